@@ -1,0 +1,294 @@
+"""The specification as data: permissions, operations, requirements and readings, each written once in a folder of tables."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from rolecall.errors import UsageError
+
+TOKEN = "token"
+API_KEY = "api-key"
+CREDENTIALS = (TOKEN, API_KEY)
+
+_ROW = re.compile(r"^\|(.+)\|$")
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """The permission table: ``rows[permission][role]`` is True where it says ``+``; ``roles`` ascend."""
+
+    roles: tuple[str, ...]
+    rows: Mapping[str, Mapping[str, bool]]
+
+    @classmethod
+    def parse(cls, text: str) -> Permissions:
+        """Read the Markdown table of ``permissions.md``."""
+        cells = [
+            [cell.strip() for cell in match.group(1).split("|")] for line in text.splitlines() if (match := _ROW.match(line))
+        ]
+        header, rows = cells[0], cells[2:]
+        roles = tuple(header[1:])
+        for row in rows:
+            if len(row) != len(header) or not set(row[1:]) <= {"+", "-"}:
+                raise ValueError(f"not a row of the permission table: {row}")
+        return cls(roles, {row[0]: dict(zip(roles, (mark == "+" for mark in row[1:]), strict=True)) for row in rows})
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of thing the API keeps: where its collection is, and the bodies that make and change one."""
+
+    name: str
+    collection: str
+    create: Mapping[str, Any]
+    update: Mapping[str, Any]
+    list: str = ""
+    parent: str = ""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing a caller can do. ``effect`` is list, fetch, create, update or delete; ``success`` the good statuses."""
+
+    name: str
+    row: str
+    resource: Resource
+    effect: str
+    method: str
+    path: str
+    body: Mapping[str, Any] | None
+    success: tuple[int, ...]
+
+    @property
+    def is_self(self) -> bool:
+        """Whether it is about the caller's own user."""
+        return "{self}" in self.path
+
+    @property
+    def requirement(self) -> str:
+        """The id of the requirement that this operation's cells prove."""
+        return f"PERM-{self.name}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An operation x a role x a kind of credential, and whether the table allows it."""
+
+    operation: str
+    role: str
+    credential: str
+    allowed: bool
+
+    def __str__(self) -> str:
+        return f"{self.operation}-{self.role}-{self.credential}"
+
+    @property
+    def expected(self) -> str:
+        """``allow`` or ``deny``."""
+        return "allow" if self.allowed else "deny"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One testable statement of the specification."""
+
+    id: str
+    level: str
+    feature: str
+    clause: str
+    statement: str
+    depends: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+    capability: str = ""
+
+    @property
+    def decides(self) -> bool:
+        """Whether it counts for the verdict."""
+        return self.level in ("must", "derived")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How one gap of the specification is read: the ``default`` value and its meaning."""
+
+    name: str
+    default: Any
+    statement: str
+    ambiguity: str = ""
+    choices: tuple[str, ...] = ()
+
+
+class Dialect:
+    """The readings in force, as attributes: ``dialect.expired`` is a tuple of statuses."""
+
+    def __init__(self, readings: Mapping[str, Reading], chosen: Mapping[str, Any]) -> None:
+        self._readings = readings
+        self.values = {name: reading.default for name, reading in readings.items()} | dict(chosen)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            value = self.values[name]
+        except KeyError:
+            raise AttributeError(name) from None
+        return tuple(value) if isinstance(value, list) else value
+
+    @property
+    def departures(self) -> dict[str, Any]:
+        """The readings that are not the default."""
+        return {name: value for name, value in self.values.items() if value != self._readings[name].default}
+
+
+@dataclass(frozen=True)
+class Specification:
+    """All tables of one folder."""
+
+    name: str
+    permissions: Permissions
+    operations: Mapping[str, Operation]
+    resources: Mapping[str, Resource]
+    requirements: Mapping[str, Requirement]
+    readings: Mapping[str, Reading]
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles in ascending order."""
+        return self.permissions.roles
+
+    def allows(self, operation: str, role: str) -> bool:
+        """What the table says of a role and an operation."""
+        return self.permissions.rows[self.operations[operation].row][role]
+
+    def allowed_roles(self, operation: str) -> tuple[str, ...]:
+        """The roles that may, highest first."""
+        return tuple(role for role in reversed(self.roles) if self.allows(operation, role))
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell: operations x kinds of credential x roles."""
+        return tuple(
+            Cell(operation, role, credential, self.allows(operation, role))
+            for operation in self.operations
+            for credential in CREDENTIALS
+            for role in self.roles
+        )
+
+    def for_target(self, overrides: Mapping[str, Mapping[str, Any]], dialect: Dialect, source: str) -> Specification:
+        """The same tables with a target's own methods, paths, bodies and success statuses.
+
+        Raises:
+            UsageError: an override names an operation or a setting that is not there, or has the wrong type.
+        """
+        operations = {
+            name: replace(operation, success=tuple(getattr(dialect, _SUCCESS[operation.effect])))
+            for name, operation in self.operations.items()
+        }
+        for name, override in overrides.items():
+            where = f"{source}, [operations.{name}]"
+            if name not in operations:
+                raise UsageError(where, f"{name!r} is no operation", suggest(name, operations))
+            operations[name] = _override(operations[name], override, where)
+        return replace(self, operations=operations)
+
+    def dialect(self, chosen: Mapping[str, Any], source: str) -> Dialect:
+        """The readings that a target file chose, checked.
+
+        Raises:
+            UsageError: a reading is unknown or its value has the wrong form.
+        """
+        for name, value in chosen.items():
+            where = f"{source}, [dialect] {name}"
+            if name not in self.readings:
+                raise UsageError(where, f"{name!r} is no reading", suggest(name, self.readings))
+            reading = self.readings[name]
+            if reading.choices and value not in reading.choices:
+                raise UsageError(where, f"this must be one of {', '.join(reading.choices)}, not {value!r}")
+            if isinstance(reading.default, list) and not _are_statuses(value):
+                raise UsageError(where, f"this must be a list of HTTP statuses, not {value!r}")
+            if isinstance(reading.default, int) and (type(value) is not int or value <= 0):
+                raise UsageError(where, f"this must be a whole number of seconds, not {value!r}")
+        return Dialect(self.readings, chosen)
+
+
+#: Which reading holds the success statuses of each effect.
+_SUCCESS = {"list": "read", "fetch": "read", "create": "created", "update": "updated", "delete": "deleted"}
+
+
+@cache
+def load_specification(name: str = "web1on1_v2") -> Specification:
+    """Read the folder of tables of this name."""
+    folder = files("rolecall.conformance").joinpath(name)
+    permissions = Permissions.parse(_text(folder, "permissions.md"))
+    catalogue = tomllib.loads(_text(folder, "operations.toml"))
+    resources = {key: Resource(name=key, **entry) for key, entry in catalogue["resources"].items()}
+    operations = {key: _operation(key, entry, resources) for key, entry in catalogue["operations"].items()}
+    readings = {
+        key: Reading(name=key, **{**entry, "choices": tuple(entry.get("choices", ()))})
+        for key, entry in tomllib.loads(_text(folder, "readings.toml")).items()
+    }
+    requirements = dict(_requirements(tomllib.loads(_text(folder, "requirements.toml")), operations, permissions))
+    digests = {
+        table: "sha256:" + hashlib.sha256(_text(folder, file).encode()).hexdigest()
+        for table, file in (("permissions", "permissions.md"), ("requirements", "requirements.toml"))
+    }
+    return Specification(name, permissions, operations, resources, requirements, readings, digests)
+
+
+def suggest(word: str, known: Mapping[str, Any]) -> str:
+    """A hint at the nearest known word, or at all of them."""
+    near = difflib.get_close_matches(word, known, 1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+
+
+def _text(folder: Traversable, name: str) -> str:
+    return folder.joinpath(name).read_text(encoding="utf-8")
+
+
+def _operation(name: str, entry: dict[str, Any], resources: Mapping[str, Resource]) -> Operation:
+    resource = resources[entry.pop("resource")]
+    body = {"create": resource.create, "update": resource.update}.get(entry["effect"])
+    return Operation(name=name, resource=resource, body=body, success=(), **entry)
+
+
+def _requirements(
+    table: Mapping[str, dict[str, Any]], operations: Mapping[str, Operation], permissions: Permissions
+) -> Iterator[tuple[str, Requirement]]:
+    for key, entry in table.items():
+        entry = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        if "{operation}" not in key:
+            yield key, Requirement(id=key, **entry)
+            continue
+        for operation in operations.values():
+            allowed = [role for role, may in permissions.rows[operation.row].items() if may]
+            filled = entry | {"statement": entry["statement"].format(row=operation.row, roles=" and ".join(allowed))}
+            yield operation.requirement, Requirement(id=operation.requirement, **filled)
+
+
+def _override(operation: Operation, override: Any, where: str) -> Operation:
+    kinds: dict[str, type] = {"method": str, "path": str, "body": dict, "success": list}
+    if not isinstance(override, dict):
+        raise UsageError(where, "this must be a table")
+    for key, value in override.items():
+        if key not in kinds:
+            raise UsageError(f"{where} {key}", "nobody knows this setting", suggest(key, kinds))
+        if not isinstance(value, kinds[key]) or (key == "success" and not _are_statuses(value)):
+            raise UsageError(f"{where} {key}", f"this must be {_FORM[key]}, not {value!r}")
+        if key == "path" and not value.startswith("/"):
+            raise UsageError(f"{where} {key}", "a path begins with /, after the target's base_url")
+    return replace(operation, **{k: tuple(v) if k == "success" else v for k, v in override.items()})
+
+
+_FORM = {"method": "an HTTP method", "path": "a path", "body": "a table", "success": "a list of HTTP statuses"}
+
+
+def _are_statuses(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(v) is int and 100 <= v <= 599 for v in value)

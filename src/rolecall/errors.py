@@ -1,0 +1,67 @@
+"""What can go wrong, told apart by whose fault it is; ``__main__`` alone turns these into exit codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command (a contract with scripts)."""
+
+    CONFORMANT = 0
+    FAILED = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+    UNREACHABLE = 4
+    WAIVER = 5
+    HARNESS_ERROR = 6
+    LEFT_BEHIND = 7
+    SECRET_LEAK = 8
+    INTERRUPTED = 130
+
+
+class RolecallError(Exception):
+    """The family of errors that are reported as one clear message."""
+
+    exit_code = ExitCode.HARNESS_ERROR
+
+
+@dataclass
+class UsageError(RolecallError):
+    """Something in the command line or the target file is wrong: ``where``, ``what`` happened, what to do (``hint``)."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+    exit_code = ExitCode.USAGE
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f"\n  {self.hint}" if self.hint else "")
+
+
+@dataclass
+class Unreachable(RolecallError):
+    """Nobody answers at the target's address."""
+
+    base_url: str
+    what: str
+
+    exit_code = ExitCode.UNREACHABLE
+
+    def __str__(self) -> str:
+        return f"{self.base_url} cannot be reached: {self.what}"
+
+
+@dataclass
+class SecretLeak(RolecallError):
+    """A file of the run held a secret; it was removed before anyone could read it."""
+
+    path: Path
+
+    exit_code = ExitCode.SECRET_LEAK
+
+    def __str__(self) -> str:
+        return f"{self.path} held a secret and was removed; please report this as a bug of rolecall"

@@ -1,0 +1,117 @@
+"""The record of a run: every request and its response, in the order they were sent."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+#: The exchanges that belong to the test now running in this task; shared set-up belongs to whoever awaited it first.
+_current: ContextVar[list[Exchange] | None] = ContextVar("current", default=None)
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One recorded request and its response.
+
+    ``attempts`` counts how often it was sent until it was answered (429 and 503 are tried again where that is safe).
+    ``status`` is 0 and ``error`` says why when no complete response came. Times are seconds; ``started`` and
+    ``finished`` are on the monotonic clock, ``at`` is wall-clock time.
+    """
+
+    number: int
+    method: str
+    url: str
+    request_headers: Mapping[str, str]
+    request_body: bytes
+    caller: str
+    attack: str = ""
+    attempts: int = 1
+    at: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
+    finished: float = 0.0
+    status: int = 0
+    http_version: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+    error: str = ""
+    _json: Any = field(default=..., repr=False)
+
+    def __str__(self) -> str:
+        """Method, path without its query (a refresh token may be in it), caller and status."""
+        answer = f"{self.status}" if self.status else self.error
+        return f"{self.method} {urlsplit(self.url).path} as {self.caller} -> {answer} (exchange {self.number})"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the response is a success (2xx)."""
+        return 200 <= self.status < 300
+
+    def header(self, name: str) -> str:
+        """The first response header of this name (any case), or an empty string."""
+        lowered = name.lower()
+        return next((value for key, value in self.headers if key.lower() == lowered), "")
+
+    @property
+    def json(self) -> Any:
+        """The response body as JSON, or None when it is not JSON."""
+        if self._json is ...:
+            try:
+                self._json = json.loads(self.body) if self.body else None
+            except (ValueError, RecursionError):
+                self._json = None
+        return self._json
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The response body as a JSON object, or an empty one when it is anything else."""
+        return self.json if isinstance(self.json, dict) else {}
+
+    @property
+    def text(self) -> str:
+        """The response body as text; bytes that are no UTF-8 are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def when(self) -> str:
+        """The time of sending, ISO 8601 in UTC with milliseconds."""
+        return datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Evidence:
+    """All exchanges of a run."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    def record(self, **facts: Any) -> Exchange:
+        """Start the record of one exchange; its response is filled in when it has come."""
+        exchange = Exchange(number=len(self.exchanges) + 1, **facts)
+        self.exchanges.append(exchange)
+        cite(exchange)
+        return exchange
+
+    @staticmethod
+    @contextmanager
+    def collect() -> Iterator[list[Exchange]]:
+        """The exchanges that are sent, or cited, inside the block."""
+        collected: list[Exchange] = []
+        token = _current.set(collected)
+        try:
+            yield collected
+        finally:
+            _current.reset(token)
+
+
+def cite(exchange: Exchange) -> Exchange:
+    """Count a shared exchange among the evidence of the test now running."""
+    collected = _current.get()
+    if collected is not None and exchange not in collected:
+        collected.append(exchange)
+    return exchange

@@ -1,0 +1,299 @@
+"""The way to the target: the one module that knows httpx.
+
+Every request passes the same layers, each an httpx transport: recording -> pacing -> retrying -> network. No cookies,
+no redirects, no proxies from the environment: what is sent is what the test wrote, and only to the target.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json as jsonlib
+import logging
+import ssl
+import time
+from collections import deque
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from rolecall.errors import Unreachable, UsageError
+from rolecall.evidence import Evidence, Exchange
+from rolecall.outcomes import Trouble
+from rolecall.target import Target
+
+#: httpx logs whole URLs at INFO, and the specification's refresh call has a refresh token in its query.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
+_ATTEMPTS = 4
+_THROTTLED_ATTEMPTS = 8
+_LONGEST_WAIT = 120.0  # seconds that a Retry-After may ask for
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1
+_EXCHANGE = "rolecall.exchange"
+_REPEATABLE = "rolecall.repeatable"
+
+
+class Client:
+    """Sends requests to one target and records every exchange."""
+
+    def __init__(self, target: Target, evidence: Evidence) -> None:
+        self.base_url = target.base_url
+        self.dead: Unreachable | None = None
+        self._timeout = target.timeout
+        self._network = _Network(_transport(target), target.timeout)
+        self._pacing = _Pacing(_Retrying(self._network), target.rate_limit, target.concurrency)
+        self._recording = _Recording(self._pacing)
+        self._evidence = evidence
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        caller: str = "nobody",
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        attack: str = "",
+        repeatable: bool | None = None,
+    ) -> Exchange:
+        """Send one request and return its recorded exchange.
+
+        Args:
+            path: begins with ``/``; the target's base URL goes before it.
+            token: sent as ``Authorization: Bearer``; none when empty.
+            attack: the id of the requirement on whose behalf the request leaves the specification on purpose.
+            repeatable: whether it may be sent again when nobody knows if it was carried out; by default the safe
+                methods are (RFC 9110 9.2.2).
+
+        Raises:
+            Trouble: no complete answer came, for a reason that may pass.
+            Unreachable: the target is gone; every later call says so at once.
+        """
+        if self.dead:
+            raise self.dead
+        sent = {"accept": "application/json", "user-agent": "rolecall"}
+        if token:
+            sent["authorization"] = f"Bearer {token}"
+        if json is not None:
+            content = jsonlib.dumps(json, separators=(",", ":")).encode()
+        if content is not None:
+            sent["content-type"] = "application/json"
+        if attack:
+            sent["x-rolecall-attack"] = attack
+        sent |= headers or {}
+        exchange = self._evidence.record(
+            method=method,
+            url=self.base_url + path,
+            request_headers=sent,
+            request_body=content or b"",
+            caller=caller,
+            attack=attack,
+        )
+        request = httpx.Request(
+            method,
+            exchange.url,
+            headers=sent,
+            content=content,
+            extensions={
+                "timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._timeout),
+                _EXCHANGE: exchange,
+                _REPEATABLE: method in _SAFE if repeatable is None else repeatable,
+            },
+        )
+        try:
+            await self._recording.handle_async_request(request)
+        except httpx.TransportError as error:
+            await self._judge_silence(error, exchange)
+            raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
+        if exchange.status == 429:
+            raise Trouble(f"an answer to {exchange}: it was throttled {_THROTTLED_ATTEMPTS} times", "the rate_limit of the target file")
+        return exchange
+
+    async def _judge_silence(self, error: httpx.TransportError, exchange: Exchange) -> None:
+        """Tell a target that is gone from one that dropped a request.
+
+        Raises:
+            Unreachable: nothing was answered since ``exchange`` was sent, and a fresh connection gets no answer either.
+        """
+        if self._network.last_answer > exchange.started:
+            return
+        probe = httpx.Request("GET", f"{self.base_url}/v2/auth/token", extensions=_timeouts(self._timeout))
+        try:
+            await self._network.handle_async_request(probe)
+        except httpx.TransportError:
+            self.dead = Unreachable(self.base_url, exchange.error or _sentence(error))
+            raise self.dead from None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._network.aclose()
+
+
+class _Recording(httpx.AsyncBaseTransport):
+    """Fills in the exchange with what came back."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        exchange: Exchange = request.extensions[_EXCHANGE]
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.TransportError as error:
+            exchange.error = _sentence(error)
+            raise
+        finally:
+            exchange.finished = time.monotonic()
+        exchange.status = response.status_code
+        exchange.http_version = response.extensions.get("http_version", b"HTTP/1.1").decode()
+        exchange.headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in response.headers.raw]
+        exchange.body = response.content
+        return response
+
+
+class _Pacing(httpx.AsyncBaseTransport):
+    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for (RFC 6585 4)."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, rate: float, concurrency: int) -> None:
+        self._inner = inner
+        self._rate = rate
+        self._slots = asyncio.Semaphore(concurrency)
+        self._next = 0.0
+        self._slowed = 0.0
+        self._recent: deque[float] = deque(maxlen=1000)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(_THROTTLED_ATTEMPTS):
+            async with self._slots:
+                await self._turn()
+                request.extensions[_EXCHANGE].started = sent = time.monotonic()
+                response = await self._inner.handle_async_request(request)
+            if response.status_code != 429:
+                self._recent.append(time.monotonic())
+                return response
+            request.extensions[_EXCHANGE].attempts += 1
+            self._slow_down(_retry_after(response), sent)
+        return response
+
+    async def _turn(self) -> None:
+        now = time.monotonic()
+        slot = max(self._next, now)
+        self._next = slot + (1 / self._rate if self._rate else 0.0)
+        if slot > now:
+            await asyncio.sleep(slot - now)
+
+    def _slow_down(self, seconds: float, sent: float) -> None:
+        """Pause everybody, and go on at the rate that was let through; once for all that were sent before the pause."""
+        now = time.monotonic()
+        if sent >= self._slowed:
+            let_through = sum(1 for moment in self._recent if moment > now - 1.0)
+            self._rate = max(1.0, min(self._rate or float("inf"), 0.9 * let_through))
+            self._slowed = now
+        self._next = max(self._next, now + seconds)
+
+
+class _Retrying(httpx.AsyncBaseTransport):
+    """Sends again what did not reach the target, and what is safe to send twice when the target was briefly away."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        repeatable = request.extensions[_REPEATABLE]
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                response = await self._inner.handle_async_request(request)
+                if response.status_code not in (502, 503, 504) or not repeatable or attempt == _ATTEMPTS:
+                    return response
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if attempt == _ATTEMPTS:
+                    raise
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if not repeatable or attempt == _ATTEMPTS:
+                    raise
+            request.extensions[_EXCHANGE].attempts += 1
+            await asyncio.sleep(0.05 * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class _Network(httpx.AsyncBaseTransport):
+    """The wire: reads the whole answer, within a time and a size."""
+
+    def __init__(self, inner: httpx.AsyncHTTPTransport, timeout: float) -> None:
+        self._inner = inner
+        self._timeout = timeout
+        self.last_answer = 0.0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._inner.handle_async_request(request)
+                response.request = request
+                try:
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
+                        if len(body) > BODY_LIMIT:
+                            raise httpx.ReadError(f"the body is larger than {BODY_LIMIT:,} bytes")
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
+        except httpx.DecodingError as error:
+            raise httpx.ReadError(f"the body cannot be decoded: {error}") from None
+        self.last_answer = time.monotonic()
+        headers = [pair for pair in response.headers.raw if pair[0].lower() != b"content-encoding"]
+        return httpx.Response(response.status_code, headers=headers, content=bytes(body), extensions=response.extensions)
+
+    async def aclose(self) -> None:
+        with contextlib.suppress(httpx.TransportError):
+            await self._inner.aclose()
+
+
+def _transport(target: Target) -> httpx.AsyncHTTPTransport:
+    verify: bool | ssl.SSLContext = bool(target.verify_tls)
+    if isinstance(target.verify_tls, str):
+        try:
+            verify = ssl.create_default_context(cafile=target.verify_tls)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"{target.source}, [target] verify_tls", f"no CA bundle can be read there: {error}") from None
+    elif urlsplit(target.base_url).scheme == "http":
+        verify = False  # nothing to verify; loading the CA bundle alone takes 20 ms
+    limits = httpx.Limits(max_connections=target.concurrency, max_keepalive_connections=target.concurrency)
+    return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+
+
+def _timeouts(seconds: float) -> dict[str, Any]:
+    return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)}
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds that a Retry-After asks to wait (RFC 9110 10.2.3: a number or a date); one second when it says nothing."""
+    value = response.headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            seconds = 1.0
+    return min(max(seconds, 0.05), _LONGEST_WAIT)
+
+
+def _sentence(error: Exception) -> str:
+    """What a transport error means, without the library's words where they say nothing."""
+    meaning = {
+        httpx.ConnectError: "nobody accepts the connection",
+        httpx.ConnectTimeout: "no connection within the timeout",
+        httpx.ReadTimeout: "no complete answer within the timeout",
+        httpx.RemoteProtocolError: "the answer was cut off or is no HTTP",
+        httpx.ReadError: "the connection broke while the answer was read",
+    }.get(type(error), type(error).__name__)
+    return f"{meaning} ({error})" if str(error) else meaning

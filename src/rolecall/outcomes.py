@@ -1,0 +1,54 @@
+"""How a test can end other than by passing or by an assertion: each way is an exception with the reason in it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rolecall.evidence import Exchange
+
+
+class Outcome(StrEnum):
+    """What became of a test, a cell or a requirement."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    NOT_TESTED = "not-tested"
+    WAIVED = "waived"
+    ERROR = "error"
+
+
+class Finding(AssertionError):
+    """The target broke a requirement: what was ``expected``, what it did (``actual``), and the exchange that shows it."""
+
+    def __init__(self, expected: str, actual: str, exchange: Exchange | None = None) -> None:
+        super().__init__(expected, actual)
+        self.expected = expected
+        self.actual = actual
+        self.exchange = exchange
+
+    def __str__(self) -> str:
+        seen = f"\n  request:  {self.exchange}" if self.exchange else ""
+        return f"expected: {self.expected}\n  actual:   {self.actual}{seen}"
+
+
+class Inconclusive(Exception):
+    """A piece of evidence is ``missing``, so nothing is proven either way; ``look_at`` says where to look next."""
+
+    def __init__(self, missing: str, look_at: str = "") -> None:
+        super().__init__(missing, look_at)
+        self.missing = missing
+        self.look_at = look_at
+
+    def __str__(self) -> str:
+        return f"missing: {self.missing}" + (f" (look at: {self.look_at})" if self.look_at else "")
+
+
+class Trouble(Inconclusive):
+    """The network or a passing overload stood in the way; the same test may well succeed when it is tried again."""
+
+
+class NotTested(Exception):
+    """The target lacks a capability, or the run was not given what the test needs."""

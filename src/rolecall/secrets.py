@@ -1,0 +1,102 @@
+"""Redaction by known value: every secret that was ever sent or received, in every usual encoding.
+
+The same secret gets the same label within a run, so that a reader still sees which token went where; a JWT keeps
+its header and claims and loses its signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import defaultdict
+from urllib.parse import quote, quote_plus
+
+_PREFIX = 6  # characters by which a secret is looked up; what is shorter is no secret worth the false alarms
+_JWT = re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$")
+
+
+class Secrets:
+    """The secrets of one run and the text they are kept out of."""
+
+    def __init__(self) -> None:
+        self._labels: dict[str, str] = {}
+        self._spellings: dict[str, str] = {}
+        self._lengths: dict[str, set[int]] = defaultdict(set)
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, value: object, kind: str) -> None:
+        """Remember a secret of this ``kind`` ("password", "token", "refresh-token", "key"); non-strings are ignored."""
+        if not isinstance(value, str) or len(value) < _PREFIX or value in self._labels:
+            return
+        label = f"<{kind}-{1 + sum(1 for known in self._labels.values() if known.startswith(f'<{kind}-'))}>"
+        self._labels[value] = label
+        replacement = label
+        if _JWT.match(value):
+            body, signature = value.rsplit(".", 1)
+            replacement = f"{body}.{label}"
+            self._learn(signature, label)
+        self._learn(value, replacement)
+
+    def _learn(self, value: str, replacement: str) -> None:
+        if len(value) < _PREFIX:
+            return
+        for spelling in _spellings(value):
+            if spelling not in self._spellings:
+                self._spellings[spelling] = replacement if spelling == value else replacement.rsplit(".", 1)[-1]
+                self._lengths[spelling[:_PREFIX]].add(len(spelling))
+                self._pattern = None
+
+    def redact(self, text: str) -> str:
+        """``text`` with every known secret replaced by its label."""
+        if not self._spellings:
+            return text
+        pieces: list[str] = []
+        done = 0
+        for start, end, replacement in self._occurrences(text):
+            pieces += (text[done:start], replacement)
+            done = end
+        return "".join((*pieces, text[done:])) if pieces else text
+
+    def found_in(self, text: str) -> bool:
+        """Whether any known secret stands in ``text``, in any spelling."""
+        return next(self._occurrences(text), None) is not None
+
+    def _occurrences(self, text: str):  # type: ignore[no-untyped-def]  # a generator of (start, end, replacement)
+        if self._pattern is None:
+            self._pattern = re.compile(_trie(sorted(self._lengths)))
+        position = 0
+        while match := self._pattern.search(text, position):
+            start = match.start()
+            for length in sorted(self._lengths[match.group()], reverse=True):
+                replacement = self._spellings.get(text[start : start + length])
+                if replacement is not None:
+                    yield start, start + length, replacement
+                    position = start + length
+                    break
+            else:
+                position = start + 1
+
+
+def _spellings(value: str) -> set[str]:
+    """The ways in which a secret may stand in a text: as it is, percent- or JSON-escaped, in base64 of any alignment."""
+    spellings = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
+    raw = value.encode()
+    for shift in range(3):
+        # Embedded in a longer base64 text, a secret starts at any of three positions; its first and last characters
+        # then also carry bits of the neighbours and are left off.
+        encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        inner = encoded[(0, 2, 3)[shift] : len(encoded) - (1 if (shift + len(raw)) % 3 else 0)]
+        spellings |= {inner, inner.replace("+", "-").replace("/", "_")}
+    return {spelling for spelling in spellings if len(spelling) >= _PREFIX}
+
+
+def _trie(prefixes: list[str]) -> str:
+    """A regular expression for any of the sorted ``prefixes`` that shares their common beginnings, so it stays fast."""
+    if prefixes == [""]:
+        return ""
+    groups: dict[str, list[str]] = {}
+    for prefix in prefixes:
+        groups.setdefault(prefix[0], []).append(prefix[1:])
+    branches = [re.escape(first) + _trie(rest) for first, rest in groups.items()]
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"

@@ -1,0 +1,255 @@
+"""The target file: which server is judged, with whose accounts, under which readings. Read strictly, never guessed at."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rolecall.errors import UsageError
+
+DEFAULT_RATE = 20.0
+EMBEDDED_CONCURRENCY = 16
+
+
+@dataclass(frozen=True)
+class Account:
+    """One user of the target: ``name`` is its table's ([accounts.guest2]), ``role`` the role it has (guest)."""
+
+    name: str
+    role: str
+    email: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ApiKeys:
+    """Where keys come from: a path at which the admin creates them, or ready-made ones by role."""
+
+    create_path: str = ""
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.create_path or self.tokens)
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """Ways to a really expired token; all that are given are used."""
+
+    bank: Path | None = None
+    clock_url: str = ""
+    signing_key: str = field(default="", repr=False)
+    algorithm: str = "HS256"
+    command: str = ""
+    wait: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.bank or self.clock_url or self.signing_key or self.command or self.wait)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server under test. ``rate_limit`` is in requests per second (0: unlimited), ``timeout`` in seconds."""
+
+    name: str
+    base_url: str
+    accounts: Mapping[str, Account]
+    rate_limit: float = 0.0
+    concurrency: int = 8
+    timeout: float = 10.0
+    verify_tls: bool | str = True
+    email_domain: str = "example.org"
+    load_allowed: bool = False
+    api_keys: ApiKeys = ApiKeys()
+    expiry: Expiry = Expiry()
+    dialect: Mapping[str, Any] = field(default_factory=dict)
+    operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def secrets(self) -> Iterable[tuple[str, str]]:
+        """Every secret of the file as (value, kind)."""
+        for account in self.accounts.values():
+            yield account.password, "password"
+        for key in self.api_keys.tokens.values():
+            yield key, "key"
+        if self.expiry.signing_key:
+            yield self.expiry.signing_key, "signing-key"
+
+
+def load_target(path: Path, roles: Iterable[str]) -> Target:
+    """Read a target file.
+
+    Raises:
+        UsageError: the file cannot be read, or something in it is unknown, missing or of the wrong type.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(str(path), f"the target file cannot be read: {reason}") from None
+    return parse_target(text, roles, source=str(path), folder=path.parent)
+
+
+def parse_target(text: str, roles: Iterable[str], *, source: str, folder: Path = Path()) -> Target:
+    """Read a target file's text; ``roles`` are those of the permission table, relative paths start at ``folder``.
+
+    Raises:
+        UsageError: as for `load_target`.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(source, f"this is not TOML: {error}") from None
+    top = _Table(document, source, "")
+    about = top.table("target", required=True)
+    base_url = about.text("base_url", required=True).rstrip("/")
+    _check_url(base_url, about.at("base_url"))
+    accounts = _accounts(top.table("accounts", required=True), tuple(roles))
+    keys, expiry = top.table("api_keys"), top.table("expiry")
+    bank = expiry.text("bank")
+    target = Target(
+        name=about.text("name") or urlsplit(base_url).netloc,
+        base_url=base_url,
+        accounts=accounts,
+        rate_limit=about.number("rate_limit", 0.0 if is_loopback(base_url) else DEFAULT_RATE),
+        concurrency=int(about.number("concurrency", 8, least=1)),
+        timeout=about.number("timeout", 10.0, least=0.1),
+        verify_tls=about.value("verify_tls", (bool, str), True),
+        email_domain=about.text("email_domain") or "example.org",
+        load_allowed=about.value("load_allowed", (bool,), False),
+        api_keys=ApiKeys(create_path=keys.text("create_path"), tokens=_key_tokens(keys.table("tokens"), tuple(roles))),
+        expiry=Expiry(
+            bank=folder / bank if bank else None,
+            clock_url=expiry.text("clock_url"),
+            signing_key=expiry.environment("signing_key_env"),
+            algorithm=expiry.text("algorithm") or "HS256",
+            command=expiry.text("command"),
+            wait=expiry.number("wait", 0.0),
+        ),
+        dialect=top.value("dialect", (dict,), {}),
+        operations=top.value("operations", (dict,), {}),
+        source=source,
+    )
+    for table in (top, about, keys, expiry):
+        table.finish()
+    return target
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine by name or by address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_url(url: str, where: str) -> None:
+    parts = urlsplit(url)
+    try:
+        port_is_fine = parts.port != 0
+    except ValueError:
+        port_is_fine = False
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_fine:
+        raise UsageError(where, f"{url!r} is not a URL a server can have", "Write it as https://host[:port].")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(where, "the URL must not hold a user, a password, a query or a fragment")
+
+
+def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
+    accounts = {}
+    for name in table.names():
+        role = name.rstrip("0123456789")
+        if role not in roles:
+            raise UsageError(table.at(name), f"{name!r} is no role", _one_of(role, roles))
+        entry = table.table(name)
+        password = entry.text("password") or entry.environment("password_env")
+        if not password:
+            raise UsageError(table.at(name), "the account has no password", "Give password_env or password.")
+        accounts[name] = Account(name, role, entry.text("email", required=True), password)
+        entry.finish()
+    missing = [role for role in roles if role not in accounts]
+    if missing:
+        raise UsageError(table.at(missing[0]), "this account is missing", f"One user per role: {', '.join(roles)}.")
+    return accounts
+
+
+def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
+    tokens = {}
+    for name in table.names():
+        role = name.removesuffix("_env")
+        if role not in roles:
+            raise UsageError(table.at(name), f"{role!r} is no role", _one_of(role, roles))
+        tokens[role] = table.environment(name) if name.endswith("_env") else table.text(name)
+    return tokens
+
+
+def _one_of(word: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, 1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
+
+
+class _Table:
+    """One table of the file; remembers what was asked for, so that `finish` can name what nobody knows."""
+
+    def __init__(self, values: Mapping[str, Any], source: str, name: str) -> None:
+        self._values = values
+        self._source = source
+        self._name = name
+        self._asked: set[str] = set()
+
+    def at(self, key: str) -> str:
+        """Where ``key`` stands, for a message: ``staging.toml, [target] base_url``."""
+        return f"{self._source}, [{self._name}] {key}" if self._name else f"{self._source}, [{key}]"
+
+    def names(self) -> list[str]:
+        self._asked.update(self._values)
+        return list(self._values)
+
+    def value(self, key: str, types: tuple[type, ...], default: Any) -> Any:
+        self._asked.add(key)
+        value = self._values.get(key, default)
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            wanted = " or ".join({dict: "a table", str: "a string", bool: "true or false"}.get(t, "a number") for t in types)
+            raise UsageError(self.at(key), f"this must be {wanted}, not {type(value).__name__}")
+        return value
+
+    def text(self, key: str, *, required: bool = False) -> str:
+        text: str = self.value(key, (str,), "")
+        if required and not text:
+            raise UsageError(self.at(key), "this is missing")
+        return text
+
+    def number(self, key: str, default: float, *, least: float = 0.0) -> float:
+        number: float = self.value(key, (int, float) if isinstance(default, float) else (int,), default)
+        if not least <= number < float("inf"):
+            raise UsageError(self.at(key), f"this must be a number of at least {least:g}")
+        return number
+
+    def environment(self, key: str) -> str:
+        """The value of the environment variable that ``key`` names; empty when the key is absent."""
+        variable = self.text(key)
+        if variable and not os.environ.get(variable):
+            raise UsageError(self.at(key), f"the environment variable {variable} is not set")
+        return os.environ.get(variable, "") if variable else ""
+
+    def table(self, key: str, *, required: bool = False) -> _Table:
+        values = self.value(key, (dict,), {})
+        if required and not values:
+            raise UsageError(self.at(key), "this table is missing")
+        return _Table(values, self._source, f"{self._name}.{key}" if self._name else key)
+
+    def finish(self) -> None:
+        """Refuse what nobody asked for: a misspelt setting must not be silently without effect."""
+        for key in self._values:
+            if key not in self._asked:
+                raise UsageError(self.at(key), "nobody knows this setting", _one_of(key, self._asked))
