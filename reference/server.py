@@ -1,0 +1,146 @@
+"""Runs a server: in the foreground for the command line, or on a thread for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+
+from rolecall.reference.app import Credentials, Server
+from rolecall.reference.settings import Settings, SettingsError
+from rolecall.reference.switchboard import apply_switches
+
+KEEP_ALIVE = 75  # seconds: longer than any pause of a client, or idle connections break under its hands
+
+
+class Uvicorn(uvicorn.Server):
+    """uvicorn that leaves signals to us: its own ends with the signal, not with exit code 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens."""
+
+    server: Server
+    base_url: str
+
+    @property
+    def accounts(self) -> dict[str, Credentials]:
+        """The accounts made at the start."""
+        return self.server.accounts
+
+    @property
+    def signing_key(self) -> str:
+        """The secret that signs tokens."""
+        return self.server.signing_key
+
+
+def build(settings: Settings) -> Server:
+    """A server with its variants and faults, not yet listening."""
+    server = Server(settings)
+    apply_switches(server)
+    return server
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket, or one sentence on why there is none."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # With the protocol named, asyncio sees TCP and turns Nagle's algorithm off; without, answers take 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as problem:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        raise SettingsError(f"cannot listen on {where}: {problem.strerror or problem}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def url_of(listener: socket.socket, settings: Settings, server: Server) -> str:
+    """The URL that clients use."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}{server.prefix}"
+
+
+def make_uvicorn(server: Server) -> Uvicorn:
+    """Uvicorn as we use it."""
+    config = uvicorn.Config(
+        server.app,
+        loop="asyncio",
+        http="auto",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=1,
+    )
+    return Uvicorn(config)
+
+
+@contextlib.contextmanager
+def running(settings: Settings | None = None) -> Iterator[Running]:
+    """A server on a thread of this process, for as long as the block lasts."""
+    settings = settings or Settings()
+    server = build(settings)
+    listener = listen(settings)
+    runner = make_uvicorn(server)
+    thread = threading.Thread(target=lambda: asyncio.run(runner.serve([listener])), daemon=True)
+    thread.start()
+    try:
+        yield Running(server, url_of(listener, settings, server))
+    finally:
+        runner.should_exit = True
+        thread.join(timeout=5)
+        listener.close()
+        server.store.close()
+
+
+def serve(settings: Settings, ready: Callable[[Running], None], exit_with_parent: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called when the socket listens."""
+    server = build(settings)
+    listener = listen(settings)
+    runner = make_uvicorn(server)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, runner.handle_exit, number, None)
+        watcher = loop.create_task(_watch_parent(runner)) if exit_with_parent else None
+        ready(Running(server, url_of(listener, settings, server)))
+        await runner.serve([listener])
+        if watcher is not None:
+            watcher.cancel()
+
+    try:
+        asyncio.run(main())
+    finally:
+        listener.close()
+        server.store.close()
+
+
+async def _watch_parent(runner: uvicorn.Server) -> None:
+    """Stop when whoever started us is gone."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(0.5)
+    runner.should_exit = True
