@@ -15,8 +15,9 @@ from rolecall.reference.apikeys import ApiKeys
 from rolecall.reference.bearer import BearerReader
 from rolecall.reference.call import Answer, Call, read_call
 from rolecall.reference.clock import Clock, iso
-from rolecall.reference.dispatch import Dispatcher, Guard, clock_request
+from rolecall.reference.dispatch import Dispatcher, clock_request
 from rolecall.reference.errors import ErrorBodies, Refusal, bad_request, method_not_allowed, not_found
+from rolecall.reference.guard import Guard
 from rolecall.reference.issue import TokenEndpoint
 from rolecall.reference.jsontext import dumps
 from rolecall.reference.passwords import Passwords
@@ -61,11 +62,10 @@ class Server:
             self.issuer,
             self.refresh,
             self.passwords,
-            self.bearer,
-            self.guard.authenticate,
+            self.guard,
             settings.dialect,
         )
-        self.resources = Resources(self.store, self.clock, self.passwords, self.guard.may, settings.dialect)
+        self.resources = Resources(self.store, self.clock, self.passwords, self.guard)
         self.api_keys = ApiKeys(self.store, self.clock, self.issuer)
         self.dispatcher = Dispatcher(self.guard, self.resources, self.api_keys)
         self.errors = ErrorBodies()
@@ -188,7 +188,7 @@ class Endpoint:
         try:
             call = await read_call(scope, receive)
         except Refusal as refusal:
-            call = Call(scope, b"")
+            call = Call(scope, receive, b"")
             answer = server.refusal(refusal)
         else:
             answer = await server.handle(call, self.action)

@@ -20,8 +20,9 @@ LONGEST_HEADER = 16 * 1024
 class Call:
     """One request, its body read."""
 
-    def __init__(self, scope: Scope, body: bytes) -> None:
+    def __init__(self, scope: Scope, receive: Receive, body: bytes) -> None:
         self.scope = scope
+        self.receive = receive
         self.body = body
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -29,6 +30,7 @@ class Call:
         parameters = scope.get("path_params") or {}
         self.resource: str = parameters.get("resource", "")
         self.id: str | None = parameters.get("id")
+        self.conversation: str | None = None
 
     @property
     def verb(self) -> str:
@@ -107,7 +109,7 @@ async def read_call(scope: Scope, receive: Receive) -> Call:
         elif name == b"transfer-encoding":
             length = -1
     if length == 0:
-        return Call(scope, b"")
+        return Call(scope, receive, b"")
     parts, size = [], 0
     more = True
     while more:
@@ -123,4 +125,4 @@ async def read_call(scope: Scope, receive: Receive) -> Call:
         more = message.get("more_body", False)
     if size > LARGEST_BODY:
         raise Refusal(413, "The body is too large")
-    return Call(scope, b"".join(parts))
+    return Call(scope, receive, b"".join(parts))

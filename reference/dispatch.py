@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 from rolecall.reference.apikeys import ApiKeys
-from rolecall.reference.bearer import BearerReader
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import bad_request, forbidden, method_not_allowed, not_found
-from rolecall.reference.permissions import MANAGE_API_KEYS, Permissions
+from rolecall.reference.guard import Guard
+from rolecall.reference.permissions import MANAGE_API_KEYS
 from rolecall.reference.resources import RESOURCES, Resources
-from rolecall.reference.tokens import Principal, TokenVerifier
+from rolecall.reference.tokens import Principal
 
 COLLECTION = {"GET": "list", "POST": "create"}
 ITEM = {"GET": "fetch", "PATCH": "update", "DELETE": "delete"}
-
-
-class Guard:
-    """Who is calling, and whether that is enough."""
-
-    def __init__(self, bearer: BearerReader, verifier: TokenVerifier, permissions: Permissions) -> None:
-        self.bearer = bearer
-        self.verifier = verifier
-        self.permissions = permissions
-
-    def authenticate(self, call: Call) -> Principal:
-        """The caller, or 401; 403 if the token has expired."""
-        return self.verifier.principal(self.bearer.token(call))
-
-    def may(self, principal: Principal, operation: str) -> bool:
-        """Whether the caller's scopes suffice."""
-        return self.permissions.allows(principal.scopes, operation, principal.credential)
 
 
 class Dispatcher:
@@ -91,18 +74,11 @@ class Dispatcher:
 
     async def conversation_messages(self, call: Call) -> Answer:
         """`POST /v2/conversations/{id}/messages`: create message."""
-        principal = self.guard.authenticate(call)
         if call.method != "POST":
+            self.guard.authenticate(call)
             raise method_not_allowed("POST")
-        if not self.permitted(call, principal, "create-message"):
-            return await self.refuse(call, principal, "create-message")
-        return self.post(call, principal)
-
-    def post(self, call: Call, principal: Principal) -> Answer:
-        """Messages into the conversation of the path."""
-        conversation = str(call.id)
-        self.resources.existing(principal, "conversations", conversation)
-        return self.resources.post_messages(principal, conversation, call.json())
+        call.resource, call.conversation, call.id = "messages", call.id, None
+        return await self.answer(call)
 
     async def keys(self, call: Call) -> Answer:
         """`/v2/apikeys`."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from rolecall.reference.bearer import BearerReader
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.clock import iso
 from rolecall.reference.errors import bad_request, method_not_allowed, unauthorized
+from rolecall.reference.guard import Guard
 from rolecall.reference.jsontext import Document, loads
 from rolecall.reference.passwords import Passwords
 from rolecall.reference.refresh import RefreshPolicy
@@ -29,16 +28,14 @@ class TokenEndpoint:
         issuer: TokenIssuer,
         refresh: RefreshPolicy,
         passwords: Passwords,
-        bearer: BearerReader,
-        authenticate: Callable[[Call], Principal],
+        guard: Guard,
         dialect: Dialect,
     ) -> None:
         self.store = store
         self.issuer = issuer
         self.refresh = refresh
         self.passwords = passwords
-        self.bearer = bearer
-        self.authenticate = authenticate
+        self.guard = guard
         self.dialect = dialect
 
     async def answer(self, call: Call) -> Answer:
@@ -111,7 +108,7 @@ class TokenEndpoint:
 
     def bearer_of_refresh(self, call: Call) -> Principal:
         """The bearer has to be good in itself: not missing, not expired."""
-        return self.authenticate(call)
+        return self.guard.authenticate(call)
 
     def refresh_parameter(self, call: Call) -> str:
         """The one refreshToken of the query."""

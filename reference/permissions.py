@@ -65,6 +65,11 @@ LOWEST_SCOPE: dict[str, str] = {
 MANAGE_API_KEYS = "manage-api-keys"
 """An operation of this server's own: the specification says that API keys are created, not where."""
 
+CHANGE_ROLES = "change-roles"
+"""Another: whose update of a user may touch more than the profile. "Update user" stands apart from it."""
+
+OWN_OPERATIONS = {MANAGE_API_KEYS: "admin", CHANGE_ROLES: "admin"}
+
 RANK = {role: rank for rank, role in enumerate(ROLES)}
 
 
@@ -73,7 +78,7 @@ class Permissions:
 
     def lowest_scope(self, operation: str) -> str:
         """The scope that suffices."""
-        return "admin" if operation == MANAGE_API_KEYS else LOWEST_SCOPE[operation]
+        return LOWEST_SCOPE.get(operation) or OWN_OPERATIONS[operation]
 
     def rank(self, scopes: frozenset[str]) -> int:
         """How far up the ladder these scopes reach; -1 without any known one."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.clock import Clock
 from rolecall.reference.errors import Refusal, bad_request, not_found
+from rolecall.reference.guard import Guard
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.passwords import Passwords
+from rolecall.reference.permissions import CHANGE_ROLES
 from rolecall.reference.query import ListQuery
-from rolecall.reference.settings import ROLES, Dialect
+from rolecall.reference.settings import ROLES
 from rolecall.reference.store import Account, Duplicate, Store
 from rolecall.reference.tokens import Principal
 
@@ -97,15 +98,13 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Change:
-    """A request that creates or updates, on its way to the store."""
+    """What is to be created, and by whom."""
 
     principal: Principal
     resource: str
     members: Document
-    password: str | None = None
-    accounts: list[Account] = field(default_factory=list)
 
 
 class Resources:
@@ -116,14 +115,12 @@ class Resources:
         store: Store,
         clock: Clock,
         passwords: Passwords,
-        may: Callable[[Principal, str], bool],
-        dialect: Dialect,
+        guard: Guard,
     ) -> None:
         self.store = store
         self.clock = clock
         self.passwords = passwords
-        self.may = may
-        self.dialect = dialect
+        self.guard = guard
 
     # reading
 
@@ -214,11 +211,11 @@ class Resources:
         """Ids replaced by what they name, as far as the caller may fetch that."""
         for path in paths:
             if path == "messages" and resource == "conversations":
-                if self.may(principal, "fetch-message"):
+                if self.guard.may(principal, "fetch-message"):
                     document["messages"] = self._messages(document["id"])
             elif path in POPULATED:
                 target, operation = POPULATED[path]
-                if self.may(principal, operation):
+                if self.guard.may(principal, operation):
                     self._replace_ids(document, path.split("."), target)
         return document
 
@@ -246,9 +243,11 @@ class Resources:
 
     async def create(self, call: Call, principal: Principal, resource: str) -> Answer:
         """201 with the whole new document."""
+        if call.conversation is not None:
+            self.existing(principal, "conversations", call.conversation)
         body = call.json()
-        if resource == "messages" and isinstance(body, list):
-            return self.create_messages(principal, body)
+        if resource == "messages":
+            return self.created(self.new_messages(principal, body, call.conversation))
         change = Change(principal, resource, self.members(body))
         self.check_required(RESOURCES[resource], change.members)
         self.check_types(change.members)
@@ -256,8 +255,6 @@ class Resources:
             document = await self.new_user(change)
         elif resource == "conversations":
             document = self.new_conversation(change)
-        elif resource == "messages":
-            document = self.new_message(principal, change.members)
         else:
             document = self.new_document(change)
         return self.created(document)
@@ -379,25 +376,16 @@ class Resources:
         self.check_required(RESOURCES["messages"], members)
         self.check_types(members)
 
-    def create_messages(self, principal: Principal, bodies: list[Any]) -> Answer:
-        """Several at once, answered as an array."""
-        if not 0 < len(bodies) <= MOST_AT_ONCE:
-            raise bad_request("A list of messages has to have one at least")
-        for body in bodies:
-            self.check_message(body)
-        return self.created([self.new_message(principal, self.members(body)) for body in bodies])
-
-    def post_messages(self, principal: Principal, conversation: str, body: Any) -> Answer:
-        """To a conversation."""
+    def new_messages(self, principal: Principal, body: Any, conversation: str | None) -> Any:
+        """One message, or an array of them for an array; the conversation is in the path or in the body."""
         bodies = body if isinstance(body, list) else [body]
         if not 0 < len(bodies) <= MOST_AT_ONCE:
-            raise bad_request("A list of messages has to have one at least")
+            raise bad_request(f"A list of messages has from one to {MOST_AT_ONCE}")
         for one in bodies:
             self.check_message(one)
-        documents = [
-            self.new_message(principal, {**self.members(one), "conversation": conversation}) for one in bodies
-        ]
-        return self.created(documents if isinstance(body, list) else documents[0])
+        given = {} if conversation is None else {"conversation": conversation}
+        documents = [self.new_message(principal, {**self.members(one), **given}) for one in bodies]
+        return documents if isinstance(body, list) else documents[0]
 
     def new_message(self, principal: Principal, members: Document) -> Document:
         """A message in a conversation that is there."""
@@ -425,8 +413,8 @@ class Resources:
         """200 with the whole document; members of the body take the place of those stored."""
         self.existing(principal, resource, id)
         members = self.members(call.json())
-        if resource == "users" and id == principal.id:
-            members = self.own_members(members, principal)
+        if resource == "users":
+            members = self.profile_members(members, principal)
         self.check_types(members)
         if resource == "users":
             await self.update_account(id, members)
@@ -444,9 +432,9 @@ class Resources:
         """Top-level members are replaced as a whole."""
         return {**document, **members}
 
-    def own_members(self, members: Document, principal: Principal) -> Document:
-        """What a user may change of itself. Role, scope, address and the like are left as they are."""
-        if self.may(principal, "update-user"):
+    def profile_members(self, members: Document, principal: Principal) -> Document:
+        """What the caller may change of a user; below admin, role, address and the like are ignored."""
+        if self.guard.may(principal, CHANGE_ROLES):
             return members
         return {name: value for name, value in members.items() if name in OWN_PROFILE}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from rolecall.reference.app import Credentials, Server
+from rolecall.reference.protocol import Protocol
 from rolecall.reference.settings import Settings, SettingsError
 from rolecall.reference.switchboard import apply_switches
 
@@ -82,12 +83,13 @@ def make_uvicorn(server: Server) -> Uvicorn:
     config = uvicorn.Config(
         server.app,
         loop="asyncio",
-        http="auto",
+        http=Protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
         access_log=False,
         log_config=None,
+        log_level="error",
         proxy_headers=False,
         server_header=False,
         date_header=False,

@@ -7,7 +7,6 @@ token."
 
 from __future__ import annotations
 
-import hmac
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -18,7 +17,7 @@ import jwt
 from jwt.algorithms import get_default_algorithms
 
 from rolecall.reference.clock import Clock
-from rolecall.reference.errors import forbidden, unauthorized
+from rolecall.reference.errors import Refusal, unauthorized
 from rolecall.reference.jsontext import Document, NotJson, dumps, loads
 from rolecall.reference.settings import ROLES, Dialect
 from rolecall.reference.store import Store
@@ -99,6 +98,10 @@ class Principal:
         return str(self.user["id"])
 
 
+class Expired(Refusal):
+    """The token was good once."""
+
+
 class TokenIssuer:
     """Writes tokens."""
 
@@ -155,19 +158,17 @@ class TokenVerifier:
     def principal(self, token: str) -> Principal:
         """On whose behalf the token speaks, or a refusal."""
         claims = self.checked_claims(token)
-        grant = claims.get("grant_type", ACCESS)
-        if grant == API_KEY:
+        if claims.get("grant_type") == API_KEY:
             self.check_api_key(claims)
-        elif self.time_based(grant):
-            self.check_times(claims)
         else:
-            raise self.invalid()
-        return Principal(
-            self.subject(claims),
-            self.scopes(claims),
-            "api-key" if grant == API_KEY else "token",
-            claims,
-        )
+            self.check_grant(claims)
+            self.check_times(claims)
+        return self.person(claims)
+
+    def person(self, claims: Document) -> Principal:
+        """The user whom checked claims name, and the rights they give."""
+        credential = "api-key" if claims.get("grant_type") == API_KEY else "token"
+        return Principal(self.subject(claims), self.scopes(claims), credential, claims)
 
     def checked_claims(self, token: str) -> Document:
         """The claims of a token whose form and signature are right."""
@@ -212,9 +213,10 @@ class TokenVerifier:
         """Whether the token was signed by this server."""
         return self.algorithm_fits(header.get("alg")) and self.key.verify(message, decode_segment(signature))
 
-    def time_based(self, grant: object) -> bool:
-        """Whether a grant type makes a token that may be used here."""
-        return grant == ACCESS
+    def check_grant(self, claims: Document) -> None:
+        """A token made for something else is not good here (RFC 8725, section 3.12)."""
+        if claims.get("grant_type", ACCESS) != ACCESS:
+            raise self.invalid()
 
     def check_api_key(self, claims: Document) -> None:
         """An API key works until it is revoked."""
@@ -253,9 +255,11 @@ class TokenVerifier:
         """Before the instant (RFC 7519, section 4.1.5)."""
         return self.clock.now() < nbf
 
-    def expiry(self) -> Exception:
+    def expiry(self) -> Expired:
         """What an expired token "will result in": 403 Permission Denied; the vendor's client expects 401."""
-        return unauthorized("jwt expired") if self.dialect == "sdk" else forbidden()
+        if self.dialect == "sdk":
+            return Expired(401, "jwt expired", unauthorized("").headers)
+        return Expired(403, "Permission Denied")
 
     def subject(self, claims: Document) -> Document:
         """The user, who has to exist and not to be disabled."""
@@ -281,8 +285,3 @@ class TokenVerifier:
     def invalid(self) -> Exception:
         """Not a token of this server."""
         return unauthorized("invalid token")
-
-
-def same(one: str, other: str) -> bool:
-    """Compare two texts in full, in constant time."""
-    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
