@@ -1,1 +1,52 @@
-def main() -> int: return 0
+"""The ``rolecall`` command: parses, hands over to one module per subcommand, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from rolecall import __version__
+from rolecall.errors import ExitCode, RolecallError
+
+#: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and run(arguments) -> int.
+COMMANDS = ("certify", "serve")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one subcommand and return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        arguments = _parser(words).parse_args(words)
+        return int(arguments.run(arguments))
+    except RolecallError as error:
+        print(f"rolecall: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        print("rolecall: interrupted", file=sys.stderr)
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rolecall",
+        description="Proves whether a server implements the Web1on1 REST API's authentication page.",
+    )
+    parser.add_argument("--version", action="version", version=f"rolecall {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for name in COMMANDS:
+        command = import_module(f"rolecall.commands.{name}")
+        subparser = subparsers.add_parser(name, help=command.HELP, description=command.__doc__)
+        if name in words:  # only the command at hand pays for what its options need to import
+            command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

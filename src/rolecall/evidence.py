@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 #: The exchanges that belong to the test now running in this task; shared set-up belongs to whoever awaited it first.
-_current: ContextVar[list[Exchange] | None] = ContextVar("current", default=None)
+_current: ContextVar[Pieces | None] = ContextVar("current", default=None)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +84,14 @@ class Exchange:
         return datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@dataclass
+class Pieces:
+    """The evidence of one test: its exchanges in order, and by name those that its judgement rests on."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    named: dict[str, Exchange] = field(default_factory=dict)
+
+
 class Evidence:
     """All exchanges of a run."""
 
@@ -99,19 +107,22 @@ class Evidence:
 
     @staticmethod
     @contextmanager
-    def collect() -> Iterator[list[Exchange]]:
+    def collect() -> Iterator[Pieces]:
         """The exchanges that are sent, or cited, inside the block."""
-        collected: list[Exchange] = []
-        token = _current.set(collected)
+        pieces = Pieces()
+        token = _current.set(pieces)
         try:
-            yield collected
+            yield pieces
         finally:
             _current.reset(token)
 
 
-def cite(exchange: Exchange) -> Exchange:
-    """Count a shared exchange among the evidence of the test now running."""
-    collected = _current.get()
-    if collected is not None and exchange not in collected:
-        collected.append(exchange)
+def cite(exchange: Exchange, piece: str = "") -> Exchange:
+    """Count an exchange among the evidence of the test now running, under the name of the piece that it is."""
+    pieces = _current.get()
+    if pieces is not None:
+        if exchange not in pieces.exchanges:
+            pieces.exchanges.append(exchange)
+        if piece:
+            pieces.named[piece] = exchange
     return exchange

@@ -23,6 +23,7 @@ import httpx
 from rolecall.errors import Unreachable, UsageError
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Trouble
+from rolecall.secrets import Secrets
 from rolecall.target import Target
 
 #: httpx logs whole URLs at INFO, and the specification's refresh call has a refresh token in its query.
@@ -41,7 +42,7 @@ _REPEATABLE = "rolecall.repeatable"
 class Client:
     """Sends requests to one target and records every exchange."""
 
-    def __init__(self, target: Target, evidence: Evidence) -> None:
+    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
         self._timeout = target.timeout
@@ -49,6 +50,7 @@ class Client:
         self._pacing = _Pacing(_Retrying(self._network), target.rate_limit, target.concurrency)
         self._recording = _Recording(self._pacing)
         self._evidence = evidence
+        self._secrets = secrets
 
     async def send(
         self,
@@ -107,11 +109,13 @@ class Client:
                 _REPEATABLE: method in _SAFE if repeatable is None else repeatable,
             },
         )
+        self._secrets.learn(exchange)
         try:
             await self._recording.handle_async_request(request)
         except httpx.TransportError as error:
             await self._judge_silence(error, exchange)
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
+        self._secrets.learn(exchange)
         if exchange.status == 429:
             raise Trouble(f"an answer to {exchange}: it was throttled {_THROTTLED_ATTEMPTS} times", "the rate_limit of the target file")
         return exchange

@@ -10,9 +10,24 @@ import base64
 import json
 import re
 from collections import defaultdict
-from urllib.parse import quote, quote_plus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rolecall.evidence import Exchange
 
 _PREFIX = 6  # characters by which a secret is looked up; what is shorter is no secret worth the false alarms
+#: Members of bodies and queries that hold a secret, and what kind of secret.
+_SECRET_MEMBERS = {
+    "token": "token",
+    "access_token": "token",
+    "refreshToken": "refresh-token",
+    "refresh_token": "refresh-token",
+    "password": "password",
+}
+_JWT_ANYWHERE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
 _JWT = re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$")
 
 
@@ -47,6 +62,34 @@ class Secrets:
                 self._lengths[spelling[:_PREFIX]].add(len(spelling))
                 self._pattern = None
 
+    def learn(self, exchange: Exchange) -> None:
+        """Remember every secret that an exchange carries: credentials sent, and tokens received."""
+        for name, value in exchange.request_headers.items():
+            if name.lower() == "authorization":
+                self.add(value.split(" ", 1)[-1].strip(), "token")
+        query = urlsplit(exchange.url).query
+        if query:
+            for name, value in parse_qsl(query):
+                if name in _SECRET_MEMBERS:
+                    self.add(value, _SECRET_MEMBERS[name])
+        for body in (exchange.request_body, exchange.body):
+            if b'oken"' in body or b'assword"' in body:
+                self._learn_members(_parsed(body))
+            if b"eyJ" in body:
+                for token in _JWT_ANYWHERE.findall(body.decode("utf-8", "replace")):
+                    self.add(token, "token")
+
+    def _learn_members(self, document: object) -> None:
+        if isinstance(document, dict):
+            for name, value in document.items():
+                if name in _SECRET_MEMBERS:
+                    self.add(value, _SECRET_MEMBERS[name])
+                elif isinstance(value, dict | list):
+                    self._learn_members(value)
+        elif isinstance(document, list):
+            for value in document:
+                self._learn_members(value)
+
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""
         if not self._spellings:
@@ -62,7 +105,7 @@ class Secrets:
         """Whether any known secret stands in ``text``, in any spelling."""
         return next(self._occurrences(text), None) is not None
 
-    def _occurrences(self, text: str):  # type: ignore[no-untyped-def]  # a generator of (start, end, replacement)
+    def _occurrences(self, text: str) -> Iterator[tuple[int, int, str]]:
         if self._pattern is None:
             self._pattern = re.compile(_trie(sorted(self._lengths)))
         position = 0
@@ -76,6 +119,13 @@ class Secrets:
                     break
             else:
                 position = start + 1
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _spellings(value: str) -> set[str]:

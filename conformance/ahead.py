@@ -1,0 +1,125 @@
+"""Runs the selected tests ahead of pytest, concurrently on one event loop in a thread of its own.
+
+pytest then asks for each test in its usual order and gets the finished result, or waits for it. A test reads, fails and
+is reported as an ordinary pytest test, while a far-away target is waited for once and not a thousand times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from rolecall.evidence import Evidence, Pieces
+from rolecall.outcomes import Trouble
+
+_TRIES = 3
+
+
+@dataclass
+class Job:
+    """One test: how to call it, the phase it belongs to, and what came of it."""
+
+    name: str
+    phase: int
+    call: Callable[[], Awaitable[None]]
+    tries: int = 0
+    seconds: float = 0.0
+    evidence: Pieces = field(default_factory=Pieces)
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Ahead:
+    """An event loop in a thread, and the jobs it works through phase by phase."""
+
+    def __init__(self, in_flight: int) -> None:
+        self.jobs: dict[str, Job] = {}
+        self._in_flight = in_flight
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rolecall-ahead", daemon=True)
+        self._running: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Start the loop."""
+        self._thread.start()
+
+    def start(self, jobs: Iterable[Job]) -> None:
+        """Begin with the first phase."""
+        self.jobs = {job.name: job for job in jobs}
+        self.do(self._start())
+
+    async def _start(self) -> None:
+        self._running = asyncio.create_task(self._run())
+
+    def wait(self, name: str) -> Job:
+        """Wait for a test; its ``error`` is set if it failed.
+
+        Waits in small steps, so that Ctrl-C is noticed on every platform.
+        """
+        job = self.jobs[name]
+        while not job.done.wait(timeout=0.2):
+            pass
+        return job
+
+    def do(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
+        """Run something else on the same loop and return its result.
+
+        Raises:
+            TimeoutError: it was not done after ``timeout`` seconds.
+        """
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Give up what is still running; what is done stays done."""
+        self.do(self._stop())
+
+    async def _stop(self) -> None:
+        if self._running:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    def close(self) -> None:
+        """Stop the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _run(self) -> None:
+        for _, phase in groupby(sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase):
+            slots = asyncio.Semaphore(self._in_flight)
+            async with asyncio.TaskGroup() as group:
+                for job in phase:
+                    await slots.acquire()
+                    group.create_task(self._run_one(job)).add_done_callback(lambda _: slots.release())
+
+    async def _run_one(self, job: Job) -> None:
+        """Run a test; one that met passing trouble starts again from the beginning, with fixtures of its own."""
+        started = time.monotonic()
+        try:
+            with Evidence.collect() as job.evidence:
+                while True:
+                    job.tries += 1
+                    try:
+                        await job.call()
+                    except Trouble:
+                        if job.tries < _TRIES:
+                            continue
+                        raise
+                    break
+        except BaseException as error:
+            job.error = error
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        finally:
+            job.seconds = time.monotonic() - started
+            job.done.set()

@@ -1,0 +1,161 @@
+"""What an answer means for a caller who may, or may not: the rules that every permission cell is judged by."""
+
+from __future__ import annotations
+
+from rolecall.conformance.fixtures import Fixture, Request, contains, identifiers, items
+from rolecall.conformance.tables import Operation
+from rolecall.conformance.tokens import Caller
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive
+
+#: Statuses that say the request itself is not understood: a wrong path or body in the tables, as likely as a denial.
+_NOT_UNDERSTOOD = (400, 404, 405, 415, 422, 501)
+
+
+class Judge:
+    """Judges answers in a `World`; a judgement that lacks a piece of evidence raises `Inconclusive`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._controls: dict[str, Exchange] = {}
+
+    # --- What is allowed -------------------------------------------------------------------------------------------
+
+    async def expect_allowed(self, exchange: Exchange, request: Request, caller: Caller) -> None:
+        """The answer says that it was done; otherwise the caller was alive and others could, so the target is wrong.
+
+        Raises:
+            Finding: a caller who may was refused.
+            Inconclusive: the credential died, or nobody at all can do this as it is written in the tables.
+        """
+        operation = request.operation
+        cite(exchange, "answer")
+        if exchange.status in operation.success:
+            return
+        expected = f"{_statuses(operation.success)}: {caller.role} may {_words(operation)}"
+        if exchange.ok or 300 <= exchange.status < 400 or exchange.status >= 500:
+            raise Finding(expected, f"{exchange.status}", exchange)
+        await self._world.alive(caller, exchange.finished)
+        if exchange.status in _NOT_UNDERSTOOD and not await self._anyone_else_can(operation, caller):
+            raise Inconclusive(
+                f"an answer to {operation.method} {operation.path} from a server that knows it: {exchange}",
+                f"[operations.{operation.name}] in the target file, if it is done elsewhere or with another body",
+            )
+        raise Finding(expected, f"{exchange.status}: it was refused", exchange)
+
+    async def _anyone_else_can(self, operation: Operation, caller: Caller) -> bool:
+        """Whether another role gets this done, which shows that the request is understood."""
+        for role in self._world.spec.allowed_roles(operation.name):
+            if role != caller.role:
+                other = await self._world.user(role)
+                if (await self._try(operation, other)).ok:
+                    return True
+        return False
+
+    async def _try(self, operation: Operation, caller: Caller) -> Exchange:
+        fixture = await self._world.fresh(operation.resource.name) if operation.effect == "delete" else None
+        return await self._world.perform(await self._world.request(operation, caller, fixture), caller)
+
+    # --- What is denied --------------------------------------------------------------------------------------------
+
+    async def expect_denied(self, exchange: Exchange, request: Request, caller: Caller | None) -> None:
+        """The answer is a denial and tells nothing of the thing itself.
+
+        Raises:
+            Finding: a caller who may not was let through, redirected, shown something, or answered otherwise.
+            Inconclusive: nobody who may gets this done, or the credential died, so the answer proves nothing.
+        """
+        operation, dialect = request.operation, self._world.dialect
+        statuses = dialect.denied if caller else dialect.anonymous
+        who = caller.role if caller else "nobody without a token"
+        cite(exchange, "answer")
+        expected = f"{_statuses(statuses)}: {who} may {'not ' if caller else ''}{_words(operation)}"
+        if exchange.ok:
+            if operation.effect == "list" and dialect.denied_list == "empty" and exchange.json == []:
+                return
+            raise Finding(expected, f"{exchange.status}: it was allowed", exchange)
+        if 300 <= exchange.status < 400:
+            raise Finding(expected, f"{exchange.status}: a redirect is no denial", exchange)
+        if exchange.status >= 500:
+            raise Finding(expected, f"{exchange.status}: a server error is no denial", exchange)
+        self._expect_no_leak(exchange, request.fixture)
+        if exchange.status not in statuses:
+            await self.control(request)
+            if caller:
+                await self._world.alive(caller, exchange.finished)
+            raise Finding(expected, f"{exchange.status}", exchange)
+
+    def _expect_no_leak(self, exchange: Exchange, fixture: Fixture | None) -> None:
+        """A refusal does not carry what it refuses."""
+        if fixture is None:
+            return
+        if (fixture.name and fixture.name in exchange.text) or fixture.id in identifiers(exchange.json):
+            raise Finding(f"a refusal that shows nothing of {fixture}", f"{exchange.status} with the thing in its body", exchange)
+
+    async def control(self, request: Request) -> Exchange:
+        """The same request by somebody who may: it shows that path, body and fixture are right.
+
+        A read is shown once to succeed on the shared fixture, a create once by the shared fixture itself; an update or a
+        delete is repeated to the letter on the fixture that the denied caller tried.
+
+        Raises:
+            Inconclusive: nobody who may succeeds.
+        """
+        operation = request.operation
+        if operation.effect in ("update", "delete"):
+            return cite(await self._control(request), "control")
+        if operation.name not in self._controls:
+            shared = await self._world.shared(operation.resource.name)
+            if operation.effect == "create":
+                self._controls[operation.name] = shared.made_by or await self._control(request)
+            else:
+                self._controls[operation.name] = await self._control(request)
+        return cite(self._controls[operation.name], "control")
+
+    async def _control(self, request: Request) -> Exchange:
+        operation = request.operation
+        exchange = None
+        for role in self._world.spec.allowed_roles(operation.name):
+            caller = await self._world.user(role)
+            exchange = await self._world.perform(request, caller)
+            is_read = operation.effect in ("list", "fetch")
+            if exchange.ok and (not is_read or await self.shows(exchange, request, caller)):
+                return exchange
+        raise Inconclusive(
+            f"the same request succeeding for {' or '.join(self._world.spec.allowed_roles(operation.name))}: {exchange}",
+            f"the cells of {operation.requirement} that are allowed",
+        )
+
+    # --- What a read shows -----------------------------------------------------------------------------------------
+
+    async def shows(self, exchange: Exchange, request: Request, caller: Caller) -> bool:
+        """Whether a successful read shows what it was asked for: the fixture, or the caller's own user."""
+        operation = request.operation
+        wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
+        if operation.effect == "fetch":
+            return exchange.document.get("id") == wanted
+        if any(item.get("id") == wanted for item in items(exchange)):
+            return True
+        async for page in self._world.pages(request.path, caller):
+            if any(item.get("id") == wanted for item in items(page)):
+                return True
+        return False
+
+    @staticmethod
+    def reads_back(document: dict[str, object] | None, request: Request) -> bool:
+        """Whether a document holds what a create or an update wrote; passwords are never shown."""
+        wanted = {key: value for key, value in request.body.items() if request.name in str(value)}
+        return contains(document, {key: value for key, value in wanted.items() if key not in _NOT_READ_BACK})
+
+
+#: Written but not read back under the same name: a conversation's first messages are resources of their own.
+_NOT_READ_BACK = ("messages", "password")
+
+
+def _statuses(statuses: tuple[int, ...]) -> str:
+    return " or ".join(map(str, statuses))
+
+
+def _words(operation: Operation) -> str:
+    return operation.name.replace("-", " ")

@@ -1,0 +1,60 @@
+"""Shared set-up: awaited once, however many tests ask for it at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from rolecall.outcomes import Trouble
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[S, P], Awaitable[R]]:
+    """Run an async method once per object and arguments; everyone gets its result, or its failure.
+
+    `Trouble` is forgotten, so that whoever asks next tries again.
+    """
+
+    @wraps(method)
+    async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_memo", {})
+        key = (method.__name__, args, tuple(kwargs.items()))
+        task = tasks.get(key)
+        if task is None:
+            task = tasks[key] = asyncio.ensure_future(method(self, *args, **kwargs))
+        try:
+            # Shielded: a test that is cancelled must not take the set-up of the others with it.
+            return await asyncio.shield(task)
+        except Trouble:
+            tasks.pop(key, None)
+            raise
+
+    return wrapper
+
+
+class Coalesced(Generic[R]):
+    """A probe whose one answer serves everybody who asked before it was sent.
+
+    ``after(moment)`` returns a result whose request left after ``moment`` (monotonic seconds).
+    """
+
+    def __init__(self, probe: Callable[[], Coroutine[Any, Any, R]]) -> None:
+        self._probe = probe
+        self._lock = asyncio.Lock()
+        self._started = float("-inf")
+        self._result: R | None = None
+
+    async def after(self, moment: float) -> R:
+        """The newest result, or a new one when that is older than ``moment``."""
+        async with self._lock:
+            if self._started <= moment or self._result is None:
+                started = time.monotonic()
+                self._result = await self._probe()
+                self._started = started
+            return self._result

@@ -1,0 +1,218 @@
+"""The pytest plugin: options, tests run ahead, outcomes of our own, and the run's files at the end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import allure
+import pytest
+
+from rolecall.conformance.ahead import Job
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.results import TestResult
+from rolecall.conformance.run import DEFAULT_OUT, Options, Run
+from rolecall.conformance.tables import load_specification
+from rolecall.conformance.world import World
+from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.outcomes import Finding, Inconclusive, NotTested, Outcome
+from rolecall.reports import exchanges, terminal
+
+RUN = pytest.StashKey[Run]()
+_SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of a run, the same as those of ``rolecall certify``."""
+    group = parser.getgroup("rolecall", "certify a server (without --target: the embedded one)")
+    group.addoption("--target", type=Path, metavar="FILE", help="target file of the server to certify")
+    group.addoption("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="where the run's folder is made")
+    group.addoption("--rate", type=float, metavar="N", help="requests per second, instead of the target file's")
+    group.addoption("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
+    group.addoption("--read-only", action="store_true", help="send nothing that would write")
+    group.addoption("--serve-option", action="append", default=[], help="an option for the embedded server")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark, and the run unless nothing is going to be run."""
+    config.addinivalue_line("markers", "requirement(id, phase): the requirement that the test proves")
+    option = config.option
+    options = Options(
+        option.target, option.out, option.rate, option.concurrency, option.read_only, tuple(option.serve_option)
+    )
+    config.stash[RUN] = Run(options)
+    config.pluginmanager.register(Suite(config.stash[RUN]), "rolecall-suite")
+
+
+@pytest.fixture(scope="session")
+def world(request: pytest.FixtureRequest) -> World:
+    """The world of the run."""
+    return request.config.stash[RUN].world
+
+
+@pytest.fixture(scope="session")
+def judge(request: pytest.FixtureRequest) -> Judge:
+    """The judge of the run."""
+    return request.config.stash[RUN].judge
+
+
+def requirement_of(item: pytest.Item) -> str:
+    """The id of the requirement that a test proves."""
+    mark = item.get_closest_marker("requirement")
+    if mark is None:
+        raise pytest.UsageError(f"{item.nodeid} says not which requirement it proves")
+    return str(mark.args[0])
+
+
+class Suite:
+    """The hooks that need the run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.total = 0
+        self.on_result: Callable[[TestResult], None] = lambda result: None
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Let ``-k`` find a test by its requirement's id, too."""
+        item.extra_keyword_matches.add(requirement_of(item))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put the phases in order; within one, the order of the files stays."""
+        self.total = len(items)
+        items.sort(key=_phase)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Open the run, start the tests, and close the run when pytest has reported the last of them."""
+        if session.config.option.collectonly or not session.items:
+            return (yield)
+        self.run.selected = len(session.items) < self.total
+        try:
+            self.run.open()
+        except RolecallError as error:
+            self.run.fatal = error
+            raise pytest.UsageError(str(error)) from None
+        try:
+            self.run.knock()
+            self.run.ahead.start([self._job(item) for item in session.items])
+            return (yield)
+        except Unreachable as error:
+            self.run.abort(error)
+            session.shouldfail = str(error)
+            return True
+        except BaseException as error:
+            self.run.abort(error)
+            raise
+        finally:
+            session.config.stash[VERDICT] = self.run.close()
+
+    def _job(self, item: pytest.Item) -> Job:
+        assert isinstance(item, pytest.Function)
+        available = {"world": self.run.world, "judge": self.run.judge, "run": self.run}
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        names = inspect.signature(item.obj).parameters
+        arguments = {name: parameters[name] if name in parameters else available[name] for name in names}
+        return Job(item.nodeid, _phase(item), partial(item.obj, **arguments))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        """Instead of calling the test, wait for it and raise what it raised."""
+        __tracebackhide__ = True
+        self._describe(pyfuncitem)
+        job = self.run.ahead.wait(pyfuncitem.nodeid)
+        redact = self.run.secrets.redact
+        if job.evidence.exchanges:
+            allure.attach(exchanges.write(job.evidence.exchanges, redact), "exchanges", allure.attachment_type.TEXT)
+        if job.error is None:
+            return True
+        if isinstance(job.error, NotTested):
+            pytest.skip(redact(str(job.error)))
+        if isinstance(job.error, AssertionError) and not isinstance(job.error, Finding):
+            job.error.args = (redact(str(job.error)),)
+        # The first frame is the runner's; the second is the test.
+        traceback = job.error.__traceback__
+        raise job.error.with_traceback(traceback.tb_next if traceback else None)
+
+    def _describe(self, item: pytest.Function) -> None:
+        requirement = load_specification().requirements[requirement_of(item)]
+        allure.dynamic.epic("Web1on1 v2: authentication")
+        allure.dynamic.feature(requirement.feature)
+        allure.dynamic.story(requirement.id)
+        allure.dynamic.severity(_SEVERITY[requirement.level])
+        allure.dynamic.description(f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give the report the outcome in our words and keep the result."""
+        report = yield
+        if call.when == "call" or (call.when == "setup" and call.excinfo):
+            result = self._result(item, call.excinfo.value if call.excinfo else None)
+            report.rolecall = result.outcome
+            self.run.results.append(result)
+            self.on_result(result)
+        return report
+
+    def _result(self, item: pytest.Item, error: BaseException | None) -> TestResult:
+        result = TestResult(item.name, requirement_of(item), Outcome.PASSED)
+        result.cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")  # type: ignore[attr-defined]
+        job = self.run.ahead.jobs.get(item.nodeid)
+        if job:
+            result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
+        if error is None:
+            return result
+        result.reason = str(error)
+        if isinstance(error, Finding):
+            result.outcome, result.expected, result.actual = Outcome.FAILED, error.expected, error.actual
+            result.reason = f"expected {error.expected}; got {error.actual}"
+            result.shown_by = error.exchange
+        elif isinstance(error, AssertionError):
+            result.outcome, result.actual = Outcome.FAILED, str(error)
+            result.expected = load_specification().requirements[result.requirement].statement
+            result.shown_by = result.evidence.exchanges[-1] if result.evidence.exchanges else None
+        elif isinstance(error, Inconclusive):
+            result.outcome, result.reason, result.look_at = Outcome.INCONCLUSIVE, f"missing: {error.missing}", error.look_at
+        elif isinstance(error, pytest.skip.Exception):
+            result.outcome = Outcome.NOT_TESTED
+        elif isinstance(error, RolecallError):
+            result.outcome, result.look_at = Outcome.INCONCLUSIVE, "the target"
+        else:
+            result.outcome, result.reason = Outcome.ERROR, f"{type(error).__name__}: {error}"
+        return result
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """``?`` for a test that proved nothing."""
+        if getattr(report, "rolecall", None) is Outcome.INCONCLUSIVE:
+            return "inconclusive", "?", "INCONCLUSIVE"
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """pytest's exit code becomes ours, except that choosing a part of the suite is no fault of anybody."""
+        verdict = session.config.stash.get(VERDICT, None)
+        if verdict is None:
+            return
+        chosen_all_passed = self.run.selected and all(
+            result.outcome in (Outcome.PASSED, Outcome.NOT_TESTED) for result in self.run.results
+        )
+        if verdict.exit_code is not ExitCode.INCONCLUSIVE or not chosen_all_passed:
+            session.exitstatus = int(verdict.exit_code)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The verdict below pytest's own summary."""
+        if hasattr(self.run, "document"):
+            terminalreporter.section("rolecall")
+            terminalreporter.write_line(terminal.summary(self.run.document, str(self.run.folder)))
+
+
+VERDICT = pytest.StashKey[Any]()
+
+
+def _phase(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("requirement")
+    return int(mark.kwargs.get("phase", 0)) if mark else 0

@@ -1,0 +1,270 @@
+"""One execution of the suite: its folder, its world, and what it leaves when it ends, however it ends."""
+
+from __future__ import annotations
+
+import json
+import secrets as random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rolecall
+from rolecall.conformance.ahead import Ahead
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.results import TestResult, Verdict, counts, findings, judge, requirement_outcomes
+from rolecall.conformance.tables import Cell, load_specification
+from rolecall.conformance.tidy import tidy
+from rolecall.conformance.world import World
+from rolecall.embedded import embedded_target
+from rolecall.errors import ExitCode, RolecallError, SecretLeak, Unreachable, UsageError
+from rolecall.evidence import Evidence
+from rolecall.http import Client
+from rolecall.ledger import Ledger
+from rolecall.outcomes import Inconclusive, NotTested, Outcome
+from rolecall.reports import curl, har, junit
+from rolecall.secrets import Secrets
+from rolecall.target import load_target
+
+DEFAULT_OUT = Path("reports/runs")
+_TIDY_TIMEOUT = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks of a run. ``target`` None stands for the embedded server."""
+
+    target: Path | None = None
+    out: Path = DEFAULT_OUT
+    rate: float | None = None
+    concurrency: int | None = None
+    read_only: bool = False
+    serve_options: tuple[str, ...] = ()
+
+
+@dataclass
+class Run:
+    """A run from its beginning to its last file."""
+
+    options: Options
+    results: list[TestResult] = field(default_factory=list)
+    selected: bool = False
+    aborted: str = ""
+    exit_code: ExitCode | None = None
+    left: list[str] = field(default_factory=list)
+    fatal: RolecallError | None = None
+
+    def open(self) -> None:
+        """Read the target file, or start the embedded server; make the folder and the world.
+
+        Raises:
+            RolecallError: the target file is wrong, the server does not start, or the folder cannot be made.
+        """
+        self.spec = load_specification()
+        self.stack = ExitStack()
+        if self.options.target:
+            target = load_target(self.options.target, self.spec.roles)
+        else:
+            target = self.stack.enter_context(embedded_target(self.spec.roles, self.options.serve_options))
+        if self.options.rate is not None:
+            target = replace(target, rate_limit=self.options.rate)
+        if self.options.concurrency is not None:
+            target = replace(target, concurrency=self.options.concurrency)
+        self.target = target
+        self.dialect = self.spec.dialect(target.dialect, target.source)
+        self.spec.for_target(target.operations, self.dialect, target.source)
+        self.secrets = Secrets()
+        for value, kind in target.secrets:
+            self.secrets.add(value, kind)
+        self.evidence = Evidence()
+        self.started = time.time()
+        self.id = datetime.fromtimestamp(self.started, UTC).strftime("%Y%m%d-%H%M%S-") + random.token_hex(3)
+        self.folder = _make_folder(self.options.out / self.id)
+        self.ahead = Ahead(2 * target.concurrency)
+        self.ahead.open()
+        self.stack.callback(self.ahead.close)
+        self.world, self.judge = self.ahead.do(self._make_world())
+
+    async def _make_world(self) -> tuple[World, Judge]:
+        """The world, made on the loop that its locks belong to."""
+        client = Client(self.target, self.evidence, self.secrets)
+        ledger = Ledger(self.folder / "ledger.jsonl")
+        world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only)
+        return world, Judge(world)
+
+    def knock(self) -> None:
+        """Log in once, to tell a target that is not there from one that fails.
+
+        Raises:
+            Unreachable: nobody answers.
+        """
+        try:
+            self.ahead.do(self.world.user(self.world.highest))
+        except (Inconclusive, NotTested):
+            return
+
+    def abort(self, error: BaseException) -> None:
+        """Note why the run ends early."""
+        self.aborted = str(error) if isinstance(error, RolecallError) else type(error).__name__
+        if isinstance(error, KeyboardInterrupt):
+            self.aborted, self.exit_code = "interrupted", ExitCode.INTERRUPTED
+        elif isinstance(error, RolecallError):
+            self.exit_code = error.exit_code
+
+    def close(self) -> Verdict:
+        """Stop, tidy up and write every file; the verdict.
+
+        Raises:
+            SecretLeak: a file held a secret; it is gone now.
+        """
+        try:
+            self.ahead.stop()
+            self.left = self._tidy()
+        finally:
+            self.finished = time.time()
+            self.ahead.do(self.world.close())
+            self.stack.close()
+        dead = self.world.client.dead
+        if dead and not self.exit_code:
+            self.abort(dead)
+        verdict = judge(self.spec, self.results, self.selected, self.left, self.aborted)
+        if self.exit_code and verdict.exit_code is not ExitCode.FAILED:
+            verdict = replace(verdict, exit_code=self.exit_code)
+        self._write(verdict)
+        return verdict
+
+    def _tidy(self) -> list[str]:
+        try:
+            left: list[str] = self.ahead.do(tidy(self.world), _TIDY_TIMEOUT)
+        except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
+            left = [f"{entry}: {reason or 'no time to delete it'}" for entry in self.world.ledger.left]
+        return left
+
+    # --- Files -----------------------------------------------------------------------------------------------------
+
+    def _write(self, verdict: Verdict) -> None:
+        self.document = json.loads(self.secrets.redact(json.dumps(self._document(verdict))))
+        files: dict[str, Callable[[], str]] = {
+            "results.json": lambda: json.dumps(self.document, indent=1) + "\n",
+            "junit.xml": lambda: junit.write(self.document),
+            "evidence.har": lambda: har.write(self.evidence.exchanges, self.secrets.redact),
+        }
+        for name, write in files.items():
+            (self.folder / name).write_text(write(), encoding="utf-8")
+        self._search_for_secrets()
+
+    def _search_for_secrets(self) -> None:
+        """The last check: no file of the run holds a secret. One that does is removed.
+
+        Raises:
+            SecretLeak: there was one.
+        """
+        for path in self.folder.rglob("*"):
+            if path.is_file() and self.secrets.found_in(path.read_text(encoding="utf-8", errors="replace")):
+                path.unlink()
+                raise SecretLeak(path)
+
+    def _document(self, verdict: Verdict) -> dict[str, Any]:
+        outcomes = requirement_outcomes(self.spec, self.results)
+        by_cell = {str(result.cell): result for result in self.results if result.cell}
+        return {
+            "verdict": verdict.word,
+            "exit_code": int(verdict.exit_code),
+            "reasons": verdict.reasons,
+            "run": self.id,
+            "suite": {"name": "rolecall", "version": rolecall.__version__, "specification": self.spec.name, **self.spec.digests},
+            "target": {"name": self.target.name, "base_url": self.target.base_url},
+            "dialect": {"values": self.dialect.values, "departures": self.dialect.departures},
+            "selected": self.selected,
+            "read_only": self.options.read_only,
+            "started": _iso(self.started),
+            "finished": _iso(self.finished),
+            "requests": len(self.evidence.exchanges),
+            "counts": {
+                "cells": counts(by_cell[str(cell)].outcome if str(cell) in by_cell else Outcome.NOT_TESTED for cell in self.spec.cells),
+                "requirements": counts(outcome for outcome, _ in outcomes.values()),
+                "tests": counts(result.outcome for result in self.results),
+            },
+            "findings": [self._finding(result) for result in findings(self.spec, self.results)],
+            "requirements": [
+                {
+                    "id": id,
+                    "level": self.spec.requirements[id].level,
+                    "clause": self.spec.requirements[id].clause,
+                    "statement": self.spec.requirements[id].statement,
+                    "outcome": outcome.value,
+                    "reason": _reason(outcome, tests),
+                    "tests": [_test_document(test) for test in tests],
+                }
+                for id, (outcome, tests) in outcomes.items()
+            ],
+            "cells": [_cell_document(cell, by_cell.get(str(cell))) for cell in self.spec.cells],
+            "left_behind": self.left,
+        }
+
+    def _finding(self, result: TestResult) -> dict[str, Any]:
+        requirement = self.spec.requirements[result.requirement]
+        return {
+            "requirement": requirement.id,
+            "level": requirement.level,
+            "clause": requirement.clause,
+            "statement": requirement.statement,
+            "test": result.name,
+            "cell": str(result.cell) if result.cell else None,
+            "expected": result.expected,
+            "actual": result.actual,
+            "exchange": result.shown_by.number if result.shown_by else None,
+            "curl": curl.command(result.shown_by) if result.shown_by else None,
+        }
+
+
+def _reason(outcome: Outcome, tests: list[TestResult]) -> str:
+    """Why a requirement has its outcome: the words of the first test that decided it."""
+    if not tests:
+        return "not selected"
+    deciding = [test for test in tests if test.outcome is outcome]
+    others = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 and outcome is not Outcome.PASSED else ""
+    first = next((test.reason for test in deciding if test.reason), "")
+    return first + others if first else ""
+
+
+def _test_document(test: TestResult) -> dict[str, Any]:
+    return {
+        "name": test.name,
+        "outcome": test.outcome.value,
+        "reason": test.reason,
+        "look_at": test.look_at,
+        "note": test.note,
+        "seconds": round(test.seconds, 4),
+        "tries": test.tries,
+        "evidence": {piece: exchange.number for piece, exchange in test.evidence.named.items()},
+        "exchanges": [exchange.number for exchange in test.evidence.exchanges],
+    }
+
+
+def _cell_document(cell: Cell, result: TestResult | None) -> dict[str, Any]:
+    answer = result.evidence.named.get("answer") if result else None
+    return {
+        "operation": cell.operation,
+        "role": cell.role,
+        "credential": cell.credential,
+        "expected": cell.expected,
+        "outcome": result.outcome.value if result else Outcome.NOT_TESTED.value,
+        "reason": result.reason if result else "not selected",
+        "status": answer.status if answer and answer.status else None,
+    }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(str(folder), f"the run's folder cannot be made: {error.strerror}", "Choose another with --out.") from None
+    return folder

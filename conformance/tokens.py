@@ -1,0 +1,74 @@
+"""Tokens as a client sees them: what the token endpoint granted, and what a JWT says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+
+from rolecall.evidence import Exchange
+
+
+def header_of(token: str) -> dict[str, Any]:
+    """The JOSE header of a JWT, not verified; empty when it is no JWT."""
+    return _decode(token).get("header", {})
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """The claims of a JWT, not verified; empty when it is no JWT."""
+    return _decode(token).get("payload", {})
+
+
+def _decode(token: str) -> dict[str, Any]:
+    try:
+        return dict(jwt.decode_complete(token, options={"verify_signature": False}))
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return {}
+
+
+def user_of(claims: dict[str, Any]) -> str:
+    """The user that a token's claims name: ``_id`` as in the specification's example."""
+    user = claims.get("_id")
+    return user if isinstance(user, str) else ""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """An answer of the token endpoint, read leniently: what is absent or mistyped is an empty string."""
+
+    exchange: Exchange
+    token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    user: str
+    scope: str
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> Grant:
+        """Read the fields of an answer."""
+
+        def text(name: str) -> str:
+            value = exchange.document.get(name)
+            return value if isinstance(value, str) else ""
+
+        return cls(exchange, text("token"), text("refreshToken"), text("user"), text("scope"))
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """The JWT's claims."""
+        return claims_of(self.token)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who sends requests: an account's user with a token, or an API key of one scope."""
+
+    role: str
+    credential: str
+    token: str = field(repr=False)
+    user: str
+    email: str = ""
+    grant: Grant | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.role} ({self.credential})"

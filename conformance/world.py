@@ -1,0 +1,372 @@
+"""The world a run acts in: its callers, the things it made, and how it looks at them. Set-up is shared and awaited once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import secrets as random
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from rolecall.conformance.fixtures import Fixture, Request, contains, fill, fill_text, id_of, identifiers, items
+from rolecall.conformance.memo import Coalesced, memoised
+from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Operation, Specification
+from rolecall.conformance.token_endpoint import TokenEndpoint
+from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
+from rolecall.evidence import Exchange, cite
+from rolecall.http import Client
+from rolecall.ledger import Ledger
+from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.target import Account, Target
+
+_MOST_PAGES = 200
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
+
+
+class World:
+    """Everything a test needs to tell its story; one per run."""
+
+    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool) -> None:
+        self.target = target
+        self.dialect: Dialect = spec.dialect(target.dialect, target.source)
+        self.spec = spec.for_target(target.operations, self.dialect, target.source)
+        self.run_id = run_id
+        self.read_only = read_only
+        self.client = client
+        self.tokens = TokenEndpoint(self.client)
+        self.ledger = ledger
+        self._numbers = itertools.count(1)
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._alive: dict[str, Coalesced[Exchange | None]] = {}
+        self._listings: dict[str, Coalesced[list[dict[str, Any]]]] = {}
+
+    # --- Callers ---------------------------------------------------------------------------------------------------
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles in ascending order."""
+        return self.spec.roles
+
+    @property
+    def highest(self) -> str:
+        """The role that may most: it makes fixtures, observes and tidies up."""
+        return self.spec.roles[-1]
+
+    def account(self, name: str) -> Account:
+        """The account of this name in the target file."""
+        return self.target.accounts[name]
+
+    async def log_in(self, name: str) -> Grant:
+        """A fresh token for an account, with a session of its own.
+
+        Raises:
+            Inconclusive: the account gets no token; the tests of issuance say whose fault that is.
+        """
+        account = self.account(name)
+        exchange = await self.tokens.issue(account)
+        grant = Grant.of(exchange)
+        if not exchange.ok or not grant.token:
+            raise Inconclusive(f"a token for {account.email}: {exchange}", f"[accounts.{name}] in the target file")
+        return grant
+
+    async def fresh_caller(self, name: str) -> Caller:
+        """An account's user with a session that no other test uses."""
+        account, grant = self.account(name), await self.log_in(name)
+        return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
+
+    @memoised
+    async def user(self, name: str) -> Caller:
+        """An account's user with the token that the whole run shares; never refresh it."""
+        return await self.fresh_caller(name)
+
+    @memoised
+    async def key(self, role: str) -> Caller:
+        """An API key of one scope.
+
+        Raises:
+            NotTested: the target file names no way to get keys.
+            Inconclusive: there should be keys, but none came.
+        """
+        keys = self.target.api_keys
+        if not keys:
+            raise NotTested("no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]")
+        if role in keys.tokens:
+            token = keys.tokens[role]
+            return Caller(role, API_KEY, token, user_of(claims_of(token)))
+        if not keys.create_path:
+            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path")
+        return await self.create_key([role])
+
+    async def create_key(self, scopes: list[str]) -> Caller:
+        """A new API key with these scopes, made by the highest role."""
+        exchange = await self.ask_for_key(scopes)
+        token = exchange.document.get("token")
+        if not exchange.ok or not isinstance(token, str):
+            raise Inconclusive(f"an API key with scopes {scopes}: {exchange}", "[api_keys] create_path in the target file")
+        user = user_of(claims_of(token)) or exchange.document.get("user")
+        return Caller("+".join(scopes), API_KEY, token, user if isinstance(user, str) else "")
+
+    async def ask_for_key(self, scopes: Any, *, attack: str = "") -> Exchange:
+        """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the ledger."""
+        if self.read_only:
+            raise NotTested("--read-only: an API key would be created")
+        admin = await self.user(self.highest)
+        body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
+        entry = self.ledger.intend("api-key", body["name"])
+        exchange = await self.send("POST", self.target.api_keys.create_path, admin, json=body, attack=attack)
+        if exchange.ok:
+            self.ledger.created(entry, id_of(exchange))
+        return exchange
+
+    async def caller(self, role: str, credential: str) -> Caller:
+        """The run's caller of a role with a kind of credential."""
+        return await (self.user(role) if credential == TOKEN else self.key(role))
+
+    async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
+        """Send any request as a caller, or as nobody."""
+        who = {"caller": str(caller), "token": caller.token} if caller else {"caller": "nobody"}
+        return await self.client.send(method, path, **who, **options)
+
+    async def alive(self, caller: Caller, after: float) -> Exchange:
+        """Proof that a caller's credential authenticates, sent after the moment ``after`` (monotonic seconds).
+
+        Raises:
+            Inconclusive: nothing that every role may do succeeds any more.
+        """
+        probe = self._alive.setdefault(caller.token, Coalesced(lambda: self._prove_alive(caller)))
+        exchange = await probe.after(after)
+        if exchange is None:
+            raise Inconclusive(f"a live credential: {caller} may do nothing at all", "the requirements of issuance and expiry")
+        return cite(exchange, "alive")
+
+    async def _prove_alive(self, caller: Caller) -> Exchange | None:
+        for name in self._open_to_all:
+            request = await self.request(self.spec.operations[name], caller)
+            exchange = await self.perform(request, caller)
+            if exchange.ok:
+                return exchange
+        return None
+
+    @property
+    def _open_to_all(self) -> list[str]:
+        """The operations without effect that every role may do."""
+        return [
+            name
+            for name, operation in self.spec.operations.items()
+            if operation.effect == "fetch" and self.spec.allows(name, self.roles[0])
+        ]
+
+    # --- Requests --------------------------------------------------------------------------------------------------
+
+    def new_name(self, purpose: str) -> str:
+        """A name that says which run made a thing, and occurs nowhere else."""
+        return f"rolecall-{self.run_id}-{next(self._numbers)}-{purpose}"
+
+    async def request(self, operation: Operation, caller: Caller | None, fixture: Fixture | None = None) -> Request:
+        """The request of an operation, on ``fixture`` or on the shared fixture of its resource."""
+        needs_fixture = operation.effect != "create" and not operation.is_self
+        if fixture is None and needs_fixture:
+            fixture = await self.shared(operation.resource.name)
+        name = self.new_name(operation.name)
+        values: dict[str, Any] = {
+            "id": fixture.id if fixture else "",
+            "self": caller.user if caller else (await self.user(self.roles[0])).user,
+            "name": name,
+        }
+        wanted = f"{operation.path} {operation.body}"
+        if "{conversation}" in wanted:
+            values["conversation"] = (fixture and fixture.conversation) or (await self.shared("conversation")).id
+        if operation.effect == "create" or "{email}" in wanted:
+            number = name.split("-")[-2] if operation.is_self else name.removeprefix("rolecall-").replace("-", ".")
+            values["email"] = f"rolecall.{number}@{self.target.email_domain}"
+        if "{password}" in wanted:
+            values["password"] = random.token_urlsafe(18)
+        if "{organization}" in wanted:
+            values["organization"] = await self.organization()
+        if "{participants}" in wanted:
+            values["participants"] = [{"user": user} for user in await self.participants()]
+        if operation.is_self and not values["self"]:
+            raise Inconclusive(f"the user that {caller} acts as: the token does not say (claim _id)", "the token's claims")
+        return Request(operation, fill_text(operation.path, values), fill(operation.body, values), name, fixture)
+
+    async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
+        """Send an operation's request; what it may create or delete is in the ledger before it leaves."""
+        operation = request.operation
+        if self.read_only and operation.effect not in ("list", "fetch"):
+            raise NotTested(f"--read-only: {operation.name} would write")
+        entry = self.ledger.intend(operation.resource.name, request.name) if operation.effect == "create" else None
+        exchange = await self.send(operation.method, request.path, caller, json=request.body, **options)
+        if entry and exchange.ok:
+            self.ledger.created(entry, id_of(exchange))
+        if operation.effect == "delete" and exchange.ok and request.fixture:
+            deleted = self.ledger.of(request.fixture.id)
+            if deleted:
+                self.ledger.gone(deleted)
+        return exchange
+
+    # --- Fixtures --------------------------------------------------------------------------------------------------
+
+    @memoised
+    async def organization(self) -> str | None:
+        """The organization of the accounts, as the highest role's own user tells it; None when it does not."""
+        admin = await self.user(self.highest)
+        found = [(admin.grant.exchange.document if admin.grant else {}).get("organization"), claims_of(admin.token).get("organization")]
+        operation = self.spec.operations["fetch-user-self"]
+        found.append((await self.perform(await self.request(operation, admin), admin)).document.get("organization"))
+        return next((value for value in found if isinstance(value, str) and value), None)
+
+    @memoised
+    async def participants(self) -> tuple[str, ...]:
+        """The users whom ownership must not keep out of a conversation: the accounts' and the API keys'."""
+        callers = [await self.user(name) for name in self.target.accounts]
+        for role in self.roles:
+            try:
+                callers.append(await self.key(role))
+            except (NotTested, Inconclusive):
+                continue
+        return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
+
+    @memoised
+    async def shared(self, resource: str) -> Fixture:
+        """A thing that tests may look at and must not change; one that was there before when none can be made."""
+        try:
+            return await self.fresh(resource)
+        except (Inconclusive, NotTested):
+            if resource == "user":
+                other = await self.user(self.roles[0])
+                return Fixture(self.spec.resources[resource], other.user, "")
+            existing = [item for item in await self.listing(resource, 0.0) if isinstance(item.get("id"), str)]
+            if not existing:
+                raise
+            return Fixture(self.spec.resources[resource], existing[0]["id"], "")
+
+    async def fresh(self, resource: str) -> Fixture:
+        """A new thing for one test alone, made by the highest role that can.
+
+        Raises:
+            Inconclusive: nobody who may make one gets one.
+        """
+        operation = self.spec.operations[f"create-{resource}"]
+        exchange = None
+        for role in self.spec.allowed_roles(operation.name):
+            caller = await self.user(role)
+            request = await self.request(operation, caller)
+            exchange = await self.perform(request, caller)
+            if exchange.ok and (id := id_of(exchange)):
+                conversation = (await self.shared("conversation")).id if operation.resource.parent == "conversation" else ""
+                return Fixture(operation.resource, id, request.name, exchange, conversation)
+        raise Inconclusive(f"a {resource} to test with: {exchange}", f"[operations.create-{resource}] in the target file")
+
+    async def made(self, request: Request, answer: Exchange) -> Fixture | None:
+        """What a create that was answered with success has made; None when it is nowhere."""
+        resource = request.operation.resource
+        id = id_of(answer) or await self.find(resource.name, request.name, answer.finished)
+        return Fixture(resource, id, request.name, answer) if id else None
+
+    @asynccontextmanager
+    async def borrowed_user(self, caller: Caller, request: Request) -> AsyncIterator[Fixture]:
+        """A user that was there before the run, held by one test at a time and put back as it was."""
+        user = Fixture(self.spec.resources["user"], caller.user, "")
+        async with self._locks[caller.user]:
+            before = await self.observe(user) or {}
+            entry = self.ledger.intend("change of user", caller.user)
+            try:
+                yield user
+            finally:
+                body = {key: before.get(key, "") for key in request.body}
+                if not contains(await self.observe(user), {key: value for key, value in body.items() if value}):
+                    await self.send(request.operation.method, request.path, caller, json=body)
+                self.ledger.gone(entry)
+
+    # --- Observation -----------------------------------------------------------------------------------------------
+
+    async def observe(self, fixture: Fixture) -> dict[str, Any] | None:
+        """The thing as it stands now, or None when it is gone.
+
+        Raises:
+            Inconclusive: nobody who may look gets to see whether it is there.
+        """
+        operation = self.spec.operations[f"fetch-{fixture.resource.name}"]
+        exchange = None
+        for role in self.spec.allowed_roles(operation.name):
+            caller = await self.user(role)
+            exchange = await self.perform(await self.request(operation, caller, fixture), caller)
+            if exchange.ok and exchange.document:
+                return cite(exchange, "observation").document
+            if exchange.status in self.dialect.gone:
+                cite(exchange, "observation")
+                return None
+        return next((item for item in await self.listing(fixture.resource.name, time.monotonic()) if item.get("id") == fixture.id), None)
+
+    async def find(self, resource: str, name: str, after: float) -> str:
+        """The id of the thing that carries ``name``, in a list read after the moment ``after``; empty when there is none."""
+        for item in await self.listing(resource, after):
+            if name in str(item):
+                return next(identifiers(item), "unknown")
+        return ""
+
+    async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
+        """Everything in a resource's list, read after the moment ``after`` by the highest role that gets to see it."""
+        return await self._listings.setdefault(resource, Coalesced(lambda: self._list(resource))).after(after)
+
+    async def _list(self, resource: str) -> list[dict[str, Any]]:
+        operation = next(op for op in self.spec.operations.values() if op.effect == "list" and op.resource.name == resource)
+        path = operation.path
+        if "{conversation}" in path:
+            path = fill_text(path, {"conversation": (await self.shared("conversation")).id})
+        exchange = None
+        for role in self.spec.allowed_roles(operation.name):
+            caller = await self.user(role)
+            everything: list[dict[str, Any]] = []
+            async for exchange in self.pages(path, caller):
+                everything += items(exchange)
+            if exchange and exchange.ok:
+                return everything
+        raise Inconclusive(f"a look at the list of {resource}s: {exchange}", f"[operations.{operation.name}] in the target file")
+
+    async def pages(self, path: str, caller: Caller) -> AsyncIterator[Exchange]:
+        """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset until nothing new comes.
+
+        Raises:
+            Inconclusive: the list does not end.
+        """
+        seen: set[str] = set()
+        next_path: str | None = path
+        for _ in range(_MOST_PAGES):
+            exchange = await self.send("GET", next_path, caller)
+            yield exchange
+            new = {item["id"] for item in items(exchange) if isinstance(item.get("id"), str)} - seen
+            seen |= new
+            next_path = self._next(exchange) if new else None
+            if next_path is None:
+                if not new or not exchange.ok or len(new) < _SMALLEST_PAGE or exchange.header("link"):
+                    return
+                next_path = f"{path}{'&' if '?' in path else '?'}offset={len(seen)}"
+        raise Inconclusive(f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages", "the list's Link header")
+
+    def _next(self, exchange: Exchange) -> str | None:
+        """The next page's path, if the answer links to one on this target (a token is sent nowhere else)."""
+        link = _NEXT.search(exchange.header("link"))
+        if not link:
+            return None
+        url = urljoin(exchange.url, link.group(1))
+        base = urlsplit(self.client.base_url)
+        if urlsplit(url)[:2] != base[:2]:
+            return None
+        return url.removeprefix(self.client.base_url)
+
+    # --- End -------------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close the connections and the ledger."""
+        await self.client.close()
+        self.ledger.close()
+
+
+#: A list shorter than this cannot be a page that was cut: no server has a page size below it.
+_SMALLEST_PAGE = 10

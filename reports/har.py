@@ -1,0 +1,71 @@
+"""The evidence as a HAR 1.2 file, which every browser's developer tools can open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from rolecall import __version__
+from rolecall.evidence import Exchange
+
+
+def write(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> str:
+    """The text of the file; every part of it has passed ``redact``."""
+    log = {
+        "version": "1.2",
+        "creator": {"name": "rolecall", "version": __version__},
+        "entries": [_entry(exchange, redact) for exchange in exchanges],
+    }
+    return json.dumps({"log": log}, separators=(",", ":"))
+
+
+def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
+    url = redact(exchange.url)
+    milliseconds = round(max(exchange.finished - exchange.started, 0.0) * 1000, 3)
+    request = {
+        "method": exchange.method,
+        "url": url,
+        "httpVersion": exchange.http_version or "HTTP/1.1",
+        "headers": _headers(exchange.request_headers.items(), redact),
+        "queryString": [{"name": name, "value": value} for name, value in parse_qsl(urlsplit(url).query)],
+        "cookies": [],
+        "headersSize": -1,
+        "bodySize": len(exchange.request_body),
+    }
+    if exchange.request_body:
+        headers: Mapping[str, str] = {name.lower(): value for name, value in exchange.request_headers.items()}
+        text = redact(exchange.request_body.decode("utf-8", "replace"))
+        request["postData"] = {"mimeType": headers.get("content-type", ""), "text": text}
+    return {
+        "_number": exchange.number,
+        "_caller": exchange.caller,
+        "_attack": exchange.attack,
+        "_attempts": exchange.attempts,
+        "_error": redact(exchange.error),
+        "startedDateTime": exchange.when,
+        "time": milliseconds,
+        "request": request,
+        "response": {
+            "status": exchange.status,
+            "statusText": "",
+            "httpVersion": exchange.http_version or "HTTP/1.1",
+            "headers": _headers(exchange.headers, redact),
+            "cookies": [],
+            "content": {
+                "size": len(exchange.body),
+                "mimeType": exchange.header("content-type"),
+                "text": redact(exchange.text),
+            },
+            "redirectURL": redact(exchange.header("location")),
+            "headersSize": -1,
+            "bodySize": len(exchange.body),
+        },
+        "cache": {},
+        "timings": {"send": 0, "wait": milliseconds, "receive": 0},
+    }
+
+
+def _headers(headers: Iterable[tuple[str, str]], redact: Callable[[str], str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": redact(value)} for name, value in headers]

@@ -1,0 +1,86 @@
+"""Certify a server: run the suite against it and say, for every cell and every requirement, whether it was proven."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from rolecall.errors import ExitCode, RolecallError, UsageError
+
+HELP = "run the suite against a server and give a verdict"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a run."""
+    parser.add_argument("target", nargs="?", type=Path, metavar="TARGET", help="target file (default: the embedded server)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the run's folder is made (default: reports/runs)")
+    parser.add_argument("--select", metavar="EXPR", help="only these requirements, operations or roles (as pytest's -k)")
+    parser.add_argument("--rate", type=float, metavar="N", help="requests per second, instead of the target file's")
+    parser.add_argument("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
+    parser.add_argument("--read-only", action="store_true", help="send nothing that would write")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print results.json and nothing else")
+    how.add_argument("--quiet", action="store_true", help="print one line with the verdict and nothing else")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run pytest on the suite with the run's plugin, and print what came of it.
+
+    Raises:
+        UsageError: an option or the target file is wrong.
+        RolecallError: the run could not be brought to its end.
+    """
+    import pytest
+
+    from rolecall.conformance.progress import Progress
+    from rolecall.reports import terminal
+
+    if arguments.rate is not None and not 0 <= arguments.rate < float("inf"):
+        raise UsageError("--rate", f"{arguments.rate:g} is no rate", "Give requests per second, or 0 for no limit.")
+    if arguments.concurrency is not None and arguments.concurrency < 1:
+        raise UsageError("--concurrency", "at least one request must be in flight")
+    progress = Progress(sys.stderr, silent=arguments.json or arguments.quiet)
+    said = io.StringIO()
+    with as_file(files("rolecall.conformance")) as suite:
+        # pytest's own report is ours to show or to drop: everything it knows is in results.json.
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = pytest.main(_pytest_arguments(suite, arguments), plugins=[progress])
+    progress.clear()
+    the_run = progress.run
+    if the_run is None:
+        raise UsageError("certify", said.getvalue().strip())
+    if the_run.fatal:
+        raise the_run.fatal
+    if not hasattr(the_run, "document"):
+        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+            raise UsageError("--select", f"{arguments.select!r} selects no test", "Try a requirement, an operation or a role.")
+        if code == pytest.ExitCode.USAGE_ERROR:
+            raise UsageError("certify", said.getvalue().strip())
+        raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
+    document = the_run.document
+    if arguments.json:
+        print(json.dumps(document, indent=1))
+    elif arguments.quiet:
+        print(terminal.verdict(document, str(the_run.folder)).splitlines()[-1])
+    else:
+        print(terminal.summary(document, str(the_run.folder), colour=sys.stdout.isatty()))
+    return int(ExitCode(document["exit_code"]))
+
+
+def _pytest_arguments(suite: Path, arguments: argparse.Namespace) -> list[str]:
+    words = ["-c", str(suite / "pytest.toml"), "--rootdir", str(suite), "--disable-plugin-autoload", "-p", "allure_pytest.plugin"]
+    words += ["--capture=no", "--color=no"]
+    for option in ("target", "out", "rate", "concurrency"):
+        value = getattr(arguments, option)
+        if value is not None:
+            words += [f"--{option}", str(value)]
+    if arguments.read_only:
+        words.append("--read-only")
+    if arguments.select:
+        words += ["-k", arguments.select]
+    return [*words, str(suite)]

@@ -1,0 +1,55 @@
+"""The embedded reference server: ``rolecall serve`` in a process of its own, on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from unittest.mock import patch
+
+from rolecall.errors import RolecallError
+from rolecall.target import EMBEDDED_CONCURRENCY, Target, parse_target
+
+_READY = "# ready"
+_SIGNING_KEY = "ROLECALL_SIGNING_KEY"
+
+
+class EmbeddedServerFailed(RolecallError):
+    """The embedded server did not start; the text is what it said."""
+
+
+@contextmanager
+def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterator[Target]:
+    """Run the embedded server, with the clock hook and a signing key that both sides know, as long as the block lasts.
+
+    Raises:
+        EmbeddedServerFailed: it stopped before it was ready.
+    """
+    environment = {**os.environ, _SIGNING_KEY: os.environ.get(_SIGNING_KEY) or secrets.token_urlsafe(48)}
+    command = [sys.executable, "-m", "rolecall", "serve", "--port", "0", "--clock", "--exit-with-parent", *options]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        lines: list[str] = []
+        for line in server.stdout:
+            lines.append(line)
+            if line.strip() == _READY:
+                break
+        else:
+            raise EmbeddedServerFailed(f"the embedded server stopped at once (exit {server.wait()}); see what it printed above")
+        with patch.dict(os.environ, {_SIGNING_KEY: environment[_SIGNING_KEY]}):
+            target = parse_target("".join(lines), roles, source="the embedded server")
+        yield replace(target, name="embedded reference server", concurrency=EMBEDDED_CONCURRENCY)
+    finally:
+        server.terminate()
+        try:
+            server.wait(5)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        if server.stdout:
+            server.stdout.close()
