@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from rolecall.conformance.tables import Cell
 from rolecall.evidence import Evidence, Pieces
 from rolecall.outcomes import Trouble
 
@@ -27,6 +28,7 @@ class Job:
     name: str
     phase: int
     call: Callable[[], Awaitable[None]]
+    cell: Cell | None = None
     tries: int = 0
     seconds: float = 0.0
     evidence: Pieces = field(default_factory=Pieces)

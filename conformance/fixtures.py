@@ -43,7 +43,7 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
     """A body with its placeholders replaced; a member whose placeholder has no value is left out."""
     if isinstance(template, Mapping):
         filled = {key: fill(value, values) for key, value in template.items()}
-        return {key: value for key, value in filled.items() if value is not None}
+        return {key: value for key, value in filled.items() if value is not None or template[key] is None}
     if isinstance(template, list):
         return [fill(value, values) for value in template]
     if not isinstance(template, str):

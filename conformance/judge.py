@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rolecall.conformance.fixtures import Fixture, Request, contains, identifiers, items
 from rolecall.conformance.tables import Operation
+from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
@@ -13,11 +14,11 @@ from rolecall.outcomes import Finding, Inconclusive
 _NOT_UNDERSTOOD = (400, 404, 405, 415, 422, 501)
 
 
-class Judge:
+class Judge(TokenJudge):
     """Judges answers in a `World`; a judgement that lacks a piece of evidence raises `Inconclusive`."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world)
         self._controls: dict[str, Exchange] = {}
 
     # --- What is allowed -------------------------------------------------------------------------------------------
@@ -126,6 +127,43 @@ class Judge:
             f"the same request succeeding for {' or '.join(self._world.spec.allowed_roles(operation.name))}: {exchange}",
             f"the cells of {operation.requirement} that are allowed",
         )
+
+    # --- What became of it -----------------------------------------------------------------------------------------
+
+    async def took_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
+        """Whether a write was carried out, whatever it was answered.
+
+        Raises:
+            Inconclusive: nobody who may look gets to see it.
+        """
+        effect, fixture = request.operation.effect, request.fixture
+        if effect == "create":
+            return bool(await self._world.find(request.operation.resource.name, request.name, answer.finished))
+        if fixture is None:
+            assert request.operation.is_self and caller, "a write is on a fixture or on the caller's own user"
+            fixture = Fixture(request.operation.resource, caller.user, "")
+        now = await self._world.observe(fixture)
+        return now is None if effect == "delete" else self.reads_back(now, request)
+
+    async def expect_no_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> None:
+        """A write that was refused was not carried out all the same."""
+        if await self.took_effect(request, answer, caller):
+            done = f"{request.operation.effect.removesuffix('e')}ed"
+            raise Finding("a refusal without effect", f"{answer.status}, and it was {done} all the same", answer)
+
+    async def expect_rights(self, key: Caller, scopes: list[str]) -> None:
+        """An API key may read what keys of its single scopes may read, together, and nothing else.
+
+        The single keys are asked, not the table: a cell that is wrong by itself is another requirement's finding.
+        """
+        for operation in self._world.spec.operations.values():
+            if operation.effect not in ("list", "fetch") or operation.is_self:
+                continue
+            answer = await self._world.reads(key, operation.name)
+            singly = [await self._world.reads(await self._world.key(scope), operation.name) for scope in dict.fromkeys(scopes)]
+            if answer.ok != any(single.ok for single in singly):
+                what = "allowed" if any(single.ok for single in singly) else "denied"
+                raise Finding(f"{operation.name} {what}, as for {' or '.join(scopes)} alone", f"{answer.status}", answer)
 
     # --- What a read shows -----------------------------------------------------------------------------------------
 

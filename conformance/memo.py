@@ -38,6 +38,13 @@ def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Cal
     return wrapper
 
 
+def forget(owner: object, method: str) -> None:
+    """Forget every memoised result of one method, so that it runs again."""
+    tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
+    for key in [key for key in tasks if key[0] == method]:
+        del tasks[key]
+
+
 class Coalesced(Generic[R]):
     """A probe whose one answer serves everybody who asked before it was sent.
 

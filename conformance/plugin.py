@@ -12,7 +12,10 @@ import allure
 import pytest
 
 from rolecall.conformance.ahead import Job
+from rolecall.conformance.cascade import Observed
+from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.judge import Judge
+from rolecall.conformance.responses import Responses
 from rolecall.conformance.results import TestResult
 from rolecall.conformance.run import DEFAULT_OUT, Options, Run
 from rolecall.conformance.tables import load_specification
@@ -57,6 +60,24 @@ def world(request: pytest.FixtureRequest) -> World:
 def judge(request: pytest.FixtureRequest) -> Judge:
     """The judge of the run."""
     return request.config.stash[RUN].judge
+
+
+@pytest.fixture(scope="session")
+def expiry(request: pytest.FixtureRequest) -> Expiry:
+    """The ways to an expired token."""
+    return request.config.stash[RUN].expiry
+
+
+@pytest.fixture(scope="session")
+def observed(request: pytest.FixtureRequest) -> Observed:
+    """What was seen of the cells."""
+    return request.config.stash[RUN].observed
+
+
+@pytest.fixture(scope="session")
+def responses(request: pytest.FixtureRequest) -> Responses:
+    """All responses of the run."""
+    return request.config.stash[RUN].responses
 
 
 def requirement_of(item: pytest.Item) -> str:
@@ -112,11 +133,10 @@ class Suite:
 
     def _job(self, item: pytest.Item) -> Job:
         assert isinstance(item, pytest.Function)
-        available = {"world": self.run.world, "judge": self.run.judge, "run": self.run}
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         names = inspect.signature(item.obj).parameters
-        arguments = {name: parameters[name] if name in parameters else available[name] for name in names}
-        return Job(item.nodeid, _phase(item), partial(item.obj, **arguments))
+        arguments = {name: parameters[name] if name in parameters else getattr(self.run, name) for name in names}
+        return Job(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:

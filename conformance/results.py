@@ -31,7 +31,6 @@ class TestResult:
     tries: int = 1
     evidence: Pieces = field(default_factory=Pieces)
     shown_by: Exchange | None = None
-    note: str = ""
 
     __test__ = False  # a name that pytest would otherwise collect
 

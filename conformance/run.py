@@ -14,7 +14,10 @@ from typing import Any
 
 import rolecall
 from rolecall.conformance.ahead import Ahead
+from rolecall.conformance.cascade import Observed
+from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.judge import Judge
+from rolecall.conformance.responses import Responses
 from rolecall.conformance.results import TestResult, Verdict, counts, findings, judge, requirement_outcomes
 from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.tidy import tidy
@@ -86,14 +89,13 @@ class Run:
         self.ahead = Ahead(2 * target.concurrency)
         self.ahead.open()
         self.stack.callback(self.ahead.close)
-        self.world, self.judge = self.ahead.do(self._make_world())
-
-    async def _make_world(self) -> tuple[World, Judge]:
-        """The world, made on the loop that its locks belong to."""
         client = Client(self.target, self.evidence, self.secrets)
         ledger = Ledger(self.folder / "ledger.jsonl")
-        world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only)
-        return world, Judge(world)
+        self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only)
+        self.judge = Judge(self.world)
+        self.expiry = Expiry(self.world)
+        self.responses = Responses(self.evidence, self.world.spec, self.target)
+        self.observed = Observed(lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell])
 
     def knock(self) -> None:
         """Log in once, to tell a target that is not there from one that fails.
@@ -138,6 +140,7 @@ class Run:
 
     def _tidy(self) -> list[str]:
         try:
+            self.ahead.do(self.expiry.put_clock_back(), _TIDY_TIMEOUT)
             left: list[str] = self.ahead.do(tidy(self.world), _TIDY_TIMEOUT)
         except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
             left = [f"{entry}: {reason or 'no time to delete it'}" for entry in self.world.ledger.left]
@@ -178,6 +181,7 @@ class Run:
             "suite": {"name": "rolecall", "version": rolecall.__version__, "specification": self.spec.name, **self.spec.digests},
             "target": {"name": self.target.name, "base_url": self.target.base_url},
             "dialect": {"values": self.dialect.values, "departures": self.dialect.departures},
+            "expiry_evidence": self.expiry.grade,
             "selected": self.selected,
             "read_only": self.options.read_only,
             "started": _iso(self.started),
@@ -237,7 +241,7 @@ def _test_document(test: TestResult) -> dict[str, Any]:
         "outcome": test.outcome.value,
         "reason": test.reason,
         "look_at": test.look_at,
-        "note": test.note,
+        "notes": test.evidence.notes,
         "seconds": round(test.seconds, 4),
         "tries": test.tries,
         "evidence": {piece: exchange.number for piece, exchange in test.evidence.named.items()},

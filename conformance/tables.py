@@ -212,7 +212,9 @@ class Specification:
             reading = self.readings[name]
             if reading.choices and value not in reading.choices:
                 raise UsageError(where, f"this must be one of {', '.join(reading.choices)}, not {value!r}")
-            if isinstance(reading.default, list) and not _are_statuses(value):
+            if reading.default == [] and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+                raise UsageError(where, f"this must be a list of names, not {value!r}")
+            if reading.default and isinstance(reading.default, list) and not _are_statuses(value):
                 raise UsageError(where, f"this must be a list of HTTP statuses, not {value!r}")
             if isinstance(reading.default, int) and (type(value) is not int or value <= 0):
                 raise UsageError(where, f"this must be a whole number of seconds, not {value!r}")

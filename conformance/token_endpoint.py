@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
+from rolecall.conformance.tokens import Caller
 from rolecall.evidence import Exchange
 from rolecall.http import Client
 from rolecall.target import Account
@@ -36,3 +37,9 @@ class TokenEndpoint:
         """Refresh after expiry: refresh token and e-mail in the body, no Authorization."""
         body = {"refreshToken": refresh_token, "clientId": client_id}
         return await self._client.send("POST", PATH, json=body, caller=caller, attack=attack)
+
+    async def refresh_by(self, path: str, refresh_token: str, caller: Caller, *, attack: str) -> Exchange:
+        """Refresh by ``get`` or ``post`` as this caller, with any refresh token at all."""
+        if path == "get":
+            return await self.refresh_get(refresh_token, bearer=caller.token, caller=str(caller), attack=attack)
+        return await self.refresh_post(refresh_token, caller.email, caller=str(caller), attack=attack)

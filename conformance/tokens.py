@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jwt
@@ -68,7 +68,17 @@ class Caller:
     token: str = field(repr=False)
     user: str
     email: str = ""
-    grant: Grant | None = field(default=None, repr=False)
+    session: Grant | None = field(default=None, repr=False)
+
+    @property
+    def grant(self) -> Grant:
+        """The answer that gave the token; an API key has none."""
+        assert self.session is not None, f"{self} did not log in"
+        return self.session
 
     def __str__(self) -> str:
         return f"{self.role} ({self.credential})"
+
+    def continued(self, grant: Grant) -> Caller:
+        """The same user with the token of a refresh."""
+        return replace(self, token=grant.token, session=grant)

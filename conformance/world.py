@@ -1,9 +1,8 @@
-"""The world a run acts in: its callers, the things it made, and how it looks at them. Set-up is shared and awaited once."""
+"""The world a run acts in: the things it made there and how it looks at them. Set-up is shared and awaited once."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import re
 import secrets as random
 import time
@@ -13,124 +12,36 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from rolecall.conformance.callers import Callers
 from rolecall.conformance.fixtures import Fixture, Request, contains, fill, fill_text, id_of, identifiers, items
-from rolecall.conformance.memo import Coalesced, memoised
-from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Operation, Specification
-from rolecall.conformance.token_endpoint import TokenEndpoint
-from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
+from rolecall.conformance.memo import Coalesced, forget, memoised
+from rolecall.conformance.tables import Operation, Specification
+from rolecall.conformance.tokens import Caller, claims_of
 from rolecall.evidence import Exchange, cite
 from rolecall.http import Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.target import Account, Target
+from rolecall.target import Target
 
 _MOST_PAGES = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
-class World:
+class World(Callers):
     """Everything a test needs to tell its story; one per run."""
 
     def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool) -> None:
-        self.target = target
-        self.dialect: Dialect = spec.dialect(target.dialect, target.source)
-        self.spec = spec.for_target(target.operations, self.dialect, target.source)
-        self.run_id = run_id
-        self.read_only = read_only
-        self.client = client
-        self.tokens = TokenEndpoint(self.client)
-        self.ledger = ledger
-        self._numbers = itertools.count(1)
+        super().__init__(target, spec, client, ledger, run_id, read_only)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
         self._listings: dict[str, Coalesced[list[dict[str, Any]]]] = {}
 
-    # --- Callers ---------------------------------------------------------------------------------------------------
+    # --- Life ------------------------------------------------------------------------------------------------------
 
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles in ascending order."""
-        return self.spec.roles
-
-    @property
-    def highest(self) -> str:
-        """The role that may most: it makes fixtures, observes and tidies up."""
-        return self.spec.roles[-1]
-
-    def account(self, name: str) -> Account:
-        """The account of this name in the target file."""
-        return self.target.accounts[name]
-
-    async def log_in(self, name: str) -> Grant:
-        """A fresh token for an account, with a session of its own.
-
-        Raises:
-            Inconclusive: the account gets no token; the tests of issuance say whose fault that is.
-        """
-        account = self.account(name)
-        exchange = await self.tokens.issue(account)
-        grant = Grant.of(exchange)
-        if not exchange.ok or not grant.token:
-            raise Inconclusive(f"a token for {account.email}: {exchange}", f"[accounts.{name}] in the target file")
-        return grant
-
-    async def fresh_caller(self, name: str) -> Caller:
-        """An account's user with a session that no other test uses."""
-        account, grant = self.account(name), await self.log_in(name)
-        return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
-
-    @memoised
-    async def user(self, name: str) -> Caller:
-        """An account's user with the token that the whole run shares; never refresh it."""
-        return await self.fresh_caller(name)
-
-    @memoised
-    async def key(self, role: str) -> Caller:
-        """An API key of one scope.
-
-        Raises:
-            NotTested: the target file names no way to get keys.
-            Inconclusive: there should be keys, but none came.
-        """
-        keys = self.target.api_keys
-        if not keys:
-            raise NotTested("no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]")
-        if role in keys.tokens:
-            token = keys.tokens[role]
-            return Caller(role, API_KEY, token, user_of(claims_of(token)))
-        if not keys.create_path:
-            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path")
-        return await self.create_key([role])
-
-    async def create_key(self, scopes: list[str]) -> Caller:
-        """A new API key with these scopes, made by the highest role."""
-        exchange = await self.ask_for_key(scopes)
-        token = exchange.document.get("token")
-        if not exchange.ok or not isinstance(token, str):
-            raise Inconclusive(f"an API key with scopes {scopes}: {exchange}", "[api_keys] create_path in the target file")
-        user = user_of(claims_of(token)) or exchange.document.get("user")
-        return Caller("+".join(scopes), API_KEY, token, user if isinstance(user, str) else "")
-
-    async def ask_for_key(self, scopes: Any, *, attack: str = "") -> Exchange:
-        """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the ledger."""
-        if self.read_only:
-            raise NotTested("--read-only: an API key would be created")
-        admin = await self.user(self.highest)
-        body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
-        entry = self.ledger.intend("api-key", body["name"])
-        exchange = await self.send("POST", self.target.api_keys.create_path, admin, json=body, attack=attack)
-        if exchange.ok:
-            self.ledger.created(entry, id_of(exchange))
-        return exchange
-
-    async def caller(self, role: str, credential: str) -> Caller:
-        """The run's caller of a role with a kind of credential."""
-        return await (self.user(role) if credential == TOKEN else self.key(role))
-
-    async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
-        """Send any request as a caller, or as nobody."""
-        who = {"caller": str(caller), "token": caller.token} if caller else {"caller": "nobody"}
-        return await self.client.send(method, path, **who, **options)
+    def forget_logins(self) -> None:
+        """Let every account log in anew: the target's clock was moved, and the shared tokens have expired."""
+        forget(self, "user")
+        self._alive.clear()
 
     async def alive(self, caller: Caller, after: float) -> Exchange:
         """Proof that a caller's credential authenticates, sent after the moment ``after`` (monotonic seconds).
@@ -163,10 +74,6 @@ class World:
 
     # --- Requests --------------------------------------------------------------------------------------------------
 
-    def new_name(self, purpose: str) -> str:
-        """A name that says which run made a thing, and occurs nowhere else."""
-        return f"rolecall-{self.run_id}-{next(self._numbers)}-{purpose}"
-
     async def request(self, operation: Operation, caller: Caller | None, fixture: Fixture | None = None) -> Request:
         """The request of an operation, on ``fixture`` or on the shared fixture of its resource."""
         needs_fixture = operation.effect != "create" and not operation.is_self
@@ -194,6 +101,11 @@ class World:
             raise Inconclusive(f"the user that {caller} acts as: the token does not say (claim _id)", "the token's claims")
         return Request(operation, fill_text(operation.path, values), fill(operation.body, values), name, fixture)
 
+    async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
+        """The request of a write: an update or a delete gets a thing that is there for this test alone."""
+        needs_fixture = operation.effect != "create" and not operation.is_self
+        return await self.request(operation, caller, await self.fresh(operation.resource.name) if needs_fixture else None)
+
     async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
         """Send an operation's request; what it may create or delete is in the ledger before it leaves."""
         operation = request.operation
@@ -209,13 +121,18 @@ class World:
                 self.ledger.gone(deleted)
         return exchange
 
+    @memoised
+    async def reads(self, caller: Caller, operation: str) -> Exchange:
+        """What a caller is answered at a read of the shared fixture."""
+        return await self.perform(await self.request(self.spec.operations[operation], caller), caller)
+
     # --- Fixtures --------------------------------------------------------------------------------------------------
 
     @memoised
     async def organization(self) -> str | None:
         """The organization of the accounts, as the highest role's own user tells it; None when it does not."""
         admin = await self.user(self.highest)
-        found = [(admin.grant.exchange.document if admin.grant else {}).get("organization"), claims_of(admin.token).get("organization")]
+        found = [admin.grant.exchange.document.get("organization"), claims_of(admin.token).get("organization")]
         operation = self.spec.operations["fetch-user-self"]
         found.append((await self.perform(await self.request(operation, admin), admin)).document.get("organization"))
         return next((value for value in found if isinstance(value, str) and value), None)
@@ -269,14 +186,14 @@ class World:
         return Fixture(resource, id, request.name, answer) if id else None
 
     @asynccontextmanager
-    async def borrowed_user(self, caller: Caller, request: Request) -> AsyncIterator[Fixture]:
+    async def borrowed_user(self, caller: Caller, request: Request) -> AsyncIterator[None]:
         """A user that was there before the run, held by one test at a time and put back as it was."""
         user = Fixture(self.spec.resources["user"], caller.user, "")
         async with self._locks[caller.user]:
             before = await self.observe(user) or {}
             entry = self.ledger.intend("change of user", caller.user)
             try:
-                yield user
+                yield
             finally:
                 body = {key: before.get(key, "") for key in request.body}
                 if not contains(await self.observe(user), {key: value for key, value in body.items() if value}):

@@ -90,6 +90,7 @@ class Pieces:
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 class Evidence:
@@ -126,3 +127,10 @@ def cite(exchange: Exchange, piece: str = "") -> Exchange:
         if piece:
             pieces.named[piece] = exchange
     return exchange
+
+
+def note(text: str) -> None:
+    """Write something down beside the evidence of the test now running."""
+    pieces = _current.get()
+    if pieces is not None:
+        pieces.notes.append(text)

@@ -50,7 +50,7 @@ class Client:
         self._pacing = _Pacing(_Retrying(self._network), target.rate_limit, target.concurrency)
         self._recording = _Recording(self._pacing)
         self._evidence = evidence
-        self._secrets = secrets
+        self.secrets = secrets
 
     async def send(
         self,
@@ -78,6 +78,32 @@ class Client:
             Trouble: no complete answer came, for a reason that may pass.
             Unreachable: the target is gone; every later call says so at once.
         """
+        return await self.send_to(
+            self.base_url + path,
+            method,
+            caller=caller,
+            token=token,
+            headers=headers,
+            json=json,
+            content=content,
+            attack=attack,
+            repeatable=repeatable,
+        )
+
+    async def send_to(
+        self,
+        url: str,
+        method: str,
+        *,
+        caller: str,
+        token: str = "",
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        attack: str = "",
+        repeatable: bool | None = None,
+    ) -> Exchange:
+        """As `send`, to any URL: for hooks of the target that are not part of the API."""
         if self.dead:
             raise self.dead
         sent = {"accept": "application/json", "user-agent": "rolecall"}
@@ -92,7 +118,7 @@ class Client:
         sent |= headers or {}
         exchange = self._evidence.record(
             method=method,
-            url=self.base_url + path,
+            url=url,
             request_headers=sent,
             request_body=content or b"",
             caller=caller,
@@ -109,13 +135,13 @@ class Client:
                 _REPEATABLE: method in _SAFE if repeatable is None else repeatable,
             },
         )
-        self._secrets.learn(exchange)
+        self.secrets.learn(exchange)
         try:
             await self._recording.handle_async_request(request)
         except httpx.TransportError as error:
             await self._judge_silence(error, exchange)
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
-        self._secrets.learn(exchange)
+        self.secrets.learn(exchange)
         if exchange.status == 429:
             raise Trouble(f"an answer to {exchange}: it was throttled {_THROTTLED_ATTEMPTS} times", "the rate_limit of the target file")
         return exchange

@@ -1,0 +1,157 @@
+"""Who sends requests: the accounts' users with their tokens, API keys, and nobody."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from rolecall.conformance.fixtures import fill, id_of
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Specification
+from rolecall.conformance.token_endpoint import TokenEndpoint
+from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
+from rolecall.evidence import Exchange
+from rolecall.http import Client
+from rolecall.ledger import Ledger
+from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.target import Account, Target
+
+
+class Callers:
+    """The callers of one run; those that tests may share log in once."""
+
+    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool) -> None:
+        self.target = target
+        self.dialect: Dialect = spec.dialect(target.dialect, target.source)
+        self.spec = spec.for_target(target.operations, self.dialect, target.source)
+        self.run_id = run_id
+        self.read_only = read_only
+        self.client = client
+        self.ledger = ledger
+        self.tokens = TokenEndpoint(client)
+        self._numbers = itertools.count(1)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles in ascending order."""
+        return self.spec.roles
+
+    @property
+    def highest(self) -> str:
+        """The role that may most: it makes fixtures, observes and tidies up."""
+        return self.spec.roles[-1]
+
+    def account(self, name: str) -> Account:
+        """The account of this name in the target file."""
+        return self.target.accounts[name]
+
+    async def log_in(self, name: str) -> Grant:
+        """A fresh token for an account, with a session of its own.
+
+        Raises:
+            Inconclusive: the account gets no token; the tests of issuance say whose fault that is.
+        """
+        account = self.account(name)
+        exchange = await self.tokens.issue(account)
+        grant = Grant.of(exchange)
+        if not exchange.ok or not grant.token:
+            raise Inconclusive(f"a token for {account.email}: {exchange}", f"[accounts.{name}] in the target file")
+        return grant
+
+    async def fresh_caller(self, name: str) -> Caller:
+        """An account's user with a session that no other test uses."""
+        account, grant = self.account(name), await self.log_in(name)
+        return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
+
+    @memoised
+    async def user(self, name: str) -> Caller:
+        """An account's user with the token that the whole run shares; never refresh it."""
+        return await self.fresh_caller(name)
+
+    @memoised
+    async def key(self, role: str) -> Caller:
+        """An API key of one scope.
+
+        Raises:
+            NotTested: the target file names no way to get keys.
+            Inconclusive: there should be keys, but none came.
+        """
+        keys = self.target.api_keys
+        if not keys:
+            raise NotTested("no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]")
+        if role in keys.tokens:
+            token = keys.tokens[role]
+            return Caller(role, API_KEY, token, user_of(claims_of(token)))
+        if not keys.create_path:
+            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path")
+        return await self.create_key([role])
+
+    async def create_key(self, scopes: list[str]) -> Caller:
+        """A new API key with these scopes, made by the highest role.
+
+        Raises:
+            NotTested: the target file does not say where keys are made.
+            Inconclusive: none was made.
+        """
+        return self.key_of(await self.ask_for_key(scopes), scopes)
+
+    @staticmethod
+    def key_of(exchange: Exchange, scopes: list[str]) -> Caller:
+        """The key that an answer holds.
+
+        Raises:
+            Inconclusive: it holds none.
+        """
+        token = exchange.document.get("token")
+        if not exchange.ok or not isinstance(token, str):
+            raise Inconclusive(f"an API key with scopes {scopes}: {exchange}", "[api_keys] create_path in the target file")
+        user = user_of(claims_of(token)) or exchange.document.get("user")
+        return Caller("+".join(scopes), API_KEY, token, user if isinstance(user, str) else "")
+
+    async def ask_for_key(self, scopes: Any, *, attack: str = "") -> Exchange:
+        """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the ledger.
+
+        Raises:
+            NotTested: the target file does not say where keys are made, or nothing may be written.
+        """
+        if not self.target.api_keys.create_path:
+            raise NotTested("API keys cannot be made: give create_path under [api_keys] in the target file")
+        if self.read_only:
+            raise NotTested("--read-only: an API key would be created")
+        admin = await self.user(self.highest)
+        body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
+        entry = self.ledger.intend("api-key", body["name"])
+        exchange = await self.send("POST", self.target.api_keys.create_path, admin, json=body, attack=attack)
+        if exchange.ok:
+            self.ledger.created(entry, id_of(exchange))
+        return exchange
+
+    async def caller(self, role: str, credential: str) -> Caller:
+        """The run's caller of a role with a kind of credential."""
+        return await (self.user(role) if credential == TOKEN else self.key(role))
+
+    async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
+        """Send any request as a caller, or as nobody."""
+        who = {"caller": str(caller), "token": caller.token} if caller else {"caller": "nobody"}
+        return await self.client.send(method, path, **who, **options)
+
+    def new_name(self, purpose: str) -> str:
+        """A name that says which run made a thing, and occurs nowhere else."""
+        return f"rolecall-{self.run_id}-{next(self._numbers)}-{purpose}"
+
+    def role_of_scope(self, scope: object) -> str:
+        """The role that a scope string stands for: the name alone, or with all the lower ones that it includes.
+
+        Anything else stands for no role, the empty string. ``other_scopes`` of the dialect are looked past.
+        """
+        names = [name for name in scope.split(" ") if name not in self.dialect.other_scopes] if isinstance(scope, str) else []
+        known = [role for role in self.roles if role in names]
+        if not known or len(known) != len(names):
+            return ""
+        highest = known[-1]
+        included = list(self.roles[: self.roles.index(highest) + 1])
+        return highest if known in ([highest], included) else ""
+
+    def fill(self, template: Any, **values: str) -> Any:
+        """A body with its placeholders replaced, ``{run}`` and ``{domain}`` among them."""
+        return fill(template, {"run": self.run_id, "domain": self.target.email_domain, **values})

@@ -1,0 +1,237 @@
+"""Ways to a token that has really expired, each with the grade of evidence that it is.
+
+All ways that the target file names are used. Grades, strongest first:
+
+=====  ===========  ==================================================================================
+A      bank         issued by the target on an earlier night; real time has passed
+A-     clock        the target's clock was moved, and a token issued afterwards proves that it was
+B      signing key  made here with the target's key; a token made alike that has not expired works
+C      wait         the target issues tokens that live so short that one can wait for their end
+D      command      a program printed it; nothing but its own ``exp`` says that it has expired
+=====  ===========  ==================================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+
+from rolecall.conformance.bank import Bank
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.tokens import Caller, Grant, claims_of, header_of
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Inconclusive, NotTested
+
+#: Seconds by which a token must be past its end before it counts as expired: nobody's clock is exact.
+MARGIN = 60
+GRADES = {"bank": "A", "clock": "A-", "signing key": "B", "wait": "C", "command": "D"}
+
+
+@dataclass(frozen=True)
+class Expired:
+    """A caller whose token has expired, and which of the five ways led there."""
+
+    caller: Caller
+    source: str
+    refresh_token: str = field(default="", repr=False)
+
+    @property
+    def evidence(self) -> str:
+        """For the report: the way and its grade."""
+        return f"{self.source}, evidence grade {GRADES[self.source]}"
+
+
+@dataclass(frozen=True)
+class AlmostExpired:
+    """What a token was answered in its last minute, and how that minute came about."""
+
+    caller: Caller
+    source: str
+    exchange: Exchange
+
+
+class Expiry:
+    """The expired tokens of one run. Moving the target's clock ends every token, so all of it is done once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._options = world.target.expiry
+        self._almost: list[AlmostExpired] = []
+        self._why_not: list[str] = []
+        self._moved = 0.0
+        self.used: set[str] = set()
+
+    @property
+    def grade(self) -> str:
+        """The strongest evidence that was used, or an empty string."""
+        return next((grade for source, grade in GRADES.items() if source in self.used), "")
+
+    async def tokens(self, role: str) -> list[Expired]:
+        """The expired tokens of a role, strongest evidence first.
+
+        Raises:
+            NotTested: the target file names no way to one, or none led there tonight.
+        """
+        expired = [token for token in await self._all() if token.caller.role == role]
+        if not expired:
+            raise NotTested("; ".join(self._why_not) or "no expired token: name a way to one under [expiry] in the target file")
+        self.used |= {token.source for token in expired}
+        return expired
+
+    async def almost(self, role: str) -> list[AlmostExpired]:
+        """What the tokens of a role were answered in their last minute.
+
+        Raises:
+            NotTested: none of the ways shows it.
+        """
+        await self._all()
+        almost = [token for token in self._almost if token.caller.role == role]
+        if not almost:
+            raise NotTested("no token in its last minute: give clock_url or signing_key_env under [expiry] in the target file")
+        return almost
+
+    @memoised
+    async def _all(self) -> list[Expired]:
+        ways: list[tuple[object, Callable[[], Awaitable[list[Expired]]]]] = [
+            (self._options.bank, self._from_bank),
+            (self._options.signing_key, self._forged),
+            (self._options.command, self._from_command),
+            (self._options.wait, self._waited),
+            (self._options.clock_url, self._by_clock),  # last: it ends every other token
+        ]
+        expired: list[Expired] = []
+        for given, way in ways:
+            if given:
+                try:
+                    expired += await way()
+                except (NotTested, Inconclusive) as reason:
+                    self._why_not.append(str(reason))
+        return sorted(expired, key=lambda token: GRADES[token.source])
+
+    async def _callers(self) -> list[Caller]:
+        return [await self._world.fresh_caller(role) for role in self._world.roles]
+
+    async def _last_minute(self, caller: Caller, source: str) -> Exchange:
+        """Let a token with a minute to live be used, and keep what came."""
+        request = await self._world.request(self._world.spec.operations["fetch-user-self"], caller)
+        exchange = await self._world.perform(request, caller)
+        self._almost.append(AlmostExpired(caller, source, exchange))
+        return exchange
+
+    # --- The five ways ---------------------------------------------------------------------------------------------
+
+    async def _from_bank(self) -> list[Expired]:
+        """Present what earlier runs put in, and put in tonight's."""
+        assert self._options.bank is not None
+        bank = Bank(self._options.bank, self._world.target.base_url)
+        tonight = await self._callers()
+        now = server_time(tonight[-1].grant.exchange)
+        deposits = [deposit for deposit in bank.deposits() if deposit.expires < now - MARGIN]
+        bank.deposit(tonight)
+        for deposit in deposits:
+            self._world.client.secrets.add(deposit.token, "token")
+            self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
+        if not deposits:
+            raise NotTested(f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so run again tomorrow")
+        return [
+            Expired(Caller(d.role, "expired token", d.token, d.user, d.email), "bank", d.refresh_token) for d in deposits
+        ]
+
+    async def _forged(self) -> list[Expired]:
+        """Make tokens like the issued ones, with the target's key: one that has a minute left, and one that has expired."""
+        expired = []
+        for caller in await self._callers():
+            now, lifetime = server_time(caller.grant.exchange), self._world.dialect.lifetime
+            fresh = self._forge(caller, issued=now + 60 - lifetime, expires=now + 60)
+            if not (await self._last_minute(fresh, "signing key")).ok:
+                self._almost.pop()
+                raise Inconclusive(
+                    "a token made with the signing key that the target takes", "[expiry] signing_key_env and algorithm"
+                )
+            past = self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN)
+            expired.append(Expired(past, "signing key"))
+        return expired
+
+    def _forge(self, caller: Caller, *, issued: float, expires: float) -> Caller:
+        claims = claims_of(caller.token) | {"iat": int(issued), "exp": int(expires)}
+        extra = {name: value for name, value in header_of(caller.token).items() if name not in ("alg", "typ")}
+        token = jwt.encode(claims, self._options.signing_key, self._options.algorithm, headers=extra or None)
+        return Caller(caller.role, "made token", token, caller.user, caller.email)
+
+    async def _from_command(self) -> list[Expired]:
+        """Run the operator's program once per role."""
+        expired = []
+        for role in self._world.roles:
+            words = [word.replace("{role}", role) for word in shlex.split(self._options.command)]
+            try:
+                done = await asyncio.to_thread(
+                    subprocess.run, words, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                raise Inconclusive(f"the output of {words[0]} ({type(error).__name__})", "[expiry] command") from None
+            token = done.stdout.strip()
+            claims = claims_of(token)
+            self._world.client.secrets.add(token, "token")
+            if not isinstance(claims.get("exp"), int | float) or claims["exp"] > time.time() - MARGIN:
+                raise Inconclusive(f"an expired JWT from {words[0]} {role}", "[expiry] command")
+            account = self._world.account(role)
+            expired.append(Expired(Caller(role, "expired token", token, str(claims.get("_id", "")), account.email), "command"))
+        return expired
+
+    async def _waited(self) -> list[Expired]:
+        """Wait for the end of tokens that live short enough."""
+        callers = await self._callers()
+        lives = [caller.grant.claims.get("exp", float("inf")) - caller.grant.claims.get("iat", 0) for caller in callers]
+        if max(lives) > self._options.wait:
+            raise NotTested(f"tokens live {max(lives):g} s, longer than [expiry] wait = {self._options.wait:g}")
+        await asyncio.sleep(max(lives) + 2)
+        return [Expired(caller, "wait", caller.grant.refresh_token) for caller in callers]
+
+    async def _by_clock(self) -> list[Expired]:
+        """Move the target's clock to a minute before the end, then past it; a new token proves that it moved."""
+        callers = await self._callers()
+        lifetime = self._world.dialect.lifetime
+        await self._advance(lifetime - 60)
+        for caller in callers:
+            await self._last_minute(caller, "clock")
+        await self._advance(60 + MARGIN)
+        self._world.forget_logins()
+        before, after = callers[-1].grant.claims.get("iat"), (await self._world.log_in(self._world.highest)).claims.get("iat")
+        if not isinstance(before, int) or not isinstance(after, int) or after - before < lifetime:
+            self._almost = [almost for almost in self._almost if almost.source != "clock"]
+            raise Inconclusive("a clock that moved: a new token's iat is not a lifetime later", "[expiry] clock_url")
+        return [Expired(caller, "clock", caller.grant.refresh_token) for caller in callers]
+
+    async def _advance(self, seconds: float) -> None:
+        exchange = await self._world.client.send_to(
+            self._options.clock_url, "POST", json={"advance": seconds}, caller="the clock", attack="clock"
+        )
+        if not exchange.ok:
+            raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")
+        self._moved += seconds
+
+    async def put_clock_back(self) -> None:
+        """Give the target its time back."""
+        if self._moved:
+            await self._advance(-self._moved)
+            self._world.forget_logins()
+
+
+def server_time(exchange: Exchange) -> float:
+    """The target's time when it answered, from its Date header (RFC 9110 6.6.1); our own when it sends none."""
+    try:
+        return parsedate_to_datetime(exchange.header("date")).timestamp()
+    except (TypeError, ValueError):
+        return exchange.at
+
+

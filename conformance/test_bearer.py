@@ -1,0 +1,34 @@
+"""The Authorization header: without it, no operation shows or does anything."""
+
+from __future__ import annotations
+
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import operations, requirement
+from rolecall.conformance.world import World
+
+
+@requirement("AUTH-required")
+@operations(lambda operation: operation.effect in ("list", "fetch"))
+async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) -> None:
+    """A list or fetch without a token is refused and shows nothing."""
+    request = await world.request(world.spec.operations[operation], None)
+
+    answer = await world.perform(request, None, attack="AUTH-required")
+
+    await judge.expect_denied(answer, request, None)
+    await judge.control(request)
+
+
+@requirement("AUTH-required")
+@operations(lambda operation: operation.effect in ("create", "update", "delete"))
+async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge) -> None:
+    """A create, update or delete without a token is refused, and nothing was created, changed or deleted."""
+    victim = await world.user(world.roles[0])
+    request = await world.request_on_own_fixture(world.spec.operations[operation], victim)
+
+    answer = await world.perform(request, None, attack="AUTH-required")
+
+    await judge.expect_denied(answer, request, None)
+    await judge.expect_no_effect(request, answer, victim)
+    if not request.operation.is_self:
+        await judge.control(request)

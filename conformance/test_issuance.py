@@ -1,0 +1,145 @@
+"""Issuance: who asks with the right e-mail and password gets a token that is theirs; nobody else gets one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, requirement, roles
+from rolecall.conformance.tokens import claims_of, header_of, user_of
+from rolecall.conformance.world import World
+from rolecall.outcomes import Finding, Inconclusive
+from rolecall.target import Account
+
+@requirement("ISSUE-status")
+@roles()
+async def test_a_token_is_issued(role: str, world: World, judge: Judge) -> None:
+    """A user's e-mail and password are answered 200 OK."""
+    answer = await world.tokens.issue(world.account(role))
+
+    judge.expect_issued(answer, world.dialect.issued, f"[accounts.{role}] in the target file")
+
+
+@requirement("ISSUE-fields")
+@roles()
+async def test_the_answer_has_every_field(role: str, world: World, judge: Judge) -> None:
+    """The answer holds tokenType "Bearer", token, refreshToken, user and scope, each of its type."""
+    grant = await world.log_in(role)
+
+    judge.expect_token_answer(grant.exchange)
+
+
+@requirement("ISSUE-jwt")
+@roles()
+async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
+    """The token is a JWT with a signature algorithm, the user's id, a scope, and iat and exp in whole seconds."""
+    grant = await world.log_in(role)
+
+    header, claims = header_of(grant.token), claims_of(grant.token)
+    if not claims:
+        raise Finding("a JWT (three base64url parts, JSON inside)", "a token that is none", grant.exchange)
+    if str(header.get("alg", "none")).lower() == "none" or not grant.token.rsplit(".", 1)[1]:
+        raise Finding("a signed JWT", f"alg {header.get('alg')!r}", grant.exchange)
+    for claim, kind in (("_id", str), ("scope", str), ("iat", int), ("exp", int)):
+        if type(claims.get(claim)) is not kind:
+            raise Finding(f"a claim {claim} of type {kind.__name__}", f"{claims.get(claim)!r}", grant.exchange)
+
+
+@requirement("ISSUE-lifetime")
+@roles()
+async def test_a_token_lives_24_hours(role: str, world: World, judge: Judge) -> None:
+    """The time from iat to exp is the lifetime that the specification gives."""
+    grant = await world.log_in(role)
+
+    judge.expect_lifetime(grant)
+
+
+@requirement("ISSUE-scope")
+@roles()
+async def test_the_scope_is_the_users_role(role: str, world: World) -> None:
+    """Both the answer's scope and the JWT's are the user's role, alone or with the roles that it includes."""
+    grant = await world.log_in(role)
+
+    for where, scope in (("the answer", grant.scope), ("the JWT", grant.claims.get("scope"))):
+        if world.role_of_scope(scope) != role:
+            raise Finding(f"scope {role} in {where}", f"{scope!r}", grant.exchange)
+
+
+@requirement("SCOPE-string")
+@roles()
+async def test_the_scope_is_a_space_delimited_string(role: str, world: World) -> None:
+    """The JWT's scope is known names with single spaces between them, none of them twice."""
+    grant = await world.log_in(role)
+    scope = grant.claims.get("scope")
+    if not isinstance(scope, str):
+        raise Inconclusive("a scope in the token", "ISSUE-jwt")
+
+    names = scope.split(" ")
+
+    unknown = [name for name in names if name not in (*world.roles, *world.dialect.other_scopes)]
+    if unknown:
+        raise Finding(f"names out of {', '.join(world.roles)}, with single spaces between them", f"{scope!r}", grant.exchange)
+    if len(set(names)) != len(names):
+        raise Finding("every scope once", f"{scope!r}", grant.exchange)
+
+
+@requirement("ISSUE-user")
+@roles()
+async def test_the_user_is_the_one_in_the_jwt(role: str, world: World) -> None:
+    """The answer's user is the user whom the JWT names."""
+    grant = await world.log_in(role)
+    if not user_of(grant.claims):
+        raise Inconclusive("the user's id in the token", "ISSUE-jwt")
+
+    if grant.user != user_of(grant.claims):
+        raise Finding(f"user {user_of(grant.claims)}, as in the JWT", f"{grant.user!r}", grant.exchange)
+
+
+@requirement("ISSUE-identity")
+@roles()
+async def test_the_token_acts_as_its_user(role: str, world: World, judge: Judge) -> None:
+    """A request with the new token is made as the user who asked for it."""
+    caller = await world.fresh_caller(role)
+
+    await judge.expect_works(caller)
+
+
+#: What is no pair of credentials; "{email}" and "{password}" are the right ones.
+NO_CREDENTIALS: dict[str, dict[str, Any]] = {
+    "wrong-password": {"email": "{email}", "password": "rolecall-is-not-this"},
+    "password-in-other-case": {"email": "{email}", "password": "{swapped}"},
+    "password-cut-short": {"email": "{email}", "password": "{shortened}"},
+    "unknown-email": {"email": "nobody-{run}@{domain}", "password": "{password}"},
+    "empty-password": {"email": "{email}", "password": ""},
+    "empty-email": {"email": "", "password": "{password}"},
+    "no-password": {"email": "{email}"},
+    "no-email": {"password": "{password}"},
+    "empty-object": {},
+    "password-true": {"email": "{email}", "password": True},
+    "password-null": {"email": "{email}", "password": None},
+    "password-number": {"email": "{email}", "password": 0},
+    "password-array": {"email": "{email}", "password": ["{password}"]},
+    "password-object": {"email": "{email}", "password": {"value": "{password}"}},
+    "email-array": {"email": ["{email}"], "password": "{password}"},
+    "email-object": {"email": {"value": "{email}"}, "password": "{password}"},
+}
+
+
+def credentials(account: Account) -> dict[str, str]:
+    """What `NO_CREDENTIALS` is filled with: the right e-mail and password, and the password's near misses."""
+    password = account.password
+    return {"email": account.email, "password": password, "swapped": password.swapcase(), "shortened": password[:-1]}
+
+
+@requirement("ISSUE-refused")
+@each("body", NO_CREDENTIALS)
+async def test_bad_credentials_get_no_token(body: dict[str, Any], world: World, judge: Judge) -> None:
+    """Wrong, empty, missing and mistyped credentials are refused, and no token is in the answer; the right ones work."""
+    account = world.account(world.roles[0])
+    control = await world.log_in(account.name)
+
+    answer = await world.tokens.post(
+        world.fill(body, **credentials(account)), caller="nobody", attack="ISSUE-refused"
+    )
+
+    judge.expect_no_token(answer, control.exchange)

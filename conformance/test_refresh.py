@@ -1,0 +1,268 @@
+"""Refreshing: before expiry by GET with the bearer, after it by POST without; only the user's own whole token will do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, requirement, roles
+from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding, Inconclusive
+
+Refresh = Callable[[World, Grant, Caller], Awaitable[Exchange]]
+Tampering = Callable[[str], str]
+
+
+async def by_get(world: World, grant: Grant, caller: Caller) -> Exchange:
+    """Refresh before expiry."""
+    return await world.tokens.refresh_get(grant.refresh_token, bearer=grant.token, caller=str(caller))
+
+
+async def by_post(world: World, grant: Grant, caller: Caller) -> Exchange:
+    """Refresh as after expiry."""
+    return await world.tokens.refresh_post(grant.refresh_token, caller.email, caller=str(caller))
+
+
+PATHS: dict[str, Refresh] = {"get": by_get, "post": by_post}
+CHAINS: dict[str, list[Refresh]] = {"get": [by_get] * 5, "post": [by_post] * 5, "mixed": [by_get, by_post, by_post, by_get, by_post]}
+
+# --- What must work ---------------------------------------------------------------------------------------------------
+
+
+@requirement("REFRESH-get")
+@roles()
+async def test_get_answers_as_issuance_does(role: str, world: World, judge: Judge) -> None:
+    """GET with the valid bearer and the refresh token answers in the shape of a token creation."""
+    caller = await world.fresh_caller(role)
+
+    answer = await by_get(world, caller.grant, caller)
+
+    await judge.expect_refreshed(answer, caller)
+
+
+@requirement("REFRESH-post")
+@roles()
+async def test_post_answers_as_issuance_does(role: str, world: World, judge: Judge) -> None:
+    """POST with refresh token and e-mail, without Authorization, answers in the shape of a token creation."""
+    caller = await world.fresh_caller(role)
+
+    answer = await by_post(world, caller.grant, caller)
+
+    await judge.expect_refreshed(answer, caller)
+
+
+@requirement("REFRESH-same-user")
+@each("refresh", PATHS)
+@roles()
+async def test_a_refresh_keeps_user_and_scope(refresh: Refresh, role: str, world: World, judge: Judge) -> None:
+    """The refreshed token is the same user's and has the same scope, in the answer and in the JWT."""
+    caller = await world.fresh_caller(role)
+
+    new = judge.expect_grant(await refresh(world, caller.grant, caller))
+
+    for what, value in (("the answer's user", new.user), ("the JWT's user", new.claims.get("_id"))):
+        if value != caller.user:
+            raise Finding(f"{what} {caller.user}", f"{value!r}", new.exchange)
+    for what, scope in (("the answer's", new.scope), ("the JWT's", new.claims.get("scope"))):
+        if world.role_of_scope(scope) != role:
+            raise Finding(f"{what} scope {role}", f"{scope!r}", new.exchange)
+
+
+@requirement("REFRESH-new-token")
+@each("refresh", PATHS)
+@roles()
+async def test_a_refresh_gives_a_new_token_that_works(refresh: Refresh, role: str, world: World, judge: Judge) -> None:
+    """The refreshed access token is a new one, lives 24 hours, and is the same user's."""
+    caller = await world.fresh_caller(role)
+
+    new = judge.expect_grant(await refresh(world, caller.grant, caller))
+
+    if new.token == caller.token:
+        raise Finding("a new access token", "the old one again", new.exchange)
+    judge.expect_lifetime(new)
+    await judge.expect_works(caller.continued(new))
+
+
+@requirement("REFRESH-chain")
+@each("chain", CHAINS)
+async def test_a_chain_of_refreshes_does_not_break(chain: list[Refresh], world: World, judge: Judge) -> None:
+    """Whoever refreshes with the newest pair of tokens gets the next one, five times in a row."""
+    caller = await world.fresh_caller(world.roles[0])
+    grant = caller.grant
+
+    for number, refresh in enumerate(chain, 1):
+        answer = await refresh(world, grant, caller)
+        if answer.status not in world.dialect.refreshed:
+            if number == 1:
+                raise Inconclusive(f"the first refresh: {answer}", "REFRESH-get, REFRESH-post")
+            raise Finding(f"{world.dialect.refreshed[0]} for refresh {number} of the chain", f"{answer.status}", answer)
+        grant = judge.expect_grant(answer)
+    await judge.expect_works(caller.continued(grant))
+
+
+# --- What must be refused ---------------------------------------------------------------------------------------------
+
+
+@requirement("REFRESH-get-bearer")
+async def test_get_needs_the_bearer(world: World, judge: Judge) -> None:
+    """GET with a good refresh token but no Authorization header gets no token; with it, it does."""
+    caller = await world.fresh_caller(world.roles[0])
+    grant = caller.grant
+
+    answer = await world.tokens.refresh_get(grant.refresh_token, bearer="", caller="nobody", attack="REFRESH-get-bearer")
+
+    judge.expect_no_token(answer)
+    await judge.control_refresh(by_get(world, grant, caller))
+
+
+@requirement("REFRESH-get-foreign")
+async def test_get_needs_the_same_users_bearer(world: World, judge: Judge) -> None:
+    """One user's bearer with another user's refresh token gets no token, and both stay usable."""
+    one, other = await world.fresh_caller(world.roles[0]), await world.fresh_caller(world.roles[1])
+    grants = one.grant, other.grant
+
+    answer = await world.tokens.refresh_get(
+        grants[1].refresh_token, bearer=one.token, caller=str(one), attack="REFRESH-get-foreign"
+    )
+
+    judge.expect_no_token(answer)
+    await judge.expect_works(one)
+    await judge.expect_works(other)
+    await judge.control_refresh(by_get(world, grants[1], other))
+
+
+def cut_secret(length: int) -> Tampering:
+    """The refresh token with its secret part cut to ``length`` characters."""
+
+    def tamper(token: str) -> str:
+        front, dot, secret = token.rpartition(".")
+        return f"{front}{dot}{secret[: min(length, len(secret) - 1)]}"
+
+    return tamper
+
+
+#: Refresh tokens that are not the whole one. The page's own examples show theirs cut to 21 and 28 (AMB-03).
+NOT_WHOLE: dict[str, Tampering] = {
+    "secret-of-21": cut_secret(21),
+    "secret-of-28": cut_secret(28),
+    "last-character-off": lambda token: token[:-1],
+    "one-character-more": lambda token: token + "0",
+    "id-alone": lambda token: token.rpartition(".")[0] or token[: len(token) // 2],
+    "id-and-dot": lambda token: (token.rpartition(".")[0] or token[: len(token) // 2]) + ".",
+    "other-case": lambda token: token.swapcase(),
+}
+
+
+@requirement("REFRESH-whole-token")
+@each("tamper", NOT_WHOLE)
+@each("path", {"get": "get", "post": "post"})
+async def test_only_the_whole_refresh_token_refreshes(tamper: Tampering, path: str, world: World, judge: Judge) -> None:
+    """A refresh token that is cut short, lengthened or in other letters gets no token; the whole one does."""
+    caller = await world.fresh_caller(world.roles[0])
+    grant = caller.grant
+    tampered = tamper(grant.refresh_token)
+    if tampered == grant.refresh_token:
+        raise Inconclusive("a refresh token that this tampering changes", "the form of the refresh token")
+
+    answer = await world.tokens.refresh_by(path, tampered, caller, attack="REFRESH-whole-token")
+
+    judge.expect_no_token(answer)
+    await judge.control_refresh(PATHS[path](world, grant, caller))
+
+
+def never_issued(token: str) -> str:
+    """A refresh token of the same form whose secret is another one: every digit and letter of it is moved by one."""
+    front, dot, secret = token.rpartition(".")
+    return front + dot + secret.translate(str.maketrans("0123456789abcdefABCDEF", "1234567890bcdefaBCDEFA"))
+
+
+@requirement("REFRESH-unknown-token")
+@each("path", {"get": "get", "post": "post"})
+async def test_an_unknown_refresh_token_is_refused(path: str, world: World, judge: Judge) -> None:
+    """A refresh token of the right form that was never issued gets no token; the real one does."""
+    caller = await world.fresh_caller(world.roles[0])
+    grant = caller.grant
+
+    answer = await world.tokens.refresh_by(path, never_issued(grant.refresh_token), caller, attack="REFRESH-unknown-token")
+
+    judge.expect_no_token(answer)
+    await judge.control_refresh(PATHS[path](world, grant, caller))
+
+
+#: Values of clientId that are not the e-mail of the refresh token's user; ``...`` leaves the member out.
+NOT_THE_CLIENT = {
+    "missing": ...,
+    "empty": "",
+    "unknown": "nobody-{run}@{domain}",
+    "another-user": "{other}",
+    "user-id": "{user}",
+    "null": None,
+}
+
+
+@requirement("REFRESH-client")
+@each("client_id", NOT_THE_CLIENT)
+async def test_post_needs_the_users_own_client_id(client_id: object, world: World, judge: Judge) -> None:
+    """POST with the refresh token of one user and anything but that user's e-mail gets no token; with it, it does."""
+    caller = await world.fresh_caller(world.roles[0])
+    grant = caller.grant
+    body: dict[str, object] = {"refreshToken": grant.refresh_token}
+    if client_id is not ...:
+        other = world.account(world.roles[1]).email
+        body["clientId"] = world.fill(client_id, user=caller.user, other=other)
+
+    answer = await world.tokens.post(body, caller=str(caller), attack="REFRESH-client")
+
+    judge.expect_no_token(answer)
+    await judge.control_refresh(by_post(world, grant, caller))
+
+
+@requirement("REFRESH-token-kinds")
+@each("path", {"get": "get", "post": "post"})
+async def test_an_access_token_is_no_refresh_token(path: str, world: World, judge: Judge) -> None:
+    """An access token in the refresh token's place gets no token; the refresh token does."""
+    caller = await world.fresh_caller(world.roles[0])
+    grant = caller.grant
+
+    answer = await world.tokens.refresh_by(path, grant.token, caller, attack="REFRESH-token-kinds")
+
+    judge.expect_no_token(answer)
+    await judge.control_refresh(PATHS[path](world, grant, caller))
+
+
+@requirement("REFRESH-token-kinds")
+@each("where", {"fetch-self": "fetch-user-self", "refresh": ""})
+async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Judge) -> None:
+    """A refresh token in the access token's place is not let in, and refreshes nothing."""
+    caller = await world.fresh_caller(world.highest)
+    grant = caller.grant
+
+    if where:
+        request = await world.request(world.spec.operations[where], caller)
+        impostor = Caller(caller.role, "refresh-token", grant.refresh_token, caller.user)
+        answer = await world.perform(request, impostor, attack="REFRESH-token-kinds")
+        judge.expect_not_let_in(answer)
+    else:
+        answer = await world.tokens.refresh_get(
+            grant.refresh_token, bearer=grant.refresh_token, caller=str(caller), attack="REFRESH-token-kinds"
+        )
+        judge.expect_no_token(answer)
+    await judge.expect_works(caller)
+
+
+# --- What is only observed --------------------------------------------------------------------------------------------
+
+
+@requirement("REFRESH-old-token")
+@each("path", {"get": "get", "post": "post"})
+async def test_the_fate_of_the_old_refresh_token(path: str, world: World, judge: Judge) -> None:
+    """After a refresh the old refresh token is used once more; what comes is written down, and judged by nobody."""
+    caller = await world.fresh_caller(world.roles[0])
+    grant = caller.grant
+    await judge.control_refresh(PATHS[path](world, grant, caller))
+
+    again = await world.tokens.refresh_by(path, grant.refresh_token, caller, attack="REFRESH-old-token")
+
+    judge.note(f"the old refresh token is {'still good' if again.ok else f'refused ({again.status})'}")

@@ -1,0 +1,43 @@
+"""Every response of the run: JSON that says so, in the shape of its schema."""
+
+from __future__ import annotations
+
+import pytest
+
+from rolecall.conformance.marks import SUMMARY, requirement
+from rolecall.conformance.responses import Responses, kinds
+from rolecall.outcomes import Finding, NotTested
+from rolecall.schemas import faults
+
+
+@requirement("RESPONSE-json", phase=SUMMARY)
+async def test_bodies_are_json_and_say_so(responses: Responses) -> None:
+    """A response that has a body has a JSON one, with a Content-Type of application/json or ...+json."""
+    for exchange in responses.with_body():
+        media_type = exchange.header("content-type").split(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise Finding("Content-Type: application/json", f"{media_type or 'none'} on a body of {len(exchange.body)} bytes", exchange)
+        if exchange.json is None and exchange.body.strip() != b"null":
+            raise Finding("a body that is JSON", "one that is not", exchange)
+
+
+@requirement("RESPONSE-schema", phase=SUMMARY)
+@pytest.mark.parametrize("kind", kinds())
+async def test_answers_have_the_shape_of_their_schema(kind: str, responses: Responses) -> None:
+    """Every successful response of this kind validates against its schema."""
+    exchanges = responses.of(kind)
+    if not exchanges:
+        raise NotTested(f"the run saw no {kind}")
+    for exchange in exchanges:
+        wrong = faults(kind, exchange.json)
+        if wrong:
+            raise Finding(f"a body as in {kind}.schema.json", "; ".join(wrong), exchange)
+
+
+@requirement("RESPONSE-error", phase=SUMMARY)
+async def test_errors_are_as_the_vendors_client_reads_them(responses: Responses) -> None:
+    """Every refusal with a body has error.message in it."""
+    for exchange in responses.errors():
+        wrong = faults("error", exchange.json)
+        if wrong:
+            raise Finding("a body as in error.schema.json", "; ".join(wrong), exchange)

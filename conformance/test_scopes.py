@@ -1,0 +1,93 @@
+"""Scopes as a law over what was observed: they cascade, and a key's scopes add up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rolecall.conformance.cascade import Observed
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import SUMMARY, each, requirement
+from rolecall.conformance.tables import CREDENTIALS, load_specification
+from rolecall.conformance.world import World
+from rolecall.outcomes import Finding, Inconclusive, NotTested
+
+_ROLES = load_specification().roles
+
+
+@requirement("SCOPE-cascade", phase=SUMMARY)
+@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize(("lower", "higher"), list(zip(_ROLES, _ROLES[1:], strict=False)))
+async def test_a_role_may_do_what_the_one_below_may(
+    credential: str, lower: str, higher: str, world: World, observed: Observed
+) -> None:
+    """Everything that a role was seen to be allowed, the next higher role was seen to be allowed too."""
+    seen = observed.cells(credential)
+    if not seen:
+        raise NotTested(f"no cell was observed with {credential}s")
+
+    broken = seen.breaks(lower, higher)
+
+    # One cell that is wrong by itself is that cell's finding; the cascade is broken when a role's scope lacks the lower one.
+    if len(broken) > 1:
+        raise Finding(f"{higher} may what {lower} may", f"{higher} was refused {', '.join(broken)}", seen.answers[broken[0], higher])
+    if broken:
+        raise Inconclusive(f"the cascade at {broken[0]}, where a cell contradicts the table", world.spec.operations[broken[0]].requirement)
+
+
+#: What `scopes` may not be when a key is created; ``...`` leaves the member out.
+NO_SCOPES: dict[str, Any] = {
+    "empty-array": [],
+    "missing": ...,
+    "null": None,
+    "string": "guest",
+    "array-of-numbers": [1],
+    "array-with-null": ["guest", None],
+    "object": {"guest": True},
+}
+
+
+@requirement("KEY-scopes")
+@each("scopes", NO_SCOPES)
+async def test_a_key_needs_an_array_of_scopes(scopes: Any, world: World) -> None:
+    """A key without a non-empty array of strings as scopes is refused; with one it is made."""
+    answer = await world.ask_for_key(scopes, attack="KEY-scopes")
+
+    if answer.ok:
+        raise Finding("no key without one or more scopes in an array of strings", f"{answer.status}: a key was made", answer)
+    if not 400 <= answer.status < 500:
+        raise Finding("a refusal", f"{answer.status}", answer)
+
+
+@requirement("KEY-scopes")
+@pytest.mark.parametrize("role", _ROLES)
+async def test_a_key_of_one_scope_is_made(role: str, world: World) -> None:
+    """A key is made with an array of one scope, and is let in."""
+    key = await world.create_key([role])
+
+    await world.alive(key, 0.0)
+
+
+PAIRS = {f"{a}-and-{b}": [a, b] for a, b in zip(_ROLES, _ROLES[2:], strict=False)} | {f"{_ROLES[1]}-and-{_ROLES[2]}": list(_ROLES[1:3])}
+
+
+@requirement("KEY-union")
+@each("scopes", PAIRS)
+async def test_a_key_may_do_the_union_of_its_scopes(scopes: list[str], world: World, judge: Judge) -> None:
+    """A key with two scopes may do what either may, and nothing that neither may."""
+    key = await world.create_key(scopes)
+
+    await judge.expect_rights(key, scopes)
+
+
+@requirement("KEY-order")
+@each("scopes", {"swapped": [_ROLES[2], _ROLES[0]], "repeated": [_ROLES[2], _ROLES[2]], "repeated-and-mixed": [_ROLES[0], _ROLES[2], _ROLES[0]]})
+async def test_order_and_repetition_do_not_matter(scopes: list[str], world: World, judge: Judge) -> None:
+    """A key whose scopes are in another order, or repeated, has the rights of the set of them."""
+    answer = await world.ask_for_key(scopes)
+    if not answer.ok and len(set(scopes)) < len(scopes):
+        raise Finding("a key: a repeated scope does not matter", f"{answer.status}", answer)
+    key = world.key_of(answer, scopes)
+
+    await judge.expect_rights(key, scopes)

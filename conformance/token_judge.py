@@ -1,0 +1,164 @@
+"""What an answer of the token endpoint means: a grant in its proper shape, or a refusal with no token in it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable
+
+from rolecall.conformance.expiry import Expired
+from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange, cite, note
+from rolecall.outcomes import Finding, Inconclusive
+from rolecall.schemas import faults
+
+#: Seconds that exp - iat may be off: clocks that round, not another lifetime.
+LIFETIME_TOLERANCE = 60
+_ANY_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
+
+
+class TokenJudge:
+    """Judges answers of the token endpoint, and whether the tokens in them work."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    # --- What must be granted --------------------------------------------------------------------------------------
+
+    def expect_issued(self, exchange: Exchange, statuses: tuple[int, ...], look_at: str) -> None:
+        """The answer to good credentials has a good status.
+
+        Raises:
+            Inconclusive: they were refused, and perhaps rightly: nobody but the target knows whether they are good.
+            Finding: the answer is no refusal, and no success either.
+        """
+        cite(exchange, "answer")
+        if exchange.status in statuses:
+            return
+        if 400 <= exchange.status < 500:
+            raise Inconclusive(f"credentials that the target takes: {exchange}", look_at)
+        raise Finding(f"{_statuses(statuses)} for good credentials", f"{exchange.status}", exchange)
+
+    def expect_token_answer(self, exchange: Exchange) -> None:
+        """The answer has the shape of a token creation (schemas/token.schema.json)."""
+        wrong = faults("token", exchange.json) if exchange.json is not None else ["the body is not JSON"]
+        if wrong:
+            raise Finding("tokenType \"Bearer\", token, refreshToken, user and scope", "; ".join(wrong), exchange)
+
+    async def expect_refreshed(self, exchange: Exchange, caller: Caller) -> None:
+        """The answer to a good refresh has the status and the shape of a token creation."""
+        cite(exchange, "answer")
+        if exchange.status not in self._world.dialect.refreshed:
+            raise Finding(f"{_statuses(self._world.dialect.refreshed)} for a good refresh", f"{exchange.status}", exchange)
+        self.expect_token_answer(exchange)
+
+    def expect_grant(self, exchange: Exchange) -> Grant:
+        """The grant of a refresh that other requirements build upon.
+
+        Raises:
+            Inconclusive: there is none, which REFRESH-get and REFRESH-post judge.
+        """
+        grant = Grant.of(exchange)
+        if not exchange.ok or not grant.token:
+            raise Inconclusive(f"a refreshed token: {exchange}", "REFRESH-get, REFRESH-post")
+        return grant
+
+    def expect_lifetime(self, grant: Grant) -> None:
+        """The token lives as long as the specification says, from iat to exp."""
+        issued, expires = grant.claims.get("iat"), grant.claims.get("exp")
+        if not isinstance(issued, int | float) or not isinstance(expires, int | float):
+            raise Inconclusive("iat and exp in the token", "ISSUE-jwt")
+        if abs(expires - issued - self._world.dialect.lifetime) > LIFETIME_TOLERANCE:
+            raise Finding(f"exp - iat = {self._world.dialect.lifetime} s", f"{expires - issued} s", grant.exchange)
+
+    async def expect_works(self, caller: Caller) -> None:
+        """The caller's token is let in, and as the caller's own user.
+
+        Raises:
+            Finding: it is not, at anything that every role may do, or it acts as somebody else.
+            Inconclusive: it is let in, but the operation that tells who it is is denied.
+        """
+        operation = self._world.spec.operations["fetch-user-self"]
+        request = await self._world.request(operation, caller)
+        exchange = cite(await self._world.perform(request, caller), "answer")
+        if exchange.ok and exchange.document.get("id") == caller.user:
+            return
+        if exchange.ok:
+            raise Finding(f"user {caller.user}", f"user {exchange.document.get('id')!r}", exchange)
+        if exchange.status >= 500 or exchange.status == 401 or not await self._is_alive(caller):
+            raise Finding(f"{_statuses(operation.success)}: the token is let in", f"{exchange.status}", exchange)
+        raise Inconclusive(f"the user that the token acts as: {exchange}", operation.requirement)
+
+    async def _is_alive(self, caller: Caller) -> bool:
+        try:
+            await self._world.alive(caller, time.monotonic())
+        except Inconclusive:
+            return False
+        return True
+
+    # --- What must be refused --------------------------------------------------------------------------------------
+
+    def expect_no_token(self, exchange: Exchange, *instead: Exchange) -> None:
+        """The answer is a refusal, and there is no token anywhere in it.
+
+        Raises:
+            Finding: there is a token, or the status is no refusal.
+        """
+        cite(exchange, "answer")
+        for control in instead:
+            cite(control, "control")
+        grant = Grant.of(exchange)
+        if grant.token or grant.refresh_token or _ANY_JWT.search(_without_echo(exchange)):
+            raise Finding("a refusal without a token", f"{exchange.status} with a token", exchange)
+        if exchange.status not in self._world.dialect.refused:
+            raise Finding(f"a refusal: {_statuses(self._world.dialect.refused)}", f"{exchange.status}", exchange)
+
+    def expect_let_in(self, exchange: Exchange, when: str) -> None:
+        """The token was taken: whatever the answer says, it does not say that the token is bad."""
+        cite(exchange, "answer")
+        if not exchange.ok:
+            raise Finding(f"let in {when}", f"{exchange.status}", exchange)
+
+    def expect_expired(self, exchange: Exchange, expired: Expired) -> None:
+        """The answer says that the token has expired."""
+        cite(exchange, "answer")
+        note(f"{expired.evidence}: {exchange.status}")
+        statuses = self._world.dialect.expired
+        if exchange.status not in statuses:
+            raise Finding(f"{_statuses(statuses)} once the token has expired ({expired.evidence})", f"{exchange.status}", exchange)
+
+    def expect_not_let_in(self, exchange: Exchange) -> None:
+        """The answer says that there was no valid token."""
+        cite(exchange, "answer")
+        statuses = self._world.dialect.anonymous
+        if exchange.status not in statuses:
+            raise Finding(f"{_statuses(statuses)}: not let in", f"{exchange.status}", exchange)
+
+    async def control_refresh(self, refresh: Awaitable[Exchange]) -> Exchange:
+        """The refresh that must succeed beside one that must not: it shows that nothing but the tampering was wrong.
+
+        Raises:
+            Inconclusive: it does not succeed either.
+        """
+        exchange = await refresh
+        if not exchange.ok:
+            raise Inconclusive(f"the same refresh succeeding untampered: {exchange}", "REFRESH-get, REFRESH-post")
+        return cite(exchange, "control")
+
+    def note(self, text: str) -> None:
+        """Write down what was observed, for the report; it judges nothing."""
+        note(text)
+
+
+def _without_echo(exchange: Exchange) -> str:
+    """The answer's text without what the request itself said: an echoed token is another requirement's matter."""
+    sent = exchange.request_headers.get("authorization", "").rpartition(" ")[2]
+    text = exchange.text.replace(sent, "") if sent else exchange.text
+    for token in _ANY_JWT.findall(exchange.request_body.decode("utf-8", "replace") + exchange.url):
+        text = text.replace(token, "")
+    return text
+
+
+def _statuses(statuses: tuple[int, ...]) -> str:
+    return " or ".join(map(str, statuses))
