@@ -32,6 +32,7 @@ class World(Callers):
 
     def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool) -> None:
         super().__init__(target, spec, client, ledger, run_id, read_only)
+        self._password = random.token_urlsafe(18)  # of every user that the run makes
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
         self._listings: dict[str, Coalesced[list[dict[str, Any]]]] = {}
@@ -92,7 +93,7 @@ class World(Callers):
             number = name.split("-")[-2] if operation.is_self else name.removeprefix("rolecall-").replace("-", ".")
             values["email"] = f"rolecall.{number}@{self.target.email_domain}"
         if "{password}" in wanted:
-            values["password"] = random.token_urlsafe(18)
+            values["password"] = self._password
         if "{organization}" in wanted:
             values["organization"] = await self.organization()
         if "{participants}" in wanted:

@@ -13,8 +13,9 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ class Client:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
         self._timeout = target.timeout
-        self._network = _Network(_transport(target), target.timeout)
+        self._network = _Network(target)
         self._pacing = _Pacing(_Retrying(self._network), target.rate_limit, target.concurrency)
         self._recording = _Recording(self._pacing)
         self._evidence = evidence
@@ -254,18 +255,23 @@ class _Retrying(httpx.AsyncBaseTransport):
 
 
 class _Network(httpx.AsyncBaseTransport):
-    """The wire: reads the whole answer, within a time and a size."""
+    """The wire: reads the whole answer, within a time and a size.
 
-    def __init__(self, inner: httpx.AsyncHTTPTransport, timeout: float) -> None:
-        self._inner = inner
-        self._timeout = timeout
+    Every connection is a transport of its own: httpcore's pool looks at each of its connections for every request.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._connect = _connector(target)
+        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._timeout = target.timeout
         self.last_answer = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = bytearray()
+        connection = self._idle.pop() if self._idle else self._connect()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._inner.handle_async_request(request)
+                response = await connection.handle_async_request(request)
                 response.request = request
                 try:
                     async for chunk in response.aiter_bytes():
@@ -278,16 +284,20 @@ class _Network(httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
         except httpx.DecodingError as error:
             raise httpx.ReadError(f"the body cannot be decoded: {error}") from None
+        finally:
+            self._idle.append(connection)
         self.last_answer = time.monotonic()
         headers = [pair for pair in response.headers.raw if pair[0].lower() != b"content-encoding"]
         return httpx.Response(response.status_code, headers=headers, content=bytes(body), extensions=response.extensions)
 
     async def aclose(self) -> None:
-        with contextlib.suppress(httpx.TransportError):
-            await self._inner.aclose()
+        for connection in self._idle:
+            with contextlib.suppress(httpx.TransportError):
+                await connection.aclose()
 
 
-def _transport(target: Target) -> httpx.AsyncHTTPTransport:
+def _connector(target: Target) -> Callable[[], httpx.AsyncHTTPTransport]:
+    """Opens connections to the target, one by one."""
     verify: bool | ssl.SSLContext = bool(target.verify_tls)
     if isinstance(target.verify_tls, str):
         try:
@@ -296,8 +306,8 @@ def _transport(target: Target) -> httpx.AsyncHTTPTransport:
             raise UsageError(f"{target.source}, [target] verify_tls", f"no CA bundle can be read there: {error}") from None
     elif urlsplit(target.base_url).scheme == "http":
         verify = False  # nothing to verify; loading the CA bundle alone takes 20 ms
-    limits = httpx.Limits(max_connections=target.concurrency, max_keepalive_connections=target.concurrency)
-    return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    return partial(httpx.AsyncHTTPTransport, verify=verify, limits=limits, trust_env=False)
 
 
 def _timeouts(seconds: float) -> dict[str, Any]:

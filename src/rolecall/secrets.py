@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections import defaultdict
+import threading
+from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
@@ -36,31 +37,34 @@ class Secrets:
 
     def __init__(self) -> None:
         self._labels: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
         self._spellings: dict[str, str] = {}
-        self._lengths: dict[str, set[int]] = defaultdict(set)
+        self._lengths: dict[str, list[int]] = {}
         self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()  # learnt on the run's event loop, asked for on pytest's thread
 
     def add(self, value: object, kind: str) -> None:
         """Remember a secret of this ``kind`` ("password", "token", "refresh-token", "key"); non-strings are ignored."""
         if not isinstance(value, str) or len(value) < _PREFIX or value in self._labels:
             return
-        label = f"<{kind}-{1 + sum(1 for known in self._labels.values() if known.startswith(f'<{kind}-'))}>"
-        self._labels[value] = label
-        replacement = label
-        if _JWT.match(value):
-            body, signature = value.rsplit(".", 1)
-            replacement = f"{body}.{label}"
-            self._learn(signature, label)
-        self._learn(value, replacement)
+        with self._lock:
+            self._counts[kind] += 1
+            self._labels[value] = label = f"<{kind}-{self._counts[kind]}>"
+            for spelling in _spellings(value):
+                if spelling not in self._spellings:
+                    self._spellings[spelling] = label
+                    self._add_length(spelling)
+            if _JWT.match(value):
+                self._spellings[value] = f"{value.rsplit('.', 1)[0]}.{label}"
 
-    def _learn(self, value: str, replacement: str) -> None:
-        if len(value) < _PREFIX:
-            return
-        for spelling in _spellings(value):
-            if spelling not in self._spellings:
-                self._spellings[spelling] = replacement if spelling == value else replacement.rsplit(".", 1)[-1]
-                self._lengths[spelling[:_PREFIX]].add(len(spelling))
-                self._pattern = None
+    def _add_length(self, spelling: str) -> None:
+        prefix, length = spelling[:_PREFIX], len(spelling)
+        known = self._lengths.get(prefix, [])
+        if not known:
+            self._pattern = None
+        if length not in known:
+            # A new list instead of a longer one: another thread may be going through the old.
+            self._lengths[prefix] = sorted((*known, length), reverse=True)
 
     def learn(self, exchange: Exchange) -> None:
         """Remember every secret that an exchange carries: credentials sent, and tokens received."""
@@ -106,12 +110,12 @@ class Secrets:
         return next(self._occurrences(text), None) is not None
 
     def _occurrences(self, text: str) -> Iterator[tuple[int, int, str]]:
-        if self._pattern is None:
-            self._pattern = re.compile(_trie(sorted(self._lengths)))
+        with self._lock:
+            pattern = self._pattern = self._pattern or re.compile(_trie(sorted(self._lengths)))
         position = 0
-        while match := self._pattern.search(text, position):
+        while match := pattern.search(text, position):
             start = match.start()
-            for length in sorted(self._lengths[match.group()], reverse=True):
+            for length in self._lengths[match.group()]:
                 replacement = self._spellings.get(text[start : start + length])
                 if replacement is not None:
                     yield start, start + length, replacement
