@@ -63,8 +63,26 @@ def announce(running: Running) -> None:
     print(target_file(running.server, running.base_url) + "\n# ready", flush=True)
 
 
+def print_catalogues(arguments: argparse.Namespace) -> None:
+    """One switch a line: its name, what it concerns, what it does."""
+    if arguments.list_faults:
+        from rolecall.reference.faults import FAULTS
+
+        for fault in FAULTS.values():
+            needs = f" (needs {', '.join(fault.needs)})" if fault.needs else ""
+            print(f"{fault.name}\t{fault.finding}\t{fault.description}{needs}")
+    if arguments.list_variants:
+        from rolecall.reference.variants import VARIANTS
+
+        for variant in VARIANTS.values():
+            print(f"{variant.name}\t{variant.kind}\t{variant.description}")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serve as the options say; the exit code."""
+    if arguments.list_faults or arguments.list_variants:
+        print_catalogues(arguments)
+        return 0
     try:
         serve(settings_from(arguments), announce, arguments.exit_with_parent)
     except (SettingsError, sqlite3.Error) as problem:

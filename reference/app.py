@@ -70,7 +70,8 @@ class Server:
         self.dispatcher = Dispatcher(self.guard, self.resources, self.api_keys)
         self.errors = ErrorBodies()
         self.wire = Wire(self.clock)
-        self.prefix = ""
+        self.prefix = ""  # what every path starts with
+        self.forgeable = True  # whether whoever has the signing key can sign tokens
         self.accounts = self._make_accounts()
         self.app: ASGIApp = self._routes()
 

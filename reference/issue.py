@@ -137,11 +137,15 @@ class TokenEndpoint:
             "user": user["id"],
             "scope": claims["scope"],
             "organization": user.get("organization"),
-            "expiresAt": iso(claims.get("exp", self.issuer.clock.now() + self.issuer.lifetime())),
+            "expiresAt": self.expires_at(claims),
         }
         answer = Answer.of(201 if self.dialect == "sdk" else 200, document)
         answer.headers.update(self.cache_headers())
         return answer
+
+    def expires_at(self, claims: Document) -> str:
+        """When the token expires, for readers who do not look into it."""
+        return iso(claims.get("exp", self.issuer.clock.now() + self.issuer.lifetime()))
 
     def next_refresh_token(self, user: Document, old: str | None) -> str:
         """Part of "the new access token and refresh token" that "should be used in future API calls"."""

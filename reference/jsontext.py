@@ -36,6 +36,7 @@ def _constant(text: str) -> None:
 
 strict = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_constant)
 lenient = json.JSONDecoder()
+as_pairs = json.JSONDecoder(object_pairs_hook=list)
 
 dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -92,6 +92,13 @@ class Store:
         )
         return [row[0] for row in rows]
 
+    def newest(self, resource: str) -> str | None:
+        """The document made last."""
+        row = self._execute(
+            "SELECT body FROM documents WHERE resource = ? ORDER BY seq DESC LIMIT 1", (resource,)
+        ).fetchone()
+        return row[0] if row else None
+
     def containing(self, resource: str, *texts: str) -> Iterator[str]:
         """All documents, oldest first, whose text contains all of these."""
         where = "".join(" AND instr(body, ?) > 0" for _ in texts)
@@ -148,6 +155,11 @@ class Store:
             "SELECT hash, user, issued, used FROM refresh_tokens WHERE hash = ?", (hash,)
         ).fetchone()
         return RefreshRow(*row) if row else None
+
+    def refresh_tokens_of(self, user: str) -> list[RefreshRow]:
+        """All rows of a user."""
+        rows = self._execute("SELECT hash, user, issued, used FROM refresh_tokens WHERE user = ?", (user,))
+        return [RefreshRow(*row) for row in rows]
 
     def use_refresh_token(self, hash: str, now: float) -> None:
         """Note when a token was used."""
