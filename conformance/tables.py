@@ -57,7 +57,10 @@ class Resource:
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing a caller can do. ``effect`` is list, fetch, create, update or delete; ``success`` the good statuses."""
+    """One thing a caller can do. ``effect`` is list, fetch, create, update or delete; ``success`` the good statuses.
+
+    ``is_self``: it is about the caller's own user, whatever a target's path for that looks like.
+    """
 
     name: str
     row: str
@@ -67,11 +70,7 @@ class Operation:
     path: str
     body: Mapping[str, Any] | None
     success: tuple[int, ...]
-
-    @property
-    def is_self(self) -> bool:
-        """Whether it is about the caller's own user."""
-        return "{self}" in self.path
+    is_self: bool
 
     @property
     def requirement(self) -> str:
@@ -258,7 +257,7 @@ def _text(folder: Traversable, name: str) -> str:
 def _operation(name: str, entry: dict[str, Any], resources: Mapping[str, Resource]) -> Operation:
     resource = resources[entry.pop("resource")]
     body = {"create": resource.create, "update": resource.update}.get(entry["effect"])
-    return Operation(name=name, resource=resource, body=body, success=(), **entry)
+    return Operation(name=name, resource=resource, body=body, success=(), is_self="{self}" in entry["path"], **entry)
 
 
 def _requirements(
@@ -286,9 +285,18 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
             raise UsageError(f"{where} {key}", f"this must be {_FORM[key]}, not {value!r}")
         if key == "path" and not value.startswith("/"):
             raise UsageError(f"{where} {key}", "a path begins with /, after the target's base_url")
-    return replace(operation, **{k: tuple(v) if k == "success" else v for k, v in override.items()})
+        if key == "method" and value not in _METHODS:
+            raise UsageError(f"{where} {key}", f"{value!r} is no HTTP method that is used here", f"Known: {', '.join(_METHODS)}.")
+        for name in re.findall(r"\{(\w+)\}", f"{value}"):
+            if name not in _PLACEHOLDERS:
+                raise UsageError(f"{where} {key}", f"nobody fills in {{{name}}}", f"Known: {{{'}, {'.join(_PLACEHOLDERS)}}}.")
+    changes: dict[str, Any] = {k: tuple(v) if k == "success" else v for k, v in override.items()}
+    return replace(operation, **changes)
 
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+#: What a request can be filled with; operations.toml says what each is.
+_PLACEHOLDERS = ("id", "self", "conversation", "name", "organization", "email", "password", "participants")
 _FORM = {"method": "an HTTP method", "path": "a path", "body": "a table", "success": "a list of HTTP statuses"}
 
 

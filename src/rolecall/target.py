@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+import ssl
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +18,9 @@ from rolecall.errors import UsageError
 
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
+#: Signatures that a server may check (RFC 7518 3.1); `none` is no signature.
+ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA")
+_HOST_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def load_target(path: Path, roles: Iterable[str]) -> Target:
         UsageError: the file cannot be read, or something in it is unknown, missing or of the wrong type.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(str(path), f"the target file cannot be read: {reason}") from None
@@ -112,9 +117,18 @@ def parse_target(text: str, roles: Iterable[str], *, source: str, folder: Path =
     about = top.table("target", required=True)
     base_url = about.text("base_url", required=True).rstrip("/")
     _check_url(base_url, about.at("base_url"))
+    if "?" in base_url or "#" in base_url:
+        raise UsageError(about.at("base_url"), "a query or a fragment has no place here", "Paths are added to this URL.")
     accounts = _accounts(top.table("accounts", required=True), tuple(roles))
     keys, expiry = top.table("api_keys"), top.table("expiry")
-    bank = expiry.text("bank")
+    bank, clock_url, create_path = expiry.text("bank"), expiry.text("clock_url"), keys.text("create_path")
+    if clock_url:
+        _check_url(clock_url, expiry.at("clock_url"))
+    if create_path and not create_path.startswith("/"):  # else it would make another host of the URL's
+        raise UsageError(keys.at("create_path"), "a path begins with /, after the target's base_url")
+    algorithm = expiry.text("algorithm") or ALGORITHMS[0]
+    if algorithm not in ALGORITHMS:
+        raise UsageError(expiry.at("algorithm"), f"{algorithm!r} is no signature algorithm", _one_of(algorithm, ALGORITHMS))
     target = Target(
         name=about.text("name") or urlsplit(base_url).netloc,
         base_url=base_url,
@@ -122,15 +136,15 @@ def parse_target(text: str, roles: Iterable[str], *, source: str, folder: Path =
         rate_limit=about.number("rate_limit", 0.0 if is_loopback(base_url) else DEFAULT_RATE),
         concurrency=int(about.number("concurrency", 8, least=1)),
         timeout=about.number("timeout", 10.0, least=0.1),
-        verify_tls=about.value("verify_tls", (bool, str), True),
+        verify_tls=_verify_tls(about, folder),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), False),
-        api_keys=ApiKeys(create_path=keys.text("create_path"), tokens=_key_tokens(keys.table("tokens"), tuple(roles))),
+        api_keys=ApiKeys(create_path=create_path, tokens=_key_tokens(keys.table("tokens"), tuple(roles))),
         expiry=Expiry(
             bank=folder / bank if bank else None,
-            clock_url=expiry.text("clock_url"),
+            clock_url=clock_url,
             signing_key=expiry.environment("signing_key_env"),
-            algorithm=expiry.text("algorithm") or "HS256",
+            algorithm=algorithm,
             command=expiry.text("command"),
             wait=expiry.number("wait", 0.0),
         ),
@@ -153,28 +167,51 @@ def is_loopback(url: str) -> bool:
 
 
 def _check_url(url: str, where: str) -> None:
-    parts = urlsplit(url)
+    if "@" in url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
+        raise UsageError(where, "the URL must not hold a user or a password", "They belong under [accounts].")
     try:
-        port_is_fine = parts.port != 0
+        parts = urlsplit(url)
+        is_fine = parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable() and _is_host(parts.hostname or "")
     except ValueError:
-        port_is_fine = False
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_fine:
+        is_fine = False
+    if not is_fine:
         raise UsageError(where, f"{url!r} is not a URL a server can have", "Write it as https://host[:port].")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise UsageError(where, "the URL must not hold a user, a password, a query or a fragment")
+
+
+def _is_host(host: str) -> bool:
+    """Whether this can be a host; a name with empty or overlong labels raises ValueError."""
+    return bool(_HOST_NAME.fullmatch(host.encode("idna").decode())) if ":" not in host else bool(ip_address(host))
+
+
+def _verify_tls(table: _Table, folder: Path) -> bool | str:
+    """True, False, or the path of a CA bundle that can be read."""
+    verify: bool | str = table.value("verify_tls", (bool, str), True)
+    if isinstance(verify, bool):
+        return verify
+    bundle = folder / verify
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "there is no certificate in it"
+        raise UsageError(table.at("verify_tls"), f"the CA bundle {bundle} cannot be read: {reason}") from None
+    return str(bundle)
 
 
 def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
-    accounts = {}
+    accounts: dict[str, Account] = {}
     for name in table.names():
         role = name.rstrip("0123456789")
         if role not in roles:
             raise UsageError(table.at(name), f"{name!r} is no role", _one_of(role, roles))
         entry = table.table(name)
-        password = entry.text("password") or entry.environment("password_env")
+        email, password = entry.text("email", required=True), entry.secret("password")
         if not password:
+            entry.finish()
             raise UsageError(table.at(name), "the account has no password", "Give password_env or password.")
-        accounts[name] = Account(name, role, entry.text("email", required=True), password)
+        for other in accounts.values():
+            if other.email == email:
+                raise UsageError(entry.at("email"), f"[accounts.{other.name}] has the same one", "Every account is a user of its own.")
+        accounts[name] = Account(name, role, email, password)
         entry.finish()
     missing = [role for role in roles if role not in accounts]
     if missing:
@@ -188,7 +225,9 @@ def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
         role = name.removesuffix("_env")
         if role not in roles:
             raise UsageError(table.at(name), f"{role!r} is no role", _one_of(role, roles))
-        tokens[role] = table.environment(name) if name.endswith("_env") else table.text(name)
+        tokens[role] = table.secret(role)
+        if not tokens[role]:
+            raise UsageError(table.at(name), "the key is empty", f"Give {role}_env or {role}, or leave it out.")
     return tokens
 
 
@@ -196,6 +235,17 @@ def _one_of(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = difflib.get_close_matches(word, known, 1)
     return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
+
+
+#: Any number: TOML tells 5 from 5.0, people do not.
+_ANY_NUMBER: Any = int | float
+_KINDS = {dict: "a table", str: "a string", bool: "true or false", int: "a whole number", _ANY_NUMBER: "a number"}
+
+
+def _kind(value: object) -> str:
+    """What TOML calls the type of a value."""
+    kinds = {dict: "a table", list: "an array", str: "a string", bool: "a boolean", int: "a whole number", float: "a number"}
+    return kinds.get(type(value), "a date or a time")
 
 
 class _Table:
@@ -219,18 +269,17 @@ class _Table:
         self._asked.add(key)
         value = self._values.get(key, default)
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            wanted = " or ".join({dict: "a table", str: "a string", bool: "true or false"}.get(t, "a number") for t in types)
-            raise UsageError(self.at(key), f"this must be {wanted}, not {type(value).__name__}")
+            raise UsageError(self.at(key), f"this must be {' or '.join(map(_KINDS.__getitem__, types))}, not {_kind(value)}")
         return value
 
     def text(self, key: str, *, required: bool = False) -> str:
         text: str = self.value(key, (str,), "")
         if required and not text:
-            raise UsageError(self.at(key), "this is missing")
+            raise UsageError(self.at(key), "this is missing", self._misspelt(key))
         return text
 
     def number(self, key: str, default: float, *, least: float = 0.0) -> float:
-        number: float = self.value(key, (int, float) if isinstance(default, float) else (int,), default)
+        number: float = self.value(key, (_ANY_NUMBER,) if isinstance(default, float) else (int,), default)
         if not least <= number < float("inf"):
             raise UsageError(self.at(key), f"this must be a number of at least {least:g}")
         return number
@@ -239,13 +288,19 @@ class _Table:
         """The value of the environment variable that ``key`` names; empty when the key is absent."""
         variable = self.text(key)
         if variable and not os.environ.get(variable):
-            raise UsageError(self.at(key), f"the environment variable {variable} is not set")
+            raise UsageError(self.at(key), f"the environment variable {variable} is not set", "Export it before the run.")
         return os.environ.get(variable, "") if variable else ""
+
+    def secret(self, key: str) -> str:
+        """A secret that stands here (``password``) or in the environment variable named here (``password_env``)."""
+        if key in self._values and f"{key}_env" in self._values:
+            raise UsageError(self.at(key), f"{key}_env is given as well", "Keep one of them.")
+        return self.text(key) or self.environment(f"{key}_env")
 
     def table(self, key: str, *, required: bool = False) -> _Table:
         values = self.value(key, (dict,), {})
         if required and not values:
-            raise UsageError(self.at(key), "this table is missing")
+            raise UsageError(self.at(key), "this table is missing", self._misspelt(key))
         return _Table(values, self._source, f"{self._name}.{key}" if self._name else key)
 
     def finish(self) -> None:
@@ -253,3 +308,8 @@ class _Table:
         for key in self._values:
             if key not in self._asked:
                 raise UsageError(self.at(key), "nobody knows this setting", _one_of(key, self._asked))
+
+    def _misspelt(self, key: str) -> str:
+        """A hint at the setting that was probably meant for a missing one."""
+        near = difflib.get_close_matches(key, self._values.keys() - self._asked, 1)
+        return f"Is {near[0]!r} a misspelling of it?" if near else ""
