@@ -23,6 +23,7 @@ from rolecall.conformance.world import World
 from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.outcomes import Finding, Inconclusive, NotTested, Outcome
 from rolecall.reports import exchanges, terminal
+from rolecall.reports.allure import record as record_for_allure
 
 RUN = pytest.StashKey[Run]()
 _SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
@@ -117,6 +118,10 @@ class Suite:
         except RolecallError as error:
             self.run.fatal = error
             raise pytest.UsageError(str(error)) from None
+        if not session.config.pluginmanager.has_plugin("allure_listener"):
+            record_for_allure(
+                session.config, self.run.folder / "allure-results", self.run.secrets.redact, self.run.environment()
+            )
         try:
             self.run.knock()
             self.run.ahead.start([self._job(item) for item in session.items])
@@ -144,18 +149,25 @@ class Suite:
         __tracebackhide__ = True
         self._describe(pyfuncitem)
         job = self.run.ahead.wait(pyfuncitem.nodeid)
-        redact = self.run.secrets.redact
         if job.evidence.exchanges:
-            allure.attach(exchanges.write(job.evidence.exchanges, redact), "exchanges", allure.attachment_type.TEXT)
+            text = exchanges.write(job.evidence.exchanges, self.run.secrets.redact)
+            allure.attach(text, "exchanges", allure.attachment_type.TEXT)
         if job.error is None:
             return True
+        self._redact(job.error)
         if isinstance(job.error, NotTested):
-            pytest.skip(redact(str(job.error)))
-        if isinstance(job.error, AssertionError) and not isinstance(job.error, Finding):
-            job.error.args = (redact(str(job.error)),)
+            pytest.skip(str(job.error))
         # The first frame is the runner's; the second is the test.
         traceback = job.error.__traceback__
         raise job.error.with_traceback(traceback.tb_next if traceback else None)
+
+    def _redact(self, error: BaseException) -> None:
+        """Take the secrets out of an error's text before anybody prints it."""
+        redact = self.run.secrets.redact
+        for name in ("expected", "actual", "missing"):
+            if hasattr(error, name):
+                setattr(error, name, redact(getattr(error, name)))
+        error.args = tuple(redact(value) if isinstance(value, str) else value for value in error.args)
 
     def _describe(self, item: pytest.Function) -> None:
         requirement = load_specification().requirements[requirement_of(item)]

@@ -23,7 +23,7 @@ from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.tidy import tidy
 from rolecall.conformance.world import World
 from rolecall.embedded import embedded_target
-from rolecall.errors import ExitCode, RolecallError, SecretLeak, Unreachable, UsageError
+from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.evidence import Evidence
 from rolecall.http import Client
 from rolecall.ledger import Ledger
@@ -117,11 +117,7 @@ class Run:
             self.exit_code = error.exit_code
 
     def close(self) -> Verdict:
-        """Stop, tidy up and write every file; the verdict.
-
-        Raises:
-            SecretLeak: a file held a secret; it is gone now.
-        """
+        """Stop, tidy up and write every file; the verdict."""
         try:
             self.ahead.stop()
             self.left = self._tidy()
@@ -136,6 +132,11 @@ class Run:
         if self.exit_code and verdict.exit_code is not ExitCode.FAILED:
             verdict = replace(verdict, exit_code=self.exit_code)
         self._write(verdict)
+        leaks = self._remove_leaks()
+        if leaks:
+            reason = f"{', '.join(leaks)} held a secret and was removed: a bug of rolecall, please report it"
+            verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
+            self._write(verdict)
         return verdict
 
     def _tidy(self) -> list[str]:
@@ -145,6 +146,15 @@ class Run:
         except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
             left = [f"{entry}: {reason or 'no time to delete it'}" for entry in self.world.ledger.left]
         return left
+
+    def environment(self) -> dict[str, str]:
+        """What a report's reader wants to know of the run at a glance."""
+        return {
+            "rolecall": rolecall.__version__,
+            "target": self.target.name,
+            "base_url": self.target.base_url,
+            "dialect": str(self.dialect.departures or "default"),
+        }
 
     # --- Files -----------------------------------------------------------------------------------------------------
 
@@ -157,18 +167,15 @@ class Run:
         }
         for name, write in files.items():
             (self.folder / name).write_text(write(), encoding="utf-8")
-        self._search_for_secrets()
 
-    def _search_for_secrets(self) -> None:
-        """The last check: no file of the run holds a secret. One that does is removed.
-
-        Raises:
-            SecretLeak: there was one.
-        """
+    def _remove_leaks(self) -> list[str]:
+        """The last check: no file of the run holds a secret. Those that do are removed; their names."""
+        leaks = []
         for path in self.folder.rglob("*"):
             if path.is_file() and self.secrets.found_in(path.read_text(encoding="utf-8", errors="replace")):
                 path.unlink()
-                raise SecretLeak(path)
+                leaks.append(path.name)
+        return leaks
 
     def _document(self, verdict: Verdict) -> dict[str, Any]:
         outcomes = requirement_outcomes(self.spec, self.results)

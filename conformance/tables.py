@@ -87,7 +87,7 @@ class Cell:
     credential: str
     allowed: bool
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{self.operation}-{self.role}-{self.credential}"
 
     @property

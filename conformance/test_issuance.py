@@ -132,14 +132,14 @@ def credentials(account: Account) -> dict[str, str]:
 
 
 @requirement("ISSUE-refused")
-@each("body", NO_CREDENTIALS)
-async def test_bad_credentials_get_no_token(body: dict[str, Any], world: World, judge: Judge) -> None:
+@each("case", NO_CREDENTIALS)
+async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judge) -> None:
     """Wrong, empty, missing and mistyped credentials are refused, and no token is in the answer; the right ones work."""
     account = world.account(world.roles[0])
     control = await world.log_in(account.name)
 
     answer = await world.tokens.post(
-        world.fill(body, **credentials(account)), caller="nobody", attack="ISSUE-refused"
+        world.fill(NO_CREDENTIALS[case], **credentials(account)), caller="nobody", attack="ISSUE-refused"
     )
 
     judge.expect_no_token(answer, control.exchange)

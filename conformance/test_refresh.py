@@ -54,13 +54,13 @@ async def test_post_answers_as_issuance_does(role: str, world: World, judge: Jud
 
 
 @requirement("REFRESH-same-user")
-@each("refresh", PATHS)
+@each("path", PATHS)
 @roles()
-async def test_a_refresh_keeps_user_and_scope(refresh: Refresh, role: str, world: World, judge: Judge) -> None:
+async def test_a_refresh_keeps_user_and_scope(path: str, role: str, world: World, judge: Judge) -> None:
     """The refreshed token is the same user's and has the same scope, in the answer and in the JWT."""
     caller = await world.fresh_caller(role)
 
-    new = judge.expect_grant(await refresh(world, caller.grant, caller))
+    new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
 
     for what, value in (("the answer's user", new.user), ("the JWT's user", new.claims.get("_id"))):
         if value != caller.user:
@@ -71,13 +71,13 @@ async def test_a_refresh_keeps_user_and_scope(refresh: Refresh, role: str, world
 
 
 @requirement("REFRESH-new-token")
-@each("refresh", PATHS)
+@each("path", PATHS)
 @roles()
-async def test_a_refresh_gives_a_new_token_that_works(refresh: Refresh, role: str, world: World, judge: Judge) -> None:
+async def test_a_refresh_gives_a_new_token_that_works(path: str, role: str, world: World, judge: Judge) -> None:
     """The refreshed access token is a new one, lives 24 hours, and is the same user's."""
     caller = await world.fresh_caller(role)
 
-    new = judge.expect_grant(await refresh(world, caller.grant, caller))
+    new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
 
     if new.token == caller.token:
         raise Finding("a new access token", "the old one again", new.exchange)
@@ -87,12 +87,12 @@ async def test_a_refresh_gives_a_new_token_that_works(refresh: Refresh, role: st
 
 @requirement("REFRESH-chain")
 @each("chain", CHAINS)
-async def test_a_chain_of_refreshes_does_not_break(chain: list[Refresh], world: World, judge: Judge) -> None:
+async def test_a_chain_of_refreshes_does_not_break(chain: str, world: World, judge: Judge) -> None:
     """Whoever refreshes with the newest pair of tokens gets the next one, five times in a row."""
     caller = await world.fresh_caller(world.roles[0])
     grant = caller.grant
 
-    for number, refresh in enumerate(chain, 1):
+    for number, refresh in enumerate(CHAINS[chain], 1):
         answer = await refresh(world, grant, caller)
         if answer.status not in world.dialect.refreshed:
             if number == 1:
@@ -156,13 +156,13 @@ NOT_WHOLE: dict[str, Tampering] = {
 
 
 @requirement("REFRESH-whole-token")
-@each("tamper", NOT_WHOLE)
-@each("path", {"get": "get", "post": "post"})
-async def test_only_the_whole_refresh_token_refreshes(tamper: Tampering, path: str, world: World, judge: Judge) -> None:
+@each("form", NOT_WHOLE)
+@each("path", PATHS)
+async def test_only_the_whole_refresh_token_refreshes(form: str, path: str, world: World, judge: Judge) -> None:
     """A refresh token that is cut short, lengthened or in other letters gets no token; the whole one does."""
     caller = await world.fresh_caller(world.roles[0])
     grant = caller.grant
-    tampered = tamper(grant.refresh_token)
+    tampered = NOT_WHOLE[form](grant.refresh_token)
     if tampered == grant.refresh_token:
         raise Inconclusive("a refresh token that this tampering changes", "the form of the refresh token")
 
@@ -179,7 +179,7 @@ def never_issued(token: str) -> str:
 
 
 @requirement("REFRESH-unknown-token")
-@each("path", {"get": "get", "post": "post"})
+@each("path", PATHS)
 async def test_an_unknown_refresh_token_is_refused(path: str, world: World, judge: Judge) -> None:
     """A refresh token of the right form that was never issued gets no token; the real one does."""
     caller = await world.fresh_caller(world.roles[0])
@@ -203,12 +203,13 @@ NOT_THE_CLIENT = {
 
 
 @requirement("REFRESH-client")
-@each("client_id", NOT_THE_CLIENT)
-async def test_post_needs_the_users_own_client_id(client_id: object, world: World, judge: Judge) -> None:
+@each("case", NOT_THE_CLIENT)
+async def test_post_needs_the_users_own_client_id(case: str, world: World, judge: Judge) -> None:
     """POST with the refresh token of one user and anything but that user's e-mail gets no token; with it, it does."""
     caller = await world.fresh_caller(world.roles[0])
     grant = caller.grant
     body: dict[str, object] = {"refreshToken": grant.refresh_token}
+    client_id = NOT_THE_CLIENT[case]
     if client_id is not ...:
         other = world.account(world.roles[1]).email
         body["clientId"] = world.fill(client_id, user=caller.user, other=other)
@@ -220,7 +221,7 @@ async def test_post_needs_the_users_own_client_id(client_id: object, world: Worl
 
 
 @requirement("REFRESH-token-kinds")
-@each("path", {"get": "get", "post": "post"})
+@each("path", PATHS)
 async def test_an_access_token_is_no_refresh_token(path: str, world: World, judge: Judge) -> None:
     """An access token in the refresh token's place gets no token; the refresh token does."""
     caller = await world.fresh_caller(world.roles[0])
@@ -233,13 +234,13 @@ async def test_an_access_token_is_no_refresh_token(path: str, world: World, judg
 
 
 @requirement("REFRESH-token-kinds")
-@each("where", {"fetch-self": "fetch-user-self", "refresh": ""})
+@each("where", ("fetch-user-self", "refresh"))
 async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Judge) -> None:
     """A refresh token in the access token's place is not let in, and refreshes nothing."""
     caller = await world.fresh_caller(world.highest)
     grant = caller.grant
 
-    if where:
+    if where != "refresh":
         request = await world.request(world.spec.operations[where], caller)
         impostor = Caller(caller.role, "refresh-token", grant.refresh_token, caller.user)
         answer = await world.perform(request, impostor, attack="REFRESH-token-kinds")
@@ -256,7 +257,7 @@ async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Jud
 
 
 @requirement("REFRESH-old-token")
-@each("path", {"get": "get", "post": "post"})
+@each("path", PATHS)
 async def test_the_fate_of_the_old_refresh_token(path: str, world: World, judge: Judge) -> None:
     """After a refresh the old refresh token is used once more; what comes is written down, and judged by nobody."""
     caller = await world.fresh_caller(world.roles[0])

@@ -196,10 +196,17 @@ class World(Callers):
             try:
                 yield
             finally:
-                body = {key: before.get(key, "") for key in request.body}
-                if not contains(await self.observe(user), {key: value for key, value in body.items() if value}):
-                    await self.send(request.operation.method, request.path, caller, json=body)
+                await self._put_back(user, before, request, caller)
                 self.ledger.gone(entry)
+
+    async def _put_back(self, user: Fixture, before: dict[str, Any], request: Request, caller: Caller) -> None:
+        """Undo an update if it was carried out: what was absent before is made null, or empty where null is refused."""
+        for nothing in (None, ""):
+            now = await self.observe(user)
+            if not contains(now, request.body):
+                return
+            body = {key: before.get(key, nothing) for key in request.body}
+            await self.send(request.operation.method, request.path, caller, json=body)
 
     # --- Observation -----------------------------------------------------------------------------------------------
 

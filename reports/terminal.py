@@ -28,7 +28,7 @@ def heat_map(results: dict[str, Any], *, colour: bool = False) -> str:
         " " * 26 + "  ".join(f"{credential:<{6 * len(roles) - 1}}" for credential, roles in groups).rstrip(),
         " " * 26 + "  ".join(" ".join(f"{role:<5}" for role in roles) for _, roles in groups).rstrip(),
     ]
-    for operation in dict.fromkeys(cell["operation"] for cell in cells):
+    for operation in dict.fromkeys(cell["operation"] for cell in cells if cell["reason"] != "not selected"):
         row = "  ".join(
             " ".join(_mark(by_place[operation, credential, role], colour) + "    " for role in roles) for credential, roles in groups
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -53,15 +52,3 @@ class Unreachable(RolecallError):
 
     def __str__(self) -> str:
         return f"{self.base_url} cannot be reached: {self.what}"
-
-
-@dataclass
-class SecretLeak(RolecallError):
-    """A file of the run held a secret; it was removed before anyone could read it."""
-
-    path: Path
-
-    exit_code = ExitCode.SECRET_LEAK
-
-    def __str__(self) -> str:
-        return f"{self.path} held a secret and was removed; please report this as a bug of rolecall"

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _pytest_arguments(suite: Path, arguments: argparse.Namespace) -> list[str]:
-    words = ["-c", str(suite / "pytest.toml"), "--rootdir", str(suite), "--disable-plugin-autoload", "-p", "allure_pytest.plugin"]
+    words = ["-c", str(suite / "pytest.toml"), "--rootdir", str(suite.parent), "--disable-plugin-autoload", "-p", "allure_pytest.plugin"]
     words += ["--capture=no", "--color=no"]
     for option in ("target", "out", "rate", "concurrency"):
         value = getattr(arguments, option)
