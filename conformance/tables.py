@@ -269,9 +269,16 @@ def _requirements(
             yield key, Requirement(id=key, **entry)
             continue
         for operation in operations.values():
-            allowed = [role for role, may in permissions.rows[operation.row].items() if may]
-            filled = entry | {"statement": entry["statement"].format(row=operation.row, roles=" and ".join(allowed))}
+            filled = entry | {"statement": entry["statement"].format(row=operation.row, roles=_allowed(permissions, operation.row))}
             yield operation.requirement, Requirement(id=operation.requirement, **filled)
+
+
+def _allowed(permissions: Permissions, row: str) -> str:
+    """A row in words: ``every role``, or ``only bot and admin``."""
+    allowed = [role for role, may in permissions.rows[row].items() if may]
+    if len(allowed) == len(permissions.roles):
+        return "every role"
+    return "only " + " and ".join(filter(None, (", ".join(allowed[:-1]), allowed[-1])))
 
 
 def _override(operation: Operation, override: Any, where: str) -> Operation:

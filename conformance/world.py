@@ -57,20 +57,19 @@ class World(Callers):
         return cite(exchange, "alive")
 
     async def _prove_alive(self, caller: Caller) -> Exchange | None:
-        for name in self._open_to_all:
-            request = await self.request(self.spec.operations[name], caller)
-            exchange = await self.perform(request, caller)
+        for operation in self.open_to_all:
+            exchange = await self.perform(await self.request(operation, caller), caller)
             if exchange.ok:
                 return exchange
         return None
 
     @property
-    def _open_to_all(self) -> list[str]:
+    def open_to_all(self) -> list[Operation]:
         """The operations without effect that every role may do."""
         return [
-            name
-            for name, operation in self.spec.operations.items()
-            if operation.effect == "fetch" and self.spec.allows(name, self.roles[0])
+            operation
+            for operation in self.spec.operations.values()
+            if operation.effect == "fetch" and self.spec.allows(operation.name, self.roles[0])
         ]
 
     # --- Requests --------------------------------------------------------------------------------------------------
