@@ -7,6 +7,7 @@ its header and claims and loses its signature.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import threading
@@ -15,21 +16,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rolecall.evidence import Exchange
 
-_PREFIX = 6  # characters by which a secret is looked up; what is shorter is no secret worth the false alarms
-#: Members of bodies and queries that hold a secret, and what kind of secret.
-_SECRET_MEMBERS = {
-    "token": "token",
-    "access_token": "token",
-    "refreshToken": "refresh-token",
-    "refresh_token": "refresh-token",
-    "password": "password",
-}
+_PREFIX = 6  # characters by which a secret is looked up; what is shorter is only hidden where a member says what it is
+#: A member of a body that holds a secret, with its value as it is written there, to the end or to where the body was cut.
+_MEMBER = re.compile(
+    rb'"((?:access_?|refresh_?|id_?)?token|jwt|password|(?:client_?)?secret|api_?key)"\s*:\s*"((?:[^"\\]|\\.)*)', re.IGNORECASE
+)
+_KINDS = {"refreshtoken": "refresh-token", "password": "password", "apikey": "key"}  # of such members; others: "token"
 _JWT_ANYWHERE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
-_JWT = re.compile(r"^[\w-]+\.[\w-]+\.[\w-]+$")
+_TOKEN_LIKE = re.compile(rb"^\S{16,}$")
+_HEX_PAIR = re.compile("%[0-9A-F]{2}")
+_JWT = re.compile(r"^eyJ[\w-]+\.[\w-]+\.[\w-]+$")
 
 
 class Secrets:
@@ -37,6 +37,8 @@ class Secrets:
 
     def __init__(self) -> None:
         self._labels: dict[str, str] = {}
+        #: What stands before a token's last dot, the user's id or a JWT's claims: no secret, though an attack may send it as one.
+        self._public: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._spellings: dict[str, str] = {}
         self._lengths: dict[str, list[int]] = {}
@@ -45,17 +47,31 @@ class Secrets:
 
     def add(self, value: object, kind: str) -> None:
         """Remember a secret of this ``kind`` ("password", "token", "refresh-token", "key"); non-strings are ignored."""
-        if not isinstance(value, str) or len(value) < _PREFIX or value in self._labels:
-            return
+        if isinstance(value, str) and value and value not in self._labels:
+            self._add(value, kind, _spellings(value))
+
+    def _add(self, value: str, kind: str, spellings: Iterable[str]) -> None:
         with self._lock:
-            self._counts[kind] += 1
-            self._labels[value] = label = f"<{kind}-{self._counts[kind]}>"
-            for spelling in _spellings(value):
-                if spelling not in self._spellings:
-                    self._spellings[spelling] = label
-                    self._add_length(spelling)
-            if _JWT.match(value):
-                self._spellings[value] = f"{value.rsplit('.', 1)[0]}.{label}"
+            if value.rstrip(".") in self._public:
+                return
+            label = self._labels.get(value)
+            if label is None:
+                self._counts[kind] += 1
+                self._labels[value] = label = f"<{kind}-{self._counts[kind]}>"
+            front = value.rpartition(".")[0]
+            if front and kind in ("token", "refresh-token"):
+                self._public.add(front)
+            replacement = f"{value.rsplit('.', 1)[0]}.{label}" if _JWT.match(value) else label
+            if len(value) < _PREFIX:
+                self._add_spelling(f'"{kind}":"{value}"', f'"{kind}":"{label}"')
+            for spelling in spellings:
+                if len(spelling) >= _PREFIX:
+                    self._add_spelling(spelling, replacement if spelling == value else label)
+
+    def _add_spelling(self, spelling: str, replacement: str) -> None:
+        if spelling not in self._spellings:
+            self._spellings[spelling] = replacement
+            self._add_length(spelling)
 
     def _add_length(self, spelling: str) -> None:
         prefix, length = spelling[:_PREFIX], len(spelling)
@@ -74,25 +90,32 @@ class Secrets:
         query = urlsplit(exchange.url).query
         if query:
             for name, value in parse_qsl(query):
-                if name in _SECRET_MEMBERS:
-                    self.add(value, _SECRET_MEMBERS[name])
+                if _MEMBER.match(f'"{name}":"'.encode()):
+                    self.add(value, _kind(name))
         for body in (exchange.request_body, exchange.body):
-            if b'oken"' in body or b'assword"' in body:
-                self._learn_members(_parsed(body))
+            explains = body is exchange.body and not exchange.ok  # a refusal says of a member what is wrong with it
+            for member, literal in _MEMBER.findall(body):
+                if not explains or _TOKEN_LIKE.match(literal):
+                    self._learn_literal(literal.decode("utf-8", "replace"), _kind(member.decode()))
             if b"eyJ" in body:
-                for token in _JWT_ANYWHERE.findall(body.decode("utf-8", "replace")):
-                    self.add(token, "token")
+                self._learn_tokens(body.decode("utf-8", "replace"))
+        for _, value in exchange.headers:
+            if "eyJ" in value:
+                self._learn_tokens(value)
 
-    def _learn_members(self, document: object) -> None:
-        if isinstance(document, dict):
-            for name, value in document.items():
-                if name in _SECRET_MEMBERS:
-                    self.add(value, _SECRET_MEMBERS[name])
-                elif isinstance(value, dict | list):
-                    self._learn_members(value)
-        elif isinstance(document, list):
-            for value in document:
-                self._learn_members(value)
+    def _learn_literal(self, literal: str, kind: str) -> None:
+        """Remember a secret as JSON wrote it: every writer escapes as it likes, and some bodies end in the middle."""
+        try:
+            value = json.loads(f'"{literal}"', strict=False)
+        except ValueError:
+            value = literal
+        self.add(value, kind)
+        if literal != value:
+            self._add(value, kind, [literal])
+
+    def _learn_tokens(self, text: str) -> None:
+        for token in _JWT_ANYWHERE.findall(text):
+            self.add(token, "token")
 
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""
@@ -125,24 +148,25 @@ class Secrets:
                 position = start + 1
 
 
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+def _kind(member: str) -> str:
+    return _KINDS.get(member.replace("_", "").lower(), "token")
 
 
 def _spellings(value: str) -> set[str]:
-    """The ways in which a secret may stand in a text: as it is, percent- or JSON-escaped, in base64 of any alignment."""
-    spellings = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
-    raw = value.encode()
+    """The ways in which a secret may stand in a text: as it is, escaped for a URL, JSON or HTML, in base64 of any alignment."""
+    raw = value.encode("utf-8", "surrogatepass")
+    percent = {quote(raw, safe=safe) for safe in ("", "/", "!'()*")} | {quote_plus(raw)}
+    escaped = {json.dumps(value, ensure_ascii=plain)[1:-1] for plain in (True, False)}
+    spellings = {value, html.escape(value), html.escape(value, quote=False), *escaped}
+    spellings |= {spelling.replace("/", "\\/") for spelling in escaped}
+    spellings |= percent | {_HEX_PAIR.sub(lambda match: match.group().lower(), spelling) for spelling in percent}
     for shift in range(3):
         # Embedded in a longer base64 text, a secret starts at any of three positions; its first and last characters
         # then also carry bits of the neighbours and are left off.
         encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
         inner = encoded[(0, 2, 3)[shift] : len(encoded) - (1 if (shift + len(raw)) % 3 else 0)]
         spellings |= {inner, inner.replace("+", "-").replace("/", "_")}
-    return {spelling for spelling in spellings if len(spelling) >= _PREFIX}
+    return spellings
 
 
 def _trie(prefixes: list[str]) -> str:

@@ -1,0 +1,314 @@
+"""Redaction: no spelling of a secret gets through, and what is left can still be read."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import math
+import random
+import re
+import string
+import threading
+from urllib.parse import quote, quote_plus, urlencode
+
+import jwt
+import pytest
+
+from rolecall.evidence import Exchange
+from rolecall.secrets import Secrets
+
+PASSWORD = 'p&ss/w"rd +<ö>=~!'
+REFRESH_TOKEN = "599e1fcd9da1c72645c95886." + "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
+TOKEN = jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": 1, "exp": 86401}, "k" * 32)
+
+
+def exchange(
+    *,
+    url: str = "http://t/v2/auth/token",
+    headers: dict[str, str] | None = None,
+    sent: bytes = b"",
+    status: int = 200,
+    got: bytes = b"",
+    got_headers: list[tuple[str, str]] | None = None,
+) -> Exchange:
+    """An exchange as the HTTP stack records it."""
+    return Exchange(
+        number=1,
+        method="POST",
+        url=url,
+        request_headers=headers or {},
+        request_body=sent,
+        caller="guest",
+        status=status,
+        body=got,
+        headers=got_headers or [],
+    )
+
+
+def knowing(*values: tuple[str, str]) -> Secrets:
+    """Secrets that were told of."""
+    secrets = Secrets()
+    for value, kind in values:
+        secrets.add(value, kind)
+    return secrets
+
+
+SPELLINGS = {
+    "raw": lambda secret: secret,
+    "percent": lambda secret: quote(secret, safe=""),
+    "percent, lower case": lambda secret: re.sub("%..", lambda match: match.group().lower(), quote(secret, safe="")),
+    "form": quote_plus,
+    "query": lambda secret: urlencode({"p": secret}),
+    "path": quote,
+    "as a browser does": lambda secret: quote(secret, safe="!'()*"),
+    "JSON": json.dumps,
+    "JSON, unescaped": lambda secret: json.dumps(secret, ensure_ascii=False),
+    "JSON as PHP writes it": lambda secret: json.dumps(secret).replace("/", "\\/"),
+    "HTML": html.escape,
+    "HTML text": lambda secret: html.escape(secret, quote=False),
+}
+
+
+class TestSpellings:
+    """However a secret is written, it is known."""
+
+    @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)  # type: ignore[arg-type]
+    @pytest.mark.parametrize("secret", [PASSWORD, REFRESH_TOKEN, "base64+url/safe==like"])
+    def test_escaped(self, secret: str, spelling: object) -> None:
+        """A secret that was escaped for a URL, JSON or HTML is replaced whole."""
+        written = spelling(secret)  # type: ignore[operator]
+        secrets = knowing((secret, "password"))
+
+        assert secrets.found_in(f"before {written} after")
+        redacted = secrets.redact(f"before {written} after")
+
+        assert "<password-1>" in redacted
+        assert not any(piece in redacted for piece in (secret[:6], secret[-6:], written[2:9]))
+
+    @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+    @pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+    @pytest.mark.parametrize("after", ["", ":", "::", ":tail"])
+    @pytest.mark.parametrize("secret", [PASSWORD, REFRESH_TOKEN, "123456", "1234567"])
+    def test_base64_at_every_alignment(self, secret: str, before: str, after: str, encode: object) -> None:
+        """In base64, where a secret may begin at any of three positions, none of its inner characters is left."""
+        written = encode((before + secret + after).encode()).decode()  # type: ignore[operator]
+        secrets = knowing((secret, "password"))
+
+        redacted = secrets.redact(f"Basic {written}")
+
+        assert "<password-1>" in redacted
+        front, back = redacted.removeprefix("Basic ").rstrip("=").split("<password-1>")
+        assert len(front) <= math.ceil(len(before) * 8 / 6) + 1  # what else is a neighbour, or a character shared with one
+        assert len(back) <= math.ceil(len(after) * 8 / 6) + 1
+
+    def test_a_basic_header(self) -> None:
+        """A Basic header that the harness sent is known as a whole, and its password wherever it stands."""
+        header = "Basic " + base64.b64encode(f"guest@example.org:{PASSWORD}".encode()).decode()
+        secrets = knowing((PASSWORD, "password"))
+        secrets.learn(exchange(headers={"Authorization": header}))
+
+        assert "Basic <token-1>" == secrets.redact(header)
+        assert "guest@example.org:<password-1>" == secrets.redact(f"guest@example.org:{PASSWORD}")
+
+    def test_a_short_password_is_hidden_where_it_is_sent(self) -> None:
+        """A password too short to be looked for everywhere is still taken out of the request that carries it."""
+        secrets = knowing(("guest", "password"))
+
+        assert '{"scope":"guest","password":"<password-1>"}' == secrets.redact('{"scope":"guest","password":"guest"}')
+
+
+class TestLabels:
+    """What is left tells a reader which secret stood there."""
+
+    def test_the_same_secret_has_the_same_label(self) -> None:
+        """One secret in two spellings has one label, another secret has another."""
+        secrets = knowing((PASSWORD, "password"), ("another password", "password"))
+
+        text = secrets.redact(f"{PASSWORD} {quote(PASSWORD, safe='')} another password {PASSWORD}")
+
+        assert "<password-1> <password-1> <password-2> <password-1>" == text
+
+    def test_learning_a_secret_again_changes_nothing(self) -> None:
+        """A token keeps its label when it is seen again in another place, or as another kind."""
+        secrets = knowing((REFRESH_TOKEN, "refresh-token"))
+        secrets.learn(exchange(headers={"authorization": f"Bearer {REFRESH_TOKEN}"}, got=json.dumps({"token": REFRESH_TOKEN}).encode()))
+
+        assert "<refresh-token-1>" == secrets.redact(REFRESH_TOKEN)
+
+    def test_a_jwt_keeps_header_and_claims(self) -> None:
+        """Of a JWT only the signature is taken away: its claims are evidence, and without it nobody can use it."""
+        secrets = knowing((TOKEN, "token"))
+
+        redacted = secrets.redact(f"Bearer {TOKEN}")
+
+        assert f"Bearer {TOKEN.rpartition('.')[0]}.<token-1>" == redacted
+        assert not secrets.found_in(redacted)
+
+    def test_three_parts_alone_make_no_jwt(self) -> None:
+        """An opaque secret with two dots in it is hidden whole: its front parts are no claims."""
+        secrets = knowing(("device-7.hidden-part.signature", "refresh-token"))
+
+        assert "<refresh-token-1>" == secrets.redact("device-7.hidden-part.signature")
+
+    def test_the_longest_match_counts(self) -> None:
+        """Where one secret begins like another, a text is labelled by the whole of it, in whatever order they were learnt."""
+        cut = REFRESH_TOKEN[:46]
+        for order in ((cut, REFRESH_TOKEN), (REFRESH_TOKEN, cut)):
+            secrets = knowing(*((value, "refresh-token") for value in order))
+
+            labels = secrets.redact(cut), secrets.redact(REFRESH_TOKEN), secrets.redact(f"{REFRESH_TOKEN}0")
+
+            assert labels[0] != labels[1]
+            assert f"{labels[1]}0" == labels[2]
+
+    def test_the_user_in_a_refresh_token_is_no_secret(self) -> None:
+        """An attack that presents a refresh token's front part, the user's id, does not make that id unreadable in every report."""
+        secrets = knowing((REFRESH_TOKEN, "refresh-token"))
+        user = REFRESH_TOKEN.partition(".")[0]
+        for attack in (user, f"{user}."):
+            secrets.learn(exchange(sent=json.dumps({"refreshToken": attack}).encode()))
+
+        assert f"user {user}." == secrets.redact(f"user {user}.")
+        assert TOKEN.rpartition(".")[0] in secrets.redact(TOKEN)  # whose claims hold that id in base64
+
+    def test_no_more_than_the_secret_is_replaced(self) -> None:
+        """Text around and between secrets stays as it is, byte for byte."""
+        alphabet = string.ascii_letters + string.digits + "+/=.-_%&\"\\ \n"
+        rng = random.Random(7)
+        values = ["".join(rng.choices(string.hexdigits, k=rng.randint(6, 40))) for _ in range(30)]
+        secrets = knowing(*((value, "token") for value in values))
+        pieces = ["".join(rng.choices(alphabet, k=rng.randint(0, 9))) + "|" for _ in range(200)]
+        chosen = rng.choices(values, k=200)
+
+        redacted = secrets.redact("".join(f"{piece}{value}|" for piece, value in zip(pieces, chosen, strict=True)))
+
+        labels = {value: secrets.redact(value) for value in values}
+        assert "".join(f"{piece}{labels[value]}|" for piece, value in zip(pieces, chosen, strict=True)) == redacted
+
+
+class TestLearning:
+    """Secrets are taken from the wire as they pass."""
+
+    def test_credentials_that_were_sent(self) -> None:
+        """Passwords and refresh tokens in a request's body, its query and its Authorization header are learnt."""
+        secrets = Secrets()
+        secrets.learn(exchange(sent=json.dumps({"email": "a@b", "password": PASSWORD}).encode()))
+        secrets.learn(exchange(url=f"http://t/v2/auth/token?refreshToken={quote(REFRESH_TOKEN)}", headers={"authorization": f"Bearer {TOKEN}"}))
+
+        assert all(map(secrets.found_in, (PASSWORD, REFRESH_TOKEN, TOKEN)))
+
+    @pytest.mark.parametrize("name", ["token", "accessToken", "access_token", "refresh_token", "RefreshToken", "id_token", "apiKey", "jwt"])
+    def test_tokens_that_were_received(self, name: str) -> None:
+        """A token is learnt from an answer at any depth, also under a name that the specification does not give it."""
+        secrets = Secrets()
+        secrets.learn(exchange(got=json.dumps({"data": [{"auth": {name: "opaque-and-secret"}}]}).encode()))
+
+        assert secrets.found_in("opaque-and-secret")
+
+    def test_an_answer_that_was_cut(self) -> None:
+        """Tokens are learnt from JSON that ends in the middle, the last one too."""
+        body = json.dumps({"token": TOKEN, "refreshToken": REFRESH_TOKEN})[:-20].encode()
+        secrets = Secrets()
+        secrets.learn(exchange(got=body))
+
+        redacted = secrets.redact(body.decode())
+
+        assert TOKEN not in redacted
+        assert REFRESH_TOKEN[26:40] not in redacted
+
+    @pytest.mark.parametrize("literal", [r"ab\/cd+ef==", r"ab\u002fcd\u002Bef==", r"\u0061b/cd+ef=\u003d"])
+    def test_a_writer_that_escapes_more(self, literal: str) -> None:
+        """A token in JSON is learnt as the server wrote it and as it is meant, under one label."""
+        body = f'{{"refreshToken":"{literal}"}}'
+        secrets = Secrets()
+        secrets.learn(exchange(got=body.encode()))
+
+        assert '{"refreshToken":"<refresh-token-1>"}' == secrets.redact(body)
+        assert "<refresh-token-1>" == secrets.redact("ab/cd+ef==")
+
+    def test_a_jwt_anywhere(self) -> None:
+        """A JWT is learnt from a page of HTML and from a header, where no member says what it is."""
+        for places in ({"got": f"<p>your token: {TOKEN}</p>".encode()}, {"got_headers": [("Set-Cookie", f"session={TOKEN}")]}):
+            secrets = Secrets()
+            secrets.learn(exchange(**places))  # type: ignore[arg-type]
+
+            assert secrets.found_in(TOKEN)
+
+    def test_what_a_refusal_says_of_a_member(self) -> None:
+        """A refusal that explains itself under the member's name does not make its words secrets."""
+        secrets = Secrets()
+        secrets.learn(exchange(status=400, got=b'{"error":{"password":"is required","token":"invalid"}}'))
+
+        assert "the password is required, the token invalid" == secrets.redact("the password is required, the token invalid")
+
+    def test_a_token_in_a_refusal(self) -> None:
+        """A refusal that gives a token all the same does not bring it into the report."""
+        secrets = Secrets()
+        secrets.learn(exchange(status=403, got=json.dumps({"refreshToken": REFRESH_TOKEN}).encode()))
+
+        assert secrets.found_in(REFRESH_TOKEN)
+
+    @pytest.mark.parametrize("body", [b'{"token":"\\ud800 lone surrogate"}', b'{"token":"\xff\xfe not UTF-8"}', b'{"token":"a\\nb\\u0000c"}', b'{"token":5}'])
+    def test_strange_values(self, body: bytes) -> None:
+        """A token of bytes that are no text is hidden, not stumbled over."""
+        secrets = Secrets()
+        secrets.learn(exchange(got=body))
+
+        assert "surrogate" not in secrets.redact(body.decode("utf-8", "replace"))
+        assert "not UTF-8" not in secrets.redact(body.decode("utf-8", "replace"))
+
+
+class TestThreads:
+    """Secrets are learnt on the run's thread while pytest's thread redacts."""
+
+    def test_redaction_while_learning(self) -> None:
+        """A secret that was learnt before a text is redacted is never left in it, however many are being learnt meanwhile."""
+        secrets = Secrets()
+        learnt: list[str] = []
+        stop = threading.Event()
+        problems: list[str] = []
+
+        def learn() -> None:
+            rng = random.Random(1)
+            for _ in range(300):
+                value = "".join(rng.choices(string.ascii_letters, k=24))
+                secrets.add(value, "token")
+                learnt.append(value)
+            stop.set()
+
+        def redact() -> None:
+            try:
+                while not stop.is_set():
+                    known = learnt[-40:]
+                    text = secrets.redact(" ".join(known))
+                    problems.extend(value for value in known if value in text)
+            except Exception as error:
+                problems.append(repr(error))
+
+        threads = [threading.Thread(target=target) for target in (redact, redact, learn)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert not problems
+        assert len(learnt) == len({secrets.redact(value) for value in learnt})
+
+    def test_two_threads_that_learn_the_same(self) -> None:
+        """A secret that two threads learn at the same moment gets one label."""
+        for attempt in range(50):
+            secrets, value, barrier = Secrets(), f"secret-number-{attempt}", threading.Barrier(2)
+
+            def learn(secrets: Secrets = secrets, value: str = value, barrier: threading.Barrier = barrier) -> None:
+                barrier.wait()
+                secrets.add(value, "token")
+
+            threads = [threading.Thread(target=learn) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            secrets.add("the next one", "token")
+
+            assert "<token-1> <token-2>" == secrets.redact(f"{value} the next one")
