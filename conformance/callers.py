@@ -20,12 +20,13 @@ from rolecall.target import Account, Target
 class Callers:
     """The callers of one run; those that tests may share log in once."""
 
-    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool) -> None:
+    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool) -> None:
         self.target = target
         self.dialect: Dialect = spec.dialect(target.dialect, target.source)
         self.spec = spec.for_target(target.operations, self.dialect, target.source)
         self.run_id = run_id
         self.read_only = read_only
+        self.intrusive = intrusive
         self.client = client
         self.ledger = ledger
         self.tokens = TokenEndpoint(client)

@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--rate", type=float, metavar="N", help="requests per second, instead of the target file's")
     group.addoption("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
     group.addoption("--read-only", action="store_true", help="send nothing that would write")
+    group.addoption("--intrusive", action="store_true", help="also what may lock an account out or takes long")
     group.addoption("--serve-option", action="append", default=[], help="an option for the embedded server")
 
 
@@ -45,7 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(id, phase): the requirement that the test proves")
     option = config.option
     options = Options(
-        option.target, option.out, option.rate, option.concurrency, option.read_only, tuple(option.serve_option)
+        target=option.target,
+        out=option.out,
+        rate=option.rate,
+        concurrency=option.concurrency,
+        read_only=option.read_only,
+        intrusive=option.intrusive,
+        serve_options=tuple(option.serve_option),
     )
     config.stash[RUN] = Run(options)
     config.pluginmanager.register(Suite(config.stash[RUN]), "rolecall-suite")
@@ -197,6 +204,8 @@ class Suite:
         if job:
             result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
         if error is None:
+            if not result.evidence.exchanges:
+                result.outcome, result.reason = Outcome.ERROR, "the test passed without looking at any exchange"
             return result
         result.reason = str(error)
         if isinstance(error, Finding):

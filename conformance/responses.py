@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from rolecall.conformance.tables import Specification, load_specification
 from rolecall.conformance.token_endpoint import PATH
-from rolecall.evidence import Evidence, Exchange
+from rolecall.evidence import Evidence, Exchange, cite
 from rolecall.target import Target
 
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
@@ -35,21 +35,22 @@ class Responses:
         self._sorted: dict[str, list[Exchange]] | None = None
 
     def of(self, kind: str) -> list[Exchange]:
-        """The successful responses that must have the schema ``kind``."""
+        """The successful responses that must have the schema ``kind``; the newest is cited as evidence."""
         if self._sorted is None:
             self._sorted = defaultdict(list)
             for exchange in self._evidence.exchanges:
                 if exchange.ok and exchange.body and (found := self._kind(exchange)):
                     self._sorted[found].append(exchange)
-        return self._sorted[kind]
+        return _cited(self._sorted[kind])
 
     def with_body(self) -> list[Exchange]:
         """The target's responses with a body, whatever their status, to requests for which one is defined."""
-        return [exchange for exchange in self._evidence.exchanges if exchange.ok and exchange.body and self._kind(exchange)]
+        return _cited([exchange for exchange in self._evidence.exchanges if exchange.ok and exchange.body and self._kind(exchange)])
 
     def errors(self) -> list[Exchange]:
         """The refusals that have a body."""
-        return [e for e in self._evidence.exchanges if 400 <= e.status < 500 and e.body and e.url.startswith(self._base)]
+        refusals = [e for e in self._evidence.exchanges if 400 <= e.status < 500 and e.body and e.url.startswith(self._base)]
+        return _cited(refusals)
 
     def _kind(self, exchange: Exchange) -> str:
         if not exchange.url.startswith(self._base):
@@ -65,3 +66,9 @@ class Responses:
                     return f"{operation.resource.name}-list"
                 return f"{operation.resource.name}-list" if operation.effect == "list" else operation.resource.name
         return ""
+
+
+def _cited(exchanges: list[Exchange]) -> list[Exchange]:
+    if exchanges:
+        cite(exchanges[-1])
+    return exchanges

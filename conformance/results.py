@@ -124,6 +124,13 @@ def findings(spec: Specification, results: list[TestResult]) -> list[TestResult]
     return sorted(failed, key=lambda result: position[result.requirement])
 
 
+def advice(spec: Specification, results: list[TestResult]) -> list[TestResult]:
+    """The failed tests of requirements that decide nothing: hardening, in the order of the table."""
+    position = {id: index for index, id in enumerate(spec.requirements)}
+    failed = [r for r in results if r.outcome is Outcome.FAILED and not spec.requirements[r.requirement].decides]
+    return sorted(failed, key=lambda result: position[result.requirement])
+
+
 def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
     """How many there are of each outcome."""
     tally = {outcome.value: 0 for outcome in Outcome}

@@ -18,7 +18,7 @@ from rolecall.conformance.cascade import Observed
 from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.responses import Responses
-from rolecall.conformance.results import TestResult, Verdict, counts, findings, judge, requirement_outcomes
+from rolecall.conformance.results import TestResult, Verdict, advice, counts, findings, judge, requirement_outcomes
 from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.tidy import tidy
 from rolecall.conformance.world import World
@@ -45,6 +45,7 @@ class Options:
     rate: float | None = None
     concurrency: int | None = None
     read_only: bool = False
+    intrusive: bool = False
     serve_options: tuple[str, ...] = ()
 
 
@@ -91,7 +92,7 @@ class Run:
         self.stack.callback(self.ahead.close)
         client = Client(self.target, self.evidence, self.secrets)
         ledger = Ledger(self.folder / "ledger.jsonl")
-        self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only)
+        self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only, self.options.intrusive)
         self.judge = Judge(self.world)
         self.expiry = Expiry(self.world)
         self.responses = Responses(self.evidence, self.world.spec, self.target)
@@ -213,6 +214,13 @@ class Run:
                 for id, (outcome, tests) in outcomes.items()
             ],
             "cells": [_cell_document(cell, by_cell.get(str(cell))) for cell in self.spec.cells],
+            "advice": [self._finding(result) for result in advice(self.spec, self.results)],
+            "observations": [
+                {"requirement": result.requirement, "test": result.name, "note": note}
+                for result in self.results
+                if self.spec.requirements[result.requirement].level == "observe"
+                for note in result.evidence.notes
+            ],
             "left_behind": self.left,
         }
 

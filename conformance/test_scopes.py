@@ -21,7 +21,7 @@ _ROLES = load_specification().roles
 @pytest.mark.parametrize("credential", CREDENTIALS)
 @pytest.mark.parametrize(("lower", "higher"), list(zip(_ROLES, _ROLES[1:], strict=False)))
 async def test_a_role_may_do_what_the_one_below_may(
-    credential: str, lower: str, higher: str, world: World, observed: Observed
+    credential: str, lower: str, higher: str, world: World, observed: Observed, judge: Judge
 ) -> None:
     """Everything that a role was seen to be allowed, the next higher role was seen to be allowed too."""
     seen = observed.cells(credential)
@@ -30,6 +30,7 @@ async def test_a_role_may_do_what_the_one_below_may(
 
     broken = seen.breaks(lower, higher)
 
+    judge.cite(*seen.answers.values())
     # One cell that is wrong by itself is that cell's finding; the cascade is broken when a role's scope lacks the lower one.
     if len(broken) > 1:
         raise Finding(f"{higher} may what {lower} may", f"{higher} was refused {', '.join(broken)}", seen.answers[broken[0], higher])

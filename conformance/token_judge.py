@@ -146,6 +146,10 @@ class TokenJudge:
             raise Inconclusive(f"the same refresh succeeding untampered: {exchange}", "REFRESH-get, REFRESH-post")
         return cite(exchange, "control")
 
+    def cite(self, *exchanges: Exchange) -> None:
+        """Count exchanges of other tests among the evidence of this one: the newest stands for all."""
+        cite(exchanges[-1])
+
     def note(self, text: str) -> None:
         """Write down what was observed, for the report; it judges nothing."""
         note(text)

@@ -30,8 +30,8 @@ _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 class World(Callers):
     """Everything a test needs to tell its story; one per run."""
 
-    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool) -> None:
-        super().__init__(target, spec, client, ledger, run_id, read_only)
+    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool) -> None:
+        super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
         self._password = random.token_urlsafe(18)  # of every user that the run makes
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._alive: dict[str, Coalesced[Exchange | None]] = {}

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, metavar="N", help="requests per second, instead of the target file's")
     parser.add_argument("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
     parser.add_argument("--read-only", action="store_true", help="send nothing that would write")
+    parser.add_argument("--intrusive", action="store_true", help="also what may lock an account out or takes long")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
     how.add_argument("--quiet", action="store_true", help="print one line with the verdict and nothing else")
@@ -79,8 +80,7 @@ def _pytest_arguments(suite: Path, arguments: argparse.Namespace) -> list[str]:
         value = getattr(arguments, option)
         if value is not None:
             words += [f"--{option}", str(value)]
-    if arguments.read_only:
-        words.append("--read-only")
+    words += [f"--{option.replace('_', '-')}" for option in ("read_only", "intrusive") if getattr(arguments, option)]
     if arguments.select:
         words += ["-k", arguments.select]
     return [*words, str(suite)]
