@@ -129,9 +129,9 @@ class Resources:
         query = ListQuery.parse(call.query)
         self.check_filters(query, RESOURCES[resource])
         texts = self.found(query, principal, resource)
-        more = len(texts) > query.limit
-        answer = Answer(200, f"[{','.join(self.shown(texts[: query.limit], query, resource))}]".encode())
-        if more:
+        size = self.page_size(query)
+        answer = Answer(200, f"[{','.join(texts[:size])}]".encode())
+        if len(texts) > size:
             answer.headers["Link"] = self.link(call, query)
         return answer
 
@@ -152,10 +152,6 @@ class Resources:
             dumps(query.selected(self.populated(document, query.populate, principal, resource)))
             for document in page
         ]
-
-    def shown(self, texts: list[str], query: ListQuery, resource: str) -> list[str]:
-        """What of a page is sent."""
-        return texts
 
     def page_size(self, query: ListQuery) -> int:
         """How many documents a page holds."""

@@ -22,7 +22,28 @@ KEEP_ALIVE = 75  # seconds: longer than any pause of a client, or idle connectio
 
 
 class Uvicorn(uvicorn.Server):
-    """uvicorn that leaves signals to us: its own ends with the signal, not with exit code 0."""
+    """uvicorn that is ended from outside and at once.
+
+    Its own handling of signals ends with the signal, not with exit code 0, and it looks ten times a second
+    whether it should end.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end."""
+        self._loop = asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._ended.wait()
+
+    def end(self) -> None:
+        """Stop serving; from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -111,7 +132,7 @@ def running(settings: Settings | None = None) -> Iterator[Running]:
     try:
         yield Running(server, url_of(listener, settings, server))
     finally:
-        runner.should_exit = True
+        runner.end()
         thread.join(timeout=5)
         listener.close()
         server.store.close()
@@ -126,7 +147,7 @@ def serve(settings: Settings, ready: Callable[[Running], None], exit_with_parent
     async def main() -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, runner.handle_exit, number, None)
+            loop.add_signal_handler(number, runner.end)
         watcher = loop.create_task(_watch_parent(runner)) if exit_with_parent else None
         ready(Running(server, url_of(listener, settings, server)))
         await runner.serve([listener])
@@ -140,9 +161,9 @@ def serve(settings: Settings, ready: Callable[[Running], None], exit_with_parent
         server.store.close()
 
 
-async def _watch_parent(runner: uvicorn.Server) -> None:
+async def _watch_parent(runner: Uvicorn) -> None:
     """Stop when whoever started us is gone."""
     parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(0.5)
-    runner.should_exit = True
+    runner.end()

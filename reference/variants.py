@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import secrets
 import time
 from collections import deque
@@ -553,24 +554,9 @@ def connection_close(server: Server) -> None:
     _headers(server, lambda call, answer: answer.headers.update(Connection="close"))
 
 
-@variant("title-case-headers")
-def title_case_headers(server: Server) -> None:
-    """Header names are written With-Capitals."""
-    headers = server.wire.headers
-
-    @instead_of(server.wire.headers)
-    def titled(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
-        return [(name.title(), value) for name, value in headers(call, answer)]
-
-
 @variant("lower-case-headers")
 def lower_case_headers(server: Server) -> None:
-    """Header names are written in lower case."""
-    headers = server.wire.headers
-
-    @instead_of(server.wire.headers)
-    def lower(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
-        return [(name.lower(), value) for name, value in headers(call, answer)]
+    """Header names are written in lower case; the baseline, by name."""
 
 
 @variant("no-date")
@@ -610,6 +596,16 @@ def http_1_0(server: Server) -> None:
     async def until_the_end(call: Call, answer: Answer, send: Send) -> None:
         headers = [one for one in server.wire.headers(call, answer) if one[0] != b"content-length"]
         await _hang_up(call, _raw(call, answer, [*headers, (b"connection", b"close")], "1.0"))
+
+
+@variant("title-case-headers")
+def title_case_headers(server: Server) -> None:
+    """Header names are written With-Capitals, on connections that are closed after one answer."""
+
+    @instead_of(server.wire.send)
+    async def titled(call: Call, answer: Answer, send: Send) -> None:
+        headers = [(name.title(), value) for name, value in server.wire.headers(call, answer)]
+        await _hang_up(call, _raw(call, answer, [*headers, (b"Connection", b"close")], "1.1"))
 
 
 def _delay(server: Server, seconds: float) -> None:
@@ -684,6 +680,19 @@ def _every(server: Server, nth: int, happen: Callable[[Call], Answer | None]) ->
 def every_15th_503(server: Server) -> None:
     """Every fifteenth request is answered 503, and not done."""
     _every(server, 15, lambda call: server.refusal(Refusal(503, "Service unavailable")))
+
+
+@variant("random-503", "trouble")
+def random_503(server: Server) -> None:
+    """One request in twenty, by chance, is answered 503, and not done."""
+    before = server.wire.before
+    dice = random.Random(1503)
+
+    @instead_of(server.wire.before)
+    async def unlucky(call: Call) -> Answer | None:
+        if not call.path.startswith("/__") and dice.random() < 0.05:
+            return server.refusal(Refusal(503, "Service unavailable"))
+        return await before(call)
 
 
 @variant("every-15th-503-retry-after", "trouble")

@@ -781,6 +781,18 @@ def key_scopes_as_text(server: Server) -> None:
         return scopes(value.split() if isinstance(value, str) else value)
 
 
+@fault("key-scopes-without-case", finding="KEY-scopes")
+def key_scopes_without_case(server: Server) -> None:
+    """A key may be created with the scope Admin, and is an admin's."""
+    scopes = server.api_keys.scopes
+
+    @instead_of(server.api_keys.scopes)
+    def lowered(value: object) -> list[str]:
+        if isinstance(value, list):
+            value = [one.lower() if isinstance(one, str) else one for one in value]
+        return scopes(value)
+
+
 @fault("key-unknown-scopes", finding="KEY-scopes")
 def key_unknown_scopes(server: Server) -> None:
     """A key may be created with scopes that nobody knows, and with things that are no texts."""
