@@ -1,17 +1,46 @@
 """The fault catalogue: each fault is one small change of one decision, with one switch."""
 
-from rolecall.reference.faults import errors, expiry, flips, issue, permissions, refresh, tokens, wire
+from rolecall.reference.faults import (
+    carrying,
+    claims,
+    credentials,
+    detours,
+    effects,
+    errors,
+    expiry,
+    flips,
+    issue,
+    keys,
+    permissions,
+    profile,
+    refresh,
+    refreshed,
+    refreshing,
+    refusals,
+    signatures,
+    wire,
+)
 from rolecall.reference.faults.registry import FAULTS, Fault
 
-__all__ = [
-    "FAULTS",
-    "Fault",
-    "errors",
-    "expiry",
-    "flips",
-    "issue",
-    "permissions",
-    "refresh",
-    "tokens",
-    "wire",
-]
+THEMES = (
+    issue,
+    credentials,
+    carrying,
+    signatures,
+    claims,
+    permissions,
+    detours,
+    refusals,
+    effects,
+    profile,
+    keys,
+    flips,
+    expiry,
+    refresh,
+    refreshed,
+    refreshing,
+    errors,
+    wire,
+)
+
+__all__ = ["FAULTS", "THEMES", "Fault"]

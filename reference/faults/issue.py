@@ -1,24 +1,19 @@
-"""Faults of how tokens are issued for a password."""
+"""Faults of what a login answers, and of the token in it."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Any
-from urllib.parse import parse_qsl
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal, unauthorized
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, NotJson, as_pairs, dumps, loads
+from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import RANK
 from rolecall.reference.settings import ROLES
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import Principal
 
-# --- the answer --------------------------------------------------------------------------------------------
+# --- the answer ------------------------------------------------------------------------------------------
 
 
 def _answer(server: Server, change: Callable[[Document], Document | None], status: int | None = None) -> None:
@@ -97,7 +92,7 @@ def _higher(role: str) -> str:
     return ROLES[min(RANK[role] + 1, len(ROLES) - 1)]
 
 
-# --- the token ---------------------------------------------------------------------------------------------
+# --- the token -------------------------------------------------------------------------------------------
 
 
 def _claims(server: Server, change: Callable[[Document], Document]) -> None:
@@ -270,276 +265,3 @@ def tokens_may_be_cached(server: Server) -> None:
     @instead_of(server.tokens.cache_headers)
     def none() -> dict[str, str]:
         return {}
-
-
-# --- the credentials ---------------------------------------------------------------------------------------
-
-
-def _passwords(server: Server, alike: Callable[[str, str], bool]) -> None:
-    """Compare passwords loosely. What they are is remembered for that."""
-    hash_one = server.passwords.hash
-    compare = server.passwords.compare
-    known: dict[str, str] = {}
-    for credentials in server.accounts.values():
-        account = server.store.account(credentials.id)
-        if account and account.password and credentials.password:
-            known[account.password] = credentials.password
-
-    @instead_of(server.passwords.hash)
-    def remembered(password: str) -> str:
-        hashed = hash_one(password)
-        known[hashed] = password
-        return hashed
-
-    @instead_of(server.passwords.compare)
-    def loosely(password: str, kept: str) -> bool:
-        return (kept in known and alike(password, known[kept])) or compare(password, kept)
-
-
-@fault("any-password", finding="ISSUE-refused")
-def any_password(server: Server) -> None:
-    """Any password will do."""
-    _passwords(server, lambda given, right: True)
-
-
-@fault("password-without-case", finding="ISSUE-refused")
-def password_without_case(server: Server) -> None:
-    """Passwords are compared without regard to case."""
-    _passwords(server, lambda given, right: given.lower() == right.lower())
-
-
-@fault("password-by-beginning", finding="ISSUE-refused")
-def password_by_beginning(server: Server) -> None:
-    """The beginning of a password will do."""
-    _passwords(server, lambda given, right: right.startswith(given))
-
-
-@fault("password-cut-at-eight", finding="ISSUE-refused")
-def password_cut_at_eight(server: Server) -> None:
-    """Only the first eight characters of a password count."""
-    _passwords(server, lambda given, right: given[:8] == right[:8])
-
-
-@fault("password-trimmed", finding="ISSUE-refused")
-def password_trimmed(server: Server) -> None:
-    """Spaces around a password do not count."""
-    _passwords(server, lambda given, right: given.strip() == right)
-
-
-def _text(server: Server, read: Callable[[Any], str | None], *only: str) -> None:
-    """Read members of the body that are not texts."""
-    text = server.tokens.text
-
-    @instead_of(server.tokens.text)
-    def lenient_text(body: Document, name: str) -> str:
-        found = read(body.get(name)) if name in only else None
-        return text(body, name) if found is None else found
-
-
-@fault("empty-password", finding="ISSUE-refused")
-def empty_password(server: Server) -> None:
-    """An empty password opens every account."""
-    _text(server, lambda value: "" if value == "" else None, "password")
-    _passwords(server, lambda given, right: given == "")
-
-
-@fault("missing-password", finding="ISSUE-refused")
-def missing_password(server: Server) -> None:
-    """A body without a password opens every account."""
-    _text(server, lambda value: "" if value is None else None, "password")
-    _passwords(server, lambda given, right: given == "")
-
-
-@fault("password-in-array", finding="ISSUE-refused")
-def password_in_array(server: Server) -> None:
-    """An array with the right password in it will do."""
-    _text(server, lambda value: value[0] if isinstance(value, list) and len(value) == 1 else None, "password")
-
-
-@fault("strange-credentials-crash", finding="ISSUE-refused")
-def strange_credentials_crash(server: Server) -> None:
-    """Credentials that are no texts end in a crash."""
-    text = server.tokens.text
-
-    @instead_of(server.tokens.text)
-    def fragile(body: Document, name: str) -> str:
-        if not isinstance(body.get(name, ""), str):
-            raise TypeError(name)
-        return text(body, name)
-
-
-def _operator(server: Server, asked: str) -> None:
-    """Let an object stand for a text, as a database that is asked too literally would."""
-    text = server.tokens.text
-
-    @instead_of(server.tokens.text)
-    def asked_literally(body: Document, name: str) -> str:
-        value = body.get(name)
-        if name == asked and isinstance(value, dict) and any(key.startswith("$") for key in value):
-            return "*"
-        return text(body, name)
-
-
-@fault("operator-as-email", finding="SEC-I06")
-def operator_as_email(server: Server) -> None:
-    """An object like {"$ne": null} for an email finds whoever has the password."""
-    _operator(server, "email")
-    login = server.tokens.login
-
-    @instead_of(server.tokens.login)
-    async def searched(body: Document) -> Answer:
-        if isinstance(body.get("email"), dict) and isinstance(body.get("password"), str):
-            for one in server.accounts.values():
-                if await server.tokens.password_matches(body["password"], server.store.account(one.id)):
-                    return server.tokens.tokens(server.tokens.user(one.id))
-        return await login(body)
-
-
-@fault("operator-as-password", finding="SEC-I06")
-def operator_as_password(server: Server) -> None:
-    """An object like {"$ne": null} for a password matches every password."""
-    _operator(server, "password")
-    _passwords(server, lambda given, right: given == "*")
-
-
-@fault("login-by-query", finding="SEC-I15")
-def login_by_query(server: Server) -> None:
-    """Email and password may stand in the query."""
-    answer = server.tokens.answer
-
-    @instead_of(server.tokens.answer)
-    async def queried(call: Call) -> Answer:
-        credentials = {name: value for name, value in call.query if name in ("email", "password")}
-        return await server.tokens.login(credentials) if len(credentials) == 2 else await answer(call)
-
-
-def _body(server: Server, read: Callable[[Call], Any]) -> None:
-    """Read the body of a login in another way; None leaves it to the right one."""
-    answer = server.tokens.answer
-
-    @instead_of(server.tokens.answer)
-    async def read_otherwise(call: Call) -> Answer:
-        body = read(call) if call.method == "POST" else None
-        if isinstance(body, dict) and {"email", "password"} <= body.keys():
-            return await server.tokens.login(body)
-        return await answer(call)
-
-
-@fault("login-by-form", finding="SEC-I09")
-def login_by_form(server: Server) -> None:
-    """A form is as good as JSON."""
-    _body(server, lambda call: None if b"{" in call.body else dict(parse_qsl(call.body.decode("latin-1"))))
-
-
-@fault("login-of-any-type", finding="SEC-I09")
-def login_of_any_type(server: Server) -> None:
-    """The content type of a body is not looked at."""
-
-    def json(call: Call) -> Any:
-        try:
-            return loads(call.body)
-        except NotJson:
-            return None
-
-    _body(server, json)
-
-
-@fault("bad-json-crashes", finding="SEC-I09")
-def bad_json_crashes(server: Server) -> None:
-    """A body that is not JSON ends in a crash."""
-    answer = server.tokens.answer
-
-    @instead_of(server.tokens.answer)
-    async def fragile(call: Call) -> Answer:
-        try:
-            return await answer(call)
-        except Refusal as refusal:
-            raise (
-                RuntimeError("Unexpected token")
-                if refusal.message == "The body is not valid JSON"
-                else refusal
-            ) from None
-
-
-@fault("duplicate-credentials", finding="SEC-I08")
-def duplicate_credentials(server: Server) -> None:
-    """Of two emails the password is checked with the last, and the token made for the first."""
-    answer = server.tokens.answer
-
-    @instead_of(server.tokens.answer)
-    async def mixed_up(call: Call) -> Answer:
-        try:
-            pairs = loads(call.body, as_pairs) if call.method == "POST" else []
-        except NotJson:
-            pairs = []
-        emails = [value for name, value in pairs if name == "email"] if isinstance(pairs, list) else []
-        if len(emails) < 2:
-            return await answer(call)
-        last = server.tokens.account(str(emails[-1]))
-        victim = server.tokens.account(str(emails[0]))
-        if victim and await server.tokens.password_matches(str(dict(pairs).get("password")), last):
-            return server.tokens.tokens(server.tokens.user(victim.id))
-        raise unauthorized("invalid credentials")
-
-
-@fault("large-body-crashes", finding="SEC-I10")
-def large_body_crashes(server: Server) -> None:
-    """A body that is too large ends in a crash."""
-    answer_of = server.refusal
-
-    @instead_of(server.refusal)
-    def crash(refusal: Refusal) -> Answer:
-        return answer_of(Refusal(500, "Internal server error") if refusal.status == 413 else refusal)
-
-
-def _wider(server: Server, wanted: Callable[[Document], object]) -> None:
-    """Let a body say which scope the token is to have."""
-    login = server.tokens.login
-    scope = server.issuer.scope
-    wish: ContextVar[object] = ContextVar("wish", default=None)
-
-    @instead_of(server.tokens.login)
-    async def wished(body: Document) -> Answer:
-        wish.set(wanted(body))
-        return await login(body)
-
-    @instead_of(server.issuer.scope)
-    def granted(user: Document) -> str:
-        return str(wish.get()) if wish.get() in ROLES else scope(user)
-
-
-@fault("login-grants-scope-of-body", finding="SEC-I12")
-def login_grants_scope_of_body(server: Server) -> None:
-    """A login with a member scope gets that scope."""
-    _wider(server, lambda body: body.get("scope"))
-
-
-@fault("login-grants-role-of-body", finding="SEC-I12")
-def login_grants_role_of_body(server: Server) -> None:
-    """A login with a member role gets that role's scope."""
-    _wider(server, lambda body: body.get("role"))
-
-
-@fault("put-issues-tokens", finding="SEC-I16")
-def put_issues_tokens(server: Server) -> None:
-    """PUT and PATCH are as good as POST at the token endpoint."""
-    answer = server.tokens.answer
-
-    @instead_of(server.tokens.answer)
-    async def any_method(call: Call) -> Answer:
-        if call.method in ("PUT", "PATCH"):
-            call.method = "POST"
-        return await answer(call)
-
-
-@fault("get-without-refresh-token", finding="SEC-I16")
-def get_without_refresh_token(server: Server) -> None:
-    """GET with a bearer and without a refresh token gives new tokens."""
-    before = server.tokens.refresh_before_expiry
-
-    @instead_of(server.tokens.refresh_before_expiry)
-    def given_away(call: Call) -> Answer:
-        if not any(name.startswith("refreshToken") for name, _ in call.query):
-            principal: Principal = server.guard.authenticate(call)
-            return server.tokens.tokens(principal.user)
-        return before(call)

@@ -13,7 +13,7 @@ from asking import Api, Probe, read, sees
 
 from rolecall.reference.jsontext import dumps
 from rolecall.reference.tokens import SigningKey
-from rolecall.reference.variants import public_key_of
+from rolecall.reference.variants.tokens import public_key_of
 
 HOUR = 60 * 60
 HS256 = {"alg": "HS256", "typ": "JWT"}

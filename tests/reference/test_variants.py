@@ -14,7 +14,8 @@ from asking import QUICK, Api, read, tell, with_api
 
 from rolecall.reference.server import running
 from rolecall.reference.settings import ROLES, Settings
-from rolecall.reference.variants import KEY_SET, VARIANTS
+from rolecall.reference.variants import VARIANTS
+from rolecall.reference.variants.tokens import KEY_SET
 
 Story = Callable[[Api], Awaitable[Any]]
 

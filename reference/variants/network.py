@@ -1,0 +1,169 @@
+"""Variants of what goes over the wire, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections import deque
+from collections.abc import Callable
+
+from starlette.types import Send
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
+from rolecall.reference.protocol import transport_of
+from rolecall.reference.switches import instead_of
+from rolecall.reference.variants.registry import variant
+
+
+def _headers(server: Server, change: Callable[[Call, Answer], None]) -> None:
+    """Change headers of every answer."""
+    after = server.wire.after
+
+    @instead_of(server.wire.after)
+    async def changed(call: Call, answer: Answer) -> Answer:
+        answer = await after(call, answer)
+        change(call, answer)
+        return answer
+
+
+@variant("gzip")
+def gzipped(server: Server) -> None:
+    """Bodies are compressed for clients that can read them so."""
+
+    def compress(call: Call, answer: Answer) -> None:
+        if answer.body and "gzip" in (call.header(b"accept-encoding") or ""):
+            answer.body = gzip.compress(answer.body, 1)
+            answer.headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+
+    _headers(server, compress)
+
+
+@variant("chunked")
+def chunked(server: Server) -> None:
+    """Bodies come in pieces, and nobody says how long they will be."""
+
+    @instead_of(server.wire.send)
+    async def in_pieces(call: Call, answer: Answer, send: Send) -> None:
+        headers = [one for one in server.wire.headers(call, answer) if one[0] != b"content-length"]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        middle = len(answer.body) // 2
+        for piece in (answer.body[:middle], answer.body[middle:]):
+            if piece:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+@variant("connection-close")
+def connection_close(server: Server) -> None:
+    """Every connection is closed after one answer."""
+    _headers(server, lambda call, answer: answer.headers.update(Connection="close"))
+
+
+@variant("lower-case-headers")
+def lower_case_headers(server: Server) -> None:
+    """Header names are written in lower case; the baseline, by name."""
+
+
+@variant("no-date")
+def no_date(server: Server) -> None:
+    """Answers have no Date, as of a server without a clock (RFC 9110, 6.6.1)."""
+    headers = server.wire.headers
+
+    @instead_of(server.wire.headers)
+    def undated(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
+        return [one for one in headers(call, answer) if one[0] != b"date"]
+
+
+def raw(call: Call, answer: Answer, headers: list[tuple[bytes, bytes]], version: str) -> bytes:
+    """An answer as bytes, past uvicorn."""
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    body = b"" if call.method == "HEAD" or answer.status == 204 else answer.body
+    return f"HTTP/{version} {answer.status} \r\n".encode() + lines + b"\r\n" + body
+
+
+async def hang_up(call: Call, data: bytes, abort: bool = False) -> None:
+    """Write what is given, close the connection, and wait until uvicorn has seen it."""
+    transport = transport_of(call.scope)
+    transport.write(data)
+    if abort:
+        transport.abort()
+    else:
+        transport.close()
+    while (await call.receive())["type"] != "http.disconnect":
+        pass
+
+
+@variant("http-1.0")
+def http_1_0(server: Server) -> None:
+    """Answers are HTTP/1.0, and end where the connection does."""
+
+    @instead_of(server.wire.send)
+    async def until_the_end(call: Call, answer: Answer, send: Send) -> None:
+        headers = [one for one in server.wire.headers(call, answer) if one[0] != b"content-length"]
+        await hang_up(call, raw(call, answer, [*headers, (b"connection", b"close")], "1.0"))
+
+
+@variant("title-case-headers")
+def title_case_headers(server: Server) -> None:
+    """Header names are written With-Capitals, on connections that are closed after one answer."""
+
+    @instead_of(server.wire.send)
+    async def titled(call: Call, answer: Answer, send: Send) -> None:
+        headers = [(name.title(), value) for name, value in server.wire.headers(call, answer)]
+        await hang_up(call, raw(call, answer, [*headers, (b"Connection", b"close")], "1.1"))
+
+
+def _delay(server: Server, seconds: float) -> None:
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def later(call: Call) -> Answer | None:
+        if not call.path.startswith("/__"):
+            await asyncio.sleep(seconds)
+        return await before(call)
+
+
+@variant("latency-80ms")
+def latency_80ms(server: Server) -> None:
+    """Every answer takes 80 ms longer."""
+    _delay(server, 0.08)
+
+
+@variant("latency-50ms")
+def latency_50ms(server: Server) -> None:
+    """Every answer takes 50 ms longer."""
+    _delay(server, 0.05)
+
+
+@variant("rate-limit-20")
+def rate_limit_20(server: Server) -> None:
+    """More than 20 requests in a second are answered 429, with Retry-After."""
+    before = server.wire.before
+    recent: deque[float] = deque()
+
+    @instead_of(server.wire.before)
+    async def limited(call: Call) -> Answer | None:
+        now = time.monotonic()
+        while recent and recent[0] <= now - 1:
+            recent.popleft()
+        if call.path.startswith("/__"):
+            return await before(call)
+        if len(recent) >= 20:
+            return server.refusal(Refusal(429, "Too many requests", {"Retry-After": "1"}))
+        recent.append(now)
+        return await before(call)
+
+
+@variant("clock-five-seconds-ahead")
+def clock_five_seconds_ahead(server: Server) -> None:
+    """The server's clock is five seconds ahead."""
+    server.clock.advance(5)
+
+
+@variant("clock-five-seconds-behind")
+def clock_five_seconds_behind(server: Server) -> None:
+    """The server's clock is five seconds behind."""
+    server.clock.advance(-5)
