@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
     group.addoption("--read-only", action="store_true", help="send nothing that would write")
     group.addoption("--intrusive", action="store_true", help="also what may lock an account out or takes long")
+    group.addoption("--no-reports", action="store_true", help="leave results.json and nothing else")
     group.addoption("--serve-option", action="append", default=[], help="an option for the embedded server")
 
 
@@ -52,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
         concurrency=option.concurrency,
         read_only=option.read_only,
         intrusive=option.intrusive,
+        reports=not option.no_reports,
         serve_options=tuple(option.serve_option),
     )
     config.stash[RUN] = Run(options)
@@ -125,7 +127,7 @@ class Suite:
         except RolecallError as error:
             self.run.fatal = error
             raise pytest.UsageError(str(error)) from None
-        if not session.config.pluginmanager.has_plugin("allure_listener"):
+        if self.run.options.reports and not session.config.pluginmanager.has_plugin("allure_listener"):
             record_for_allure(
                 session.config, self.run.folder / "allure-results", self.run.secrets.redact, self.run.environment()
             )
@@ -154,11 +156,9 @@ class Suite:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         """Instead of calling the test, wait for it and raise what it raised."""
         __tracebackhide__ = True
-        self._describe(pyfuncitem)
         job = self.run.ahead.wait(pyfuncitem.nodeid)
-        if job.evidence.exchanges:
-            text = exchanges.write(job.evidence.exchanges, self.run.secrets.redact)
-            allure.attach(text, "exchanges", allure.attachment_type.TEXT)
+        if self.run.options.reports:
+            self._describe(pyfuncitem, job)
         if job.error is None:
             return True
         self._redact(job.error)
@@ -176,13 +176,17 @@ class Suite:
                 setattr(error, name, redact(getattr(error, name)))
         error.args = tuple(redact(value) if isinstance(value, str) else value for value in error.args)
 
-    def _describe(self, item: pytest.Function) -> None:
+    def _describe(self, item: pytest.Function, job: Job) -> None:
+        """Tell Allure what the test is about, and what went over the wire."""
         requirement = load_specification().requirements[requirement_of(item)]
         allure.dynamic.epic("Web1on1 v2: authentication")
         allure.dynamic.feature(requirement.feature)
         allure.dynamic.story(requirement.id)
         allure.dynamic.severity(_SEVERITY[requirement.level])
         allure.dynamic.description(f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})")
+        if job.evidence.exchanges:
+            text = exchanges.write(job.evidence.exchanges, self.run.secrets.redact)
+            allure.attach(text, "exchanges", allure.attachment_type.TEXT)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -38,7 +38,8 @@ _TIDY_TIMEOUT = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks of a run. ``target`` None stands for the embedded server."""
+    """What the command line asks of a run. ``target`` None stands for the embedded server, ``reports`` False for no more
+    than ``results.json``."""
 
     target: Path | None = None
     out: Path = DEFAULT_OUT
@@ -46,6 +47,7 @@ class Options:
     concurrency: int | None = None
     read_only: bool = False
     intrusive: bool = False
+    reports: bool = True
     serve_options: tuple[str, ...] = ()
 
 
@@ -167,6 +169,8 @@ class Run:
             "evidence.har": lambda: har.write(self.evidence.exchanges, self.secrets.redact),
         }
         for name, write in files.items():
+            if not self.options.reports and name != "results.json":
+                continue
             (self.folder / name).write_text(write(), encoding="utf-8")
 
     def _remove_leaks(self) -> list[str]:

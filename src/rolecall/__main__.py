@@ -11,7 +11,7 @@ from rolecall import __version__
 from rolecall.errors import ExitCode, RolecallError
 
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and run(arguments) -> int.
-COMMANDS = ("certify", "serve")
+COMMANDS = ("certify", "selftest", "serve")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import sys
-from importlib.resources import as_file, files
 from pathlib import Path
 
-from rolecall.errors import ExitCode, RolecallError, UsageError
+from rolecall.errors import UsageError
 
 HELP = "run the suite against a server and give a verdict"
 
@@ -30,52 +27,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run pytest on the suite with the run's plugin, and print what came of it.
+    """Run the suite and print what came of it.
 
     Raises:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
-    import pytest
-
     from rolecall.conformance.progress import Progress
+    from rolecall.conformance.suite import run_suite
     from rolecall.reports import terminal
 
     if arguments.rate is not None and not 0 <= arguments.rate < float("inf"):
         raise UsageError("--rate", f"{arguments.rate:g} is no rate", "Give requests per second, or 0 for no limit.")
     if arguments.concurrency is not None and arguments.concurrency < 1:
         raise UsageError("--concurrency", "at least one request must be in flight")
-    progress = Progress(sys.stderr, silent=arguments.json or arguments.quiet)
-    said = io.StringIO()
-    with as_file(files("rolecall.conformance")) as suite:
-        # pytest's own report is ours to show or to drop: everything it knows is in results.json.
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = pytest.main(_pytest_arguments(suite, arguments), plugins=[progress])
-    progress.clear()
-    the_run = progress.run
-    if the_run is None:
-        raise UsageError("certify", said.getvalue().strip())
-    if the_run.fatal:
-        raise the_run.fatal
-    if not hasattr(the_run, "document"):
-        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-            raise UsageError("--select", f"{arguments.select!r} selects no test", "Try a requirement, an operation or a role.")
-        if code == pytest.ExitCode.USAGE_ERROR:
-            raise UsageError("certify", said.getvalue().strip())
-        raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
-    document = the_run.document
+    finished = run_suite(_options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet))
+    document, folder = finished.document, str(finished.folder)
     if arguments.json:
         print(json.dumps(document, indent=1))
     elif arguments.quiet:
-        print(terminal.verdict(document, str(the_run.folder)).splitlines()[-1])
+        print(terminal.verdict(document, folder).splitlines()[-1])
     else:
-        print(terminal.summary(document, str(the_run.folder), colour=sys.stdout.isatty()))
-    return int(ExitCode(document["exit_code"]))
+        print(terminal.summary(document, folder, colour=sys.stdout.isatty()))
+    return int(document["exit_code"])
 
 
-def _pytest_arguments(suite: Path, arguments: argparse.Namespace) -> list[str]:
-    words = ["-c", str(suite / "pytest.toml"), "--rootdir", str(suite.parent), "--disable-plugin-autoload", "-p", "allure_pytest.plugin"]
-    words += ["--capture=no", "--color=no"]
+def _options(arguments: argparse.Namespace) -> list[str]:
+    words = ["-p", "allure_pytest.plugin"]
     for option in ("target", "out", "rate", "concurrency"):
         value = getattr(arguments, option)
         if value is not None:
@@ -83,4 +61,4 @@ def _pytest_arguments(suite: Path, arguments: argparse.Namespace) -> list[str]:
     words += [f"--{option.replace('_', '-')}" for option in ("read_only", "intrusive") if getattr(arguments, option)]
     if arguments.select:
         words += ["-k", arguments.select]
-    return [*words, str(suite)]
+    return words

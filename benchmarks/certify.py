@@ -1,0 +1,112 @@
+"""How fast a whole run is, against two baselines measured in the same minute on the same server.
+
+1. Without latency: a run, and a bare sequential ``httpx.Client`` that sends the same number of requests.
+2. With 50 ms of added latency: a run, and the time that the latency alone takes (requests x 50 ms / concurrency).
+
+Run it with ``python benchmarks/certify.py``. Beside each time stands the CPU time per request of the process that sends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from rolecall.embedded import embedded_target
+from rolecall.conformance.tables import load_specification
+from rolecall.target import EMBEDDED_CONCURRENCY, Target
+
+LATENCY = 0.050  # seconds
+LATENCY_VARIANT = "latency-50ms"
+
+
+@contextmanager
+def server(*options: str) -> Iterator[tuple[Target, Path]]:
+    """An embedded server and a target file that describes it."""
+    with embedded_target(load_specification().roles, options) as target, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "target.toml"
+        lines = ["[target]", f'base_url = "{target.base_url}"', f"concurrency = {EMBEDDED_CONCURRENCY}"]
+        for account in target.accounts.values():
+            lines += [f"[accounts.{account.name}]", f'email = "{account.email}"', f"password = {json.dumps(account.password)}"]
+        lines += ["[api_keys]", f'create_path = "{target.api_keys.create_path}"', "[expiry]", f'clock_url = "{target.expiry.clock_url}"']
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        yield target, file
+
+
+def certify(file: Path) -> tuple[float, float, int]:
+    """A whole run in a process of its own: seconds, CPU seconds, requests."""
+    with tempfile.TemporaryDirectory() as out:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        started = time.monotonic()
+        command = [sys.executable, "-m", "rolecall", "certify", str(file), "--json", "--out", out]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(f"the run failed (exit {done.returncode}):\n{done.stderr or done.stdout[-2000:]}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, int(json.loads(done.stdout)["requests"])
+
+
+def sequential(target: Target, requests: int) -> tuple[float, float]:
+    """The same number of requests, one after the other, with nothing around them: seconds, CPU seconds."""
+    account = target.accounts["admin"]
+    with httpx.Client(base_url=target.base_url, trust_env=False) as client:
+        grant = client.post("/v2/auth/token", json={"email": account.email, "password": account.password}).json()
+        headers = {"authorization": f"Bearer {grant['token']}"}
+        started, cpu = time.monotonic(), time.process_time()
+        for _ in range(requests):
+            client.get(f"/v2/users/{grant['user']}", headers=headers).raise_for_status()
+        return time.monotonic() - started, time.process_time() - cpu
+
+
+def main() -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=3, help="pairs of runs (default: %(default)s)")
+    repeat = parser.parse_args().repeat
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {repeat} pairs, medians\n")
+    runs, bare, cpu_run, cpu_bare = [], [], [], []
+    for _ in range(repeat):
+        with server() as (target, file):
+            seconds, cpu, requests = certify(file)
+            runs.append(seconds)
+            cpu_run.append(cpu / requests)
+        with server() as (target, _):
+            seconds, cpu = sequential(target, requests)
+            bare.append(seconds)
+            cpu_bare.append(cpu / requests)
+    slow, bound = [], []
+    for _ in range(repeat):
+        with server("--variant", LATENCY_VARIANT) as (_, file):
+            seconds, _, requests = certify(file)
+            slow.append(seconds)
+            bound.append(requests * LATENCY / EMBEDDED_CONCURRENCY)
+    median = statistics.median
+    rows = [
+        ("whole run", median(runs), requests, 1000 * median(cpu_run), median([a / b for a, b in zip(runs, bare, strict=True)]), 2),
+        ("bare sequential httpx.Client", median(bare), requests, 1000 * median(cpu_bare), None, None),
+        ("whole run, 50 ms latency", median(slow), requests, None, median([a / b for a, b in zip(slow, bound, strict=True)]), 3),
+        ("the latency alone", median(bound), requests, None, None, None),
+    ]
+    print(f"{'':<30}{'seconds':>9}{'requests':>10}{'CPU ms/request':>16}{'ratio':>8}{'at most':>9}")
+    for name, seconds, count, cpu_ms, ratio, most in rows:
+        print(
+            f"{name:<30}{seconds:>9.2f}{count:>10}{f'{cpu_ms:.2f}' if cpu_ms else '':>16}"
+            f"{f'{ratio:.2f}' if ratio else '':>8}{most or '':>9}"
+        )
+
+
+if __name__ == "__main__":
+    main()

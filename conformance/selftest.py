@@ -1,0 +1,245 @@
+"""The judge is judged: the whole suite against the reference server with each fault and each legal variant.
+
+Every case is two processes, a server and a run, both forked from a process that has imported what they need. The cases
+know of each other nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from rolecall.errors import RolecallError
+
+#: What a case's processes import; the fork server imports it once for all of them.
+_PRELOAD = ["allure", "jwt", "jsonschema", "httpx", "anyio._backends._asyncio", "rolecall.conformance.suite", "rolecall.conformance.progress", "rolecall.reference.__main__"]
+_TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
+_SIGNING_KEY = "ROLECALL_SIGNING_KEY"
+#: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
+_SLOW = ("rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint."""
+
+    name: str
+    kind: str
+    planted: str = ""
+    description: str = ""
+
+    @property
+    def options(self) -> list[str]:
+        """The switch of ``rolecall serve``."""
+        if self.kind == "baseline":
+            return []
+        return ["--fault" if self.kind in ("fault", "flip") else "--variant", self.name]
+
+
+@dataclass
+class Result:
+    """What the suite said of a case."""
+
+    case: Case
+    verdict: str = ""
+    exit_code: int = -1
+    findings: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+    failed_cells: list[str] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    requests: int = 0
+    seconds: float = 0.0
+    crash: str = ""
+
+    @property
+    def found(self) -> list[str]:
+        """What is held against the server: findings first, then advice."""
+        return list(dict.fromkeys(self.findings + self.advice))
+
+    @property
+    def caught(self) -> bool:
+        """Whether a fault was noticed and said aloud."""
+        return bool(self.found)
+
+    @property
+    def localised(self) -> bool:
+        """Whether the first finding is the requirement that was broken; of a flip, also that no other cell failed."""
+        if not self.found or self.found[0] != self.case.planted:
+            return False
+        return self.case.kind != "flip" or (set(self.findings) == {self.case.planted} and self._only_its_cell())
+
+    def _only_its_cell(self) -> bool:
+        cell = self.case.name.removeprefix("flip-")
+        return {name.removesuffix("-api-key").removesuffix("-token") for name in self.failed_cells} == {cell}
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the suite said of this case what it should."""
+        if self.crash:
+            return False
+        if self.case.kind in ("fault", "flip"):
+            return self.localised
+        if self.case.kind == "trouble":
+            return not set(self.findings) - {self.case.planted}
+        return self.verdict == "conformant"
+
+    def document(self) -> dict[str, Any]:
+        """The row of the kill table, for machines."""
+        return {**asdict(self), "caught": self.caught, "localised": self.localised, "as_expected": self.as_expected}
+
+
+def cases() -> list[Case]:
+    """Everything that the reference server can be, asked of its command line."""
+    listed = [Case("baseline", "baseline", description="The reference server as it is.")]
+    for option in ("--list-variants", "--list-faults"):
+        command = [sys.executable, "-m", "rolecall", "serve", option]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        for name, second, description in (line.split("\t") for line in lines):
+            if option == "--list-faults":
+                listed.append(Case(name, "flip" if name.startswith("flip-") else "fault", second, description))
+            else:
+                kind, _, planted = second.partition(":")
+                listed.append(Case(name, kind, planted, description))
+    return listed
+
+
+def sample(everything: list[Case], size: int) -> list[Case]:
+    """The baseline and an evenly spread choice of the others; the same one every time."""
+    rest = everything[1:]
+    size = min(size, len(rest))
+    return everything[:1] + [rest[index * len(rest) // size] for index in range(size)]
+
+
+def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
+    """Run the suite against each case, as many at a time as there are cores; results in the order of the cases."""
+    os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    chosen = list(chosen)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as busy, ThreadPoolExecutor(1) as waiting, tempfile.TemporaryDirectory() as folder:
+        futures: dict[Case, Future[Result]] = {}
+        for case in sorted(chosen, key=lambda case: case.name not in _SLOW):
+            pool = waiting if case.name in _SLOW and len(chosen) > 1 else busy
+            futures[case] = pool.submit(_run, context, case, Path(folder))
+            futures[case].add_done_callback(lambda future: on_result(future.result()))
+        return [futures[case].result() for case in chosen]
+
+
+def _run(context: Any, case: Case, folder: Path) -> Result:
+    """One case: start the server, run the suite, stop the server."""
+    started = time.monotonic()
+    server_says, server_end = context.Pipe(duplex=False)
+    server = context.Process(target=_serve, args=(case.options, server_end))
+    server.start()
+    server_end.close()
+    result = Result(case)
+    try:
+        target = server_says.recv()
+        file = folder / f"{case.name}.toml"
+        file.touch(mode=0o600)
+        file.write_text(target, encoding="utf-8")
+        run_says, run_end = context.Pipe(duplex=False)
+        run = context.Process(target=_certify, args=(str(file), str(folder / case.name), run_end))
+        run.start()
+        run_end.close()
+        try:
+            if not run_says.poll(_TIMEOUT):
+                raise RolecallError(f"no result within {_TIMEOUT:g} s")
+            document, crash = run_says.recv()
+        finally:
+            run.join(5)
+            if run.is_alive():
+                run.kill()
+                run.join()
+        _fill(result, document, crash)
+    except (EOFError, RolecallError) as error:
+        result.crash = str(error) or "the process ended without a word"
+    finally:
+        server.terminate()
+        server.join(5)
+        if server.is_alive():
+            server.kill()
+            server.join()
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _fill(result: Result, document: dict[str, Any] | None, crash: str) -> None:
+    if document is None:
+        result.crash = crash
+        return
+    result.verdict, result.exit_code = document["verdict"], document["exit_code"]
+    result.findings = [finding["requirement"] for finding in document["findings"]]
+    result.advice = list(dict.fromkeys(finding["requirement"] for finding in document["advice"]))
+    result.failed_cells = [finding["cell"] for finding in document["findings"] if finding["cell"]]
+    result.undecided = [r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")]
+    result.reasons, result.requests = document["reasons"], document["requests"]
+    result.findings = list(dict.fromkeys(result.findings))
+    if document["exit_code"] == 6:
+        result.crash = "; ".join(document["reasons"])
+
+
+def _serve(options: list[str], says: Connection) -> None:
+    """In a process of its own: the reference server; says its target file when it is ready."""
+    from rolecall.reference.__main__ import add_arguments, settings_from
+    from rolecall.reference.server import serve
+    from rolecall.reference.target import target_file
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(["--port", "0", "--clock", *options])
+    serve(settings_from(arguments), lambda running: says.send(target_file(running.server, running.base_url)), True)
+
+
+def _certify(target: str, out: str, says: Connection) -> None:
+    """In a process of its own: one run of the suite; says its results, or why there are none."""
+    import gc
+
+    from rolecall.conformance.progress import Progress
+    from rolecall.conformance.suite import run_suite
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # what the fork server imported is not garbage, and is shared as long as nobody touches it
+    options = ["--target", target, "--out", out, "--concurrency", "16", "--no-reports"]
+    try:
+        says.send((run_suite(options, Progress(sys.stderr, silent=True)).document, ""))
+    except RolecallError as error:
+        says.send((None, str(error)))
+
+
+def tally(results: list[Result]) -> dict[str, int]:
+    """The counts that the self-test answers for."""
+    planted = [result for result in results if result.case.kind in ("fault", "flip")]
+    innocent = [result for result in results if result.case.kind in ("baseline", "legal", "lint")]
+    return {
+        "faults": len(planted),
+        "caught": sum(result.caught for result in planted),
+        "localised": sum(result.localised for result in planted),
+        "silent": sum(not result.caught for result in planted),
+        "innocent": len(innocent),
+        "false_alarms": sum(not result.as_expected for result in innocent),
+        "troubled": sum(result.case.kind == "trouble" for result in results),
+        "wrong_accusations": sum(result.case.kind == "trouble" and not result.as_expected for result in results),
+        "crashes": sum(bool(result.crash) for result in results),
+    }
+
+
+def to_json(results: list[Result]) -> str:
+    """The kill table for machines."""
+    return json.dumps({"counts": tally(results), "cases": [result.document() for result in results]}, indent=1)

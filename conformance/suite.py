@@ -1,0 +1,45 @@
+"""The suite as one call: pytest on this folder, shielded from the user's own pytest configuration and plugins."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rolecall.errors import RolecallError, UsageError
+
+if TYPE_CHECKING:
+    from rolecall.conformance.progress import Progress
+    from rolecall.conformance.run import Run
+
+
+def run_suite(options: Sequence[str], progress: Progress) -> Run:
+    """Run the suite with options of the plugin (``--target FILE``) and of pytest (``-k EXPR``), and return the run.
+
+    What pytest itself prints is dropped: everything it knows is in the run's results.
+
+    Raises:
+        UsageError: an option or the target file is wrong, or nothing is selected.
+        RolecallError: the run could not be brought to its end.
+    """
+    said = io.StringIO()
+    with as_file(files("rolecall.conformance")) as folder:
+        words = ["-c", str(folder / "pytest.toml"), "--rootdir", str(folder.parent), "--disable-plugin-autoload"]
+        words += ["--capture=no", "--color=no", *options, str(folder)]
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = pytest.main(words, plugins=[progress])
+    progress.clear()
+    run = progress.run
+    if run and run.fatal:
+        raise run.fatal
+    if run is None or not hasattr(run, "document"):
+        if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+            raise UsageError("--select", "this selects no test", "Try a requirement, an operation or a role.")
+        if code == pytest.ExitCode.USAGE_ERROR:
+            raise UsageError("certify", said.getvalue().strip())
+        raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
+    return run

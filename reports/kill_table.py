@@ -1,0 +1,64 @@
+"""The self-test's kill table: which fault was caught by which requirement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+HEADER = f"{'':<3}{'case':<44}{'planted':<28}{'first finding':<28}{'seconds':>8}"
+_KINDS = {
+    "fault": ("Faults", "Each breaks the specification in one way; the planted requirement must be the first finding."),
+    "flip": ("Flips", "Each turns one cell of the permission table round, for tokens and API keys alike."),
+    "legal": ("Legal variants", "Each differs in a way that the specification allows; nothing may be held against it."),
+    "trouble": ("Trouble", "Nobody's verdict: the run must end honestly and accuse no requirement that was kept."),
+    "lint": ("Lint", "A server that rejects every request of ours outside the specification that is no marked attack."),
+}
+
+
+def line(case: dict[str, Any]) -> str:
+    """One case on the terminal: ``ok``, or ``!!`` with what was said instead."""
+    first = _found(case)[0] if _found(case) else case["verdict"] or "-"
+    text = (
+        f"{'ok' if case['as_expected'] else '!!':<3}{case['case']['name']:<44}{case['case']['planted'] or '-':<28}"
+        f"{first:<28}{case['seconds']:>8.1f}"
+    )
+    if case["as_expected"]:
+        return text
+    details = filter(None, (case["crash"], ", ".join(_found(case)[1:]), f"undecided: {', '.join(case['undecided'])}" if case["undecided"] else ""))
+    return text + "".join(f"\n      {detail}" for detail in details)
+
+
+def summary(counts: dict[str, int]) -> str:
+    """The counts in two sentences."""
+    return (
+        f"{counts['caught']} of {counts['faults']} faults caught, {counts['localised']} localised, {counts['silent']} silent; "
+        f"{counts['false_alarms']} false alarms on {counts['innocent']} innocent servers, "
+        f"{counts['wrong_accusations']} wrong accusations on {counts['troubled']} troubled ones, {counts['crashes']} crashes."
+    )
+
+
+def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
+    """The whole table as Markdown."""
+    lines = ["# Kill table", "", "Made by `rolecall selftest --write docs/kill-table.md`; not edited by hand.", "", summary(counts)]
+    cases = list(cases)
+    for kind, (title, meaning) in _KINDS.items():
+        rows = [case for case in cases if case["case"]["kind"] == kind]
+        if not rows:
+            continue
+        planted = kind in ("fault", "flip")
+        lines += ["", f"## {title}", "", meaning, ""]
+        lines += ["| case | what it does | planted | first finding | as expected |", "|---|---|---|---|---|"] if planted else [
+            "| case | what it does | verdict | as expected |",
+            "|---|---|---|---|",
+        ]
+        for case in rows:
+            first = _found(case)[0] if _found(case) else "none"
+            middle = f"{case['case']['planted']} | {first}" if planted else case["verdict"] or case["crash"]
+            lines.append(
+                f"| {case['case']['name']} | {case['case']['description']} | {middle} | {'yes' if case['as_expected'] else 'NO'} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _found(case: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(case["findings"] + case["advice"]))

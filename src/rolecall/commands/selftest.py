@@ -1,0 +1,59 @@
+"""Judge the judge: run the whole suite against every fault and every legal variant of the reference server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rolecall.errors import ExitCode, UsageError
+
+HELP = "run the suite against every fault and every legal variant; print the kill table"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to run, and where to write it."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--sample", type=int, metavar="N", help="only the baseline and N of the others, evenly spread")
+    what.add_argument("--fault", action="append", metavar="NAME", help="only this fault or variant; repeatable")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the kill table there (docs/kill-table.md)")
+    parser.add_argument("--json", action="store_true", help="print the kill table as JSON and nothing else")
+    parser.add_argument("--quiet", action="store_true", help="print the counts and nothing else")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the cases; exit code 1 when a fault went unnoticed, or somebody innocent was blamed.
+
+    Raises:
+        UsageError: there is no such fault or variant.
+    """
+    from rolecall.conformance import selftest
+    from rolecall.conformance.tables import suggest
+    from rolecall.reports import kill_table
+
+    everything = selftest.cases()
+    chosen = everything
+    if arguments.sample is not None:
+        if arguments.sample < 1:
+            raise UsageError("--sample", "at least one case must be run")
+        chosen = selftest.sample(everything, arguments.sample)
+    if arguments.fault:
+        by_name = {case.name: case for case in everything}
+        for name in arguments.fault:
+            if name not in by_name:
+                raise UsageError("--fault", f"{name!r} is no fault and no variant", suggest(name, by_name))
+        chosen = [by_name[name] for name in arguments.fault]
+    loud = not (arguments.json or arguments.quiet)
+    if loud:
+        print(kill_table.HEADER, flush=True)
+    results = selftest.run_all(chosen, lambda result: print(kill_table.line(result.document()), flush=True) if loud else None)
+    counts = selftest.tally(results)
+    if arguments.json:
+        print(selftest.to_json(results))
+    else:
+        print(kill_table.summary(counts))
+    if arguments.write:
+        arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
+        print(f"written: {arguments.write}", file=sys.stderr)
+    bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"]
+    return int(ExitCode.FAILED if bad else ExitCode.CONFORMANT)
