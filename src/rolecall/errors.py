@@ -43,7 +43,7 @@ class UsageError(RolecallError):
 
 @dataclass
 class Unreachable(RolecallError):
-    """Nobody answers at the target's address."""
+    """Nobody answers at the target's address: ``what`` is the rest of the sentence."""
 
     base_url: str
     what: str
@@ -51,4 +51,4 @@ class Unreachable(RolecallError):
     exit_code = ExitCode.UNREACHABLE
 
     def __str__(self) -> str:
-        return f"{self.base_url} cannot be reached: {self.what}"
+        return f"{self.base_url} {self.what}"

@@ -10,10 +10,12 @@ import asyncio
 import contextlib
 import json as jsonlib
 import logging
+import socket
 import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -21,7 +23,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from rolecall.errors import Unreachable, UsageError
+from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Trouble
 from rolecall.secrets import Secrets
@@ -48,8 +50,8 @@ class Client:
         self.dead: Unreachable | None = None
         self._timeout = target.timeout
         self._network = _Network(target)
-        self._pacing = _Pacing(_Retrying(self._network), target.rate_limit, target.concurrency)
-        self._recording = _Recording(self._pacing)
+        pace = _Pace(target.rate_limit)
+        self._recording = _Recording(_Pacing(_Retrying(self._network, pace), pace, target.concurrency))
         self._evidence = evidence
         self.secrets = secrets
 
@@ -106,7 +108,7 @@ class Client:
     ) -> Exchange:
         """As `send`, to any URL: for hooks of the target that are not part of the API."""
         if self.dead:
-            raise self.dead
+            raise replace(self.dead)  # a new one: whoever raises one again and again makes its traceback longer and longer
         sent = {"accept": "application/json", "user-agent": "rolecall"}
         if token:
             sent["authorization"] = f"Bearer {token}"
@@ -128,7 +130,7 @@ class Client:
         request = httpx.Request(
             method,
             exchange.url,
-            headers=sent,
+            headers=[(name.encode(), value.encode("utf-8", "replace")) for name, value in sent.items()],
             content=content,
             extensions={
                 "timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._timeout),
@@ -151,7 +153,7 @@ class Client:
         """Tell a target that is gone from one that dropped a request.
 
         Raises:
-            Unreachable: nothing was answered since ``exchange`` was sent, and a fresh connection gets no answer either.
+            Unreachable: nothing was answered since ``exchange`` was sent, and another request gets no answer either.
         """
         if self._network.last_answer > exchange.started:
             return
@@ -159,8 +161,9 @@ class Client:
         try:
             await self._network.handle_async_request(probe)
         except httpx.TransportError:
-            self.dead = Unreachable(self.base_url, exchange.error or _sentence(error))
-            raise self.dead from None
+            what = "cannot be reached" if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else "gives no usable answer"
+            self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
+            raise replace(self.dead) from None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -189,52 +192,72 @@ class _Recording(httpx.AsyncBaseTransport):
         return response
 
 
-class _Pacing(httpx.AsyncBaseTransport):
-    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for (RFC 6585 4)."""
+class _Pace:
+    """When the next request may leave: so many per second, fewer once the target has asked for it."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, rate: float, concurrency: int) -> None:
-        self._inner = inner
-        self._rate = rate
-        self._slots = asyncio.Semaphore(concurrency)
+    def __init__(self, limit: float) -> None:
+        self._limit = limit or float("inf")
+        self._rate = self._limit
         self._next = 0.0
         self._slowed = 0.0
-        self._recent: deque[float] = deque(maxlen=1000)
+        self._answered: deque[float] = deque(maxlen=1000)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        for _ in range(_THROTTLED_ATTEMPTS):
-            async with self._slots:
-                await self._turn()
-                request.extensions[_EXCHANGE].started = sent = time.monotonic()
-                response = await self._inner.handle_async_request(request)
-            if response.status_code != 429:
-                self._recent.append(time.monotonic())
-                return response
-            request.extensions[_EXCHANGE].attempts += 1
-            self._slow_down(_retry_after(response), sent)
-        return response
-
-    async def _turn(self) -> None:
+    async def turn(self) -> None:
+        """Wait for one's turn."""
         now = time.monotonic()
         slot = max(self._next, now)
-        self._next = slot + (1 / self._rate if self._rate else 0.0)
+        self._next = slot + 1 / self._rate
         if slot > now:
             await asyncio.sleep(slot - now)
 
-    def _slow_down(self, seconds: float, sent: float) -> None:
-        """Pause everybody, and go on at the rate that was let through; once for all that were sent before the pause."""
+    def answered(self) -> None:
+        """Note that a request was let through."""
+        self._answered.append(time.monotonic())
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody go for some seconds."""
+        self._next = max(self._next, time.monotonic() + seconds)
+
+    def slow_down(self, seconds: float, sent: float) -> None:
+        """Pause, and go on at the rate that was let through; once for all that were sent before the pause."""
         now = time.monotonic()
         if sent >= self._slowed:
-            let_through = sum(1 for moment in self._recent if moment > now - 1.0)
-            self._rate = max(1.0, min(self._rate or float("inf"), 0.9 * let_through))
+            let_through = sum(1 for moment in self._answered if moment > now - 1.0)
+            self._rate = min(self._rate, max(1.0, 0.9 * let_through))
             self._slowed = now
-        self._next = max(self._next, now + seconds)
+        self.pause(seconds)
+
+
+class _Pacing(httpx.AsyncBaseTransport):
+    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for (RFC 6585 4)."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, pace: _Pace, concurrency: int) -> None:
+        self._inner = inner
+        self._pace = pace
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        exchange: Exchange = request.extensions[_EXCHANGE]
+        for attempt in range(1, _THROTTLED_ATTEMPTS + 1):
+            async with self._slots:
+                await self._pace.turn()
+                exchange.started = sent = time.monotonic()
+                response = await self._inner.handle_async_request(request)
+            if response.status_code != 429:
+                self._pace.answered()
+                return response
+            self._pace.slow_down(_retry_after(response, 1.0), sent)
+            if attempt < _THROTTLED_ATTEMPTS:
+                exchange.attempts += 1
+        return response
 
 
 class _Retrying(httpx.AsyncBaseTransport):
     """Sends again what did not reach the target, and what is safe to send twice when the target was briefly away."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport, pace: _Pace) -> None:
         self._inner = inner
+        self._pace = pace
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         repeatable = request.extensions[_REPEATABLE]
@@ -243,6 +266,8 @@ class _Retrying(httpx.AsyncBaseTransport):
                 response = await self._inner.handle_async_request(request)
                 if response.status_code not in (502, 503, 504) or not repeatable or attempt == _ATTEMPTS:
                     return response
+                if "retry-after" in response.headers:
+                    self._pace.pause(_retry_after(response, 0.0))
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 if attempt == _ATTEMPTS:
                     raise
@@ -251,6 +276,7 @@ class _Retrying(httpx.AsyncBaseTransport):
                     raise
             request.extensions[_EXCHANGE].attempts += 1
             await asyncio.sleep(0.05 * 2**attempt)
+            await self._pace.turn()
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 
@@ -300,10 +326,7 @@ def _connector(target: Target) -> Callable[[], httpx.AsyncHTTPTransport]:
     """Opens connections to the target, one by one."""
     verify: bool | ssl.SSLContext = bool(target.verify_tls)
     if isinstance(target.verify_tls, str):
-        try:
-            verify = ssl.create_default_context(cafile=target.verify_tls)
-        except (OSError, ssl.SSLError) as error:
-            raise UsageError(f"{target.source}, [target] verify_tls", f"no CA bundle can be read there: {error}") from None
+        verify = ssl.create_default_context(cafile=target.verify_tls)
     elif urlsplit(target.base_url).scheme == "http":
         verify = False  # nothing to verify; loading the CA bundle alone takes 20 ms
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
@@ -314,26 +337,47 @@ def _timeouts(seconds: float) -> dict[str, Any]:
     return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)}
 
 
-def _retry_after(response: httpx.Response) -> float:
-    """Seconds that a Retry-After asks to wait (RFC 9110 10.2.3: a number or a date); one second when it says nothing."""
+def _retry_after(response: httpx.Response, otherwise: float) -> float:
+    """Seconds that a Retry-After asks to wait (RFC 9110 10.2.3: a number or a date); ``otherwise`` when it says nothing."""
     value = response.headers.get("retry-after", "")
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
-            seconds = 1.0
+        moment = _moment(value)
+        # By the target's own clock, which a test may have moved.
+        seconds = moment - (_moment(response.headers.get("date", "")) or time.time()) if moment else otherwise
     return min(max(seconds, 0.05), _LONGEST_WAIT)
+
+
+def _moment(date: str) -> float:
+    """An HTTP date in seconds since the epoch; 0 when it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _sentence(error: Exception) -> str:
     """What a transport error means, without the library's words where they say nothing."""
-    meaning = {
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return f"its name cannot be resolved ({cause.strerror})"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"it does not speak TLS as we do ({cause.reason})"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nobody listens there"
+        cause = cause.__cause__ or cause.__context__
+    meanings: dict[type[Exception], str] = {
         httpx.ConnectError: "nobody accepts the connection",
         httpx.ConnectTimeout: "no connection within the timeout",
         httpx.ReadTimeout: "no complete answer within the timeout",
+        httpx.WriteTimeout: "the request was not taken within the timeout",
         httpx.RemoteProtocolError: "the answer was cut off or is no HTTP",
+        httpx.LocalProtocolError: "the request cannot be sent as HTTP",
         httpx.ReadError: "the connection broke while the answer was read",
-    }.get(type(error), type(error).__name__)
+    }
+    meaning = meanings.get(type(error), type(error).__name__)
     return f"{meaning} ({error})" if str(error) else meaning

@@ -1,0 +1,543 @@
+"""The way to the target, against real sockets: paced, patient, stubborn where that is safe, and going nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rolecall.errors import Unreachable
+from rolecall.evidence import Evidence, Exchange
+from rolecall.http import BODY_LIMIT, Client
+from rolecall.outcomes import Trouble
+from rolecall.secrets import Secrets
+from rolecall.target import Account, Target
+from tests import miniatures
+from tests.certificates import Certificates
+from tests.miniatures import Connection, Miniature, Received, always, in_turn, json_response, response
+
+OK = always(json_response({"fine": True}))
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A CA of our own and a certificate of this machine."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def target(url: str, **settings: Any) -> Target:
+    """A target at this URL; accounts do not matter here."""
+    account = Account("guest", "guest", "guest@example.org", "guest-password")
+    return Target("miniature", url, {"guest": account}, **({"timeout": 5.0} | settings))
+
+
+@asynccontextmanager
+async def client(url: str, **settings: Any) -> AsyncIterator[Client]:
+    """A client of this target, closed at the end."""
+    it = Client(target(url, **settings), Evidence(), Secrets())
+    try:
+        yield it
+    finally:
+        await it.close()
+
+
+def talk(url: str, conversation: Callable[[Client], Awaitable[Any]], **settings: Any) -> Any:
+    """Let a conversation with the target at this URL take place."""
+
+    async def main() -> Any:
+        async with client(url, **settings) as it:
+            return await conversation(it)
+
+    return asyncio.run(main())
+
+
+def get(url: str, **settings: Any) -> Exchange:
+    """One GET."""
+    exchange: Exchange = talk(url, lambda it: it.send("GET", "/v2/users", token="token-of-guest"), **settings)
+    return exchange
+
+
+def post(url: str, **settings: Any) -> Exchange:
+    """One POST that creates something."""
+    exchange: Exchange = talk(url, lambda it: it.send("POST", "/v2/users", token="token-of-guest", json={"name": "x"}), **settings)
+    return exchange
+
+
+class TestWhatIsSent:
+    """The request on the wire is what the test wrote and nothing else."""
+
+    def test_request_and_response_arrive_as_they_were_written(self) -> None:
+        """Method, path, query, headers and body reach the server, and status, headers and body come back into the exchange."""
+        with Miniature(always(json_response({"id": "1"}, 201, x_trace="abc"))) as server:
+            exchange = talk(
+                server.url,
+                lambda it: it.send("POST", "/v2/users?limit=1", caller="admin", token="abcdef", json={"näme": "ü"}, attack="SOME-id"),
+            )
+
+        (received,) = server.received
+        assert ("POST", "/v2/users?limit=1") == (received.method, received.path)
+        assert '{"n\\u00e4me":"\\u00fc"}'.encode() == received.body
+        assert "Bearer abcdef" == received.headers["authorization"]
+        assert "SOME-id" == received.headers["x-rolecall-attack"]
+        assert {"accept", "user-agent", "authorization", "content-type", "content-length", "host", "x-rolecall-attack"} == set(received.headers)
+        assert (201, {"id": "1"}, "abc") == (exchange.status, exchange.json, exchange.header("X-Trace"))
+        assert exchange.finished > exchange.started
+
+    def test_no_cookie_is_sent_back(self) -> None:
+        """A session cookie does not authenticate the next caller: what a token may not do must not be done by a cookie."""
+        with Miniature(always(json_response({}, set_cookie="session=of-the-admin; Path=/"))) as server:
+
+            async def twice(it: Client) -> None:
+                await it.send("GET", "/v2/users")
+                await it.send("GET", "/v2/users")
+
+            talk(server.url, twice)
+
+        assert 2 == len(server.received)
+        assert not any("cookie" in request.headers for request in server.received)
+
+    def test_proxies_of_the_environment_are_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy in the environment does not get to see the tokens of a target."""
+        with Miniature(OK) as proxy, Miniature(OK) as server:
+            for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+                monkeypatch.setenv(name, proxy.url)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            monkeypatch.delenv("no_proxy", raising=False)
+            get(server.url)
+
+        assert (1, 0) == (len(server.received), proxy.connections)
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_redirects_are_not_followed(self, status: int) -> None:
+        """A redirect is the answer; nothing is sent to where it points, and no token least of all."""
+        with Miniature(OK) as elsewhere, Miniature(miniatures.redirecting(status, elsewhere.url)) as server:
+            answers = get(server.url), post(server.url)
+
+        assert [status, status] == [answer.status for answer in answers]
+        assert elsewhere.url in answers[0].header("location")
+        assert (2, 0) == (len(server.received), elsewhere.connections)
+
+    @pytest.mark.parametrize("token", ["tökén-of-no-ascii", "token\ud800", "token with\nnewline", "token\x00zero"])
+    def test_a_token_that_no_header_can_hold(self, token: str) -> None:
+        """A token of strange characters, as a faulty server may issue, is sent or troubles its own request, and breaks nothing."""
+        with Miniature(OK) as server:
+
+            async def conversation(it: Client) -> Exchange:
+                try:
+                    await it.send("GET", "/v2/users", token=token)
+                except Trouble as trouble:
+                    assert "cannot be sent as HTTP" in str(trouble)
+                return await it.send("GET", "/v2/users", token="a good one")
+
+            assert talk(server.url, conversation).ok
+
+
+class TestWhatComesBack:
+    """Every legal way to send a body is understood; every illegal one ends in time."""
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            pytest.param(response(200, b'{"a": 1}'), id="length"),
+            pytest.param(response(200, b"5\r\n{\"a\":\r\n3\r\n 1}\r\n0\r\n\r\n", content_length="", transfer_encoding="chunked"), id="chunked"),
+            pytest.param(response(200, gzip.compress(b'{"a": 1}'), content_encoding="gzip"), id="gzip"),
+            pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + response(200, b'{"a": 1}'), id="after 100"),
+        ],
+    )
+    def test_a_body_in_every_wrapping(self, data: bytes) -> None:
+        """A body is read by its length, in chunks or compressed, and the connection is used again."""
+        with Miniature(always(data)) as server:
+
+            async def twice(it: Client) -> list[Exchange]:
+                return [await it.send("GET", "/v2/users") for _ in range(2)]
+
+            answers = talk(server.url, twice)
+
+        assert [{"a": 1}, {"a": 1}] == [answer.json for answer in answers]
+        assert 1 == server.connections
+
+    def test_http_1_0(self) -> None:
+        """A server that ends every body by closing the connection is read to the end, again and again."""
+
+        def old(request: Received, connection: Connection) -> None:
+            connection.send(b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"a": ')
+            connection.send(b"1}")
+            connection.cut()
+
+        with Miniature(old) as server:
+
+            async def twice(it: Client) -> list[Exchange]:
+                return [await it.send("GET", "/v2/users") for _ in range(2)]
+
+            answers = talk(server.url, twice)
+
+        assert [({"a": 1}, "HTTP/1.0")] * 2 == [(answer.json, answer.http_version) for answer in answers]
+
+    def test_no_content(self) -> None:
+        """An answer without a body is complete."""
+        with Miniature(always(response(204, content_length=""))) as server:
+            answer = get(server.url)
+
+        assert (204, b"", None, {}) == (answer.status, answer.body, answer.json, answer.document)
+
+    def test_a_body_larger_than_the_limit(self) -> None:
+        """A body beyond the limit is given up, said to be so, and no memory is spent on the rest."""
+        with Miniature(in_turn(miniatures.huge, OK)) as server:
+
+            async def conversation(it: Client) -> Exchange:
+                with pytest.raises(Trouble, match=f"larger than {BODY_LIMIT:,} bytes"):
+                    await it.send("POST", "/v2/users", json={})
+                return await it.send("POST", "/v2/users", json={})
+
+            assert talk(server.url, conversation).ok
+
+    @pytest.mark.parametrize("answer", [miniatures.endless, miniatures.silent], ids=["trickle", "silence"])
+    def test_an_answer_that_does_not_come_to_an_end(self, answer: miniatures.Answer) -> None:
+        """The timeout is for the whole answer: a server that sends one byte now and then does not hold up the run."""
+        with Miniature(in_turn(answer, OK)) as server:
+
+            async def conversation(it: Client) -> Exchange:
+                with pytest.raises(Trouble, match="no complete answer within"):
+                    await it.send("GET", "/v2/users")
+                return await it.send("GET", "/v2/users")
+
+            before = time.monotonic()
+            assert talk(server.url, conversation, timeout=0.4).ok
+
+        assert time.monotonic() - before < 2
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            pytest.param(b"this is no HTTP\r\n\r\n", id="no HTTP"),
+            pytest.param(response(200, b"\x1f\x8b not gzip", content_encoding="gzip"), id="no gzip"),
+            pytest.param(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 40000 + b"\r\n", id="endless header"),
+            pytest.param(response(200, b"zz\r\n", content_length="", transfer_encoding="chunked"), id="no chunks"),
+        ],
+    )
+    def test_an_answer_that_is_none(self, data: bytes) -> None:
+        """Bytes that are no HTTP are trouble with a sentence, not an exception of a library."""
+        with Miniature(in_turn(always(data), OK)) as server, pytest.raises(Trouble, match=r"POST /v2/users as nobody -> the (answer|connection)"):
+            talk(server.url, lambda it: it.send("POST", "/v2/users", json={}))
+
+
+class TestPace:
+    """The target file's rate limit is kept, and what the target asks for on top of it."""
+
+    def test_the_rate_limit_is_kept(self) -> None:
+        """However many requests wait, no more arrive in any second than the target file allows."""
+        with Miniature(OK) as server:
+
+            async def many(it: Client) -> None:
+                await asyncio.gather(*(it.send("GET", f"/v2/users?{number}") for number in range(45)))
+
+            talk(server.url, many, rate_limit=30.0, concurrency=8)
+
+        moments = [request.at for request in server.received]
+        most = max(sum(1 for other in moments if moment <= other < moment + 1.0) for moment in moments)
+        assert 45 == len(moments)
+        assert most <= 31  # both ends of the second
+        assert moments[-1] - moments[0] == pytest.approx(44 / 30, abs=0.25)  # and it is made use of
+
+    def test_no_more_in_flight_than_allowed(self) -> None:
+        """Never more requests wait for an answer than the target file's concurrency says."""
+        now, most, lock = 0, 0, threading.Lock()
+
+        def slow(request: Received, connection: Connection) -> None:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            connection.wait(0.05)
+            with lock:
+                now -= 1
+            OK(request, connection)
+
+        with Miniature(slow) as server:
+
+            async def many(it: Client) -> None:
+                await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(20)))
+
+            talk(server.url, many, concurrency=3)
+
+        assert 3 == most
+
+    @pytest.mark.parametrize("how", ["seconds", "date", "date on a clock that was moved", "nothing"])
+    def test_429_is_waited_for(self, how: str) -> None:
+        """After a 429 nothing is sent until Retry-After has passed, in seconds or as a date, and then the request is sent again."""
+        until = 0.0
+
+        def throttle(request: Received, connection: Connection) -> None:
+            nonlocal until
+            now = time.time() + (86400 if "moved" in how else 0)
+            whole = int(now + 1)  # a date has no fractions
+            until = time.monotonic() + (whole - now if "date" in how else 1.0)
+            headers = {"retry_after": formatdate(whole, usegmt=True) if "date" in how else "1"} if how != "nothing" else {}
+            connection.send(response(429, **headers, date=formatdate(now, usegmt=True) if "moved" in how else ""))
+
+        with Miniature(in_turn(throttle, OK)) as server:
+            exchange = post(server.url)
+
+        assert (200, 2) == (exchange.status, exchange.attempts)
+        first, second = server.received
+        assert first.body == second.body
+        # The Date header has whole seconds, too: by a clock that was moved one may wait up to a second longer.
+        assert until - 0.05 <= second.at <= until + 1.3
+
+    def test_429_makes_everybody_wait(self) -> None:
+        """While one request has been told to wait, the others do not go on trying."""
+        with Miniature(in_turn(*[OK] * 20, always(response(429, retry_after="1")), OK)) as server:
+
+            async def conversation(it: Client) -> None:
+                await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(20)))
+                first = asyncio.create_task(it.send("GET", "/v2/users?first"))
+                await asyncio.sleep(0.2)
+                await asyncio.gather(first, *(it.send("GET", "/v2/users") for _ in range(3)))
+
+            talk(server.url, conversation)
+
+        first, *others = (request.at for request in server.received[20:])
+        assert 4 == len(others)
+        assert min(others) - first >= 0.95
+
+    def test_a_slow_limit_is_not_raised_by_a_429(self) -> None:
+        """Slowing down never means to go faster than the target file allows."""
+        with Miniature(in_turn(always(response(429, retry_after="0")), OK)) as server:
+
+            async def conversation(it: Client) -> None:
+                await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(2)))
+
+            talk(server.url, conversation, rate_limit=2.0)
+
+        moments = [request.at for request in server.received]
+        assert 3 == len(moments)
+        assert min(b - a for a, b in zip(moments, moments[1:], strict=False)) >= 0.45
+
+    def test_a_target_that_only_throttles(self) -> None:
+        """A target that never stops throttling is trouble that names the rate limit, and is not asked for ever."""
+        with Miniature(in_turn(*[OK] * 30, always(response(429, retry_after="0")))) as server:
+
+            async def conversation(it: Client) -> Exchange:
+                await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(30)))
+                return await it.send("POST", "/v2/users", json={})
+
+            with pytest.raises(Trouble, match="throttled 8 times") as caught:
+                talk(server.url, conversation)
+
+        assert ["POST"] * 8 == [request.method for request in server.received[30:]]
+        assert "rate_limit" in caught.value.look_at
+
+
+class TestSendingAgain:
+    """Only what is safe to repeat is repeated."""
+
+    @pytest.mark.parametrize("status", [502, 503, 504])
+    def test_a_read_is_tried_again(self, status: int) -> None:
+        """A GET that met a server in trouble is sent again, and the good answer counts."""
+        with Miniature(in_turn(always(response(status)), always(response(status)), OK)) as server:
+            exchange = get(server.url)
+
+        assert (200, 3, 3) == (exchange.status, exchange.attempts, len(server.received))
+
+    def test_500_is_an_answer(self) -> None:
+        """A 500 says something of the server, and is not asked away."""
+        with Miniature(in_turn(always(response(500)), OK)) as server:
+            assert 500 == get(server.url).status
+
+    def test_trouble_that_stays_is_the_answer(self) -> None:
+        """A GET that is answered 503 every time ends with that answer, after a few tries at the target's rate."""
+        with Miniature(always(response(503))) as server:
+            exchange = get(server.url, rate_limit=4.0)
+
+        assert (503, 4, 4) == (exchange.status, exchange.attempts, len(server.received))
+        moments = [request.at for request in server.received]
+        assert moments[-1] - moments[0] >= 0.7
+
+    def test_503_asks_for_patience(self) -> None:
+        """Retry-After is kept with a 503 as well."""
+        with Miniature(in_turn(always(response(503, retry_after="1")), OK)) as server:
+            assert get(server.url).ok
+
+        assert server.received[1].at - server.received[0].at >= 0.95
+
+    def test_a_create_is_not_tried_again(self) -> None:
+        """A POST that met a 503 may have been carried out: it is not sent twice."""
+        with Miniature(in_turn(always(response(503)), OK)) as server:
+            exchange = post(server.url)
+
+        assert (503, 1, 1) == (exchange.status, exchange.attempts, len(server.received))
+
+    @pytest.mark.parametrize("answer", [miniatures.reset, miniatures.cut_short, lambda request, connection: connection.cut()])
+    def test_a_broken_connection(self, answer: miniatures.Answer) -> None:
+        """A connection that breaks under a GET is tried again; under a POST it is trouble, and nothing is sent a second time."""
+        with Miniature(in_turn(answer, OK)) as server:
+            assert get(server.url).ok
+        assert 2 == len(server.received)
+
+        with Miniature(in_turn(answer, OK)) as server, pytest.raises(Trouble):
+            post(server.url)
+        assert ["POST", "GET"] == [request.method for request in server.received]  # the GET asks whether anybody is there
+        assert "authorization" not in server.received[1].headers
+
+    def test_a_post_that_is_harmless(self) -> None:
+        """A POST that its test declares repeatable, such as a login, is sent again."""
+        with Miniature(in_turn(miniatures.reset, always(response(503)), OK)) as server:
+            assert talk(server.url, lambda it: it.send("POST", "/v2/auth/token", json={}, repeatable=True)).ok
+
+        assert 3 == len(server.received)
+
+    def test_a_get_that_is_not(self) -> None:
+        """A GET that uses something up, such as a refresh, is not sent again."""
+        with Miniature(in_turn(miniatures.reset, OK)) as server, pytest.raises(Trouble):
+            talk(server.url, lambda it: it.send("GET", "/v2/auth/token?refreshToken=used-up", repeatable=False))
+
+        assert ["/v2/auth/token?refreshToken=used-up", "/v2/auth/token"] == [request.path for request in server.received]
+
+    def test_an_idle_connection_that_was_closed(self) -> None:
+        """A POST on a kept connection that the server has closed meanwhile gets a new one, and arrives once."""
+
+        def closing(request: Received, connection: Connection) -> None:
+            OK(request, connection)
+            connection.cut()
+
+        with Miniature(closing) as server:
+
+            async def conversation(it: Client) -> list[bool]:
+                answers = []
+                for _ in range(3):
+                    answers.append((await it.send("POST", "/v2/users", json={})).ok)
+                    await asyncio.sleep(0.05)
+                return answers
+
+            assert [True] * 3 == talk(server.url, conversation)
+
+        assert 3 == len(server.received) == server.connections
+
+
+class TestDead:
+    """A target that is gone is told from one that fails, soon and once."""
+
+    @pytest.fixture(params=["nobody listens", "silence", "broken"])
+    def dead(self, request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+        """The URL of a target that is dead in its own way, and what is said of it."""
+        if request.param == "nobody listens":
+            with miniatures.nobody() as url:
+                yield url, "cannot be reached: nobody listens there"
+        else:
+            answer = {"silence": miniatures.silent, "broken": miniatures.reset}[request.param]
+            with Miniature(answer) as server:
+                yield server.url, "gives no usable answer: "
+
+    def test_it_is_told_soon_and_for_all(self, dead: tuple[str, str]) -> None:
+        """The first request finds out within seconds; every later one says so at once, without another try."""
+        url, what = dead
+
+        async def conversation(it: Client) -> None:
+            before = time.monotonic()
+            with pytest.raises(Unreachable) as caught:
+                await it.send("GET", "/v2/users")
+            assert f"{url} {what}" in str(caught.value)
+            assert time.monotonic() - before < 2.5
+
+            before = time.monotonic()
+            for _ in range(200):
+                with pytest.raises(Unreachable):
+                    await it.send("GET", "/v2/users")
+            assert time.monotonic() - before < 0.5
+
+        talk(url, conversation, timeout=0.5)
+
+    def test_its_error_does_not_grow(self) -> None:
+        """Each refusal to go on is an error of its own: a thousand of them do not make one with a thousand frames."""
+
+        async def conversation(it: Client) -> int:
+            for _ in range(50):
+                try:
+                    await it.send("GET", "/v2/users")
+                except Unreachable as error:
+                    frames, trace = 0, error.__traceback__
+                    while trace:
+                        frames, trace = frames + 1, trace.tb_next
+            return frames
+
+        with miniatures.nobody() as url:
+            assert talk(url, conversation) < 10
+
+    def test_one_slow_request_kills_nobody(self) -> None:
+        """A request that is never answered is trouble of its own, while the target answers others."""
+
+        def answer(request: Received, connection: Connection) -> None:
+            (miniatures.silent if "slow" in request.path else OK)(request, connection)
+
+        with Miniature(answer) as server:
+
+            async def conversation(it: Client) -> Exchange:
+                slow = asyncio.create_task(it.send("GET", "/v2/users?slow"))
+                await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(3)))
+                with pytest.raises(Trouble):
+                    await slow
+                with pytest.raises(Trouble):  # alone, too
+                    await it.send("POST", "/v2/users?slow")
+                return await it.send("GET", "/v2/users")
+
+            assert talk(server.url, conversation, timeout=0.5).ok
+
+    def test_a_name_that_does_not_exist(self) -> None:
+        """A host name that nobody knows (RFC 2606: .invalid) is said to be that."""
+        with pytest.raises(Unreachable, match="cannot be reached: its name cannot be resolved"):
+            get("http://rolecall.invalid")
+
+
+class TestTls:
+    """TLS is checked, and what is wrong with it is said."""
+
+    def test_a_ca_bundle(self, certificates: Certificates) -> None:
+        """A certificate is trusted when its CA is in the bundle that the target file names."""
+        with Miniature(OK, tls=certificates.server_context) as server:
+            assert get(server.url, verify_tls=str(certificates.ca)).ok
+
+    def test_an_unknown_ca(self, certificates: Certificates) -> None:
+        """A certificate of an unknown CA ends the run with a sentence on the certificate, and no request is sent."""
+        with Miniature(OK, tls=certificates.server_context) as server, pytest.raises(Unreachable, match="its certificate is not trusted"):
+            get(server.url)
+
+        assert not server.received
+
+    def test_no_check(self, certificates: Certificates) -> None:
+        """verify_tls = false takes any certificate."""
+        with Miniature(OK, tls=certificates.server_context) as server:
+            assert get(server.url, verify_tls=False).ok
+
+    def test_no_tls_at_all(self) -> None:
+        """https to a port that speaks plain HTTP is said to be that."""
+        with Miniature(OK) as server, pytest.raises(Unreachable, match="it does not speak TLS"):
+            get(server.url.replace("http:", "https:"))
+
+
+def test_everything_is_recorded(tmp_path: Path) -> None:
+    """Answered or not, every exchange is in the evidence, with what went wrong in it."""
+    evidence = Evidence()
+
+    async def main(url: str) -> None:
+        it = Client(target(url, timeout=0.4), evidence, Secrets())
+        await it.send("GET", "/v2/users")
+        with pytest.raises(Trouble):
+            await it.send("POST", "/v2/users", json={})
+        await it.close()
+
+    with Miniature(in_turn(OK, miniatures.cut_short, OK)) as server:
+        asyncio.run(main(server.url))
+
+    good, bad = evidence.exchanges
+    assert (1, 200, "") == (good.number, good.status, good.error)
+    assert (2, 0) == (bad.number, bad.status)
+    assert "cut off" in bad.error
+    assert bad.finished >= bad.started
