@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from rolecall.conformance.bank import Bank
+from rolecall.conformance.fixtures import Request
 from rolecall.conformance.memo import memoised
 from rolecall.conformance.tokens import Caller, Grant, claims_of, header_of
 from rolecall.conformance.world import World
@@ -101,6 +102,13 @@ class Expiry:
         return almost
 
     @memoised
+    async def write(self, operation: str) -> tuple[Expired, Request, Exchange]:
+        """A write with the highest role's best proven expired token, on a thing that is there for nothing else."""
+        expired = (await self.tokens(self._world.highest))[0]
+        request = await self._world.request_on_own_fixture(self._world.spec.operations[operation], expired.caller)
+        return expired, request, await self._world.perform(request, expired.caller, attack="EXPIRY-403")
+
+    @memoised
     async def _all(self) -> list[Expired]:
         ways: list[tuple[object, Callable[[], Awaitable[list[Expired]]]]] = [
             (self._options.bank, self._from_bank),
@@ -119,7 +127,7 @@ class Expiry:
         return sorted(expired, key=lambda token: GRADES[token.source])
 
     async def _callers(self) -> list[Caller]:
-        return [await self._world.fresh_caller(role) for role in self._world.roles]
+        return await asyncio.gather(*(self._world.fresh_caller(role) for role in self._world.roles))
 
     async def _last_minute(self, caller: Caller, source: str) -> Exchange:
         """Let a token with a minute to live be used at what every role may do, and keep what came."""
@@ -151,18 +159,15 @@ class Expiry:
 
     async def _forged(self) -> list[Expired]:
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and one that has expired."""
-        expired = []
-        for caller in await self._callers():
-            now, lifetime = server_time(caller.grant.exchange), self._world.dialect.lifetime
-            fresh = self._forge(caller, issued=now + 60 - lifetime, expires=now + 60)
-            if not (await self._last_minute(fresh, "signing key")).ok:
-                self._almost.pop()
-                raise Inconclusive(
-                    "a token made with the signing key that the target takes", "[expiry] signing_key_env and algorithm"
-                )
-            past = self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN)
-            expired.append(Expired(past, "signing key"))
-        return expired
+        callers = await self._callers()
+        now, lifetime = server_time(callers[-1].grant.exchange), self._world.dialect.lifetime
+        fresh = [self._forge(caller, issued=now + 60 - lifetime, expires=now + 60) for caller in callers]
+        answers = await asyncio.gather(*(self._last_minute(caller, "signing key") for caller in fresh))
+        if not all(answer.ok for answer in answers):
+            self._almost = [almost for almost in self._almost if almost.source != "signing key"]
+            raise NotTested("the target does not take tokens made with the key of [expiry] signing_key_env and algorithm")
+        past = (self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN) for caller in callers)
+        return [Expired(caller, "signing key") for caller in past]
 
     def _forge(self, caller: Caller, *, issued: float, expires: float) -> Caller:
         claims = claims_of(caller.token) | {"iat": int(issued), "exp": int(expires)}
@@ -204,8 +209,7 @@ class Expiry:
         callers = await self._callers()
         lifetime = self._world.dialect.lifetime
         await self._advance(lifetime - 60)
-        for caller in callers:
-            await self._last_minute(caller, "clock")
+        await asyncio.gather(*(self._last_minute(caller, "clock") for caller in callers))
         await self._advance(60 + MARGIN)
         self._world.forget_logins()
         before, after = callers[-1].grant.claims.get("iat"), (await self._world.log_in(self._world.highest)).claims.get("iat")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from rolecall.conformance.judge import Judge
@@ -79,6 +80,10 @@ async def test_a_refresh_gives_a_new_token_that_works(path: str, role: str, worl
 
     new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
 
+    if new.token == caller.token and new.claims.get("iat") == caller.grant.claims.get("iat"):
+        # Without a jti, two tokens of the same second are the same to the letter.
+        await asyncio.sleep(1.1)
+        new = judge.expect_grant(await PATHS[path](world, new, caller))
     if new.token == caller.token:
         raise Finding("a new access token", "the old one again", new.exchange)
     judge.expect_lifetime(new)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from rolecall.conformance.fixtures import Fixture, identifiers
+import asyncio
+from collections.abc import Iterator
+
+from rolecall.conformance.fixtures import Fixture, identifiers, items
+from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.outcomes import Inconclusive
@@ -16,9 +20,11 @@ async def tidy(world: World) -> list[str]:
         admin = await world.fresh_caller(world.highest)
     except Inconclusive as reason:
         return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left]
-    for entry in list(world.ledger.left):
-        await _delete(world, admin, entry.resource, entry.id)
-    await _sweep(world, admin)
+    # What was made last may belong to what was made before it, so one kind goes after the other.
+    for resource in reversed(list(world.ledger.resources)):
+        left = [entry for entry in world.ledger.left if entry.resource == resource]
+        await asyncio.gather(*(_delete(world, admin, resource, entry.id) for entry in left))
+    await asyncio.gather(*(_sweep(world, admin, operation) for operation in _lists(world)))
     return [str(entry) for entry in world.ledger.left]
 
 
@@ -37,20 +43,22 @@ async def _delete(world: World, admin: Caller, resource: str, id: str) -> None:
         world.ledger.gone(entry)
 
 
-async def _sweep(world: World, admin: Caller) -> None:
-    """Look through every list for things that carry the run's id, among them what was created against all denial."""
+def _lists(world: World) -> Iterator[Operation]:
+    """The list operations that may show something the run made; messages go with their conversation."""
     for operation in world.spec.operations.values():
-        if operation.effect != "list" or "{" in operation.path:
-            continue
-        if operation.resource.name not in world.ledger.resources:
-            continue
-        for _ in range(2):
-            found = []
-            async for page in world.pages(operation.path, admin):
-                found += [item for item in (page.json if isinstance(page.json, list) else []) if world.run_id in str(item)]
-            if not found:
-                break
-            for item in found:
-                await _delete(world, admin, operation.resource.name, next(identifiers(item), ""))
+        if operation.effect == "list" and "{" not in operation.path and operation.resource.name in world.ledger.resources:
+            yield operation
+
+
+async def _sweep(world: World, admin: Caller, operation: Operation) -> None:
+    """Look through a list for things that carry the run's id, among them what was created against all denial."""
+    for _ in range(2):
+        found = []
+        async for page in world.pages(operation.path, admin):
+            found += [item for item in items(page) if world.run_id in str(item)]
+        if not found:
+            break
+        for item in found:
+            await _delete(world, admin, operation.resource.name, next(identifiers(item), ""))
 
 

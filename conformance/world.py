@@ -140,13 +140,10 @@ class World(Callers):
     @memoised
     async def participants(self) -> tuple[str, ...]:
         """The users whom ownership must not keep out of a conversation: the accounts' and the API keys'."""
-        callers = [await self.user(name) for name in self.target.accounts]
-        for role in self.roles:
-            try:
-                callers.append(await self.key(role))
-            except (NotTested, Inconclusive):
-                continue
-        return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
+        users = (self.user(name) for name in self.target.accounts)
+        keys = (self.key(role) for role in self.roles)
+        callers = await asyncio.gather(*users, *keys, return_exceptions=True)
+        return tuple(dict.fromkeys(caller.user for caller in callers if isinstance(caller, Caller) and caller.user))
 
     @memoised
     async def shared(self, resource: str) -> Fixture:

@@ -37,6 +37,7 @@ BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8
 _LONGEST_WAIT = 120.0  # seconds that a Retry-After may ask for
+AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1
 _EXCHANGE = "rolecall.exchange"
 _REPEATABLE = "rolecall.repeatable"
@@ -147,6 +148,8 @@ class Client:
         self.secrets.learn(exchange)
         if exchange.status == 429:
             raise Trouble(f"an answer to {exchange}: it was throttled {_THROTTLED_ATTEMPTS} times", "the rate_limit of the target file")
+        if exchange.status in AWAY:
+            raise Trouble(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
         return exchange
 
     async def _judge_silence(self, error: httpx.TransportError, exchange: Exchange) -> None:
@@ -264,7 +267,7 @@ class _Retrying(httpx.AsyncBaseTransport):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 response = await self._inner.handle_async_request(request)
-                if response.status_code not in (502, 503, 504) or not repeatable or attempt == _ATTEMPTS:
+                if response.status_code not in AWAY or not repeatable or attempt == _ATTEMPTS:
                     return response
                 if "retry-after" in response.headers:
                     self._pace.pause(_retry_after(response, 0.0))

@@ -1,0 +1,41 @@
+# Everything from a fresh clone: `make certify` runs the main job, `make test` the tests.
+# Another Python: make PYTHON=python3.12 certify
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: certify test long lint selftest bench clean
+
+certify: $(VENV)/.installed
+	$(BIN)/rolecall certify
+
+test: $(VENV)/.tested
+	$(BIN)/python -m pytest
+
+long: $(VENV)/.tested
+	$(BIN)/python -m pytest -m long
+
+lint: $(VENV)/.tested
+	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+
+selftest: $(VENV)/.installed
+	$(BIN)/rolecall selftest --write docs/kill-table.md
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/certify.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[all]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .tox build dist *.egg-info
