@@ -59,9 +59,7 @@ class ApiKeys:
             "createdAt": self.clock.instant(),
         }
         self.store.add_api_key(jti, key["id"], dumps(key))
-        answer = Answer.of(
-            201, {**key, "token": self.issuer.write(self.issuer.key_claims(user, scopes, jti))}
-        )
+        answer = Answer.of(201, {**key, "token": self.issuer.write(self.issuer.key_claims(user, scopes, jti))})
         answer.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
         return answer
 

@@ -7,10 +7,6 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 
-from starlette.applications import Starlette
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from rolecall.reference.apikeys import ApiKeys
 from rolecall.reference.bearer import BearerReader
 from rolecall.reference.call import Answer, Call, read_call
@@ -28,6 +24,9 @@ from rolecall.reference.settings import ACCOUNTS, Settings
 from rolecall.reference.store import Account, Store
 from rolecall.reference.tokens import SigningKey, TokenIssuer, TokenVerifier
 from rolecall.reference.wire import Wire
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Action = Callable[[Call], Awaitable[Answer]]
 
@@ -126,23 +125,35 @@ class Server:
         return accounts
 
     def _routes(self) -> Starlette:
-        """Few routes, the busiest first: the resources are a table, not a route each."""
+        """Few routes, the busiest first: the resources are a table, not a route each.
+
+        The actions are looked up at each call, so that a switch can replace them.
+        """
         routes = [
-            Route("/v2/auth/token", Endpoint(self, lambda call: self.tokens.answer(call))),
-            Route("/v2/apikeys", Endpoint(self, lambda call: self.dispatcher.keys(call))),
-            Route("/v2/apikeys/{id}", Endpoint(self, lambda call: self.dispatcher.keys(call))),
-            Route("/v2/{resource}/{id}", Endpoint(self, lambda call: self.dispatcher.answer(call))),
-            Route("/v2/{resource}", Endpoint(self, lambda call: self.dispatcher.answer(call))),
+            Route("/v2/auth/token", self._endpoint(self.tokens, "answer")),
+            Route("/v2/apikeys", self._endpoint(self.dispatcher, "keys")),
+            Route("/v2/apikeys/{id}", self._endpoint(self.dispatcher, "keys")),
+            Route("/v2/{resource}/{id}", self._endpoint(self.dispatcher, "answer")),
+            Route("/v2/{resource}", self._endpoint(self.dispatcher, "answer")),
             Route(
                 "/v2/conversations/{id}/messages",
-                Endpoint(self, lambda call: self.dispatcher.conversation_messages(call)),
+                self._endpoint(self.dispatcher, "conversation_messages"),
             ),
             Route("/__clock", Endpoint(self, self.move_clock)),
-            Route("/{path:path}", Endpoint(self, lambda call: self.dispatcher.unknown(call))),
+            Route("/{path:path}", self._endpoint(self.dispatcher, "unknown")),
         ]
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False
         return app
+
+    def _endpoint(self, part: object, method: str) -> Endpoint:
+        """The way to an action of a part of this server."""
+
+        async def action(call: Call) -> Answer:
+            answer: Answer = await getattr(part, method)(call)
+            return answer
+
+        return Endpoint(self, action)
 
     async def move_clock(self, call: Call) -> Answer:
         """`/__clock`: read the clock, or move it; there only if asked for at the start."""
@@ -167,7 +178,7 @@ class Server:
             return self.refusal(refusal)
         except UnicodeEncodeError:  # half a surrogate pair where a text should be
             return self.refusal(bad_request("A text is not valid Unicode"))
-        except Exception:
+        except Exception:  # noqa: BLE001  # whatever it is, the client gets an answer
             traceback.print_exc(file=sys.stderr)
             return self.refusal(Refusal(500, "Internal server error"))
 

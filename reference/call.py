@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.types import Receive, Scope
-
 from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.jsontext import NotJson, dumps, loads
+from starlette.types import Receive, Scope
 
 LARGEST_BODY = 1024 * 1024
 MOST_READ = 64 * LARGEST_BODY  # what is too large is still read, so that the client can hear the answer
@@ -55,9 +54,7 @@ class Call:
         if not raw:
             return []
         try:
-            return parse_qsl(
-                raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=64
-            )
+            return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=64)
         except ValueError:
             raise bad_request("The query cannot be read") from None
 
@@ -100,16 +97,15 @@ class Answer:
 
 async def read_call(scope: Scope, receive: Receive) -> Call:
     """Wait for the whole request, as far as its size is bearable."""
-    length = 0
+    announced = False
     for name, value in scope["headers"]:
         if len(value) > LONGEST_HEADER:
             raise Refusal(431, "A header is too long")
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"transfer-encoding":
-            length = -1
-    if length == 0:
-        return Call(scope, receive, b"")
+        announced |= (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
+    return Call(scope, receive, await _read_body(receive) if announced else b"")
+
+
+async def _read_body(receive: Receive) -> bytes:
     parts, size = [], 0
     more = True
     while more:
@@ -125,4 +121,4 @@ async def read_call(scope: Scope, receive: Receive) -> Call:
         more = message.get("more_body", False)
     if size > LARGEST_BODY:
         raise Refusal(413, "The body is too large")
-    return Call(scope, receive, b"".join(parts))
+    return b"".join(parts)

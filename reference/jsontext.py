@@ -12,7 +12,7 @@ DEEPEST = 64
 Document = dict[str, Any]
 
 
-class NotJson(ValueError):
+class NotJson(ValueError):  # noqa: N818  # says it better
     """The text is not JSON, or is JSON that two readers could understand differently."""
 
 

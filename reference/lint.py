@@ -1,4 +1,4 @@
-"""Looks at requests instead of answering them: what does a client send that no specification has?"""
+"""Looks at requests instead of answering them, for what the specification does not have."""
 
 from __future__ import annotations
 
@@ -75,12 +75,18 @@ def _authorization(call: Call) -> str:
 
 def _token_offence(call: Call) -> str | None:
     if call.method == "GET":
-        if not _BEARER.fullmatch(_authorization(call)):
-            return "GET refresh without a bearer token"
-        names = [name for name, _ in call.query]
-        return None if names == ["refreshToken"] else "a query other than one refreshToken"
-    if call.method != "POST":
-        return "a method other than GET and POST"
+        return _get_refresh_offence(call)
+    return _token_post_offence(call) if call.method == "POST" else "a method other than GET and POST"
+
+
+def _get_refresh_offence(call: Call) -> str | None:
+    if not _BEARER.fullmatch(_authorization(call)):
+        return "GET refresh without a bearer token"
+    names = [name for name, _ in call.query]
+    return None if names == ["refreshToken"] else "a query other than one refreshToken"
+
+
+def _token_post_offence(call: Call) -> str | None:
     if call.header(b"authorization") is not None:
         return "an Authorization header where the specification has none"
     if call.query:
@@ -107,22 +113,19 @@ def _key_offence(call: Call) -> str | None:
 
 def _resource_offence(call: Call) -> str | None:
     found = _PATH.fullmatch(call.path)
-    if found is None or found[1] not in RESOURCES:
+    if found is None or found[1] not in RESOURCES or (found[3] and found[1] != "conversations"):
         return "a path that there is not"
-    if found[3]:
-        if found[1] != "conversations" or call.method != "POST":
-            return "a path that there is not"
-        return _write_offence(call, "messages")
-    if call.method not in _METHODS[found[2] is not None]:
+    resource, item = ("messages", False) if found[3] else (found[1], found[2] is not None)
+    if call.method not in (("POST",) if found[3] else _METHODS[item]):
         return "a method that there is not"
     if call.method == "GET":
-        return _without_body(call) or _query_offence(call, found[1], found[2] is not None)
+        return _without_body(call) or _query_offence(call, resource, item=item)
     if call.query:
         return "a query on a write"
-    return _without_body(call) if call.method == "DELETE" else _write_offence(call, found[1])
+    return _without_body(call) if call.method == "DELETE" else _write_offence(call, resource)
 
 
-def _query_offence(call: Call, resource: str, item: bool) -> str | None:
+def _query_offence(call: Call, resource: str, *, item: bool) -> str | None:
     names = {name for name, _ in call.query}
     if item and not names <= {"select", "populate"}:
         return "a filter on a single thing"

@@ -18,7 +18,6 @@ LOWEST_SCOPE: dict[str, str] = {
     "list-knowledge-items": "agent",
     "list-forms": "bot",
     "list-services": "admin",
-    #
     "fetch-organization": "bot",
     "fetch-organization-group": "bot",
     "fetch-user-self": "guest",
@@ -29,7 +28,6 @@ LOWEST_SCOPE: dict[str, str] = {
     "fetch-knowledge-item": "agent",
     "fetch-form": "admin",
     "fetch-service": "admin",
-    #
     "create-organization": "admin",
     "create-organization-group": "admin",
     "create-user": "admin",
@@ -39,7 +37,6 @@ LOWEST_SCOPE: dict[str, str] = {
     "create-knowledge-item": "agent",
     "create-form": "bot",
     "create-service": "admin",
-    #
     "update-organization": "admin",
     "update-organization-group": "admin",
     "update-user-self": "guest",
@@ -50,7 +47,6 @@ LOWEST_SCOPE: dict[str, str] = {
     "update-knowledge-item": "agent",
     "update-form": "bot",
     "update-service": "admin",
-    #
     "delete-organization": "admin",
     "delete-organization-group": "admin",
     "delete-user": "admin",

@@ -64,9 +64,7 @@ TEXTS = frozenset(
     | {"organization", "conversation"}
 )
 OBJECTS = frozenset({"meta", "params", "profile"})
-LISTS = frozenset(
-    {"tags", "fields", "participants", "actions", "items", "stopwords", "whitelist", "categories"}
-)
+LISTS = frozenset({"tags", "fields", "participants", "actions", "items", "stopwords", "whitelist", "categories"})
 
 META_NEEDS = frozenset(
     {"id", "type", "participants.user", "status", "createdAt", "updatedAt", "category", "categoryIndex"}
@@ -149,8 +147,7 @@ class Resources:
         ]
         page = query.sorted(documents)[offset : offset + limit]
         return [
-            dumps(query.selected(self.populated(document, query.populate, principal, resource)))
-            for document in page
+            dumps(query.selected(self.populated(document, query.populate, principal, resource))) for document in page
         ]
 
     def page_size(self, query: ListQuery) -> int:
@@ -195,15 +192,11 @@ class Resources:
         text = self.store.get(resource, id) if _ID.fullmatch(id) else None
         if text is None:
             raise not_found("Conversation not found" if resource == "conversations" else "Not found")
-        if not self.sees_all(principal, resource) and not self.visible(
-            principal, resource, loads(text.encode())
-        ):
+        if not self.sees_all(principal, resource) and not self.visible(principal, resource, loads(text.encode())):
             raise not_found("Conversation not found" if resource == "conversations" else "Not found")
         return text
 
-    def populated(
-        self, document: Document, paths: tuple[str, ...], principal: Principal, resource: str
-    ) -> Document:
+    def populated(self, document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
         """Ids replaced by what they name, as far as the caller may fetch that."""
         for path in paths:
             if path == "messages" and resource == "conversations":

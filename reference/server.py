@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
-
 from rolecall.reference.app import Credentials, Server
 from rolecall.reference.protocol import Protocol
 from rolecall.reference.settings import Settings, SettingsError
@@ -164,6 +163,6 @@ def serve(settings: Settings, ready: Callable[[Running], None], exit_with_parent
 async def _watch_parent(runner: Uvicorn) -> None:
     """Stop when whoever started us is gone."""
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110  # nothing tells of a parent's end but looking
         await asyncio.sleep(0.5)
     runner.end()

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
-class Duplicate(Exception):
+class Duplicate(Exception):  # noqa: N818  # says it better
     """Something that has to be unique is there already."""
 
 
@@ -64,9 +64,7 @@ class Store:
 
     def get(self, resource: str, id: str) -> str | None:
         """A document's text."""
-        row = self._execute(
-            "SELECT body FROM documents WHERE resource = ? AND id = ?", (resource, id)
-        ).fetchone()
+        row = self._execute("SELECT body FROM documents WHERE resource = ? AND id = ?", (resource, id)).fetchone()
         return row[0] if row else None
 
     def add(self, resource: str, id: str, body: str) -> None:
@@ -103,7 +101,8 @@ class Store:
         """All documents, oldest first, whose text contains all of these."""
         where = "".join(" AND instr(body, ?) > 0" for _ in texts)
         rows = self._execute(
-            f"SELECT body FROM documents WHERE resource = ?{where} ORDER BY seq", (resource, *texts)
+            f"SELECT body FROM documents WHERE resource = ?{where} ORDER BY seq",  # noqa: S608  # no text of others
+            (resource, *texts),
         )
         return (row[0] for row in rows)
 
@@ -151,9 +150,7 @@ class Store:
 
     def refresh_token(self, hash: str) -> RefreshRow | None:
         """The row of this hash."""
-        row = self._execute(
-            "SELECT hash, user, issued, used FROM refresh_tokens WHERE hash = ?", (hash,)
-        ).fetchone()
+        row = self._execute("SELECT hash, user, issued, used FROM refresh_tokens WHERE hash = ?", (hash,)).fetchone()
         return RefreshRow(*row) if row else None
 
     def refresh_tokens_of(self, user: str) -> list[RefreshRow]:

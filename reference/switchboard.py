@@ -15,13 +15,13 @@ def apply_switches(server: Server) -> None:
     The catalogues are imported only if one of them is asked for: a plain server starts sooner without.
     """
     if server.settings.variants:
-        from rolecall.reference.variants import VARIANTS
+        from rolecall.reference.variants import VARIANTS  # noqa: PLC0415  # see above
 
         for name in server.settings.variants:
             known(name, "variant", VARIANTS)
             VARIANTS[name].apply(server)
     if server.settings.faults:
-        from rolecall.reference.faults import FAULTS
+        from rolecall.reference.faults import FAULTS  # noqa: PLC0415  # see above
 
         for name in server.settings.faults:
             known(name, "fault", FAULTS)

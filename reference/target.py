@@ -37,7 +37,6 @@ def target_file(server: Server, base_url: str) -> str:
 def quoted(text: str) -> str:
     """A TOML basic string."""
     escaped = "".join(
-        f"\\u{ord(character):04X}" if character < " " or character in '"\\\x7f' else character
-        for character in text
+        f"\\u{ord(character):04X}" if character < " " or character in '"\\\x7f' else character for character in text
     )
     return f'"{escaped}"'

@@ -93,11 +93,7 @@ def anonymous_write_applies(server: Server) -> None:
 
     @instead_of(server.dispatcher.answer)
     async def too_late(call: Call) -> Answer:
-        if (
-            call.header(b"authorization") is None
-            and call.method == "POST"
-            and call.resource in ("contacts", "forms")
-        ):
+        if call.header(b"authorization") is None and call.method == "POST" and call.resource in ("contacts", "forms"):
             await server.resources.create(call, _somebody(server, "admin"), call.resource)
         return await answer(call)
 
@@ -162,9 +158,7 @@ def token_in_cookie(server: Server) -> None:
     """The token may come as a cookie of any name."""
     _token_from(
         server,
-        lambda call: next(
-            iter(re.findall(r"=\"?([\w-]+\.[\w-]+\.[\w-]+)", call.header(b"cookie") or "")), None
-        ),
+        lambda call: next(iter(re.findall(r"=\"?([\w-]+\.[\w-]+\.[\w-]+)", call.header(b"cookie") or "")), None),
     )
 
 

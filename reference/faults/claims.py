@@ -111,9 +111,7 @@ def scope_by_beginning(server: Server) -> None:
     """A scope is there if a word of the claim begins with its name."""
     _scopes(
         server,
-        lambda scope: {
-            role for role in ROLES if any(word.startswith(role) for word in str(scope).split(" "))
-        },
+        lambda scope: {role for role in ROLES if any(word.startswith(role) for word in str(scope).split(" "))},
     )
 
 

@@ -197,9 +197,7 @@ def bad_json_crashes(server: Server) -> None:
             return await answer(call)
         except Refusal as refusal:
             raise (
-                RuntimeError("Unexpected token")
-                if refusal.message == "The body is not valid JSON"
-                else refusal
+                RuntimeError("Unexpected token") if refusal.message == "The body is not valid JSON" else refusal
             ) from None
 
 

@@ -89,9 +89,7 @@ def method_override_honoured(server: Server) -> None:
     _overridden(
         server,
         lambda call: (
-            call.header(b"x-http-method-override")
-            or call.header(b"x-method-override")
-            or call.header(b"x-http-method")
+            call.header(b"x-http-method-override") or call.header(b"x-method-override") or call.header(b"x-http-method")
         ),
     )
 
@@ -166,9 +164,7 @@ def populate_shows_denied(server: Server) -> None:
     populated = server.resources.populated
 
     @instead_of(server.resources.populated)
-    def everything(
-        document: Document, paths: tuple[str, ...], principal: Principal, resource: str
-    ) -> Document:
+    def everything(document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
         mighty = Principal(principal.user, frozenset(ROLES), principal.credential, principal.claims)
         return populated(document, paths, mighty, resource)
 

@@ -131,9 +131,7 @@ def expires_off_by_one(server: Server) -> None:
     _expires(server, lambda exp: int(server.clock.now()) > exp + 1)
 
 
-def _expired_as(
-    server: Server, status: int, message: str, where: Callable[[Call], bool] = lambda call: True
-) -> None:
+def _expired_as(server: Server, status: int, message: str, where: Callable[[Call], bool] = lambda call: True) -> None:
     """Answer an expired token in another way."""
     authenticate = server.guard.authenticate
 

@@ -149,9 +149,7 @@ def refresh_gives_14_days(server: Server) -> None:
 @fault("refresh-gives-dead-refresh-token", finding="REFRESH-chain")
 def refresh_gives_dead_refresh_token(server: Server) -> None:
     """The refresh token of a refresh does not work."""
-    _refreshed(
-        server, lambda document, user, old: document | {"refreshToken": server.refresh.secret(user["id"])}
-    )
+    _refreshed(server, lambda document, user, old: document | {"refreshToken": server.refresh.secret(user["id"])})
 
 
 @fault("refresh-gives-used-refresh-token", finding="REFRESH-chain")

@@ -72,9 +72,7 @@ def dates_as_numbers(server: Server) -> None:
 @fault("resources-without-dates", finding="RESPONSE-schema")
 def resources_without_dates(server: Server) -> None:
     """Resources lack createdAt and updatedAt."""
-    _every_resource(
-        server, lambda one: {name: one[name] for name in one if name not in ("createdAt", "updatedAt")}
-    )
+    _every_resource(server, lambda one: {name: one[name] for name in one if name not in ("createdAt", "updatedAt")})
 
 
 def _every_resource(server: Server, change: Callable[[Document], Document]) -> None:

@@ -86,9 +86,7 @@ def indented_bodies(server: Server) -> None:
     async def pretty(call: Call, answer: Answer) -> Answer:
         if answer.body and answer.media_type == "application/json":
             document = json.loads(answer.body)
-            answer.body = (
-                json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-            )
+            answer.body = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
             answer.media_type = "application/json; charset=utf-8"
         return await after(call, answer)
 
@@ -100,9 +98,7 @@ def other_error_bodies(server: Server) -> None:
     @instead_of(server.refusal)
     def problem(refusal: Refusal) -> Answer:
         document = {"type": "about:blank", "title": refusal.message, "status": refusal.status}
-        return Answer(
-            refusal.status, dumps(document).encode(), dict(refusal.headers), "application/problem+json"
-        )
+        return Answer(refusal.status, dumps(document).encode(), dict(refusal.headers), "application/problem+json")
 
 
 @variant("looks-before-it-asks")

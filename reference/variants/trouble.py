@@ -7,14 +7,13 @@ import random
 import secrets
 from collections.abc import Callable
 
-from starlette.types import Receive, Scope, Send
-
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.network import hang_up, raw
 from rolecall.reference.variants.registry import variant
+from starlette.types import Receive, Scope, Send
 
 
 def _every(server: Server, nth: int, happen: Callable[[Call], Answer | None]) -> None:
@@ -39,7 +38,7 @@ def every_15th_503(server: Server) -> None:
 def random_503(server: Server) -> None:
     """One request in twenty, by chance, is answered 503, and not done."""
     before = server.wire.before
-    dice = random.Random(1503)
+    dice = random.Random(1503)  # noqa: S311  # dice, not secrets
 
     @instead_of(server.wire.before)
     async def unlucky(call: Call) -> Answer | None:

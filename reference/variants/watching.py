@@ -12,9 +12,7 @@ from rolecall.reference.variants.registry import variant
 
 @variant("lint", "lint")
 def lint(server: Server) -> None:
-    """A request outside the specification is refused with 400 and the reason, unless X-Rolecall-Attack says
-    which requirement it attacks; GET /__lint counts.
-    """
+    """A request outside the specification is refused, unless X-Rolecall-Attack names what it attacks."""
     linter = Linter()
     before = server.wire.before
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import httpx
-
 from rolecall.reference.app import Server
 from rolecall.reference.jsontext import dumps, loads
 from rolecall.reference.resources import RESOURCES, new_id

@@ -1,12 +1,15 @@
 """Questions that show the faults of what an error tells, and of the form of answers."""
 
+# ruff: noqa: D103  # the fault that a probe sees says what the probe asks
+
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
 import httpx
-from asking import Api, Probe, read, sees
+
+from tests.reference.asking import Api, Probe, read, sees
 
 
 def error(secret: str, **body: str) -> Probe:
@@ -42,11 +45,15 @@ async def told_apart(api: Api) -> bool:
 
 @sees("unknown-user-timed")
 async def timed_apart(api: Api) -> bool:
-    start = time.perf_counter()
-    await api.login("guest", password="wrong")
-    middle = time.perf_counter()
-    await api.login("guest", email="nobody@example.org", password="wrong")
-    return (middle - start) - (time.perf_counter() - middle) > 0.04
+    shortest = {}
+    for email in ("guest@example.org", "nobody@example.org"):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            await api.login("guest", email=email, password="wrong")
+            times.append(time.perf_counter() - start)
+        shortest[email] = min(times)
+    return shortest["guest@example.org"] - shortest["nobody@example.org"] > 0.04
 
 
 @sees("refusals-carry-tokens")
@@ -54,9 +61,7 @@ async def tokens_in_refusal(api: Api) -> bool:
     return "refreshToken" in (await api.login("guest", password="wrong")).text
 
 
-def shown(
-    wrong: Callable[[httpx.Response], bool], path: str = "/v2/users", who: str | None = "admin"
-) -> Probe:
+def shown(wrong: Callable[[httpx.Response], bool], path: str = "/v2/users", who: str | None = "admin") -> Probe:
     """Whether an answer has the wrong form."""
 
     async def probe(api: Api) -> bool:

@@ -1,16 +1,16 @@
 """Questions that show the faults of how tokens are issued."""
 
+# ruff: noqa: D103  # the fault that a probe sees says what the probe asks
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from asking import Api, Probe, read, sees
+from tests.reference.asking import Api, Probe, read, sees
 
 
-def answered(
-    right: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], bool], role: str = "guest"
-) -> Probe:
+def answered(right: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], bool], role: str = "guest") -> Probe:
     """Whether the answer to a login, or the claims in it, are not as they should be for the user."""
 
     async def probe(api: Api) -> bool:

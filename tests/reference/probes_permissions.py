@@ -1,12 +1,14 @@
 """Questions that show the faults of who may do what."""
 
+# ruff: noqa: D103  # the fault that a probe sees says what the probe asks
+
 from __future__ import annotations
 
 import asyncio
 
-from asking import Api, Probe, sees
-
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
+
+from tests.reference.asking import Api, Probe, sees
 
 
 def cell(operation: str, role: str, credential: str = "token") -> Probe:

@@ -1,5 +1,7 @@
 """Questions that show the faults of the two ways to refresh."""
 
+# ruff: noqa: D103  # the fault that a probe sees says what the probe asks
+
 from __future__ import annotations
 
 import asyncio
@@ -7,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from asking import Api, Probe, read, sees
+
+from tests.reference.asking import Api, Probe, read, sees
 
 Tokens = dict[str, Any]
 
@@ -113,9 +116,7 @@ sees("get-refresh-omits-refresh-token")(refreshed("GET", lambda issued, new: "re
 sees("post-refresh-omits-refresh-token")(refreshed("POST", lambda issued, new: "refreshToken" not in new))
 sees("get-refresh-omits-scope")(refreshed("GET", lambda issued, new: "scope" not in new))
 sees("post-refresh-omits-user")(refreshed("POST", lambda issued, new: "user" not in new))
-sees("refresh-gives-same-access-token")(
-    refreshed("POST", lambda issued, new: issued["token"] == new["token"])
-)
+sees("refresh-gives-same-access-token")(refreshed("POST", lambda issued, new: issued["token"] == new["token"]))
 sees("refresh-gives-used-refresh-token")(
     refreshed("POST", lambda issued, new: issued["refreshToken"] == new["refreshToken"])
 )
@@ -152,9 +153,7 @@ def chain(*paths: str) -> Probe:
         now = read(await api.login("bot"))
         for path in paths:
             token = now["refreshToken"]
-            answer = await (
-                api.get_refresh(now["token"], token) if path == "GET" else post(api, "bot", token)
-            )
+            answer = await (api.get_refresh(now["token"], token) if path == "GET" else post(api, "bot", token))
             if not answer.is_success:
                 return True
             now = read(answer)

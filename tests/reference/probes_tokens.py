@@ -1,5 +1,7 @@
 """Questions that show the faults of what is taken for a valid token, and of its time."""
 
+# ruff: noqa: D103  # the fault that a probe sees says what the probe asks
+
 from __future__ import annotations
 
 import threading
@@ -8,12 +10,11 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-import httpx
-from asking import Api, Probe, read, sees
-
 from rolecall.reference.jsontext import dumps
 from rolecall.reference.tokens import SigningKey
 from rolecall.reference.variants.tokens import public_key_of
+
+from tests.reference.asking import Api, Probe, read, sees
 
 HOUR = 60 * 60
 HS256 = {"alg": "HS256", "typ": "JWT"}
@@ -138,11 +139,7 @@ for _name, _probe in (
     ("honours-embedded-jwk", opens(own_jwk)),
     (
         "kid-is-a-path",
-        opens(
-            lambda api: api.forged(
-                api.claims("admin"), {**HS256, "kid": "../../dev/null"}, SigningKey.shared(b"")
-            )
-        ),
+        opens(lambda api: api.forged(api.claims("admin"), {**HS256, "kid": "../../dev/null"}, SigningKey.shared(b""))),
     ),
     ("strange-kid-crashes", crashes(lambda api: header_of(api, kid={"a": 1}))),
     ("ignores-crit", opens(lambda api: header_of(api, crit=["exp"]))),
@@ -208,7 +205,7 @@ async def at_jku(api: Api) -> tuple[bool, bool]:
         accepted = await api.accepted(api.forged(api.claims("admin"), header, STRANGER))
         called = getattr(listener, "called", False)
         if not called:  # let the thread go
-            httpx.get(header["jku"])
+            await api.http.get(str(header["jku"]))
         return called, accepted
 
 
@@ -322,8 +319,7 @@ async def two_headers(api: Api) -> bool:
     values = [("Authorization", f"Bearer {api.token(role)}") for role in ("admin", "guest")]
     list_, item = api.put("services"), api.put("services")
     statuses = {
-        (await api.http.get(path, headers=values)).status_code
-        for path in ("/v2/services", f"/v2/services/{item}")
+        (await api.http.get(path, headers=values)).status_code for path in ("/v2/services", f"/v2/services/{item}")
     }
     return len(statuses) > 1 and bool(list_)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import Api, read
-
 from rolecall.reference.settings import ROLES
+
+from tests.reference.asking import Api, read
 
 Told = Callable[..., Any]
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import probes_errors
-import probes_issue
-import probes_permissions
-import probes_refresh
-import probes_tokens
 import pytest
-from asking import PROBES, QUICK, Api, with_api
-
 from rolecall.reference.faults import FAULTS
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
 from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.switches import instead_of
+
+from tests.reference import probes_errors, probes_issue, probes_permissions, probes_refresh, probes_tokens
+from tests.reference.asking import PROBES, QUICK, Api, with_api
 
 CATALOGUE = (probes_errors, probes_issue, probes_permissions, probes_refresh, probes_tokens)
 

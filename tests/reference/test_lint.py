@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from asking import QUICK, Api, read, with_api
-
 from rolecall.reference.settings import Settings
+
+from tests.reference.asking import QUICK, Api, read, with_api
 
 LINT = Settings(scrypt_n=QUICK, variants=("lint",))
 ATTACK = {"X-Rolecall-Attack": "SEC-J01"}

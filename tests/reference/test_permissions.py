@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import Api
-
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
 from rolecall.reference.settings import ROLES
+
+from tests.reference.asking import Api
 
 Told = Callable[..., Any]
 
@@ -73,7 +73,7 @@ def test_guest_reaches_no_other_guest(told: Told) -> None:
         {"profile": {"role": "admin"}, "user": {"role": "admin"}},
         {"status": "disabled", "verified": True, "permissions": ["*"]},
     ],
-    ids=lambda body: "-".join(body),
+    ids="-".join,
 )
 def test_own_profile_gives_no_rights(role: str, body: dict[str, Any], told: Told) -> None:
     """Members of one's own user that only an admin sets are ignored, and a login is as before."""

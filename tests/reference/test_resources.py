@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import BODIES, QUICK, Api, read, with_api
-
 from rolecall.reference.settings import Settings
+
+from tests.reference.asking import BODIES, QUICK, Api, read, with_api
 
 Told = Callable[..., Any]
 
@@ -160,9 +160,7 @@ def test_filters(query: str, count: int) -> None:
     with_api(Settings(scrypt_n=QUICK), story)
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=-1", "limit=x", "limit=1e9", "offset=-1", "limit=" + "9" * 99]
-)
+@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "limit=1e9", "offset=-1", "limit=" + "9" * 99])
 def test_strange_pages(query: str, told: Told) -> None:
     """A limit or an offset that is no number of things is answered 400."""
 
@@ -227,9 +225,7 @@ def test_conversation_with_messages(told: Told) -> None:
         assert [one["user"] for one in conversation["participants"]] == [agent, guest]
 
         path = f"/v2/conversations/{conversation['id']}"
-        posted = await api.ask(
-            "POST", f"{path}/messages", "guest", json=[{"text": "three"}, {"text": "four"}]
-        )
+        posted = await api.ask("POST", f"{path}/messages", "guest", json=[{"text": "three"}, {"text": "four"}])
         assert [one["user"] for one in read(posted)] == [guest, guest]
         listed = read(await api.ask("GET", f"/v2/messages?conversation={conversation['id']}", "bot"))
         assert [one["text"] for one in listed] == ["one", "two", "three", "four"]

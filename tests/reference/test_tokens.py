@@ -7,12 +7,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from asking import QUICK, Api, read, with_api
-from probes_tokens import HS256, STRANGER, cut, edited, flipped, header_of, json_serialised, own_jwk, spoiled
-
 from rolecall.reference.jsontext import dumps
 from rolecall.reference.settings import Settings
 from rolecall.reference.tokens import SigningKey
+
+from tests.reference.asking import QUICK, Api, read, with_api
+from tests.reference.probes_tokens import (
+    HS256,
+    STRANGER,
+    cut,
+    edited,
+    flipped,
+    header_of,
+    json_serialised,
+    own_jwk,
+    spoiled,
+)
 
 Told = Callable[..., Any]
 

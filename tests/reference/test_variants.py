@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from asking import QUICK, Api, read, tell, with_api
-
 from rolecall.reference.server import running
 from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.variants import VARIANTS
 from rolecall.reference.variants.tokens import KEY_SET
+
+from tests.reference.asking import QUICK, Api, read, tell, with_api
 
 Story = Callable[[Api], Awaitable[Any]]
 
@@ -29,9 +29,7 @@ ON_THE_WIRE = {
     "deleted-200",
 }
 SLOW = {"latency-50ms", "latency-80ms", "rs256"}  # each has a test of its own
-LEGAL = [
-    variant.name for variant in VARIANTS.values() if variant.kind == "legal" and variant.name not in SLOW
-]
+LEGAL = [variant.name for variant in VARIANTS.values() if variant.kind == "legal" and variant.name not in SLOW]
 
 
 def vary(name: str, story: Story) -> Any:
@@ -195,9 +193,7 @@ def test_conversations_of_participants() -> None:
 
     async def story(api: Api) -> None:
         body = {"participants": [{"user": api.user("guest")["id"]}]}
-        path = (
-            f"/v2/conversations/{read(await api.ask('POST', '/v2/conversations', 'agent', json=body))['id']}"
-        )
+        path = f"/v2/conversations/{read(await api.ask('POST', '/v2/conversations', 'agent', json=body))['id']}"
         for role, status in (("guest", 200), ("guest2", 404), ("agent", 200), ("bot", 200), ("admin", 200)):
             assert (await api.ask("GET", path, role)).status_code == status
         other = api.put("conversations")
@@ -270,9 +266,7 @@ def test_every_nth_fails(name: str, nth: int, status: int) -> None:
     vary(name, story)
 
 
-@pytest.mark.parametrize(
-    "name", ["resets-now-and-then", "cut-off-now-and-then", "truncated-json-now-and-then"]
-)
+@pytest.mark.parametrize("name", ["resets-now-and-then", "cut-off-now-and-then", "truncated-json-now-and-then"])
 def test_broken_answers(name: str) -> None:
     """The fortieth answer breaks, and the next is whole."""
 
