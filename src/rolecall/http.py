@@ -41,6 +41,7 @@ AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the oper
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1
 _EXCHANGE = "rolecall.exchange"
 _REPEATABLE = "rolecall.repeatable"
+_PATIENT = "rolecall.patient"
 
 
 class Client:
@@ -63,20 +64,23 @@ class Client:
         *,
         caller: str = "nobody",
         token: str = "",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         json: Any = None,
         content: bytes | None = None,
         attack: str = "",
         repeatable: bool | None = None,
+        patient: bool = True,
     ) -> Exchange:
         """Send one request and return its recorded exchange.
 
         Args:
             path: begins with ``/``; the target's base URL goes before it.
             token: sent as ``Authorization: Bearer``; none when empty.
+            headers: added to the usual ones, or sent instead; one that is None is left out.
             attack: the id of the requirement on whose behalf the request leaves the specification on purpose.
             repeatable: whether it may be sent again when nobody knows if it was carried out; by default the safe
                 methods are (RFC 9110 9.2.2).
+            patient: wait as a 429 asks, and send again; otherwise it is the answer.
 
         Raises:
             Trouble: no complete answer came, for a reason that may pass.
@@ -92,6 +96,7 @@ class Client:
             content=content,
             attack=attack,
             repeatable=repeatable,
+            patient=patient,
         )
 
     async def send_to(
@@ -101,25 +106,26 @@ class Client:
         *,
         caller: str,
         token: str = "",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | None] | None = None,
         json: Any = None,
         content: bytes | None = None,
         attack: str = "",
         repeatable: bool | None = None,
+        patient: bool = True,
     ) -> Exchange:
         """As `send`, to any URL: for hooks of the target that are not part of the API."""
         if self.dead:
             raise replace(self.dead)  # a new one: whoever raises one again and again makes its traceback longer and longer
-        sent = {"accept": "application/json", "user-agent": "rolecall"}
+        usual = {"accept": "application/json", "user-agent": "rolecall"}
         if token:
-            sent["authorization"] = f"Bearer {token}"
+            usual["authorization"] = f"Bearer {token}"
         if json is not None:
             content = jsonlib.dumps(json, separators=(",", ":")).encode()
         if content is not None:
-            sent["content-type"] = "application/json"
+            usual["content-type"] = "application/json"
         if attack:
-            sent["x-rolecall-attack"] = attack
-        sent |= headers or {}
+            usual["x-rolecall-attack"] = attack
+        sent = {name: value for name, value in {**usual, **(headers or {})}.items() if value is not None}
         exchange = self._evidence.record(
             method=method,
             url=url,
@@ -137,6 +143,7 @@ class Client:
                 "timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._timeout),
                 _EXCHANGE: exchange,
                 _REPEATABLE: method in _SAFE if repeatable is None else repeatable,
+                _PATIENT: patient,
             },
         )
         self.secrets.learn(exchange)
@@ -146,10 +153,12 @@ class Client:
             await self._judge_silence(error, exchange)
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
         self.secrets.learn(exchange)
-        if exchange.status == 429:
+        if exchange.status == 429 and patient:
             raise Trouble(f"an answer to {exchange}: it was throttled {_THROTTLED_ATTEMPTS} times", "the rate_limit of the target file")
         if exchange.status in AWAY:
             raise Trouble(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
+        if exchange.ok and exchange.body and exchange.json is None and "json" in exchange.header("content-type"):
+            raise Trouble(f"a body that is JSON: {exchange}", "RESPONSE-json")
         return exchange
 
     async def _judge_silence(self, error: httpx.TransportError, exchange: Exchange) -> None:
@@ -248,6 +257,8 @@ class _Pacing(httpx.AsyncBaseTransport):
                 response = await self._inner.handle_async_request(request)
             if response.status_code != 429:
                 self._pace.answered()
+                return response
+            if not request.extensions[_PATIENT]:
                 return response
             self._pace.slow_down(_retry_after(response, 1.0), sent)
             if attempt < _THROTTLED_ATTEMPTS:
