@@ -121,6 +121,19 @@ def _overridden(server: Server, wanted: Callable[[Call], str | None]) -> None:
         return await perform(call, principal, operation)
 
 
+@fault("put-unguarded", finding="SEC-A08")
+def put_unguarded(server: Server) -> None:
+    """PUT was never meant to work, updates all the same, and is not guarded."""
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def forgotten(call: Call) -> Answer:
+        if call.method != "PUT" or call.id is None or call.resource not in RESOURCES:
+            return await answer(call)
+        principal = server.guard.authenticate(call)
+        return await server.resources.update(call, principal, call.resource, call.id)
+
+
 @fault("head-unguarded", finding="SEC-A10")
 def head_unguarded(server: Server) -> None:
     """HEAD is not guarded: its status and length tell what GET would have told."""

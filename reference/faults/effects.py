@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, loads
+from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import RANK
 from rolecall.reference.query import ListQuery
-from rolecall.reference.resources import Change
+from rolecall.reference.resources import TEXTS, Change
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -56,6 +57,40 @@ def create_does_nothing_below_admin(server: Server) -> None:
         if "admin" not in principal.scopes and isinstance(made, dict):
             remove(resource, made["id"])
         return answer
+
+
+@fault("invalid-create-applies", finding="SEC-A13")
+def invalid_create_applies(server: Server) -> None:
+    """A create that lacks something is answered 400, and done as far as it goes."""
+    create = server.resources.create
+
+    @instead_of(server.resources.create)
+    async def hasty(call: Call, principal: Principal, resource: str) -> Answer:
+        try:
+            return await create(call, principal, resource)
+        except Refusal as refusal:
+            body = call.json() if refusal.status == 400 else None
+            if isinstance(body, dict):
+                server.resources.new_document(Change(principal, resource, server.resources.members(body)))
+            raise
+
+
+@fault("invalid-update-applies", finding="SEC-A13")
+def invalid_update_applies(server: Server) -> None:
+    """An update with a member of the wrong type is answered 400, and the other members are changed."""
+    update = server.resources.update
+
+    @instead_of(server.resources.update)
+    async def hasty(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        try:
+            return await update(call, principal, resource, id)
+        except Refusal as refusal:
+            body = call.json() if refusal.status == 400 else None
+            if isinstance(body, dict):
+                members = {name: value for name, value in body.items() if name in TEXTS and isinstance(value, str)}
+                document = server.resources.merged(server.resources.stored(resource, id), members)
+                server.store.replace(resource, id, dumps(document))
+            raise
 
 
 @fault("list-leaves-out-newest", finding="PERM-list-organizations")

@@ -131,6 +131,26 @@ async def method_parameter(api: Api) -> bool:
     return api.server.store.get("conversations", id) is None
 
 
+@sees("put-unguarded")
+async def put(api: Api) -> bool:
+    id = api.put("services")
+    await api.ask("PUT", f"/v2/services/{id}", "guest", json={"name": "Mine"})
+    return "Mine" in str(api.server.store.get("services", id))
+
+
+@sees("invalid-create-applies")
+async def invalid_create(api: Api) -> bool:
+    await api.ask("POST", "/v2/forms", "admin", json={"fields": [], "title": "Half"})
+    return api.server.store.newest("forms") is not None
+
+
+@sees("invalid-update-applies")
+async def invalid_update(api: Api) -> bool:
+    id = api.put("forms")
+    await api.ask("PATCH", f"/v2/forms/{id}", "admin", json={"title": "Half", "fields": "none"})
+    return "Half" in str(api.server.store.get("forms", id))
+
+
 @sees("head-unguarded")
 async def head(api: Api) -> bool:
     return (await api.ask("HEAD", "/v2/services", "guest")).status_code != 403
