@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from rolecall.conformance.marks import ALONE
 from rolecall.conformance.tables import Cell
 from rolecall.evidence import Evidence, Pieces
 from rolecall.outcomes import Trouble
@@ -97,8 +98,8 @@ class Ahead:
         self._loop.close()
 
     async def _run(self) -> None:
-        for _, phase in groupby(sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase):
-            slots = asyncio.Semaphore(self._in_flight)
+        for number, phase in groupby(sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase):
+            slots = asyncio.Semaphore(1 if number == ALONE else self._in_flight)
             async with asyncio.TaskGroup() as group:
                 for job in phase:
                     await slots.acquire()

@@ -101,7 +101,6 @@ class Expiry:
             raise NotTested("no token in its last minute: give clock_url or signing_key_env under [expiry] in the target file")
         return almost
 
-    @memoised
     async def write(self, operation: str) -> tuple[Expired, Request, Exchange]:
         """A write with the highest role's best proven expired token, on a thing that is there for nothing else."""
         expired = (await self.tokens(self._world.highest))[0]

@@ -8,9 +8,9 @@ import pytest
 
 from rolecall.conformance.tables import Cell, Operation, load_specification
 
-#: Phases of a run: what may run at the same time. Tests of expiry move the target's clock, so they come after all
-#: others; tests over the whole run come last.
-ORDINARY, EXPIRY, SUMMARY = range(3)
+#: Phases of a run: what may run at the same time. Tests that measure time or try an account's patience run one by one;
+#: tests of expiry move the target's clock, so they come after all these; tests over the whole run come last.
+ORDINARY, ALONE, EXPIRY, SUMMARY = range(4)
 
 
 def requirement(id: str, *, phase: int = ORDINARY) -> pytest.MarkDecorator:

@@ -34,12 +34,19 @@ class Responses:
         ]
         self._sorted: dict[str, list[Exchange]] | None = None
 
+    def all(self) -> list[Exchange]:
+        """The target's answers, whatever they are answers to."""
+        return _cited([exchange for exchange in self._evidence.exchanges if exchange.status and exchange.url.startswith(self._base)])
+
     def of(self, kind: str) -> list[Exchange]:
-        """The successful responses that must have the schema ``kind``; the newest is cited as evidence."""
+        """The successful responses that must have the schema ``kind``; the newest is cited as evidence.
+
+        What was asked for outside the specification has no schema.
+        """
         if self._sorted is None:
             self._sorted = defaultdict(list)
             for exchange in self._evidence.exchanges:
-                if exchange.ok and exchange.body and (found := self._kind(exchange)):
+                if exchange.ok and exchange.body and not exchange.attack and (found := self._kind(exchange)):
                     self._sorted[found].append(exchange)
         return _cited(self._sorted[kind])
 

@@ -28,6 +28,8 @@ from rolecall.errors import RolecallError
 _PRELOAD = ["allure", "jwt", "jsonschema", "httpx", "anyio._backends._asyncio", "rolecall.conformance.suite", "rolecall.conformance.progress", "rolecall.reference.__main__"]
 _TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
+#: Trouble that is a finding of its own.
+_OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-then": "RESPONSE-json"}
 #: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
 _SLOW = ("rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then")
 
@@ -112,8 +114,7 @@ def cases() -> list[Case]:
             if option == "--list-faults":
                 listed.append(Case(name, "flip" if name.startswith("flip-") else "fault", second, description))
             else:
-                kind, _, planted = second.partition(":")
-                listed.append(Case(name, kind, planted, description))
+                listed.append(Case(name, second, _OWN_FINDING.get(name, ""), description))
     return listed
 
 

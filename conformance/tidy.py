@@ -9,7 +9,7 @@ from rolecall.conformance.fixtures import Fixture, identifiers, items
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-from rolecall.outcomes import Inconclusive
+from rolecall.outcomes import Inconclusive, Trouble
 
 
 async def tidy(world: World) -> list[str]:
@@ -33,12 +33,16 @@ async def _delete(world: World, admin: Caller, resource: str, id: str) -> None:
     entry = world.ledger.of(id) or world.ledger.intend(resource, "found at the end")
     if not entry.id:
         world.ledger.created(entry, id)
-    if resource == "api-key":
-        exchange = await world.send("DELETE", f"{world.target.api_keys.create_path}/{id}", admin)
-    else:
-        fixture = Fixture(world.spec.resources[resource], id, entry.name)
-        request = await world.request(world.spec.operations[f"delete-{resource}"], admin, fixture)
-        exchange = await world.perform(request, admin)
+    try:
+        if resource == "api-key":
+            path = f"{world.target.api_keys.create_path}/{id}"
+            exchange = await world.send("DELETE", path, admin, repeatable=True)
+        else:
+            fixture = Fixture(world.spec.resources[resource], id, entry.name)
+            request = await world.request(world.spec.operations[f"delete-{resource}"], admin, fixture)
+            exchange = await world.perform(request, admin, repeatable=True)
+    except Trouble:
+        return
     if exchange.ok or exchange.status in world.dialect.gone:
         world.ledger.gone(entry)
 

@@ -202,7 +202,7 @@ class World(Callers):
             if not contains(now, request.body):
                 return
             body = {key: before.get(key, nothing) for key in request.body}
-            await self.send(request.operation.method, request.path, caller, json=body)
+            await self.send(request.operation.method, request.path, caller, json=body, repeatable=True)
 
     # --- Observation -----------------------------------------------------------------------------------------------
 
