@@ -34,8 +34,17 @@ def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Cal
         except Trouble:
             tasks.pop(key, None)
             raise
+        except Exception as error:
+            raise _copy(error) from None
 
     return wrapper
+
+
+def _copy(error: Exception) -> Exception:
+    """The same failure for one more test: an exception that is raised by hundreds grows a traceback of thousands of frames."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    return copy
 
 
 def forget(owner: object, method: str) -> None:
