@@ -14,15 +14,15 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from rolecall.connection import Connection
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Trouble
@@ -295,31 +295,21 @@ class _Retrying(httpx.AsyncBaseTransport):
 
 
 class _Network(httpx.AsyncBaseTransport):
-    """The wire: reads the whole answer, within a time and a size.
-
-    Every connection is a transport of its own: httpcore's pool looks at each of its connections for every request.
-    """
+    """The wire: connections that are used again, the newest first; reads the whole answer, within a time and a size."""
 
     def __init__(self, target: Target) -> None:
-        self._connect = _connector(target)
-        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._tls = _tls(target)
+        self._idle: list[Connection] = []
         self._timeout = target.timeout
         self.last_answer = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        body = bytearray()
-        connection = self._idle.pop() if self._idle else self._connect()
+        connection = self._idle.pop() if self._idle else Connection(self._tls, BODY_LIMIT)
         try:
             async with asyncio.timeout(self._timeout):
                 response = await connection.handle_async_request(request)
                 response.request = request
-                try:
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                        if len(body) > BODY_LIMIT:
-                            raise httpx.ReadError(f"the body is larger than {BODY_LIMIT:,} bytes")
-                finally:
-                    await response.aclose()
+                await _read(response)
         except TimeoutError:
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
         except httpx.DecodingError as error:
@@ -327,8 +317,7 @@ class _Network(httpx.AsyncBaseTransport):
         finally:
             self._idle.append(connection)
         self.last_answer = time.monotonic()
-        headers = [pair for pair in response.headers.raw if pair[0].lower() != b"content-encoding"]
-        return httpx.Response(response.status_code, headers=headers, content=bytes(body), extensions=response.extensions)
+        return response
 
     async def aclose(self) -> None:
         for connection in self._idle:
@@ -336,15 +325,26 @@ class _Network(httpx.AsyncBaseTransport):
                 await connection.aclose()
 
 
-def _connector(target: Target) -> Callable[[], httpx.AsyncHTTPTransport]:
-    """Opens connections to the target, one by one."""
-    verify: bool | ssl.SSLContext = bool(target.verify_tls)
+async def _read(response: httpx.Response) -> None:
+    """Read the body, decoded; a small one may unfold into a very large one (a "bomb"), so it is read piece by piece."""
+    if "content-encoding" not in response.headers:
+        await response.aread()
+        return
+    body = bytearray()
+    async for piece in response.aiter_bytes(64 * 1024):
+        body += piece
+        if len(body) > BODY_LIMIT:
+            raise httpx.ReadError(f"the body is larger than {BODY_LIMIT:,} bytes")
+    response._content = bytes(body)  # noqa: SLF001  # what aread() does, within a limit
+
+
+def _tls(target: Target) -> ssl.SSLContext | None:
+    """How TLS is spoken to the target; None for plain HTTP, since loading the CA bundle alone takes 20 ms."""
     if isinstance(target.verify_tls, str):
-        verify = ssl.create_default_context(cafile=target.verify_tls)
-    elif urlsplit(target.base_url).scheme == "http":
-        verify = False  # nothing to verify; loading the CA bundle alone takes 20 ms
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-    return partial(httpx.AsyncHTTPTransport, verify=verify, limits=limits, trust_env=False)
+        return ssl.create_default_context(cafile=target.verify_tls)
+    if urlsplit(target.base_url).scheme == "http":
+        return None
+    return httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
 
 
 def _timeouts(seconds: float) -> dict[str, Any]:
