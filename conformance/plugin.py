@@ -94,7 +94,9 @@ def requirement_of(item: pytest.Item) -> str:
     """The id of the requirement that a test proves."""
     mark = item.get_closest_marker("requirement")
     if mark is None:
-        raise pytest.UsageError(f"{item.nodeid} says not which requirement it proves")
+        raise pytest.UsageError(f"{item.nodeid} does not say which requirement it proves")
+    if mark.args[0] not in load_specification().requirements:
+        raise pytest.UsageError(f"{item.nodeid} proves {mark.args[0]}, which is not in requirements.toml")
     return str(mark.args[0])
 
 

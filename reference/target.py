@@ -30,7 +30,7 @@ def target_file(server: Server, base_url: str) -> str:
     if expiry:
         lines += ["", "[expiry]", *expiry]
     if server.settings.dialect == "sdk":
-        lines += ["", "[dialect]", "expired = [401]", "token_created = [201]"]
+        lines += ["", "[dialect]", "expired = [401]", "issued = [201]", "refreshed = [201]"]
     return "\n".join(lines) + "\n"
 
 
