@@ -162,7 +162,7 @@ class Run:
     # --- Files -----------------------------------------------------------------------------------------------------
 
     def _write(self, verdict: Verdict) -> None:
-        self.document = json.loads(self.secrets.redact(json.dumps(self._document(verdict))))
+        self.document = self.secrets.redacted(self._document(verdict))
         files: dict[str, Callable[[], str]] = {
             "results.json": lambda: json.dumps(self.document, indent=1) + "\n",
             "junit.xml": lambda: junit.write(self.document),
@@ -240,7 +240,7 @@ class Run:
             "expected": result.expected,
             "actual": result.actual,
             "exchange": result.shown_by.number if result.shown_by else None,
-            "curl": curl.command(result.shown_by) if result.shown_by else None,
+            "curl": curl.command(result.shown_by, self.secrets.redact) if result.shown_by else None,
         }
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 
 from rolecall.evidence import Exchange
 
 _NOT_SHOWN = ("accept", "user-agent", "x-rolecall-attack")
 
 
-def command(exchange: Exchange) -> str:
-    """The request of ``exchange``; a bearer token becomes ``$TOKEN``. Redact the rest before it is shown."""
+def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
+    """The request of ``exchange``; a bearer token becomes ``$TOKEN``, every other secret its label.
+
+    Redacted piece by piece, since the quotes of a shell are one more way to write a secret.
+    """
     words = ["curl", "-i"]
     if exchange.method == "HEAD":
         words.append("-I")
@@ -19,10 +23,10 @@ def command(exchange: Exchange) -> str:
     line = shlex.join(words)
     for name, value in exchange.request_headers.items():
         if name.lower() == "authorization":
-            scheme = value.split(" ", 1)[0]
-            line += f' -H "Authorization: {scheme} $TOKEN"'
+            scheme = f"{value.split(' ', 1)[0]} " if " " in value else ""
+            line += f' -H "Authorization: {scheme}$TOKEN"'
         elif name.lower() not in _NOT_SHOWN:
-            line += f" -H {shlex.quote(f'{name}: {value}')}"
+            line += f" -H {shlex.quote(f'{name}: {redact(value)}')}"
     if exchange.request_body:
-        line += f" -d {shlex.quote(exchange.request_body.decode('utf-8', 'replace'))}"
-    return f"{line} {shlex.quote(exchange.url)}"
+        line += f" -d {shlex.quote(redact(exchange.request_body.decode('utf-8', 'replace')))}"
+    return f"{line} {shlex.quote(redact(exchange.url))}"

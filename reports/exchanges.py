@@ -11,16 +11,17 @@ _LONGEST_BODY = 4000  # characters; the whole body is in evidence.har
 
 def write(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> str:
     """All exchanges, one below the other, redacted."""
-    return redact("\n\n".join(map(_text, exchanges)))
+    return "\n\n".join(_text(exchange, redact) for exchange in exchanges)
 
 
-def _text(exchange: Exchange) -> str:
+def _text(exchange: Exchange, redact: Callable[[str], str]) -> str:
     head = f"### exchange {exchange.number}, {exchange.when}, as {exchange.caller}"
     request = [f"{exchange.method} {exchange.url}", *(f"{name}: {value}" for name, value in exchange.request_headers.items())]
     answer = [f"{exchange.status}" if exchange.status else exchange.error, *(f"{name}: {value}" for name, value in exchange.headers)]
-    return "\n".join(
-        filter(None, [head, *request, _short(exchange.request_body.decode("utf-8", "replace")), "", *answer, _short(exchange.text)])
-    )
+    # Before bodies are cut: half a secret would not be known any more.
+    sent, got = redact(exchange.request_body.decode("utf-8", "replace")), redact(exchange.text)
+    parts = (redact("\n".join((head, *request))), _short(sent)), (redact("\n".join(answer)), _short(got))
+    return "\n\n".join("\n".join(filter(None, part)) for part in parts)
 
 
 def _short(text: str) -> str:

@@ -12,7 +12,7 @@ import json
 import re
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 if TYPE_CHECKING:
@@ -127,6 +127,14 @@ class Secrets:
             pieces += (text[done:start], replacement)
             done = end
         return "".join((*pieces, text[done:])) if pieces else text
+
+    def redacted(self, document: Any) -> Any:
+        """A JSON document with every string in it redacted; the names of members are ours and stay."""
+        if isinstance(document, dict):
+            return {name: self.redacted(value) for name, value in document.items()}
+        if isinstance(document, list | tuple):
+            return [self.redacted(value) for value in document]
+        return self.redact(document) if isinstance(document, str) else document
 
     def found_in(self, text: str) -> bool:
         """Whether any known secret stands in ``text``, in any spelling."""
