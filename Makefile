@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify test long lint selftest bench clean
+.PHONY: certify test long lint selftest docs bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
@@ -21,6 +21,11 @@ lint: $(VENV)/.tested
 
 selftest: $(VENV)/.installed
 	$(BIN)/rolecall selftest --write docs/kill-table.md
+
+docs: $(VENV)/.installed
+	$(BIN)/python -c 'from rolecall.conformance.tables import load_specification as load; from rolecall.reports import tables; \
+	  open("docs/requirements.md", "w").write(tables.requirements(load().requirements)); \
+	  open("docs/readings.md", "w").write(tables.readings(load().readings))'
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/certify.py

@@ -1,0 +1,51 @@
+"""The tables of the specification as pages of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_NOTE = "Made by `make docs` from `{source}`; not edited by hand."
+
+
+def requirements(entries: Mapping[str, Any]) -> str:
+    """``docs/requirements.md``: every requirement, feature by feature."""
+    lines = [
+        "# Requirements",
+        "",
+        _NOTE.format(source="conformance/web1on1_v2/requirements.toml"),
+        "",
+        "Level `must` is said by the specification, `derived` follows from it in one step, `hardening` is advice, `observe` is",
+        "recorded only; the first two decide the verdict. *Cases* are rows of the catalogue of negative cases. *Needs* names",
+        "what a target may lack, or a run may not be given, without being blamed.",
+    ]
+    features: dict[str, list[Any]] = {}
+    for entry in entries.values():
+        features.setdefault(entry.feature, []).append(entry)
+    for feature, group in features.items():
+        lines += ["", f"## {feature}", "", "| id | level | statement | clause | cases | needs |", "|---|---|---|---|---|---|"]
+        for entry in group:
+            cells = (entry.id, entry.level, entry.statement, entry.clause, ", ".join(entry.cases), entry.capability)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def readings(entries: Mapping[str, Any]) -> str:
+    """``docs/readings.md``: every gap of the specification, and how it is read."""
+    lines = [
+        "# How the specification's gaps are read",
+        "",
+        _NOTE.format(source="conformance/web1on1_v2/readings.toml"),
+        "",
+        "The default decides the verdict. A target file chooses another reading under `[dialect]`; every one that is not the",
+        "default is printed with the verdict and stands in `results.json`. A list is a set of acceptable HTTP statuses.",
+        "",
+        "| reading | default | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{entry.name}` | `{_toml(entry.default)}` | {entry.statement} |" for entry in entries.values()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
