@@ -1,0 +1,53 @@
+"""What an attack on the token endpoint may get at most: a refusal, or exactly what its own credentials are worth."""
+
+from __future__ import annotations
+
+from rolecall.conformance.token_judge import LIFETIME_TOLERANCE
+from rolecall.conformance.tokens import Grant, user_of
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding
+
+
+def expect_no_crash(exchange: Exchange) -> None:
+    """The answer is no server error; 501 is an honest one to a method that nobody knows (RFC 9110 15.6.2)."""
+    cite(exchange, "answer")
+    if exchange.status >= 500 and exchange.status != 501:
+        raise Finding("an answer other than a server error", f"{exchange.status}", exchange)
+
+
+def expect_no_grant(exchange: Exchange) -> None:
+    """There is no token in the answer, and it is no server error; which refusal it is does not matter."""
+    expect_no_crash(exchange)
+    grant = Grant.of(exchange)
+    if grant.token or grant.refresh_token:
+        raise Finding("no token", f"{exchange.status} with a token", exchange)
+
+
+def expect_no_more_than(worth: Grant, exchange: Exchange) -> None:
+    """A refusal, or a token of the same user, scope and lifetime as ``worth``: nothing that was asked for besides."""
+    expect_no_crash(exchange)
+    cite(worth.exchange, "control")
+    grant = Grant.of(exchange)
+    if not grant.token:
+        if exchange.status < 400:
+            raise Finding("a refusal, or a token", f"{exchange.status} with neither", exchange)
+        return
+    for what, right, given in (
+        ("user", worth.user, grant.user),
+        ("user in its claims", user_of(worth.claims), user_of(grant.claims)),
+        ("scope", worth.scope, grant.scope),
+        ("scope in its claims", worth.claims.get("scope"), grant.claims.get("scope")),
+    ):
+        if given != right:
+            raise Finding(f"a refusal, or a token with {what} {right!r}", f"{given!r}", exchange)
+    usual, given = lifetime(worth), lifetime(grant)
+    if given > usual + LIFETIME_TOLERANCE:
+        raise Finding(f"a refusal, or a token that lives {usual:g} s", f"{given:g} s", exchange)
+
+
+def lifetime(grant: Grant) -> float:
+    """Seconds from a token's iat to its exp; endless when it does not say."""
+    issued, expires = grant.claims.get("iat"), grant.claims.get("exp")
+    if isinstance(issued, int | float) and isinstance(expires, int | float):
+        return expires - issued
+    return float("inf")

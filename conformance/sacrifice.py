@@ -1,0 +1,81 @@
+"""Users made for one test, whose role and password it may change, and whom an attack may lock out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rolecall.conformance.fixtures import Fixture
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.tables import TOKEN
+from rolecall.conformance.tokens import Caller, Grant, user_of
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.target import Account
+
+_NEEDED = "a user of one's own: users made by this run cannot"
+
+
+@dataclass(frozen=True)
+class Sacrifice:
+    """A user that nobody else uses: how it logs in, its first session, and where it is."""
+
+    account: Account
+    caller: Caller
+    fixture: Fixture
+
+
+async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
+    """Make a user of a role with a password, and log it in; the run's tidy-up deletes it.
+
+    Raises:
+        NotTested: the target lets nobody make a user that can log in with that role.
+    """
+    admin = await world.user(world.highest)
+    plain = await world.request(world.spec.operations["create-user"], admin)
+    request = replace(plain, body={**plain.body, "role": role, **members})
+    answer = await world.perform(request, admin)
+    fixture = await world.made(request, answer) if answer.ok else None
+    email, password = request.body.get("email"), request.body.get("password")
+    if fixture is None or not isinstance(email, str) or not isinstance(password, str):
+        raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})")
+    account = Account(role, role, email, password)
+    grant = Grant.of(await world.tokens.issue(account))
+    if world.role_of_scope(grant.scope) != role:
+        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})")
+    return Sacrifice(account, session(account, grant), fixture)
+
+
+def session(account: Account, grant: Grant) -> Caller:
+    """The caller that an account's user is with the tokens of a grant."""
+    return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
+
+
+async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange:
+    """Let the highest role change a made-up user.
+
+    Raises:
+        Inconclusive: it is refused.
+    """
+    admin = await world.user(world.highest)
+    plain = await world.request(world.spec.operations["update-user"], admin, sacrifice.fixture)
+    answer = await world.perform(replace(plain, body=members), admin)
+    if not answer.ok:
+        raise Inconclusive(f"a change of {', '.join(members)} by {world.highest}: {answer}", "PERM-update-user")
+    return answer
+
+
+@memoised
+async def scapegoat(world: World) -> Sacrifice:
+    """A made-up user of the lowest role that tests share: they may log it in as often as they like, not change it."""
+    return await sacrificial(world, world.roles[0])
+
+
+@memoised
+async def expendable(world: World) -> Account:
+    """An account for wrong passwords to be tried on: a made-up one if there can be one, so that no other is locked."""
+    try:
+        return (await scapegoat(world)).account
+    except (NotTested, Inconclusive):
+        return world.account(world.roles[0])

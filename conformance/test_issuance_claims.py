@@ -1,0 +1,276 @@
+"""What issuance gives: one's own token, whatever else is asked for, in its own session and with no secrets in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, requirement, roles
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.sacrifice import expendable, sacrificial, scapegoat
+from rolecall.conformance.token_endpoint import PATH
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding, Inconclusive, NotTested
+
+# --- Which user -------------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-I01")
+@roles()
+async def test_whether_the_refresh_token_names_its_user(role: str, world: World, judge: Judge) -> None:
+    """In the specification's example the refresh token begins with the user's id; other forms are as good."""
+    grant = (await world.user(role)).grant
+
+    judge.cite(grant.exchange)
+    named = bool(grant.user) and grant.refresh_token.startswith(f"{grant.user}.")
+    judge.note(f"the refresh token {'begins with the id of its user' if named else 'does not name its user'}")
+
+
+#: Other spellings of an e-mail address, with the right password.
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "upper-case": str.upper,
+    "spaces-around": lambda email: f" {email} ",
+    "look-alike": lambda email: email.replace("e", "\u0435").replace("o", "\u043e"),
+    "full-width": lambda email: email.replace("@", "\uff20"),
+    "tag": lambda email: email.replace("@", "+rolecall@"),
+}
+
+
+@memoised
+async def log_in_as_spelled(world: World, spelling: str) -> Exchange:
+    """Log in with the right password, and the e-mail in other letters."""
+    account = await expendable(world)
+    body = {"email": SPELLINGS[spelling](account.email), "password": account.password}
+    return await world.tokens.post(body, caller="nobody", attack="SEC-I11")
+
+
+@requirement("SEC-I11")
+@each("spelling", SPELLINGS)
+async def test_other_spellings_of_an_email(spelling: str, world: World, judge: Judge) -> None:
+    """Whether another spelling of the e-mail will do is written down."""
+    answer = await log_in_as_spelled(world, spelling)
+
+    judge.cite(answer)
+    judge.note(
+        f"e-mail with {spelling.replace('-', ' ')}: {'logged in' if answer.ok else f'refused ({answer.status})'}"
+    )
+
+
+@requirement("SEC-I11-other-user")
+@each("spelling", SPELLINGS)
+async def test_other_spellings_are_nobody_else(spelling: str, world: World, judge: Judge) -> None:
+    """If another spelling of the e-mail will do, it is the same user's."""
+    one = await scapegoat(world)
+
+    answer = await log_in_as_spelled(world, spelling)
+
+    judge.cite(answer)
+    expect_no_more_than(one.caller.grant, answer)
+
+
+#: E-mails of one user that look much like another's, which this is made of.
+NEIGHBOURS: dict[str, Callable[[str], str]] = {
+    "with-a-tag": lambda email: email.replace("@", "+twin@"),
+    "longer": lambda email: f"x{email}",
+    "any-letter": lambda email: email.replace(".", "_", 1),
+}
+
+
+@requirement("SEC-I11-other-user")
+@each("likeness", NEIGHBOURS)
+async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) -> None:
+    """Of two users with nearly the same e-mail, and the same password, the one whose e-mail was sent is logged in."""
+    one = await scapegoat(world)
+    try:
+        twin = await sacrificial(world, world.roles[0], email=NEIGHBOURS[likeness](one.account.email))
+    except NotTested:
+        raise NotTested(
+            f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one"
+        ) from None
+
+    answer = await world.tokens.issue(one.account)
+
+    expect_no_more_than(one.caller.grant, answer)
+    if twin.caller.user != twin.fixture.id:
+        raise Finding(
+            f"user {twin.fixture.id}",
+            f"user {twin.caller.user}, whose e-mail is much like it",
+            twin.caller.grant.exchange,
+        )
+
+
+#: Members besides e-mail and password that ask for more; "{admin}" is the highest role, "{user}" one of its users.
+WISHES: dict[str, dict[str, Any]] = {
+    "scope": {"scope": "{admin}"},
+    "scope-of-all": {"scope": "{all}"},
+    "scopes": {"scopes": ["{admin}"]},
+    "role": {"role": "{admin}"},
+    "permissions": {"permissions": ["{admin}"], "isAdmin": True},
+    "user": {"user": "{user}"},
+    "id": {"_id": "{user}", "id": "{user}", "sub": "{user}"},
+    "lifetime": {"exp": 4102444800, "expiresIn": "10y", "lifetime": 315360000},
+}
+
+
+async def wish(world: World, case: str) -> dict[str, Any]:
+    """The members that ask for more."""
+    admin = await world.user(world.highest)
+    members: dict[str, Any] = world.fill(WISHES[case], admin=world.highest, all=" ".join(world.roles), user=admin.user)
+    return members
+
+
+@requirement("SEC-I12")
+@each("case", WISHES)
+async def test_a_login_grants_no_wishes(case: str, world: World) -> None:
+    """Members that ask for another scope, user or lifetime are ignored at a login, or the login is refused."""
+    account = world.account(world.roles[0])
+    own = await world.user(account.name)
+    body = {"email": account.email, "password": account.password} | await wish(world, case)
+
+    answer = await world.tokens.post(body, caller="nobody", attack="SEC-I12")
+
+    expect_no_more_than(own.grant, answer)
+
+
+@requirement("SEC-I12")
+@each("case", [case for case in WISHES if "scope" not in case])
+async def test_a_refresh_grants_no_wishes(case: str, world: World) -> None:
+    """Members that ask for another user, role or lifetime are ignored at a POST refresh, or it is refused."""
+    caller = await world.fresh_caller(world.roles[0])
+    body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email} | await wish(world, case)
+
+    answer = await world.tokens.post(body, caller=str(caller), attack="SEC-I12")
+
+    expect_no_more_than(caller.grant, answer)
+
+
+# --- Other ways in ----------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-I15")
+@each("way", ("post-without-body", "post-with-empty-object", "get"))
+async def test_credentials_in_a_url_get_no_token(way: str, world: World) -> None:
+    """E-mail and password in the query, where logs and histories keep them, are refused."""
+    account = world.account(world.roles[0])
+    path = f"{PATH}?email={quote(account.email, safe='')}&password={quote(account.password, safe='')}"
+    content = b"{}" if way == "post-with-empty-object" else None
+
+    answer = await world.client.send("GET" if way == "get" else "POST", path, content=content, attack="SEC-I15")
+
+    expect_no_grant(answer)
+
+
+#: Requests to the token endpoint that the specification does not have.
+MISUSES = ("get-without-refresh-token", "get-with-empty-refresh-token", "put", "patch", "delete")
+
+
+@memoised
+async def misuse(world: World, case: str) -> Exchange:
+    """Ask the token endpoint for what it does not do: with the right credentials, or with the right bearer."""
+    account = world.account(world.roles[0])
+    caller = await (world.fresh_caller if case == "delete" else world.user)(account.name)
+    if case.startswith("get"):
+        path = PATH + ("?refreshToken=" if "empty" in case else "")
+        return await world.send("GET", path, caller, attack="SEC-I16", repeatable=False)
+    body = {"email": account.email, "password": account.password}
+    return await world.send(case.upper(), PATH, caller, json=None if case == "delete" else body, attack="SEC-I16")
+
+
+@requirement("SEC-I16")
+@each("case", MISUSES)
+async def test_other_methods_get_no_token(case: str, world: World, judge: Judge) -> None:
+    """GET without a refresh token, and methods other than GET and POST, get no token and break nothing."""
+    answer = await misuse(world, case)
+
+    judge.cite(answer)
+    expect_no_grant(answer)
+
+
+@requirement("SEC-I16-status")
+@each("case", MISUSES)
+async def test_other_methods_are_called_so(case: str, world: World, judge: Judge) -> None:
+    """GET without a refresh token is a client's error; other methods are answered 405, with Allow."""
+    answer = await misuse(world, case)
+
+    judge.cite(answer)
+    expect_no_crash(answer)
+    if case.startswith("get"):
+        if not 400 <= answer.status < 500:
+            raise Finding("400, or another client error", f"{answer.status}", answer)
+    elif answer.status != 405 or not answer.header("allow"):
+        raise Finding("405 with Allow", f"{answer.status} with{'' if answer.header('allow') else 'out'} Allow", answer)
+
+
+# --- Sessions ---------------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-I18")
+async def test_every_login_is_a_session_of_its_own(world: World) -> None:
+    """Two log-ins of one user give two refresh tokens."""
+    first, second = await world.log_in(world.roles[0]), await world.log_in(world.roles[0])
+
+    if not first.refresh_token:
+        raise Inconclusive("a refresh token", "ISSUE-fields")
+    if first.refresh_token == second.refresh_token:
+        raise Finding("another refresh token at another log-in", "the same one", second.exchange)
+
+
+@requirement("SEC-I18-first")
+async def test_what_becomes_of_the_first_session(world: World, judge: Judge) -> None:
+    """Whether a second log-in ends the first session is written down."""
+    caller = await world.fresh_caller(world.roles[0])
+    await world.log_in(world.roles[0])
+    request = await world.request(world.spec.operations["fetch-user-self"], caller)
+
+    answer = await world.perform(request, caller)
+
+    judge.note(
+        f"after a second log-in the first token is {'still good' if answer.ok else f'refused ({answer.status})'}"
+    )
+
+
+# --- Claims -----------------------------------------------------------------------------------------------------------
+
+_SECRET_NAME = re.compile(r"passw|secret|^hash$|salt$|private_?key|credential|api_?key", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"^(\$2[abxy]?\$|\$argon2|\$scrypt|\$5\$|\$6\$|pbkdf2|scrypt|[{](SSHA|SHA|MD5)[}])|BEGIN [A-Z ]*PRIVATE KEY"
+)
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a document that holds no others, with the name it stands under."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, name)
+    else:
+        yield name, value
+
+
+@requirement("SEC-I19")
+@roles()
+async def test_a_token_tells_no_secrets(role: str, world: World, judge: Judge) -> None:
+    """Anybody who sees a token can read it: there is no password, hash, key or list of addresses in its claims."""
+    grant = (await world.user(role)).grant
+    password = world.account(role).password
+
+    judge.cite(grant.exchange)
+    found = list(leaves(grant.claims))
+    secret = [
+        name
+        for name, value in found
+        if isinstance(value, str)
+        and value
+        and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value) or password in value)
+    ]
+    if secret:
+        raise Finding("claims without secrets", f"a claim {', '.join(secret)}", grant.exchange)
+    if sum(isinstance(value, str) and "@" in value for _, value in found) > 1:
+        raise Finding("claims without other people's addresses", "several e-mail addresses", grant.exchange)

@@ -1,0 +1,301 @@
+"""Issuance under attack: whatever the body is, only the right e-mail and password get a token, and only their own."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from typing import Any
+
+from rolecall.conformance.bounds import expect_no_grant, expect_no_more_than
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, requirement
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.sacrifice import expendable
+from rolecall.conformance.token_endpoint import PATH
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding
+from rolecall.target import Account
+
+WRONG = "rolecall-is-not-this"
+
+# --- Who is there -----------------------------------------------------------------------------------------------------
+
+#: What differs from answer to answer, whoever asks: digits, and longer hexadecimal numbers.
+_VARIES = re.compile(r"[0-9a-fA-F]{8}[0-9a-fA-F-]*|\d+")
+_HEADERS_OF_THE_WAY = ("date", "connection", "keep-alive", "age", "content-length", "transfer-encoding", "set-cookie")
+
+
+def face(exchange: Exchange, email: str) -> tuple[int, list[str], str]:
+    """An answer as somebody sees it who looks for differences: its status, its headers and its text less the e-mail."""
+    names = sorted({name.lower() for name, _ in exchange.headers} - set(_HEADERS_OF_THE_WAY))
+    return exchange.status, names, _VARIES.sub("#", exchange.text.replace(email, "@"))
+
+
+@requirement("SEC-I03")
+async def test_an_unknown_email_sounds_like_a_wrong_password(world: World, judge: Judge) -> None:
+    """Whether an e-mail is known cannot be told from the answer to a wrong password."""
+    account = await expendable(world)
+    stranger = f"rolecall.nobody.{world.run_id}@{world.target.email_domain}"
+
+    known = await world.tokens.post({"email": account.email, "password": WRONG}, caller="nobody", attack="SEC-I03")
+    unknown = await world.tokens.post({"email": stranger, "password": WRONG}, caller="nobody", attack="SEC-I03")
+
+    judge.cite(known, unknown)
+    for what, right, given in zip(
+        ("status", "headers", "body"), face(known, account.email), face(unknown, stranger), strict=True
+    ):
+        if given != right:
+            raise Finding(f"the same {what} for a known e-mail and an unknown one", f"{right} and {given}", unknown)
+
+
+# --- Operators where texts belong -------------------------------------------------------------------------------------
+
+#: Seconds that the script among the operators sleeps, if somebody runs it.
+_SLEEP = 2.0
+_SCRIPT = f"sleep({_SLEEP * 1000:g}) || true"
+#: What a database would understand, where a text belongs; "{email}" and "{password}" are the right ones.
+OPERATORS: dict[str, dict[str, Any]] = {
+    "email-not-null": {"email": {"$ne": None}, "password": "{password}"},
+    "email-above-nothing": {"email": {"$gt": ""}, "password": "{password}"},
+    "email-any-beginning": {"email": {"$regex": "^"}, "password": "{password}"},
+    "email-one-of": {"email": {"$in": ["{email}"]}, "password": "{password}"},
+    "email-script": {"email": {"$where": _SCRIPT}, "password": "{password}"},
+    "password-not-null": {"email": "{email}", "password": {"$ne": None}},
+    "password-above-nothing": {"email": "{email}", "password": {"$gt": ""}},
+    "password-any-beginning": {"email": "{email}", "password": {"$regex": "^"}},
+    "password-one-of": {"email": "{email}", "password": {"$in": ["{password}", WRONG]}},
+    "password-script": {"email": "{email}", "password": {"$where": _SCRIPT}},
+    "both-not-null": {"email": {"$ne": None}, "password": {"$ne": None}},
+}
+
+
+@requirement("SEC-I06")
+@each("case", OPERATORS)
+async def test_operators_are_no_credentials(case: str, world: World, judge: Judge) -> None:
+    """An object that a database would take for a condition gets no token, breaks nothing and runs nothing."""
+    account = world.account(world.roles[0])
+    control = await world.user(account.name)
+    body = world.fill(OPERATORS[case], email=account.email, password=account.password)
+
+    answer = await world.tokens.post(body, caller="nobody", attack="SEC-I06")
+
+    judge.expect_no_token(answer, control.grant.exchange)
+    if answer.finished - answer.started >= _SLEEP and "$where" in str(body):
+        quick = await world.tokens.post(
+            json.loads(json.dumps(body).replace(_SCRIPT, "true")), caller="nobody", attack="SEC-I06"
+        )
+        if quick.finished - quick.started < _SLEEP / 2:
+            raise Finding(
+                "a refusal at once", f"one after {answer.finished - answer.started:.1f} s, as the script says", answer
+            )
+
+
+@requirement("SEC-I06")
+@each("where", ("query", "form"))
+async def test_operators_outside_json_are_no_credentials(where: str, world: World) -> None:
+    """An operator spelled as a parameter, ``password[$ne]=``, gets no token either."""
+    email = world.account(world.roles[0]).email.replace("+", "%2B").replace("@", "%40")
+    parameters = f"email={email}&password[$ne]=x"
+    path = f"{PATH}?{parameters}" if where == "query" else PATH
+    form = {"content-type": "application/x-www-form-urlencoded"}
+
+    answer = await world.client.send(
+        "POST",
+        path,
+        headers=form if where == "form" else {},
+        content=parameters.encode() if where == "form" else b"{}",
+        attack="SEC-I06",
+    )
+
+    expect_no_grant(answer)
+
+
+# --- Bodies that can be read in two ways ------------------------------------------------------------------------------
+
+#: Members that come twice: the attacker's own e-mail and password, and the victim's e-mail.
+TWICE = {
+    "victim-then-attacker": ["email", "{victim}", "email", "{email}", "password", "{password}"],
+    "attacker-then-victim": ["email", "{email}", "email", "{victim}", "password", "{password}"],
+    "wrong-then-right": ["email", "{email}", "password", WRONG, "password", "{password}"],
+    "right-then-wrong": ["email", "{email}", "password", "{password}", "password", WRONG],
+}
+
+
+def as_object(words: list[str]) -> bytes:
+    """A JSON object of names and values in turn, however often a name comes."""
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return ("{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs) + "}").encode()
+
+
+@requirement("SEC-I08")
+@each("case", TWICE)
+async def test_members_that_come_twice_open_no_other_account(case: str, world: World) -> None:
+    """A body with two e-mails or two passwords is refused, or gets the token of the account that the password is of."""
+    account, victim = world.account(world.roles[0]), world.account(world.highest)
+    own = await world.user(account.name)
+    words = world.fill(TWICE[case], email=account.email, password=account.password, victim=victim.email)
+
+    answer = await world.client.send("POST", PATH, content=as_object(words), attack="SEC-I08")
+
+    expect_no_more_than(own.grant, answer)
+
+
+# --- Bodies that are no JSON object -----------------------------------------------------------------------------------
+
+#: The media type, and how the right credentials are written: bodies that nobody can take for the JSON object.
+NO_JSON = {
+    "form": ("application/x-www-form-urlencoded", "form"),
+    "multipart": ("multipart/form-data; boundary=rolecall", "multipart"),
+    "xml": ("application/xml", "xml"),
+    "json-as-text": ("text/plain", "object"),
+    "json-as-form": ("application/x-www-form-urlencoded", "object"),
+    "json-as-xml": ("application/xml", "object"),
+    "form-as-json": ("application/json", "form"),
+    "empty": ("application/json", "nothing"),
+    "array": ("application/json", "array"),
+    "array-of-pairs": ("application/json", "pairs"),
+    "string": ("application/json", "string"),
+    "null": ("application/json", "null"),
+    "cut-off": ("application/json", "cut-off"),
+    "password-nested-1000-deep": ("application/json", "nested"),
+}
+#: Bodies that a reader may forgive (RFC 8259 8.1, 9: a byte order mark, other notations; RFC 9110 8.3: no type at all).
+FORGIVABLE = {
+    "no-content-type": (None, "object"),
+    "byte-order-mark": ("application/json", "mark"),
+    "latin-1": ("application/json", "latin-1"),
+    "utf-16": ("application/json; charset=utf-16", "utf-16"),
+    "trailing-comma": ("application/json", "comma"),
+    "json5": ("application/json", "json5"),
+    "comment": ("application/json", "comment"),
+}
+BODIES = NO_JSON | FORGIVABLE
+
+
+def written(how: str, account: Account) -> bytes:
+    """The right credentials in this notation."""
+    email, password = json.dumps(account.email), json.dumps(account.password)
+    both = f'"email":{email},"password":{password}'
+    escaped = {
+        name: re.sub(r"[^\w.-]", lambda m: f"%{ord(m[0]):02X}", value, flags=re.ASCII)
+        for name, value in credentials(account)
+    }
+    form = "&".join(f"{name}={value}" for name, value in escaped.items())
+    part = '--rolecall\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+    text = {
+        "object": f"{{{both}}}",
+        "form": form,
+        "multipart": "".join(part.format(name, value) for name, value in credentials(account)) + "--rolecall--\r\n",
+        "xml": "<auth>" + "".join(f"<{name}>{value}</{name}>" for name, value in credentials(account)) + "</auth>",
+        "nothing": "",
+        "array": f"[{{{both}}}]",
+        "pairs": f'[["email",{email}],["password",{password}]]',
+        "string": json.dumps(f"{{{both}}}"),
+        "null": "null",
+        "cut-off": f"{{{both}",
+        "nested": f'{{"email":{email},"password":{"[" * 1000}{password}{"]" * 1000}}}',
+        "latin-1": f'{{{both},"note":"\xe9"}}',
+        "mark": f"\ufeff{{{both}}}",
+        "utf-16": json.dumps({"email": account.email, "password": WRONG}),  # in a spelling that no report could redact
+        "comma": f"{{{both},}}",
+        "json5": f"{{email:{email},password:{password}}}",
+        "comment": f"/* rolecall */{{{both}}}",
+    }[how]
+    return text.encode(how if how in ("latin-1", "utf-16") else "utf-8")
+
+
+def credentials(account: Account) -> list[tuple[str, str]]:
+    """E-mail and password, by name."""
+    return [("email", account.email), ("password", account.password)]
+
+
+@memoised
+async def ask_strangely(world: World, case: str) -> Exchange:
+    """Post the right credentials in a body that is no plain JSON object."""
+    media_type, how = BODIES[case]
+    content = written(how, world.account(world.roles[0]))
+    return await world.client.send(
+        "POST", PATH, headers={"content-type": media_type}, content=content, attack="SEC-I09"
+    )
+
+
+@requirement("SEC-I09")
+@each("case", NO_JSON)
+async def test_what_is_no_json_object_gets_no_token(case: str, world: World, judge: Judge) -> None:
+    """Right credentials in anything but a JSON object are refused, and no server error comes of them."""
+    control = await world.user(world.roles[0])
+
+    answer = await ask_strangely(world, case)
+
+    judge.cite(control.grant.exchange)
+    expect_no_grant(answer)
+
+
+@requirement("SEC-I09")
+@each("case", FORGIVABLE)
+async def test_what_is_nearly_json_breaks_nothing(case: str, world: World) -> None:
+    """A body that a lenient reader may forgive is taken for what it says, or refused; no server error comes of it."""
+    own = await world.user(world.roles[0])
+
+    answer = await ask_strangely(world, case)
+
+    expect_no_more_than(own.grant, answer)
+
+
+@requirement("SEC-I09-status")
+@each("case", NO_JSON)
+async def test_what_is_no_json_object_is_called_so(case: str, world: World, judge: Judge) -> None:
+    """A body of another type is answered 415, and one that is no JSON object 400 (422 says as much)."""
+    answer = await ask_strangely(world, case)
+
+    judge.cite(answer)
+    if answer.status not in (400, 415, 422):
+        raise Finding("400 or 415", f"{answer.status}", answer)
+
+
+# --- Large bodies -----------------------------------------------------------------------------------------------------
+
+_MEGABYTE = 1024 * 1024
+#: Seconds in which a body that is too large should have been refused.
+_PROMPT = 5.0
+#: How many megabytes, and of what: of a password, or of a member that means nothing. The password is spelled with an
+#: escape, so that nobody on our side takes a megabyte for a secret.
+LARGE = {"password-of-1-mb": (1, "pass\\u0077ord"), "body-of-2-mb": (2, "padding")}
+
+
+@requirement("SEC-I10")
+@each("case", LARGE)
+async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
+    """A login of megabytes is refused with 413, or 400, within seconds, and costs no server error."""
+    megabytes, member = LARGE[case]
+    megabytes *= 10 if world.intrusive else 1
+    email = world.account(world.roles[0]).email
+    content = b'{"email":%b,"%b":"%b"}' % (json.dumps(email).encode(), member.encode(), b"x" * (megabytes * _MEGABYTE))
+
+    answer = await world.client.send("POST", PATH, content=content, attack="SEC-I10")
+
+    expect_no_grant(answer)
+    if answer.status not in (400, 401, 403, 413, 422):
+        raise Finding("413 or 400", f"{answer.status}", answer)
+    if answer.finished - answer.started > _PROMPT:
+        raise Finding(f"a refusal within {_PROMPT:g} s", f"one after {answer.finished - answer.started:.1f} s", answer)
+
+
+@requirement("SEC-I10")
+async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> None:
+    """A server that reads compressed bodies refuses one that is small as sent and large when read."""
+    account = world.account(world.roles[0])
+    small = gzip.compress(written("object", account))
+    packed = {"content-encoding": "gzip"}
+
+    answer = await world.client.send("POST", PATH, headers=packed, content=small, attack="SEC-I10")
+
+    if answer.ok:
+        megabytes = 100 if world.intrusive else 16
+        spaces = gzip.compress(b" " * (megabytes * _MEGABYTE) + written("object", account))
+        answer = await world.client.send("POST", PATH, headers=packed, content=spaces, attack="SEC-I10")
+        if answer.ok:
+            raise Finding("413 or 400", f"{answer.status} for {megabytes} MB in {len(spaces):,} bytes", answer)
+    expect_no_grant(answer)

@@ -1,0 +1,222 @@
+"""What no answer of the whole run may tell, and what nobody on the way may keep: secrets, and the server's inside."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from itertools import zip_longest
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import SUMMARY, each, requirement
+from rolecall.conformance.responses import Responses
+from rolecall.conformance.token_endpoint import PATH
+from rolecall.conformance.tokens import Grant, claims_of, header_of
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, NotTested
+
+# --- Nobody keeps it --------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-I13", phase=SUMMARY)
+async def test_token_answers_are_not_kept(responses: Responses) -> None:
+    """Every answer with a token in it forbids to store it."""
+    for exchange in granted(responses):
+        if "no-store" not in exchange.header("cache-control").lower():
+            said = exchange.header("cache-control")
+            raise Finding(
+                "Cache-Control: no-store on a token answer", f"Cache-Control: {said}" if said else "none", exchange
+            )
+
+
+def granted(responses: Responses) -> list[Exchange]:
+    """The answers of the token endpoint that grant something."""
+    found = [
+        exchange
+        for exchange in responses.all()
+        if exchange.ok and _is_token_endpoint(exchange) and Grant.of(exchange).token
+    ]
+    if not found:
+        raise NotTested("the run saw no token answer")
+    return [cite(exchange) if exchange is found[-1] else exchange for exchange in found]
+
+
+def _is_token_endpoint(exchange: Exchange) -> bool:
+    return urlsplit(exchange.url).path.endswith(PATH)
+
+
+# --- Nobody is told ---------------------------------------------------------------------------------------------------
+
+_SHORTEST = 8  # characters: what is shorter stands in a text by chance
+_MEMBERS = ("password", "refreshToken", "token")
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
+
+
+def members(body: bytes) -> dict[str, str]:
+    """The secrets that a body holds by name; it may be no JSON at all."""
+    try:
+        document = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    return {name: document[name] for name in _MEMBERS if isinstance(document.get(name), str)}
+
+
+def bearer(exchange: Exchange) -> str:
+    """The credential in a request's Authorization header."""
+    return exchange.request_headers.get("authorization", "").partition(" ")[2].strip()
+
+
+def in_the_url(exchange: Exchange) -> str:
+    """The refresh token in a request's URL, where the specification puts it."""
+    return next(iter(parse_qs(urlsplit(exchange.url).query).get("refreshToken", [])), "")
+
+
+def true_secrets(responses: Responses, world: World) -> set[str]:
+    """What really opens something: passwords and tokens taken or given in this run, and those of the target file."""
+    known = {secret for secret, _ in world.target.secrets}
+    for exchange in responses.all():
+        if exchange.ok:
+            known |= {*members(exchange.request_body).values(), *members(exchange.body).values(), bearer(exchange)}
+    return {secret for secret in known if len(secret) >= _SHORTEST}
+
+
+def failures(responses: Responses) -> list[Exchange]:
+    """The answers that say that something was not done, and say it in a body."""
+    found = [exchange for exchange in responses.all() if exchange.status >= 400 and exchange.body]
+    if not found:
+        raise NotTested("the run saw no error with a body")
+    cite(found[-1])
+    return found
+
+
+@requirement("SEC-I14", phase=SUMMARY)
+async def test_errors_tell_no_secrets(responses: Responses, world: World) -> None:
+    """No error repeats the password, token or refresh token in its request's header or body, or tells another."""
+    secrets = true_secrets(responses, world)
+    for exchange in failures(responses):
+        text = exchange.text
+        for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
+            if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
+                raise Finding(
+                    "an error without secrets", f"{exchange.status} with the {what} of its request in it", exchange
+                )
+        if any(
+            token in secrets and token != bearer(exchange) and token not in exchange.url for token in _JWT.findall(text)
+        ):
+            raise Finding("an error without secrets", f"{exchange.status} with a token in it", exchange)
+
+
+def tells(text: str, secret: str) -> bool:
+    """Whether a text holds a secret: of a JWT it is the signature that matters."""
+    essence = secret.rpartition(".")[2] if _JWT.fullmatch(secret) else secret
+    return essence in text or json.dumps(essence)[1:-1] in text
+
+
+#: What only somebody who looks into the server knows.
+INSIDE = {
+    "stack-trace": r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|^\s*at .{1,200}:\d+\)?$"
+    r"|\w\.(?:java|kt|php|rb|go|cs|py|js|ts):\d+",
+    "query": r"\bSELECT\b.{1,200}\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.{1,100}\bSET\b|\bDELETE FROM\b",
+    "database": r"SQLSTATE|\bORA-\d{5}|\bER_[A-Z_]{4,}|sqlite3?\.|psycopg|Sequelize\w*Error|Mongo\w*Error|\bE11000\b",
+    "file-path": r"(?<![\w/.])/(?:home|usr|var|srv|opt|app|root|etc|tmp)/[\w.-]+(?:/[\w.-]+)*|\b[A-Z]:\\[\w.-]+",
+    "internal-host": r"\b[\w-]+\.(?:internal|local|lan|corp|svc)\b|ECONNREFUSED"
+    r"|\b(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3}\b",
+}
+
+
+@requirement("SEC-I14-traces", phase=SUMMARY)
+@each("what", INSIDE)
+async def test_errors_do_not_show_the_inside(what: str, responses: Responses) -> None:
+    """No error of the run shows a stack trace, a query, a file of the server or the host behind it."""
+    pattern = re.compile(INSIDE[what], re.MULTILINE)
+    for exchange in failures(responses):
+        for match in pattern.finditer(exchange.text.replace("\\n", "\n").replace('\\"', '"')):
+            if match.group() not in asked(exchange):
+                shown = match.group().strip()[:60]
+                raise Finding(
+                    f"an error without a {what.replace('-', ' ')}", f"{exchange.status} with {shown!r}", exchange
+                )
+
+
+def asked(exchange: Exchange) -> str:
+    """All that a request said, in plain words: an answer that repeats it tells nothing new."""
+    body = exchange.request_body.decode("utf-8", "replace")
+    said = (exchange.url, unquote(exchange.url), exchange.request_headers, header_of(bearer(exchange)), body)
+    return " ".join(map(str, said))
+
+
+@requirement("SEC-R20", phase=SUMMARY)
+async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses) -> None:
+    """The refresh token that the specification puts into the URL comes back in no header and in no error."""
+    refreshes = [exchange for exchange in responses.all() if len(in_the_url(exchange)) >= _SHORTEST]
+    if not refreshes:
+        raise NotTested("the run saw no GET refresh")
+    cite(refreshes[-1])
+    for exchange in refreshes:
+        given = in_the_url(exchange)
+        name = next((name for name, value in exchange.headers if given in unquote(value)), "")
+        if name:
+            raise Finding("answers that do not repeat the URL's refresh token", f"it stands in {name}", exchange)
+        if not exchange.ok and given in unquote(exchange.text):
+            raise Finding("errors that do not repeat the URL's refresh token", f"{exchange.status} with it", exchange)
+
+
+# --- Refresh tokens of the whole run ----------------------------------------------------------------------------------
+
+_FEWEST = 8  # refresh tokens of which something can be said
+_BITS = 96  # ASVS and RFC 6749 10.10 ask for 128 against guessing; that much can be seen in a few dozen with some slop
+
+
+def secret_of(refresh_token: str) -> str:
+    """The part of a refresh token that is not its user's id."""
+    return refresh_token.rpartition(".")[2]
+
+
+def bits(secrets: list[str]) -> float:
+    """How much differs from one secret to the next: for each place, as many bits as the characters seen there show."""
+    columns = zip_longest(*secrets, fillvalue="")
+    return sum(math.log2(len(set(column))) for column in columns)
+
+
+@requirement("SEC-I17", phase=SUMMARY)
+async def test_refresh_tokens_cannot_be_guessed(responses: Responses) -> None:
+    """The run's refresh tokens differ in so many places that nobody guesses the next; none was given to two users."""
+    owners: dict[str, str] = {}
+    for exchange in granted(responses):
+        grant = Grant.of(exchange)
+        if grant.refresh_token and owners.setdefault(grant.refresh_token, grant.user) != grant.user:
+            raise Finding("a refresh token of each user's own", "one that another user was given, too", exchange)
+    if claims_of(next(iter(owners), "")):
+        raise NotTested("the refresh tokens are JWTs: it is their signature that cannot be guessed")
+    secrets = [secret_of(token) for token in owners]
+    if len(secrets) < _FEWEST:
+        raise NotTested(f"only {len(secrets)} refresh tokens were issued")
+    # So few tokens show only a part of what could stand in a place.
+    seen = bits(secrets) / min(1.0, math.log2(len(secrets)) / 5)
+    if seen < 0.8 * _BITS:
+        raise Finding(
+            f"refresh tokens of {_BITS} bits or more", f"about {seen:.0f} bits in {len(secrets)} of them", None
+        )
+
+
+@requirement("SEC-R19", phase=SUMMARY)
+async def test_how_old_a_refresh_token_may_be(responses: Responses, judge: Judge) -> None:
+    """How long after its issue a refresh token was still good in this run is written down."""
+    issued: dict[str, float] = {}
+    oldest, shown = -1.0, None
+    for exchange in granted(responses):
+        grant = Grant.of(exchange)
+        now = grant.claims.get("iat")
+        if isinstance(now, int | float):
+            used = members(exchange.request_body).get("refreshToken") or in_the_url(exchange)
+            if used in issued and now - issued[used] > oldest:
+                oldest, shown = now - issued[used], exchange
+            issued.setdefault(grant.refresh_token, now)
+    if shown is None:
+        raise NotTested("the run saw no refresh")
+    judge.cite(shown)
+    judge.note(f"a refresh token was still good {oldest / 3600:.1f} h after its issue")
