@@ -155,6 +155,18 @@ class Suite:
         return Job(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Report a test whose work is done elsewhere without pytest's set-up and tear-down, unless Allure listens to those."""
+        if item.config.pluginmanager.has_plugin("allure_listener"):
+            return None
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        call = pytest.CallInfo.from_call(lambda: self.pytest_pyfunc_call(item), when="call", reraise=pytest.exit.Exception)
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         """Instead of calling the test, wait for it and raise what it raised."""
         __tracebackhide__ = True
