@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from rolecall.embedded import CHEAP
 from rolecall.errors import RolecallError
 
 #: What a case's processes import; the fork server imports it once for all of them.
@@ -204,7 +205,7 @@ def _serve(options: list[str], says: Connection) -> None:
 
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    arguments = parser.parse_args(["--port", "0", "--clock", *options])
+    arguments = parser.parse_args(["--port", "0", *CHEAP, *options])
     serve(settings_from(arguments), lambda running: says.send(target_file(running.server, running.base_url)), True)
 
 
