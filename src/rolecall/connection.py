@@ -14,7 +14,10 @@ from typing import Any
 import httptools
 import httpx
 
+#: The extension of a request that is sent as these bytes, whatever else it says.
+VERBATIM = "rolecall.verbatim"
 _HEAD_LIMIT = 64 * 1024  # bytes of header fields; no answer of this API is anywhere near
+_HEAD_TOO_LONG = f"the header fields are longer than {_HEAD_LIMIT:,} bytes"
 #: What must not stand in a request line or a header field (RFC 9110 5.5, RFC 9112 2.2): it would end them.
 _UNSENDABLE = re.compile(rb"[\x00\r\n]")
 
@@ -29,6 +32,7 @@ class Connection(httpx.AsyncBaseTransport):
         self._tls = tls
         self._limit = limit
         self._wire: _Wire | None = None
+        self.is_connecting = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its complete answer.
@@ -60,10 +64,12 @@ class Connection(httpx.AsyncBaseTransport):
         host = url.raw_host.decode()
         port = url.port or (443 if url.scheme == "https" else 80)
         tls = (self._tls or True) if url.scheme == "https" else None
+        self.is_connecting = True
         try:
             _, wire = await asyncio.get_running_loop().create_connection(lambda: _Wire(self._limit), host, port, ssl=tls)
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(getattr(error, "strerror", None) or str(error)) from error
+        self.is_connecting = False
         return wire
 
     async def aclose(self) -> None:
@@ -75,11 +81,18 @@ class Connection(httpx.AsyncBaseTransport):
 
 def _written(request: httpx.Request) -> bytes:
     """The request as it stands on the wire."""
+    if VERBATIM in request.extensions:
+        verbatim: bytes = request.extensions[VERBATIM]
+        return verbatim
     lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
     lines += [b"%s: %s" % pair for pair in request.headers.raw]
     if any(_UNSENDABLE.search(line) for line in lines):
         raise httpx.LocalProtocolError("a line of it holds a line break or a NUL")
     return b"\r\n".join(lines) + b"\r\n\r\n" + request.content
+
+
+class _Surplus(Exception):
+    """An answer that nobody asked for has begun."""
 
 
 class _Answer:
@@ -89,7 +102,9 @@ class _Answer:
         self._limit = limit
         self._head_only = head_only
         self._head = 0
-        self.parser: Any = httptools.HttpResponseParser(self)
+        self._received = 0
+        self._has_head = False
+        self._parser: Any = httptools.HttpResponseParser(self)
         self.status = 0
         self.version = "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
@@ -97,17 +112,42 @@ class _Answer:
         self.complete = False
         self.keep_alive = False
 
+    def feed(self, data: bytes) -> None:
+        """Bytes that came in; what comes after the end is nobody's answer, and spoils the connection.
+
+        Raises:
+            httpx.ReadError: there are too many of them, though the parser may still wait for the end of a line.
+            httptools.HttpParserError: they are no HTTP.
+        """
+        self._received += len(data)
+        if self._received > self._limit + _HEAD_LIMIT:
+            raise httpx.ReadError(f"the answer is larger than {self._limit:,} bytes")
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if not self.complete:
+                raise
+            self.keep_alive = False
+        if not self._has_head and self._received > _HEAD_LIMIT:
+            raise httpx.ReadError(_HEAD_TOO_LONG)
+
+    def on_message_begin(self) -> None:
+        """The first byte of this answer, of one that follows a mere announcement, or of one that nobody asked for."""
+        if self.complete:
+            raise _Surplus
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header field."""
         self._head += len(name) + len(value) + 4
         if self._head > _HEAD_LIMIT:
-            raise httpx.ReadError(f"the header fields are longer than {_HEAD_LIMIT:,} bytes")
+            raise httpx.ReadError(_HEAD_TOO_LONG)
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The end of the header fields."""
-        self.status = self.parser.get_status_code()
-        self.version = self.parser.get_http_version()
+        self._has_head = True
+        self.status = self._parser.get_status_code()
+        self.version = self._parser.get_http_version()
         if self._head_only and self.status >= 200:
             # The parser does not know what was asked, and would wait for a body.
             self.complete = True
@@ -125,8 +165,9 @@ class _Answer:
         if 100 <= self.status < 200:
             self.headers.clear()
             self._head = 0
+            self._has_head = False
             return
-        self.keep_alive = not self._head_only and self.parser.should_keep_alive()
+        self.keep_alive = not self._head_only and self._parser.should_keep_alive()
         self.complete = True
 
     @property
@@ -172,17 +213,19 @@ class _Wire(asyncio.Protocol):
         """Called by asyncio."""
         if self._answer is None or self._waiting is None or self._waiting.done():
             self.reusable = False  # nobody asked for this
+            self.close()
             return
         try:
-            self._answer.parser.feed_data(data)
+            self._answer.feed(data)
+        except httpx.ReadError as error:
+            self._fail(error)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             self._fail(cause if isinstance(cause, httpx.TransportError) else httpx.RemoteProtocolError(str(error)))
         except httptools.HttpParserUpgrade:
             self._fail(httpx.RemoteProtocolError("it changes to another protocol that nobody asked for"))
         except httptools.HttpParserError as error:
-            if not self._answer.complete:
-                self._fail(httpx.RemoteProtocolError(str(error)))
+            self._fail(httpx.RemoteProtocolError(str(error)))
         if self._answer.complete and not self._waiting.done():
             self._waiting.set_result(self._answer)
 

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from rolecall.connection import Connection
+from rolecall.connection import VERBATIM, Connection
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Trouble
@@ -33,6 +33,7 @@ from rolecall.target import Target
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+_SHOWN = 2048  # characters of a header field that are kept as evidence; nothing that is longer is anybody's
 BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8
@@ -146,20 +147,56 @@ class Client:
                 _PATIENT: patient,
             },
         )
+        await self._transmit(request, exchange)
+        return exchange
+
+    async def send_raw(
+        self, method: str, path: str, fields: Iterable[tuple[str, bytes]], *, caller: str = "nobody", attack: str
+    ) -> Exchange:
+        """Send a request without a body whose header fields stand on the wire as given, on a connection of its own.
+
+        The exchange has status 0 and an error when the target closed the connection instead of answering: it refused.
+
+        Raises:
+            Trouble, Unreachable: as for `send`.
+        """
+        if self.dead:
+            raise replace(self.dead)
+        url = urlsplit(self.base_url + path)
+        usual = {"host": url.netloc, "user-agent": "rolecall", "x-rolecall-attack": attack, "connection": "close"}
+        lines = [*((name, value.encode()) for name, value in usual.items()), *fields]
+        begin = f"{method} {url._replace(scheme='', netloc='').geturl()} HTTP/1.1".encode()
+        message = b"\r\n".join([begin, *(b"%s: %s" % (name.encode(), value) for name, value in lines), b"", b""])
+        exchange = self._evidence.record(
+            method=method,
+            url=url.geturl(),
+            request_headers={name: _shown(value) for name, value in lines},
+            request_body=b"",
+            caller=caller,
+            attack=attack,
+        )
+        extensions = {_EXCHANGE: exchange, _REPEATABLE: method in _SAFE, _PATIENT: True, VERBATIM: message}
+        await self._transmit(httpx.Request(method, exchange.url, extensions=extensions), exchange)
+        return exchange
+
+    async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
+        """Let a request pass all layers; what comes back is in ``exchange``."""
         self.secrets.learn(exchange)
         try:
             await self._recording.handle_async_request(request)
         except httpx.TransportError as error:
             await self._judge_silence(error, exchange)
+            closed = isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
+            if closed and VERBATIM in request.extensions:
+                return
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
         self.secrets.learn(exchange)
-        if exchange.status == 429 and patient:
+        if exchange.status == 429 and request.extensions[_PATIENT]:
             raise Trouble(f"an answer to {exchange}: it was throttled {_THROTTLED_ATTEMPTS} times", "the rate_limit of the target file")
         if exchange.status in AWAY:
             raise Trouble(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
         if exchange.ok and exchange.body and exchange.json is None and "json" in exchange.header("content-type"):
             raise Trouble(f"a body that is JSON: {exchange}", "RESPONSE-json")
-        return exchange
 
     async def _judge_silence(self, error: httpx.TransportError, exchange: Exchange) -> None:
         """Tell a target that is gone from one that dropped a request.
@@ -282,7 +319,7 @@ class _Retrying(httpx.AsyncBaseTransport):
                     return response
                 if "retry-after" in response.headers:
                     self._pace.pause(_retry_after(response, 0.0))
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+            except httpx.ConnectError:
                 if attempt == _ATTEMPTS:
                     raise
             except (httpx.NetworkError, httpx.RemoteProtocolError):
@@ -304,18 +341,24 @@ class _Network(httpx.AsyncBaseTransport):
         self.last_answer = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        connection = self._idle.pop() if self._idle else Connection(self._tls, BODY_LIMIT)
+        verbatim = VERBATIM in request.extensions  # who knows where the target thinks that it ends
+        connection = self._idle.pop() if self._idle and not verbatim else Connection(self._tls, BODY_LIMIT)
         try:
             async with asyncio.timeout(self._timeout):
                 response = await connection.handle_async_request(request)
                 response.request = request
                 await _read(response)
         except TimeoutError:
+            if connection.is_connecting:
+                raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
         except httpx.DecodingError as error:
             raise httpx.ReadError(f"the body cannot be decoded: {error}") from None
         finally:
-            self._idle.append(connection)
+            if verbatim:
+                await connection.aclose()
+            else:
+                self._idle.append(connection)
         self.last_answer = time.monotonic()
         return response
 
@@ -345,6 +388,12 @@ def _tls(target: Target) -> ssl.SSLContext | None:
     if urlsplit(target.base_url).scheme == "http":
         return None
     return httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
+
+
+def _shown(value: bytes) -> str:
+    """A header field as evidence."""
+    text = value.decode("latin-1")
+    return text if len(text) <= _SHOWN else f"{text[:32]}... ({len(text):,} characters)"
 
 
 def _timeouts(seconds: float) -> dict[str, Any]:
@@ -386,12 +435,11 @@ def _sentence(error: Exception) -> str:
         cause = cause.__cause__ or cause.__context__
     meanings: dict[type[Exception], str] = {
         httpx.ConnectError: "nobody accepts the connection",
-        httpx.ConnectTimeout: "no connection within the timeout",
-        httpx.ReadTimeout: "no complete answer within the timeout",
-        httpx.WriteTimeout: "the request was not taken within the timeout",
         httpx.RemoteProtocolError: "the answer was cut off or is no HTTP",
         httpx.LocalProtocolError: "the request cannot be sent as HTTP",
         httpx.ReadError: "the connection broke while the answer was read",
     }
+    if isinstance(error, httpx.TimeoutException):
+        return str(error)  # ours
     meaning = meanings.get(type(error), type(error).__name__)
     return f"{meaning} ({error})" if str(error) else meaning

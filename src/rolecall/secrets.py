@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rolecall.evidence import Exchange
 
+_TOKEN_LENGTH = 16  # characters; what is shorter and stands alone is a word
 _PREFIX = 6  # characters by which a secret is looked up; what is shorter is only hidden where a member says what it is
 #: A member of a body that holds a secret, with its value as it is written there, to the end or to where the body was cut.
 _MEMBER = re.compile(
@@ -86,7 +87,9 @@ class Secrets:
         """Remember every secret that an exchange carries: credentials sent, and tokens received."""
         for name, value in exchange.request_headers.items():
             if name.lower() == "authorization":
-                self.add(value.split(" ", 1)[-1].strip(), "token")
+                credential = value.partition(" ")[2].strip() or value
+                if credential != value or len(value) >= _TOKEN_LENGTH:  # the scheme alone is no secret
+                    self.add(credential, "token")
         query = urlsplit(exchange.url).query
         if query:
             for name, value in parse_qsl(query):
