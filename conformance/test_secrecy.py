@@ -136,10 +136,8 @@ async def test_errors_do_not_show_the_inside(what: str, responses: Responses) ->
     for exchange in failures(responses):
         for match in pattern.finditer(exchange.text.replace("\\n", "\n").replace('\\"', '"')):
             if match.group() not in asked(exchange):
-                shown = match.group().strip()[:60]
-                raise Finding(
-                    f"an error without a {what.replace('-', ' ')}", f"{exchange.status} with {shown!r}", exchange
-                )
+                shown = f"{exchange.status} with {match.group().strip()[:60]!r} ({what.replace('-', ' ')})"
+                raise Finding("an error that does not show the inside of the server", shown, exchange)
 
 
 def asked(exchange: Exchange) -> str:

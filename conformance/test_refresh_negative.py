@@ -1,0 +1,216 @@
+"""Refreshing under attack: whatever comes with it, a refresh token gets what it is worth: its own user and scope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from rolecall.conformance.bounds import expect_no_more_than
+from rolecall.conformance.expiry import Expiry
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import EXPIRY, each, requirement
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.token_endpoint import PATH
+from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding
+
+# --- Whose token ------------------------------------------------------------------------------------------------------
+
+#: Other spellings of the clientId; a "+" is sent as a form would read or write it.
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "upper-case": str.upper,
+    "spaces-around": lambda email: f" {email} ",
+    "percent-encoded": lambda email: quote(email, safe=""),
+    "plus-as-space": lambda email: email.replace("+", " "),
+}
+
+
+@requirement("SEC-R09")
+@each("spelling", SPELLINGS)
+async def test_other_spellings_of_the_client_id(spelling: str, world: World, judge: Judge) -> None:
+    """Whether another spelling of the clientId will do is written down; it may not stand for another user."""
+    accounts = world.target.accounts.values()
+    account = next((one for one in accounts if "+" in one.email), world.account(world.roles[0]))
+    caller = await world.fresh_caller(account.name)
+    body = {"refreshToken": caller.grant.refresh_token, "clientId": SPELLINGS[spelling](caller.email)}
+
+    answer = await world.tokens.post(body, caller=str(caller), attack="SEC-R09")
+
+    judge.note(f"clientId {spelling.replace('-', ' ')}: {'refreshed' if answer.ok else f'refused ({answer.status})'}")
+    if answer.ok:
+        expect_no_more_than(caller.grant, answer)
+
+
+#: What may stand in the Authorization header of a POST refresh, where the specification wants none (AMB-07).
+BEARERS = ("own", "another-users", "garbage")
+
+
+@memoised
+async def refresh_with_bearer(world: World, bearer: str) -> tuple[Caller, Exchange]:
+    """POST a refresh with an Authorization header."""
+    caller = await world.fresh_caller(world.roles[0])
+    tokens = {
+        "own": caller.token,
+        "another-users": (await world.user(world.highest)).token,
+        "garbage": "rolecall.is.no-token",
+    }
+    return caller, await post_with(caller, tokens[bearer], world)
+
+
+async def post_with(caller: Caller, token: str, world: World) -> Exchange:
+    """POST a refresh as ``caller``, with this token as bearer."""
+    body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email}
+    return await world.client.send("POST", PATH, token=token, json=body, caller=str(caller), attack="SEC-R13")
+
+
+@requirement("SEC-R13")
+@each("bearer", BEARERS)
+async def test_a_bearer_does_not_decide_a_post_refresh(bearer: str, world: World, judge: Judge) -> None:
+    """POST refresh with an Authorization header is refused, or gets a token of the refresh token's user."""
+    caller, answer = await refresh_with_bearer(world, bearer)
+
+    judge.cite(answer)
+    expect_no_more_than(caller.grant, answer)
+
+
+@requirement("SEC-R13", phase=EXPIRY)
+async def test_an_expired_bearer_does_not_decide_a_post_refresh(world: World, expiry: Expiry) -> None:
+    """POST refresh with another user's expired bearer is refused, or gets a token of the refresh token's user."""
+    for expired in await expiry.tokens(world.highest):
+        caller = await world.fresh_caller(world.roles[0])
+
+        answer = await post_with(caller, expired.caller.token, world)
+
+        expect_no_more_than(caller.grant, answer)
+
+
+@requirement("SEC-R13-tolerated")
+@each("bearer", BEARERS)
+async def test_whether_a_bearer_is_tolerated_at_a_post_refresh(bearer: str, world: World, judge: Judge) -> None:
+    """Whether POST refresh tolerates an Authorization header, as the vendor's client sends it."""
+    _, answer = await refresh_with_bearer(world, bearer)
+
+    judge.cite(answer)
+    said = "tolerated" if answer.ok else f"refused ({answer.status})"
+    judge.note(f"POST refresh with {bearer.replace('-', ' ')} bearer: {said}")
+
+
+#: Who logs in and who refreshes, in one body: the lowest role and the highest.
+MIXTURES = {"admin-logs-in": (-1, 0), "admin-refreshes": (0, -1)}
+
+
+@requirement("SEC-R14")
+@each("mixture", MIXTURES)
+async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World) -> None:
+    """A body with a password of one user and a refresh token of another gets what one of them is worth, or nothing."""
+    first, second = (world.roles[number] for number in MIXTURES[mixture])
+    account, owner = world.account(first), await world.user(first)
+    other = await world.fresh_caller(second)
+    login = {"email": account.email, "password": account.password}
+    refresh = {"refreshToken": other.grant.refresh_token, "clientId": other.email}
+
+    answer = await world.tokens.post(login | refresh, caller=str(other), attack="SEC-R14")
+
+    expect_no_more_than(owner.grant if Grant.of(answer).user == owner.user else other.grant, answer)
+
+
+# --- Operators and other types where texts belong ---------------------------------------------------------------------
+
+#: What stands in the place of a member of the POST refresh; the other member is right.
+STRANGE: dict[str, dict[str, Any]] = {
+    "refresh-token-not-null": {"refreshToken": {"$ne": None}},
+    "refresh-token-above-nothing": {"refreshToken": {"$gt": ""}},
+    "refresh-token-any-beginning": {"refreshToken": {"$regex": "^"}},
+    "refresh-token-in-array": {"refreshToken": ["{token}"]},
+    "refresh-token-true": {"refreshToken": True},
+    "client-id-not-null": {"clientId": {"$ne": None}},
+    "client-id-any-beginning": {"clientId": {"$regex": "^"}},
+    "client-id-in-array": {"clientId": ["{email}"]},
+    "client-id-number": {"clientId": 0},
+    "both-not-null": {"refreshToken": {"$ne": None}, "clientId": {"$ne": None}},
+}
+
+
+@requirement("SEC-R15")
+@each("case", STRANGE)
+async def test_operators_are_no_refresh_tokens(case: str, world: World, judge: Judge) -> None:
+    """An object, array, number or boolean for refresh token or clientId gets no token; the right texts do."""
+    caller = await world.fresh_caller(world.roles[0])
+    right = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email}
+    wrong = world.fill(STRANGE[case], token=right["refreshToken"], email=caller.email)
+
+    answer = await world.tokens.post(right | wrong, caller=str(caller), attack="SEC-R15")
+
+    judge.expect_no_token(answer)
+    await judge.control_refresh(world.tokens.refresh_post(*right.values(), caller=str(caller)))
+
+
+@requirement("SEC-R15")
+@each("operator", ("$ne", "$gt", "$regex"))
+async def test_operators_in_the_query_are_no_refresh_tokens(operator: str, world: World, judge: Judge) -> None:
+    """``refreshToken[$ne]=`` and its like get no token; the refresh token does."""
+    caller = await world.fresh_caller(world.roles[0])
+    query = f"{quote(f'refreshToken[{operator}]', safe='[]')}={'%5E' if operator == '$regex' else ''}"
+
+    answer = await world.send("GET", f"{PATH}?{query}", caller, attack="SEC-R15", repeatable=False)
+
+    judge.expect_no_token(answer)
+    refresh_token = caller.grant.refresh_token
+    await judge.control_refresh(world.tokens.refresh_get(refresh_token, bearer=caller.token, caller=str(caller)))
+
+
+@requirement("SEC-R15")
+@each("order", ("own-first", "own-last"))
+async def test_a_second_refresh_token_opens_no_other_session(order: str, world: World) -> None:
+    """GET with two refresh tokens, of two users, is refused or refreshes the bearer's own."""
+    caller, other = await world.fresh_caller(world.roles[0]), await world.fresh_caller(world.roles[1])
+    tokens = [quote(one.grant.refresh_token, safe="") for one in (caller, other)]
+    first, second = tokens if order == "own-first" else reversed(tokens)
+    path = f"{PATH}?refreshToken={first}&refreshToken={second}"
+
+    answer = await world.send("GET", path, caller, attack="SEC-R15", repeatable=False)
+
+    expect_no_more_than(caller.grant, answer)
+
+
+# --- Wider scope ------------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-R16")
+@each("where", ("body", "body-of-all", "query", "query-of-all"))
+async def test_a_refresh_does_not_widen_the_scope(where: str, world: World) -> None:
+    """A refresh that asks for a wider scope is refused, or ignores it."""
+    caller = await world.fresh_caller(world.roles[0])
+    scope = " ".join(world.roles) if where.endswith("all") else world.highest
+    refresh_token = caller.grant.refresh_token
+
+    if where.startswith("body"):
+        body = {"refreshToken": refresh_token, "clientId": caller.email, "scope": scope}
+        answer = await world.tokens.post(body, caller=str(caller), attack="SEC-R16")
+    else:
+        path = f"{PATH}?refreshToken={quote(refresh_token, safe='')}&scope={quote(scope)}"
+        answer = await world.send("GET", path, caller, attack="SEC-R16", repeatable=False)
+
+    expect_no_more_than(caller.grant, answer)
+
+
+# --- HEAD -------------------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-R22")
+async def test_head_refreshes_nothing(world: World, judge: Judge) -> None:
+    """HEAD on the URL of a refresh, as a link checker sends it, does not use the refresh token up."""
+    caller = await world.fresh_caller(world.roles[0])
+    path = f"{PATH}?refreshToken={quote(caller.grant.refresh_token, safe='')}"
+
+    answer = await world.send("HEAD", path, caller, attack="SEC-R22", repeatable=False)
+
+    afterwards = await world.tokens.refresh_get(caller.grant.refresh_token, bearer=caller.token, caller=str(caller))
+    judge.cite(answer)
+    if not afterwards.ok:
+        raise Finding(
+            "a refresh token as good as before", f"{afterwards.status} after HEAD was answered {answer.status}", answer
+        )

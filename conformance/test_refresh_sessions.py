@@ -1,0 +1,115 @@
+"""What becomes of refresh tokens: used twice or at the same time, after a change of role or password."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets as random
+
+from rolecall.conformance.bounds import expect_no_crash
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import ALONE, each, requirement
+from rolecall.conformance.sacrifice import change, sacrificial
+from rolecall.conformance.tokens import Grant
+from rolecall.conformance.world import World
+from rolecall.evidence import cite
+from rolecall.outcomes import Finding, NotTested
+
+#: Seconds after which a grace window should be over.
+_AFTER_GRACE = 65.0
+_AT_ONCE = 10
+PATHS = ("get", "post")
+
+
+@requirement("REFRESH-old-token")
+@each("path", PATHS)
+async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> None:
+    """An old refresh token is used after the new one was; what becomes of it and of the newest is written down."""
+    caller = await world.fresh_caller(world.roles[0])
+    grants = [caller.grant]
+    for _ in range(2):
+        answer = await world.tokens.refresh_by(path, grants[-1].refresh_token, caller, attack="")
+        grants.append(judge.expect_grant(answer))
+
+    again = await world.tokens.refresh_by(path, grants[0].refresh_token, caller, attack="REFRESH-old-token")
+    newest = await world.tokens.refresh_by(path, grants[-1].refresh_token, caller, attack="REFRESH-old-token")
+
+    judge.note(f"after the new refresh token was used, the old one is {'still good' if again.ok else 'refused'}")
+    judge.note(f"after the old one was tried again, the newest is {'still good' if newest.ok else 'refused, too'}")
+
+
+@requirement("REFRESH-old-token", phase=ALONE)
+async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, judge: Judge) -> None:
+    """An old refresh token is used 65 seconds later; what comes is written down."""
+    if not world.intrusive:
+        raise NotTested(f"it takes {_AFTER_GRACE:g} s: run with --intrusive")
+    caller = await world.fresh_caller(world.roles[0])
+    refresh_token = caller.grant.refresh_token
+    await judge.control_refresh(world.tokens.refresh_post(refresh_token, caller.email, caller=str(caller)))
+
+    await asyncio.sleep(_AFTER_GRACE)
+    again = await world.tokens.refresh_by("post", refresh_token, caller, attack="REFRESH-old-token")
+
+    judge.note(f"{_AFTER_GRACE:g} s later the old refresh token is {'still good' if again.ok else 'refused'}")
+
+
+@requirement("SEC-R11")
+@each("path", PATHS)
+async def test_ten_refreshes_at_once(path: str, world: World) -> None:
+    """Of ten refreshes with one token at once one succeeds, or all; none crashes, and the user is not locked out."""
+    sacrifice = await sacrificial(world, world.roles[0])
+    caller = sacrifice.caller
+    refresh_token = caller.grant.refresh_token
+
+    answers = await asyncio.gather(
+        *(world.tokens.refresh_by(path, refresh_token, caller, attack="SEC-R11") for _ in range(_AT_ONCE))
+    )
+
+    for answer in answers:
+        expect_no_crash(answer)
+    good = sum(answer.ok for answer in answers)
+    if good not in (1, _AT_ONCE):
+        raise Finding("one good answer, or ten", f"{good} of {_AT_ONCE}", answers[0])
+    login = cite(await world.tokens.issue(sacrifice.account), "control")
+    if not login.ok:
+        raise Finding("a user who can still log in", f"{login.status}", login)
+
+
+@requirement("SEC-R17")
+@each("path", PATHS)
+async def test_a_refresh_follows_a_lower_role(path: str, world: World) -> None:
+    """When a user's role was lowered, a refresh is refused, or gives a token with the lower scope."""
+    higher, lower = world.roles[-2], world.roles[0]
+    sacrifice = await sacrificial(world, higher)
+    caller = sacrifice.caller
+    await change(world, sacrifice, role=lower)
+    control = Grant.of(await world.tokens.issue(sacrifice.account))
+    if world.role_of_scope(control.scope) != lower:
+        raise NotTested(f"a user whose role can be changed: a new log-in has scope {control.scope!r}")
+
+    answer = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="")
+
+    cite(answer, "answer")
+    grant = Grant.of(answer)
+    for where, scope in (("the answer", grant.scope), ("the JWT", grant.claims.get("scope"))):
+        if grant.token and world.role_of_scope(scope) != lower:
+            raise Finding(f"a refusal, or scope {lower}", f"scope {scope!r} in {where}", answer)
+
+
+@requirement("SEC-R18")
+async def test_a_new_password_ends_old_refresh_tokens(world: World, judge: Judge) -> None:
+    """When a user's password was changed, a refresh token from before is refused."""
+    sacrifice = await sacrificial(world, world.roles[0])
+    caller, password = sacrifice.caller, random.token_urlsafe(18)
+    await change(world, sacrifice, password=password)
+    body = {"email": sacrifice.account.email, "password": password}
+    control = await world.tokens.post(body, caller=str(caller), attack="")
+    if not Grant.of(control).token:
+        raise NotTested(
+            f"a user whose password can be changed: a log-in with the new one was answered {control.status}"
+        )
+
+    answer = await world.tokens.refresh_post(caller.grant.refresh_token, caller.email, caller=str(caller))
+
+    judge.cite(answer)
+    if answer.ok:
+        raise Finding("a refusal: the password was changed", f"{answer.status}", answer)
