@@ -23,7 +23,9 @@ class Certificates:
         self.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         both = folder / "server.pem"
         both.write_bytes(
-            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
         self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -53,7 +55,17 @@ def _certificate(
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))]), critical=False)
     else:
         builder = builder.add_extension(
-            x509.KeyUsage(False, False, False, False, False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False),
+            x509.KeyUsage(
+                False,
+                False,
+                False,
+                False,
+                False,
+                key_cert_sign=True,
+                crl_sign=True,
+                encipher_only=False,
+                decipher_only=False,
+            ),
             critical=True,
         )
     return builder.sign(signer, hashes.SHA256()), key

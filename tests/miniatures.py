@@ -100,11 +100,14 @@ class Miniature:
 
     answer: Answer
     tls: ssl.SSLContext | None = None
+    host: str = "127.0.0.1"
     received: list[Received] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, 0), family=family, backlog=128)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.url = f"http{'s' if self.tls else ''}://{host}:{self._listener.getsockname()[1]}"
         self._closing = threading.Event()
         self._streams: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -113,7 +116,9 @@ class Miniature:
         self._start(self._accept)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -214,7 +219,9 @@ def huge(request: Received, connection: Connection) -> None:
 
 def cut_short(request: Received, connection: Connection) -> None:
     """A body that breaks off before its Content-Length."""
-    connection.send(response(200, b'{"tokenType": "Bearer", "tok', content_length="400", content_type="application/json"))
+    connection.send(
+        response(200, b'{"tokenType": "Bearer", "tok', content_length="400", content_type="application/json")
+    )
     connection.cut()
 
 
@@ -258,7 +265,9 @@ class Tap:
         self._start(self._accept)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         for stream in (self._listener, *self._streams):
             with contextlib.suppress(OSError):
                 stream.shutdown(socket.SHUT_RDWR)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import itertools
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -89,12 +91,18 @@ class TestWhatIsSent:
 
         (received,) = server.received
         assert (received.method, received.path) == ("POST", "/v2/users?limit=1")
-        assert '{"n\\u00e4me":"\\u00fc"}'.encode() == received.body
+        assert b'{"n\\u00e4me":"\\u00fc"}' == received.body
         assert received.headers["authorization"] == "Bearer abcdef"
         assert received.headers["x-rolecall-attack"] == "SOME-id"
-        assert {"accept", "user-agent", "authorization", "content-type", "content-length", "host", "x-rolecall-attack"} == set(
-            received.headers
-        )
+        assert {
+            "accept",
+            "user-agent",
+            "authorization",
+            "content-type",
+            "content-length",
+            "host",
+            "x-rolecall-attack",
+        } == set(received.headers)
         assert (exchange.status, exchange.json, exchange.header("X-Trace")) == (201, {"id": "1"}, "abc")
         assert exchange.finished > exchange.started
 
@@ -241,6 +249,77 @@ class TestWhatComesBack:
         ):
             talk(server.url, lambda it: it.send("POST", "/v2/users", json={}))
 
+    @pytest.mark.parametrize(
+        "extra",
+        [json_response({"id": "of somebody else"}), b"garbage", b"\r\n\r\nHTTP/1.1 200"],
+        ids=["answer", "garbage", "half"],
+    )
+    @pytest.mark.parametrize("together", [True, False])
+    def test_more_than_one_answer(self, extra: bytes, together: bool) -> None:
+        """What a server sends beyond its answer is taken for nobody's answer, and the connection is not used again."""
+
+        def chatty(request: Received, connection: Connection) -> None:
+            answer = json_response({"path": request.path})
+            if together:
+                connection.send(answer + extra)
+            else:
+                connection.send(answer)
+                connection.wait(0.02)
+                connection.send(extra)
+
+        with Miniature(chatty) as server:
+
+            async def conversation(it: Client) -> list[Exchange]:
+                answers = []
+                for number in range(3):
+                    answers.append(await it.send("GET", f"/v2/users/{number}"))
+                    await asyncio.sleep(0.05)
+                return answers
+
+            answers = talk(server.url, conversation)
+
+        assert [answer.json for answer in answers] == [{"path": f"/v2/users/{number}"} for number in range(3)]
+        assert server.connections == 3
+
+    @pytest.mark.parametrize(
+        "begin",
+        [
+            b"HTTP/1.1 200 OK\r\nX-Long: ",
+            b"HTTP/1.1 200 ",
+            response(200, content_length="", transfer_encoding="chunked") + b"1;x=",
+        ],
+    )
+    def test_a_line_without_end(self, begin: bytes) -> None:
+        """A header, a reason or a chunk's extension that does not end is given up long before the timeout, and fills no memory."""
+
+        def flood(request: Received, connection: Connection) -> None:
+            connection.send(begin)
+            while connection.wait(0):
+                connection.send(b"x" * 65536)
+
+        with Miniature(in_turn(flood, OK)) as server:
+            before = time.monotonic()
+            with pytest.raises(Trouble, match="longer|larger"):
+                post(server.url, timeout=30.0)
+
+        assert time.monotonic() - before < 5
+
+    def test_a_small_body_that_unfolds(self) -> None:
+        """A compressed body is measured by what it unfolds to."""
+        bomb = gzip.compress(bytes(64 * 1024 * 1024))
+        with (
+            Miniature(in_turn(always(response(200, bomb, content_encoding="gzip")), OK)) as server,
+            pytest.raises(Trouble, match="larger than"),
+        ):
+            post(server.url)
+
+    def test_ipv6(self) -> None:
+        """An IPv6 address in the target file is connected to, and named in the Host header as RFC 3986 writes it."""
+        with Miniature(OK, host="::1") as server:
+            assert get(server.url).ok
+
+        assert server.received[0].headers["host"] == server.url.removeprefix("http://")
+
 
 class TestPace:
     """The target file's rate limit is kept, and what the target asks for on top of it."""
@@ -293,8 +372,10 @@ class TestPace:
             now = time.time() + (86400 if "moved" in how else 0)
             whole = int(now + 1)  # a date has no fractions
             until = time.monotonic() + (whole - now if "date" in how else 1.0)
-            headers = {"retry_after": formatdate(whole, usegmt=True) if "date" in how else "1"} if how != "nothing" else {}
-            connection.send(response(429, **headers, date=formatdate(now, usegmt=True) if "moved" in how else ""))
+            retry_after = {"seconds": "1", "nothing": ""}.get(how, formatdate(whole, usegmt=True))
+            connection.send(
+                response(429, retry_after=retry_after, date=formatdate(now, usegmt=True) if "moved" in how else "")
+            )
 
         with Miniature(in_turn(throttle, OK)) as server:
             exchange = post(server.url)
@@ -321,6 +402,31 @@ class TestPace:
         assert len(others) == 4
         assert min(others) - first >= 0.95
 
+    def test_the_rate_that_is_let_through_is_found(self) -> None:
+        """A target that lets forty a second through is asked about that often, whatever the target file allows."""
+        lock, allowed = threading.Lock(), 40.0
+        tokens, filled, refused = allowed, time.monotonic(), 0
+
+        def bucket(request: Received, connection: Connection) -> None:
+            nonlocal tokens, filled, refused
+            with lock:
+                now = time.monotonic()
+                tokens, filled = min(allowed, tokens + allowed * (now - filled)) - 1, now
+                let_through = tokens >= 0
+                tokens, refused = max(tokens, 0.0), refused + (not let_through)
+            connection.send(json_response({}) if let_through else response(429, retry_after="0.5"))
+
+        with Miniature(bucket) as server:
+
+            async def many(it: Client) -> None:
+                await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(120)))
+
+            before = time.monotonic()
+            talk(server.url, many)
+
+        assert time.monotonic() - before < 2 * (120 - allowed) / allowed + 1.5  # the bucket was full
+        assert refused < 30
+
     def test_a_slow_limit_is_not_raised_by_a_429(self) -> None:
         """Slowing down never means to go faster than the target file allows."""
         with Miniature(in_turn(always(response(429, retry_after="0")), OK)) as server:
@@ -334,19 +440,41 @@ class TestPace:
         assert len(moments) == 3
         assert min(b - a for a, b in itertools.pairwise(moments)) >= 0.45
 
-    def test_a_target_that_only_throttles(self) -> None:
-        """A target that never stops throttling is trouble that names the rate limit, and is not asked for ever."""
-        with Miniature(in_turn(*[OK] * 30, always(response(429, retry_after="0")))) as server:
+    def test_one_that_is_always_throttled(self) -> None:
+        """A request that is never let through is trouble that names the rate limit, while others are, and is not sent for ever."""
 
-            async def conversation(it: Client) -> Exchange:
+        def answer(request: Received, connection: Connection) -> None:
+            (always(response(429, retry_after="0")) if request.method == "POST" else OK)(request, connection)
+
+        with Miniature(answer) as server:
+
+            async def conversation(it: Client) -> str:
+                others = asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(40)))
+                with pytest.raises(Trouble, match="throttled 8 times") as caught:
+                    await it.send("POST", "/v2/users", json={})
+                await others
+                return caught.value.look_at
+
+            assert "rate_limit" in talk(server.url, conversation, rate_limit=40.0)
+
+        assert [request.method for request in server.received].count("POST") == 8
+
+    @pytest.mark.parametrize("retry_after", ["0", "3600"])
+    def test_a_target_that_only_throttles(self, retry_after: str) -> None:
+        """A target that lets nothing through any more, or asks for an hour's patience, is given up; nobody waits a night for it."""
+        with Miniature(in_turn(*[OK] * 30, always(response(429, retry_after=retry_after)))) as server:
+
+            async def conversation(it: Client) -> None:
                 await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(30)))
-                return await it.send("POST", "/v2/users", json={})
+                for _ in range(5):
+                    with pytest.raises(Unreachable, match="nothing but 429"):
+                        await it.send("POST", "/v2/users", json={})
 
-            with pytest.raises(Trouble, match="throttled 8 times") as caught:
-                talk(server.url, conversation)
+            before = time.monotonic()
+            talk(server.url, conversation)
 
-        assert [request.method for request in server.received[30:]] == ["POST"] * 8
-        assert "rate_limit" in caught.value.look_at
+        assert len(server.received) == {"0": 38, "3600": 31}[retry_after]
+        assert time.monotonic() - before < 5
 
 
 class TestSendingAgain:
@@ -388,7 +516,9 @@ class TestSendingAgain:
 
         assert len(server.received) == 1
 
-    @pytest.mark.parametrize("answer", [miniatures.reset, miniatures.cut_short, lambda request, connection: connection.cut()])
+    @pytest.mark.parametrize(
+        "answer", [miniatures.reset, miniatures.cut_short, lambda request, connection: connection.cut()]
+    )
     def test_a_broken_connection(self, answer: miniatures.Answer) -> None:
         """A connection that breaks under a GET is tried again; under a POST it is trouble, and nothing is sent a second time."""
         with Miniature(in_turn(answer, OK)) as server:
@@ -397,7 +527,10 @@ class TestSendingAgain:
 
         with Miniature(in_turn(answer, OK)) as server, pytest.raises(Trouble):
             post(server.url)
-        assert [request.method for request in server.received] == ["POST", "GET"]  # the GET asks whether anybody is there
+        assert [request.method for request in server.received] == [
+            "POST",
+            "GET",
+        ]  # the GET asks whether anybody is there
         assert "authorization" not in server.received[1].headers
 
     def test_a_post_that_is_harmless(self) -> None:
@@ -412,7 +545,10 @@ class TestSendingAgain:
         with Miniature(in_turn(miniatures.reset, OK)) as server, pytest.raises(Trouble):
             talk(server.url, lambda it: it.send("GET", "/v2/auth/token?refreshToken=used-up", repeatable=False))
 
-        assert [request.path for request in server.received] == ["/v2/auth/token?refreshToken=used-up", "/v2/auth/token"]
+        assert [request.path for request in server.received] == [
+            "/v2/auth/token?refreshToken=used-up",
+            "/v2/auth/token",
+        ]
 
     def test_an_idle_connection_that_was_closed(self) -> None:
         """A POST on a kept connection that the server has closed meanwhile gets a new one, and arrives once."""
@@ -503,6 +639,23 @@ class TestDead:
 
             assert talk(server.url, conversation, timeout=0.5).ok
 
+    def test_a_port_that_swallows(self) -> None:
+        """A connection that is never accepted, as behind a firewall, is said to be that."""
+        with socket.socket() as listener, contextlib.ExitStack() as crowd:
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            for _ in range(2):  # who waits in the queue keeps all others out
+                early = crowd.enter_context(socket.socket())
+                early.setblocking(False)
+                early.connect_ex(listener.getsockname())
+            with pytest.raises(Unreachable, match="cannot be reached: no connection within"):
+                post(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.3)
+
+    def test_a_name_with_several_addresses(self) -> None:
+        """Where a name stands for two addresses and nobody listens at either, that is what is said."""
+        with miniatures.nobody() as url, pytest.raises(Unreachable, match="cannot be reached: nobody listens there"):
+            get(url.replace("127.0.0.1", "localhost"))
+
     def test_a_name_that_does_not_exist(self) -> None:
         """A host name that nobody knows (RFC 2606: .invalid) is said to be that."""
         with pytest.raises(Unreachable, match="cannot be reached: its name cannot be resolved"):
@@ -533,7 +686,7 @@ class TestTls:
             assert get(server.url, verify_tls=False).ok
 
     def test_no_tls_at_all(self) -> None:
-        """https to a port that speaks plain HTTP is said to be that."""
+        """Https to a port that speaks plain HTTP is said to be that."""
         with Miniature(OK) as server, pytest.raises(Unreachable, match="it does not speak TLS"):
             get(server.url.replace("http:", "https:"))
 

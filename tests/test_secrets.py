@@ -19,7 +19,9 @@ from rolecall.evidence import Exchange
 from rolecall.secrets import Secrets
 
 PASSWORD = 'p&ss/w"rd +<ö>=~!'
-REFRESH_TOKEN = "599e1fcd9da1c72645c95886." + "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
+REFRESH_TOKEN = (
+    "599e1fcd9da1c72645c95886." + "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
+)
 TOKEN = jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": 1, "exp": 86401}, "k" * 32)
 
 
@@ -99,7 +101,9 @@ class TestSpellings:
 
         assert "<password-1>" in redacted
         front, back = redacted.removeprefix("Basic ").rstrip("=").split("<password-1>")
-        assert len(front) <= math.ceil(len(before) * 8 / 6) + 1  # what else is a neighbour, or a character shared with one
+        assert (
+            len(front) <= math.ceil(len(before) * 8 / 6) + 1
+        )  # what else is a neighbour, or a character shared with one
         assert len(back) <= math.ceil(len(after) * 8 / 6) + 1
 
     def test_a_basic_header(self) -> None:
@@ -108,14 +112,14 @@ class TestSpellings:
         secrets = knowing((PASSWORD, "password"))
         secrets.learn(exchange(headers={"Authorization": header}))
 
-        assert "Basic <token-1>" == secrets.redact(header)
-        assert "guest@example.org:<password-1>" == secrets.redact(f"guest@example.org:{PASSWORD}")
+        assert secrets.redact(header) == "Basic <token-1>"
+        assert secrets.redact(f"guest@example.org:{PASSWORD}") == "guest@example.org:<password-1>"
 
     def test_a_short_password_is_hidden_where_it_is_sent(self) -> None:
         """A password too short to be looked for everywhere is still taken out of the request that carries it."""
         secrets = knowing(("guest", "password"))
 
-        assert '{"scope":"guest","password":"<password-1>"}' == secrets.redact('{"scope":"guest","password":"guest"}')
+        assert secrets.redact('{"scope":"guest","password":"guest"}') == '{"scope":"guest","password":"<password-1>"}'
 
 
 class TestLabels:
@@ -127,14 +131,18 @@ class TestLabels:
 
         text = secrets.redact(f"{PASSWORD} {quote(PASSWORD, safe='')} another password {PASSWORD}")
 
-        assert "<password-1> <password-1> <password-2> <password-1>" == text
+        assert text == "<password-1> <password-1> <password-2> <password-1>"
 
     def test_learning_a_secret_again_changes_nothing(self) -> None:
         """A token keeps its label when it is seen again in another place, or as another kind."""
         secrets = knowing((REFRESH_TOKEN, "refresh-token"))
-        secrets.learn(exchange(headers={"authorization": f"Bearer {REFRESH_TOKEN}"}, got=json.dumps({"token": REFRESH_TOKEN}).encode()))
+        secrets.learn(
+            exchange(
+                headers={"authorization": f"Bearer {REFRESH_TOKEN}"}, got=json.dumps({"token": REFRESH_TOKEN}).encode()
+            )
+        )
 
-        assert "<refresh-token-1>" == secrets.redact(REFRESH_TOKEN)
+        assert secrets.redact(REFRESH_TOKEN) == "<refresh-token-1>"
 
     def test_a_jwt_keeps_header_and_claims(self) -> None:
         """Of a JWT only the signature is taken away: its claims are evidence, and without it nobody can use it."""
@@ -149,7 +157,7 @@ class TestLabels:
         """An opaque secret with two dots in it is hidden whole: its front parts are no claims."""
         secrets = knowing(("device-7.hidden-part.signature", "refresh-token"))
 
-        assert "<refresh-token-1>" == secrets.redact("device-7.hidden-part.signature")
+        assert secrets.redact("device-7.hidden-part.signature") == "<refresh-token-1>"
 
     def test_the_longest_match_counts(self) -> None:
         """Where one secret begins like another, a text is labelled by the whole of it, in whatever order they were learnt."""
@@ -174,7 +182,7 @@ class TestLabels:
 
     def test_no_more_than_the_secret_is_replaced(self) -> None:
         """Text around and between secrets stays as it is, byte for byte."""
-        alphabet = string.ascii_letters + string.digits + "+/=.-_%&\"\\ \n"
+        alphabet = string.ascii_letters + string.digits + '+/=.-_%&"\\ \n'
         rng = random.Random(7)
         values = ["".join(rng.choices(string.hexdigits, k=rng.randint(6, 40))) for _ in range(30)]
         secrets = knowing(*((value, "token") for value in values))
@@ -194,11 +202,18 @@ class TestLearning:
         """Passwords and refresh tokens in a request's body, its query and its Authorization header are learnt."""
         secrets = Secrets()
         secrets.learn(exchange(sent=json.dumps({"email": "a@b", "password": PASSWORD}).encode()))
-        secrets.learn(exchange(url=f"http://t/v2/auth/token?refreshToken={quote(REFRESH_TOKEN)}", headers={"authorization": f"Bearer {TOKEN}"}))
+        secrets.learn(
+            exchange(
+                url=f"http://t/v2/auth/token?refreshToken={quote(REFRESH_TOKEN)}",
+                headers={"authorization": f"Bearer {TOKEN}"},
+            )
+        )
 
         assert all(map(secrets.found_in, (PASSWORD, REFRESH_TOKEN, TOKEN)))
 
-    @pytest.mark.parametrize("name", ["token", "accessToken", "access_token", "refresh_token", "RefreshToken", "id_token", "apiKey", "jwt"])
+    @pytest.mark.parametrize(
+        "name", ["token", "accessToken", "access_token", "refresh_token", "RefreshToken", "id_token", "apiKey", "jwt"]
+    )
     def test_tokens_that_were_received(self, name: str) -> None:
         """A token is learnt from an answer at any depth, also under a name that the specification does not give it."""
         secrets = Secrets()
@@ -224,12 +239,15 @@ class TestLearning:
         secrets = Secrets()
         secrets.learn(exchange(got=body.encode()))
 
-        assert '{"refreshToken":"<refresh-token-1>"}' == secrets.redact(body)
-        assert "<refresh-token-1>" == secrets.redact("ab/cd+ef==")
+        assert secrets.redact(body) == '{"refreshToken":"<refresh-token-1>"}'
+        assert secrets.redact("ab/cd+ef==") == "<refresh-token-1>"
 
     def test_a_jwt_anywhere(self) -> None:
         """A JWT is learnt from a page of HTML and from a header, where no member says what it is."""
-        for places in ({"got": f"<p>your token: {TOKEN}</p>".encode()}, {"got_headers": [("Set-Cookie", f"session={TOKEN}")]}):
+        for places in (
+            {"got": f"<p>your token: {TOKEN}</p>".encode()},
+            {"got_headers": [("Set-Cookie", f"session={TOKEN}")]},
+        ):
             secrets = Secrets()
             secrets.learn(exchange(**places))  # type: ignore[arg-type]
 
@@ -240,7 +258,10 @@ class TestLearning:
         secrets = Secrets()
         secrets.learn(exchange(status=400, got=b'{"error":{"password":"is required","token":"invalid"}}'))
 
-        assert "the password is required, the token invalid" == secrets.redact("the password is required, the token invalid")
+        assert (
+            secrets.redact("the password is required, the token invalid")
+            == "the password is required, the token invalid"
+        )
 
     def test_a_token_in_a_refusal(self) -> None:
         """A refusal that gives a token all the same does not bring it into the report."""
@@ -249,7 +270,15 @@ class TestLearning:
 
         assert secrets.found_in(REFRESH_TOKEN)
 
-    @pytest.mark.parametrize("body", [b'{"token":"\\ud800 lone surrogate"}', b'{"token":"\xff\xfe not UTF-8"}', b'{"token":"a\\nb\\u0000c"}', b'{"token":5}'])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"token":"\\ud800 lone surrogate"}',
+            b'{"token":"\xff\xfe not UTF-8"}',
+            b'{"token":"a\\nb\\u0000c"}',
+            b'{"token":5}',
+        ],
+    )
     def test_strange_values(self, body: bytes) -> None:
         """A token of bytes that are no text is hidden, not stumbled over."""
         secrets = Secrets()
@@ -311,4 +340,4 @@ class TestThreads:
                 thread.join()
             secrets.add("the next one", "token")
 
-            assert "<token-1> <token-2>" == secrets.redact(f"{value} the next one")
+            assert secrets.redact(f"{value} the next one") == "<token-1> <token-2>"

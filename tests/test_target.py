@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from rolecall.conformance.tables import load_specification
+
 from rolecall.errors import ExitCode, UsageError
 from rolecall.target import DEFAULT_RATE, Target, load_target, parse_target
 
@@ -68,9 +68,14 @@ class TestDefaults:
         """Without a word on it, a far-away target gets twenty requests a second, eight at a time, for ten seconds, over checked TLS."""
         target = parsed(GOOD)
 
-        assert (DEFAULT_RATE, 8, 10.0, True) == (target.rate_limit, target.concurrency, target.timeout, target.verify_tls)
-        assert "staging.example.org" == target.name
-        assert "example.org" == target.email_domain
+        assert (target.rate_limit, target.concurrency, target.timeout, target.verify_tls) == (
+            DEFAULT_RATE,
+            8,
+            10.0,
+            True,
+        )
+        assert target.name == "staging.example.org"
+        assert target.email_domain == "example.org"
         assert not target.load_allowed
         assert not target.api_keys
         assert not target.expiry
@@ -87,12 +92,20 @@ class TestDefaults:
 
     def test_are_overridden(self) -> None:
         """What the file says stands, a rate limit on this machine too."""
-        text = with_target('base_url = "http://127.0.0.1:1/"\nname = "mine"\nrate_limit = 5\nconcurrency = 2\ntimeout = 0.5\nverify_tls = false')
+        text = with_target(
+            'base_url = "http://127.0.0.1:1/"\nname = "mine"\nrate_limit = 5\nconcurrency = 2\ntimeout = 0.5\nverify_tls = false'
+        )
 
         target = parsed(text)
 
-        assert ("mine", 5, 2, 0.5, False) == (target.name, target.rate_limit, target.concurrency, target.timeout, target.verify_tls)
-        assert "http://127.0.0.1:1" == target.base_url  # paths begin with a slash
+        assert (target.name, target.rate_limit, target.concurrency, target.timeout, target.verify_tls) == (
+            "mine",
+            5,
+            2,
+            0.5,
+            False,
+        )
+        assert target.base_url == "http://127.0.0.1:1"  # paths begin with a slash
 
 
 class TestAccounts:
@@ -103,7 +116,7 @@ class TestAccounts:
         target = parsed(GOOD + '[accounts.guest2]\nemail = "second@example.org"\npassword = "second-password"\n')
 
         assert [*ROLES, "guest2"] == list(target.accounts)
-        assert "guest" == target.accounts["guest2"].role
+        assert target.accounts["guest2"].role == "guest"
 
     def test_secrets_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """password_env, a key's _env and signing_key_env name variables; what they hold is a secret of the run."""
@@ -114,8 +127,8 @@ class TestAccounts:
 
         target = parsed(text)
 
-        assert "from-the-environment-PASSWORD" == target.accounts["bot"].password
-        assert {"bot": "from-the-environment-KEY", "admin": "written-down"} == target.api_keys.tokens
+        assert target.accounts["bot"].password == "from-the-environment-PASSWORD"
+        assert target.api_keys.tokens == {"bot": "from-the-environment-KEY", "admin": "written-down"}
         assert {
             ("from-the-environment-PASSWORD", "password"),
             ("from-the-environment-KEY", "key"),
@@ -152,7 +165,7 @@ class TestPaths:
         path = tmp_path / "staging.toml"
         path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
 
-        assert "guest-password" == load_target(path, ROLES).accounts["guest"].password
+        assert load_target(path, ROLES).accounts["guest"].password == "guest-password"
 
 
 class TestOverrides:
@@ -163,9 +176,11 @@ class TestOverrides:
         target = parsed(GOOD + '[operations.update-user-self]\npath = "/v2/me"\n[dialect]\nupdated = [202]\n')
         spec = load_specification()
 
-        operation = spec.for_target(target.operations, spec.dialect(target.dialect, ""), "").operations["update-user-self"]
+        operation = spec.for_target(target.operations, spec.dialect(target.dialect, ""), "").operations[
+            "update-user-self"
+        ]
 
-        assert ("/v2/me", "PATCH", (202,)) == (operation.path, operation.method, operation.success)
+        assert (operation.path, operation.method, operation.success) == ("/v2/me", "PATCH", (202,))
         assert operation.is_self  # though its path does not say so any more
         assert spec.operations["update-user-self"].body == operation.body
 
@@ -179,66 +194,221 @@ MISTAKES = {
     "typo in a table": (GOOD + "[dialects]\n", "[dialects]", "nobody knows", "'dialect'"),
     "typo in a needed table": (GOOD.replace("[target]", "[traget]"), "[target]", "missing", "'traget'"),
     "typo in an account": (GOOD.replace('email = "bot', 'emial = "bot'), "[accounts.bot] email", "missing", "'emial'"),
-    "typo in a password": (GOOD.replace('password = "bot', 'pasword = "bot'), "[accounts.bot] pasword", "nobody knows", "'password'"),
-    "typo under expiry": (GOOD + '[expiry]\nclock = "http://127.0.0.1:1/__clock"\n', "[expiry] clock", "nobody knows", "'clock_url'"),
-    "typo under api_keys": (GOOD + '[api_keys]\npath = "/v2/apikeys"\n', "[api_keys] path", "nobody knows", "create_path, tokens"),
+    "typo in a password": (
+        GOOD.replace('password = "bot', 'pasword = "bot'),
+        "[accounts.bot] pasword",
+        "nobody knows",
+        "'password'",
+    ),
+    "typo under expiry": (
+        GOOD + '[expiry]\nclock = "http://127.0.0.1:1/__clock"\n',
+        "[expiry] clock",
+        "nobody knows",
+        "'clock_url'",
+    ),
+    "typo under api_keys": (
+        GOOD + '[api_keys]\npath = "/v2/apikeys"\n',
+        "[api_keys] path",
+        "nobody knows",
+        "create_path, tokens",
+    ),
     "no target": (GOOD.partition("[accounts")[1] + GOOD.partition("[accounts")[2], "[target]", "missing", ""),
     "no URL": (GOOD.replace("base_url", "name"), "[target] base_url", "missing", ""),
     "URL of a wrong type": (with_target("base_url = 8080"), "[target] base_url", "a string, not a whole number", ""),
-    "URL of no web": (with_target('base_url = "ftp://example.org"'), "[target] base_url", "'ftp://example.org'", "https://host"),
-    "URL without scheme": (with_target('base_url = "staging.example.org"'), "[target] base_url", "not a URL", "https://host"),
+    "URL of no web": (
+        with_target('base_url = "ftp://example.org"'),
+        "[target] base_url",
+        "'ftp://example.org'",
+        "https://host",
+    ),
+    "URL without scheme": (
+        with_target('base_url = "staging.example.org"'),
+        "[target] base_url",
+        "not a URL",
+        "https://host",
+    ),
     "URL without host": (with_target('base_url = "https://"'), "[target] base_url", "not a URL", "https://host"),
-    "URL with a port too high": (with_target('base_url = "http://host:65536"'), "[target] base_url", "not a URL", "https://host"),
-    "URL with an open bracket": (with_target('base_url = "http://[::1"'), "[target] base_url", "not a URL", "https://host"),
+    "URL with a port too high": (
+        with_target('base_url = "http://host:65536"'),
+        "[target] base_url",
+        "not a URL",
+        "https://host",
+    ),
+    "URL with an open bracket": (
+        with_target('base_url = "http://[::1"'),
+        "[target] base_url",
+        "not a URL",
+        "https://host",
+    ),
     "URL with two dots": (with_target('base_url = "http://a..b"'), "[target] base_url", "not a URL", "https://host"),
-    "URL with a space": (with_target('base_url = "http://staging example.org"'), "[target] base_url", "not a URL", "https://host"),
-    "URL with a tab": (with_target('base_url = "http://staging\\t.example.org"'), "[target] base_url", "not a URL", "https://host"),
-    "URL with a query": (with_target('base_url = "https://example.org?a=1"'), "[target] base_url", "a query", "Paths are added"),
+    "URL with a space": (
+        with_target('base_url = "http://staging example.org"'),
+        "[target] base_url",
+        "not a URL",
+        "https://host",
+    ),
+    "URL with a tab": (
+        with_target('base_url = "http://staging\\t.example.org"'),
+        "[target] base_url",
+        "not a URL",
+        "https://host",
+    ),
+    "URL with a query": (
+        with_target('base_url = "https://example.org?a=1"'),
+        "[target] base_url",
+        "a query",
+        "Paths are added",
+    ),
     "number as text": (with_target('rate_limit = "20"'), "[target] rate_limit", "a number, not a string", ""),
     "truth as number": (with_target("timeout = true"), "[target] timeout", "a number, not a boolean", ""),
-    "number as truth": (with_target("load_allowed = 1"), "[target] load_allowed", "true or false, not a whole number", ""),
+    "number as truth": (
+        with_target("load_allowed = 1"),
+        "[target] load_allowed",
+        "true or false, not a whole number",
+        "",
+    ),
     "half a request": (with_target("concurrency = 1.5"), "[target] concurrency", "a whole number, not a number", ""),
     "no request": (with_target("concurrency = 0"), "[target] concurrency", "at least 1", ""),
     "rate below nothing": (with_target("rate_limit = -1"), "[target] rate_limit", "at least 0", ""),
     "rate without end": (with_target("rate_limit = inf"), "[target] rate_limit", "at least 0", ""),
     "timeout of nothing": (with_target("timeout = 0"), "[target] timeout", "at least 0.1", ""),
     "timeout that is no number": (with_target("timeout = nan"), "[target] timeout", "at least 0.1", ""),
-    "CA bundle that is not there": (with_target('verify_tls = "nowhere.pem"'), "[target] verify_tls", "nowhere.pem", "No such file"),
+    "CA bundle that is not there": (
+        with_target('verify_tls = "nowhere.pem"'),
+        "[target] verify_tls",
+        "nowhere.pem",
+        "No such file",
+    ),
     "CA bundle of nothing": (with_target('verify_tls = ""'), "[target] verify_tls", "CA bundle", ""),
     "account that is no table": (GOOD + '[accounts]\nguest2 = "x"\n', "[accounts] guest2", "a table, not a string", ""),
-    "unknown role": (GOOD + '[accounts.admim]\nemail = "x@y"\npassword = "x"\n', "[accounts] admim", "no role", "'admin'"),
+    "unknown role": (
+        GOOD + '[accounts.admim]\nemail = "x@y"\npassword = "x"\n',
+        "[accounts] admim",
+        "no role",
+        "'admin'",
+    ),
     "role of another world": (GOOD + "[accounts.owner]\n", "[accounts] owner", "no role", "admin, agent, bot, guest"),
-    "missing account": (GOOD.replace("accounts.bot", "accounts.guest2"), "[accounts] bot", "missing", "guest, agent, bot, admin"),
-    "one user twice": (GOOD.replace("agent@", "guest@"), "[accounts.agent] email", "[accounts.guest]", "a user of its own"),
+    "missing account": (
+        GOOD.replace("accounts.bot", "accounts.guest2"),
+        "[accounts] bot",
+        "missing",
+        "guest, agent, bot, admin",
+    ),
+    "one user twice": (
+        GOOD.replace("agent@", "guest@"),
+        "[accounts.agent] email",
+        "[accounts.guest]",
+        "a user of its own",
+    ),
     "no password": (GOOD.replace('password = "bot-password"', ""), "[accounts] bot", "no password", "password_env"),
-    "two passwords": (GOOD.replace('password = "bot', 'password_env = "X"\npassword = "bot'), "[accounts.bot] password", "password_env", "one"),
+    "two passwords": (
+        GOOD.replace('password = "bot', 'password_env = "X"\npassword = "bot'),
+        "[accounts.bot] password",
+        "password_env",
+        "one",
+    ),
     "unset variable": (
         GOOD.replace('password = "bot-password"', 'password_env = "NOT_SET_ANYWHERE"'),
         "[accounts.bot] password_env",
         "NOT_SET_ANYWHERE is not set",
         "Export it",
     ),
-    "unset key": (GOOD + '[api_keys.tokens]\nbot_env = "NOT_SET_ANYWHERE"\n', "[api_keys.tokens] bot_env", "NOT_SET_ANYWHERE", "Export"),
+    "unset key": (
+        GOOD + '[api_keys.tokens]\nbot_env = "NOT_SET_ANYWHERE"\n',
+        "[api_keys.tokens] bot_env",
+        "NOT_SET_ANYWHERE",
+        "Export",
+    ),
     "empty key": (GOOD + '[api_keys.tokens]\nbot = ""\n', "[api_keys.tokens] bot", "empty", "bot_env"),
-    "key of no role": (GOOD + '[api_keys.tokens]\nowner = "x"\n', "[api_keys.tokens] owner", "no role", "admin, agent, bot, guest"),
-    "path without slash": (GOOD + '[api_keys]\ncreate_path = ".elsewhere.org/keys"\n', "[api_keys] create_path", "begins with /", ""),
+    "key of no role": (
+        GOOD + '[api_keys.tokens]\nowner = "x"\n',
+        "[api_keys.tokens] owner",
+        "no role",
+        "admin, agent, bot, guest",
+    ),
+    "path without slash": (
+        GOOD + '[api_keys]\ncreate_path = ".elsewhere.org/keys"\n',
+        "[api_keys] create_path",
+        "begins with /",
+        "",
+    ),
     "clock elsewhere": (GOOD + '[expiry]\nclock_url = "__clock"\n', "[expiry] clock_url", "not a URL", "https://host"),
-    "unknown algorithm": (GOOD + '[expiry]\nalgorithm = "HS265"\n', "[expiry] algorithm", "no signature algorithm", "'HS256'"),
+    "unknown algorithm": (
+        GOOD + '[expiry]\nalgorithm = "HS265"\n',
+        "[expiry] algorithm",
+        "no signature algorithm",
+        "'HS256'",
+    ),
     "no signature": (GOOD + '[expiry]\nalgorithm = "none"\n', "[expiry] algorithm", "no signature algorithm", "HS256"),
     "unknown reading": (GOOD + "[dialect]\nexpird = [401]\n", "[dialect] expird", "no reading", "'expired'"),
-    "statuses that are no list": (GOOD + "[dialect]\nexpired = 401\n", "[dialect] expired", "a list of HTTP statuses", "401"),
-    "statuses of no HTTP": (GOOD + "[dialect]\ncreated = [20]\n", "[dialect] created", "a list of HTTP statuses", "[20]"),
-    "statuses of text": (GOOD + '[dialect]\ncreated = ["201"]\n', "[dialect] created", "a list of HTTP statuses", "201"),
+    "statuses that are no list": (
+        GOOD + "[dialect]\nexpired = 401\n",
+        "[dialect] expired",
+        "a list of HTTP statuses",
+        "401",
+    ),
+    "statuses of no HTTP": (
+        GOOD + "[dialect]\ncreated = [20]\n",
+        "[dialect] created",
+        "a list of HTTP statuses",
+        "[20]",
+    ),
+    "statuses of text": (
+        GOOD + '[dialect]\ncreated = ["201"]\n',
+        "[dialect] created",
+        "a list of HTTP statuses",
+        "201",
+    ),
     "no statuses": (GOOD + "[dialect]\nexpired = []\n", "[dialect] expired", "a list of HTTP statuses", "[]"),
-    "choice that is none": (GOOD + '[dialect]\ndenied_list = "none"\n', "[dialect] denied_list", "status, empty", "none"),
-    "lifetime of text": (GOOD + '[dialect]\nlifetime = "24h"\n', "[dialect] lifetime", "whole number of seconds", "24h"),
+    "choice that is none": (
+        GOOD + '[dialect]\ndenied_list = "none"\n',
+        "[dialect] denied_list",
+        "status, empty",
+        "none",
+    ),
+    "lifetime of text": (
+        GOOD + '[dialect]\nlifetime = "24h"\n',
+        "[dialect] lifetime",
+        "whole number of seconds",
+        "24h",
+    ),
     "dialect that is no table": ("dialect = 5\n" + GOOD, "[dialect]", "a table, not a whole number", ""),
-    "unknown operation": (GOOD + '[operations.list-user]\npath = "/v2/u"\n', "[operations.list-user]", "no operation", "'list-users'"),
-    "unknown override": (GOOD + '[operations.list-users]\nurl = "/v2/u"\n', "[operations.list-users] url", "nobody knows", ""),
-    "override of a wrong type": (GOOD + "[operations.list-users]\npath = 5\n", "[operations.list-users] path", "a path", "5"),
-    "override without slash": (GOOD + '[operations.list-users]\npath = "v2/u"\n', "[operations.list-users] path", "begins with /", ""),
-    "override of a wrong status": (GOOD + "[operations.list-users]\nsuccess = [0]\n", "[operations.list-users] success", "HTTP statuses", ""),
-    "override with an unknown method": (GOOD + '[operations.list-users]\nmethod = "GTE"\n', "[operations.list-users] method", "method", "GET"),
+    "unknown operation": (
+        GOOD + '[operations.list-user]\npath = "/v2/u"\n',
+        "[operations.list-user]",
+        "no operation",
+        "'list-users'",
+    ),
+    "unknown override": (
+        GOOD + '[operations.list-users]\nurl = "/v2/u"\n',
+        "[operations.list-users] url",
+        "nobody knows",
+        "",
+    ),
+    "override of a wrong type": (
+        GOOD + "[operations.list-users]\npath = 5\n",
+        "[operations.list-users] path",
+        "a path",
+        "5",
+    ),
+    "override without slash": (
+        GOOD + '[operations.list-users]\npath = "v2/u"\n',
+        "[operations.list-users] path",
+        "begins with /",
+        "",
+    ),
+    "override of a wrong status": (
+        GOOD + "[operations.list-users]\nsuccess = [0]\n",
+        "[operations.list-users] success",
+        "HTTP statuses",
+        "",
+    ),
+    "override with an unknown method": (
+        GOOD + '[operations.list-users]\nmethod = "GTE"\n',
+        "[operations.list-users] method",
+        "method",
+        "GET",
+    ),
     "override with an unknown placeholder": (
         GOOD + '[operations.fetch-user]\npath = "/v2/u/{identifier}"\n',
         "[operations.fetch-user] path",
@@ -257,13 +427,15 @@ class TestMistakes:
         """The message names the file and the place in it, says what is wrong, and how it is put right."""
         error = mistake_in(text)
 
-        assert ExitCode.USAGE == error.exit_code
+        assert error.exit_code == ExitCode.USAGE
         assert error.where.startswith("staging.toml")
         assert place in error.where
         assert what in error.what
         assert remedy in str(error)
 
-    @pytest.mark.parametrize("url", ["https://me:hunter2-secret@example.org", "ftp://hunter2-secret@x", "http://u:hunter2-secret@[::1"])
+    @pytest.mark.parametrize(
+        "url", ["https://me:hunter2-secret@example.org", "ftp://hunter2-secret@x", "http://u:hunter2-secret@[::1"]
+    )
     def test_a_password_in_the_url_is_refused_and_not_repeated(self, url: str) -> None:
         """Credentials in the base URL are a mistake, and the message that says so does not show them."""
         error = mistake_in(with_target(f'base_url = "{url}"'))
@@ -272,7 +444,9 @@ class TestMistakes:
         assert "[accounts]" in error.hint
         assert "hunter2-secret" not in str(error)
 
-    @pytest.mark.parametrize("line", ['password = ["hunter2-secret"]', 'password = "hunter2-secret', 'password.is = "hunter2-secret"'])
+    @pytest.mark.parametrize(
+        "line", ['password = ["hunter2-secret"]', 'password = "hunter2-secret', 'password.is = "hunter2-secret"']
+    )
     def test_a_mistyped_password_is_not_repeated(self, line: str) -> None:
         """A mistake in the line of a password is named without showing the password."""
         assert "hunter2-secret" not in str(mistake_in(GOOD.replace('password = "bot-password"', line)))

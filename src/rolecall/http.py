@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json as jsonlib
 import logging
+import math
 import socket
 import ssl
 import time
@@ -37,7 +38,7 @@ _SHOWN = 2048  # characters of a header field that are kept as evidence; nothing
 BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8
-_LONGEST_WAIT = 120.0  # seconds that a Retry-After may ask for
+_LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
 AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1
 _EXCHANGE = "rolecall.exchange"
@@ -53,8 +54,8 @@ class Client:
         self.dead: Unreachable | None = None
         self._timeout = target.timeout
         self._network = _Network(target)
-        pace = _Pace(target.rate_limit)
-        self._recording = _Recording(_Pacing(_Retrying(self._network, pace), pace, target.concurrency))
+        self._pace = _Pace(target.rate_limit)
+        self._recording = _Recording(_Pacing(_Retrying(self._network, self._pace), self._pace, target.concurrency))
         self._evidence = evidence
         self.secrets = secrets
 
@@ -182,6 +183,7 @@ class Client:
     async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
         """Let a request pass all layers; what comes back is in ``exchange``."""
         self.secrets.learn(exchange)
+        asked = time.monotonic()
         try:
             await self._recording.handle_async_request(request)
         except httpx.TransportError as error:
@@ -192,7 +194,10 @@ class Client:
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
         self.secrets.learn(exchange)
         if exchange.status == 429 and request.extensions[_PATIENT]:
-            raise Trouble(f"an answer to {exchange}: it was throttled {_THROTTLED_ATTEMPTS} times", "the rate_limit of the target file")
+            if self._pace.last_answer < asked:
+                self.dead = Unreachable(self.base_url, "gives no usable answer: nothing but 429, whatever the rate_limit")
+                raise replace(self.dead)
+            raise Trouble(f"an answer to {exchange}: throttled {exchange.attempts} times", "the rate_limit of the target file")
         if exchange.status in AWAY:
             raise Trouble(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
         if exchange.ok and exchange.body and exchange.json is None and "json" in exchange.header("content-type"):
@@ -242,22 +247,33 @@ class _Recording(httpx.AsyncBaseTransport):
 
 
 class _Pace:
-    """When the next request may leave: so many per second, fewer once the target has asked for it."""
+    """When the next request may leave: so many per second, and fewer for a while once the target has asked for it."""
 
     def __init__(self, limit: float) -> None:
         self._limit = limit or float("inf")
         self._rate = self._limit
         self._next = 0.0
+        self._begun = 0.0
         self._slowed = 0.0
+        self._raised = 0.0
+        self._growth = 0.0  # of the rate, per second
         self._answered: deque[float] = deque(maxlen=1000)
 
     async def turn(self) -> None:
         """Wait for one's turn."""
         now = time.monotonic()
+        self._begun = self._begun or now
+        self._rate = min(self._limit, self._rate * math.exp(self._growth * min(now - self._raised, 60.0)))
+        self._raised = now
         slot = max(self._next, now)
         self._next = slot + 1 / self._rate
         if slot > now:
             await asyncio.sleep(slot - now)
+
+    @property
+    def last_answer(self) -> float:
+        """When the last request was let through; 0 before the first."""
+        return self._answered[-1] if self._answered else 0.0
 
     def answered(self) -> None:
         """Note that a request was let through."""
@@ -268,11 +284,17 @@ class _Pace:
         self._next = max(self._next, time.monotonic() + seconds)
 
     def slow_down(self, seconds: float, sent: float) -> None:
-        """Pause, and go on at the rate that was let through; once for all that were sent before the pause."""
+        """Pause, and go on at the rate that was let through; once for all that were sent before the pause.
+
+        The rate rises again, the slower the longer the pause: a moment's trouble must not make a night's run take days.
+        """
         now = time.monotonic()
         if sent >= self._slowed:
-            let_through = sum(1 for moment in self._answered if moment > now - 1.0)
-            self._rate = min(self._rate, max(1.0, 0.9 * let_through))
+            window = min(1.0, max(0.1, now - self._begun))
+            let_through = sum(1 for moment in self._answered if moment > now - window)
+            if let_through:
+                self._rate = min(self._rate, max(1.0, 0.9 * let_through / window))
+            self._growth = 0.02 / max(1.0, seconds)
             self._slowed = now
         self.pause(seconds)
 
@@ -297,7 +319,10 @@ class _Pacing(httpx.AsyncBaseTransport):
                 return response
             if not request.extensions[_PATIENT]:
                 return response
-            self._pace.slow_down(_retry_after(response, 1.0), sent)
+            seconds = _retry_after(response, 1.0)
+            if seconds > _LONGEST_WAIT:
+                return response
+            self._pace.slow_down(seconds, sent)
             if attempt < _THROTTLED_ATTEMPTS:
                 exchange.attempts += 1
         return response
@@ -317,8 +342,10 @@ class _Retrying(httpx.AsyncBaseTransport):
                 response = await self._inner.handle_async_request(request)
                 if response.status_code not in AWAY or not repeatable or attempt == _ATTEMPTS:
                     return response
-                if "retry-after" in response.headers:
-                    self._pace.pause(_retry_after(response, 0.0))
+                seconds = _retry_after(response, 0.0)
+                if seconds > _LONGEST_WAIT:
+                    return response
+                self._pace.pause(seconds)
             except httpx.ConnectError:
                 if attempt == _ATTEMPTS:
                     raise
@@ -409,7 +436,7 @@ def _retry_after(response: httpx.Response, otherwise: float) -> float:
         moment = _moment(value)
         # By the target's own clock, which a test may have moved.
         seconds = moment - (_moment(response.headers.get("date", "")) or time.time()) if moment else otherwise
-    return min(max(seconds, 0.05), _LONGEST_WAIT)
+    return max(seconds, 0.0)
 
 
 def _moment(date: str) -> float:

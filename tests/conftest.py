@@ -1,0 +1,56 @@
+"""What several tests share: a reference server in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.command import start
+
+SIGNING_KEY = "the signing key of the tests: not a secret, long enough"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference server with a clock that can be moved; ``text`` is the target file that it printed."""
+
+    url: str
+    text: str
+
+    #: What a command that reads the target file needs in its environment.
+    env = {"ROLECALL_SIGNING_KEY": SIGNING_KEY}  # noqa: RUF012
+
+    def target_file(self, folder: Path, *, url: str = "", under_target: str = "", more: str = "") -> Path:
+        """The target file, with lines of one's own, and with ``url`` in the place of the server's own."""
+        text = self.text.replace(self.url, url or self.url).replace("[target]\n", f"[target]\n{under_target}\n") + more
+        path = folder / "reference.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+    """One reference server for all tests; whatever a run makes there it deletes."""
+    folder = tmp_path_factory.mktemp("reference")
+    process = start(
+        "serve",
+        "--port",
+        "0",
+        "--clock",
+        "--exit-with-parent",
+        cwd=folder,
+        env=Reference.env,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        text = "".join(iter(process.stdout.readline, "# ready\n"))
+        try:
+            yield Reference(text.partition('base_url = "')[2].partition('"')[0], text)
+        finally:
+            process.terminate()
+            process.wait(10)
