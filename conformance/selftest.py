@@ -203,6 +203,7 @@ def _serve(options: list[str], says: Connection) -> None:
     from rolecall.reference.target import target_file
     import argparse
 
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a fault may crash the server on purpose
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(["--port", "0", *CHEAP, *options])

@@ -12,7 +12,8 @@ import ssl
 from typing import Any
 
 import httptools
-import httpx
+
+from rolecall._httpx import httpx
 
 #: The extension of a request that is sent as these bytes, whatever else it says.
 VERBATIM = "rolecall.verbatim"

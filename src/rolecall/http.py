@@ -21,8 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
+from rolecall._httpx import httpx
 from rolecall.connection import VERBATIM, Connection
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
