@@ -37,7 +37,7 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
     if exchange.request_body:
         headers: Mapping[str, str] = {name.lower(): value for name, value in exchange.request_headers.items()}
         text = redact(exchange.request_body.decode("utf-8", "replace"))
-        request["postData"] = {"mimeType": headers.get("content-type", ""), "text": text}
+        request["postData"] = {"mimeType": redact(headers.get("content-type", "")), "text": text}
     return {
         "_number": exchange.number,
         "_caller": exchange.caller,
@@ -55,7 +55,7 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
             "cookies": [],
             "content": {
                 "size": len(exchange.body),
-                "mimeType": exchange.header("content-type"),
+                "mimeType": redact(exchange.header("content-type")),
                 "text": redact(exchange.text),
             },
             "redirectURL": redact(exchange.header("location")),

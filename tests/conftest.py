@@ -1,7 +1,8 @@
-"""What several tests share: a reference server in a process of its own."""
+"""What several tests share: a reference server in a process of its own, and one whole run against it."""
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import start
+from tests.command import Finished, rolecall, start
+from tests.miniatures import Tap
 
 SIGNING_KEY = "the signing key of the tests: not a secret, long enough"
 
@@ -48,9 +50,27 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     )
     assert process.stdout is not None
     with process.stdout:
-        text = "".join(iter(process.stdout.readline, "# ready\n"))
+        text = "".join(itertools.takewhile("# ready\n".__ne__, process.stdout))
+        assert process.poll() is None, "the reference server did not start"
         try:
             yield Reference(text.partition('base_url = "')[2].partition('"')[0], text)
         finally:
             process.terminate()
             process.wait(10)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A finished run, and every byte that passed between it and its target."""
+
+    finished: Finished
+    tap: Tap
+
+
+@pytest.fixture(scope="session")
+def certified(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """One whole run against the reference server, watched on the wire."""
+    folder = tmp_path_factory.mktemp("certified")
+    with Tap(reference.url) as tap:
+        target = reference.target_file(folder, url=tap.url, under_target="concurrency = 16")
+        return Watched(rolecall("certify", target, "--out", "runs", cwd=folder, env=reference.env), tap)
