@@ -14,6 +14,7 @@ import pytest
 from rolecall.conformance.ahead import Job
 from rolecall.conformance.cascade import Observed
 from rolecall.conformance.expiry import Expiry
+from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.responses import Responses
 from rolecall.conformance.results import TestResult
@@ -76,6 +77,12 @@ def judge(request: pytest.FixtureRequest) -> Judge:
 def expiry(request: pytest.FixtureRequest) -> Expiry:
     """The ways to an expired token."""
     return request.config.stash[RUN].expiry
+
+
+@pytest.fixture(scope="session")
+def intruder(request: pytest.FixtureRequest) -> Intruder:
+    """Who tries tokens that are none."""
+    return request.config.stash[RUN].intruder
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,10 @@ class Responses:
         refusals = [e for e in self._evidence.exchanges if 400 <= e.status < 500 and e.body and e.url.startswith(self._base)]
         return _cited(refusals)
 
+    def with_status(self, *statuses: int) -> list[Exchange]:
+        """The target's answers with one of these statuses."""
+        return _cited([e for e in self._evidence.exchanges if e.status in statuses and e.url.startswith(self._base)])
+
     def _kind(self, exchange: Exchange) -> str:
         if not exchange.url.startswith(self._base):
             return ""

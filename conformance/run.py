@@ -16,6 +16,7 @@ import rolecall
 from rolecall.conformance.ahead import Ahead
 from rolecall.conformance.cascade import Observed
 from rolecall.conformance.expiry import Expiry
+from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.responses import Responses
 from rolecall.conformance.results import TestResult, Verdict, advice, counts, findings, judge, requirement_outcomes
@@ -97,6 +98,7 @@ class Run:
         self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only, self.options.intrusive)
         self.judge = Judge(self.world)
         self.expiry = Expiry(self.world)
+        self.intruder = Intruder(self.world)
         self.responses = Responses(self.evidence, self.world.spec, self.target)
         self.observed = Observed(lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell])
 

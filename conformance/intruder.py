@@ -1,0 +1,238 @@
+"""Tokens that are none, tried where the real one is let in; and what the target's own key, if it is given, can make."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from rolecall.conformance.expiry import server_time
+from rolecall.conformance.fixtures import Request, identifiers
+from rolecall.conformance.forge import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.tables import Operation
+from rolecall.conformance.tokens import Caller
+from rolecall.conformance.world import World
+
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive, NotTested
+
+#: Seconds between our clock and the target's beyond which nothing is said about times.
+TOO_FAR_APART = 60
+
+
+@dataclass(frozen=True)
+class TargetKey:
+    """The key that the target signs with."""
+
+    algorithm: str
+    sign: Sign = field(repr=False)
+    secret: bytes = field(repr=False)
+
+
+class Intruder:
+    """Tries tokens at doors: requests that the real token was seen to be let in with."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    # --- Doors -----------------------------------------------------------------------------------------------------
+
+    @property
+    def reserved(self) -> list[Operation]:
+        """The reads that the highest role alone may do; the first is a list."""
+        spec = self._world.spec
+        return [
+            operation
+            for operation in spec.operations.values()
+            if operation.effect in ("list", "fetch") and spec.allowed_roles(operation.name) == (self._world.highest,)
+        ]
+
+    async def doors(self, caller: Caller | None = None) -> list[Request]:
+        """A fetch of the caller's own user (the highest role's by default), and a list that only the highest may see.
+
+        Raises:
+            Inconclusive: neither is open to the real token.
+        """
+        highest = await self._world.user(self._world.highest)
+        doors = []
+        for operation, owner in (
+            (self._world.spec.operations["fetch-user-self"], caller or highest),
+            (self.reserved[0], highest),
+        ):
+            control = await self._world.reads(owner, operation.name)
+            if control.ok:
+                cite(control, "control")
+                doors.append(await self._world.request(operation, owner))
+        if not doors:
+            raise Inconclusive("a request that a real token is let in with", "PERM-fetch-user-self, PERM-list-services")
+        return doors
+
+    # --- What must not be let in -----------------------------------------------------------------------------------
+
+    async def expect_shut(
+        self,
+        token: str = "",
+        *,
+        attack: str,
+        headers: Mapping[str, str] | None = None,
+        doors: Iterable[Request] | None = None,
+        statuses: tuple[int, ...] = (),
+    ) -> list[Exchange]:
+        """No door opens to a token, or to whatever ``headers`` hold instead, and the real one still works afterwards.
+
+        A refusal may be answered with any of ``statuses``; by default as a request without a valid token is.
+
+        Raises:
+            Finding: one opens, or the answer is no refusal.
+        """
+        answers = []
+        caller = made_up(token) if token else None
+        for door in await self.doors() if doors is None else doors:
+            answer = await self._world.perform(door, caller, attack=attack, headers=headers)
+            self.judge_shut(answer, door, statuses)
+            answers.append(answer)
+        await self._world.alive(await self._world.user(self._world.highest), answers[-1].finished)
+        return answers
+
+    def judge_shut(self, answer: Exchange, door: Request, statuses: tuple[int, ...] = ()) -> None:
+        """The answer is a refusal, and shows nothing of what is behind the door.
+
+        Raises:
+            Finding: it is let in, or the answer is none of ``statuses``.
+        """
+        cite(answer, "answer")
+        statuses = statuses or self._world.dialect.anonymous
+        expected = f"{' or '.join(map(str, statuses))}: not let in"
+        if answer.ok:
+            who = f" as user {answer.document.get('id')!r}" if door.operation.is_self else ""
+            raise Finding(expected, f"{answer.status}: let in{who}", answer)
+        if 300 <= answer.status < 400:
+            raise Finding(expected, f"{answer.status}: a redirect is no refusal", answer)
+        if answer.status >= 500:
+            raise Finding(expected, f"{answer.status}: a server error is no refusal", answer)
+        if door.fixture and door.fixture.id in identifiers(answer.json):
+            raise Finding(
+                f"a refusal that shows nothing of {door.fixture}", f"{answer.status} with it in the body", answer
+            )
+        if answer.status not in statuses:
+            raise Finding(expected, f"{answer.status}", answer)
+
+    @property
+    def unreadable(self) -> tuple[int, ...]:
+        """How a token that is no JWT may be refused."""
+        statuses: tuple[int, ...] = self._world.dialect.malformed
+        return statuses
+
+    # --- Keys ------------------------------------------------------------------------------------------------------
+
+    async def own_key(self, kind: str) -> OwnKey:
+        """A key of ours, by its kind in a JWK: RSA, EC or oct."""
+        return (await asyncio.to_thread(own_keys))[kind]
+
+    async def own_key_for(self, algorithm: str) -> OwnKey:
+        """A key of ours that a token of this algorithm could be signed with."""
+        return await asyncio.to_thread(own_key_for, algorithm)
+
+    @memoised
+    async def target_key(self) -> TargetKey:
+        """The key that the target signs with, proven by a token made with it that is let in.
+
+        Raises:
+            NotTested: it is not given, or is not the one in use.
+        """
+        options = self._world.target.expiry
+        if not options.signing_key:
+            raise NotTested("no signing key: give signing_key_env (and algorithm) under [expiry] in the target file")
+        caller = await self._world.user(self._world.highest)
+        parts = Parts.of(caller.token)
+        if parts.algorithm != options.algorithm:
+            raise NotTested(f"[expiry] algorithm is {options.algorithm}, but the target signs with {parts.algorithm}")
+        secret = options.signing_key.encode()
+        try:
+            key = TargetKey(options.algorithm, signed_by(options.algorithm, secret), secret)
+            token = self._made(key, parts)
+        except (ValueError, TypeError, jwt.PyJWTError):
+            raise NotTested(
+                f"what signing_key_env under [expiry] names is no private key for {options.algorithm}"
+            ) from None
+        door = (await self.doors())[0]
+        control = await self._world.perform(door, Caller(caller.role, "made token", token, caller.user))
+        if not control.ok:
+            raise NotTested(
+                f"the key under [expiry] is not the one in use: an untampered token made with it is refused ({control})"
+            )
+        return key
+
+    async def made(
+        self,
+        caller: Caller,
+        *,
+        header: Mapping[str, Any] | None = None,
+        body: bytes = b"",
+        without: str = "",
+        **claims: Any,
+    ) -> str:
+        """A token like a caller's, with other claims or another header, signed with the target's own key.
+
+        ``body`` are the claims as JSON text, where no writer writes such JSON; ``without`` names a claim to leave out.
+
+        Raises:
+            NotTested: as for `target_key`.
+        """
+        key = await self.target_key()
+        return self._made(key, Parts.of(caller.token), header=header, body=body, without=without, claims=claims)
+
+    @staticmethod
+    def _made(
+        key: TargetKey,
+        parts: Parts,
+        *,
+        header: Mapping[str, Any] | None = None,
+        body: bytes = b"",
+        without: str = "",
+        claims: Mapping[str, Any] | None = None,
+    ) -> str:
+        # A second earlier than the real one: what is let in must have been made here.
+        times = {
+            name: value - 1 for name, value in parts.claims.items() if name in ("iat", "exp") and type(value) is int
+        }
+        content = {**parts.claims, **times, **(claims or {})}
+        content.pop(without, None)
+        return compact({**parts.header, **(header or {})}, body or content, key.sign)
+
+    # --- Time ------------------------------------------------------------------------------------------------------
+
+    async def now(self) -> float:
+        """The target's time, by the clock that it writes into tokens.
+
+        Raises:
+            Inconclusive: its clock and ours are too far apart.
+        """
+        caller = await self._world.user(self._world.highest)
+        low, high = skew(caller.grant.exchange)
+        if low > TOO_FAR_APART or high < -TOO_FAR_APART:
+            raise Inconclusive(f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11")
+        issued = Parts.of(caller.token).claims.get("iat")
+        then = issued if isinstance(issued, int | float) else server_time(caller.grant.exchange)
+        return then + time.monotonic() - caller.grant.exchange.finished
+
+
+def made_up(token: str) -> Caller:
+    """Somebody who has nothing but a token that nobody issued."""
+    return Caller("nobody", "made-up token", token, "")
+
+
+def skew(exchange: Exchange) -> tuple[float, float]:
+    """By how many seconds the target's clock is ahead of ours, at least and at most; (0, 0) when it does not say.
+
+    A Date header (RFC 9110 6.6.1) is in whole seconds, and was written between request and answer.
+    """
+    if not exchange.header("date"):
+        return 0.0, 0.0
+    wall = time.time() - time.monotonic()
+    date = server_time(exchange)
+    return date - (wall + exchange.finished), date + 1 - (wall + exchange.started)

@@ -1,0 +1,251 @@
+"""Time: a token is good from its beginning to its end, and its end is looked at whatever it looks like."""
+
+from __future__ import annotations
+
+from rolecall.conformance.expiry import Expiry, server_time
+from rolecall.conformance.forge import Parts, with_member
+from rolecall.conformance.intruder import TOO_FAR_APART, Intruder, made_up, skew
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import EXPIRY, each, requirement
+from rolecall.conformance.tokens import Caller
+from rolecall.conformance.world import World
+
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive, NotTested
+
+_DAY = 24 * 60 * 60
+_TRIES = 5  # to be answered within one and the same second
+
+
+async def ended(seconds: float, world: World, intruder: Intruder) -> str:
+    """A well signed token of the highest role that ended so many seconds ago."""
+    end = int(await intruder.now() - seconds)
+    return await intruder.made(await world.user(world.highest), iat=end - world.dialect.lifetime, exp=end)
+
+
+# --- The end ----------------------------------------------------------------------------------------------------------
+
+#: Seconds after a token's end. A minute is more than any leeway for clocks that differ (RFC 7519 4.1.4).
+AGES = {"61-seconds": 61, "five-minutes": 300}
+
+
+@requirement("SEC-T03-beyond-leeway")
+@each("age", AGES)
+async def test_a_token_is_refused_a_minute_after_its_end(age: str, world: World, intruder: Intruder) -> None:
+    """A token that ended more than a minute ago is not let in, and neither is one that ended a day ago."""
+    token, older = await ended(AGES[age], world, intruder), await ended(_DAY, world, intruder)
+
+    for door in await intruder.doors():
+        answer = await world.perform(door, made_up(token), attack="SEC-T03-beyond-leeway")
+
+        if (await world.perform(door, made_up(older), attack="SEC-T03-beyond-leeway")).ok:
+            raise Inconclusive("a refusal of a token that ended a day ago", "EXPIRY-403")
+        if cite(answer, "answer").ok:
+            raise Finding(f"refused {AGES[age]} s after its end", f"{answer.status}: let in", answer)
+
+
+async def at_the_second(after: int, world: World, intruder: Intruder, attack: str) -> Exchange:
+    """The answer to a token whose end was so many whole seconds before the very second in which it was answered.
+
+    Raises:
+        NotTested: the target does not say what second it has.
+        Inconclusive: no answer came within the second.
+    """
+    await intruder.now()
+    admin = await world.user(world.highest)
+    door = (await intruder.doors())[0]
+    answer = admin.grant.exchange
+    if not answer.header("date"):
+        raise NotTested("the target's second: its answers have no Date header")
+    second = int(await intruder.now())
+    for _ in range(_TRIES):
+        end = second - after
+        token = await intruder.made(admin, iat=end - world.dialect.lifetime, exp=end)
+        answer = await world.perform(door, made_up(token), attack=attack)
+        if server_time(answer) == second:
+            return cite(answer, "answer")
+        second = int(server_time(answer))
+    raise Inconclusive("an answer within the second that was asked about", "the latency of the target")
+
+
+@requirement("SEC-T03")
+async def test_a_token_is_refused_a_second_after_its_end(world: World, intruder: Intruder) -> None:
+    """A token whose end was in the second before is not let in."""
+    answer = await at_the_second(1, world, intruder, "SEC-T03")
+
+    if answer.ok:
+        raise Finding("refused one second after its end, without leeway", f"{answer.status}: let in", answer)
+
+
+@requirement("SEC-T04")
+async def test_the_second_in_which_a_token_ends(world: World, intruder: Intruder, judge: Judge) -> None:
+    """A token is presented in the very second of its end; whether it is still let in is written down."""
+    answer = await at_the_second(0, world, intruder, "SEC-T04")
+
+    judge.note(f"in the second of its end a token is {'let in' if answer.ok else f'refused ({answer.status})'}")
+
+
+@requirement("SEC-T10")
+@each("where", ("fetch-user-self", "refresh"))
+async def test_expired_and_tampered_with(where: str, world: World, intruder: Intruder, judge: Judge) -> None:
+    """A live token whose end was moved into the past under the old signature is not let in, and refreshes nothing."""
+    live = await world.fresh_caller(world.roles[0])
+    issued = live.grant.exchange.at
+    token = Parts.of(live.token).edited(iat=int(issued) - 2 * _DAY, exp=int(issued) - _DAY)
+
+    await present(where, token, live, world, intruder, judge)
+
+
+@requirement("SEC-T10", phase=EXPIRY)
+@each("where", ("fetch-user-self", "refresh"))
+async def test_really_expired_and_tampered_with(
+    where: str, world: World, expiry: Expiry, intruder: Intruder, judge: Judge
+) -> None:
+    """A token that has really expired, with a changed signature, is not let in, and refreshes nothing."""
+    for expired in await expiry.tokens(world.roles[0]):
+        parts = Parts.of(expired.caller.token)
+        token = parts.resigned(parts.signature_bytes[:-1] + bytes([parts.signature_bytes[-1] ^ 1]))
+
+        await present(where, token, await world.fresh_caller(world.roles[0]), world, intruder, judge)
+
+
+async def present(where: str, token: str, live: Caller, world: World, intruder: Intruder, judge: Judge) -> None:
+    """Present a token instead of a live one: at the caller's own user, or as the bearer of a refresh."""
+    refresh_token = live.grant.refresh_token
+    if where != "refresh":
+        request = await world.request(world.spec.operations[where], live)
+        answer = await world.perform(request, made_up(token), attack="SEC-T10")
+        intruder.judge_shut(answer, request, (*world.dialect.anonymous, *world.dialect.expired))
+        await world.alive(live, answer.finished)
+        return
+    answer = await world.tokens.refresh_get(refresh_token, bearer=token, caller="nobody", attack="SEC-T10")
+    judge.expect_no_token(answer)
+    await judge.control_refresh(world.tokens.refresh_get(refresh_token, bearer=live.token, caller=str(live)))
+
+
+# --- The beginning ----------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-T05")
+async def test_a_token_is_refused_before_its_time(world: World, intruder: Intruder) -> None:
+    """A well signed token that is not to be used for another hour (nbf) is not let in."""
+    token = await intruder.made(await world.user(world.highest), nbf=int(await intruder.now()) + 3600)
+
+    await intruder.expect_shut(token, attack="SEC-T05")
+
+
+@requirement("SEC-T06")
+async def test_a_token_from_the_future(world: World, intruder: Intruder, judge: Judge) -> None:
+    """A well signed token that says it was issued in an hour: whether it is let in is written down."""
+    now = int(await intruder.now())
+    token = await intruder.made(
+        await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime
+    )
+    door = (await intruder.doors())[0]
+
+    answer = await world.perform(door, made_up(token), attack="SEC-T06")
+
+    judge.note(f"a token issued in an hour is {'let in' if answer.ok else f'refused ({answer.status})'}")
+
+
+# --- What the end looks like ------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-T07")
+async def test_a_token_without_end_is_refused(world: World, intruder: Intruder) -> None:
+    """A well signed time-based token without exp is not let in."""
+    admin = await world.user(world.highest)
+    await tell_from_key(admin, world)
+    token = await intruder.made(admin, without="exp")
+
+    await intruder.expect_shut(token, attack="SEC-T07", statuses=(*intruder.unreadable, *world.dialect.expired))
+
+
+async def tell_from_key(caller: Caller, world: World) -> None:
+    """Make sure that a token without exp cannot be taken for an API key, which may have none.
+
+    Raises:
+        Inconclusive: it says nothing of itself that an API key does not say as well.
+    """
+    try:
+        key = await world.key(caller.role)
+        claims = Parts.of(key.token).claims
+    except (NotTested, Inconclusive):
+        return
+    own = Parts.of(caller.token).claims
+    alike = all(name in claims for name in own.keys() - {"exp"}) and claims.get("grant_type") == own.get("grant_type")
+    if "exp" not in claims and alike:
+        raise Inconclusive("a difference between an API key and a token without exp", "the claims of the API keys")
+
+
+#: Claims `exp` as JSON text that are no instant, or one that is over. "{past}" is an hour ago, "{ahead}" in an hour.
+NO_END = {
+    "text": '"tomorrow"',
+    "text-of-the-past": '"{past}"',
+    "fraction-of-the-past": "{past}.5",
+    "negative": "-1",
+    "null": "null",
+    "array": "[{ahead}]",
+    "object": '{"$gt":{ahead}}',
+    "true": "true",
+}
+
+#: Instants that are far away, or that a number of 32 or 64 bits cannot hold: they may be refused or believed.
+FAR_ENDS = {"2-to-the-31": "2147483648", "2-to-the-53-and-1": "9007199254740993", "10-to-the-400": "1e400"}
+
+
+async def ending(text: str, world: World, intruder: Intruder) -> str:
+    """A well signed token of the highest role whose exp is written like this."""
+    admin, now = await world.user(world.highest), int(await intruder.now())
+    value = text.replace("{past}", str(now - 3600)).replace("{ahead}", str(now + 3600)).replace("{now}", str(now))
+    claims = {**Parts.of(admin.token).claims, "iat": now - 7200}
+    return await intruder.made(admin, body=with_member(claims, "exp", value))
+
+
+@requirement("SEC-T08")
+@each("end", NO_END)
+async def test_an_end_that_is_none_is_refused(end: str, world: World, intruder: Intruder) -> None:
+    """A well signed token whose exp is no number, or a number in the past, is not let in, and nothing breaks."""
+    token = await ending(NO_END[end], world, intruder)
+
+    await intruder.expect_shut(token, attack="SEC-T08", statuses=(*intruder.unreadable, *world.dialect.expired))
+
+
+@requirement("SEC-T08")
+@each("end", FAR_ENDS)
+async def test_an_end_far_away_breaks_nothing(end: str, world: World, intruder: Intruder) -> None:
+    """A well signed token with a very large exp is refused, or believed; nothing breaks."""
+    token = await ending(FAR_ENDS[end], world, intruder)
+
+    for door in await intruder.doors():
+        answer = await world.perform(door, made_up(token), attack="SEC-T08")
+        if not answer.ok:
+            intruder.judge_shut(answer, door, (*intruder.unreadable, *world.dialect.expired))
+
+
+@requirement("SEC-T08-milliseconds")
+async def test_milliseconds_do_not_last_for_ages(world: World, intruder: Intruder) -> None:
+    """A well signed token whose exp is in milliseconds is not taken to live for 50,000 years."""
+    token = await ending("{now}000", world, intruder)
+
+    statuses = (*intruder.unreadable, *world.dialect.expired)
+    await intruder.expect_shut(token, attack="SEC-T08-milliseconds", statuses=statuses)
+
+
+# --- The clock --------------------------------------------------------------------------------------------------------
+
+_WARN = 5.0  # seconds
+
+
+@requirement("SEC-T11")
+async def test_the_clock_is_right(world: World, judge: Judge) -> None:
+    """The target's clock, by its Date header, is within five seconds of ours."""
+    answer = (await world.fresh_caller(world.roles[0])).grant.exchange
+    if not answer.header("date"):
+        raise NotTested("the target's time: its answers have no Date header")
+    cite(answer, "answer")
+    low, high = skew(answer)
+
+    if low > _WARN or high < -_WARN:
+        beyond = "; what depends on time was not judged" if max(low, -high) > TOO_FAR_APART else ""
+        raise Finding(f"a clock within {_WARN:g} s of ours", f"{(low + high) / 2:+.1f} s{beyond}", answer)
