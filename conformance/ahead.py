@@ -7,19 +7,23 @@ is reported as an ordinary pytest test, while a far-away target is waited for on
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 from rolecall.conformance.marks import ALONE
+from rolecall.conformance.memo import UNBROKEN
 from rolecall.conformance.tables import Cell
 from rolecall.evidence import Evidence, Pieces
 from rolecall.outcomes import Trouble
 
 _TRIES = 3
+_LAST_WORDS = 5.0  # seconds for what is under way when the run is stopped
 
 
 @dataclass
@@ -46,6 +50,7 @@ class Ahead:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rolecall-ahead", daemon=True)
         self._running: asyncio.Task[None] | None = None
+        self._interrupted = False
 
     def open(self) -> None:
         """Start the loop."""
@@ -63,11 +68,36 @@ class Ahead:
         """Wait for a test; its ``error`` is set if it failed.
 
         Waits in small steps, so that Ctrl-C is noticed on every platform.
+
+        Raises:
+            KeyboardInterrupt: there was one.
         """
         job = self.jobs[name]
-        while not job.done.wait(timeout=0.2):
-            pass
-        return job
+        while not self._interrupted:
+            if job.done.wait(timeout=0.2):
+                return job
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def minding_ctrl_c(self) -> Iterator[None]:
+        """Let Ctrl-C end the waiting for a test: raised in the middle of some plugin's work it may be lost there.
+
+        A second one is raised wherever it comes.
+        """
+        usual = signal.getsignal(signal.SIGINT)
+
+        def remember(number: int, frame: object) -> None:
+            self._interrupted = True
+            signal.signal(signal.SIGINT, usual)
+
+        ours = usual is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+        if ours:
+            signal.signal(signal.SIGINT, remember)
+        try:
+            yield
+        finally:
+            if ours:
+                signal.signal(signal.SIGINT, usual)
 
     def do(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
         """Run something else on the same loop and return its result.
@@ -78,24 +108,37 @@ class Ahead:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result(timeout)
-        except TimeoutError:
+        except (TimeoutError, KeyboardInterrupt):
             future.cancel()
             raise
 
     def stop(self) -> None:
-        """Give up what is still running; what is done stays done."""
+        """Give up what is still running; what is done stays done, and what may not be broken off comes to its end."""
         self.do(self._stop())
 
     async def _stop(self) -> None:
-        if self._running:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            if task.get_name() != UNBROKEN:
+                task.cancel()
+        if rest:
+            _, late = await asyncio.wait(rest, timeout=_LAST_WORDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def close(self) -> None:
-        """Stop the loop and its thread."""
+        """Stop the loop and its thread, and whatever was given up and is still under way."""
+        self.do(self._cancel_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _cancel_rest(self) -> None:
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _run(self) -> None:
         for number, phase in groupby(sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase):

@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from rolecall.conformance.fixtures import fill, id_of
-from rolecall.conformance.memo import memoised
+from rolecall.conformance.memo import memoised, unbroken
 from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Specification
 from rolecall.conformance.token_endpoint import TokenEndpoint
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
@@ -121,8 +121,12 @@ class Callers:
             raise NotTested("--read-only: an API key would be created")
         admin = await self.user(self.highest)
         body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
-        entry = self.ledger.intend("api-key", body["name"])
-        exchange = await self.send("POST", self.target.api_keys.create_path, admin, json=body, attack=attack)
+        return await unbroken(self._create("api-key", body["name"], "POST", self.target.api_keys.create_path, admin, json=body, attack=attack))
+
+    async def _create(self, resource: str, name: str, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
+        """Send a request that may create something, which is in the ledger before it leaves."""
+        entry = self.ledger.intend(resource, name)
+        exchange = await self.send(method, path, caller, **options)
         if exchange.ok:
             self.ledger.created(entry, id_of(exchange))
         return exchange

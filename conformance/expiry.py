@@ -27,7 +27,7 @@ import jwt
 
 from rolecall.conformance.bank import Bank
 from rolecall.conformance.fixtures import Request
-from rolecall.conformance.memo import memoised
+from rolecall.conformance.memo import memoised, unbroken
 from rolecall.conformance.tokens import Caller, Grant, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
@@ -69,7 +69,7 @@ class Expiry:
         self._options = world.target.expiry
         self._almost: list[AlmostExpired] = []
         self._why_not: list[str] = []
-        self._moved = 0.0
+        self.moved = 0.0  # seconds by which the target's clock is ahead because of us
         self.used: set[str] = set()
 
     @property
@@ -218,18 +218,21 @@ class Expiry:
         return [Expired(caller, "clock", caller.grant.refresh_token) for caller in callers]
 
     async def _advance(self, seconds: float) -> None:
+        await unbroken(self._move(seconds))
+
+    async def _move(self, seconds: float) -> None:
         exchange = await self._world.client.send_to(
             self._options.clock_url, "POST", json={"advance": seconds}, caller="the clock", attack="clock"
         )
         if not exchange.ok:
             raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")
-        self._moved += seconds
+        self.moved += seconds
 
     async def put_clock_back(self) -> None:
         """Give the target its time back."""
-        if self._moved:
-            await self._advance(-self._moved)
+        if self.moved:
             self._world.forget_logins()
+            await self._advance(-self.moved)
 
 
 def server_time(exchange: Exchange) -> float:

@@ -8,7 +8,7 @@ from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding, Inconclusive
+from rolecall.outcomes import Finding, Inconclusive, Trouble
 
 #: Statuses that say the request itself is not understood: a wrong path or body in the tables, as likely as a denial.
 _NOT_UNDERSTOOD = (400, 404, 405, 415, 422, 501)
@@ -143,7 +143,10 @@ class Judge(TokenJudge):
             assert request.operation.is_self and caller, "a write is on a fixture or on the caller's own user"
             fixture = Fixture(request.operation.resource, caller.user, "")
         now = await self._world.observe(fixture)
-        return now is None if effect == "delete" else self.reads_back(now, request)
+        done = now is None if effect == "delete" else self.reads_back(now, request)
+        if not done and request.operation.is_self and self._world.is_of_another_run(now):
+            raise Trouble(f"a user to oneself: another run is changing {caller}", "that run")
+        return done
 
     async def expect_no_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> None:
         """A write that was refused was not carried out all the same."""
@@ -178,9 +181,10 @@ class Judge(TokenJudge):
             return exchange.document.get("id") == wanted
         if any(item.get("id") == wanted for item in items(exchange)):
             return True
-        async for page in self._world.pages(request.path, caller):
-            if any(item.get("id") == wanted for item in items(page)):
-                return True
+        for _ in range(2):  # while others delete, a page may begin behind what it should begin with
+            async for page in self._world.pages(request.path, caller):
+                if any(item.get("id") == wanted for item in items(page)):
+                    return True
         return False
 
     @staticmethod

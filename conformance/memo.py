@@ -10,6 +10,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from rolecall.outcomes import Trouble
 
+#: The name of tasks that are waited for when everything else is cancelled.
+UNBROKEN = "unbroken"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
@@ -45,6 +48,13 @@ def _copy(error: Exception) -> Exception:
     copy = type(error).__new__(type(error), *error.args)
     copy.__dict__.update(error.__dict__)
     return copy
+
+
+async def unbroken(work: Coroutine[Any, Any, R]) -> R:
+    """Bring something to its end even when whoever asked for it is cancelled: its answer says what the target now has."""
+    task = asyncio.create_task(work, name=UNBROKEN)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody is left to look
+    return await asyncio.shield(task)
 
 
 def forget(owner: object, method: str) -> None:

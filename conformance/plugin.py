@@ -130,7 +130,8 @@ class Suite:
         """Open the run, start the tests, and close the run when pytest has reported the last of them."""
         if session.config.option.collectonly or not session.items:
             return (yield)
-        self.run.selected = len(session.items) < self.total
+        proven = {requirement_of(item) for item in session.items}
+        self.run.selected = len(session.items) < self.total or proven != set(load_specification().requirements)
         try:
             self.run.open()
         except RolecallError as error:
@@ -143,7 +144,8 @@ class Suite:
         try:
             self.run.knock()
             self.run.ahead.start([self._job(item) for item in session.items])
-            return (yield)
+            with self.run.ahead.minding_ctrl_c():
+                return (yield)
         except Unreachable as error:
             self.run.abort(error)
             session.shouldfail = str(error)
@@ -167,7 +169,8 @@ class Suite:
         if item.config.pluginmanager.has_plugin("allure_listener"):
             return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        call = pytest.CallInfo.from_call(lambda: self.pytest_pyfunc_call(item), when="call", reraise=pytest.exit.Exception)
+        reraise = (pytest.exit.Exception, KeyboardInterrupt)
+        call = pytest.CallInfo.from_call(lambda: self.pytest_pyfunc_call(item), when="call", reraise=reraise)
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
         item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

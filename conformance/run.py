@@ -126,6 +126,9 @@ class Run:
         try:
             self.ahead.stop()
             self.left = self._tidy()
+        except KeyboardInterrupt as error:  # a second one: whoever waits does not want to wait for this
+            self.abort(error)
+            self.left = self._untidied("interrupted once more")
         finally:
             self.finished = time.time()
             self.ahead.do(self.world.close())
@@ -145,12 +148,21 @@ class Run:
         return verdict
 
     def _tidy(self) -> list[str]:
+        clock: list[str] = []
         try:
             self.ahead.do(self.expiry.put_clock_back(), _TIDY_TIMEOUT)
+        except (Unreachable, Inconclusive, TimeoutError) as reason:
+            clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {reason}"]
+        try:
             left: list[str] = self.ahead.do(tidy(self.world), _TIDY_TIMEOUT)
         except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
-            left = [f"{entry}: {reason or 'no time to delete it'}" for entry in self.world.ledger.left]
-        return left
+            return self._untidied(str(reason) or "no time to delete it")
+        return clock + left
+
+    def _untidied(self, why: str) -> list[str]:
+        """All that may be left when nobody could tidy up."""
+        clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {why}"] if self.expiry.moved else []
+        return clock + [f"{entry}: {why}" for entry in self.world.ledger.left]
 
     def environment(self) -> dict[str, str]:
         """What a report's reader wants to know of the run at a glance."""

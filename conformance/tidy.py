@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rolecall.conformance.fixtures import Fixture, identifiers, items
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
+from rolecall.conformance.world import CHANGE, World
 from rolecall.outcomes import Inconclusive, Trouble
 
 
@@ -21,7 +21,7 @@ async def tidy(world: World) -> list[str]:
     except Inconclusive as reason:
         return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left]
     # What was made last may belong to what was made before it, so one kind goes after the other.
-    for resource in reversed(list(world.ledger.resources)):
+    for resource in reversed([resource for resource in world.ledger.resources if resource != CHANGE]):
         left = [entry for entry in world.ledger.left if entry.resource == resource]
         await asyncio.gather(*(_delete(world, admin, resource, entry.id) for entry in left))
     await asyncio.gather(*(_sweep(world, admin, operation) for operation in _lists(world)))

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from rolecall.conformance.callers import Callers
 from rolecall.conformance.fixtures import Fixture, Request, contains, fill, fill_text, id_of, identifiers, items
-from rolecall.conformance.memo import Coalesced, forget, memoised
+from rolecall.conformance.memo import Coalesced, forget, memoised, unbroken
 from rolecall.conformance.tables import Operation, Specification
 from rolecall.conformance.tokens import Caller, claims_of
 from rolecall.evidence import Exchange, cite
@@ -23,6 +23,10 @@ from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.target import Target
 
+#: In the ledger, a change of a user that was there before the run.
+CHANGE = "change of user"
+_RUN = re.compile(r"rolecall-(\d{8}-\d{6}-[0-9a-f]{6})-")
+_PATIENCE, _MOMENT = 25, 0.2  # looks at a user whom another run holds, and the seconds between them
 _MOST_PAGES = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
@@ -111,10 +115,10 @@ class World(Callers):
         operation = request.operation
         if self.read_only and operation.effect not in ("list", "fetch"):
             raise NotTested(f"--read-only: {operation.name} would write")
-        entry = self.ledger.intend(operation.resource.name, request.name) if operation.effect == "create" else None
+        if operation.effect == "create":
+            what = (operation.resource.name, request.name, operation.method, request.path, caller)
+            return await unbroken(self._create(*what, json=request.body, **options))
         exchange = await self.send(operation.method, request.path, caller, json=request.body, **options)
-        if entry and exchange.ok:
-            self.ledger.created(entry, id_of(exchange))
         if operation.effect == "delete" and exchange.ok and request.fixture:
             deleted = self.ledger.of(request.fixture.id)
             if deleted:
@@ -187,22 +191,40 @@ class World(Callers):
         """A user that was there before the run, held by one test at a time and put back as it was."""
         user = Fixture(self.spec.resources["user"], caller.user, "")
         async with self._locks[caller.user]:
-            before = await self.observe(user) or {}
-            entry = self.ledger.intend("change of user", caller.user)
+            before = await self._undisturbed(user)
+            entry = self.ledger.intend(CHANGE, caller.user)
             try:
                 yield
             finally:
-                await self._put_back(user, before, request, caller)
-                self.ledger.gone(entry)
+                self.ledger.created(entry, caller.user)
+                if await self._put_back(user, before, request, caller):
+                    self.ledger.gone(entry)
 
-    async def _put_back(self, user: Fixture, before: dict[str, Any], request: Request, caller: Caller) -> None:
-        """Undo an update if it was carried out: what was absent before is made null, or empty where null is refused."""
+    async def _undisturbed(self, user: Fixture) -> dict[str, Any]:
+        """A user as it stands when no other run holds it; what a broken run has left for longer is taken as it is."""
+        for _ in range(_PATIENCE):
+            document = await self.observe(user) or {}
+            if not self.is_of_another_run(document):
+                break
+            await asyncio.sleep(_MOMENT)
+        return document
+
+    def is_of_another_run(self, document: dict[str, Any] | None) -> bool:
+        """Whether another run has written to this thing."""
+        return any(run != self.run_id for run in _RUN.findall(str(document)))
+
+    async def _put_back(self, user: Fixture, before: dict[str, Any], request: Request, caller: Caller) -> bool:
+        """Undo an update if it was carried out: what was absent before is made null, or empty where null is refused.
+
+        Returns:
+            Whether the user is as before.
+        """
         for nothing in (None, ""):
-            now = await self.observe(user)
-            if not contains(now, request.body):
-                return
+            if not contains(await self.observe(user), request.body):
+                return True
             body = {key: before.get(key, nothing) for key in request.body}
             await self.send(request.operation.method, request.path, caller, json=body, repeatable=True)
+        return not contains(await self.observe(user), request.body)
 
     # --- Observation -----------------------------------------------------------------------------------------------
 

@@ -33,7 +33,8 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
     """
     environment = {**os.environ, _SIGNING_KEY: os.environ.get(_SIGNING_KEY) or secrets.token_urlsafe(48)}
     command = [sys.executable, "-m", "rolecall", "serve", "--port", "0", *CHEAP, "--exit-with-parent", *options]
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    # In a session of its own: a terminal sends Ctrl-C to all processes of ours, and the run still has to tidy up there.
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert server.stdout is not None
         lines: list[str] = []
