@@ -38,7 +38,9 @@ class TestSecrets:
         assert TOKEN.rsplit(".", 1)[1] not in text
         assert "$TOKEN" in text
 
-    @pytest.mark.parametrize("password", ["it's-a-secret", 'say "secret" twice', "back\\slash-secret", "$(rm -rf secret)", "plain-secret"])
+    @pytest.mark.parametrize(
+        "password", ["it's-a-secret", 'say "secret" twice', "back\\slash-secret", "$(rm -rf secret)", "plain-secret"]
+    )
     def test_a_password_is_left_out(self, password: str) -> None:
         """A password in the body is gone, also one that the quotes of a shell would tear apart."""
         import json
@@ -60,12 +62,18 @@ class TestSecrets:
 @pytest.mark.parametrize(
     "it",
     [
-        pytest.param(exchange("GET", "/v2/users?name=a%20b&limit=1", request_headers={"authorization": "Bearer {}"}), id="read"),
+        pytest.param(
+            exchange("GET", "/v2/users?name=a%20b&limit=1", request_headers={"authorization": "Bearer {}"}), id="read"
+        ),
         pytest.param(
             exchange(
                 "PATCH",
                 "/v2/users/1",
-                request_headers={"Authorization": "bearer {}", "content-type": "application/json", "x-odd": "it's $HOME `here`"},
+                request_headers={
+                    "Authorization": "bearer {}",
+                    "content-type": "application/json",
+                    "x-odd": "it's $HOME `here`",
+                },
                 request_body=b'{"name":"it\'s \\"quoted\\" $HOME"}',
             ),
             id="write",

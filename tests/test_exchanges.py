@@ -19,7 +19,12 @@ def written(*them: object) -> str:
 def test_request_and_answer_stand_as_on_the_wire() -> None:
     """Both are shown with headers and bodies, a line between them, and who sent it."""
     it = exchange(
-        "POST", request_headers={"accept": "text/x"}, request_body=b'{"a":1}', headers=[("x-b", "c")], body=b"[2]", at=1503620624.0
+        "POST",
+        request_headers={"accept": "text/x"},
+        request_body=b'{"a":1}',
+        headers=[("x-b", "c")],
+        body=b"[2]",
+        at=1503620624.0,
     )
 
     assert written(it) == (

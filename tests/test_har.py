@@ -13,7 +13,10 @@ from rolecall.reports import har
 from tests.conftest import Watched
 from tests.exchanges import exchange
 
-PAIRS = {"type": "array", "items": {"required": ["name", "value"], "properties": {"name": {"type": "string"}, "value": {"type": "string"}}}}
+PAIRS = {
+    "type": "array",
+    "items": {"required": ["name", "value"], "properties": {"name": {"type": "string"}, "value": {"type": "string"}}},
+}
 #: What http://www.softwareishard.com/blog/har-12-spec/ requires of the parts that a request on its own has.
 HAR = {
     "required": ["log"],
@@ -30,30 +33,54 @@ HAR = {
                             "startedDateTime": {"type": "string", "format": "date-time"},
                             "time": {"type": "number", "minimum": 0},
                             "request": {
-                                "required": ["method", "url", "httpVersion", "cookies", "headers", "queryString", "headersSize", "bodySize"],
+                                "required": [
+                                    "method",
+                                    "url",
+                                    "httpVersion",
+                                    "cookies",
+                                    "headers",
+                                    "queryString",
+                                    "headersSize",
+                                    "bodySize",
+                                ],
                                 "properties": {
                                     "url": {"pattern": "^https?://"},
                                     "headers": PAIRS,
                                     "queryString": PAIRS,
-                                    "postData": {"required": ["mimeType", "text"], "properties": {"text": {"type": "string"}}},
+                                    "postData": {
+                                        "required": ["mimeType", "text"],
+                                        "properties": {"text": {"type": "string"}},
+                                    },
                                 },
                             },
                             "response": {
                                 "required": [
-                                    "status", "statusText", "httpVersion", "cookies", "headers", "content", "redirectURL",
-                                    "headersSize", "bodySize",
+                                    "status",
+                                    "statusText",
+                                    "httpVersion",
+                                    "cookies",
+                                    "headers",
+                                    "content",
+                                    "redirectURL",
+                                    "headersSize",
+                                    "bodySize",
                                 ],  # fmt: skip
                                 "properties": {
                                     "status": {"type": "integer"},
                                     "headers": PAIRS,
                                     "redirectURL": {"type": "string"},
-                                    "content": {"required": ["size", "mimeType"], "properties": {"size": {"type": "integer"}}},
+                                    "content": {
+                                        "required": ["size", "mimeType"],
+                                        "properties": {"size": {"type": "integer"}},
+                                    },
                                 },
                             },
                             "timings": {"required": ["send", "wait", "receive"]},
                         },
                         # Members that are not of the format begin with an underscore.
-                        "propertyNames": {"pattern": "^(_.*|pageref|startedDateTime|time|request|response|cache|timings|comment)$"},
+                        "propertyNames": {
+                            "pattern": "^(_.*|pageref|startedDateTime|time|request|response|cache|timings|comment)$"
+                        },
                     }
                 },
             },

@@ -32,12 +32,28 @@ def results(*tests: tuple[str, str], level: str = "must") -> dict[str, Any]:
 def test_counts_are_those_of_the_elements() -> None:
     """A failed test is a failure, one that proved nothing an error, one that was not tested is skipped."""
     root = ElementTree.fromstring(
-        junit.write(results(("passed", ""), ("failed", "x"), ("inconclusive", "y"), ("error", "z"), ("not-tested", ""), ("waived", "")))
+        junit.write(
+            results(
+                ("passed", ""),
+                ("failed", "x"),
+                ("inconclusive", "y"),
+                ("error", "z"),
+                ("not-tested", ""),
+                ("waived", ""),
+            )
+        )
     )
 
     (suite,) = root
     assert suite.attrib == {"name": "ISSUE-status", "tests": "6", "failures": "1", "errors": "2", "skipped": "2"}
-    assert [[child.tag for child in case] for case in suite] == [[], ["failure"], ["error"], ["error"], ["skipped"], ["skipped"]]
+    assert [[child.tag for child in case] for case in suite] == [
+        [],
+        ["failure"],
+        ["error"],
+        ["error"],
+        ["skipped"],
+        ["skipped"],
+    ]
 
 
 @pytest.mark.parametrize("level", ["hardening", "observe"])
@@ -48,7 +64,10 @@ def test_what_decides_nothing_breaks_no_build(level: str) -> None:
     assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "2")
 
 
-@pytest.mark.parametrize("reason", [f"a{chr(code)}b" for code in (0, 8, 11, 27, 127, 0xD800, 0xFFFE, 0x1F600)] + ["]]>", '"<&>"', "a\r\nb\tc"])
+@pytest.mark.parametrize(
+    "reason",
+    [f"a{chr(code)}b" for code in (0, 8, 11, 27, 127, 0xD800, 0xFFFE, 0x1F600)] + ["]]>", '"<&>"', "a\r\nb\tc"],
+)
 def test_it_is_xml_whatever_a_reason_holds(reason: str) -> None:
     """Control characters, halves of characters and markup in a server's words leave a file that an XML parser reads."""
     text = junit.write(results(("failed", reason)))

@@ -28,7 +28,9 @@ class TestLedger:
         """An event can be read by others as soon as it is noted, while the ledger is still open."""
         ledger = Ledger(tmp_path / "ledger.jsonl")
         entry = ledger.intend("user", "rolecall-1")
-        assert lines(tmp_path / "ledger.jsonl") == [{"event": "intend", "number": 1, "resource": "user", "name": "rolecall-1"}]
+        assert lines(tmp_path / "ledger.jsonl") == [
+            {"event": "intend", "number": 1, "resource": "user", "name": "rolecall-1"}
+        ]
 
         ledger.created(entry, "599e1f")
         ledger.gone(entry)
@@ -55,7 +57,9 @@ def test_a_run_that_is_killed(tmp_path: Path) -> None:
     """After a kill in the middle of a run, everything that it made on the target is in the ledger, by its name or its id."""
     with serving(tmp_path) as reference:
         file = reference.target_file(tmp_path, under_target="concurrency = 8")
-        process = start("certify", file, "--out", "runs", "--select", "create or update or delete", cwd=tmp_path, env=reference.env)
+        process = start(
+            "certify", file, "--out", "runs", "--select", "create or update or delete", cwd=tmp_path, env=reference.env
+        )
         ledger = wait_for_ledger(tmp_path / "runs", entries=60)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=10)
@@ -86,6 +90,15 @@ def things_made_by_runs(url: str, target: str) -> list[dict[str, str]]:
         grant = admin.post("/v2/auth/token", json={"email": email, "password": password}).json()
         admin.headers["authorization"] = f"Bearer {grant['token']}"
         found: list[dict[str, str]] = []
-        for resource in ("organizations", "orggroups", "users", "conversations", "contacts", "kbitems", "forms", "services"):
+        for resource in (
+            "organizations",
+            "orggroups",
+            "users",
+            "conversations",
+            "contacts",
+            "kbitems",
+            "forms",
+            "services",
+        ):
             found += [item for item in admin.get(f"/v2/{resource}?limit=1000").json() if "rolecall-20" in str(item)]
         return found

@@ -115,11 +115,15 @@ class TestSpellings:
         assert secrets.redact(header) == "Basic <token-1>"
         assert secrets.redact(f"guest@example.org:{PASSWORD}") == "guest@example.org:<password-1>"
 
-    def test_a_short_password_is_hidden_where_it_is_sent(self) -> None:
-        """A password too short to be looked for everywhere is still taken out of the request that carries it."""
-        secrets = knowing(("guest", "password"))
+    @pytest.mark.parametrize("word", ["guest", "password", "a"])
+    def test_a_password_that_is_a_word(self, word: str) -> None:
+        """A password that may be a word of any text is taken out of the requests that carry it, and every other text stays."""
+        secrets = knowing((word, "password"))
+        body = json.dumps({"scope": word, "password": word}, separators=(",", ":"))
 
-        assert secrets.redact('{"scope":"guest","password":"guest"}') == '{"scope":"guest","password":"<password-1>"}'
+        assert secrets.redact(body) == f'{{"scope":"{word}","password":"<password-1>"}}'
+        assert secrets.redact(f'{{"password":["{word}"]}}') == '{"password":["<password-1>"]}'
+        assert not secrets.found_in(f"the {word} of the day")
 
 
 class TestLabels:
@@ -252,6 +256,23 @@ class TestLearning:
             secrets.learn(exchange(**places))  # type: ignore[arg-type]
 
             assert secrets.found_in(TOKEN)
+
+    def test_a_redirect_and_a_cookie(self) -> None:
+        """Tokens are learnt from where a server sends the caller, and from cookies, whatever their name."""
+        secrets = Secrets()
+        secrets.learn(
+            exchange(
+                status=302,
+                got_headers=[
+                    ("Location", "http://elsewhere.example/#access_token=opaque%2Ftoken-1&state=x"),
+                    ("Set-Cookie", "sid=0123456789abcdef0123; Path=/"),
+                    ("Set-Cookie", "lang=en"),
+                ],
+            )
+        )
+
+        assert all(map(secrets.found_in, ("opaque/token-1", "opaque%2Ftoken-1", "0123456789abcdef0123")))
+        assert secrets.redact("state=x; lang=en; Path=/") == "state=x; lang=en; Path=/"
 
     def test_what_a_refusal_says_of_a_member(self) -> None:
         """A refusal that explains itself under the member's name does not make its words secrets."""

@@ -13,24 +13,28 @@ import re
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rolecall.evidence import Exchange
 
-_TOKEN_LENGTH = 16  # characters; what is shorter and stands alone is a word
-_PREFIX = 6  # characters by which a secret is looked up; what is shorter is only hidden where a member says what it is
+_PREFIX = 6  # characters by which a secret is looked up
+#: A password that may be a word of ours, too: hidden only where the request that carries it says what it is.
+_WORD = re.compile(r"^(.{0,5}|[a-z]{6,10})$", re.DOTALL)
+_WORD_PLACES = ('"password":"', '"password":["', '"password":{"value":"')
+_NAMES = "(?:access_?|refresh_?|id_?)?token|jwt|password|(?:client_?)?secret|api_?key"
 #: A member of a body that holds a secret, with its value as it is written there, to the end or to where the body was cut.
-_MEMBER = re.compile(
-    rb'"((?:access_?|refresh_?|id_?)?token|jwt|password|(?:client_?)?secret|api_?key)"\s*:\s*"((?:[^"\\]|\\.)*)', re.IGNORECASE
-)
+_MEMBER = re.compile(rf'"({_NAMES})"\s*:\s*"((?:[^"\\]|\\.)*)'.encode(), re.IGNORECASE)
+#: The same in a query, a fragment or a cookie.
+_PAIR = re.compile(rf"(?<![\w-])({_NAMES})=([^&;#,\s\"]+)", re.IGNORECASE)
+_COOKIE = re.compile(r"^[^=;\s]+=([^;\s]+)")
 _KINDS = {"refreshtoken": "refresh-token", "password": "password", "apikey": "key"}  # of such members; others: "token"
 _JWT_ANYWHERE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
-_TOKEN_LIKE = re.compile(rb"^\S{16,}$")
-_HEX_PAIR = re.compile("%[0-9A-F]{2}")
 _JWT = re.compile(r"^eyJ[\w-]+\.[\w-]+\.[\w-]+$")
+_TOKEN_LENGTH = 16  # characters; what is shorter and stands alone is a word
+_HEX_PAIR = re.compile("%[0-9A-F]{2}")
 
 
 class Secrets:
@@ -63,8 +67,10 @@ class Secrets:
             if front and kind in ("token", "refresh-token"):
                 self._public.add(front)
             replacement = f"{value.rsplit('.', 1)[0]}.{label}" if _JWT.match(value) else label
-            if len(value) < _PREFIX:
-                self._add_spelling(f'"{kind}":"{value}"', f'"{kind}":"{label}"')
+            if kind == "password" and _WORD.match(value):
+                for place in _WORD_PLACES:
+                    self._add_spelling(f'{place}{value}"', f'{place}{label}"')
+                return
             for spelling in spellings:
                 if len(spelling) >= _PREFIX:
                     self._add_spelling(spelling, replacement if spelling == value else label)
@@ -90,35 +96,40 @@ class Secrets:
                 credential = value.partition(" ")[2].strip() or value
                 if credential != value or len(value) >= _TOKEN_LENGTH:  # the scheme alone is no secret
                     self.add(credential, "token")
-        query = urlsplit(exchange.url).query
-        if query:
-            for name, value in parse_qsl(query):
-                if _MEMBER.match(f'"{name}":"'.encode()):
-                    self.add(value, _kind(name))
-        for body in (exchange.request_body, exchange.body):
-            explains = body is exchange.body and not exchange.ok  # a refusal says of a member what is wrong with it
-            for member, literal in _MEMBER.findall(body):
-                if not explains or _TOKEN_LIKE.match(literal):
-                    self._learn_literal(literal.decode("utf-8", "replace"), _kind(member.decode()))
-            if b"eyJ" in body:
-                self._learn_tokens(body.decode("utf-8", "replace"))
-        for _, value in exchange.headers:
-            if "eyJ" in value:
-                self._learn_tokens(value)
+        self._learn_text(urlsplit(exchange.url).query)
+        for name, value in exchange.headers:
+            self._learn_text(value)
+            if name.lower() == "set-cookie" and (cookie := _COOKIE.match(value)) and len(cookie[1]) >= _TOKEN_LENGTH:
+                self.add(cookie[1], "cookie")
+        self._learn_body(exchange.request_body, is_refusal=False)
+        self._learn_body(exchange.body, is_refusal=not exchange.ok)
 
-    def _learn_literal(self, literal: str, kind: str) -> None:
-        """Remember a secret as JSON wrote it: every writer escapes as it likes, and some bodies end in the middle."""
-        try:
-            value = json.loads(f'"{literal}"', strict=False)
-        except ValueError:
-            value = literal
+    def _learn_text(self, text: str) -> None:
+        if "=" in text:
+            for name, written in _PAIR.findall(text):
+                self._learn_as_written(unquote(written), written, _kind(name))
+        if "eyJ" in text:
+            for token in _JWT_ANYWHERE.findall(text):
+                self.add(token, "token")
+
+    def _learn_body(self, body: bytes, *, is_refusal: bool) -> None:
+        """Every writer of JSON escapes as it likes, and some bodies end in the middle."""
+        for name, literal in _MEMBER.findall(body):
+            written = literal.decode("utf-8", "replace")
+            if is_refusal and (len(written) < _TOKEN_LENGTH or " " in written):
+                continue  # it says of a member what is wrong with it
+            try:
+                value = json.loads(f'"{written}"', strict=False)
+            except ValueError:
+                value = written
+            self._learn_as_written(value, written, _kind(name.decode()))
+        if b"eyJ" in body:
+            self._learn_text(body.decode("utf-8", "replace"))
+
+    def _learn_as_written(self, value: str, written: str, kind: str) -> None:
         self.add(value, kind)
-        if literal != value:
-            self._add(value, kind, [literal])
-
-    def _learn_tokens(self, text: str) -> None:
-        for token in _JWT_ANYWHERE.findall(text):
-            self.add(token, "token")
+        if written != value:
+            self._add(value, kind, [written])
 
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""

@@ -1,0 +1,195 @@
+"""No password, token or refresh token that crossed the wire is in any file of a run's folder, or was printed."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import jwt
+import pytest
+
+from tests.command import ROLES, Finished, rolecall, target_file, target_text
+from tests.conftest import SIGNING_KEY, Reference, Watched
+from tests.miniatures import Connection, Miniature, Received, Tap, json_response, response
+
+_IN_BODIES = re.compile(rb'"(token|refreshToken|password)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_BEARER = re.compile(rb"authorization: bearer ([^\r\n]+)", re.IGNORECASE)
+_WORD = re.compile(r"[\w+/=%.~-]+")
+_IN_QUERIES = re.compile(rb"refreshToken=([^&\s]+)")
+
+
+def secrets_on(streams: Iterable[bytes | bytearray]) -> set[str]:
+    """Every password, token and refresh token in what crossed the wire, without what is public of it.
+
+    A run presents the front part of a refresh token, which is the user's id, and words that never were a password.
+    """
+    found: set[str] = set()
+    for stream in streams:
+        found |= {json.loads(f'"{literal.decode()}"') for _, literal in _IN_BODIES.findall(stream)}
+        found |= {value.decode() for value in _BEARER.findall(stream)}
+        found |= {unquote(value.decode()) for value in _IN_QUERIES.findall(stream)}
+    return {value for value in found if len(value) >= 6 and not re.fullmatch(r"[0-9a-fA-F]{24}\.?", value)}
+
+
+def give_aways(secret: str) -> Iterator[str]:
+    """What would give a secret away in a text: of a JWT its signature, of anything else all of it, in every encoding."""
+    decisive = secret.rpartition(".")[2] if secret.startswith("eyJ") else secret
+    if len(decisive) < 6:
+        return
+    yield decisive
+    yield quote(decisive, safe="")
+    yield json.dumps(decisive)[1:-1]
+    for value in (secret, f"user@example.org:{secret}"):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            # The ends of base64 depend on the neighbours; twenty characters of its inside are enough to tell.
+            yield encode(value.encode()).decode().rstrip("=")[-24:-4]
+
+
+def leaks(secrets: set[str], folder: Path, printed: str) -> list[str]:
+    """Where a secret is: the files' names, and "output"."""
+    texts = {path.name: path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file()}
+    texts["output"] = printed
+    wanted = {text for secret in secrets for text in give_aways(secret)}
+    # A run has thousands of secrets and a thousand files, in which the same words stand again and again.
+    words = {text for text in wanted if _WORD.fullmatch(text)}
+    different = "\n".join({word for text in texts.values() for word in _WORD.findall(text)})
+    suspicious = [word for word in words if word in different] + list(wanted - words)
+    return [f"{name}: {word}" for name, text in texts.items() for word in suspicious if word in text]
+
+
+@pytest.mark.long
+class TestWholeRun:
+    """A run of everything against the reference server."""
+
+    def test_nothing_leaks(self, certified: Watched) -> None:
+        """Of all secrets that crossed the wire in either direction, none is in a file or in the output, in no encoding."""
+        secrets = secrets_on([*certified.tap.sent, *certified.tap.answered]) | {SIGNING_KEY}
+        names = {path.name for path in certified.finished.folder.iterdir()}
+
+        assert len([secret for secret in secrets if secret.startswith("eyJ")]) > 100
+        assert len([secret for secret in secrets if re.match(r"[0-9a-f]{24}\.[0-9a-f]{80}$", secret)]) > 50
+        assert {"results.json", "junit.xml", "evidence.har", "ledger.jsonl", "allure-results"} <= names
+        assert leaks(secrets, certified.finished.folder, certified.finished.said) == []
+
+    def test_a_leak_would_be_found(self, certified: Watched, tmp_path: Path) -> None:
+        """The search is no formality: each kind of secret, planted in each encoding, is found by it."""
+        secrets = secrets_on([*certified.tap.sent, *certified.tap.answered])
+        for secret in (
+            max(secrets, key=len),
+            "the-password-of-nobody",
+            next(s for s in secrets if re.match("[0-9a-f]{24}[.]", s)),
+        ):
+            for spelling in give_aways(secret):
+                (tmp_path / "planted.txt").write_text(f"before {spelling} after", encoding="utf-8")
+                assert leaks(secrets | {secret}, tmp_path, ""), spelling
+        assert leaks({"the-password-of-nobody"}, tmp_path, "printed: the-password-of-nobody") == [
+            "output: the-password-of-nobody"
+        ]
+
+    def test_the_evidence_is_still_readable(self, certified: Watched) -> None:
+        """Redaction takes the secrets and leaves the story: users' ids, claims and labels can be followed."""
+        text = (certified.finished.folder / "evidence.har").read_text(encoding="utf-8")
+        users = {claims["_id"] for claims in map(claims_of, secrets_on(certified.tap.answered)) if "_id" in claims}
+
+        assert users
+        assert all(user in text for user in users)
+        assert "<password-1>" in text
+        assert re.search(r"eyJ[\w-]+\.eyJ[\w-]+\.<token-1>", text)
+
+
+def claims_of(token: str) -> dict[str, str]:
+    """The claims of a JWT; none of anything else."""
+    try:
+        claims: dict[str, str] = jwt.decode(token, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        return {}
+    return claims
+
+
+def run(folder: Path, file: Path, *words: str, env: dict[str, str] | None = None) -> Finished:
+    """Certify with the output that shows most."""
+    return rolecall("certify", file, "--out", "runs", *words, cwd=folder, env=env)
+
+
+@pytest.mark.parametrize("password", ['it\'s "quoted" & <b>old</b>\\', "p%C3%A4ss+w/rd==ÿ", "password", "abc"])
+def test_passwords_of_all_sorts(password: str, tmp_path: Path, reference: Reference) -> None:
+    """A password that JSON, a URL, HTML or a shell has to escape does not slip through, also where a login is refused."""
+    text = re.sub(
+        r'(\[accounts\.guest\]\nemail = "[^"]*"\npassword = )"[^"]*"',
+        lambda match: match.group(1) + json.dumps(password),
+        reference.text,
+    )
+
+    with Tap(reference.url) as tap:
+        finished = run(
+            tmp_path,
+            target_file(tmp_path, text.replace(reference.url, tap.url)),
+            "--select",
+            "ISSUE",
+            env=reference.env,
+        )
+
+    assert finished.code in (1, 3), finished.said
+    assert leaks(secrets_on(tap.sent) - {password[:8]}, finished.folder, finished.said) == []
+    har = (finished.folder / "evidence.har").read_text(encoding="utf-8")
+    assert json.dumps(json.dumps({"password": password}, separators=(",", ":"))[1:-1])[1:-1] not in har
+    assert r"\"password\":\"<password-" in har
+
+
+def jwt_number(number: int) -> str:
+    """A JWT like no other."""
+    return jwt.encode(
+        {"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": number, "exp": 86400}, f"{number}" * 32
+    )
+
+
+def refresh_number(number: int) -> str:
+    """A refresh token like no other."""
+    return f"599e1fcd9da1c72645c95886.{number}8167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
+
+
+def test_servers_that_put_secrets_anywhere(tmp_path: Path) -> None:
+    """A token in a cut body, under another name, escaped oddly, in a cookie, a redirect, a refusal or a page stays out of every file."""
+    tokens = {jwt_number(number) for number in range(1, 9)} | {refresh_number(number) for number in range(1, 9)}
+    tokens |= {"opaque/and+very-secret==", "another/opaque+secret==", "0123456789-a-session-0123456789"}
+
+    def grant(number: int) -> dict[str, str]:
+        return {
+            "tokenType": "Bearer",
+            "token": jwt_number(number),
+            "refreshToken": refresh_number(number),
+            "user": "599e1f",
+            "scope": "admin",
+        }
+
+    answers = [
+        response(200, json.dumps(grant(1)).encode()[:-60], content_type="text/plain"),
+        json_response({"accessToken": "opaque/and+very-secret==", "refresh_token": refresh_number(2)}),
+        response(
+            200, json.dumps({"token": "another/opaque+secret=="}).replace("/", r"\/").replace("+", r"\u002b").encode()
+        ),
+        json_response(grant(3), set_cookie=f"session={jwt_number(4)}; Path=/"),
+        json_response([], 400, set_cookie="sid=0123456789-a-session-0123456789; Path=/"),
+        response(302, location=f"http://127.0.0.1:9/#token={jwt_number(5)}&refreshToken={refresh_number(5)}"),
+        json_response(grant(6), 403),
+        response(200, f"<p>{jwt_number(7)}</p>".encode(), content_type="text/html"),
+    ]
+    logins = itertools.cycle(answers)
+
+    def server(request: Received, connection: Connection) -> None:
+        connection.send(next(logins) if request.path.startswith("/v2/auth/token") else json_response(grant(8)))
+
+    with Miniature(server) as miniature:
+        finished = run(tmp_path, target_file(tmp_path, target_text(miniature.url)), "--select", "ISSUE or REFRESH-get")
+
+    bodies = str([request.body for request in miniature.received])
+    passwords = {f"password-of-{role}-7Hq2" for role in ROLES}
+    assert finished.code == 1, finished.said
+    assert all(password in bodies for password in passwords)
+    assert len(miniature.received) > 3 * len(answers)  # each of them came several times
+    assert leaks(tokens | passwords, finished.folder, finished.said) == []
