@@ -130,7 +130,7 @@ def refusals_carry_tokens(server: Server) -> None:
             return answer
 
 
-@fault("errors-as-html", finding="RESPONSE-json")
+@fault("errors-as-html", finding="RESPONSE-error")
 def errors_as_html(server: Server) -> None:
     """Errors are pages for people."""
     answer_of = server.refusal

@@ -69,12 +69,6 @@ def dates_as_numbers(server: Server) -> None:
     _every_resource(server, lambda one: one | {"createdAt": 1503620624, "updatedAt": 1503620624})
 
 
-@fault("resources-without-dates", finding="RESPONSE-schema")
-def resources_without_dates(server: Server) -> None:
-    """Resources lack createdAt and updatedAt."""
-    _every_resource(server, lambda one: {name: one[name] for name in one if name not in ("createdAt", "updatedAt")})
-
-
 def _every_resource(server: Server, change: Callable[[Document], Document]) -> None:
     """Change every resource that is shown."""
     after = server.wire.after

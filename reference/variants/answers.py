@@ -63,6 +63,20 @@ def extra_fields(server: Server) -> None:
     _bodies(server, more)
 
 
+@variant("resources-without-dates")
+def resources_without_dates(server: Server) -> None:
+    """Resources lack createdAt and updatedAt: the specification does not ask for them."""
+
+    def less(value: object) -> object:
+        if isinstance(value, list):
+            return [less(one) for one in value]
+        if isinstance(value, dict):
+            return {name: value[name] for name in value if name not in ("createdAt", "updatedAt")}
+        return value
+
+    _bodies(server, less)
+
+
 @variant("other-key-order")
 def other_key_order(server: Server) -> None:
     """The members of every object come in another order."""
