@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import cells
-from rolecall.conformance.tables import Cell
+from rolecall.conformance.marks import SUMMARY, cells, requirement
+from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.world import World
 from rolecall.outcomes import Finding
+
+#: The list operations: each must show even the newest thing.
+LISTS = [operation.name for operation in load_specification().operations.values() if operation.effect == "list"]
 
 # --- Allowed ----------------------------------------------------------------------------------------------------------
 
@@ -24,6 +29,20 @@ async def test_an_allowed_read_shows_the_thing(cell: Cell, world: World, judge: 
     if not await judge.shows(answer, request, caller):
         shown = "the caller's own user" if operation.is_self else f"{request.fixture}"
         raise Finding(f"{shown} in the answer", f"{answer.status} without it", answer)
+
+
+@pytest.mark.parametrize("operation", [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in LISTS])
+async def test_the_newest_is_in_the_list(operation: str, world: World, judge: Judge) -> None:
+    """A list does not lack what was made last."""
+    fixture = await world.fresh(world.spec.operations[operation].resource.name)
+    caller = await world.user(world.highest)
+    request = await world.request(world.spec.operations[operation], caller, fixture)
+
+    answer = await world.perform(request, caller)
+
+    await judge.expect_allowed(answer, request, caller)
+    if not await judge.shows(answer, request, caller):
+        raise Finding(f"{fixture}, just made, in the list", f"{answer.status} without it", answer)
 
 
 @cells("allow", "create")

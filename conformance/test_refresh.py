@@ -135,7 +135,9 @@ async def test_get_needs_the_same_users_bearer(world: World, judge: Judge) -> No
     judge.expect_no_token(answer)
     await judge.expect_works(one)
     await judge.expect_works(other)
-    await judge.control_refresh(by_get(world, grants[1], other))
+    control = await by_get(world, grants[1], other)
+    if not control.ok:
+        raise Finding("the other user's refresh token still good after the refusal", f"{control.status}", control)
 
 
 def cut_secret(length: int) -> Tampering:

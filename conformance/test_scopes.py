@@ -63,6 +63,22 @@ async def test_a_key_needs_an_array_of_scopes(case: str, world: World) -> None:
 
 
 @requirement("KEY-scopes")
+async def test_a_scope_in_other_letters_gives_nothing(world: World) -> None:
+    """Scope names are case-sensitive (RFC 6749 3.3): a key with the highest scope in other letters has no such rights."""
+    top = world.highest
+    answer = await world.ask_for_key([top.capitalize()], attack="KEY-scopes")
+    if not answer.ok:
+        return
+
+    key = world.key_of(answer, [top])
+    for operation in world.spec.operations.values():
+        if operation.effect == "list" and world.spec.allowed_roles(operation.name) == (top,):
+            shown = await world.reads(key, operation.name)
+            if shown.ok:
+                raise Finding(f"no rights of {top} from a scope {top.capitalize()!r}", f"{shown.status} at {operation.name}", shown)
+
+
+@requirement("KEY-scopes")
 @pytest.mark.parametrize("role", _ROLES)
 async def test_a_key_of_one_scope_is_made(role: str, world: World) -> None:
     """A key is made with an array of one scope, and is let in."""

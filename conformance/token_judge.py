@@ -80,8 +80,7 @@ class TokenJudge:
             Inconclusive: it is let in, but the operation that tells who it is is denied.
         """
         operation = self._world.spec.operations["fetch-user-self"]
-        request = await self._world.request(operation, caller)
-        exchange = cite(await self._world.perform(request, caller), "answer")
+        exchange = cite(await self._world.fetch_self(caller), "answer")
         if exchange.ok and exchange.document.get("id") == caller.user:
             return
         if exchange.ok:
