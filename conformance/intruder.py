@@ -71,6 +71,19 @@ class Intruder:
             raise Inconclusive("a request that a real token is let in with", "PERM-fetch-user-self, PERM-list-services")
         return doors
 
+    async def door_of_everybody(self) -> Request:
+        """A fetch that every role may do: it opens to whoever is taken for anybody at all.
+
+        Raises:
+            Inconclusive: it is not open to the highest role's real token.
+        """
+        highest = await self._world.user(self._world.highest)
+        operation = next(operation for operation in self._world.signs_of_life(world.roles[0]) if not operation.is_self)
+        control = cite(await self._world.reads(highest, operation.name), "control")
+        if not control.ok:
+            raise Inconclusive(f"a request that every role may do: {control}", operation.requirement)
+        return await self._world.request(operation, highest)
+
     # --- What must not be let in -----------------------------------------------------------------------------------
 
     async def expect_shut(

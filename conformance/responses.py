@@ -55,9 +55,14 @@ class Responses:
         return _cited([exchange for exchange in self._evidence.exchanges if exchange.ok and exchange.body and self._kind(exchange)])
 
     def errors(self) -> list[Exchange]:
-        """The refusals that have a body."""
-        refusals = [e for e in self._evidence.exchanges if 400 <= e.status < 500 and e.body and e.url.startswith(self._base)]
-        return _cited(refusals)
+        """The refusals of well-formed requests that have a body; what is no HTTP at all is refused by whoever reads HTTP."""
+        return _cited(
+            [
+                exchange
+                for exchange in self._evidence.exchanges
+                if 400 <= exchange.status < 500 and exchange.body and not exchange.attack and exchange.url.startswith(self._base)
+            ]
+        )
 
     def with_status(self, *statuses: int) -> list[Exchange]:
         """The target's answers with one of these statuses."""
