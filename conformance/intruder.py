@@ -78,7 +78,7 @@ class Intruder:
             Inconclusive: it is not open to the highest role's real token.
         """
         highest = await self._world.user(self._world.highest)
-        operation = next(operation for operation in self._world.signs_of_life(world.roles[0]) if not operation.is_self)
+        operation = next(operation for operation in self._world.signs_of_life(self._world.roles[0]) if not operation.is_self)
         control = cite(await self._world.reads(highest, operation.name), "control")
         if not control.ok:
             raise Inconclusive(f"a request that every role may do: {control}", operation.requirement)
