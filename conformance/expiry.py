@@ -129,8 +129,8 @@ class Expiry:
         return await asyncio.gather(*(self._world.fresh_caller(role) for role in self._world.roles))
 
     async def _last_minute(self, caller: Caller, source: str) -> Exchange:
-        """Let a token with a minute to live be used at what every role may do, and keep what came."""
-        for operation in self._world.open_to_all:
+        """Let a token with a minute to live be used at what its role may do, and keep what came."""
+        for operation in self._world.signs_of_life(caller.role):
             exchange = await self._world.perform(await self._world.request(operation, caller), caller)
             if exchange.ok:
                 break

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from rolecall.conformance.fixtures import Fixture, Request, contains, identifiers, items
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.token_judge import TokenJudge
@@ -10,6 +12,8 @@ from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, Trouble
 
+#: Seconds that a server which works in the background is given, before it is looked at whether it did what it refused.
+SETTLING = 0.1
 #: Statuses that say the request itself is not understood: a wrong path or body in the tables, as likely as a denial.
 _NOT_UNDERSTOOD = (400, 404, 405, 415, 422, 501)
 
@@ -149,7 +153,8 @@ class Judge(TokenJudge):
         return done
 
     async def expect_no_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> None:
-        """A write that was refused was not carried out all the same."""
+        """A write that was refused was not carried out all the same, nor a little later."""
+        await asyncio.sleep(SETTLING)
         if await self.took_effect(request, answer, caller):
             done = f"{request.operation.effect.removesuffix('e')}ed"
             raise Finding("a refusal without effect", f"{answer.status}, and it was {done} all the same", answer)
@@ -179,6 +184,8 @@ class Judge(TokenJudge):
         wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
         if operation.effect == "fetch":
             return exchange.document.get("id") == wanted
+        if not isinstance(exchange.json, list):
+            raise Inconclusive(f"a list that is a JSON array: {exchange}", "RESPONSE-schema")
         if any(item.get("id") == wanted for item in items(exchange)):
             return True
         for _ in range(2):  # while others delete, a page may begin behind what it should begin with

@@ -61,20 +61,24 @@ class World(Callers):
         return cite(exchange, "alive")
 
     async def _prove_alive(self, caller: Caller) -> Exchange | None:
-        for operation in self.open_to_all:
+        for operation in self.signs_of_life(caller.role):
             exchange = await self.perform(await self.request(operation, caller), caller)
             if exchange.ok:
                 return exchange
         return None
 
-    @property
-    def open_to_all(self) -> list[Operation]:
-        """The operations without effect that every role may do."""
-        return [
-            operation
-            for operation in self.spec.operations.values()
-            if operation.effect == "fetch" and self.spec.allows(operation.name, self.roles[0])
-        ]
+    def signs_of_life(self, role: str) -> list[Operation]:
+        """Reads that a role may do, one or two for each role that it includes: one that succeeds shows a live credential.
+
+        Where one cell is wrong the others still tell; where the cascade is broken, so does what is the role's very own.
+        """
+        reads = [operation for operation in self.spec.operations.values() if operation.effect in ("list", "fetch")]
+        included = self.roles[: self.roles.index(role) + 1] if role in self.roles else self.roles
+        chosen: list[Operation] = []
+        for lowest in included:
+            own = [operation for operation in reads if self.spec.allowed_roles(operation.name)[-1] == lowest]
+            chosen += own if lowest == self.roles[0] else own[:1]
+        return chosen
 
     # --- Requests --------------------------------------------------------------------------------------------------
 
@@ -124,6 +128,10 @@ class World(Callers):
             if deleted:
                 self.ledger.gone(deleted)
         return exchange
+
+    async def fetch_self(self, caller: Caller) -> Exchange:
+        """A caller's look at the own user."""
+        return await self.perform(await self.request(self.spec.operations["fetch-user-self"], caller), caller)
 
     @memoised
     async def reads(self, caller: Caller, operation: str) -> Exchange:
