@@ -17,7 +17,7 @@ long: $(VENV)/.tested
 	$(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.tested
-	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	$(BIN)/tox run -e lint,types
 
 selftest: $(VENV)/.installed
 	$(BIN)/rolecall selftest --write docs/kill-table.md

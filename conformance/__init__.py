@@ -1,0 +1,1 @@
+"""What is required of a server, and the tests that prove it."""

@@ -262,7 +262,7 @@ class Suite:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """pytest's exit code becomes ours, except that choosing a part of the suite is no fault of anybody."""
+        """The exit code of pytest becomes ours, except that choosing a part of the suite is no fault of anybody."""
         verdict = session.config.stash.get(VERDICT, None)
         if verdict is None:
             return

@@ -39,8 +39,10 @@ _TIDY_TIMEOUT = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks of a run. ``target`` None stands for the embedded server, ``reports`` False for no more
-    than ``results.json``."""
+    """What the command line asks of a run.
+
+    ``target`` None stands for the embedded server, ``reports`` False for no more than ``results.json``.
+    """
 
     target: Path | None = None
     out: Path = DEFAULT_OUT

@@ -15,7 +15,7 @@ from typing import Any
 
 from rolecall.errors import UsageError
 
-TOKEN = "token"
+TOKEN = "token"  # noqa: S105  # the name of a kind of credential
 API_KEY = "api-key"
 CREDENTIALS = (TOKEN, API_KEY)
 
@@ -263,8 +263,8 @@ def _operation(name: str, entry: dict[str, Any], resources: Mapping[str, Resourc
 def _requirements(
     table: Mapping[str, dict[str, Any]], operations: Mapping[str, Operation], permissions: Permissions
 ) -> Iterator[tuple[str, Requirement]]:
-    for key, entry in table.items():
-        entry = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    for key, row in table.items():
+        entry = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         if "{operation}" not in key:
             yield key, Requirement(id=key, **entry)
             continue

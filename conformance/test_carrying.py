@@ -36,9 +36,10 @@ OTHER_SCHEMES = {
 async def test_other_schemes_are_refused(header: str, world: World, intruder: Intruder) -> None:
     """A good token under another scheme or none is not let in, nor is the word Bearer without a token."""
     token = (await world.user(world.highest)).token
-    value = OTHER_SCHEMES[header].replace("{token}", token)
+    headers = {"authorization": OTHER_SCHEMES[header].replace("{token}", token)}
+    doors = [*await intruder.doors(), await intruder.door_of_everybody()]
 
-    await intruder.expect_shut(attack="SEC-H02", headers={"authorization": value}, statuses=intruder.unreadable)
+    await intruder.expect_shut(attack="SEC-H02", headers=headers, doors=doors, statuses=intruder.unreadable)
 
 
 async def with_header(value: str, world: World, intruder: Intruder, attack: str) -> Exchange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ _ROLES = load_specification().roles
 
 @requirement("SCOPE-cascade", phase=SUMMARY)
 @pytest.mark.parametrize("credential", CREDENTIALS)
-@pytest.mark.parametrize(("lower", "higher"), list(zip(_ROLES, _ROLES[1:], strict=False)))
+@pytest.mark.parametrize(("lower", "higher"), list(pairwise(_ROLES)))
 async def test_a_role_may_do_what_the_one_below_may(
     credential: str, lower: str, higher: str, world: World, observed: Observed, judge: Judge
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +46,7 @@ class _RedactedResults(AllureFileLogger):  # type: ignore[misc]  # allure-python
     def _write(self, name: str, text: str) -> None:
         new = self._report_dir / f"{name}.tmp"
         new.write_text(self._redact(text), encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
-        os.replace(new, self._report_dir / name)
+        new.replace(self._report_dir / name)
 
 
 def record(config: pytest.Config, folder: Path, redact: Callable[[str], str], environment: dict[str, str]) -> None:
