@@ -1,0 +1,29 @@
+"""What a caller may not see stays unseen, by whatever way the caller comes."""
+
+from __future__ import annotations
+
+from rolecall.conformance.bounds import expect_no_crash
+from rolecall.conformance.fixtures import Fixture, identifiers
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding
+
+
+def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:
+    """The answer shows nothing: it is a refusal, a redirect, or a page that has nothing to do with the resource.
+
+    A success that holds no resource is one too: some servers answer every path that they do not know with a page.
+    """
+    expect_no_crash(exchange)
+    expected = "an answer that shows nothing of it"
+    for fixture in fixtures:
+        if fixture.id in identifiers(exchange.json) or (fixture.name and fixture.name in exchange.text):
+            raise Finding(expected, f"{exchange.status} with {fixture} in it", exchange)
+    if exchange.ok and any(identifiers(exchange.json)):
+        raise Finding(expected, f"{exchange.status} with resources in it", exchange)
+
+
+def expect_refused(exchange: Exchange, *fixtures: Fixture) -> None:
+    """The answer is a client error, and shows nothing; which one does not matter."""
+    expect_hidden(exchange, *fixtures)
+    if exchange.status < 400:
+        raise Finding("a refusal", f"{exchange.status}", exchange)

@@ -1,0 +1,187 @@
+"""Ways around the permissions: other methods, other spellings of a path, other versions; denied there as here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from rolecall.conformance.bounds import expect_no_crash
+from rolecall.conformance.closed import expect_hidden, expect_refused
+from rolecall.conformance.fixtures import Fixture
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, operations, requirement
+from rolecall.conformance.tables import load_specification
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, NotTested
+
+_SPEC = load_specification()
+_LOWEST = _SPEC.roles[0]
+
+# --- Other methods ----------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-A08")
+@each("method", ("PUT", "POST"))
+@each("resource", ("organization", "conversation", "message", "contact", "knowledge-item"))
+async def test_a_denied_update_is_denied_by_any_method(resource: str, method: str, world: World, judge: Judge) -> None:
+    """Who may not update a thing does not get it done by PUT, or by POST to the thing itself."""
+    caller = await world.user(_LOWEST)
+    request = await world.request_on_own_fixture(world.spec.operations[f"update-{resource}"], caller)
+    assert request.fixture is not None
+
+    answer = await world.perform(replace(request, operation=replace(request.operation, method=method)), caller, attack="SEC-A08")
+
+    expect_refused(answer, request.fixture)
+    await judge.expect_no_effect(request, answer, caller)
+    await judge.control(request)
+
+
+#: Where a request may say that it means another method than its own.
+CARRIERS = {
+    "x-http-method-override": "{method}",
+    "x-http-method": "{method}",
+    "x-method-override": "{method}",
+    "_method": "",
+}
+
+
+@requirement("SEC-A09")
+@each("carrier", CARRIERS)
+@each("method", ("DELETE", "PATCH"))
+async def test_an_allowed_method_stands_for_no_denied_one(carrier: str, method: str, world: World, judge: Judge) -> None:
+    """A GET that may be sent, or a POST, does not delete or update by saying that it means to."""
+    caller = await world.user(_LOWEST)
+    deed = "delete" if method == "DELETE" else "update"
+    request = await world.request_on_own_fixture(world.spec.operations[f"{deed}-conversation"], caller)
+    headers = {} if carrier == "_method" else {carrier: method}
+    path = f"{request.path}?_method={method}" if carrier == "_method" else request.path
+    body = {**(request.body or {}), **({"_method": method} if carrier == "_method" else {})}
+    if world.read_only:
+        raise NotTested("--read-only: this would write if it were let in")
+
+    read = await world.send("GET", path, caller, headers=headers, attack="SEC-A09", repeatable=False)
+    write = await world.send("POST", path, caller, headers=headers, json=body, attack="SEC-A09")
+
+    for answer in (read, write):
+        expect_no_crash(answer)
+    await judge.expect_no_effect(request, write if method == "PATCH" else read, caller)
+
+
+@requirement("SEC-A10")
+@operations(lambda op: op.effect in ("list", "fetch") and not _SPEC.allows(op.name, _LOWEST))
+async def test_head_is_denied_where_get_is(operation: str, world: World, judge: Judge) -> None:
+    """HEAD tells nothing to those who may not GET."""
+    caller = await world.user(_LOWEST)
+    request = await world.request(world.spec.operations[operation], caller)
+
+    answer = await world.send("HEAD", request.path, caller, attack="SEC-A10")
+
+    expect_refused(answer)
+    await judge.control(request)
+
+
+@requirement("SEC-A10")
+@each("operation", ("list-users", "fetch-organization", "fetch-conversation"))
+async def test_options_shows_no_data(operation: str, world: World) -> None:
+    """OPTIONS without a token says what can be done, and nothing of what is there."""
+    request = await world.request(world.spec.operations[operation], None)
+
+    answer = await world.send("OPTIONS", request.path, None, attack="SEC-A10")
+
+    expect_hidden(answer, *filter(None, [request.fixture]))
+
+
+@requirement("SEC-A10-trace")
+async def test_trace_sends_nothing_back(world: World) -> None:
+    """TRACE does not send the request back with the token in it."""
+    caller = await world.user(_LOWEST)
+    request = await world.request(world.spec.operations["fetch-user-self"], caller)
+
+    answer = await world.send("TRACE", request.path, caller, attack="SEC-A10-trace")
+
+    cite(answer, "answer")
+    if answer.ok and caller.token in answer.text:
+        raise Finding("a refusal, 405", f"{answer.status} with the token in it", answer)
+
+
+# --- Other paths ------------------------------------------------------------------------------------------------------
+
+#: Other spellings of a path: of its front and its last segment.
+TRICKS: dict[str, Callable[[str, str], str]] = {
+    "trailing-slash": lambda front, last: f"{front}/{last}/",
+    "double-slash": lambda front, last: f"{front}//{last}",
+    "dot-segment": lambda front, last: f"{front}/./{last}",
+    "parent-segment": lambda front, last: f"{front}/x/../{last}",
+    "encoded-dot-segment": lambda front, last: f"{front}/%2e/{last}",
+    "encoded-parent-segment": lambda front, last: f"{front}/x/%2e%2e/{last}",
+    "path-parameter": lambda front, last: f"{front}/{last};x=1",
+    "path-parameter-in-front": lambda front, last: f"{front};x=1/{last}",
+    "json-suffix": lambda front, last: f"{front}/{last}.json",
+    "upper-case": lambda front, last: f"{front}/{last}".upper(),
+    "encoded-letter": lambda front, last: f"{front}/%{ord(last[0]):02x}{last[1:]}",
+    "encoded-slash": lambda front, last: f"{front}%2f{last}",
+    "trailing-nul": lambda front, last: f"{front}/{last}%00",
+    "trailing-space": lambda front, last: f"{front}/{last}%20",
+    "format": lambda front, last: f"{front}/{last}?_format=json",
+}
+
+
+async def knock(world: World, path: str, attack: str, **headers: str) -> Exchange:
+    """GET a path as the lowest role, to the letter."""
+    caller = await world.user(_LOWEST)
+    if "/." not in path:
+        return await world.send("GET", path, caller, headers=headers, attack=attack)
+    fields = {"authorization": f"Bearer {caller.token}", "accept": "application/json", **headers}
+    raw = [(name, value.encode()) for name, value in fields.items()]
+    return await world.client.send_raw("GET", path, raw, caller=str(caller), attack=attack)
+
+
+async def denied_read(world: World, operation: str, judge: Judge) -> tuple[str, list[Fixture]]:
+    """The path of a read that the lowest role may not do and others do, and what it would show."""
+    request = await world.request(world.spec.operations[operation], await world.user(_LOWEST))
+    await judge.control(request)
+    return request.path, [request.fixture] if request.fixture else []
+
+
+@requirement("SEC-A11")
+@each("trick", TRICKS)
+@each("operation", ("list-users", "fetch-organization"))
+async def test_no_spelling_of_a_path_leads_around(operation: str, trick: str, world: World, judge: Judge) -> None:
+    """A path spelled in another way shows nothing to those to whom it shows nothing in its own."""
+    path, hidden = await denied_read(world, operation, judge)
+    front, _, last = path.rpartition("/")
+
+    answer = await knock(world, TRICKS[trick](front, last), "SEC-A11")
+
+    expect_hidden(answer, *hidden)
+
+
+VERSIONS = {"v1": "/v1", "v3": "/v3", "none": "", "api": "/api/v2"}
+
+
+@requirement("SEC-A16")
+@each("version", VERSIONS)
+@each("operation", ("list-users", "fetch-organization"))
+async def test_no_other_version_is_weaker(operation: str, version: str, world: World, judge: Judge) -> None:
+    """Under another version, or none, nothing is shown to those to whom it is denied."""
+    path, hidden = await denied_read(world, operation, judge)
+    if not re.match(r"/v\d+/", path):
+        raise NotTested(f"a version in the path of {operation}: it is {urlsplit(path).path}")
+
+    answer = await knock(world, re.sub(r"^/v\d+", VERSIONS[version], path), "SEC-A16")
+
+    expect_hidden(answer, *hidden)
+
+
+@requirement("SEC-A16")
+@each("name", ("localhost", "internal.invalid"))
+async def test_no_other_host_is_weaker(name: str, world: World, judge: Judge) -> None:
+    """Under another host name nothing is shown to those to whom it is denied."""
+    path, hidden = await denied_read(world, "list-users", judge)
+
+    answer = await knock(world, path, "SEC-A16", host=name)
+
+    expect_hidden(answer, *hidden)

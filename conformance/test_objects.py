@@ -1,0 +1,218 @@
+"""Whose things: a permission for one's own user or for a list is none for what is another's, however asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from rolecall.conformance.bounds import expect_no_crash
+from rolecall.conformance.closed import expect_refused
+from rolecall.conformance.fixtures import Fixture, items
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, operations, requirement
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.sacrifice import Sacrifice, sacrificial
+from rolecall.conformance.tables import load_specification
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive, NotTested
+
+_LOWEST = load_specification().roles[0]
+
+# --- Oneself and others -----------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-A05")
+@each("operation", ("fetch-user", "update-user"))
+async def test_anothers_id_in_capitals_is_not_ones_own(operation: str, world: World, judge: Judge) -> None:
+    """Another user's id in upper-case digits opens as little as in its usual spelling, and nothing is changed."""
+    caller, user = await world.user(_LOWEST), await world.fresh("user")
+    plain = await world.request(world.spec.operations[operation], caller, user)
+    request = replace(plain, path=plain.path.replace(user.id, user.id.upper()))
+    if request.path == plain.path:
+        raise Inconclusive("an id with letters in it", "the form of the target's ids")
+
+    answer = await world.perform(request, caller, attack="SEC-A05")
+
+    expect_refused(answer, user)
+    if request.operation.effect == "update":
+        await judge.expect_no_effect(plain, answer, caller)
+
+
+@requirement("SEC-A05")
+@each("member", ("id", "_id"))
+async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judge: Judge) -> None:
+    """An update of one's own user that names another user in its body leaves the other as it is."""
+    sacrifice, other = await sacrificial(world, _LOWEST), await world.fresh("user")
+    plain = await world.request(world.spec.operations["update-user-self"], sacrifice.caller)
+    request = replace(plain, body={**plain.body, member: other.id})
+
+    answer = await world.perform(request, sacrifice.caller, attack="SEC-A05")
+
+    expect_no_crash(answer)
+    now = await world.observe(other)
+    if now is None or judge.reads_back(now, plain):
+        raise Finding(f"{other} as it was", f"{answer.status}, and it was changed", answer)
+
+
+@requirement("SEC-A05")
+@each("path", ("conversation-among-users", "user-among-conversations"))
+async def test_an_id_of_another_kind_opens_nothing(path: str, world: World) -> None:
+    """The id of one kind of thing, asked for as another kind that the caller may fetch, shows nothing."""
+    caller = await world.user(_LOWEST)
+    user, conversation = await world.shared("user"), await world.shared("conversation")
+    names = ("fetch-conversation", user) if path == "user-among-conversations" else ("fetch-user", conversation)
+    request = await world.request(world.spec.operations[names[0]], caller, names[1])
+
+    answer = await world.perform(request, caller, attack="SEC-A05")
+
+    expect_refused(answer, names[1])
+
+
+# --- What is there, and what is not -----------------------------------------------------------------------------------
+
+
+def elsewhere(id: str) -> str:
+    """An id of the same form that nothing has: every digit and letter of it moved by one."""
+    return id.translate(str.maketrans("0123456789abcdefABCDEF", "1234567890bcdefaBCDEFA"))
+
+
+@requirement("SEC-A12")
+@operations(lambda operation: operation.effect == "fetch" and not load_specification().allows(operation.name, _LOWEST))
+async def test_a_refusal_does_not_tell_what_there_is(operation: str, world: World, judge: Judge) -> None:
+    """Who may not fetch is answered alike whether the thing is there or not."""
+    caller = await world.user(_LOWEST)
+    there = await world.reads(caller, operation)
+    thing = await world.shared(world.spec.operations[operation].resource.name)
+    request = await world.request(world.spec.operations[operation], caller, replace(thing, id=elsewhere(thing.id)))
+
+    answer = await world.perform(request, caller, attack="SEC-A12")
+
+    judge.cite(there, answer)
+    if not there.ok and answer.status != there.status:
+        raise Finding(f"{there.status}, as for what is there", f"{answer.status} for what is not", answer)
+
+
+# --- Other organizations ----------------------------------------------------------------------------------------------
+
+#: Things of an organization that a bot may list and fetch, and that belong to nobody in particular.
+BELONGINGS = ("user", "contact", "knowledge-item")
+
+
+@memoised
+async def foreigner(world: World) -> Sacrifice:
+    """A user in an organization of its own, of the role below the highest."""
+    organization = await world.fresh("organization")
+    return await sacrificial(world, world.roles[-2], organization=organization.id)
+
+
+@requirement("SEC-A07")
+@each("resource", BELONGINGS)
+async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world: World, judge: Judge) -> None:
+    """A user of another organization is shown a thing both in the list and by its id, or in neither way."""
+    caller, thing = (await foreigner(world)).caller, await world.shared(resource)
+    if not thing.name:
+        raise NotTested(f"a {resource} of the accounts' own organization: none can be made")
+    listing = world.spec.operations[f"list-{resource}s"]
+    listed = False
+    async for page in world.pages((await world.request(listing, caller)).path, caller):
+        judge.cite(page)
+        listed = listed or any(item.get("id") == thing.id for item in items(page))
+
+    answer = await world.perform(await world.request(world.spec.operations[f"fetch-{resource}"], caller, thing), caller)
+
+    judge.note(f"a {resource} of another organization is {'shown' if answer.ok else 'hidden'}")
+    if answer.ok and not listed:
+        raise Finding(f"a refusal: the list hides the {resource}", f"{answer.status}", answer)
+
+
+# --- Denied things inside allowed ones --------------------------------------------------------------------------------
+
+#: An allowed read, by whom, what its query asks to be put in, and what of that is denied to them.
+INSIDE = {
+    "contacts-populate-organization": ("list-contacts", 1, "populate=organization", "organization"),
+    "knowledge-items-populate-organization": ("list-knowledge-items", 1, "populate=organization", "organization"),
+    "conversations-populate-users": ("list-conversations", 1, "populate=participants.user", "user"),
+    "conversation-populate-users": ("fetch-conversation", 0, "populate=participants.user", "user"),
+    "conversation-populate-organization": ("fetch-conversation", 0, "populate=organization", "organization"),
+    "self-populate-organization": ("fetch-user-self", 0, "populate=organization", "organization"),
+    "self-expand-organization": ("fetch-user-self", 0, "expand=organization", "organization"),
+    "self-include-organization": ("fetch-user-self", 0, "include=organization", "organization"),
+}
+#: Members that a reference to a thing may well carry, besides its id.
+_REFERENCE = ("id", "_id", "name", "displayName", "role", "type", "organization", "url")
+
+
+def objects(document: Any) -> Iterator[Mapping[str, Any]]:
+    """Every object in a document, at any depth."""
+    if isinstance(document, dict):
+        yield document
+    for inner in document.values() if isinstance(document, dict) else document if isinstance(document, list) else ():
+        yield from objects(inner)
+
+
+def exposed(answer: Exchange, document: Mapping[str, Any]) -> list[str]:
+    """What an answer shows of a document beyond a reference to it."""
+    known = {name: value for name, value in document.items() if name not in _REFERENCE and value not in (None, "", [], {})}
+    shown = [
+        [name for name, value in known.items() if inner.get(name) == value]
+        for inner in objects(answer.json)
+        if document.get("id") in (inner.get("id"), inner.get("_id"))
+    ]
+    return max(shown, key=len, default=[])
+
+
+@memoised
+async def denied_document(world: World, resource: str) -> dict[str, Any]:
+    """The accounts' organization, or the highest role's user, as the highest role sees it."""
+    admin = await world.user(world.highest)
+    id = admin.user if resource == "user" else await world.organization()
+    if not id:
+        raise NotTested("the accounts' organization: nothing tells which it is")
+    return await world.observe(Fixture(world.spec.resources[resource], id, "")) or {}
+
+
+@requirement("SEC-A14")
+@each("case", INSIDE)
+async def test_an_allowed_read_does_not_carry_a_denied_one(case: str, world: World, judge: Judge) -> None:
+    """What a role may not fetch does not come inside of what it may, however the query asks for it."""
+    operation, number, query, resource = INSIDE[case]
+    caller = await world.user(world.roles[number])
+    document = await denied_document(world, resource)
+    request = await world.request(world.spec.operations[operation], caller)
+    path = f"{request.path}{'&' if '?' in request.path else '?'}{query}"
+
+    answer = await world.send("GET", path, caller, attack="SEC-A14")
+
+    expect_no_crash(answer)
+    shown = exposed(answer, document)
+    if len(shown) > 1:
+        plain = await world.perform(request, caller)
+        if not exposed(plain, document):
+            raise Finding(f"no {resource} in it", f"{answer.status} with its {', '.join(shown)}", answer)
+    judge.cite(answer)
+
+
+# --- How much ---------------------------------------------------------------------------------------------------------
+
+LIMITS = {
+    "huge": "1000000000",
+    "beyond-64-bits": "99999999999999999999",
+    "negative": "-1",
+    "text": "ten",
+    "fraction": "1.5",
+}
+
+
+@requirement("SEC-A18")
+@each("limit", LIMITS)
+async def test_any_limit_is_answered(limit: str, world: World) -> None:
+    """A list with a limit out of bounds is refused, or cut to what the server allows; it is no server error."""
+    caller = await world.user(world.highest)
+    path = (await world.request(world.spec.operations["list-users"], caller)).path
+
+    answer = await world.send("GET", f"{path}?limit={LIMITS[limit]}", caller, attack="SEC-A18")
+
+    cite(answer, "answer")
+    expect_no_crash(answer)

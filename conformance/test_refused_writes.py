@@ -1,0 +1,50 @@
+"""A write that is refused because it is wrong is not carried out in part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rolecall.conformance.bounds import expect_no_crash
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, operations, requirement
+from rolecall.conformance.world import World
+from rolecall.outcomes import Inconclusive
+
+#: A member that is an object wherever the API has it.
+_WRONG = {"meta": "rolecall: this has to be an object"}
+
+
+@requirement("SEC-A13")
+@operations(lambda operation: operation.effect in ("create", "update") and not operation.is_self)
+async def test_a_wrong_write_is_not_done_in_part(operation: str, world: World, judge: Judge) -> None:
+    """A create or an update with one member of a wrong type is carried out or refused: not refused and done."""
+    caller = await world.user(world.highest)
+    plain = await world.request_on_own_fixture(world.spec.operations[operation], caller)
+    request = replace(plain, body={**plain.body, **_WRONG})
+
+    answer = await world.perform(request, caller, attack="SEC-A13")
+
+    expect_no_crash(answer)
+    if answer.status >= 400:
+        await judge.expect_no_effect(request, answer, caller)
+
+
+#: Creates that lack something: which member is left out.
+LACKING = {"create-user": "email", "create-contact": "profile", "create-service": "type"}
+
+
+@requirement("SEC-A13")
+@each("operation", LACKING)
+async def test_a_create_that_lacks_something_is_not_done_in_part(operation: str, world: World, judge: Judge) -> None:
+    """A create without one of its members makes the thing or is refused: not refused and made."""
+    caller = await world.user(world.highest)
+    plain = await world.request(world.spec.operations[operation], caller)
+    body = {name: value for name, value in plain.body.items() if name != LACKING[operation]}
+    if body == plain.body:
+        raise Inconclusive(f"a member {LACKING[operation]} to leave out", f"[operations.{operation}] in the target file")
+
+    answer = await world.perform(replace(plain, body=body), caller, attack="SEC-A13")
+
+    expect_no_crash(answer)
+    if answer.status >= 400:
+        await judge.expect_no_effect(plain, answer, caller)

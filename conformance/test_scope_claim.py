@@ -1,0 +1,79 @@
+"""The scope claim is names with single spaces between them; nothing that only looks like a name is one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolecall.conformance.bounds import expect_no_crash
+from rolecall.conformance.intruder import Intruder
+from rolecall.conformance.marks import each, requirement
+from rolecall.conformance.tokens import Caller
+from rolecall.conformance.world import World
+from rolecall.outcomes import Finding
+
+#: Claims that do not hold the highest role's name as one of several with spaces between; "{admin}" is the name.
+NO_ADMIN: dict[str, Any] = {
+    "capital": "{capital}",
+    "all-capitals": "{capitals}",
+    "longer": "{admin}istrator",
+    "longer-in-front": "not{admin}",
+    "with-hyphen": "non-{admin}",
+    "with-colon": "read:{admin}",
+    "with-comma": "{guest},{admin}",
+    "with-tab": "{guest}\t{admin}",
+    "with-semicolon": "{guest};{admin}",
+    "with-plus": "{guest}+{admin}",
+    "empty": "",
+    "missing": ...,
+    "null": None,
+    "array": ["{admin}"],
+    "object": {"{admin}": True},
+    "true": True,
+    "number": 3,
+    "unknown": "rolecall-knows-not",
+    "guest-and-unknown": "{guest} rolecall-knows-not",
+    "any": "*",
+}
+
+
+async def with_scope(world: World, intruder: Intruder, case: str) -> Caller:
+    """The lowest role's token with another scope claim, signed with the target's own key."""
+    caller = await world.user(world.roles[0])
+    admin = world.highest
+    names = {"admin": admin, "capital": admin.capitalize(), "capitals": admin.upper(), "guest": world.roles[0]}
+    value = NO_ADMIN[case]
+    if value is ...:
+        token = await intruder.made(caller, without="scope")
+    elif isinstance(value, dict):
+        token = await intruder.made(caller, scope={admin: True})
+    else:
+        token = await intruder.made(caller, scope=world.fill(value, **names))
+    return Caller(caller.role, "made token", token, caller.user)
+
+
+@requirement("SEC-A04")
+@each("case", NO_ADMIN)
+async def test_only_the_name_itself_is_the_scope(case: str, world: World, intruder: Intruder) -> None:
+    """A token whose scope only resembles the highest role's name may not do what is reserved to that role."""
+    caller = await with_scope(world, intruder, case)
+    reserved = (await intruder.doors())[-1]
+
+    answer = await world.perform(reserved, caller, attack="SEC-A04")
+
+    expect_no_crash(answer)
+    if answer.status < 400:
+        raise Finding(f"a refusal: the scope is not {world.highest}", f"{answer.status}", answer)
+
+
+@requirement("SEC-A04")
+@each("spacing", ("space-in-front", "space-behind", "two-spaces"))
+async def test_odd_spacing_breaks_nothing(spacing: str, world: World, intruder: Intruder) -> None:
+    """A token with spaces too many in its scope is no server error; whether it is let in does not matter."""
+    caller, (guest, agent) = await world.user(world.roles[1]), world.roles[:2]
+    scope = {"space-in-front": f" {agent}", "space-behind": f"{agent} ", "two-spaces": f"{guest}  {agent}"}[spacing]
+    made = Caller(caller.role, "made token", await intruder.made(caller, scope=scope), caller.user)
+    request = await world.request(world.spec.operations["fetch-user-self"], made)
+
+    answer = await world.perform(request, made, attack="SEC-A04")
+
+    expect_no_crash(answer)
