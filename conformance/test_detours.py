@@ -24,54 +24,54 @@ _LOWEST = _SPEC.roles[0]
 
 
 @requirement("SEC-A08")
-@each("method", ("PUT", "POST"))
-@each("resource", ("organization", "conversation", "message", "contact", "knowledge-item"))
-async def test_a_denied_update_is_denied_by_any_method(resource: str, method: str, world: World, judge: Judge) -> None:
+@each("resource", ("organization", "conversation", "message", "contact"))
+async def test_a_denied_update_is_denied_by_any_method(resource: str, world: World, judge: Judge) -> None:
     """Who may not update a thing does not get it done by PUT, or by POST to the thing itself."""
     caller = await world.user(_LOWEST)
     request = await world.request_on_own_fixture(world.spec.operations[f"update-{resource}"], caller)
     assert request.fixture is not None
 
-    answer = await world.perform(replace(request, operation=replace(request.operation, method=method)), caller, attack="SEC-A08")
+    for method in ("PUT", "POST"):
+        other = replace(request, operation=replace(request.operation, method=method))
+        answer = await world.perform(other, caller, attack="SEC-A08")
 
-    expect_refused(answer, request.fixture)
+        expect_refused(answer, request.fixture)
     await judge.expect_no_effect(request, answer, caller)
     await judge.control(request)
 
 
-#: Where a request may say that it means another method than its own.
-CARRIERS = {
-    "x-http-method-override": "{method}",
-    "x-http-method": "{method}",
-    "x-method-override": "{method}",
-    "_method": "",
-}
+#: Where a request may say that it means another method than its own: a header, or a parameter and member.
+CARRIERS = ("x-http-method-override", "x-http-method", "x-method-override", "_method")
 
 
 @requirement("SEC-A09")
 @each("carrier", CARRIERS)
-@each("method", ("DELETE", "PATCH"))
-async def test_an_allowed_method_stands_for_no_denied_one(carrier: str, method: str, world: World, judge: Judge) -> None:
+async def test_an_allowed_method_stands_for_no_denied_one(carrier: str, world: World, judge: Judge) -> None:
     """A GET that may be sent, or a POST, does not delete or update by saying that it means to."""
     caller = await world.user(_LOWEST)
-    deed = "delete" if method == "DELETE" else "update"
-    request = await world.request_on_own_fixture(world.spec.operations[f"{deed}-conversation"], caller)
-    headers = {} if carrier == "_method" else {carrier: method}
-    path = f"{request.path}?_method={method}" if carrier == "_method" else request.path
-    body = {**(request.body or {}), **({"_method": method} if carrier == "_method" else {})}
-    if world.read_only:
-        raise NotTested("--read-only: this would write if it were let in")
+    update = await world.request_on_own_fixture(world.spec.operations["update-conversation"], caller)
+    delete = await world.request(world.spec.operations["delete-conversation"], caller, update.fixture)
 
-    read = await world.send("GET", path, caller, headers=headers, attack="SEC-A09", repeatable=False)
-    write = await world.send("POST", path, caller, headers=headers, json=body, attack="SEC-A09")
+    for method, deed in (("GET", delete), ("POST", update), ("POST", delete)):
+        meant = deed.operation.method
+        in_body = {**(deed.body or {}), "_method": meant} if carrier == "_method" else deed.body
+        answer = await world.send(
+            method,
+            f"{deed.path}?_method={meant}" if carrier == "_method" else deed.path,
+            caller,
+            headers={} if carrier == "_method" else {carrier: meant},
+            json=None if method == "GET" else in_body,
+            attack="SEC-A09",
+            repeatable=False,
+        )
 
-    for answer in (read, write):
         expect_no_crash(answer)
-    await judge.expect_no_effect(request, write if method == "PATCH" else read, caller)
+    for deed in (delete, update):
+        await judge.expect_no_effect(deed, answer, caller)
 
 
 @requirement("SEC-A10")
-@operations(lambda op: op.effect in ("list", "fetch") and not _SPEC.allows(op.name, _LOWEST))
+@operations(lambda op: op.effect == "list" and not _SPEC.allows(op.name, _LOWEST))
 async def test_head_is_denied_where_get_is(operation: str, world: World, judge: Judge) -> None:
     """HEAD tells nothing to those who may not GET."""
     caller = await world.user(_LOWEST)
