@@ -24,7 +24,7 @@ _UNSENDABLE = re.compile(rb"[\x00\r\n]")
 
 
 class Connection(httpx.AsyncBaseTransport):
-    """Carries one request at a time, connecting when it has to; ``tls`` is None for plain HTTP.
+    """Carries one request at a time, connecting when it has to: anew for another server; ``tls`` is None for plain HTTP.
 
     An answer's body is read to its end, up to ``limit`` bytes on the wire, and is still encoded as it was sent.
     """
@@ -33,6 +33,7 @@ class Connection(httpx.AsyncBaseTransport):
         self._tls = tls
         self._limit = limit
         self._wire: _Wire | None = None
+        self._leads_to: object = None
         self.is_connecting = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -45,7 +46,12 @@ class Connection(httpx.AsyncBaseTransport):
             httpx.RemoteProtocolError: the answer is cut off, or is no HTTP.
         """
         message = _written(request)
-        wire = self._wire if self._wire and self._wire.reusable else await self._connect(request.url)
+        there = (request.url.scheme, request.url.raw_host, request.url.port)
+        if self._wire and self._wire.reusable and self._leads_to == there:
+            wire = self._wire
+        else:
+            await self.aclose()
+            wire, self._leads_to = await self._connect(request.url), there
         self._wire = None  # until the answer is complete, the connection is nobody else's
         try:
             answer = await wire.exchange(message, head_only=request.method == "HEAD")
