@@ -119,7 +119,7 @@ class Intruder:
         """
         cite(answer, "answer")
         statuses = statuses or self._world.dialect.anonymous
-        expected = f"{' or '.join(map(str, statuses))}: not let in"
+        expected = f"{' or '.join(map(str, sorted(set(statuses))))}: not let in"
         if answer.ok:
             who = f" as user {answer.document.get('id')!r}" if door.operation.is_self else ""
             raise Finding(expected, f"{answer.status}: let in{who}", answer)
