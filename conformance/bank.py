@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +43,16 @@ class Bank:
         """
         return [deposit for deposit in self._read() if deposit.base_url == self._base_url]
 
-    def deposit(self, callers: Iterable[Caller]) -> None:
-        """Put in the tokens of these callers; only the newest of each role are kept."""
-        everything = self._read() + [
+    def deposit(self, callers: Iterable[Caller], presented: Iterable[Deposit] = ()) -> None:
+        """Put in the tokens of these callers; only the newest of each role are kept.
+
+        The refresh tokens of what was ``presented`` may be spent by now: they are not kept for another night.
+
+        Raises:
+            UsageError: as for `deposits`, or the bank cannot be written.
+        """
+        spent = set(presented)
+        everything = [replace(d, refresh_token="") if d in spent else d for d in self._read()] + [
             Deposit(
                 self._base_url, caller.role, caller.user, caller.email, float(claims["exp"]), caller.token, caller.grant.refresh_token
             )
@@ -56,14 +63,19 @@ class Bank:
         for deposit in everything:
             kept.setdefault((deposit.base_url, deposit.role), []).append(deposit)
         rows = [asdict(deposit) for deposits in kept.values() for deposit in deposits[-_MOST_PER_ROLE:]]
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = self._path.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(rows, file)
-        new.replace(self._path)
+        new = self._path.with_suffix(f".{os.getpid()}.new")  # two runs may end at the same time
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(rows, file)
+            new.replace(self._path)
+        except OSError as error:
+            raise UsageError(str(self._path), f"the token bank cannot be written: {error.strerror}") from None
 
     def _read(self) -> list[Deposit]:
+        if self._path.parent.exists() and not self._path.parent.is_dir():
+            raise UsageError(str(self._path.parent), "this is no token bank: a bank is a folder", "Name another one.")
         if not self._path.exists():
             return []
         if self._path.stat().st_mode & 0o077:

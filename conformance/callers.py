@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 from rolecall.conformance.fixtures import fill, id_of
-from rolecall.conformance.memo import memoised, unbroken
+from rolecall.conformance.memo import forget, memoised, unbroken
 from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Specification
 from rolecall.conformance.token_endpoint import TokenEndpoint
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
@@ -15,6 +16,10 @@ from rolecall.http import Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.target import Account, Target
+
+
+#: The part of its lifetime for which a token is used by the whole run.
+_FRESH = 0.7
 
 
 class Callers:
@@ -64,9 +69,20 @@ class Callers:
         account, grant = self.account(name), await self.log_in(name)
         return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
 
-    @memoised
     async def user(self, name: str) -> Caller:
-        """An account's user with the token that the whole run shares; never refresh it."""
+        """An account's user with the token that the whole run shares; never refresh it.
+
+        Where tokens live for minutes only, the user logs in anew before the end comes near.
+        """
+        caller = await self._user(name)
+        lifetime = caller.grant.lifetime
+        if lifetime and time.monotonic() - caller.grant.exchange.finished > _FRESH * lifetime:
+            forget(self, "_user", name)
+            caller = await self._user(name)
+        return caller
+
+    @memoised
+    async def _user(self, name: str) -> Caller:
         return await self.fresh_caller(name)
 
     @memoised

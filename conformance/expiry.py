@@ -27,6 +27,7 @@ import jwt
 
 from rolecall.conformance.bank import Bank
 from rolecall.conformance.fixtures import Request
+from rolecall.conformance.forge import compact, signed_by
 from rolecall.conformance.memo import memoised, unbroken
 from rolecall.conformance.tokens import Caller, Grant, claims_of, header_of
 from rolecall.conformance.world import World
@@ -146,7 +147,7 @@ class Expiry:
         tonight = await self._callers()
         now = server_time(tonight[-1].grant.exchange)
         deposits = [deposit for deposit in bank.deposits() if deposit.expires < now - MARGIN]
-        bank.deposit(tonight)
+        bank.deposit(tonight, presented=deposits)
         for deposit in deposits:
             self._world.client.secrets.add(deposit.token, "token")
             self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
@@ -169,16 +170,23 @@ class Expiry:
         return [Expired(caller, "signing key") for caller in past]
 
     def _forge(self, caller: Caller, *, issued: float, expires: float) -> Caller:
+        algorithm = self._options.algorithm
+        header = header_of(caller.token) | {"alg": algorithm}
         claims = claims_of(caller.token) | {"iat": int(issued), "exp": int(expires)}
-        extra = {name: value for name, value in header_of(caller.token).items() if name not in ("alg", "typ")}
-        token = jwt.encode(claims, self._options.signing_key, self._options.algorithm, headers=extra or None)
+        try:
+            token = compact(header, claims, signed_by(algorithm, self._options.signing_key.encode()))
+        except (ValueError, TypeError, jwt.PyJWTError):
+            raise NotTested(f"the key of [expiry] signing_key_env is none for the algorithm {algorithm}") from None
         return Caller(caller.role, "made token", token, caller.user, caller.email)
 
     async def _from_command(self) -> list[Expired]:
         """Run the operator's program once per role."""
         expired = []
         for role in self._world.roles:
-            words = [word.replace("{role}", role) for word in shlex.split(self._options.command)]
+            try:
+                words = [word.replace("{role}", role) for word in shlex.split(self._options.command)] or [""]
+            except ValueError as error:
+                raise Inconclusive(f"a command that can be run: {error}", "[expiry] command") from None
             try:
                 done = await asyncio.to_thread(
                     subprocess.run, words, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
@@ -197,7 +205,7 @@ class Expiry:
     async def _waited(self) -> list[Expired]:
         """Wait for the end of tokens that live short enough."""
         callers = await self._callers()
-        lives = [caller.grant.claims.get("exp", float("inf")) - caller.grant.claims.get("iat", 0) for caller in callers]
+        lives = [caller.grant.lifetime or float("inf") for caller in callers]
         if max(lives) > self._options.wait:
             raise NotTested(f"tokens live {max(lives):g} s, longer than [expiry] wait = {self._options.wait:g}")
         await asyncio.sleep(max(lives) + 2)

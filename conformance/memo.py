@@ -57,10 +57,10 @@ async def unbroken(work: Coroutine[Any, Any, R]) -> R:
     return await asyncio.shield(task)
 
 
-def forget(owner: object, method: str) -> None:
-    """Forget every memoised result of one method, so that it runs again."""
+def forget(owner: object, method: str, *args: Hashable) -> None:
+    """Forget the memoised results of one method, all of them or those for ``args``, so that it runs again."""
     tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
-    for key in [key for key in tasks if key[0] == method]:
+    for key in [key for key in tasks if key[0] == method and (not args or key[1] == args)]:
         del tasks[key]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -99,7 +100,7 @@ def judge(spec: Specification, results: list[TestResult], selected: bool, left: 
         reasons.append(f"only a part of the suite was selected; {len(untested)} requirements were not looked at")
     elif untested:
         reasons.append(f"{_count(untested, 'requirement')} not proven, because not tested: {_some(untested)}")
-    reasons += _not_covered(results)
+    reasons += _not_covered(spec, results)
     if left:
         reasons.append(f"{_count(left, 'thing')} created by this run could not be deleted")
     word = "not-conformant" if failed else "inconclusive" if errors or open_ or untested or aborted else "conformant"
@@ -111,10 +112,15 @@ def judge(spec: Specification, results: list[TestResult], selected: bool, left: 
     return Verdict(word, code, reasons)
 
 
-def _not_covered(results: list[TestResult]) -> list[str]:
-    """What does not keep a server from being conformant, but must be said: capabilities that nobody looked at."""
+def _not_covered(spec: Specification, results: list[TestResult]) -> list[str]:
+    """What must be said in so many words, however much else there is: that keys or expiry were not looked at, and why."""
     keys = [r for r in results if r.cell and r.cell.credential == API_KEY and r.outcome is Outcome.NOT_TESTED]
-    return [f"API keys were not tested: {keys[0].reason}"] if keys else []
+    reasons = [f"API keys were not tested: {keys[0].reason}"] if keys else []
+    expiry = [r for r in results if spec.requirements[r.requirement].feature == "Expiry"]
+    if expiry and all(r.outcome is Outcome.NOT_TESTED for r in expiry):
+        why, _ = Counter(r.reason for r in expiry).most_common(1)[0]
+        reasons.append(f"expiry was not proven: {why}")
+    return reasons
 
 
 def findings(spec: Specification, results: list[TestResult]) -> list[TestResult]:

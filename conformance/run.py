@@ -14,6 +14,7 @@ from typing import Any
 
 import rolecall
 from rolecall.conformance.ahead import Ahead
+from rolecall.conformance.bank import Bank
 from rolecall.conformance.cascade import Observed
 from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.intruder import Intruder
@@ -85,6 +86,8 @@ class Run:
         self.target = target
         self.dialect = self.spec.dialect(target.dialect, target.source)
         self.spec.for_target(target.operations, self.dialect, target.source)
+        if target.expiry.bank:
+            Bank(target.expiry.bank, target.base_url).deposits()  # what is wrong with it is said before anything is sent
         self.secrets = Secrets()
         for value, kind in target.secrets:
             self.secrets.add(value, kind)

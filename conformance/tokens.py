@@ -58,6 +58,13 @@ class Grant:
         """The JWT's claims."""
         return claims_of(self.token)
 
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds from iat to exp; None when the token does not say."""
+        issued, expires = self.claims.get("iat"), self.claims.get("exp")
+        numbers = isinstance(issued, int | float) and isinstance(expires, int | float)
+        return expires - issued if numbers else None
+
 
 @dataclass(frozen=True)
 class Caller:

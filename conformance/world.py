@@ -45,7 +45,7 @@ class World(Callers):
 
     def forget_logins(self) -> None:
         """Let every account log in anew: the target's clock was moved, and the shared tokens have expired."""
-        forget(self, "user")
+        forget(self, "_user")
         self._alive.clear()
 
     async def alive(self, caller: Caller, after: float) -> Exchange:
