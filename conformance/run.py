@@ -27,7 +27,7 @@ from rolecall.conformance.world import World
 from rolecall.embedded import embedded_target
 from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.evidence import Evidence
-from rolecall.http import Client
+from rolecall.http import AWAY, Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Outcome
 from rolecall.reports import curl, har, junit
@@ -111,12 +111,14 @@ class Run:
         """Log in once, to tell a target that is not there from one that fails.
 
         Raises:
-            Unreachable: nobody answers.
+            Unreachable: nobody answers, or only a gateway does (RFC 9110 15.6.3 to 15.6.5).
         """
         try:
             self.ahead.do(self.world.user(self.world.highest))
         except (Inconclusive, NotTested):
-            return
+            status = self.evidence.exchanges[-1].status
+            if status in AWAY:
+                raise Unreachable(self.target.base_url, f"gives no usable answer: {status} to the first log-in") from None
 
     def abort(self, error: BaseException) -> None:
         """Note why the run ends early."""

@@ -13,8 +13,9 @@ _MOST = 20  # findings shown in full; all are in results.json
 
 
 def summary(results: dict[str, Any], folder: str, *, colour: bool = False) -> str:
-    """The whole text."""
-    parts = [heat_map(results, colour=colour), findings(results, colour=colour), verdict(results, folder, colour=colour)]
+    """The whole text; a heat map only where there is something to see."""
+    anything = any(cell["outcome"] != "not-tested" for cell in results["cells"])
+    parts = [heat_map(results, colour=colour) if anything else "", findings(results, colour=colour), verdict(results, folder, colour=colour)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -23,6 +23,10 @@ _HEAD_TOO_LONG = f"the header fields are longer than {_HEAD_LIMIT:,} bytes"
 _UNSENDABLE = re.compile(rb"[\x00\r\n]")
 
 
+class Unreadable(httpx.ReadError):
+    """An answer came that cannot be read, and would not be another one if it was asked for again."""
+
+
 class Connection(httpx.AsyncBaseTransport):
     """Carries one request at a time, connecting when it has to: anew for another server; ``tls`` is None for plain HTTP.
 
@@ -42,7 +46,8 @@ class Connection(httpx.AsyncBaseTransport):
         Raises:
             httpx.ConnectError: no connection.
             httpx.LocalProtocolError: the request cannot be written as HTTP.
-            httpx.ReadError, httpx.WriteError: the connection broke, or the answer is too long.
+            httpx.ReadError, httpx.WriteError: the connection broke.
+            Unreadable: the answer is too long.
             httpx.RemoteProtocolError: the answer is cut off, or is no HTTP.
         """
         message = _written(request)
@@ -123,12 +128,12 @@ class _Answer:
         """Bytes that came in; what comes after the end is nobody's answer, and spoils the connection.
 
         Raises:
-            httpx.ReadError: there are too many of them, though the parser may still wait for the end of a line.
+            Unreadable: there are too many of them, though the parser may still wait for the end of a line.
             httptools.HttpParserError: they are no HTTP.
         """
         self._received += len(data)
         if self._received > self._limit + _HEAD_LIMIT:
-            raise httpx.ReadError(f"the answer is larger than {self._limit:,} bytes")
+            raise Unreadable(f"the answer is larger than {self._limit:,} bytes")
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -136,7 +141,7 @@ class _Answer:
                 raise
             self.keep_alive = False
         if not self._has_head and self._received > _HEAD_LIMIT:
-            raise httpx.ReadError(_HEAD_TOO_LONG)
+            raise Unreadable(_HEAD_TOO_LONG)
 
     def on_message_begin(self) -> None:
         """The first byte of this answer, of one that follows a mere announcement, or of one that nobody asked for."""
@@ -147,7 +152,7 @@ class _Answer:
         """A header field."""
         self._head += len(name) + len(value) + 4
         if self._head > _HEAD_LIMIT:
-            raise httpx.ReadError(_HEAD_TOO_LONG)
+            raise Unreadable(_HEAD_TOO_LONG)
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -165,7 +170,7 @@ class _Answer:
             return
         self.body += body
         if len(self.body) > self._limit:
-            raise httpx.ReadError(f"the body is larger than {self._limit:,} bytes")
+            raise Unreadable(f"the body is larger than {self._limit:,} bytes")
 
     def on_message_complete(self) -> None:
         """The end of an answer; those that only announce another are dropped (RFC 9110 15.2)."""

@@ -19,10 +19,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rolecall._httpx import httpx
-from rolecall.connection import VERBATIM, Connection
+from rolecall.connection import VERBATIM, Connection, Unreadable
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Trouble
@@ -88,7 +88,7 @@ class Client:
             Unreachable: the target is gone; every later call says so at once.
         """
         return await self.send_to(
-            self.base_url + path,
+            self.base_url + _sendable(path),
             method,
             caller=caller,
             token=token,
@@ -162,7 +162,7 @@ class Client:
         """
         if self.dead:
             raise replace(self.dead)
-        url = urlsplit(self.base_url + path)
+        url = urlsplit(self.base_url + _sendable(path))
         usual = {"host": url.netloc, "user-agent": "rolecall", "x-rolecall-attack": attack, "connection": "close"}
         lines = [*((name, value.encode()) for name, value in usual.items()), *fields]
         begin = f"{method} {url._replace(scheme='', netloc='').geturl()} HTTP/1.1".encode()
@@ -345,6 +345,8 @@ class _Retrying(httpx.AsyncBaseTransport):
                 if seconds > _LONGEST_WAIT:
                     return response
                 self._pace.pause(seconds)
+            except Unreadable:
+                raise
             except httpx.ConnectError:
                 if attempt == _ATTEMPTS:
                     raise
@@ -379,7 +381,7 @@ class _Network(httpx.AsyncBaseTransport):
                 raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
         except httpx.DecodingError as error:
-            raise httpx.ReadError(f"the body cannot be decoded: {error}") from None
+            raise Unreadable(f"the body cannot be decoded: {error}") from None
         finally:
             if verbatim:
                 await connection.aclose()
@@ -403,7 +405,7 @@ async def _read(response: httpx.Response) -> None:
     async for piece in response.aiter_bytes(64 * 1024):
         body += piece
         if len(body) > BODY_LIMIT:
-            raise httpx.ReadError(f"the body is larger than {BODY_LIMIT:,} bytes")
+            raise Unreadable(f"the body is larger than {BODY_LIMIT:,} bytes")
     response._content = bytes(body)  # noqa: SLF001  # what aread() does, within a limit
 
 
@@ -420,6 +422,11 @@ def _shown(value: bytes) -> str:
     """A header field as evidence."""
     text = value.decode("latin-1")
     return text if len(text) <= _SHOWN else f"{text[:32]}... ({len(text):,} characters)"
+
+
+def _sendable(path: str) -> str:
+    """A path as it may stand in a request line: it may hold an id, and a target may have made that of any characters."""
+    return quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")
 
 
 def _timeouts(seconds: float) -> dict[str, Any]:
@@ -465,7 +472,7 @@ def _sentence(error: Exception) -> str:
         httpx.LocalProtocolError: "the request cannot be sent as HTTP",
         httpx.ReadError: "the connection broke while the answer was read",
     }
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException | Unreadable):
         return str(error)  # ours
     meaning = meanings.get(type(error), type(error).__name__)
     return f"{meaning} ({error})" if str(error) else meaning

@@ -34,6 +34,7 @@ _KINDS = {"refreshtoken": "refresh-token", "password": "password", "apikey": "ke
 _JWT_ANYWHERE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
 _JWT = re.compile(r"^eyJ[\w-]+\.[\w-]+\.[\w-]+$")
 _TOKEN_LENGTH = 16  # characters; what is shorter and stands alone is a word
+_LABEL = re.compile(r"<[a-z-]+-\d+>")
 _HEX_PAIR = re.compile("%[0-9A-F]{2}")
 
 
@@ -151,8 +152,8 @@ class Secrets:
         return self.redact(document) if isinstance(document, str) else document
 
     def found_in(self, text: str) -> bool:
-        """Whether any known secret stands in ``text``, in any spelling."""
-        return next(self._occurrences(text), None) is not None
+        """Whether any known secret stands in ``text``, in any spelling; a label is none, whatever it reads like."""
+        return next(self._occurrences(_LABEL.sub("<>", text)), None) is not None
 
     def _occurrences(self, text: str) -> Iterator[tuple[int, int, str]]:
         with self._lock:
