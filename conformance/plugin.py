@@ -22,6 +22,7 @@ from rolecall.conformance.run import DEFAULT_OUT, Options, Run
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.world import World
 from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive, NotTested, Outcome
 from rolecall.reports import exchanges, terminal
 from rolecall.reports.allure import record as record_for_allure
@@ -113,6 +114,7 @@ class Suite:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.total = 0
+        self._texts: dict[int, str] = {}
         self.on_result: Callable[[TestResult], None] = lambda result: None
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -209,8 +211,14 @@ class Suite:
         allure.dynamic.severity(_SEVERITY[requirement.level])
         allure.dynamic.description(f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})")
         if job.evidence.exchanges:
-            text = exchanges.write(job.evidence.exchanges, self.run.secrets.redact)
+            text = "\n\n".join(self._text(exchange) for exchange in job.evidence.exchanges)
             allure.attach(text, "exchanges", allure.attachment_type.TEXT)
+
+    def _text(self, exchange: Exchange) -> str:
+        """An exchange as its attachments show it; many tests cite the same ones."""
+        if exchange.number not in self._texts:
+            self._texts[exchange.number] = exchanges.write([exchange], self.run.secrets.redact)
+        return self._texts[exchange.number]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -32,7 +32,7 @@ class _RedactedResults(AllureFileLogger):  # type: ignore[misc]  # allure-python
 
     def _report_item(self, item: Any) -> None:
         document = attr.asdict(item, filter=lambda _, value: value or value is False)
-        self._write(item.file_pattern.format(prefix=uuid.uuid4()), json.dumps(document, ensure_ascii=False))
+        self._write(item.file_pattern.format(prefix=uuid.uuid4()), self._redact(json.dumps(document, ensure_ascii=False)))
 
     @allure_commons.hookimpl  # type: ignore[untyped-decorator]  # as above
     def report_container(self, container: Any) -> None:
@@ -40,12 +40,12 @@ class _RedactedResults(AllureFileLogger):  # type: ignore[misc]  # allure-python
 
     @allure_commons.hookimpl  # type: ignore[untyped-decorator]  # as above
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
-        """Write an attachment."""
+        """Write an attachment, which whoever attached it has redacted."""
         self._write(file_name, body if isinstance(body, str) else body.decode("utf-8", "replace"))
 
     def _write(self, name: str, text: str) -> None:
         new = self._report_dir / f"{name}.tmp"
-        new.write_text(self._redact(text), encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
+        new.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
         new.replace(self._report_dir / name)
 
 
