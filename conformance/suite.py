@@ -29,7 +29,7 @@ def run_suite(options: Sequence[str], progress: Progress) -> Run:
     said = io.StringIO()
     with as_file(files("rolecall.conformance")) as folder:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
-        words += ["--capture=no", "--color=no", *options, str(folder)]
+        words += ["--capture=no", "--color=no", "--tb=native", *options, str(folder)]
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = pytest.main(words, plugins=[progress])
     progress.clear()
