@@ -104,9 +104,7 @@ async def test_a_new_password_ends_old_refresh_tokens(world: World, judge: Judge
     body = {"email": sacrifice.account.email, "password": password}
     control = await world.tokens.post(body, caller=str(caller), attack="")
     if not Grant.of(control).token:
-        raise NotTested(
-            f"a user whose password can be changed: a log-in with the new one was answered {control.status}"
-        )
+        raise NotTested(f"a user whose password can be changed: a log-in with the new one was answered {control.status}")
 
     answer = await world.tokens.refresh_post(caller.grant.refresh_token, caller.email, caller=str(caller))
 

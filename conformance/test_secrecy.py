@@ -26,17 +26,13 @@ async def test_token_answers_are_not_kept(responses: Responses) -> None:
     for exchange in granted(responses):
         if "no-store" not in exchange.header("cache-control").lower():
             said = exchange.header("cache-control")
-            raise Finding(
-                "Cache-Control: no-store on a token answer", f"Cache-Control: {said}" if said else "none", exchange
-            )
+            raise Finding("Cache-Control: no-store on a token answer", f"Cache-Control: {said}" if said else "none", exchange)
 
 
 def granted(responses: Responses) -> list[Exchange]:
     """The answers of the token endpoint that grant something."""
     found = [
-        exchange
-        for exchange in responses.all()
-        if exchange.ok and _is_token_endpoint(exchange) and Grant.of(exchange).token
+        exchange for exchange in responses.all() if exchange.ok and _is_token_endpoint(exchange) and Grant.of(exchange).token
     ]
     if not found:
         raise NotTested("the run saw no token answer")
@@ -101,12 +97,8 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
         text = exchange.text
         for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
             if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
-                raise Finding(
-                    "an error without secrets", f"{exchange.status} with the {what} of its request in it", exchange
-                )
-        if any(
-            token in secrets and token != bearer(exchange) and token not in exchange.url for token in _JWT.findall(text)
-        ):
+                raise Finding("an error without secrets", f"{exchange.status} with the {what} of its request in it", exchange)
+        if any(token in secrets and token != bearer(exchange) and token not in exchange.url for token in _JWT.findall(text)):
             raise Finding("an error without secrets", f"{exchange.status} with a token in it", exchange)
 
 
@@ -196,9 +188,7 @@ async def test_refresh_tokens_cannot_be_guessed(responses: Responses) -> None:
     # So few tokens show only a part of what could stand in a place.
     seen = bits(secrets) / min(1.0, math.log2(len(secrets)) / 5)
     if seen < 0.8 * _BITS:
-        raise Finding(
-            f"refresh tokens of {_BITS} bits or more", f"about {seen:.0f} bits in {len(secrets)} of them", None
-        )
+        raise Finding(f"refresh tokens of {_BITS} bits or more", f"about {seen:.0f} bits in {len(secrets)} of them", None)
 
 
 @requirement("SEC-R19", phase=SUMMARY)
