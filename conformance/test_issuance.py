@@ -139,6 +139,9 @@ NO_CREDENTIALS: dict[str, dict[str, Any]] = {
     "password-number": {"email": "{email}", "password": 0},
     "password-array": {"email": "{email}", "password": ["{password}"]},
     "password-object": {"email": "{email}", "password": {"value": "{password}"}},
+    "email-true": {"email": True, "password": "{password}"},
+    "email-null": {"email": None, "password": "{password}"},
+    "email-number": {"email": 0, "password": "{password}"},
     "email-array": {"email": ["{email}"], "password": "{password}"},
     "email-object": {"email": {"value": "{email}"}, "password": "{password}"},
 }
