@@ -76,7 +76,6 @@ class TestDefaults:
         )
         assert target.name == "staging.example.org"
         assert target.email_domain == "example.org"
-        assert not target.load_allowed
         assert not target.api_keys
         assert not target.expiry
 
@@ -262,9 +261,9 @@ MISTAKES = {
     "number as text": (with_target('rate_limit = "20"'), "[target] rate_limit", "a number, not a string", ""),
     "truth as number": (with_target("timeout = true"), "[target] timeout", "a number, not a boolean", ""),
     "number as truth": (
-        with_target("load_allowed = 1"),
-        "[target] load_allowed",
-        "true or false, not a whole number",
+        with_target("verify_tls = 1"),
+        "[target] verify_tls",
+        "true or false or a string, not a whole number",
         "",
     ),
     "half a request": (with_target("concurrency = 1.5"), "[target] concurrency", "a whole number, not a number", ""),
