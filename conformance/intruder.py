@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
+
 from rolecall.conformance.expiry import server_time
 from rolecall.conformance.fixtures import Request, identifiers
 from rolecall.conformance.forge import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
@@ -16,7 +17,6 @@ from rolecall.conformance.memo import memoised
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 
@@ -128,9 +128,7 @@ class Intruder:
         if answer.status >= 500:
             raise Finding(expected, f"{answer.status}: a server error is no refusal", answer)
         if door.fixture and door.fixture.id in identifiers(answer.json):
-            raise Finding(
-                f"a refusal that shows nothing of {door.fixture}", f"{answer.status} with it in the body", answer
-            )
+            raise Finding(f"a refusal that shows nothing of {door.fixture}", f"{answer.status} with it in the body", answer)
         if answer.status not in statuses:
             raise Finding(expected, f"{answer.status}", answer)
 
@@ -169,9 +167,7 @@ class Intruder:
             key = TargetKey(options.algorithm, signed_by(options.algorithm, secret), secret)
             token = self._made(key, parts)
         except (ValueError, TypeError, jwt.PyJWTError):
-            raise NotTested(
-                f"what signing_key_env under [expiry] names is no private key for {options.algorithm}"
-            ) from None
+            raise NotTested(f"what signing_key_env under [expiry] names is no private key for {options.algorithm}") from None
         door = (await self.doors())[0]
         control = await self._world.perform(door, Caller(caller.role, "made token", token, caller.user))
         if not control.ok:
@@ -210,9 +206,7 @@ class Intruder:
         claims: Mapping[str, Any] | None = None,
     ) -> str:
         # A second earlier than the real one: what is let in must have been made here.
-        times = {
-            name: value - 1 for name, value in parts.claims.items() if name in ("iat", "exp") and type(value) is int
-        }
+        times = {name: value - 1 for name, value in parts.claims.items() if name in ("iat", "exp") and type(value) is int}
         content = {**parts.claims, **times, **(claims or {})}
         content.pop(without, None)
         return compact({**parts.header, **(header or {})}, body or content, key.sign)

@@ -33,9 +33,7 @@ class Listener:
 async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
     """Answer every request with a document, on a free port of this machine, as long as the block lasts."""
     body = json.dumps(document).encode()
-    head = (
-        f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
     listener = Listener("")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

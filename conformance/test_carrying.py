@@ -14,7 +14,6 @@ from rolecall.conformance.responses import Responses
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 
@@ -81,9 +80,7 @@ async def test_what_white_space_does(place: str, world: World, intruder: Intrude
 async def test_a_token_in_the_query_is_not_seen(parameter: str, world: World, intruder: Intruder) -> None:
     """A good token in the query, without an Authorization header, is not let in."""
     query = urlencode({parameter: (await world.user(world.highest)).token})
-    doors = [
-        replace(door, path=f"{door.path}{'&' if '?' in door.path else '?'}{query}") for door in await intruder.doors()
-    ]
+    doors = [replace(door, path=f"{door.path}{'&' if '?' in door.path else '?'}{query}") for door in await intruder.doors()]
 
     await intruder.expect_shut(attack="SEC-H05", doors=doors, statuses=intruder.unreadable)
 
@@ -178,11 +175,7 @@ async def test_which_of_two_tokens_counts(order: str, world: World, intruder: In
 
     answer = await with_both(order, request, world, "SEC-H06")
 
-    counts = (
-        "the highest role's counts"
-        if answer.ok
-        else f"the highest role's does not count ({answer.status or answer.error})"
-    )
+    counts = "the highest role's counts" if answer.ok else f"the highest role's does not count ({answer.status or answer.error})"
     judge.note(f"of two tokens, {order.replace('-', ' ')}, {counts}")
 
 
@@ -343,9 +336,7 @@ async def test_no_token_is_sent_elsewhere(world: World, responses: Responses) ->
         here = urlsplit(answer.url)
         there = urlsplit(urljoin(answer.url, answer.header("location")))
         if there.hostname != here.hostname or (here.scheme, there.scheme) == ("https", "http"):
-            raise Finding(
-                "no redirect to another host or to plain HTTP", f"{answer.status} to {there.geturl()}", answer
-            )
+            raise Finding("no redirect to another host or to plain HTTP", f"{answer.status} to {there.geturl()}", answer)
 
 
 ORIGIN = "https://rolecall.invalid"

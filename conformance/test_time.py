@@ -9,7 +9,6 @@ from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import EXPIRY, each, requirement
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 
@@ -138,9 +137,7 @@ async def test_a_token_is_refused_before_its_time(world: World, intruder: Intrud
 async def test_a_token_from_the_future(world: World, intruder: Intruder, judge: Judge) -> None:
     """A well signed token that says it was issued in an hour: whether it is let in is written down."""
     now = int(await intruder.now())
-    token = await intruder.made(
-        await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime
-    )
+    token = await intruder.made(await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime)
     door = (await intruder.doors())[0]
 
     answer = await world.perform(door, made_up(token), attack="SEC-T06")

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import jwt
 from cryptography.hazmat.primitives import serialization
+
 from rolecall.conformance.fixtures import Fixture, Request
 from rolecall.conformance.forge import Parts, as_secrets, compact, signed_by, with_member
 from rolecall.conformance.intruder import Intruder, made_up
@@ -19,7 +20,6 @@ from rolecall.conformance.listener import NOWHERE, listening
 from rolecall.conformance.marks import each, requirement
 from rolecall.conformance.sacrifice import Sacrifice, change, sacrificial
 from rolecall.conformance.world import World
-
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.target import is_loopback
@@ -79,9 +79,7 @@ async def test_a_strange_alg_is_refused(algorithm: str, world: World, intruder: 
 
 #: What can be wrong with a signature, or with the number of parts (five are an encrypted token's, RFC 7516 3.1).
 DAMAGES: dict[str, Callable[[Parts], str]] = {
-    "last-byte-changed": lambda parts: parts.resigned(
-        parts.signature_bytes[:-1] + bytes([parts.signature_bytes[-1] ^ 1])
-    ),
+    "last-byte-changed": lambda parts: parts.resigned(parts.signature_bytes[:-1] + bytes([parts.signature_bytes[-1] ^ 1])),
     "signature-cut-in-half": lambda parts: parts.resigned(parts.signature_bytes[: len(parts.signature_bytes) // 2]),
     "two-parts": lambda parts: f"{parts.head}.{parts.body}",
     "four-parts": lambda parts: f"{parts.head}.{parts.body}.{parts.signature}.{parts.signature}",
@@ -186,9 +184,7 @@ async def test_no_weak_secret_signs_the_tokens(world: World, intruder: Intruder)
 
     for secret in (*WEAK_SECRETS, host, world.target.name):
         if signed_by(parts.algorithm, secret.encode())(message) == parts.signature_bytes:
-            raise Finding(
-                "tokens signed with a key that nobody guesses", f"the key is {secret!r}", caller.grant.exchange
-            )
+            raise Finding("tokens signed with a key that nobody guesses", f"the key is {secret!r}", caller.grant.exchange)
 
 
 #: Where a public key is looked for when the operator gave no private one.
@@ -202,9 +198,7 @@ async def public_key(parts: Parts, world: World) -> Any:
         NotTested: there is no such key, or it is nowhere to be had.
     """
     if parts.algorithm.startswith("HS"):
-        raise NotTested(
-            f"the target signs with {parts.algorithm}: it has no public key that could be taken for a secret"
-        )
+        raise NotTested(f"the target signs with {parts.algorithm}: it has no public key that could be taken for a secret")
     with contextlib.suppress(ValueError, TypeError):
         given = world.target.expiry.signing_key.encode()
         return serialization.load_pem_private_key(given, None).public_key()
@@ -403,9 +397,7 @@ async def test_a_signature_has_one_spelling(spelling: str, world: World, intrude
 async def twice(first: str, second: str, world: World, intruder: Intruder) -> tuple[str, Request]:
     """A well signed token of the lowest role with two scopes, and a door that only the highest one opens."""
     lowest = await world.user(world.roles[0])
-    scopes = {
-        role: json.dumps(Parts.of((await world.user(role)).token).claims.get("scope")) for role in (first, second)
-    }
+    scopes = {role: json.dumps(Parts.of((await world.user(role)).token).claims.get("scope")) for role in (first, second)}
     body = with_member(Parts.of(lowest.token).claims, "scope", scopes[first], scopes[second])
     token = await intruder.made(lowest, body=body)
     doors = [door for door in await intruder.doors() if door.operation.effect == "list"]
@@ -431,9 +423,7 @@ async def test_what_becomes_of_two_scopes(world: World, intruder: Intruder, judg
 
     answer = await world.perform(door, made_up(token), attack="SEC-J14")
 
-    judge.note(
-        f"of two scopes in one token {'the last counts' if answer.ok else f'the last does not count ({answer.status})'}"
-    )
+    judge.note(f"of two scopes in one token {'the last counts' if answer.ok else f'the last does not count ({answer.status})'}")
 
 
 #: Claims `_id` that are nobody's, as JSON text; "{user}" is the id of a user that there is.
@@ -524,9 +514,7 @@ async def test_how_long_an_old_scope_lasts(world: World, judge: Judge) -> None:
     """When a user's role is lowered, what the token from before may still do is written down."""
     lower, higher = world.roles[:2]
     user = await sacrificial(world, higher)
-    lost = {
-        name: request for name, request in (await rights(user, world)).items() if not world.spec.allows(name, lower)
-    }
+    lost = {name: request for name, request in (await rights(user, world)).items() if not world.spec.allows(name, lower)}
     if not lost:
         raise Inconclusive(f"a read that {higher} may and {lower} may not", "the permission table")
     await change(world, user, role=lower)
