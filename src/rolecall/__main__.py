@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib import import_module
@@ -17,6 +18,8 @@ COMMANDS = ("certify", "selftest", "serve")
 def main(argv: list[str] | None = None) -> int:
     """Run one subcommand and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a target's words may be of any characters
     try:
         arguments = _parser(words).parse_args(words)
         return int(arguments.run(arguments))
@@ -27,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         print("rolecall: interrupted", file=sys.stderr)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell.
+        # Whoever read our output has left; there is nobody to tell. Verdicts are said by `say`, which never gets here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from rolecall.commands import say
 from rolecall.errors import UsageError
 
 HELP = "run the suite against a server and give a verdict"
@@ -44,11 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
     finished = run_suite(_options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet))
     document, folder = finished.document, str(finished.folder)
     if arguments.json:
-        print(json.dumps(document, indent=1))
+        say(json.dumps(document, indent=1))
     elif arguments.quiet:
-        print(terminal.verdict(document, folder).splitlines()[-1])
+        say(terminal.verdict(document, folder).splitlines()[-1])
     else:
-        print(terminal.summary(document, folder, colour=sys.stdout.isatty()))
+        say(terminal.summary(document, folder, colour=sys.stdout.isatty()))
+    if finished.aborted:
+        print(f"rolecall: {finished.aborted}", file=sys.stderr)
     return int(document["exit_code"])
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from rolecall.commands import say
 from rolecall.errors import ExitCode, UsageError
 
 HELP = "run the suite against every fault and every legal variant; print the kill table"
@@ -45,13 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
         chosen = [by_name[name] for name in arguments.fault]
     loud = not (arguments.json or arguments.quiet)
     if loud:
-        print(kill_table.HEADER, flush=True)
-    results = selftest.run_all(chosen, lambda result: print(kill_table.line(result.document()), flush=True) if loud else None)
+        say(kill_table.HEADER)
+    results = selftest.run_all(chosen, lambda result: say(kill_table.line(result.document())) if loud else None)
     counts = selftest.tally(results)
     if arguments.json:
-        print(selftest.to_json(results))
+        say(selftest.to_json(results))
     else:
-        print(kill_table.summary(counts))
+        say(kill_table.summary(counts))
     if arguments.write:
         arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
         print(f"written: {arguments.write}", file=sys.stderr)
