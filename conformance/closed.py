@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.fixtures import Fixture, identifiers
-from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding
+from rolecall.conformance.tokens import Caller
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive
+
+
+async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -> Exchange:
+    """The control of a way around a denial: the usual way is denied.
+
+    Raises:
+        Inconclusive: it is not, which is the finding of that cell alone.
+    """
+    usual = cite(await world.reads(caller, operation), "denied as usual")
+    if usual.status < 400:
+        missing = f"{operation} denied to {caller}: {usual.status}"
+        raise Inconclusive(missing, world.spec.operations[operation].requirement)
+    return usual
 
 
 def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:

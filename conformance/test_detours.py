@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.closed import expect_hidden, expect_refused
+from rolecall.conformance.closed import expect_denied_as_usual, expect_hidden, expect_refused
 from rolecall.conformance.fixtures import Fixture
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
@@ -76,6 +76,7 @@ async def test_head_is_denied_where_get_is(operation: str, world: World, judge: 
     """HEAD tells nothing to those who may not GET."""
     caller = await world.user(_LOWEST)
     request = await world.request(world.spec.operations[operation], caller)
+    await expect_denied_as_usual(world, caller, operation)
 
     answer = await world.send("HEAD", request.path, caller, attack="SEC-A10")
 
@@ -141,8 +142,10 @@ async def knock(world: World, path: str, attack: str, **headers: str) -> Exchang
 
 async def denied_read(world: World, operation: str, judge: Judge) -> tuple[str, list[Fixture]]:
     """The path of a read that the lowest role may not do and others do, and what it would show."""
-    request = await world.request(world.spec.operations[operation], await world.user(_LOWEST))
+    caller = await world.user(_LOWEST)
+    request = await world.request(world.spec.operations[operation], caller)
     await judge.control(request)
+    await expect_denied_as_usual(world, caller, operation)
     return request.path, [request.fixture] if request.fixture else []
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.closed import expect_refused
+from rolecall.conformance.closed import expect_denied_as_usual, expect_refused
 from rolecall.conformance.fixtures import Fixture, items
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
@@ -28,6 +28,7 @@ _LOWEST = load_specification().roles[0]
 async def test_anothers_id_in_capitals_is_not_ones_own(operation: str, world: World, judge: Judge) -> None:
     """Another user's id in upper-case digits opens as little as in its usual spelling, and nothing is changed."""
     caller, user = await world.user(_LOWEST), await world.fresh("user")
+    await expect_denied_as_usual(world, caller, "fetch-user")
     plain = await world.request(world.spec.operations[operation], caller, user)
     request = replace(plain, path=plain.path.replace(user.id, user.id.upper()))
     if request.path == plain.path:
@@ -118,6 +119,8 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world
     listed = False
     async for page in world.pages((await world.request(listing, caller)).path, caller):
         judge.cite(page)
+        if not page.ok:
+            raise Inconclusive(f"the list of {resource}s for {caller}: {page}", listing.requirement)
         listed = listed or any(item.get("id") == thing.id for item in items(page))
 
     answer = await world.perform(await world.request(world.spec.operations[f"fetch-{resource}"], caller, thing), caller)
@@ -180,6 +183,7 @@ async def test_an_allowed_read_does_not_carry_a_denied_one(case: str, world: Wor
     operation, number, query, resource = INSIDE[case]
     caller = await world.user(world.roles[number])
     document = await denied_document(world, resource)
+    await expect_denied_as_usual(world, caller, f"fetch-{resource}")
     request = await world.request(world.spec.operations[operation], caller)
     path = f"{request.path}{'&' if '?' in request.path else '?'}{query}"
 

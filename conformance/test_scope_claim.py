@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rolecall.conformance.bounds import expect_no_crash
+from rolecall.conformance.closed import expect_denied_as_usual
 from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.marks import each, requirement
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-from rolecall.outcomes import Finding
+from rolecall.outcomes import Finding, Inconclusive
 
 #: Claims that do not hold the highest role's name as one of several with spaces between; "{admin}" is the name.
 NO_ADMIN: dict[str, Any] = {
@@ -49,8 +50,10 @@ async def with_scope(world: World, intruder: Intruder, case: str) -> Caller:
 @each("case", NO_ADMIN)
 async def test_only_the_name_itself_is_the_scope(case: str, world: World, intruder: Intruder) -> None:
     """A token whose scope only resembles the highest role's name may not do what is reserved to that role."""
-    caller = await with_scope(world, intruder, case)
-    reserved = (await intruder.doors())[-1]
+    caller, reserved = await with_scope(world, intruder, case), (await intruder.doors())[-1]
+    if reserved.operation != intruder.reserved[0]:
+        raise Inconclusive(f"a read that {world.highest} alone may do", intruder.reserved[0].requirement)
+    await expect_denied_as_usual(world, await world.user(world.roles[0]), reserved.operation.name)
 
     answer = await world.perform(reserved, caller, attack="SEC-A04")
 

@@ -77,7 +77,8 @@ def true_secrets(responses: Responses, world: World) -> set[str]:
     for exchange in responses.all():
         if exchange.ok:
             known |= {*members(exchange.request_body).values(), *members(exchange.body).values(), bearer(exchange)}
-    return {secret for secret in known if len(secret) >= _SHORTEST}
+    # A password that is a word stands in many a text by chance.
+    return {secret for secret in known if len(secret) >= _SHORTEST and not secret.isalpha()}
 
 
 def failures(responses: Responses) -> list[Exchange]:
