@@ -116,9 +116,7 @@ class Miniature:
         self._start(self._accept)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -219,9 +217,7 @@ def huge(request: Received, connection: Connection) -> None:
 
 def cut_short(request: Received, connection: Connection) -> None:
     """A body that breaks off before its Content-Length."""
-    connection.send(
-        response(200, b'{"tokenType": "Bearer", "tok', content_length="400", content_type="application/json")
-    )
+    connection.send(response(200, b'{"tokenType": "Bearer", "tok', content_length="400", content_type="application/json"))
     connection.cut()
 
 
@@ -249,9 +245,13 @@ def nobody() -> Iterator[str]:
 
 
 class Tap:
-    """A TCP relay in front of a server that writes down every byte, by connection and direction."""
+    """A TCP relay in front of a server that writes down every byte, by connection and direction.
 
-    def __init__(self, url: str) -> None:
+    After ``lives`` pieces of data from the client it is gone, as if the server had died; 0 stands for never.
+    """
+
+    def __init__(self, url: str, lives: int = 0) -> None:
+        self._left = lives or float("inf")
         parts = urlsplit(url)
         self._there = (parts.hostname or "", parts.port or 80)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -265,16 +265,17 @@ class Tap:
         self._start(self._accept)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for stream in (self._listener, *self._streams):
-            with contextlib.suppress(OSError):
-                stream.shutdown(socket.SHUT_RDWR)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._hang_up()
         for thread in self._threads:
             thread.join(5)
         for stream in (self._listener, *self._streams):
             stream.close()
+
+    def _hang_up(self) -> None:
+        for stream in (self._listener, *self._streams):
+            with contextlib.suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
 
     def requests(self) -> Iterator[tuple[str, str]]:
         """Method and path of every request that passed."""
@@ -298,12 +299,15 @@ class Tap:
                 stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._streams.append(stream)
                 log.append(bytearray())
-                self._start(self._relay, stream, other, log[-1])
+                self._start(self._relay, stream, other, log[-1], log is self.sent)
 
-    @staticmethod
-    def _relay(source: socket.socket, sink: socket.socket, log: bytearray) -> None:
+    def _relay(self, source: socket.socket, sink: socket.socket, log: bytearray, from_client: bool) -> None:  # noqa: FBT001
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 log += data
+                self._left -= from_client
+                if self._left <= 0:
+                    self._hang_up()
+                    return
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
