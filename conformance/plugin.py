@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,10 @@ from rolecall.conformance.run import DEFAULT_OUT, Options, Run
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.world import World
 from rolecall.errors import ExitCode, RolecallError, Unreachable
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, Pieces
 from rolecall.outcomes import Finding, Inconclusive, NotTested, Outcome
 from rolecall.reports import exchanges, terminal
-from rolecall.reports.allure import record as record_for_allure
+from rolecall.reports.allure import AllureResults
 
 RUN = pytest.StashKey[Run]()
 _SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
@@ -114,6 +115,7 @@ class Suite:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.total = 0
+        self._allure: AllureResults | None = None
         self._texts: dict[int, str] = {}
         self.on_result: Callable[[TestResult], None] = lambda result: None
 
@@ -140,8 +142,8 @@ class Suite:
             self.run.fatal = error
             raise pytest.UsageError(str(error)) from None
         if self.run.options.reports and not session.config.pluginmanager.has_plugin("allure_listener"):
-            record_for_allure(
-                session.config, self.run.folder / "allure-results", self.run.secrets.redact, self.run.environment()
+            self._allure = AllureResults(
+                self.run.folder / "allure-results", self.run.secrets.redact, self.run.environment()
             )
         try:
             self.run.knock()
@@ -183,8 +185,8 @@ class Suite:
         """Instead of calling the test, wait for it and raise what it raised."""
         __tracebackhide__ = True
         job = self.run.ahead.wait(pyfuncitem.nodeid)
-        if self.run.options.reports:
-            self._describe(pyfuncitem, job)
+        if pyfuncitem.config.pluginmanager.has_plugin("allure_listener"):
+            self._tell_listener(pyfuncitem, job)
         if job.error is None:
             return True
         self._redact(job.error)
@@ -202,17 +204,45 @@ class Suite:
                 setattr(error, name, redact(getattr(error, name)))
         error.args = tuple(redact(value) if isinstance(value, str) else value for value in error.args)
 
-    def _describe(self, item: pytest.Function, job: Job) -> None:
-        """Tell Allure what the test is about, and what went over the wire."""
-        requirement = load_specification().requirements[requirement_of(item)]
-        allure.dynamic.epic("Web1on1 v2: authentication")
-        allure.dynamic.feature(requirement.feature)
-        allure.dynamic.story(requirement.id)
-        allure.dynamic.severity(_SEVERITY[requirement.level])
-        allure.dynamic.description(f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})")
+    def _tell_listener(self, item: pytest.Function, job: Job) -> None:
+        """Tell Allure's own listener, which a user has turned on, what the test is about and what went over the wire."""
+        for label, value in self._labels(item).items():
+            allure.dynamic.label(label, value)
+        allure.dynamic.description(self._description(item))
         if job.evidence.exchanges:
-            text = "\n\n".join(self._text(exchange) for exchange in job.evidence.exchanges)
-            allure.attach(text, "exchanges", allure.attachment_type.TEXT)
+            allure.attach(self._exchanges(job.evidence), "exchanges", allure.attachment_type.TEXT)
+
+    def _record(self, item: pytest.Item, report: pytest.TestReport, result: TestResult) -> None:
+        if self._allure:
+            self._allure.add(
+                item,
+                result.outcome.value,
+                labels=self._labels(item),
+                description=self._description(item),
+                message=result.reason,
+                trace=report.longreprtext,
+                exchanges=self._exchanges(result.evidence),
+                stop=time.time(),
+                seconds=result.seconds,
+            )
+
+    @staticmethod
+    def _labels(item: pytest.Item) -> dict[str, str]:
+        requirement = load_specification().requirements[requirement_of(item)]
+        return {
+            "epic": "Web1on1 v2: authentication",
+            "feature": requirement.feature,
+            "story": requirement.id,
+            "severity": _SEVERITY[requirement.level],
+        }
+
+    @staticmethod
+    def _description(item: pytest.Item) -> str:
+        requirement = load_specification().requirements[requirement_of(item)]
+        return f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})"
+
+    def _exchanges(self, evidence: Pieces) -> str:
+        return "\n\n".join(self._text(exchange) for exchange in evidence.exchanges)
 
     def _text(self, exchange: Exchange) -> str:
         """An exchange as its attachments show it; many tests cite the same ones."""
@@ -230,6 +260,7 @@ class Suite:
             result = self._result(item, call.excinfo.value if call.excinfo else None)
             report.rolecall = result.outcome
             self.run.results.append(result)
+            self._record(item, report, result)
             self.on_result(result)
         return report
 

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:
-    words = ["-p", "allure_pytest.plugin"]
+    words: list[str] = []
     for option in ("target", "out", "rate", "concurrency"):
         value = getattr(arguments, option)
         if value is not None:
