@@ -40,6 +40,14 @@ def run_suite(options: Sequence[str], progress: Progress) -> Run:
         if code == pytest.ExitCode.NO_TESTS_COLLECTED:
             raise UsageError("--select", "this selects no test", "Try a requirement, an operation or a role.")
         if code == pytest.ExitCode.USAGE_ERROR:
-            raise UsageError("certify", said.getvalue().strip())
+            raise _complaint(said.getvalue())
         raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
     return run
+
+
+def _complaint(said: str) -> UsageError:
+    """What pytest complains about, without its header."""
+    errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
+    what = "\n".join(errors) or said.strip()
+    where = "--select" if what.startswith("Wrong expression") else "certify"
+    return UsageError(where, what.removeprefix("Wrong expression passed to '-k': "))
