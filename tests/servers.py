@@ -2,50 +2,71 @@
 
 from __future__ import annotations
 
-import subprocess
+import multiprocessing
+import os
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.command import Finished, rolecall, start
+from rolecall.__main__ import main
+from rolecall.conformance.selftest import _PRELOAD as PRELOAD
+from tests.command import Finished, environment
 from tests.conftest import Reference
 
 #: The folder of the project.
 ROOT = Path(__file__).parent.parent
+#: Makes processes that have imported everything already: half of a small run's time is imports.
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(PRELOAD)
 
 
 @dataclass(frozen=True)
 class Served(Reference):
-    """A reference server and its process."""
+    """A reference server and the id of its process."""
 
-    process: subprocess.Popen[str]
+    pid: int
 
 
 @contextmanager
-def serving(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """A reference server in a process of its own with these options, as long as the block lasts."""
-    process = start(
-        "serve", "--port", "0", "--exit-with-parent", *options, cwd=folder, env=env, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        lines: list[str] = []
-        for line in process.stdout:
+def serving(*options: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """``rolecall serve`` with these options in a process of its own, as long as the block lasts."""
+    says, stdout = FORK.Pipe(duplex=False)
+    words = ["serve", "--port", "0", "--exit-with-parent", *options]
+    process = FORK.Process(target=_serve, args=(words, environment(**(env or {})), stdout))
+    process.start()
+    stdout.close()
+    lines: list[str] = []
+    with says, os.fdopen(says.fileno(), encoding="utf-8", closefd=False) as stream:
+        for line in stream:
             if line == "# ready\n":
                 break
             lines.append(line)
         else:
-            raise AssertionError(f"the server did not start: exit {process.wait()}")
+            raise AssertionError(f"the server did not start: {lines}")
         text = "".join(lines)
+        assert process.pid is not None
         try:
-            yield Served(text.partition('base_url = "')[2].partition('"')[0], text, process)
+            yield Served(text.partition('base_url = "')[2].partition('"')[0], text, process.pid)
         finally:
             process.terminate()
-            process.wait(10)
+            process.join(10)
+
+
+def _serve(words: list[str], variables: dict[str, str], stdout: Connection) -> None:
+    """In a process of its own: the command, with its output in a pipe."""
+    os.environ.clear()
+    os.environ.update(variables)
+    os.dup2(stdout.fileno(), 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.exit(main(words))
 
 
 def without(text: str, table: str) -> str:
@@ -65,9 +86,33 @@ def target(folder: Path, text: str, name: str = "target.toml") -> Path:
 
 def certify(file: Path, select: str = "", *, env: Mapping[str, str] | None = None) -> Finished:
     """``rolecall certify`` on a target file, its run in a folder of its own beside it; ``select`` as in --select."""
-    number = len(list(file.parent.glob("out-*")))
-    words = ["--select", select] if select else []
-    return rolecall("certify", file, "--out", f"out-{number}", *words, cwd=file.parent, env=env)
+    out = file.parent / f"out-{len(list(file.parent.glob('out-*')))}"
+    words = ["certify", str(file), "--out", str(out), *(["--select", select] if select else [])]
+    said = [file.parent / f"{out.name}.{stream}" for stream in ("stdout", "stderr")]
+    began = time.monotonic()
+    process = FORK.Process(target=_run, args=(words, environment(**(env or {})), *said))
+    process.start()
+    process.join(120)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    assert process.exitcode is not None
+    stdout, stderr = (path.read_text(encoding="utf-8") for path in said)
+    return Finished(process.exitcode, stdout, stderr, time.monotonic() - began, out)
+
+
+def _run(words: list[str], variables: dict[str, str], stdout: Path, stderr: Path) -> None:
+    """In a process of its own: the command, with its output in files."""
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(stdout.parent)
+    for number, path in ((1, stdout), (2, stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    code = main(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    sys.exit(code)
 
 
 def advance(url: str, seconds: float) -> float:
@@ -100,11 +145,15 @@ class Admin:
         items: list[dict[str, Any]] = answer.json()
         return items
 
+    def make_key(self, scopes: list[str]) -> str:
+        """A new API key."""
+        answer = httpx.post(f"{self._url}/v2/apikeys", json={"name": "ready", "scopes": scopes}, headers=self._headers)
+        key: str = answer.json()["token"]
+        return key
+
     def left_by(self, run: str = "rolecall-") -> list[str]:
         """The things that carry a run's id, in any collection that a run writes to."""
-        return [
-            f"{collection}: {item}" for collection in COLLECTIONS for item in self.list(collection) if run in str(item)
-        ]
+        return [f"{collection}: {item}" for collection in COLLECTIONS for item in self.list(collection) if run in str(item)]
 
 
 COLLECTIONS = (

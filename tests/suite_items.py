@@ -28,9 +28,7 @@ def main() -> int:
     """Collect, and print."""
     collector, said = Collector(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = pytest.main(
-            [str(FOLDER), "--collect-only", "--capture=no", "--disable-plugin-autoload"], plugins=[collector]
-        )
+        code = pytest.main([str(FOLDER), "--collect-only", "--capture=no", "--disable-plugin-autoload"], plugins=[collector])
     if code:
         sys.stderr.write(said.getvalue())
         return int(code)
@@ -39,7 +37,9 @@ def main() -> int:
         mark = item.get_closest_marker("requirement")
         assert mark is not None
         assert isinstance(item, pytest.Function)
-        tests.append({"id": item.nodeid, "name": item.name, "requirement": mark.args[0], "doc": item.obj.__doc__ or ""})
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        about = {"cell": str(parameters.get("cell", "")), "doc": item.obj.__doc__ or ""}
+        tests.append({"id": item.nodeid, "name": item.name, "requirement": mark.args[0], **about})
     json.dump(tests, sys.stdout)
     return 0
 

@@ -30,9 +30,9 @@ DAY = 25 * 3600.0
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def served() -> Iterator[Served]:
     """A server of the test's own: its clock is moved."""
-    with serving(tmp_path, "--clock", "--scrypt-n", "2", env=Reference.env) as server:
+    with serving("--clock", "--scrypt-n", "2", env=Reference.env) as server:
         yield server
 
 
@@ -107,7 +107,7 @@ def test_the_bank_proves_expiry_the_next_night(served: Served, tmp_path: Path) -
 def test_the_bank_keeps_other_targets_apart(served: Served, tmp_path: Path) -> None:
     """Tokens of one server are not presented to another one that shares the bank."""
     certify(file_with(served, tmp_path, 'bank = "bank"'), "EXPIRY-403 and guest")
-    with serving(tmp_path, "--clock", "--scrypt-n", "2") as other:
+    with serving("--clock", "--scrypt-n", "2") as other:
         advance(other.url, DAY)
 
         finished = certify(file_with(other, tmp_path, 'bank = "bank"', name="other.toml"), "EXPIRY-403 and guest")
@@ -185,7 +185,7 @@ def test_a_clock_that_lies_proves_nothing(reference: Reference, tmp_path: Path) 
 
 def test_a_clock_that_refuses_proves_nothing(tmp_path: Path) -> None:
     """A hook that is not there is no evidence, and no fault of the server's."""
-    with serving(tmp_path, "--scrypt-n", "2") as server:
+    with serving("--scrypt-n", "2") as server:
         text = f'{server.text}\n[expiry]\nclock_url = "{server.url}/__clock"\n'
 
         finished = certify(target(tmp_path, text), SELECT)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rolecall.schemas import faults
 
+from rolecall.schemas import faults
 from tests.command import FILES, Finished, environment, finish, start
 from tests.conftest import Reference
 from tests.miniatures import Miniature, always, response
@@ -28,9 +28,7 @@ def begin(
     """``pytest`` on the suite as its users start it, running."""
     command = [sys.executable, "-m", "pytest", *map(str, words), "--out", str(out)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment(**(env or {})), text=True, stdin=subprocess.DEVNULL, **pipes
-    )
+    return subprocess.Popen(command, cwd=cwd, env=environment(**(env or {})), text=True, stdin=subprocess.DEVNULL, **pipes)
 
 
 def suite(*words: str | Path, out: Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Finished:
@@ -59,9 +57,7 @@ def test_pytest_selects_cells(reference: Reference, tmp_path: Path) -> None:
     """``pytest conformance --target T -k "list-users and guest"`` runs those two cells, and says what part that was."""
     file = reference.target_file(tmp_path)
 
-    finished = suite(
-        "conformance", "--target", file, "-k", "list-users and guest", out=tmp_path / "runs", env=reference.env
-    )
+    finished = suite("conformance", "--target", file, "-k", "list-users and guest", out=tmp_path / "runs", env=reference.env)
 
     assert finished.code == 0, finished.said
     assert "2 passed" in finished.stdout
@@ -136,10 +132,10 @@ def test_collecting_starts_no_server(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wrong_cells(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+def wrong_cells() -> Iterator[Reference]:
     """A server whose bots may not list contacts and whose guests may create them."""
     switches = ("--fault", "flip-list-contacts-bot", "--fault", "flip-create-contact-guest")
-    with serving(tmp_path_factory.mktemp("wrong"), *switches) as running:
+    with serving(*switches) as running:
         yield running
 
 
@@ -323,9 +319,9 @@ def things_made(out: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+def slow() -> Iterator[Reference]:
     """A server that takes its time, so that a run is caught in the middle; its clock can be moved."""
-    with serving(tmp_path_factory.mktemp("slow"), "--variant", "latency-50ms", "--clock") as running:
+    with serving("--variant", "latency-50ms", "--clock") as running:
         yield running
 
 
@@ -376,9 +372,7 @@ def test_ctrl_c_gives_the_clock_back(past: int, slow: Reference, tmp_path: Path)
 def test_ctrl_c_in_a_terminal_with_the_embedded_server(tmp_path: Path) -> None:
     """A terminal sends Ctrl-C to every process of the command, the embedded server too; the run still ends tidily."""
     out = tmp_path / "runs"
-    process = begin(
-        "conformance", "--serve-option=--variant=latency-50ms", "-k", "PERM", out=out, start_new_session=True
-    )
+    process = begin("conformance", "--serve-option=--variant=latency-50ms", "-k", "PERM", out=out, start_new_session=True)
     wait_for(lambda: things_made(out) > 10)
 
     began = time.monotonic()
@@ -395,11 +389,11 @@ def test_ctrl_c_in_a_terminal_with_the_embedded_server(tmp_path: Path) -> None:
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     """When the target hangs, a second Ctrl-C ends the run at once, which says what it had to leave behind."""
-    with serving(tmp_path, "--clock") as hanging:
+    with serving("--clock") as hanging:
         file, out = target(tmp_path, without(hanging.text, "expiry")), tmp_path / "runs"
         process = start("certify", file, "--out", out, "--select", "PERM", cwd=tmp_path)
         wait_for(lambda: things_made(out) > 10)
-        hanging.process.send_signal(signal.SIGSTOP)
+        os.kill(hanging.pid, signal.SIGSTOP)
         try:
             process.send_signal(signal.SIGINT)
             time.sleep(1)
@@ -408,7 +402,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             finished = finish(process, out, began)
         finally:
-            hanging.process.send_signal(signal.SIGCONT)
+            os.kill(hanging.pid, signal.SIGCONT)
 
         assert finished.code == 130, finished.said
         assert finished.seconds < 3
