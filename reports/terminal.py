@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-_MARKS = {"passed": {"allow": "+", "deny": "-"}, "failed": "X", "inconclusive": "?", "not-tested": ".", "waived": "w", "error": "!"}
+_MARKS = {
+    "passed": {"allow": "+", "deny": "-"},
+    "failed": "X",
+    "inconclusive": "?",
+    "not-tested": ".",
+    "waived": "w",
+    "error": "!",
+}
 _COLOURS = {"passed": "32", "failed": "1;31", "inconclusive": "33", "not-tested": "2", "waived": "35", "error": "1;31"}
 _VERDICTS = {"conformant": "1;32", "not-conformant": "1;31", "inconclusive": "1;33"}
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MOST = 20  # findings shown in full; all are in results.json
 
 
 def summary(results: dict[str, Any], folder: str, *, colour: bool = False) -> str:
     """The whole text; a heat map only where there is something to see."""
+    results = _harmless(results)
     anything = any(cell["outcome"] != "not-tested" for cell in results["cells"])
-    parts = [heat_map(results, colour=colour) if anything else "", findings(results, colour=colour), verdict(results, folder, colour=colour)]
+    parts = [
+        heat_map(results, colour=colour) if anything else "",
+        findings(results, colour=colour),
+        verdict(results, folder, colour=colour),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -31,7 +45,8 @@ def heat_map(results: dict[str, Any], *, colour: bool = False) -> str:
     ]
     for operation in dict.fromkeys(cell["operation"] for cell in cells if cell["reason"] != "not selected"):
         row = "  ".join(
-            " ".join(_mark(by_place[operation, credential, role], colour) + "    " for role in roles) for credential, roles in groups
+            " ".join(_mark(by_place[operation, credential, role], colour) + "    " for role in roles)
+            for credential, roles in groups
         )
         lines.append(f"{operation:<26}{row.rstrip()}")
     lines.append("+ may, and did   - may not, and was refused   X failed   ? inconclusive   . not tested")
@@ -80,6 +95,7 @@ def _open(results: dict[str, Any], colour: bool) -> Iterable[str]:
 
 def verdict(results: dict[str, Any], folder: str, *, colour: bool = False) -> str:
     """The last lines: counts, what else to know, and the verdict itself."""
+    results = _harmless(results)
     cells, requirements = results["counts"]["cells"], results["counts"]["requirements"]
     lines = [
         f"cells         {_counted(cells)}",
@@ -96,6 +112,15 @@ def verdict(results: dict[str, Any], folder: str, *, colour: bool = False) -> st
         f"at {results['target']['base_url']} ({results['requests']} requests, exit {results['exit_code']})"
     )
     return "\n".join(lines)
+
+
+def _harmless(document: Any) -> Any:
+    """The same without what would move a cursor or turn the reading direction: some of the words are a target's."""
+    if isinstance(document, dict):
+        return {name: _harmless(value) for name, value in document.items()}
+    if isinstance(document, list):
+        return [_harmless(value) for value in document]
+    return _CONTROL.sub("\ufffd", document) if isinstance(document, str) else document
 
 
 def _counted(tally: dict[str, int]) -> str:
