@@ -84,6 +84,17 @@ class Parts:
             raise Inconclusive("a JWT to tamper with", "ISSUE-jwt")
         return cls(head, body, signature, header, claims)
 
+    def claim(self, name: str) -> str:
+        """A claim that is a text.
+
+        Raises:
+            Inconclusive: it is missing, or something else.
+        """
+        value = self.claims.get(name)
+        if not isinstance(value, str):
+            raise Inconclusive(f"a text as {name} in the token", "ISSUE-jwt")
+        return value
+
     @property
     def algorithm(self) -> str:
         """The algorithm that the header names."""
