@@ -99,7 +99,7 @@ CASES = {
     "500": Case(always(json_response({"error": {"message": "boom"}}, 500)), ExitCode.FAILED, "500", frozenset({"ISSUE-status"})),
     "no JWT": Case(always(json_response(GRANT)), ExitCode.FAILED, "ISSUE-jwt", frozenset({"ISSUE-jwt"}), marks=ALSO),
     "half characters": Case(
-        always(json_response(dict.fromkeys(GRANT, "\ud800 half a character") | {"tokenType": "Bearer"})),
+        always(json_response({name: f"\ud800 half a {name}" for name in GRANT} | {"tokenType": "Bearer"})),
         ExitCode.FAILED,
         "ISSUE-jwt",
         frozenset({"ISSUE-jwt", "ISSUE-scope"}),

@@ -31,6 +31,12 @@ class TestExchange:
         assert it.json is None
         assert it.document == {}
 
+    def test_halves_of_characters(self) -> None:
+        """JSON can write half a character, which nothing can send or store: it is replaced before anybody stumbles over it."""
+        it = exchange(body=rb'{"\ud800": ["\uDFFF half", "\ud83d\ude00 whole"]}')
+
+        assert it.json == {"?": ["? half", "\U0001f600 whole"]}
+
     @pytest.mark.parametrize("body", [b"[1]", b'"text"', b"5", b"true", b"null"])
     def test_json_that_is_no_object(self, body: bytes) -> None:
         """JSON of another kind is no document, so nobody stumbles over a missing `get`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ class Exchange:
         """The response body as JSON, or None when it is not JSON."""
         if self._json is ...:
             try:
-                self._json = json.loads(self.body) if self.body else None
+                self._json = _whole(json.loads(self.body), self.body) if self.body else None
             except (ValueError, RecursionError):
                 self._json = None
         return self._json
@@ -116,6 +117,13 @@ class Evidence:
             yield pieces
         finally:
             _current.reset(token)
+
+
+def _whole(document: Any, body: bytes) -> Any:
+    """A document without the halves of characters that JSON can write and no encoding can (RFC 8259 8.2)."""
+    if not re.search(rb"\\u[dD][89a-fA-F]", body):
+        return document
+    return json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def cite(exchange: Exchange, piece: str = "") -> Exchange:
