@@ -138,8 +138,13 @@ def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda
         for case in sorted(chosen, key=lambda case: case.name not in _SLOW):
             pool = waiting if case.name in _SLOW and len(chosen) > 1 else busy
             futures[case] = pool.submit(_run, context, case, Path(folder))
-            futures[case].add_done_callback(lambda future: on_result(future.result()))
-        return [futures[case].result() for case in chosen]
+            futures[case].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
+        try:
+            return [futures[case].result() for case in chosen]
+        except BaseException:  # Ctrl-C, mostly: what has not begun never will
+            for pool in (busy, waiting):
+                pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _run(context: Any, case: Case, folder: Path) -> Result:
