@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.embedded import CHEAP
+from rolecall.conformance.tables import CREDENTIALS
 from rolecall.errors import RolecallError
 
 #: What a case's processes import; the fork server imports it once for all of them.
@@ -80,14 +81,14 @@ class Result:
 
     @property
     def localised(self) -> bool:
-        """Whether the first finding is the requirement that was broken; of a flip, also that no other cell failed."""
+        """Whether the first finding is the requirement that was broken; of a flip, also that just its two cells failed."""
         if not self.found or self.found[0] != self.case.planted:
             return False
         return self.case.kind != "flip" or (set(self.findings) == {self.case.planted} and self._only_its_cell())
 
     def _only_its_cell(self) -> bool:
         cell = self.case.name.removeprefix("flip-")
-        return {name.removesuffix("-api-key").removesuffix("-token") for name in self.failed_cells} == {cell}
+        return set(self.failed_cells) == {f"{cell}-{credential}" for credential in CREDENTIALS}
 
     @property
     def as_expected(self) -> bool:

@@ -1,0 +1,85 @@
+"""Single wrong cells: each of the 188, turned round in its own server, is found as itself and as nothing else.
+
+What the table allows is refused there, what it denies is allowed, for tokens and API keys alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from rolecall.conformance import selftest
+from rolecall.conformance.tables import TOKEN, load_specification
+
+#: Of each direction: a list, something about oneself or nobody else's to do, a write and something that is odd in the table.
+SAMPLE = (
+    "flip-list-contacts-agent",
+    "flip-fetch-user-self-guest",
+    "flip-create-organization-admin",
+    "flip-fetch-form-bot",
+    "flip-update-conversation-agent",
+    "flip-delete-user-guest",
+)
+SPEC = load_specification()
+FLIPS = {f"flip-{cell.operation}-{cell.role}": cell for cell in SPEC.cells if cell.credential == TOKEN}
+
+Results = dict[str, selftest.Result]
+
+
+def judged(names: Iterable[str]) -> Results:
+    """What the whole suite says of each of these servers, alone."""
+    known = {case.name: case for case in selftest.cases()}
+    return {result.case.name: result for result in selftest.run_all([known[name] for name in names])}
+
+
+def assert_found_as_itself(result: selftest.Result) -> None:
+    """Exactly this cell failed, with both credentials, and nothing else is held against the server."""
+    cell = FLIPS[result.case.name]
+    assert result.crash == ""
+    assert (result.verdict, result.exit_code) == ("not-conformant", 1)
+    assert result.case.planted == f"PERM-{cell.operation}"
+    assert result.findings == [f"PERM-{cell.operation}"]
+    assert sorted(result.failed_cells) == [f"{cell.operation}-{cell.role}-{kind}" for kind in ("api-key", "token")]
+    assert result.advice == []
+    assert result.caught
+    assert result.localised
+    assert result.as_expected
+
+
+def test_there_is_a_flip_for_every_cell() -> None:
+    """The reference server can turn round each of the 188 cells, 110 that are allowed and 78 that are not."""
+    offered = {case.name for case in selftest.cases() if case.kind == "flip"}
+
+    assert offered == set(FLIPS)
+    assert len(offered) == 188
+
+
+def test_the_sample_has_both_directions() -> None:
+    """The flips of the quick run refuse what is allowed three times and allow what is refused three times."""
+    assert sorted(FLIPS[name].allowed for name in SAMPLE) == [False] * 3 + [True] * 3
+
+
+@pytest.fixture(scope="module")
+def sample() -> Results:
+    """The quick run's flips, judged."""
+    return judged(SAMPLE)
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_flip_is_found(name: str, sample: Results) -> None:
+    """A single wrong cell is that cell's finding and nobody else's."""
+    assert_found_as_itself(sample[name])
+
+
+@pytest.fixture(scope="module")
+def everything() -> Results:
+    """All flips, judged."""
+    return judged(FLIPS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FLIPS)
+def test_every_flip_is_found(name: str, everything: Results) -> None:
+    """Each of the 188 single wrong cells is that cell's finding and nobody else's."""
+    assert_found_as_itself(everything[name])

@@ -1,0 +1,256 @@
+"""The judge is judged: the self-test's arithmetic, its command line, and the kill table that it has written."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rolecall.conformance import selftest
+from rolecall.conformance.selftest import Case, Result
+from rolecall.conformance.tables import load_specification
+from rolecall.reports import kill_table
+from tests.command import rolecall
+from tests.servers import ROOT
+
+SPEC = load_specification()
+PAGE = ROOT / "docs" / "kill-table.md"
+
+FAULT = Case("a-fault", "fault", "PERM-list-users")
+FLIP = Case("flip-list-users-guest", "flip", "PERM-list-users")
+LEGAL = Case("a-variant", "legal")
+TROUBLE = Case("wrong-content-type", "trouble", "RESPONSE-json")
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    """All cases there are."""
+    return selftest.cases()
+
+
+# --- Cases --------------------------------------------------------------------------------------------------------------
+
+
+def test_cases_are_what_the_server_offers(cases: list[Case]) -> None:
+    """The cases are the baseline and every fault and variant that ``rolecall serve`` lists, each with its description."""
+    assert cases[0] == Case("baseline", "baseline", description="The reference server as it is.")
+    assert {case.kind for case in cases} == {"baseline", "fault", "flip", "legal", "trouble", "lint"}
+    assert sum(case.kind == "flip" for case in cases) == 188
+    assert len({case.name for case in cases}) == len(cases)
+    assert all(case.description for case in cases)
+
+
+def test_every_fault_names_a_requirement(cases: list[Case]) -> None:
+    """What a fault breaks is a requirement of the tables, and one that accuses: an observation is no finding."""
+    for case in cases:
+        if case.kind in ("fault", "flip"):
+            assert case.planted in SPEC.requirements, f"{case.name} plants {case.planted}"
+            assert SPEC.requirements[case.planted].level != "observe", f"{case.name} plants {case.planted}"
+
+
+def test_a_case_is_a_switch() -> None:
+    """A case's name becomes the option of ``rolecall serve`` that makes it."""
+    assert Case("baseline", "baseline").options == []
+    assert FAULT.options == ["--fault", "a-fault"]
+    assert FLIP.options == ["--fault", "flip-list-users-guest"]
+    assert LEGAL.options == ["--variant", "a-variant"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_a_sample_is_spread_and_repeatable(size: int, cases: list[Case]) -> None:
+    """A sample is the baseline and ``size`` different others from the beginning to the end, the same every time."""
+    chosen = selftest.sample(cases, size)
+
+    assert chosen == selftest.sample(cases, size)
+    assert chosen[0].name == "baseline"
+    assert len(chosen) == len(set(chosen)) == size + 1
+    places = [cases.index(case) for case in chosen]
+    assert places == sorted(places)
+    gaps = [later - earlier for earlier, later in pairwise(places[1:])]
+    assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+def test_a_sample_is_never_larger_than_what_there_is(cases: list[Case]) -> None:
+    """More than all is all, each once."""
+    assert selftest.sample(cases, len(cases) + 10) == cases
+
+
+# --- Arithmetic -----------------------------------------------------------------------------------------------------------
+
+
+def result(case: Case, *findings: str, advice: tuple[str, ...] = (), cells: tuple[str, ...] = (), **more: Any) -> Result:
+    """What the suite said of a case."""
+    verdict = "not-conformant" if findings else "conformant"
+    return Result(case, verdict, findings=list(findings), advice=list(advice), failed_cells=list(cells), **more)
+
+
+BOTH = ("list-users-guest-token", "list-users-guest-api-key")
+
+#: Result, whether it is caught, localised, and as expected.
+JUDGED = {
+    "fault-first": (result(FAULT, "PERM-list-users", "PERM-list-forms"), True, True, True),
+    "fault-second": (result(FAULT, "PERM-list-forms", "PERM-list-users"), True, False, False),
+    "fault-silent": (result(FAULT), False, False, False),
+    "fault-as-advice": (result(FAULT, advice=("PERM-list-users",)), True, True, True),
+    "fault-crashed": (result(FAULT, "PERM-list-users", crash="it broke"), True, True, False),
+    "flip-alone": (result(FLIP, "PERM-list-users", cells=BOTH), True, True, True),
+    "flip-with-tokens-only": (result(FLIP, "PERM-list-users", cells=BOTH[:1]), True, False, False),
+    "flip-with-another-cell": (result(FLIP, "PERM-list-users", cells=(*BOTH, "list-users-bot-token")), True, False, False),
+    "flip-with-another-requirement": (result(FLIP, "PERM-list-users", "AUTH-required", cells=BOTH), True, False, False),
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_what_counts_as_caught(name: str) -> None:
+    """A fault is caught when something is held against the server, and localised when that is what was planted."""
+    said, caught, localised, as_expected = JUDGED[name]
+
+    assert (said.caught, said.localised, said.as_expected) == (caught, localised, as_expected)
+
+
+def test_the_innocent_are_not_to_be_blamed() -> None:
+    """A legal variant is as expected when it is conformant; trouble when nothing but its own finding is said."""
+    assert result(LEGAL).as_expected
+    assert not result(LEGAL, "PERM-list-users").as_expected
+    assert not Result(LEGAL, "inconclusive").as_expected
+    assert result(TROUBLE, "RESPONSE-json").as_expected
+    assert Result(TROUBLE, "inconclusive").as_expected
+    assert not result(TROUBLE, "RESPONSE-json", "PERM-list-users").as_expected
+    assert not result(TROUBLE, crash="it broke").as_expected
+
+
+def test_the_tally_adds_up() -> None:
+    """The counts are those of the results: faults caught, localised, silent; false alarms; wrong accusations; crashes."""
+    innocent = [result(Case("baseline", "baseline")), result(LEGAL, "PERM-list-users"), result(Case("lint", "lint"))]
+    troubled = [result(TROUBLE, "RESPONSE-json"), result(TROUBLE, "PERM-list-users")]
+
+    assert selftest.tally([said for said, *_ in JUDGED.values()] + innocent + troubled) == {
+        "faults": 9,
+        "caught": 8,
+        "localised": 4,
+        "silent": 1,
+        "innocent": 3,
+        "false_alarms": 1,
+        "troubled": 2,
+        "wrong_accusations": 1,
+        "crashes": 1,
+    }
+
+
+# --- The command ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_fault_is_a_mistake(tmp_path: Path) -> None:
+    """A name that is neither fault nor variant ends with exit code 2 and the nearest one that there is."""
+    finished = rolecall("selftest", "--fault", "list-is-emtpy", cwd=tmp_path)
+
+    assert finished.code == 2
+    assert "'list-is-emtpy' is no fault and no variant" in finished.stderr
+    assert "Did you mean 'list-is-empty'?" in finished.stderr
+    assert "Traceback" not in finished.said
+
+
+@pytest.mark.parametrize("size", ["0", "-1"])
+def test_a_sample_of_nothing_is_a_mistake(size: str, tmp_path: Path) -> None:
+    """A sample without a case ends with exit code 2."""
+    finished = rolecall("selftest", "--sample", size, cwd=tmp_path)
+
+    assert finished.code == 2
+    assert "at least one case must be run" in finished.stderr
+
+
+def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
+    """``--json`` prints counts and cases and nothing else; a fault that is caught by its requirement is exit code 0."""
+    finished = rolecall("selftest", "--fault", "list-is-empty", "--json", "--write", "table.md", cwd=tmp_path)
+
+    assert finished.code == 0, finished.said
+    document = json.loads(finished.stdout)
+    assert document["counts"]["faults"] == document["counts"]["caught"] == document["counts"]["localised"] == 1
+    (case,) = document["cases"]
+    assert case["case"]["name"] == "list-is-empty"
+    assert case["findings"][0] == case["case"]["planted"] == "PERM-list-organizations"
+    assert case["as_expected"] is True
+    assert case["seconds"] > 0
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert table == kill_table.write(document["cases"], document["counts"])
+    assert "| list-is-empty | Every list is answered 200 with nothing in it. | PERM-list-organizations |" in table
+    assert "1 of 1 faults caught, 1 localised, 0 silent" in table
+
+
+def test_a_case_that_breaks_is_no_success(tmp_path: Path) -> None:
+    """When a case's server does not even start, that is a crash in the table, and exit code 1 within seconds."""
+    began = time.monotonic()
+
+    finished = rolecall(
+        "selftest", "--fault", "baseline", "--fault", "list-is-empty", cwd=tmp_path, env={"ROLECALL_SIGNING_KEY": "short"}
+    )
+
+    assert finished.code == 1, finished.said
+    assert "!! baseline" in finished.stdout
+    assert "!! list-is-empty" in finished.stdout
+    assert "2 crashes" in finished.stdout
+    assert time.monotonic() - began < 30
+
+
+# --- The kill table -----------------------------------------------------------------------------------------------------------
+
+
+class Row:
+    """A row of the kill table: of a fault with ``planted`` and ``first``, of others with a verdict."""
+
+    def __init__(self, line: str) -> None:
+        name, description, *middle, as_expected = (part.strip() for part in line.strip().strip("|").split(" | "))
+        self.name, self.description, self.as_expected = name, description, as_expected
+        self.planted, self.first = middle if len(middle) == 2 else ("", "")
+        self.verdict = middle[0] if len(middle) == 1 else ""
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Row]:
+    """The kill table's rows by the name of the case."""
+    if not PAGE.exists():
+        pytest.fail("docs/kill-table.md is missing: make selftest")
+    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return {row.name: row for row in map(Row, lines) if row.name != "case"}
+
+
+def test_the_kill_table_is_complete(rows: dict[str, Row], cases: list[Case]) -> None:
+    """Every fault and every variant there is has a row, and there is none of what is no more."""
+    assert set(rows) == {case.name for case in cases} - {"baseline"}
+
+
+def test_the_kill_table_is_not_stale(rows: dict[str, Row], cases: list[Case]) -> None:
+    """Each row tells of its case what the server tells today: what it does and which requirement it breaks."""
+    for case in cases[1:]:
+        row = rows[case.name]
+        assert row.description == case.description
+        assert row.planted == (case.planted if case.kind in ("fault", "flip") else "")
+
+
+def test_the_kill_table_shows_no_no(rows: dict[str, Row]) -> None:
+    """Every case was as expected: each fault found first by its own requirement, nobody else blamed."""
+    assert [row.name for row in rows.values() if row.as_expected != "yes"] == []
+    assert [row.name for row in rows.values() if row.planted != row.first] == []
+
+
+def test_the_kill_tables_counts_are_its_rows(rows: dict[str, Row]) -> None:
+    """The sentence on top counts the rows below: every fault caught, none silent, no false alarm."""
+    faults = sum(bool(row.planted) for row in rows.values())
+    summary = re.search(r"^\d+ of \d+ faults caught.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert summary is not None
+    assert summary[0].startswith(f"{faults} of {faults} faults caught, {faults} localised, 0 silent; 0 false alarms on ")
+    assert " 0 wrong accusations on " in summary[0]
+    assert summary[0].endswith(" 0 crashes.")
+
+
+def test_every_deciding_requirement_is_tripped(rows: dict[str, Row]) -> None:
+    """Each requirement of level must or derived is the first finding of at least one fault of the kill table."""
+    tripped = {row.first for row in rows.values()}
+
+    assert [id for id, entry in SPEC.requirements.items() if entry.decides and id not in tripped] == []
