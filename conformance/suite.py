@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rolecall.conformance.progress import Progress
     from rolecall.conformance.run import Run
 
+#: A library's warning, or something that Python throws away, says nothing of the target and must not end a run.
+_UNMOVED = ("-W", "ignore", "-p", "no:unraisableexception", "-p", "no:threadexception")
+
 
 def run_suite(options: Sequence[str], progress: Progress) -> Run:
     """Run the suite with options of the plugin (``--target FILE``) and of pytest (``-k EXPR``), and return the run.
@@ -29,7 +32,7 @@ def run_suite(options: Sequence[str], progress: Progress) -> Run:
     said = io.StringIO()
     with as_file(files("rolecall.conformance")) as folder:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
-        words += ["--capture=no", "--color=no", "--tb=native", *options, str(folder)]
+        words += ["--capture=no", "--color=no", "--tb=native", *_UNMOVED, *options, str(folder)]
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = pytest.main(words, plugins=[progress])
     progress.clear()

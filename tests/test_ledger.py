@@ -55,7 +55,7 @@ class TestLedger:
 
 def test_a_run_that_is_killed(tmp_path: Path) -> None:
     """After a kill in the middle of a run, everything that it made on the target is in the ledger, by its name or its id."""
-    with serving(tmp_path) as reference:
+    with serving("--scrypt-n", "2") as reference:
         file = reference.target_file(tmp_path, under_target="concurrency = 8")
         process = start(
             "certify", file, "--out", "runs", "--select", "create or update or delete", cwd=tmp_path, env=reference.env
