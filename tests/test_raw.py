@@ -1,0 +1,115 @@
+"""Requests whose header fields stand on the wire as they are given: on a connection of their own, and kept as evidence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from rolecall.errors import Unreachable
+from rolecall.evidence import Evidence, Exchange
+from rolecall.http import Client
+from rolecall.outcomes import Trouble
+from rolecall.secrets import Secrets
+from rolecall.target import Account, Target
+from tests.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response, silent
+
+FINE = always(json_response({"fine": True}))
+
+
+def talk(server: Miniature, conversation: Callable[[Client], Awaitable[Any]], **settings: Any) -> Any:
+    """Let a conversation with a miniature take place."""
+
+    async def main() -> Any:
+        account = Account("guest", "guest", "guest@example.org", "guest-password")
+        target = Target("miniature", server.url, {"guest": account}, **({"timeout": 5.0} | settings))
+        client = Client(target, Evidence(), Secrets())
+        try:
+            return await conversation(client)
+        finally:
+            await client.close()
+
+    return asyncio.run(main())
+
+
+async def raw(client: Client, *values: bytes) -> Exchange:
+    """A GET with these Authorization headers; their names differ in the case of the first letter."""
+    fields = list(zip(("Authorization", "authorization"), values, strict=False))
+    return await client.send_raw("GET", "/v2/users?limit=1", fields, caller="nobody", attack="SEC-H08")
+
+
+def cut(request: Received, connection: Connection) -> None:
+    """Close without a word."""
+    connection.cut()
+
+
+def test_bytes_arrive_as_they_are() -> None:
+    """Control characters, and two fields of one name, are on the wire."""
+    heads: list[bytes] = []
+
+    def answer(request: Received, connection: Connection) -> None:
+        heads.append(request.headers["authorization"].encode("latin-1"))
+        connection.send(json_response(request.path))
+
+    with Miniature(answer) as server:
+        exchange = talk(server, lambda client: raw(client, b"Bearer one", b"Bearer t\x01w\xe9o"))
+
+    assert [b"Bearer t\x01w\xe9o"] == heads
+    assert (200, "/v2/users?limit=1") == (exchange.status, exchange.json)
+    assert ("Bearer one", "Bearer t\x01w\xe9o") == (
+        exchange.request_headers["Authorization"],
+        exchange.request_headers["authorization"],
+    )
+    assert "SEC-H08" == server.received[0].headers["x-rolecall-attack"]
+
+
+def test_nobody_else_uses_the_connection() -> None:
+    """Before and after it others go on connections of their own."""
+
+    async def three(client: Client) -> None:
+        await client.send("GET", "/v2/users")
+        await raw(client, b"Bearer one")
+        await client.send("GET", "/v2/users")
+
+    with Miniature(FINE) as server:
+        talk(server, three)
+
+    assert [1, 2, 1] == [request.connection for request in server.received]
+
+
+def test_a_closed_connection_is_a_refusal() -> None:
+    """A target that is alive and closes the connection instead of answering has refused."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        (cut if "authorization" in request.headers else FINE)(request, connection)
+
+    with Miniature(answer) as server:
+        exchange = talk(server, lambda client: raw(client, b"Bearer one"))
+
+    assert 0 == exchange.status
+    assert "closed" in exchange.error
+
+
+def test_a_dead_target_is_none() -> None:
+    """A target that closes every connection is not there."""
+    with Miniature(cut) as server, pytest.raises(Unreachable):
+        talk(server, lambda client: raw(client, b"Bearer one"))
+
+
+@pytest.mark.parametrize(("answer", "settings"), [(always(response(503)), {}), (in_turn(silent, FINE), {"timeout": 0.3})])
+def test_trouble_is_no_refusal(answer: Answer, settings: dict[str, Any]) -> None:
+    """A target that is away, or says nothing, has refused nothing."""
+    with Miniature(answer) as server, pytest.raises(Trouble):
+        talk(server, lambda client: raw(client, b"Bearer one"), **settings)
+
+
+def test_a_long_field_is_kept_short() -> None:
+    """Of a field of a million characters the evidence has the beginning and the length."""
+    with Miniature(FINE) as server:
+        exchange = talk(server, lambda client: raw(client, b"Bearer " + b"a" * 1_000_000))
+
+    assert "(1,000,007 characters)" in exchange.request_headers["Authorization"]
+    assert 1_000_007 == len(server.received[0].headers["authorization"])
+    assert len(exchange.request_headers["Authorization"]) < 100
