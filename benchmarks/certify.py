@@ -23,8 +23,8 @@ from pathlib import Path
 
 import httpx
 
-from rolecall.embedded import embedded_target
 from rolecall.conformance.tables import load_specification
+from rolecall.embedded import embedded_target
 from rolecall.target import EMBEDDED_CONCURRENCY, Target
 
 LATENCY = 0.050  # seconds
@@ -39,7 +39,12 @@ def server(*options: str) -> Iterator[tuple[Target, Path]]:
         lines = ["[target]", f'base_url = "{target.base_url}"', f"concurrency = {EMBEDDED_CONCURRENCY}"]
         for account in target.accounts.values():
             lines += [f"[accounts.{account.name}]", f'email = "{account.email}"', f"password = {json.dumps(account.password)}"]
-        lines += ["[api_keys]", f'create_path = "{target.api_keys.create_path}"', "[expiry]", f'clock_url = "{target.expiry.clock_url}"']
+        lines += [
+            "[api_keys]",
+            f'create_path = "{target.api_keys.create_path}"',
+            "[expiry]",
+            f'clock_url = "{target.expiry.clock_url}"',
+        ]
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         yield target, file
 
@@ -95,7 +100,14 @@ def main() -> None:
             bound.append(requests * LATENCY / EMBEDDED_CONCURRENCY)
     median = statistics.median
     rows = [
-        ("whole run", median(runs), requests, 1000 * median(cpu_run), median([a / b for a, b in zip(runs, bare, strict=True)]), 2),
+        (
+            "whole run",
+            median(runs),
+            requests,
+            1000 * median(cpu_run),
+            median([a / b for a, b in zip(runs, bare, strict=True)]),
+            2,
+        ),
         ("bare sequential httpx.Client", median(bare), requests, 1000 * median(cpu_bare), None, None),
         ("whole run, 50 ms latency", median(slow), requests, None, median([a / b for a, b in zip(slow, bound, strict=True)]), 3),
         ("the latency alone", median(bound), requests, None, None, None),

@@ -146,7 +146,7 @@ class Ahead:
             async with asyncio.TaskGroup() as group:
                 for job in phase:
                     await slots.acquire()
-                    group.create_task(self._run_one(job)).add_done_callback(lambda _: slots.release())
+                    group.create_task(self._run_one(job)).add_done_callback(lambda _, slots=slots: slots.release())
 
     async def _run_one(self, job: Job) -> None:
         """Run a test; one that met passing trouble starts again from the beginning, with fixtures of its own."""

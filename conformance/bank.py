@@ -54,7 +54,13 @@ class Bank:
         spent = set(presented)
         everything = [replace(d, refresh_token="") if d in spent else d for d in self._read()] + [
             Deposit(
-                self._base_url, caller.role, caller.user, caller.email, float(claims["exp"]), caller.token, caller.grant.refresh_token
+                self._base_url,
+                caller.role,
+                caller.user,
+                caller.email,
+                float(claims["exp"]),
+                caller.token,
+                caller.grant.refresh_token,
             )
             for caller in callers
             if isinstance((claims := caller.grant.claims).get("exp"), int | float)

@@ -17,7 +17,6 @@ from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.target import Account, Target
 
-
 #: The part of its lifetime for which a token is used by the whole run.
 _FRESH = 0.7
 
@@ -25,7 +24,9 @@ _FRESH = 0.7
 class Callers:
     """The callers of one run; those that tests may share log in once."""
 
-    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool) -> None:
+    def __init__(
+        self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool
+    ) -> None:
         self.target = target
         self.dialect: Dialect = spec.dialect(target.dialect, target.source)
         self.spec = spec.for_target(target.operations, self.dialect, target.source)
@@ -137,7 +138,9 @@ class Callers:
             raise NotTested("--read-only: an API key would be created")
         admin = await self.user(self.highest)
         body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
-        return await unbroken(self._create("api-key", body["name"], "POST", self.target.api_keys.create_path, admin, json=body, attack=attack))
+        return await unbroken(
+            self._create("api-key", body["name"], "POST", self.target.api_keys.create_path, admin, json=body, attack=attack)
+        )
 
     async def _create(self, resource: str, name: str, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
         """Send a request that may create something, which is in the ledger before it leaves."""

@@ -20,8 +20,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
 
@@ -29,7 +27,7 @@ from rolecall.conformance.bank import Bank
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import compact, signed_by
 from rolecall.conformance.memo import memoised, unbroken
-from rolecall.conformance.tokens import Caller, Grant, claims_of, header_of
+from rolecall.conformance.tokens import Caller, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Inconclusive, NotTested
@@ -153,9 +151,7 @@ class Expiry:
             self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
         if not deposits:
             raise NotTested(f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so run again tomorrow")
-        return [
-            Expired(Caller(d.role, "expired token", d.token, d.user, d.email), "bank", d.refresh_token) for d in deposits
-        ]
+        return [Expired(Caller(d.role, "expired token", d.token, d.user, d.email), "bank", d.refresh_token) for d in deposits]
 
     async def _forged(self) -> list[Expired]:
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and one that has expired."""
@@ -249,5 +245,3 @@ def server_time(exchange: Exchange) -> float:
         return parsedate_to_datetime(exchange.header("date")).timestamp()
     except (TypeError, ValueError):
         return exchange.at
-
-

@@ -37,7 +37,7 @@ def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Cal
         except Trouble:
             tasks.pop(key, None)
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever it was, everybody who waits gets a copy
             raise _copy(error) from None
 
     return wrapper

@@ -142,9 +142,7 @@ class Suite:
             self.run.fatal = error
             raise pytest.UsageError(str(error)) from None
         if self.run.options.reports and not session.config.pluginmanager.has_plugin("allure_listener"):
-            self._allure = AllureResults(
-                self.run.folder / "allure-results", self.run.secrets.redact, self.run.environment()
-            )
+            self._allure = AllureResults(self.run.folder / "allure-results", self.run.secrets.redact, self.run.environment())
         try:
             self.run.knock()
             self.run.ahead.start([self._job(item) for item in session.items])

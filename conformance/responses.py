@@ -36,7 +36,9 @@ class Responses:
 
     def all(self) -> list[Exchange]:
         """The target's answers, whatever they are answers to."""
-        return _cited([exchange for exchange in self._evidence.exchanges if exchange.status and exchange.url.startswith(self._base)])
+        return _cited(
+            [exchange for exchange in self._evidence.exchanges if exchange.status and exchange.url.startswith(self._base)]
+        )
 
     def of(self, kind: str) -> list[Exchange]:
         """The successful responses that must have the schema ``kind``; the newest is cited as evidence.
@@ -52,7 +54,9 @@ class Responses:
 
     def with_body(self) -> list[Exchange]:
         """The target's responses with a body, whatever their status, to requests for which one is defined."""
-        return _cited([exchange for exchange in self._evidence.exchanges if exchange.ok and exchange.body and self._kind(exchange)])
+        return _cited(
+            [exchange for exchange in self._evidence.exchanges if exchange.ok and exchange.body and self._kind(exchange)]
+        )
 
     def errors(self) -> list[Exchange]:
         """The refusals of well-formed requests that have a body; what is no HTTP at all is refused by whoever reads HTTP."""

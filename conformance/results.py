@@ -84,7 +84,9 @@ def judge(spec: Specification, results: list[TestResult], selected: bool, left: 
         aborted: why the run ended early, or an empty string.
     """
     outcomes = requirement_outcomes(spec, results)
-    deciding = [(spec.requirements[id], outcome, tests) for id, (outcome, tests) in outcomes.items() if spec.requirements[id].decides]
+    deciding = [
+        (spec.requirements[id], outcome, tests) for id, (outcome, tests) in outcomes.items() if spec.requirements[id].decides
+    ]
     failed = [entry.id for entry, outcome, _ in deciding if outcome is Outcome.FAILED]
     errors = [entry.id for entry, outcome, _ in deciding if outcome is Outcome.ERROR]
     open_ = [entry.id for entry, outcome, _ in deciding if outcome is Outcome.INCONCLUSIVE]

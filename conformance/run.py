@@ -221,7 +221,9 @@ class Run:
             "finished": _iso(self.finished),
             "requests": len(self.evidence.exchanges),
             "counts": {
-                "cells": counts(by_cell[str(cell)].outcome if str(cell) in by_cell else Outcome.NOT_TESTED for cell in self.spec.cells),
+                "cells": counts(
+                    by_cell[str(cell)].outcome if str(cell) in by_cell else Outcome.NOT_TESTED for cell in self.spec.cells
+                ),
                 "requirements": counts(outcome for outcome, _ in outcomes.values()),
                 "tests": counts(result.outcome for result in self.results),
             },
@@ -310,5 +312,7 @@ def _make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise UsageError(str(folder), f"the run's folder cannot be made: {error.strerror}", "Choose another with --out.") from None
+        raise UsageError(
+            str(folder), f"the run's folder cannot be made: {error.strerror}", "Choose another with --out."
+        ) from None
     return folder

@@ -22,12 +22,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from rolecall.embedded import CHEAP
 from rolecall.conformance.tables import CREDENTIALS
+from rolecall.embedded import CHEAP
 from rolecall.errors import RolecallError
 
 #: What a case's processes import; the fork server imports it once for all of them.
-_PRELOAD = ["allure", "jwt", "jsonschema", "httpx", "anyio._backends._asyncio", "rolecall.conformance.suite", "rolecall.conformance.progress", "rolecall.reference.__main__"]
+_PRELOAD = [
+    "allure",
+    "jwt",
+    "jsonschema",
+    "httpx",
+    "anyio._backends._asyncio",
+    "rolecall.conformance.suite",
+    "rolecall.conformance.progress",
+    "rolecall.reference.__main__",
+]
 _TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 #: Trouble that is a finding of its own.
@@ -204,10 +213,11 @@ def _fill(result: Result, document: dict[str, Any] | None, crash: str) -> None:
 
 def _serve(options: list[str], says: Connection) -> None:
     """In a process of its own: the reference server; says its target file when it is ready."""
+    import argparse
+
     from rolecall.reference.__main__ import add_arguments, settings_from
     from rolecall.reference.server import serve
     from rolecall.reference.target import target_file
-    import argparse
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a fault may crash the server on purpose
     parser = argparse.ArgumentParser()

@@ -269,7 +269,9 @@ def _requirements(
             yield key, Requirement(id=key, **entry)
             continue
         for operation in operations.values():
-            filled = entry | {"statement": entry["statement"].format(row=operation.row, roles=_allowed(permissions, operation.row))}
+            filled = entry | {
+                "statement": entry["statement"].format(row=operation.row, roles=_allowed(permissions, operation.row))
+            }
             yield operation.requirement, Requirement(id=operation.requirement, **filled)
 
 

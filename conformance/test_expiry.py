@@ -91,6 +91,4 @@ async def test_get_refuses_an_expired_bearer(world: World, expiry: Expiry, judge
         )
 
         judge.expect_no_token(answer)
-        await judge.control_refresh(
-            world.tokens.refresh_get(live.grant.refresh_token, bearer=live.token, caller=str(live))
-        )
+        await judge.control_refresh(world.tokens.refresh_get(live.grant.refresh_token, bearer=live.token, caller=str(live)))

@@ -11,6 +11,7 @@ from rolecall.conformance.world import World
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.target import Account
 
+
 @requirement("ISSUE-status")
 @roles()
 async def test_a_token_is_issued(role: str, world: World, judge: Judge) -> None:

@@ -85,7 +85,9 @@ async def test_everyone_may_update_the_own_user(cell: Cell, world: World, judge:
 
         await judge.expect_allowed(answer, request, caller)
         if not await judge.took_effect(request, answer, caller):
-            raise Finding("the update of the caller's own user, readable afterwards", f"{answer.status}, and nothing changed", answer)
+            raise Finding(
+                "the update of the caller's own user, readable afterwards", f"{answer.status}, and nothing changed", answer
+            )
 
 
 @cells("allow", "delete")

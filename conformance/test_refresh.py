@@ -27,7 +27,11 @@ async def by_post(world: World, grant: Grant, caller: Caller) -> Exchange:
 
 
 PATHS: dict[str, Refresh] = {"get": by_get, "post": by_post}
-CHAINS: dict[str, list[Refresh]] = {"get": [by_get] * 5, "post": [by_post] * 5, "mixed": [by_get, by_post, by_post, by_get, by_post]}
+CHAINS: dict[str, list[Refresh]] = {
+    "get": [by_get] * 5,
+    "post": [by_post] * 5,
+    "mixed": [by_get, by_post, by_post, by_get, by_post],
+}
 
 # --- What must work ---------------------------------------------------------------------------------------------------
 

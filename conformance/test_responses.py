@@ -19,7 +19,9 @@ async def test_bodies_are_json_and_say_so(responses: Responses) -> None:
     for exchange in exchanges:
         media_type = exchange.header("content-type").split(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
-            raise Finding("Content-Type: application/json", f"{media_type or 'none'} on a body of {len(exchange.body)} bytes", exchange)
+            raise Finding(
+                "Content-Type: application/json", f"{media_type or 'none'} on a body of {len(exchange.body)} bytes", exchange
+            )
         if exchange.json is None and exchange.body.strip() != b"null":
             raise Finding("a body that is JSON", "one that is not", exchange)
 

@@ -33,9 +33,13 @@ async def test_a_role_may_do_what_the_one_below_may(
     judge.cite(*seen.answers.values())
     # One cell that is wrong by itself is that cell's finding; the cascade is broken when a role's scope lacks the lower one.
     if len(broken) > 1:
-        raise Finding(f"{higher} may what {lower} may", f"{higher} was refused {', '.join(broken)}", seen.answers[broken[0], higher])
+        raise Finding(
+            f"{higher} may what {lower} may", f"{higher} was refused {', '.join(broken)}", seen.answers[broken[0], higher]
+        )
     if broken:
-        raise Inconclusive(f"the cascade at {broken[0]}, where a cell contradicts the table", world.spec.operations[broken[0]].requirement)
+        raise Inconclusive(
+            f"the cascade at {broken[0]}, where a cell contradicts the table", world.spec.operations[broken[0]].requirement
+        )
 
 
 #: What `scopes` may not be when a key is created; ``...`` leaves the member out.
@@ -75,7 +79,9 @@ async def test_a_scope_in_other_letters_gives_nothing(world: World) -> None:
         if operation.effect == "list" and world.spec.allowed_roles(operation.name) == (top,):
             shown = await world.reads(key, operation.name)
             if shown.ok:
-                raise Finding(f"no rights of {top} from a scope {top.capitalize()!r}", f"{shown.status} at {operation.name}", shown)
+                raise Finding(
+                    f"no rights of {top} from a scope {top.capitalize()!r}", f"{shown.status} at {operation.name}", shown
+                )
 
 
 @requirement("KEY-scopes")

@@ -64,5 +64,3 @@ async def _sweep(world: World, admin: Caller, operation: Operation) -> None:
             break
         for item in found:
             await _delete(world, admin, operation.resource.name, next(identifiers(item), ""))
-
-

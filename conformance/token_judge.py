@@ -44,7 +44,7 @@ class TokenJudge:
         """The answer has the shape of a token creation (schemas/token.schema.json)."""
         wrong = faults("token", exchange.json) if exchange.json is not None else ["the body is not JSON"]
         if wrong:
-            raise Finding("tokenType \"Bearer\", token, refreshToken, user and scope", "; ".join(wrong), exchange)
+            raise Finding('tokenType "Bearer", token, refreshToken, user and scope', "; ".join(wrong), exchange)
 
     async def expect_refreshed(self, exchange: Exchange, caller: Caller) -> None:
         """The answer to a good refresh has the status and the shape of a token creation."""
@@ -125,7 +125,9 @@ class TokenJudge:
         note(f"{expired.evidence}: {exchange.status}")
         statuses = self._world.dialect.expired
         if exchange.status not in statuses:
-            raise Finding(f"{_statuses(statuses)} once the token has expired ({expired.evidence})", f"{exchange.status}", exchange)
+            raise Finding(
+                f"{_statuses(statuses)} once the token has expired ({expired.evidence})", f"{exchange.status}", exchange
+            )
 
     def expect_not_let_in(self, exchange: Exchange) -> None:
         """The answer says that there was no valid token."""

@@ -34,7 +34,9 @@ _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 class World(Callers):
     """Everything a test needs to tell its story; one per run."""
 
-    def __init__(self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool) -> None:
+    def __init__(
+        self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool
+    ) -> None:
         super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
         self._password = random.token_urlsafe(18)  # of every user that the run makes
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -253,7 +255,9 @@ class World(Callers):
             if exchange.status in self.dialect.gone:
                 cite(exchange, "observation")
                 return None
-        return next((item for item in await self.listing(fixture.resource.name, time.monotonic()) if item.get("id") == fixture.id), None)
+        return next(
+            (item for item in await self.listing(fixture.resource.name, time.monotonic()) if item.get("id") == fixture.id), None
+        )
 
     async def find(self, resource: str, name: str, after: float) -> str:
         """The id of the thing that carries ``name``, in a list read after the moment ``after``; empty when there is none."""

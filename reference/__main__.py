@@ -23,9 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
     parser.add_argument("--data", metavar="FILE", default=":memory:", help="keep data in FILE (default: in memory)")
     parser.add_argument("--clock", action="store_true", help="let anyone move the server's clock at /__clock")
-    parser.add_argument(
-        "--dialect", choices=("spec", "sdk"), default="spec", help="whom to please where sources differ"
-    )
+    parser.add_argument("--dialect", choices=("spec", "sdk"), default="spec", help="whom to please where sources differ")
     parser.add_argument("--scrypt-n", type=int, default=2**12, metavar="N", help="cost of a password hash")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="break this; repeatable")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME", help="vary this; repeatable")

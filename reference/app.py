@@ -7,6 +7,10 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from rolecall.reference.apikeys import ApiKeys
 from rolecall.reference.bearer import BearerReader
 from rolecall.reference.call import Answer, Call, read_call
@@ -24,9 +28,6 @@ from rolecall.reference.settings import ACCOUNTS, Settings
 from rolecall.reference.store import Account, Store
 from rolecall.reference.tokens import SigningKey, TokenIssuer, TokenVerifier
 from rolecall.reference.wire import Wire
-from starlette.applications import Starlette
-from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 Action = Callable[[Call], Awaitable[Answer]]
 

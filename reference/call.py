@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.types import Receive, Scope
+
 from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.jsontext import NotJson, dumps, loads
-from starlette.types import Receive, Scope
 
 LARGEST_BODY = 1024 * 1024
 MOST_READ = 64 * LARGEST_BODY  # what is too large is still read, so that the client can hear the answer

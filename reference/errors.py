@@ -5,7 +5,7 @@ from __future__ import annotations
 from rolecall.reference.jsontext import Document
 
 
-class Refusal(Exception):  # noqa: N818  # not an error of ours
+class Refusal(Exception):  # not an error of ours
     """A request is not done; status, message and headers say why."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:

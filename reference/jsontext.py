@@ -12,7 +12,7 @@ DEEPEST = 64
 Document = dict[str, Any]
 
 
-class NotJson(ValueError):  # noqa: N818  # says it better
+class NotJson(ValueError):  # says it better
     """The text is not JSON, or is JSON that two readers could understand differently."""
 
 

@@ -67,8 +67,7 @@ OBJECTS = frozenset({"meta", "params", "profile"})
 LISTS = frozenset({"tags", "fields", "participants", "actions", "items", "stopwords", "whitelist", "categories"})
 
 META_NEEDS = frozenset(
-    {"id", "type", "participants.user", "status", "createdAt", "updatedAt", "category", "categoryIndex"}
-    | {"organization"}
+    {"id", "type", "participants.user", "status", "createdAt", "updatedAt", "category", "categoryIndex"} | {"organization"}
 )
 """A list of conversations filtered by a meta variable needs one of these as well."""
 
@@ -146,9 +145,7 @@ class Resources:
             and all(condition.matches(document) for condition in query.filters)
         ]
         page = query.sorted(documents)[offset : offset + limit]
-        return [
-            dumps(query.selected(self.populated(document, query.populate, principal, resource))) for document in page
-        ]
+        return [dumps(query.selected(self.populated(document, query.populate, principal, resource))) for document in page]
 
     def page_size(self, query: ListQuery) -> int:
         """How many documents a page holds."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
+
 from rolecall.reference.app import Credentials, Server
 from rolecall.reference.protocol import Protocol
 from rolecall.reference.settings import Settings, SettingsError

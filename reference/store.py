@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
-class Duplicate(Exception):  # noqa: N818  # says it better
+class Duplicate(Exception):  # says it better
     """Something that has to be unique is there already."""
 
 
@@ -92,9 +92,7 @@ class Store:
 
     def newest(self, resource: str) -> str | None:
         """The document made last."""
-        row = self._execute(
-            "SELECT body FROM documents WHERE resource = ? ORDER BY seq DESC LIMIT 1", (resource,)
-        ).fetchone()
+        row = self._execute("SELECT body FROM documents WHERE resource = ? ORDER BY seq DESC LIMIT 1", (resource,)).fetchone()
         return row[0] if row else None
 
     def containing(self, resource: str, *texts: str) -> Iterator[str]:

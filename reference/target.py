@@ -21,11 +21,7 @@ def target_file(server: Server, base_url: str) -> str:
     expiry = []
     if server.settings.clock:
         expiry.append(f"clock_url = {quoted(base_url + '/__clock')}")
-    if (
-        server.forgeable
-        and server.settings.signing_key
-        and os.environ.get(SIGNING_KEY_VARIABLE) == server.settings.signing_key
-    ):
+    if server.forgeable and server.settings.signing_key and os.environ.get(SIGNING_KEY_VARIABLE) == server.settings.signing_key:
         expiry.append(f"signing_key_env = {quoted(SIGNING_KEY_VARIABLE)}")
     if expiry:
         lines += ["", "[expiry]", *expiry]

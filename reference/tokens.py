@@ -15,6 +15,7 @@ from typing import Any
 
 import jwt
 from jwt.algorithms import get_default_algorithms
+
 from rolecall.reference.clock import Clock
 from rolecall.reference.errors import Refusal, unauthorized
 from rolecall.reference.jsontext import Document, NotJson, dumps, loads

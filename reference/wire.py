@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from starlette.types import Send
+
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.clock import Clock
-from starlette.types import Send
 
 
 class Wire:

@@ -17,7 +17,10 @@ def write(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> str:
 def _text(exchange: Exchange, redact: Callable[[str], str]) -> str:
     head = f"### exchange {exchange.number}, {exchange.when}, as {exchange.caller}"
     request = [f"{exchange.method} {exchange.url}", *(f"{name}: {value}" for name, value in exchange.request_headers.items())]
-    answer = [f"{exchange.status}" if exchange.status else exchange.error, *(f"{name}: {value}" for name, value in exchange.headers)]
+    answer = [
+        f"{exchange.status}" if exchange.status else exchange.error,
+        *(f"{name}: {value}" for name, value in exchange.headers),
+    ]
     # Before bodies are cut: half a secret would not be known any more.
     sent, got = redact(exchange.request_body.decode("utf-8", "replace")), redact(exchange.text)
     parts = (redact("\n".join((head, *request))), _short(sent)), (redact("\n".join(answer)), _short(got))

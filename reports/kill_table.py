@@ -24,7 +24,10 @@ def line(case: dict[str, Any]) -> str:
     )
     if case["as_expected"]:
         return text
-    details = filter(None, (case["crash"], ", ".join(_found(case)[1:]), f"undecided: {', '.join(case['undecided'])}" if case["undecided"] else ""))
+    details = filter(
+        None,
+        (case["crash"], ", ".join(_found(case)[1:]), f"undecided: {', '.join(case['undecided'])}" if case["undecided"] else ""),
+    )
     return text + "".join(f"\n      {detail}" for detail in details)
 
 
@@ -39,7 +42,13 @@ def summary(counts: dict[str, int]) -> str:
 
 def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
     """The whole table as Markdown."""
-    lines = ["# Kill table", "", "Made by `rolecall selftest --write docs/kill-table.md`; not edited by hand.", "", summary(counts)]
+    lines = [
+        "# Kill table",
+        "",
+        "Made by `rolecall selftest --write docs/kill-table.md`; not edited by hand.",
+        "",
+        summary(counts),
+    ]
     cases = list(cases)
     for kind, (title, meaning) in _KINDS.items():
         rows = [case for case in cases if case["case"]["kind"] == kind]
@@ -47,10 +56,14 @@ def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
             continue
         planted = kind in ("fault", "flip")
         lines += ["", f"## {title}", "", meaning, ""]
-        lines += ["| case | what it does | planted | first finding | as expected |", "|---|---|---|---|---|"] if planted else [
-            "| case | what it does | verdict | as expected |",
-            "|---|---|---|---|",
-        ]
+        lines += (
+            ["| case | what it does | planted | first finding | as expected |", "|---|---|---|---|---|"]
+            if planted
+            else [
+                "| case | what it does | verdict | as expected |",
+                "|---|---|---|---|",
+            ]
+        )
         for case in rows:
             first = _found(case)[0] if _found(case) else "none"
             middle = f"{case['case']['planted']} | {first}" if planted else case["verdict"] or case["crash"]

@@ -23,9 +23,7 @@ class Certificates:
         self.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         both = folder / "server.pem"
         both.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
         self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

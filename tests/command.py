@@ -50,21 +50,15 @@ class Finished:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment without what would change a run, and with ``more``."""
-    return (
-        {name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")}
-        | {"NO_COLOR": "1"}
-        | more
-    )
+    """The environment of this process without what would change a run, and with ``more``."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")} | {"NO_COLOR": "1"} | more
 
 
 def start(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
     """The command, running."""
     command = [sys.executable, "-m", "rolecall", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment(**(env or {})), text=True, stdin=subprocess.DEVNULL, **pipes
-    )
+    return subprocess.Popen(command, cwd=cwd, env=environment(**(env or {})), text=True, stdin=subprocess.DEVNULL, **pipes)
 
 
 def finish(process: subprocess.Popen[str], out: Path, began: float) -> Finished:
@@ -81,9 +75,7 @@ def finish(process: subprocess.Popen[str], out: Path, began: float) -> Finished:
 def rolecall(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Finished:
     """Run a command to its end in the folder ``cwd``; runs that name no --out land in its reports/runs."""
     began = time.monotonic()
-    out = next(
-        (Path(words[index + 1]) for index, word in enumerate(words) if word == "--out"), cwd / "reports" / "runs"
-    )
+    out = next((Path(words[index + 1]) for index, word in enumerate(words) if word == "--out"), cwd / "reports" / "runs")
     return finish(start(*words, cwd=cwd, env=env), cwd / out, began)
 
 

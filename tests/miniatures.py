@@ -301,7 +301,7 @@ class Tap:
                 log.append(bytearray())
                 self._start(self._relay, stream, other, log[-1], log is self.sent)
 
-    def _relay(self, source: socket.socket, sink: socket.socket, log: bytearray, from_client: bool) -> None:  # noqa: FBT001
+    def _relay(self, source: socket.socket, sink: socket.socket, log: bytearray, from_client: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 log += data

@@ -107,9 +107,13 @@ class TestSelect:
     @pytest.mark.parametrize(
         ("expression", "tests"),
         [
-            pytest.param(QUICK, {f"test_a_token_lives_24_hours[{role}]" for role in ("guest", "agent", "bot", "admin")}, id="requirement"),
             pytest.param(
-                "list-contacts and admin and token", {"test_an_allowed_read_shows_the_thing[list-contacts-admin-token]"}, id="cell"
+                QUICK, {f"test_a_token_lives_24_hours[{role}]" for role in ("guest", "agent", "bot", "admin")}, id="requirement"
+            ),
+            pytest.param(
+                "list-contacts and admin and token",
+                {"test_an_allowed_read_shows_the_thing[list-contacts-admin-token]"},
+                id="cell",
             ),
         ],
     )
@@ -245,7 +249,9 @@ def test_a_python_that_is_killed_leaves_no_server(tmp_path: Path) -> None:
     assert process.stdout
     children = ""
     for _ in range(200):
-        children = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "pid="], capture_output=True, text=True, check=False).stdout
+        children = subprocess.run(
+            ["ps", "--ppid", str(process.pid), "-o", "pid="], capture_output=True, text=True, check=False
+        ).stdout
         if children.strip() and list(tmp_path.glob("runs/*/ledger.jsonl")):
             break
         time.sleep(0.05)

@@ -62,9 +62,7 @@ class TestSecrets:
 @pytest.mark.parametrize(
     "it",
     [
-        pytest.param(
-            exchange("GET", "/v2/users?name=a%20b&limit=1", request_headers={"authorization": "Bearer {}"}), id="read"
-        ),
+        pytest.param(exchange("GET", "/v2/users?name=a%20b&limit=1", request_headers={"authorization": "Bearer {}"}), id="read"),
         pytest.param(
             exchange(
                 "PATCH",

@@ -64,9 +64,7 @@ class TestPieces:
         async def test(name: str) -> Pieces:
             with Evidence.collect() as pieces:
                 for number in range(3):
-                    evidence.record(
-                        method="GET", url=f"{name}/{number}", request_headers={}, request_body=b"", caller=name
-                    )
+                    evidence.record(method="GET", url=f"{name}/{number}", request_headers={}, request_body=b"", caller=name)
                     await asyncio.sleep(0.001)
                 note(name)
             return pieces

@@ -64,7 +64,7 @@ HAR = {
                                     "redirectURL",
                                     "headersSize",
                                     "bodySize",
-                                ],  # fmt: skip
+                                ],
                                 "properties": {
                                     "status": {"type": "integer"},
                                     "headers": PAIRS,

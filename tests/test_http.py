@@ -155,7 +155,6 @@ class TestWhatIsSent:
 
             assert talk(server.url, conversation).ok
 
-
     @pytest.mark.parametrize("id", ["lone \ud800 half", "line\r\nbreak", "nül\x00", "100%"])
     def test_an_id_that_no_path_can_hold(self, id: str) -> None:
         """An id of strange characters, as a faulty server may give, is asked for in one piece and breaks nothing."""
@@ -309,7 +308,7 @@ class TestWhatComesBack:
 
         with Miniature(in_turn(flood, OK)) as server:
             before = time.monotonic()
-            with pytest.raises(Trouble, match="longer|larger"):
+            with pytest.raises(Trouble, match=r"longer|larger"):
                 post(server.url, timeout=30.0)
 
         assert time.monotonic() - before < 5
@@ -383,9 +382,7 @@ class TestPace:
             whole = int(now + 1)  # a date has no fractions
             until = time.monotonic() + (whole - now if "date" in how else 1.0)
             retry_after = {"seconds": "1", "nothing": ""}.get(how, formatdate(whole, usegmt=True))
-            connection.send(
-                response(429, retry_after=retry_after, date=formatdate(now, usegmt=True) if "moved" in how else "")
-            )
+            connection.send(response(429, retry_after=retry_after, date=formatdate(now, usegmt=True) if "moved" in how else ""))
 
         with Miniature(in_turn(throttle, OK)) as server:
             exchange = post(server.url)
@@ -526,9 +523,7 @@ class TestSendingAgain:
 
         assert len(server.received) == 1
 
-    @pytest.mark.parametrize(
-        "answer", [miniatures.reset, miniatures.cut_short, lambda request, connection: connection.cut()]
-    )
+    @pytest.mark.parametrize("answer", [miniatures.reset, miniatures.cut_short, lambda request, connection: connection.cut()])
     def test_a_broken_connection(self, answer: miniatures.Answer) -> None:
         """A connection that breaks under a GET is tried again; under a POST it is trouble, and nothing is sent a second time."""
         with Miniature(in_turn(answer, OK)) as server:

@@ -28,9 +28,7 @@ class TestLedger:
         """An event can be read by others as soon as it is noted, while the ledger is still open."""
         ledger = Ledger(tmp_path / "ledger.jsonl")
         entry = ledger.intend("user", "rolecall-1")
-        assert lines(tmp_path / "ledger.jsonl") == [
-            {"event": "intend", "number": 1, "resource": "user", "name": "rolecall-1"}
-        ]
+        assert lines(tmp_path / "ledger.jsonl") == [{"event": "intend", "number": 1, "resource": "user", "name": "rolecall-1"}]
 
         ledger.created(entry, "599e1f")
         ledger.gone(entry)

@@ -143,9 +143,7 @@ def test_passwords_of_all_sorts(password: str, tmp_path: Path, reference: Refere
 
 def jwt_number(number: int) -> str:
     """A JWT like no other."""
-    return jwt.encode(
-        {"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": number, "exp": 86400}, f"{number}" * 32
-    )
+    return jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": number, "exp": 86400}, f"{number}" * 32)
 
 
 def refresh_number(number: int) -> str:
@@ -170,9 +168,7 @@ def test_servers_that_put_secrets_anywhere(tmp_path: Path) -> None:
     answers = [
         response(200, json.dumps(grant(1)).encode()[:-60], content_type="text/plain"),
         json_response({"accessToken": "opaque/and+very-secret==", "refresh_token": refresh_number(2)}),
-        response(
-            200, json.dumps({"token": "another/opaque+secret=="}).replace("/", r"\/").replace("+", r"\u002b").encode()
-        ),
+        response(200, json.dumps({"token": "another/opaque+secret=="}).replace("/", r"\/").replace("+", r"\u002b").encode()),
         json_response(grant(3), set_cookie=f"session={jwt_number(4)}; Path=/"),
         json_response([], 400, set_cookie="sid=0123456789-a-session-0123456789; Path=/"),
         response(302, location=f"http://127.0.0.1:9/#token={jwt_number(5)}&refreshToken={refresh_number(5)}"),

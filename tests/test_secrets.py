@@ -19,9 +19,7 @@ from rolecall.evidence import Exchange
 from rolecall.secrets import Secrets
 
 PASSWORD = 'p&ss/w"rd +<ö>=~!'
-REFRESH_TOKEN = (
-    "599e1fcd9da1c72645c95886." + "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
-)
+REFRESH_TOKEN = "599e1fcd9da1c72645c95886." + "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
 TOKEN = jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": 1, "exp": 86401}, "k" * 32)
 
 
@@ -101,9 +99,7 @@ class TestSpellings:
 
         assert "<password-1>" in redacted
         front, back = redacted.removeprefix("Basic ").rstrip("=").split("<password-1>")
-        assert (
-            len(front) <= math.ceil(len(before) * 8 / 6) + 1
-        )  # what else is a neighbour, or a character shared with one
+        assert len(front) <= math.ceil(len(before) * 8 / 6) + 1  # what else is a neighbour, or a character shared with one
         assert len(back) <= math.ceil(len(after) * 8 / 6) + 1
 
     def test_a_basic_header(self) -> None:
@@ -141,9 +137,7 @@ class TestLabels:
         """A token keeps its label when it is seen again in another place, or as another kind."""
         secrets = knowing((REFRESH_TOKEN, "refresh-token"))
         secrets.learn(
-            exchange(
-                headers={"authorization": f"Bearer {REFRESH_TOKEN}"}, got=json.dumps({"token": REFRESH_TOKEN}).encode()
-            )
+            exchange(headers={"authorization": f"Bearer {REFRESH_TOKEN}"}, got=json.dumps({"token": REFRESH_TOKEN}).encode())
         )
 
         assert secrets.redact(REFRESH_TOKEN) == "<refresh-token-1>"
@@ -279,10 +273,7 @@ class TestLearning:
         secrets = Secrets()
         secrets.learn(exchange(status=400, got=b'{"error":{"password":"is required","token":"invalid"}}'))
 
-        assert (
-            secrets.redact("the password is required, the token invalid")
-            == "the password is required, the token invalid"
-        )
+        assert secrets.redact("the password is required, the token invalid") == "the password is required, the token invalid"
 
     def test_a_token_in_a_refusal(self) -> None:
         """A refusal that gives a token all the same does not bring it into the report."""
@@ -333,7 +324,7 @@ class TestThreads:
                     known = learnt[-40:]
                     text = secrets.redact(" ".join(known))
                     problems.extend(value for value in known if value in text)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is what the test looks for
                 problems.append(repr(error))
 
         threads = [threading.Thread(target=target) for target in (redact, redact, learn)]

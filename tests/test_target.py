@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rolecall.conformance.tables import load_specification
 
+from rolecall.conformance.tables import load_specification
 from rolecall.errors import ExitCode, UsageError
 from rolecall.target import DEFAULT_RATE, Target, load_target, parse_target
 
@@ -175,9 +175,7 @@ class TestOverrides:
         target = parsed(GOOD + '[operations.update-user-self]\npath = "/v2/me"\n[dialect]\nupdated = [202]\n')
         spec = load_specification()
 
-        operation = spec.for_target(target.operations, spec.dialect(target.dialect, ""), "").operations[
-            "update-user-self"
-        ]
+        operation = spec.for_target(target.operations, spec.dialect(target.dialect, ""), "").operations["update-user-self"]
 
         assert (operation.path, operation.method, operation.success) == ("/v2/me", "PATCH", (202,))
         assert operation.is_self  # though its path does not say so any more

@@ -153,7 +153,7 @@ class TestVerdict:
         assert lines[-1] == "verdict       INCONCLUSIVE: staging at http://target.example (42 requests, exit 3)"
 
     @pytest.mark.parametrize("colour", [True, False])
-    def test_colours(self, colour: bool) -> None:  # noqa: FBT001
+    def test_colours(self, colour: bool) -> None:
         """Colours are used only where they were asked for, and are switched off again."""
         text = terminal.summary(results(findings=[finding()], cells=[cell("a", "guest", "failed")]), "runs/1", colour=colour)
 

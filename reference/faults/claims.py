@@ -133,8 +133,7 @@ def unknown_scope_is_admin(server: Server) -> None:
     _scopes(
         server,
         lambda scope: (
-            set(str(scope).split(" "))
-            | ({"admin"} if any(name not in ROLES for name in str(scope).split(" ")) else set())
+            set(str(scope).split(" ")) | ({"admin"} if any(name not in ROLES for name in str(scope).split(" ")) else set())
         ),
     )
 

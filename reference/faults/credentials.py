@@ -196,9 +196,7 @@ def bad_json_crashes(server: Server) -> None:
         try:
             return await answer(call)
         except Refusal as refusal:
-            raise (
-                RuntimeError("Unexpected token") if refusal.message == "The body is not valid JSON" else refusal
-            ) from None
+            raise (RuntimeError("Unexpected token") if refusal.message == "The body is not valid JSON" else refusal) from None
 
 
 @fault("duplicate-credentials", finding="SEC-I08")

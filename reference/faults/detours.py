@@ -88,9 +88,7 @@ def method_override_honoured(server: Server) -> None:
     """X-HTTP-Method-Override and its like change the method after the permissions were looked at."""
     _overridden(
         server,
-        lambda call: (
-            call.header(b"x-http-method-override") or call.header(b"x-method-override") or call.header(b"x-http-method")
-        ),
+        lambda call: call.header(b"x-http-method-override") or call.header(b"x-method-override") or call.header(b"x-http-method"),
     )
 
 

@@ -64,8 +64,7 @@ def stack_trace(server: Server) -> None:
 
     def tell(call: Call, error: Document) -> None:
         error["stack"] = (
-            'Traceback (most recent call last):\n  File "/srv/app/server.py", line 211, in handle\n'
-            "    raise Refusal(status)\n"
+            'Traceback (most recent call last):\n  File "/srv/app/server.py", line 211, in handle\n    raise Refusal(status)\n'
         )
 
     _with_request(server, tell)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jwt
+
 from rolecall.reference.app import Server
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, loads

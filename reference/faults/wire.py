@@ -77,7 +77,5 @@ def _every_resource(server: Server, change: Callable[[Document], Document]) -> N
     async def changed(call: Call, answer: Answer) -> Answer:
         if call.resource in RESOURCES and answer.status in (200, 201) and answer.body:
             document = loads(answer.body)
-            answer.body = dumps(
-                [change(one) for one in document] if isinstance(document, list) else change(document)
-            ).encode()
+            answer.body = dumps([change(one) for one in document] if isinstance(document, list) else change(document)).encode()
         return await after(call, answer)

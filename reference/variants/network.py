@@ -8,13 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from starlette.types import Send
+
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.protocol import transport_of
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.registry import variant
-from starlette.types import Send
 
 
 def _headers(server: Server, change: Callable[[Call, Answer], None]) -> None:

@@ -8,6 +8,7 @@ import secrets
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.jsontext import Document, dumps, loads

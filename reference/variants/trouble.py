@@ -7,13 +7,14 @@ import random
 import secrets
 from collections.abc import Callable
 
+from starlette.types import Receive, Scope, Send
+
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.network import hang_up, raw
 from rolecall.reference.variants.registry import variant
-from starlette.types import Receive, Scope, Send
 
 
 def _every(server: Server, nth: int, happen: Callable[[Call], Answer | None]) -> None:

@@ -214,7 +214,9 @@ class Client:
         try:
             await self._network.handle_async_request(probe)
         except httpx.TransportError:
-            what = "cannot be reached" if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else "gives no usable answer"
+            what = (
+                "cannot be reached" if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else "gives no usable answer"
+            )
             self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
             raise replace(self.dead) from None
 

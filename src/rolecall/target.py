@@ -208,7 +208,9 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
             raise UsageError(table.at(name), "the account has no password", "Give password_env or password.")
         for other in accounts.values():
             if other.email == email:
-                raise UsageError(entry.at("email"), f"[accounts.{other.name}] has the same one", "Every account is a user of its own.")
+                raise UsageError(
+                    entry.at("email"), f"[accounts.{other.name}] has the same one", "Every account is a user of its own."
+                )
         accounts[name] = Account(name, role, email, password)
         entry.finish()
     missing = [role for role in roles if role not in accounts]

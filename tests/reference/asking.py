@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import httpx
+
 from rolecall.reference.app import Server
 from rolecall.reference.jsontext import dumps, loads
 from rolecall.reference.resources import RESOURCES, new_id
@@ -121,9 +122,7 @@ class Api:
     async def attempt(self, operation: str, token: str) -> tuple[httpx.Response, bool]:
         """Ask for an operation; the answer, and whether it really happened."""
         action, _, noun = operation.partition("-")
-        resource = next(
-            one for one in RESOURCES.values() if noun.removesuffix("-self") in (one.singular, one.plural)
-        ).path
+        resource = next(one for one in RESOURCES.values() if noun.removesuffix("-self") in (one.singular, one.plural)).path
         if action == "create":
             return await self._create(resource, token)
         id = self._own_id(token) if noun == "user-self" else self.put(resource)

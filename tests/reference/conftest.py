@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+
 from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
-
 from tests.reference.asking import QUICK, Api, tell
 
 Story = Callable[[Api], Awaitable[Any]]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
-
 from tests.reference.asking import Api, Probe, sees
 
 

@@ -117,12 +117,8 @@ sees("post-refresh-omits-refresh-token")(refreshed("POST", lambda issued, new: "
 sees("get-refresh-omits-scope")(refreshed("GET", lambda issued, new: "scope" not in new))
 sees("post-refresh-omits-user")(refreshed("POST", lambda issued, new: "user" not in new))
 sees("refresh-gives-same-access-token")(refreshed("POST", lambda issued, new: issued["token"] == new["token"]))
-sees("refresh-gives-used-refresh-token")(
-    refreshed("POST", lambda issued, new: issued["refreshToken"] == new["refreshToken"])
-)
-sees("refresh-widens-scope", "refresh-narrows-scope")(
-    refreshed("GET", lambda issued, new: issued["scope"] != new["scope"])
-)
+sees("refresh-gives-used-refresh-token")(refreshed("POST", lambda issued, new: issued["refreshToken"] == new["refreshToken"]))
+sees("refresh-widens-scope", "refresh-narrows-scope")(refreshed("GET", lambda issued, new: issued["scope"] != new["scope"]))
 sees("refresh-gives-another-user")(refreshed("POST", lambda issued, new: issued["user"] != new["user"]))
 
 

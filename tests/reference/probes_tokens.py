@@ -13,7 +13,6 @@ from typing import Any
 from rolecall.reference.jsontext import dumps
 from rolecall.reference.tokens import SigningKey
 from rolecall.reference.variants.tokens import public_key_of
-
 from tests.reference.asking import Api, Probe, read, sees
 
 HOUR = 60 * 60
@@ -318,9 +317,7 @@ async def in_body(api: Api) -> bool:
 async def two_headers(api: Api) -> bool:
     values = [("Authorization", f"Bearer {api.token(role)}") for role in ("admin", "guest")]
     list_, item = api.put("services"), api.put("services")
-    statuses = {
-        (await api.http.get(path, headers=values)).status_code for path in ("/v2/services", f"/v2/services/{item}")
-    }
+    statuses = {(await api.http.get(path, headers=values)).status_code for path in ("/v2/services", f"/v2/services/{item}")}
     return len(statuses) > 1 and bool(list_)
 
 

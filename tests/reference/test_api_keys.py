@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rolecall.reference.settings import ROLES
 
+from rolecall.reference.settings import ROLES
 from tests.reference.asking import Api, read
 
 Told = Callable[..., Any]

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from rolecall.reference.__main__ import main
 
 KEY = "a key that is long enough for HS256"

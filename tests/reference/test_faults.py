@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+
 from rolecall.reference.faults import FAULTS
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
 from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.switches import instead_of
-
 from tests.reference import probes_errors, probes_issue, probes_permissions, probes_refresh, probes_tokens
 from tests.reference.asking import PROBES, QUICK, Api, with_api
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rolecall.reference.settings import Settings
 
+from rolecall.reference.settings import Settings
 from tests.reference.asking import QUICK, Api, read, with_api
 
 LINT = Settings(scrypt_n=QUICK, variants=("lint",))

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
 from rolecall.reference.settings import ROLES
-
 from tests.reference.asking import Api
 
 Told = Callable[..., Any]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rolecall.reference.settings import Settings
 
+from rolecall.reference.settings import Settings
 from tests.reference.asking import BODIES, QUICK, Api, read, with_api
 
 Told = Callable[..., Any]

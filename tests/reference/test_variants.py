@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+
 from rolecall.reference.server import running
 from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.variants import VARIANTS
 from rolecall.reference.variants.tokens import KEY_SET
-
 from tests.reference.asking import QUICK, Api, read, tell, with_api
 
 Story = Callable[[Api], Awaitable[Any]]
