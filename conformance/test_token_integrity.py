@@ -173,13 +173,14 @@ WEAK_SECRETS = (
 
 
 @requirement("SEC-J07")
-async def test_no_weak_secret_signs_the_tokens(world: World, intruder: Intruder) -> None:
+async def test_no_weak_secret_signs_the_tokens(world: World, judge: Judge) -> None:
     """None of some sixty secrets that everybody would try has signed an issued token; nothing is sent for this."""
     caller = await world.user(world.highest)
     parts = Parts.of(caller.token)
-    if not parts.algorithm.startswith("HS"):
-        raise NotTested(f"no secret: the target signs with {parts.algorithm}, which has a private key")
     cite(caller.grant.exchange, "answer")
+    if not parts.algorithm.startswith("HS"):
+        judge.note(f"there is no secret to guess: the target signs with {parts.algorithm}, which has a private key")
+        return
     message, host = f"{parts.head}.{parts.body}".encode(), urlsplit(world.target.base_url).hostname or ""
 
     for secret in (*WEAK_SECRETS, host, world.target.name):
