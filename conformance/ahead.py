@@ -146,7 +146,13 @@ class Ahead:
             async with asyncio.TaskGroup() as group:
                 for job in phase:
                     await slots.acquire()
-                    group.create_task(self._run_one(job)).add_done_callback(lambda _, slots=slots: slots.release())
+                    group.create_task(self._run_in(slots, job))
+
+    async def _run_in(self, slots: asyncio.Semaphore, job: Job) -> None:
+        try:
+            await self._run_one(job)
+        finally:
+            slots.release()
 
     async def _run_one(self, job: Job) -> None:
         """Run a test; one that met passing trouble starts again from the beginning, with fixtures of its own."""

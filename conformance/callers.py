@@ -156,8 +156,8 @@ class Callers:
 
     async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
         """Send any request as a caller, or as nobody."""
-        who = {"caller": str(caller), "token": caller.token} if caller else {"caller": "nobody"}
-        return await self.client.send(method, path, **who, **options)
+        who, token = (str(caller), caller.token) if caller else ("nobody", "")
+        return await self.client.send(method, path, caller=who, token=token, **options)
 
     def new_name(self, purpose: str) -> str:
         """A name that says which run made a thing, and occurs nowhere else."""

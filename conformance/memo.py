@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 
-def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[S, P], Awaitable[R]]:
+def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
     """Run an async method once per object and arguments; everyone gets its result, or its failure.
 
     `Trouble` is forgotten, so that whoever asks next tries again.
@@ -40,7 +40,7 @@ def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Cal
         except Exception as error:  # noqa: BLE001  # whatever it was, everybody who waits gets a copy
             raise _copy(error) from None
 
-    return wrapper
+    return wrapper  # type: ignore[return-value]  # the same signature; `wraps` gives `self` a name of its own
 
 
 def _copy(error: Exception) -> Exception:

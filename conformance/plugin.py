@@ -160,7 +160,7 @@ class Suite:
 
     def _job(self, item: pytest.Item) -> Job:
         assert isinstance(item, pytest.Function)
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
         names = inspect.signature(item.obj).parameters
         arguments = {name: parameters[name] if name in parameters else getattr(self.run, name) for name in names}
         return Job(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
@@ -170,6 +170,7 @@ class Suite:
         """Report a test whose work is done elsewhere without pytest's set-up and tear-down, unless Allure listens to those."""
         if item.config.pluginmanager.has_plugin("allure_listener"):
             return None
+        assert isinstance(item, pytest.Function)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         reraise = (pytest.exit.Exception, KeyboardInterrupt)
         call = pytest.CallInfo.from_call(lambda: self.pytest_pyfunc_call(item), when="call", reraise=reraise)
@@ -256,7 +257,7 @@ class Suite:
         report = yield
         if call.when == "call" or (call.when == "setup" and call.excinfo):
             result = self._result(item, call.excinfo.value if call.excinfo else None)
-            report.rolecall = result.outcome
+            report.rolecall = result.outcome  # type: ignore[attr-defined]  # for pytest_report_teststatus, below
             self.run.results.append(result)
             self._record(item, report, result)
             self.on_result(result)

@@ -264,7 +264,7 @@ def _requirements(
     table: Mapping[str, dict[str, Any]], operations: Mapping[str, Operation], permissions: Permissions
 ) -> Iterator[tuple[str, Requirement]]:
     for key, row in table.items():
-        entry = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        entry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         if "{operation}" not in key:
             yield key, Requirement(id=key, **entry)
             continue
@@ -292,7 +292,7 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
             raise UsageError(f"{where} {key}", "nobody knows this setting", suggest(key, kinds))
         if not isinstance(value, kinds[key]) or (key == "success" and not _are_statuses(value)):
             raise UsageError(f"{where} {key}", f"this must be {_FORM[key]}, not {value!r}")
-        if key == "path" and not value.startswith("/"):
+        if key == "path" and not str(value).startswith("/"):
             raise UsageError(f"{where} {key}", "a path begins with /, after the target's base_url")
         if key == "method" and value not in _METHODS:
             raise UsageError(f"{where} {key}", f"{value!r} is no HTTP method that is used here", f"Known: {', '.join(_METHODS)}.")

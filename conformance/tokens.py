@@ -12,12 +12,14 @@ from rolecall.evidence import Exchange
 
 def header_of(token: str) -> dict[str, Any]:
     """The JOSE header of a JWT, not verified; empty when it is no JWT."""
-    return _decode(token).get("header", {})
+    header: dict[str, Any] = _decode(token).get("header", {})
+    return header
 
 
 def claims_of(token: str) -> dict[str, Any]:
     """The claims of a JWT, not verified; empty when it is no JWT."""
-    return _decode(token).get("payload", {})
+    payload: dict[str, Any] = _decode(token).get("payload", {})
+    return payload
 
 
 def _decode(token: str) -> dict[str, Any]:
@@ -62,8 +64,9 @@ class Grant:
     def lifetime(self) -> float | None:
         """Seconds from iat to exp; None when the token does not say."""
         issued, expires = self.claims.get("iat"), self.claims.get("exp")
-        numbers = isinstance(issued, int | float) and isinstance(expires, int | float)
-        return expires - issued if numbers else None
+        if isinstance(issued, int | float) and isinstance(expires, int | float):
+            return expires - issued
+        return None
 
 
 @dataclass(frozen=True)

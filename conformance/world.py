@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from rolecall.conformance.callers import Callers
 from rolecall.conformance.fixtures import Fixture, Request, contains, fill, fill_text, id_of, identifiers, items
@@ -292,29 +292,24 @@ class World(Callers):
             Inconclusive: the list does not end.
         """
         seen: set[str] = set()
-        next_path: str | None = path
+        next_path = path
         for _ in range(_MOST_PAGES):
             exchange = await self.send("GET", next_path, caller)
             yield exchange
             new = {item["id"] for item in items(exchange) if isinstance(item.get("id"), str)} - seen
             seen |= new
-            next_path = self._next(exchange) if new else None
-            if next_path is None:
+            next_path = self._next(exchange) if new else ""
+            if not next_path:
                 if not new or not exchange.ok or len(new) < _SMALLEST_PAGE or exchange.header("link"):
                     return
                 next_path = f"{path}{'&' if '?' in path else '?'}offset={len(seen)}"
         raise Inconclusive(f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages", "the list's Link header")
 
-    def _next(self, exchange: Exchange) -> str | None:
+    def _next(self, exchange: Exchange) -> str:
         """The next page's path, if the answer links to one on this target (a token is sent nowhere else)."""
         link = _NEXT.search(exchange.header("link"))
-        if not link:
-            return None
-        url = urljoin(exchange.url, link.group(1))
-        base = urlsplit(self.client.base_url)
-        if urlsplit(url)[:2] != base[:2]:
-            return None
-        return url.removeprefix(self.client.base_url)
+        url = urljoin(exchange.url, link.group(1)) if link else ""
+        return url.removeprefix(self.client.base_url) if url.startswith(f"{self.client.base_url}/") else ""
 
     # --- End -------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
+_PASSED = {"allow": "+", "deny": "-"}
 _MARKS = {
-    "passed": {"allow": "+", "deny": "-"},
     "failed": "X",
     "inconclusive": "?",
     "not-tested": ".",
@@ -128,8 +128,8 @@ def _counted(tally: dict[str, int]) -> str:
 
 
 def _mark(cell: dict[str, Any], colour: bool) -> str:
-    mark = _MARKS[cell["outcome"]]
-    return _paint(mark[cell["expected"]] if isinstance(mark, dict) else mark, _COLOURS[cell["outcome"]], colour)
+    mark = _PASSED[cell["expected"]] if cell["outcome"] == "passed" else _MARKS[cell["outcome"]]
+    return _paint(mark, _COLOURS[cell["outcome"]], colour)
 
 
 def _paint(text: str, code: str, colour: bool) -> str:

@@ -7,10 +7,11 @@ name; with ``ROLECALL_HTTPX=httpx2`` it takes httpx's place, and ``tox -e httpx2
 from __future__ import annotations
 
 import os
+from importlib import import_module
+
+import httpx
 
 if os.environ.get("ROLECALL_HTTPX") == "httpx2":
-    import httpx2 as httpx
-else:
-    import httpx
+    httpx = import_module("httpx2")
 
 __all__ = ["httpx"]

@@ -417,7 +417,8 @@ def _tls(target: Target) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=target.verify_tls)
     if urlsplit(target.base_url).scheme == "http":
         return None
-    return httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
+    context: ssl.SSLContext = httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
+    return context
 
 
 def _shown(value: bytes) -> str:
