@@ -70,7 +70,7 @@ class TestPieces:
             return pieces
 
         async def main() -> list[Pieces]:
-            return await asyncio.gather(test("one"), test("two"))
+            return list(await asyncio.gather(test("one"), test("two")))
 
         for name, pieces in zip(("one", "two"), asyncio.run(main()), strict=True):
             assert [it.url for it in pieces.exchanges] == [f"{name}/{number}" for number in range(3)]

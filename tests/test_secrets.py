@@ -73,7 +73,7 @@ SPELLINGS = {
 class TestSpellings:
     """However a secret is written, it is known."""
 
-    @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)  # type: ignore[arg-type]
+    @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
     @pytest.mark.parametrize("secret", [PASSWORD, REFRESH_TOKEN, "base64+url/safe==like"])
     def test_escaped(self, secret: str, spelling: object) -> None:
         """A secret that was escaped for a URL, JSON or HTML is replaced whole."""
@@ -247,7 +247,7 @@ class TestLearning:
             {"got_headers": [("Set-Cookie", f"session={TOKEN}")]},
         ):
             secrets = Secrets()
-            secrets.learn(exchange(**places))  # type: ignore[arg-type]
+            secrets.learn(exchange(**places))
 
             assert secrets.found_in(TOKEN)
 
