@@ -68,6 +68,7 @@ class Expiry:
         self._options = world.target.expiry
         self._almost: list[AlmostExpired] = []
         self._why_not: list[str] = []
+        self._spent: set[str] = set()
         self.moved = 0.0  # seconds by which the target's clock is ahead because of us
         self.used: set[str] = set()
 
@@ -87,6 +88,17 @@ class Expiry:
             raise NotTested("; ".join(self._why_not) or "no expired token: name a way to one under [expiry] in the target file")
         self.used |= {token.source for token in expired}
         return expired
+
+    def spend(self, expired: Expired) -> str:
+        """The refresh token of an expired session, for the one time that it may be presented.
+
+        Raises:
+            Inconclusive: it was presented before, and what came of that was lost on the way.
+        """
+        if expired.refresh_token in self._spent:
+            raise Inconclusive("the answer to a refresh after expiry: it was lost, and its refresh token may be used up")
+        self._spent.add(expired.refresh_token)
+        return expired.refresh_token
 
     async def almost(self, role: str) -> list[AlmostExpired]:
         """What the tokens of a role were answered in their last minute.

@@ -74,7 +74,8 @@ async def test_post_refreshes_after_expiry(role: str, world: World, expiry: Expi
     for expired in sources:
         caller = expired.caller
 
-        answer = await world.tokens.refresh_post(expired.refresh_token, caller.email, caller=str(caller))
+        refresh_token = expiry.spend(expired)
+        answer = await world.tokens.refresh_post(refresh_token, caller.email, caller=str(caller))
 
         await judge.expect_refreshed(answer, caller)
         await judge.expect_works(caller.continued(judge.expect_grant(answer)))

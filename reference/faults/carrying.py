@@ -173,7 +173,7 @@ def token_in_body(server: Server) -> None:
     _token_from(server, body)
 
 
-@fault("two-headers-differ", finding="SEC-H06")
+@fault("two-headers-differ", finding="SEC-H06-consistent")
 def two_headers_differ(server: Server) -> None:
     """Of two Authorization headers lists take the first and everything else the last."""
 
@@ -183,7 +183,7 @@ def two_headers_differ(server: Server) -> None:
         return values[:1] if call.id is None else values[-1:]
 
 
-@fault("long-token-crashes", finding="SEC-H07")
+@fault("long-token-crashes", finding="SEC-H07-no-crash")
 def long_token_crashes(server: Server) -> None:
     """A token of more than 4096 characters ends in a crash."""
     tidy = server.bearer.tidy

@@ -213,7 +213,7 @@ def honours_embedded_jwk(server: Server) -> None:
     _foreign_key(server, lambda header: header.get("jwk"))
 
 
-@fault("honours-jku", finding="SEC-J11")
+@fault("honours-jku", finding="SEC-J11-denied")
 def honours_jku(server: Server) -> None:
     """A token may name the place where its key is to be had."""
     _foreign_key(server, _fetched_key)
@@ -292,7 +292,7 @@ def ignores_crit(server: Server) -> None:
         return None
 
 
-@fault("widest-of-duplicate-claims", finding="SEC-J14", needs=("signing-key",))
+@fault("widest-of-duplicate-claims", finding="SEC-J14-never-wider", needs=("signing-key",))
 def widest_of_duplicate_claims(server: Server) -> None:
     """If a token has two scopes, all of them count."""
 
@@ -333,7 +333,7 @@ def lenient_base64(server: Server) -> None:
         return split(re.sub(r"[^A-Za-z0-9_.-]", "", token))
 
 
-@fault("refresh-jwt-as-bearer", finding="SEC-J16")
+@fault("refresh-jwt-as-bearer", finding="REFRESH-token-kinds")
 def refresh_jwt_as_bearer(server: Server) -> None:
     """Refresh tokens are JWTs, and what they were made for is not looked at."""
     jwt_refresh_tokens(server)
