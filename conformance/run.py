@@ -98,7 +98,7 @@ class Run:
         self.ahead = Ahead(2 * target.concurrency)
         self.ahead.open()
         self.stack.callback(self.ahead.close)
-        client = Client(self.target, self.evidence, self.secrets)
+        client = Client(self.target, self.evidence, self.secrets, read_only=self.options.read_only)
         ledger = Ledger(self.folder / "ledger.jsonl")
         self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only, self.options.intrusive)
         self.judge = Judge(self.world)

@@ -280,7 +280,7 @@ class Tap:
     def requests(self) -> Iterator[tuple[str, str]]:
         """Method and path of every request that passed."""
         for stream in self.sent:
-            for method, path in re.findall(rb"(GET|HEAD|OPTIONS|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n", stream):
+            for method, path in re.findall(rb"(GET|HEAD|OPTIONS|TRACE|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n", stream):
                 yield method.decode(), path.decode()
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> None:

@@ -21,7 +21,7 @@ import pytest
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.http import BODY_LIMIT, Client
-from rolecall.outcomes import Trouble
+from rolecall.outcomes import NotTested, Trouble
 from rolecall.secrets import Secrets
 from rolecall.target import Account, Target
 from tests import miniatures
@@ -106,6 +106,29 @@ class TestWhatIsSent:
         } == set(received.headers)
         assert (exchange.status, exchange.json, exchange.header("X-Trace")) == (201, {"id": "1"}, "abc")
         assert exchange.finished > exchange.started
+
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+    @pytest.mark.parametrize("path", ["/v2/users", "/v2/auth/token", "/v2/auth/token?x=1", "/v2/auth/tokens"])
+    def test_read_only_is_kept_whatever_a_test_asks_for(self, method: str, path: str) -> None:
+        """With --read-only nothing leaves that may write, except the POST of a log-in; reads are sent as ever."""
+
+        async def conversation(it: Client) -> None:
+            assert (await it.send("GET", path)).ok
+            if method == "POST" and path in ("/v2/auth/token", "/v2/auth/token?x=1"):
+                assert (await it.send(method, path, json={})).ok
+            else:
+                with pytest.raises(NotTested, match=f"--read-only: {method}"):
+                    await it.send(method, path, json={})
+
+        async def main(url: str) -> None:
+            it = Client(target(url), Evidence(), Secrets(), read_only=True)
+            await conversation(it)
+            await it.close()
+
+        with Miniature(OK) as server:
+            asyncio.run(main(server.url))
+
+        assert {request.method for request in server.received} <= {"GET", "POST"}
 
     def test_no_cookie_is_sent_back(self) -> None:
         """A session cookie does not authenticate the next caller: what a token may not do must not be done by a cookie."""

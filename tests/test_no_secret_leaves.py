@@ -32,14 +32,16 @@ def secrets_on(streams: Iterable[bytes | bytearray]) -> set[str]:
     found: set[str] = set()
     for stream in streams:
         found |= {json.loads(f'"{literal.decode()}"') for _, literal in _IN_BODIES.findall(stream)}
-        found |= {value.decode() for value in _BEARER.findall(stream)}
+        found |= {value.decode() for value in _BEARER.findall(stream) if value.isascii()}
         found |= {unquote(value.decode()) for value in _IN_QUERIES.findall(stream)}
     return {value for value in found if len(value) >= 6 and not re.fullmatch(r"[0-9a-fA-F]{24}\.?", value)}
 
 
 def give_aways(secret: str) -> Iterator[str]:
     """What would give a secret away in a text: of a JWT its signature, of anything else all of it, in every encoding."""
-    decisive = secret.rpartition(".")[2] if secret.startswith("eyJ") else secret
+    decisive = secret
+    if secret.startswith("eyJ"):  # header and claims alone are shown, and let nobody in
+        decisive = secret.rpartition(".")[2] if secret.count(".") > 1 else ""
     if len(decisive) < 6:
         return
     yield decisive

@@ -25,7 +25,7 @@ from rolecall._httpx import httpx
 from rolecall.connection import VERBATIM, Connection, Unreadable
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
-from rolecall.outcomes import Trouble
+from rolecall.outcomes import NotTested, Trouble
 from rolecall.secrets import Secrets
 from rolecall.target import Target
 
@@ -39,16 +39,17 @@ _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8
 _LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
 AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 9.2.1
+_TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # whose POST changes nothing but who is logged in
 _EXCHANGE = "rolecall.exchange"
 _REPEATABLE = "rolecall.repeatable"
 _PATIENT = "rolecall.patient"
 
 
 class Client:
-    """Sends requests to one target and records every exchange."""
+    """Sends requests to one target and records every exchange; when ``read_only``, none that may change a thing there."""
 
-    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets) -> None:
+    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, *, read_only: bool = False) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
         self._timeout = target.timeout
@@ -56,6 +57,7 @@ class Client:
         self._pace = _Pace(target.rate_limit)
         self._recording = _Recording(_Pacing(_Retrying(self._network, self._pace), self._pace, target.concurrency))
         self._evidence = evidence
+        self._read_only = read_only
         self.secrets = secrets
 
     async def send(
@@ -86,7 +88,10 @@ class Client:
         Raises:
             Trouble: no complete answer came, for a reason that may pass.
             Unreachable: the target is gone; every later call says so at once.
+            NotTested: nothing may be written.
         """
+        if self._read_only and method not in _SAFE and (method, urlsplit(path).path) != ("POST", _TOKEN_PATH):
+            raise NotTested(f"--read-only: {method} {urlsplit(path).path} may write")
         return await self.send_to(
             self.base_url + _sendable(path),
             method,
@@ -210,7 +215,7 @@ class Client:
         """
         if self._network.last_answer > exchange.started:
             return
-        probe = httpx.Request("GET", f"{self.base_url}/v2/auth/token", extensions=_timeouts(self._timeout))
+        probe = httpx.Request("GET", f"{self.base_url}{_TOKEN_PATH}", extensions=_timeouts(self._timeout))
         try:
             await self._network.handle_async_request(probe)
         except httpx.TransportError:
