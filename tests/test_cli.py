@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,10 @@ from rolecall.conformance.tables import load_specification
 from rolecall.errors import ExitCode
 from rolecall.schemas import faults
 from tests import miniatures
-from tests.command import ROLES, Finished, rolecall, start, target_file, target_text
+from tests.command import ROLES, Finished, finish, rolecall, start, target_file, target_text
 from tests.conftest import Reference, Watched
 from tests.miniatures import Miniature, Tap
-from tests.servers import certify
+from tests.servers import Admin, certify, serving
 
 #: A requirement whose tests take no time.
 QUICK = "ISSUE-lifetime"
@@ -68,7 +68,7 @@ class TestUsage:
         assert "Traceback" not in finished.stderr
         assert not finished.folders
 
-    @pytest.mark.parametrize("expression", ["no-such-operation", "list-users and", "(", "list-users or and guest"])
+    @pytest.mark.parametrize("expression", ["no-such-operation", "list-users or and guest"])
     def test_select_that_selects_nothing(self, expression: str, tmp_path: Path) -> None:
         """An expression that matches no test, or is none, is a mistake: nothing was proven, and nothing is asked for."""
         with Miniature(miniatures.html) as server:
@@ -232,25 +232,54 @@ class TestLimits:
         assert document["left_behind"] == []
 
 
-def test_a_python_that_is_killed_leaves_no_server(tmp_path: Path) -> None:
-    """The embedded server does not outlive a run that was killed."""
-    process = start("certify", "--out", "runs", cwd=tmp_path)
-    assert process.stdout
-    children = ""
-    for _ in range(200):
-        children = subprocess.run(
-            ["ps", "--ppid", str(process.pid), "-o", "pid="], capture_output=True, text=True, check=False
-        ).stdout
-        if children.strip() and list(tmp_path.glob("runs/*/ledger.jsonl")):
-            break
-        time.sleep(0.05)
-    process.kill()
-    process.communicate(timeout=10)
+class TestEmbedded:
+    """Without a target file, the embedded server."""
 
-    assert children.strip()
-    for _ in range(100):
-        alive = subprocess.run(["ps", "-p", children.strip(), "-o", "pid="], capture_output=True, text=True, check=False).stdout
-        if not alive.strip():
+    def test_the_environment_of_another_target_does_no_harm(self, tmp_path: Path) -> None:
+        """Passwords and a signing key that are exported for a real target do not keep the embedded server from starting."""
+        env = {"ROLECALL_SIGNING_KEY": "short", "ROLECALL_ADMIN_PASSWORD": "x", "ROLECALL_BOT_KEY": "y"}
+        finished = rolecall("certify", "--out", "runs", "--select", QUICK, cwd=tmp_path, env=env)
+
+        assert finished.code == ExitCode.INCONCLUSIVE, finished.said
+        assert finished.results["counts"]["tests"]["passed"] == 4
+
+    @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="who started whom is read from /proc")
+    def test_a_run_that_is_killed_leaves_no_server(self, tmp_path: Path) -> None:
+        """The embedded server does not outlive a run that was killed."""
+        process = start("certify", "--out", "runs", cwd=tmp_path)
+        wait_for(lambda: bool(list(tmp_path.glob("runs/*/ledger.jsonl"))))
+        (child,) = children_of(process.pid)
+        process.kill()
+        process.communicate(timeout=10)
+
+        wait_for(lambda: not Path(f"/proc/{child}").exists())
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    for _ in range(600):
+        if what():
             return
         time.sleep(0.05)
-    pytest.fail("the embedded server is still there")
+    pytest.fail("it did not happen")
+
+
+def test_sigterm_ends_a_run_tidily(tmp_path: Path) -> None:
+    """SIGTERM, as CI systems send it, ends with exit 130; what was made is deleted, and results.json says why."""
+    with serving("--scrypt-n", "2", "--variant", "latency-50ms") as server:
+        file = server.target_file(tmp_path, under_target="concurrency = 16")
+        process = start("certify", file, "--out", "runs", "--select", "PERM", cwd=tmp_path)
+        wait_for(lambda: any(path.read_text().count('"created"') > 10 for path in tmp_path.glob("runs/*/ledger.jsonl")))
+        process.terminate()
+        finished = finish(process, tmp_path / "runs", time.monotonic())
+        left = Admin(server).left_by(finished.results["run"])
+
+    assert finished.code == ExitCode.INTERRUPTED, finished.said
+    assert finished.stderr == "rolecall: interrupted\n"
+    assert finished.results["reasons"][0] == "interrupted"
+    assert finished.results["left_behind"] == left == []

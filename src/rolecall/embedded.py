@@ -31,7 +31,7 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
     Raises:
         EmbeddedServerFailed: it stopped before it was ready.
     """
-    environment = {**os.environ, _SIGNING_KEY: os.environ.get(_SIGNING_KEY) or secrets.token_urlsafe(48)}
+    environment = {**os.environ, _SIGNING_KEY: secrets.token_urlsafe(48)}  # one that is there is meant for another target
     command = [sys.executable, "-m", "rolecall", "serve", "--port", "0", *CHEAP, "--exit-with-parent", *options]
     # In a session of its own: a terminal sends Ctrl-C to all processes of ours, and the run still has to tidy up there.
     server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
