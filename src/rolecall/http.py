@@ -186,7 +186,7 @@ class Client:
 
     async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
         """Let a request pass all layers; what comes back is in ``exchange``."""
-        self.secrets.learn(exchange)
+        self.secrets.learn_sent(exchange)
         asked = time.monotonic()
         try:
             await self._recording.handle_async_request(request)
@@ -196,7 +196,7 @@ class Client:
             if closed and VERBATIM in request.extensions:
                 return
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
-        self.secrets.learn(exchange)
+        self.secrets.learn_received(exchange)
         if exchange.status == 429 and request.extensions[_PATIENT]:
             if self._pace.last_answer < asked:
                 self.dead = Unreachable(self.base_url, "gives no usable answer: nothing but 429, whatever the rate_limit")

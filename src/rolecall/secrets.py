@@ -92,17 +92,25 @@ class Secrets:
 
     def learn(self, exchange: Exchange) -> None:
         """Remember every secret that an exchange carries: credentials sent, and tokens received."""
+        self.learn_sent(exchange)
+        self.learn_received(exchange)
+
+    def learn_sent(self, exchange: Exchange) -> None:
+        """Remember the credentials of a request."""
         for name, value in exchange.request_headers.items():
             if name.lower() == "authorization":
                 credential = value.partition(" ")[2].strip() or value
                 if credential != value or len(value) >= _TOKEN_LENGTH:  # the scheme alone is no secret
                     self.add(credential, "token")
         self._learn_text(urlsplit(exchange.url).query)
+        self._learn_body(exchange.request_body, is_refusal=False)
+
+    def learn_received(self, exchange: Exchange) -> None:
+        """Remember the tokens of an answer."""
         for name, value in exchange.headers:
             self._learn_text(value)
             if name.lower() == "set-cookie" and (cookie := _COOKIE.match(value)) and len(cookie[1]) >= _TOKEN_LENGTH:
                 self.add(cookie[1], "cookie")
-        self._learn_body(exchange.request_body, is_refusal=False)
         self._learn_body(exchange.body, is_refusal=not exchange.ok)
 
     def _learn_text(self, text: str) -> None:
