@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,7 @@ from rolecall.outcomes import Inconclusive
 
 Sign = Callable[[bytes], bytes]
 _PARTS = 3
+_MAKING = threading.Lock()
 
 
 def part(content: Any) -> str:
@@ -127,9 +129,14 @@ class OwnKey:
     jwk: Mapping[str, Any] = field(repr=False)
 
 
-@cache
 def own_keys() -> Mapping[str, OwnKey]:
     """One key of each kind, by its kind in a JWK (RFC 7518 6.1). Takes a tenth of a second: not on an event loop."""
+    with _MAKING:  # a second thread would make keys of its own, and who shows one key would sign with another
+        return _own_keys()
+
+
+@cache
+def _own_keys() -> Mapping[str, OwnKey]:
     random, oval = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
     secret = secrets.token_bytes(32)
     return {
