@@ -70,7 +70,21 @@ def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
             lines.append(
                 f"| {case['case']['name']} | {case['case']['description']} | {middle} | {'yes' if case['as_expected'] else 'NO'} |"
             )
+    lines += ["", "## Requirements", "", "Which faults trip each requirement, those that were planted for it first.", ""]
+    lines += ["| requirement | tripped by |", "|---|---|"]
+    lines += [f"| {id} | {', '.join(names)} |" for id, names in sorted(_tripped(cases).items())]
     return "\n".join(lines) + "\n"
+
+
+def _tripped(cases: list[dict[str, Any]], most: int = 3) -> dict[str, list[str]]:
+    """The requirements that faults were held to have broken, each with some of these faults."""
+    tripped: dict[str, list[str]] = {}
+    faults = [case for case in cases if case["case"]["kind"] in ("fault", "flip")]
+    for case in faults:
+        for id in _found(case):
+            tripped.setdefault(id, []).append(case["case"]["name"])
+    planted = {case["case"]["name"]: case["case"]["planted"] for case in faults}
+    return {id: sorted(names, key=lambda name: planted[name] != id)[:most] for id, names in tripped.items()}
 
 
 def _found(case: dict[str, Any]) -> list[str]:

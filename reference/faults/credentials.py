@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -13,6 +14,7 @@ from rolecall.reference.errors import Refusal, unauthorized
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, NotJson, as_pairs, loads
 from rolecall.reference.settings import ROLES
+from rolecall.reference.store import Account
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -120,6 +122,21 @@ def _operator(server: Server, asked: str) -> None:
         if name == asked and isinstance(value, dict) and any(key.startswith("$") for key in value):
             return "*"
         return text(body, name)
+
+
+@fault("email-is-a-pattern", finding="SEC-I11-other-user")
+def email_is_a_pattern(server: Server) -> None:
+    """An e-mail is looked up with LIKE: an underscore in it is any letter, and the oldest user that fits is meant."""
+    account = server.tokens.account
+
+    @instead_of(server.tokens.account)
+    def alike(email: str) -> Account | None:
+        pattern = re.compile(re.escape(email).replace("_", "."), re.IGNORECASE)
+        for text in server.store.containing("users"):
+            known = loads(text.encode()).get("email")
+            if isinstance(known, str) and pattern.fullmatch(known):
+                return account(known)
+        return account(email)
 
 
 @fault("operator-as-email", finding="SEC-I06")

@@ -235,7 +235,7 @@ def _fetched_key(header: Document) -> object:
     if not isinstance(url, str) or not url.startswith("http"):
         return None
     try:
-        with urllib.request.urlopen(url, timeout=0.5) as answer:  # noqa: S310  # that is the fault
+        with urllib.request.urlopen(url, timeout=3) as answer:  # noqa: S310  # that is the fault
             document = json.load(answer)
             return document["keys"][0] if "keys" in document else document
     except (OSError, ValueError, KeyError, IndexError, TypeError):

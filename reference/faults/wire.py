@@ -51,6 +51,18 @@ def reflects_origin(server: Server) -> None:
         return await after(call, answer)
 
 
+@fault("lists-as-text", finding="RESPONSE-json")
+def lists_as_text(server: Server) -> None:
+    """A list is said to be plain text."""
+    listing = server.resources.listing
+
+    @instead_of(server.resources.listing)
+    def mislabelled(call: Call, principal: Principal, resource: str) -> Answer:
+        answer = listing(call, principal, resource)
+        answer.media_type = "text/plain"
+        return answer
+
+
 @fault("lists-in-an-envelope", finding="RESPONSE-schema")
 def lists_in_an_envelope(server: Server) -> None:
     """A list is an object with the array in it."""

@@ -75,5 +75,6 @@ sees("errors-without-message")(shown(lambda answer: "error" not in read(answer),
 sees("no-challenge")(shown(lambda answer: "www-authenticate" not in answer.headers, who=None))
 sees("redirects-to-http")(shown(lambda answer: answer.is_redirect, "/v2/forms"))
 sees("reflects-origin")(shown(lambda answer: "access-control-allow-origin" in answer.headers))
+sees("lists-as-text")(shown(lambda answer: answer.headers["content-type"] != "application/json"))
 sees("lists-in-an-envelope")(shown(lambda answer: not isinstance(read(answer), list)))
 sees("dates-as-numbers")(shown(lambda answer: not isinstance(read(answer)[0]["createdAt"], str)))

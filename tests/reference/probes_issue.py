@@ -141,6 +141,14 @@ sees("bad-json-crashes")(crash_of(b'{"email":'))
 sees("large-body-crashes")(crash_of(b" " * (1024 * 1024 + 1)))
 
 
+@sees("email-is-a-pattern")
+async def pattern(api: Api) -> bool:
+    one, password = await api.new_user(email="one.or.other@example.org"), "Sesame-1"
+    await api.new_user(email="one_or.other@example.org")
+    answer = await api.login("guest", email="one_or.other@example.org", password=password)
+    return bool(read(answer).get("user") == one["id"])
+
+
 @sees("duplicate-credentials")
 async def duplicates(api: Api) -> bool:
     one = api.server.accounts["guest"]
