@@ -43,13 +43,14 @@ class Responses:
     def of(self, kind: str) -> list[Exchange]:
         """The successful responses that must have the schema ``kind``; the newest is cited as evidence.
 
-        What was asked for outside the specification has no schema.
+        What was asked for outside the specification has no schema, and a body that is no JSON is RESPONSE-json's matter.
         """
         if self._sorted is None:
             self._sorted = defaultdict(list)
             for exchange in self._evidence.exchanges:
                 if exchange.ok and exchange.body and not exchange.attack and (found := self._kind(exchange)):
-                    self._sorted[found].append(exchange)
+                    if not _is_torn(exchange):
+                        self._sorted[found].append(exchange)
         return _cited(self._sorted[kind])
 
     def with_body(self) -> list[Exchange]:
@@ -64,7 +65,11 @@ class Responses:
             [
                 exchange
                 for exchange in self._evidence.exchanges
-                if 400 <= exchange.status < 500 and exchange.body and not exchange.attack and exchange.url.startswith(self._base)
+                if 400 <= exchange.status < 500
+                and exchange.body
+                and not exchange.attack
+                and not _is_torn(exchange)
+                and exchange.url.startswith(self._base)
             ]
         )
 
@@ -86,6 +91,11 @@ class Responses:
                     return f"{operation.resource.name}-list"
                 return f"{operation.resource.name}-list" if operation.effect == "list" else operation.resource.name
         return ""
+
+
+def _is_torn(exchange: Exchange) -> bool:
+    """Whether a body says that it is JSON and is not."""
+    return "json" in exchange.header("content-type") and exchange.json is None and exchange.body.strip() != b"null"
 
 
 def _cited(exchanges: list[Exchange]) -> list[Exchange]:
