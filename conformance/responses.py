@@ -48,9 +48,10 @@ class Responses:
         if self._sorted is None:
             self._sorted = defaultdict(list)
             for exchange in self._evidence.exchanges:
-                if exchange.ok and exchange.body and not exchange.attack and (found := self._kind(exchange)):
-                    if not _is_torn(exchange):
-                        self._sorted[found].append(exchange)
+                if not exchange.ok or not exchange.body or exchange.attack or _is_torn(exchange):
+                    continue
+                if found := self._kind(exchange):
+                    self._sorted[found].append(exchange)
         return _cited(self._sorted[kind])
 
     def with_body(self) -> list[Exchange]:
