@@ -148,6 +148,8 @@ class Callers:
         exchange = await self.send(method, path, caller, **options)
         if exchange.ok:
             self.ledger.created(entry, id_of(exchange))
+        elif 400 <= exchange.status < 500:
+            self.ledger.refused(entry)
         return exchange
 
     async def caller(self, role: str, credential: str) -> Caller:

@@ -152,6 +152,9 @@ class Suite:
             self.run.abort(error)
             session.shouldfail = str(error)
             return True
+        except (pytest.Session.Failed, pytest.Session.Interrupted) as error:  # -x, --maxfail
+            self.run.aborted = str(error)
+            raise
         except BaseException as error:
             self.run.abort(error)
             raise

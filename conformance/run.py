@@ -169,7 +169,8 @@ class Run:
     def _untidied(self, why: str) -> list[str]:
         """All that may be left when nobody could tidy up."""
         clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {why}"] if self.expiry.moved else []
-        return clock + [f"{entry}: {why}" for entry in self.world.ledger.left]
+        ledger = self.world.ledger
+        return clock + [f"{entry}: {why}" for entry in ledger.left] + [f"perhaps {entry}: {why}" for entry in ledger.doubtful]
 
     def environment(self) -> dict[str, str]:
         """What a report's reader wants to know of the run at a glance."""

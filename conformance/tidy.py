@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from rolecall.conformance.fixtures import Fixture, identifiers, items
-from rolecall.conformance.tables import Operation
+from rolecall.conformance.tables import API_KEY, Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import CHANGE, World
 from rolecall.outcomes import Inconclusive, Trouble
@@ -24,8 +24,22 @@ async def tidy(world: World) -> list[str]:
     for resource in reversed([resource for resource in world.ledger.resources if resource != CHANGE]):
         left = [entry for entry in world.ledger.left if entry.resource == resource]
         await asyncio.gather(*(_delete(world, admin, resource, entry.id) for entry in left))
-    await asyncio.gather(*(_sweep(world, admin, operation) for operation in _lists(world)))
-    return [str(entry) for entry in world.ledger.left]
+    await asyncio.gather(*(_sweep(world, admin, op.path, op.resource.name) for op in _lists(world)))
+    doubtful = await _doubtful_keys(world, admin)
+    return [str(entry) for entry in world.ledger.left] + doubtful
+
+
+async def _doubtful_keys(world: World, admin: Caller) -> list[str]:
+    """Delete the keys whose making was not answered, where the target lists its keys; where it does not, name them."""
+    doubtful = [entry for entry in world.ledger.doubtful if entry.resource == API_KEY]
+    if not doubtful:
+        return []
+    path = world.target.api_keys.create_path
+    exchange = await world.send("GET", path, admin)
+    if not exchange.ok or not isinstance(exchange.json, list):
+        return [f"perhaps {entry}: nobody answered when it was made, and {exchange}" for entry in doubtful]
+    await _sweep(world, admin, path, API_KEY)
+    return []
 
 
 async def _delete(world: World, admin: Caller, resource: str, id: str) -> None:
@@ -34,7 +48,7 @@ async def _delete(world: World, admin: Caller, resource: str, id: str) -> None:
     if not entry.id:
         world.ledger.created(entry, id)
     try:
-        if resource == "api-key":
+        if resource == API_KEY:
             path = f"{world.target.api_keys.create_path}/{id}"
             exchange = await world.send("DELETE", path, admin, repeatable=True)
         else:
@@ -54,13 +68,13 @@ def _lists(world: World) -> Iterator[Operation]:
             yield operation
 
 
-async def _sweep(world: World, admin: Caller, operation: Operation) -> None:
+async def _sweep(world: World, admin: Caller, path: str, resource: str) -> None:
     """Look through a list for things that carry the run's id, among them what was created against all denial."""
     for _ in range(2):
         found = []
-        async for page in world.pages(operation.path, admin):
+        async for page in world.pages(path, admin):
             found += [item for item in items(page) if world.run_id in str(item)]
         if not found:
             break
         for item in found:
-            await _delete(world, admin, operation.resource.name, next(identifiers(item), ""))
+            await _delete(world, admin, resource, next(identifiers(item), ""))

@@ -19,6 +19,7 @@ from rolecall.__main__ import main
 from rolecall.conformance.selftest import _PRELOAD as PRELOAD
 from tests.command import Finished, environment
 from tests.conftest import Reference
+from tests.miniatures import Received, response
 
 #: The folder of the project.
 ROOT = Path(__file__).parent.parent
@@ -174,3 +175,14 @@ def credentials(text: str, account: str) -> tuple[str, str]:
     table = text.partition(f"[accounts.{account}]\n")[2]
     email, password = (table.partition(f'{key} = "')[2].partition('"')[0] for key in ("email", "password"))
     return email, password
+
+
+def forwarded(url: str, request: Received, *, method: str = "", path: str = "") -> bytes:
+    """The answer of a server to a request that a miniature received, ready to be sent."""
+    headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
+    method = method or request.method
+    with httpx.Client(trust_env=False) as client:
+        answer = client.request(method, url + (path or request.path), headers=headers, content=request.body)
+    kept = ("content-type", "link", "date")
+    fields = {name.replace("-", "_"): answer.headers[name] for name in kept if name in answer.headers}
+    return response(answer.status_code, answer.content, **fields)

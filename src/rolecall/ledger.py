@@ -21,6 +21,7 @@ class Entry:
     name: str
     id: str = ""
     gone: bool = False
+    refused: bool = False
 
     def __str__(self) -> str:
         return f"{self.resource} {self.id or '(id unknown)'} ({self.name})"
@@ -51,6 +52,11 @@ class Ledger:
             entry.gone = True
             self._write(event="gone", number=entry.number)
 
+    def refused(self, entry: Entry) -> None:
+        """Note that the target said no; whether it kept to that is another question."""
+        entry.refused = True
+        self._write(event="refused", number=entry.number)
+
     def of(self, id: str) -> Entry | None:
         """The entry of the thing with this id."""
         return next((entry for entry in self._entries if entry.id == id), None)
@@ -59,6 +65,11 @@ class Ledger:
     def left(self) -> Iterator[Entry]:
         """What has an id and is not known to be gone, newest first."""
         return (entry for entry in reversed(self._entries) if entry.id and not entry.gone)
+
+    @property
+    def doubtful(self) -> Iterator[Entry]:
+        """What may have been made without our learning its id: nobody answered, or not in words that we understand."""
+        return (entry for entry in reversed(self._entries) if not (entry.id or entry.gone or entry.refused))
 
     @property
     def resources(self) -> Iterable[str]:
