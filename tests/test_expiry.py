@@ -104,6 +104,18 @@ def test_the_bank_proves_expiry_the_next_night(served: Served, tmp_path: Path) -
     assert outcome(again, "REFRESH-after-expiry")[0] == "not-tested"
 
 
+def test_an_old_refresh_token_is_not_asked_for(served: Served, tmp_path: Path) -> None:
+    """A bank of last month proves expiry, but asks for no refresh: nobody says how long refresh tokens live."""
+    file = file_with(served, tmp_path, 'bank = "bank"')
+
+    certify(file, "EXPIRY-403 and guest")
+    advance(served.url, 30 * DAY)
+    finished = certify(file, SELECT)
+
+    assert_proven(finished, "A", "bank")
+    assert outcome(finished, "REFRESH-after-expiry")[0] == "not-tested"
+
+
 def test_the_bank_keeps_other_targets_apart(served: Served, tmp_path: Path) -> None:
     """Tokens of one server are not presented to another one that shares the bank."""
     certify(file_with(served, tmp_path, 'bank = "bank"'), "EXPIRY-403 and guest")
