@@ -198,10 +198,14 @@ class Run:
     def _remove_leaks(self) -> list[str]:
         """The last check: no file of the run holds a secret. Those that do are removed; their names."""
         leaks = []
-        for path in self.folder.rglob("*"):
-            if path.is_file() and self.secrets.found_in(path.read_text(encoding="utf-8", errors="replace")):
+        clean: set[str] = set()  # tests cite the same exchanges: each paragraph is searched once
+        for path in filter(Path.is_file, self.folder.rglob("*")):
+            paragraphs = set(path.read_text(encoding="utf-8", errors="replace").split("\n\n")) - clean
+            if any(self.secrets.found_in(paragraph) for paragraph in paragraphs):
                 path.unlink()
                 leaks.append(path.name)
+            else:
+                clean |= paragraphs
         return leaks
 
     def _document(self, verdict: Verdict) -> dict[str, Any]:
