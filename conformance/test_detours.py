@@ -119,13 +119,11 @@ TRICKS: dict[str, Callable[[str, str], str]] = {
     "encoded-dot-segment": lambda front, last: f"{front}/%2e/{last}",
     "encoded-parent-segment": lambda front, last: f"{front}/x/%2e%2e/{last}",
     "path-parameter": lambda front, last: f"{front}/{last};x=1",
-    "path-parameter-in-front": lambda front, last: f"{front};x=1/{last}",
     "json-suffix": lambda front, last: f"{front}/{last}.json",
     "upper-case": lambda front, last: f"{front}/{last}".upper(),
     "encoded-letter": lambda front, last: f"{front}/%{ord(last[0]):02x}{last[1:]}",
     "encoded-slash": lambda front, last: f"{front}%2f{last}",
     "trailing-nul": lambda front, last: f"{front}/{last}%00",
-    "trailing-space": lambda front, last: f"{front}/{last}%20",
     "format": lambda front, last: f"{front}/{last}?_format=json",
 }
 

@@ -123,7 +123,6 @@ STRANGE: dict[str, dict[str, Any]] = {
     "refresh-token-not-null": {"refreshToken": {"$ne": None}},
     "refresh-token-above-nothing": {"refreshToken": {"$gt": ""}},
     "refresh-token-in-array": {"refreshToken": ["{token}"]},
-    "refresh-token-true": {"refreshToken": True},
     "client-id-not-null": {"clientId": {"$ne": None}},
     "client-id-any-beginning": {"clientId": {"$regex": "^"}},
     "client-id-in-array": {"clientId": ["{email}"]},
