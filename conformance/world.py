@@ -160,19 +160,25 @@ class World(Callers):
         return tuple(dict.fromkeys(caller.user for caller in callers if isinstance(caller, Caller) and caller.user))
 
     @memoised
+    async def selves(self) -> set[str]:
+        """The users who are themselves to a caller: those of the roles' tokens, and those whom the API keys act as."""
+        users, keys = (self.user(role) for role in self.roles), (self.key(role) for role in self.roles)
+        callers = await asyncio.gather(*users, *keys, return_exceptions=True)
+        return {caller.user for caller in callers if isinstance(caller, Caller)}
+
+    @memoised
     async def shared(self, resource: str) -> Fixture:
         """A thing that tests may look at and must not change; one that was there before when none can be made."""
         try:
             return await self.fresh(resource)
         except (Inconclusive, NotTested):
-            if resource == "user":
-                # Somebody other than those who may not: to the highest role itself it makes no difference.
-                other = await self.user(self.highest)
-                return Fixture(self.spec.resources[resource], other.user, "")
-            existing = [item for item in await self.listing(resource, 0.0) if isinstance(item.get("id"), str)]
+            existing = [item["id"] for item in await self.listing(resource, 0.0) if isinstance(item.get("id"), str)]
+            if resource == "user":  # somebody who is nobody's own user: the second guest, or anybody else
+                others = [(await self.user(name)).user for name in self.target.accounts if name not in self.roles]
+                existing = [id for id in others + existing if id not in await self.selves()]
             if not existing:
                 raise
-            return Fixture(self.spec.resources[resource], existing[0]["id"], "")
+            return Fixture(self.spec.resources[resource], existing[0], "")
 
     async def fresh(self, resource: str) -> Fixture:
         """A new thing for one test alone, made by the highest role that can.

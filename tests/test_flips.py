@@ -16,7 +16,7 @@ from rolecall.conformance.tables import TOKEN, load_specification
 SAMPLE = (
     "flip-list-contacts-agent",
     "flip-fetch-user-self-guest",
-    "flip-create-organization-admin",
+    "flip-create-user-admin",
     "flip-fetch-form-bot",
     "flip-update-conversation-agent",
     "flip-delete-user-guest",
