@@ -1,0 +1,1 @@
+"""Load scenarios: tokens issued and refreshed at any rate, every answer still checked."""
