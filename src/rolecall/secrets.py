@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from rolecall.evidence import Exchange
 
-_PREFIX = 6  # characters by which a secret is looked up
+_SHORTEST = 6  # characters; a spelling that is shorter may stand in any text
+#: A text is looked at every so many characters. Of each spelling the last ``2 * _STEP - 1`` characters hold one such piece
+#: whole, wherever they stand; the last ones, because those of a JWT are its signature, and the others stay in the text.
+_STEP = 8
+_WINDOW = 2 * _STEP - 1
 #: A password that may be a word of ours, too: hidden only where the request that carries it says what it is.
 _WORD = re.compile(r"^(.{0,5}|[a-z]{6,10})$", re.DOTALL)
 _WORD_PLACES = ('"password":"', '"password":["', '"password":{"value":"')
@@ -47,8 +51,8 @@ class Secrets:
         self._public: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._spellings: dict[str, str] = {}
-        self._lengths: dict[str, list[int]] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._pieces: dict[str, list[tuple[int, str]]] = {}  # a piece: where it stands in which spellings
+        self._short: dict[str, re.Pattern[str]] = {}  # spellings with no whole window, looked for one by one: they are few
         self._lock = threading.Lock()  # learnt on the run's event loop, asked for on pytest's thread
 
     def add(self, value: object, kind: str) -> None:
@@ -73,22 +77,19 @@ class Secrets:
                     self._add_spelling(f'{place}{value}"', f'{place}{label}"')
                 return
             for spelling in spellings:
-                if len(spelling) >= _PREFIX:
+                if len(spelling) >= _SHORTEST:
                     self._add_spelling(spelling, replacement if spelling == value else label)
 
     def _add_spelling(self, spelling: str, replacement: str) -> None:
-        if spelling not in self._spellings:
-            self._spellings[spelling] = replacement
-            self._add_length(spelling)
-
-    def _add_length(self, spelling: str) -> None:
-        prefix, length = spelling[:_PREFIX], len(spelling)
-        known = self._lengths.get(prefix, [])
-        if not known:
-            self._pattern = None
-        if length not in known:
-            # A new list instead of a longer one: another thread may be going through the old.
-            self._lengths[prefix] = sorted((*known, length), reverse=True)
+        if spelling in self._spellings:
+            return
+        self._spellings[spelling] = replacement
+        begin = len(spelling) - _WINDOW
+        if begin < 0:
+            self._short = {**self._short, spelling: re.compile(re.escape(spelling))}
+            return
+        for place in range(begin, begin + _STEP):
+            self._pieces.setdefault(spelling[place : place + _STEP], []).append((place, spelling))
 
     def learn(self, exchange: Exchange) -> None:
         """Remember every secret that an exchange carries: credentials sent, and tokens received."""
@@ -142,8 +143,6 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""
-        if not self._spellings:
-            return text
         pieces: list[str] = []
         done = 0
         for start, end, replacement in self._occurrences(text):
@@ -161,22 +160,26 @@ class Secrets:
 
     def found_in(self, text: str) -> bool:
         """Whether any known secret stands in ``text``, in any spelling; a label is none, whatever it reads like."""
-        return next(self._occurrences(_LABEL.sub("<>", text)), None) is not None
+        return bool(self._occurrences(text)) and bool(self._occurrences(_LABEL.sub("<>", text)))
 
-    def _occurrences(self, text: str) -> Iterator[tuple[int, int, str]]:
-        with self._lock:
-            pattern = self._pattern = self._pattern or re.compile(_trie(sorted(self._lengths)))
-        position = 0
-        while match := pattern.search(text, position):
-            start = match.start()
-            for length in self._lengths[match.group()]:
-                replacement = self._spellings.get(text[start : start + length])
-                if replacement is not None:
-                    yield start, start + length, replacement
-                    position = start + length
-                    break
-            else:
-                position = start + 1
+    def _occurrences(self, text: str) -> list[tuple[int, int, str]]:
+        """Where secrets stand in a text, in order: begin, end, and what is to stand there instead."""
+        pieces, found = self._pieces, []
+        for place in range(0, len(text) - _STEP + 1, _STEP):
+            piece = text[place : place + _STEP]
+            if piece in pieces:
+                for offset, spelling in pieces[piece]:
+                    if place >= offset and text.startswith(spelling, place - offset):
+                        found.append((place - offset, spelling))
+        for spelling, pattern in self._short.items():
+            found += [(match.start(), spelling) for match in pattern.finditer(text)]
+        occurrences: list[tuple[int, int, str]] = []
+        done = 0
+        for start, spelling in sorted(found, key=lambda each: (each[0], -len(each[1]))):
+            if start >= done:
+                done = start + len(spelling)
+                occurrences.append((start, done, self._spellings[spelling]))
+        return occurrences
 
 
 def _kind(member: str) -> str:
@@ -198,14 +201,3 @@ def _spellings(value: str) -> set[str]:
         inner = encoded[(0, 2, 3)[shift] : len(encoded) - (1 if (shift + len(raw)) % 3 else 0)]
         spellings |= {inner, inner.replace("+", "-").replace("/", "_")}
     return spellings
-
-
-def _trie(prefixes: list[str]) -> str:
-    """A regular expression for any of the sorted ``prefixes`` that shares their common beginnings, so it stays fast."""
-    if prefixes == [""]:
-        return ""
-    groups: dict[str, list[str]] = {}
-    for prefix in prefixes:
-        groups.setdefault(prefix[0], []).append(prefix[1:])
-    branches = [re.escape(first) + _trie(rest) for first, rest in groups.items()]
-    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
