@@ -1,0 +1,422 @@
+"""One HTTP/1.1 connection of one greenlet, made for load: an exchange costs a send, a receive and two switches.
+
+Where a usual client under gevent waits anew for every receive (and tells epoll so), here one watcher stays with the
+connection for all its life: its callback, in the hub, reads the answer and switches to the greenlet that waits for it.
+There is no pool, no redirect, no cookie, no proxy, and a request is never sent twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import socket
+import ssl
+from time import perf_counter
+from typing import Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
+
+import certifi
+import gevent.socket
+from gevent.exceptions import InvalidSwitchError
+from gevent.hub import get_hub
+from gevent.monkey import get_original
+from greenlet import getcurrent, greenlet
+
+from rolecall.errors import UsageError
+from rolecall.load.wire import Origin, Parser, Response, WireError, whole
+
+Kind = Literal["refused", "dns", "tls", "reset", "closed", "timeout", "garbage", "too-large", "local"]
+
+_RECEIVE = 64 * 1024  # bytes asked for at a time
+_SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
+_READ, _WRITE = 1, 2
+_NOT_NOW = (BlockingIOError, InterruptedError)
+#: This machine's own limits: files, ports, memory. Nothing is said about the server.
+_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+
+#: The real one, also where gevent has put its own in its place: ours never waits.
+_Socket: type[socket.socket] = get_original("socket", "socket")
+_getaddrinfo = get_original("socket", "getaddrinfo")
+
+
+class Failure(Exception):
+    """No answer, by ``kind``; the text says more, and holds nothing that was sent or received.
+
+    ``local`` is this machine's own failure: no file or port is left. ``closed`` on a connection that was used before means
+    that the server may or may not have carried out the request.
+    """
+
+    def __init__(self, kind: Kind, what: str) -> None:
+        super().__init__(what)
+        self.kind = kind
+
+
+class Connection:
+    """Carries one exchange at a time, connecting when it has to. To be closed: its watcher keeps it alive until then.
+
+    Args:
+        timeout: seconds for a whole exchange, from the call to the last byte, with connecting where that is needed.
+        verify: whether a certificate is verified, or the path of the CA bundle to do it with.
+
+    Attributes:
+        sent: when the last request was handed to the kernel (seconds, `time.perf_counter`).
+        received: when its answer was complete, or failed.
+    """
+
+    def __init__(self, origin: Origin, *, timeout: float, verify: bool | str = True) -> None:
+        self._origin = origin
+        self._timeout = timeout
+        self._context = _context(verify) if origin.scheme == "https" else None
+        self._addresses = _numeric(origin)
+        self._hub = get_hub()
+        self._deadlines = _Deadlines.of(self._hub)
+        self._socket: socket.socket | None = None
+        self._tls: _Tls | None = None
+        self._reader: Any = None
+        self._writer: Any = None
+        self._unsent = b""
+        self._is_fresh = True
+        self._head_only = False
+        self._parser: Parser | None = None
+        self._waiting: greenlet | None = None
+        self.deadline = 0.0
+        self.sent = 0.0
+        self.received = 0.0
+
+    def exchange(self, request: bytes) -> Response:
+        """Send a request and return its complete answer, whatever its status; blocks the calling greenlet.
+
+        Raises:
+            Failure: there is none; the next exchange begins with a new connection.
+        """
+        assert self._waiting is None, "one exchange at a time"
+        self.sent = now = perf_counter()
+        self.deadline = now + self._timeout
+        try:
+            if self._socket is None:
+                self._connect()
+                self.sent = perf_counter()
+            self._head_only = request.startswith(b"HEAD ")
+            self._send(request)
+            self._waiting = getcurrent()
+            answer = self._hub.switch()
+            if answer.__class__ is not Response:
+                raise answer if answer.__class__ is Failure else InvalidSwitchError(f"{type(answer)} is no answer")
+        except BaseException:  # a greenlet that is killed, too: the answer will come, and must not be the next one's
+            self.received = perf_counter()
+            self.close()
+            raise
+        if answer.keep_alive and not self._unsent:
+            self._is_fresh = False
+        else:
+            self.close()
+        return answer  # type: ignore[no-any-return]  # gevent is not typed
+
+    def close(self) -> None:
+        """Close the connection, if there is one; the next exchange makes another."""
+        self._waiting = self._parser = self._tls = None
+        self._unsent = b""
+        for watcher in (self._reader, self._writer):
+            if watcher is not None:
+                watcher.close()
+        self._reader = self._writer = None
+        if self._socket is not None:
+            self._deadlines.discard(self)
+            self._socket.close()
+            self._socket = None
+
+    def expire(self) -> None:
+        """In the hub: give up an exchange whose deadline has passed."""
+        if self._waiting is not None and self.deadline <= perf_counter():
+            self._over(Failure("timeout", f"no complete answer within {self._timeout:g} s"))
+
+    def _connect(self) -> None:
+        """Open the connection.
+
+        Raises:
+            Failure: there is none within the timeout.
+        """
+        with gevent.Timeout(self._timeout, Failure("timeout", f"no connection within {self._timeout:g} s")):
+            stream = _reach(self._addresses or _resolve(self._origin))
+            try:
+                if self._context is not None:
+                    self._tls = _Tls(self._context, self._origin.host)
+                    self._tls.handshake(stream)
+            except BaseException:
+                stream.close()
+                raise
+        self._socket = stream
+        self._is_fresh = True
+        self._deadlines.add(self)
+        self._reader = self._hub.loop.io(stream.fileno(), _READ)
+        self._reader.start(self._readable)
+
+    def _send(self, request: bytes) -> None:
+        """Hand a request to the kernel; what it does not take now, it is given as soon as it can."""
+        assert self._socket is not None
+        data = request if self._tls is None else self._tls.encrypt(request)
+        try:
+            count = self._socket.send(data)
+        except _NOT_NOW:
+            count = 0
+        except OSError:
+            self._unsent = data  # there may be an answer all the same; the reader finds it, or the end
+            return
+        if count != len(data):
+            self._unsent = data[count:]
+            self._writer = self._hub.loop.io(self._socket.fileno(), _WRITE)
+            self._writer.start(self._writable)
+
+    def _writable(self) -> None:
+        """In the hub: the kernel takes more of the request."""
+        assert self._socket is not None
+        try:
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except _NOT_NOW:
+            return
+        except OSError:
+            self._writer.stop()  # as in `_send`
+        if not self._unsent:
+            self._writer.stop()
+
+    def _readable(self) -> None:
+        """In the hub: something has come, or the end has."""
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_RECEIVE)
+            if self._tls is not None:
+                data = self._tls.decrypt(data)
+            waiting = self._waiting
+            if waiting is None:  # idle: it is the end, or something that nobody asked for
+                self.close()
+                return
+            if self._parser is None:
+                answer = None if self._head_only else whole(data)
+                if answer is None:
+                    self._parser = Parser(head_only=self._head_only)
+                    answer = self._parser.feed(data) if data else self._parser.eof()
+            else:
+                answer = self._parser.feed(data) if data else self._parser.eof()
+        except _NOT_NOW:
+            return
+        except WireError as error:
+            self._over(Failure(error.kind, str(error)))
+            return
+        except OSError as error:
+            # Who answers to a used connection with a reset had closed it already.
+            is_late = self._parser is None and not self._is_fresh
+            self._over(Failure("closed" if is_late else "reset", _reason(error)))
+            return
+        if answer is not None:
+            self.received = perf_counter()
+            self._waiting = self._parser = None
+            waiting.switch(answer)
+
+    def _over(self, failure: Failure) -> None:
+        """In the hub: let the greenlet that waits know that it waits in vain."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None:
+            self.close()
+        else:
+            waiting.switch(failure)
+
+
+class _Deadlines:
+    """Ends exchanges that take too long: one timer looks at all open connections of a hub, not one timer at each exchange."""
+
+    _of_hubs: ClassVar[WeakKeyDictionary[Any, _Deadlines]] = WeakKeyDictionary()
+
+    def __init__(self, loop: Any) -> None:
+        self._open: set[Connection] = set()
+        self._timer = loop.timer(_SWEEP, _SWEEP, ref=False)
+
+    @classmethod
+    def of(cls, hub: Any) -> _Deadlines:
+        """Those of a hub."""
+        if hub not in cls._of_hubs:
+            cls._of_hubs[hub] = cls(hub.loop)
+        return cls._of_hubs[hub]
+
+    def add(self, connection: Connection) -> None:
+        """Look at this connection from now on."""
+        if not self._open:
+            self._timer.start(self._look)
+        self._open.add(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Look at it no more."""
+        self._open.discard(connection)
+        if not self._open:
+            self._timer.stop()
+
+    def _look(self) -> None:
+        now = perf_counter()
+        for connection in [each for each in self._open if each.deadline <= now]:
+            connection.expire()
+
+
+class _Tls:
+    """TLS between two buffers: the connection sends and receives the bytes."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    def handshake(self, stream: socket.socket) -> None:
+        """Agree on keys, and verify the certificate.
+
+        Raises:
+            Failure: that did not succeed.
+        """
+        try:
+            while not self._shake_hands():
+                self._flush(stream)
+                gevent.socket.wait_read(stream.fileno())
+                self._take(stream.recv(_RECEIVE))
+            self._flush(stream)
+        except ssl.SSLCertVerificationError as error:
+            with contextlib.suppress(OSError):
+                self._flush(stream)  # tells the server why
+            raise Failure("tls", f"its certificate is not accepted: {error.verify_message}") from None
+        except ssl.SSLError as error:
+            raise Failure("tls", _reason(error)) from None
+        except OSError as error:
+            raise Failure("reset", _reason(error)) from None
+
+    def encrypt(self, data: bytes) -> bytes:
+        """What to send for ``data``."""
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    def decrypt(self, data: bytes) -> bytes:
+        """What was received with ``data``; empty at the end.
+
+        Raises:
+            BlockingIOError: nothing yet.
+            ssl.SSLError: it was tampered with, or cut off.
+        """
+        self._take(data)
+        pieces = []
+        try:
+            while piece := self._tls.read(_RECEIVE):
+                pieces.append(piece)
+        except ssl.SSLZeroReturnError:
+            pass
+        except ssl.SSLWantReadError:
+            if not pieces:
+                raise BlockingIOError from None
+        except ssl.SSLError:
+            if not pieces:  # else the same will come of the next call
+                raise
+        return b"".join(pieces)
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def _shake_hands(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def _flush(self, stream: socket.socket) -> None:
+        data = self._outgoing.read()
+        while data:
+            try:
+                data = data[stream.send(data) :]
+            except _NOT_NOW:
+                gevent.socket.wait_write(stream.fileno())
+
+
+@functools.cache
+def _context(verify: bool | str) -> ssl.SSLContext:
+    """How TLS is spoken; once for all connections, since loading the CA bundle takes 20 ms.
+
+    Raises:
+        UsageError: the CA bundle cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else certifi.where())
+    except OSError as error:
+        raise UsageError("verify_tls", f"the CA bundle {verify} cannot be read: {_reason(error)}") from None
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+_Addresses = list[tuple[int, int, int, str, Any]]
+
+
+def _numeric(origin: Origin) -> _Addresses:
+    """The address that the host is; empty where it is a name."""
+    try:
+        found: _Addresses = _getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return []
+    return found
+
+
+def _resolve(origin: Origin) -> _Addresses:
+    """The addresses of a name, asked for anew by every connection: whoever balances by name is followed.
+
+    Raises:
+        Failure: it has none.
+    """
+    try:
+        found: _Addresses = gevent.socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise Failure("dns", f"{origin.host} cannot be resolved: {_reason(error)}") from None
+    return found
+
+
+def _reach(addresses: _Addresses) -> socket.socket:
+    """A connection to the first address that takes one.
+
+    Raises:
+        Failure: none does.
+    """
+    failure = Failure("dns", "the name has no address")
+    for family, _, _, _, address in addresses:
+        try:
+            return _open(family, address)
+        except OSError as error:
+            failure = Failure(_kind(error), _reason(error))
+    raise failure
+
+
+def _open(family: int, address: Any) -> socket.socket:
+    stream = _Socket(family, socket.SOCK_STREAM)
+    try:
+        stream.setblocking(False)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        error = stream.connect_ex(address)
+        if error == errno.EINPROGRESS:
+            gevent.socket.wait_write(stream.fileno())
+            error = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+    except BaseException:  # a timeout, too
+        stream.close()
+        raise
+    return stream
+
+
+def _kind(error: OSError) -> Kind:
+    """What kind of failure it is that there is no connection."""
+    if error.errno in _LOCAL:
+        return "local"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "reset" if isinstance(error, ConnectionResetError) else "refused"
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,334 @@
+"""HTTP/1.1 as bytes: requests written once and sent many times, answers read however they are cut up (RFC 9110, RFC 9112).
+
+Nothing here knows of sockets. An answer that is complete in one piece is read by `whole`, all others by a `Parser`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from rolecall.errors import UsageError
+
+HEAD_LIMIT = 64 * 1024  # bytes of a status line and its fields, or of the trailers of a body
+BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
+_LINE_LIMIT = 4096  # bytes of a chunk's size with its extensions
+
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TARGET = re.compile(r"/[!-~]*")
+#: A field that cannot end its line, nor the head (RFC 9110 5.5).
+_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*")
+_BODILY = frozenset({"POST", "PUT", "PATCH"})  # methods whose missing body is said to be empty (RFC 9110 8.6)
+
+_BEGIN = b"HTTP/1."
+_FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
+_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?" + _FIELDS)
+_TRAILERS = re.compile(_FIELDS)
+_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
+_FOLDED, _FOLDED_BY_TAB = b"\r\n ", b"\r\n\t"
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection):[ \t]*([^\r\n]*)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\d{1,18}")
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
+
+#: What stands for the length of a body in a `_Frame` when no number does.
+_CHUNKED, _TO_THE_END, _NOT_FINAL = -1, -2, -3
+
+
+class WireError(Exception):
+    """Bytes that are no answer; ``kind`` says in which way, the text how. It never repeats them: they may hold a token."""
+
+    def __init__(self, kind: Literal["garbage", "too-large", "closed"], what: str) -> None:
+        super().__init__(what)
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where requests go: ``prefix`` is the path that a base URL has before the API's own, ``host_header`` the field's value."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str
+    host_header: str
+
+    @classmethod
+    def of(cls, base_url: str) -> Self:
+        """The origin of a base URL.
+
+        Raises:
+            UsageError: it is not ``http[s]://host[:port][/prefix]``.
+        """
+        if "@" in base_url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
+            raise UsageError("the target's URL", "it must not hold a user or a password", "They belong under [accounts].")
+        try:
+            parts = urlsplit(base_url)
+            host, port = parts.hostname or "", parts.port
+            if ":" in host:
+                ip_address(host)
+            else:
+                host = host.encode("idna").decode()
+            prefix = parts.path.rstrip("/")
+            fine = parts.scheme in ("http", "https") and host and port != 0 and not (parts.query or parts.fragment)
+            fine = fine and (not prefix or _TARGET.fullmatch(prefix))
+        except ValueError:
+            fine = None
+        if not fine:
+            raise UsageError(
+                "the target's URL", f"{base_url!r} is not a URL a server can have", "Write it as https://host[:port]."
+            )
+        usual = 443 if parts.scheme == "https" else 80
+        named = f"[{host}]" if ":" in host else host
+        return cls(parts.scheme, host, port or usual, prefix, named if port in (None, usual) else f"{named}:{port}")
+
+
+def request(origin: Origin, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> bytes:
+    """A request as it stands on the wire, ready to be sent any number of times.
+
+    Args:
+        path: begins with ``/``, already quoted; the origin's prefix goes before it.
+        headers: added to Host, Accept, User-Agent and Content-Length, or sent instead (``{"accept": "text/html"}``).
+
+    Raises:
+        ValueError: something in it would end a line, or is no HTTP; what, is not repeated, it may be a token.
+    """
+    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(path):
+        raise ValueError("the method or the path cannot stand in a request line")
+    fields = {"host": origin.host_header, "accept": "application/json", "user-agent": "rolecall"}
+    if body is not None or method in _BODILY:
+        fields["content-length"] = str(len(body or b""))
+    fields |= {name.lower(): value for name, value in (headers or {}).items()}
+    lines = [f"{name}: {value}" for name, value in fields.items()]
+    if not all(map(_FIELD.fullmatch, lines)):
+        raise ValueError("a header field of the request cannot stand on a line")
+    head = "\r\n".join([f"{method} {origin.prefix}{path} HTTP/1.1", *lines, "", ""])
+    return head.encode("latin-1") + (body or b"")
+
+
+class Response:
+    """A complete answer: ``head`` from the status line on, without the empty line; ``keep_alive``: the connection is usable."""
+
+    __slots__ = ("body", "head", "keep_alive", "status")
+
+    def __init__(self, status: int, head: bytes, body: bytes, keep_alive: bool) -> None:
+        self.status = status
+        self.head = head
+        self.body = body
+        self.keep_alive = keep_alive
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a header field, the first of that name; None where there is none."""
+        head = _FOLD.sub(b" ", self.head) + b"\r\n"
+        start = head.lower().find(b"\r\n%s:" % name.lower())
+        if start < 0:
+            return None
+        start += len(name) + 3
+        return head[start : head.find(b"\r\n", start)].strip()
+
+
+class _Frame(NamedTuple):
+    """What the fields of an answer say of its end."""
+
+    status: int
+    length: int
+    keep_alive: bool
+
+
+#: Heads that have been read. A server sends the same one for a second, until its Date changes.
+_known: dict[bytes, _Frame] = {}
+_KNOWN_HEADS = 512
+_KNOWN_LENGTH = 2048  # bytes of a head that is remembered
+
+
+def whole(data: bytes) -> Response | None:
+    """The answer, where ``data`` is exactly one to anything but HEAD, with a length; None where a `Parser` has to look.
+
+    This is the fast path: 0.6 us for a head that was seen before.
+
+    Raises:
+        WireError: its head is no HTTP.
+    """
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = data[:end]
+    status, length, keep_alive = _known.get(head) or _frame(head)
+    body = data[end + 4 :]
+    return Response(status, head, body, keep_alive) if len(body) == length else None
+
+
+def _frame(head: bytes) -> _Frame:
+    """Read a head (RFC 9112 6.3), strictly: where two readings are possible, two readers may disagree."""
+    unfolded = _FOLD.sub(b" ", head) if _FOLDED in head or _FOLDED_BY_TAB in head else head  # RFC 9112 5.2
+    match = _HEAD.fullmatch(unfolded)
+    if not match:
+        raise WireError("garbage", "its head is no HTTP")
+    lengths, codings, options = _framing(unfolded)
+    if codings and (lengths or codings != [b"chunked"]):
+        raise WireError("garbage", "it has a Transfer-Encoding that nobody asked for, or a Content-Length beside it")
+    if len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+        raise WireError("garbage", "its Content-Length is no length")
+    status = int(match[2])
+    if status == 101:
+        raise WireError("garbage", "it changes to another protocol, which nobody asked for")
+    if status < 200:
+        length = _NOT_FINAL
+    elif status in (204, 304):
+        length = 0
+    elif codings:
+        length = _CHUNKED
+    else:
+        length = int(lengths.pop()) if lengths else _TO_THE_END
+    is_new = match[1] == b"1" and b"close" not in options
+    is_old = match[1] == b"0" and b"keep-alive" in options and not codings  # RFC 9112 6.1: faulty, so not to be relied on
+    frame = _Frame(status, length, (is_new or is_old) and length != _TO_THE_END)
+    if len(head) <= _KNOWN_LENGTH:
+        if len(_known) >= _KNOWN_HEADS:
+            _known.clear()
+        _known[head] = frame
+    return frame
+
+
+def _framing(head: bytes) -> tuple[set[bytes], list[bytes], set[bytes]]:
+    """Content-Length, Transfer-Encoding and Connection of a head, however often they are there."""
+    lengths: set[bytes] = set()
+    codings: list[bytes] = []
+    options: set[bytes] = set()
+    for name, value in _FRAMING.findall(head):
+        items = [item.strip().lower() for item in value.split(b",")]
+        match name.lower():
+            case b"content-length":
+                lengths.update(items)
+            case b"transfer-encoding":
+                codings += items
+            case _:
+                options.update(items)
+    return lengths, codings, options
+
+
+_Waiting = Generator[None, None, None]
+
+
+class Parser:
+    """Reads one answer from pieces of any size; ``head_only`` says that HEAD was asked."""
+
+    def __init__(self, *, head_only: bool = False) -> None:
+        self._buffer = bytearray()
+        self._ended = False
+        self._answer = self._read(head_only)
+        next(self._answer)
+
+    def feed(self, data: bytes) -> Response | None:
+        """Take what has come; the answer, once it is complete. What comes after it makes the connection unusable.
+
+        Raises:
+            WireError: this is no answer.
+        """
+        self._buffer += data
+        return self._go_on()
+
+    def eof(self) -> Response | None:
+        """Take note of the end of the connection, which may be that of the answer.
+
+        Raises:
+            WireError: it is not complete.
+        """
+        self._ended = True
+        return self._go_on()
+
+    def _go_on(self) -> Response | None:
+        try:
+            next(self._answer)
+        except StopIteration as end:
+            response: Response = end.value
+            return response
+        return None
+
+    def _read(self, head_only: bool) -> Generator[None, None, Response]:
+        """An answer from beginning to end; every ``yield`` of this and of all below waits for more bytes."""
+        status, length, keep_alive, head = 0, _NOT_FINAL, False, b""
+        left = HEAD_LIMIT
+        yield
+        while length == _NOT_FINAL:  # mere announcements are dropped (RFC 9110 15.2)
+            yield from self._begin()
+            head = yield from self._until(b"\r\n\r\n", left)
+            left -= len(head)
+            status, length, keep_alive = _frame(head)
+        if head_only or length == 0:
+            body = b""
+        elif length == _CHUNKED:
+            body = yield from self._chunks()
+        elif length == _TO_THE_END:
+            body = yield from self._rest()
+        else:
+            body = yield from self._exactly(length)
+        return Response(status, head, body, keep_alive and not self._buffer and not self._ended)
+
+    def _more(self) -> _Waiting:
+        if self._ended:
+            raise WireError("closed", "the connection was closed in the middle of the answer")
+        yield
+
+    def _begin(self) -> _Waiting:
+        """Wait for the first bytes, and refuse at once what will never be an answer."""
+        while len(self._buffer) < len(_BEGIN) and _BEGIN.startswith(bytes(self._buffer)):
+            if self._ended and not self._buffer:
+                raise WireError("closed", "the connection was closed without an answer")
+            yield from self._more()
+        if not self._buffer.startswith(_BEGIN):
+            raise WireError("garbage", "it does not begin as HTTP/1 does")
+
+    def _until(self, end: bytes, limit: int) -> Generator[None, None, bytes]:
+        """The bytes before ``end``, at most ``limit``; the end is taken as well."""
+        seen = 0
+        while (found := self._buffer.find(end, seen)) < 0 and len(self._buffer) <= limit:
+            seen = max(0, len(self._buffer) - len(end) + 1)
+            yield from self._more()
+        if not 0 <= found <= limit:
+            raise WireError("too-large", f"its head, a trailer or the size of a chunk is longer than {limit:,} bytes")
+        taken = bytes(self._buffer[:found])
+        del self._buffer[: found + len(end)]
+        return taken
+
+    def _exactly(self, length: int, limit: int = BODY_LIMIT) -> Generator[None, None, bytes]:
+        if length > limit:
+            raise WireError("too-large", f"its body is larger than {BODY_LIMIT:,} bytes")
+        while len(self._buffer) < length:
+            yield from self._more()
+        taken = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return taken
+
+    def _rest(self) -> Generator[None, None, bytes]:
+        """Everything until the connection is closed."""
+        while not self._ended:
+            if len(self._buffer) > BODY_LIMIT:
+                raise WireError("too-large", f"its body is larger than {BODY_LIMIT:,} bytes")
+            yield
+        taken = bytes(self._buffer)
+        self._buffer.clear()
+        return taken
+
+    def _chunks(self) -> Generator[None, None, bytes]:
+        """A chunked body; its trailers are read and dropped (RFC 9112 7.1)."""
+        body = bytearray()
+        while True:
+            match = _CHUNK.fullmatch((yield from self._until(b"\r\n", _LINE_LIMIT)))
+            if not match:
+                raise WireError("garbage", "the size of a chunk is no number")
+            size = int(match[1], 16)
+            if size == 0:
+                break
+            body += yield from self._exactly(size, BODY_LIMIT - len(body))
+            if (yield from self._exactly(2)) != b"\r\n":
+                raise WireError("garbage", "a chunk is longer than it said")
+        left = HEAD_LIMIT
+        while line := (yield from self._until(b"\r\n", left)):
+            if not _TRAILERS.fullmatch(b"\r\n" + line):
+                raise WireError("garbage", "a trailer is no header field")
+            left -= len(line)
+        return bytes(body)
