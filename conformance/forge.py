@@ -6,7 +6,6 @@ import base64
 import hmac
 import json
 import secrets
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,7 +20,24 @@ from rolecall.outcomes import Inconclusive
 
 Sign = Callable[[bytes], bytes]
 _PARTS = 3
-_MAKING = threading.Lock()
+#: The primes of an RSA key: finding some takes up to half a second. They are known to all who read this, as suits a key that
+#: opens nothing: a target that trusts a key which the token itself brings trusts any.
+_PRIMES = (
+    int(
+        "c3c60de0beab25210602a274029333d0626ec1ce736776c91fcbfe5f9c6b24f3"
+        "4f008e630916b76add9ddda35967530ff2434e4abcc80d69573ec23b3925a8e7"
+        "72bfd25a117621ab6389cda2abab2233aa6a78639bbba99ad75353c2d8f96a60"
+        "8a085ac5e475a20b4f143b7359b07bbff33d719ce39b56691b18005bb9a6010f",
+        16,
+    ),
+    int(
+        "c13f378229af96475fada50453e0802d13cafa5670677b41c589510ca617e6f1"
+        "6cb6413ab42a2f711cc6de4459a10ec9071fef007e637220cd23cc42cf180fdc"
+        "e8104c4197d80df1b93d4cb5eb1c596aea27eae687ff48e219677e500cc7028c"
+        "8b50ad0099099912cb9a449e7d15b3a853762ed27d455b2a6bad8f795d99e1ad",
+        16,
+    ),
+)
 
 
 def part(content: Any) -> str:
@@ -129,21 +145,24 @@ class OwnKey:
     jwk: Mapping[str, Any] = field(repr=False)
 
 
-def own_keys() -> Mapping[str, OwnKey]:
-    """One key of each kind, by its kind in a JWK (RFC 7518 6.1). Takes a tenth of a second: not on an event loop."""
-    with _MAKING:  # a second thread would make keys of its own, and who shows one key would sign with another
-        return _own_keys()
-
-
 @cache
-def _own_keys() -> Mapping[str, OwnKey]:
-    random, oval = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
-    secret = secrets.token_bytes(32)
+def own_keys() -> Mapping[str, OwnKey]:
+    """One key of each kind, by its kind in a JWK (RFC 7518 6.1)."""
+    random, oval, secret = _rsa_key(), ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(32)
     return {
         "RSA": OwnKey("RS256", signed_by("RS256", random), RSAAlgorithm.to_jwk(random.public_key(), as_dict=True)),
         "EC": OwnKey("ES256", signed_by("ES256", oval), ECAlgorithm.to_jwk(oval.public_key(), as_dict=True)),
         "oct": OwnKey("HS256", signed_by("HS256", secret), {"kty": "oct", "k": part(secret)}),
     }
+
+
+def _rsa_key() -> rsa.RSAPrivateKey:
+    p, q = _PRIMES
+    exponent = 65537
+    d = pow(exponent, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    numbers = rsa.RSAPrivateNumbers(p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public)
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)  # looking for what they are takes as long as finding them
 
 
 def own_key_for(algorithm: str) -> OwnKey:

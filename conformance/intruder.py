@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
@@ -145,13 +144,13 @@ class Intruder:
 
     # --- Keys ------------------------------------------------------------------------------------------------------
 
-    async def own_key(self, kind: str) -> OwnKey:
+    def own_key(self, kind: str) -> OwnKey:
         """A key of ours, by its kind in a JWK: RSA, EC or oct."""
-        return (await asyncio.to_thread(own_keys))[kind]
+        return own_keys()[kind]
 
-    async def own_key_for(self, algorithm: str) -> OwnKey:
+    def own_key_for(self, algorithm: str) -> OwnKey:
         """A key of ours that a token of this algorithm could be signed with."""
-        return await asyncio.to_thread(own_key_for, algorithm)
+        return own_key_for(algorithm)
 
     @memoised
     async def target_key(self) -> TargetKey:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rolecall.conformance import forge
 from tests.command import ROLES, Finished
 from tests.miniatures import Connection, Miniature, Received, json_response
 from tests.servers import Admin, certify, forwarded, serving, target, without
@@ -340,15 +338,3 @@ def test_operations_may_be_done_otherwise(tmp_path: Path) -> None:
     assert overridden.results["left_behind"] == left == []
     assert made
     assert all(b'"remark":"as we do it"' in body for body in made)
-
-
-# --- The judge's own keys ---------------------------------------------------------------------------------------------
-
-
-def test_keys_of_ones_own_are_made_once() -> None:
-    """However many tests ask for forged keys at the same time, the key that is shown is the one that signs."""
-    forge._own_keys.cache_clear()
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: forge.own_keys(), range(8)))
-
-    assert len({id(keys) for keys in made}) == 1
