@@ -6,6 +6,7 @@ import itertools
 import time
 from typing import Any
 
+from rolecall.conformance.claims import role_of_scope
 from rolecall.conformance.fixtures import fill, id_of
 from rolecall.conformance.memo import forget, memoised, unbroken
 from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Specification
@@ -166,17 +167,8 @@ class Callers:
         return f"rolecall-{self.run_id}-{next(self._numbers)}-{purpose}"
 
     def role_of_scope(self, scope: object) -> str:
-        """The role that a scope string stands for: the name alone, or with all the lower ones that it includes.
-
-        Anything else stands for no role, the empty string. ``other_scopes`` of the dialect are looked past.
-        """
-        names = [name for name in scope.split(" ") if name not in self.dialect.other_scopes] if isinstance(scope, str) else []
-        known = [role for role in self.roles if role in names]
-        if not known or len(known) != len(names):
-            return ""
-        highest = known[-1]
-        included = list(self.roles[: self.roles.index(highest) + 1])
-        return highest if known in ([highest], included) else ""
+        """The role that a scope string stands for; anything but a role's scope stands for none, the empty string."""
+        return role_of_scope(scope, self.roles, self.dialect.other_scopes)
 
     def fill(self, template: Any, **values: str) -> Any:
         """A body with its placeholders replaced, ``{run}`` and ``{domain}`` among them."""
