@@ -1,0 +1,113 @@
+"""Whether a token was seen before, in memory that does not grow: a table of 64-bit fingerprints, made whole at the start.
+
+The table has sets of four places. A fingerprint goes to the set that its lowest bits name, and pushes the oldest of the four out.
+Of each place the lowest bits would therefore say nothing new; they hold who the token belongs to, where it may be seen again by
+its owner.
+
+*What is found.* A token that comes again after ``d`` others is still there if fewer than four of them went to its set. In a table
+of ``n`` places that is, with x = 4 d / n, the Poisson probability e^-x (1 + x + x^2/2 + x^3/6): of two million places (16 MB)
+99.99 % after 100,000 tokens, 98 % after half a million, 86 % after a million. `detection` computes it. A fault that repeats tokens
+does so more than once, and each time is another chance.
+
+*What is not found, but said to be.* Two different tokens are taken for one if 64 minus the owner's bits are alike in one of four
+places: of two million places, once in 2^43 tokens; at 100,000 tokens a second, once in three years.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections.abc import Iterator
+from hashlib import blake2b
+
+#: Places of a table unless told otherwise; eight bytes each.
+PLACES = 2**21
+_WAYS = 4
+_BYTES = array("Q").itemsize
+
+
+def fingerprint(text: str) -> int:
+    """64 bits of BLAKE2b: the same in every process, for any text (0.8 us for a JWT)."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold
+        data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+def detection(distance: float, places: int = PLACES) -> float:
+    """The probability that a token is known again after ``distance`` others."""
+    x = distance * _WAYS / places
+    return math.exp(-x) * math.fsum(x**k / math.factorial(k) for k in range(_WAYS))
+
+
+class Seen:
+    """Fingerprints that were seen, up to a number.
+
+    Args:
+        places: how many, a power of two.
+        tells: whether what is new is collected for `take`; otherwise nobody ever asks.
+    """
+
+    def __init__(self, places: int = PLACES, *, tells: bool = False) -> None:
+        if places < _WAYS or places & (places - 1):
+            raise ValueError(f"the places have to be a power of two above 3, not {places}")
+        self._mask = places // _WAYS - 1
+        self._table = array("Q", bytes(_BYTES * places))  # every page of it is written to now, and none later
+        self._tells = tells
+        self._new = array("Q")
+
+    def add(self, fingerprint: int, owner: int = 0) -> bool:
+        """Note a fingerprint (0.6 us).
+
+        Args:
+            owner: who may be given it again, as a number of 64 bits; 0 for nobody.
+
+        Returns:
+            Whether that is in order: it was not seen before, or only with the same owner.
+        """
+        table, mask = self._table, self._mask
+        at = (fingerprint & mask) * _WAYS
+        first, second, third = table[at], table[at + 1], table[at + 2]
+        if (
+            first ^ fingerprint <= mask
+            or second ^ fingerprint <= mask
+            or third ^ fingerprint <= mask
+            or table[at + 3] ^ fingerprint <= mask
+        ):
+            return self._owner_of(fingerprint) == owner & mask and owner != 0
+        table[at + 3] = third
+        table[at + 2] = second
+        table[at + 1] = first
+        table[at] = fingerprint & ~mask | owner & mask
+        if self._tells:
+            self._new.append(fingerprint)
+            self._new.append(owner)
+        return True
+
+    def _owner_of(self, fingerprint: int) -> int:
+        at = (fingerprint & self._mask) * _WAYS
+        return next(place & self._mask for place in self._table[at : at + _WAYS] if place ^ fingerprint <= self._mask)
+
+    def take(self) -> bytes:
+        """What is new since the last call: 16 bytes for each, fingerprint and owner, the lower byte first."""
+        new, self._new = self._new, array("Q")
+        return _little_endian(new).tobytes()
+
+    def merge(self, delta: bytes) -> int:
+        """Note what a worker has seen; how many of it others have seen before."""
+        return sum(not self.add(fingerprint, owner) for fingerprint, owner in _pairs(delta))
+
+
+def _pairs(delta: bytes) -> Iterator[tuple[int, int]]:
+    numbers = array("Q")
+    numbers.frombytes(delta)
+    each = iter(_little_endian(numbers))
+    return zip(each, each, strict=True)
+
+
+def _little_endian(numbers: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
