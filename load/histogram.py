@@ -74,6 +74,12 @@ class Histogram:
         self._minimum = min(self._minimum, other._minimum)
         self._maximum = max(self._maximum, other._maximum)
 
+    def clear(self) -> None:
+        """Forget everything; ``note`` stays the same."""
+        self._counts.clear()
+        del self._pending[:]
+        self._total, self._minimum, self._maximum = 0.0, math.inf, 0.0
+
     @property
     def count(self) -> int:
         """How many durations were recorded."""

@@ -1,0 +1,271 @@
+"""What a worker measures, added up where it happens; a difference goes to the master, another into Locust's statistics.
+
+Noting a request is two appends and an addition: everything else is done for many requests together, 32 times a second for the
+buckets of the histograms and once a second for the rest. All times are `time.perf_counter` seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rolecall.load.histogram import Histogram
+
+#: How often a second noted durations are counted: seldom enough to be cheap, often enough that nobody waits for it.
+_TURNS = 32
+#: Exchanges kept of each kind of violation; the count goes on.
+SAMPLES = 20
+
+
+class Sums:
+    """What is known of some requests.
+
+    ``response`` and ``service`` are their times from when they were due and from when they were sent, whether they succeeded or
+    failed: who waited for an answer in vain waited too. Throttled ones, which a server turns away at the door, are kept apart.
+    """
+
+    __slots__ = ("errors", "response", "service", "size", "throttled")
+
+    def __init__(self) -> None:
+        self.response = Histogram()
+        self.service = Histogram()
+        self.throttled = Histogram()
+        self.errors: Counter[str] = Counter()
+        self.size = 0
+
+    @property
+    def count(self) -> int:
+        """How many requests: succeeded, failed and throttled."""
+        return self.response.count + self.throttled.count
+
+    def settle(self) -> None:
+        """Count what was noted."""
+        self.response.settle()
+        self.service.settle()
+        self.throttled.settle()
+
+    def merge(self, other: Sums) -> None:
+        """Add all that the other one knows."""
+        self.response.merge(other.response)
+        self.service.merge(other.service)
+        self.throttled.merge(other.throttled)
+        self.errors.update(other.errors)
+        self.size += other.size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.response.clear()
+        self.service.clear()
+        self.throttled.clear()
+        self.errors.clear()
+        self.size = 0
+
+    def pack(self) -> list[Any]:
+        """All of it, for a message."""
+        return [self.response.pack(), self.service.pack(), self.throttled.pack(), dict(self.errors), self.size]
+
+    @classmethod
+    def unpack(cls, packed: list[Any]) -> Sums:
+        """The sums that `pack` wrote."""
+        sums = cls()
+        sums.response, sums.service, sums.throttled = map(Histogram.unpack, packed[:3])
+        sums.errors.update(packed[3])
+        sums.size = packed[4]
+        return sums
+
+
+class Entry:
+    """Requests of one method and name. ``due``, ``sent`` and ``received`` are moments; ``size`` counts bytes of the body."""
+
+    __slots__ = ("_now", "_recorder", "_response", "_service", "method", "name", "to_locust", "to_master")
+
+    def __init__(self, recorder: Recorder, method: str, name: str) -> None:
+        self.method = method
+        self.name = name
+        #: What the master, and what Locust's statistics, were not told yet; the current second is in neither.
+        self.to_master = Sums()
+        self.to_locust: dict[int, Sums] = {}
+        self._recorder = recorder
+        self._now = Sums()
+        self._response = self._now.response.note
+        self._service = self._now.service.note
+
+    def success(self, due: float, sent: float, received: float, size: int) -> None:
+        """A request that was answered as it should be."""
+        if received >= self._recorder.turn:
+            self._recorder.tick(received)
+        self._response(received - due)
+        self._service(received - sent)
+        self._now.size += size
+
+    def failure(self, kind: str, due: float, sent: float, received: float) -> None:
+        """A request that was answered wrongly, or not at all; ``sent`` is 0 when it never left. ``kind`` holds no secret."""
+        if received >= self._recorder.turn:
+            self._recorder.tick(received)
+        self._response(received - due)
+        if sent:
+            self._service(received - sent)
+        self._now.errors[kind] += 1
+
+    def throttled(self, due: float, sent: float, received: float) -> None:
+        """A request that was answered with 429."""
+        if received >= self._recorder.turn:
+            self._recorder.tick(received)
+        self._now.throttled.note(received - due)
+
+    def settle(self) -> None:
+        """Count what was noted."""
+        self._now.settle()
+
+    def close(self, second: int) -> Sums | None:
+        """Hand out what was noted in this second; None when it was nothing. Valid until something is noted again."""
+        now = self._now
+        now.settle()
+        if not now.count:
+            return None
+        self.to_master.merge(now)
+        self.to_locust.setdefault(second, Sums()).merge(now)
+        return now
+
+    def clear(self) -> None:
+        """Begin anew with what is noted from now on."""
+        self._now.clear()
+
+
+class Second:
+    """One second of the run, over all requests; the arrivals are those of the engine."""
+
+    __slots__ = ("arrivals", "errors", "response", "throttled", "violations")
+
+    def __init__(self) -> None:
+        self.response = Histogram()
+        self.errors = 0
+        self.throttled = 0
+        self.violations = 0
+        self.arrivals = [0, 0, 0]  # scheduled, sent, completed
+
+    def pack(self) -> list[Any]:
+        """All of it, for a message."""
+        return [self.response.pack(), self.errors, self.throttled, self.violations, self.arrivals]
+
+    @classmethod
+    def unpack(cls, packed: list[Any]) -> Second:
+        """The second that `pack` wrote."""
+        second = cls()
+        packed_response, second.errors, second.throttled, second.violations, second.arrivals = packed
+        second.response = Histogram.unpack(packed_response)
+        return second
+
+
+class Recorder:
+    """Everything that one worker measures in a run that began at ``start``.
+
+    The engine counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an actor, ``completed`` by it, sent
+    ``late``, ``dropped`` because nobody was free; and notes in ``lag`` how long after it was due each one was sent
+    (``lag.note(seconds)``). It calls `tick` several times a second, so that a second in which nobody answers ends too.
+    """
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.scheduled = self.sent = self.completed = self.late = self.dropped = 0
+        self.lag = Histogram()
+        #: When the next `tick` is due.
+        self.turn = start
+        self._wall = time.time() - (time.perf_counter() - start)
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._second = 0
+        self._seconds: dict[int, Second] = {}
+        self._told = [0, 0, 0, 0, 0]
+        self._arrived = [0, 0, 0]
+        self._violations: Counter[str] = Counter()
+        self._samples: list[Mapping[str, Any]] = []
+        self._sampled: Counter[str] = Counter()
+        self._cpu = time.process_time()
+        self._taken = time.perf_counter()
+
+    def entry(self, method: str, name: str) -> Entry:
+        """The entry of a method and a name, which holds no secret: one row in every table."""
+        found = self._entries.get((method, name))
+        if found is None:
+            found = self._entries[method, name] = Entry(self, method, name)
+        return found
+
+    def violation(self, kind: str, sample: Mapping[str, Any] | None = None) -> None:
+        """A rule was broken now; the first `SAMPLES` samples of each kind (msgpack-able, redacted) are kept."""
+        self.tick(time.perf_counter())
+        self._violations[kind] += 1
+        self._current().violations += 1
+        if sample is not None and self._sampled[kind] < SAMPLES:
+            self._sampled[kind] += 1
+            self._samples.append(sample)
+
+    def tick(self, now: float) -> None:
+        """Count what was noted; when a second has ended, close it."""
+        if now < self.turn:
+            return
+        since = max(now - self.start, 0.0)
+        if int(since) != self._second:
+            self._close()
+            self._second = int(since)
+        else:
+            for entry in self._entries.values():
+                entry.settle()
+        self.lag.settle()
+        self.turn = self.start + (int(since * _TURNS) + 1) / _TURNS
+
+    def take(self) -> dict[str, Any]:
+        """What is new since it was last taken, for `Totals.merge` on the master: msgpack-able, and it adds up exactly."""
+        self._close()
+        now, cpu = time.perf_counter(), time.process_time()
+        counters = [self.scheduled, self.sent, self.completed, self.late, self.dropped]
+        delta = {
+            "arrivals": [new - old for new, old in zip(counters, self._told, strict=True)],
+            "lag": self.lag.pack(),
+            "entries": [
+                [entry.method, entry.name, entry.to_master.pack()] for entry in self._entries.values() if entry.to_master.count
+            ],
+            "seconds": [[number, second.pack()] for number, second in self._seconds.items()],
+            "violations": dict(self._violations),
+            "samples": self._samples,
+            "cpu": [cpu - self._cpu, now - self._taken],
+        }
+        self._told = counters
+        self.lag.clear()
+        for entry in self._entries.values():
+            entry.to_master.clear()
+        self._seconds = {}
+        self._violations.clear()
+        self._samples = []
+        self._cpu, self._taken = cpu, now
+        return delta
+
+    def unflushed(self) -> Iterator[tuple[Entry, dict[int, Sums]]]:
+        """What is new since the last call, entry by entry and by seconds of the clock on the wall (`locust_stats.flush`)."""
+        self._close()
+        for entry in self._entries.values():
+            if entry.to_locust:
+                wall = {int(self._wall + second): sums for second, sums in entry.to_locust.items()}
+                entry.to_locust = {}
+                yield entry, wall
+
+    def _current(self) -> Second:
+        return self._seconds.setdefault(self._second, Second())
+
+    def _close(self) -> None:
+        """Move what was noted in this second to where it is handed out from; it may be closed several times."""
+        for entry in self._entries.values():
+            if sums := entry.close(self._second):
+                second = self._current()
+                second.response.merge(sums.response)
+                second.errors += sums.errors.total()
+                second.throttled += sums.throttled.count
+                entry.clear()
+        arrived = [self.scheduled, self.sent, self.completed]
+        if arrived != self._arrived:
+            second = self._current()
+            second.arrivals = [
+                so_far + new - old for so_far, new, old in zip(second.arrivals, arrived, self._arrived, strict=True)
+            ]
+            self._arrived = arrived

@@ -1,0 +1,161 @@
+"""What all workers measured, merged: on the master, or beside the one recorder of a run without workers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rolecall.load.histogram import Histogram
+from rolecall.load.recorder import SAMPLES, Second, Sums
+from rolecall.load.timeline import Timeline
+
+_PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
+_ARRIVALS = ("scheduled", "sent", "completed", "late", "dropped")
+#: The progress line speaks of so many seconds: workers report every three.
+_RECENT = 5
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How the run goes now: per second over the last few seconds, times in seconds, counts since the start."""
+
+    second: int
+    rate: float
+    p50: float
+    p99: float
+    requests: int
+    errors: int
+    throttled: int
+    violations: int
+
+
+@dataclass
+class Worker:
+    """What is known of one worker: CPU time over time, in the worst report and over the run."""
+
+    cpu_seconds: float = 0.0
+    seconds: float = 0.0
+    cpu_most: float = 0.0
+    requests: int = 0
+
+    @property
+    def cpu(self) -> float:
+        """The share of one core that it used."""
+        return self.cpu_seconds / self.seconds if self.seconds else 0.0
+
+
+class Totals:
+    """The sum of all deltas, whatever their order."""
+
+    def __init__(self) -> None:
+        self.timeline = Timeline()
+        self.workers: dict[str, Worker] = {}
+        self.entries: dict[tuple[str, str], Sums] = {}
+        self.lag = Histogram()
+        self.violations: Counter[str] = Counter()
+        self.samples: list[Mapping[str, Any]] = []
+        self._sampled: Counter[str] = Counter()
+        self._arrivals = [0] * len(_ARRIVALS)
+
+    def merge(self, worker: str, delta: Mapping[str, Any]) -> None:
+        """Add what a worker's `Recorder.take` gave."""
+        state = self.workers.setdefault(worker, Worker())
+        cpu, seconds = delta["cpu"]
+        state.cpu_seconds += cpu
+        state.seconds += seconds
+        if seconds >= 0.5:  # a share of less says more of the moment than of the worker
+            state.cpu_most = max(state.cpu_most, cpu / seconds)
+        self._arrivals = [old + new for old, new in zip(self._arrivals, delta["arrivals"], strict=True)]
+        self.lag.merge(Histogram.unpack(delta["lag"]))
+        for method, name, packed in delta["entries"]:
+            sums = Sums.unpack(packed)
+            state.requests += sums.count
+            self.entries.setdefault((method, name), Sums()).merge(sums)
+        for number, packed in delta["seconds"]:
+            self.timeline.add(number, Second.unpack(packed))
+        self.violations.update(delta["violations"])
+        for sample in delta["samples"]:
+            self._keep(sample)
+
+    def violation(self, kind: str, at: float, sample: Mapping[str, Any] | None = None) -> None:
+        """A violation that is only seen over all workers, ``at`` seconds from the start; ``sample["kind"]`` is its kind."""
+        self.violations[kind] += 1
+        self.timeline.violation(max(int(at), 0))
+        if sample is not None:
+            self._keep(sample)
+
+    def snapshot(self) -> Snapshot:
+        """For the progress line."""
+        response, counts = self.timeline.recent(_RECENT)
+        p50, p99 = response.percentiles([50, 99])
+        all_ = self._all()
+        return Snapshot(
+            second=len(self.timeline),
+            rate=counts["requests"] - counts["errors"] - counts["throttled"],
+            p50=p50,
+            p99=p99,
+            requests=all_.count,
+            errors=all_.errors.total(),
+            throttled=all_.throttled.count,
+            violations=self.violations.total(),
+        )
+
+    def document(self, duration: float | None = None) -> dict[str, Any]:
+        """The measured part of ``load.json``; ``duration`` is what the rate is a share of, by default all seconds seen."""
+        all_ = self._all()
+        seconds = duration or float(len(self.timeline))
+        good = all_.response.count - all_.errors.total()
+        return {
+            "duration_s": round(seconds, 3),
+            **dict(zip(_ARRIVALS, self._arrivals, strict=True)),
+            "requests": all_.count,
+            "throttled": all_.throttled.count,
+            "errors": dict(sorted(all_.errors.items())),
+            "violations": dict(sorted(self.violations.items())),
+            "rate": round(good / seconds, 3) if seconds else 0.0,
+            "response_ms": _times(all_.response),
+            "service_ms": _times(all_.service),
+            "dispatch_lag_ms": _times(self.lag),
+            "entries": [
+                {
+                    "method": method,
+                    "name": name,
+                    "requests": sums.count,
+                    "throttled": sums.throttled.count,
+                    "errors": dict(sorted(sums.errors.items())),
+                    "bytes": sums.size,
+                    "response_ms": _times(sums.response),
+                    "service_ms": _times(sums.service),
+                }
+                for (method, name), sums in sorted(self.entries.items())
+            ],
+            "timeline": self.timeline.document(),
+            "batches": list(self.timeline.batches()),
+            "violation_samples": list(self.samples),
+        }
+
+    @property
+    def response(self) -> Histogram:
+        """The response times of all requests, for the percentile file."""
+        return self._all().response
+
+    def _all(self) -> Sums:
+        merged = Sums()
+        for sums in self.entries.values():
+            merged.merge(sums)
+        return merged
+
+    def _keep(self, sample: Mapping[str, Any]) -> None:
+        kind = sample["kind"]
+        if self._sampled[kind] < SAMPLES:
+            self._sampled[kind] += 1
+            self.samples.append(sample)
+
+
+def _times(histogram: Histogram) -> dict[str, float]:
+    values = histogram.percentiles(list(_PERCENTS.values()))
+    times = dict(zip(_PERCENTS, values, strict=True))
+    times.update(max=histogram.maximum, min=histogram.minimum, mean=histogram.mean)
+    return {name: round(seconds * 1000, 4) for name, seconds in times.items()}
