@@ -164,11 +164,13 @@ class Recorder:
 
     The engine counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an actor, ``completed`` by it, sent
     ``late``, ``dropped`` because nobody was free; and notes in ``lag`` how long after it was due each one was sent
-    (``lag.note(seconds)``). It calls `tick` several times a second, so that a second in which nobody answers ends too.
+    (``lag.note(seconds)``). It calls `tick` several times a second, so that a second in which nobody answers ends too. Seconds
+    may be of another ``width``: the search for the capacity looks closer.
     """
 
-    def __init__(self, start: float) -> None:
+    def __init__(self, start: float, width: float = 1.0) -> None:
         self.start = start
+        self.width = width
         self.scheduled = self.sent = self.completed = self.late = self.dropped = 0
         self.lag = Histogram()
         #: When the next `tick` is due.
@@ -206,9 +208,10 @@ class Recorder:
         if now < self.turn:
             return
         since = max(now - self.start, 0.0)
-        if int(since) != self._second:
+        second = int(since / self.width)
+        if second != self._second:
             self._close()
-            self._second = int(since)
+            self._second = second
         else:
             for entry in self._entries.values():
                 entry.settle()
@@ -246,7 +249,7 @@ class Recorder:
         self._close()
         for entry in self._entries.values():
             if entry.to_locust:
-                wall = {int(self._wall + second): sums for second, sums in entry.to_locust.items()}
+                wall = {int(self._wall + second * self.width): sums for second, sums in entry.to_locust.items()}
                 entry.to_locust = {}
                 yield entry, wall
 

@@ -24,9 +24,10 @@ _TIMES = ("p50_ms", "p90_ms", "p99_ms", "p99.9_ms", "max_ms")
 
 
 class Timeline:
-    """The seconds of a run, merged over all workers."""
+    """The seconds of a run, or slices of another ``width`` in seconds, merged over all workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
+        self.width = width
         self._counts = {name: array("I") for name in _COUNTS}
         self._times = {name: array("f") for name in _TIMES}
         self._open: dict[int, Histogram] = {}
@@ -59,32 +60,43 @@ class Timeline:
         self.add(second, found)
 
     def recent(self, seconds: int) -> tuple[Histogram, dict[str, float]]:
-        """Response times, and counts per second, of the newest ``seconds`` that have ended."""
+        """Response times, and counts per second, of the newest ``seconds`` (or slices) that have ended."""
         end = max(len(self) - 1, 0)
         begin = max(end - min(seconds, _SETTLED - 1), 0)
         merged = Histogram()
         for at in range(begin, end):
             if at in self._open:
                 merged.merge(self._open[at])
-        return merged, {name: sum(values[begin:end]) / max(end - begin, 1) for name, values in self._counts.items()}
+        return merged, {
+            name: sum(values[begin:end]) / (max(end - begin, 1) * self.width) for name, values in self._counts.items()
+        }
 
     def document(self) -> dict[str, list[float]]:
-        """The columns, one number a second."""
+        """The columns, one number a second; ``second`` is when it began."""
         for number, histogram in self._open.items():
             self._measure(number, histogram)
         return {
-            "second": list(range(len(self))),
+            "second": [round(number * self.width, 3) for number in range(len(self))],
             **{name: list(values) for name, values in self._counts.items()},
             **{name: [round(value, 3) for value in values] for name, values in self._times.items()},
         }
+
+    def response(self, begin: float, end: float) -> Histogram:
+        """The response times of the batches between two moments, in seconds from the start."""
+        merged = Histogram()
+        length = self._length * self.width
+        for number, batch in self._batches.items():
+            if begin <= number * length and (number + 1) * length <= end:
+                merged.merge(batch.response)
+        return merged
 
     def batches(self) -> Iterator[dict[str, Any]]:
         """The batches, ascending; the last one may be shorter."""
         for number in sorted(self._batches):
             batch, begin = self._batches[number], number * self._length
             yield {
-                "begin_s": begin,
-                "end_s": min(begin + self._length, len(self)),
+                "begin_s": round(begin * self.width, 3),
+                "end_s": round(min(begin + self._length, len(self)) * self.width, 3),
                 "requests": batch.requests,
                 "errors": batch.errors,
                 "throttled": batch.throttled,

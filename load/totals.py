@@ -47,10 +47,10 @@ class Worker:
 
 
 class Totals:
-    """The sum of all deltas, whatever their order."""
+    """The sum of all deltas, whatever their order; ``width`` is that of the recorders."""
 
-    def __init__(self) -> None:
-        self.timeline = Timeline()
+    def __init__(self, width: float = 1.0) -> None:
+        self.timeline = Timeline(width)
         self.workers: dict[str, Worker] = {}
         self.entries: dict[tuple[str, str], Sums] = {}
         self.lag = Histogram()
@@ -82,17 +82,17 @@ class Totals:
     def violation(self, kind: str, at: float, sample: Mapping[str, Any] | None = None) -> None:
         """A violation that is only seen over all workers, ``at`` seconds from the start; ``sample["kind"]`` is its kind."""
         self.violations[kind] += 1
-        self.timeline.violation(max(int(at), 0))
+        self.timeline.violation(max(int(at / self.timeline.width), 0))
         if sample is not None:
             self._keep(sample)
 
     def snapshot(self) -> Snapshot:
-        """For the progress line."""
+        """For the progress line: the run as it goes now."""
         response, counts = self.timeline.recent(_RECENT)
         p50, p99 = response.percentiles([50, 99])
         all_ = self._all()
         return Snapshot(
-            second=len(self.timeline),
+            second=int(len(self.timeline) * self.timeline.width),
             rate=counts["requests"] - counts["errors"] - counts["throttled"],
             p50=p50,
             p99=p99,
@@ -105,7 +105,7 @@ class Totals:
     def document(self, duration: float | None = None) -> dict[str, Any]:
         """The measured part of ``load.json``; ``duration`` is what the rate is a share of, by default all seconds seen."""
         all_ = self._all()
-        seconds = duration or float(len(self.timeline))
+        seconds = duration or len(self.timeline) * self.timeline.width
         good = all_.response.count - all_.errors.total()
         return {
             "duration_s": round(seconds, 3),

@@ -138,8 +138,8 @@ def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> Non
 class Clock:
     """A recorder whose requests are received when the test says, in seconds from its start."""
 
-    def __init__(self) -> None:
-        self.recorder = Recorder(1000.0)
+    def __init__(self, width: float = 1.0) -> None:
+        self.recorder = Recorder(1000.0, width)
         self.entry = self.recorder.entry("POST", "/")
 
     def success(self, at: float, response: float = 0.01, count: int = 1) -> None:
@@ -168,6 +168,25 @@ def test_requests_stand_in_the_second_in_which_they_ended() -> None:
     assert timeline["requests"] == [101, 50, 0, 10]
     assert timeline["p50_ms"] == pytest.approx([10, 20, 0, 40], rel=0.005)
     assert timeline["second"] == [0, 1, 2, 3]
+
+
+def test_a_closer_look_has_shorter_slices() -> None:
+    """With a width of a quarter of a second the timeline has four columns a second, and any part of it its percentiles."""
+    clock, totals = Clock(0.25), Totals(0.25)
+    for slice_ in range(40):
+        clock.success(slice_ / 4 + 0.1, 0.010 if slice_ < 20 else 0.050, count=5)
+    totals.merge("a", sent(clock.recorder))
+
+    document = totals.document()
+
+    assert document["duration_s"] == 10
+    assert document["rate"] == totals.snapshot().rate == 20
+    assert document["timeline"]["second"][-1] == 9.75
+    assert document["timeline"]["requests"] == [5] * 40
+    assert document["batches"][-1]["end_s"] == 10
+    assert totals.timeline.response(5, 10).count == 100
+    assert totals.timeline.response(5, 10).percentile(1) == pytest.approx(0.050, rel=0.005)
+    assert totals.timeline.response(2, 10).percentile(1) == pytest.approx(0.010, rel=0.005)
 
 
 def test_arrivals_stand_in_the_second_in_which_they_happened() -> None:
