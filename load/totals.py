@@ -11,7 +11,7 @@ from rolecall.load.histogram import Histogram
 from rolecall.load.recorder import SAMPLES, Second, Sums
 from rolecall.load.timeline import Timeline
 
-_PERCENTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
+_PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
 _ARRIVALS = ("scheduled", "sent", "completed", "late", "dropped")
 #: The progress line speaks of so many seconds: workers report every three.
 _RECENT = 5
