@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from rolecall.load.histogram import Histogram
 
 #: How often a second noted durations are counted: seldom enough to be cheap, often enough that nobody waits for it.
 _TURNS = 32
-#: Exchanges kept of each kind of violation; the count goes on.
-SAMPLES = 20
 
 
 class Sums:
@@ -182,8 +180,6 @@ class Recorder:
         self._told = [0, 0, 0, 0, 0]
         self._arrived = [0, 0, 0]
         self._violations: Counter[str] = Counter()
-        self._samples: list[Mapping[str, Any]] = []
-        self._sampled: Counter[str] = Counter()
         self._cpu = time.process_time()
         self._taken = time.perf_counter()
 
@@ -194,14 +190,11 @@ class Recorder:
             found = self._entries[method, name] = Entry(self, method, name)
         return found
 
-    def violation(self, kind: str, sample: Mapping[str, Any] | None = None) -> None:
-        """A rule was broken now; the first `SAMPLES` samples of each kind (msgpack-able, redacted) are kept."""
+    def violation(self, kind: str, count: int = 1) -> None:
+        """A promise was broken now. Its exchange is kept elsewhere (`violations.Violations`); here it gets its second."""
         self.tick(time.perf_counter())
-        self._violations[kind] += 1
-        self._current().violations += 1
-        if sample is not None and self._sampled[kind] < SAMPLES:
-            self._sampled[kind] += 1
-            self._samples.append(sample)
+        self._violations[kind] += count
+        self._current().violations += count
 
     def tick(self, now: float) -> None:
         """Count what was noted; when a second has ended, close it."""
@@ -231,7 +224,6 @@ class Recorder:
             ],
             "seconds": [[number, second.pack()] for number, second in self._seconds.items()],
             "violations": dict(self._violations),
-            "samples": self._samples,
             "cpu": [cpu - self._cpu, now - self._taken],
         }
         self._told = counters
@@ -240,7 +232,6 @@ class Recorder:
             entry.to_master.clear()
         self._seconds = {}
         self._violations.clear()
-        self._samples = []
         self._cpu, self._taken = cpu, now
         return delta
 

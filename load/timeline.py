@@ -53,10 +53,10 @@ class Timeline:
         for settled in [at for at in self._open if len(self) - at > _SETTLED]:
             self._measure(settled, self._open.pop(settled))
 
-    def violation(self, second: int) -> None:
-        """A violation that the master found, and no worker."""
+    def violation(self, second: int, count: int = 1) -> None:
+        """Violations that the master found, and no worker."""
         found = Second()
-        found.violations = 1
+        found.violations = count
         self.add(second, found)
 
     def recent(self, seconds: int) -> tuple[Histogram, dict[str, float]]:

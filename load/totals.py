@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rolecall.load.histogram import Histogram
-from rolecall.load.recorder import SAMPLES, Second, Sums
+from rolecall.load.recorder import Second, Sums
 from rolecall.load.timeline import Timeline
 
 _PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
@@ -33,8 +33,9 @@ class Snapshot:
 
 @dataclass
 class Worker:
-    """What is known of one worker: CPU time over time, in the worst report and over the run."""
+    """What is known of one worker: how it ended, for whoever sees that to say; CPU time, over the run and in its worst report."""
 
+    state: Literal["running", "finished", "died"] = "running"
     cpu_seconds: float = 0.0
     seconds: float = 0.0
     cpu_most: float = 0.0
@@ -55,8 +56,6 @@ class Totals:
         self.entries: dict[tuple[str, str], Sums] = {}
         self.lag = Histogram()
         self.violations: Counter[str] = Counter()
-        self.samples: list[Mapping[str, Any]] = []
-        self._sampled: Counter[str] = Counter()
         self._arrivals = [0] * len(_ARRIVALS)
 
     def merge(self, worker: str, delta: Mapping[str, Any]) -> None:
@@ -76,15 +75,11 @@ class Totals:
         for number, packed in delta["seconds"]:
             self.timeline.add(number, Second.unpack(packed))
         self.violations.update(delta["violations"])
-        for sample in delta["samples"]:
-            self._keep(sample)
 
-    def violation(self, kind: str, at: float, sample: Mapping[str, Any] | None = None) -> None:
-        """A violation that is only seen over all workers, ``at`` seconds from the start; ``sample["kind"]`` is its kind."""
-        self.violations[kind] += 1
-        self.timeline.violation(max(int(at / self.timeline.width), 0))
-        if sample is not None:
-            self._keep(sample)
+    def violation(self, kind: str, at: float, count: int = 1) -> None:
+        """A violation that is only seen over all workers, ``at`` seconds from the start."""
+        self.violations[kind] += count
+        self.timeline.violation(max(int(at / self.timeline.width), 0), count)
 
     def snapshot(self) -> Snapshot:
         """For the progress line: the run as it goes now."""
@@ -118,6 +113,16 @@ class Totals:
             "response_ms": _times(all_.response),
             "service_ms": _times(all_.service),
             "dispatch_lag_ms": _times(self.lag),
+            "workers": [
+                {
+                    "name": name,
+                    "state": worker.state,
+                    "requests": worker.requests,
+                    "cpu": round(worker.cpu, 3),
+                    "cpu_most": round(worker.cpu_most, 3),
+                }
+                for name, worker in sorted(self.workers.items())
+            ],
             "entries": [
                 {
                     "method": method,
@@ -133,7 +138,6 @@ class Totals:
             ],
             "timeline": self.timeline.document(),
             "batches": list(self.timeline.batches()),
-            "violation_samples": list(self.samples),
         }
 
     @property
@@ -146,12 +150,6 @@ class Totals:
         for sums in self.entries.values():
             merged.merge(sums)
         return merged
-
-    def _keep(self, sample: Mapping[str, Any]) -> None:
-        kind = sample["kind"]
-        if self._sampled[kind] < SAMPLES:
-            self._sampled[kind] += 1
-            self.samples.append(sample)
 
 
 def _times(histogram: Histogram) -> dict[str, float]:

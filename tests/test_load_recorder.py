@@ -7,6 +7,7 @@ import random
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from rolecall.load.recorder import SAMPLES, Recorder
+from rolecall.load.recorder import Recorder
 from rolecall.load.timeline import MOST_BATCHES
 from rolecall.load.totals import Totals
 from tests.recording import NAMES, Known, known
@@ -118,7 +119,6 @@ def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> Non
     assert document["errors"] == {kind: kinds[kind] for kind in ("status-500", "timeout")}
     assert document["throttled"] == kinds["throttled"]
     assert document["violations"] == {"another-user": workers}
-    assert len(document["violation_samples"]) == workers
     assert document["rate"] == pytest.approx(kinds[""] / document["duration_s"], rel=1e-3)
     for name, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9)):
         assert document["response_ms"][name] == pytest.approx(responses[int(percent * len(responses) / 100)], rel=0.02)
@@ -263,25 +263,37 @@ def test_a_long_run_has_few_batches() -> None:
     assert len(totals.timeline._open) <= 11
 
 
-def test_few_exchanges_of_many_violations() -> None:
-    """Every violation is counted; of each kind only some are kept with their exchange, of all workers together too."""
+def test_violations_have_their_second() -> None:
+    """Those of the workers and those that only the master sees are counted by kind, and on the time axis."""
     totals = Totals()
     for worker in range(3):
-        recorder = Recorder(0.0)
-        for number in range(SAMPLES + 5):
-            recorder.violation("lost-chain", {"kind": "lost-chain", "message": str(number)})
-        recorder.violation("another-user", {"kind": "another-user", "message": ""})
+        recorder = Recorder(time.perf_counter() - 1.5)
+        recorder.violation("lost-chain")
+        recorder.violation("lost-chain", 2)
         totals.merge(str(worker), sent(recorder))
-    totals.violation("repeated-token", 2.5, {"kind": "repeated-token", "message": "over workers"})
+    totals.violation("token-repeated", 2.5)
 
     document = totals.document()
 
-    assert document["violations"] == {"another-user": 3, "lost-chain": 3 * (SAMPLES + 5), "repeated-token": 1}
-    assert Counter(sample["kind"] for sample in document["violation_samples"]) == {
-        "lost-chain": SAMPLES,
-        "another-user": 3,
-        "repeated-token": 1,
-    }
+    assert document["violations"] == {"lost-chain": 9, "token-repeated": 1}
+    assert document["timeline"]["violations"] == [0, 9, 1]
+
+
+def test_workers_say_how_busy_they_were() -> None:
+    """A worker's share of a core is that of its own process, and its requests are its own; a state is kept."""
+    recorder, totals = Recorder(time.perf_counter()), Totals()
+    while time.perf_counter() - recorder.start < 0.6:
+        pass
+    recorder.entry("GET", "/").success(recorder.start, recorder.start, time.perf_counter(), 1)
+    totals.merge("busy", sent(recorder))
+    time.sleep(0.6)
+    totals.merge("busy", sent(recorder))
+    totals.workers["busy"].state = "died"
+
+    (worker,) = totals.document()["workers"]
+
+    assert (worker["name"], worker["state"], worker["requests"]) == ("busy", "died", 1)
+    assert 0.02 < worker["cpu"] < worker["cpu_most"] <= 1.05
 
 
 def test_a_request_that_never_left_has_no_service_time() -> None:
