@@ -6,7 +6,7 @@ its owner.
 
 *What is found.* A token that comes again after ``d`` others is still there if fewer than four of them went to its set. In a table
 of ``n`` places that is, with x = 4 d / n, the Poisson probability e^-x (1 + x + x^2/2 + x^3/6): of two million places (16 MB)
-99.99 % after 100,000 tokens, 98 % after half a million, 86 % after a million. `detection` computes it. A fault that repeats tokens
+99.99 % after 100,000 tokens, 98 % after half a million, 87 % after a million. `detection` computes it. A fault that repeats tokens
 does so more than once, and each time is another chance.
 
 *What is not found, but said to be.* Two different tokens are taken for one if 64 minus the owner's bits are alike in one of four
