@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -23,10 +22,8 @@ from rolecall.conformance.run import DEFAULT_OUT, Options, Run
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.world import World
 from rolecall.errors import ExitCode, RolecallError, Unreachable
-from rolecall.evidence import Exchange, Pieces
 from rolecall.outcomes import Finding, Inconclusive, NotTested, Outcome
 from rolecall.reports import exchanges, terminal
-from rolecall.reports.allure import AllureResults
 
 RUN = pytest.StashKey[Run]()
 _SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
@@ -115,8 +112,6 @@ class Suite:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.total = 0
-        self._allure: AllureResults | None = None
-        self._texts: dict[int, str] = {}
         self.on_result: Callable[[TestResult], None] = lambda result: None
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -141,8 +136,8 @@ class Suite:
         except RolecallError as error:
             self.run.fatal = error
             raise pytest.UsageError(str(error)) from None
-        if self.run.options.reports and not session.config.pluginmanager.has_plugin("allure_listener"):
-            self._allure = AllureResults(self.run.folder / "allure-results", self.run.secrets.redact, self.run.environment())
+        if session.config.pluginmanager.has_plugin("allure_listener"):
+            self.run.allure = None
         try:
             self.run.knock()
             self.run.ahead.start([self._job(item) for item in session.items])
@@ -212,19 +207,19 @@ class Suite:
             allure.dynamic.label(label, value)
         allure.dynamic.description(self._description(item))
         if job.evidence.exchanges:
-            allure.attach(self._exchanges(job.evidence), "exchanges", allure.attachment_type.TEXT)
+            text = exchanges.write(job.evidence.exchanges, self.run.secrets.redact)
+            allure.attach(text, "exchanges", allure.attachment_type.TEXT)
 
     def _record(self, item: pytest.Item, report: pytest.TestReport, result: TestResult) -> None:
-        if self._allure:
-            self._allure.add(
+        if self.run.allure:
+            self.run.allure.add(
                 item,
                 result.outcome.value,
                 labels=self._labels(item),
                 description=self._description(item),
                 message=result.reason,
                 trace=report.longreprtext,
-                exchanges=self._exchanges(result.evidence),
-                stop=time.time(),
+                exchanges=result.evidence.exchanges,
                 seconds=result.seconds,
             )
 
@@ -242,15 +237,6 @@ class Suite:
     def _description(item: pytest.Item) -> str:
         requirement = load_specification().requirements[requirement_of(item)]
         return f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})"
-
-    def _exchanges(self, evidence: Pieces) -> str:
-        return "\n\n".join(self._text(exchange) for exchange in evidence.exchanges)
-
-    def _text(self, exchange: Exchange) -> str:
-        """An exchange as its attachments show it; many tests cite the same ones."""
-        if exchange.number not in self._texts:
-            self._texts[exchange.number] = exchanges.write([exchange], self.run.secrets.redact)
-        return self._texts[exchange.number]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import secrets as random
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from rolecall.http import AWAY, Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Outcome
 from rolecall.reports import curl, har, junit
+from rolecall.reports.allure import AllureResults
 from rolecall.secrets import Secrets
 from rolecall.target import load_target
 
@@ -105,6 +106,7 @@ class Run:
         self.expiry = Expiry(self.world)
         self.intruder = Intruder(self.world)
         self.responses = Responses(self.evidence, self.world.spec, self.target)
+        self.allure = AllureResults(self.environment()) if self.options.reports else None
         self.observed = Observed(lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell])
 
     def knock(self) -> None:
@@ -146,13 +148,7 @@ class Run:
         verdict = judge(self.spec, self.results, self.selected, self.left, self.aborted)
         if self.exit_code and verdict.exit_code is not ExitCode.FAILED:
             verdict = replace(verdict, exit_code=self.exit_code)
-        self._write(verdict)
-        leaks = self._remove_leaks()
-        if leaks:
-            reason = f"{', '.join(leaks)} held a secret and was removed: a bug of rolecall, please report it"
-            verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
-            self._write(verdict)
-        return verdict
+        return self._leave(verdict)
 
     def _tidy(self) -> list[str]:
         clock: list[str] = []
@@ -183,30 +179,34 @@ class Run:
 
     # --- Files -----------------------------------------------------------------------------------------------------
 
-    def _write(self, verdict: Verdict) -> None:
-        self.document = self.secrets.redacted(self._document(verdict))
-        files: dict[str, Callable[[], str]] = {
-            "results.json": lambda: json.dumps(self.document, indent=1) + "\n",
-            "junit.xml": lambda: junit.write(self.document),
-            "evidence.har": lambda: har.write(self.evidence.exchanges, self.secrets.redact),
-        }
-        for name, write in files.items():
-            if not self.options.reports and name != "results.json":
-                continue
-            (self.folder / name).write_text(write(), encoding="utf-8")
+    def _leave(self, verdict: Verdict) -> Verdict:
+        """Write every file, unless it holds a secret after all: then it is left out, and the verdict says so."""
+        files = self._files(verdict)
+        leaks = [name for name, text in files.items() if self.secrets.found_in(text)]
+        if self.secrets.found_in(self.world.ledger.path.read_text(encoding="utf-8")):
+            self.world.ledger.path.unlink()
+            leaks.append(self.world.ledger.path.name)
+        if leaks:
+            reason = f"{', '.join(leaks)} would have held a secret and was left out: a bug of rolecall, please report it"
+            verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
+            files = self._files(verdict)
+        for name, text in files.items():
+            if name not in leaks:
+                path = self.folder / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
+        return verdict
 
-    def _remove_leaks(self) -> list[str]:
-        """The last check: no file of the run holds a secret. Those that do are removed; their names."""
-        leaks = []
-        clean: set[str] = set()  # tests cite the same exchanges: each paragraph is searched once
-        for path in filter(Path.is_file, self.folder.rglob("*")):
-            paragraphs = set(path.read_text(encoding="utf-8", errors="replace").split("\n\n")) - clean
-            if any(self.secrets.found_in(paragraph) for paragraph in paragraphs):
-                path.unlink()
-                leaks.append(path.name)
-            else:
-                clean |= paragraphs
-        return leaks
+    def _files(self, verdict: Verdict) -> dict[str, str]:
+        redact = cache(self.secrets.redact)  # everything is known by now, and most headers are said a thousand times
+        self.document = self.secrets.redacted(self._document(verdict))
+        files = {"results.json": json.dumps(self.document, indent=1) + "\n"}
+        if self.options.reports:
+            files["junit.xml"] = junit.write(self.document)
+            files["evidence.har"] = har.write(self.evidence.exchanges, redact)
+            if self.allure:
+                files |= {f"allure-results/{name}": text for name, text in self.allure.files(redact)}
+        return files
 
     def _document(self, verdict: Verdict) -> dict[str, Any]:
         outcomes = requirement_outcomes(self.spec, self.results)

@@ -15,16 +15,19 @@ def write(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> str:
 
 
 def _text(exchange: Exchange, redact: Callable[[str], str]) -> str:
-    head = f"### exchange {exchange.number}, {exchange.when}, as {exchange.caller}"
-    request = [f"{exchange.method} {exchange.url}", *(f"{name}: {value}" for name, value in exchange.request_headers.items())]
-    answer = [
-        f"{exchange.status}" if exchange.status else exchange.error,
-        *(f"{name}: {value}" for name, value in exchange.headers),
+    lines = [
+        f"### exchange {exchange.number}, {exchange.when}, as {exchange.caller}",
+        f"{exchange.method} {redact(exchange.url)}",
+        *(f"{name}: {redact(value)}" for name, value in exchange.request_headers.items()),
     ]
     # Before bodies are cut: half a secret would not be known any more.
-    sent, got = redact(exchange.request_body.decode("utf-8", "replace")), redact(exchange.text)
-    parts = (redact("\n".join((head, *request))), _short(sent)), (redact("\n".join(answer)), _short(got))
-    return "\n\n".join("\n".join(filter(None, part)) for part in parts)
+    if sent := redact(exchange.request_body.decode("utf-8", "replace")):
+        lines.append(_short(sent))
+    lines += ["", f"{exchange.status}" if exchange.status else redact(exchange.error)]
+    lines += (f"{name}: {redact(value)}" for name, value in exchange.headers)
+    if got := redact(exchange.text):
+        lines.append(_short(got))
+    return "\n".join(lines)
 
 
 def _short(text: str) -> str:

@@ -6,6 +6,8 @@ import base64
 import itertools
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -13,7 +15,7 @@ from urllib.parse import quote, unquote
 import jwt
 import pytest
 
-from tests.command import ROLES, target_file, target_text
+from tests.command import ROLES, environment, target_file, target_text
 from tests.conftest import SIGNING_KEY, Reference, Watched
 from tests.miniatures import Connection, Miniature, Received, Tap, json_response, response
 from tests.servers import certify
@@ -192,3 +194,30 @@ def test_servers_that_put_secrets_anywhere(tmp_path: Path) -> None:
     assert all(password in bodies for password in passwords)
     assert len(miniature.received) > 3 * len(answers)  # each of them came several times
     assert leaks(tokens | passwords, finished.folder, finished.said) == []
+
+
+#: A writer with a bug: its file goes out as it came in.
+CARELESS = """
+import sys
+from rolecall.__main__ import main
+from rolecall.reports import har
+
+careful = har.write
+har.write = lambda exchanges, redact: careful(exchanges, str)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_file_that_would_leak_is_left_out(tmp_path: Path, reference: Reference) -> None:
+    """If a writer of ours forgot to redact, its file is not written, the others are, and the exit code is 8."""
+    words = ("certify", target_file(tmp_path, reference.text), "--select", "ISSUE-fields", "--out", tmp_path / "out")
+    finished = subprocess.run(
+        [sys.executable, "-c", CARELESS, *words], capture_output=True, text=True, env=environment(**reference.env), check=False
+    )
+    (folder,) = (tmp_path / "out").iterdir()
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+    assert finished.returncode == results["exit_code"] == 8
+    assert "evidence.har would have held a secret and was left out" in results["reasons"][0]
+    assert {path.name for path in folder.iterdir()} == {"results.json", "junit.xml", "ledger.jsonl", "allure-results"}
+    assert leaks({SIGNING_KEY, *re.findall(r'password = "([^"]+)"', reference.text)}, folder, finished.stdout) == []

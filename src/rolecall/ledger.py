@@ -31,6 +31,7 @@ class Ledger:
     """The entries of one run, in order of their creation."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._entries: list[Entry] = []
         self._file = path.open("a", encoding="utf-8")
 
