@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from rolecall.conformance.tables import Operation, Resource
 from rolecall.evidence import Exchange
@@ -54,8 +55,18 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
 
 
 def fill_text(template: str, values: Mapping[str, Any]) -> str:
-    """A path with its placeholders replaced."""
+    """A text with its placeholders replaced."""
     return _PLACEHOLDER.sub(lambda match: str(values.get(match.group(1), "")), template)
+
+
+def fill_path(template: str, values: Mapping[str, Any]) -> str:
+    """A path with its placeholders replaced; a value stays within its segment, or its parameter (RFC 3986 2.1)."""
+    return fill_text(template, {name: in_path(str(value)) for name, value in values.items()})
+
+
+def in_path(id: str) -> str:
+    """An id as it stands in a path: a target may make its ids of any characters."""
+    return quote(id, safe="", errors="backslashreplace")
 
 
 def contains(document: Any, wanted: Any) -> bool:

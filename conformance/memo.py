@@ -35,7 +35,8 @@ def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Cal
             # Shielded: a test that is cancelled must not take the set-up of the others with it.
             return await asyncio.shield(task)
         except Trouble:
-            tasks.pop(key, None)
+            if tasks.get(key) is task:  # whoever heard of it first may have begun anew already
+                del tasks[key]
             raise
         except Exception as error:  # noqa: BLE001  # whatever it was, everybody who waits gets a copy
             raise _copy(error) from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.closed import expect_denied_as_usual, expect_refused
-from rolecall.conformance.fixtures import Fixture, items
+from rolecall.conformance.fixtures import Fixture, in_path, items
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
 from rolecall.conformance.memo import memoised
@@ -30,7 +30,7 @@ async def test_anothers_id_in_capitals_is_not_ones_own(operation: str, world: Wo
     caller, user = await world.user(_LOWEST), await world.fresh("user")
     await expect_denied_as_usual(world, caller, "fetch-user")
     plain = await world.request(world.spec.operations[operation], caller, user)
-    request = replace(plain, path=plain.path.replace(user.id, user.id.upper()))
+    request = replace(plain, path=plain.path.replace(in_path(user.id), in_path(user.id.upper())))
     if request.path == plain.path:
         raise Inconclusive("an id with letters in it", "the form of the target's ids")
 

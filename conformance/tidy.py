@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from rolecall.conformance.fixtures import Fixture, identifiers, items
+from rolecall.conformance.fixtures import Fixture, identifiers, in_path, items
 from rolecall.conformance.tables import API_KEY, Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import CHANGE, World
@@ -49,7 +49,7 @@ async def _delete(world: World, admin: Caller, resource: str, id: str) -> None:
         world.ledger.created(entry, id)
     try:
         if resource == API_KEY:
-            path = f"{world.target.api_keys.create_path}/{id}"
+            path = f"{world.target.api_keys.create_path}/{in_path(id)}"
             exchange = await world.send("DELETE", path, admin, repeatable=True)
         else:
             fixture = Fixture(world.spec.resources[resource], id, entry.name)

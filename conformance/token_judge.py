@@ -10,7 +10,7 @@ from rolecall.conformance.expiry import Expired
 from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
-from rolecall.outcomes import Finding, Inconclusive
+from rolecall.outcomes import Finding, Inconclusive, Trouble
 from rolecall.schemas import faults
 
 #: Seconds that exp - iat may be off: clocks that round, not another lifetime.
@@ -92,6 +92,8 @@ class TokenJudge:
     async def _is_alive(self, caller: Caller) -> bool:
         try:
             await self._world.alive(caller, time.monotonic())
+        except Trouble:
+            raise
         except Inconclusive:
             return False
         return True

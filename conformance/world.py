@@ -7,20 +7,20 @@ import re
 import secrets as random
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin
 
 from rolecall.conformance.callers import Callers
-from rolecall.conformance.fixtures import Fixture, Request, contains, fill, fill_text, id_of, identifiers, items
+from rolecall.conformance.fixtures import Fixture, Request, contains, fill, fill_path, id_of, identifiers, items
 from rolecall.conformance.memo import Coalesced, forget, memoised, unbroken
 from rolecall.conformance.tables import Operation, Specification
 from rolecall.conformance.tokens import Caller, claims_of
 from rolecall.evidence import Exchange, cite
 from rolecall.http import Client
 from rolecall.ledger import Ledger
-from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Target
 
 #: In the ledger, a change of a user that was there before the run.
@@ -109,7 +109,7 @@ class World(Callers):
             values["participants"] = [{"user": user} for user in await self.participants()]
         if operation.is_self and not values["self"]:
             raise Inconclusive(f"the user that {caller} acts as: the token does not say (claim _id)", "the token's claims")
-        return Request(operation, fill_text(operation.path, values), fill(operation.body, values), name, fixture)
+        return Request(operation, fill_path(operation.path, values), fill(operation.body, values), name, fixture)
 
     async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
         """The request of a write: an update or a delete gets a thing that is there for this test alone."""
@@ -155,22 +155,22 @@ class World(Callers):
     async def participants(self) -> tuple[str, ...]:
         """The users whom ownership must not keep out of a conversation: the accounts' and the API keys'."""
         users = (self.user(name) for name in self.target.accounts)
-        keys = (self.key(role) for role in self.roles)
-        callers = await asyncio.gather(*users, *keys, return_exceptions=True)
-        return tuple(dict.fromkeys(caller.user for caller in callers if isinstance(caller, Caller) and caller.user))
+        callers = await _there(*users, *(self.key(role) for role in self.roles))
+        return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
 
     @memoised
     async def selves(self) -> set[str]:
         """The users who are themselves to a caller: those of the roles' tokens, and those whom the API keys act as."""
         users, keys = (self.user(role) for role in self.roles), (self.key(role) for role in self.roles)
-        callers = await asyncio.gather(*users, *keys, return_exceptions=True)
-        return {caller.user for caller in callers if isinstance(caller, Caller)}
+        return {caller.user for caller in await _there(*users, *keys)}
 
     @memoised
     async def shared(self, resource: str) -> Fixture:
         """A thing that tests may look at and must not change; one that was there before when none can be made."""
         try:
             return await self.fresh(resource)
+        except Trouble:  # it passes, and then one can be made
+            raise
         except (Inconclusive, NotTested):
             existing = [item["id"] for item in await self.listing(resource, 0.0) if isinstance(item.get("id"), str)]
             if resource == "user":  # somebody who is nobody's own user: the second guest, or anybody else
@@ -280,7 +280,7 @@ class World(Callers):
         operation = next(op for op in self.spec.operations.values() if op.effect == "list" and op.resource.name == resource)
         path = operation.path
         if "{conversation}" in path:
-            path = fill_text(path, {"conversation": (await self.shared("conversation")).id})
+            path = fill_path(path, {"conversation": (await self.shared("conversation")).id})
         exchange = None
         for role in self.spec.allowed_roles(operation.name):
             caller = await self.user(role)
@@ -323,6 +323,15 @@ class World(Callers):
         """Close the connections and the ledger."""
         await self.client.close()
         self.ledger.close()
+
+
+async def _there(*callers: Awaitable[Caller]) -> list[Caller]:
+    """Those of the callers that the target and its file give; one who did not come for passing trouble is not left out."""
+    found = await asyncio.gather(*callers, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException) and type(one) not in (Inconclusive, NotTested):
+            raise one
+    return [one for one in found if isinstance(one, Caller)]
 
 
 #: A list shorter than this cannot be a page that was cut: no server has a page size below it.

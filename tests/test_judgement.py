@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.command import ROLES, Finished
-from tests.miniatures import Connection, Miniature, Received, json_response
+from tests.miniatures import Connection, Miniature, Received, json_response, response
 from tests.servers import Admin, certify, forwarded, serving, target, without
 
 
@@ -338,3 +340,51 @@ def test_operations_may_be_done_otherwise(tmp_path: Path) -> None:
     assert overridden.results["left_behind"] == left == []
     assert made
     assert all(b'"remark":"as we do it"' in body for body in made)
+
+
+# --- Ids ------------------------------------------------------------------------------------------------------------------
+
+ODD = "/?#%"
+
+
+def with_odd_ids(answer: bytes) -> bytes:
+    """An answer whose ids end in characters that mean something in a URL."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    longer = re.sub(rb'"id":"(\w{24})"', rb'"id":"\1' + ODD.encode() + b'"', body)
+    return re.sub(rb"(?i)(content-length: )\d+", rb"\g<1>%d" % len(longer), head) + end + longer
+
+
+def test_an_id_may_be_of_any_characters(tmp_path: Path) -> None:
+    """What a target puts into an id stays in its segment of a path: everything is found, changed and deleted by it."""
+    with serving() as server:
+
+        def relay(request: Received, connection: Connection) -> None:
+            answer = forwarded(server.url, request, path=request.path.replace(quote(ODD, safe=""), ""))
+            connection.send(with_odd_ids(answer) if request.path.startswith("/v2/contacts") else answer)
+
+        with Miniature(relay) as front:
+            finished = certify(server.target_file(tmp_path, url=front.url), "PERM and contact and token")
+            left = Admin(server).left_by(finished.results["run"])
+
+    assert set(selected(finished).values()) == {"passed"}, finished.said
+    assert finished.results["left_behind"] == left == []
+
+
+# --- Passing trouble ------------------------------------------------------------------------------------------------------
+
+
+def test_one_who_could_not_be_made_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """A 503 to the first user that is made accuses nobody: another one is made, and no test takes somebody else for it."""
+    with serving() as server:
+
+        def relay(request: Received, connection: Connection) -> None:
+            makes_user = [other for other in front.received if (other.method, other.path) == ("POST", "/v2/users")]
+            first = makes_user and request is makes_user[0]
+            connection.send(response(503) if first else forwarded(server.url, request))
+
+        with Miniature(relay) as front:
+            finished = certify(server.target_file(tmp_path, url=front.url), "SEC-I11")
+
+    assert finished.results["findings"] == [], finished.said
+    tests = finished.results["counts"]["tests"]
+    assert tests["passed"] == sum(tests.values()) > 0
