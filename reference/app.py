@@ -21,6 +21,7 @@ from rolecall.reference.guard import Guard
 from rolecall.reference.issue import TokenEndpoint
 from rolecall.reference.jsontext import dumps
 from rolecall.reference.passwords import Passwords
+from rolecall.reference.patience import Patience
 from rolecall.reference.permissions import Permissions
 from rolecall.reference.refresh import RefreshPolicy
 from rolecall.reference.resources import Resources, new_id
@@ -57,12 +58,14 @@ class Server:
         self.bearer = BearerReader()
         self.guard = Guard(self.bearer, self.verifier, self.permissions)
         self.refresh = RefreshPolicy(self.store, self.clock)
+        self.patience = Patience(self.clock)
         self.tokens = TokenEndpoint(
             self.store,
             self.issuer,
             self.refresh,
             self.passwords,
             self.guard,
+            self.patience,
             settings.dialect,
         )
         self.resources = Resources(self.store, self.clock, self.passwords, self.guard)

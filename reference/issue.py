@@ -10,6 +10,7 @@ from rolecall.reference.errors import bad_request, method_not_allowed, unauthori
 from rolecall.reference.guard import Guard
 from rolecall.reference.jsontext import Document, loads
 from rolecall.reference.passwords import Passwords
+from rolecall.reference.patience import Patience
 from rolecall.reference.refresh import RefreshPolicy
 from rolecall.reference.settings import Dialect
 from rolecall.reference.store import Account, Store
@@ -29,6 +30,7 @@ class TokenEndpoint:
         refresh: RefreshPolicy,
         passwords: Passwords,
         guard: Guard,
+        patience: Patience,
         dialect: Dialect,
     ) -> None:
         self.store = store
@@ -36,6 +38,7 @@ class TokenEndpoint:
         self.refresh = refresh
         self.passwords = passwords
         self.guard = guard
+        self.patience = patience
         self.dialect = dialect
 
     async def answer(self, call: Call) -> Answer:
@@ -63,11 +66,12 @@ class TokenEndpoint:
         """Issue tokens for "the users's email and password"."""
         email = self.text(body, "email")
         password = self.text(body, "password")
-        account = self.account(email)
-        if not await self.password_matches(password, account):
-            raise self.wrong_credentials(account)
-        assert account is not None  # a password cannot match no account
-        return self.tokens(self.user(account.id))
+        with self.patience.guess(f"password of {email.lower()}"):
+            account = self.account(email)
+            if not await self.password_matches(password, account):
+                raise self.wrong_credentials(account)
+            assert account is not None  # a password cannot match no account
+            return self.tokens(self.user(account.id))
 
     def text(self, body: Document, name: str) -> str:
         """A member that has to be a plain text."""
@@ -100,8 +104,9 @@ class TokenEndpoint:
         """Refresh "in a GET request, with the access token as the Bearer token"."""
         principal = self.bearer_of_refresh(call)
         token = self.refresh_parameter(call)
-        row = self.refresh.find(token)
-        self.refresh.check_bearer(row, principal)
+        with self.patience.guess(f"refresh token of {principal.id}"):
+            row = self.refresh.find(token)
+            self.refresh.check_bearer(row, principal)
         user = self.user(row.user)
         self.refresh.consume(row)
         return self.tokens(user, token)
@@ -121,8 +126,9 @@ class TokenEndpoint:
         """Refresh by "POST to the endpoint without an Authorization header"; if sent, it is not looked at."""
         token = self.text(body, "refreshToken")
         client = self.text(body, "clientId")
-        row = self.refresh.find(token)
-        self.refresh.check_client(row, self.account(client))
+        with self.patience.guess(f"refresh token of {client.lower()}"):
+            row = self.refresh.find(token)
+            self.refresh.check_client(row, self.account(client))
         user = self.user(row.user)
         self.refresh.consume(row)
         return self.tokens(user, token)
