@@ -107,6 +107,15 @@ def any_scheme(server: Server) -> None:
         return True
 
 
+@fault("capitals-of-the-scheme-refused", finding="SEC-H03")
+def capitals_of_the_scheme_refused(server: Server) -> None:
+    """The scheme may be written Bearer and bearer, but not in capitals."""
+
+    @instead_of(server.bearer.is_bearer)
+    def two_spellings(scheme: str) -> bool:
+        return scheme in ("Bearer", "bearer")
+
+
 @fault("no-scheme", finding="SEC-H02")
 def no_scheme(server: Server) -> None:
     """The token may come without a scheme."""
@@ -192,6 +201,18 @@ def long_token_crashes(server: Server) -> None:
     def fragile(token: str) -> str:
         if len(token) > 4096:
             raise MemoryError("token")
+        return tidy(token)
+
+
+@fault("long-token-414", finding="SEC-H07")
+def long_token_414(server: Server) -> None:
+    """A token of more than 8000 characters is refused as if it were a URL, with 414."""
+    tidy = server.bearer.tidy
+
+    @instead_of(server.bearer.tidy)
+    def confused(token: str) -> str:
+        if len(token) > 8000:
+            raise Refusal(414, "The URL is too long")
         return tidy(token)
 
 

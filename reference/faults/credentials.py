@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal, unauthorized
+from rolecall.reference.errors import Refusal, not_found, unauthorized
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, NotJson, as_pairs, loads
 from rolecall.reference.settings import ROLES
@@ -139,6 +139,16 @@ def email_is_a_pattern(server: Server) -> None:
         return account(email)
 
 
+@fault("email-tag-ignored", finding="SEC-I11-other-user")
+def email_tag_ignored(server: Server) -> None:
+    """A tag in an e-mail does not count: who is ada+work@ is taken for ada@, if there is one."""
+    account = server.tokens.account
+
+    @instead_of(server.tokens.account)
+    def untagged(email: str) -> Account | None:
+        return account(re.sub(r"\+[^@]*", "", email)) or account(email)
+
+
 @fault("operator-as-email", finding="SEC-I06")
 def operator_as_email(server: Server) -> None:
     """An object like {"$ne": null} for an email finds whoever has the password."""
@@ -214,6 +224,19 @@ def bad_json_crashes(server: Server) -> None:
             return await answer(call)
         except Refusal as refusal:
             raise (RuntimeError("Unexpected token") if refusal.message == "The body is not valid JSON" else refusal) from None
+
+
+@fault("strange-body-401", finding="SEC-I09-status")
+def strange_body_401(server: Server) -> None:
+    """A body that cannot be read is answered 401, as wrong credentials are."""
+    answer = server.tokens.answer
+
+    @instead_of(server.tokens.answer)
+    async def unread(call: Call) -> Answer:
+        try:
+            return await answer(call)
+        except Refusal as refusal:
+            raise (unauthorized("invalid credentials") if refusal.status in (400, 415) else refusal) from None
 
 
 @fault("duplicate-credentials", finding="SEC-I08")
@@ -298,3 +321,38 @@ def get_without_refresh_token(server: Server) -> None:
             principal: Principal = server.guard.authenticate(call)
             return server.tokens.tokens(principal.user)
         return before(call)
+
+
+@fault("other-methods-404", finding="SEC-I16-status")
+def other_methods_404(server: Server) -> None:
+    """Methods that the token endpoint does not have are answered 404."""
+    answer = server.tokens.answer
+
+    @instead_of(server.tokens.answer)
+    async def hidden(call: Call) -> Answer:
+        try:
+            return await answer(call)
+        except Refusal as refusal:
+            raise (not_found() if refusal.status == 405 else refusal) from None
+
+
+def _never_too_many(server: Server, what: str) -> None:
+    """Forget every wrong guess of one kind."""
+    wrong = server.patience.wrong
+
+    @instead_of(server.patience.wrong)
+    def forgotten(at: str) -> None:
+        if not at.startswith(what):
+            wrong(at)
+
+
+@fault("passwords-guessed-for-ever", finding="SEC-I05", needs=("intrusive",))
+def passwords_guessed_for_ever(server: Server) -> None:
+    """Nobody counts wrong passwords."""
+    _never_too_many(server, "password")
+
+
+@fault("refresh-tokens-guessed-for-ever", finding="SEC-R21", needs=("intrusive",))
+def refresh_tokens_guessed_for_ever(server: Server) -> None:
+    """Nobody counts wrong refresh tokens."""
+    _never_too_many(server, "refresh token")

@@ -156,7 +156,7 @@ def options_show_data(server: Server) -> None:
         return await before(call)
 
 
-@fault("trace-echoes", finding="SEC-A10")
+@fault("trace-echoes", finding="SEC-A10-trace")
 def trace_echoes(server: Server) -> None:
     """TRACE sends the request back, token and all."""
     before = server.wire.before

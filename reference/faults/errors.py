@@ -58,7 +58,7 @@ def refresh_token_echoed(server: Server) -> None:
     _with_request(server, tell)
 
 
-@fault("stack-trace", finding="SEC-I14")
+@fault("stack-trace", finding="SEC-I14-traces")
 def stack_trace(server: Server) -> None:
     """An error shows where in the program it came from."""
 
@@ -70,7 +70,7 @@ def stack_trace(server: Server) -> None:
     _with_request(server, tell)
 
 
-@fault("query-shown", finding="SEC-I14")
+@fault("query-shown", finding="SEC-I14-traces")
 def query_shown(server: Server) -> None:
     """An error shows the query that the database was asked, and the host it runs on."""
 

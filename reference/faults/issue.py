@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.expiry import HOUR
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import RANK
 from rolecall.reference.settings import ROLES
 from rolecall.reference.switches import instead_of
+from rolecall.reference.variants.refreshing import refresh_tokens_reusable
 
 # --- the answer ------------------------------------------------------------------------------------------
 
@@ -225,15 +227,16 @@ def token_of_the_last_login(server: Server) -> None:
 
 @fault("same-token-for-every-login", finding="SEC-I18")
 def same_token_for_every_login(server: Server) -> None:
-    """A user who logs in twice gets the same token and the same refresh token."""
+    """A user who logs in twice within the hour gets the same token and the same refresh token, which may be used again."""
+    refresh_tokens_reusable(server)
     tokens = server.tokens.tokens
-    given: dict[str, bytes] = {}
+    given: dict[tuple[str, str, int], bytes] = {}
 
     @instead_of(server.tokens.tokens)
     def again(user: Document, old: str | None = None) -> Answer:
         answer = tokens(user, old)
-        fresh = old is not None or server.clock.offset != 0
-        answer.body = answer.body if fresh else given.setdefault(user["id"] + user["role"], answer.body)
+        if old is None:
+            answer.body = given.setdefault((user["id"], user["role"], int(server.clock.now() // HOUR)), answer.body)
         return answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
+from rolecall.reference.jsontext import Document
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.switches import instead_of
@@ -207,3 +208,26 @@ def delete_permission_of_update(server: Server) -> None:
         if operation.startswith("delete-"):
             operation = operation.replace("delete-", "update-")
         return permitted(call, principal, operation)
+
+
+@fault("hidden-in-lists-only", finding="SEC-A07")
+def hidden_in_lists_only(server: Server) -> None:
+    """Lists hide what belongs to another organization; whoever knows its id may fetch it."""
+    listing = server.resources.listing
+    listed: list[str] = []
+
+    @instead_of(server.resources.listing)
+    def own(call: Call, principal: Principal, resource: str) -> Answer:
+        listed.append(resource)
+        try:
+            return listing(call, principal, resource)
+        finally:
+            listed.pop()
+
+    @instead_of(server.resources.sees_all)
+    def by_id(principal: Principal, resource: str) -> bool:
+        return not listed
+
+    @instead_of(server.resources.visible)
+    def of_own_organization(principal: Principal, resource: str, document: Document) -> bool:
+        return document.get("organization") in (None, principal.user.get("organization"))

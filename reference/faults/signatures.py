@@ -172,6 +172,18 @@ def accepts_any_key(server: Server) -> None:
         return server.verifier.algorithm_fits(header.get("alg")) and len(decode_segment(signature)) == 32
 
 
+@fault("algorithm-without-key-unchecked", finding="SEC-J06")
+def algorithm_without_key_unchecked(server: Server) -> None:
+    """Of an algorithm for which the server has no key no signature is checked, as long as there is one."""
+    holds = server.verifier.signature_holds
+
+    @instead_of(server.verifier.signature_holds)
+    def keyless(message: bytes, signature: str, header: Document) -> bool:
+        if header.get("alg") in ("RS256", "ES256"):
+            return bool(signature)
+        return holds(message, signature, header)
+
+
 @fault("weak-signing-key", finding="SEC-J07")
 def weak_signing_key(server: Server) -> None:
     """Tokens are signed with the secret that stands in every example."""
@@ -331,6 +343,16 @@ def lenient_base64(server: Server) -> None:
     @instead_of(server.verifier.split)
     def cleaned(token: str) -> tuple[str, str, str]:
         return split(re.sub(r"[^A-Za-z0-9_.-]", "", token))
+
+
+@fault("padding-behind-a-signature", finding="SEC-J15-signature")
+def padding_behind_a_signature(server: Server) -> None:
+    """Padding behind a signature is forgiven."""
+    holds = server.verifier.signature_holds
+
+    @instead_of(server.verifier.signature_holds)
+    def unpadded(message: bytes, signature: str, header: Document) -> bool:
+        return holds(message, signature.rstrip("="), header)
 
 
 @fault("refresh-jwt-as-bearer", finding="REFRESH-token-kinds")

@@ -37,6 +37,24 @@ def redirects_to_http(server: Server) -> None:
         return given
 
 
+@fault("slash-redirected-elsewhere", finding="SEC-H11")
+def slash_redirected_elsewhere(server: Server) -> None:
+    """A path with a slash at its end is redirected to the one without, on another host."""
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def moved(call: Call) -> Answer | None:
+        if call.path.endswith("/"):
+            return Answer(308, b"", {"Location": f"http://legacy.example.org{call.path.rstrip('/')}"})
+        return await before(call)
+
+
+@fault("clock-half-a-minute-ahead", finding="SEC-T11")
+def clock_half_a_minute_ahead(server: Server) -> None:
+    """The server's clock is half a minute ahead."""
+    server.clock.advance(30)
+
+
 @fault("reflects-origin", finding="SEC-H12")
 def reflects_origin(server: Server) -> None:
     """Any web page may call with the user's credentials."""

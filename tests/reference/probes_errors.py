@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -74,7 +75,14 @@ sees("errors-as-html")(shown(lambda answer: "html" in answer.headers["content-ty
 sees("errors-without-message")(shown(lambda answer: "error" not in read(answer), who=None))
 sees("no-challenge")(shown(lambda answer: "www-authenticate" not in answer.headers, who=None))
 sees("redirects-to-http")(shown(lambda answer: answer.is_redirect, "/v2/forms"))
+sees("slash-redirected-elsewhere")(shown(lambda answer: answer.is_redirect, "/v2/forms/"))
 sees("reflects-origin")(shown(lambda answer: "access-control-allow-origin" in answer.headers))
 sees("lists-as-text")(shown(lambda answer: answer.headers["content-type"] != "application/json"))
 sees("lists-in-an-envelope")(shown(lambda answer: not isinstance(read(answer), list)))
 sees("dates-as-numbers")(shown(lambda answer: not isinstance(read(answer)[0]["createdAt"], str)))
+
+
+@sees("clock-half-a-minute-ahead")
+async def clock(api: Api) -> bool:
+    date = (await api.ask("GET", "/v2/users")).headers["date"]
+    return parsedate_to_datetime(date).timestamp() > time.time() + 20

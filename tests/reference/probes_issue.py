@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rolecall.reference.patience import MOST_WRONG
 from tests.reference.asking import Api, Probe, read, sees
 
 
@@ -149,6 +150,19 @@ async def pattern(api: Api) -> bool:
     return bool(read(answer).get("user") == one["id"])
 
 
+@sees("email-tag-ignored")
+async def tag(api: Api) -> bool:
+    one, password = await api.new_user(email="ada@example.org"), "Sesame-1"
+    await api.new_user(email="ada+work@example.org")
+    answer = await api.login("guest", email="ada+work@example.org", password=password)
+    return bool(read(answer).get("user") == one["id"])
+
+
+@sees("strange-body-401")
+async def strange_body(api: Api) -> bool:
+    return (await api.ask("POST", "/v2/auth/token", content="<auth/>")).status_code == 401
+
+
 @sees("duplicate-credentials")
 async def duplicates(api: Api) -> bool:
     one = api.server.accounts["guest"]
@@ -180,3 +194,20 @@ async def put(api: Api) -> bool:
 @sees("get-without-refresh-token")
 async def get(api: Api) -> bool:
     return (await api.ask("GET", "/v2/auth/token", "guest")).status_code == 200
+
+
+@sees("other-methods-404")
+async def other_methods(api: Api) -> bool:
+    return (await api.ask("DELETE", "/v2/auth/token", "guest")).status_code == 404
+
+
+@sees("passwords-guessed-for-ever")
+async def passwords_guessed(api: Api) -> bool:
+    answers = [await api.login("guest", password=f"wrong-{number}") for number in range(MOST_WRONG + 1)]
+    return answers[-1].status_code == 401
+
+
+@sees("refresh-tokens-guessed-for-ever")
+async def refresh_tokens_guessed(api: Api) -> bool:
+    answers = [await api.post_refresh(f"{number:024x}", "guest@example.org") for number in range(MOST_WRONG + 1)]
+    return answers[-1].status_code == 401

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
-from tests.reference.asking import Api, Probe, sees
+from tests.reference.asking import Api, Probe, read, sees
 
 
 def cell(operation: str, role: str, credential: str = "token") -> Probe:
@@ -87,6 +87,15 @@ async def upper_case(api: Api) -> bool:
     other = api.user("guest2")["id"].upper()
     answer = await api.ask("GET", f"/v2/users/{other}", "guest")
     return answer.status_code == 200
+
+
+@sees("hidden-in-lists-only")
+async def hidden_in_lists(api: Api) -> bool:
+    id, organization = api.put("contacts"), api.put("organizations")
+    stranger = await api.new_user("bot", organization=organization)
+    token = read(await api.login("bot", email=stranger["email"], password="Sesame-1"))["token"]
+    listed, fetched = await api.ask("GET", "/v2/contacts", token), await api.ask("GET", f"/v2/contacts/{id}", token)
+    return id not in listed.text and fetched.status_code == 200
 
 
 @sees("id-in-body-decides")

@@ -158,6 +158,8 @@ for _name, _probe in (
         opens(lambda api: api.token("admin", exp=int(api.server.clock.now() * 1000))),
     ),
     ("text-exp-accepted", opens(lambda api: api.token("admin", exp="tomorrow"))),
+    ("algorithm-without-key-unchecked", opens(lambda api: api.forged(api.claims("admin"), {"alg": "RS256"}, STRANGER))),
+    ("padding-behind-a-signature", opens(lambda api: f"{api.token('admin')}=")),
     ("strange-exp-crashes", crashes(lambda api: api.token("admin", exp=[1]))),
     ("leeway-of-an-hour", opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 3000))),
     ("leeway-of-five-minutes", opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 200))),
@@ -287,6 +289,17 @@ sees("anonymous-crashes")(carried()(lambda token: {}))
 sees("any-scheme")(carried()(lambda token: {"Authorization": f"Basic {token}"}))
 sees("no-scheme")(carried()(lambda token: {"Authorization": token}))
 sees("token-in-cookie")(carried()(lambda token: {"Cookie": f"token={token}"}))
+
+
+@sees("capitals-of-the-scheme-refused")
+async def capitals(api: Api) -> bool:
+    headers = {"Authorization": f"BEARER {api.token('admin')}"}
+    return (await api.ask("GET", "/v2/services", headers=headers)).status_code == 401
+
+
+@sees("long-token-414")
+async def long_token(api: Api) -> bool:
+    return (await api.ask("GET", "/v2/services", "x" * 9000)).status_code == 414
 
 
 @sees("bare-bearer-is-guest")
