@@ -15,7 +15,7 @@ from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import RANK
 from rolecall.reference.settings import ROLES
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import Principal, SigningKey
+from rolecall.reference.tokens import LIFETIME, Principal, SigningKey
 from rolecall.reference.variants.registry import variant
 
 
@@ -143,6 +143,19 @@ def leeway_of_30_seconds(server: Server) -> None:
     @instead_of(server.verifier.expired)
     def lenient(exp: int) -> bool:
         return expired(exp + 30)
+
+
+@variant("a-day-at-most")
+def a_day_at_most(server: Server) -> None:
+    """However far away the exp of a token is, the token ends 24 hours after its iat."""
+    check = server.verifier.check_times
+
+    @instead_of(server.verifier.check_times)
+    def capped(claims: Document) -> None:
+        exp, iat = claims.get("exp"), claims.get("iat")
+        if isinstance(exp, (int, float)) and isinstance(iat, int) and exp > iat + LIFETIME:
+            claims = {**claims, "exp": iat + LIFETIME}
+        check(claims)
 
 
 @variant("scheme-with-case")

@@ -118,6 +118,17 @@ def test_scope_as_cascade() -> None:
     vary("scope-cascade", story)
 
 
+def test_a_day_at_most() -> None:
+    """A token whose exp is in milliseconds is good for 24 hours after its iat, and no longer."""
+
+    async def story(api: Api) -> None:
+        now = int(api.server.clock.now())
+        assert await api.accepted(api.token("admin", iat=now - 3600, exp=now * 1000))
+        assert not await api.accepted(api.token("admin", iat=now - 90000, exp=now * 1000))
+
+    vary("a-day-at-most", story)
+
+
 def test_rs256_with_a_key_set() -> None:
     """Tokens are signed with RS256, and the key to check them is published."""
 
