@@ -42,7 +42,7 @@ _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 #: Trouble that is a finding of its own.
 _OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-then": "RESPONSE-json"}
 #: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
-_SLOW = ("rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then")
+_SLOW = frozenset({"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then"})
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Case:
     kind: str
     planted: str = ""
     description: str = ""
+
+    @property
+    def intrusive(self) -> bool:
+        """Whether it takes tests to see it that are opt-in."""
+        return "intrusive" in self.description.rpartition("(needs ")[2]
 
     @property
     def options(self) -> list[str]:
@@ -145,8 +150,8 @@ def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as busy, ThreadPoolExecutor(1) as waiting, tempfile.TemporaryDirectory() as folder:
         futures: dict[Case, Future[Result]] = {}
-        for case in sorted(chosen, key=lambda case: case.name not in _SLOW):
-            pool = waiting if case.name in _SLOW and len(chosen) > 1 else busy
+        for case in sorted(chosen, key=lambda case: not _waits(case)):
+            pool = waiting if _waits(case) and len(chosen) > 1 else busy
             futures[case] = pool.submit(_run, context, case, Path(folder))
             futures[case].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
         try:
@@ -155,6 +160,10 @@ def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda
             for pool in (busy, waiting):
                 pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _waits(case: Case) -> bool:
+    return case.name in _SLOW or case.intrusive
 
 
 def _run(context: Any, case: Case, folder: Path) -> Result:
@@ -171,7 +180,8 @@ def _run(context: Any, case: Case, folder: Path) -> Result:
         file.touch(mode=0o600)
         file.write_text(target, encoding="utf-8")
         run_says, run_end = context.Pipe(duplex=False)
-        run = context.Process(target=_certify, args=(str(file), str(folder / case.name), run_end))
+        more = ["--intrusive"] if case.intrusive else []
+        run = context.Process(target=_certify, args=(["--target", str(file), "--out", str(folder / case.name), *more], run_end))
         run.start()
         run_end.close()
         try:
@@ -226,7 +236,7 @@ def _serve(options: list[str], says: Connection) -> None:
     serve(settings_from(arguments), lambda running: says.send(target_file(running.server, running.base_url)), True)
 
 
-def _certify(target: str, out: str, says: Connection) -> None:
+def _certify(options: list[str], says: Connection) -> None:
     """In a process of its own: one run of the suite; says its results, or why there are none."""
     import gc
 
@@ -235,7 +245,7 @@ def _certify(target: str, out: str, says: Connection) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # a short life: nothing is worth the looking
-    options = ["--target", target, "--out", out, "--concurrency", "16", "--no-reports"]
+    options = [*options, "--concurrency", "16", "--no-reports"]
     try:
         says.send((run_suite(options, Progress(sys.stderr, silent=True)).document, ""))
     except RolecallError as error:
