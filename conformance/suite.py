@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 #: A library's warning, or something that Python throws away, says nothing of the target and must not end a run.
 _UNMOVED = ("-W", "ignore", "-p", "no:unraisableexception", "-p", "no:threadexception")
 
+#: Between two searches for garbage. What a run records lives to its end: looking through it all the time is a tenth of its work.
+_ALLOCATIONS = 100_000
+
 
 def run_suite(options: Sequence[str], progress: Progress) -> Run:
     """Run the suite with options of the plugin (``--target FILE``) and of pytest (``-k EXPR``), and return the run.
@@ -30,6 +34,7 @@ def run_suite(options: Sequence[str], progress: Progress) -> Run:
         RolecallError: the run could not be brought to its end.
     """
     said = io.StringIO()
+    gc.set_threshold(_ALLOCATIONS)
     with as_file(files("rolecall.conformance")) as folder:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
         words += ["--capture=no", "--color=no", "--tb=native", *_UNMOVED, *options, str(folder)]
