@@ -61,6 +61,18 @@ def test_a_case_is_a_switch() -> None:
     assert LEGAL.options == ["--variant", "a-variant"]
 
 
+def test_what_is_opt_in_is_run_where_a_fault_needs_it(cases: list[Case]) -> None:
+    """A fault that only opt-in tests can see is run with them, and nothing else is."""
+    assert {case.planted for case in cases if case.intrusive} == {"SEC-I04", "SEC-I05", "SEC-R21"}
+
+
+def test_every_requirement_that_accuses_is_planted(cases: list[Case]) -> None:
+    """Each requirement that a server can break, whether it decides or is advice, is planted by a fault as its first finding."""
+    planted = {case.planted for case in cases if case.kind in ("fault", "flip")}
+
+    assert [id for id, entry in SPEC.requirements.items() if entry.level != "observe" and id not in planted] == []
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_a_sample_is_spread_and_repeatable(size: int, cases: list[Case]) -> None:
     """A sample is the baseline and ``size`` different others from the beginning to the end, the same every time."""
