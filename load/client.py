@@ -13,6 +13,7 @@ import functools
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
@@ -112,7 +113,7 @@ class Connection:
             self._is_fresh = False
         else:
             self.close()
-        return answer  # type: ignore[no-any-return]  # gevent is not typed
+        return answer
 
     def close(self) -> None:
         """Close the connection, if there is one; the next exchange makes another."""
@@ -352,7 +353,7 @@ def _context(verify: bool | str) -> ssl.SSLContext:
     return context
 
 
-_Addresses = list[tuple[int, int, int, str, Any]]
+_Addresses = Sequence[tuple[int, int, int, str, Any]]
 
 
 def _numeric(origin: Origin) -> _Addresses:

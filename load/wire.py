@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -29,7 +30,6 @@ _FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?" + _FIELDS)
 _TRAILERS = re.compile(_FIELDS)
 _FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
-_FOLDED, _FOLDED_BY_TAB = b"\r\n ", b"\r\n\t"
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection):[ \t]*([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(rb"\d{1,18}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
@@ -73,11 +73,11 @@ class Origin:
             else:
                 host = host.encode("idna").decode()
             prefix = parts.path.rstrip("/")
-            fine = parts.scheme in ("http", "https") and host and port != 0 and not (parts.query or parts.fragment)
-            fine = fine and (not prefix or _TARGET.fullmatch(prefix))
+            is_fine = parts.scheme in ("http", "https") and bool(host) and port != 0 and not (parts.query or parts.fragment)
+            is_fine = is_fine and (not prefix or bool(_TARGET.fullmatch(prefix)))
         except ValueError:
-            fine = None
-        if not fine:
+            is_fine = False
+        if not is_fine:
             raise UsageError(
                 "the target's URL", f"{base_url!r} is not a URL a server can have", "Write it as https://host[:port]."
             )
@@ -163,16 +163,29 @@ def whole(data: bytes) -> Response | None:
 
 def _frame(head: bytes) -> _Frame:
     """Read a head (RFC 9112 6.3), strictly: where two readings are possible, two readers may disagree."""
-    unfolded = _FOLD.sub(b" ", head) if _FOLDED in head or _FOLDED_BY_TAB in head else head  # RFC 9112 5.2
-    match = _HEAD.fullmatch(unfolded)
+    match = _HEAD.fullmatch(head) or _HEAD.fullmatch(_FOLD.sub(b" ", head))
     if not match:
         raise WireError("garbage", "its head is no HTTP")
-    lengths, codings, options = _framing(unfolded)
+    frame = _framing(*match.groups(), *_FRAMING.findall(match.string))
+    if len(head) <= _KNOWN_LENGTH:
+        if len(_known) >= _KNOWN_HEADS:
+            _known.clear()
+        _known[head] = frame
+    return frame
+
+
+@lru_cache(_KNOWN_HEADS)
+def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
+    """What a version, a status, and the fields that say where an answer ends come to."""
+    lengths, codings, options = (
+        [item.strip().lower() for name, value in fields if name.lower() == kind for item in value.split(b",")]
+        for kind in (b"content-length", b"transfer-encoding", b"connection")
+    )
     if codings and (lengths or codings != [b"chunked"]):
         raise WireError("garbage", "it has a Transfer-Encoding that nobody asked for, or a Content-Length beside it")
-    if len(lengths) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
+    if len(set(lengths)) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
         raise WireError("garbage", "its Content-Length is no length")
-    status = int(match[2])
+    status = int(code)
     if status == 101:
         raise WireError("garbage", "it changes to another protocol, which nobody asked for")
     if status < 200:
@@ -182,32 +195,9 @@ def _frame(head: bytes) -> _Frame:
     elif codings:
         length = _CHUNKED
     else:
-        length = int(lengths.pop()) if lengths else _TO_THE_END
-    is_new = match[1] == b"1" and b"close" not in options
-    is_old = match[1] == b"0" and b"keep-alive" in options and not codings  # RFC 9112 6.1: faulty, so not to be relied on
-    frame = _Frame(status, length, (is_new or is_old) and length != _TO_THE_END)
-    if len(head) <= _KNOWN_LENGTH:
-        if len(_known) >= _KNOWN_HEADS:
-            _known.clear()
-        _known[head] = frame
-    return frame
-
-
-def _framing(head: bytes) -> tuple[set[bytes], list[bytes], set[bytes]]:
-    """Content-Length, Transfer-Encoding and Connection of a head, however often they are there."""
-    lengths: set[bytes] = set()
-    codings: list[bytes] = []
-    options: set[bytes] = set()
-    for name, value in _FRAMING.findall(head):
-        items = [item.strip().lower() for item in value.split(b",")]
-        match name.lower():
-            case b"content-length":
-                lengths.update(items)
-            case b"transfer-encoding":
-                codings += items
-            case _:
-                options.update(items)
-    return lengths, codings, options
+        length = int(lengths[0]) if lengths else _TO_THE_END
+    stays = minor == b"1" or (b"keep-alive" in options and not codings)  # RFC 9112 6.1: not to be relied on
+    return _Frame(status, length, stays and b"close" not in options and length != _TO_THE_END)
 
 
 _Waiting = Generator[None, None, None]
