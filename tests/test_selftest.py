@@ -130,6 +130,8 @@ def test_the_innocent_are_not_to_be_blamed() -> None:
     assert result(LEGAL).as_expected
     assert not result(LEGAL, "PERM-list-users").as_expected
     assert not Result(LEGAL, "inconclusive").as_expected
+    assert result(LEGAL, advice=("SEC-H03",)).as_expected
+    assert not result(Case("baseline", "baseline"), advice=("SEC-H03",)).as_expected
     assert result(TROUBLE, "RESPONSE-json").as_expected
     assert Result(TROUBLE, "inconclusive").as_expected
     assert not result(TROUBLE, "RESPONSE-json", "PERM-list-users").as_expected
