@@ -306,7 +306,12 @@ def test_a_test_without_a_requirement_is_refused(tmp_path: Path) -> None:
 # --- Ctrl-C -----------------------------------------------------------------------------------------------------------
 
 
-def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
+#: Seconds that a run has to end in, on a machine that has other things to do as well: tidying up takes one or two, and
+#: a target that hangs is waited for, for twenty and more, unless a second Ctrl-C says not to.
+PROMPT, AT_ONCE = 30, 10
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not what():
@@ -341,7 +346,7 @@ def test_ctrl_c_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path)
     finished = finish(process, out, began)
 
     assert finished.code == 130, finished.said
-    assert finished.seconds < 8
+    assert finished.seconds < PROMPT
     assert "Traceback" not in finished.said
     assert finished.results["reasons"][0] == "interrupted"
     assert finished.results["verdict"] == "inconclusive"
@@ -364,7 +369,7 @@ def test_ctrl_c_gives_the_clock_back(past: int, slow: Reference, tmp_path: Path)
     finished = finish(process, out, began)
 
     assert finished.code == 130, finished.said
-    assert finished.seconds < 8
+    assert finished.seconds < PROMPT
     assert clock_offset(slow.url) == 0
     assert finished.results["left_behind"] == []
     assert Admin(slow).left_by(finished.results["run"]) == []
@@ -381,7 +386,7 @@ def test_ctrl_c_in_a_terminal_with_the_embedded_server(tmp_path: Path) -> None:
     finished = finish(process, out, began)
 
     assert finished.code == 130, finished.said
-    assert finished.seconds < 8
+    assert finished.seconds < PROMPT
     assert "Traceback" not in finished.said
     assert finished.results["reasons"][0] == "interrupted"
     assert finished.results["left_behind"] == []
@@ -406,7 +411,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
             os.kill(hanging.pid, signal.SIGCONT)
 
         assert finished.code == 130, finished.said
-        assert finished.seconds < 3
+        assert finished.seconds < AT_ONCE
         assert "Traceback" not in finished.said
         assert finished.results["reasons"][0] == "interrupted"
         assert_whole(finished)
