@@ -147,7 +147,7 @@ _KNOWN_LENGTH = 2048  # bytes of a head that is remembered
 def whole(data: bytes) -> Response | None:
     """The answer, where ``data`` is exactly one to anything but HEAD, with a length; None where a `Parser` has to look.
 
-    This is the fast path: 0.6 us for a head that was seen before.
+    This is the fast path: about 1 us where the head was seen before, 3 us where not.
 
     Raises:
         WireError: its head is no HTTP.
