@@ -60,7 +60,7 @@ def test_an_equal_run_is_no_different(baseline: dict[str, Any]) -> None:
         ({"times": slower(0.8)}, {"p50": "better", "p99": "better"}),
         ({"times": slower(1, tail=4)}, {"p99": "worse"}),
         ({"errors": 0.04}, {"errors": "worse", "rate": "worse"}),
-        ({"errors": 0.002}, {"errors": "better"}),
+        ({"errors": 0.003}, {"errors": "better"}),
         ({"throttled": 0.03}, {"throttled": "worse", "rate": "worse"}),
     ],
     ids=["slower", "faster", "tail", "errors", "fewer-errors", "throttled"],
