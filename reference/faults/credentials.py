@@ -118,10 +118,12 @@ def _operator(server: Server, asked: str) -> None:
 
     @instead_of(server.tokens.text)
     def asked_literally(body: Document, name: str) -> str:
-        value = body.get(name)
-        if name == asked and isinstance(value, dict) and any(key.startswith("$") for key in value):
-            return "*"
-        return text(body, name)
+        return "*" if name == asked and _is_operator(body.get(name)) else text(body, name)
+
+
+def _is_operator(value: object) -> bool:
+    """Whether a database would take this for a condition."""
+    return isinstance(value, dict) and any(key.startswith("$") for key in value)
 
 
 @fault("email-is-a-pattern", finding="SEC-I11-other-user")
@@ -157,7 +159,7 @@ def operator_as_email(server: Server) -> None:
 
     @instead_of(server.tokens.login)
     async def searched(body: Document) -> Answer:
-        if isinstance(body.get("email"), dict) and isinstance(body.get("password"), str):
+        if _is_operator(body.get("email")) and isinstance(body.get("password"), str):
             for one in server.accounts.values():
                 if await server.tokens.password_matches(body["password"], server.store.account(one.id)):
                     return server.tokens.tokens(server.tokens.user(one.id))
