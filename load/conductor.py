@@ -1,0 +1,174 @@
+"""What the master does, or a process without workers: begins and ends a run, adds up what the workers report, and judges.
+
+A run is one segment of load; a search for the capacity is many. A segment: all workers are told to `go`, each reports every second, and
+the segment is over when each has sent its last report, or is dead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from gevent.event import Event
+
+from rolecall.errors import ExitCode, RolecallError
+from rolecall.load.invariants import AcrossWorkers
+from rolecall.load.schedule import Schedule
+from rolecall.load.totals import Totals
+from rolecall.load.totals import Worker as WorkerTotals
+from rolecall.load.violations import Violations
+
+#: Seconds that workers have to log their clients in.
+_PREPARATION = 120.0
+#: Seconds between the word to go and the start, so that all workers have it by then.
+_DELAY = 0.2
+#: Seconds that a last report may take when everything has ended.
+_LAST_REPORT = 10.0
+
+Send = Callable[[str, dict[str, Any], str], None]
+
+
+class NotReady(RolecallError):
+    """A worker cannot begin; the text says why."""
+
+    def __init__(self, why: str, exit_code: ExitCode = ExitCode.HARNESS_ERROR) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
+
+
+@dataclass
+class Segment:
+    """A while of load, and what came of it."""
+
+    number: int
+    totals: Totals
+    began: float
+    waiting_for: set[str]
+    over: Event = field(default_factory=Event)
+    errors: list[str] = field(default_factory=list)
+
+
+class Conductor:
+    """Leads the workers.
+
+    Args:
+        send: sends a message to the worker of this name.
+        alive: the names of the workers that are there now.
+    """
+
+    def __init__(self, send: Send, alive: Callable[[], list[str]]) -> None:
+        self._send = send
+        self._alive = alive
+        self._workers: list[str] = []
+        self._answers: dict[str, tuple[str, int]] = {}
+        self._ready = Event()
+        self._segments = 0
+        self.segment: Segment | None = None
+        self.violations = Violations()
+        self._across = AcrossWorkers(self.violations)
+        self.died: list[str] = []
+
+    def prepare(self, scenario: str, clients: int, options: Mapping[str, Any]) -> None:
+        """Let the workers get ready.
+
+        Args:
+            options: that are the same for all workers.
+            scenario: of an open loop; empty for a closed one, whose clients Locust makes.
+            clients: how many are made beforehand, over all workers.
+
+        Raises:
+            NotReady: one cannot.
+        """
+        self._workers = self._alive()
+        self._answers, self._ready = {}, Event()
+        count = len(self._workers)
+        for index, name in enumerate(self._workers):
+            job = {
+                "scenario": scenario,
+                "clients": -(-clients // count),
+                "index": index,
+                "workers": count,
+                "options": dict(options),
+            }
+            self._send("prepare", job, name)
+        self._await(self._ready, _PREPARATION, lambda: set(self._answers) >= set(self._workers) - set(self.died))
+        silent = sorted(set(self._workers) - set(self._answers))
+        if errors := [(error, code) for error, code in self._answers.values() if error]:
+            raise NotReady(errors[0][0], ExitCode(errors[0][1]))
+        if silent:
+            raise NotReady(f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: {', '.join(silent)}")
+
+    def ready(self, worker: str, message: Mapping[str, Any]) -> None:
+        """A worker is ready, or says why it cannot be."""
+        self._answers[worker] = message["error"], message["exit_code"]
+        if set(self._answers) >= set(self._workers):
+            self._ready.set()
+
+    def go(self, schedule: Schedule | None, *, width: float = 1.0, grace: float = 10.0) -> Segment:
+        """Begin a segment; without a schedule it lasts until `end`."""
+        self._segments += 1
+        began = perf_counter() + _DELAY
+        self.violations.started = began
+        self.segment = segment = Segment(self._segments, Totals(width), began, set(self._workers) - set(self.died))
+        for index, name in enumerate(self._workers):
+            job = {
+                "number": segment.number,
+                "delay": _DELAY,
+                "width": width,
+                "schedule": schedule.pack() if schedule else None,
+                "grace": grace,
+                "index": index,
+                "workers": len(self._workers),
+            }
+            self._send("go", job, name)
+        return segment
+
+    def end(self) -> None:
+        """Let the workers send nobody any more."""
+        for name in self._workers:
+            self._send("end", {}, name)
+
+    def wait(self, segment: Segment, seconds: float) -> bool:
+        """Wait for the last reports: whether they came."""
+        self._await(segment.over, seconds, lambda: not segment.waiting_for)
+        return not segment.waiting_for
+
+    def report(self, worker: str, message: Mapping[str, Any]) -> None:
+        """Add what a worker reports."""
+        segment = self.segment
+        if segment is None or message["number"] != segment.number:
+            return
+        segment.totals.merge(worker, message["measured"])
+        self.violations.merge(message["violations"])
+        if len(self._workers) > 1:
+            before = self.violations.total
+            self._across.merge(message["seen"])
+            found = self.violations.take().get("counts", {}) if self.violations.total > before else {}
+            for kind, count in found.items():
+                segment.totals.violation(kind, perf_counter() - segment.began, count)
+        if message["error"]:
+            segment.errors.append(message["error"])
+        if message["last"]:
+            segment.totals.workers[worker].state = "finished"
+            segment.waiting_for.discard(worker)
+            if not segment.waiting_for:
+                segment.over.set()
+
+    def _await(self, event: Event, seconds: float, enough: Callable[[], bool]) -> None:
+        """Wait for an event, and look every moment who is still alive."""
+        until = time.monotonic() + seconds
+        while not event.wait(0.25) and time.monotonic() < until and not enough():
+            self.look_after()
+
+    def look_after(self) -> None:
+        """See who has died: nobody waits for the dead."""
+        alive = set(self._alive())
+        for name in self._workers:
+            if name not in alive and name not in self.died:
+                self.died.append(name)
+                if self.segment:
+                    self.segment.totals.workers.setdefault(name, WorkerTotals()).state = "died"
+                    self.segment.waiting_for.discard(name)

@@ -1,0 +1,159 @@
+"""The open loop: who is due is sent at once, whatever became of those before; one clock for a whole process.
+
+A timer in the hub looks twice in a millisecond who is due and switches to a client that is free; a client is a greenlet that waits in
+the hub between its steps. Where all clients are busy, who is due waits for one, and the waiting counts as response time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.hub import get_hub
+from gevent.pool import Pool
+from greenlet import getcurrent, greenlet
+
+from rolecall.load.recorder import Recorder
+from rolecall.load.scenarios import Scenario
+
+_TICK = 0.0005  # seconds
+#: Seconds after which who is sent is late.
+LATE = 0.010
+_AT_ONCE = 16  # clients that log in at the same time, beforehand
+
+
+class Engine:
+    """The clients of one process, and when they are due.
+
+    Args:
+        make: makes one client.
+        most: how many there are at most, which is as many steps as are under way at a time.
+        patience: seconds that who is due waits for a client that is free; then the step is dropped.
+    """
+
+    def __init__(self, make: Callable[[], Scenario], *, most: int, patience: float) -> None:
+        self._make = make
+        self._most = most
+        self._patience = patience
+        self._hub = get_hub()
+        self._clients: list[Scenario] = []
+        self._idle: list[greenlet] = []
+        self._waiting: deque[float] = deque()
+        self._busy = 0
+        self._recorder = Recorder(0.0)
+        self._times: Iterator[float] = iter(())
+        self._due = math.inf
+        self._over = Event()
+        self._broken: Exception | None = None
+        self._timer: Any = None
+
+    def provide(self, count: int) -> None:
+        """Make clients beforehand, each ready for its first step."""
+        clients = [self._make() for _ in range(min(count, self._most))]
+        Pool(_AT_ONCE).map(Scenario.prepare, clients)
+        for client in clients:  # in the hub, to which they give way
+            self._hub.loop.run_callback(self._employ(client).switch)
+        gevent.sleep(0)
+
+    def run(self, recorder: Recorder, times: Iterator[float], *, grace: float) -> None:
+        """Send who is due, until nobody is any more and all have been answered; blocks the calling greenlet.
+
+        Args:
+            times: seconds after ``recorder.start``, ascending.
+            grace: seconds that those under way have when nobody is due any more.
+
+        Raises:
+            Exception: what a client broke with; that is no fault of the server.
+        """
+        self._recorder, self._times = recorder, times
+        self._over.clear()
+        self._due = recorder.start + next(times, math.inf)
+        self._timer = self._hub.loop.timer(_TICK, _TICK)
+        self._timer.start(self._tick)
+        try:
+            while self._due < math.inf and not self._broken:
+                self._over.wait(0.1)
+            self._over.wait(grace)
+        finally:
+            self._timer.close()
+            self._timer = None
+            self.stop()
+            recorder.dropped += len(self._waiting)
+            self._waiting.clear()
+        if self._broken:
+            raise self._broken
+
+    @property
+    def is_running(self) -> bool:
+        """Whether somebody is due, or under way."""
+        return self._timer is not None
+
+    def stop(self) -> None:
+        """Send nobody any more; those under way go on."""
+        self._times, self._due = iter(()), math.inf
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients:
+            client.close()
+
+    def _tick(self) -> None:
+        """In the hub: send all who are due."""
+        recorder = self._recorder
+        now = perf_counter()
+        while self._due <= now:
+            due = self._due
+            self._due = recorder.start + next(self._times, math.inf)
+            recorder.scheduled += 1
+            recorder.lag.note(now - due)
+            if self._idle:
+                self._send(self._idle.pop(), due, now)
+            elif len(self._clients) < self._most:
+                client = self._employ(self._make())
+                client.switch()
+                self._send(self._idle.pop(), due, now)
+            else:
+                self._waiting.append(due)
+            now = perf_counter()
+        while self._waiting and self._waiting[0] < now - self._patience:
+            self._waiting.popleft()
+            recorder.dropped += 1
+        recorder.tick(now)
+        if self._broken or (self._due == math.inf and not self._busy and not self._waiting):
+            self._over.set()
+
+    def _send(self, client: greenlet, due: float, now: float) -> None:
+        self._count(due, now)
+        self._busy += 1
+        client.switch(due)
+
+    def _count(self, due: float, now: float) -> None:
+        self._recorder.sent += 1
+        self._recorder.late += now - due > LATE
+
+    def _employ(self, client: Scenario) -> greenlet:
+        """A greenlet that waits in the hub, is switched to when a step is due, and takes the next one that waits already."""
+        self._clients.append(client)
+        return greenlet(lambda: self._work(client), self._hub)
+
+    def _work(self, client: Scenario) -> None:
+        me = getcurrent()
+        try:
+            while True:
+                self._idle.append(me)
+                due = self._hub.switch()
+                while True:
+                    client.step(due)
+                    self._recorder.completed += 1
+                    if not self._waiting:
+                        break
+                    due = self._waiting.popleft()
+                    self._count(due, perf_counter())
+                self._busy -= 1
+        except Exception as error:  # noqa: BLE001  # in the hub nobody would hear of it
+            self._broken = error

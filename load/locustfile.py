@@ -1,0 +1,165 @@
+"""The scenarios as Locust's users: ``locust -f load/locustfile.py --host URL --accounts users.csv``, with its web page or without.
+
+With ``--rate`` they are sent by an open schedule instead, and Locust has one user who does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import gevent
+from locust import User, events, task
+from locust.env import Environment
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.user.task import LOCUST_STATE_STOPPING
+
+from rolecall.load import plan
+from rolecall.load.conductor import Conductor
+from rolecall.load.run import LoadRun
+from rolecall.load.worker import Worker
+
+#: Steps of a client between two looks of Locust at it.
+_STEPS = 100
+_ALONE = "local"
+
+
+class Client(User):
+    """A client of a scenario in Locust's closed loop."""
+
+    abstract = True
+    scenario: str
+
+    def on_start(self) -> None:
+        """Get what the first step needs."""
+        self.client = _this.worker.client(self.scenario)
+
+    def on_stop(self) -> None:
+        """Close what is open."""
+        self.client.close()
+
+    @task
+    def steps(self) -> None:
+        """Some steps, one right after the other; a 429 is heeded."""
+        client = self.client
+        for _ in range(_STEPS):
+            if self._state == LOCUST_STATE_STOPPING or not _this.worker.going.is_set():
+                gevent.sleep(0.05)
+                return
+            client.step(perf_counter())
+            if client.pause:
+                pause, client.pause = client.pause, 0.0
+                gevent.sleep(pause)
+
+
+class Arrivals(User):
+    """Stands for the open schedule, which needs no users of Locust's; Locust needs one."""
+
+    abstract = True
+
+    @task
+    def wait_for_the_end(self) -> None:
+        """Nothing."""
+        gevent.sleep(0.5)
+
+
+class Issuance(Client):
+    """Log-ins with e-mail and password."""
+
+    scenario = "issuance"
+
+
+class RefreshGet(Client):
+    """Chains of refreshes before expiry."""
+
+    scenario = "refresh-get"
+
+
+class RefreshPost(Client):
+    """Chains of refreshes as after expiry."""
+
+    scenario = "refresh-post"
+
+
+class Session(Client):
+    """Log in, read what the role may read, refresh, go on."""
+
+    scenario = "session"
+
+
+class Mixed(Client):
+    """Clients of several scenarios, by --weights."""
+
+    scenario = "mixed"
+
+
+class _Process:
+    """What this process does in a run: its clients, or the conducting, or both."""
+
+    worker: Worker
+    run: LoadRun | None = None
+
+
+_this = _Process()
+
+
+@events.init_command_line_parser.add_listener
+def add_arguments(parser: Any) -> None:
+    """Our options beside Locust's."""
+    plan.add_arguments(parser)
+
+
+@events.init.add_listener
+def connect(environment: Environment, runner: Any, **_: Any) -> None:
+    """Find out what this process does, and let master and workers speak with each other."""
+    options = environment.parsed_options
+    if isinstance(runner, WorkerRunner):
+        _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
+        for kind in ("prepare", "go", "end"):
+            runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(_this.worker, kind)), concurrent=True)
+        return
+    if isinstance(runner, MasterRunner):
+        conductor = Conductor(
+            lambda kind, data, name: runner.send_message(f"rolecall.{kind}", data, name),
+            lambda: [node.id for node in runner.clients.values() if node.state != STATE_MISSING],
+        )
+        for kind in ("ready", "report"):
+            runner.register_message(f"rolecall.{kind}", partial(_heard_from, getattr(conductor, kind)))
+    else:
+        _this.worker = Worker(options, runner.stats, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
+        conductor = Conductor(lambda kind, data, _: gevent.spawn(getattr(_this.worker, kind), data), lambda: [_ALONE])
+    chosen = [cls.scenario for cls in environment.user_classes]
+    _this.run = LoadRun(environment, options, conductor, chosen[0] if len(chosen) == 1 else "mixed")
+    if options.rate or options.capacity:
+        environment.user_classes = [Arrivals]
+
+
+def _heard(act: Callable[[Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any) -> None:
+    act(msg.data)
+
+
+def _heard_from(act: Callable[[str, Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any) -> None:
+    act(msg.node_id, msg.data)
+
+
+@events.test_start.add_listener
+def begin(environment: Environment, **_: Any) -> None:
+    """Conduct the run that Locust has begun; its web page may begin another when this one is over."""
+    if _this.run:
+        _this.run.begin()
+
+
+@events.test_stop.add_listener
+def stop(environment: Environment, **_: Any) -> None:
+    """Locust has stopped its users."""
+    if _this.run:
+        _this.run.stop()
+
+
+@events.quitting.add_listener
+def leave(environment: Environment, **_: Any) -> None:
+    """Whatever ends Locust, what is known by now is written."""
+    if _this.run:
+        _this.run.interrupt()

@@ -1,0 +1,170 @@
+"""What a load run is asked to do: its options, as Locust's command line takes them, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rolecall.conformance.tables import Dialect, Specification, load_specification
+from rolecall.errors import UsageError
+from rolecall.load.accounts import Account, from_target, read_csv
+from rolecall.load.objectives import Objective
+from rolecall.load.scenarios import SCENARIOS, USUAL_WEIGHTS
+from rolecall.load.schedule import Schedule, duration
+from rolecall.load.wire import Origin
+from rolecall.target import Target, load_target
+
+#: What is asked of a run when nobody says what.
+USUAL_OBJECTIVES = ("errors<1%",)
+IN_FLIGHT = 1000
+TIMEOUT = 10.0  # seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that are ours, beside Locust's own; they go from a master to its workers."""
+    # Locust's own parser knows more keywords than argparse does; its web page need not show these.
+    hidden: dict[str, Any] = {"include_in_web_ui": False}
+    parser.add_argument("--target", metavar="FILE", default="", help="target file: where to, and as whom", **hidden)
+    parser.add_argument("--accounts", metavar="CSV", default="", help="users to log in: email,password,role", **hidden)
+    parser.add_argument(
+        "--rate",
+        default="",
+        help="arrivals per second: 100, 10..100, 10,50,100 or 0..100:30s,100:5m (an open schedule)",
+        **hidden,
+    )
+    parser.add_argument("--duration", default="", metavar="TIME", help="how long, without the ramp: 90s, 5m", **hidden)
+    parser.add_argument("--ramp", default="", metavar="TIME", help="from nothing to the first rate, or to all users", **hidden)
+    parser.add_argument(
+        "--arrivals", default="constant", choices=("constant", "poisson"), help="how arrivals are spread", **hidden
+    )
+    parser.add_argument("--seed", type=int, default=0, help="which Poisson arrivals", **hidden)
+    parser.add_argument(
+        "--in-flight", type=int, default=IN_FLIGHT, metavar="N", help="steps under way at most, per worker", **hidden
+    )
+    parser.add_argument("--answer-timeout", type=float, default=0.0, metavar="S", help="seconds for one exchange", **hidden)
+    parser.add_argument(
+        "--slo", action="append", default=[], metavar="OBJECTIVE", help='such as "p99<250ms"; may be repeated', **hidden
+    )
+    parser.add_argument("--racers", type=int, default=5, metavar="K", help="clients in a refresh-race", **hidden)
+    parser.add_argument("--weights", default="", metavar="NAME=N,...", help="of the scenarios in mixed", **hidden)
+    parser.add_argument("--guarding", default="issuance", metavar="SCENARIO", help="what guarded puts under load", **hidden)
+    parser.add_argument("--run-folder", default="", metavar="DIR", help="where load.json and the others are left", **hidden)
+    parser.add_argument(
+        "--no-invariants", action="store_true", help="look at no answer's content: for measuring the client", **hidden
+    )
+    parser.add_argument("--lone-sessions", action="store_true", help="a log-in ends the user's other sessions", **hidden)
+    parser.add_argument("--capacity", action="store_true", help="search for the highest rate that holds", **hidden)
+    parser.add_argument("--most-rate", type=float, default=0.0, metavar="R", help="of a capacity search", **hidden)
+    parser.add_argument("--first-rate", type=float, default=10.0, metavar="R", help="of a capacity search", **hidden)
+    parser.add_argument("--search-time", type=float, default=165.0, metavar="S", help="of a capacity search", **hidden)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Where a run goes and as whom; every worker reads it for itself, so that no password crosses Locust's wire."""
+
+    target: Target | None
+    origin: Origin
+    base_url: str
+    name: str
+    spec: Specification
+    dialect: Dialect
+    accounts: Sequence[Account]
+    timeout: float
+    verify: bool | str
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Aim:
+        """Read the target file and the accounts.
+
+        Raises:
+            UsageError: something in them is wrong, or there is nowhere to go.
+        """
+        tables = load_specification()
+        target = load_target(Path(options.target), tables.roles) if options.target else None
+        chosen, source = (target.dialect, target.source) if target else ({}, "")
+        dialect = tables.dialect(chosen, source)
+        spec = tables.for_target(target.operations if target else {}, dialect, source)
+        base_url = getattr(options, "host", "") or (target.base_url if target else "")
+        if not base_url:
+            raise UsageError("--host", "nobody said where to", "Give --host URL, or --target FILE.")
+        if options.accounts:
+            accounts = read_csv(Path(options.accounts), tables.roles)
+        elif target:
+            accounts = from_target(target)
+        else:
+            raise UsageError("--accounts", "nobody said as whom", "Give --target FILE, or --accounts CSV (email,password,role).")
+        return cls(
+            target=target,
+            origin=Origin.of(base_url),
+            base_url=base_url,
+            name=target.name if target else base_url,
+            spec=spec,
+            dialect=dialect,
+            accounts=accounts,
+            timeout=options.answer_timeout or (target.timeout if target else TIMEOUT),
+            verify=target.verify_tls if target else True,
+        )
+
+
+def schedule(options: argparse.Namespace) -> Schedule | None:
+    """The open schedule that is asked for; None when nobody asks for a rate.
+
+    Raises:
+        UsageError: it cannot be read, or never ends.
+    """
+    if not options.rate:
+        return None
+    if not options.duration:
+        raise UsageError("--duration", "an open schedule has an end", "Give --duration, such as 60s or 5m.")
+    ramp = duration(options.ramp, "--ramp") if options.ramp else 0.0
+    return Schedule.parse(
+        options.rate, duration(options.duration, "--duration"), ramp=ramp, arrivals=options.arrivals, seed=options.seed
+    )
+
+
+def objectives(options: argparse.Namespace) -> list[Objective]:
+    """What the run has to keep.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    return [Objective.parse(text) for text in options.slo or USUAL_OBJECTIVES]
+
+
+def weights(options: argparse.Namespace) -> Mapping[str, int]:
+    """How clients are shared out in ``mixed``.
+
+    Raises:
+        UsageError: a scenario is unknown, or a weight is no number.
+    """
+    if not options.weights:
+        return USUAL_WEIGHTS
+    chosen: dict[str, int] = {}
+    for part in options.weights.split(","):
+        name, _, weight = part.strip().partition("=")
+        if name not in SCENARIOS or not weight.isdigit() or not int(weight):
+            raise UsageError("--weights", f"{part!r} is no weight", f"Write NAME=N,NAME=N; names: {', '.join(SCENARIOS)}.")
+        chosen[name] = int(weight)
+    return chosen
+
+
+#: What a master's command line says for all its workers; where their files are, each says for itself.
+_SHARED = ("host", "in_flight", "answer_timeout", "weights", "guarding", "racers", "no_invariants", "lone_sessions")
+
+
+def shared(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that all workers are to have."""
+    return {name: getattr(options, name) for name in _SHARED if getattr(options, name, None) is not None}
+
+
+def whereto(options: argparse.Namespace) -> dict[str, str]:
+    """The target's name and URL, as far as they can be known."""
+    try:
+        aim = Aim.of(options)
+    except UsageError:
+        return {"name": options.target or options.host or "", "base_url": options.host or ""}
+    return {"name": aim.name, "base_url": aim.base_url}

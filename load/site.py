@@ -1,0 +1,150 @@
+"""Where the clients of one process go, as whom, and who looks at what they get: all that they share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from urllib.parse import quote
+
+from rolecall.conformance.fixtures import fill_path
+from rolecall.conformance.tables import Dialect, Specification
+from rolecall.conformance.token_endpoint import PATH
+from rolecall.load import wire
+from rolecall.load.accounts import Account
+from rolecall.load.client import Connection
+from rolecall.load.invariants import Grant, Invariants
+from rolecall.load.recorder import Entry, Recorder
+from rolecall.load.violations import Violations
+from rolecall.load.wire import Origin, Response
+
+#: What may stand in an Authorization field (RFC 6750 2.1); anything else is not sent.
+_TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
+
+
+class Site:
+    """A target, some of its users, and the judges of its answers.
+
+    Args:
+        spec: the target's own tables (`Specification.for_target`).
+        timeout: seconds for one exchange.
+        looks: whether answers are looked at; without, only their status is (``--no-invariants``).
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        spec: Specification,
+        dialect: Dialect,
+        accounts: Sequence[Account],
+        *,
+        timeout: float,
+        verify: bool | str = True,
+        sessions_coexist: bool = True,
+        tells: bool = False,
+        looks: bool = True,
+    ) -> None:
+        self.origin = origin
+        self.spec = spec
+        self.dialect = dialect
+        self.accounts = accounts
+        self.looks = looks
+        self.violations = Violations([(account.password, "password") for account in accounts])
+        self.invariants = Invariants(spec, dialect, self.violations, tells=tells, sessions_coexist=sessions_coexist)
+        self.recorder = Recorder(0.0)
+        self._timeout = timeout
+        self._verify = verify
+        self._turns: Iterator[Account] = cycle(accounts)
+        self._logins: dict[str, bytes] = {}
+        self._entries: dict[str, Entry] = {}
+        self._refresh_get = self._template("GET", f"{PATH}?refreshToken=~1", bearer="~2")
+        self._reads: dict[str, tuple[bytes, ...]] = {}
+        self._lists: dict[str, tuple[str, ...]] = {}
+        self._done: set[tuple[str, str]] = set()
+
+    def begin(self, recorder: Recorder) -> None:
+        """Measure with this recorder from now on."""
+        self.recorder = recorder
+        self.violations.started = recorder.start
+        self._entries = {}
+
+    def entry(self, method: str, name: str) -> Entry:
+        """The row that a request counts in; ``name`` says what it is for, and holds nothing of what was sent."""
+        found = self._entries.get(name)
+        if found is None:
+            found = self._entries[name] = self.recorder.entry(method, name)
+        return found
+
+    def connect(self) -> Connection:
+        """A connection of one's own."""
+        return Connection(self.origin, timeout=self._timeout, verify=self._verify)
+
+    def next_account(self) -> Account:
+        """Every account in turn."""
+        return next(self._turns)
+
+    # --- Requests ----------------------------------------------------------------------------------------------------
+
+    def issue(self, account: Account) -> bytes:
+        """A log-in with e-mail and password."""
+        found = self._logins.get(account.email)
+        if found is None:
+            body = {"email": account.email, "password": account.password}
+            found = self._logins[account.email] = wire.request(
+                self.origin, "POST", PATH, {"content-type": "application/json"}, json.dumps(body).encode()
+            )
+        return found
+
+    def refresh_get(self, grant: Grant) -> bytes:
+        """A refresh before expiry: the refresh token in the query, the access token as bearer."""
+        return self._fill(self._refresh_get, quote(grant.refresh_token, safe=""), grant.token)
+
+    def refresh_post(self, grant: Grant) -> bytes:
+        """A refresh after expiry: refresh token and e-mail in the body, no Authorization."""
+        body = json.dumps({"refreshToken": grant.refresh_token, "clientId": grant.account.email}).encode()
+        return wire.request(self.origin, "POST", PATH, {"content-type": "application/json"}, body)
+
+    def read(self, operation: str, grant: Grant) -> bytes:
+        """An operation without a body, on the caller's own user where it is about one."""
+        template = self._reads.get(operation)
+        if template is None:
+            it = self.spec.operations[operation]
+            template = self._reads[operation] = self._template(it.method, fill_path(it.path, {"self": "~1"}), bearer="~2")
+        return self._fill(template, quote(grant.user, safe=""), grant.token)
+
+    # --- What a role may read ----------------------------------------------------------------------------------------
+
+    def lists(self, role: str) -> tuple[str, ...]:
+        """The lists that a role may read, and for which nothing but a token is needed."""
+        found = self._lists.get(role)
+        if found is None:
+            found = self._lists[role] = tuple(
+                name
+                for name, it in self.spec.operations.items()
+                if it.effect == "list" and "{" not in it.path and self.spec.allows(name, role)
+            )
+        return found
+
+    def allowed(self, operation: str, grant: Grant, response: Response, request: bytes) -> None:
+        """Look at the answer to what the caller's role may do: once it was done, it is not denied."""
+        cell = operation, grant.account.role
+        if response.status in self.spec.operations[operation].success:
+            self._done.add(cell)
+        elif response.status in self.dialect.denied and cell in self._done:
+            message = f"{operation} as {cell[1]} was allowed, and is now answered {response.status}"
+            self.violations.report("allowed-denied", message, request, response)
+
+    def _template(self, method: str, path: str, bearer: str) -> tuple[bytes, ...]:
+        """A request in pieces, between which two texts are to stand; the second is the bearer token."""
+        text = wire.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
+        before, _, rest = text.partition(b"~1") if b"~1" in text else (b"", b"", text)
+        return (before, *rest.split(b"~2"))
+
+    @staticmethod
+    def _fill(template: tuple[bytes, ...], first: str, token: str) -> bytes:
+        if not _TOKEN.fullmatch(token):
+            raise ValueError("the token cannot stand in a header")
+        before, between, after = template
+        text = token.encode()
+        return b"".join((before, first.encode() if before else b"", between, text, after))

@@ -1,0 +1,179 @@
+"""One process's part in a run: its clients, what they measure, and a report of it every second.
+
+It is told what to do in three messages, and answers each: `prepare` (with `ready`, when its clients are), `go` (with reports, the last
+of which is marked) and `end`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from locust.stats import RequestStats
+
+from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.load.accounts import share
+from rolecall.load.client import Failure
+from rolecall.load.engine import Engine
+from rolecall.load.locust_stats import flush
+from rolecall.load.plan import Aim, weights
+from rolecall.load.recorder import Recorder
+from rolecall.load.scenarios import Scenario, maker
+from rolecall.load.schedule import Schedule
+from rolecall.load.site import Site
+from rolecall.load.users import NoUsers
+
+_REPORT = 1.0  # seconds
+_PATIENCE = 10.0  # seconds that who is due waits for a free client
+
+Send = Callable[[str, dict[str, Any]], None]
+
+
+class Worker:
+    """The clients of one process.
+
+    Args:
+        options: Locust's, with ours.
+        stats: Locust's own statistics, which are kept up to date.
+        send: sends a message to the master: ``ready`` or ``report``.
+    """
+
+    def __init__(self, options: argparse.Namespace, stats: RequestStats, send: Send) -> None:
+        self._options = argparse.Namespace(**vars(options))  # its files are its own: Locust will put the master's in their place
+        self._stats = stats
+        self._send = send
+        self._engine: Engine | None = None
+        self._reporting: gevent.Greenlet | None = None
+        self._makers: dict[str, Callable[[], Scenario]] = {}
+        self._number = 0
+        self.site: Site | None = None
+        #: Set while clients in a closed loop are to go on.
+        self.going = Event()
+
+    def prepare(self, job: Mapping[str, Any]) -> None:
+        """Read where to go and as whom; make the clients of an open loop, and log them in."""
+        if self._engine:
+            self._engine.close()
+            self._engine = None
+        error, exit_code = "", ExitCode.CONFORMANT
+        vars(self._options).update(job["options"])
+        self._makers = {}
+        try:
+            aim = Aim.of(self._options)
+            self.site = Site(
+                aim.origin,
+                aim.spec,
+                aim.dialect,
+                share(aim.accounts, job["index"], job["workers"]),
+                timeout=aim.timeout,
+                verify=aim.verify,
+                sessions_coexist=not self._options.lone_sessions,
+                tells=job["workers"] > 1,
+                looks=not self._options.no_invariants,
+            )
+            self.site.begin(Recorder(perf_counter()))
+            self._knock(aim.base_url)
+            if job["scenario"]:
+                make = maker(job["scenario"], self.site, weights(self._options))
+                self._engine = Engine(make, most=self._options.in_flight, patience=_PATIENCE)
+                self._engine.provide(job["clients"])
+        except RolecallError as reason:
+            error, exit_code = str(reason), reason.exit_code
+        gc.collect()
+        gc.freeze()
+        self._send("ready", {"error": error, "exit_code": int(exit_code)})
+
+    def _knock(self, base_url: str) -> None:
+        """Log in once, to tell a target that is not there, or takes no log-ins, from one that is slow.
+
+        Raises:
+            Unreachable: nobody answers.
+            NoUsers: the first account is refused.
+        """
+        assert self.site is not None
+        account, connection = self.site.next_account(), self.site.connect()
+        try:
+            response = connection.exchange(self.site.issue(account))
+        except Failure as failure:
+            raise Unreachable(base_url, f"cannot be reached: {failure}") from None
+        finally:
+            connection.close()
+        if response.status not in (*self.site.dialect.issued, 429):
+            raise NoUsers(
+                f"{base_url} answers {response.status} to the log-in of {account.email}: there is nothing to load it with"
+            )
+
+    def go(self, job: Mapping[str, Any]) -> None:
+        """Begin to measure; send who is due, in an open loop."""
+        assert self.site is not None
+        self._number = job["number"]
+        self.site.begin(Recorder(perf_counter() + job["delay"], job["width"]))
+        self._reporting = gevent.spawn(self._report_on)
+        if job["schedule"]:
+            times = Schedule.unpack(job["schedule"]).due(job["index"], job["workers"])
+            gevent.spawn(self._run, times, job["grace"])
+        else:
+            self.going.set()
+
+    def end(self, job: Mapping[str, Any]) -> None:
+        """Send nobody any more. In a closed loop Locust has ended the clients; in an open one the last report follows its end."""
+        self.going.clear()
+        if self._engine and self._engine.is_running:
+            self._engine.stop()
+        else:
+            self._report_last()
+
+    def _run(self, times: Any, grace: float) -> None:
+        assert self._engine is not None
+        assert self.site is not None
+        error = ""
+        try:
+            self._engine.run(self.site.recorder, times, grace=grace)
+        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
+            error = f"{type(reason).__name__}: {reason}"
+        self._report_last(error)
+
+    def _report_on(self) -> None:
+        while True:
+            gevent.sleep(_REPORT)
+            self._report(last=False)
+
+    def _report_last(self, error: str = "") -> None:
+        if self._reporting is not None:
+            self._reporting.kill()
+            self._reporting = None
+            self._report(last=True, error=error)
+
+    def _report(self, *, last: bool, error: str = "") -> None:
+        """Tell what is new since the last report."""
+        assert self.site is not None
+        site = self.site
+        site.recorder.tick(perf_counter())
+        violations = site.violations.take()
+        for kind, count in violations.get("counts", {}).items():
+            site.recorder.violation(kind, count)
+        flush(site.recorder, self._stats)
+        report = {
+            "number": self._number,
+            "measured": site.recorder.take(),
+            "violations": violations,
+            "seen": site.invariants.take(),
+            "last": last,
+            "error": error,
+        }
+        self._send("report", report)
+
+    def client(self, scenario: str) -> Scenario:
+        """One more client of a closed loop, ready for its first step; blocks until the run has begun."""
+        self.going.wait()
+        assert self.site is not None
+        if scenario not in self._makers:
+            self._makers[scenario] = maker(scenario, self.site, weights(self._options))
+        client = self._makers[scenario]()
+        client.prepare()
+        return client
