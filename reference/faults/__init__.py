@@ -11,6 +11,7 @@ from rolecall.reference.faults import (
     flips,
     issue,
     keys,
+    load,
     permissions,
     profile,
     refresh,
@@ -41,6 +42,7 @@ THEMES = (
     refreshing,
     errors,
     wire,
+    load,
 )
 
 __all__ = ["FAULTS", "THEMES", "Fault"]

@@ -129,7 +129,7 @@ def _busy(server: Server, clash: Callable[[RefreshRow], None]) -> None:
 
     @instead_of(server.tokens.answer)
     async def slowly(call: Call) -> Answer:
-        key = _given(call)
+        key = refresh_token_in(call)
         if not key:
             return await answer(call)
         waiting[key] = waiting.get(key, 0) + 1
@@ -149,7 +149,7 @@ def _busy(server: Server, clash: Callable[[RefreshRow], None]) -> None:
         consume(row)
 
 
-def _given(call: Call) -> str:
+def refresh_token_in(call: Call) -> str:
     """The refresh token of a request, wherever it is."""
     if call.method == "GET":
         return dict(call.query).get("refreshToken", "")

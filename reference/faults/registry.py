@@ -20,7 +20,7 @@ class Fault:
     description: str
     apply: Apply
     needs: tuple[str, ...] = ()
-    """What a tester needs to see it: "signing-key", "clock" or "intrusive"."""
+    """What a tester needs to see it: "signing-key", "clock", "intrusive"; with "load", the suite does not see it at all."""
 
 
 FAULTS: dict[str, Fault] = {}

@@ -1,7 +1,7 @@
 """What a variant is, and the list of them.
 
 `legal`: the specification allows it. `trouble`: what networks and overloaded machines do. `lint`: a server
-that looks at its client instead.
+that looks at its client instead. `load`: a server to measure, which the suite has nothing to say about.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 from rolecall.reference.app import Server
 
-Kind = Literal["legal", "trouble", "lint"]
+Kind = Literal["legal", "trouble", "lint", "load"]
 Apply = Callable[[Server], None]
 
 

@@ -1,0 +1,59 @@
+"""Servers to measure: their capacity, or the length of their stall, is known beforehand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import Send
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.switches import instead_of
+from rolecall.reference.variants.registry import variant
+
+STALL_AFTER, STALL = 5.0, 1.0
+"""Seconds from the first request to the stall, and of the stall."""
+
+
+def _one_at_a_time(server: Server, seconds: float) -> None:
+    """Let every request wait for its turn. Turns follow each other on the clock, so that a late timer costs no capacity."""
+    before = server.wire.before
+    free = 0.0
+
+    @instead_of(server.wire.before)
+    async def queued(call: Call) -> Answer | None:
+        nonlocal free
+        if not call.path.startswith("/__"):
+            now = asyncio.get_running_loop().time()
+            free = max(now, free) + seconds
+            await asyncio.sleep(free - now)
+        return await before(call)
+
+
+def _queue(milliseconds: int) -> Callable[[Server], None]:
+    def apply(server: Server) -> None:
+        _one_at_a_time(server, milliseconds / 1000)
+
+    apply.__doc__ = f"Requests are served one at a time, each in {milliseconds} ms: {1000 // milliseconds} a second."
+    return apply
+
+
+for _milliseconds in (4, 10, 20):
+    variant(f"one-at-a-time-{_milliseconds}ms", "load")(_queue(_milliseconds))
+
+
+@variant("stalls-once", "load")
+def stalls_once(server: Server) -> None:
+    """Five seconds after the first request no answer leaves for one second, once."""
+    send_at_once = server.wire.send
+    started = 0.0
+
+    @instead_of(server.wire.send)
+    async def held(call: Call, answer: Answer, send: Send) -> None:
+        nonlocal started
+        now = asyncio.get_running_loop().time()
+        started = started or now
+        if STALL_AFTER <= now - started < STALL_AFTER + STALL:
+            await asyncio.sleep(started + STALL_AFTER + STALL - now)
+        await send_at_once(call, answer, send)
