@@ -42,7 +42,7 @@ _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 #: Trouble that is a finding of its own.
 _OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-then": "RESPONSE-json"}
 #: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
-_SLOW = frozenset({"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then"})
+_SLOW = frozenset({"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then", "every-15th-503-retry-after"})
 
 
 @dataclass(frozen=True)
