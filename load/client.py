@@ -109,15 +109,19 @@ class Connection:
             self.received = perf_counter()
             self.close()
             raise
-        if answer.keep_alive and not self._unsent:
+        if answer.keep_alive and not self._unsent and (self._tls is None or not self._tls.is_over):
             self._is_fresh = False
         else:
             self.close()
         return answer
 
     def close(self) -> None:
-        """Close the connection, if there is one; the next exchange makes another."""
-        self._waiting = self._parser = self._tls = None
+        """Close the connection, if there is one; the next exchange makes another. An exchange under way elsewhere fails."""
+        if self._waiting is not None and self._waiting is not getcurrent():
+            self._hub.loop.run_callback(self._over, Failure("closed", "this side closed the connection"))
+        else:
+            self._waiting = None
+        self._parser = self._tls = None
         self._unsent = b""
         for watcher in (self._reader, self._writer):
             if watcher is not None:
@@ -157,8 +161,10 @@ class Connection:
     def _send(self, request: bytes) -> None:
         """Hand a request to the kernel; what it does not take now, it is given as soon as it can."""
         assert self._socket is not None
-        data = request if self._tls is None else self._tls.encrypt(request)
+        data = request
         try:
+            if self._tls is not None:
+                data = self._tls.encrypt(request)
             count = self._socket.send(data)
         except _NOT_NOW:
             count = 0
@@ -193,13 +199,9 @@ class Connection:
             if waiting is None:  # idle: it is the end, or something that nobody asked for
                 self.close()
                 return
-            if self._parser is None:
-                answer = None if self._head_only else whole(data)
-                if answer is None:
-                    self._parser = Parser(head_only=self._head_only)
-                    answer = self._parser.feed(data) if data else self._parser.eof()
-            else:
-                answer = self._parser.feed(data) if data else self._parser.eof()
+            answer = None if self._parser is not None or self._head_only else whole(data)
+            if answer is None:
+                answer = self._parse(data)
         except _NOT_NOW:
             return
         except WireError as error:
@@ -214,6 +216,19 @@ class Connection:
             self.received = perf_counter()
             self._waiting = self._parser = None
             waiting.switch(answer)
+
+    def _parse(self, data: bytes) -> Response | None:
+        """The answer, if it is complete with this; ``data`` is empty at the end.
+
+        Raises:
+            WireError: it is none.
+        """
+        if self._parser is None:
+            self._parser = Parser(head_only=self._head_only)
+        answer = self._parser.feed(data) if data else None
+        if answer is None and (not data or (self._tls is not None and self._tls.is_over)):
+            return self._parser.eof()
+        return answer
 
     def _over(self, failure: Failure) -> None:
         """In the hub: let the greenlet that waits know that it waits in vain."""
@@ -259,11 +274,12 @@ class _Deadlines:
 
 
 class _Tls:
-    """TLS between two buffers: the connection sends and receives the bytes."""
+    """TLS between two buffers: the connection sends and receives the bytes. ``is_over`` once the server has said so."""
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self.is_over = False
 
     def handshake(self, stream: socket.socket) -> None:
         """Agree on keys, and verify the certificate.
@@ -275,7 +291,8 @@ class _Tls:
             while not self._shake_hands():
                 self._flush(stream)
                 gevent.socket.wait_read(stream.fileno())
-                self._take(stream.recv(_RECEIVE))
+                with contextlib.suppress(*_NOT_NOW):
+                    self._take(stream.recv(_RECEIVE))
             self._flush(stream)
         except ssl.SSLCertVerificationError as error:
             with contextlib.suppress(OSError):
@@ -303,8 +320,7 @@ class _Tls:
         try:
             while piece := self._tls.read(_RECEIVE):
                 pieces.append(piece)
-        except ssl.SSLZeroReturnError:
-            pass
+            self.is_over = True
         except ssl.SSLWantReadError:
             if not pieces:
                 raise BlockingIOError from None
