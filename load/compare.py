@@ -228,15 +228,9 @@ class _Measure:
         if (low > 0 or high < 0) and abs(middle) > least:
             verdict, words = self.more if middle > 0 else self.less
         figures = [value if share else math.expm1(value) for value in (middle, low, high)]
-        return Change(
-            self.name,
-            round(old, 4),
-            round(new, 4),
-            *(round(value, 5) if math.isfinite(value) else None for value in figures),
-            CONFIDENCE,
-            verdict,
-            f"{self._figures(old, new, figures)}: {words}",
-        )
+        change, least_likely, most_likely = (round(value, 5) if math.isfinite(value) else None for value in figures)
+        sentence = f"{self._figures(old, new, figures)}: {words}"
+        return Change(self.name, round(old, 4), round(new, 4), change, least_likely, most_likely, CONFIDENCE, verdict, sentence)
 
     def _figures(self, old: float, new: float, figures: Sequence[float]) -> str:
         unit = self.unit if self.unit == "/s" else f" {self.unit}"
