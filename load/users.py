@@ -8,7 +8,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from rolecall._httpx import httpx
-from rolecall.conformance.fixtures import fill, fill_text
+from rolecall.conformance.fixtures import fill, fill_path
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.errors import RolecallError
@@ -46,7 +46,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Ac
                 "organization": admin.get("organization"),
             }
             body = {**fill(operation.body, values), "role": role}
-            answer = _answer(client, operation.method, fill_text(operation.path, values), body)
+            answer = _answer(client, operation.method, fill_path(operation.path, values), body)
             if answer.get("role", role) != role:
                 raise NoUsers(f"{target.base_url} made a user of role {role} one of another role")
             accounts.append(Account(email, password, role, str(answer.get("id", ""))))
