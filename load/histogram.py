@@ -48,11 +48,11 @@ class Histogram:
         if len(self._pending) >= self._BATCH:
             self.settle()
 
-    def settle(self) -> None:
-        """Count what was noted."""
+    def settle(self) -> bool:
+        """Count what was noted: whether anything was."""
         values = self._pending
         if not values:
-            return
+            return False
         low, high = min(values), max(values)
         if low < SHORTEST or high > LONGEST:
             self._counts.update(_buckets(array("d", [min(max(value, SHORTEST), LONGEST) for value in values])))
@@ -62,6 +62,7 @@ class Histogram:
         self._minimum = min(self._minimum, max(low, 0.0))
         self._maximum = max(self._maximum, high)
         del values[:]
+        return True
 
     def merge(self, other: Histogram) -> None:
         """Add all that the other one holds."""

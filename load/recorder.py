@@ -38,11 +38,10 @@ class Sums:
         """How many requests: succeeded, failed and throttled."""
         return self.response.count + self.throttled.count
 
-    def settle(self) -> None:
-        """Count what was noted."""
-        self.response.settle()
+    def settle(self) -> bool:
+        """Count what was noted: whether anything was."""
         self.service.settle()
-        self.throttled.settle()
+        return self.response.settle() | self.throttled.settle()
 
     def merge(self, other: Sums) -> None:
         """Add all that the other one knows."""
@@ -113,14 +112,13 @@ class Entry:
             self._recorder.tick(received)
         self._now.throttled.note(received - due)
 
-    def settle(self) -> None:
-        """Count what was noted."""
-        self._now.settle()
+    def settle(self) -> bool:
+        """Count what was noted: whether anything was."""
+        return self._now.settle()
 
     def close(self, second: int) -> Sums | None:
-        """Hand out what was noted in this second; None when it was nothing. Valid until something is noted again."""
+        """Hand out what was settled in this second; None when it was nothing. Valid until something is noted again."""
         now = self._now
-        now.settle()
         if not now.count:
             return None
         self.to_master.merge(now)
@@ -175,6 +173,7 @@ class Recorder:
         self.turn = start
         self._wall = time.time() - (time.perf_counter() - start)
         self._entries: dict[tuple[str, str], Entry] = {}
+        self._ended = 0.0
         self._second = 0
         self._seconds: dict[int, Second] = {}
         self._told = [0, 0, 0, 0, 0]
@@ -206,8 +205,7 @@ class Recorder:
             self._close()
             self._second = second
         else:
-            for entry in self._entries.values():
-                entry.settle()
+            self._settle()
         self.lag.settle()
         self.turn = self.start + (int(since * _TURNS) + 1) / _TURNS
 
@@ -224,6 +222,7 @@ class Recorder:
             ],
             "seconds": [[number, second.pack()] for number, second in self._seconds.items()],
             "violations": dict(self._violations),
+            "ended": self._ended,
             "cpu": [cpu - self._cpu, now - self._taken],
         }
         self._told = counters
@@ -247,8 +246,15 @@ class Recorder:
     def _current(self) -> Second:
         return self._seconds.setdefault(self._second, Second())
 
+    def _settle(self) -> None:
+        for entry in self._entries.values():
+            if entry.settle():
+                # A request that ended at the next turn, or after it, would have brought it about.
+                self._ended = min(self.turn, time.perf_counter()) - self.start
+
     def _close(self) -> None:
         """Move what was noted in this second to where it is handed out from; it may be closed several times."""
+        self._settle()
         for entry in self._entries.values():
             if sums := entry.close(self._second):
                 second = self._current()

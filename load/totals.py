@@ -56,6 +56,8 @@ class Totals:
         self.entries: dict[tuple[str, str], Sums] = {}
         self.lag = Histogram()
         self.violations: Counter[str] = Counter()
+        #: Seconds from the start until the last request ended, to a thirtieth.
+        self.ended = 0.0
         self._arrivals = [0] * len(_ARRIVALS)
 
     def merge(self, worker: str, delta: Mapping[str, Any]) -> None:
@@ -67,6 +69,7 @@ class Totals:
         if seconds >= 0.5:  # a share of less says more of the moment than of the worker
             state.cpu_most = max(state.cpu_most, cpu / seconds)
         self._arrivals = [old + new for old, new in zip(self._arrivals, delta["arrivals"], strict=True)]
+        self.ended = max(self.ended, delta["ended"])
         self.lag.merge(Histogram.unpack(delta["lag"]))
         for method, name, packed in delta["entries"]:
             sums = Sums.unpack(packed)
@@ -97,10 +100,10 @@ class Totals:
             violations=self.violations.total(),
         )
 
-    def document(self, duration: float | None = None) -> dict[str, Any]:
-        """The measured part of ``load.json``; ``duration`` is what the rate is a share of, by default all seconds seen."""
+    def document(self, duration: float = 0.0) -> dict[str, Any]:
+        """The measured part of ``load.json``; the run was to last ``duration`` seconds, and lasts until its last request ends."""
         all_ = self._all()
-        seconds = duration or len(self.timeline) * self.timeline.width
+        seconds = max(duration, self.ended)
         good = all_.response.count - all_.errors.total()
         return {
             "duration_s": round(seconds, 3),

@@ -135,23 +135,47 @@ def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> Non
     assert sum(count for batch in document["batches"] for _, count in batch["response_ms"]) == len(responses)
 
 
+#: When the recorders of these tests began: long ago, so that whatever they are told has happened already.
+START = time.perf_counter() - 100_000.0
+
+
 class Clock:
     """A recorder whose requests are received when the test says, in seconds from its start."""
 
     def __init__(self, width: float = 1.0) -> None:
-        self.recorder = Recorder(1000.0, width)
+        self.recorder = Recorder(START, width)
         self.entry = self.recorder.entry("POST", "/")
 
     def success(self, at: float, response: float = 0.01, count: int = 1) -> None:
         """Some requests, received at the same moment."""
         for _ in range(count):
-            self.entry.success(1000.0 + at - response, 1000.0 + at - response, 1000.0 + at, 1)
+            self.entry.success(START + at - response, START + at - response, START + at, 1)
 
 
 def sent(recorder: Recorder) -> dict[str, Any]:
     """What it gives, as it arrives at the master."""
     received: dict[str, Any] = msgpack.unpackb(msgpack.packb(recorder.take()))
     return received
+
+
+def test_a_run_lasts_until_its_last_request_ends() -> None:
+    """As long as it was to last, and longer if answers come later; not until somebody takes the last report."""
+    clock, totals = Clock(), Totals()
+    for number in range(100):
+        clock.success(number / 10)
+    totals.merge("a", sent(clock.recorder))
+
+    assert totals.document(10)["duration_s"] == 10
+    assert totals.document()["duration_s"] == pytest.approx(9.9, abs=1 / 32)
+
+    clock.success(12.5)
+    totals.merge("a", sent(clock.recorder))
+    totals.merge("b", sent(Clock().recorder))
+
+    document = totals.document(10)
+
+    assert document["duration_s"] == pytest.approx(12.5, abs=1 / 32)
+    assert document["rate"] == pytest.approx(101 / document["duration_s"], rel=1e-3)
 
 
 def test_requests_stand_in_the_second_in_which_they_ended() -> None:
@@ -177,9 +201,8 @@ def test_a_closer_look_has_shorter_slices() -> None:
         clock.success(slice_ / 4 + 0.1, 0.010 if slice_ < 20 else 0.050, count=5)
     totals.merge("a", sent(clock.recorder))
 
-    document = totals.document()
+    document = totals.document(10)
 
-    assert document["duration_s"] == 10
     assert document["rate"] == totals.snapshot().rate == 20
     assert document["timeline"]["second"][-1] == 9.75
     assert document["timeline"]["requests"] == [5] * 40
@@ -194,7 +217,7 @@ def test_arrivals_stand_in_the_second_in_which_they_happened() -> None:
     clock, totals = Clock(), Totals()
     for tick in range(30):
         clock.recorder.scheduled += 5
-        clock.recorder.tick(1000.0 + tick / 10)
+        clock.recorder.tick(START + tick / 10)
     totals.merge("a", sent(clock.recorder))
 
     assert sum(totals.document()["timeline"]["scheduled"]) == 150
@@ -300,7 +323,7 @@ def test_workers_say_how_busy_they_were() -> None:
 def test_a_request_that_never_left_has_no_service_time() -> None:
     """A refused connection counts in the response times, as waiting, and not in the server's."""
     clock, totals = Clock(), Totals()
-    clock.entry.failure("refused", 1000.0, 0.0, 1000.2)
+    clock.entry.failure("refused", START, 0.0, START + 0.2)
     totals.merge("a", sent(clock.recorder))
 
     document = totals.document()
