@@ -108,7 +108,7 @@ _this = _Process()
 @events.init_command_line_parser.add_listener
 def add_arguments(parser: Any) -> None:
     """Our options beside Locust's."""
-    plan.add_arguments(parser)
+    plan.add_arguments(parser, include_in_web_ui=False)
 
 
 @events.init.add_listener

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolecall.conformance.tables import Dialect, Specification, load_specification
+from rolecall.conformance.tables import Dialect, Specification, load_specification, suggest
 from rolecall.errors import UsageError
 from rolecall.load.accounts import Account, from_target, read_csv
 from rolecall.load.objectives import Objective
@@ -23,10 +23,8 @@ IN_FLIGHT = 1000
 TIMEOUT = 10.0  # seconds
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that are ours, beside Locust's own; they go from a master to its workers."""
-    # Locust's own parser knows more keywords than argparse does; its web page need not show these.
-    hidden: dict[str, Any] = {"include_in_web_ui": False}
+def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
+    """The options that are ours, beside Locust's own; ``hidden`` are keywords that Locust's parser knows besides."""
     parser.add_argument("--target", metavar="FILE", default="", help="target file: where to, and as whom", **hidden)
     parser.add_argument("--accounts", metavar="CSV", default="", help="users to log in: email,password,role", **hidden)
     parser.add_argument(
@@ -56,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-invariants", action="store_true", help="look at no answer's content: for measuring the client", **hidden
     )
     parser.add_argument("--lone-sessions", action="store_true", help="a log-in ends the user's other sessions", **hidden)
+    parser.add_argument("--prometheus-port", type=int, default=0, metavar="PORT", help="serve the figures on 127.0.0.1", **hidden)
     parser.add_argument("--capacity", action="store_true", help="search for the highest rate that holds", **hidden)
     parser.add_argument("--most-rate", type=float, default=0.0, metavar="R", help="of a capacity search", **hidden)
     parser.add_argument("--first-rate", type=float, default=10.0, metavar="R", help="of a capacity search", **hidden)
@@ -108,6 +107,42 @@ class Aim:
             timeout=options.answer_timeout or (target.timeout if target else TIMEOUT),
             verify=target.verify_tls if target else True,
         )
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Our options among Locust's words, without Locust."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--host", default="")
+    parser.add_argument("--users", type=int, dest="num_users")
+    add_arguments(parser)
+    return parser.parse_known_args(words)[0]
+
+
+def check(options: argparse.Namespace) -> None:
+    """See that all options can be read, before anything is started.
+
+    Raises:
+        UsageError: one cannot.
+    """
+    seconds(options.duration, "--duration")
+    seconds(options.ramp, "--ramp")
+    schedule(options)
+    objectives(options)
+    weights(options)
+    if options.guarding not in SCENARIOS:
+        raise UsageError("--guarding", f"{options.guarding!r} is no scenario", suggest(options.guarding, SCENARIOS))
+    for name, least in (("in_flight", 1), ("racers", 2)):
+        if getattr(options, name) < least:
+            raise UsageError(f"--{name.replace('_', '-')}", f"at least {least} is needed")
+
+
+def seconds(text: str | None, where: str) -> float:
+    """A duration in seconds; 0 where none is given.
+
+    Raises:
+        UsageError: it is none.
+    """
+    return duration(text, where) if text else 0.0
 
 
 def schedule(options: argparse.Namespace) -> Schedule | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,14 +15,13 @@ import gevent
 from gevent.event import Event
 from locust.env import Environment
 
-import rolecall
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.load import objectives, plan
+from rolecall.load import objectives, plan, result
 from rolecall.load.conductor import Conductor, Segment
+from rolecall.load.histogram import Histogram
 from rolecall.load.schedule import Schedule, duration
 from rolecall.load.totals import Totals
 from rolecall.load.violations import KINDS
-from rolecall.reports import load_page, percentiles
 
 #: The generator's own limits: beyond them a run says more of it than of the server.
 MOST_LAG = 0.010  # seconds, of dispatch, at the 99th percentile
@@ -138,45 +135,30 @@ class LoadRun:
         self.document = self._document()
         self.environment.process_exit_code = int(self.document["exit_code"])
         if self.options.run_folder:
-            write(Path(self.options.run_folder), self.document, self._segment)
+            response = self._segment.totals.response if self._segment else Histogram()
+            result.write(Path(self.options.run_folder), self.document, response)
 
     def _document(self) -> dict[str, Any]:
         segment = self._segment or Segment(0, Totals(), perf_counter(), set())
         measured = segment.totals.document(max(perf_counter() - segment.began, 0.001) if self._segment else None)
         judged = objectives.judge(self._objectives, measured)
+        violations = self.conductor.violations
         invalid = self._why_invalid(segment, measured)
-        word = objectives.verdict(judged, self.conductor.violations.total, invalid)
-        reasons = [
-            *(f"{kind}: {count} violations" for kind, count in measured["violations"].items()),
-            *invalid,
-            *(f"{it['objective']} did not hold: {_shown(it)}" for it in judged if not it["held"] and not invalid),
-        ]
-        aim = plan.whereto(self.options)
-        return {
-            "verdict": word,
-            "exit_code": int(self._exit_code(word, segment)),
-            "reasons": reasons,
-            "run": Path(self.options.run_folder).name,
-            "rolecall": rolecall.__version__,
-            "scenario": self.scenario,
-            "target": aim,
-            "started": _iso(self._started or time.time()),
-            "finished": _iso(time.time()),
-            "arrivals": self._schedule.pack() if self._schedule else None,
-            "users": None if self._schedule else self.options.num_users,
-            **measured,
-            "objectives": judged,
-            "violation_samples": [
-                {
-                    "kind": it.kind,
-                    "requirement": KINDS[it.kind].requirement,
-                    "message": it.message,
-                    "exchange": it.exchange,
-                    "at": it.at,
-                }
-                for it in self.conductor.violations.samples
-            ],
-        }
+        word = objectives.verdict(judged, violations.total, invalid)
+        reasons = [f"{count} x {kind}: {KINDS[kind].statement}" for kind, count in measured["violations"].items()] + invalid
+        if not invalid:
+            reasons += [f"{it['objective']} did not hold: {_shown(it)}" for it in judged if not it["held"]]
+        return result.document(
+            self.options,
+            self.scenario,
+            measured,
+            verdict=word,
+            exit_code=int(self._exit_code(word, segment)),
+            reasons=reasons,
+            started=self._started,
+            judged=judged,
+            samples=violations.samples,
+        )
 
     def _why_invalid(self, segment: Segment, measured: dict[str, Any]) -> list[str]:
         """Why the run is no statement about the server; nothing where it is one."""
@@ -216,18 +198,5 @@ class LoadRun:
 _SAY_EVERY = 10.0
 
 
-def write(folder: Path, document: dict[str, Any], segment: Segment | None) -> None:
-    """What a load run leaves, beside Locust's own CSV files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "load.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    if segment:
-        (folder / "percentiles.txt").write_text(percentiles.write(segment.totals.response), encoding="utf-8")
-    (folder / "load.html").write_text(load_page.write(document), encoding="utf-8")
-
-
 def _shown(judged: dict[str, Any]) -> str:
     return "nothing was measured" if judged["observed"] is None else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -193,6 +193,7 @@ class Session(Refreshing):
 
 SCENARIOS: Mapping[str, type[Scenario]] = {it.name: it for it in (Issuance, RefreshGet, RefreshPost, Session)}
 MIXED = "mixed"
+NAMES = (*SCENARIOS, MIXED)
 #: What ``mixed`` is made of when nobody says: a service whose clients come, read, and refresh as often as they need to.
 USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 6}
 

@@ -71,6 +71,7 @@ class Target:
     timeout: float = 10.0
     verify_tls: bool | str = True
     email_domain: str = "example.org"
+    load_allowed: bool = False
     api_keys: ApiKeys = ApiKeys()
     expiry: Expiry = Expiry()
     dialect: Mapping[str, Any] = field(default_factory=dict)
@@ -137,6 +138,7 @@ def parse_target(text: str, roles: Iterable[str], *, source: str, folder: Path =
         timeout=about.number("timeout", 10.0, least=0.1),
         verify_tls=_verify_tls(about, folder),
         email_domain=about.text("email_domain") or "example.org",
+        load_allowed=about.value("load_allowed", (bool,), default=False),
         api_keys=ApiKeys(create_path=create_path, tokens=_key_tokens(keys.table("tokens"), tuple(roles))),
         expiry=Expiry(
             bank=folder / bank if bank else None,

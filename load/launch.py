@@ -1,0 +1,207 @@
+"""Locust's processes: started with the words that our options come to, waited for, and ended."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from rolecall.conformance.tables import load_specification
+from rolecall.embedded import embedded_target
+from rolecall.errors import ExitCode, RolecallError, UsageError
+from rolecall.load import compare, plan, result
+from rolecall.load.accounts import COLUMNS, Account
+from rolecall.load.users import make_users, sessions_coexist
+from rolecall.reports import load_page
+from rolecall.target import is_loopback, load_target
+
+#: Users that are made for a run on the embedded server.
+_USERS = 40
+#: Seconds that Locust has to write what it knows once it has been interrupted, and that its processes have to leave.
+_LAST_WORDS, _LEAVE = 20.0, 5.0
+_WORKERS_WAIT = 60  # seconds for workers of our own to come
+#: Our options that are passed on as they are.
+_PASSED = ("arrivals", "seed", "in_flight", "racers", "weights", "guarding", "prometheus_port")
+
+
+@dataclass
+class Session:
+    """A run that is about to begin: where its files go, and Locust's words."""
+
+    scenario: str
+    folder: Path
+    words: list[str]
+    aim: plan.Aim
+    workers: int = 0
+    bind: str = ""
+    port: int = 0
+
+    def plan(self, arguments: argparse.Namespace) -> str:
+        """What is about to be sent, in a line."""
+        if getattr(arguments, "users", None):
+            load = f"{arguments.users} users for {arguments.duration}"
+        elif getattr(arguments, "rate", None):
+            schedule = plan.schedule(plan.parse(self.words))
+            assert schedule is not None
+            load = f"{arguments.rate} arrivals/s ({arguments.arrivals}), {schedule.count():,} in {schedule.duration:g} s"
+        else:
+            load = "a search for the capacity"
+        who = f"{len(self.aim.accounts)} accounts, {self.workers or 1} process{'es' if self.workers > 1 else ''}"
+        return f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at {self.aim.base_url}"
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Run Locust to its end and return the document that it left, or one that says that it left none."""
+        code = self._launch()
+        path = self.folder / name
+        if not path.exists():
+            interrupted = code in (-signal.SIGINT, ExitCode.INTERRUPTED)
+            why = "it was interrupted" if interrupted else f"Locust ended at once (exit {code}); see what it printed above"
+            error = RolecallError(why)
+            error.exit_code = ExitCode.INTERRUPTED if interrupted else ExitCode.HARNESS_ERROR
+            result.write_nothing(plan.parse(self.words), self.scenario, error)
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return document
+
+    def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+        """The document with what has changed since an earlier run, written anew."""
+        document = {**document, "comparison": compare.compare(before, document).document()}
+        (self.folder / "load.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        (self.folder / "load.html").write_text(load_page.write(document), encoding="utf-8")
+        return document
+
+    def _launch(self) -> int:
+        with as_file(files("rolecall.load") / "locustfile.py") as locustfile, contextlib.ExitStack() as stack:
+            command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary", *self.words]
+            if not self.workers:
+                return _wait(stack.enter_context(_process(command)))
+            bind, port = self.bind or "127.0.0.1", self.port or _free_port()
+            conducting = ["--master", "--master-bind-host", bind, "--master-bind-port", str(port)]
+            conducting += ["--expect-workers", str(self.workers)]
+            if not self.bind:
+                conducting += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
+            conductor = stack.enter_context(_process([*command, *conducting]))
+            for _ in range(0 if self.bind else self.workers):
+                stack.enter_context(_process([*command, "--worker", "--master-host", bind, "--master-port", str(port)]))
+            return _wait(conductor)
+
+
+@contextlib.contextmanager
+def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Session]:
+    """Everything that a run needs before Locust is started; the embedded server runs as long as the block lasts.
+
+    Raises:
+        UsageError: an option, the target file or the accounts are wrong, or the target is not to be put under load.
+        RolecallError: the embedded server, or its users, cannot be had.
+    """
+    roles = load_specification().roles
+    with contextlib.ExitStack() as stack:
+        if arguments.target:
+            target = load_target(arguments.target, roles)
+            if not is_loopback(target.base_url) and not target.load_allowed:
+                hint = "Whoever runs that server allows it with load_allowed = true under [target]."
+                raise UsageError(str(arguments.target), f"load on {target.base_url} is not allowed", hint)
+            whom = ["--target", str(arguments.target)]
+            if arguments.accounts:
+                whom += ["--accounts", str(arguments.accounts)]
+        else:
+            target = stack.enter_context(embedded_target(roles, arguments.serve_option))
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
+            whom = ["--host", target.base_url, "--accounts", str(accounts)]
+        passed = [
+            f"--{name.replace('_', '-')}={getattr(arguments, name)}" for name in _PASSED if getattr(arguments, name) is not None
+        ]
+        passed += [f"--slo={objective}" for objective in arguments.slo]
+        run = Path(arguments.out) / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3))
+        everything = [*words, *whom, *passed, "--run-folder", str(run), "--csv", str(run / "locust"), "--loglevel", "WARNING"]
+        options = plan.parse(everything)
+        plan.check(options)
+        aim = plan.Aim.of(options)
+        if not sessions_coexist(target):
+            everything.append("--lone-sessions")
+        _make_folder(run)
+        master = getattr(arguments, "master", False)
+        workers = max(arguments.workers, 1) if master else arguments.workers
+        bind = (arguments.bind_host or "127.0.0.1") if master else ""
+        yield Session(arguments.scenario, run, everything, aim, workers, bind, arguments.master_port if master else 0)
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Work for a master on another machine until it is done.
+
+    Raises:
+        UsageError: nobody said where it is, or as whom to log in.
+    """
+    if not arguments.master_host:
+        raise UsageError("--master-host", "nobody said where the master is")
+    whom = [f"--target={arguments.target}"] if arguments.target else []
+    whom += [f"--accounts={arguments.accounts}"] if arguments.accounts else []
+    if not whom:
+        raise UsageError("--worker", "nobody said as whom", "Give TARGET, or --accounts CSV, as on the master.")
+    words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port), *whom]
+    with as_file(files("rolecall.load") / "locustfile.py") as locustfile:
+        command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--loglevel", "WARNING", *words]
+        with _process(command) as process:
+            return _wait(process)
+
+
+def _write_accounts(path: Path, accounts: Sequence[Account]) -> Path:
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows((account.email, account.password, account.role) for account in accounts)
+    return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            str(folder), f"the run's folder cannot be made: {error.strerror}", "Choose another with --out."
+        ) from None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to end in order."""
+    process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_LEAVE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process. Ctrl-C lets it come to its end; a second one does not wait for that."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            return process.wait(_LAST_WORDS)
+        return -signal.SIGINT

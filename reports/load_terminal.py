@@ -1,0 +1,64 @@
+"""What a person reads at the end of a load run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_TIMES = ("p50", "p90", "p99", "p99.9", "max")
+
+
+def summary(document: Mapping[str, Any], folder: str) -> str:
+    """The whole text: what was sent and how it was answered, what was wrong, and the verdict."""
+    return "\n".join([*_figures(document), *_wrong(document), *_compared(document), verdict(document, folder)])
+
+
+def verdict(document: Mapping[str, Any], folder: str) -> str:
+    """One line with the verdict, and where the files are."""
+    word = str(document["verdict"]).upper()
+    about = f"{document['scenario']} on {document['target']['name']}"
+    return f"verdict       {word}: {about}, {document['rate']:,.1f} good answers/s (exit {document['exit_code']}); {folder}"
+
+
+def _figures(document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{'':<26}{'requests':>10}{'errors':>9}{'429':>7}" + "".join(f"{name:>9}" for name in _TIMES) + "   ms"
+    for entry in document["entries"]:
+        times = entry["response_ms"]
+        yield (
+            f"{entry['method']:<5}{entry['name']:<21}{entry['requests']:>10,}{sum(entry['errors'].values()):>9,}"
+            f"{entry['throttled']:>7,}" + "".join(f"{times[name]:>9,.1f}" for name in _TIMES)
+        )
+    if document["arrivals"]:
+        lag = document["dispatch_lag_ms"]["p99"]
+        yield (
+            f"arrivals      {document['scheduled']:,} scheduled, {document['sent']:,} sent, {document['completed']:,} completed,"
+            f" {document['late']:,} late, {document['dropped']:,} dropped; dispatch lag p99 {lag:.1f} ms"
+        )
+    cpu = ", ".join(f"{worker['name']} {worker['cpu']:.0%}" for worker in document["workers"])
+    yield f"generator     CPU {cpu or 'not known'}"
+
+
+def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
+    for kind, count in document["errors"].items():
+        yield f"error         {count:,} x {kind}"
+    for judged in document["objectives"]:
+        observed = "nothing measured" if judged["observed"] is None else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
+        yield f"objective     {judged['objective']}: {'held' if judged['held'] else 'NOT held'} ({observed})"
+    for reason in document["reasons"]:
+        yield f"because       {reason}"
+    shown: set[str] = set()
+    for sample in document["violation_samples"]:
+        if sample["kind"] not in shown:
+            shown.add(sample["kind"])
+            yield f"violation     {sample['kind']} ({sample['requirement']}): {sample['message']}"
+            yield from (f"              | {line}" for line in sample["exchange"].splitlines()[:_LINES])
+
+
+def _compared(document: Mapping[str, Any]) -> Iterator[str]:
+    comparison = document.get("comparison")
+    if comparison:
+        for sentence in comparison["reasons"] or [change["sentence"] for change in comparison["measures"]]:
+            yield f"compared      {sentence}"
+
+
+_LINES = 12  # of an exchange; all of it is in load.json and load.html
