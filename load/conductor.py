@@ -15,6 +15,7 @@ from typing import Any
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
+from rolecall.load.families import Families
 from rolecall.load.invariants import AcrossWorkers
 from rolecall.load.schedule import Schedule
 from rolecall.load.totals import Totals
@@ -69,7 +70,15 @@ class Conductor:
         self.segment: Segment | None = None
         self.violations = Violations()
         self._across = AcrossWorkers(self.violations)
+        self.races = Families(self.violations)
+        self.sampled: dict[str, set[str]] = {"cells": set(), "others": set(), "left": set()}
         self.died: list[str] = []
+        self._names: dict[str, str] = {}
+
+    @property
+    def dead(self) -> list[str]:
+        """The workers that have died, by the names that reports have for them."""
+        return [self._names[client] for client in self.died]
 
     def prepare(self, scenario: str, clients: int, options: Mapping[str, Any]) -> None:
         """Let the workers get ready.
@@ -85,6 +94,7 @@ class Conductor:
         self._workers = self._alive()
         self._answers, self._ready = {}, Event()
         count = len(self._workers)
+        self._names = {client: f"{client.rpartition('_')[0] or client}-{index}" for index, client in enumerate(self._workers, 1)}
         for index, name in enumerate(self._workers):
             job = {
                 "scenario": scenario,
@@ -141,18 +151,22 @@ class Conductor:
         segment = self.segment
         if segment is None or message["number"] != segment.number:
             return
-        segment.totals.merge(worker, message["measured"])
+        name = self._names[worker]
+        segment.totals.merge(name, message["measured"])
         self.violations.merge(message["violations"])
         if len(self._workers) > 1:
             before = self.violations.total
             self._across.merge(message["seen"])
+            self.races.merge(message["races"])
             found = self.violations.take().get("counts", {}) if self.violations.total > before else {}
             for kind, count in found.items():
                 segment.totals.violation(kind, perf_counter() - segment.began, count)
+        for what, found in (message["sampled"] or {}).items():
+            self.sampled[what].update(found)
         if message["error"]:
             segment.errors.append(message["error"])
         if message["last"]:
-            segment.totals.workers[worker].state = "finished"
+            segment.totals.workers[name].state = "finished"
             segment.waiting_for.discard(worker)
             if not segment.waiting_for:
                 segment.over.set()
@@ -170,5 +184,5 @@ class Conductor:
             if name not in alive and name not in self.died:
                 self.died.append(name)
                 if self.segment:
-                    self.segment.totals.workers.setdefault(name, WorkerTotals()).state = "died"
+                    self.segment.totals.workers.setdefault(self._names[name], WorkerTotals()).state = "died"
                     self.segment.waiting_for.discard(name)

@@ -84,7 +84,17 @@ class Session:
 
     def _launch(self) -> int:
         with as_file(files("rolecall.load") / "locustfile.py") as locustfile, contextlib.ExitStack() as stack:
-            command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--headless", "--only-summary", *self.words]
+            command = [
+                sys.executable,
+                "-m",
+                "locust",
+                "-f",
+                str(locustfile),
+                "--headless",
+                "--only-summary",
+                "--skip-log-setup",
+                *self.words,
+            ]
             if not self.workers:
                 return _wait(stack.enter_context(_process(command)))
             bind, port = self.bind or "127.0.0.1", self.port or _free_port()
@@ -120,7 +130,7 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
             target = stack.enter_context(embedded_target(roles, arguments.serve_option))
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
-            whom = ["--host", target.base_url, "--accounts", str(accounts)]
+            whom = ["--host", target.base_url, "--target-name", target.name, "--accounts", str(accounts)]
         passed = [
             f"--{name.replace('_', '-')}={getattr(arguments, name)}" for name in _PASSED if getattr(arguments, name) is not None
         ]

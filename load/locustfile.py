@@ -89,6 +89,18 @@ class Session(Client):
     scenario = "session"
 
 
+class RefreshRace(Client):
+    """Several clients refresh with the same token at the same instant."""
+
+    scenario = "refresh-race"
+
+
+class Guarded(Client):
+    """Another scenario, while cells of the permission table are tried."""
+
+    scenario = "guarded"
+
+
 class Mixed(Client):
     """Clients of several scenarios, by --weights."""
 

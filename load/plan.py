@@ -26,6 +26,7 @@ TIMEOUT = 10.0  # seconds
 def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
     """The options that are ours, beside Locust's own; ``hidden`` are keywords that Locust's parser knows besides."""
     parser.add_argument("--target", metavar="FILE", default="", help="target file: where to, and as whom", **hidden)
+    parser.add_argument("--target-name", metavar="NAME", default="", help="how reports call it", **hidden)
     parser.add_argument("--accounts", metavar="CSV", default="", help="users to log in: email,password,role", **hidden)
     parser.add_argument(
         "--rate",
@@ -100,7 +101,7 @@ class Aim:
             target=target,
             origin=Origin.of(base_url),
             base_url=base_url,
-            name=target.name if target else base_url,
+            name=options.target_name or (target.name if target else base_url),
             spec=spec,
             dialect=dialect,
             accounts=accounts,

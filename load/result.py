@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ def document(
     started: float,
     judged: Sequence[Mapping[str, Any]] = (),
     samples: Sequence[Violation] = (),
+    sampled: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, Any]:
     """All of ``load.json`` (schemas/load.schema.json).
 
     Args:
         measured: what `Totals.document` gave.
         started: when, in seconds since the epoch.
+        sampled: cells of the permission table that were tried under load, others that were not, and what was left behind.
         judged: the objectives, with what was observed.
     """
     schedule = plan.schedule(options) if options.rate else None
@@ -63,6 +65,7 @@ def document(
             }
             for it in samples
         ],
+        "sampled": {name: sorted(found) for name, found in (sampled or {}).items()},
     }
 
 

@@ -158,20 +158,22 @@ class LoadRun:
             started=self._started,
             judged=judged,
             samples=violations.samples,
+            sampled=self.conductor.sampled,
         )
 
     def _why_invalid(self, segment: Segment, measured: dict[str, Any]) -> list[str]:
         """Why the run is no statement about the server; nothing where it is one."""
         reasons = [str(self._error)] if self._error else []
         reasons += ["it was interrupted"] if self._interrupted else []
-        reasons += [f"worker {name} died" for name in self.conductor.died]
+        reasons += [f"left behind: {thing}" for thing in sorted(self.conductor.sampled["left"])]
+        reasons += [f"worker {name} died" for name in self.conductor.dead]
         reasons += [f"rolecall itself broke: {error}" for error in segment.errors]
         if reasons:
             return reasons
         if not measured["requests"]:
             return ["nothing was answered"]
         if segment.waiting_for:
-            reasons.append(f"no last report came from {', '.join(sorted(segment.waiting_for))}")
+            reasons.append(f"no last report came from {len(segment.waiting_for)} workers")
         if measured["dropped"]:
             reasons.append(f"{measured['dropped']} arrivals were dropped, nobody was free to send them: raise --in-flight")
         lag = measured["dispatch_lag_ms"]["p99"]
@@ -189,6 +191,8 @@ class LoadRun:
             return ExitCode.FAILED
         if self._error:
             return self._error.exit_code
+        if self.conductor.sampled["left"]:
+            return ExitCode.LEFT_BEHIND
         if segment.errors:
             return ExitCode.HARNESS_ERROR
         return ExitCode.INCONCLUSIVE if word == "invalid" else ExitCode.CONFORMANT

@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import ClassVar
 
-from rolecall.load.client import Failure
+import gevent
+
+from rolecall.load.client import Connection, Failure
+from rolecall.load.families import Call, Family, outcome_of
 from rolecall.load.invariants import Grant
 from rolecall.load.site import Site
 from rolecall.load.wire import Response
@@ -46,9 +49,17 @@ class Scenario:
         """Close what is open."""
         self.connection.close()
 
-    def call(self, method: str, name: str, request: bytes, due: float, expected: Sequence[int]) -> Response | None:
-        """Send a request and count its answer; None where there is no answer, or one that says to come again later."""
-        entry, connection = self.site.entry(method, name), self.connection
+    def call(
+        self,
+        method: str,
+        name: str,
+        request: bytes,
+        due: float,
+        expected: Sequence[int],
+        connection: Connection | None = None,
+    ) -> Response | None:
+        """Send a request and count its answer; None where there is none."""
+        entry, connection = self.site.entry(method, name), connection or self.connection
         try:
             response = connection.exchange(request)
         except Failure as failure:
@@ -61,7 +72,7 @@ class Scenario:
         if response.status == 429:
             entry.throttled(due, connection.sent, connection.received)
             self.pause = retry_after(response)
-            return None
+            return response
         entry.failure(str(response.status), due, connection.sent, connection.received)
         return response
 
@@ -73,7 +84,7 @@ class Scenario:
         response = self.call("POST", name, request, due, site.dialect.issued)
         if response is None or not site.looks:
             return None
-        return site.invariants.grant(account, response, request)
+        return _sound(site.invariants.grant(account, response, request))
 
     def try_now_and_then(self, grant: Grant) -> None:
         """See of some tokens that they work, and as whose."""
@@ -81,11 +92,13 @@ class Scenario:
         if self._tried % _TRIED == 1:
             self.show_profile(grant, perf_counter())
 
-    def show_profile(self, grant: Grant, due: float) -> bool | None:
+    def show_profile(self, grant: Grant, due: float, *, certain: bool = True) -> bool | None:
         """Fetch the profile of the token's user: whether it came; None if nothing is known."""
         request = self.site.read(_PROFILE, grant)
         response = self.call("GET", _PROFILE, request, due, self.site.spec.operations[_PROFILE].success)
-        return None if response is None else self.site.invariants.own_profile(grant, response, request)
+        if response is None or outcome_of(response.status) in ("unknown", "throttled"):
+            return None
+        return self.site.invariants.own_profile(grant, response, request, certain=certain)
 
 
 class Issuance(Scenario):
@@ -129,13 +142,14 @@ class Refreshing(Scenario):
         site = self.site
         request = site.refresh_get(grant) if method == "GET" else site.refresh_post(grant)
         response = self.call(method, f"refresh-{method.lower()}", request, due, site.dialect.refreshed)
-        if response is None or response.status >= 500:
+        outcome = outcome_of(response.status if response else None)
+        if response is None or outcome == "unknown":
             self._is_certain = False
-            return
-        self.grant = site.invariants.grant(grant.account, response, request, grant, certain=self._is_certain)
-        self._is_certain = True
-        if self.grant is not None:
-            self.try_now_and_then(self.grant)
+        elif outcome != "throttled" and site.looks:
+            self.grant = _sound(site.invariants.grant(grant.account, response, request, grant, certain=self._is_certain))
+            self._is_certain = True
+            if self.grant is not None:
+                self.try_now_and_then(self.grant)
 
 
 class RefreshGet(Refreshing):
@@ -191,15 +205,115 @@ class Session(Refreshing):
             site.allowed(operation, grant, response, request)
 
 
-SCENARIOS: Mapping[str, type[Scenario]] = {it.name: it for it in (Issuance, RefreshGet, RefreshPost, Session)}
+class RefreshRace(Refreshing):
+    """One session that several clients go on with at the same instant; then it is seen what each of them was given.
+
+    The session goes on with what works of that, or with a new log-in.
+    """
+
+    name = "refresh-race"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._racers = [self.connection, *(site.connect() for _ in range(site.racers - 1))]
+        self._races = 0
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._racers:
+            connection.close()
+
+    def go_on(self, grant: Grant, due: float) -> None:
+        """Race once, by both paths in turn."""
+        site = self.site
+        self._races += 1
+        method = "POST" if self._races % 2 else "GET"
+        request = site.refresh_get(grant) if method == "GET" else site.refresh_post(grant)
+        name, expected = f"refresh-race-{method.lower()}", (*site.dialect.refreshed, *site.dialect.refused)
+        runners = [gevent.spawn(self.call, method, name, request, due, expected, racer) for racer in self._racers]
+        gevent.joinall(runners)
+        self.grant = None
+        calls = []
+        tried: dict[str, bool | None] = {}
+        for racer, runner in zip(self._racers, runners, strict=True):
+            response = runner.get()
+            call = Call(racer.sent, racer.received, outcome_of(response.status if response else None))
+            given = site.invariants.grant(grant.account, response, request, grant, certain=False) if response else None
+            if call.outcome == "granted" and given is not None:
+                works = self.show_profile(given, perf_counter(), certain=False)
+                if given.refresh_token not in tried:
+                    tried[given.refresh_token] = self._try(given)
+                call = Call(call.invoked, call.returned, "granted", given.user, works, tried[given.refresh_token])
+            calls.append(call)
+        site.races.judge(Family(grant.user, tuple(calls)))
+
+    def _try(self, given: Grant) -> bool | None:
+        """Go on with what a winner was given: whether that works; None if nobody knows."""
+        site = self.site
+        request = site.refresh_post(given)
+        response = self.call("POST", "refresh-post (after a race)", request, perf_counter(), site.dialect.refreshed)
+        outcome = outcome_of(response.status if response else None)
+        if response is None or outcome in ("unknown", "throttled"):
+            return None
+        after = site.invariants.grant(given.account, response, request, given, certain=False)
+        self.grant = self.grant or _sound(after)
+        return outcome == "granted"
+
+
+class Guarded(Scenario):
+    """Any other scenario, while now and then a cell of the permission table is tried."""
+
+    name = "guarded"
+    #: Of so many steps one is a cell.
+    _ONE_IN = 10
+
+    def __init__(self, site: Site, inner: Scenario) -> None:
+        super().__init__(site)
+        self._inner = inner
+        self._steps = 0
+
+    def prepare(self) -> None:
+        """Find out which cells can be tried, if nobody has yet."""
+        _ = self.site.sampling
+        self._inner.prepare()
+
+    def step(self, due: float) -> None:
+        """A step of the other scenario, or a cell."""
+        self._steps += 1
+        if self._steps % self._ONE_IN:
+            self._inner.step(due)
+            self.pause = self._inner.pause
+            return
+        probe = self.site.sampling.next()
+        while probe is not None:
+            name = "cells allowed" if probe.cell.allowed else "cells denied"  # two rows, not one for each of the table's
+            answer = self.call("any", name, probe.request, due, probe.expected)
+            due = perf_counter()
+            probe = self.site.sampling.look(probe, answer) if answer is not None else None
+
+    def close(self) -> None:
+        """Close all connections."""
+        super().close()
+        self._inner.close()
+
+
+def _sound(grant: Grant | None) -> Grant | None:
+    """What one can go on with: not with what may be another user's."""
+    return grant if grant is not None and grant.sound else None
+
+
+SCENARIOS: Mapping[str, type[Scenario]] = {it.name: it for it in (Issuance, RefreshGet, RefreshPost, RefreshRace, Session)}
 MIXED = "mixed"
-NAMES = (*SCENARIOS, MIXED)
+NAMES = (*SCENARIOS, Guarded.name, MIXED)
 #: What ``mixed`` is made of when nobody says: a service whose clients come, read, and refresh as often as they need to.
 USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 6}
 
 
-def maker(name: str, site: Site, weights: Mapping[str, int]) -> Callable[[], Scenario]:
+def maker(name: str, site: Site, weights: Mapping[str, int], guarding: str = Issuance.name) -> Callable[[], Scenario]:
     """What makes the clients of a scenario; those of ``mixed`` are shared out by weight, evenly."""
+    if name == Guarded.name:
+        inner = maker(guarding, site, weights)
+        return lambda: Guarded(site, inner())
     if name != MIXED:
         return lambda: SCENARIOS[name](site)
     total = sum(weights.values())

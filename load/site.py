@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import cycle
 from urllib.parse import quote
+
+from gevent.lock import RLock
 
 from rolecall.conformance.fixtures import fill_path
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.load import wire
 from rolecall.load.accounts import Account
-from rolecall.load.client import Connection
+from rolecall.load.client import Connection, Failure
+from rolecall.load.families import Families
 from rolecall.load.invariants import Grant, Invariants
 from rolecall.load.recorder import Entry, Recorder
+from rolecall.load.sampling import Sampling
 from rolecall.load.violations import Violations
 from rolecall.load.wire import Origin, Response
 
@@ -44,6 +49,8 @@ class Site:
         sessions_coexist: bool = True,
         tells: bool = False,
         looks: bool = True,
+        racers: int = 5,
+        email_domain: str = "example.org",
     ) -> None:
         self.origin = origin
         self.spec = spec
@@ -52,7 +59,12 @@ class Site:
         self.looks = looks
         self.violations = Violations([(account.password, "password") for account in accounts])
         self.invariants = Invariants(spec, dialect, self.violations, tells=tells, sessions_coexist=sessions_coexist)
+        self.races = Families(self.violations)
+        self.racers = racers
         self.recorder = Recorder(0.0)
+        self._email_domain = email_domain
+        self._sampling: Sampling | None = None
+        self._sampling_begins = RLock()
         self._timeout = timeout
         self._verify = verify
         self._turns: Iterator[Account] = cycle(accounts)
@@ -83,6 +95,30 @@ class Site:
     def next_account(self) -> Account:
         """Every account in turn."""
         return next(self._turns)
+
+    @property
+    def sampling(self) -> Sampling:
+        """The cells that are tried under load; the first who asks finds out which."""
+        with self._sampling_begins:
+            if self._sampling is None:
+                connection = self.connect()
+                self._sampling = Sampling(
+                    self.origin,
+                    self.spec,
+                    self.dialect,
+                    self.invariants,
+                    self.accounts,
+                    partial(_exchange, connection),
+                    email_domain=self._email_domain,
+                )
+                self._sampling.prepare()
+        return self._sampling
+
+    def tidy(self) -> dict[str, list[str]]:
+        """Delete what was made for the cells: which ones were sampled, which not and why, and what could not be deleted."""
+        if self._sampling is None:
+            return {"cells": [], "others": [], "left": []}
+        return {"cells": list(map(str, self._sampling.cells)), "others": self._sampling.others, "left": self._sampling.close()}
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 
@@ -148,3 +184,10 @@ class Site:
         before, between, after = template
         text = token.encode()
         return b"".join((before, first.encode() if before else b"", between, text, after))
+
+
+def _exchange(connection: Connection, request: bytes) -> Response | None:
+    try:
+        return connection.exchange(request)
+    except Failure:
+        return None

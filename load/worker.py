@@ -75,11 +75,13 @@ class Worker:
                 sessions_coexist=not self._options.lone_sessions,
                 tells=job["workers"] > 1,
                 looks=not self._options.no_invariants,
+                racers=self._options.racers,
+                email_domain=aim.target.email_domain if aim.target else "example.org",
             )
             self.site.begin(Recorder(perf_counter()))
             self._knock(aim.base_url)
             if job["scenario"]:
-                make = maker(job["scenario"], self.site, weights(self._options))
+                make = maker(job["scenario"], self.site, weights(self._options), self._options.guarding)
                 self._engine = Engine(make, most=self._options.in_flight, patience=_PATIENCE)
                 self._engine.provide(job["clients"])
         except RolecallError as reason:
@@ -163,6 +165,8 @@ class Worker:
             "measured": site.recorder.take(),
             "violations": violations,
             "seen": site.invariants.take(),
+            "races": site.races.take(),
+            "sampled": site.tidy() if last else None,
             "last": last,
             "error": error,
         }
@@ -173,7 +177,7 @@ class Worker:
         self.going.wait()
         assert self.site is not None
         if scenario not in self._makers:
-            self._makers[scenario] = maker(scenario, self.site, weights(self._options))
+            self._makers[scenario] = maker(scenario, self.site, weights(self._options), self._options.guarding)
         client = self._makers[scenario]()
         client.prepare()
         return client
