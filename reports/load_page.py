@@ -31,13 +31,14 @@ def write(load: Mapping[str, Any] | None, capacity: Mapping[str, Any] | None = N
 
 
 def _head(document: Mapping[str, Any], command: str) -> str:
-    verdict = document["verdict"]
+    verdict, name, address = document["verdict"], document["target"]["name"], document["target"]["base_url"]
+    whereto = "" if name == address else f"{address} · "
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in document["reasons"])
     return (
         f'<header><div class="small">rolecall {command}</div>'
-        f"<h1>{escape(document['scenario'])} against {escape(document['target']['name'])}</h1>"
+        f"<h1>{escape(document['scenario'])} against {escape(name)}</h1>"
         f'<p><span class="verdict {escape(verdict)}">{escape(verdict)}</span></p>'
-        f'<p class="small">{escape(document["target"]["base_url"])} &middot; {escape(_when(document))}{escape(_how(document))}</p>'
+        f'<p class="small">{escape(whereto + _when(document) + _how(document))}</p>'
         + (f'<ul class="reasons {escape(verdict)}-reasons">{reasons}</ul>' if reasons else "")
         + "</header>"
     )
