@@ -1,0 +1,369 @@
+"""Cells of the permission table under load: what is sampled does no harm, and nothing is accused that was not as specified before."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from time import perf_counter
+from typing import Any
+
+import httpx
+import pytest
+
+from rolecall.conformance.tables import load_specification
+from rolecall.load.accounts import Account
+from rolecall.load.invariants import Invariants
+from rolecall.load.sampling import Probe, Sampling
+from rolecall.load.violations import Violations
+from rolecall.load.wire import Origin, Response
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.permissions import LOWEST_SCOPE
+from rolecall.reference.server import Running, running
+from rolecall.reference.settings import Settings
+from rolecall.reference.switches import instead_of
+from rolecall.reference.variants import VARIANTS
+from tests.command import ROLES
+from tests.reference.asking import QUICK
+
+#: Legal variants in which resources and permissions differ; the others are tried as well, in the long run.
+DIFFERENT = {
+    "created-200",
+    "deleted-200",
+    "extra-fields",
+    "indented-bodies",
+    "other-error-bodies",
+    "looks-before-it-asks",
+    "reads-before-it-asks",
+    "conversations-of-participants",
+    "list-limit-10",
+    "gzip",
+    "scope-cascade",
+    "scope-of-current-role",
+}
+LEGAL = [
+    pytest.param(variant.name, marks=() if variant.name in DIFFERENT else pytest.mark.long)
+    for variant in VARIANTS.values()
+    if variant.kind == "legal"
+]
+SPEC = load_specification()
+
+
+class Wire:
+    """A plain client for raw requests; it remembers what it sent."""
+
+    def __init__(self, base_url: str) -> None:
+        self.client = httpx.Client(base_url=base_url, timeout=10)
+        self.sent: Counter[str] = Counter()
+
+    def exchange(self, request: bytes) -> Response | None:
+        """Send a request as it is written."""
+        head, _, body = request.partition(b"\r\n\r\n")
+        line, *fields = head.decode().split("\r\n")
+        method, path, _ = line.split(" ")
+        headers = dict(field.split(": ", 1) for field in fields)
+        del headers["host"]
+        self.sent[method] += 1
+        answer = self.client.request(method, path, headers=headers, content=body)
+        return Response(answer.status_code, b"HTTP/1.1 200 OK", answer.content, True)
+
+
+class Sampled:
+    """A sampling that is prepared, and what belongs to it."""
+
+    def __init__(self, one: Running, dialect: dict[str, Any], roles: tuple[str, ...]) -> None:
+        chosen = SPEC.dialect(dialect, "tests")
+        spec = SPEC.for_target({}, chosen, "tests")
+        self.server = one.server
+        self.wire = Wire(one.base_url)
+        self.violations = Violations()
+        accounts = [Account(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles]
+        invariants = Invariants(spec, chosen, self.violations, places=2**10)
+        self.sampling = Sampling(Origin.of(one.base_url), spec, chosen, invariants, accounts, self.wire.exchange)
+        self.sampling.prepare()
+
+    def turn(self) -> list[str]:
+        """One sample, to its end: the stages that it took."""
+        stages = []
+        probe = self.sampling.next()
+        while probe is not None:
+            stages.append(probe.stage)
+            answer = self.wire.exchange(probe.request)
+            assert answer is not None
+            probe = self.sampling.look(probe, answer)
+        return stages
+
+    def turns(self, rounds: int = 1) -> None:
+        """Sample everything so many times."""
+        for _ in range(rounds * 2 * len(self.sampling.cells)):
+            self.turn()
+
+
+@contextmanager
+def sampled(
+    *variants: str, roles: tuple[str, ...] = ROLES, dialect: Any = None, faults: tuple[str, ...] = ()
+) -> Iterator[Sampled]:
+    """A sampling of a reference server."""
+    with running(Settings(scrypt_n=QUICK, variants=variants, faults=faults)) as one, sampling_of(one, dialect, roles) as it:
+        yield it
+
+
+@contextmanager
+def sampling_of(one: Running, dialect: Any = None, roles: tuple[str, ...] = ROLES) -> Iterator[Sampled]:
+    """A sampling of a server that runs."""
+    it = Sampled(one, dialect or {}, roles)
+    with closing(it.wire.client):
+        yield it
+
+
+# --- What is sampled --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_tried_does_no_harm() -> None:
+    """Allowed cells are reads, denied ones reads and writes of things made for it: all there are, and each as the table says."""
+    with sampled() as it:
+        cells = it.sampling.cells
+
+        assert it.sampling.others == []
+        assert {cell.operation.effect for cell in cells if cell.allowed} == {"list", "fetch"}
+        assert {cell.operation.effect for cell in cells if not cell.allowed} == {"list", "fetch", "update", "delete"}
+        assert len({str(cell) for cell in cells}) == len(cells)
+        assert all(cell.allowed == (ROLES.index(cell.role) >= ROLES.index(LOWEST_SCOPE[cell.operation.name])) for cell in cells)
+        tried = [operation for operation in SPEC.operations.values() if operation.effect != "create"]
+        expected = {
+            f"{operation.name} as {role}"
+            for operation in tried
+            for role in ROLES
+            if operation.effect in ("list", "fetch") or not SPEC.allows(operation.name, role)
+        }
+        assert {str(cell) for cell in cells} == expected
+        assert it.violations.total == 0
+
+
+def test_things_are_made_for_it_and_deleted_afterwards() -> None:
+    """Nothing that was there before is written to, and nothing is left behind."""
+    with sampled() as it:
+        before = {resource: it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "services", "kbitems")}
+        it.turns()
+        assert it.sampling.close() == []
+        after = {resource: it.server.store.page(resource, 100, 0) for resource in before}
+
+    assert all(len(after[resource]) == len(before[resource]) - 1 for resource in before)
+    assert all(set(after[resource]) <= set(before[resource]) for resource in before)
+    assert "rolecall-load" not in str(after)
+
+
+def test_what_cannot_be_deleted_is_named() -> None:
+    """A thing that the server keeps is said to be left behind."""
+    with sampled() as it:
+
+        @instead_of(it.server.resources.delete)
+        def kept(principal: Any, resource: str, id: str) -> Answer:
+            return Answer(403 if resource == "forms" else 204)
+
+        (left,) = it.sampling.close()
+
+    assert left.startswith("form ")
+
+
+def test_denied_and_allowed_in_turn() -> None:
+    """Denied and allowed cells alternate, and all of them come up."""
+    with sampled() as it:
+        probes = [it.sampling.next() for _ in range(2 * len(it.sampling.cells))]
+
+    assert all(isinstance(probe, Probe) and probe.cell.allowed is bool(number % 2) for number, probe in enumerate(probes))
+    assert {str(probe.cell) for probe in probes if probe} == {str(cell) for cell in it.sampling.cells}
+
+
+def test_names_and_texts_hold_no_secrets() -> None:
+    """What a probe is called, and how it is printed, tells no token and no password."""
+    with sampled() as it:
+        probe = it.sampling.next()
+
+    assert probe is not None
+    assert probe.name == f"{probe.cell}, denied"
+    assert "eyJ" not in repr(probe)
+    assert "eyJ" not in probe.name
+
+
+def test_without_an_admin_less_is_sampled() -> None:
+    """Where only some roles have accounts, their lists and own profiles are sampled, and what they can make; no more is tried."""
+    with sampled(roles=("guest", "agent")) as it:
+        names = {str(cell) for cell in it.sampling.cells}
+
+    assert {"list-users as guest", "fetch-user-self as guest", "list-contacts as agent"} <= names
+    assert "fetch-service as guest" not in names
+    assert {cell.role for cell in it.sampling.cells} == {"guest", "agent"}
+    assert any(other.startswith("everything as admin") for other in it.sampling.others)
+
+
+def test_nobody_to_ask() -> None:
+    """With no account that can log in nothing is sampled, and nobody is accused."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        one.accounts["guest"].password = "wrong"
+        with sampling_of(one, roles=("guest",)) as it:
+            assert it.sampling.next() is None
+
+    assert it.sampling.cells == []
+    assert it.violations.total == 0
+
+
+# --- Who is not accused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", LEGAL)
+def test_no_legal_server_is_accused(variant: str) -> None:
+    """Whatever is legal is sampled for a while, and nothing is said against it."""
+    if variant.startswith(("latency", "rate-limit")):
+        pytest.skip("sampling hundreds of cells one after the other takes a minute there; nothing about cells is different")
+    with sampled(variant) as it:
+        for _ in range(60):
+            it.turn()
+
+        assert dict(it.violations.counts) == {}
+        assert len(it.sampling.cells) > 100
+
+
+def test_what_is_not_as_specified_without_load_is_not_sampled() -> None:
+    """A wrong cell is the suite's to judge: it is named, left out, and no violation."""
+    with sampled(faults=("flip-list-users-guest", "flip-fetch-form-admin")) as it:
+        it.turns()
+
+    assert sorted(it.sampling.others) == ["fetch-form as admin: 403, not allowed", "list-users as guest: 200, not denied"]
+    assert it.violations.total == 0
+
+
+def test_an_empty_list_is_a_denial_where_it_is_read_so() -> None:
+    """Under that reading a denied list may be answered with nothing in it, and not with something."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        shown: list[dict[str, str]] = []
+
+        @instead_of(one.server.dispatcher.refuse)
+        async def a_list(call: Call, principal: Any, operation: str) -> Answer:
+            return Answer.of(200, shown) if operation.startswith("list-") else Answer.of(403, {})
+
+        with sampling_of(one, {"denied_list": "empty"}) as it:
+            it.turns()
+            assert it.sampling.others == []
+            assert it.violations.total == 0
+
+            shown.append({"id": "x"})
+            it.turns()
+            assert set(it.violations.counts) == {"denied-allowed"}
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+def test_what_says_nothing_about_permissions(status: int) -> None:
+    """Overload, a lost token, a thing that is gone: neither denied nor allowed cells are accused."""
+    with sampled() as it:
+
+        @instead_of(it.server.dispatcher.answer)
+        async def troubled(call: Call) -> Answer:
+            return Answer.of(status, {})
+
+        it.turns()
+
+    assert it.violations.total == 0
+
+
+def test_a_token_that_is_no_longer_good_is_no_denial() -> None:
+    """Where a token has ended, which is answered 403 as well, a new one is fetched, and nobody is accused."""
+    with sampled() as it:
+        it.server.clock.advance(25 * 60 * 60)
+        it.turns()
+
+    assert dict(it.violations.counts) == {}
+    assert it.wire.sent["POST"] > 4
+
+
+def test_a_token_is_renewed_before_it_ends() -> None:
+    """Where tokens live for a minute, the sampler logs in anew in time."""
+    with sampled() as it:
+        for caller in it.sampling._callers.values():
+            caller.until = perf_counter()
+        stages = [it.turn() for _ in range(2 * len(it.sampling.cells))]
+
+    assert stages.count(["log-in", "first"]) == len(ROLES)
+    assert it.violations.total == 0
+
+
+# --- Who is -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_denial_that_turns_into_permission() -> None:
+    """A check that fails open after the load has begun is a violation, with its exchange."""
+    with sampled() as it:
+
+        @instead_of(it.server.dispatcher.permitted)
+        def open_to_all(call: Call, principal: Any, operation: str) -> bool:
+            return True
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+    sample = it.violations.samples[0]
+    assert "was denied before the load, and is now answered 20" in sample.message
+    assert "HTTP/1.1 200 OK" in sample.exchange
+    assert "<token-" in sample.exchange
+
+
+def test_a_denial_that_shows_the_thing_is_none() -> None:
+    """A 403 with the thing in its body has shown what it denies."""
+    with sampled() as it:
+        perform = it.server.dispatcher.perform
+
+        @instead_of(it.server.dispatcher.refuse)
+        async def leaking(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation) if operation.startswith("fetch-") else Answer(403)
+            answer.status = 403
+            return answer
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+
+
+@pytest.mark.parametrize("often", [1, 2], ids=["every-time", "every-other-time"])
+def test_a_permission_that_turns_into_a_denial(often: int) -> None:
+    """A check that fails closed is a violation whether it lasts or passes: with a token that is let in, or with a new one."""
+    with sampled() as it:
+        permitted, asked = it.server.dispatcher.permitted, iter(range(10**9))
+
+        @instead_of(it.server.dispatcher.permitted)
+        def closed(call: Call, principal: Any, operation: str) -> bool:
+            return permitted(call, principal, operation) and bool(next(asked) % often)
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"allowed-denied"}
+
+
+def test_permissions_that_open_when_it_is_busy() -> None:
+    """The fault that only load shows is found by sampling beside 40 clients, and not without them."""
+    with sampled(faults=("permissions-open-when-busy",)) as it:
+        for _ in range(20):
+            it.turn()
+        assert it.violations.total == 0
+        assert it.sampling.others == []
+        over = threading.Event()
+        url, token = it.wire.client.base_url, it.sampling._callers["admin"].grant.token
+
+        def client() -> None:
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10) as http:
+                while not over.is_set():
+                    http.get("/v2/services")
+
+        clients = [threading.Thread(target=client) for _ in range(40)]
+        for each in clients:
+            each.start()
+        try:
+            started = perf_counter()
+            while not it.violations.total and perf_counter() - started < 20:
+                it.turn()
+        finally:
+            over.set()
+            for each in clients:
+                each.join()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
