@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rolecall.conformance.token_judge import LIFETIME_TOLERANCE
+from rolecall.conformance.claims import LIFETIME_TOLERANCE
 from rolecall.conformance.tokens import Grant, user_of
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Awaitable
 
+from rolecall.conformance.claims import LIFETIME_TOLERANCE
 from rolecall.conformance.expiry import Expired
 from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
@@ -13,8 +14,6 @@ from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, Trouble
 from rolecall.schemas import faults
 
-#: Seconds that exp - iat may be off: clocks that round, not another lifetime.
-LIFETIME_TOLERANCE = 60
 _ANY_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
 
 

@@ -1,4 +1,4 @@
-"""What every answer with a token must be, looked at on every answer: about 8 us for each, all told.
+"""What every answer with a token must be, looked at on every answer: 8 to 10 us for each, all told.
 
 The rules are those of the suite: the token answer's schema, `conformance.claims`, the readings of the target. What is new under load
 is *who* and *how often*.
