@@ -73,6 +73,7 @@ class Conductor:
         self.races = Families(self.violations)
         self.sampled: dict[str, set[str]] = {"cells": set(), "others": set(), "left": set()}
         self.died: list[str] = []
+        self.errors: list[str] = []
         self._names: dict[str, str] = {}
 
     @property
@@ -117,8 +118,14 @@ class Conductor:
         if set(self._answers) >= set(self._workers):
             self._ready.set()
 
-    def go(self, schedule: Schedule | None, *, width: float = 1.0, grace: float = 10.0) -> Segment:
-        """Begin a segment; without a schedule it lasts until `end`."""
+    def go(self, schedule: Schedule | None, *, width: float = 1.0, grace: float = 10.0, abandon: bool = False) -> Segment:
+        """Begin a segment; without a schedule it lasts until `end`.
+
+        Args:
+            width: of the slices of time in which it is measured, in seconds.
+            grace: seconds that those under way have when nobody is due any more.
+            abandon: whether those who wait for a client then are given up; else they are sent.
+        """
         self._segments += 1
         began = perf_counter() + _DELAY
         self.violations.started = began
@@ -130,6 +137,7 @@ class Conductor:
                 "width": width,
                 "schedule": schedule.pack() if schedule else None,
                 "grace": grace,
+                "abandon": abandon,
                 "index": index,
                 "workers": len(self._workers),
             }
@@ -165,6 +173,7 @@ class Conductor:
             self.sampled[what].update(found)
         if message["error"]:
             segment.errors.append(message["error"])
+            self.errors.append(message["error"])
         if message["last"]:
             segment.totals.workers[name].state = "finished"
             segment.waiting_for.discard(worker)

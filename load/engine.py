@@ -60,12 +60,13 @@ class Engine:
             self._hub.loop.run_callback(self._employ(client).switch)
         gevent.sleep(0)
 
-    def run(self, recorder: Recorder, times: Iterator[float], *, grace: float) -> None:
+    def run(self, recorder: Recorder, times: Iterator[float], *, grace: float, abandon: bool = False) -> None:
         """Send who is due, until nobody is any more and all have been answered; blocks the calling greenlet.
 
         Args:
             times: seconds after ``recorder.start``, ascending.
             grace: seconds that those under way have when nobody is due any more.
+            abandon: whether those who wait for a client then are given up; else they are sent, and those left at the end dropped.
 
         Raises:
             Exception: what a client broke with; that is no fault of the server.
@@ -78,6 +79,8 @@ class Engine:
         try:
             while self._due < math.inf and not self._broken:
                 self._over.wait(0.1)
+            if abandon:
+                self._waiting.clear()
             self._over.wait(grace)
         finally:
             self._timer.close()

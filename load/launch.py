@@ -21,11 +21,10 @@ from typing import Any
 
 from rolecall.conformance.tables import load_specification
 from rolecall.embedded import embedded_target
-from rolecall.errors import ExitCode, RolecallError, UsageError
+from rolecall.errors import ExitCode, UsageError
 from rolecall.load import compare, plan, result
 from rolecall.load.accounts import COLUMNS, Account
 from rolecall.load.users import make_users, sessions_coexist
-from rolecall.reports import load_page
 from rolecall.target import is_loopback, load_target
 
 #: Users that are made for a run on the embedded server.
@@ -33,8 +32,21 @@ _USERS = 40
 #: Seconds that Locust has to write what it knows once it has been interrupted, and that its processes have to leave.
 _LAST_WORDS, _LEAVE = 20.0, 5.0
 _WORKERS_WAIT = 60  # seconds for workers of our own to come
+#: Its own log repeats what we say; what it warns of is still printed.
+_LOCUST = (sys.executable, "-m", "locust", "--skip-log-setup")
 #: Our options that are passed on as they are.
-_PASSED = ("arrivals", "seed", "in_flight", "racers", "weights", "guarding", "prometheus_port")
+_PASSED = (
+    "arrivals",
+    "seed",
+    "in_flight",
+    "racers",
+    "weights",
+    "guarding",
+    "prometheus_port",
+    "first_rate",
+    "most_rate",
+    "search_time",
+)
 
 
 @dataclass
@@ -69,32 +81,20 @@ class Session:
         if not path.exists():
             interrupted = code in (-signal.SIGINT, ExitCode.INTERRUPTED)
             why = "it was interrupted" if interrupted else f"Locust ended at once (exit {code}); see what it printed above"
-            error = RolecallError(why)
-            error.exit_code = ExitCode.INTERRUPTED if interrupted else ExitCode.HARNESS_ERROR
-            result.write_nothing(plan.parse(self.words), self.scenario, error)
+            exit_code = ExitCode.INTERRUPTED if interrupted else ExitCode.HARNESS_ERROR
+            result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
 
     def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
         """The document with what has changed since an earlier run, written anew."""
         document = {**document, "comparison": compare.compare(before, document).document()}
-        (self.folder / "load.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        (self.folder / "load.html").write_text(load_page.write(document), encoding="utf-8")
+        result.write_document(self.folder, document)
         return document
 
     def _launch(self) -> int:
         with as_file(files("rolecall.load") / "locustfile.py") as locustfile, contextlib.ExitStack() as stack:
-            command = [
-                sys.executable,
-                "-m",
-                "locust",
-                "-f",
-                str(locustfile),
-                "--headless",
-                "--only-summary",
-                "--skip-log-setup",
-                *self.words,
-            ]
+            command = [*_LOCUST, "-f", str(locustfile), "--headless", "--only-summary", *self.words]
             if not self.workers:
                 return _wait(stack.enter_context(_process(command)))
             bind, port = self.bind or "127.0.0.1", self.port or _free_port()
@@ -132,11 +132,15 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
             accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
             whom = ["--host", target.base_url, "--target-name", target.name, "--accounts", str(accounts)]
         passed = [
-            f"--{name.replace('_', '-')}={getattr(arguments, name)}" for name in _PASSED if getattr(arguments, name) is not None
+            f"--{name.replace('_', '-')}={getattr(arguments, name)}"
+            for name in _PASSED
+            if getattr(arguments, name, None) is not None
         ]
+        if arguments.json or arguments.quiet:
+            passed.append("--silent")
         passed += [f"--slo={objective}" for objective in arguments.slo]
         run = Path(arguments.out) / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3))
-        everything = [*words, *whom, *passed, "--run-folder", str(run), "--csv", str(run / "locust"), "--loglevel", "WARNING"]
+        everything = [*words, *whom, *passed, "--run-folder", str(run), "--csv", str(run / "locust")]
         options = plan.parse(everything)
         plan.check(options)
         aim = plan.Aim.of(options)
@@ -163,9 +167,14 @@ def work(arguments: argparse.Namespace) -> int:
         raise UsageError("--worker", "nobody said as whom", "Give TARGET, or --accounts CSV, as on the master.")
     words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port), *whom]
     with as_file(files("rolecall.load") / "locustfile.py") as locustfile:
-        command = [sys.executable, "-m", "locust", "-f", str(locustfile), "--loglevel", "WARNING", *words]
+        command = [*_LOCUST, "-f", str(locustfile), *words]
         with _process(command) as process:
             return _wait(process)
+
+
+def locust_class(scenario: str) -> str:
+    """The name that a scenario's user class has in the locustfile: ``refresh-get`` is RefreshGet."""
+    return scenario.title().replace("-", "")
 
 
 def _write_accounts(path: Path, accounts: Sequence[Account]) -> Path:

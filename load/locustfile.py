@@ -17,6 +17,7 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from rolecall.load import plan
+from rolecall.load.capacity import CapacityRun
 from rolecall.load.conductor import Conductor
 from rolecall.load.run import LoadRun
 from rolecall.load.worker import Worker
@@ -143,7 +144,8 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
         _this.worker = Worker(options, runner.stats, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
         conductor = Conductor(lambda kind, data, _: gevent.spawn(getattr(_this.worker, kind), data), lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes]
-    _this.run = LoadRun(environment, options, conductor, chosen[0] if len(chosen) == 1 else "mixed")
+    conducted = CapacityRun if options.capacity else LoadRun
+    _this.run = conducted(environment, options, conductor, chosen[0] if len(chosen) == 1 else "mixed")
     if options.rate or options.capacity:
         environment.user_classes = [Arrivals]
 

@@ -1,103 +1,102 @@
-"""``load.json`` and what lies beside it."""
+"""What a run leaves: ``load.json`` or ``capacity.json``, and the pages and figures beside it."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import rolecall
-from rolecall.errors import RolecallError
 from rolecall.load import objectives, plan
 from rolecall.load.histogram import Histogram
+from rolecall.load.search import Outcome
 from rolecall.load.totals import Totals
 from rolecall.load.violations import KINDS, Violation
 from rolecall.reports import load_page, percentiles
 
+LOAD, CAPACITY = "load.json", "capacity.json"
+#: The findings of a search that took no step.
+NOTHING_FOUND: Mapping[str, Any] = {
+    "axis": "rate",
+    "outcome": str(Outcome.UNFINISHED),
+    "because": "no step was taken",
+    "capacity": {"rate": None, "low": None, "high": None},
+    "knee": None,
+    "steps": [],
+}
 
-def document(
-    options: argparse.Namespace,
-    scenario: str,
-    measured: Mapping[str, Any],
-    *,
-    verdict: str,
-    exit_code: int,
-    reasons: Sequence[str],
-    started: float,
-    judged: Sequence[Mapping[str, Any]] = (),
-    samples: Sequence[Violation] = (),
-    sampled: Mapping[str, Collection[str]] | None = None,
-) -> dict[str, Any]:
-    """All of ``load.json`` (schemas/load.schema.json).
 
-    Args:
-        measured: what `Totals.document` gave.
-        started: when, in seconds since the epoch.
-        sampled: cells of the permission table that were tried under load, others that were not, and what was left behind.
-        judged: the objectives, with what was observed.
-    """
-    schedule = plan.schedule(options) if options.rate else None
+def about(options: argparse.Namespace, scenario: str, started: float) -> dict[str, Any]:
+    """What every document says first; ``started`` in seconds since the epoch."""
     return {
-        "verdict": verdict,
-        "exit_code": exit_code,
-        "reasons": list(reasons),
         "run": Path(options.run_folder).name,
         "rolecall": rolecall.__version__,
         "scenario": scenario,
         "target": plan.whereto(options),
-        "started": iso(started),
-        "finished": iso(time.time()),
-        "arrivals": schedule.pack() if schedule else None,
-        "users": None if schedule else getattr(options, "num_users", None),
-        **measured,
-        "objectives": list(judged),
-        "violation_samples": [
-            {
-                "kind": it.kind,
-                "requirement": KINDS[it.kind].requirement,
-                "message": it.message,
-                "exchange": it.exchange,
-                "at": it.at,
-            }
-            for it in samples
-        ],
-        "sampled": {name: sorted(found) for name, found in (sampled or {}).items()},
+        "started": _iso(started),
+        "finished": _iso(time.time()),
     }
+
+
+def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
+    """Violations as documents show them."""
+    return [
+        {"kind": it.kind, "requirement": KINDS[it.kind].requirement, "message": it.message, "exchange": it.exchange, "at": it.at}
+        for it in violations
+    ]
 
 
 def write(folder: Path, document: Mapping[str, Any], response: Histogram) -> None:
     """Write what a load run leaves, beside Locust's own CSV files."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "percentiles.hgrm").write_text(percentiles.write(response), encoding="utf-8")
+    write_document(folder, document)
+
+
+def write_document(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write load.json and its page; whoever finds load.json finds all of it."""
     (folder / "load.html").write_text(load_page.write(document), encoding="utf-8")
-    text = json.dumps(document, indent=1) + "\n"
-    unfinished = folder / "load.json.tmp"  # whoever finds load.json finds all of it
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(folder / "load.json")
+    _write_whole(folder / LOAD, document)
 
 
-def write_nothing(options: argparse.Namespace, scenario: str, error: RolecallError) -> None:
+def write_capacity(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write capacity.json and its page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "load.html").write_text(load_page.write(None, document), encoding="utf-8")
+    _write_whole(folder / CAPACITY, document)
+
+
+def write_nothing(options: argparse.Namespace, scenario: str, exit_code: int, why: str) -> None:
     """Write what is left of a run in which nothing was measured."""
+    document = {
+        **about(options, scenario, time.time()),
+        "verdict": "invalid",
+        "exit_code": exit_code,
+        "reasons": [why],
+        "violation_samples": [],
+    }
+    folder, chosen = Path(options.run_folder), plan.objectives(options)
+    if options.capacity:
+        write_capacity(folder, {**document, **NOTHING_FOUND, "objectives": [objective.text for objective in chosen]})
+        return
     totals = Totals()
+    schedule = plan.schedule(options)
     measured = totals.document()
-    judged = objectives.judge(plan.objectives(options), measured)
-    left = document(
-        options,
-        scenario,
-        measured,
-        verdict="invalid",
-        exit_code=int(error.exit_code),
-        reasons=[str(error)],
-        started=time.time(),
-        judged=judged,
-    )
-    write(Path(options.run_folder), left, totals.response)
+    document |= {"arrivals": schedule.pack() if schedule else None, "users": None if schedule else options.num_users}
+    write(folder, {**document, **measured, "objectives": objectives.judge(chosen, measured)}, totals.response)
 
 
-def iso(moment: float) -> str:
-    """A moment (seconds since the epoch) as ISO 8601 in UTC."""
+def _write_whole(path: Path, document: Mapping[str, Any]) -> None:
+    """A member a line, so that people can read it; the long columns stay on theirs."""
+    lines = (f" {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items())
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

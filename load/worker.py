@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import gc
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -82,7 +83,9 @@ class Worker:
             self._knock(aim.base_url)
             if job["scenario"]:
                 make = maker(job["scenario"], self.site, weights(self._options), self._options.guarding)
-                self._engine = Engine(make, most=self._options.in_flight, patience=_PATIENCE)
+                self._engine = Engine(
+                    make, most=self._options.in_flight, patience=math.inf if self._options.capacity else _PATIENCE
+                )
                 self._engine.provide(job["clients"])
         except RolecallError as reason:
             error, exit_code = str(reason), reason.exit_code
@@ -118,7 +121,7 @@ class Worker:
         self._reporting = gevent.spawn(self._report_on)
         if job["schedule"]:
             times = Schedule.unpack(job["schedule"]).due(job["index"], job["workers"])
-            gevent.spawn(self._run, times, job["grace"])
+            gevent.spawn(self._run, times, job["grace"], job["abandon"])
         else:
             self.going.set()
 
@@ -130,12 +133,12 @@ class Worker:
         else:
             self._report_last()
 
-    def _run(self, times: Any, grace: float) -> None:
+    def _run(self, times: Iterator[float], grace: float, abandon: bool) -> None:
         assert self._engine is not None
         assert self.site is not None
         error = ""
         try:
-            self._engine.run(self.site.recorder, times, grace=grace)
+            self._engine.run(self.site.recorder, times, grace=grace, abandon=abandon)
         except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
             error = f"{type(reason).__name__}: {reason}"
         self._report_last(error)

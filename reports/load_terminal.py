@@ -20,6 +20,32 @@ def verdict(document: Mapping[str, Any], folder: str) -> str:
     return f"verdict       {word}: {about}, {document['rate']:,.1f} good answers/s (exit {document['exit_code']}); {folder}"
 
 
+def capacity(document: Mapping[str, Any], folder: str) -> str:
+    """What a search found: its steps by rate, and the capacity."""
+    lines = [f"{'rate':>12}{'answered':>12}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'429':>7}  verdict"]
+    for step in sorted(document["steps"], key=lambda step: float(step["rate"])):
+        times = "".join(f"{'-' if step[name] is None else f'{step[name]:,.1f}':>10}" for name in ("p50_ms", "p99_ms"))
+        lines.append(
+            f"{step['rate']:>12,.1f}{step['throughput']:>12,.1f}{times}{step['errors']:>9,}{step['throttled']:>7,}"
+            f"  {step['verdict']}{', ' if step['why'] else ''}{step['why']}"
+        )
+    lines += [f"objective     {objective}" for objective in document["objectives"]]
+    if knee := document["knee"]:
+        lines.append(f"knee          {knee['rate']:,.1f}/s: beyond it waiting costs more than it brings")
+    lines += [f"because       {reason}" for reason in document["reasons"]]
+    return "\n".join([*lines, capacity_verdict(document, folder)])
+
+
+def capacity_verdict(document: Mapping[str, Any], folder: str) -> str:
+    """One line with the capacity, and where the files are."""
+    found = document["capacity"]
+    word, about = str(document["verdict"]).upper(), f"{document['scenario']} on {document['target']['name']}"
+    rate = "no capacity is known" if found["rate"] is None else f"{found['rate']:,.1f}/s"
+    if found["low"] is not None and found["high"] is not None:
+        rate += f" ({found['low']:,.1f} to {found['high']:,.1f})"
+    return f"verdict       {word}: {about}: {rate} (exit {document['exit_code']}); {folder}"
+
+
 def _figures(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"{'':<26}{'requests':>10}{'errors':>9}{'429':>7}" + "".join(f"{name:>9}" for name in _TIMES) + "   ms"
     for entry in document["entries"]:

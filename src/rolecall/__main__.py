@@ -12,7 +12,7 @@ from rolecall import __version__
 from rolecall.errors import ExitCode, RolecallError
 
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and run(arguments) -> int.
-COMMANDS = ("certify", "load", "selftest", "serve")
+COMMANDS = ("certify", "load", "capacity", "selftest", "serve")
 
 
 def main(argv: list[str] | None = None) -> int:

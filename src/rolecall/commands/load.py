@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be begun.
     """
-    from rolecall.load import compare, launch, plan
+    from rolecall.load import compare, launch, plan, result
     from rolecall.reports import load_terminal
 
     if arguments.worker:
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("rolecall load", "either --rate or --users is wanted", "--rate 100 is open, --users 20 is closed.")
     if arguments.users is not None and arguments.users < 1:
         raise UsageError("--users", "at least one user is needed")
-    words = [arguments.scenario.title().replace("-", ""), "--duration", arguments.duration]
+    words = [launch.locust_class(arguments.scenario), "--duration", arguments.duration]
     if arguments.rate:
         words += ["--rate", arguments.rate]
     else:
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     with launch.prepared(arguments, words) as session:
         if not arguments.json and not arguments.quiet:
             print(session.plan(arguments), file=sys.stderr)
-        document = session.run("load.json")
+        document = session.run(result.LOAD)
     if before is not None:
         document = session.compared(document, before)
     if arguments.json:

@@ -1,0 +1,143 @@
+"""The steps of a search for the capacity, on real workers: each is a segment of open load, seen without its warm-up."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rolecall.load import limits, plan, result
+from rolecall.load.conductor import Conductor
+from rolecall.load.histogram import Histogram
+from rolecall.load.objectives import Objective
+from rolecall.load.run import LoadRun
+from rolecall.load.schedule import Arrivals, Phase, Schedule
+from rolecall.load.search import Judgement, Measure, Outcome, Search, Share, Slice, Step
+
+#: Seconds of each step before it counts, and slices after that.
+_WARM_UP, _SLICES = 1.0, 20
+#: Seconds that those under way have at the end of a step; whoever still waits for a client then is not sent any more.
+_GRACE = 10.0
+
+
+class CapacityRun(LoadRun):
+    """A search for the capacity in place of a single load."""
+
+    search: Search | None = None
+
+    def _load(self) -> None:
+        options = self.options
+        self.conductor.prepare(self.scenario, _CLIENTS, plan.shared(options))
+        self.search = Search(
+            self._until_stopped(Steps(self.conductor, self.objectives, options.arrivals, options.seed).measure),
+            start=options.first_rate,
+            ceiling=options.most_rate or math.inf,
+            seconds=options.search_time,
+            told=self._tell,
+        )
+        with contextlib.suppress(_Stopped):
+            self.search.run()
+
+    def _until_stopped(self, measure: Measure) -> Measure:
+        def step(rate: float, seconds: float) -> Step:
+            if self.stopped.is_set() or self.conductor.died:
+                raise _Stopped
+            return measure(rate, seconds)
+
+        return step
+
+    def _tell(self, judged: Judgement) -> None:
+        step = judged.step
+        self.say(
+            f"{step.rate:>9,.1f}/s for {step.seconds:.0f} s: {judged.verdict}  {step.throughput:,.1f}/s answered"
+            + ("" if step.p50 is None or step.p99 is None else f"  p50 {1000 * step.p50:,.1f} ms  p99 {1000 * step.p99:,.1f} ms")
+            + (f"  ({judged.why})" if judged.why else "")
+        )
+
+    def write(self) -> dict[str, Any]:
+        """Judge, and write capacity.json and its page."""
+        found = self.search.capacity() if self.search else None
+        invalid = self.why_void()
+        word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
+        if self.conductor.violations.total:
+            word = "missed"
+        document = {
+            **result.about(self.options, self.scenario, self.started),
+            "verdict": word,
+            "exit_code": int(self.exit_code(word)),
+            "reasons": [*invalid, *([found.because] if found and not invalid else [])],
+            "objectives": [objective.text for objective in self.objectives],
+            **(found.document() if found else result.NOTHING_FOUND),
+            "violation_samples": result.samples(self.conductor.violations.samples),
+        }
+        result.write_capacity(Path(self.options.run_folder), document)
+        return document
+
+
+#: Clients that are logged in before a search.
+_CLIENTS = 32
+_VERDICTS = {
+    Outcome.FOUND: "met",
+    Outcome.AT_LEAST: "met",
+    Outcome.NOTHING_HELD: "missed",
+    Outcome.VIOLATED: "missed",
+    Outcome.GENERATOR: "invalid",
+    Outcome.UNFINISHED: "invalid",
+}
+
+
+class _Stopped(Exception):
+    """Somebody stopped the run, or a worker died."""
+
+
+class Steps:
+    """Offers rates to the target, as `search.Search` asks for them; each objective becomes a share that may break it."""
+
+    def __init__(self, conductor: Conductor, objectives: Sequence[Objective], arrivals: Arrivals, seed: int) -> None:
+        self._conductor = conductor
+        self._objectives = objectives
+        self._arrivals = arrivals
+        self._seed = seed
+        self._violations = 0
+
+    def measure(self, rate: float, seconds: float) -> Step:
+        """Offer a rate for so many seconds, after a warm-up, and wait until all has been answered."""
+        width = seconds / _SLICES
+        warm_up = math.ceil(_WARM_UP / width)
+        schedule = Schedule((Phase(rate, rate, (warm_up + _SLICES) * width),), self._arrivals, self._seed)
+        segment = self._conductor.go(schedule, width=width, grace=_GRACE, abandon=True)
+        self._conductor.wait(segment, schedule.duration + 2 * _GRACE)
+        violations, self._violations = self._conductor.violations.total - self._violations, self._conductor.violations.total
+
+        measured = segment.totals.document(schedule.duration)
+        timeline = measured["timeline"]
+        rows = list(zip(*(timeline[name] for name in ("scheduled", "completed", "throttled", "errors")), strict=True))
+        rows += [(0, 0, 0, 0)] * (warm_up + _SLICES - len(rows))
+        before, seen = rows[:warm_up], rows[warm_up : warm_up + _SLICES]
+        response = segment.totals.timeline.response(warm_up * width, math.inf)
+        p50, p99 = response.percentiles([50, 99]) if response.count else (None, None)
+        return Step(
+            rate,
+            seconds,
+            [Slice(due, max(done - throttled - failed, 0), throttled, failed) for due, done, throttled, failed in seen],
+            waiting=sum(due - done for due, done, *_ in before),
+            p50=p50,
+            p99=p99,
+            objectives=[_share(it, measured, response, warm_up) for it in self._objectives],
+            violations=violations,
+            generator="; ".join([*segment.errors, *limits.of_the_generator(measured)]),
+        )
+
+
+def _share(objective: Objective, measured: Mapping[str, Any], response: Histogram, warm_up: int) -> Share:
+    """An objective as a share of requests, from the end of the warm-up on."""
+    timeline = measured["timeline"]
+    if objective.unit == "ms" and objective.measure.startswith("p"):
+        slow = sum(count for seconds, count in response.buckets() if 1000 * seconds > objective.limit)
+        return Share(objective.text, slow, response.count, 1 - float(objective.measure[1:]) / 100)
+    if objective.unit == "%" and objective.measure in timeline:
+        bad, of = (sum(timeline[name][warm_up:]) for name in (objective.measure, "requests"))
+        return Share(objective.text, bad, of, objective.limit / 100)
+    return Share(objective.text, int(not objective.holds(measured)), 1, 0.5)

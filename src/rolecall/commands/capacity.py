@@ -1,0 +1,53 @@
+"""Find the highest rate at which a server keeps its objectives, and is still right."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from rolecall.commands import say
+from rolecall.commands.load import add_common_arguments, need_locust
+
+HELP = "find the highest rate that meets the objectives"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a search.
+
+    Raises:
+        UsageError: Locust is not installed.
+    """
+    need_locust()
+    from rolecall.load.scenarios import NAMES
+
+    add_common_arguments(parser)
+    parser.add_argument("--scenario", choices=NAMES, default="issuance", help="what is sent (default: %(default)s)")
+    parser.add_argument("--first-rate", type=float, default=10.0, metavar="R", help="where to begin (default: %(default)g/s)")
+    parser.add_argument("--most-rate", type=float, metavar="R", help="never ask for more")
+    parser.add_argument(
+        "--search-time", type=float, default=165.0, metavar="S", help="seconds it may take (default: %(default)g)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Search, and print what was found.
+
+    Raises:
+        RolecallError: an option, the target file or the accounts are wrong, or the search could not be begun.
+    """
+    from rolecall.load import launch, result
+    from rolecall.reports import load_terminal
+
+    words = [launch.locust_class(arguments.scenario), "--capacity"]
+    with launch.prepared(arguments, words) as session:
+        if not arguments.json and not arguments.quiet:
+            print(session.plan(arguments), file=sys.stderr)
+        document = session.run(result.CAPACITY)
+    if arguments.json:
+        say(json.dumps(document, indent=1))
+    elif arguments.quiet:
+        say(load_terminal.capacity_verdict(document, str(session.folder)))
+    else:
+        say(load_terminal.capacity(document, str(session.folder)))
+    return int(document["exit_code"])
