@@ -1,0 +1,427 @@
+"""The search for a server's capacity: the highest rate of arrivals that it carries while the objectives hold.
+
+It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few seconds is noisy, so nothing
+rests on a single one: all that was seen goes into one belief of where the capacity is (`belief.py`), which says where to look
+next, when it is known well enough, and how well it is known.
+
+What tells an overload from a busy moment in a few seconds is not a percentile, which depends on how long one looks, but the
+backlog: requests that were due and have no answer yet. Below the capacity it comes back to where it was; above, it grows for as
+long as the step lasts, and by how much it grows is by how much the rate is too high.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate, pairwise
+from statistics import stdev
+from typing import Any, NamedTuple
+
+from rolecall.load.belief import Belief
+
+#: What is asked for when nobody says what; besides, always, that the backlog does not grow and that nothing is throttled.
+DEFAULT_OBJECTIVES = ("errors<1%",)
+#: The share of 429 in all answers from which on a rate is not carried: it is the server's word that this is too much.
+THROTTLED = 0.01
+
+#: The backlog grows when it does so by this many standard deviations of what it would do by chance; below one it does not.
+_GROWS = 3.0
+#: Growth in shares of what was due that no step is long enough to be sure of.
+_NOTHING = 0.005
+#: How many steps may be lost to a machine that was too slow, and how near to such a rate the climb goes.
+_LOST, _NEAR = 3, 1.1
+
+
+class Slice(NamedTuple):
+    """What happened in a short, even part of a step, by the clock: an answer counts where it arrived, not where it was due."""
+
+    due: int
+    ok: int
+    throttled: int = 0
+    failed: int = 0
+
+
+class Share(NamedTuple):
+    """An objective as a share of requests: of ``of``, ``bad`` were, say, later than 250 ms, and ``allowed`` is 1 %.
+
+    Any other objective is a share of one: ``Share("rate>100", bad=0 or 1, of=1, allowed=0.5)``.
+    """
+
+    name: str
+    bad: int
+    of: int
+    allowed: float
+
+    @property
+    def broken(self) -> bool:
+        """Whether the objective did not hold."""
+        return self.bad > self.allowed * self.of
+
+    @property
+    def strain(self) -> float:
+        """How much of what is allowed was used: 1 at the limit."""
+        return self.bad / (self.allowed * self.of) if self.of else 0.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """A while at a constant rate, seen without its warm-up: at least three slices, better ten or more.
+
+    ``waiting`` are the requests that were due but unanswered when the first slice began; the percentiles are response times
+    in seconds; ``objectives`` are shares of what was due in the slices, awaited to the end; ``generator`` says, if it is so, how
+    this machine was too slow to offer the rate.
+    """
+
+    rate: float
+    seconds: float
+    slices: Sequence[Slice]
+    waiting: int = 0
+    p50: float | None = None
+    p99: float | None = None
+    objectives: Sequence[Share] = ()
+    violations: int = 0
+    generator: str = ""
+
+    @property
+    def due(self) -> int:
+        """Requests that were due."""
+        return sum(it.due for it in self.slices)
+
+    @property
+    def ok(self) -> int:
+        """Good answers."""
+        return sum(it.ok for it in self.slices)
+
+    @property
+    def throttled(self) -> int:
+        """Answers of 429."""
+        return sum(it.throttled for it in self.slices)
+
+    @property
+    def failed(self) -> int:
+        """Everything else that ended without a good answer."""
+        return sum(it.failed for it in self.slices)
+
+    @property
+    def throughput(self) -> float:
+        """Good answers per second."""
+        return self.ok / self.seconds
+
+    @property
+    def offered(self) -> float:
+        """Requests that were due per second: with random arrivals not quite the rate that was asked for."""
+        return self.due / self.seconds
+
+    @property
+    def ended(self) -> list[int]:
+        """Requests that ended, one way or another, in each slice."""
+        return [it.ok + it.throttled + it.failed for it in self.slices]
+
+    @property
+    def backlog(self) -> list[int]:
+        """Requests that were due but unanswered: at the beginning, and at the end of every slice."""
+        return list(accumulate((it.due - ended for it, ended in zip(self.slices, self.ended, strict=True)), initial=self.waiting))
+
+
+class Verdict(StrEnum):
+    """What a step says of its rate."""
+
+    HELD = "held"
+    UNCLEAR = "unclear"
+    FAILED = "failed"
+    VIOLATED = "violated"
+    GENERATOR = "generator"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A step and what it says.
+
+    ``growth`` is how much longer the backlog got, as a share of what was due, give or take ``error``; ``strain`` is the share
+    that came nearest to its limit, or went beyond; ``saturated`` is a step in which the server was never without a backlog.
+    """
+
+    step: Step
+    verdict: Verdict
+    why: str = ""
+    growth: float = 0.0
+    error: float = 0.0
+    strain: Share | None = None
+    saturated: bool = False
+
+    @property
+    def growing(self) -> bool:
+        """Whether the backlog grew by more than chance."""
+        return self.growth > _GROWS * self.error
+
+    @property
+    def usable(self) -> bool:
+        """Whether this says anything of the server's capacity."""
+        return self.verdict not in {Verdict.VIOLATED, Verdict.GENERATOR}
+
+    def document(self) -> dict[str, Any]:
+        """A step in ``capacity.json``."""
+        step = self.step
+        return {
+            "rate": round(step.rate, 3),
+            "seconds": round(step.seconds, 3),
+            "verdict": str(self.verdict),
+            "why": self.why,
+            "scheduled": step.due,
+            "throughput": round(step.throughput, 3),
+            "errors": step.failed,
+            "throttled": step.throttled,
+            "violations": step.violations,
+            "p50_ms": _milliseconds(step.p50),
+            "p99_ms": _milliseconds(step.p99),
+            "backlog_growth": round(self.growth, 5),
+        }
+
+
+def judge(step: Step, latency: float) -> Judgement:
+    """Judge a step; ``latency`` is the response time, in seconds, of a server that has nothing else to do."""
+    if step.violations:
+        return Judgement(step, Verdict.VIOLATED, f"{step.violations} violations")
+    if step.generator:
+        return Judgement(step, Verdict.GENERATOR, step.generator)
+    backlog, ended = step.backlog, step.ended
+    changes = [later - earlier for earlier, later in pairwise(backlog)]
+    idle = step.offered * latency  # what is under way without any queue (Little's law)
+    saturated = min(backlog) > 1.5 * idle + 2 * stdev(changes) + 1
+    # Where there is always a backlog, only the server's pace is left to chance: how many came is known. Half a request is the
+    # moment at which one looked.
+    noise = max(stdev(ended if saturated else changes), 0.5) * math.sqrt(len(changes))
+    due = max(step.due, 1)
+    growth, error = (backlog[-1] - backlog[0]) / due, noise / due
+    shares = [*step.objectives, Share(f"throttled<{THROTTLED:.0%}", step.throttled, sum(ended), THROTTLED)]
+    strain = max(shares, key=lambda share: share.strain)
+    growing = growth > _GROWS * error
+    why = [f"the backlog grew from {backlog[0]} to {backlog[-1]}"] if growing else []
+    why += [f"not {share.name}" for share in shares if share.broken]
+    unclear = growth > max(error, _NOTHING)
+    verdict = Verdict.FAILED if why else Verdict.UNCLEAR if unclear else Verdict.HELD
+    return Judgement(step, verdict, ", ".join(why), growth, error, strain, saturated)
+
+
+#: Offers a rate for so many seconds, not counting the warm-up.
+Measure = Callable[[float, float], Step]
+
+
+class Outcome(StrEnum):
+    """How a search ended."""
+
+    FOUND = "found"
+    AT_LEAST = "at-least"  # the ceiling held
+    NOTHING_HELD = "nothing-held"
+    VIOLATED = "violated"
+    GENERATOR = "generator"  # this machine ran out before the server did
+    UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a search found: the capacity lies between ``low`` and ``high`` with a probability of ``confidence``.
+
+    ``held`` is the highest rate that clearly held, ``failed`` the lowest above it that clearly failed.
+    """
+
+    outcome: Outcome
+    because: str
+    rate: float | None
+    low: float | None
+    high: float | None
+    held: float | None
+    failed: float | None
+    steps: Sequence[Judgement]
+    seconds: float
+    confidence: float = 0.95
+
+    @property
+    def knee(self) -> Step | None:
+        """The step with the most power, throughput by response time (Kleinrock 1979): beyond it, waiting costs more than it brings."""
+        steps = [it.step for it in self.steps if it.usable and it.step.p50]
+        return max(steps, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)
+
+    def document(self) -> dict[str, Any]:
+        """The findings of ``capacity.json``."""
+        knee = self.knee
+        return {
+            "axis": "rate",
+            "outcome": str(self.outcome),
+            "because": self.because,
+            "capacity": {
+                **{name: _rounded(getattr(self, name)) for name in ("rate", "low", "high", "held", "failed")},
+                "confidence": self.confidence,
+            },
+            "knee": knee and {"rate": _rounded(knee.rate), "p50_ms": _milliseconds(knee.p50), "p99_ms": _milliseconds(knee.p99)},
+            "steps": [it.document() for it in self.steps],
+            "seconds": round(self.seconds, 1),
+        }
+
+
+class _Stop(Exception):  # noqa: N818  # no error: the search is over
+    """Why there is nothing more to look for."""
+
+    def __init__(self, outcome: Outcome, because: str) -> None:
+        super().__init__(because)
+        self.outcome = outcome
+        self.because = because
+
+
+class Search:
+    """Looks for the highest rate that holds.
+
+    ``measure(rate, seconds)`` offers a rate to the server: some seconds of warm-up, and then as many as it is told, in slices. It
+    returns when everything that was due has been answered, so that the next step finds an idle server. The search begins at
+    ``start``, never asks for more than ``ceiling``, takes ``seconds`` of ``clock``, and is content when the 95 % interval is
+    ``precision`` on either side. ``told`` hears of every step.
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        *,
+        start: float = 10.0,
+        ceiling: float = math.inf,
+        seconds: float = 165.0,
+        precision: float = 0.02,
+        clock: Callable[[], float] = time.monotonic,
+        told: Callable[[Judgement], None] = lambda judgement: None,
+    ) -> None:
+        self.steps: list[Judgement] = []
+        self._measure = measure
+        self._start = min(start, ceiling)
+        self._ceiling = ceiling
+        self._seconds = seconds
+        self._precision = precision
+        self._clock = clock
+        self._told = told
+        self._began = clock()
+        self._latency = math.inf
+        self._overhead = 0.0
+        self._lost = 0
+        self._belief: Belief | None = None
+        self._end = _Stop(Outcome.UNFINISHED, "it was interrupted")
+
+    def run(self) -> Capacity:
+        """Search to the end. Whatever ``measure`` raises goes through; `capacity` then says what is known so far."""
+        try:
+            held, failed = self._climb()
+            self._narrow(held, failed)
+        except _Stop as end:
+            self._end = end
+        return self.capacity()
+
+    def capacity(self) -> Capacity:
+        """What is known by now."""
+        outcome, because = self._end.outcome, self._end.because
+        usable = [it for it in self.steps if it.usable]
+        failed = [it.step.rate for it in usable if it.verdict is Verdict.FAILED]
+        held = [it.step.rate for it in usable if it.verdict is Verdict.HELD]
+        low, rate, high = self._belief.quantiles(0.025, 0.5, 0.975) if self._belief else (None, None, None)
+        if rate is None and held:
+            rate = low = max(held)
+        if rate is not None:
+            held = [it for it in held if it <= rate]
+            failed = [it for it in failed if it >= rate]
+        most, least = max(held, default=None), min(failed, default=None)
+        return Capacity(outcome, because, rate, low, high, most, least, self.steps, self._clock() - self._began)
+
+    def _climb(self) -> tuple[float, float]:
+        """The highest rate that held and the next one, that did not."""
+        seconds = max(3.0, self._seconds // 55)
+        held, limit, rate = 0.0, math.inf, self._start
+        while True:
+            if self._left() < seconds:
+                raise _Stop(Outcome.UNFINISHED, "the time was over before a rate failed")
+            it = self._step(rate, seconds)
+            if it.verdict is not Verdict.HELD and not (it.saturated and it.growing):
+                it = self._step(rate, 2 * seconds)  # a cold server, a hiccup
+            if it.verdict is Verdict.HELD:
+                held = rate
+                if rate >= self._ceiling:
+                    raise _Stop(Outcome.AT_LEAST, f"{rate:g}/s, the most that it was to try, held")
+            elif it.verdict is Verdict.GENERATOR:
+                limit = rate
+            elif held:
+                return held, rate
+            else:
+                rate /= 4
+                if rate * seconds < 4:
+                    raise _Stop(Outcome.NOTHING_HELD, f"not even {it.step.rate:g}/s held: {it.why or 'the backlog grows'}")
+                continue
+            rate = min(2 * rate, self._ceiling, math.sqrt(held * limit) if limit < math.inf else math.inf)
+            if rate < _NEAR * held or not held:
+                raise _Stop(
+                    Outcome.GENERATOR, f"this machine ran out before the server did: {it.why or 'it could offer no more'}"
+                )
+
+    def _narrow(self, held: float, failed: float) -> None:
+        """Look on both sides of where the capacity seems to be, until it is known."""
+        belief = self._believe(held / 1.3, failed * 1.3)
+        sides = [0, 0]
+        noise = 0.0
+        seconds = max(2.0, self._seconds // 14)
+        while True:
+            low, below, median, above, high = belief.quantiles(0.025, 0.2, 0.5, 0.8, 0.975)
+            known = math.log(high / low) / 2
+            if min(sides) >= 2 and known <= self._precision:
+                raise _Stop(Outcome.FOUND, f"it is known to ±{known:.1%}")
+            if self._left() < seconds:
+                raise _Stop(Outcome.FOUND, f"it is known to ±{known:.1%}, and the time is over")
+            upper = sides[1] < sides[0]
+            # Beyond the capacity by so much that this step will see the backlog grow.
+            rate = max(above, median * (1.03 + 2 * noise)) if upper else min(below, median * 0.97)
+            it = self._step(min(rate, self._ceiling), seconds)
+            sides[upper] += 1
+            if not it.usable:
+                continue
+            noise = it.error
+            self._learn(belief, it)
+            if low < 1.02 * belief.low or high > belief.high / 1.02:
+                belief = self._believe(belief.low / 1.5, belief.high * 1.5)
+
+    def _left(self) -> float:
+        """Seconds that the next step may take, its warm-up and what follows it not counted."""
+        return self._seconds - (self._clock() - self._began) - self._overhead
+
+    def _step(self, rate: float, seconds: float) -> Judgement:
+        began = self._clock()
+        step = self._measure(rate, seconds)
+        self._overhead = max(self._overhead, self._clock() - began - seconds)
+        if step.p50 is not None:
+            self._latency = min(self._latency, step.p50)
+        it = judge(step, self._latency)
+        self.steps.append(it)
+        self._told(it)
+        if it.verdict is Verdict.VIOLATED:
+            raise _Stop(Outcome.VIOLATED, f"at {rate:g}/s it was no longer right: {it.why}")
+        self._lost += it.verdict is Verdict.GENERATOR
+        if self._lost > _LOST:
+            raise _Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {it.why}")
+        return it
+
+    def _believe(self, low: float, high: float) -> Belief:
+        self._belief = belief = Belief(low, high)
+        for it in self.steps:
+            if it.usable and low / 2 < it.step.offered < 2 * high:
+                self._learn(belief, it)
+        return belief
+
+    @staticmethod
+    def _learn(belief: Belief, it: Judgement) -> None:
+        belief.growth(it.step.offered, it.growth, it.error)
+        # An objective that breaks while the backlog grows breaks for that.
+        if it.strain and not (it.growing and it.saturated):
+            belief.strain(it.step.offered, it.strain.bad, it.strain.allowed * it.strain.of)
+
+
+def _rounded(rate: float | None) -> float | None:
+    return None if rate is None else float(f"{rate:.5g}")
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
