@@ -17,7 +17,7 @@ from gevent.event import Event
 from locust.env import Environment
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.load import limits, objectives, plan, result
+from rolecall.load import limits, objectives, plan, prometheus, result
 from rolecall.load.conductor import Conductor, Segment
 from rolecall.load.objectives import Objective
 from rolecall.load.schedule import Schedule, duration
@@ -59,8 +59,12 @@ class LoadRun:
 
     def _conduct(self) -> None:
         """Prepare, load, wait for the end, judge and write; then Locust may go."""
-        watching = gevent.spawn(self._watch)
+        watching, metrics = gevent.spawn(self._watch), None
         try:
+            if self.options.prometheus_port:
+                metrics = prometheus.serve(
+                    self.options.prometheus_port, lambda: self.conductor.segment.totals if self.conductor.segment else None
+                )
             self._schedule = plan.schedule(self.options)
             self.objectives = plan.objectives(self.options)
             self._load()
@@ -69,6 +73,8 @@ class LoadRun:
         finally:
             watching.kill()
             self.finish()
+            if metrics:
+                metrics.stop()
         if self.options.headless:
             self.environment.runner.quit()
 
