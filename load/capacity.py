@@ -14,7 +14,8 @@ from rolecall.load.histogram import Histogram
 from rolecall.load.objectives import Objective
 from rolecall.load.run import LoadRun
 from rolecall.load.schedule import Arrivals, Phase, Schedule
-from rolecall.load.search import Judgement, Measure, Outcome, Search, Share, Slice, Step
+from rolecall.load.search import Measure, Outcome, Search
+from rolecall.load.steps import Judgement, Share, Slice, Step
 
 #: Seconds of each step before it counts, and slices after that.
 _WARM_UP, _SLICES = 1.0, 20
