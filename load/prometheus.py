@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from rolecall.errors import UsageError
@@ -31,11 +32,15 @@ def serve(port: int, totals: Callable[[], Totals | None]) -> WSGIServer:
         now = totals()
         return ["".join(f"{line}\n" for line in lines(now)).encode()] if now else []
 
-    server = WSGIServer(("127.0.0.1", port), answer, log=None, error_log=logging.getLogger(__name__))
+    listener = socket.socket()
     try:
-        server.start()
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
     except OSError as error:
+        listener.close()
         raise UsageError("--prometheus-port", f"port {port} cannot be had: {error.strerror}") from None
+    server = WSGIServer(listener, answer, log=None, error_log=logging.getLogger(__name__))
+    server.start()
     return server
 
 
