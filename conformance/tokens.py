@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import jwt
@@ -22,6 +23,7 @@ def claims_of(token: str) -> dict[str, Any]:
     return payload
 
 
+@lru_cache(maxsize=4096)  # the same tokens are looked at again and again; nobody changes what is in them
 def _decode(token: str) -> dict[str, Any]:
     try:
         return dict(jwt.decode_complete(token, options={"verify_signature": False}))
