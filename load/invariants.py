@@ -226,16 +226,18 @@ class Invariants:
     def _misfits(
         self, account: Account, known: _Known, document: dict[str, Any], claims: dict[str, Any], *, refreshed: bool
     ) -> Iterator[tuple[str, str]]:
-        """What does not fit the caller, as kind and message; nothing where all does."""
+        """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
         named, user, lifetime = claims["_id"], document["user"], claims["exp"] - claims["iat"]
         foreign, wider = ("refreshed-another-user", "refreshed-scope") if refreshed else ("another-user", "scope")
         if named != known.user:
             yield foreign, f"the token is user {named}'s, and was asked for by user {known.user}"
-        elif user != named:
+            return  # all else is that user's, too
+        if user != named:
             yield "user-mismatch", f"the answer's user is {user}, the JWT's {named}"
-        for where, scope in (("the answer", document["scope"]), ("the JWT", claims.get("scope"))):
+        for where, scope in (("the JWT", claims.get("scope")), ("the answer", document["scope"])):
             if self._role(scope) != account.role:
                 yield wider, f"the scope in {where} is {scope!r:.100}, the user's role {account.role}"
+                break
         if not self._shortest <= lifetime <= self._longest:
             yield "lifetime", f"exp - iat is {lifetime} s"
         if stranger := self._stranger(document["refreshToken"], known):
