@@ -29,6 +29,9 @@ _DELAY = 0.2
 #: Seconds that a last report may take when everything has ended.
 _LAST_REPORT = 10.0
 
+#: Seconds after which who is not there is dead. Locust's master forgets each worker that stops, until it is ready again.
+_ABSENT = 1.0
+
 Send = Callable[[str, dict[str, Any], str], None]
 
 
@@ -75,6 +78,7 @@ class Conductor:
         self.died: list[str] = []
         self.errors: list[str] = []
         self._names: dict[str, str] = {}
+        self._absent: dict[str, float] = {}
 
     @property
     def dead(self) -> list[str]:
@@ -188,9 +192,11 @@ class Conductor:
 
     def look_after(self) -> None:
         """See who has died: nobody waits for the dead."""
-        alive = set(self._alive())
+        alive, now = set(self._alive()), time.monotonic()
         for name in self._workers:
-            if name not in alive and name not in self.died:
+            if name in alive:
+                self._absent.pop(name, None)
+            elif name not in self.died and now - self._absent.setdefault(name, now) > _ABSENT:
                 self.died.append(name)
                 if self.segment:
                     self.segment.totals.workers.setdefault(self._names[name], WorkerTotals()).state = "died"

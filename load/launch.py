@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import csv
 import json
+import os
 import secrets
 import signal
 import socket
@@ -25,7 +26,7 @@ from rolecall.errors import ExitCode, UsageError
 from rolecall.load import compare, plan, result
 from rolecall.load.accounts import COLUMNS, Account
 from rolecall.load.users import make_users, sessions_coexist
-from rolecall.target import is_loopback, load_target
+from rolecall.target import Target, is_loopback, load_target
 
 #: Users that are made for a run on the embedded server.
 _USERS = 40
@@ -76,12 +77,13 @@ class Session:
 
     def run(self, name: str) -> dict[str, Any]:
         """Run Locust to its end and return the document that it left, or one that says that it left none."""
-        code = self._launch()
+        exit_code = ExitCode.HARNESS_ERROR
+        try:
+            why = f"Locust ended at once (exit {self._launch()}); see what it printed above"
+        except KeyboardInterrupt:
+            exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
         if not path.exists():
-            interrupted = code in (-signal.SIGINT, ExitCode.INTERRUPTED)
-            why = "it was interrupted" if interrupted else f"Locust ended at once (exit {code}); see what it printed above"
-            exit_code = ExitCode.INTERRUPTED if interrupted else ExitCode.HARNESS_ERROR
             result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
@@ -116,41 +118,62 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
         UsageError: an option, the target file or the accounts are wrong, or the target is not to be put under load.
         RolecallError: the embedded server, or its users, cannot be had.
     """
-    roles = load_specification().roles
+    if arguments.workers < 0:
+        raise UsageError("--workers", "there are no fewer than none")
+    run = Path(arguments.out) / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3))
+    words = [*words, *_passed(arguments), "--run-folder", str(run), "--csv", str(run / "locust"), f"--parent={os.getpid()}"]
+    plan.check(plan.parse(words))
+    target = _allowed_target(arguments.target) if arguments.target else None
     with contextlib.ExitStack() as stack:
-        if arguments.target:
-            target = load_target(arguments.target, roles)
-            if not is_loopback(target.base_url) and not target.load_allowed:
-                hint = "Whoever runs that server allows it with load_allowed = true under [target]."
-                raise UsageError(str(arguments.target), f"load on {target.base_url} is not allowed", hint)
-            whom = ["--target", str(arguments.target)]
-            if arguments.accounts:
-                whom += ["--accounts", str(arguments.accounts)]
-        else:
-            target = stack.enter_context(embedded_target(roles, arguments.serve_option))
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
-            whom = ["--host", target.base_url, "--target-name", target.name, "--accounts", str(accounts)]
-        passed = [
-            f"--{name.replace('_', '-')}={getattr(arguments, name)}"
-            for name in _PASSED
-            if getattr(arguments, name, None) is not None
-        ]
-        if arguments.json or arguments.quiet:
-            passed.append("--silent")
-        passed += [f"--slo={objective}" for objective in arguments.slo]
-        run = Path(arguments.out) / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3))
-        everything = [*words, *whom, *passed, "--run-folder", str(run), "--csv", str(run / "locust")]
-        options = plan.parse(everything)
-        plan.check(options)
-        aim = plan.Aim.of(options)
-        if not sessions_coexist(target):
-            everything.append("--lone-sessions")
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
         _make_folder(run)
+        try:
+            whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
+            words += whom if sessions_coexist(target) else [*whom, "--lone-sessions"]
+            aim = plan.Aim.of(plan.parse(words))
+        except KeyboardInterrupt:
+            result.write_nothing(plan.parse(words), arguments.scenario, int(ExitCode.INTERRUPTED), "it was interrupted")
+            raise
+        except BaseException:
+            run.rmdir()  # there is nothing to say in it
+            raise
         master = getattr(arguments, "master", False)
         workers = max(arguments.workers, 1) if master else arguments.workers
         bind = (arguments.bind_host or "127.0.0.1") if master else ""
-        yield Session(arguments.scenario, run, everything, aim, workers, bind, arguments.master_port if master else 0)
+        yield Session(arguments.scenario, run, words, aim, workers, bind, arguments.master_port if master else 0)
+
+
+def _passed(arguments: argparse.Namespace) -> Iterator[str]:
+    """Our options that Locust's processes get as they are."""
+    for name in _PASSED:
+        if getattr(arguments, name, None) is not None:
+            yield f"--{name.replace('_', '-')}={getattr(arguments, name)}"
+    if arguments.json or arguments.quiet:
+        yield "--silent"
+    for objective in arguments.slo:
+        yield f"--slo={objective}"
+
+
+def _allowed_target(file: Path) -> Target:
+    target = load_target(file, load_specification().roles)
+    if not is_loopback(target.base_url) and not target.load_allowed:
+        hint = "Whoever runs that server allows it with load_allowed = true under [target]."
+        raise UsageError(str(file), f"load on {target.base_url} is not allowed", hint)
+    return target
+
+
+def _whom(arguments: argparse.Namespace) -> list[str]:
+    """The words that say where to and as whom; where both are files, they stay where they are."""
+    words = [f"--target={arguments.target}"] if arguments.target else []
+    return words + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
+
+
+def _embedded(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[list[str], Target]:
+    """The embedded server with users of its own, as long as the stack is open."""
+    target = stack.enter_context(embedded_target(load_specification().roles, arguments.serve_option))
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
+    return [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}"], target
 
 
 def work(arguments: argparse.Namespace) -> int:
@@ -161,11 +184,11 @@ def work(arguments: argparse.Namespace) -> int:
     """
     if not arguments.master_host:
         raise UsageError("--master-host", "nobody said where the master is")
-    whom = [f"--target={arguments.target}"] if arguments.target else []
-    whom += [f"--accounts={arguments.accounts}"] if arguments.accounts else []
+    whom = _whom(arguments)
     if not whom:
         raise UsageError("--worker", "nobody said as whom", "Give TARGET, or --accounts CSV, as on the master.")
     words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port), *whom]
+    words += [f"--parent={os.getpid()}"]
     with as_file(files("rolecall.load") / "locustfile.py") as locustfile:
         command = [*_LOCUST, "-f", str(locustfile), *words]
         with _process(command) as process:
@@ -210,17 +233,21 @@ def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.terminate()
         try:
             process.wait(_LEAVE)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             process.kill()
             process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for a process. Ctrl-C lets it come to its end; a second one does not wait for that."""
+    """Wait for a process.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C. The process has come to its end by then; a second one does not wait for that.
+    """
     try:
         return process.wait()
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not SIGINT: a process that is still importing would tell of it in a traceback
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            return process.wait(_LAST_WORDS)
-        return -signal.SIGINT
+            process.wait(_LAST_WORDS)
+        raise

@@ -5,6 +5,8 @@ With ``--rate`` they are sent by an open schedule instead, and Locust has one us
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter
@@ -19,7 +21,7 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from rolecall.load import plan
 from rolecall.load.capacity import CapacityRun
 from rolecall.load.conductor import Conductor
-from rolecall.load.run import LoadRun
+from rolecall.load.run import GRACE, LoadRun
 from rolecall.load.worker import Worker
 
 #: Steps of a client between two looks of Locust at it.
@@ -49,10 +51,14 @@ class Client(User):
             if self._state == LOCUST_STATE_STOPPING or not _this.worker.going.is_set():
                 gevent.sleep(0.05)
                 return
-            client.step(perf_counter())
-            if client.pause:
-                pause, client.pause = client.pause, 0.0
-                gevent.sleep(pause)
+            try:
+                client.step(perf_counter())
+            except Exception as error:  # noqa: BLE001  # Locust would note it in a table, and go on
+                _this.worker.broke(error)
+                return
+            until, client.pause = perf_counter() + client.pause, 0.0
+            while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
+                gevent.sleep(min(left, 0.25))
 
 
 class Arrivals(User):
@@ -124,10 +130,20 @@ def add_arguments(parser: Any) -> None:
     plan.add_arguments(parser, include_in_web_ui=False)
 
 
+def _leave_with(parent: int) -> None:
+    """End in order when whoever started this process is gone, however that came about."""
+    while os.getppid() == parent:
+        gevent.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @events.init.add_listener
 def connect(environment: Environment, runner: Any, **_: Any) -> None:
     """Find out what this process does, and let master and workers speak with each other."""
     options = environment.parsed_options
+    environment.stop_timeout = environment.stop_timeout or GRACE
+    if options.parent:
+        gevent.spawn(_leave_with, options.parent)
     if isinstance(runner, WorkerRunner):
         _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
         for kind in ("prepare", "go", "end"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
         "--no-invariants", action="store_true", help="look at no answer's content: for measuring the client", **hidden
     )
     parser.add_argument("--lone-sessions", action="store_true", help="a log-in ends the user's other sessions", **hidden)
+    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="end when this process is gone", **hidden)
     parser.add_argument("--silent", action="store_true", help="say nothing of how the run goes", **hidden)
     parser.add_argument("--prometheus-port", type=int, default=0, metavar="PORT", help="serve the figures on 127.0.0.1", **hidden)
     parser.add_argument("--capacity", action="store_true", help="search for the highest rate that holds", **hidden)
@@ -133,9 +135,11 @@ def check(options: argparse.Namespace) -> None:
     weights(options)
     if options.guarding not in SCENARIOS:
         raise UsageError("--guarding", f"{options.guarding!r} is no scenario", suggest(options.guarding, SCENARIOS))
-    for name, least in (("in_flight", 1), ("racers", 2)):
-        if getattr(options, name) < least:
+    for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
+        if not least <= getattr(options, name) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')}", f"at least {least} is needed")
+    if not 0 <= options.prometheus_port < 65536:
+        raise UsageError("--prometheus-port", f"{options.prometheus_port} is no port")
 
 
 def seconds(text: str | None, where: str) -> float:

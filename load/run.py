@@ -23,10 +23,11 @@ from rolecall.load.objectives import Objective
 from rolecall.load.schedule import Schedule, duration
 from rolecall.load.totals import Totals
 from rolecall.load.violations import KINDS
+from rolecall.load.worker import described
 
 #: Seconds of load for which clients are logged in beforehand; those that it takes more log in when they are needed.
 _BEFOREHAND = 0.25
-_GRACE = 10.0  # seconds that those under way at the end have
+GRACE = 10.0  # seconds that those under way at the end have
 _LONG = 86_400.0 * 365
 
 
@@ -70,11 +71,12 @@ class LoadRun:
             self._load()
         except RolecallError as error:
             self._error = error
-        finally:
-            watching.kill()
-            self.finish()
-            if metrics:
-                metrics.stop()
+        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+            self.conductor.errors.append(described(error))
+        watching.kill()
+        self.finish()
+        if metrics:
+            metrics.stop()
         if self.options.headless:
             self.environment.runner.quit()
 
@@ -87,6 +89,7 @@ class LoadRun:
         if self.started and self.document is None:
             self._interrupted = True
             self.stopped.set()
+            self.environment.stop_timeout = 1.0
             if self._segment:
                 self.conductor.end()
                 self.conductor.wait(self._segment, 3.0)
@@ -97,9 +100,11 @@ class LoadRun:
         if schedule:
             peak = max(max(phase.low, phase.high) for phase in schedule.phases)
             self.conductor.prepare(self.scenario, max(8, math.ceil(peak * _BEFOREHAND)), plan.shared(self.options))
-            self._segment = self.conductor.go(schedule, grace=_GRACE)
-            limit = schedule.duration + _GRACE
+            self._segment = self.conductor.go(schedule, grace=GRACE)
+            limit = schedule.duration + GRACE
             while not self.conductor.wait(self._segment, 1.0) and not self.stopped.is_set():
+                if self.conductor.errors:  # the others need not go on with what is void
+                    self.conductor.end()
                 if perf_counter() - self._segment.began > limit + 10:
                     break
             return
@@ -107,10 +112,13 @@ class LoadRun:
         self._segment = self.conductor.go(None)
         seconds = duration(self.options.duration, "--duration") if self.options.duration else _LONG
         ramp = duration(self.options.ramp, "--ramp") if self.options.ramp else 0.0
-        if not self.stopped.wait(seconds + ramp):
+        until = perf_counter() + seconds + ramp
+        while perf_counter() < until and not self.stopped.wait(0.1) and not self.conductor.errors:
+            pass
+        if not self.stopped.is_set():
             self.environment.runner.stop()
         self.conductor.end()
-        self.conductor.wait(self._segment, _GRACE)
+        self.conductor.wait(self._segment, GRACE)
 
     def _watch(self) -> None:
         """Look after the workers, and say how the run goes."""

@@ -11,13 +11,15 @@ from rolecall._httpx import httpx
 from rolecall.conformance.fixtures import fill, fill_path
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.token_endpoint import PATH
-from rolecall.errors import RolecallError
+from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.load.accounts import Account
 from rolecall.target import Target
 
 
 class NoUsers(RolecallError):
     """The target makes no users that can log in; the text says what it answered."""
+
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Account]:
@@ -79,11 +81,14 @@ def _answer(client: httpx.Client, method: str, path: str, body: Any) -> dict[str
     """The object that a request is answered with.
 
     Raises:
-        NoUsers: it is answered with anything else, or not at all.
+        NoUsers: it is answered with anything else, or not to the end.
+        Unreachable: nobody is there.
     """
     try:
         response = client.request(method, path, json=body)
         document = response.json() if response.is_success else None
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise Unreachable(str(client.base_url), f"cannot be reached: {type(error).__name__}") from None
     except (httpx.HTTPError, ValueError) as error:
         raise NoUsers(f"{client.base_url}: {method} {path} ended in {type(error).__name__}") from None
     if not isinstance(document, dict):

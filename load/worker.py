@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import gc
 import math
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -33,6 +35,12 @@ _REPORT = 1.0  # seconds
 _PATIENCE = 10.0  # seconds that who is due waits for a free client
 
 Send = Callable[[str, dict[str, Any]], None]
+
+
+def described(error: Exception) -> str:
+    """What broke, and where; not the exception's own words, which may hold what was sent or received."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in " + (f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place")
 
 
 class Worker:
@@ -89,6 +97,8 @@ class Worker:
                 self._engine.provide(job["clients"])
         except RolecallError as reason:
             error, exit_code = str(reason), reason.exit_code
+        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for an answer
+            error, exit_code = f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR
         gc.collect()
         gc.freeze()
         self._send("ready", {"error": error, "exit_code": int(exit_code)})
@@ -140,8 +150,13 @@ class Worker:
         try:
             self._engine.run(self.site.recorder, times, grace=grace, abandon=abandon)
         except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
-            error = f"{type(reason).__name__}: {reason}"
+            error = described(reason)
         self._report_last(error)
+
+    def broke(self, error: Exception) -> None:
+        """A client of a closed loop broke, which is no fault of the server: the run is over."""
+        self.going.clear()
+        self._report_last(described(error))
 
     def _report_on(self) -> None:
         while True:

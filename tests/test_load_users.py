@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from rolecall.errors import Unreachable
 from rolecall.load.users import NoUsers, make_users, sessions_coexist
 from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
@@ -81,7 +82,7 @@ def test_a_target_that_is_not_there() -> None:
     with running(Settings(scrypt_n=QUICK)) as one:
         target = target_of(one)
 
-    with pytest.raises(NoUsers, match="ended in ConnectError"):
+    with pytest.raises(Unreachable, match="cannot be reached: ConnectError"):
         make_users(target, 1)
 
 

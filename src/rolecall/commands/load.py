@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.worker:
         return launch.work(arguments)
-    if bool(arguments.rate) == bool(arguments.users):
+    if (arguments.rate is None) == (arguments.users is None):
         raise UsageError("rolecall load", "either --rate or --users is wanted", "--rate 100 is open, --users 20 is closed.")
     if arguments.users is not None and arguments.users < 1:
         raise UsageError("--users", "at least one user is needed")
