@@ -5,11 +5,14 @@ Locust is told the response time, from when a request was due. A throttled reque
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from locust import stats as locust
+from locust.env import Environment
 
 from rolecall.load.recorder import Recorder, Sums
 
@@ -24,6 +27,16 @@ def flush(recorder: Recorder, stats: locust.RequestStats) -> None:
                 _add(row, second, sums)
         for sums in seconds.values():
             _failures(stats, entry.method, entry.name, {**sums.errors, THROTTLED: sums.throttled.count})
+
+
+def write_tables(environment: Environment, prefix: str) -> None:
+    """Write Locust's CSV files anew: its own writer looks once a second, and has not seen the end of the run."""
+    tables = locust.StatsCSV(environment, locust.PERCENTILES_TO_REPORT)
+    for name, write in (("stats", tables.requests_csv), ("failures", tables.failures_csv), ("exceptions", tables.exceptions_csv)):
+        unfinished = Path(f"{prefix}_{name}.tmp")
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            write(csv.writer(file))
+        unfinished.replace(f"{prefix}_{name}.csv")
 
 
 def _add(row: Any, second: int, sums: Sums) -> None:

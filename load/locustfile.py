@@ -21,6 +21,7 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from rolecall.load import plan
 from rolecall.load.capacity import CapacityRun
 from rolecall.load.conductor import Conductor
+from rolecall.load.locust_stats import write_tables
 from rolecall.load.run import GRACE, LoadRun
 from rolecall.load.worker import Worker
 
@@ -193,3 +194,10 @@ def leave(environment: Environment, **_: Any) -> None:
     """Whatever ends Locust, what is known by now is written."""
     if _this.run:
         _this.run.interrupt()
+
+
+@events.quit.add_listener
+def complete(exit_code: int | None, **_: Any) -> None:
+    """All workers have told Locust all by now."""
+    if _this.run and _this.run.options.csv_prefix:
+        write_tables(_this.run.environment, _this.run.options.csv_prefix)
