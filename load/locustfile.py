@@ -22,7 +22,7 @@ from rolecall.load import plan
 from rolecall.load.capacity import CapacityRun
 from rolecall.load.conductor import Conductor
 from rolecall.load.locust_stats import write_tables
-from rolecall.load.run import GRACE, LoadRun
+from rolecall.load.run import LoadRun
 from rolecall.load.worker import Worker
 
 #: Steps of a client between two looks of Locust at it.
@@ -52,11 +52,7 @@ class Client(User):
             if self._state == LOCUST_STATE_STOPPING or not _this.worker.going.is_set():
                 gevent.sleep(0.05)
                 return
-            try:
-                client.step(perf_counter())
-            except Exception as error:  # noqa: BLE001  # Locust would note it in a table, and go on
-                _this.worker.broke(error)
-                return
+            _this.worker.step(client)
             until, client.pause = perf_counter() + client.pause, 0.0
             while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
                 gevent.sleep(min(left, 0.25))
@@ -142,7 +138,6 @@ def _leave_with(parent: int) -> None:
 def connect(environment: Environment, runner: Any, **_: Any) -> None:
     """Find out what this process does, and let master and workers speak with each other."""
     options = environment.parsed_options
-    environment.stop_timeout = environment.stop_timeout or GRACE
     if options.parent:
         gevent.spawn(_leave_with, options.parent)
     if isinstance(runner, WorkerRunner):
@@ -180,6 +175,13 @@ def begin(environment: Environment, **_: Any) -> None:
     """Conduct the run that Locust has begun; its web page may begin another when this one is over."""
     if _this.run:
         _this.run.begin()
+
+
+@events.test_stopping.add_listener
+def let_them_finish(environment: Environment, **_: Any) -> None:
+    """Locust is about to end its users: those under way come to their end before."""
+    if _this.run:
+        _this.run.end()
 
 
 @events.test_stop.add_listener

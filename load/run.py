@@ -80,6 +80,12 @@ class LoadRun:
         if self.options.headless:
             self.environment.runner.quit()
 
+    def end(self, grace: float = 2 * GRACE) -> None:
+        """Send nobody any more, and wait for what those under way have to report."""
+        if self._segment and self._segment.waiting_for:
+            self.conductor.end()
+            self.conductor.wait(self._segment, grace)
+
     def stop(self) -> None:
         """Locust has stopped its users: the run is over."""
         self.stopped.set()
@@ -89,10 +95,7 @@ class LoadRun:
         if self.started and self.document is None:
             self._interrupted = True
             self.stopped.set()
-            self.environment.stop_timeout = 1.0
-            if self._segment:
-                self.conductor.end()
-                self.conductor.wait(self._segment, 3.0)
+            self.end(3.0)
             self.finish()
 
     def _load(self) -> None:
@@ -115,16 +118,14 @@ class LoadRun:
         until = perf_counter() + seconds + ramp
         while perf_counter() < until and not self.stopped.wait(0.1) and not self.conductor.errors:
             pass
-        if not self.stopped.is_set():
-            self.environment.runner.stop()
-        self.conductor.end()
-        self.conductor.wait(self._segment, GRACE)
+        self.environment.runner.stop()
 
     def _watch(self) -> None:
         """Look after the workers, and say how the run goes."""
         while True:
             gevent.sleep(1.0)
-            self.conductor.look_after()
+            if self._segment is None or self._segment.waiting_for:  # at the end Locust forgets its workers
+                self.conductor.look_after()
             if self._segment is None or not self.options.run_folder:
                 continue
             now = self._segment.totals.snapshot()

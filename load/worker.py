@@ -32,6 +32,7 @@ from rolecall.load.site import Site
 from rolecall.load.users import NoUsers
 
 _REPORT = 1.0  # seconds
+_GRACE = 10.0  # seconds that those under way have at the end of a closed loop
 _PATIENCE = 10.0  # seconds that who is due waits for a free client
 
 Send = Callable[[str, dict[str, Any]], None]
@@ -60,6 +61,7 @@ class Worker:
         self._reporting: gevent.Greenlet | None = None
         self._makers: dict[str, Callable[[], Scenario]] = {}
         self._number = 0
+        self._under_way = 0
         self.site: Site | None = None
         #: Set while clients in a closed loop are to go on.
         self.going = Event()
@@ -136,12 +138,15 @@ class Worker:
             self.going.set()
 
     def end(self, job: Mapping[str, Any]) -> None:
-        """Send nobody any more. In a closed loop Locust has ended the clients; in an open one the last report follows its end."""
+        """Send nobody any more; the last report follows when those under way have come to their end, or had the time to."""
         self.going.clear()
         if self._engine and self._engine.is_running:
             self._engine.stop()
-        else:
-            self._report_last()
+            return
+        until = perf_counter() + _GRACE
+        while self._under_way and perf_counter() < until:
+            gevent.sleep(0.02)
+        self._report_last()
 
     def _run(self, times: Iterator[float], grace: float, abandon: bool) -> None:
         assert self._engine is not None
@@ -153,10 +158,16 @@ class Worker:
             error = described(reason)
         self._report_last(error)
 
-    def broke(self, error: Exception) -> None:
-        """A client of a closed loop broke, which is no fault of the server: the run is over."""
-        self.going.clear()
-        self._report_last(described(error))
+    def step(self, client: Scenario) -> None:
+        """A step of a client in a closed loop. If the client breaks, which is no fault of the server, the run is over."""
+        self._under_way += 1
+        try:
+            client.step(perf_counter())
+        except Exception as error:  # noqa: BLE001  # Locust would note it in a table, and go on
+            self.going.clear()
+            self._report_last(described(error))
+        finally:
+            self._under_way -= 1
 
     def _report_on(self) -> None:
         while True:
