@@ -1,7 +1,7 @@
 """What is believed of a capacity, in numbers: how probable each rate is to be it, given all that was measured.
 
-Two things limit a server, and its capacity is the lower of the two: the rate from which on the backlog grows, and the rate from
-which on an objective does not hold. Each has a probability of its own over the same grid of rates. None of the measurements is
+Two things limit a server, and its capacity is the lower of the two: the rate from which on it does not carry all, so that the
+backlog grows, and the rate from which on an objective does not hold. Each has a probability of its own over the same grid of rates. None of the measurements is
 believed entirely: whatever the noise of this one, a share of them is about something else (a pause, a neighbour).
 """
 
@@ -15,8 +15,8 @@ from math import exp, lgamma, log
 _CELL = 0.003
 #: The least weight that a measurement leaves to any rate, relative to the most probable one.
 _DOUBT = 0.003
-#: The error of any growth, however exactly counted; and, of a growth by overload, its share: a server at twice its capacity may be
-#: slower or faster than at its capacity.
+#: The error of any excess, however exactly counted; and its share of the excess: a server at twice its capacity may be slower or
+#: faster than at its capacity.
 _LEAST, _BEYOND = 0.003, 0.1
 #: How steeply an objective breaks: bad requests grow with this power of the rate.
 _POWERS = (5, 20, 80, 320, 1280)
@@ -33,19 +33,19 @@ class Belief:
         self.low = low
         self.high = high
         self._grid = [log(low) + _CELL * (cell + 0.5) for cell in range(math.ceil(log(high / low) / _CELL))]
-        self._growth = [0.0] * len(self._grid)
+        self._excess = [0.0] * len(self._grid)
         self._strain = {(power, clump): [0.0] * len(self._grid) for power in _POWERS for clump in _CLUMPS}
 
-    def growth(self, rate: float, growth: float, error: float) -> None:
-        """At this rate the backlog grew by this share of what was due, give or take ``error`` (a standard deviation).
+    def excess(self, rate: float, excess: float, error: float) -> None:
+        """At this rate the server did not carry this share of what was due, give or take ``error`` (a standard deviation).
 
-        Below the capacity it should not grow, above it by what is too much.
+        Below the capacity it should carry all, above it all but what is too much.
         """
-        width = math.hypot(error, _LEAST + _BEYOND * max(growth, 0.0))
-        seen = max(growth, -width)  # that an old backlog went away is no more than that it did not grow
+        width = math.hypot(error, _LEAST + _BEYOND * max(excess, 0.0))
+        seen = max(excess, -width)  # that an old backlog went away is no more than that it did not grow
         for cell, capacity in enumerate(self._grid):
             z = (seen - max(0.0, 1 - exp(capacity) / rate)) / width
-            self._growth[cell] += log(exp(-z * z / 2) + _DOUBT)
+            self._excess[cell] += log(exp(-z * z / 2) + _DOUBT)
 
     def strain(self, rate: float, bad: float, allowed: float) -> None:
         """At this rate so many requests were bad, where ``allowed`` would just have been right.
@@ -67,8 +67,8 @@ class Belief:
 
     def quantiles(self, *shares: float) -> list[float]:
         """The rates below which the capacity lies with these probabilities."""
-        top = max(self._growth)
-        stable = _cumulated([exp(value - top) for value in self._growth])
+        top = max(self._excess)
+        stable = _cumulated([exp(value - top) for value in self._excess])
         peak = max(max(cells) for cells in self._strain.values())
         held = _cumulated([sum(exp(value - peak) for value in cell) for cell in zip(*self._strain.values(), strict=True)])
         both = [1 - (1 - one) * (1 - other) for one, other in zip(stable, held, strict=True)]

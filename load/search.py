@@ -177,9 +177,9 @@ class Search:
             low, below, median, above, high = belief.quantiles(0.025, 0.2, 0.5, 0.8, 0.975)
             known = math.log(high / low) / 2
             if min(sides) >= 2 and known <= self._precision:
-                raise _Stop(Outcome.FOUND, f"it is known to ±{known:.1%}")
+                raise _Stop(Outcome.FOUND, f"known to ±{known:.1%}")
             if self._left() < seconds:
-                raise _Stop(Outcome.FOUND, f"it is known to ±{known:.1%}, and the time is over")
+                raise _Stop(Outcome.FOUND, f"known to ±{known:.1%}, and the time is over")
             upper = sides[1] < sides[0]
             # Beyond the capacity by so much that this step will see the backlog grow.
             rate = max(above, median * (1.03 + 2 * noise)) if upper else min(below, median * 0.97)
@@ -221,7 +221,7 @@ class Search:
 
     @staticmethod
     def _learn(belief: Belief, it: Judgement) -> None:
-        belief.growth(it.step.offered, it.growth, it.error)
+        belief.excess(it.step.offered, it.excess, it.error)
         # An objective that breaks while the backlog grows breaks for that.
         if it.strain and not (it.growing and it.saturated):
             belief.strain(it.step.offered, it.strain.bad, it.strain.allowed * it.strain.of)

@@ -129,8 +129,9 @@ class Verdict(StrEnum):
 class Judgement:
     """A step and what it says.
 
-    ``growth`` is how much longer the backlog got, as a share of what was due, give or take ``error``; ``strain`` is the share
-    that came nearest to its limit, or went beyond; ``saturated`` is a step in which the server was never without a backlog.
+    ``growth`` is how much longer the backlog got, as a share of what was due, give or take ``error``; ``excess`` is the share that
+    the server did not carry: growth and, where it refused more than it may, that. ``strain`` is the objective that came nearest
+    to its limit, or went beyond; ``saturated`` is a step in which the server was never without a backlog.
     """
 
     step: Step
@@ -138,6 +139,7 @@ class Judgement:
     why: str = ""
     growth: float = 0.0
     error: float = 0.0
+    excess: float = 0.0
     strain: Share | None = None
     saturated: bool = False
 
@@ -182,7 +184,7 @@ def judge(step: Step, latency: float) -> Judgement:
     saturated = min(backlog) > 1.5 * idle + 2 * stdev(changes) + 1
     # Where there is always a backlog, only the server's pace is left to chance: how many came is known. Half a request is the
     # moment at which one looked.
-    noise = max(stdev(ended if saturated else changes), 0.5) * math.sqrt(len(changes))
+    noise = max(stdev([it.ok for it in step.slices] if saturated else changes), 0.5) * math.sqrt(len(changes))
     due = max(step.due, 1)
     growth, error = (backlog[-1] - backlog[0]) / due, noise / due
     shares = [*step.objectives, Share(f"throttled<{THROTTLED:.0%}", step.throttled, sum(ended), THROTTLED)]
@@ -192,7 +194,8 @@ def judge(step: Step, latency: float) -> Judgement:
     why += [f"not {share.name}" for share in shares if share.broken]
     unclear = growth > max(error, _NOTHING)
     verdict = Verdict.FAILED if why else Verdict.UNCLEAR if unclear else Verdict.HELD
-    return Judgement(step, verdict, ", ".join(why), growth, error, strain, saturated)
+    refused = (step.throttled + step.failed) / due if strain.broken else 0.0
+    return Judgement(step, verdict, ", ".join(why), growth, error, growth + refused, strain, saturated)
 
 
 def knee(steps: Sequence[Judgement]) -> Step | None:
