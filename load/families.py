@@ -167,7 +167,8 @@ def wrong(family: Family, explained: Policies) -> Iterator[tuple[str, str]]:
         yield "race-nobody", f"all {len(refused)} refreshes with one good token were refused"
     elif not explained:
         yield "race-mixture", f"{len(granted)} of {len(family.calls)} won, and no policy explains which"
-    dead = [call for call in granted if call.is_dead]
+    # Another user's tokens may well be dead in the hands of this one.
+    dead = [call for call in granted if call.is_dead and call.user in ("", family.user)]
     if dead and not _is_family_ended(family, explained, dead):
         yield "race-winner-dead", f"{len(dead)} of {len(granted)} winners were given what does not work"
 

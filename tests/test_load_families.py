@@ -101,6 +101,7 @@ WRONG: dict[str, tuple[tuple[Call, ...], dict[str, int]]] = {
     "only-the-access-token-dead": ((win(token_works=False), loss()), {"race-winner-dead": 1}),
     "a-mixture-and-dead": ((win(**DEAD), win(**DEAD), loss()), {"race-mixture": 1, "race-winner-dead": 1}),
     "another-user": ((win(), win(user=OTHER)), {"race-other-user": 1}),
+    "another-user-and-of-no-use": ((win(), win(user=OTHER, **DEAD)), {"race-other-user": 1}),
     "the-only-winner-is-another-user": ((win(user=OTHER), loss()), {"race-other-user": 1}),
 }
 
@@ -162,7 +163,7 @@ def test_the_history_is_shown() -> None:
 
     shown = {sample.kind: sample.exchange for sample in violations.samples}
 
-    assert set(shown) == {"race-mixture", "race-other-user", "race-winner-dead"}
+    assert set(shown) == {"race-mixture", "race-other-user"}
     assert (
         f"     0.00 to     10.00  granted, tokens of user {OTHER}, access token works, refresh token is dead"
         in shown["race-mixture"]
