@@ -251,7 +251,9 @@ class RefreshRace(Refreshing):
         """Go on with what a winner was given: whether that works; None if nobody knows."""
         site = self.site
         request = site.refresh_post(given)
-        response = self.call("POST", "refresh-post (after a race)", request, perf_counter(), site.dialect.refreshed)
+        # A refusal is no error: who takes a second use for theft ends the whole family.
+        expected = (*site.dialect.refreshed, *site.dialect.refused)
+        response = self.call("POST", "refresh-post (after a race)", request, perf_counter(), expected)
         outcome = outcome_of(response.status if response else None)
         if response is None or outcome in ("unknown", "throttled"):
             return None
