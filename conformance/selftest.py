@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,30 @@ _OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-t
 _SLOW = frozenset({"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then", "every-15th-503-retry-after"})
 
 
+#: What finds the faults that only show under load: words of ``rolecall load``. Under the same load nothing is held against
+#: the baseline.
+LOADS: dict[str, tuple[str, ...]] = {
+    "permissions-open-when-busy": ("guarded", "--users=60"),
+    "one-token-in-300-of-another-user": ("issuance", "--rate=150"),
+    "refresh-tokens-run-out": ("refresh-get", "--rate=250"),
+    "race-kills-both-winners": ("refresh-race", "--rate=20"),
+    "race-gives-another-users-token": ("refresh-race", "--rate=50"),
+}
+_LOADED = "8s"
+
+
 @dataclass(frozen=True)
 class Case:
-    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint."""
+    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint; loaded is the baseline under a load.
+
+    ``load`` are the words of the load that it is put under in place of the suite.
+    """
 
     name: str
     kind: str
     planted: str = ""
     description: str = ""
+    load: tuple[str, ...] = ()
 
     @property
     def intrusive(self) -> bool:
@@ -62,7 +79,7 @@ class Case:
     @property
     def options(self) -> list[str]:
         """The switch of ``rolecall serve``."""
-        if self.kind == "baseline":
+        if self.kind in ("baseline", "loaded"):
             return []
         return ["--fault" if self.kind in ("fault", "flip") else "--variant", self.name]
 
@@ -113,6 +130,8 @@ class Result:
             return self.localised
         if self.case.kind == "trouble":
             return not set(self.findings) - {self.case.planted}
+        if self.case.kind == "loaded":
+            return not self.found  # the verdict is also that of this machine, which may be busy
         if self.case.kind == "baseline" and self.found:
             return False  # the reference server gives no cause for advice either
         return self.verdict == "conformant"
@@ -123,19 +142,27 @@ class Result:
 
 
 def cases() -> list[Case]:
-    """Everything that the reference server can be, asked of its command line, but for what only shows under load."""
+    """Everything that the reference server can be, asked of its command line, but for what is there to be measured."""
     listed = [Case("baseline", "baseline", description="The reference server as it is.")]
     for option in ("--list-variants", "--list-faults"):
         command = [sys.executable, "-m", "rolecall", "serve", option]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         for name, second, description in (line.split("\t") for line in lines):
-            if second == "load" or description.endswith("(needs load)"):
+            if second == "load":
                 continue
             if option == "--list-faults":
-                listed.append(Case(name, "flip" if name.startswith("flip-") else "fault", second, description))
+                kind = "flip" if name.startswith("flip-") else "fault"
+                listed.append(Case(name, kind, second, description, LOADS.get(name, ())))
             else:
                 listed.append(Case(name, second, _OWN_FINDING.get(name, ""), description))
-    return listed
+    description = "The reference server as it is, under load."
+    loads = dict.fromkeys(LOADS.values())
+    return listed + [Case(f"baseline under {' '.join(load)}", "loaded", "", description, load) for load in loads]
+
+
+def can_load() -> bool:
+    """Whether Locust is installed, which the cases under load need."""
+    return find_spec("locust") is not None
 
 
 def sample(everything: list[Case], size: int) -> list[Case]:
@@ -167,11 +194,13 @@ def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda
 
 
 def _waits(case: Case) -> bool:
-    return case.name in _SLOW or case.intrusive
+    return case.name in _SLOW or case.intrusive or bool(case.load)
 
 
 def _run(context: Any, case: Case, folder: Path) -> Result:
     """One case: start the server, run the suite, stop the server."""
+    if case.load:
+        return _run_load(case, folder)
     started = time.monotonic()
     server_says, server_end = context.Pipe(duplex=False)
     server = context.Process(target=_serve, args=(case.options, server_end))
@@ -208,6 +237,33 @@ def _run(context: Any, case: Case, folder: Path) -> Result:
             server.join()
     result.seconds = round(time.monotonic() - started, 2)
     return result
+
+
+def _run_load(case: Case, folder: Path) -> Result:
+    """One case under load: ``rolecall load`` starts the server, and stops it."""
+    started, result = time.monotonic(), Result(case)
+    words = [*case.load, f"--duration={_LOADED}", "--json", "--out", str(folder / case.name)]
+    words += [f"--serve-option={option}" for option in case.options]
+    command = [sys.executable, "-m", "rolecall", "load", *words]
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+        document = json.loads(finished.stdout)
+        result.verdict, result.exit_code, result.requests = document["verdict"], finished.returncode, document["requests"]
+        result.findings = list(dict.fromkeys(sample["requirement"] for sample in _by_cause(document["violation_samples"])))
+        result.reasons = document["reasons"]
+    except ValueError:
+        result.crash = finished.stderr.strip() or "the process ended without a word"
+    except subprocess.TimeoutExpired:
+        result.crash = f"no result within {_TIMEOUT:g} s"
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _by_cause(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Violations, with what another may only follow from first."""
+    from rolecall.load.violations import KINDS
+
+    return sorted(samples, key=lambda sample: list(KINDS).index(sample["kind"]))
 
 
 def _fill(result: Result, document: dict[str, Any] | None, crash: str) -> None:
@@ -259,7 +315,7 @@ def _certify(options: list[str], says: Connection) -> None:
 def tally(results: list[Result]) -> dict[str, int]:
     """The counts that the self-test answers for."""
     planted = [result for result in results if result.case.kind in ("fault", "flip")]
-    innocent = [result for result in results if result.case.kind in ("baseline", "legal", "lint")]
+    innocent = [result for result in results if result.case.kind in ("baseline", "loaded", "legal", "lint")]
     return {
         "faults": len(planted),
         "caught": sum(result.caught for result in planted),

@@ -14,6 +14,7 @@ import pytest
 from rolecall.conformance import selftest
 from rolecall.conformance.selftest import Case, Result
 from rolecall.conformance.tables import load_specification
+from rolecall.load.violations import KINDS
 from rolecall.reports import kill_table
 from tests.command import rolecall
 from tests.servers import ROOT
@@ -39,16 +40,17 @@ def cases() -> list[Case]:
 def test_cases_are_what_the_server_offers(cases: list[Case]) -> None:
     """The cases are the baseline and every fault and variant that ``rolecall serve`` lists, each with its description."""
     assert cases[0] == Case("baseline", "baseline", description="The reference server as it is.")
-    assert {case.kind for case in cases} == {"baseline", "fault", "flip", "legal", "trouble", "lint"}
+    assert {case.kind for case in cases} == {"baseline", "loaded", "fault", "flip", "legal", "trouble", "lint"}
     assert sum(case.kind == "flip" for case in cases) == 188
     assert len({case.name for case in cases}) == len(cases)
     assert all(case.description for case in cases)
 
 
 def test_every_fault_names_a_requirement(cases: list[Case]) -> None:
-    """What a fault breaks is a requirement of the tables, and one that accuses: an observation is no finding."""
+    """What a fault breaks is a requirement of the tables, and one that accuses, or what a violation under load is held against."""
+    assert {case.planted for case in cases if case.load and case.kind == "fault"} <= {kind.requirement for kind in KINDS.values()}
     for case in cases:
-        if case.kind in ("fault", "flip"):
+        if case.kind in ("fault", "flip") and not case.load:
             assert case.planted in SPEC.requirements, f"{case.name} plants {case.planted}"
             assert SPEC.requirements[case.planted].level != "observe", f"{case.name} plants {case.planted}"
 

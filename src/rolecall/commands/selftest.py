@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
             if name not in by_name:
                 raise UsageError("--fault", f"{name!r} is no fault and no variant", suggest(name, by_name))
         chosen = [by_name[name] for name in arguments.fault]
+    unloaded = [] if selftest.can_load() else [case.name for case in chosen if case.load]
+    chosen = [case for case in chosen if case.name not in unloaded]
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(kill_table.HEADER)
@@ -53,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         say(selftest.to_json(results))
     else:
         say(kill_table.summary(counts))
+        if unloaded:
+            say(f"not run, since Locust is not installed (pip install 'rolecall[load]'): {', '.join(unloaded)}")
     if arguments.write:
         arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
         print(f"written: {arguments.write}", file=sys.stderr)
