@@ -144,6 +144,7 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
         _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
         for kind in ("prepare", "go", "end"):
             runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(_this.worker, kind)), concurrent=True)
+        environment.user_classes = [*environment.user_classes, Arrivals]  # it is the master who knows which it will be
         return
     if isinstance(runner, MasterRunner):
         conductor = Conductor(

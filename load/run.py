@@ -129,7 +129,7 @@ class LoadRun:
             if self._segment is None or not self.options.run_folder:
                 continue
             now = self._segment.totals.snapshot()
-            if now.second:
+            if now.requests:
                 self.say(
                     f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 {1000 * now.p99:,.1f} ms"
                     f"  errors {now.errors:,}  throttled {now.throttled:,}  violations {now.violations:,}",
