@@ -138,9 +138,11 @@ def _leave_with(parent: int) -> None:
 def connect(environment: Environment, runner: Any, **_: Any) -> None:
     """Find out what this process does, and let master and workers speak with each other."""
     options = environment.parsed_options
+    environment.events.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
     if options.parent:
         gevent.spawn(_leave_with, options.parent)
     if isinstance(runner, WorkerRunner):
+        environment.user_classes = [*environment.user_classes, Arrivals]  # which of them are wanted, the master says
         _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
         for kind in ("prepare", "go", "end"):
             runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(_this.worker, kind)), concurrent=True)
@@ -192,7 +194,6 @@ def stop(environment: Environment, **_: Any) -> None:
         _this.run.stop()
 
 
-@events.quitting.add_listener
 def leave(environment: Environment, **_: Any) -> None:
     """Whatever ends Locust, what is known by now is written."""
     if _this.run:

@@ -93,7 +93,7 @@ class LoadRun:
     def interrupt(self) -> None:
         """Ctrl-C, or a signal: see what is known by now, and write it."""
         if self.started and self.document is None:
-            self._interrupted = True
+            self._interrupted = not self.stopped.is_set()  # else Locust ended what had its time, as with --run-time
             self.stopped.set()
             self.end(3.0)
             self.finish()
