@@ -142,7 +142,6 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
     if options.parent:
         gevent.spawn(_leave_with, options.parent)
     if isinstance(runner, WorkerRunner):
-        environment.user_classes = [*environment.user_classes, Arrivals]  # which of them are wanted, the master says
         _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
         for kind in ("prepare", "go", "end"):
             runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(_this.worker, kind)), concurrent=True)
