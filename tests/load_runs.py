@@ -34,6 +34,11 @@ class LoadRun(Finished):
         assert document["exit_code"] == self.code
         return document
 
+    def came_to(self, code: int) -> bool:
+        """Whether the run ended with this exit code; or was void, for no other reason than that this machine was busy just then."""
+        busy = ("the generator was", "used ")
+        return self.code == code or (self.code == 3 and all(any(it in why for it in busy) for why in self.document["reasons"]))
+
     def entry(self, name: str) -> dict[str, Any]:
         """The row of this name."""
         (found,) = [entry for entry in self.document["entries"] if entry["name"] == name]
