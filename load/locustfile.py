@@ -23,6 +23,7 @@ from rolecall.load.capacity import CapacityRun
 from rolecall.load.conductor import Conductor
 from rolecall.load.locust_stats import write_tables
 from rolecall.load.run import LoadRun
+from rolecall.load.scenarios import Scenario
 from rolecall.load.worker import Worker
 
 #: Steps of a client between two looks of Locust at it.
@@ -35,6 +36,7 @@ class Client(User):
 
     abstract = True
     scenario: str
+    client: Scenario | None = None
 
     def on_start(self) -> None:
         """Get what the first step needs."""
@@ -42,12 +44,14 @@ class Client(User):
 
     def on_stop(self) -> None:
         """Close what is open."""
-        self.client.close()
+        if self.client:  # else it was ended before the run began
+            self.client.close()
 
     @task
     def steps(self) -> None:
         """Some steps, one right after the other; a 429 is heeded."""
         client = self.client
+        assert client is not None
         for _ in range(_STEPS):
             if self._state == LOCUST_STATE_STOPPING or not _this.worker.going.is_set():
                 gevent.sleep(0.05)

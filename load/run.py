@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import sys
 import time
@@ -79,6 +80,8 @@ class LoadRun:
             metrics.stop()
         if self.options.headless:
             self.environment.runner.quit()
+        elif self.document and self.document["verdict"] == "invalid":
+            self.environment.runner.stop()
 
     def end(self, grace: float = 2 * GRACE) -> None:
         """Send nobody any more, and wait for what those under way have to report."""
@@ -154,6 +157,9 @@ class LoadRun:
         if self.document is None:
             self.document = self.write()
             self.environment.process_exit_code = int(self.document["exit_code"])
+            if not self.options.run_folder:  # Locust was started by itself: its log is where it is looked for
+                for reason in self.document["reasons"]:
+                    logging.getLogger(__name__).warning(reason)
             if self.options.headless and sys.stderr.isatty():
                 sys.stderr.write("\r\x1b[K")
 

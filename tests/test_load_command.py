@@ -201,6 +201,20 @@ class TestRuns:
         assert any("dropped" in reason or "behind its schedule" in reason for reason in run.document["reasons"])
 
     @pytest.mark.long
+    def test_a_stall_is_seen_by_everybody_who_would_have_come(self, tmp_path: Path) -> None:
+        """No answer for a second: the percentiles are those that follow from who was due in that second, within 5 %."""
+        rate, seconds, stall = 200, 10, 1.0
+        options = ("--serve-option=--variant=stalls-once", "--serve-option=--scrypt-n=16")
+        run = load("issuance", "--rate", str(rate), "--duration", f"{seconds}s", *options, cwd=tmp_path)
+        waits = sorted([stall - number / rate for number in range(int(rate * stall))], reverse=True)
+
+        times = run.entry("issue")["response_ms"]
+        assert run.entry("issue")["requests"] == rate * seconds
+        for name, share in (("p99", 0.01), ("p99.9", 0.001)):
+            computed = 1000 * waits[int(share * rate * seconds) - 1]
+            assert times[name] == pytest.approx(computed, rel=0.05), f"{name} is {times[name]} ms, and was to be {computed}"
+
+    @pytest.mark.long
     def test_throttled(self, tmp_path: Path) -> None:
         """429 is counted apart, is no error, and a client in a closed loop waits as long as it is asked to."""
         answer = one_in(10, always(response(429, retry_after="1")))
@@ -391,7 +405,7 @@ class TestEnded:
 
 def ended(run: LoadRun, code: int) -> None:
     """It has this exit code and left no process; its document is valid; nothing was said that looks like a crash."""
-    assert run.code == code, run.said
+    assert run.document["exit_code"] == code, run.said
     assert run.document["verdict"] == "invalid"
     assert run.left == []
     assert "Traceback" not in run.said

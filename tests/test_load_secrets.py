@@ -1,0 +1,40 @@
+"""No password, token or refresh token that crossed the wire in a load run is in any file of its folder, or was printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rolecall.load.scenarios import NAMES
+from tests.load_runs import load
+from tests.miniatures import Tap
+from tests.servers import serving, target
+from tests.test_no_secret_leaves import leaks, secrets_on
+
+#: Violations show exchanges, with all that was sent and received in them.
+FAULTS = {
+    "issuance": "one-token-in-300-of-another-user",
+    "refresh-get": "refresh-tokens-run-out",
+    "refresh-race": "race-kills-both-winners",
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", ["0", "2"])
+@pytest.mark.parametrize("scenario", NAMES)
+def test_nothing_leaks(scenario: str, workers: str, tmp_path: Path) -> None:
+    """Every scenario, with violations where there is a fault for it: of hundreds of secrets on the wire none is left anywhere."""
+    with (
+        serving("--scrypt-n", "16", *([f"--fault={FAULTS[scenario]}"] if scenario in FAULTS else [])) as server,
+        Tap(server.url) as tap,
+    ):
+        file = target(tmp_path, server.text.replace(server.url, tap.url))
+        run = load(scenario, file, "--rate", "150", "--duration", "5s", "--workers", workers, cwd=tmp_path)
+        secrets = secrets_on([*tap.sent, *tap.answered])
+
+    assert len([secret for secret in secrets if secret.startswith("eyJ")]) > 30
+    assert run.left == []
+    assert leaks(secrets, run.folder, run.said) == []
+    if scenario in FAULTS:
+        assert run.document["violation_samples"], run.said
