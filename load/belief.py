@@ -1,8 +1,9 @@
 """What is believed of a capacity, in numbers: how probable each rate is to be it, given all that was measured.
 
 Two things limit a server, and its capacity is the lower of the two: the rate from which on it does not carry all, so that the
-backlog grows, and the rate from which on an objective does not hold. Each has a probability of its own over the same grid of rates. None of the measurements is
-believed entirely: whatever the noise of this one, a share of them is about something else (a pause, a neighbour).
+backlog grows, and the rate from which on an objective does not hold. Each has a probability of its own over the same grid of rates.
+None of the measurements is believed entirely: whatever the noise of this one, a share of them is about something else (a pause, a
+neighbour).
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class Capacity:
         }
 
 
-class _Stop(Exception):  # no error: the search is over
-    """Why there is nothing more to look for."""
+class _Stop(Exception):
+    """Why there is nothing more to look for; no error."""
 
     def __init__(self, outcome: Outcome, because: str) -> None:
         super().__init__(because)
@@ -224,4 +224,4 @@ class Search:
         belief.excess(it.step.offered, it.excess, it.error)
         # An objective that breaks while the backlog grows breaks for that.
         if it.strain and not (it.growing and it.saturated):
-            belief.strain(it.step.offered, it.strain.bad, it.strain.allowed * it.strain.of)
+            belief.strain(it.step.offered, it.strain.bad, it.strain.limit)

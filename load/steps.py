@@ -50,9 +50,14 @@ class Share(NamedTuple):
         return self.bad > self.allowed * self.of
 
     @property
+    def limit(self) -> float:
+        """How many bad ones are just allowed; where none is, one is too many and none is right, so it is half a request."""
+        return max(self.allowed * self.of, 0.5)
+
+    @property
     def strain(self) -> float:
         """How much of what is allowed was used: 1 at the limit."""
-        return self.bad / (self.allowed * self.of) if self.of else 0.0
+        return self.bad / self.limit
 
 
 @dataclass(frozen=True)

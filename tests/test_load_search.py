@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,17 @@ class TestCapacity:
         assert found.low and found.rate and found.high and found.held and found.failed
         assert found.low < found.rate < found.high
         assert 95 < found.held < 100 < found.failed < 105
+
+    @pytest.mark.parametrize("allowed", [0.0, 0.0001])
+    def test_an_objective_that_allows_nothing(self, allowed: float) -> None:
+        """A share of nothing, or of less than one request, has a limit too: the first bad one."""
+        it = bench(Line(fixed(0.01), patience=0.2))
+
+        def measure(rate: float, seconds: float) -> Step:
+            step = it.measure(rate, seconds)
+            return replace(step, objectives=[Share("errors==0", step.failed, step.due, allowed)])
+
+        assert 100 == pytest.approx(Search(measure, clock=it.clock).run().rate, rel=0.05)
 
     def test_far_up(self) -> None:
         """A capacity that is a thousand times the first rate is found as well."""
@@ -286,7 +298,12 @@ class TestStep:
 
     def test_nothing_was_due(self) -> None:
         """A step without a request has no numbers to divide by, and is no failure."""
-        assert Verdict.HELD == judge(Step(0.1, 3, [Slice(0, 0)] * 3), math.inf).verdict
+        step = Step(0.1, 3, [Slice(0, 0)] * 3, objectives=[Share("p99<1s", 0, 0, 0.01)])
+
+        judged = judge(step, math.inf)
+
+        assert judged.strain
+        assert (Verdict.HELD, 0, 0) == (judged.verdict, judged.excess, judged.strain.strain)
 
     def test_the_knee_is_where_power_is_highest(self) -> None:
         """Of 100/s in 10 ms, 190/s in 20 ms and 195/s in 200 ms, the first has most throughput for the time."""
