@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter
@@ -138,13 +139,15 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+if parent := plan.parse(sys.argv[1:]).parent:
+    gevent.spawn(_leave_with, parent)  # before `connect`: a worker that waits for its master does not come that far
+
+
 @events.init.add_listener
 def connect(environment: Environment, runner: Any, **_: Any) -> None:
     """Find out what this process does, and let master and workers speak with each other."""
     options = environment.parsed_options
     environment.events.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
-    if options.parent:
-        gevent.spawn(_leave_with, options.parent)
     if isinstance(runner, WorkerRunner):
         _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
         for kind in ("prepare", "go", "end"):

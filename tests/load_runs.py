@@ -83,9 +83,10 @@ def processes(mark: str) -> list[tuple[int, str]]:
 
 
 def family(process: subprocess.Popen[str]) -> list[tuple[int, str]]:
-    """The processes of a running command."""
+    """The processes of a running command; none while it is about to begin."""
     variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
-    return processes(next(it for it in variables if it.startswith(_MARK.encode())).partition(b"=")[2].decode())
+    marks = [it.partition(b"=")[2].decode() for it in variables if it.startswith(_MARK.encode())]
+    return processes(marks[0]) if marks else []
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
