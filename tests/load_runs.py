@@ -63,6 +63,8 @@ def load(*words: str | Path, cwd: Path, meanwhile: Meanwhile | None = None, comm
         if process.poll() is None:
             process.kill()
             process.wait()
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
     left = [line for _, line in processes(mark)]
     return LoadRun(finished.code, finished.stdout, finished.stderr, finished.seconds, out, left)
 
