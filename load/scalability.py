@@ -63,6 +63,11 @@ class Law:
         n = max(1.0, math.sqrt(max(1 - self.sigma, 0.0) / self.kappa))
         return Point(n, self.throughput(n))
 
+    @property
+    def bound(self) -> float | None:
+        """The throughput that no number of clients exceeds, where there is no peak; None where nothing bounds it."""
+        return self.rate / self.sigma if self.sigma and not self.kappa else None
+
     def document(self) -> dict[str, Any]:
         """``usl`` of ``capacity.json``. A peak beyond all that was measured is a guess, and is marked as one."""
         peak = self.peak
@@ -73,6 +78,7 @@ class Law:
             "peak_concurrency": peak and significant(peak.concurrency),
             "peak_throughput": peak and significant(peak.throughput),
             "peak_measured": peak is not None and peak.concurrency <= self.most,
+            "bound": significant(self.bound),
             "r2": round(self.r2, 5),
             "off": round(self.off, 5),
         }
