@@ -126,7 +126,6 @@ class _Process:
 _this = _Process()
 
 
-@events.init_command_line_parser.add_listener
 def add_arguments(parser: Any) -> None:
     """Our options beside Locust's."""
     plan.add_arguments(parser, include_in_web_ui=False)
@@ -143,11 +142,11 @@ if parent := plan.parse(sys.argv[1:]).parent:
     gevent.spawn(_leave_with, parent)  # before `connect`: a worker that waits for its master does not come that far
 
 
-@events.init.add_listener
 def connect(environment: Environment, runner: Any, **_: Any) -> None:
     """Find out what this process does, and let master and workers speak with each other."""
     options = environment.parsed_options
-    environment.events.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
+    assert options is not None
+    _hooks.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
     if isinstance(runner, WorkerRunner):
         _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
         for kind in ("prepare", "go", "end"):
@@ -163,12 +162,17 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
             runner.register_message(f"rolecall.{kind}", partial(_heard_from, getattr(conductor, kind)))
     else:
         _this.worker = Worker(options, runner.stats, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
-        conductor = Conductor(lambda kind, data, _: gevent.spawn(getattr(_this.worker, kind), data), lambda: [_ALONE])
-    chosen = [cls.scenario for cls in environment.user_classes]
+        conductor = Conductor(_beside, lambda: [_ALONE])
+    chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, Client)]
     conducted = CapacityRun if options.capacity else LoadRun
     _this.run = conducted(environment, options, conductor, chosen[0] if len(chosen) == 1 else "mixed")
     if options.rate or options.capacity:
         environment.user_classes = [Arrivals]
+
+
+def _beside(kind: str, data: dict[str, Any], _: str) -> None:
+    """What a process says to itself."""
+    gevent.spawn(getattr(_this.worker, kind), data)
 
 
 def _heard(act: Callable[[Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any) -> None:
@@ -179,21 +183,18 @@ def _heard_from(act: Callable[[str, Mapping[str, Any]], None], environment: Envi
     act(msg.node_id, msg.data)
 
 
-@events.test_start.add_listener
 def begin(environment: Environment, **_: Any) -> None:
     """Conduct the run that Locust has begun; its web page may begin another when this one is over."""
     if _this.run:
         _this.run.begin()
 
 
-@events.test_stopping.add_listener
 def let_them_finish(environment: Environment, **_: Any) -> None:
     """Locust is about to end its users: those under way come to their end before."""
     if _this.run:
         _this.run.end()
 
 
-@events.test_stop.add_listener
 def stop(environment: Environment, **_: Any) -> None:
     """Locust has stopped its users."""
     if _this.run:
@@ -206,8 +207,16 @@ def leave(environment: Environment, **_: Any) -> None:
         _this.run.interrupt()
 
 
-@events.quit.add_listener
 def complete(exit_code: int | None, **_: Any) -> None:
     """All workers have told Locust all by now."""
     if _this.run and _this.run.options.csv_prefix:
         write_tables(_this.run.environment, _this.run.options.csv_prefix)
+
+
+_hooks: Any = events  # they come without types
+_hooks.init_command_line_parser.add_listener(add_arguments)
+_hooks.init.add_listener(connect)
+_hooks.test_start.add_listener(begin)
+_hooks.test_stopping.add_listener(let_them_finish)
+_hooks.test_stop.add_listener(stop)
+_hooks.quit.add_listener(complete)

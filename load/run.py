@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from locust.env import Environment
+from locust.runners import Runner
 
 from rolecall.errors import ExitCode, RolecallError
 from rolecall.load import limits, objectives, plan, prometheus, result
@@ -53,6 +54,11 @@ class LoadRun:
     _segment: Segment | None = None
     started: float = 0.0
 
+    @property
+    def _runner(self) -> Runner:
+        assert self.environment.runner is not None  # it is what told us to begin
+        return self.environment.runner
+
     def begin(self) -> None:
         """Conduct a run, beside whatever Locust does."""
         self.document, self._segment, self._error, self.started = None, None, None, time.time()
@@ -79,9 +85,9 @@ class LoadRun:
         if metrics:
             metrics.stop()
         if self.options.headless:
-            self.environment.runner.quit()
+            self._runner.quit()
         elif self.document and self.document["verdict"] == "invalid":
-            self.environment.runner.stop()
+            self._runner.stop()
 
     def end(self, grace: float = 2 * GRACE) -> None:
         """Send nobody any more, and wait for what those under way have to report."""
@@ -121,7 +127,7 @@ class LoadRun:
         until = perf_counter() + seconds + ramp
         while perf_counter() < until and not self.stopped.wait(0.1) and not self.conductor.errors:
             pass
-        self.environment.runner.stop()
+        self._runner.stop()
 
     def _watch(self) -> None:
         """Look after the workers, and say how the run goes."""

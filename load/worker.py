@@ -58,7 +58,7 @@ class Worker:
         self._stats = stats
         self._send = send
         self._engine: Engine | None = None
-        self._reporting: gevent.Greenlet | None = None
+        self._reporting: gevent.Greenlet[[], None] | None = None
         self._makers: dict[str, Callable[[], Scenario]] = {}
         self._number = 0
         self._under_way = 0
