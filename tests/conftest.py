@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ import pytest
 
 from tests.command import Finished, rolecall, start
 from tests.miniatures import Tap
+
+# A shell that starts something in the background lets it ignore Ctrl-C, and what it starts in turn: tests send Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SIGNING_KEY = "the signing key of the tests: not a secret, long enough"
 
