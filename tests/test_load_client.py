@@ -219,6 +219,7 @@ class TestExchange:
 
         def serve(stream: socket.socket) -> None:
             stream.sendall(response(413, b"too much"))
+            time.sleep(0.5)  # nobody reads; buffers hold less than all of it
             assert until_it_ends(stream) < 30_000_000
 
         with raw(serve) as url, connection(url) as it:

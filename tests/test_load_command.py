@@ -152,6 +152,7 @@ class TestRuns:
         rows = (run.folder / "locust_stats.csv").read_text(encoding="utf-8").splitlines()
         assert any(row.startswith("POST,issue,200,0,") for row in rows), rows
 
+    @pytest.mark.long
     def test_a_closed_run_on_two_workers(self, tmp_path: Path) -> None:
         """Users in a closed loop over two processes: both have their share, every answer is counted, none is called dead."""
         with Miniature(sound) as server:

@@ -425,6 +425,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
 # --- Two at a time ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_two_runs_at_once_leave_each_other_alone(slow: Reference, tmp_path: Path) -> None:
     """Two runs against one server, at the same time, both find everything as it should be and delete only their own."""
     select = "PERM and (user-self or contact) or REFRESH-chain"
