@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rolecall.load import limits, plan, result
+from rolecall.load.concurrency import Scaling
 from rolecall.load.conductor import Conductor
 from rolecall.load.histogram import Histogram
 from rolecall.load.objectives import Objective
 from rolecall.load.run import LoadRun
 from rolecall.load.schedule import Arrivals, Phase, Schedule
-from rolecall.load.search import Measure, Outcome, Search
+from rolecall.load.search import Capacity, Outcome, Search
 from rolecall.load.steps import Judgement, Share, Slice, Step
 
 #: Seconds of each step before it counts, and slices after that.
-_WARM_UP, _SLICES = 1.0, 20
+WARM_UP, SLICES = 1.0, 20
+N = TypeVar("N", int, float)
+
 #: Seconds that those under way have at the end of a step; whoever still waits for a client then is not sent any more.
 _GRACE = 10.0
 
@@ -26,40 +29,46 @@ _GRACE = 10.0
 class CapacityRun(LoadRun):
     """A search for the capacity in place of a single load."""
 
-    search: Search | None = None
+    #: What is known by now of what is looked for.
+    found: Callable[[], Capacity | Scaling] | None = None
 
     def _load(self) -> None:
         options = self.options
         self.conductor.prepare(self.scenario, _CLIENTS, plan.shared(options))
-        self.search = Search(
-            self._until_stopped(Steps(self.conductor, self.objectives, options.arrivals, options.seed).measure),
+        steps = Steps(self.conductor, self.objectives, options.arrivals, options.seed)
+        search = Search(
+            self.until_stopped(steps.measure),
             start=options.first_rate,
             ceiling=options.most_rate or math.inf,
             seconds=options.search_time,
-            told=self._tell,
+            told=lambda judged: self.tell(f"{judged.step.rate:,.1f}/s", judged),
         )
-        with contextlib.suppress(_Stopped):
-            self.search.run()
+        self.found = search.capacity
+        with contextlib.suppress(Stopped):
+            search.run()
 
-    def _until_stopped(self, measure: Measure) -> Measure:
-        def step(rate: float, seconds: float) -> Step:
+    def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:
+        """The same, until somebody stops the run or a worker dies."""
+
+        def step(much: N, seconds: float) -> Step:
             if self.stopped.is_set() or self.conductor.died:
-                raise _Stopped
-            return measure(rate, seconds)
+                raise Stopped
+            return measure(much, seconds)
 
         return step
 
-    def _tell(self, judged: Judgement) -> None:
+    def tell(self, load: str, judged: Judgement) -> None:
+        """Say what a step found."""
         step = judged.step
         self.say(
-            f"{step.rate:>9,.1f}/s for {step.seconds:.0f} s: {judged.verdict}  {step.throughput:,.1f}/s answered"
+            f"{load:>11} for {step.seconds:.0f} s: {judged.verdict}  {step.throughput:,.1f}/s answered"
             + ("" if step.p50 is None or step.p99 is None else f"  p50 {1000 * step.p50:,.1f} ms  p99 {1000 * step.p99:,.1f} ms")
             + (f"  ({judged.why})" if judged.why else "")
         )
 
     def write(self) -> dict[str, Any]:
         """Judge, and write capacity.json and its page."""
-        found = self.search.capacity() if self.search else None
+        found = self.found() if self.found else None
         invalid = self.why_void()
         word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
         if self.conductor.violations.total:
@@ -89,7 +98,7 @@ _VERDICTS = {
 }
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """Somebody stopped the run, or a worker died."""
 
 
@@ -105,9 +114,9 @@ class Steps:
 
     def measure(self, rate: float, seconds: float) -> Step:
         """Offer a rate for so many seconds, after a warm-up, and wait until all has been answered."""
-        width = seconds / _SLICES
-        warm_up = math.ceil(_WARM_UP / width)
-        schedule = Schedule((Phase(rate, rate, (warm_up + _SLICES) * width),), self._arrivals, self._seed)
+        width = seconds / SLICES
+        warm_up = math.ceil(WARM_UP / width)
+        schedule = Schedule((Phase(rate, rate, (warm_up + SLICES) * width),), self._arrivals, self._seed)
         segment = self._conductor.go(schedule, width=width, grace=_GRACE, abandon=True)
         self._conductor.wait(segment, schedule.duration + 2 * _GRACE)
         violations, self._violations = self._conductor.violations.total - self._violations, self._conductor.violations.total
@@ -115,8 +124,8 @@ class Steps:
         measured = segment.totals.document(schedule.duration)
         timeline = measured["timeline"]
         rows = list(zip(*(timeline[name] for name in ("scheduled", "completed", "throttled", "errors")), strict=True))
-        rows += [(0, 0, 0, 0)] * (warm_up + _SLICES - len(rows))
-        before, seen = rows[:warm_up], rows[warm_up : warm_up + _SLICES]
+        rows += [(0, 0, 0, 0)] * (warm_up + SLICES - len(rows))
+        before, seen = rows[:warm_up], rows[warm_up : warm_up + SLICES]
         response = segment.totals.timeline.response(warm_up * width, math.inf)
         p50, p99 = response.percentiles([50, 99]) if response.count else (None, None)
         return Step(
@@ -126,13 +135,13 @@ class Steps:
             waiting=sum(due - done for due, done, *_ in before),
             p50=p50,
             p99=p99,
-            objectives=[_share(it, measured, response, warm_up) for it in self._objectives],
+            objectives=[share(it, measured, response, warm_up) for it in self._objectives],
             violations=violations,
             generator="; ".join([*segment.errors, *limits.of_the_generator(measured)]),
         )
 
 
-def _share(objective: Objective, measured: Mapping[str, Any], response: Histogram, warm_up: int) -> Share:
+def share(objective: Objective, measured: Mapping[str, Any], response: Histogram, warm_up: int) -> Share:
     """An objective as a share of requests, from the end of the warm-up on."""
     timeline = measured["timeline"]
     if objective.unit == "ms" and objective.measure.startswith("p"):

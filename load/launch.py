@@ -46,6 +46,7 @@ _PASSED = (
     "prometheus_port",
     "first_rate",
     "most_rate",
+    "most_users",
     "search_time",
 )
 

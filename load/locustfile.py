@@ -24,6 +24,7 @@ from rolecall.load.capacity import CapacityRun
 from rolecall.load.conductor import Conductor
 from rolecall.load.locust_stats import write_tables
 from rolecall.load.run import LoadRun
+from rolecall.load.scaling import ScalingRun
 from rolecall.load.scenarios import Scenario
 from rolecall.load.worker import Worker
 
@@ -164,9 +165,11 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
         _this.worker = Worker(options, runner.stats, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
         conductor = Conductor(_beside, lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, Client)]
-    conducted = CapacityRun if options.capacity else LoadRun
+    conducted: type[LoadRun] = LoadRun
+    if options.capacity:
+        conducted = ScalingRun if options.most_users else CapacityRun
     _this.run = conducted(environment, options, conductor, chosen[0] if len(chosen) == 1 else "mixed")
-    if options.rate or options.capacity:
+    if options.rate or conducted is CapacityRun:
         environment.user_classes = [Arrivals]
 
 

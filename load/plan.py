@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
     parser.add_argument("--prometheus-port", type=int, default=0, metavar="PORT", help="serve the figures on 127.0.0.1", **hidden)
     parser.add_argument("--capacity", action="store_true", help="search for the highest rate that holds", **hidden)
     parser.add_argument("--most-rate", type=float, default=0.0, metavar="R", help="of a capacity search", **hidden)
+    parser.add_argument("--most-users", type=int, default=0, metavar="N", help="of a search by users in place of rates", **hidden)
     parser.add_argument("--first-rate", type=float, default=10.0, metavar="R", help="of a capacity search", **hidden)
     parser.add_argument("--search-time", type=float, default=165.0, metavar="S", help="of a capacity search", **hidden)
 

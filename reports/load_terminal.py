@@ -22,18 +22,29 @@ def verdict(document: Mapping[str, Any], folder: str) -> str:
 
 def capacity(document: Mapping[str, Any], folder: str) -> str:
     """What a search found: its steps by rate, and the capacity."""
-    lines = [f"{'rate':>12}{'answered':>12}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'429':>7}  verdict"]
-    for step in sorted(document["steps"], key=lambda step: float(step["rate"])):
+    axis, head = ("concurrency", "users") if document["axis"] == "concurrency" else ("rate", "rate")
+    lines = [f"{head:>12}{'answered':>12}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'429':>7}  verdict"]
+    for step in sorted(document["steps"], key=lambda step: float(step[axis])):
         times = "".join(f"{'-' if step[name] is None else f'{step[name]:,.1f}':>10}" for name in ("p50_ms", "p99_ms"))
         lines.append(
-            f"{step['rate']:>12,.1f}{step['throughput']:>12,.1f}{times}{step['errors']:>9,}{step['throttled']:>7,}"
+            f"{step[axis]:>12,{'.1f' if axis == 'rate' else ''}}{step['throughput']:>12,.1f}{times}{step['errors']:>9,}{step['throttled']:>7,}"
             f"  {step['verdict']}{', ' if step['why'] else ''}{step['why']}"
         )
     lines += [f"objective     {objective}" for objective in document["objectives"]]
     if knee := document["knee"]:
         lines.append(f"knee          {knee['rate']:,.1f}/s: beyond it waiting costs more than it brings")
+    if law := document.get("usl"):
+        lines.append(f"law           {_most(law)}; typically {law['off']:.1%} off what was measured")
     lines += [f"because       {reason}" for reason in document["reasons"]]
     return "\n".join([*lines, capacity_verdict(document, folder)])
+
+
+def _most(law: Mapping[str, Any]) -> str:
+    """What a fitted law says of the most that there is."""
+    if law["peak_concurrency"]:
+        where = "" if law["peak_measured"] else ", which is beyond what was measured"
+        return f"most at {law['peak_concurrency']:,.0f} users, {law['peak_throughput']:,.1f}/s{where}"
+    return "no peak" + (f", and never more than {law['bound']:,.1f}/s" if law["bound"] else "")
 
 
 def capacity_verdict(document: Mapping[str, Any], folder: str) -> str:

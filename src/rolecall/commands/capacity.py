@@ -8,6 +8,7 @@ import sys
 
 from rolecall.commands import say
 from rolecall.commands.load import add_common_arguments, need_locust
+from rolecall.errors import UsageError
 
 HELP = "find the highest rate that meets the objectives"
 
@@ -26,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first-rate", type=float, default=10.0, metavar="R", help="where to begin (default: %(default)g/s)")
     parser.add_argument("--most-rate", type=float, metavar="R", help="never ask for more")
     parser.add_argument(
+        "--most-users",
+        type=int,
+        metavar="N",
+        help="raise the number of clients up to this, in place of the rate, and fit the Universal Scalability Law",
+    )
+    parser.add_argument(
         "--search-time", type=float, default=165.0, metavar="S", help="seconds it may take (default: %(default)g)"
     )
 
@@ -40,6 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     from rolecall.reports import load_terminal
 
     words = [launch.locust_class(arguments.scenario), "--capacity"]
+    if arguments.most_users is not None:
+        if arguments.most_users < 1:
+            raise UsageError("--most-users", "at least one user is needed")
+        words += ["--users", "1", "--spawn-rate", "1"]
     with launch.prepared(arguments, words) as session:
         if not arguments.json and not arguments.quiet:
             print(session.plan(arguments), file=sys.stderr)
