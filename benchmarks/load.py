@@ -18,6 +18,7 @@ import platform
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def token_body() -> str:
         {
             "tokenType": "Bearer",
             "token": f"{token}.$request_id-of-nobody_",
-            "refreshToken": f"{USER}.$request_id$request_id",
+            "refreshToken": f"{USER}.$request_id$request_id{ORGANIZATION}",
             "user": USER,
             "scope": "guest",
             "organization": ORGANIZATION,
@@ -117,7 +118,8 @@ class Place:
 @contextmanager
 def nginx(folder: Path) -> Iterator[Place]:
     """The server, on its core."""
-    port = 18080
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     text = NGINX.replace("FOLDER", str(folder)).replace("PORT", str(port)).replace("TOKEN", token_body()).replace("USER", USER)
     (folder / "nginx.conf").write_text(text, encoding="utf-8")
     command = ["taskset", "-c", SERVER_CORE, "nginx", "-c", str(folder / "nginx.conf")]
@@ -228,7 +230,11 @@ def looked_at_all(place: Place, least: int) -> None:
     Raises:
         SystemExit: it did not.
     """
-    document = json.loads((place.folder / "run" / "load.json").read_text(encoding="utf-8"))
+    file = place.folder / "run" / "load.json"
+    if not file.exists():
+        raise SystemExit(f"the run has left nothing:\n{(place.folder / 'output').read_text(errors='replace')[-2000:]}")
+    document = json.loads(file.read_text(encoding="utf-8"))
+    file.unlink()
     if document["requests"] < least or document["errors"] or document["violations"]:
         raise SystemExit(f"the run is not what it should be: {document['requests']} requests, {document['reasons']}")
 
@@ -321,7 +327,9 @@ def cpu(process: psutil.Process) -> float:
 
 def table(runs: dict[str, list[Run]]) -> Iterator[str]:
     """The lines of the table; ratios are medians of the rounds'."""
-    yield f"{'':<26}{'requests/s':>12}{'min - max':>21}{'its CPU':>9}{'nginx':>7}{'x Fast':>8}{'x wrk':>8}   at least"
+    yield (
+        f"{'':<26}{'requests/s':>12}{'min - max':>21}{'CPU us each':>13}{'its CPU':>9}{'nginx':>7}{'x Fast':>8}{'x wrk':>8}   at least"
+    )
     for name, rounds in runs.items():
         rates = [run.rate for run in rounds]
         ratios = [
@@ -335,10 +343,11 @@ def table(runs: dict[str, list[Run]]) -> Iterator[str]:
             for other, ratio in zip((STOCK.name, WRK.name), ratios, strict=True)
             if (goal := GOALS.get((name, other)))
         ]
+        each_takes = statistics.median(1e6 * run.generator_cpu / run.rate for run in rounds)
         shares = [statistics.median(getattr(run, each) for run in rounds) for each in ("generator_cpu", "server_cpu")]
         yield (
             f"{name:<26}{statistics.median(rates):>12,.0f}{f'{min(rates):,.0f} - {max(rates):,.0f}':>21}"
-            f"{shares[0]:>9.0%}{shares[1]:>7.0%}"
+            f"{each_takes:>13.1f}{shares[0]:>9.0%}{shares[1]:>7.0%}"
             + "".join(f"{'' if ratio is None else format(ratio, '.2f'):>8}" for ratio in ratios)
             + f"   {', '.join(goals)}".rstrip()
         )
