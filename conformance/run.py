@@ -27,6 +27,7 @@ from rolecall.conformance.world import World
 from rolecall.embedded import embedded_target
 from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.evidence import Evidence
+from rolecall.forked import beside
 from rolecall.http import AWAY, Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Outcome
@@ -181,32 +182,40 @@ class Run:
 
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file, unless it holds a secret after all: then it is left out, and the verdict says so."""
-        files = self._files(verdict)
-        leaks = [name for name, text in files.items() if self.secrets.found_in(text)]
+        # Most of the files by number are Allure's, which say nothing of the verdict; the target's processor is idle by now.
+        allure = beside(lambda: self._checked(self._allure_files())) if self.allure else dict
+        files = {**self._checked(self._files(verdict)), **allure()}
+        leaks = [name for name, text in files.items() if text is None]
         if self.secrets.found_in(self.world.ledger.path.read_text(encoding="utf-8")):
             self.world.ledger.path.unlink()
             leaks.append(self.world.ledger.path.name)
         if leaks:
             reason = f"{', '.join(leaks)} would have held a secret and was left out: a bug of rolecall, please report it"
             verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
-            files = self._files(verdict)
+            files |= {name: text for name, text in self._files(verdict).items() if name not in leaks}
         for name, text in files.items():
-            if name not in leaks:
+            if text is not None:
                 path = self.folder / name
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
         return verdict
 
+    def _checked(self, files: dict[str, str]) -> dict[str, str | None]:
+        """None in place of a text that holds a secret."""
+        return {name: None if self.secrets.found_in(text) else text for name, text in files.items()}
+
     def _files(self, verdict: Verdict) -> dict[str, str]:
-        redact = cache(self.secrets.redact)  # everything is known by now, and most headers are said a thousand times
+        """The files that tell of the verdict."""
         self.document = self.secrets.redacted(self._document(verdict))
         files = {"results.json": json.dumps(self.document, indent=1) + "\n"}
         if self.options.reports:
             files["junit.xml"] = junit.write(self.document)
-            files["evidence.har"] = har.write(self.evidence.exchanges, redact)
-            if self.allure:
-                files |= {f"allure-results/{name}": text for name, text in self.allure.files(redact)}
+            files["evidence.har"] = har.write(self.evidence.exchanges, cache(self.secrets.redact))
         return files
+
+    def _allure_files(self) -> dict[str, str]:
+        assert self.allure
+        return {f"allure-results/{name}": text for name, text in self.allure.files(cache(self.secrets.redact))}
 
     def _document(self, verdict: Verdict) -> dict[str, Any]:
         outcomes = requirement_outcomes(self.spec, self.results)

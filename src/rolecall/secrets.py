@@ -10,6 +10,7 @@ import base64
 import html
 import json
 import re
+import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from rolecall.evidence import Exchange
 
 _SHORTEST = 6  # characters; a spelling that is shorter may stand in any text
-#: A text is looked at every so many characters. Of each spelling the last ``2 * _STEP - 1`` characters hold one such piece
-#: whole, wherever they stand; the last ones, because those of a JWT are its signature, and the others stay in the text.
-_STEP = 8
-_WINDOW = 2 * _STEP - 1
+#: A text is looked at in words of eight bytes. Of each spelling the last 15 bytes hold one such word whole, wherever they stand;
+#: the last ones, because those of a JWT are its signature, and the others stay in the text.
+_WORD_LENGTH = 8
+_WINDOW = 2 * _WORD_LENGTH - 1
 #: A password that may be a word of ours, too: hidden only where the request that carries it says what it is.
 _WORD = re.compile(r"^(.{0,5}|[a-z]{6,10})$", re.DOTALL)
 _WORD_PLACES = ('"password":"', '"password":["', '"password":{"value":"')
@@ -50,9 +51,9 @@ class Secrets:
         #: What stands before a token's last dot, the user's id or a JWT's claims: no secret, though an attack may send it as one.
         self._public: set[str] = set()
         self._counts: Counter[str] = Counter()
-        self._spellings: dict[str, str] = {}
-        self._pieces: dict[str, list[tuple[int, str]]] = {}  # a piece: where it stands in which spellings
-        self._short: dict[str, re.Pattern[str]] = {}  # spellings with no whole window, looked for one by one: they are few
+        self._spellings: dict[bytes, bytes] = {}
+        self._words: dict[int, list[tuple[int, bytes]]] = {}  # a word: where it stands in which spellings
+        self._short: dict[bytes, re.Pattern[bytes]] = {}  # spellings with no whole window, looked for one by one: they are few
         self._lock = threading.Lock()  # learnt on the run's event loop, asked for on pytest's thread
 
     def add(self, value: object, kind: str) -> None:
@@ -80,16 +81,18 @@ class Secrets:
                 if len(spelling) >= _SHORTEST:
                     self._add_spelling(spelling, replacement if spelling == value else label)
 
-    def _add_spelling(self, spelling: str, replacement: str) -> None:
+    def _add_spelling(self, text: str, replacement: str) -> None:
+        spelling = _bytes(text)
         if spelling in self._spellings:
             return
-        self._spellings[spelling] = replacement
+        self._spellings[spelling] = _bytes(replacement)
         begin = len(spelling) - _WINDOW
         if begin < 0:
             self._short = {**self._short, spelling: re.compile(re.escape(spelling))}
             return
-        for place in range(begin, begin + _STEP):
-            self._pieces.setdefault(spelling[place : place + _STEP], []).append((place, spelling))
+        for place in range(begin, begin + _WORD_LENGTH):
+            word = int.from_bytes(spelling[place : place + _WORD_LENGTH], sys.byteorder)
+            self._words.setdefault(word, []).append((place, spelling))
 
     def learn(self, exchange: Exchange) -> None:
         """Remember every secret that an exchange carries: credentials sent, and tokens received."""
@@ -143,12 +146,13 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""
-        pieces: list[str] = []
+        data = _bytes(text)
+        parts: list[bytes] = []
         done = 0
-        for start, end, replacement in self._occurrences(text):
-            pieces += (text[done:start], replacement)
+        for start, end, replacement in self._occurrences(data):
+            parts += (data[done:start], replacement)
             done = end
-        return "".join((*pieces, text[done:])) if pieces else text
+        return b"".join((*parts, data[done:])).decode("utf-8", "surrogatepass") if parts else text
 
     def redacted(self, document: Any) -> Any:
         """A JSON document with every string in it redacted; the names of members are ours and stay."""
@@ -160,26 +164,33 @@ class Secrets:
 
     def found_in(self, text: str) -> bool:
         """Whether any known secret stands in ``text``, in any spelling; a label is none, whatever it reads like."""
-        return bool(self._occurrences(text)) and bool(self._occurrences(_LABEL.sub("<>", text)))
+        return bool(self._occurrences(_bytes(text))) and bool(self._occurrences(_bytes(_LABEL.sub("<>", text))))
 
-    def _occurrences(self, text: str) -> list[tuple[int, int, str]]:
+    def _occurrences(self, text: bytes) -> list[tuple[int, int, bytes]]:
         """Where secrets stand in a text, in order: begin, end, and what is to stand there instead."""
-        pieces, found = self._pieces, []
-        for place in range(0, len(text) - _STEP + 1, _STEP):
-            piece = text[place : place + _STEP]
-            if piece in pieces:
-                for offset, spelling in pieces[piece]:
-                    if place >= offset and text.startswith(spelling, place - offset):
-                        found.append((place - offset, spelling))
-        for spelling, pattern in self._short.items():
-            found += [(match.start(), spelling) for match in pattern.finditer(text)]
-        occurrences: list[tuple[int, int, str]] = []
+        found = [(match.start(), spelling) for spelling, pattern in self._short.items() for match in pattern.finditer(text)]
+        known = self._words
+        words = memoryview(text)[: len(text) // _WORD_LENGTH * _WORD_LENGTH].cast("Q")
+        if not known.keys().isdisjoint(words):  # in C: nearly every text is done with here
+            for place, word in enumerate(words):
+                if word in known:
+                    start = place * _WORD_LENGTH
+                    found += [
+                        (start - offset, spelling)
+                        for offset, spelling in known[word]
+                        if start >= offset and text.startswith(spelling, start - offset)
+                    ]
+        occurrences: list[tuple[int, int, bytes]] = []
         done = 0
         for start, spelling in sorted(found, key=lambda each: (each[0], -len(each[1]))):
             if start >= done:
                 done = start + len(spelling)
                 occurrences.append((start, done, self._spellings[spelling]))
         return occurrences
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _kind(member: str) -> str:
