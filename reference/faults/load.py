@@ -83,16 +83,15 @@ def one_token_in_300_of_another_user(server: Server) -> None:
 
 @fault("refresh-tokens-run-out", finding="SEC-I18", needs=LOAD)
 def refresh_tokens_run_out(server: Server) -> None:
-    """Every five seconds 500 secrets of refresh tokens are prepared; beyond 100 a second they are given out again."""
+    """For five seconds at a time 500 secrets of refresh tokens are prepared; beyond 100 a second they are given out again."""
     prepared: list[str] = []
-    period, taken = 0, 0
+    until, taken = 0.0, 0
 
     @instead_of(server.refresh.secret)
     def from_the_pool(user: str) -> str:
-        nonlocal period, taken, prepared
-        now = int(server.clock.now()) // PERIOD
-        if now != period:
-            period, taken = now, 0
+        nonlocal until, taken, prepared
+        if server.clock.now() >= until:
+            until, taken = server.clock.now() + PERIOD, 0
             prepared = [secrets.token_hex(40) for _ in range(POOL)]
         taken += 1
         return f"{user}.{prepared[taken % POOL]}"
