@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from unittest.mock import patch
 
 from rolecall.errors import RolecallError
 from rolecall.target import EMBEDDED_CONCURRENCY, Target, parse_target
@@ -44,8 +43,7 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
                 break
         else:
             raise EmbeddedServerFailed(f"the embedded server stopped at once (exit {server.wait()}); see what it printed above")
-        with patch.dict(os.environ, {_SIGNING_KEY: environment[_SIGNING_KEY]}):
-            target = parse_target("".join(lines), roles, source="the embedded server")
+        target = parse_target("".join(lines), roles, source="the embedded server", environ=environment)
         yield replace(target, name="embedded reference server", concurrency=EMBEDDED_CONCURRENCY)
     finally:
         server.terminate()

@@ -103,7 +103,9 @@ def load_target(path: Path, roles: Iterable[str]) -> Target:
     return parse_target(text, roles, source=str(path), folder=path.parent)
 
 
-def parse_target(text: str, roles: Iterable[str], *, source: str, folder: Path = Path()) -> Target:
+def parse_target(
+    text: str, roles: Iterable[str], *, source: str, folder: Path = Path(), environ: Mapping[str, str] = os.environ
+) -> Target:
     """Read a target file's text; ``roles`` are those of the permission table, relative paths start at ``folder``.
 
     Raises:
@@ -113,7 +115,7 @@ def parse_target(text: str, roles: Iterable[str], *, source: str, folder: Path =
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(source, f"this is not TOML: {error}") from None
-    top = _Table(document, source, "")
+    top = _Table(document, source, "", environ)
     about = top.table("target", required=True)
     base_url = about.text("base_url", required=True).rstrip("/")
     _check_url(base_url, about.at("base_url"))
@@ -253,10 +255,11 @@ def _kind(value: object) -> str:
 class _Table:
     """One table of the file; remembers what was asked for, so that `finish` can name what nobody knows."""
 
-    def __init__(self, values: Mapping[str, Any], source: str, name: str) -> None:
+    def __init__(self, values: Mapping[str, Any], source: str, name: str, environ: Mapping[str, str]) -> None:
         self._values = values
         self._source = source
         self._name = name
+        self._environ = environ
         self._asked: set[str] = set()
 
     def at(self, key: str) -> str:
@@ -289,9 +292,9 @@ class _Table:
     def environment(self, key: str) -> str:
         """The value of the environment variable that ``key`` names; empty when the key is absent."""
         variable = self.text(key)
-        if variable and not os.environ.get(variable):
+        if variable and not self._environ.get(variable):
             raise UsageError(self.at(key), f"the environment variable {variable} is not set", "Export it before the run.")
-        return os.environ.get(variable, "") if variable else ""
+        return self._environ.get(variable, "") if variable else ""
 
     def secret(self, key: str) -> str:
         """A secret that stands here (``password``) or in the environment variable named here (``password_env``)."""
@@ -303,7 +306,7 @@ class _Table:
         values = self.value(key, (dict,), {})
         if required and not values:
             raise UsageError(self.at(key), "this table is missing", self._misspelt(key))
-        return _Table(values, self._source, f"{self._name}.{key}" if self._name else key)
+        return _Table(values, self._source, f"{self._name}.{key}" if self._name else key, self._environ)
 
     def finish(self) -> None:
         """Refuse what nobody asked for: a misspelt setting must not be silently without effect."""

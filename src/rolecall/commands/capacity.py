@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
-from rolecall.commands import say
+from rolecall.commands import say_result
 from rolecall.commands.load import add_common_arguments, need_locust
 from rolecall.errors import UsageError
 
@@ -55,10 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json and not arguments.quiet:
             print(session.plan(arguments), file=sys.stderr)
         document = session.run(result.CAPACITY)
-    if arguments.json:
-        say(json.dumps(document, indent=1))
-    elif arguments.quiet:
-        say(load_terminal.capacity_verdict(document, str(session.folder)))
-    else:
-        say(load_terminal.capacity(document, str(session.folder)))
-    return int(document["exit_code"])
+    folder = str(session.folder)
+    texts = {"summary": load_terminal.capacity(document, folder), "verdict": load_terminal.capacity_verdict(document, folder)}
+    return say_result(arguments, document, **texts)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 from pathlib import Path
 
-from rolecall.commands import say
+from rolecall.commands import say_result
 from rolecall.errors import UsageError
 
 HELP = "run the suite against a server and give a verdict"
@@ -47,15 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     finished = run_suite(_options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet))
     document, folder = finished.document, str(finished.folder)
-    if arguments.json:
-        say(json.dumps(document, indent=1))
-    elif arguments.quiet:
-        say(terminal.verdict(document, folder).splitlines()[-1])
-    else:
-        say(terminal.summary(document, folder, colour=sys.stdout.isatty()))
+    code = say_result(
+        arguments,
+        document,
+        summary=terminal.summary(document, folder, colour=sys.stdout.isatty()),
+        verdict=terminal.verdict(document, folder).splitlines()[-1],
+    )
     if finished.aborted:
         print(f"rolecall: {finished.aborted}", file=sys.stderr)
-    return int(document["exit_code"])
+    return code
 
 
 def _options(arguments: argparse.Namespace) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from rolecall.commands import say
+from rolecall.commands import say_result
 from rolecall.errors import UsageError
 
 HELP = "run a load scenario against a server"
@@ -88,13 +87,9 @@ def run(arguments: argparse.Namespace) -> int:
         document = session.run(result.LOAD)
     if before is not None:
         document = session.compared(document, before)
-    if arguments.json:
-        say(json.dumps(document, indent=1))
-    elif arguments.quiet:
-        say(load_terminal.verdict(document, str(session.folder)))
-    else:
-        say(load_terminal.summary(document, str(session.folder)))
-    return int(document["exit_code"])
+    folder = str(session.folder)
+    texts = {"summary": load_terminal.summary(document, folder), "verdict": load_terminal.verdict(document, folder)}
+    return say_result(arguments, document, **texts)
 
 
 def need_locust() -> None:
