@@ -261,7 +261,7 @@ def _run_load(case: Case, folder: Path) -> Result:
 
 def _by_cause(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Violations, with what another may only follow from first."""
-    from rolecall.load.violations import KINDS
+    from rolecall.load.checks.violations import KINDS
 
     return sorted(samples, key=lambda sample: list(KINDS).index(sample["kind"]))
 

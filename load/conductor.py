@@ -15,12 +15,12 @@ from typing import Any
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.load.families import Families
-from rolecall.load.invariants import AcrossWorkers
+from rolecall.load.checks.families import Families
+from rolecall.load.checks.invariants import AcrossWorkers
+from rolecall.load.checks.violations import Violations
+from rolecall.load.measure.totals import Totals
+from rolecall.load.measure.totals import Worker as WorkerTotals
 from rolecall.load.schedule import Schedule
-from rolecall.load.totals import Totals
-from rolecall.load.totals import Worker as WorkerTotals
-from rolecall.load.violations import Violations
 
 #: Seconds that workers have to log their clients in.
 _PREPARATION = 120.0

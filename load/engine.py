@@ -18,7 +18,7 @@ from gevent.hub import get_hub
 from gevent.pool import Pool
 from greenlet import getcurrent, greenlet
 
-from rolecall.load.recorder import Recorder
+from rolecall.load.measure.recorder import Recorder
 from rolecall.load.scenarios import Scenario
 
 _TICK = 0.0005  # seconds

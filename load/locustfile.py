@@ -20,11 +20,11 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from rolecall.load import plan
-from rolecall.load.capacity import CapacityRun
+from rolecall.load.capacity.levels import ScalingRun
+from rolecall.load.capacity.rates import CapacityRun
 from rolecall.load.conductor import Conductor
-from rolecall.load.locust_stats import write_tables
+from rolecall.load.measure.locust_stats import write_tables
 from rolecall.load.run import LoadRun
-from rolecall.load.scaling import ScalingRun
 from rolecall.load.scenarios import Scenario
 from rolecall.load.worker import Worker
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
-from rolecall.load.histogram import Histogram
+from rolecall.load.measure.histogram import Histogram
 
 Verdict = Literal["met", "missed", "invalid"]
 

@@ -15,7 +15,7 @@ from rolecall.load.accounts import Account, from_target, read_csv
 from rolecall.load.objectives import Objective
 from rolecall.load.scenarios import SCENARIOS, USUAL_WEIGHTS
 from rolecall.load.schedule import Schedule, duration
-from rolecall.load.wire import Origin
+from rolecall.load.transport.wire import Origin
 from rolecall.target import Target, load_target
 
 #: What is asked of every run, unless it asks for something else of the same.

@@ -12,10 +12,10 @@ from typing import Any
 
 import rolecall
 from rolecall.load import objectives, plan
-from rolecall.load.histogram import Histogram
-from rolecall.load.search import Outcome
-from rolecall.load.totals import Totals
-from rolecall.load.violations import KINDS, Violation
+from rolecall.load.capacity.search import Outcome
+from rolecall.load.checks.violations import KINDS, Violation
+from rolecall.load.measure.histogram import Histogram
+from rolecall.load.measure.totals import Totals
 from rolecall.reports import load_page, percentiles
 
 LOAD, CAPACITY = "load.json", "capacity.json"

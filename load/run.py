@@ -19,12 +19,13 @@ from locust.env import Environment
 from locust.runners import Runner
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.load import limits, objectives, plan, prometheus, result
+from rolecall.load import limits, objectives, plan, result
+from rolecall.load.checks.violations import KINDS
 from rolecall.load.conductor import Conductor, Segment
+from rolecall.load.measure import prometheus
+from rolecall.load.measure.totals import Totals
 from rolecall.load.objectives import Objective
 from rolecall.load.schedule import Schedule, duration
-from rolecall.load.totals import Totals
-from rolecall.load.violations import KINDS
 from rolecall.load.worker import described
 
 #: Seconds of load for which clients are logged in beforehand; those that it takes more log in when they are needed.

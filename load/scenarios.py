@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import gevent
 
-from rolecall.load.client import Connection, Failure
-from rolecall.load.families import Call, Family, outcome_of
-from rolecall.load.invariants import Grant
+from rolecall.load.checks.families import Call, Family, outcome_of
+from rolecall.load.checks.invariants import Grant
 from rolecall.load.site import Site
-from rolecall.load.wire import Response
+from rolecall.load.transport.client import Connection, Failure
+from rolecall.load.transport.wire import Response
 
 #: Of so many tokens one is tried at once. The others are tried by those who use them.
 _TRIED = 50

@@ -14,15 +14,15 @@ from gevent.lock import RLock
 from rolecall.conformance.fixtures import fill_path
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.conformance.token_endpoint import PATH
-from rolecall.load import wire
 from rolecall.load.accounts import Account
-from rolecall.load.client import Connection, Failure
-from rolecall.load.families import Families
-from rolecall.load.invariants import Grant, Invariants
-from rolecall.load.recorder import Entry, Recorder
-from rolecall.load.sampling import Sampling
-from rolecall.load.violations import Violations
-from rolecall.load.wire import Origin, Response
+from rolecall.load.checks.families import Families
+from rolecall.load.checks.invariants import Grant, Invariants
+from rolecall.load.checks.sampling import Sampling
+from rolecall.load.checks.violations import Violations
+from rolecall.load.measure.recorder import Entry, Recorder
+from rolecall.load.transport import wire
+from rolecall.load.transport.client import Connection, Failure
+from rolecall.load.transport.wire import Origin, Response
 
 #: What may stand in an Authorization field (RFC 6750 2.1); anything else is not sent.
 _TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)

@@ -21,14 +21,14 @@ from locust.stats import RequestStats
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.load.accounts import share
-from rolecall.load.client import Failure
 from rolecall.load.engine import Engine
-from rolecall.load.locust_stats import flush
+from rolecall.load.measure.locust_stats import flush
+from rolecall.load.measure.recorder import Recorder
 from rolecall.load.plan import Aim, weights
-from rolecall.load.recorder import Recorder
 from rolecall.load.scenarios import Scenario, maker
 from rolecall.load.schedule import Schedule
 from rolecall.load.site import Site
+from rolecall.load.transport.client import Failure
 from rolecall.load.users import NoUsers
 
 _REPORT = 1.0  # seconds

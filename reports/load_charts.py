@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from rolecall.load.histogram import Histogram
+from rolecall.load.measure.histogram import Histogram
 from rolecall.reports import charts
 from rolecall.reports.charts import Point, Scale
 

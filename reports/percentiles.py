@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from rolecall.load.histogram import Histogram
+from rolecall.load.measure.histogram import Histogram
 
 #: Lines for each halving of what is left to 100 %, as HdrHistogram writes it.
 _TICKS = 5

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from rolecall.load.recorder import Recorder
-from rolecall.load.totals import Totals
+from rolecall.load.measure.recorder import Recorder
+from rolecall.load.measure.totals import Totals
 
 
 def load_document(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rolecall.load.steps import Share, Slice, Step
+from rolecall.load.capacity.steps import Share, Slice, Step
 
 Draw = Callable[[random.Random], float]
 

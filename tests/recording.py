@@ -85,9 +85,9 @@ def local() -> None:
     import gevent
     from locust.env import Environment
 
-    from rolecall.load.locust_stats import flush
-    from rolecall.load.recorder import Recorder
-    from rolecall.load.totals import Totals
+    from rolecall.load.measure.locust_stats import flush
+    from rolecall.load.measure.recorder import Recorder
+    from rolecall.load.measure.totals import Totals
 
     environment = Environment()
     environment.create_local_runner()
@@ -110,7 +110,7 @@ def master(port: int, workers: int) -> None:
     from locust import User
     from locust.env import Environment
 
-    from rolecall.load.totals import Totals
+    from rolecall.load.measure.totals import Totals
 
     class Records(User):
         """Named as on the workers."""
@@ -133,8 +133,8 @@ def worker(port: int) -> None:
     from locust import User, task
     from locust.env import Environment
 
-    from rolecall.load.locust_stats import flush
-    from rolecall.load.recorder import Recorder
+    from rolecall.load.measure.locust_stats import flush
+    from rolecall.load.measure.recorder import Recorder
 
     class Records(User):
         """Records, then idles."""

@@ -20,8 +20,8 @@ import gevent
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.load.client import Connection, Failure
-from rolecall.load.wire import Origin, Response, request
+from rolecall.load.transport.client import Connection, Failure
+from rolecall.load.transport.wire import Origin, Response, request
 from tests import miniatures
 from tests.certificates import Certificates
 from tests.miniatures import Miniature, Received, always, in_turn, response
@@ -638,8 +638,8 @@ PATCHED = """
 from gevent import monkey
 monkey.patch_all()
 import sys
-from rolecall.load.client import Connection, Failure
-from rolecall.load.wire import Origin, request
+from rolecall.load.transport.client import Connection, Failure
+from rolecall.load.transport.wire import Origin, request
 plain, secure, ca = sys.argv[1:]
 for url, verify in ((plain, True), (plain.replace("127.0.0.1", "localhost"), True), (secure, ca), (secure, False)):
     origin = Origin.of(url)

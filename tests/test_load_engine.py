@@ -10,9 +10,9 @@ import gevent
 import pytest
 
 from rolecall.load.engine import Engine
-from rolecall.load.recorder import Recorder
+from rolecall.load.measure.recorder import Recorder
+from rolecall.load.measure.totals import Totals
 from rolecall.load.schedule import Schedule
-from rolecall.load.totals import Totals
 
 
 class Client:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from rolecall.load.families import LEAST_WINDOW, Call, Families, Family, Outcome, Policies, explanations, outcome_of
-from rolecall.load.violations import Violations
+from rolecall.load.checks.families import LEAST_WINDOW, Call, Families, Family, Outcome, Policies, explanations, outcome_of
+from rolecall.load.checks.violations import Violations
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.store import RefreshRow

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rolecall.load.histogram import Histogram
+from rolecall.load.measure.histogram import Histogram
 
 PERCENTS = (1, 25, 50, 90, 99, 99.9, 99.99)
 

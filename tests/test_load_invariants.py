@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from rolecall.load.accounts import Account
-from rolecall.load.invariants import AcrossWorkers, Grant, Invariants, _has_shape, _segment
-from rolecall.load.uniqueness import PLACES
-from rolecall.load.violations import Violations
-from rolecall.load.wire import Response
+from rolecall.load.checks.invariants import AcrossWorkers, Grant, Invariants, _has_shape, _segment
+from rolecall.load.checks.uniqueness import PLACES
+from rolecall.load.checks.violations import Violations
+from rolecall.load.transport.wire import Response
 from rolecall.reference.faults import FAULTS
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings

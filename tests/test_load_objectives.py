@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rolecall.errors import UsageError
+from rolecall.load.measure.recorder import Recorder
+from rolecall.load.measure.totals import Totals
 from rolecall.load.objectives import Objective, judge, verdict
-from rolecall.load.recorder import Recorder
-from rolecall.load.totals import Totals
 
 
 def measured(*, good: int = 990, errors: int = 5, throttled: int = 5, violations: int = 0) -> dict[str, Any]:

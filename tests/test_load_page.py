@@ -217,7 +217,7 @@ def test_odd_runs_have_a_page(document: dict[str, Any]) -> None:
 
 def test_a_run_without_a_second_has_a_page() -> None:
     """A run that ended before it began says why, without a chart."""
-    from rolecall.load.totals import Totals
+    from rolecall.load.measure.totals import Totals
 
     empty = {**load_document(3, seconds=1), **Totals().document(), "verdict": "invalid", "reasons": ["nothing was answered"]}
     page = Page(load_page.write(empty))

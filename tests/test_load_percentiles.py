@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from rolecall.load.histogram import Histogram
+from rolecall.load.measure.histogram import Histogram
 from rolecall.reports import percentiles
 
 #: What HdrHistogram's own plotter looks for (plotFiles.html): a value, a percentile, a count and the axis.

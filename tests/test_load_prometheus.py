@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.load import prometheus
-from rolecall.load.recorder import Recorder
-from rolecall.load.totals import Totals
+from rolecall.load.measure import prometheus
+from rolecall.load.measure.recorder import Recorder
+from rolecall.load.measure.totals import Totals
 
 _SAMPLE = re.compile(r'rolecall_\w+(\{\w+="[^"]*"\})? [0-9.e+-]+')
 

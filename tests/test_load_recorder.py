@@ -16,9 +16,9 @@ from typing import Any
 import msgpack
 import pytest
 
-from rolecall.load.recorder import Recorder
-from rolecall.load.timeline import MOST_BATCHES
-from rolecall.load.totals import Totals
+from rolecall.load.measure.recorder import Recorder
+from rolecall.load.measure.timeline import MOST_BATCHES
+from rolecall.load.measure.totals import Totals
 from tests.recording import NAMES, Known, known
 
 ROOT = Path(__file__).parent.parent

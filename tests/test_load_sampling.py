@@ -14,10 +14,10 @@ import pytest
 
 from rolecall.conformance.tables import load_specification
 from rolecall.load.accounts import Account
-from rolecall.load.invariants import Invariants
-from rolecall.load.sampling import Probe, Sampling
-from rolecall.load.violations import Violations
-from rolecall.load.wire import Origin, Response
+from rolecall.load.checks.invariants import Invariants
+from rolecall.load.checks.sampling import Probe, Sampling
+from rolecall.load.checks.violations import Violations
+from rolecall.load.transport.wire import Origin, Response
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.permissions import LOWEST_SCOPE
 from rolecall.reference.server import Running, running

@@ -12,10 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rolecall.load.concurrency import Climb, Scaling, numbers
-from rolecall.load.scalability import CannotFit, Law, Point, fit
-from rolecall.load.search import Outcome
-from rolecall.load.steps import Slice, Step, Verdict
+from rolecall.load.capacity.climb import Climb, Scaling, numbers
+from rolecall.load.capacity.scalability import CannotFit, Law, Point, fit
+from rolecall.load.capacity.search import Outcome
+from rolecall.load.capacity.steps import Slice, Step, Verdict
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "capacity.schema.json"
 

@@ -13,11 +13,11 @@ import pytest
 
 from rolecall.conformance.tables import load_specification
 from rolecall.load.accounts import Account
-from rolecall.load.recorder import Recorder
+from rolecall.load.measure.recorder import Recorder
+from rolecall.load.measure.totals import Totals
 from rolecall.load.scenarios import USUAL_WEIGHTS, Guarded, RefreshGet, RefreshPost, Session, maker, retry_after
 from rolecall.load.site import Site
-from rolecall.load.totals import Totals
-from rolecall.load.wire import Origin, Response
+from rolecall.load.transport.wire import Origin, Response
 from tests.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
 from tests.token_answers import DAY, USER, claims, document
 

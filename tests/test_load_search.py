@@ -12,9 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rolecall.load.belief import Belief
-from rolecall.load.search import Capacity, Outcome, Search
-from rolecall.load.steps import Share, Slice, Step, Verdict, judge, knee
+from rolecall.load.capacity.belief import Belief
+from rolecall.load.capacity.search import Capacity, Outcome, Search
+from rolecall.load.capacity.steps import Share, Slice, Step, Verdict, judge, knee
 from tests.queues import Bench, Fuse, Line, Server, Smooth, Throttle, exponential, fixed, noisy
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "capacity.schema.json"

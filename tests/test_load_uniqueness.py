@@ -9,7 +9,7 @@ import tracemalloc
 
 import pytest
 
-from rolecall.load.uniqueness import PLACES, Seen, detection, fingerprint
+from rolecall.load.checks.uniqueness import PLACES, Seen, detection, fingerprint
 
 DICE = random.Random(4)
 
@@ -21,7 +21,7 @@ def numbers(count: int) -> list[int]:
 
 def test_a_fingerprint_is_the_same_in_every_process() -> None:
     """Workers on other machines know a token by the same number, whatever their hash seed is."""
-    script = "from rolecall.load.uniqueness import fingerprint; print(fingerprint('a token'))"
+    script = "from rolecall.load.checks.uniqueness import fingerprint; print(fingerprint('a token'))"
 
     said = {
         subprocess.run(

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rolecall.conformance.tables import load_specification
-from rolecall.load.violations import KINDS, LONGEST, Violation, Violations
+from rolecall.load.checks.violations import KINDS, LONGEST, Violation, Violations
 from tests.test_tables import EXEMPT
 from tests.token_answers import LOGIN, USER, answer, document, jwt
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.load import wire
-from rolecall.load.wire import BODY_LIMIT, HEAD_LIMIT, Origin, Parser, Response, WireError, request, whole
+from rolecall.load.transport import wire
+from rolecall.load.transport.wire import BODY_LIMIT, HEAD_LIMIT, Origin, Parser, Response, WireError, request, whole
 
 ORIGIN = Origin.of("http://127.0.0.1:8080")
 

@@ -14,7 +14,7 @@ import pytest
 from rolecall.conformance import selftest
 from rolecall.conformance.selftest import Case, Result
 from rolecall.conformance.tables import load_specification
-from rolecall.load.violations import KINDS
+from rolecall.load.checks.violations import KINDS
 from rolecall.reports import kill_table
 from tests.command import rolecall
 from tests.servers import ROOT

@@ -9,9 +9,9 @@ from typing import Any
 
 from rolecall.conformance.tables import load_specification
 from rolecall.load.accounts import Account
-from rolecall.load.invariants import Invariants
-from rolecall.load.violations import Violations
-from rolecall.load.wire import Response
+from rolecall.load.checks.invariants import Invariants
+from rolecall.load.checks.violations import Violations
+from rolecall.load.transport.wire import Response
 
 USER, OTHER = "599e1fcd9da1c72645c95886", "5f47d86c51755a001dc41b82"
 ADA, BEA = Account("ada@example.org", "Sesame-1", "agent"), Account("bea@example.org", "Sesame-2", "agent")

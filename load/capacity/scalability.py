@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from operator import mul
 from typing import Any, NamedTuple
 
-from rolecall.load.steps import significant
+from rolecall.load.capacity.steps import significant
 
 #: Levels of concurrency that a fit needs: a curve with three parameters goes through any three points, and near any four.
 FEWEST = 5

@@ -24,10 +24,10 @@ from typing import Any, Literal
 from rolecall.conformance.fixtures import fill, fill_path
 from rolecall.conformance.tables import Dialect, Operation, Specification
 from rolecall.conformance.token_endpoint import PATH
-from rolecall.load import wire
 from rolecall.load.accounts import Account
-from rolecall.load.invariants import Grant, Invariants
-from rolecall.load.wire import Origin, Response
+from rolecall.load.checks.invariants import Grant, Invariants
+from rolecall.load.transport import wire
+from rolecall.load.transport.wire import Origin, Response
 
 #: What may be tried, in this order: what is let through wrongly spoils nothing that comes after it.
 _READS, _WRITES = ("list", "fetch"), ("update", "delete")

@@ -41,9 +41,9 @@ from typing import Any
 from rolecall.conformance.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.load.accounts import Account
-from rolecall.load.uniqueness import PLACES, Seen, fingerprint
-from rolecall.load.violations import Violations
-from rolecall.load.wire import Response
+from rolecall.load.checks.uniqueness import PLACES, Seen, fingerprint
+from rolecall.load.checks.violations import Violations
+from rolecall.load.transport.wire import Response
 from rolecall.schemas import faults
 
 _decode = json.JSONDecoder().raw_decode

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rolecall.load.histogram import Histogram
-from rolecall.load.recorder import Second, Sums
-from rolecall.load.timeline import Timeline
+from rolecall.load.measure.histogram import Histogram
+from rolecall.load.measure.recorder import Second, Sums
+from rolecall.load.measure.timeline import Timeline
 
 _PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
 _ARRIVALS = ("scheduled", "sent", "completed", "late", "dropped")

@@ -10,7 +10,7 @@ from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from rolecall.errors import UsageError
-from rolecall.load.totals import Totals
+from rolecall.load.measure.totals import Totals
 
 #: https://prometheus.io/docs/instrumenting/exposition_formats/
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from rolecall.load.histogram import Histogram
+from rolecall.load.measure.histogram import Histogram
 
 #: How often a second noted durations are counted: seldom enough to be cheap, often enough that nobody waits for it.
 _TURNS = 32

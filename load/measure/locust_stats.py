@@ -14,7 +14,7 @@ from typing import Any
 from locust import stats as locust
 from locust.env import Environment
 
-from rolecall.load.recorder import Recorder, Sums
+from rolecall.load.measure.recorder import Recorder, Sums
 
 THROTTLED = "throttled (429)"
 

@@ -10,12 +10,12 @@ from typing import Any
 from gevent.event import Event
 
 from rolecall.load import limits, plan
-from rolecall.load.capacity import SLICES, WARM_UP, CapacityRun, Stopped, share
-from rolecall.load.concurrency import Climb
+from rolecall.load.capacity.climb import Climb
+from rolecall.load.capacity.rates import SLICES, WARM_UP, CapacityRun, Stopped, share
+from rolecall.load.capacity.steps import Slice, Step
 from rolecall.load.conductor import Conductor
 from rolecall.load.objectives import Objective
 from rolecall.load.run import GRACE
-from rolecall.load.steps import Slice, Step
 
 
 class ScalingRun(CapacityRun):
@@ -37,7 +37,7 @@ class ScalingRun(CapacityRun):
 
 
 class Levels:
-    """Lets so many of Locust's users send, as `concurrency.Climb` asks for them."""
+    """Lets so many of Locust's users send, as `climb.Climb` asks for them."""
 
     def __init__(self, conductor: Conductor, runner: Any, objectives: Sequence[Objective], stopped: Event) -> None:
         self._conductor = conductor

@@ -26,7 +26,7 @@ from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
 from rolecall.errors import UsageError
-from rolecall.load.wire import Origin, Parser, Response, WireError, whole
+from rolecall.load.transport.wire import Origin, Parser, Response, WireError, whole
 
 Kind = Literal["refused", "dns", "tls", "reset", "closed", "timeout", "garbage", "too-large", "local"]
 

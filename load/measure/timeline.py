@@ -11,8 +11,8 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
-from rolecall.load.histogram import Histogram
-from rolecall.load.recorder import Second
+from rolecall.load.measure.histogram import Histogram
+from rolecall.load.measure.recorder import Second
 
 #: Workers report every three seconds; a second that is this much older than the newest has its percentiles for good.
 _SETTLED = 10

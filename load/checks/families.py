@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
 
-from rolecall.load.violations import Violations
+from rolecall.load.checks.violations import Violations
 
 #: Seconds; the shortest grace window that is taken for a server's intention.
 LEAST_WINDOW = 1.0

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, Self
 
 from rolecall.evidence import Exchange
-from rolecall.load.wire import Response
+from rolecall.load.transport.wire import Response
 from rolecall.secrets import Secrets
 
 #: Samples of one kind that are kept, by each worker and by the master.

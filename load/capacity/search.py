@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from rolecall.load.belief import Belief
-from rolecall.load.steps import Judgement, Step, Verdict, judge, knee, milliseconds, significant
+from rolecall.load.capacity.belief import Belief
+from rolecall.load.capacity.steps import Judgement, Step, Verdict, judge, knee, milliseconds, significant
 
 #: How many steps may be lost to a machine that was too slow, and how near to such a rate the climb goes.
 _LOST, _NEAR = 3, 1.1

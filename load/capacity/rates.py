@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rolecall.load import limits, plan, result
-from rolecall.load.concurrency import Scaling
+from rolecall.load.capacity.climb import Scaling
+from rolecall.load.capacity.search import Capacity, Outcome, Search
+from rolecall.load.capacity.steps import Judgement, Share, Slice, Step
 from rolecall.load.conductor import Conductor
-from rolecall.load.histogram import Histogram
+from rolecall.load.measure.histogram import Histogram
 from rolecall.load.objectives import Objective
 from rolecall.load.run import LoadRun
 from rolecall.load.schedule import Arrivals, Phase, Schedule
-from rolecall.load.search import Capacity, Outcome, Search
-from rolecall.load.steps import Judgement, Share, Slice, Step
 
 #: Seconds of each step before it counts, and slices after that.
 WARM_UP, SLICES = 1.0, 20

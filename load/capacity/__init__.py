@@ -1,0 +1,1 @@
+"""How much a server carries: the searches behind ``rolecall capacity``."""

@@ -1,0 +1,1 @@
+"""What is measured: response times, counts and their course, added up over workers."""
