@@ -49,15 +49,14 @@ def server(*options: str) -> Iterator[tuple[Target, Path]]:
         yield target, file
 
 
-def certify(file: Path) -> tuple[float, float, int]:
-    """A whole run in a process of its own: seconds, CPU seconds, requests."""
-    with tempfile.TemporaryDirectory() as out:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        started = time.monotonic()
-        command = [sys.executable, "-m", "rolecall", "certify", str(file), "--json", "--out", out]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds = time.monotonic() - started
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+def certify(file: Path, out: Path) -> tuple[float, float, int]:
+    """A whole run in a process of its own, with all its files: seconds, CPU seconds, requests."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    command = [sys.executable, "-m", "rolecall", "certify", str(file), "--json", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise SystemExit(f"the run failed (exit {done.returncode}):\n{done.stderr or done.stdout[-2000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -77,15 +76,22 @@ def sequential(target: Target, requests: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure and print one table."""
+    """Read the options, and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=3, help="pairs of runs (default: %(default)s)")
     repeat = parser.parse_args().repeat
+    # Runs' files are deleted at the very end: for minutes after that, ext4 takes a second longer to make those of a run.
+    with tempfile.TemporaryDirectory() as out:
+        measure(repeat, Path(out))
+
+
+def measure(repeat: int, out: Path) -> None:
+    """Measure and print one table."""
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {repeat} pairs, medians\n")
     runs, bare, cpu_run, cpu_bare = [], [], [], []
     for _ in range(repeat):
         with server() as (target, file):
-            seconds, cpu, requests = certify(file)
+            seconds, cpu, requests = certify(file, out)
             runs.append(seconds)
             cpu_run.append(cpu / requests)
         with server() as (target, _):
@@ -95,7 +101,7 @@ def main() -> None:
     slow, bound = [], []
     for _ in range(repeat):
         with server("--variant", LATENCY_VARIANT) as (_, file):
-            seconds, _, requests = certify(file)
+            seconds, _, requests = certify(file, out)
             slow.append(seconds)
             bound.append(requests * LATENCY / EMBEDDED_CONCURRENCY)
     median = statistics.median

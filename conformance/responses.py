@@ -41,7 +41,7 @@ class Responses:
         )
 
     def of(self, kind: str) -> list[Exchange]:
-        """The successful responses that must have the schema ``kind``; the newest is cited as evidence.
+        """The successful responses that must have the schema ``kind``, no body twice; the newest is cited as evidence.
 
         What was asked for outside the specification has no schema, and a body that is no JSON is RESPONSE-json's matter.
         """
@@ -52,7 +52,7 @@ class Responses:
                     continue
                 if found := self._kind(exchange):
                     self._sorted[found].append(exchange)
-        return _cited(self._sorted[kind])
+        return _distinct(_cited(self._sorted[kind]))
 
     def with_body(self) -> list[Exchange]:
         """The target's responses with a body, whatever their status, to requests for which one is defined."""
@@ -61,17 +61,19 @@ class Responses:
         )
 
     def errors(self) -> list[Exchange]:
-        """The refusals of well-formed requests that have a body; what is no HTTP at all is refused by whoever reads HTTP."""
-        return _cited(
-            [
-                exchange
-                for exchange in self._evidence.exchanges
-                if 400 <= exchange.status < 500
-                and exchange.body
-                and not exchange.attack
-                and not _is_torn(exchange)
-                and exchange.url.startswith(self._base)
-            ]
+        """The refusals of well-formed requests, no body twice; what is no HTTP at all is refused by whoever reads HTTP."""
+        return _distinct(
+            _cited(
+                [
+                    exchange
+                    for exchange in self._evidence.exchanges
+                    if 400 <= exchange.status < 500
+                    and exchange.body
+                    and not exchange.attack
+                    and not _is_torn(exchange)
+                    and exchange.url.startswith(self._base)
+                ]
+            )
         )
 
     def with_status(self, *statuses: int) -> list[Exchange]:
@@ -103,3 +105,11 @@ def _cited(exchanges: list[Exchange]) -> list[Exchange]:
     if exchanges:
         cite(exchanges[-1])
     return exchanges
+
+
+def _distinct(exchanges: list[Exchange]) -> list[Exchange]:
+    """The first one with each body."""
+    by_body: dict[bytes, Exchange] = {}
+    for exchange in exchanges:
+        by_body.setdefault(exchange.body, exchange)
+    return list(by_body.values())

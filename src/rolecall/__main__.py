@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 from rolecall import __version__
 from rolecall.errors import ExitCode, RolecallError
@@ -51,5 +53,14 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def script() -> NoReturn:
+    """The command as a process of its own, which leaves at once: to free all that a run has recorded takes a tenth of its time."""
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    script()
