@@ -91,7 +91,7 @@ def token_body() -> str:
         {
             "tokenType": "Bearer",
             "token": f"{token}.$request_id-of-nobody_",
-            "refreshToken": f"{USER}.$request_id$request_id{ORGANIZATION}",
+            "refreshToken": f"{USER}.$request_id${{request_id}}{ORGANIZATION}",
             "user": USER,
             "scope": "guest",
             "organization": ORGANIZATION,
@@ -123,12 +123,12 @@ def nginx(folder: Path) -> Iterator[Place]:
     text = NGINX.replace("FOLDER", str(folder)).replace("PORT", str(port)).replace("TOKEN", token_body()).replace("USER", USER)
     (folder / "nginx.conf").write_text(text, encoding="utf-8")
     command = ["taskset", "-c", SERVER_CORE, "nginx", "-c", str(folder / "nginx.conf")]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command) as process:
         try:
             place = Place(f"http://127.0.0.1:{port}", psutil.Process(process.pid), folder)
             wait_for(lambda: process.poll() is not None or serves(place))
             if process.poll() is not None:
-                raise SystemExit(f"nginx does not start: {(folder / 'error.log').read_text()}")
+                raise SystemExit("nginx does not start")  # it has said why
             yield place
         finally:
             process.terminate()
