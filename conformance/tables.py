@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rolecall.errors import UsageError
 
@@ -132,13 +132,13 @@ class Dialect:
     def __init__(self, readings: Mapping[str, Reading], chosen: Mapping[str, Any]) -> None:
         self._readings = readings
         self.values = {name: reading.default for name, reading in readings.items()} | dict(chosen)
+        for name, value in self.values.items():
+            setattr(self, name, tuple(value) if isinstance(value, list) else value)
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            value = self.values[name]
-        except KeyError:
-            raise AttributeError(name) from None
-        return tuple(value) if isinstance(value, list) else value
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Any reading of readings.toml."""
 
     @property
     def departures(self) -> dict[str, Any]:

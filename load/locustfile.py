@@ -52,16 +52,17 @@ class Client(User):
     @task
     def steps(self) -> None:
         """Some steps, one right after the other; a 429 is heeded."""
-        client = self.client
+        client, worker = self.client, _this.worker
         assert client is not None
         for _ in range(_STEPS):
-            if self._state == LOCUST_STATE_STOPPING or not _this.worker.going.is_set():
+            if self._state == LOCUST_STATE_STOPPING or not worker.going.is_set():
                 gevent.sleep(0.05)
                 return
-            _this.worker.step(client)
-            until, client.pause = perf_counter() + client.pause, 0.0
-            while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
-                gevent.sleep(min(left, 0.25))
+            worker.step(client)
+            if client.pause:
+                until, client.pause = perf_counter() + client.pause, 0.0
+                while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
+                    gevent.sleep(min(left, 0.25))
 
 
 class Arrivals(User):

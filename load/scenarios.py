@@ -59,7 +59,8 @@ class Scenario:
         connection: Connection | None = None,
     ) -> Response | None:
         """Send a request and count its answer; None where there is none."""
-        entry, connection = self.site.entry(method, name), connection or self.connection
+        entry = self.site.entries.get(name) or self.site.entry(method, name)
+        connection = connection or self.connection
         try:
             response = connection.exchange(request)
         except Failure as failure:
@@ -79,8 +80,7 @@ class Scenario:
     def log_in(self, due: float, name: str = "issue") -> Grant | None:
         """Log in the next account."""
         site = self.site
-        account = site.next_account()
-        request = site.issue(account)
+        account, request = next(site.logins)
         response = self.call("POST", name, request, due, site.dialect.issued)
         if response is None or not site.looks:
             return None

@@ -67,9 +67,10 @@ class Site:
         self._sampling_begins = RLock()
         self._timeout = timeout
         self._verify = verify
-        self._turns: Iterator[Account] = cycle(accounts)
-        self._logins: dict[str, bytes] = {}
-        self._entries: dict[str, Entry] = {}
+        #: Every account in turn, each with the request that logs it in.
+        self.logins: Iterator[tuple[Account, bytes]] = cycle([(account, self._issue(account)) for account in accounts])
+        #: By name; asked for by `entry`, unless they are there.
+        self.entries: dict[str, Entry] = {}
         self._refresh_get = self._template("GET", f"{PATH}?refreshToken=~1", bearer="~2")
         self._reads: dict[str, tuple[bytes, ...]] = {}
         self._lists: dict[str, tuple[str, ...]] = {}
@@ -79,22 +80,16 @@ class Site:
         """Measure with this recorder from now on."""
         self.recorder = recorder
         self.violations.started = recorder.start
-        self._entries = {}
+        self.entries = {}
 
     def entry(self, method: str, name: str) -> Entry:
         """The row that a request counts in; ``name`` says what it is for, and holds nothing of what was sent."""
-        found = self._entries.get(name)
-        if found is None:
-            found = self._entries[name] = self.recorder.entry(method, name)
+        found = self.entries[name] = self.recorder.entry(method, name)
         return found
 
     def connect(self) -> Connection:
         """A connection of one's own."""
         return Connection(self.origin, timeout=self._timeout, verify=self._verify)
-
-    def next_account(self) -> Account:
-        """Every account in turn."""
-        return next(self._turns)
 
     @property
     def sampling(self) -> Sampling:
@@ -122,15 +117,10 @@ class Site:
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 
-    def issue(self, account: Account) -> bytes:
+    def _issue(self, account: Account) -> bytes:
         """A log-in with e-mail and password."""
-        found = self._logins.get(account.email)
-        if found is None:
-            body = {"email": account.email, "password": account.password}
-            found = self._logins[account.email] = wire.request(
-                self.origin, "POST", PATH, {"content-type": "application/json"}, json.dumps(body).encode()
-            )
-        return found
+        body = json.dumps({"email": account.email, "password": account.password}).encode()
+        return wire.request(self.origin, "POST", PATH, {"content-type": "application/json"}, body)
 
     def refresh_get(self, grant: Grant) -> bytes:
         """A refresh before expiry: the refresh token in the query, the access token as bearer."""

@@ -113,9 +113,9 @@ class Worker:
             NoUsers: the first account is refused.
         """
         assert self.site is not None
-        account, connection = self.site.next_account(), self.site.connect()
+        (account, request), connection = next(self.site.logins), self.site.connect()
         try:
-            response = connection.exchange(self.site.issue(account))
+            response = connection.exchange(request)
         except Failure as failure:
             raise Unreachable(base_url, f"cannot be reached: {failure}") from None
         finally:

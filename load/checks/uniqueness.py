@@ -25,6 +25,7 @@ from hashlib import blake2b
 PLACES = 2**21
 _WAYS = 4
 _BYTES = array("Q").itemsize
+_64_BITS = 2**64 - 1
 
 
 def fingerprint(text: str) -> int:
@@ -34,6 +35,11 @@ def fingerprint(text: str) -> int:
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold
         data = text.encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+def own_fingerprint(text: str) -> int:
+    """64 bits of SipHash under a key of this process: a fifth of the time of `fingerprint`, and of no use to any other process."""
+    return hash(text) & _64_BITS if sys.hash_info.width == 64 else fingerprint(text)
 
 
 def detection(distance: float, places: int = PLACES) -> float:

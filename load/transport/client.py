@@ -33,6 +33,9 @@ Kind = Literal["refused", "dns", "tls", "reset", "closed", "timeout", "garbage",
 _RECEIVE = 64 * 1024  # bytes asked for at a time
 _SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
 _READ, _WRITE = 1, 2
+_H = b"HEAD"[0]  # the only method with this letter
+#: A greenlet's own: gevent's asks first whether the one that leaves wants to know of it, and ours do not.
+_switch = greenlet.switch
 _NOT_NOW = (BlockingIOError, InterruptedError)
 #: This machine's own limits: files, ports, memory. Nothing is said about the server.
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -73,6 +76,8 @@ class Connection:
         self._addresses = _numeric(origin)
         self._hub = get_hub()
         self._deadlines = _Deadlines.of(self._hub)
+        self._outbox = _Outbox.of(self._hub)
+        self._request = b""
         self._socket: socket.socket | None = None
         self._tls: _Tls | None = None
         self._reader: Any = None
@@ -98,11 +103,10 @@ class Connection:
         try:
             if self._socket is None:
                 self._connect()
-                self.sent = perf_counter()
-            self._head_only = request.startswith(b"HEAD ")
-            self._send(request)
+            self._request = request
+            self._outbox.put(self)
             self._waiting = getcurrent()
-            answer = self._hub.switch()
+            answer = _switch(self._hub)
             if answer.__class__ is not Response:
                 raise answer if answer.__class__ is Failure else InvalidSwitchError(f"{type(answer)} is no answer")
         except BaseException:  # a greenlet that is killed, too: the answer will come, and must not be the next one's
@@ -122,7 +126,7 @@ class Connection:
         else:
             self._waiting = None
         self._parser = self._tls = None
-        self._unsent = b""
+        self._request = self._unsent = b""
         for watcher in (self._reader, self._writer):
             if watcher is not None:
                 watcher.close()
@@ -158,13 +162,16 @@ class Connection:
         self._reader = self._hub.loop.io(stream.fileno(), _READ)
         self._reader.start(self._readable)
 
-    def _send(self, request: bytes) -> None:
-        """Hand a request to the kernel; what it does not take now, it is given as soon as it can."""
-        assert self._socket is not None
-        data = request
+    def send(self) -> None:
+        """In the hub: hand the request to the kernel; what it does not take now, it is given as soon as it can."""
+        data, self._request = self._request, b""
+        if not data or self._socket is None:  # it was closed before
+            return
+        self._head_only = data[0] == _H
+        self.sent = perf_counter()
         try:
             if self._tls is not None:
-                data = self._tls.encrypt(request)
+                data = self._tls.encrypt(data)
             count = self._socket.send(data)
         except _NOT_NOW:
             count = 0
@@ -237,6 +244,37 @@ class Connection:
             self.close()
         else:
             waiting.switch(failure)
+
+
+class _Outbox:
+    """Requests that are sent together, before the hub waits for answers.
+
+    To wake a server that sleeps takes longer than a send does: one after the other, with work between them, each request would.
+    """
+
+    _of_hubs: ClassVar[WeakKeyDictionary[Any, _Outbox]] = WeakKeyDictionary()
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._full: list[Connection] = []
+
+    @classmethod
+    def of(cls, hub: Any) -> _Outbox:
+        """That of a hub."""
+        if hub not in cls._of_hubs:
+            cls._of_hubs[hub] = cls(hub.loop)
+        return cls._of_hubs[hub]
+
+    def put(self, connection: Connection) -> None:
+        """Let this connection send its request."""
+        if not self._full:
+            self._loop.run_callback(self._send)
+        self._full.append(connection)
+
+    def _send(self) -> None:
+        full, self._full = self._full, []
+        for connection in full:
+            connection.send()
 
 
 class _Deadlines:
