@@ -52,13 +52,13 @@ class Client(User):
     @task
     def steps(self) -> None:
         """Some steps, one right after the other; a 429 is heeded."""
-        client, worker = self.client, _this.worker
+        client, step, going = self.client, _this.worker.step, _this.worker.going.is_set
         assert client is not None
         for _ in range(_STEPS):
-            if self._state == LOCUST_STATE_STOPPING or not worker.going.is_set():
+            if self._state == LOCUST_STATE_STOPPING or not going():
                 gevent.sleep(0.05)
                 return
-            worker.step(client)
+            step(client)
             if client.pause:
                 until, client.pause = perf_counter() + client.pause, 0.0
                 while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
