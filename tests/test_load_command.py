@@ -104,6 +104,14 @@ class TestWords:
         assert main(["capacity", *words, "--out", str(tmp_path)]) == 2
         assert words[0] in capsys.readouterr().err
 
+    def test_an_option_that_the_embedded_server_does_not_take(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        """It says what it does not know, and we say whose option that was."""
+        words = ["issuance", "--rate", "1", "--serve-option=--fault=there-is-none"]
+
+        assert main(["load", *words, "--out", str(tmp_path)]) == 2
+        assert "no fault called there-is-none\nrolecall: --serve-option" in capfd.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
     def test_no_such_scenario(self, capsys: pytest.CaptureFixture[str]) -> None:
         """The known scenarios are named."""
         with pytest.raises(SystemExit, match="2"):

@@ -75,8 +75,7 @@ class Connection:
         self._context = _context(verify) if origin.scheme == "https" else None
         self._addresses = _numeric(origin)
         self._hub = get_hub()
-        self._deadlines = _Deadlines.of(self._hub)
-        self._outbox = _Outbox.of(self._hub)
+        self._traffic = _Traffic.of(self._hub)
         self._request = b""
         self._socket: socket.socket | None = None
         self._tls: _Tls | None = None
@@ -104,7 +103,7 @@ class Connection:
             if self._socket is None:
                 self._connect()
             self._request = request
-            self._outbox.put(self)
+            self._traffic.put(self)
             self._waiting = getcurrent()
             answer = _switch(self._hub)
             if answer.__class__ is not Response:
@@ -132,7 +131,7 @@ class Connection:
                 watcher.close()
         self._reader = self._writer = None
         if self._socket is not None:
-            self._deadlines.discard(self)
+            self._traffic.forget(self)
             self._socket.close()
             self._socket = None
 
@@ -158,7 +157,7 @@ class Connection:
                 raise
         self._socket = stream
         self._is_fresh = True
-        self._deadlines.add(self)
+        self._traffic.watch(self)
         self._reader = self._hub.loop.io(stream.fileno(), _READ)
         self._reader.start(self._readable)
 
@@ -246,20 +245,24 @@ class Connection:
             waiting.switch(failure)
 
 
-class _Outbox:
-    """Requests that are sent together, before the hub waits for answers.
+class _Traffic:
+    """What all connections of a hub share.
 
-    To wake a server that sleeps takes longer than a send does: one after the other, with work between them, each request would.
+    Requests are sent together, before the hub waits for answers: to wake a server that sleeps takes longer than to send, and one
+    after the other, with work between them, each request would. Exchanges that take too long are ended by one timer that looks at
+    all connections, not by one at each exchange.
     """
 
-    _of_hubs: ClassVar[WeakKeyDictionary[Any, _Outbox]] = WeakKeyDictionary()
+    _of_hubs: ClassVar[WeakKeyDictionary[Any, _Traffic]] = WeakKeyDictionary()
 
     def __init__(self, loop: Any) -> None:
         self._loop = loop
-        self._full: list[Connection] = []
+        self._ready: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._timer = loop.timer(_SWEEP, _SWEEP, ref=False)
 
     @classmethod
-    def of(cls, hub: Any) -> _Outbox:
+    def of(cls, hub: Any) -> _Traffic:
         """That of a hub."""
         if hub not in cls._of_hubs:
             cls._of_hubs[hub] = cls(hub.loop)
@@ -267,40 +270,23 @@ class _Outbox:
 
     def put(self, connection: Connection) -> None:
         """Let this connection send its request."""
-        if not self._full:
+        if not self._ready:
             self._loop.run_callback(self._send)
-        self._full.append(connection)
+        self._ready.append(connection)
 
     def _send(self) -> None:
-        full, self._full = self._full, []
-        for connection in full:
+        ready, self._ready = self._ready, []
+        for connection in ready:
             connection.send()
 
-
-class _Deadlines:
-    """Ends exchanges that take too long: one timer looks at all open connections of a hub, not one timer at each exchange."""
-
-    _of_hubs: ClassVar[WeakKeyDictionary[Any, _Deadlines]] = WeakKeyDictionary()
-
-    def __init__(self, loop: Any) -> None:
-        self._open: set[Connection] = set()
-        self._timer = loop.timer(_SWEEP, _SWEEP, ref=False)
-
-    @classmethod
-    def of(cls, hub: Any) -> _Deadlines:
-        """Those of a hub."""
-        if hub not in cls._of_hubs:
-            cls._of_hubs[hub] = cls(hub.loop)
-        return cls._of_hubs[hub]
-
-    def add(self, connection: Connection) -> None:
-        """Look at this connection from now on."""
+    def watch(self, connection: Connection) -> None:
+        """Mind this connection's deadlines from now on."""
         if not self._open:
             self._timer.start(self._look)
         self._open.add(connection)
 
-    def discard(self, connection: Connection) -> None:
-        """Look at it no more."""
+    def forget(self, connection: Connection) -> None:
+        """Mind them no more."""
         self._open.discard(connection)
         if not self._open:
             self._timer.stop()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from rolecall.errors import RolecallError
+from rolecall.errors import ExitCode, RolecallError, UsageError
 from rolecall.target import EMBEDDED_CONCURRENCY, Target, parse_target
 
 #: A throw-away server with random passwords: no hash of one is worth a millisecond of anybody's time.
@@ -28,6 +28,7 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
     """Run the embedded server, with the clock hook and a signing key that both sides know, as long as the block lasts.
 
     Raises:
+        UsageError: it does not know one of the options.
         EmbeddedServerFailed: it stopped before it was ready.
     """
     environment = {**os.environ, _SIGNING_KEY: secrets.token_urlsafe(48)}  # one that is there is meant for another target
@@ -42,6 +43,8 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
             if line.strip() == _READY:
                 break
         else:
+            if server.wait() == ExitCode.USAGE and options:
+                raise UsageError("--serve-option", "the embedded server does not take it, and has said why above")
             raise EmbeddedServerFailed(f"the embedded server stopped at once (exit {server.wait()}); see what it printed above")
         target = parse_target("".join(lines), roles, source="the embedded server", environ=environment)
         yield replace(target, name="embedded reference server", concurrency=EMBEDDED_CONCURRENCY)
