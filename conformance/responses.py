@@ -61,7 +61,7 @@ class Responses:
         )
 
     def errors(self) -> list[Exchange]:
-        """The refusals of well-formed requests, no body twice; what is no HTTP at all is refused by whoever reads HTTP."""
+        """The refusals of well-formed requests that have a body, none twice; what is no HTTP at all is refused by whoever reads HTTP."""
         return _distinct(
             _cited(
                 [

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -158,11 +157,6 @@ def cases() -> list[Case]:
     description = "The reference server as it is, under load."
     loads = dict.fromkeys(LOADS.values())
     return listed + [Case(f"baseline under {' '.join(load)}", "loaded", "", description, load) for load in loads]
-
-
-def can_load() -> bool:
-    """Whether Locust is installed, which the cases under load need."""
-    return find_spec("locust") is not None
 
 
 def sample(everything: list[Case], size: int) -> list[Case]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -196,6 +198,18 @@ class TestOutput:
 
         assert process.returncode == ExitCode.UNREACHABLE
         assert stderr == f"rolecall: {url} cannot be reached: nobody listens there\n"
+
+    @pytest.mark.parametrize("option", ["--quiet", "--json"])
+    def test_no_output_at_all(self, option: str, tmp_path: Path) -> None:
+        """Where whoever started us has closed standard output, the exit code is the run's all the same."""
+        with miniatures.nobody() as url:
+            file = target_file(tmp_path, target_text(url))
+            words = [sys.executable, "-m", "rolecall", "certify", str(file), "--out", str(tmp_path / "runs"), option]
+            done = subprocess.run(
+                ["sh", "-c", '"$@" >&-', "sh", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False
+            )
+
+        assert (done.returncode, "Traceback" in done.stderr) == (ExitCode.UNREACHABLE, False), done.stderr
 
 
 class TestLimits:

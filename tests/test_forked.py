@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -45,6 +48,30 @@ def test_a_process_that_dies() -> None:
         return here
 
     assert beside(work)() == here
+
+
+def test_nobody_waits() -> None:
+    """A process whose result nobody takes, though it is larger than a pipe holds, ends when the one that began it does."""
+    script = """
+from rolecall.forked import beside
+beside(lambda: 'x' * 1_000_000)
+raise SystemExit('interrupted')
+"""
+    began = time.monotonic()
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.stderr == "interrupted\n"  # and the pipes, which both have, are closed
+    assert time.monotonic() - began < 10
+
+
+def test_children_that_are_nobodys_business() -> None:
+    """Where the kernel reaps our children itself, the result comes all the same."""
+    usual = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert beside(os.getpid)() != os.getpid()
+    finally:
+        signal.signal(signal.SIGCHLD, usual)
 
 
 def test_no_process_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:

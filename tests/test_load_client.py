@@ -301,6 +301,38 @@ class TestIdle:
             assert 2 == len(server.received)
             assert 200 == it.exchange(get(server.url)).status
 
+    @pytest.mark.parametrize("said", [b"", response(408, b"too late")])
+    @pytest.mark.parametrize("names", [("one", "other"), ("other", "one")])
+    def test_ended_while_the_next_request_waits_to_be_sent(self, names: tuple[str, str], said: bytes) -> None:
+        """What is heard before a request has left, in one go with another connection's answer, is no answer to it: it goes elsewhere.
+
+        Which of two connections is heard first depends on which one is older, so both are tried.
+        """
+        kept: dict[str, miniatures.Connection] = {}
+
+        def answer(request: Received, connection: miniatures.Connection) -> None:
+            kept[request.path] = connection
+            connection.send(response(200, request.path.encode()))
+            if request.path == "/end" and said:
+                kept["/other"].send(said)
+            elif request.path == "/end":
+                kept["/other"]._stream.shutdown(socket.SHUT_WR)
+
+        def step() -> Response:
+            # As soon as the request is sent, the hub is kept busy until all of it has come.
+            callback = gevent.get_hub().loop.run_callback
+            callback(callback, time.sleep, 0.2)
+            one.exchange(get(server.url, "/end"))
+            return other.exchange(get(server.url, "/next"))
+
+        with Miniature(answer) as server, connection(server.url) as one, connection(server.url) as other:
+            for name in names:
+                {"one": one, "other": other}[name].exchange(get(server.url, f"/{name}"))
+            assert b"/next" == gevent.spawn(step).get().body
+
+        assert ["/end", "/next"] == [it.path for it in server.received[2:]]
+        assert 3 == server.connections
+
     def test_nothing_is_left_open(self) -> None:
         """A closed connection has no file, after failures either."""
         before = len(list(Path("/proc/self/fd").iterdir()))

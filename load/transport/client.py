@@ -33,6 +33,7 @@ Kind = Literal["refused", "dns", "tls", "reset", "closed", "timeout", "garbage",
 _RECEIVE = 64 * 1024  # bytes asked for at a time
 _SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
 _READ, _WRITE = 1, 2
+_TOGETHER = 64  # requests at most that wait for each other: about a millisecond
 _H = b"HEAD"[0]  # the only method with this letter
 #: A greenlet's own: gevent's asks first whether the one that leaves wants to know of it, and ours do not.
 _switch = greenlet.switch
@@ -100,12 +101,14 @@ class Connection:
         self.sent = now = perf_counter()
         self.deadline = now + self._timeout
         try:
-            if self._socket is None:
-                self._connect()
-            self._request = request
-            self._traffic.put(self)
-            self._waiting = getcurrent()
-            answer = _switch(self._hub)
+            answer = None
+            while answer is None:
+                if self._socket is None:
+                    self._connect()
+                self._request = request
+                self._traffic.put(self)
+                self._waiting = getcurrent()
+                answer = _switch(self._hub)  # None where the connection ended before the request was sent
             if answer.__class__ is not Response:
                 raise answer if answer.__class__ is Failure else InvalidSwitchError(f"{type(answer)} is no answer")
         except BaseException:  # a greenlet that is killed, too: the answer will come, and must not be the next one's
@@ -190,7 +193,7 @@ class Connection:
         except _NOT_NOW:
             return
         except OSError:
-            self._writer.stop()  # as in `_send`
+            self._writer.stop()  # as in `send`
         if not self._unsent:
             self._writer.stop()
 
@@ -204,6 +207,9 @@ class Connection:
             waiting = self._waiting
             if waiting is None:  # idle: it is the end, or something that nobody asked for
                 self.close()
+                return
+            if self._request:  # whatever it is, it answers nothing that was asked; what was not sent yet may go another way
+                self._end_unsent()
                 return
             answer = None if self._parser is not None or self._head_only else whole(data)
             if answer is None:
@@ -222,6 +228,16 @@ class Connection:
             self.received = perf_counter()
             self._waiting = self._parser = None
             waiting.switch(answer)
+
+    def _end_unsent(self) -> None:
+        """In the hub: the connection is of no use, and nothing was sent. A new one that is of no use is not tried again."""
+        if self._is_fresh:
+            self._over(Failure("closed", "the server did not wait for a request"))
+        else:
+            waiting, self._waiting = self._waiting, None
+            self.close()
+            assert waiting is not None
+            waiting.switch(None)
 
     def _parse(self, data: bytes) -> Response | None:
         """The answer, if it is complete with this; ``data`` is empty at the end.
@@ -273,6 +289,8 @@ class _Traffic:
         if not self._ready:
             self._loop.run_callback(self._send)
         self._ready.append(connection)
+        if len(self._ready) >= _TOGETHER:
+            self._send()
 
     def _send(self) -> None:
         ready, self._ready = self._ready, []

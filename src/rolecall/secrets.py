@@ -199,7 +199,7 @@ def _kind(member: str) -> str:
 
 def _spellings(value: str) -> set[str]:
     """The ways in which a secret may stand in a text: as it is, escaped for a URL, JSON or HTML, in base64 of any alignment."""
-    raw = value.encode("utf-8", "surrogatepass")
+    raw = _bytes(value)
     percent = {quote(raw, safe=safe) for safe in ("", "/", "!'()*")} | {quote_plus(raw)}
     escaped = {json.dumps(value, ensure_ascii=plain)[1:-1] for plain in (True, False)}
     spellings = {value, html.escape(value), html.escape(value, quote=False), *escaped}

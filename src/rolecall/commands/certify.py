@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = say_result(
         arguments,
         document,
-        summary=terminal.summary(document, folder, colour=sys.stdout.isatty()),
+        summary=terminal.summary(document, folder, colour=bool(sys.stdout and sys.stdout.isatty())),
         verdict=terminal.verdict(document, folder).splitlines()[-1],
     )
     if finished.aborted:

@@ -96,9 +96,9 @@ def need_locust() -> None:
     """Say what is missing where ``rolecall`` alone is installed.
 
     Raises:
-        UsageError: Locust is.
+        UsageError: Locust is, or what comes with it.
     """
-    from importlib.util import find_spec
+    from rolecall.load import missing
 
-    if find_spec("locust") is None:
-        raise UsageError("rolecall load", "Locust is not installed", "pip install 'rolecall[load]'")
+    if names := missing():
+        raise UsageError("rolecall load", f"{' and '.join(names)} is not installed", "pip install 'rolecall[load]'")
