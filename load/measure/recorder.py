@@ -159,9 +159,10 @@ class Recorder:
     """Everything that one worker measures in a run that began at ``start``.
 
     The engine counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an actor, ``completed`` by it, sent
-    ``late``, ``dropped`` because nobody was free; and notes in ``lag`` how long after it was due each one was sent
-    (``lag.note(seconds)``). It calls `tick` several times a second, so that a second in which nobody answers ends too. Seconds
-    may be of another ``width``: the search for the capacity looks closer.
+    ``late``, ``dropped`` because nobody was free; and notes in ``lag`` how long after it was due each one was given to an actor
+    (``lag.note(seconds)``); its request leaves at once, or with a few others (`transport.client`). It calls `tick` several times
+    a second, so that a second in which nobody answers ends too. Seconds may be of another ``width``: the search for the capacity
+    looks closer.
     """
 
     def __init__(self, start: float, width: float = 1.0) -> None:
