@@ -28,13 +28,14 @@ from rolecall.embedded import embedded_target
 from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.evidence import Evidence
 from rolecall.forked import beside
-from rolecall.http import AWAY, Client
+from rolecall.http import Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Outcome
 from rolecall.reports import curl, har, junit
 from rolecall.reports.allure import AllureResults
 from rolecall.secrets import Secrets
 from rolecall.target import load_target
+from rolecall.transports import AWAY
 
 DEFAULT_OUT = Path("reports/runs")
 _TIDY_TIMEOUT = 60.0  # seconds

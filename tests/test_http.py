@@ -20,10 +20,11 @@ import pytest
 
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
-from rolecall.http import BODY_LIMIT, Client
+from rolecall.http import Client
 from rolecall.outcomes import NotTested, Trouble
 from rolecall.secrets import Secrets
 from rolecall.target import Account, Target
+from rolecall.transports import BODY_LIMIT
 from tests import miniatures
 from tests.certificates import Certificates
 from tests.miniatures import Connection, Miniature, Received, always, in_turn, json_response, response

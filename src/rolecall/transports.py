@@ -1,0 +1,274 @@
+"""The layers that every request of a run passes, each an httpx transport: recording -> pacing -> retrying -> network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+import ssl
+import time
+from collections import deque
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from rolecall._httpx import httpx
+from rolecall.connection import VERBATIM, Connection, Unreadable
+from rolecall.evidence import Exchange
+from rolecall.target import Target
+
+BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
+AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
+_ATTEMPTS = 4
+_THROTTLED_ATTEMPTS = 8
+_LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
+
+#: What a request carries through the layers: its exchange; whether it may be sent again when nobody knows if it was carried out;
+#: whether a 429 is waited for.
+EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rolecall.patient"
+
+
+class Recording(httpx.AsyncBaseTransport):
+    """Fills in the exchange with what came back."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, and note what came of it."""
+        exchange: Exchange = request.extensions[EXCHANGE]
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.TransportError as error:
+            exchange.error = _sentence(error)
+            raise
+        finally:
+            exchange.finished = time.monotonic()
+        exchange.status = response.status_code
+        exchange.http_version = response.extensions.get("http_version", b"HTTP/1.1").decode()
+        exchange.headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in response.headers.raw]
+        exchange.body = response.content
+        return response
+
+
+class Pace:
+    """When the next request may leave: so many per second, and fewer for a while once the target has asked for it."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit or float("inf")
+        self._rate = self._limit
+        self._next = 0.0
+        self._begun = 0.0
+        self._slowed = 0.0
+        self._raised = 0.0
+        self._growth = 0.0  # of the rate, per second
+        self._answered: deque[float] = deque(maxlen=1000)
+
+    async def turn(self) -> None:
+        """Wait for one's turn."""
+        now = time.monotonic()
+        self._begun = self._begun or now
+        self._rate = min(self._limit, self._rate * math.exp(self._growth * min(now - self._raised, 60.0)))
+        self._raised = now
+        slot = max(self._next, now)
+        self._next = slot + 1 / self._rate
+        if slot > now:
+            await asyncio.sleep(slot - now)
+
+    @property
+    def last_answer(self) -> float:
+        """When the last request was let through; 0 before the first."""
+        return self._answered[-1] if self._answered else 0.0
+
+    def answered(self) -> None:
+        """Note that a request was let through."""
+        self._answered.append(time.monotonic())
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody go for some seconds."""
+        self._next = max(self._next, time.monotonic() + seconds)
+
+    def slow_down(self, seconds: float, sent: float) -> None:
+        """Pause, and go on at the rate that was let through; once for all that were sent before the pause.
+
+        The rate rises again, the slower the longer the pause: a moment's trouble must not make a night's run take days.
+        """
+        now = time.monotonic()
+        if sent >= self._slowed:
+            window = min(1.0, max(0.1, now - self._begun))
+            let_through = sum(1 for moment in self._answered if moment > now - window)
+            if let_through:
+                self._rate = min(self._rate, max(1.0, 0.9 * let_through / window))
+            self._growth = 0.02 / max(1.0, seconds)
+            self._slowed = now
+        self.pause(seconds)
+
+
+class Pacing(httpx.AsyncBaseTransport):
+    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for (RFC 6585 4)."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace, concurrency: int) -> None:
+        self._inner = inner
+        self._pace = pace
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send when it is time, and again when the target asked to wait."""
+        exchange: Exchange = request.extensions[EXCHANGE]
+        for attempt in range(1, _THROTTLED_ATTEMPTS + 1):
+            async with self._slots:
+                await self._pace.turn()
+                exchange.started = sent = time.monotonic()
+                response = await self._inner.handle_async_request(request)
+            if response.status_code != 429:
+                self._pace.answered()
+                return response
+            if not request.extensions[PATIENT]:
+                return response
+            seconds = _retry_after(response, 1.0)
+            if seconds > _LONGEST_WAIT:
+                return response
+            self._pace.slow_down(seconds, sent)
+            if attempt < _THROTTLED_ATTEMPTS:
+                exchange.attempts += 1
+        return response
+
+
+class Retrying(httpx.AsyncBaseTransport):
+    """Sends again what did not reach the target, and what is safe to send twice when the target was briefly away."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace) -> None:
+        self._inner = inner
+        self._pace = pace
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, and again where that is safe."""
+        repeatable = request.extensions[REPEATABLE]
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                response = await self._inner.handle_async_request(request)
+                if response.status_code not in AWAY or not repeatable or attempt == _ATTEMPTS:
+                    return response
+                seconds = _retry_after(response, 0.0)
+                if seconds > _LONGEST_WAIT:
+                    return response
+                self._pace.pause(seconds)
+            except Unreadable:
+                raise
+            except httpx.ConnectError:
+                if attempt == _ATTEMPTS:
+                    raise
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if not repeatable or attempt == _ATTEMPTS:
+                    raise
+            request.extensions[EXCHANGE].attempts += 1
+            await asyncio.sleep(0.05 * 2**attempt)
+            await self._pace.turn()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class Network(httpx.AsyncBaseTransport):
+    """The wire: connections that are used again, the newest first; reads the whole answer, within a time and a size."""
+
+    def __init__(self, target: Target) -> None:
+        self._tls = _tls(target)
+        self._idle: list[Connection] = []
+        self._timeout = target.timeout
+        self.last_answer = 0.0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send on a connection that is free, or a new one."""
+        verbatim = VERBATIM in request.extensions  # who knows where the target thinks that it ends
+        connection = self._idle.pop() if self._idle and not verbatim else Connection(self._tls, BODY_LIMIT)
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await connection.handle_async_request(request)
+                response.request = request
+                await _read(response)
+        except TimeoutError:
+            if connection.is_connecting:
+                raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
+            raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
+        except httpx.DecodingError as error:
+            raise Unreadable(f"the body cannot be decoded: {error}") from None
+        finally:
+            if verbatim:
+                await connection.aclose()
+            else:
+                self._idle.append(connection)
+        self.last_answer = time.monotonic()
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for connection in self._idle:
+            with contextlib.suppress(httpx.TransportError):
+                await connection.aclose()
+
+
+async def _read(response: httpx.Response) -> None:
+    """Read the body, decoded; a small one may unfold into a very large one (a "bomb"), so it is read piece by piece."""
+    if "content-encoding" not in response.headers:
+        await response.aread()
+        return
+    body = bytearray()
+    async for piece in response.aiter_bytes(64 * 1024):
+        body += piece
+        if len(body) > BODY_LIMIT:
+            raise Unreadable(f"the body is larger than {BODY_LIMIT:,} bytes")
+    response._content = bytes(body)  # noqa: SLF001  # what aread() does, within a limit
+
+
+def _tls(target: Target) -> ssl.SSLContext | None:
+    """How TLS is spoken to the target; None for plain HTTP, since loading the CA bundle alone takes 20 ms."""
+    if isinstance(target.verify_tls, str):
+        return ssl.create_default_context(cafile=target.verify_tls)
+    if urlsplit(target.base_url).scheme == "http":
+        return None
+    context: ssl.SSLContext = httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
+    return context
+
+
+def _retry_after(response: httpx.Response, otherwise: float) -> float:
+    """Seconds that a Retry-After asks to wait (RFC 9110 10.2.3: a number or a date); ``otherwise`` when it says nothing."""
+    value = response.headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        moment = _moment(value)
+        # By the target's own clock, which a test may have moved.
+        seconds = moment - (_moment(response.headers.get("date", "")) or time.time()) if moment else otherwise
+    return max(seconds, 0.0)
+
+
+def _moment(date: str) -> float:
+    """An HTTP date in seconds since the epoch; 0 when it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _sentence(error: Exception) -> str:
+    """What a transport error means, without the library's words where they say nothing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return f"its name cannot be resolved ({cause.strerror})"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"it does not speak TLS as we do ({cause.reason})"
+        if isinstance(cause, ConnectionRefusedError):
+            return "nobody listens there"
+        cause = cause.__cause__ or cause.__context__
+    meanings: dict[type[Exception], str] = {
+        httpx.ConnectError: "nobody accepts the connection",
+        httpx.RemoteProtocolError: "the answer was cut off or is no HTTP",
+        httpx.LocalProtocolError: "the request cannot be sent as HTTP",
+        httpx.ReadError: "the connection broke while the answer was read",
+    }
+    if isinstance(error, httpx.TimeoutException | Unreadable):
+        return str(error)  # ours
+    meaning = meanings.get(type(error), type(error).__name__)
+    return f"{meaning} ({error})" if str(error) else meaning
