@@ -94,7 +94,8 @@ def refresh_tokens_run_out(server: Server) -> None:
             until, taken = server.clock.now() + PERIOD, 0
             prepared = [secrets.token_hex(40) for _ in range(POOL)]
         taken += 1
-        return f"{user}.{prepared[taken % POOL]}"
+        # In no order, so that it is not always another user who is given the same one.
+        return f"{user}.{prepared[taken - 1] if taken <= POOL else secrets.choice(prepared)}"
 
     add = server.store.add_refresh_token
 
