@@ -301,7 +301,7 @@ class TestIdle:
             assert 2 == len(server.received)
             assert 200 == it.exchange(get(server.url)).status
 
-    @pytest.mark.parametrize("said", [b"", response(408, b"too late")])
+    @pytest.mark.parametrize("said", [b"", response(408, b"too late"), b"reset"])
     @pytest.mark.parametrize("names", [("one", "other"), ("other", "one")])
     def test_ended_while_the_next_request_waits_to_be_sent(self, names: tuple[str, str], said: bytes) -> None:
         """What is heard before a request has left, in one go with another connection's answer, is no answer to it: it goes elsewhere.
@@ -309,11 +309,18 @@ class TestIdle:
         Which of two connections is heard first depends on which one is older, so both are tried.
         """
         kept: dict[str, miniatures.Connection] = {}
+        ended = threading.Event()
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             kept[request.path] = connection
             connection.send(response(200, request.path.encode()))
-            if request.path == "/end" and said:
+            if said == b"reset":
+                if request.path == "/other":  # only who reads from a connection can reset it
+                    assert ended.wait(TIMEOUT)
+                    reset(request, connection)
+                elif request.path == "/end":
+                    ended.set()
+            elif request.path == "/end" and said:
                 kept["/other"].send(said)
             elif request.path == "/end":
                 kept["/other"]._stream.shutdown(socket.SHUT_WR)

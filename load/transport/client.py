@@ -220,6 +220,9 @@ class Connection:
             self._over(Failure(error.kind, str(error)))
             return
         except OSError as error:
+            if self._request:
+                self._end_unsent()
+                return
             # Who answers to a used connection with a reset had closed it already.
             is_late = self._parser is None and not self._is_fresh
             self._over(Failure("closed" if is_late else "reset", _reason(error)))
