@@ -115,11 +115,23 @@ class Place:
             return int(answer.read().split()[9])
 
 
+def free_port() -> int:
+    """A port of this machine that nobody uses."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def accounts(folder: Path) -> str:
+    """The path of a file with the only user of that nginx."""
+    file = folder / "accounts.csv"
+    file.write_text(f"email,password,role\n{ACCOUNT['email']},{ACCOUNT['password']},guest\n", encoding="utf-8")
+    return str(file)
+
+
 @contextmanager
 def nginx(folder: Path) -> Iterator[Place]:
     """The server, on its core."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     text = NGINX.replace("FOLDER", str(folder)).replace("PORT", str(port)).replace("TOKEN", token_body()).replace("USER", USER)
     (folder / "nginx.conf").write_text(text, encoding="utf-8")
     command = ["taskset", "-c", SERVER_CORE, "nginx", "-c", str(folder / "nginx.conf")]
@@ -174,11 +186,8 @@ def ours(*options: str) -> Callable[[Place, int], Sequence[str]]:
     """The scenario `issuance` under Locust, as `rolecall load` runs it."""
 
     def command(place: Place, seconds: int) -> Sequence[str]:
-        (place.folder / "accounts.csv").write_text(
-            f"email,password,role\n{ACCOUNT['email']},{ACCOUNT['password']},guest\n", encoding="utf-8"
-        )
         words = locust(place, ROOT / "load" / "locustfile.py")
-        words += ["--accounts", str(place.folder / "accounts.csv"), "--duration", f"{seconds}s"]
+        words += ["--accounts", accounts(place.folder), "--duration", f"{seconds}s"]
         return [*words, "--run-folder", str(place.folder / "run"), *options, "Issuance"]
 
     return command

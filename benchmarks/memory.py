@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from load import ACCOUNT, ROOT, nginx
+from load import ROOT, accounts, free_port, nginx
 
 EVERY, SETTLED = 10.0, 60.0  # seconds
 MEGABYTE = 1024 * 1024
@@ -32,19 +31,15 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "users.csv").write_text(
-            f"email,password,role\n{ACCOUNT['email']},{ACCOUNT['password']},guest\n", encoding="utf-8"
-        )
         with nginx(folder) as place:
             watch(options, place.url, folder)
 
 
 def watch(options: argparse.Namespace, url: str, folder: Path) -> None:
     """A master and a worker, with an eye on both."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = free_port()
     locust = [sys.executable, "-m", "locust", "-f", str(ROOT / "load" / "locustfile.py"), "--skip-log-setup", options.scenario]
-    locust += ["--headless", "--host", url, "--accounts", str(folder / "users.csv"), "--lone-sessions"]
+    locust += ["--headless", "--host", url, "--accounts", accounts(folder), "--lone-sessions"]
     seconds = options.minutes * 60
     conducting = ["--master", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=1", "--silent"]
     conducting += [f"--rate={options.rate}", f"--duration={seconds:g}s", f"--run-folder={folder / 'run'}"]

@@ -17,17 +17,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from load import ACCOUNT, CONNECTIONS, nginx
+from load import ACCOUNT, CONNECTIONS, accounts, nginx
+from rolecall.conformance.tables import load_specification
 
 
 def written(folder: Path, url: str) -> list[str]:
     """A target file and its only user, as words of the command line; the other roles are never asked for."""
     lines = ["[target]", f'base_url = "{url}"']
-    for role in ("guest", "agent", "bot", "admin"):
+    for role in load_specification().roles:
         lines += [f"[accounts.{role}]", f'email = "{role}@example.org"', f'password = "{ACCOUNT["password"]}"']
     (folder / "nginx.toml").write_text("\n".join(lines), encoding="utf-8")
-    (folder / "users.csv").write_text(f"email,password,role\n{ACCOUNT['email']},{ACCOUNT['password']},guest\n", encoding="utf-8")
-    return [str(folder / "nginx.toml"), "--accounts", str(folder / "users.csv"), "--out", str(folder)]
+    return [str(folder / "nginx.toml"), "--accounts", accounts(folder), "--out", str(folder)]
 
 
 def measure(whereto: list[str], workers: int, rate: int, seconds: int) -> tuple[float, float]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from gevent.event import Event
 
-from rolecall.load import limits, plan
+from rolecall.load import plan
 from rolecall.load.capacity.climb import Climb
-from rolecall.load.capacity.rates import SLICES, WARM_UP, CapacityRun, Stopped, share
+from rolecall.load.capacity.rates import CapacityRun, Stopped
+from rolecall.load.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.load.capacity.steps import Slice, Step
 from rolecall.load.conductor import Conductor
 from rolecall.load.objectives import Objective
@@ -24,7 +24,7 @@ class ScalingRun(CapacityRun):
     def _load(self) -> None:
         options = self.options
         self.conductor.prepare("", 0, plan.shared(options))
-        levels = Levels(self.conductor, self.environment.runner, self.objectives, self.stopped)
+        levels = Levels(self.conductor, self.objectives, self.environment.runner, self.stopped)
         climb = Climb(
             self.until_stopped(levels.measure),
             most=options.most_users,
@@ -36,41 +36,25 @@ class ScalingRun(CapacityRun):
             climb.run()
 
 
-class Levels:
+class Levels(Segments):
     """Lets so many of Locust's users send, as `climb.Climb` asks for them."""
 
-    def __init__(self, conductor: Conductor, runner: Any, objectives: Sequence[Objective], stopped: Event) -> None:
-        self._conductor = conductor
+    def __init__(self, conductor: Conductor, objectives: Sequence[Objective], runner: Any, stopped: Event) -> None:
+        super().__init__(conductor, objectives)
         self._runner = runner
-        self._objectives = objectives
         self._stopped = stopped
-        self._violations = 0
 
     def measure(self, clients: int, seconds: float) -> Step:
         """Let so many clients send one request after the other, for so many seconds after a warm-up."""
-        width = seconds / SLICES
-        warm_up = math.ceil(WARM_UP / width)
+        width, warm_up = cut(seconds)
+        count = warm_up + SLICES
         self._runner.start(clients, spawn_rate=clients)
-        segment = self._conductor.go(None, width=width)
-        self._stopped.wait((warm_up + SLICES) * width)
-        self._conductor.end()
-        self._conductor.wait(segment, 2 * GRACE)
-        violations, self._violations = self._conductor.violations.total - self._violations, self._conductor.violations.total
+        segment = self.conductor.go(None, width=width)
+        self._stopped.wait(count * width)
+        self.conductor.end()
+        self.conductor.wait(segment, 2 * GRACE)
 
         measured = segment.totals.document()
-        rows = list(zip(*(measured["timeline"][name] for name in ("requests", "throttled", "errors")), strict=True))
-        seen = (rows + [(0, 0, 0)] * (warm_up + SLICES))[warm_up : warm_up + SLICES]
-        response = segment.totals.timeline.response(warm_up * width, math.inf)
-        p50, p99 = response.percentiles([50, 99]) if response.count else (None, None)
+        seen = rows(measured, ("requests", "throttled", "errors"), count)[warm_up:]
         slices = [Slice(ended, ended - throttled - failed, throttled, failed) for ended, throttled, failed in seen]
-        return Step(
-            sum(it.ok for it in slices) / seconds,
-            seconds,
-            slices,
-            waiting=clients,
-            p50=p50,
-            p99=p99,
-            objectives=[share(it, measured, response, warm_up) for it in self._objectives],
-            violations=violations,
-            generator="; ".join([*segment.errors, *limits.of_the_generator(measured)]),
-        )
+        return self.step(sum(it.ok for it in slices) / seconds, seconds, segment, measured, slices, clients)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rolecall.load import limits, plan, result
+from rolecall.load import plan, result
 from rolecall.load.capacity.climb import Scaling
 from rolecall.load.capacity.search import Capacity, Outcome, Search
-from rolecall.load.capacity.steps import Judgement, Share, Slice, Step
+from rolecall.load.capacity.segments import SLICES, Segments, cut, rows
+from rolecall.load.capacity.steps import Judgement, Slice, Step
 from rolecall.load.conductor import Conductor
-from rolecall.load.measure.histogram import Histogram
 from rolecall.load.objectives import Objective
 from rolecall.load.run import LoadRun
 from rolecall.load.schedule import Arrivals, Phase, Schedule
 
-#: Seconds of each step before it counts, and slices after that.
-WARM_UP, SLICES = 1.0, 20
 N = TypeVar("N", int, float)
 
 #: Seconds that those under way have at the end of a step; whoever still waits for a client then is not sent any more.
@@ -102,52 +100,26 @@ class Stopped(Exception):
     """Somebody stopped the run, or a worker died."""
 
 
-class Steps:
-    """Offers rates to the target, as `search.Search` asks for them; each objective becomes a share that may break it."""
+class Steps(Segments):
+    """Offers rates to the target, as `search.Search` asks for them."""
 
     def __init__(self, conductor: Conductor, objectives: Sequence[Objective], arrivals: Arrivals, seed: int) -> None:
-        self._conductor = conductor
-        self._objectives = objectives
+        super().__init__(conductor, objectives)
         self._arrivals = arrivals
         self._seed = seed
-        self._violations = 0
 
     def measure(self, rate: float, seconds: float) -> Step:
         """Offer a rate for so many seconds, after a warm-up, and wait until all has been answered."""
-        width = seconds / SLICES
-        warm_up = math.ceil(WARM_UP / width)
-        schedule = Schedule((Phase(rate, rate, (warm_up + SLICES) * width),), self._arrivals, self._seed)
-        segment = self._conductor.go(schedule, width=width, grace=_GRACE, abandon=True)
-        self._conductor.wait(segment, schedule.duration + 2 * _GRACE)
-        violations, self._violations = self._conductor.violations.total - self._violations, self._conductor.violations.total
+        width, warm_up = cut(seconds)
+        count = warm_up + SLICES
+        schedule = Schedule((Phase(rate, rate, count * width),), self._arrivals, self._seed)
+        segment = self.conductor.go(schedule, width=width, grace=_GRACE, abandon=True)
+        self.conductor.wait(segment, schedule.duration + 2 * _GRACE)
 
         measured = segment.totals.document(schedule.duration)
-        timeline = measured["timeline"]
-        rows = list(zip(*(timeline[name] for name in ("scheduled", "completed", "throttled", "errors")), strict=True))
-        rows += [(0, 0, 0, 0)] * (warm_up + SLICES - len(rows))
-        before, seen = rows[:warm_up], rows[warm_up : warm_up + SLICES]
-        response = segment.totals.timeline.response(warm_up * width, math.inf)
-        p50, p99 = response.percentiles([50, 99]) if response.count else (None, None)
-        return Step(
-            rate,
-            seconds,
-            [Slice(due, max(done - throttled - failed, 0), throttled, failed) for due, done, throttled, failed in seen],
-            waiting=sum(due - done for due, done, *_ in before),
-            p50=p50,
-            p99=p99,
-            objectives=[share(it, measured, response, warm_up) for it in self._objectives],
-            violations=violations,
-            generator="; ".join([*segment.errors, *limits.of_the_generator(measured)]),
-        )
-
-
-def share(objective: Objective, measured: Mapping[str, Any], response: Histogram, warm_up: int) -> Share:
-    """An objective as a share of requests, from the end of the warm-up on."""
-    timeline = measured["timeline"]
-    if objective.unit == "ms" and objective.measure.startswith("p"):
-        slow = sum(count for seconds, count in response.buckets() if 1000 * seconds > objective.limit)
-        return Share(objective.text, slow, response.count, 1 - float(objective.measure[1:]) / 100)
-    if objective.unit == "%" and objective.measure in timeline:
-        bad, of = (sum(timeline[name][warm_up:]) for name in (objective.measure, "requests"))
-        return Share(objective.text, bad, of, objective.limit / 100)
-    return Share(objective.text, int(not objective.holds(measured)), 1, 0.5)
+        seen = rows(measured, ("scheduled", "completed", "throttled", "errors"), count)
+        waiting = sum(due - done for due, done, *_ in seen[:warm_up])
+        slices = [
+            Slice(due, max(done - throttled - failed, 0), throttled, failed) for due, done, throttled, failed in seen[warm_up:]
+        ]
+        return self.step(rate, seconds, segment, measured, slices, waiting)

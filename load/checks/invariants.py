@@ -196,7 +196,7 @@ class Invariants:
                 self._refused(account, response, request, previous, certain)
                 return None
             self.violations.report("status", f"a token was given with status {response.status}", request, response)
-        document = _json(response.body)
+        document = read_json(response.body)
         if not _has_shape(document):
             self.violations.report("shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response)
             return None
@@ -213,7 +213,7 @@ class Invariants:
             Whether it is the profile of the token's user.
         """
         if response.status in self._profile:
-            document = _json(response.body)
+            document = read_json(response.body)
             found = document.get("id") if isinstance(document, dict) else None
             if found == grant.user:
                 return True
@@ -350,7 +350,7 @@ class AcrossWorkers:
             self._violations.report("refresh-token-repeated", "a refresh token was given out twice", history=_ACROSS)
 
 
-def _json(body: bytes) -> Any:
+def read_json(body: bytes) -> Any:
     """The JSON in a body, None if it is none; as `Exchange.json` reads it, and two and a half times as fast.
 
     Only whole numbers of more than 64 bits come out otherwise, as floats.
@@ -370,7 +370,7 @@ def _segment(text: str) -> Any:
     if "-" in text or "_" in text:  # seldom: JSON in ASCII has them only for some >, ? and ~
         text = text.translate(_TO_BASE64)
     try:
-        return _json(a2b_base64(text + "=="))
+        return read_json(a2b_base64(text + "=="))
     except ValueError:
         return None
 

@@ -25,7 +25,7 @@ from rolecall.conformance.fixtures import fill, fill_path
 from rolecall.conformance.tables import Dialect, Operation, Specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.load.accounts import Account
-from rolecall.load.checks.invariants import Grant, Invariants
+from rolecall.load.checks.invariants import Grant, Invariants, read_json
 from rolecall.load.transport import wire
 from rolecall.load.transport.wire import Origin, Response
 
@@ -244,7 +244,7 @@ class Sampling:
     def verdict(self, cell: Cell, answer: Response) -> bool | None:
         """Whether an answer lets the caller through; None where it does not say."""
         if 200 <= answer.status < 300:
-            is_empty = cell.operation.effect == "list" and self._dialect.denied_list == "empty" and _json(answer) == []
+            is_empty = cell.operation.effect == "list" and self._dialect.denied_list == "empty" and read_json(answer.body) == []
             return cell.allowed or not is_empty
         if answer.status in self._dialect.denied:
             return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
@@ -302,16 +302,9 @@ def _word(allowed: bool) -> str:
     return "allowed" if allowed else "denied"
 
 
-def _json(answer: Response) -> Any:
-    try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _document(answer: Response | None) -> dict[str, Any]:
     """The object in an answer, the first one of a list; empty where there is none."""
-    content = _json(answer) if answer is not None and 200 <= answer.status < 300 else None
+    content = read_json(answer.body) if answer is not None and 200 <= answer.status < 300 else None
     if isinstance(content, list) and content:
         content = content[0]
     return content if isinstance(content, dict) else {}

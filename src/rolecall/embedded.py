@@ -43,9 +43,10 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
             if line.strip() == _READY:
                 break
         else:
-            if server.wait() == ExitCode.USAGE and options:
+            code = server.wait()
+            if code == ExitCode.USAGE and options:
                 raise UsageError("--serve-option", "the embedded server does not take it, and has said why above")
-            raise EmbeddedServerFailed(f"the embedded server stopped at once (exit {server.wait()}); see what it printed above")
+            raise EmbeddedServerFailed(f"the embedded server stopped at once (exit {code}); see what it printed above")
         target = parse_target("".join(lines), roles, source="the embedded server", environ=environment)
         yield replace(target, name="embedded reference server", concurrency=EMBEDDED_CONCURRENCY)
     finally:

@@ -37,7 +37,6 @@ class Client:
     def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, *, read_only: bool = False) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
-        self._timeout = target.timeout
         self._network = Network(target)
         self._pace = Pace(target.rate_limit)
         self._recording = Recording(Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency))
@@ -131,7 +130,6 @@ class Client:
             headers=[(name.encode(), value.encode("utf-8", "replace")) for name, value in sent.items()],
             content=content,
             extensions={
-                "timeout": dict.fromkeys(("connect", "read", "write", "pool"), self._timeout),
                 EXCHANGE: exchange,
                 REPEATABLE: method in _SAFE if repeatable is None else repeatable,
                 PATIENT: patient,
@@ -200,7 +198,7 @@ class Client:
         """
         if self._network.last_answer > exchange.started:
             return
-        probe = httpx.Request("GET", f"{self.base_url}{_TOKEN_PATH}", extensions=_timeouts(self._timeout))
+        probe = httpx.Request("GET", f"{self.base_url}{_TOKEN_PATH}")
         try:
             await self._network.handle_async_request(probe)
         except httpx.TransportError:
@@ -224,7 +222,3 @@ def _shown(value: bytes) -> str:
 def _sendable(path: str) -> str:
     """A path as it may stand in a request line: it may hold an id, and a target may have made that of any characters."""
     return quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")
-
-
-def _timeouts(seconds: float) -> dict[str, Any]:
-    return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)}

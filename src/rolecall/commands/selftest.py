@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
             if name not in by_name:
                 raise UsageError("--fault", f"{name!r} is no fault and no variant", suggest(name, by_name))
         chosen = [by_name[name] for name in arguments.fault]
-    unloaded = [case.name for case in chosen if case.load] if missing() else []
+    absent = missing()
+    unloaded = [case.name for case in chosen if case.load and absent]
     chosen = [case for case in chosen if case.name not in unloaded]
     loud = not (arguments.json or arguments.quiet)
     if loud:
@@ -57,9 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         say(kill_table.summary(counts))
         if unloaded:
-            say(
-                f"not run, since {' and '.join(missing())} is not installed (pip install 'rolecall[load]'): {', '.join(unloaded)}"
-            )
+            say(f"not run, since {' and '.join(absent)} is not installed (pip install 'rolecall[load]'): {', '.join(unloaded)}")
     if arguments.write:
         arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
         print(f"written: {arguments.write}", file=sys.stderr)

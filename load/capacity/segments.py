@@ -1,0 +1,69 @@
+"""What the steps of a search are made of on real workers: a segment of load, seen in slices and without its warm-up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rolecall.load import limits
+from rolecall.load.capacity.steps import Share, Slice, Step
+from rolecall.load.conductor import Conductor, Segment
+from rolecall.load.measure.histogram import Histogram
+from rolecall.load.objectives import Objective
+
+#: Seconds of each step before it counts, and slices after that.
+_WARM_UP, SLICES = 1.0, 20
+
+
+def cut(seconds: float) -> tuple[float, int]:
+    """How wide a slice of a step of so many seconds is, in seconds, and how many slices its warm-up has."""
+    width = seconds / SLICES
+    return width, math.ceil(_WARM_UP / width)
+
+
+class Segments:
+    """Makes steps of the conductor's segments; each objective becomes a share that may break it."""
+
+    def __init__(self, conductor: Conductor, objectives: Sequence[Objective]) -> None:
+        self.conductor = conductor
+        self._objectives = objectives
+        self._violations = 0
+
+    def step(
+        self, rate: float, seconds: float, segment: Segment, measured: Mapping[str, Any], slices: list[Slice], waiting: int
+    ) -> Step:
+        """The step that a segment was: ``measured`` is its document, ``slices`` and ``waiting`` are what its kind of load makes of that."""
+        width, warm_up = cut(seconds)
+        violations, self._violations = self.conductor.violations.total - self._violations, self.conductor.violations.total
+        response = segment.totals.timeline.response(warm_up * width, math.inf)
+        p50, p99 = response.percentiles([50, 99]) if response.count else (None, None)
+        return Step(
+            rate,
+            seconds,
+            slices,
+            waiting=waiting,
+            p50=p50,
+            p99=p99,
+            objectives=[_share(it, measured, response, warm_up) for it in self._objectives],
+            violations=violations,
+            generator="; ".join([*segment.errors, *limits.of_the_generator(measured)]),
+        )
+
+
+def rows(measured: Mapping[str, Any], names: Sequence[str], count: int) -> list[tuple[int, ...]]:
+    """The first ``count`` rows of these columns of a timeline; zeros where it was over before."""
+    found = list(zip(*(measured["timeline"][name] for name in names), strict=True))
+    return (found + [(0,) * len(names)] * count)[:count]
+
+
+def _share(objective: Objective, measured: Mapping[str, Any], response: Histogram, warm_up: int) -> Share:
+    """An objective as a share of requests, from the end of the warm-up on."""
+    timeline = measured["timeline"]
+    if objective.unit == "ms" and objective.measure.startswith("p"):
+        slow = sum(count for seconds, count in response.buckets() if 1000 * seconds > objective.limit)
+        return Share(objective.text, slow, response.count, 1 - float(objective.measure[1:]) / 100)
+    if objective.unit == "%" and objective.measure in timeline:
+        bad, of = (sum(timeline[name][warm_up:]) for name in (objective.measure, "requests"))
+        return Share(objective.text, bad, of, objective.limit / 100)
+    return Share(objective.text, int(not objective.holds(measured)), 1, 0.5)
