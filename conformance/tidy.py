@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from rolecall.conformance.fixtures import Fixture, identifiers, in_path, items
 from rolecall.conformance.tables import API_KEY, Operation
 from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import CHANGE, World
+from rolecall.conformance.world import World
+from rolecall.ledger import CHANGE, CLOCK
 from rolecall.outcomes import Inconclusive, Trouble
 
 
@@ -21,7 +22,7 @@ async def tidy(world: World) -> list[str]:
     except Inconclusive as reason:
         return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left]
     # What was made last may belong to what was made before it, so one kind goes after the other.
-    for resource in reversed([resource for resource in world.ledger.resources if resource != CHANGE]):
+    for resource in reversed([resource for resource in world.ledger.resources if resource not in (CHANGE, CLOCK)]):
         left = [entry for entry in world.ledger.left if entry.resource == resource]
         await asyncio.gather(*(_delete(world, admin, resource, entry.id) for entry in left))
     await asyncio.gather(*(_sweep(world, admin, op.path, op.resource.name) for op in _lists(world)))

@@ -19,12 +19,10 @@ from rolecall.conformance.tables import Operation, Specification
 from rolecall.conformance.tokens import Caller, claims_of
 from rolecall.evidence import Exchange, cite
 from rolecall.http import Client
-from rolecall.ledger import Ledger
+from rolecall.ledger import CHANGE, Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Target
 
-#: In the ledger, a change of a user that was there before the run.
-CHANGE = "change of user"
 _RUN = re.compile(r"rolecall-(\d{8}-\d{6}-[0-9a-f]{6})-")
 _PATIENCE, _MOMENT = 25, 0.2  # looks at a user whom another run holds, and the seconds between them
 _MOST_PAGES = 200

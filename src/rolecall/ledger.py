@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: Resources of the ledger that are no things to delete: a change of a user that was there before the run, and of the
+#: target's clock. They are undone, or named; never deleted.
+CHANGE, CLOCK = "change of user", "change of the clock"
+
 
 @dataclass(eq=False)
 class Entry:
