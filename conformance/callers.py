@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 from rolecall.conformance.claims import role_of_scope
-from rolecall.conformance.fixtures import fill, id_of
-from rolecall.conformance.memo import forget, memoised, unbroken
+from rolecall.conformance.fixtures import fill
+from rolecall.conformance.ids import id_text
+from rolecall.conformance.memo import forget, memoised
 from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Specification
 from rolecall.conformance.token_endpoint import TokenEndpoint
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
@@ -36,6 +37,10 @@ class Callers:
         self.intrusive = intrusive
         self.client = client
         self.ledger = ledger
+        self.gate = client.gate
+        self.makers: dict[
+            int, Caller
+        ] = {}  # by the number of the ledger's entry: who made it, where that is a user of the run's own
         self.tokens = TokenEndpoint(client)
         self._numbers = itertools.count(1)
 
@@ -69,6 +74,8 @@ class Callers:
     async def fresh_caller(self, name: str) -> Caller:
         """An account's user with a session that no other test uses."""
         account, grant = self.account(name), await self.log_in(name)
+        for user in (grant.user, user_of(grant.claims)):
+            self.gate.protect("user", user)
         return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
 
     async def user(self, name: str) -> Caller:
@@ -100,19 +107,20 @@ class Callers:
             raise NotTested("no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]")
         if role in keys.tokens:
             token = keys.tokens[role]
+            self.gate.protect("user", user_of(claims_of(token)))
             return Caller(role, API_KEY, token, user_of(claims_of(token)))
         if not keys.create_path:
             raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path")
         return await self.create_key([role])
 
-    async def create_key(self, scopes: list[str]) -> Caller:
-        """A new API key with these scopes, made by the highest role.
+    async def create_key(self, scopes: list[str], maker: Caller | None = None) -> Caller:
+        """A new API key with these scopes, made by the highest role's account, or by somebody else.
 
         Raises:
             NotTested: the target file does not say where keys are made.
             Inconclusive: none was made.
         """
-        return self.key_of(await self.ask_for_key(scopes), scopes)
+        return self.key_of(await self.ask_for_key(scopes, maker=maker), scopes)
 
     @staticmethod
     def key_of(exchange: Exchange, scopes: list[str]) -> Caller:
@@ -124,10 +132,10 @@ class Callers:
         token = exchange.document.get("token")
         if not exchange.ok or not isinstance(token, str):
             raise Inconclusive(f"an API key with scopes {scopes}: {exchange}", "[api_keys] create_path in the target file")
-        user = user_of(claims_of(token)) or exchange.document.get("user")
-        return Caller("+".join(scopes), API_KEY, token, user if isinstance(user, str) else "")
+        user = user_of(claims_of(token)) or id_text(exchange.document.get("user"))
+        return Caller("+".join(scopes), API_KEY, token, user)
 
-    async def ask_for_key(self, scopes: Any, *, attack: str = "") -> Exchange:
+    async def ask_for_key(self, scopes: Any, *, attack: str = "", maker: Caller | None = None) -> Exchange:
         """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the ledger.
 
         Raises:
@@ -137,21 +145,14 @@ class Callers:
             raise NotTested("API keys cannot be made: give create_path under [api_keys] in the target file")
         if self.read_only:
             raise NotTested("--read-only: an API key would be created")
-        admin = await self.user(self.highest)
+        maker = maker or await self.user(self.highest)
         body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
-        return await unbroken(
-            self._create("api-key", body["name"], "POST", self.target.api_keys.create_path, admin, json=body, attack=attack)
-        )
+        path = self.target.api_keys.create_path
+        return await self.create(API_KEY, body["name"], "POST", path, maker, json=body, attack=attack)
 
-    async def _create(self, resource: str, name: str, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
-        """Send a request that may create something, which is in the ledger before it leaves."""
-        entry = self.ledger.intend(resource, name)
-        exchange = await self.send(method, path, caller, **options)
-        if exchange.ok:
-            self.ledger.created(entry, id_of(exchange))
-        elif 400 <= exchange.status < 500:
-            self.ledger.refused(entry)
-        return exchange
+    async def create(self, resource: str, name: str, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
+        """Send a request that may create something."""
+        raise NotImplementedError
 
     async def caller(self, role: str, credential: str) -> Caller:
         """The run's caller of a role with a kind of credential."""

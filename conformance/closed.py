@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.fixtures import Fixture, identifiers
+from rolecall.conformance.fixtures import Fixture
+from rolecall.conformance.ids import identifiers
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite

@@ -17,7 +17,8 @@ import asyncio
 import shlex
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
@@ -30,6 +31,8 @@ from rolecall.conformance.memo import memoised, unbroken
 from rolecall.conformance.tokens import Caller, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
+from rolecall.gate import Creation
+from rolecall.ledger import CLOCK
 from rolecall.outcomes import Inconclusive, NotTested
 
 #: Seconds by which a token must be past its end before it counts as expired: nobody's clock is exact.
@@ -113,11 +116,13 @@ class Expiry:
             raise NotTested("no token in its last minute: give clock_url or signing_key_env under [expiry] in the target file")
         return almost
 
-    async def write(self, operation: str) -> tuple[Expired, Request, Exchange]:
+    @asynccontextmanager
+    async def write(self, operation: str) -> AsyncIterator[tuple[Expired, Request, Exchange]]:
         """A write with the highest role's best proven expired token, on a thing that is there for nothing else."""
         expired = (await self.tokens(self._world.highest))[0]
-        request = await self._world.request_on_own_fixture(self._world.spec.operations[operation], expired.caller)
-        return expired, request, await self._world.perform(request, expired.caller, attack="EXPIRY-403")
+        tried = self._world.spec.operations[operation]
+        async with self._world.borrowing.request_to_try(tried, expired.caller) as request:
+            yield expired, request, await self._world.perform(request, expired.caller, attack="EXPIRY-403")
 
     @memoised
     async def _all(self) -> list[Expired]:
@@ -246,8 +251,11 @@ class Expiry:
         await unbroken(self._move(seconds))
 
     async def _move(self, seconds: float) -> None:
+        if self._world.read_only:
+            raise NotTested("--read-only: the target's clock would be moved")
+        about = Creation(self._world.ledger.intend(CLOCK, f"{seconds:+g} s"))
         exchange = await self._world.client.send_to(
-            self._options.clock_url, "POST", json={"advance": seconds}, caller="the clock", attack="clock"
+            self._options.clock_url, "POST", json={"advance": seconds}, caller="the clock", attack="clock", about=about
         )
         if not exchange.ok:
             raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")

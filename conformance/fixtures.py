@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
+from rolecall.conformance.ids import in_path
 from rolecall.conformance.tables import Operation, Resource
 from rolecall.evidence import Exchange
+from rolecall.gate import Thing
+from rolecall.outcomes import Inconclusive
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _WHOLE = re.compile(r"^\{(\w+)\}$")
@@ -31,13 +33,18 @@ class Fixture:
 
 @dataclass(frozen=True)
 class Request:
-    """A request of an operation, ready to be sent by any caller."""
+    """A request of an operation, ready to be sent by any caller.
+
+    ``name`` is what it writes; ``thing`` what an update or a delete is about; ``inside`` what a create is made a part of.
+    """
 
     operation: Operation
     path: str
     body: Any = None
     name: str = ""
     fixture: Fixture | None = None
+    thing: Thing | None = None
+    inside: Thing | None = None
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
@@ -60,13 +67,15 @@ def fill_text(template: str, values: Mapping[str, Any]) -> str:
 
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
-    """A path with its placeholders replaced; a value stays within its segment, or its parameter (RFC 3986 2.1)."""
+    """A path with its placeholders replaced; a value stays within its segment, or its parameter (RFC 3986 2.1).
+
+    Raises:
+        Inconclusive: a value is missing; without an id the path would be that of the whole collection.
+    """
+    for name in _PLACEHOLDER.findall(template):
+        if not str(values.get(name, "")).strip():
+            raise Inconclusive(f"what stands for {{{name}}} in {template}", "the answer that should have told it")
     return fill_text(template, {name: in_path(str(value)) for name, value in values.items()})
-
-
-def in_path(id: str) -> str:
-    """An id as it stands in a path: a target may make its ids of any characters."""
-    return quote(id, safe="", errors="backslashreplace")
 
 
 def contains(document: Any, wanted: Any) -> bool:
@@ -76,25 +85,6 @@ def contains(document: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return isinstance(document, list) and all(any(contains(have, want) for have in document) for want in wanted)
     return bool(document == wanted)
-
-
-def identifiers(document: Any) -> Iterator[str]:
-    """Every ``id`` in a document, at any depth."""
-    if isinstance(document, Mapping):
-        for key, value in document.items():
-            if key in ("id", "_id") and isinstance(value, str):
-                yield value
-            yield from identifiers(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from identifiers(value)
-
-
-def id_of(exchange: Exchange) -> str:
-    """The id of the resource that an answer holds; empty when there is none."""
-    document = exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json
-    value = document.get("id") if isinstance(document, dict) else None
-    return value if isinstance(value, str) else ""
 
 
 def items(exchange: Exchange) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from typing import Any
 import jwt
 
 from rolecall.conformance.expiry import server_time
-from rolecall.conformance.fixtures import Request, identifiers
+from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
+from rolecall.conformance.ids import identifiers
 from rolecall.conformance.memo import memoised
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller

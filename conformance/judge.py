@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rolecall.conformance.fixtures import Fixture, Request, contains, identifiers, items
+from rolecall.conformance.fixtures import Fixture, Request, contains, items
+from rolecall.conformance.ids import identifiers, own_id
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
@@ -142,13 +143,13 @@ class Judge(TokenJudge):
         """
         effect, fixture = request.operation.effect, request.fixture
         if effect == "create":
-            return bool(await self._world.find(request.operation.resource.name, request.name, answer.finished))
+            return await self._world.find(request.operation.resource.name, request.name, answer.finished) is not None
         if fixture is None:
             assert caller is not None, "a write is on a fixture or on the caller's own user"
             fixture = Fixture(request.operation.resource, caller.user, "")
         now = await self._world.observe(fixture)
         done = now is None if effect == "delete" else self.reads_back(now, request)
-        if not done and request.operation.is_self and self._world.is_of_another_run(now):
+        if not done and request.operation.is_self and self._world.borrowing.is_of_another_run(now):
             raise Trouble(f"a user to oneself: another run is changing {caller}", "that run")
         return done
 
@@ -183,14 +184,14 @@ class Judge(TokenJudge):
         operation = request.operation
         wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
         if operation.effect == "fetch":
-            return exchange.document.get("id") == wanted
+            return own_id(exchange.document) == wanted
         if not isinstance(exchange.json, list):
             raise Inconclusive(f"a list that is a JSON array: {exchange}", "RESPONSE-schema")
-        if any(item.get("id") == wanted for item in items(exchange)):
+        if any(own_id(item) == wanted for item in items(exchange)):
             return True
         for _ in range(2):  # while others delete, a page may begin behind what it should begin with
             async for page in self._world.pages(request.path, caller):
-                if any(item.get("id") == wanted for item in items(page)):
+                if any(own_id(item) == wanted for item in items(page)):
                     return True
         return False
 

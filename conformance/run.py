@@ -28,6 +28,7 @@ from rolecall.embedded import embedded_target
 from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.evidence import Evidence
 from rolecall.forked import beside
+from rolecall.gate import Gate
 from rolecall.http import Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Outcome
@@ -101,8 +102,9 @@ class Run:
         self.ahead = Ahead(2 * target.concurrency)
         self.ahead.open()
         self.stack.callback(self.ahead.close)
-        client = Client(self.target, self.evidence, self.secrets, read_only=self.options.read_only)
         ledger = Ledger(self.folder / "ledger.jsonl")
+        gate = Gate(ledger, target.base_url, clock_url=target.expiry.clock_url, read_only=self.options.read_only)
+        client = Client(self.target, self.evidence, self.secrets, gate)
         self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only, self.options.intrusive)
         self.judge = Judge(self.world)
         self.expiry = Expiry(self.world)
@@ -112,13 +114,16 @@ class Run:
         self.observed = Observed(lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell])
 
     def knock(self) -> None:
-        """Log in once, to tell a target that is not there from one that fails.
+        """Log every account in, the highest role first, to tell a target that is not there from one that fails.
+
+        Afterwards it is known who was there before the run.
 
         Raises:
             Unreachable: nobody answers, or only a gateway does (RFC 9110 15.6.3 to 15.6.5).
         """
         try:
             self.ahead.do(self.world.user(self.world.highest))
+            self.ahead.do(self.world.everybody())
         except (Inconclusive, NotTested):
             status = self.evidence.exchanges[-1].status
             if status in AWAY:
@@ -159,16 +164,25 @@ class Run:
         except (Unreachable, Inconclusive, TimeoutError) as reason:
             clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {reason}"]
         try:
-            left: list[str] = self.ahead.do(tidy(self.world), _TIDY_TIMEOUT)
+            left: list[str] = self.ahead.do(tidy(self.world), self._time_to_tidy())
         except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
             return self._untidied(str(reason) or "no time to delete it")
         return clock + left
+
+    def _time_to_tidy(self) -> float:
+        """Seconds: at a low rate limit the deletions alone take longer than the usual minute."""
+        requests = 2 * len(list(self.world.ledger.left)) + 50
+        return _TIDY_TIMEOUT + (requests / self.target.rate_limit if self.target.rate_limit else 0.0)
 
     def _untidied(self, why: str) -> list[str]:
         """All that may be left when nobody could tidy up."""
         clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {why}"] if self.expiry.moved else []
         ledger = self.world.ledger
-        return clock + [f"{entry}: {why}" for entry in ledger.left] + [f"perhaps {entry}: {why}" for entry in ledger.doubtful]
+        return (
+            clock
+            + [f"{entry}: {why}" for entry in ledger.left]
+            + [f"perhaps {entry}: {why}" for entry in ledger.doubtful if entry.is_thing]
+        )
 
     def environment(self) -> dict[str, str]:
         """What a report's reader wants to know of the run at a glance."""

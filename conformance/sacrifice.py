@@ -66,6 +66,34 @@ async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange
     return answer
 
 
+async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller:
+    """A caller of a role whose own user a test may change: one that this run makes, where it can; else the account's.
+
+    A key's own user is whom it acts as, mostly its maker; so a user that the run makes makes the key.
+    """
+    try:
+        if credential == TOKEN:
+            return (await _made_for_changes(world, role)).caller
+        if world.target.api_keys.create_path and role not in world.target.api_keys.tokens:
+            maker = (await _made_for_changes(world, world.highest)).caller
+            return await _key_by(world, role, maker)
+    except Trouble:
+        raise
+    except (NotTested, Inconclusive):
+        pass
+    return await world.caller(role, credential)
+
+
+@memoised
+async def _made_for_changes(world: World, role: str) -> Sacrifice:
+    return await sacrificial(world, role)
+
+
+@memoised
+async def _key_by(world: World, role: str, maker: Caller) -> Caller:
+    return await world.create_key([role], maker)
+
+
 @memoised
 async def scapegoat(world: World) -> Sacrifice:
     """A made-up user of the lowest role that tests share: they may log it in as often as they like, not change it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import operations, requirement
+from rolecall.conformance.sacrifice import changeable
 from rolecall.conformance.world import World
 
 
@@ -23,12 +24,12 @@ async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) 
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
 async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge) -> None:
     """A create, update or delete without a token is refused, and nothing was created, changed or deleted."""
-    victim = await world.user(world.roles[0])
-    request = await world.request_on_own_fixture(world.spec.operations[operation], victim)
+    tried = world.spec.operations[operation]
+    victim = await (changeable(world, world.roles[0]) if tried.is_self else world.user(world.roles[0]))
+    async with world.borrowing.request_to_try(tried, victim) as request:
+        answer = await world.perform(request, None, attack="AUTH-required")
 
-    answer = await world.perform(request, None, attack="AUTH-required")
-
-    await judge.expect_denied(answer, request, None)
-    await judge.expect_no_effect(request, answer, victim)
-    if not request.operation.is_self:
-        await judge.control(request)
+        await judge.expect_denied(answer, request, None)
+        await judge.expect_no_effect(request, answer, victim)
+        if not request.operation.is_self:
+            await judge.control(request)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from rolecall.conformance.fixtures import Request
+from rolecall.conformance.ids import own_id
 from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import SUMMARY, each, requirement
@@ -302,7 +303,7 @@ async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: Wor
     """With headers that mean nothing, a fetch of one's own user shows one's own user, or is refused."""
     request = await world.request(world.spec.operations["fetch-user-self"], caller)
     answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
-    if answer.ok and answer.document.get("id") != caller.user:
+    if answer.ok and own_id(answer.document) != caller.user:
         raise Finding(f"user {caller.user}, whatever {', '.join(headers)} says", "something else", answer)
     if answer.status >= 500:
         raise Finding("an answer other than a server error", f"{answer.status}", answer)

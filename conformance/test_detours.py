@@ -61,6 +61,7 @@ async def test_an_allowed_method_stands_for_no_denied_one(carrier: str, world: W
             caller,
             headers={} if carrier == "_method" else {carrier: meant},
             json=None if method == "GET" else in_body,
+            about=deed.thing,
             attack="SEC-A09",
             repeatable=False,
         )

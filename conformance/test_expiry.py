@@ -48,20 +48,18 @@ async def test_every_roles_token_expires(role: str, world: World, expiry: Expiry
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
 async def test_an_expired_token_is_refused_at_writes(operation: str, expiry: Expiry, judge: Judge) -> None:
     """A create, update or delete with an expired token is answered 403."""
-    expired, _, answer = await expiry.write(operation)
-
-    judge.expect_expired(answer, expired)
+    async with expiry.write(operation) as (expired, _, answer):
+        judge.expect_expired(answer, expired)
 
 
 @requirement("EXPIRY-no-effect", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
 async def test_an_expired_token_writes_nothing(operation: str, expiry: Expiry, judge: Judge) -> None:
     """After a create, update or delete with an expired token everything is as it was; a live one gets it done."""
-    expired, request, answer = await expiry.write(operation)
-
-    await judge.expect_no_effect(request, cite(answer), expired.caller)
-    if not request.operation.is_self:
-        await judge.control(request)
+    async with expiry.write(operation) as (expired, request, answer):
+        await judge.expect_no_effect(request, cite(answer), expired.caller)
+        if not request.operation.is_self:
+            await judge.control(request)
 
 
 @requirement("REFRESH-after-expiry", phase=EXPIRY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rolecall.conformance.ids import own_id
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
 from rolecall.conformance.tokens import claims_of, header_of, user_of
@@ -43,9 +44,11 @@ async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
         raise Finding("a JWT (three base64url parts, JSON inside)", "a token that is none", grant.exchange)
     if str(header.get("alg", "none")).lower() == "none" or not grant.token.rsplit(".", 1)[1]:
         raise Finding("a signed JWT", f"alg {header.get('alg')!r}", grant.exchange)
-    for claim, kind in (("_id", str), ("iat", int), ("exp", int)):
-        if type(claims.get(claim)) is not kind:
-            raise Finding(f"a claim {claim} of type {kind.__name__}", f"{claims.get(claim)!r}", grant.exchange)
+    if not user_of(claims):
+        raise Finding("a claim _id with the user's id", f"{claims.get('_id')!r}", grant.exchange)
+    for claim in ("iat", "exp"):
+        if type(claims.get(claim)) is not int:
+            raise Finding(f"a claim {claim} of type int", f"{claims.get(claim)!r}", grant.exchange)
 
 
 @requirement("ISSUE-lifetime")
@@ -119,7 +122,7 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
 
         answer = await world.fetch_self(other)
 
-        if not answer.ok or answer.document.get("id") != other.user:
+        if not answer.ok or own_id(answer.document) != other.user:
             raise Finding(f"user {other.user}", f"{answer.status}: not as that user", answer)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import SUMMARY, cells, requirement
+from rolecall.conformance.sacrifice import changeable
 from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.world import World
 from rolecall.outcomes import Finding
@@ -78,9 +79,9 @@ async def test_an_allowed_update_reads_back(cell: Cell, world: World, judge: Jud
 async def test_everyone_may_update_the_own_user(cell: Cell, world: World, judge: Judge) -> None:
     """A caller's change to the own user is there when it is read again; it is put back afterwards."""
     operation = world.spec.operations[cell.operation]
-    caller = await world.caller(cell.role, cell.credential)
-    request = await world.request(operation, caller)
-    async with world.borrowed_user(caller, request):
+    caller = await changeable(world, cell.role, cell.credential)
+    asked = await world.request(operation, caller)
+    async with world.borrowing.borrow(caller, asked) as request:
         answer = await world.perform(request, caller)
 
         await judge.expect_allowed(answer, request, caller)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.tokens import Caller, Grant, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive
@@ -67,7 +67,7 @@ async def test_a_refresh_keeps_user_and_scope(path: str, role: str, world: World
 
     new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
 
-    for what, value in (("the answer's user", new.user), ("the JWT's user", new.claims.get("_id"))):
+    for what, value in (("the answer's user", new.user), ("the JWT's user", user_of(new.claims))):
         if value != caller.user:
             raise Finding(f"{what} {caller.user}", f"{value!r}", new.exchange)
     for what, scope in (("the answer's", new.scope), ("the JWT's", new.claims.get("scope"))):

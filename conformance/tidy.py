@@ -1,81 +1,149 @@
-"""The end of a run: everything it made is deleted, newest first, and the target's lists prove that nothing is left."""
+"""The end of a run: what it changed is put back, what it made is deleted, and the target's lists prove that nothing is left.
+
+Deleted is what the run made: ids that are its own by the ledger, and what the lists show under the run's own name and did
+not show before the run. Anything else that looks like the run's is named, and left to a person.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 
-from rolecall.conformance.fixtures import Fixture, identifiers, in_path, items
-from rolecall.conformance.tables import API_KEY, Operation
+from rolecall.conformance.fixtures import Fixture, items
+from rolecall.conformance.ids import in_path, own_id
+from rolecall.conformance.tables import API_KEY
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-from rolecall.ledger import CHANGE, CLOCK
-from rolecall.outcomes import Inconclusive, Trouble
+from rolecall.gate import Thing
+from rolecall.ledger import Entry
+from rolecall.outcomes import Inconclusive, NotTested
+
+_LOOKS = 3  # at each list: what deletes in the background needs a moment
+
+
+class Tidying:
+    """Puts back and deletes for one run; ``left`` says of each thing that is still there, or may be, why."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._why: dict[int, str] = {}
+        self._found: dict[str, str] = {}
+        self._unseen: dict[str, str] = {}
+
+    async def tidy(self) -> None:
+        """Put back what is on loan and delete what was made, newest kinds first.
+
+        Raises:
+            Inconclusive: the highest role gets no token, so nothing could be done.
+        """
+        world = self._world
+        await world.borrowing.put_all_back()
+        if not world.ledger.resources:
+            return
+        admin = await world.fresh_caller(world.highest)
+        # What was made last may belong to what was made before it, so one kind goes after the other. Keys come first:
+        # some servers let a key go only with its maker's token, and the maker may be a user that the run made.
+        kinds = list(reversed(list(world.ledger.resources)))
+        for resource in sorted(kinds, key=lambda resource: resource != API_KEY):
+            left = [entry for entry in world.ledger.left if entry.resource == resource]
+            await asyncio.gather(*(self._delete(admin, entry) for entry in left))
+        await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists()))
+
+    @property
+    def left(self) -> list[str]:
+        """A line for each thing that is still there, or may be."""
+        ledger = self._world.ledger
+        lines = [f"{entry}{self._reason(entry)}" for entry in ledger.left]
+        lines += list(self._found.values())
+        for entry in ledger.doubtful:
+            if entry.is_thing and (why := self._unseen.get(entry.resource, "")):
+                lines.append(f"perhaps {entry}: no answer showed what became of it, and {why}")
+        return lines
+
+    def _reason(self, entry: Entry) -> str:
+        if not entry.is_thing:
+            return ": it could not be put back as it was before; see the exchanges of the test that changed it"
+        return f": {self._why[entry.number]}" if entry.number in self._why else ""
+
+    # --- One by one ------------------------------------------------------------------------------------------------
+
+    async def _delete(self, admin: Caller, entry: Entry) -> None:
+        """Delete one thing of the run's own, by whoever gets it done; one that is not there any more counts as deleted."""
+        world, thing = self._world, Thing(entry.resource, entry.id)
+        try:
+            for caller in filter(None, (admin, world.makers.get(entry.number))):
+                if entry.resource == API_KEY:
+                    path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
+                    exchange = await world.send("DELETE", path, caller, about=thing, repeatable=True)
+                else:
+                    fixture = Fixture(world.spec.resources[entry.resource], entry.id, entry.name)
+                    request = await world.request(world.spec.operations[f"delete-{entry.resource}"], caller, fixture)
+                    exchange = await world.perform(request, caller, repeatable=True)
+                if exchange.ok or exchange.status in world.dialect.gone:
+                    world.ledger.gone(entry)
+                    return
+                self._why[entry.number] = f"{exchange}"
+        except (Inconclusive, NotTested) as reason:
+            self._why[entry.number] = str(reason)
+
+    # --- By the lists ----------------------------------------------------------------------------------------------
+
+    def _lists(self) -> Iterator[tuple[str, str]]:
+        """The lists that may show something the run made; messages go with their conversation."""
+        world = self._world
+        made = set(world.ledger.resources)
+        for operation in world.spec.operations.values():
+            if operation.effect == "list" and operation.resource.name in made and "{" not in operation.path:
+                yield operation.path, operation.resource.name
+        if any(entry.resource == API_KEY for entry in world.ledger.doubtful):
+            yield world.target.api_keys.create_path, API_KEY
+
+    async def _sweep(self, admin: Caller, path: str, resource: str) -> None:
+        """Look through a list for what carries the run's name, among it what was made against all denial."""
+        for _ in range(_LOOKS):
+            try:
+                found = await self._carrying_our_name(admin, path, resource)
+            except Inconclusive as reason:
+                self._unseen[resource] = f"the list of {resource}s cannot be read ({reason})"
+                return
+            self._found = {key: line for key, line in self._found.items() if not key.startswith(f"{resource}/")}
+            deletable = [entry for item in found if (entry := await self._entry_of(resource, item))]
+            if not deletable:
+                return
+            await asyncio.gather(*(self._delete(admin, entry) for entry in deletable))
+        for entry in deletable:
+            if entry.gone and entry.number not in self._why:
+                self._found[f"{resource}/{entry.id}"] = f"{entry}: its deletion was answered, and it is still in the list"
+
+    async def _carrying_our_name(self, admin: Caller, path: str, resource: str) -> list[dict[str, object]]:
+        found = []
+        async for page in self._world.pages(path, admin):
+            if not page.ok or not isinstance(page.json, list):
+                raise Inconclusive(f"a list: {page}")
+            found += [item for item in items(page) if self._world.bears(item, resource, self._world.mark)]
+        return found
+
+    async def _entry_of(self, resource: str, item: dict[str, object]) -> Entry | None:
+        """The ledger's entry of a thing found under the run's name; None where it is not certain that it is the run's."""
+        world, id = self._world, own_id(item)
+        known = world.ledger.of(resource, id)
+        if known and not known.gone:
+            return known if known.number not in self._why else None
+        if not id or (known is None and await world.was_there_before(resource, id)):
+            if not world.gate.is_protected(resource, id):
+                self._found[f"{resource}/{id}"] = f"perhaps {resource} {id or '(id unknown)'}: it carries the run's name"
+            return None
+        entry = world.ledger.intend(resource, known.name if known else "found at the end")
+        world.gate.own(entry, id)
+        return entry
 
 
 async def tidy(world: World) -> list[str]:
-    """Delete what the run left; return a line for each thing that is still there, or may be."""
-    if not list(world.ledger.resources):
-        return []
+    """Put back and delete what the run left; a line for each thing that is still there, or may be."""
+    tidying = Tidying(world)
     try:
-        admin = await world.fresh_caller(world.highest)
+        await tidying.tidy()
     except Inconclusive as reason:
-        return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left]
-    # What was made last may belong to what was made before it, so one kind goes after the other.
-    for resource in reversed([resource for resource in world.ledger.resources if resource not in (CHANGE, CLOCK)]):
-        left = [entry for entry in world.ledger.left if entry.resource == resource]
-        await asyncio.gather(*(_delete(world, admin, resource, entry.id) for entry in left))
-    await asyncio.gather(*(_sweep(world, admin, op.path, op.resource.name) for op in _lists(world)))
-    doubtful = await _doubtful_keys(world, admin)
-    return [str(entry) for entry in world.ledger.left] + doubtful
-
-
-async def _doubtful_keys(world: World, admin: Caller) -> list[str]:
-    """Delete the keys whose making was not answered, where the target lists its keys; where it does not, name them."""
-    doubtful = [entry for entry in world.ledger.doubtful if entry.resource == API_KEY]
-    if not doubtful:
-        return []
-    path = world.target.api_keys.create_path
-    exchange = await world.send("GET", path, admin)
-    if not exchange.ok or not isinstance(exchange.json, list):
-        return [f"perhaps {entry}: nobody answered when it was made, and {exchange}" for entry in doubtful]
-    await _sweep(world, admin, path, API_KEY)
-    return []
-
-
-async def _delete(world: World, admin: Caller, resource: str, id: str) -> None:
-    """Delete one thing, by whatever role gets it done; a thing that is not there any more counts as deleted."""
-    entry = world.ledger.of(id) or world.ledger.intend(resource, "found at the end")
-    if not entry.id:
-        world.ledger.created(entry, id)
-    try:
-        if resource == API_KEY:
-            path = f"{world.target.api_keys.create_path}/{in_path(id)}"
-            exchange = await world.send("DELETE", path, admin, repeatable=True)
-        else:
-            fixture = Fixture(world.spec.resources[resource], id, entry.name)
-            request = await world.request(world.spec.operations[f"delete-{resource}"], admin, fixture)
-            exchange = await world.perform(request, admin, repeatable=True)
-    except Trouble:
-        return
-    if exchange.ok or exchange.status in world.dialect.gone:
-        world.ledger.gone(entry)
-
-
-def _lists(world: World) -> Iterator[Operation]:
-    """The list operations that may show something the run made; messages go with their conversation."""
-    for operation in world.spec.operations.values():
-        if operation.effect == "list" and "{" not in operation.path and operation.resource.name in world.ledger.resources:
-            yield operation
-
-
-async def _sweep(world: World, admin: Caller, path: str, resource: str) -> None:
-    """Look through a list for things that carry the run's id, among them what was created against all denial."""
-    for _ in range(2):
-        found = []
-        async for page in world.pages(path, admin):
-            found += [item for item in items(page) if world.run_id in str(item)]
-        if not found:
-            break
-        for item in found:
-            await _delete(world, admin, resource, next(identifiers(item), ""))
+        doubtful = [f"perhaps {entry}: not looked for, {reason}" for entry in world.ledger.doubtful if entry.is_thing]
+        return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left] + doubtful
+    return tidying.left

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 
 from rolecall.conformance.claims import LIFETIME_TOLERANCE
 from rolecall.conformance.expiry import Expired
+from rolecall.conformance.ids import own_id
 from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
@@ -80,10 +81,10 @@ class TokenJudge:
         """
         operation = self._world.spec.operations["fetch-user-self"]
         exchange = cite(await self._world.fetch_self(caller), "answer")
-        if exchange.ok and exchange.document.get("id") == caller.user:
+        if exchange.ok and own_id(exchange.document) == caller.user:
             return
         if exchange.ok:
-            raise Finding(f"user {caller.user}", f"user {exchange.document.get('id')!r}", exchange)
+            raise Finding(f"user {caller.user}", f"user {own_id(exchange.document)!r}", exchange)
         if exchange.status >= 500 or exchange.status == 401 or not await self._is_alive(caller):
             raise Finding(f"{_statuses(operation.success)}: the token is let in", f"{exchange.status}", exchange)
         raise Inconclusive(f"the user that the token acts as: {exchange}", operation.requirement)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 
+from rolecall.conformance.ids import id_text
 from rolecall.evidence import Exchange
 
 
@@ -33,8 +34,7 @@ def _decode(token: str) -> dict[str, Any]:
 
 def user_of(claims: dict[str, Any]) -> str:
     """The user that a token's claims name: ``_id`` as in the specification's example."""
-    user = claims.get("_id")
-    return user if isinstance(user, str) else ""
+    return id_text(claims.get("_id"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Grant:
             value = exchange.document.get(name)
             return value if isinstance(value, str) else ""
 
-        return cls(exchange, text("token"), text("refreshToken"), text("user"), text("scope"))
+        return cls(exchange, text("token"), text("refreshToken"), id_text(exchange.document.get("user")), text("scope"))
 
     @property
     def claims(self) -> dict[str, Any]:

@@ -6,30 +6,29 @@ import asyncio
 import re
 import secrets as random
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin
 
-from rolecall.conformance.callers import Callers
-from rolecall.conformance.fixtures import Fixture, Request, contains, fill, fill_path, id_of, identifiers, items
-from rolecall.conformance.memo import Coalesced, forget, memoised, unbroken
+from rolecall.conformance.borrowing import Borrowing
+from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, items
+from rolecall.conformance.ids import own_id
+from rolecall.conformance.making import Making
+from rolecall.conformance.memo import Coalesced, forget, memoised
 from rolecall.conformance.tables import Operation, Specification
 from rolecall.conformance.tokens import Caller, claims_of
 from rolecall.evidence import Exchange, cite
+from rolecall.gate import Thing
 from rolecall.http import Client
-from rolecall.ledger import CHANGE, Ledger
+from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Target
 
-_RUN = re.compile(r"rolecall-(\d{8}-\d{6}-[0-9a-f]{6})-")
-_PATIENCE, _MOMENT = 25, 0.2  # looks at a user whom another run holds, and the seconds between them
 _MOST_PAGES = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
-class World(Callers):
+class World(Making):
     """Everything a test needs to tell its story; one per run."""
 
     def __init__(
@@ -37,7 +36,7 @@ class World(Callers):
     ) -> None:
         super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
         self._password = random.token_urlsafe(18)  # of every user that the run makes
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.borrowing = Borrowing(self)
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
         self._listings: dict[str, Coalesced[list[dict[str, Any]]]] = {}
 
@@ -107,7 +106,9 @@ class World(Callers):
             values["participants"] = [{"user": user} for user in await self.participants()]
         if operation.is_self and not values["self"]:
             raise Inconclusive(f"the user that {caller} acts as: the token does not say (claim _id)", "the token's claims")
-        return Request(operation, fill_path(operation.path, values), fill(operation.body, values), name, fixture)
+        path = fill_path(operation.path, values)
+        inside = Thing("conversation", values["conversation"]) if "{conversation}" in operation.path else None
+        return Request(operation, path, fill(operation.body, values), name, fixture, _thing(operation, values), inside)
 
     async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
         """The request of a write: an update or a delete gets a thing that is there for this test alone."""
@@ -120,11 +121,11 @@ class World(Callers):
         if self.read_only and operation.effect not in ("list", "fetch"):
             raise NotTested(f"--read-only: {operation.name} would write")
         if operation.effect == "create":
-            what = (operation.resource.name, request.name, operation.method, request.path, caller)
-            return await unbroken(self._create(*what, json=request.body, **options))
-        exchange = await self.send(operation.method, request.path, caller, json=request.body, **options)
-        if operation.effect == "delete" and exchange.ok and request.fixture:
-            deleted = self.ledger.of(request.fixture.id)
+            what = (operation.resource.name, request.name, operation.method, request.path, caller, request.inside)
+            return await self.create(*what, json=request.body, **options)
+        exchange = await self.send(operation.method, request.path, caller, json=request.body, about=request.thing, **options)
+        if operation.effect == "delete" and exchange.ok and request.thing:
+            deleted = self.ledger.of(request.thing.resource, request.thing.id)
             if deleted:
                 self.ledger.gone(deleted)
         return exchange
@@ -149,11 +150,14 @@ class World(Callers):
         found.append((await self.perform(await self.request(operation, admin), admin)).document.get("organization"))
         return next((value for value in found if isinstance(value, str) and value), None)
 
+    async def everybody(self) -> list[Caller]:
+        """Every account that can log in, logged in."""
+        return await _there(*(self.user(name) for name in self.target.accounts))
+
     @memoised
     async def participants(self) -> tuple[str, ...]:
         """The users whom ownership must not keep out of a conversation: the accounts' and the API keys'."""
-        users = (self.user(name) for name in self.target.accounts)
-        callers = await _there(*users, *(self.key(role) for role in self.roles))
+        callers = await self.everybody() + await _there(*(self.key(role) for role in self.roles))
         return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
 
     @memoised
@@ -170,7 +174,7 @@ class World(Callers):
         except Trouble:  # it passes, and then one can be made
             raise
         except (Inconclusive, NotTested):
-            existing = [item["id"] for item in await self.listing(resource, 0.0) if isinstance(item.get("id"), str)]
+            existing = [id for item in await self.listing(resource, 0.0) if (id := own_id(item))]
             if resource == "user":  # somebody who is nobody's own user: the second guest, or anybody else
                 others = [(await self.user(name)).user for name in self.target.accounts if name not in self.roles]
                 existing = [id for id in others + existing if id not in await self.selves()]
@@ -190,56 +194,32 @@ class World(Callers):
             caller = await self.user(role)
             request = await self.request(operation, caller)
             exchange = await self.perform(request, caller)
-            if exchange.ok and (id := id_of(exchange)):
+            if exchange.ok and (id := self._id_of_made(resource, request.name)):
                 conversation = (await self.shared("conversation")).id if operation.resource.parent == "conversation" else ""
                 return Fixture(operation.resource, id, request.name, exchange, conversation)
         raise Inconclusive(f"a {resource} to test with: {exchange}", f"[operations.create-{resource}] in the target file")
 
     async def made(self, request: Request, answer: Exchange) -> Fixture | None:
-        """What a create that was answered with success has made; None when it is nowhere."""
+        """What a create that was answered with success has made; None when it is nowhere.
+
+        Raises:
+            Inconclusive: it is there, but it is not certain which id it has.
+        """
         resource = request.operation.resource
-        id = id_of(answer) or await self.find(resource.name, request.name, answer.finished)
+        id = self._id_of_made(resource.name, request.name)
+        if not id and (item := await self.find(resource.name, request.name, answer.finished)):
+            id, entry = own_id(item), self.ledger.named(resource.name, request.name)
+            if not id or entry is None or await self.was_there_before(resource.name, id):
+                raise Inconclusive(
+                    f"the id of the {resource.name} that {answer} made", "the answer to the creation, and the list"
+                )
+            self.gate.own(entry, id)
         return Fixture(resource, id, request.name, answer) if id else None
 
-    @asynccontextmanager
-    async def borrowed_user(self, caller: Caller, request: Request) -> AsyncIterator[None]:
-        """A user that was there before the run, held by one test at a time and put back as it was."""
-        user = Fixture(self.spec.resources["user"], caller.user, "")
-        async with self._locks[caller.user]:
-            before = await self._undisturbed(user)
-            entry = self.ledger.intend(CHANGE, caller.user)
-            try:
-                yield
-            finally:
-                self.ledger.created(entry, caller.user)
-                if await self._put_back(user, before, request, caller):
-                    self.ledger.gone(entry)
-
-    async def _undisturbed(self, user: Fixture) -> dict[str, Any]:
-        """A user as it stands when no other run holds it; what a broken run has left for longer is taken as it is."""
-        for _ in range(_PATIENCE):
-            document = await self.observe(user) or {}
-            if not self.is_of_another_run(document):
-                break
-            await asyncio.sleep(_MOMENT)
-        return document
-
-    def is_of_another_run(self, document: dict[str, Any] | None) -> bool:
-        """Whether another run has written to this thing."""
-        return any(run != self.run_id for run in _RUN.findall(str(document)))
-
-    async def _put_back(self, user: Fixture, before: dict[str, Any], request: Request, caller: Caller) -> bool:
-        """Undo an update if it was carried out: what was absent before is made null, or empty where null is refused.
-
-        Returns:
-            Whether the user is as before.
-        """
-        for nothing in (None, ""):
-            if not contains(await self.observe(user), request.body):
-                return True
-            body = {key: before.get(key, nothing) for key in request.body}
-            await self.send(request.operation.method, request.path, caller, json=body, repeatable=True)
-        return not contains(await self.observe(user), request.body)
+    def _id_of_made(self, resource: str, name: str) -> str:
+        """The id of what the run made under this name; empty when it is not certain."""
+        entry = self.ledger.named(resource, name)
+        return entry.id if entry and not entry.gone else ""
 
     # --- Observation -----------------------------------------------------------------------------------------------
 
@@ -259,23 +239,27 @@ class World(Callers):
             if exchange.status in self.dialect.gone:
                 cite(exchange, "observation")
                 return None
-        return next(
-            (item for item in await self.listing(fixture.resource.name, time.monotonic()) if item.get("id") == fixture.id), None
-        )
+        everything = await self.listing(fixture.resource.name, time.monotonic())
+        return next((item for item in everything if own_id(item) == fixture.id), None)
 
-    async def find(self, resource: str, name: str, after: float) -> str:
-        """The id of the thing that carries ``name``, in a list read after the moment ``after``; empty when there is none."""
-        for item in await self.listing(resource, after):
-            if name in str(item):
-                return next(identifiers(item), "unknown")
-        return ""
+    async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
+        """The thing that carries ``name``, in a list read after the moment ``after``; None when there is none."""
+        return next((item for item in await self.listing(resource, after) if name in str(item)), None)
+
+    async def look_at_all(self, resource: str) -> None:
+        """Read the list of a resource, where it has one that shows all of them."""
+        if any(operation.resource.name == resource and "{" not in operation.path for operation in self._lists()):
+            await self.listing(resource, 0.0)
+
+    def _lists(self) -> list[Operation]:
+        return [operation for operation in self.spec.operations.values() if operation.effect == "list"]
 
     async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
         """Everything in a resource's list, read after the moment ``after`` by the highest role that gets to see it."""
         return await self._listings.setdefault(resource, Coalesced(lambda: self._list(resource))).after(after)
 
     async def _list(self, resource: str) -> list[dict[str, Any]]:
-        operation = next(op for op in self.spec.operations.values() if op.effect == "list" and op.resource.name == resource)
+        operation = next(operation for operation in self._lists() if operation.resource.name == resource)
         path = operation.path
         if "{conversation}" in path:
             path = fill_path(path, {"conversation": (await self.shared("conversation")).id})
@@ -300,7 +284,7 @@ class World(Callers):
         for _ in range(_MOST_PAGES):
             exchange = await self.send("GET", next_path, caller)
             yield exchange
-            new = {item["id"] for item in items(exchange) if isinstance(item.get("id"), str)} - seen
+            new = {id for item in items(exchange) if (id := own_id(item))} - seen
             seen |= new
             next_path = self._next(exchange) if new else ""
             if not next_path:
@@ -321,6 +305,15 @@ class World(Callers):
         """Close the connections and the ledger."""
         await self.client.close()
         self.ledger.close()
+
+
+def _thing(operation: Operation, values: dict[str, Any]) -> Thing | None:
+    """What a request that changes something is about; None for the others."""
+    if operation.effect not in ("update", "delete"):
+        return None
+    if operation.is_self:
+        return Thing("user", values["self"], in_path="{self}" in operation.path)
+    return Thing(operation.resource.name, values["id"], in_path="{id}" in operation.path)
 
 
 async def _there(*callers: Awaitable[Caller]) -> list[Caller]:

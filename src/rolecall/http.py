@@ -17,7 +17,8 @@ from rolecall._httpx import httpx
 from rolecall.connection import VERBATIM
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
-from rolecall.outcomes import NotTested, Trouble
+from rolecall.gate import SAFE, TOKEN_PATH, About, Gate
+from rolecall.outcomes import Trouble
 from rolecall.secrets import Secrets
 from rolecall.target import Target
 from rolecall.transports import AWAY, EXCHANGE, PATIENT, REPEATABLE, Network, Pace, Pacing, Recording, Retrying
@@ -27,21 +28,19 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 _SHOWN = 2048  # characters of a header field that are kept as evidence; nothing that is longer is anybody's
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 9.2.1
-_TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # whose POST changes nothing but who is logged in
 
 
 class Client:
-    """Sends requests to one target and records every exchange; when ``read_only``, none that may change a thing there."""
+    """Sends requests to one target, as far as the gate lets them through, and records every exchange."""
 
-    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, *, read_only: bool = False) -> None:
+    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, gate: Gate) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
         self._network = Network(target)
         self._pace = Pace(target.rate_limit)
         self._recording = Recording(Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency))
         self._evidence = evidence
-        self._read_only = read_only
+        self.gate = gate
         self.secrets = secrets
 
     async def send(
@@ -55,6 +54,7 @@ class Client:
         json: Any = None,
         content: bytes | None = None,
         attack: str = "",
+        about: About = None,
         repeatable: bool | None = None,
         patient: bool = True,
     ) -> Exchange:
@@ -65,6 +65,7 @@ class Client:
             token: sent as ``Authorization: Bearer``; none when empty.
             headers: added to the usual ones, or sent instead; one that is None is left out.
             attack: the id of the requirement on whose behalf the request leaves the specification on purpose.
+            about: what a request that may change something is about; the gate lets it through only with that.
             repeatable: whether it may be sent again when nobody knows if it was carried out; by default the safe
                 methods are (RFC 9110 9.2.2).
             patient: wait as a 429 asks, and send again; otherwise it is the answer.
@@ -73,9 +74,8 @@ class Client:
             Trouble: no complete answer came, for a reason that may pass.
             Unreachable: the target is gone; every later call says so at once.
             NotTested: nothing may be written.
+            Inconclusive: it might change something that is not the run's own, so it was not sent.
         """
-        if self._read_only and method not in _SAFE and (method, urlsplit(path).path) != ("POST", _TOKEN_PATH):
-            raise NotTested(f"--read-only: {method} {urlsplit(path).path} may write")
         return await self.send_to(
             self.base_url + _sendable(path),
             method,
@@ -85,6 +85,7 @@ class Client:
             json=json,
             content=content,
             attack=attack,
+            about=about,
             repeatable=repeatable,
             patient=patient,
         )
@@ -100,6 +101,7 @@ class Client:
         json: Any = None,
         content: bytes | None = None,
         attack: str = "",
+        about: About = None,
         repeatable: bool | None = None,
         patient: bool = True,
     ) -> Exchange:
@@ -116,6 +118,7 @@ class Client:
         if attack:
             usual["x-rolecall-attack"] = attack
         sent = {name: value for name, value in {**usual, **(headers or {})}.items() if value is not None}
+        self.gate.admit(method, url, sent, about)
         exchange = self._evidence.record(
             method=method,
             url=url,
@@ -131,7 +134,7 @@ class Client:
             content=content,
             extensions={
                 EXCHANGE: exchange,
-                REPEATABLE: method in _SAFE if repeatable is None else repeatable,
+                REPEATABLE: method in SAFE if repeatable is None else repeatable,
                 PATIENT: patient,
             },
         )
@@ -153,6 +156,7 @@ class Client:
         url = urlsplit(self.base_url + _sendable(path))
         usual = {"host": url.netloc, "user-agent": "rolecall", "x-rolecall-attack": attack, "connection": "close"}
         lines = [*((name, value.encode()) for name, value in usual.items()), *fields]
+        self.gate.admit(method, url.geturl(), {name: "" for name, _ in lines}, None)
         begin = f"{method} {url._replace(scheme='', netloc='').geturl()} HTTP/1.1".encode()
         message = b"\r\n".join([begin, *(b"%s: %s" % (name.encode(), value) for name, value in lines), b"", b""])
         exchange = self._evidence.record(
@@ -163,7 +167,7 @@ class Client:
             caller=caller,
             attack=attack,
         )
-        extensions = {EXCHANGE: exchange, REPEATABLE: method in _SAFE, PATIENT: True, VERBATIM: message}
+        extensions = {EXCHANGE: exchange, REPEATABLE: method in SAFE, PATIENT: True, VERBATIM: message}
         await self._transmit(httpx.Request(method, exchange.url, extensions=extensions), exchange)
         return exchange
 
@@ -198,7 +202,7 @@ class Client:
         """
         if self._network.last_answer > exchange.started:
             return
-        probe = httpx.Request("GET", f"{self.base_url}{_TOKEN_PATH}")
+        probe = httpx.Request("GET", f"{self.base_url}{TOKEN_PATH}")
         try:
             await self._network.handle_async_request(probe)
         except httpx.TransportError:

@@ -27,6 +27,11 @@ class Entry:
     gone: bool = False
     refused: bool = False
 
+    @property
+    def is_thing(self) -> bool:
+        """Whether it is a thing that the run made, and not a change of what was there."""
+        return self.resource not in (CHANGE, CLOCK)
+
     def __str__(self) -> str:
         return f"{self.resource} {self.id or '(id unknown)'} ({self.name})"
 
@@ -37,18 +42,26 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._entries: list[Entry] = []
+        self._by_id: dict[tuple[str, str], Entry] = {}
         self._file = path.open("a", encoding="utf-8")
 
     def intend(self, resource: str, name: str) -> Entry:
-        """Note that a request which may create ``name`` is about to leave."""
+        """Note that a request which may create ``name``, or change it, is about to leave."""
         entry = Entry(len(self._entries) + 1, resource, name)
         self._entries.append(entry)
         self._write(event="intend", number=entry.number, resource=resource, name=name)
         return entry
 
     def created(self, entry: Entry, id: str) -> None:
-        """Note the id that the target gave."""
+        """Note the id of what was made, once it is certain that the run made it.
+
+        Raises:
+            ValueError: the id is empty: it would be the id of nothing, or of the whole collection.
+        """
+        if not id:
+            raise ValueError(f"{entry} cannot have an empty id")
         entry.id = id
+        self._by_id[entry.resource, id] = entry  # a server may give an id anew when its thing is gone: the newest counts
         self._write(event="created", number=entry.number, id=id)
 
     def gone(self, entry: Entry) -> None:
@@ -62,9 +75,17 @@ class Ledger:
         entry.refused = True
         self._write(event="refused", number=entry.number)
 
-    def of(self, id: str) -> Entry | None:
-        """The entry of the thing with this id."""
-        return next((entry for entry in self._entries if entry.id == id), None)
+    def of(self, resource: str, id: str) -> Entry | None:
+        """The entry of the thing of this kind with this id; different kinds of things may have the same ids."""
+        return self._by_id.get((resource, id)) if id else None
+
+    def named(self, resource: str, name: str) -> Entry | None:
+        """The newest entry of a thing of this kind that was to have this name."""
+        return next((entry for entry in reversed(self._entries) if (entry.resource, entry.name) == (resource, name)), None)
+
+    def is_open(self, entry: Entry) -> bool:
+        """Whether a request for this entry may leave: it is written down, and nothing is known of its end yet."""
+        return entry.number <= len(self._entries) and self._entries[entry.number - 1] is entry and not entry.gone
 
     @property
     def left(self) -> Iterator[Entry]:
@@ -73,13 +94,13 @@ class Ledger:
 
     @property
     def doubtful(self) -> Iterator[Entry]:
-        """What may have been made without our learning its id: nobody answered, or not in words that we understand."""
+        """What may have been made without our learning its id: no answer came, or none that shows that it is ours."""
         return (entry for entry in reversed(self._entries) if not (entry.id or entry.gone or entry.refused))
 
     @property
     def resources(self) -> Iterable[str]:
         """The kinds of things that may have been created, oldest first."""
-        return dict.fromkeys(entry.resource for entry in self._entries)
+        return dict.fromkeys(entry.resource for entry in self._entries if entry.is_thing)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,54 @@
+"""Ids: any JSON string or number, compared as text (AMB-19), and read from the thing itself, never from what it refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from rolecall.evidence import Exchange
+
+#: The members in which a thing says its own id: resources use the first, JWTs and some servers the second.
+MEMBERS = ("id", "_id")
+#: Characters. An id ends up in URLs; one that is longer is not an id that anybody could use.
+LONGEST = 1024
+
+
+def id_text(value: object) -> str:
+    """An id as text; empty when the value is not an id: neither a string nor a number, empty, or absurdly long."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return ""
+    return text if text.strip() and len(text) <= LONGEST else ""
+
+
+def own_id(document: object) -> str:
+    """The id of a thing itself; empty when it does not say. What it refers to has ids, too: those are not its own."""
+    if not isinstance(document, Mapping):
+        return ""
+    return next((text for member in MEMBERS if (text := id_text(document.get(member)))), "")
+
+
+def id_of(exchange: Exchange) -> str:
+    """The id of the resource that an answer holds; empty when there is none."""
+    return own_id(exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json)
+
+
+def identifiers(document: Any) -> Iterator[str]:
+    """Every id in a document, at any depth: of the thing itself, and of what it refers to."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            yield from (text for member in MEMBERS if (text := id_text(value.get(member))))
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def in_path(id: str) -> str:
+    """An id as it stands in a path: a target may make its ids of any characters."""
+    return quote(id, safe="", errors="backslashreplace")

@@ -1,0 +1,201 @@
+"""Making things on the target: what is made is written down first, and is ours only when that is certain."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from rolecall.conformance.callers import Callers
+from rolecall.conformance.fixtures import Fixture, fill_path, items
+from rolecall.conformance.ids import id_of, own_id
+from rolecall.conformance.memo import memoised, unbroken
+from rolecall.conformance.tables import API_KEY, Operation
+from rolecall.conformance.tokens import Caller
+from rolecall.evidence import Exchange
+from rolecall.gate import Creation, Thing, Withheld
+from rolecall.ledger import Entry
+from rolecall.outcomes import Inconclusive, NotTested, Trouble
+
+_NAME = "{name}"
+_PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
+
+
+class Making(Callers):
+    """A run's creations, and how its own things are told from those of others.
+
+    A thing is the run's own when it shows the name that the run gave it, in a member that the run wrote the name into,
+    and when the target had not shown its id before.
+    """
+
+    @property
+    def mark(self) -> str:
+        """What the names of all things of this run begin with."""
+        return f"rolecall-{self.run_id}-"
+
+    async def create(
+        self, resource: str, name: str, method: str, path: str, caller: Caller | None, inside: Thing | None = None, **options: Any
+    ) -> Exchange:
+        """Send a request that may create something, which is in the ledger before it leaves; not broken off by a cancellation.
+
+        The entry has an id afterwards if it is certain what was made. Every other way to an end leaves it doubtful, but for
+        a refusal.
+        """
+        await self._look_before(resource)
+        return await unbroken(self._create(resource, name, method, path, caller, inside, options))
+
+    async def _create(
+        self,
+        resource: str,
+        name: str,
+        method: str,
+        path: str,
+        caller: Caller | None,
+        inside: Thing | None,
+        options: dict[str, Any],
+    ) -> Exchange:
+        if self.client.dead:  # nothing leaves any more, so nothing can be made
+            raise replace(self.client.dead)
+        entry, sent = self.ledger.intend(resource, name), time.monotonic()
+        if caller and self.gate.owns(Thing("user", caller.user)):
+            self.makers[entry.number] = caller
+        try:
+            exchange = await self.send(method, path, caller, about=Creation(entry, inside), **options)
+        except (NotTested, Withheld):
+            self.ledger.gone(entry)  # it did not leave
+            raise
+        if exchange.ok:
+            await self._settle(entry, exchange, sent)
+        elif 400 <= exchange.status < 500:
+            self.ledger.refused(entry)
+        return exchange
+
+    async def _settle(self, entry: Entry, exchange: Exchange, sent: float) -> None:
+        """Note the id that an answer gives, if it is certain that it is the new thing's."""
+        id = id_of(exchange)
+        if not id or self.gate.is_others(entry.resource, id, sent):
+            return
+        document = exchange.json[0] if isinstance(exchange.json, list) else exchange.json
+        if self.bears(document, entry.resource, entry.name) or await self._shows(entry, id):
+            self.gate.own(entry, id)
+
+    async def _shows(self, entry: Entry, id: str) -> bool:
+        """Whether the target shows, under this id, a thing with the name of the entry."""
+        if entry.resource == API_KEY:
+            return any(own_id(key) == id and self.bears(key, API_KEY, entry.name) for key in await self.keys())
+        operation = self.spec.operations[f"fetch-{entry.resource}"]
+        for role in self.spec.allowed_roles(operation.name):
+            exchange = await self.send("GET", fill_path(operation.path, {"id": id}), await self.user(role))
+            if own_id(exchange.json) == id and self.bears(exchange.json, entry.resource, entry.name):
+                return True
+        return False
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """The target's API keys, as far as it lists them where they are made; nothing where it does not."""
+        return items(await self.send("GET", self.target.api_keys.create_path, await self.user(self.highest)))
+
+    def bears(self, document: object, resource: str, name: str) -> bool:
+        """Whether a thing has a name that begins with ``name``, in a member that the run's creates or updates write it into."""
+        return any(value.startswith(front + name) for front, path in self._names(resource) for value in _at(document, path))
+
+    def _names(self, resource: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Where the bodies of this resource have the name: what stands before it, and the members that lead there."""
+        if resource == API_KEY:
+            return [("", ("name",))]
+        bodies = [operation.body for operation in self.spec.operations.values() if operation.resource.name == resource]
+        return list(dict.fromkeys(place for body in bodies for place in _places(body, ())))
+
+    # --- What was there before --------------------------------------------------------------------------------------
+
+    @memoised
+    async def _look_before(self, resource: str) -> float:
+        """Look at what there is before the first thing of this kind is made; the moment in monotonic seconds."""
+        if not self.read_only:
+            try:
+                if resource == API_KEY:
+                    for key in await self.keys():
+                        self.gate.saw(API_KEY, own_id(key), time.monotonic())
+                else:
+                    await self.look_at_all(resource)
+            except Trouble:  # it passes: whoever asks next looks again
+                raise
+            except Inconclusive:  # there is no list to look at
+                pass
+        return time.monotonic()
+
+    async def look_at_all(self, resource: str) -> None:
+        """Read the list of a resource, where it has one that shows all of them."""
+        raise NotImplementedError
+
+    async def was_there_before(self, resource: str, id: str) -> bool:
+        """Whether the target showed a thing with this id before the run made its first one of this kind."""
+        return self.gate.is_others(resource, id, await self._look_before(resource))
+
+    async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
+        """As `Callers.send`; what a read shows is noted, so that it is never taken for something that the run made."""
+        exchange = await super().send(method, path, caller, **options)
+        if method == "GET" and exchange.ok and (resource := self._resource_at(path)):
+            for document in exchange.json if isinstance(exchange.json, list) else [exchange.json]:
+                self.gate.saw(resource, own_id(document), exchange.finished)
+        return exchange
+
+    def _resource_at(self, path: str) -> str:
+        """The resource that a read of this path shows; empty when that is unknown."""
+        for pattern, resource in self._reads:
+            if pattern.fullmatch(path):
+                return resource
+        return ""
+
+    @property
+    def _reads(self) -> list[tuple[re.Pattern[str], str]]:
+        """The paths of lists and fetches, and what they show."""
+        reads = self.__dict__.get("_reads_found")
+        if reads is None:
+            reads = self._reads_found = [
+                (_pattern(operation), operation.resource.name)
+                for operation in self.spec.operations.values()
+                if operation.effect in ("list", "fetch")
+            ]
+        return reads
+
+    # --- A thing in another spelling ----------------------------------------------------------------------------------
+
+    async def spelled(self, fixture: Fixture, id: str) -> Thing:
+        """A thing of the run's own under another spelling of its id, for an attack.
+
+        Raises:
+            Inconclusive: something else may have that id.
+        """
+        operation = self.spec.operations[f"fetch-{fixture.resource.name}"]
+        exchange = await self.send("GET", fill_path(operation.path, {"id": id}), await self.user(self.highest))
+        if not (own_id(exchange.json) == fixture.id if exchange.ok else exchange.status in (400, 404, 410, 422)):
+            raise Inconclusive(f"an id that nothing else has: {exchange}", operation.requirement)
+        thing = Thing(fixture.resource.name, id)
+        self.gate.answers_to_nothing(thing)
+        return thing
+
+
+def _places(template: object, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Where a body has the name: what stands before it, and the members that lead there; lists have none."""
+    if isinstance(template, Mapping):
+        for member, value in template.items():
+            yield from _places(value, (*path, member))
+    elif isinstance(template, str) and _NAME in template:
+        yield template.partition(_NAME)[0], path
+
+
+def _at(document: object, path: tuple[str, ...]) -> Iterator[str]:
+    """The text at the end of a path of members, if there is one."""
+    for member in path:
+        document = document.get(member) if isinstance(document, Mapping) else None
+    if isinstance(document, str):
+        yield document
+
+
+def _pattern(operation: Operation) -> re.Pattern[str]:
+    """The paths that an operation's path may become; a list's query may be any."""
+    path = operation.path if operation.effect == "fetch" else operation.path.partition("?")[0]
+    query = "" if operation.effect == "fetch" else r"(?:\?.*)?"
+    return re.compile(_PLACEHOLDER.sub("[^/?&]+", re.escape(path)) + query, re.DOTALL)
