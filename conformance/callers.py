@@ -42,6 +42,8 @@ class Callers:
             int, Caller
         ] = {}  # by the number of the ledger's entry: who made it, where that is a user of the run's own
         self.tokens = TokenEndpoint(client)
+        self.parents: set[str] = set()  # the conversations of the run's own in which something was made
+        self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 
     @property
@@ -74,8 +76,9 @@ class Callers:
     async def fresh_caller(self, name: str) -> Caller:
         """An account's user with a session that no other test uses."""
         account, grant = self.account(name), await self.log_in(name)
-        for user in (grant.user, user_of(grant.claims)):
-            self.gate.protect("user", user)
+        for user in (grant.exchange.document.get("user"), grant.claims.get("_id")):
+            self.gate.protect("user", id_text(user))
+            self.note_given(user)
         return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
 
     async def user(self, name: str) -> Caller:
@@ -163,6 +166,15 @@ class Callers:
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
         return await self.client.send(method, path, caller=who, token=token, **options)
 
+    def as_given(self, id: str) -> Any:
+        """An id as the target writes it in JSON: a number, where it gave a number."""
+        return self._given.get(id, id)
+
+    def note_given(self, value: object) -> None:
+        """Remember how the target writes an id."""
+        if not isinstance(value, str) and (text := id_text(value)):
+            self._given[text] = value
+
     def new_name(self, purpose: str) -> str:
         """A name that says which run made a thing, and occurs nowhere else."""
         return f"rolecall-{self.run_id}-{next(self._numbers)}-{purpose}"
@@ -171,6 +183,6 @@ class Callers:
         """The role that a scope string stands for; anything but a role's scope stands for none, the empty string."""
         return role_of_scope(scope, self.roles, self.dialect.other_scopes)
 
-    def fill(self, template: Any, **values: str) -> Any:
+    def fill(self, template: Any, **values: Any) -> Any:
         """A body with its placeholders replaced, ``{run}`` and ``{domain}`` among them."""
         return fill(template, {"run": self.run_id, "domain": self.target.email_domain, **values})

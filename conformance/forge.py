@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from rolecall.conformance.ids import id_text
 from rolecall.outcomes import Inconclusive
 
 Sign = Callable[[bytes], bytes]
@@ -111,6 +112,18 @@ class Parts:
         value = self.claims.get(name)
         if not isinstance(value, str):
             raise Inconclusive(f"a text as {name} in the token", "ISSUE-jwt")
+        return value
+
+    @property
+    def user(self) -> str | int | float:
+        """The claim ``_id`` as it stands there: an id is a string or a number.
+
+        Raises:
+            Inconclusive: it is missing, or something else.
+        """
+        value: str | int | float = self.claims.get("_id", "")
+        if not id_text(value):
+            raise Inconclusive("a user's id as _id in the token", "ISSUE-jwt")
         return value
 
     @property

@@ -61,6 +61,8 @@ class Making(Callers):
         entry, sent = self.ledger.intend(resource, name), time.monotonic()
         if caller and self.gate.owns(Thing("user", caller.user)):
             self.makers[entry.number] = caller
+        if inside:
+            self.parents.add(inside.id)
         try:
             exchange = await self.send(method, path, caller, about=Creation(entry, inside), **options)
         except (NotTested, Withheld):
@@ -77,7 +79,9 @@ class Making(Callers):
         id = id_of(exchange)
         if not id or self.gate.is_others(entry.resource, id, sent):
             return
+        entry.claimed = id
         document = exchange.json[0] if isinstance(exchange.json, list) else exchange.json
+        self.note_given(document.get("id", document.get("_id")))
         if self.bears(document, entry.resource, entry.name) or await self._shows(entry, id):
             self.gate.own(entry, id)
 

@@ -98,6 +98,7 @@ class Result:
     requests: int = 0
     seconds: float = 0.0
     crash: str = ""
+    harm: list[str] = field(default_factory=list)
 
     @property
     def found(self) -> list[str]:
@@ -122,8 +123,8 @@ class Result:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the suite said of this case what it should."""
-        if self.crash:
+        """Whether the suite said of this case what it should, and left the server as it was."""
+        if self.crash or self.harm:
             return False
         if self.case.kind in ("fault", "flip"):
             return self.localised
@@ -221,6 +222,9 @@ def _run(context: Any, case: Case, folder: Path) -> Result:
                 run.kill()
                 run.join()
         _fill(result, document, crash)
+        server.terminate()
+        if server_says.poll(_TIMEOUT):
+            result.harm = server_says.recv()
     except (EOFError, RolecallError) as error:
         result.crash = str(error) or "the process ended without a word"
     finally:
@@ -287,7 +291,12 @@ def _serve(options: list[str], says: Connection) -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(["--port", "0", *CHEAP, *options])
-    serve(settings_from(arguments), lambda running: says.send(target_file(running.server, running.base_url)), True)
+    serve(
+        settings_from(arguments),
+        lambda running: says.send(target_file(running.server, running.base_url)),
+        exit_with_parent=True,
+        take_census=lambda census: says.send(census.damage()),
+    )
 
 
 def _certify(options: list[str], says: Connection) -> None:
@@ -320,6 +329,7 @@ def tally(results: list[Result]) -> dict[str, int]:
         "troubled": sum(result.case.kind == "trouble" for result in results),
         "wrong_accusations": sum(result.case.kind == "trouble" and not result.as_expected for result in results),
         "crashes": sum(bool(result.crash) for result in results),
+        "harmed": sum(bool(result.harm) for result in results),
     }
 
 

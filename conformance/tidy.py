@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from rolecall.conformance.fixtures import Fixture, items
+from rolecall.conformance.fixtures import Fixture, fill_path, items
 from rolecall.conformance.ids import in_path, own_id
 from rolecall.conformance.tables import API_KEY
 from rolecall.conformance.tokens import Caller
@@ -41,6 +41,8 @@ class Tidying:
         if not world.ledger.resources:
             return
         admin = await world.fresh_caller(world.highest)
+        # Some servers delete a conversation and keep its messages, which nothing lists any more.
+        await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists_within()))
         # What was made last may belong to what was made before it, so one kind goes after the other. Keys come first:
         # some servers let a key go only with its maker's token, and the maker may be a user that the run made.
         kinds = list(reversed(list(world.ledger.resources)))
@@ -89,7 +91,7 @@ class Tidying:
     # --- By the lists ----------------------------------------------------------------------------------------------
 
     def _lists(self) -> Iterator[tuple[str, str]]:
-        """The lists that may show something the run made; messages go with their conversation."""
+        """The lists that may show something the run made, whole."""
         world = self._world
         made = set(world.ledger.resources)
         for operation in world.spec.operations.values():
@@ -97,6 +99,14 @@ class Tidying:
                 yield operation.path, operation.resource.name
         if any(entry.resource == API_KEY for entry in world.ledger.doubtful):
             yield world.target.api_keys.create_path, API_KEY
+
+    def _lists_within(self) -> Iterator[tuple[str, str]]:
+        """The lists of what was made inside of something of the run's own."""
+        world = self._world
+        for operation in world.spec.operations.values():
+            if operation.effect == "list" and operation.resource.name in world.ledger.resources and "{" in operation.path:
+                for parent in world.parents:
+                    yield fill_path(operation.path, {operation.resource.parent: parent}), operation.resource.name
 
     async def _sweep(self, admin: Caller, path: str, resource: str) -> None:
         """Look through a list for what carries the run's name, among it what was made against all denial."""
@@ -116,11 +126,16 @@ class Tidying:
                 self._found[f"{resource}/{entry.id}"] = f"{entry}: its deletion was answered, and it is still in the list"
 
     async def _carrying_our_name(self, admin: Caller, path: str, resource: str) -> list[dict[str, object]]:
-        found = []
+        """What shows the run's name, and what an answer called the run's without showing its name."""
+        found: list[dict[str, object]] = []
+        claimed = {entry.claimed for entry in self._world.ledger.doubtful if entry.resource == resource} - {""}
         async for page in self._world.pages(path, admin):
             if not page.ok or not isinstance(page.json, list):
                 raise Inconclusive(f"a list: {page}")
-            found += [item for item in items(page) if self._world.bears(item, resource, self._world.mark)]
+            ours = (
+                item for item in items(page) if self._world.bears(item, resource, self._world.mark) or own_id(item) in claimed
+            )
+            found.extend(ours)
         return found
 
     async def _entry_of(self, resource: str, item: dict[str, object]) -> Entry | None:
@@ -129,9 +144,11 @@ class Tidying:
         known = world.ledger.of(resource, id)
         if known and not known.gone:
             return known if known.number not in self._why else None
-        if not id or (known is None and await world.was_there_before(resource, id)):
-            if not world.gate.is_protected(resource, id):
-                self._found[f"{resource}/{id}"] = f"perhaps {resource} {id or '(id unknown)'}: it carries the run's name"
+        is_named = world.bears(item, resource, world.mark)
+        if not (id and is_named) or (known is None and await world.was_there_before(resource, id)):
+            if is_named or not await world.was_there_before(resource, id):
+                what = "it carries the run's name, and was there before" if id and is_named else "a creation was answered with it"
+                self._found[f"{resource}/{id}"] = f"perhaps {resource} {id or '(id unknown)'}: {what}"
             return None
         entry = world.ledger.intend(resource, known.name if known else "found at the end")
         world.gate.own(entry, id)

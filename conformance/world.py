@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 from rolecall.conformance.borrowing import Borrowing
 from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, items
-from rolecall.conformance.ids import own_id
+from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.making import Making
 from rolecall.conformance.memo import Coalesced, forget, memoised
 from rolecall.conformance.tables import Operation, Specification
@@ -103,7 +103,7 @@ class World(Making):
         if "{organization}" in wanted:
             values["organization"] = await self.organization()
         if "{participants}" in wanted:
-            values["participants"] = [{"user": user} for user in await self.participants()]
+            values["participants"] = [{"user": self.as_given(user)} for user in await self.participants()]
         if operation.is_self and not values["self"]:
             raise Inconclusive(f"the user that {caller} acts as: the token does not say (claim _id)", "the token's claims")
         path = fill_path(operation.path, values)
@@ -121,6 +121,11 @@ class World(Making):
         if self.read_only and operation.effect not in ("list", "fetch"):
             raise NotTested(f"--read-only: {operation.name} would write")
         if operation.effect == "create":
+            if request.name not in f"{request.body}{options.get('content', b'')!r}":
+                raise Inconclusive(
+                    f"the run's name in what {operation.name} sends: without it nobody can tell what it made",
+                    f"[operations.{operation.name}] body in the target file",
+                )
             what = (operation.resource.name, request.name, operation.method, request.path, caller, request.inside)
             return await self.create(*what, json=request.body, **options)
         exchange = await self.send(operation.method, request.path, caller, json=request.body, about=request.thing, **options)
@@ -142,13 +147,13 @@ class World(Making):
     # --- Fixtures --------------------------------------------------------------------------------------------------
 
     @memoised
-    async def organization(self) -> str | None:
-        """The organization of the accounts, as the highest role's own user tells it; None when it does not."""
+    async def organization(self) -> str | int | float | None:
+        """The id of the accounts' organization, as the highest role's own user tells it; None when it does not."""
         admin = await self.user(self.highest)
         found = [admin.grant.exchange.document.get("organization"), claims_of(admin.token).get("organization")]
         operation = self.spec.operations["fetch-user-self"]
         found.append((await self.perform(await self.request(operation, admin), admin)).document.get("organization"))
-        return next((value for value in found if isinstance(value, str) and value), None)
+        return next((value for value in found if id_text(value)), None)
 
     async def everybody(self) -> list[Caller]:
         """Every account that can log in, logged in."""

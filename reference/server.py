@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from rolecall.reference.app import Credentials, Server
+from rolecall.reference.census import Census
 from rolecall.reference.protocol import Protocol
 from rolecall.reference.settings import Settings, SettingsError
 from rolecall.reference.switchboard import apply_switches
@@ -121,10 +122,11 @@ def make_uvicorn(server: Server) -> Uvicorn:
 
 
 @contextlib.contextmanager
-def running(settings: Settings | None = None) -> Iterator[Running]:
-    """A server on a thread of this process, for as long as the block lasts."""
+def running(settings: Settings | None = None, prepare: Callable[[Server], None] = lambda server: None) -> Iterator[Running]:
+    """A server on a thread of this process, for as long as the block lasts; `prepare` sees it before it listens."""
     settings = settings or Settings()
     server = build(settings)
+    prepare(server)
     listener = listen(settings)
     runner = make_uvicorn(server)
     thread = threading.Thread(target=lambda: asyncio.run(runner.serve([listener])), daemon=True)
@@ -138,9 +140,17 @@ def running(settings: Settings | None = None) -> Iterator[Running]:
         server.store.close()
 
 
-def serve(settings: Settings, ready: Callable[[Running], None], exit_with_parent: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called when the socket listens."""
+def serve(
+    settings: Settings,
+    ready: Callable[[Running], None],
+    exit_with_parent: bool = False,
+    take_census: Callable[[Census], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called when the socket listens, `take_census` at the end."""
     server = build(settings)
+    census = Census(server) if take_census else None
+    if census:
+        server.app = census.watched(server.app)
     listener = listen(settings)
     runner = make_uvicorn(server)
 
@@ -156,6 +166,8 @@ def serve(settings: Settings, ready: Callable[[Running], None], exit_with_parent
 
     try:
         asyncio.run(main())
+        if census and take_census:
+            take_census(census)
     finally:
         listener.close()
         server.store.close()

@@ -27,7 +27,12 @@ def line(case: dict[str, Any]) -> str:
         return text
     details = filter(
         None,
-        (case["crash"], ", ".join(_found(case)[1:]), f"undecided: {', '.join(case['undecided'])}" if case["undecided"] else ""),
+        (
+            case["crash"],
+            *case["harm"],
+            ", ".join(_found(case)[1:]),
+            f"undecided: {', '.join(case['undecided'])}" if case["undecided"] else "",
+        ),
     )
     return text + "".join(f"\n      {detail}" for detail in details)
 
@@ -37,7 +42,8 @@ def summary(counts: dict[str, int]) -> str:
     return (
         f"{counts['caught']} of {counts['faults']} faults caught, {counts['localised']} localised, {counts['silent']} silent; "
         f"{counts['false_alarms']} false alarms on {counts['innocent']} innocent servers, "
-        f"{counts['wrong_accusations']} wrong accusations on {counts['troubled']} troubled ones, {counts['crashes']} crashes."
+        f"{counts['wrong_accusations']} wrong accusations on {counts['troubled']} troubled ones, {counts['crashes']} crashes, "
+        f"{counts['harmed']} servers harmed."
     )
 
 

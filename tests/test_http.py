@@ -27,6 +27,7 @@ from rolecall.target import Account, Target
 from rolecall.transports import BODY_LIMIT
 from tests import miniatures
 from tests.certificates import Certificates
+from tests.gates import OpenGate, read_only
 from tests.miniatures import Connection, Miniature, Received, always, in_turn, json_response, response
 
 OK = always(json_response({"fine": True}))
@@ -47,7 +48,7 @@ def target(url: str, **settings: Any) -> Target:
 @asynccontextmanager
 async def client(url: str, **settings: Any) -> AsyncIterator[Client]:
     """A client of this target, closed at the end."""
-    it = Client(target(url, **settings), Evidence(), Secrets())
+    it = Client(target(url, **settings), Evidence(), Secrets(), OpenGate())
     try:
         yield it
     finally:
@@ -122,7 +123,7 @@ class TestWhatIsSent:
                     await it.send(method, path, json={})
 
         async def main(url: str) -> None:
-            it = Client(target(url), Evidence(), Secrets(), read_only=True)
+            it = Client(target(url), Evidence(), Secrets(), read_only(url))
             await conversation(it)
             await it.close()
 
@@ -724,7 +725,7 @@ def test_everything_is_recorded(tmp_path: Path) -> None:
     evidence = Evidence()
 
     async def main(url: str) -> None:
-        it = Client(target(url, timeout=0.4), evidence, Secrets())
+        it = Client(target(url, timeout=0.4), evidence, Secrets(), OpenGate())
         await it.send("GET", "/v2/users")
         with pytest.raises(Trouble):
             await it.send("POST", "/v2/users", json={})

@@ -47,7 +47,9 @@ class TestLedger:
 
         assert [entry.id for entry in ledger.left] == ["id-3", "id-0"]
         assert list(ledger.resources) == ["user"]
-        assert ledger.of("id-3") is entries[3]
+        assert ledger.of("user", "id-3") is entries[3]
+        assert ledger.of("contact", "id-3") is None
+        assert ledger.of("user", "") is None
         ledger.close()
 
 

@@ -14,6 +14,7 @@ from rolecall.http import Client
 from rolecall.outcomes import Trouble
 from rolecall.secrets import Secrets
 from rolecall.target import Account, Target
+from tests.gates import OpenGate
 from tests.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response, silent
 
 FINE = always(json_response({"fine": True}))
@@ -25,7 +26,7 @@ def talk(server: Miniature, conversation: Callable[[Client], Awaitable[Any]], **
     async def main() -> Any:
         account = Account("guest", "guest", "guest@example.org", "guest-password")
         target = Target("miniature", server.url, {"guest": account}, **({"timeout": 5.0} | settings))
-        client = Client(target, Evidence(), Secrets())
+        client = Client(target, Evidence(), Secrets(), OpenGate())
         try:
             return await conversation(client)
         finally:

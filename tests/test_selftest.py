@@ -142,7 +142,8 @@ def test_the_innocent_are_not_to_be_blamed() -> None:
 
 def test_the_tally_adds_up() -> None:
     """The counts are those of the results: faults caught, localised, silent; false alarms; wrong accusations; crashes."""
-    innocent = [result(Case("baseline", "baseline")), result(LEGAL, "PERM-list-users"), result(Case("lint", "lint"))]
+    harmed = Result(Case("baseline", "baseline"), "conformant", harm=["clock: 0.0 -> 60.0"])
+    innocent = [harmed, result(LEGAL, "PERM-list-users"), result(Case("lint", "lint"))]
     troubled = [result(TROUBLE, "RESPONSE-json"), result(TROUBLE, "PERM-list-users")]
 
     assert selftest.tally([said for said, *_ in JUDGED.values()] + innocent + troubled) == {
@@ -151,10 +152,11 @@ def test_the_tally_adds_up() -> None:
         "localised": 4,
         "silent": 1,
         "innocent": 3,
-        "false_alarms": 1,
+        "false_alarms": 2,
         "troubled": 2,
         "wrong_accusations": 1,
         "crashes": 1,
+        "harmed": 1,
     }
 
 
@@ -274,7 +276,7 @@ def test_the_kill_tables_counts_are_its_rows(page: str, rows: dict[str, Row]) ->
     assert summary is not None
     assert summary[0].startswith(f"{faults} of {faults} faults caught, {faults} localised, 0 silent; 0 false alarms on ")
     assert " 0 wrong accusations on " in summary[0]
-    assert summary[0].endswith(" 0 crashes.")
+    assert summary[0].endswith(" 0 crashes, 0 servers harmed.")
 
 
 def test_every_deciding_requirement_is_tripped(page: str, rows: dict[str, Row]) -> None:

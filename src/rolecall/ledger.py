@@ -18,7 +18,10 @@ CHANGE, CLOCK = "change of user", "change of the clock"
 
 @dataclass(eq=False)
 class Entry:
-    """One thing that may exist because of us; ``id`` is empty until (and unless) the target named it."""
+    """One thing that may exist because of us.
+
+    ``id`` is empty until (and unless) it is certain; ``claimed`` is what an answer called it before that.
+    """
 
     number: int
     resource: str
@@ -26,6 +29,7 @@ class Entry:
     id: str = ""
     gone: bool = False
     refused: bool = False
+    claimed: str = ""
 
     @property
     def is_thing(self) -> bool:

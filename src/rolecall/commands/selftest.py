@@ -62,5 +62,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write:
         arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
         print(f"written: {arguments.write}", file=sys.stderr)
-    bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"]
+    bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"] + counts["harmed"]
     return int(ExitCode.FAILED if bad else ExitCode.CONFORMANT)

@@ -1,0 +1,123 @@
+"""First, do no harm: whatever a run meets and however it ends, the target is as it was; only the run's own things are touched."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rolecall.reference.app import Server
+from rolecall.reference.census import Census
+from rolecall.reference.server import running
+from rolecall.reference.settings import Settings
+from rolecall.reference.target import target_file
+from tests.command import rolecall, start
+from tests.strangers import Stranger, listening
+
+#: Interrupted runs of each kind on each server; the environment may ask for more.
+MOMENTS = int(os.environ.get("ROLECALL_MOMENTS", "4"))
+#: Seconds in which an interruption falls, after the run has made its first thing.
+LONGEST = 9.0
+
+
+@contextmanager
+def stranger(trouble: bool = True) -> Iterator[tuple[str, Callable[[], list[str]], Callable[[], None]]]:
+    """The awkward server: its target file, its damage, and how it falls silent."""
+    server = Stranger(trouble=trouble)
+    with listening(server) as url:
+        yield server.target_file(url), server.damage, server.mute.set
+
+
+@contextmanager
+def reference() -> Iterator[tuple[str, Callable[[], list[str]], Callable[[], None]]]:
+    """The reference server, a little slow, so that interruptions fall into it."""
+    census: list[Census] = []
+
+    def prepare(server: Server) -> None:
+        census.append(Census(server))
+        server.app = census[0].watched(server.app)
+
+    with running(Settings(clock=True, scrypt_n=128, variants=("latency-50ms",)), prepare) as server:
+        yield target_file(server.server, server.base_url), census[0].damage, lambda: None
+
+
+SERVERS = {"stranger": stranger, "reference": reference}
+
+
+def begin(text: str, folder: Path, *options: str) -> subprocess.Popen[str]:
+    """A run in a process of its own, when it has made its first thing."""
+    (folder / "target.toml").write_text(text, encoding="utf-8")
+    process = start("certify", "target.toml", "--out", "runs", "--quiet", *options, cwd=folder, stderr=subprocess.PIPE)
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        if any('"created"' in path.read_text(encoding="utf-8") for path in folder.glob("runs/*/ledger.jsonl")):
+            break
+        time.sleep(0.02)
+    return process
+
+
+def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
+    """Ids that are numbers, lists that nest other ids, no empty texts, lost creates: all is as it was, and nothing is left."""
+    server = Stranger()
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path)
+
+    assert server.damage() == []
+    assert server.left() == finished.results["left_behind"] == []
+    assert finished.results["findings"] == []
+    assert finished.results["counts"]["cells"]["passed"] == 376, finished.said
+
+
+def test_a_run_that_only_reads_sends_nothing_else(tmp_path: Path) -> None:
+    """With --read-only the server counts GET, HEAD, OPTIONS and log-ins, and nothing else: no clock is moved either."""
+    server = Stranger()
+    methods = set()
+
+    def count(method: str, path: str, headers: dict[str, str]) -> None:
+        methods.add(method if path.partition("?")[0] != "/v2/auth/token" else f"{method} token")
+        watch(method, path, headers)
+
+    watch, server.watch = server.watch, count  # type: ignore[method-assign]
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", "--read-only", cwd=tmp_path)
+
+    assert methods <= {"GET", "HEAD", "OPTIONS", "GET token", "HEAD token", "POST token"}
+    assert server.damage() == server.left() == []
+    assert finished.code == 3, finished.said
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "silence"])
+@pytest.mark.parametrize("name", SERVERS)
+def test_an_interrupted_run_does_no_harm(name: str, how: str, tmp_path: Path) -> None:
+    """At random moments the run is interrupted, or the target falls silent: accounts, things and clock are as they were."""
+    if (name, how) == ("reference", "silence"):
+        pytest.skip("the stranger falls silent for both")
+    chance = random.Random(f"{name} {how}")
+    for number in range(MOMENTS):
+        moment = chance.uniform(0.0, LONGEST)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with SERVERS[name]() as (text, damage, mute):
+            process = begin(text, folder)
+            time.sleep(moment)
+            if how == "silence":
+                mute()
+            else:
+                process.send_signal(getattr(signal, how))
+            _, said = process.communicate(timeout=120)
+
+            harm = damage()
+            if how == "silence" and "clock" in "".join(harm):  # a clock that nobody answers for can only be named
+                assert "clock" in next(folder.glob("runs/*/results.json")).read_text(encoding="utf-8")
+                harm = [line for line in harm if not line.startswith("clock")]
+            assert harm == [], f"{moment:.2f} s: {said}"
