@@ -98,10 +98,11 @@ class Borrowing:
 
     async def _undisturbed(self, user: Fixture) -> dict[str, Any]:
         """A user as it stands when no other run holds it; what a broken run has left for longer is taken as it is."""
+        document: dict[str, Any] | None = {}
         for number in range(_PATIENCE):
             await asyncio.sleep(_MOMENT if number else 0.0)
             document = await self._world.observe(user)
-            if document is not None and not self.is_of_another_run(document):
+            if document is None or not self.is_of_another_run(document):
                 break
         if document is None:
             raise Inconclusive(f"{user} as it was before: nothing shows it", "PERM-fetch-user")

@@ -42,6 +42,7 @@ class Callers:
             int, Caller
         ] = {}  # by the number of the ledger's entry: who made it, where that is a user of the run's own
         self.tokens = TokenEndpoint(client)
+        self.proven: set[str] = set()  # the resources for which the target was seen to have made what it said it made
         self.parents: set[str] = set()  # the conversations of the run's own in which something was made
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)

@@ -27,7 +27,8 @@ class Making(Callers):
     """A run's creations, and how its own things are told from those of others.
 
     A thing is the run's own when it shows the name that the run gave it, in a member that the run wrote the name into,
-    and when the target had not shown its id before.
+    and when the target had not shown its id before. The answer to a create is believed in that once the target has shown,
+    for this kind of thing, that it keeps its word: that what it says it made is there, under that id and name.
     """
 
     @property
@@ -82,13 +83,23 @@ class Making(Callers):
         entry.claimed = id
         document = exchange.json[0] if isinstance(exchange.json, list) else exchange.json
         self.note_given(document.get("id", document.get("_id")))
-        if self.bears(document, entry.resource, entry.name) or await self._shows(entry, id):
+        is_named = self.bears(document, entry.resource, entry.name)
+        if is_named and entry.resource in self.proven:
+            self.gate.own(entry, id)
+        elif await self._shows(entry, id, is_named):
+            self.proven.add(entry.resource)
             self.gate.own(entry, id)
 
-    async def _shows(self, entry: Entry, id: str) -> bool:
-        """Whether the target shows, under this id, a thing with the name of the entry."""
+    async def _shows(self, entry: Entry, id: str, is_named: bool) -> bool:
+        """Whether the target shows, under this id, a thing with the name of the entry.
+
+        Where keys are not listed, the answer alone has to do: ``is_named`` says whether it shows the name.
+        """
         if entry.resource == API_KEY:
-            return any(own_id(key) == id and self.bears(key, API_KEY, entry.name) for key in await self.keys())
+            listed = await self.keys()
+            return (
+                is_named if listed is None else any(own_id(key) == id and self.bears(key, API_KEY, entry.name) for key in listed)
+            )
         operation = self.spec.operations[f"fetch-{entry.resource}"]
         for role in self.spec.allowed_roles(operation.name):
             exchange = await self.send("GET", fill_path(operation.path, {"id": id}), await self.user(role))
@@ -96,9 +107,10 @@ class Making(Callers):
                 return True
         return False
 
-    async def keys(self) -> list[dict[str, Any]]:
-        """The target's API keys, as far as it lists them where they are made; nothing where it does not."""
-        return items(await self.send("GET", self.target.api_keys.create_path, await self.user(self.highest)))
+    async def keys(self) -> list[dict[str, Any]] | None:
+        """The target's API keys, as far as it lists them where they are made; None where it does not."""
+        exchange = await self.send("GET", self.target.api_keys.create_path, await self.user(self.highest))
+        return items(exchange) if exchange.ok and isinstance(exchange.json, list) else None
 
     def bears(self, document: object, resource: str, name: str) -> bool:
         """Whether a thing has a name that begins with ``name``, in a member that the run's creates or updates write it into."""
@@ -119,7 +131,7 @@ class Making(Callers):
         if not self.read_only:
             try:
                 if resource == API_KEY:
-                    for key in await self.keys():
+                    for key in await self.keys() or ():
                         self.gate.saw(API_KEY, own_id(key), time.monotonic())
                 else:
                     await self.look_at_all(resource)

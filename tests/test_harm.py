@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.target import target_file
 from tests.command import rolecall, start
-from tests.strangers import Stranger, listening
+from tests.strangers import Refused, Stranger, Who, listening
 
 #: Interrupted runs of each kind on each server; the environment may ask for more.
 MOMENTS = int(os.environ.get("ROLECALL_MOMENTS", "4"))
@@ -74,6 +75,54 @@ def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
     assert server.left() == finished.results["left_behind"] == []
     assert finished.results["findings"] == []
     assert finished.results["counts"]["cells"]["passed"] == 376, finished.said
+
+
+class Forgetful(Stranger):
+    """Creates are answered without an id."""
+
+    def create(self, name: str, members: dict[str, Any], who: Who) -> tuple[int, Any]:
+        """Leave the id out."""
+        status, document = super().create(name, members, who)
+        return status, {name: value for name, value in document.items() if name != "id"}
+
+
+class Secretive(Stranger):
+    """Contacts are listed to nobody, and every third one's creation is not answered."""
+
+    def collection(self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any) -> tuple[int, Any]:
+        """Refuse to list contacts."""
+        if name == "contact" and method == "GET":
+            raise Refused(403)
+        return super().collection(method, name, query, who, body)
+
+    def fate(self, method: str, path: str) -> str:
+        """Every third contact."""
+        return "lost" if path == "/v2/contacts" and method == "POST" and self._next["contact"] % 3 == 0 else ""
+
+
+def test_an_answer_without_an_id_leads_to_no_other_thing(tmp_path: Path) -> None:
+    """Where creates do not tell an id, it is looked for in the list, as the thing's own; nobody else's is taken for it."""
+    server = Forgetful(trouble=False)
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "user", cwd=tmp_path)
+
+    assert server.damage() == [], finished.said
+    assert server.left() == finished.results["left_behind"] == []
+
+
+def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:
+    """A thing whose creation was not answered, in a list that nobody may read, is named as perhaps left: exit code 7."""
+    server = Secretive()
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "update-contact", cwd=tmp_path)
+
+    left = [line for line in finished.results["left_behind"] if line.startswith("perhaps contact")]
+    assert server.damage() == [], finished.said
+    assert len(left) >= len(server.left()) > 0, finished.said
+    assert "cannot be read" in left[0]
+    assert finished.code == 7
 
 
 def test_a_run_that_only_reads_sends_nothing_else(tmp_path: Path) -> None:
