@@ -105,7 +105,8 @@ class Making(Callers):
             exchange = await self.send("GET", fill_path(operation.path, {"id": id}), await self.user(role))
             if own_id(exchange.json) == id and self.bears(exchange.json, entry.resource, entry.name):
                 return True
-        return False
+        found = await self.find(entry.resource, entry.name, time.monotonic())
+        return found is not None and own_id(found) == id and self.bears(found, entry.resource, entry.name)
 
     async def keys(self) -> list[dict[str, Any]] | None:
         """The target's API keys, as far as it lists them where they are made; None where it does not."""
@@ -140,6 +141,10 @@ class Making(Callers):
             except Inconclusive:  # there is no list to look at
                 pass
         return time.monotonic()
+
+    async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
+        """The thing that carries ``name``, in a list read after the moment ``after``; None when there is none."""
+        raise NotImplementedError
 
     async def look_at_all(self, resource: str) -> None:
         """Read the list of a resource, where it has one that shows all of them."""
