@@ -9,7 +9,7 @@ from typing import Any
 from rolecall.conformance.claims import role_of_scope
 from rolecall.conformance.fixtures import fill, id_of
 from rolecall.conformance.memo import forget, memoised, unbroken
-from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Specification
+from rolecall.conformance.tables import API_KEY, API_KEYS, TOKEN, Dialect, Specification
 from rolecall.conformance.token_endpoint import TokenEndpoint
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
 from rolecall.evidence import Exchange
@@ -97,12 +97,14 @@ class Callers:
         """
         keys = self.target.api_keys
         if not keys:
-            raise NotTested("no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]")
+            raise NotTested(
+                "no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]", API_KEYS
+            )
         if role in keys.tokens:
             token = keys.tokens[role]
             return Caller(role, API_KEY, token, user_of(claims_of(token)))
         if not keys.create_path:
-            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path")
+            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path", API_KEYS)
         return await self.create_key([role])
 
     async def create_key(self, scopes: list[str]) -> Caller:
@@ -134,7 +136,7 @@ class Callers:
             NotTested: the target file does not say where keys are made, or nothing may be written.
         """
         if not self.target.api_keys.create_path:
-            raise NotTested("API keys cannot be made: give create_path under [api_keys] in the target file")
+            raise NotTested("API keys cannot be made: give create_path under [api_keys] in the target file", API_KEYS)
         if self.read_only:
             raise NotTested("--read-only: an API key would be created")
         admin = await self.user(self.highest)
