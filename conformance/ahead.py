@@ -158,16 +158,18 @@ class Ahead:
         """Run a test; one that met passing trouble starts again from the beginning, with fixtures of its own."""
         started = time.monotonic()
         try:
-            with Evidence.collect() as job.evidence:
-                while True:
-                    job.tries += 1
-                    try:
+            while True:
+                job.tries += 1
+                try:
+                    with (
+                        Evidence.collect() as job.evidence
+                    ):  # of this try alone: what came of one that was given up proves nothing
                         await job.call()
-                    except Trouble:
-                        if job.tries < _TRIES:
-                            continue
-                        raise
-                    break
+                except Trouble:
+                    if job.tries < _TRIES:
+                        continue
+                    raise
+                break
         except BaseException as error:
             job.error = error
             if isinstance(error, asyncio.CancelledError):

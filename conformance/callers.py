@@ -10,7 +10,7 @@ from rolecall.conformance.claims import role_of_scope
 from rolecall.conformance.fixtures import fill
 from rolecall.conformance.ids import id_text
 from rolecall.conformance.memo import forget, memoised
-from rolecall.conformance.tables import API_KEY, TOKEN, Dialect, Specification
+from rolecall.conformance.tables import API_KEY, API_KEYS, TOKEN, Dialect, Specification
 from rolecall.conformance.token_endpoint import TokenEndpoint
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
 from rolecall.evidence import Exchange
@@ -108,13 +108,15 @@ class Callers:
         """
         keys = self.target.api_keys
         if not keys:
-            raise NotTested("no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]")
+            raise NotTested(
+                "no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]", API_KEYS
+            )
         if role in keys.tokens:
             token = keys.tokens[role]
             self.gate.protect("user", user_of(claims_of(token)))
             return Caller(role, API_KEY, token, user_of(claims_of(token)))
         if not keys.create_path:
-            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path")
+            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path", API_KEYS)
         return await self.create_key([role])
 
     async def create_key(self, scopes: list[str], maker: Caller | None = None) -> Caller:
@@ -146,7 +148,7 @@ class Callers:
             NotTested: the target file does not say where keys are made, or nothing may be written.
         """
         if not self.target.api_keys.create_path:
-            raise NotTested("API keys cannot be made: give create_path under [api_keys] in the target file")
+            raise NotTested("API keys cannot be made: give create_path under [api_keys] in the target file", API_KEYS)
         if self.read_only:
             raise NotTested("--read-only: an API key would be created")
         maker = maker or await self.user(self.highest)

@@ -133,8 +133,25 @@ class Parts:
 
     @property
     def signature_bytes(self) -> bytes:
-        """The signature itself."""
-        return _bytes(self.signature)
+        """The signature itself.
+
+        Raises:
+            Inconclusive: what stands in its place is no base64url.
+        """
+        try:
+            return _bytes(self.signature)
+        except ValueError:
+            raise Inconclusive("a signature to tamper with: its part of the token is no base64url", "ISSUE-jwt") from None
+
+    def with_last_byte_changed(self) -> str:
+        """The token with a signature whose last byte is another.
+
+        Raises:
+            Inconclusive: it has no signature at all.
+        """
+        if not self.signature_bytes:
+            raise Inconclusive("a signature to change: the token has none", "ISSUE-jwt")
+        return self.resigned(self.signature_bytes[:-1] + bytes([self.signature_bytes[-1] ^ 1]))
 
     def edited(self, **claims: Any) -> str:
         """The token with other claims under the old signature."""

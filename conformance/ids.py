@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets as random
+import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -37,16 +39,43 @@ def id_of(exchange: Exchange) -> str:
     return own_id(exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json)
 
 
+def walked(document: Any) -> Iterator[Any]:
+    """A document and every value in it, a thing before what is in it; however deep, for a target may nest as it likes."""
+    left = [document]
+    while left:
+        value = left.pop()
+        yield value
+        if isinstance(value, Mapping):
+            left += reversed(list(value.values()))
+        elif isinstance(value, list):
+            left += reversed(value)
+
+
 def identifiers(document: Any) -> Iterator[str]:
     """Every id in a document, at any depth: of the thing itself, and of what it refers to."""
-    waiting = [document]
-    while waiting:
-        value = waiting.pop()
+    for value in walked(document):
         if isinstance(value, Mapping):
             yield from (text for member in MEMBERS if (text := id_text(value.get(member))))
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
+
+
+def unused_id(id: str) -> str:
+    """An id that looks like this one and that nothing has: its end is of chance, and a short one, which may count up, is longer."""
+    whole = id if len(id) >= _NOT_COUNTED else id.ljust(_NOT_COUNTED, "7")
+    kept, end = (whole[:-_OF_CHANCE], whole[-_OF_CHANCE:]) if whole == id else ("", whole)
+    other = id
+    while other == id:
+        other = kept + "".join(_like(letter) for letter in end)
+    return other
+
+
+def _like(letter: str) -> str:
+    if letter in string.digits:
+        return random.choice(string.digits)
+    return random.choice("abcdef" if letter.islower() else "ABCDEF") if letter in string.ascii_letters else letter
+
+
+_NOT_COUNTED = 16  # characters: no counter has come so far
+_OF_CHANCE = 8  # characters
 
 
 def in_path(id: str) -> str:

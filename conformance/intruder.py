@@ -15,7 +15,7 @@ from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
 from rolecall.conformance.ids import identifiers
 from rolecall.conformance.memo import memoised
-from rolecall.conformance.tables import Operation
+from rolecall.conformance.tables import SIGNING_KEY, Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
@@ -32,6 +32,11 @@ class TargetKey:
     algorithm: str
     sign: Sign = field(repr=False)
     secret: bytes = field(repr=False)
+
+
+def no_key(reason: str) -> NotTested:
+    """Why nothing can be signed as the target signs."""
+    return NotTested(reason, SIGNING_KEY)
 
 
 class Intruder:
@@ -84,7 +89,7 @@ class Intruder:
     async def door(self, operation: Operation, owner: Caller) -> Request | None:
         """The request of a read, if it is seen to be open to its owner."""
         control = await self._world.reads(owner, operation.name)
-        if not control.ok:
+        if not self._world.dialect.allows(operation, control):
             return None
         cite(control, "control")
         return await self._world.request(operation, owner)
@@ -132,10 +137,27 @@ class Intruder:
             raise Finding(expected, f"{answer.status}: a redirect is no refusal", answer)
         if answer.status >= 500:
             raise Finding(expected, f"{answer.status}: a server error is no refusal", answer)
-        if door.fixture and door.fixture.id in identifiers(answer.json):
-            raise Finding(f"a refusal that shows nothing of {door.fixture}", f"{answer.status} with it in the body", answer)
+        self._expect_no_sight(answer, door)
         if answer.status not in statuses:
             raise Finding(expected, f"{answer.status}", answer)
+
+    def judge_denied(self, answer: Exchange, door: Request) -> None:
+        """The answer denies what the token's own role may not do, or does not take the token at all.
+
+        Raises:
+            Finding: it is let in, or the answer is no refusal.
+        """
+        dialect = self._world.dialect
+        if dialect.denies_as_specified(door.operation, answer):
+            self._expect_no_sight(answer, door)
+            cite(answer, "answer")
+        else:
+            self.judge_shut(answer, door, (*self.unreadable, *dialect.denied))
+
+    @staticmethod
+    def _expect_no_sight(answer: Exchange, door: Request) -> None:
+        if door.fixture and door.fixture.id in identifiers(answer.json):
+            raise Finding(f"a refusal that shows nothing of {door.fixture}", f"{answer.status} with it in the body", answer)
 
     @property
     def unreadable(self) -> tuple[int, ...]:
@@ -162,23 +184,21 @@ class Intruder:
         """
         options = self._world.target.expiry
         if not options.signing_key:
-            raise NotTested("no signing key: give signing_key_env (and algorithm) under [expiry] in the target file")
+            raise no_key("no signing key: give signing_key_env (and algorithm) under [expiry] in the target file")
         caller = await self._world.user(self._world.highest)
         parts = Parts.of(caller.token)
         if parts.algorithm != options.algorithm:
-            raise NotTested(f"[expiry] algorithm is {options.algorithm}, but the target signs with {parts.algorithm}")
+            raise no_key(f"[expiry] algorithm is {options.algorithm}, but the target signs with {parts.algorithm}")
         secret = options.signing_key.encode()
         try:
             key = TargetKey(options.algorithm, signed_by(options.algorithm, secret), secret)
             token = self._made(key, parts)
         except (ValueError, TypeError, jwt.PyJWTError):
-            raise NotTested(f"what signing_key_env under [expiry] names is no private key for {options.algorithm}") from None
+            raise no_key(f"what signing_key_env under [expiry] names is no private key for {options.algorithm}") from None
         door = (await self.doors())[0]
         control = await self._world.perform(door, Caller(caller.role, "made token", token, caller.user))
         if not control.ok:
-            raise NotTested(
-                f"the key under [expiry] is not the one in use: an untampered token made with it is refused ({control})"
-            )
+            raise no_key(f"the key under [expiry] is not the one in use: an untampered token made with it is refused ({control})")
         return key
 
     async def made(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from rolecall.conformance.fixtures import Fixture, Request, contains, items
 from rolecall.conformance.ids import identifiers, own_id
-from rolecall.conformance.tables import Operation
+from rolecall.conformance.tables import Operation, marked
 from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
@@ -77,8 +78,9 @@ class Judge(TokenJudge):
         who = caller.role if caller else "nobody without a token"
         cite(exchange, "answer")
         expected = f"{_statuses(statuses)}: {who} may {'not ' if caller else ''}{_words(operation)}"
+        as_specified = dialect.denies_as_specified(operation, exchange, anonymous=caller is None)
         if exchange.ok:
-            if operation.effect == "list" and dialect.denied_list == "empty" and exchange.json == []:
+            if as_specified:
                 return
             raise Finding(expected, f"{exchange.status}: it was allowed", exchange)
         if 300 <= exchange.status < 400:
@@ -86,7 +88,7 @@ class Judge(TokenJudge):
         if exchange.status >= 500:
             raise Finding(expected, f"{exchange.status}: a server error is no denial", exchange)
         self._expect_no_leak(exchange, request.fixture)
-        if exchange.status not in statuses:
+        if not as_specified:
             await self.control(request)
             if caller:
                 await self._world.alive(caller, exchange.finished)
@@ -139,10 +141,11 @@ class Judge(TokenJudge):
         """Whether a write was carried out, whatever it was answered.
 
         Raises:
-            Inconclusive: nobody who may look gets to see it.
+            Inconclusive: nobody who may look gets to see it, or what was written bears no mark by which to know it.
         """
         effect, fixture = request.operation.effect, request.fixture
         if effect == "create":
+            self._marked(request)
             return await self._world.find(request.operation.resource.name, request.name, answer.finished) is not None
         if fixture is None:
             assert caller is not None, "a write is on a fixture or on the caller's own user"
@@ -164,18 +167,29 @@ class Judge(TokenJudge):
         """An API key may read what keys of its single scopes may read, together, and nothing else.
 
         Judged where the single keys do as the table says: a cell that is wrong by itself is that cell's finding.
+
+        Raises:
+            Inconclusive: there is nothing that the single keys were seen to be allowed.
         """
-        for operation in self._world.spec.operations.values():
+        world, distinct, allowed = self._world, list(dict.fromkeys(scopes)), 0
+        for operation in world.spec.operations.values():
             if operation.effect not in ("list", "fetch") or operation.is_self:
                 continue
-            singly = [await self._world.reads(await self._world.key(scope), operation.name) for scope in dict.fromkeys(scopes)]
-            tabled = [self._world.spec.allows(operation.name, scope) for scope in dict.fromkeys(scopes)]
-            if [single.ok for single in singly] != tabled:
+            tabled = [world.spec.allows(operation.name, scope) for scope in distinct]
+            singly = [await world.reads(await world.key(scope), operation.name) for scope in distinct]
+            if not all(self._is_as_tabled(operation, *seen) for seen in zip(singly, tabled, strict=True)):
                 continue
-            answer = await self._world.reads(key, operation.name)
-            if answer.ok != any(single.ok for single in singly):
-                what = "allowed" if any(single.ok for single in singly) else "denied"
+            answer = await world.reads(key, operation.name)
+            if not self._is_as_tabled(operation, answer, any(tabled)):
+                what = "allowed" if any(tabled) else "denied"
                 raise Finding(f"{operation.name} {what}, as for {' or '.join(scopes)} alone", f"{answer.status}", answer)
+            allowed += any(tabled)
+        if not allowed:
+            raise Inconclusive(f"a read that keys of {' and of '.join(distinct)} alone are allowed", "the cells of API keys")
+
+    def _is_as_tabled(self, operation: Operation, answer: Exchange, may: bool) -> bool:
+        dialect = self._world.dialect
+        return dialect.allows(operation, answer) if may else dialect.denies(operation, answer)
 
     # --- What a read shows -----------------------------------------------------------------------------------------
 
@@ -195,15 +209,25 @@ class Judge(TokenJudge):
                     return True
         return False
 
+    @classmethod
+    def reads_back(cls, document: dict[str, object] | None, request: Request) -> bool:
+        """Whether a document holds what a create or an update wrote; passwords are never shown.
+
+        Raises:
+            Inconclusive: what was written bears no mark by which to know it.
+        """
+        return contains(document, cls._marked(request))
+
     @staticmethod
-    def reads_back(document: dict[str, object] | None, request: Request) -> bool:
-        """Whether a document holds what a create or an update wrote; passwords are never shown."""
-        wanted = {key: value for key, value in request.body.items() if request.name in str(value)}
-        return contains(document, {key: value for key, value in wanted.items() if key not in _NOT_READ_BACK})
-
-
-#: Written but not read back under the same name: a conversation's first messages are resources of their own.
-_NOT_READ_BACK = ("messages", "password")
+    def _marked(request: Request) -> dict[str, Any]:
+        """The members of a body by which a thing shows that it was written by just this request."""
+        found = marked(request.body, request.name) if request.name else {}
+        if not found:
+            raise Inconclusive(
+                f"a mark by which to know what {request.operation.name} wrote: no member that is read back holds the test's name",
+                f"[operations.{request.operation.name}] body in the target file",
+            )
+        return found
 
 
 def _statuses(statuses: tuple[int, ...]) -> str:

@@ -17,12 +17,12 @@ from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.responses import Responses
-from rolecall.conformance.results import TestResult
+from rolecall.conformance.results import TestResult, is_good_part
 from rolecall.conformance.run import DEFAULT_OUT, Options, Run
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.world import World
-from rolecall.errors import ExitCode, RolecallError, Unreachable
-from rolecall.outcomes import Finding, Inconclusive, NotTested, Outcome
+from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.reports import exchanges, terminal
 
 RUN = pytest.StashKey[Run]()
@@ -56,6 +56,10 @@ def pytest_configure(config: pytest.Config) -> None:
         reports=not option.no_reports,
         serve_options=tuple(option.serve_option),
     )
+    try:
+        options.check()
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = Run(options)
     config.pluginmanager.register(Suite(config.stash[RUN]), "rolecall-suite")
 
@@ -96,6 +100,29 @@ def responses(request: pytest.FixtureRequest) -> Responses:
     return request.config.stash[RUN].responses
 
 
+#: The fixtures above: all that a test can ask for, since it runs before pytest makes any.
+OFFERED = ("world", "judge", "expiry", "intruder", "observed", "responses")
+#: Marks with which pytest leaves a test out, or forgives it: here a requirement would stay unproven, or its finding unsaid.
+_REFUSED_MARKS = ("skip", "skipif", "xfail", "usefixtures")
+
+
+def check_test(item: pytest.Item) -> None:
+    """Refuse a test that would not be run as it is written.
+
+    Raises:
+        UsageError: it is no ``async def``, asks for a fixture of its own, or bears a mark that has no effect here.
+    """
+    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
+        raise pytest.UsageError(f"{item.nodeid} is no `async def`, as the tests of this suite are")
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    unknown = [name for name in inspect.signature(item.obj).parameters if name not in given and name not in OFFERED]
+    if unknown:
+        raise pytest.UsageError(f"{item.nodeid} asks for {', '.join(unknown)}; a test can ask for {', '.join(OFFERED)}")
+    for mark in _REFUSED_MARKS:
+        if item.get_closest_marker(mark):
+            raise pytest.UsageError(f"{item.nodeid} is marked {mark}, which has no effect here: raise NotTested or NotApplicable")
+
+
 def requirement_of(item: pytest.Item) -> str:
     """The id of the requirement that a test proves."""
     mark = item.get_closest_marker("requirement")
@@ -121,6 +148,8 @@ class Suite:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the phases in order; within one, the order of the files stays."""
+        for item in items:
+            check_test(item)
         self.total = len(items)
         items.sort(key=_phase)
 
@@ -156,6 +185,11 @@ class Suite:
         finally:
             session.config.stash[VERDICT] = self.run.close()
 
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell of a bug of the harness in one sentence, where the run has not done so already."""
+        if not hasattr(self.run, "document") and not isinstance(excinfo.value, RolecallError):
+            self.run.give_up(excinfo.value)
+
     def _job(self, item: pytest.Item) -> Job:
         assert isinstance(item, pytest.Function)
         parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
@@ -187,7 +221,7 @@ class Suite:
         if job.error is None:
             return True
         self._redact(job.error)
-        if isinstance(job.error, NotTested):
+        if isinstance(job.error, NotTested | NotApplicable):
             pytest.skip(str(job.error))
         # The first frame is the runner's; the second is the test.
         traceback = job.error.__traceback__
@@ -245,7 +279,9 @@ class Suite:
         """Give the report the outcome in our words and keep the result."""
         report = yield
         if call.when == "call" or (call.when == "setup" and call.excinfo):
-            result = self._result(item, call.excinfo.value if call.excinfo else None)
+            job = self.run.ahead.jobs.get(item.nodeid)
+            ours = job.error if job and job.done.is_set() else None  # pytest knows only that some are skipped
+            result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
             report.rolecall = result.outcome  # type: ignore[attr-defined]  # for pytest_report_teststatus, below
             self.run.results.append(result)
             self._record(item, report, result)
@@ -258,10 +294,15 @@ class Suite:
         job = self.run.ahead.jobs.get(item.nodeid)
         if job:
             result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
-        if error is None:
-            if not result.evidence.exchanges:
-                result.outcome, result.reason = Outcome.ERROR, "the test passed without looking at any exchange"
-            return result
+        if error is not None:
+            self._explain(result, error)
+        if result.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) and not result.evidence.exchanges:
+            said = "passed" if result.outcome is Outcome.PASSED else "said that it is not applicable"
+            result.outcome, result.reason = Outcome.ERROR, f"the test {said} without looking at any exchange"
+        return result
+
+    def _explain(self, result: TestResult, error: BaseException) -> None:
+        """Put what a test raised into the words of its result."""
         result.reason = str(error)
         if isinstance(error, Finding):
             result.outcome, result.expected, result.actual = Outcome.FAILED, error.expected, error.actual
@@ -273,18 +314,25 @@ class Suite:
             result.shown_by = result.evidence.exchanges[-1] if result.evidence.exchanges else None
         elif isinstance(error, Inconclusive):
             result.outcome, result.reason, result.look_at = Outcome.INCONCLUSIVE, f"missing: {error.missing}", error.look_at
+        elif isinstance(error, NotApplicable):
+            result.outcome, result.reason = Outcome.NOT_APPLICABLE, f"not applicable: {error}"
+        elif isinstance(error, NotTested):
+            result.outcome, result.capability = Outcome.NOT_TESTED, error.capability
         elif isinstance(error, pytest.skip.Exception):
             result.outcome = Outcome.NOT_TESTED
         elif isinstance(error, RolecallError):
             result.outcome, result.look_at = Outcome.INCONCLUSIVE, "the target"
         else:
-            result.outcome, result.reason = Outcome.ERROR, f"{type(error).__name__}: {error}"
-        return result
+            result.outcome, result.reason = Outcome.ERROR, f"{type(error).__name__}: {error} ({place_of(error)})"
+            self.run.note_bug(error)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """``?`` for a test that proved nothing."""
-        if getattr(report, "rolecall", None) is Outcome.INCONCLUSIVE:
+        """``?`` for a test that proved nothing, ``o`` for one that this target leaves nothing to prove."""
+        outcome = getattr(report, "rolecall", None)
+        if outcome is Outcome.INCONCLUSIVE:
             return "inconclusive", "?", "INCONCLUSIVE"
+        if outcome is Outcome.NOT_APPLICABLE:
+            return "not applicable", "o", "NOT APPLICABLE"
         return None
 
     @pytest.hookimpl(trylast=True)
@@ -292,11 +340,11 @@ class Suite:
         """The exit code of pytest becomes ours, except that choosing a part of the suite is no fault of anybody."""
         verdict = session.config.stash.get(VERDICT, None)
         if verdict is None:
+            if self.run.bugs:
+                session.exitstatus = int(ExitCode.HARNESS_ERROR)
             return
-        chosen_all_passed = self.run.selected and all(
-            result.outcome in (Outcome.PASSED, Outcome.NOT_TESTED) for result in self.run.results
-        )
-        if verdict.exit_code is not ExitCode.INCONCLUSIVE or not chosen_all_passed:
+        good_part = self.run.selected and not self.run.aborted and is_good_part(self.run.spec, self.run.results)
+        if verdict.exit_code is not ExitCode.INCONCLUSIVE or not good_part:
             session.exitstatus = int(verdict.exit_code)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets as random
 import time
+import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,7 +26,7 @@ from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.tidy import tidy
 from rolecall.conformance.world import World
 from rolecall.embedded import embedded_target
-from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
+from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
 from rolecall.evidence import Evidence
 from rolecall.forked import beside
 from rolecall.gate import Gate
@@ -39,6 +40,8 @@ from rolecall.target import load_target
 from rolecall.transports import AWAY
 
 DEFAULT_OUT = Path("reports/runs")
+#: The file with the tracebacks of what only a bug of the harness can raise.
+BUGS = "harness-errors.txt"
 _TIDY_TIMEOUT = 60.0  # seconds
 
 
@@ -58,6 +61,17 @@ class Options:
     reports: bool = True
     serve_options: tuple[str, ...] = ()
 
+    def check(self) -> None:
+        """Refuse what no run could keep to.
+
+        Raises:
+            UsageError: an option is out of bounds.
+        """
+        if self.rate is not None and not 0 <= self.rate < float("inf"):
+            raise UsageError("--rate", f"{self.rate:g} is no rate", "Give requests per second, or 0 for no limit.")
+        if self.concurrency is not None and self.concurrency < 1:
+            raise UsageError("--concurrency", "at least one request must be in flight")
+
 
 @dataclass
 class Run:
@@ -70,6 +84,7 @@ class Run:
     exit_code: ExitCode | None = None
     left: list[str] = field(default_factory=list)
     fatal: RolecallError | None = None
+    bugs: list[str] = field(default_factory=list)
 
     def open(self) -> None:
         """Read the target file, or start the embedded server; make the folder and the world.
@@ -111,7 +126,8 @@ class Run:
         self.intruder = Intruder(self.world)
         self.responses = Responses(self.evidence, self.world.spec, self.target)
         self.allure = AllureResults(self.environment()) if self.options.reports else None
-        self.observed = Observed(lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell])
+        cells = lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell]  # noqa: E731
+        self.observed = Observed(cells, self.world.spec.operations, self.world.dialect)
 
     def knock(self) -> None:
         """Log every account in, the highest role first, to tell a target that is not there from one that fails.
@@ -131,11 +147,27 @@ class Run:
 
     def abort(self, error: BaseException) -> None:
         """Note why the run ends early."""
-        self.aborted = str(error) if isinstance(error, RolecallError) else type(error).__name__
         if isinstance(error, KeyboardInterrupt):
             self.aborted, self.exit_code = "interrupted", ExitCode.INTERRUPTED
         elif isinstance(error, RolecallError):
-            self.exit_code = error.exit_code
+            self.aborted, self.exit_code = str(error), error.exit_code
+        else:
+            self.aborted, self.exit_code = self.note_bug(error), ExitCode.HARNESS_ERROR
+
+    def note_bug(self, error: BaseException) -> str:
+        """Keep the traceback of a bug of the harness for the run's folder; the sentence that tells of it."""
+        self.bugs.append("".join(traceback.format_exception(error)))
+        return f"the harness broke: {type(error).__name__} in {place_of(error)}; {BUGS} in the run's folder has the traceback"
+
+    def give_up(self, error: BaseException) -> None:
+        """What broke the making of the run's files themselves ends the command, and leaves no more than its traceback."""
+        sentence = self.note_bug(error)
+        self.fatal = self.fatal or RolecallError(sentence)
+        if hasattr(self, "folder"):
+            (self.folder / BUGS).write_text(self._bug_report(), encoding="utf-8", errors="backslashreplace")
+
+    def _bug_report(self) -> str:
+        return self.secrets.redact("\n".join(self.bugs))
 
     def close(self) -> Verdict:
         """Stop, tidy up and write every file; the verdict."""
@@ -153,7 +185,7 @@ class Run:
         if dead and not self.exit_code:
             self.abort(dead)
         verdict = judge(self.spec, self.results, self.selected, self.left, self.aborted)
-        if self.exit_code and verdict.exit_code is not ExitCode.FAILED:
+        if self.exit_code and (verdict.exit_code is not ExitCode.FAILED or self.exit_code is ExitCode.HARNESS_ERROR):
             verdict = replace(verdict, exit_code=self.exit_code)
         return self._leave(verdict)
 
@@ -223,6 +255,8 @@ class Run:
         """The files that tell of the verdict."""
         self.document = self.secrets.redacted(self._document(verdict))
         files = {"results.json": json.dumps(self.document, indent=1) + "\n"}
+        if self.bugs:
+            files[BUGS] = self._bug_report()
         if self.options.reports:
             files["junit.xml"] = junit.write(self.document)
             files["evidence.har"] = har.write(self.evidence.exchanges, cache(self.secrets.redact))

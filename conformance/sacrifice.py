@@ -7,7 +7,7 @@ from typing import Any
 
 from rolecall.conformance.fixtures import Fixture
 from rolecall.conformance.memo import memoised
-from rolecall.conformance.tables import TOKEN
+from rolecall.conformance.tables import THROW_AWAY_USER, TOKEN
 from rolecall.conformance.tokens import Caller, Grant, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
@@ -39,11 +39,12 @@ async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
     fixture = await world.made(request, answer) if answer.ok else None
     email, password = request.body.get("email"), request.body.get("password")
     if fixture is None or not isinstance(email, str) or not isinstance(password, str):
-        raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})")
+        lacking = THROW_AWAY_USER if answer.status < 500 else ""
+        raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})", lacking)
     account = Account(role, role, email, password)
     grant = Grant.of(await world.tokens.issue(account))
     if world.role_of_scope(grant.scope) != role:
-        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})")
+        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})", THROW_AWAY_USER)
     return Sacrifice(account, session(account, grant), fixture)
 
 

@@ -14,10 +14,15 @@ from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, Any
 
 from rolecall.errors import UsageError
+from rolecall.evidence import Exchange
 
 TOKEN = "token"  # noqa: S105  # the name of a kind of credential
 API_KEY = "api-key"
 CREDENTIALS = (TOKEN, API_KEY)
+#: What a target may lack, or a run may not be given: the values of `capability` in requirements.toml.
+API_KEYS, SIGNING_KEY, PUBLIC_KEY = "api-keys", "signing-key", "public-key"
+THROW_AWAY_USER, SECOND_USER, INTRUSIVE = "sacrificial-user", "second-user", "intrusive"
+CAPABILITIES = (API_KEYS, SIGNING_KEY, PUBLIC_KEY, THROW_AWAY_USER, SECOND_USER, INTRUSIVE)
 
 _ROW = re.compile(r"^\|(.+)\|$")
 
@@ -139,6 +144,22 @@ class Dialect:
 
         def __getattr__(self, name: str) -> Any:
             """Any reading of readings.toml."""
+
+    def allows(self, operation: Operation, exchange: Exchange) -> bool:
+        """Whether an answer lets a caller do what was asked: a success, unless it is the empty list that stands for a denial."""
+        return exchange.ok and not self._denies_by_showing_nothing(operation, exchange)
+
+    def denies(self, operation: Operation, exchange: Exchange) -> bool:
+        """Whether an answer keeps a caller from an operation, by whatever client error, or by an empty list where that is a denial."""
+        return 400 <= exchange.status < 500 or self._denies_by_showing_nothing(operation, exchange)
+
+    def denies_as_specified(self, operation: Operation, exchange: Exchange, *, anonymous: bool = False) -> bool:
+        """Whether a denial is answered as this dialect has it: with one of its statuses, or by an empty list."""
+        statuses = self.anonymous if anonymous else self.denied
+        return exchange.status in statuses or self._denies_by_showing_nothing(operation, exchange)
+
+    def _denies_by_showing_nothing(self, operation: Operation, exchange: Exchange) -> bool:
+        return self.denied_list == "empty" and operation.effect == "list" and exchange.ok and exchange.json == []
 
     @property
     def departures(self) -> dict[str, Any]:
@@ -300,7 +321,35 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
             if name not in _PLACEHOLDERS:
                 raise UsageError(f"{where} {key}", f"nobody fills in {{{name}}}", f"Known: {{{'}, {'.join(_PLACEHOLDERS)}}}.")
     changes: dict[str, Any] = {k: tuple(v) if k == "success" else v for k, v in override.items()}
-    return replace(operation, **changes)
+    changed = replace(operation, **changes)
+    if changed.effect in ("create", "update") and not marked(changed.body, "{name}"):
+        member = ", ".join(
+            f"{key} = {value!r}" for key, value in (operation.body or {}).items() if marked({key: value}, "{name}")
+        )
+        raise UsageError(
+            f"{where} body",
+            "no member that can be read back holds {name}, so nobody could tell whether this was done",
+            f'Write "{{name}}" into a member that the target shows again, as in the default: {member}.'.replace("'", '"'),
+        )
+    return changed
+
+
+def marked(body: Any, marker: str) -> dict[str, Any]:
+    """The members of a body that hold a marker and are shown when the thing is read: they tell whether a write was done."""
+    members = body if isinstance(body, Mapping) else {}
+    return {key: value for key, value in members.items() if key not in NOT_READ_BACK and _holds(value, marker)}
+
+
+def _holds(value: Any, marker: str) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds(inner, marker) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return any(_holds(inner, marker) for inner in value)
+    return isinstance(value, str) and marker in value
+
+
+#: Written but not read back under the same name: a conversation's first messages are resources of their own.
+NOT_READ_BACK = ("messages", "password")
 
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

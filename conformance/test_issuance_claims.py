@@ -86,9 +86,9 @@ async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) 
     one = await scapegoat(world)
     try:
         twin = await sacrificial(world, world.roles[0], email=NEIGHBOURS[likeness](one.account.email))
-    except NotTested:
+    except NotTested as reason:
         raise NotTested(
-            f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one"
+            f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one", reason.capability
         ) from None
 
     answer = await world.tokens.issue(one.account)
@@ -238,16 +238,17 @@ _SECRET_VALUE = re.compile(
 )
 
 
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in a document that holds no others, with the name it stands under."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from leaves(inner, key)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from leaves(inner, name)
-    else:
-        yield name, value
+def leaves(document: Any) -> Iterator[tuple[str, Any]]:
+    """Every value in a document that holds no others, with the name it stands under; however deep."""
+    left = [("", document)]
+    while left:
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += value.items()
+        elif isinstance(value, list):
+            left += [(name, inner) for inner in value]
+        else:
+            yield name, value
 
 
 @requirement("SEC-I19")

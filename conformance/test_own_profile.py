@@ -79,9 +79,10 @@ async def test_no_role_below_the_highest_promotes_itself(role: str, world: World
     usual = await world.reads(await world.user(role), reserved.operation.name)
 
     for assignment in ASSIGNMENTS:
-        answer = await assign(world, sacrifice, assignment)
+        update = await assign(world, sacrifice, assignment)
     at_once = await world.perform(reserved, sacrifice.caller)
 
-    if at_once.ok and not usual.ok:
+    may, might = (world.dialect.allows(reserved.operation, answer) for answer in (at_once, usual))
+    if may and not might:
         raise Finding(f"{role} may not {reserved.operation.name}", f"{at_once.status} after the updates", at_once)
-    await expect_unpromoted(world, sacrifice, answer, "all of these")
+    await expect_unpromoted(world, sacrifice, update, "all of these")

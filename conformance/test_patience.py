@@ -11,6 +11,7 @@ from statistics import median
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import ALONE, requirement
 from rolecall.conformance.sacrifice import sacrificial
+from rolecall.conformance.tables import INTRUSIVE
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
@@ -32,7 +33,7 @@ _UNLIKELY = 0.001
 def opted_in(world: World, why: str) -> None:
     """Go on only if whoever runs this has asked for it."""
     if not world.intrusive:
-        raise NotTested(f"{why}: run with --intrusive")
+        raise NotTested(f"{why}: run with --intrusive", INTRUSIVE)
 
 
 async def ask(world: World, body: dict[str, str], attack: str) -> Exchange:

@@ -9,6 +9,7 @@ from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import ALONE, each, requirement
 from rolecall.conformance.sacrifice import change, sacrificial
+from rolecall.conformance.tables import INTRUSIVE, THROW_AWAY_USER
 from rolecall.conformance.tokens import Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import cite
@@ -41,7 +42,7 @@ async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> 
 async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, judge: Judge) -> None:
     """An old refresh token is used 65 seconds later; what comes is written down."""
     if not world.intrusive:
-        raise NotTested(f"it takes {_AFTER_GRACE:g} s: run with --intrusive")
+        raise NotTested(f"it takes {_AFTER_GRACE:g} s: run with --intrusive", INTRUSIVE)
     caller = await world.fresh_caller(world.roles[0])
     refresh_token = caller.grant.refresh_token
     await judge.control_refresh(world.tokens.refresh_post(refresh_token, caller.email, caller=str(caller)))
@@ -83,7 +84,7 @@ async def test_a_refresh_follows_a_lower_role(path: str, world: World) -> None:
     await change(world, sacrifice, role=lower)
     control = Grant.of(await world.tokens.issue(sacrifice.account))
     if world.role_of_scope(control.scope) != lower:
-        raise NotTested(f"a user whose role can be changed: a new log-in has scope {control.scope!r}")
+        raise NotTested(f"a user whose role can be changed: a new log-in has scope {control.scope!r}", THROW_AWAY_USER)
 
     answer = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="")
 
@@ -103,7 +104,8 @@ async def test_a_new_password_ends_old_refresh_tokens(world: World, judge: Judge
     body = {"email": sacrifice.account.email, "password": password}
     control = await world.tokens.post(body, caller=str(caller), attack="")
     if not Grant.of(control).token:
-        raise NotTested(f"a user whose password can be changed: a log-in with the new one was answered {control.status}")
+        said = f"a log-in with the new one was answered {control.status}"
+        raise NotTested(f"a user whose password can be changed: {said}", THROW_AWAY_USER)
 
     answer = await world.tokens.refresh_post(caller.grant.refresh_token, caller.email, caller=str(caller))
 

@@ -60,7 +60,7 @@ async def test_only_the_name_itself_is_the_scope(case: str, world: World, intrud
     answer = await world.perform(reserved, caller, attack="SEC-A04")
 
     expect_no_crash(answer)
-    if answer.status < 400:
+    if not world.dialect.denies(reserved.operation, answer):
         raise Finding(f"a refusal: the scope is not {world.highest}", f"{answer.status}", answer)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import re
+from collections.abc import Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from rolecall.conformance.ids import walked
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import SUMMARY, each, requirement
 from rolecall.conformance.responses import Responses
@@ -15,7 +18,7 @@ from rolecall.conformance.token_endpoint import PATH
 from rolecall.conformance.tokens import Grant, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding, NotTested
+from rolecall.outcomes import Finding, NotApplicable, NotTested
 
 # --- Nobody keeps it --------------------------------------------------------------------------------------------------
 
@@ -82,10 +85,14 @@ def true_secrets(responses: Responses, world: World) -> set[str]:
 
 
 def failures(responses: Responses) -> list[Exchange]:
-    """The answers that say that something was not done, and say it in a body."""
-    found = [exchange for exchange in responses.all() if exchange.status >= 400 and exchange.body]
+    """The answers that say that something was not done; one without a body tells nothing.
+
+    Raises:
+        NotTested: there is none.
+    """
+    found = [exchange for exchange in responses.all() if exchange.status >= 400]
     if not found:
-        raise NotTested("the run saw no error with a body")
+        raise NotTested("the run saw no error")
     cite(found[-1])
     return found
 
@@ -95,7 +102,7 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
     """No error repeats the password, token or refresh token in its request's header or body, or tells another."""
     secrets = true_secrets(responses, world)
     for exchange in failures(responses):
-        text = exchange.text
+        text = readable(exchange)
         for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
             if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
                 raise Finding("an error without secrets", f"{exchange.status} with the {what} of its request in it", exchange)
@@ -103,10 +110,39 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
             raise Finding("an error without secrets", f"{exchange.status} with a token in it", exchange)
 
 
+def readable(exchange: Exchange) -> str:
+    """All that a body says, as its reader gets it: the text as it was sent, and its JSON strings with the escapes undone.
+
+    JSON writers differ in what they escape (RFC 8259 7), and a string may hold JSON, HTML or a URL that is escaped once more.
+    """
+    said = [exchange.text, *(value for value in walked(exchange.json) if isinstance(value, str))]
+    said += [key for value in walked(exchange.json) if isinstance(value, dict) for key in value]
+    return "\n".join(dict.fromkeys(form for text in said for form in unescaped(text)))
+
+
+def unescaped(text: str) -> Iterator[str]:
+    """A text, and what it stands for where it is HTML, a JSON string or percent-encoded, or any of these within another."""
+    yield text
+    ways = (html.unescape, unquote, _out_of_json)
+    once = {undo(text) for undo in ways} - {text}
+    yield from once
+    yield from {undo(form) for form in once for undo in ways} - once
+
+
+def _out_of_json(text: str) -> str:
+    """A text with the escapes of JSON strings undone (RFC 8259 7), wherever they stand."""
+    plain = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text)
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves make one character
+
+
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
 def tells(text: str, secret: str) -> bool:
     """Whether a text holds a secret: of a JWT it is the signature that matters."""
     essence = secret.rpartition(".")[2] if _JWT.fullmatch(secret) else secret
-    return essence in text or json.dumps(essence)[1:-1] in text
+    return essence in text
 
 
 #: What only somebody who looks into the server knows.
@@ -182,7 +218,7 @@ async def test_refresh_tokens_cannot_be_guessed(responses: Responses) -> None:
         if grant.refresh_token and owners.setdefault(grant.refresh_token, grant.user) != grant.user:
             raise Finding("a refresh token of each user's own", "one that another user was given, too", exchange)
     if claims_of(next(iter(owners), "")):
-        raise NotTested("the refresh tokens are JWTs: it is their signature that cannot be guessed")
+        raise NotApplicable("the refresh tokens are JWTs: it is their signature that cannot be guessed")
     secrets = [secret_of(token) for token in owners]
     if len(secrets) < _FEWEST:
         raise NotTested(f"only {len(secrets)} refresh tokens were issued")

@@ -28,9 +28,16 @@ _CATEGORIES = [
     {"name": "Requirements that failed", "matchedStatuses": ["failed"]},
     {"name": "Not decided: a piece of evidence is missing", "matchedStatuses": ["broken"], "messageRegex": "(?s).*missing: .*"},
     {"name": "The harness broke", "matchedStatuses": ["broken"]},
+    {"name": "Not applicable here", "matchedStatuses": ["skipped"], "messageRegex": "(?s).*not applicable: .*"},
     {"name": "Not tested", "matchedStatuses": ["skipped"]},
 ]
-_STATUS = {"passed": "passed", "failed": "failed", "not-tested": "skipped", "waived": "skipped"}
+_STATUS = {
+    "passed": "passed",
+    "failed": "failed",
+    "not-applicable": "skipped",
+    "not-tested": "skipped",
+    "waived": "skipped",
+}
 
 
 @dataclass(frozen=True)

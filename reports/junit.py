@@ -8,7 +8,14 @@ from xml.etree import ElementTree
 
 #: Characters that XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ELEMENT = {"failed": "failure", "inconclusive": "error", "error": "error", "not-tested": "skipped", "waived": "skipped"}
+_ELEMENT = {
+    "failed": "failure",
+    "inconclusive": "error",
+    "error": "error",
+    "not-applicable": "skipped",
+    "not-tested": "skipped",
+    "waived": "skipped",
+}
 
 
 def write(results: dict[str, Any]) -> str:

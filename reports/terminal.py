@@ -11,11 +11,27 @@ _PASSED = {"allow": "+", "deny": "-"}
 _MARKS = {
     "failed": "X",
     "inconclusive": "?",
+    "not-applicable": "o",
     "not-tested": ".",
     "waived": "w",
     "error": "!",
 }
-_COLOURS = {"passed": "32", "failed": "1;31", "inconclusive": "33", "not-tested": "2", "waived": "35", "error": "1;31"}
+_COLOURS = {
+    "passed": "32",
+    "failed": "1;31",
+    "inconclusive": "33",
+    "not-applicable": "2",
+    "not-tested": "2",
+    "waived": "35",
+    "error": "1;31",
+}
+#: The outcomes whose reasons are shown, with their headings.
+_OPEN = (
+    ("error", "The harness broke"),
+    ("inconclusive", "Not decided"),
+    ("not-tested", "Not tested"),
+    ("not-applicable", "Not applicable to this target"),
+)
 _VERDICTS = {"conformant": "1;32", "not-conformant": "1;31", "inconclusive": "1;33"}
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MOST = 20  # findings shown in full; all are in results.json
@@ -76,7 +92,7 @@ def findings(results: dict[str, Any], *, colour: bool = False) -> str:
 
 def _open(results: dict[str, Any], colour: bool) -> Iterable[str]:
     """What was not proven, grouped by reason."""
-    for outcome, title in (("error", "The harness broke"), ("inconclusive", "Not decided"), ("not-tested", "Not tested")):
+    for outcome, title in _OPEN:
         reasons: dict[tuple[str, str], list[str]] = {}
         for requirement in results["requirements"]:
             for test in requirement["tests"]:

@@ -75,6 +75,7 @@ def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
     assert server.left() == finished.results["left_behind"] == []
     assert finished.results["findings"] == []
     assert finished.results["counts"]["cells"]["passed"] == 376, finished.said
+    assert finished.results["verdict"] == "conformant", finished.said
 
 
 class Forgetful(Stranger):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.command import ROLES, Finished
-from tests.miniatures import Connection, Miniature, Received, json_response, response
-from tests.servers import Admin, certify, forwarded, serving, target, without
+from tests.command import ROLES, Finished, rolecall, target_text
+from tests.conftest import Reference
+from tests.miniatures import Connection, Miniature, Received, always, json_response, response
+from tests.servers import Admin, certify, credentials, forwarded, serving, target, without
 
 
 def cells(finished: Finished) -> dict[str, dict[str, Any]]:
@@ -65,6 +67,20 @@ def test_a_server_that_pretends_is_not_certified(fault: str, tmp_path: Path) -> 
     assert actual in cells(finished)[cell]["reason"]
     for line in (f"1. PERM-{select} (must): {cell}", f"expected  {first['expected']}", f"actual    {actual}", "curl "):
         assert line in finished.stdout
+
+
+@pytest.mark.parametrize("operation", ["create-form", "update-service"])
+def test_a_body_by_which_nothing_could_be_seen_is_a_mistake(operation: str, tmp_path: Path) -> None:
+    """A body of the target file without {name}, after which no write could be told from none, is said before anything is sent."""
+    with Miniature(always(response(500))) as server:
+        more = f"[operations.{operation}]\nbody = {{ enabled = false }}\n"
+        finished = certify(target(tmp_path, target_text(server.url, more=more)))
+
+        assert server.received == []
+    assert finished.code == 2, finished.said
+    assert f"[operations.{operation}] body: no member that can be read back holds {{name}}" in finished.stderr
+    assert 'name = "{name}"' in finished.stderr
+    assert not finished.out.exists()
 
 
 def test_a_write_with_an_expired_token_is_a_finding_of_its_own(tmp_path: Path) -> None:
@@ -125,6 +141,44 @@ def test_a_missing_piece_is_named(case: str, tmp_path: Path) -> None:
     assert "Not decided:" in finished.stdout
     assert reason in finished.stdout
     assert "look at " in finished.stdout
+
+
+def test_a_password_may_have_no_letters(tmp_path: Path) -> None:
+    """Of a password of digits there is no other case: the target that takes it is not blamed, and the reason is given."""
+    digits = "3141-5926-5358"
+    with serving() as server:
+        _, password = credentials(server.text, "guest")
+
+        def relay(request: Received, connection: Connection) -> None:
+            request = replace(request, body=request.body.replace(digits.encode(), password.encode()))
+            connection.send(forwarded(server.url, request))
+
+        with Miniature(relay) as front:
+            file = target(tmp_path, server.text.replace(server.url, front.url).replace(password, digits))
+            finished = certify(file, "ISSUE-refused")
+
+    assert finished.results["findings"] == [], finished.said
+    (entry,) = (entry for entry in finished.results["requirements"] if entry["id"] == "ISSUE-refused")
+    outcomes = {test["name"].partition("[")[2].rstrip("]"): test["outcome"] for test in entry["tests"]}
+    assert [case for case, outcome in outcomes.items() if outcome != "passed"] == ["password-in-other-case"]
+    assert outcomes["password-in-other-case"] == "not-applicable"
+    assert entry["outcome"] == "passed"
+    assert "password in other case: of this account's password that is the password itself" in finished.stdout
+
+
+def test_nothing_is_conformant_that_was_only_read(tmp_path: Path) -> None:
+    """A run with --read-only proves no requirement of which a test would write, and is never conformant."""
+    with serving("--clock") as server:
+        finished = rolecall("certify", server.target_file(tmp_path), "--read-only", "--out", "runs", cwd=tmp_path)
+
+    requirements = {entry["id"]: entry for entry in finished.results["requirements"]}
+    for id in ("AUTH-required", "EXPIRY-403", "SEC-A10", "SEC-A14", "SEC-H05", "SEC-I16", "RESPONSE-schema", "KEY-scopes"):
+        outcomes = {test["outcome"] for test in requirements[id]["tests"]}
+        assert (id, requirements[id]["outcome"]) == (id, "not-tested"), outcomes
+        assert requirements[id]["reason"]
+    assert finished.results["verdict"] == "inconclusive"
+    assert finished.code == 3, finished.said
+    assert "not proven, because not tested: " in finished.stdout
 
 
 # --- Left behind --------------------------------------------------------------------------------------------------------
@@ -189,7 +243,8 @@ def test_ready_made_keys_are_used(given: tuple[str, ...], tmp_path: Path) -> Non
         lines = [f'{role}_env = "KEY_OF_{role.upper()}"' for role in given]
         text = without(server.text, "api_keys") + "\n[api_keys.tokens]\n" + "\n".join(lines) + "\n"
 
-        finished = certify(target(tmp_path, text), "PERM-list-contacts or PERM-fetch-user-self or KEY", env=keys)
+        select = "PERM-list-contacts or PERM-fetch-user-self or SCOPE-cascade or KEY"
+        finished = certify(target(tmp_path, text), select, env=keys)
 
         assert len(admin.list("apikeys")) == len(given)
     for name, cell in cells(finished).items():
@@ -200,6 +255,10 @@ def test_ready_made_keys_are_used(given: tuple[str, ...], tmp_path: Path) -> Non
     requirements = {entry["id"]: entry for entry in finished.results["requirements"]}
     assert requirements["KEY-scopes"]["outcome"] == "not-tested"
     assert "create_path" in requirements["KEY-scopes"]["reason"]
+    for test in requirements["SCOPE-cascade"]["tests"]:
+        named = test["name"].partition("[")[2].rstrip("]").split("-", 2)
+        expected = "passed" if named[2] == "token" or set(named[:2]) <= set(given) else "not-tested"
+        assert test["outcome"] == expected, test["name"]
     assert finished.results["findings"] == []
     everything = "".join(path.read_text(encoding="utf-8") for path in finished.folder.rglob("*") if path.is_file())
     assert [key for key in keys.values() if key in everything + finished.said] == []
@@ -247,6 +306,19 @@ READINGS = {
     "lifetime-14-days": ("lifetime = 1209600", "ISSUE-lifetime", "lifetime = 1209600"),
     "login-202": ("issued = [200, 202]", "ISSUE-status", "issued = [200, 202]"),
 }
+
+
+def test_an_empty_list_is_a_denial_everywhere(tmp_path: Path) -> None:
+    """Where a denied list is answered 200 with nothing in it, and so it is read, whatever rests on that denial is judged as well."""
+    select = "SEC-A10 or SEC-A11 or SEC-A16 or SEC-A04 or SEC-H06 or SEC-H09 or SEC-J14 or SCOPE-cascade or KEY-union or PERM-list or fetch-conversation"
+    with serving("--fault", "denied-200-empty-list", env=Reference.env) as server:
+        file = server.target_file(tmp_path, more='\n[dialect]\ndenied_list = "empty"\n')
+
+        finished = certify(file, select, env=server.env)
+
+    tests = [test for entry in finished.results["requirements"] for test in entry["tests"]]
+    assert [(test["name"], test["reason"]) for test in tests if test["outcome"] != "passed"] == [], finished.said
+    assert len(tests) > 100
 
 
 @pytest.mark.parametrize("fault", READINGS)

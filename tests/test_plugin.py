@@ -180,7 +180,7 @@ def test_a_failure_reads_as_pytests(wrong_cells: Reference, tmp_path: Path) -> N
 OWN = """
 from rolecall.conformance.marks import requirement, each
 from rolecall.evidence import cite
-from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 
 
 async def look(world):
@@ -219,6 +219,17 @@ async def test_lacks_a_piece(world):
 @requirement("ISSUE-lifetime")
 async def test_cannot(world):
     raise NotTested("nobody gave the means")
+
+
+@requirement("ISSUE-identity")
+async def test_is_nothing_here(world):
+    await look(world)
+    raise NotApplicable("of such a target nothing can be said")
+
+
+@requirement("ISSUE-refused")
+async def test_says_so_without_looking(world):
+    raise NotApplicable("of such a target nothing can be said")
 """
 
 
@@ -229,10 +240,10 @@ def own(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Calla
     (folder / "test_own.py").write_text(OWN, encoding="utf-8")
     file = reference.target_file(folder)
 
-    def run(*names: str) -> Finished:
-        words = ("-p", "rolecall.conformance.plugin", "test_own.py", "--target", file, "-k", " or ".join(names))
-        out = folder / "-".join(names)
-        return suite(*words, "-p", "no:cacheprovider", out=out, cwd=folder, env=reference.env)
+    def run(*names: str, words: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Finished:
+        given = ("-p", "rolecall.conformance.plugin", *words, "test_own.py", "--target", file, "-k", " or ".join(names))
+        out = folder / "-".join((*names, *words))
+        return suite(*given, "-p", "no:cacheprovider", out=out, cwd=folder, env={**reference.env, **(env or {})})
 
     return run
 
@@ -258,7 +269,9 @@ def test_a_broken_test_is_nobodys_fault_but_ours(own: Callable[..., Finished]) -
     assert finished.results["findings"] == []
     (entry,) = (entry for entry in finished.results["requirements"] if entry["id"] == "ISSUE-jwt")
     assert entry["outcome"] == "error"
-    assert entry["reason"] == "ZeroDivisionError: division by zero"
+    assert re.fullmatch(r"ZeroDivisionError: division by zero \([\w.-]+/test_own\.py, line \d+\)", entry["reason"])
+    traceback = (finished.folder / "harness-errors.txt").read_text(encoding="utf-8")
+    assert "return 1 / 0" in traceback
     assert finished.results["verdict"] == "inconclusive"
     assert "ISSUE-jwt" in " ".join(finished.results["reasons"])
     assert_whole(finished)
@@ -289,6 +302,104 @@ def test_neither_a_missing_piece_nor_a_missing_means_is_a_failure(own: Callable[
     assert "1 skipped" in finished.stdout
     assert "1 inconclusive" in finished.stdout
     assert_whole(finished)
+
+
+def test_what_is_not_applicable_is_an_outcome_of_its_own(own: Callable[..., Finished]) -> None:
+    """A test that this target leaves nothing to prove says so with its reason; it is neither a pass nor missing, and exit code 0."""
+    finished = own("test_passes", "test_is_nothing_here")
+
+    assert finished.code == 0, finished.said
+    assert outcomes_of(finished.results) == {"test_passes": "passed", "test_is_nothing_here": "not-applicable"}
+    (entry,) = (entry for entry in finished.results["requirements"] if entry["id"] == "ISSUE-identity")
+    assert (entry["outcome"], entry["reason"]) == ("not-applicable", "not applicable: of such a target nothing can be said")
+    assert "1 passed" in finished.stdout
+    assert "1 not applicable" in finished.stdout
+    assert faults("results", finished.results) == []
+
+
+def test_what_was_not_tested_leaves_a_part_open(own: Callable[..., Finished]) -> None:
+    """A selected part of which something was not tested, without an excuse, does not end with exit code 0."""
+    finished = own("test_passes", "test_cannot")
+
+    assert finished.code == 3, finished.said
+    assert outcomes_of(finished.results) == {"test_passes": "passed", "test_cannot": "not-tested"}
+
+
+def test_not_applicable_needs_evidence(own: Callable[..., Finished]) -> None:
+    """A test that calls itself not applicable without an exchange that shows it is an error of the harness."""
+    finished = own("test_passes", "test_says_so_without_looking")
+
+    assert finished.code == 6, finished.said
+    assert outcomes_of(finished.results) == {"test_passes": "passed", "test_says_so_without_looking": "error"}
+    assert "said that it is not applicable without looking at any exchange" in finished.said
+
+
+def test_a_bug_of_the_harness_is_told_in_one_sentence(own: Callable[..., Finished], tmp_path: Path) -> None:
+    """What breaks the harness outside of a test ends with exit code 6 and its type, file and line; its traceback is in the folder."""
+    (tmp_path / "breaks.py").write_text(
+        "class Broken(Exception):\n    pass\n\ndef pytest_runtest_logreport(report):\n    raise Broken('rolecall')\n",
+        encoding="utf-8",
+    )
+
+    finished = own("test_passes", words=("-p", "breaks"), env={"PYTHONPATH": str(tmp_path)})
+
+    assert finished.code == 6, finished.said
+    assert finished.results["reasons"][0] == (
+        f"the harness broke: Broken in {tmp_path.name}/breaks.py, line 5; harness-errors.txt in the run's folder has the traceback"
+    )
+    assert finished.results["verdict"] == "inconclusive"
+    assert "raise Broken('rolecall')" in (finished.folder / "harness-errors.txt").read_text(encoding="utf-8")
+    assert_whole(finished)
+
+
+#: Tests that pytest would run in another way than this suite does, and what is said of them.
+REFUSED = {
+    "no-async": ("def test_one(world):\n    pass\n", "is no `async def`"),
+    "unknown-fixture": (
+        "async def test_one(world, tmp_path):\n    pass\n",
+        "asks for tmp_path; a test can ask for world, judge,",
+    ),
+    "skipped": ("@pytest.mark.skip\nasync def test_one(world):\n    pass\n", "is marked skip, which has no effect here"),
+    "expected-to-fail": (
+        "@pytest.mark.xfail\nasync def test_one(world):\n    pass\n",
+        "is marked xfail, which has no effect here",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Path) -> None:
+    """A plain function, a fixture of one's own and marks that forgive are refused at once: nothing is sent, no target is blamed."""
+    text, says = REFUSED[case]
+    head = "import pytest\nfrom rolecall.conformance.marks import requirement\n\n@requirement('AUTH-required')\n"
+    (tmp_path / "test_one.py").write_text(head + text, encoding="utf-8")
+    words = ("-p", "rolecall.conformance.plugin", "test_one.py", "-p", "no:cacheprovider")
+
+    finished = suite(*words, out=tmp_path / "runs", cwd=tmp_path)
+
+    assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
+    assert f"test_one.py::test_one {says}" in finished.said
+    assert not finished.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--concurrency=0", "--concurrency: at least one request must be in flight"),
+        ("--concurrency=-1", "--concurrency: at least one request must be in flight"),
+        ("--rate=-1", "--rate: -1 is no rate"),
+        ("--rate=nan", "--rate: nan is no rate"),
+        ("--rate=inf", "--rate: inf is no rate"),
+    ],
+)
+def test_an_option_out_of_bounds_is_refused(option: str, says: str, tmp_path: Path) -> None:
+    """What no run could keep to is one sentence and a usage error for ``pytest`` as for ``rolecall certify``."""
+    finished = suite("conformance", option, "-k", "ISSUE-status", out=tmp_path / "runs")
+
+    assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
+    assert f"ERROR: {says}" in finished.said
+    assert "Traceback" not in finished.said
+    assert not finished.out.exists()
 
 
 def test_a_test_without_a_requirement_is_refused(tmp_path: Path) -> None:

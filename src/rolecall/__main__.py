@@ -7,11 +7,12 @@ import contextlib
 import io
 import os
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
 from rolecall import __version__
-from rolecall.errors import ExitCode, RolecallError
+from rolecall.errors import ExitCode, RolecallError, place_of
 
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and run(arguments) -> int.
 COMMANDS = ("certify", "load", "capacity", "selftest", "serve")
@@ -35,6 +36,13 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read our output has left; there is nobody to tell. Verdicts are said by `say`, which never gets here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # noqa: BLE001  # whatever it is: Python's own exit code, 1, would blame a requirement
+        # Not the exception's own words: they may hold a secret.
+        print(
+            f"rolecall: the harness broke: {type(error).__name__} in {place_of(error)}: a bug, please report it", file=sys.stderr
+        )
+        sys.stderr.writelines(traceback.format_tb(error.__traceback__))
+        return int(ExitCode.HARNESS_ERROR)
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:

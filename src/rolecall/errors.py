@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -52,3 +54,12 @@ class Unreachable(RolecallError):
 
     def __str__(self) -> str:
         return f"{self.base_url} {self.what}"
+
+
+def place_of(error: BaseException) -> str:
+    """Where an exception came from, as ``conformance/judge.py, line 12``; empty when nobody raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    path = Path(frames[-1].filename)
+    return f"{'/'.join(path.parts[-2:])}, line {frames[-1].lineno}"

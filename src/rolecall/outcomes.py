@@ -15,6 +15,7 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not-applicable"
     NOT_TESTED = "not-tested"
     WAIVED = "waived"
     ERROR = "error"
@@ -51,4 +52,16 @@ class Trouble(Inconclusive):
 
 
 class NotTested(Exception):
-    """The target lacks a capability, or the run was not given what the test needs."""
+    """The target lacks a capability, or the run was not given what the test needs.
+
+    ``capability`` is its name as requirements use it; it is empty where the test could have been run and was not, so that
+    what it would have proven stays unproven.
+    """
+
+    def __init__(self, reason: str, capability: str = "") -> None:
+        super().__init__(reason)
+        self.capability = capability
+
+
+class NotApplicable(Exception):
+    """The target's own nature makes the test impossible, as an exchange shows: tokens without ``iss`` have no wrong one."""

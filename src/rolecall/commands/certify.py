@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from rolecall.commands import say_result
-from rolecall.errors import UsageError
 
 HELP = "run the suite against a server and give a verdict"
 
@@ -35,13 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: the run could not be brought to its end.
     """
     from rolecall.conformance.progress import Progress
+    from rolecall.conformance.run import Options
     from rolecall.conformance.suite import run_suite
     from rolecall.reports import terminal
 
-    if arguments.rate is not None and not 0 <= arguments.rate < float("inf"):
-        raise UsageError("--rate", f"{arguments.rate:g} is no rate", "Give requests per second, or 0 for no limit.")
-    if arguments.concurrency is not None and arguments.concurrency < 1:
-        raise UsageError("--concurrency", "at least one request must be in flight")
+    Options(rate=arguments.rate, concurrency=arguments.concurrency).check()
     # As CI systems end a job: what a run made on the target is tidied up all the same, and its clock put back.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     finished = run_suite(_options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet))
