@@ -60,6 +60,8 @@ class Borrowing:
         Raises:
             Inconclusive: there is nothing that could be written into the user and taken out again.
         """
+        if self._world.read_only:
+            raise NotTested(f"--read-only: {request.operation.name} would write")
         user = Fixture(self._world.spec.resources["user"], caller.user, "")
         async with self._locks[caller.user]:
             if self._world.gate.owns(Thing("user", caller.user)):
