@@ -29,7 +29,7 @@ from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
 from rolecall.evidence import Evidence
 from rolecall.forked import beside
 from rolecall.http import Client
-from rolecall.ledger import Ledger
+from rolecall.ledger import CLOCK, Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Outcome
 from rolecall.reports import curl, har, junit
 from rolecall.reports.allure import AllureResults
@@ -153,22 +153,32 @@ class Run:
         return self._leave(verdict)
 
     def _tidy(self) -> list[str]:
-        clock: list[str] = []
-        try:
-            self.ahead.do(self.expiry.put_clock_back(), _TIDY_TIMEOUT)
-        except (Unreachable, Inconclusive, TimeoutError) as reason:
-            clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {reason}"]
+        gone = self.world.client.dead  # putting the clock back tries again; what is said of the run stays
+        clock = self._clock_left()
         try:
             left: list[str] = self.ahead.do(tidy(self.world), _TIDY_TIMEOUT)
         except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
             return self._untidied(str(reason) or "no time to delete it")
+        finally:
+            self.world.client.dead = self.world.client.dead or gone
         return clock + left
+
+    def _clock_left(self) -> list[str]:
+        """Put the target's clock back; a line if it is not proven to be where it was."""
+        try:
+            self.ahead.do(self.expiry.clock.put_back(_TIDY_TIMEOUT), _TIDY_TIMEOUT)
+        except TimeoutError:
+            return self.expiry.clock.left(f"no answer within {_TIDY_TIMEOUT:g} s")
+        except Exception as error:  # noqa: BLE001  # whatever it was: a clock that is a day ahead must be named
+            return self.expiry.clock.left(type(error).__name__)
+        return self.expiry.clock.left()
 
     def _untidied(self, why: str) -> list[str]:
         """All that may be left when nobody could tidy up."""
-        clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {why}"] if self.expiry.moved else []
         ledger = self.world.ledger
-        return clock + [f"{entry}: {why}" for entry in ledger.left] + [f"perhaps {entry}: {why}" for entry in ledger.doubtful]
+        doubtful = [entry for entry in ledger.doubtful if entry.resource != CLOCK]
+        things = [f"{entry}: {why}" for entry in ledger.left] + [f"perhaps {entry}: {why}" for entry in doubtful]
+        return self.expiry.clock.left(why) + things
 
     def environment(self) -> dict[str, str]:
         """What a report's reader wants to know of the run at a glance."""
