@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeGuard
 
 #: Seconds that exp - iat may be off: clocks that round, not another lifetime.
 LIFETIME_TOLERANCE = 60
+#: No instant is at or beyond this: a larger number cannot be held exactly by every reader of JSON (RFC 8259 6).
+_BEYOND_TIME = 2**53
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a JSON number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
+    """The instant that a claim holds, in seconds since the epoch (RFC 7519 2: a number, which may have a fraction).
+
+    None when there is no such claim, or when it holds no instant: something else than a number, one that is negative or not
+    finite, or one of hundreds of digits, with which no float can be added.
+    """
+    value = claims.get(name)
+    return value if is_number(value) and 0 <= value < _BEYOND_TIME else None
+
+
+def lifetime(claims: Mapping[str, Any]) -> float | None:
+    """Seconds from a token's iat to its exp; None when it does not say."""
+    issued, expires = numeric_date(claims, "iat"), numeric_date(claims, "exp")
+    return None if issued is None or expires is None else expires - issued
 
 
 def role_of_scope(scope: object, roles: Sequence[str], other_scopes: Collection[str] = ()) -> str:

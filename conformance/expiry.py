@@ -14,30 +14,38 @@ D      command      a program printed it; nothing but its own ``exp`` says that 
 from __future__ import annotations
 
 import asyncio
+import re
 import shlex
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 
 import jwt
 
 from rolecall.conformance.bank import Bank
+from rolecall.conformance.claims import LIFETIME_TOLERANCE, numeric_date
+from rolecall.conformance.clock import Reading, TargetClock, time_of_target
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import compact, signed_by
-from rolecall.conformance.memo import memoised, unbroken
+from rolecall.conformance.memo import memoised
 from rolecall.conformance.tokens import Caller, claims_of, header_of
 from rolecall.conformance.world import World
-from rolecall.evidence import Exchange
-from rolecall.gate import Creation
-from rolecall.ledger import CLOCK
-from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.errors import UsageError
+from rolecall.evidence import Exchange, note
+from rolecall.outcomes import Inconclusive, NotTested, Trouble
 
-#: Seconds by which a token must be past its end before it counts as expired: nobody's clock is exact.
-MARGIN = 60
+#: Seconds by which a token must be past its end before it counts as expired: a minute's leeway is lawful, and seconds are
+#: rounded on both sides.
+MARGIN = 62
 _RECENT = 7 * 86400  # seconds since its end in which an access token's refresh token is presented
+_MINUTE = 60  # seconds that a token has left when it is tried for the last time
+_TRIES = 3  # of a way that met passing trouble
+_PAUSE = 0.2  # seconds until a way is tried again
+_LONGEST_PAUSE = 120.0  # seconds; what a Retry-After asks for beyond that is not waited for
+_HOOK_PAUSES = (0.0, 0.3, 1.0)  # seconds before each look: a hook may take effect a moment later
+_WITHIN = 30.0  # seconds to put the clock back when the way failed; at the end of the run there is more time
 GRADES = {"bank": "A", "clock": "A-", "signing key": "B", "wait": "C", "command": "D"}
 
 
@@ -64,16 +72,26 @@ class AlmostExpired:
     exchange: Exchange
 
 
+class TooLate(Trouble):
+    """A token's last minute went by without an answer that could be judged; ``pause`` is asked for before the next try."""
+
+    def __init__(self, missing: str, pause: float = 0.0) -> None:
+        super().__init__(missing, "the latency and the rate limit of the target")
+        self.pause = pause
+
+
 class Expiry:
     """The expired tokens of one run. Moving the target's clock ends every token, so all of it is done once."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._options = world.target.expiry
-        self._almost: list[AlmostExpired] = []
-        self._why_not: list[str] = []
+        self.clock = TargetClock(world)
+        self._almost: dict[tuple[str, str], AlmostExpired] = {}  # by role and source
+        self._too_late: dict[str, str] = {}  # why a role's last minute could not be judged
+        self._why_not: list[str] = []  # a way leads nowhere, because of what the target or its file is
+        self._troubled: list[str] = []  # a way leads somewhere, and trouble stood in it to the end
         self._spent: set[str] = set()
-        self.moved = 0.0  # seconds by which the target's clock is ahead because of us
         self.used: set[str] = set()
 
     @property
@@ -86,12 +104,28 @@ class Expiry:
 
         Raises:
             NotTested: the target file names no way to one, or none led there tonight.
+            Inconclusive: trouble stood in a way that is there.
         """
         expired = [token for token in await self._all() if token.caller.role == role]
         if not expired:
+            self._raise_trouble("an expired token")
             raise NotTested("; ".join(self._why_not) or "no expired token: name a way to one under [expiry] in the target file")
+        for trouble in self._troubled:
+            note(f"one way to an expired token was closed by trouble: {trouble}")
         self.used |= {token.source for token in expired}
         return expired
+
+    async def sessions(self, role: str) -> list[Expired]:
+        """Those expired tokens of a role that come with a refresh token.
+
+        Raises:
+            NotTested, Inconclusive: as for `tokens`.
+        """
+        sessions = [expired for expired in await self.tokens(role) if expired.refresh_token]
+        if not sessions:
+            self._raise_trouble("the refresh token of an expired session")
+            raise NotTested("the refresh token of an expired session: give bank, clock_url or wait under [expiry]")
+        return sessions
 
     def spend(self, expired: Expired) -> str:
         """The refresh token of an expired session, for the one time that it may be presented.
@@ -109,12 +143,21 @@ class Expiry:
 
         Raises:
             NotTested: none of the ways shows it.
+            Inconclusive: one does, but no answer came in time.
         """
         await self._all()
-        almost = [token for token in self._almost if token.caller.role == role]
+        almost = [token for (of, _), token in self._almost.items() if of == role]
         if not almost:
-            raise NotTested("no token in its last minute: give clock_url or signing_key_env under [expiry] in the target file")
+            if role in self._too_late:
+                raise Inconclusive(self._too_late[role], "the latency and the rate limit of the target")
+            self._raise_trouble("a token in its last minute")
+            why = f" ({'; '.join(self._why_not)})" if self._why_not else ""
+            raise NotTested(f"no token in its last minute: give clock_url or signing_key_env under [expiry]{why}")
         return almost
+
+    def _raise_trouble(self, missing: str) -> None:
+        if self._troubled:
+            raise Inconclusive(f"{missing}: {'; '.join(self._troubled)}", "[expiry] in the target file, the target's log")
 
     @asynccontextmanager
     async def write(self, operation: str) -> AsyncIterator[tuple[Expired, Request, Exchange]]:
@@ -126,7 +169,7 @@ class Expiry:
 
     @memoised
     async def _all(self) -> list[Expired]:
-        ways: list[tuple[object, Callable[[], Awaitable[list[Expired]]]]] = [
+        ways: list[tuple[object, Callable[[bool], Awaitable[list[Expired]]]]] = [
             (self._options.bank, self._from_bank),
             (self._options.signing_key, self._forged),
             (self._options.command, self._from_command),
@@ -136,34 +179,118 @@ class Expiry:
         expired: list[Expired] = []
         for given, way in ways:
             if given:
-                try:
-                    expired += await way()
-                except (NotTested, Inconclusive) as reason:
-                    self._why_not.append(str(reason))
+                expired += await self._go(way)
         return sorted(expired, key=lambda token: GRADES[token.source])
+
+    async def _go(self, way: Callable[[bool], Awaitable[list[Expired]]]) -> list[Expired]:
+        """Go a way, and again from its beginning when trouble stood in it: trouble says nothing of the target."""
+        for last in (False,) * (_TRIES - 1) + (True,):
+            try:
+                return await way(last)
+            except Trouble as trouble:
+                if last or self.clock.is_moved:
+                    self._troubled.append(trouble.missing)
+                    break
+                await asyncio.sleep(max(_PAUSE, trouble.pause if isinstance(trouble, TooLate) else 0.0))
+            except (NotTested, Inconclusive) as reason:
+                self._why_not.append(str(reason))
+                break
+            except UsageError as error:  # the bank became unusable while the run went on
+                self._troubled.append(str(error))
+                break
+        return []
 
     async def _callers(self) -> list[Caller]:
         return await asyncio.gather(*(self._world.fresh_caller(role) for role in self._world.roles))
 
-    async def _last_minute(self, caller: Caller, source: str) -> Exchange:
-        """Let a token with a minute to live be used at what its role may do, and keep what came."""
-        for operation in self._world.signs_of_life(caller.role):
-            exchange = await self._world.perform(await self._world.request(operation, caller), caller)
-            if exchange.ok:
+    # --- The last minute -------------------------------------------------------------------------------------------
+
+    async def _signs(self, caller: Caller) -> list[Request]:
+        """The requests that show whether a caller is let in, made before a token's last minute begins."""
+        return [await self._world.request(operation, caller) for operation in self._world.signs_of_life(caller.role)]
+
+    async def _last_minutes(self, callers: Sequence[Caller], source: str, now: Reading, *, last: bool) -> None:
+        """Keep what tokens with a minute to live are answered at what their roles may do.
+
+        Raises:
+            Trouble: for one of them no answer came in time, unless this is the last try.
+        """
+        due = [caller for caller in callers if (caller.role, source) not in self._almost]
+        answers = await asyncio.gather(*(self._last_minute(caller, now) for caller in due), return_exceptions=True)
+        late = None
+        for caller, answer in zip(due, answers, strict=True):
+            if isinstance(answer, Exchange):
+                self._almost[caller.role, source] = AlmostExpired(caller, source, answer)
+            elif isinstance(answer, Inconclusive):
+                self._too_late[caller.role] = answer.missing
+                if isinstance(answer, Trouble) and not (isinstance(late, TooLate) and late.pause):
+                    late = answer
+            else:
+                raise answer
+        if late and not last:
+            raise late
+
+    async def _last_minute(self, caller: Caller, now: Reading) -> Exchange:
+        """The first success, or the last refusal; only what was answered before the token's end counts.
+
+        Raises:
+            TooLate: the target asked to wait, or answered too late.
+        """
+        ends, answer = self._ends(caller), None
+        if not ends:
+            raise Inconclusive("a token's last minute: it does not say when it ends", "ISSUE-jwt")
+        for request in await self._signs(caller):
+            answer = await self._world.perform(request, caller, patient=False)
+            if answer.status == 429:
+                raise TooLate(f"an answer in a token's last minute: {answer}", _asked_for(answer))
+            if now.latest(answer.finished) >= min(ends):
+                raise TooLate(f"an answer before a token's end: {answer} came later")
+            if answer.ok:
                 break
-        self._almost.append(AlmostExpired(caller, source, exchange))
-        return exchange
+        assert answer is not None, f"there is nothing that the role {caller.role} may do"
+        return answer
+
+    def _ends(self, caller: Caller) -> list[float]:
+        """When a token ends: by the specification, and by its own exp; what it does not say is left out."""
+        issued, expires = _issued(caller), numeric_date(claims_of(caller.token), "exp")
+        by_specification = None if issued is None else issued + self._world.dialect.lifetime
+        return [end for end in (by_specification, expires) if end is not None]
+
+    def _over(self, caller: Caller) -> float:
+        """When a token has ended by the specification, or by its own exp if that is as good as a lifetime after its iat.
+
+        Raises:
+            Inconclusive: it does not say.
+        """
+        ends = self._ends(caller)
+        if not ends:
+            raise Inconclusive("iat and exp in the token", "ISSUE-jwt")
+        return max(end for end in ends if end - ends[0] <= LIFETIME_TOLERANCE)
+
+    async def _outlast(self, callers: Sequence[Caller], until: float) -> None:
+        """Wait, until the monotonic moment ``until`` at most, for the end of the leeway that a target may grant."""
+        pause = 0.5
+        while (left := until - time.monotonic()) > 0:
+            answers = await asyncio.gather(*(self._try(caller) for caller in callers))
+            if not any(answer.ok for answer in answers):
+                return
+            await asyncio.sleep(min(left, pause))
+            pause *= 2
+
+    async def _try(self, caller: Caller) -> Exchange:
+        operation = self._world.signs_of_life(caller.role)[0]
+        return await self._world.perform(await self._world.request(operation, caller), caller, attack="EXPIRY-403")
 
     # --- The five ways ---------------------------------------------------------------------------------------------
 
-    async def _from_bank(self) -> list[Expired]:
+    async def _from_bank(self, last: bool) -> list[Expired]:
         """Present what earlier runs put in, and put in tonight's."""
         assert self._options.bank is not None
         bank = Bank(self._options.bank, self._world.target.base_url)
         tonight = await self._callers()
-        now = server_time(tonight[-1].grant.exchange)
+        now = time_of_target(tonight[-1].grant).earliest(time.monotonic())
         deposits = [deposit for deposit in bank.deposits() if deposit.expires < now - MARGIN]
-        bank.deposit(tonight, presented=deposits)
+        await asyncio.to_thread(bank.deposit, tonight, presented=deposits)
         for deposit in deposits:
             self._world.client.secrets.add(deposit.token, "token")
             self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
@@ -179,98 +306,149 @@ class Expiry:
             for d in deposits
         ]
 
-    async def _forged(self) -> list[Expired]:
+    async def _forged(self, last: bool) -> list[Expired]:
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and one that has expired."""
         callers = await self._callers()
-        now, lifetime = server_time(callers[-1].grant.exchange), self._world.dialect.lifetime
-        fresh = [self._forge(caller, issued=now + 60 - lifetime, expires=now + 60) for caller in callers]
-        answers = await asyncio.gather(*(self._last_minute(caller, "signing key") for caller in fresh))
-        if not all(answer.ok for answer in answers):
-            self._almost = [almost for almost in self._almost if almost.source != "signing key"]
+        for caller in callers:
+            await self._signs(caller)  # what they need is made now
+        clock, lifetime = time_of_target(callers[-1].grant), self._world.dialect.lifetime
+        now = int(clock.earliest(time.monotonic()))
+        fresh = [self._forge(caller, issued=now + _MINUTE - lifetime, expires=now + _MINUTE) for caller in callers]
+        await self._last_minutes(fresh, "signing key", clock, last=last)
+        seen = [almost.exchange for (_, source), almost in self._almost.items() if source == "signing key"]
+        if not all(answer.ok for answer in seen):
+            self._withdraw("signing key")
             raise NotTested("the target does not take tokens made with the key of [expiry] signing_key_env and algorithm")
+        if not seen:
+            raise Trouble("an answer to a token made with the target's key, in its last minute", "the latency of the target")
         past = (self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN) for caller in callers)
         return [Expired(caller, "signing key") for caller in past]
 
-    def _forge(self, caller: Caller, *, issued: float, expires: float) -> Caller:
+    def _withdraw(self, source: str) -> None:
+        """Forget the last minutes of a way that turned out to be none."""
+        self._almost = {key: almost for key, almost in self._almost.items() if almost.source != source}
+
+    def _forge(self, caller: Caller, *, issued: int, expires: int) -> Caller:
         algorithm = self._options.algorithm
         header = header_of(caller.token) | {"alg": algorithm}
-        claims = claims_of(caller.token) | {"iat": int(issued), "exp": int(expires)}
+        claims = claims_of(caller.token) | {"iat": issued, "exp": expires}
         try:
             token = compact(header, claims, signed_by(algorithm, self._options.signing_key.encode()))
         except (ValueError, TypeError, jwt.PyJWTError):
             raise NotTested(f"the key of [expiry] signing_key_env is none for the algorithm {algorithm}") from None
         return Caller(caller.role, "made token", token, caller.user, caller.email)
 
-    async def _from_command(self) -> list[Expired]:
+    async def _from_command(self, last: bool) -> list[Expired]:
         """Run the operator's program once per role."""
+        clock = time_of_target((await self._world.user(self._world.highest)).grant)
         expired = []
         for role in self._world.roles:
-            try:
-                words = [word.replace("{role}", role) for word in shlex.split(self._options.command)] or [""]
-            except ValueError as error:
-                raise Inconclusive(f"a command that can be run: {error}", "[expiry] command") from None
-            try:
-                done = await asyncio.to_thread(
-                    subprocess.run, words, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
-                )
-            except (OSError, subprocess.SubprocessError) as error:
-                raise Inconclusive(f"the output of {words[0]} ({type(error).__name__})", "[expiry] command") from None
-            token = done.stdout.strip()
+            token = await self._printed(role)
             claims = claims_of(token)
             self._world.client.secrets.add(token, "token")
-            if not isinstance(claims.get("exp"), int | float) or claims["exp"] > time.time() - MARGIN:
-                raise Inconclusive(f"an expired JWT from {words[0]} {role}", "[expiry] command")
+            end = numeric_date(claims, "exp")
+            if end is None or end > clock.earliest(time.monotonic()) - MARGIN:
+                raise Inconclusive(f"an expired JWT from {shlex.split(self._options.command)[0]} {role}", "[expiry] command")
             account = self._world.account(role)
             expired.append(Expired(Caller(role, "expired token", token, str(claims.get("_id", "")), account.email), "command"))
         return expired
 
-    async def _waited(self) -> list[Expired]:
+    async def _printed(self, role: str) -> str:
+        """What the operator's program prints for a role."""
+        try:
+            words = [word.replace("{role}", role) for word in shlex.split(self._options.command)] or [""]
+        except ValueError as error:
+            raise Inconclusive(f"a command that can be run: {error}", "[expiry] command") from None
+        try:
+            done = await asyncio.to_thread(
+                subprocess.run, words, capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
+            )
+        except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError: what it prints is no text
+            raise Inconclusive(f"the output of {words[0]} ({type(error).__name__})", "[expiry] command") from None
+        return done.stdout.strip()
+
+    async def _waited(self, last: bool) -> list[Expired]:
         """Wait for the end of tokens that live short enough."""
         callers = await self._callers()
         lives = [caller.grant.lifetime or float("inf") for caller in callers]
         if max(lives) > self._options.wait:
             raise NotTested(f"tokens live {max(lives):g} s, longer than [expiry] wait = {self._options.wait:g}")
+        end = time.monotonic() + max(lives)
         await asyncio.sleep(max(lives) + 2)
+        await self._outlast(callers, end + MARGIN)
         return [Expired(caller, "wait", caller.grant.refresh_token) for caller in callers]
 
-    async def _by_clock(self) -> list[Expired]:
-        """Move the target's clock to a minute before the end, then past it; a new token proves that it moved."""
-        callers = await self._callers()
-        lifetime = self._world.dialect.lifetime
-        await self._advance(lifetime - 60)
-        await asyncio.gather(*(self._last_minute(caller, "clock") for caller in callers))
-        await self._advance(60 + MARGIN)
-        self._world.forget_logins()
-        before, after = callers[-1].grant.claims.get("iat"), (await self._world.log_in(self._world.highest)).claims.get("iat")
-        if not isinstance(before, int) or not isinstance(after, int) or after - before < lifetime:
-            self._almost = [almost for almost in self._almost if almost.source != "clock"]
-            raise Inconclusive("a clock that moved: a new token's iat is not a lifetime later", "[expiry] clock_url")
-        return [Expired(caller, "clock", caller.grant.refresh_token) for caller in callers]
+    async def _by_clock(self, last: bool) -> list[Expired]:
+        """Move the target's clock to a minute before the end, then past it; where that fails, put it back at once."""
+        try:
+            return await self._aged(last)
+        except (NotTested, Inconclusive):
+            await self.clock.put_back(_WITHIN)
+            raise
 
-    async def _advance(self, seconds: float) -> None:
-        await unbroken(self._move(seconds))
-
-    async def _move(self, seconds: float) -> None:
+    async def _aged(self, last: bool) -> list[Expired]:
         if self._world.read_only:
             raise NotTested("--read-only: the target's clock would be moved")
-        about = Creation(self._world.ledger.intend(CLOCK, f"{seconds:+g} s"))
-        exchange = await self._world.client.send_to(
-            self._options.clock_url, "POST", json={"advance": seconds}, caller="the clock", attack="clock", about=about
-        )
-        if not exchange.ok:
-            raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")
-        self.moved += seconds
+        callers = await self._callers()
+        for caller in callers:
+            await self._signs(caller)  # what they need is made now
+        lifetime = self._world.dialect.lifetime
+        lives = max(caller.grant.lifetime or lifetime for caller in callers)
+        first = max(0, int(min(lifetime, lives)) - _MINUTE)
+        now = await self._advance(first, first) if first else time_of_target(callers[-1].grant)
+        if now:
+            await self._last_minutes(callers, "clock", now, last=last)
+        over = max([lifetime, *(int(self._over(caller) - issued) for caller in callers if (issued := _issued(caller)))])
+        await self._advance(over + _MINUTE - first, over + _MINUTE)
+        await self._prove(callers)
+        if not now:
+            why = "an answer in a token's last minute: neither a new token's iat nor the Date showed that the clock moved to it"
+            self._too_late = dict.fromkeys(self._world.roles, why) | self._too_late
+        return [Expired(caller, "clock", caller.grant.refresh_token) for caller in callers]
 
-    async def put_clock_back(self) -> None:
-        """Give the target its time back."""
-        if self.moved:
-            self._world.forget_logins()
-            await self._advance(-self.moved)
+    async def _advance(self, seconds: float, total: float) -> Reading | None:
+        """Move the target's clock on, to be ``total`` seconds ahead; its time then, or None when its time does not show that.
+
+        Raises:
+            Trouble: whether it moved was not answered, and it did not.
+            Inconclusive: the hook does not move it.
+        """
+        lost = None
+        try:
+            await self.clock.move(seconds)
+        except Trouble as trouble:  # it may have moved all the same
+            lost = trouble
+        for pause in _HOOK_PAUSES:
+            await asyncio.sleep(pause)
+            look = await self.clock.look()
+            if self.clock.shift(look) == total:
+                return time_of_target(look.grant)
+        if lost:
+            raise lost
+        return None
+
+    async def _prove(self, callers: Sequence[Caller]) -> None:
+        """A token that is issued now shows that those of the callers are past their end.
+
+        Raises:
+            Inconclusive: it does not.
+        """
+        grant = (await self.clock.look()).grant
+        now = numeric_date(grant.claims, "iat")
+        for caller in callers:
+            issued = _issued(caller)
+            if now is None or issued is None or now - issued < self._world.dialect.lifetime or grant.token == caller.token:
+                self._withdraw("clock")
+                raise Inconclusive("a clock that moved: a new token's iat is not a lifetime later", "[expiry] clock_url")
+        end = max(self._over(caller) for caller in callers)
+        await self._outlast(callers, end + MARGIN - time_of_target(grant).low)
 
 
-def server_time(exchange: Exchange) -> float:
-    """The target's time when it answered, from its Date header (RFC 9110 6.6.1); our own when it sends none."""
-    try:
-        return parsedate_to_datetime(exchange.header("date")).timestamp()
-    except (TypeError, ValueError):
-        return exchange.at
+def _issued(caller: Caller) -> float | None:
+    return numeric_date(claims_of(caller.token), "iat")
+
+
+def _asked_for(exchange: Exchange) -> float:
+    """Seconds that a 429 asks to wait, as far as it is a number that one can wait for (RFC 9110 10.2.3)."""
+    value = exchange.header("retry-after")
+    return min(float(value), _LONGEST_PAUSE) if re.fullmatch("[0-9]{1,9}", value) else 0.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 
-from rolecall.conformance.expiry import server_time
+from rolecall.conformance.clock import TOO_FAR_APART, date_of, time_of_target
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
 from rolecall.conformance.ids import identifiers
@@ -20,9 +20,6 @@ from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
-
-#: Seconds between our clock and the target's beyond which nothing is said about times.
-TOO_FAR_APART = 60
 
 
 @dataclass(frozen=True)
@@ -239,7 +236,7 @@ class Intruder:
     # --- Time ------------------------------------------------------------------------------------------------------
 
     async def now(self) -> float:
-        """The target's time, by the clock that it writes into tokens.
+        """The target's time at least, by the clock that it writes into tokens.
 
         Raises:
             Inconclusive: its clock and ours are too far apart.
@@ -248,9 +245,7 @@ class Intruder:
         low, high = skew(caller.grant.exchange)
         if low > TOO_FAR_APART or high < -TOO_FAR_APART:
             raise Inconclusive(f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11")
-        issued = Parts.of(caller.token).claims.get("iat")
-        then = issued if isinstance(issued, int | float) else server_time(caller.grant.exchange)
-        return then + time.monotonic() - caller.grant.exchange.finished
+        return time_of_target(caller.grant).earliest(time.monotonic())
 
 
 def made_up(token: str) -> Caller:
@@ -263,8 +258,8 @@ def skew(exchange: Exchange) -> tuple[float, float]:
 
     A Date header (RFC 9110 6.6.1) is in whole seconds, and was written between request and answer.
     """
-    if not exchange.header("date"):
+    date = date_of(exchange)
+    if date is None:
         return 0.0, 0.0
     wall = time.time() - time.monotonic()
-    date = server_time(exchange)
     return date - (wall + exchange.finished), date + 1 - (wall + exchange.started)

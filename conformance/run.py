@@ -190,15 +190,14 @@ class Run:
         return self._leave(verdict)
 
     def _tidy(self) -> list[str]:
-        clock: list[str] = []
-        try:
-            self.ahead.do(self.expiry.put_clock_back(), _TIDY_TIMEOUT)
-        except (Unreachable, Inconclusive, TimeoutError) as reason:
-            clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {reason}"]
+        gone = self.world.client.dead  # putting the clock back tries again; what is said of the run stays
+        clock = self._clock_left()
         try:
             left: list[str] = self.ahead.do(tidy(self.world), self._time_to_tidy())
         except (Unreachable, Inconclusive, NotTested, TimeoutError) as reason:
             return self._untidied(str(reason) or "no time to delete it")
+        finally:
+            self.world.client.dead = self.world.client.dead or gone
         return clock + left
 
     def _time_to_tidy(self) -> float:
@@ -206,15 +205,22 @@ class Run:
         requests = 2 * len(list(self.world.ledger.left)) + 50
         return _TIDY_TIMEOUT + (requests / self.target.rate_limit if self.target.rate_limit else 0.0)
 
+    def _clock_left(self) -> list[str]:
+        """Put the target's clock back; a line if it is not proven to be where it was."""
+        try:
+            self.ahead.do(self.expiry.clock.put_back(_TIDY_TIMEOUT), _TIDY_TIMEOUT)
+        except TimeoutError:
+            return self.expiry.clock.left(f"no answer within {_TIDY_TIMEOUT:g} s")
+        except Exception as error:  # noqa: BLE001  # whatever it was: a clock that is a day ahead must be named
+            return self.expiry.clock.left(type(error).__name__)
+        return self.expiry.clock.left()
+
     def _untidied(self, why: str) -> list[str]:
         """All that may be left when nobody could tidy up."""
-        clock = [f"the target's clock, moved by {self.expiry.moved:g} s: {why}"] if self.expiry.moved else []
         ledger = self.world.ledger
-        return (
-            clock
-            + [f"{entry}: {why}" for entry in ledger.left]
-            + [f"perhaps {entry}: {why}" for entry in ledger.doubtful if entry.is_thing]
-        )
+        things = [f"{entry}: {why}" for entry in ledger.left]
+        things += [f"perhaps {entry}: {why}" for entry in ledger.doubtful if entry.is_thing]
+        return self.expiry.clock.left(why) + things
 
     def environment(self) -> dict[str, str]:
         """What a report's reader wants to know of the run at a glance."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from rolecall.conformance.claims import numeric_date
 from rolecall.conformance.ids import walked
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import SUMMARY, each, requirement
@@ -235,8 +236,8 @@ async def test_how_old_a_refresh_token_may_be(responses: Responses, judge: Judge
     oldest, shown = -1.0, None
     for exchange in granted(responses):
         grant = Grant.of(exchange)
-        now = grant.claims.get("iat")
-        if isinstance(now, int | float):
+        now = numeric_date(grant.claims, "iat")
+        if now is not None:
             used = members(exchange.request_body).get("refreshToken") or in_the_url(exchange)
             if used in issued and now - issued[used] > oldest:
                 oldest, shown = now - issued[used], exchange

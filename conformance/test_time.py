@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.expiry import Expiry, server_time
+from rolecall.conformance.clock import TOO_FAR_APART, server_time
+from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.forge import Parts, with_member
-from rolecall.conformance.intruder import TOO_FAR_APART, Intruder, made_up, skew
+from rolecall.conformance.intruder import Intruder, made_up, skew
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import EXPIRY, each, requirement
 from rolecall.conformance.tokens import Caller

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Awaitable
 
-from rolecall.conformance.claims import LIFETIME_TOLERANCE
+from rolecall.conformance.claims import LIFETIME_TOLERANCE, is_number
 from rolecall.conformance.expiry import Expired
 from rolecall.conformance.ids import own_id
 from rolecall.conformance.tokens import Caller, Grant
@@ -65,12 +65,19 @@ class TokenJudge:
         return grant
 
     def expect_lifetime(self, grant: Grant) -> None:
-        """The token lives as long as the specification says, from iat to exp."""
-        issued, expires = grant.claims.get("iat"), grant.claims.get("exp")
-        if not isinstance(issued, int | float) or not isinstance(expires, int | float):
+        """The token lives as long as the specification says, from iat to exp.
+
+        Raises:
+            Finding: it does not, or one of the two is a number that is no instant.
+            Inconclusive: one of them is no number, or not there.
+        """
+        expected, given = self._world.dialect.lifetime, grant.lifetime
+        if given is not None and abs(given - expected) <= LIFETIME_TOLERANCE:
+            return
+        if not all(is_number(grant.claims.get(name)) for name in ("iat", "exp")):
             raise Inconclusive("iat and exp in the token", "ISSUE-jwt")
-        if abs(expires - issued - self._world.dialect.lifetime) > LIFETIME_TOLERANCE:
-            raise Finding(f"exp - iat = {self._world.dialect.lifetime} s", f"{expires - issued} s", grant.exchange)
+        actual = "no instant in iat or exp" if given is None else f"{given} s"
+        raise Finding(f"exp - iat = {expected} s", actual, grant.exchange)
 
     async def expect_works(self, caller: Caller) -> None:
         """The caller's token is let in, and as the caller's own user.

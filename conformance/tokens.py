@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 
+from rolecall.conformance.claims import lifetime
 from rolecall.conformance.ids import id_text
 from rolecall.evidence import Exchange
 
@@ -65,10 +66,7 @@ class Grant:
     @property
     def lifetime(self) -> float | None:
         """Seconds from iat to exp; None when the token does not say."""
-        issued, expires = self.claims.get("iat"), self.claims.get("exp")
-        if isinstance(issued, int | float) and isinstance(expires, int | float):
-            return expires - issued
-        return None
+        return lifetime(self.claims)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -85,10 +85,10 @@ def target(folder: Path, text: str, name: str = "target.toml") -> Path:
     return path
 
 
-def certify(file: Path, select: str = "", *, env: Mapping[str, str] | None = None) -> Finished:
+def certify(file: Path, select: str = "", *, env: Mapping[str, str] | None = None, more: Iterable[str] = ()) -> Finished:
     """``rolecall certify`` on a target file, its run in a folder of its own beside it; ``select`` as in --select."""
     out = file.parent / f"out-{len(list(file.parent.glob('out-*')))}"
-    words = ["certify", str(file), "--out", str(out), *(["--select", select] if select else [])]
+    words = ["certify", str(file), "--out", str(out), *(["--select", select] if select else []), *more]
     said = [file.parent / f"{out.name}.{stream}" for stream in ("stdout", "stderr")]
     began = time.monotonic()
     process = FORK.Process(target=_run, args=(words, environment(**(env or {})), *said))

@@ -20,8 +20,8 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.target import target_file as describe
 from tests.command import ROLES, Finished
 from tests.conftest import SIGNING_KEY, Reference
-from tests.miniatures import Connection, Miniature, Received, always, json_response, response
-from tests.servers import Admin, Served, advance, certify, clock_offset, credentials, serving, target, without
+from tests.miniatures import Answer, Connection, Miniature, Received, always, json_response, response
+from tests.servers import Admin, Served, advance, certify, clock_offset, credentials, forwarded, serving, target, without
 
 #: Enough of the tests of expiry: reads, lists and writes, every role, and the refresh that comes after.
 SELECT = "EXPIRY and (contact or user-self or guest or agent or bot or admin) or REFRESH-after-expiry"
@@ -222,6 +222,116 @@ def test_a_clock_that_does_not_go_back_is_told(served: Served, tmp_path: Path) -
     assert left.startswith("the target's clock, moved by 86460 s")
     assert finished.code == 7
     assert Admin(served).left_by(finished.results["run"]) == []
+
+
+def reset_after(request: Received, connection: Connection) -> None:
+    """The hook has moved the clock, and its answer is lost."""
+    connection.reset()
+
+
+def gateway_timeout(request: Received, connection: Connection) -> None:
+    """The hook has moved the clock, and what stands before it has not waited for the answer."""
+    connection.send(response(504))
+
+
+@pytest.mark.parametrize("lost", [reset_after, gateway_timeout])
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["first", "second", "way-back"])
+def test_a_clock_whose_answer_is_lost_is_put_back(number: int, lost: Answer, served: Served, tmp_path: Path) -> None:
+    """The target's time, and no answer, tells whether its clock moved: it proves expiry, and ends exactly where it was."""
+    moves: list[float] = []
+
+    def forgetful(request: Received, connection: Connection) -> None:
+        moves.append(json.loads(request.body)["advance"])
+        answer = httpx.post(f"{served.url}/__clock", json={"advance": moves[-1]})
+        if len(moves) == number:
+            lost(request, connection)
+        else:
+            connection.send(response(answer.status_code, answer.content, content_type="application/json"))
+
+    with Miniature(forgetful) as clock:
+        finished = certify(file_with(served, tmp_path, f'clock_url = "{clock.url}/__clock"'), "EXPIRY and guest")
+
+    assert moves == [86340, 120, -86460]
+    assert clock_offset(served.url) == 0
+    assert finished.results["left_behind"] == []
+    assert outcome(finished, "EXPIRY-not-before") == ("passed", "")
+    assert outcome(finished, "EXPIRY-403") == ("passed", "")
+    ledger = (finished.folder / "ledger.jsonl").read_text(encoding="utf-8")
+    assert [name in ledger for name in ("+86340 s", "+120 s", "-86460 s")] == [True] * 3
+
+
+def test_a_clock_that_never_moved_proves_no_last_minute(tmp_path: Path) -> None:
+    """A server that ends tokens five minutes early is not passed because a hook said 200 and moved nothing."""
+
+    def liar(request: Received, connection: Connection) -> None:
+        connection.send(json_response({}) if len(clock.received) == 1 else response(404))
+
+    options = ("--clock", "--scrypt-n", "2", "--fault", "dies-five-minutes-early")
+    with serving(*options, env=Reference.env) as server, Miniature(liar) as clock:
+        file = file_with(server, tmp_path, f'clock_url = "{clock.url}/__clock"')
+        finished = certify(file, "EXPIRY and guest")
+
+    assert outcome(finished, "EXPIRY-not-before")[0] == "not-tested", finished.said
+    assert finished.results["findings"] == []
+    assert finished.results["left_behind"] == []
+
+
+def test_a_read_only_run_leaves_the_clock_alone(served: Served, tmp_path: Path) -> None:
+    """With --read-only the clock is not moved, and expiry is not tested for that reason."""
+    with Miniature(always(json_response({}))) as clock:
+        file = file_with(served, tmp_path, f'clock_url = "{clock.url}/__clock"')
+        finished = certify(file, "EXPIRY and guest", more=("--read-only",))
+
+        assert clock.received == []
+    assert outcome(finished, "EXPIRY-403")[0] == "not-tested"
+    assert "--read-only: the target's clock would be moved" in outcome(finished, "EXPIRY-403")[1]
+    assert "--read-only: the target's clock would be moved" in outcome(finished, "EXPIRY-not-before")[1]
+
+
+def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Path) -> None:
+    """Four resets of one read in the set-up of expiry are passing trouble: the way is gone again, and proves expiry."""
+    resets: list[tuple[str, str]] = []
+
+    def breaking(request: Received, connection: Connection) -> None:
+        wanted = request.path, request.headers.get("authorization", "")
+        if request.method == "GET" and clock_offset(served.url) and wanted == (resets or [wanted])[0] and len(resets) < 4:
+            resets.append(wanted)
+            connection.reset()
+        else:
+            connection.send(forwarded(served.url, request))
+
+    with Miniature(breaking) as proxy:
+        text = served.text.replace(served.url, proxy.url)
+        file = file_with(Reference(proxy.url, text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        finished = certify(file, "EXPIRY and guest")
+
+    assert len(resets) == 4
+    assert outcome(finished, "EXPIRY-not-before") == ("passed", ""), finished.said
+    assert outcome(finished, "EXPIRY-403") == ("passed", "")
+    assert clock_offset(served.url) == 0
+
+
+@pytest.mark.long
+def test_a_minute_that_was_waited_is_no_early_end(served: Served, tmp_path: Path) -> None:
+    """A limiter that asks once for a minute's pause, in a token's last minute, is obeyed, and not blamed for its end."""
+    throttled: list[Received] = []
+
+    def limited(request: Received, connection: Connection) -> None:
+        if request.method == "GET" and clock_offset(served.url) and not throttled:
+            throttled.append(request)
+            connection.send(response(429, retry_after="60"))
+        else:
+            connection.send(forwarded(served.url, request))
+
+    with Miniature(limited) as proxy:
+        text = served.text.replace(served.url, proxy.url)
+        file = file_with(Reference(proxy.url, text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        finished = certify(file, "EXPIRY-not-before")
+
+    assert throttled
+    assert finished.results["findings"] == []
+    assert outcome(finished, "EXPIRY-not-before") == ("passed", ""), finished.said
+    assert clock_offset(served.url) == 0
 
 
 # --- The signing key, grade B -----------------------------------------------------------------------------------------

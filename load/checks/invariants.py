@@ -40,7 +40,7 @@ from typing import Any
 
 import orjson
 
-from rolecall.conformance.claims import LIFETIME_TOLERANCE, role_of_scope
+from rolecall.conformance.claims import LIFETIME_TOLERANCE, numeric_date, role_of_scope
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.load.accounts import Account
 from rolecall.load.checks.uniqueness import PLACES, Seen, fingerprint, own_fingerprint
@@ -288,7 +288,7 @@ class Invariants:
     # --- Tokens ------------------------------------------------------------------------------------------------------
 
     def _claims(self, token: str) -> dict[str, Any] | None:
-        """The claims of a signed JWT that has a user, iat and exp; the signature is the suite's to check."""
+        """The claims of a signed JWT that has a user, and instants in iat and exp; the signature is the suite's to check."""
         head, _, rest = token.partition(".")
         payload, _, signature = rest.partition(".")
         claims = _segment(payload)
@@ -300,6 +300,8 @@ class Invariants:
             and type(claims.get("_id")) is str
             and type(claims.get("iat")) is int
             and type(claims.get("exp")) is int
+            and numeric_date(claims, "iat") is not None
+            and numeric_date(claims, "exp") is not None
         ):
             return claims
         return None
