@@ -6,6 +6,7 @@ import json
 import secrets as random
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.responses import Responses
 from rolecall.conformance.results import TestResult, Verdict, advice, counts, findings, judge, requirement_outcomes
-from rolecall.conformance.tables import Cell, load_specification
+from rolecall.conformance.tables import Cell, Specification, load_specification
 from rolecall.conformance.tidy import tidy
 from rolecall.conformance.world import World
 from rolecall.embedded import embedded_target
@@ -33,10 +34,10 @@ from rolecall.gate import Gate
 from rolecall.http import Client
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Outcome
-from rolecall.reports import curl, har, junit
+from rolecall.reports import curl, har, junit, leaks
 from rolecall.reports.allure import AllureResults
 from rolecall.secrets import Secrets
-from rolecall.target import load_target
+from rolecall.target import Target, load_target
 from rolecall.transports import AWAY
 
 DEFAULT_OUT = Path("reports/runs")
@@ -108,11 +109,13 @@ class Run:
         if target.expiry.bank:
             Bank(target.expiry.bank, target.base_url).deposits()  # what is wrong with it is said before anything is sent
         self.secrets = Secrets()
+        self.secrets.spare(*_public_words(self.spec, target))
         for value, kind in target.secrets:
             self.secrets.add(value, kind)
         self.evidence = Evidence()
         self.started = time.time()
         self.id = datetime.fromtimestamp(self.started, UTC).strftime("%Y%m%d-%H%M%S-") + random.token_hex(3)
+        self.secrets.spare(self.id)
         self.folder = _make_folder(self.options.out / self.id)
         self.ahead = Ahead(2 * target.concurrency)
         self.ahead.open()
@@ -234,39 +237,57 @@ class Run:
     # --- Files -----------------------------------------------------------------------------------------------------
 
     def _leave(self, verdict: Verdict) -> Verdict:
-        """Write every file, unless it holds a secret after all: then it is left out, and the verdict says so."""
+        """Write every file. If a secret would stand in one after all, it is masked, and the verdict says where."""
+        verdict = replace(verdict, reasons=[*verdict.reasons, *self._limits_of_redaction()])
         # Most of the files by number are Allure's, which say nothing of the verdict; the target's processor is idle by now.
         allure = beside(lambda: self._checked(self._allure_files())) if self.allure else dict
-        files = {**self._checked(self._files(verdict)), **allure()}
-        leaks = [name for name, text in files.items() if text is None]
-        if self.secrets.found_in(self.world.ledger.path.read_text(encoding="utf-8")):
-            self.world.ledger.path.unlink()
-            leaks.append(self.world.ledger.path.name)
-        if leaks:
-            reason = f"{', '.join(leaks)} would have held a secret and was left out: a bug of rolecall, please report it"
+        files = {**self._checked(self._files(verdict)), **allure(), **self._checked(self._ledger())}
+        found = [f"{name} ({place})" for name, (_, places) in files.items() for place in places]
+        if found:
+            more = f" and {len(found) - 1} more places" if len(found) > 1 else ""
+            reason = f"{found[0]}{more} would have held a secret and was masked: a bug of rolecall, please report it"
             verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
-            files |= {name: text for name, text in self._files(verdict).items() if name not in leaks}
-        for name, text in files.items():
-            if text is not None:
-                path = self.folder / name
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
+            files |= self._checked({"results.json": self._results(verdict)})
+        for name, (text, places) in files.items():
+            path = self.folder / name
+            if path == self.world.ledger.path and not places:
+                continue
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
         return verdict
 
-    def _checked(self, files: dict[str, str]) -> dict[str, str | None]:
-        """None in place of a text that holds a secret."""
-        return {name: None if self.secrets.found_in(text) else text for name, text in files.items()}
+    def _limits_of_redaction(self) -> Iterator[str]:
+        """What a reader has to know before showing the files to others."""
+        plain = [account.name for account in self.target.accounts.values() if self.secrets.is_plain(account.password)]
+        if plain:
+            yield f"the password of {', '.join(plain)} is like ordinary text: it is masked only where it stands as a value of its own"
+        if self.secrets.is_flooded:
+            yield "the target sent more tokens, or longer ones, than are remembered: the others are masked only in members named so"
+
+    def _checked(self, files: dict[str, str]) -> dict[str, tuple[str, list[str]]]:
+        """Each text without the secrets that it should not have held, and where they stood."""
+        return {name: leaks.masked(name, text, self.secrets) for name, text in files.items()}
 
     def _files(self, verdict: Verdict) -> dict[str, str]:
         """The files that tell of the verdict."""
-        self.document = self.secrets.redacted(self._document(verdict))
-        files = {"results.json": json.dumps(self.document, indent=1) + "\n"}
+        files = {"results.json": self._results(verdict)}
         if self.bugs:
             files[BUGS] = self._bug_report()
         if self.options.reports:
             files["junit.xml"] = junit.write(self.document)
             files["evidence.har"] = har.write(self.evidence.exchanges, cache(self.secrets.redact))
         return files
+
+    def _results(self, verdict: Verdict) -> str:
+        """The text of ``results.json``; what is ours in it, names, numbers and outcomes, stays as it is."""
+        document = self._document(verdict)
+        cells = self.secrets.redacted(document["cells"], frozenset({"reason"}))  # what is expected of them is ours
+        self.document = {**self.secrets.redacted(document, leaks.FOREIGN["results.json"]), "cells": cells}
+        return json.dumps(self.document, indent=1) + "\n"
+
+    def _ledger(self) -> dict[str, str]:
+        path = self.world.ledger.path
+        return {path.name: path.read_text(encoding="utf-8")}
 
     def _allure_files(self) -> dict[str, str]:
         assert self.allure
@@ -334,6 +355,17 @@ class Run:
             "exchange": result.shown_by.number if result.shown_by else None,
             "curl": curl.command(result.shown_by, self.secrets.redact) if result.shown_by else None,
         }
+
+
+def _public_words(spec: Specification, target: Target) -> Iterator[str]:
+    """What the reports of a run say anyway: no word of it is hidden because somebody calls it a secret."""
+    for entry in spec.requirements.values():
+        yield f"{entry.id} {entry.feature} {entry.clause} {entry.statement}"
+    for operation in spec.operations.values():
+        yield f"{operation.name} {operation.row} {operation.path} {operation.resource.name}"
+    yield from (str(cell) for cell in spec.cells)
+    yield from (f"{account.name} {account.email}" for account in target.accounts.values())
+    yield from (*spec.roles, target.name, target.base_url, target.expiry.clock_url, target.api_keys.create_path)
 
 
 def _reason(outcome: Outcome, tests: list[TestResult]) -> str:

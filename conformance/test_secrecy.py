@@ -19,6 +19,7 @@ from rolecall.conformance.token_endpoint import PATH
 from rolecall.conformance.tokens import Grant, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
+from rolecall.jwts import is_jwt, jwts_in
 from rolecall.outcomes import Finding, NotApplicable, NotTested
 
 # --- Nobody keeps it --------------------------------------------------------------------------------------------------
@@ -51,7 +52,6 @@ def _is_token_endpoint(exchange: Exchange) -> bool:
 
 _SHORTEST = 8  # characters: what is shorter stands in a text by chance
 _MEMBERS = ("password", "refreshToken", "token")
-_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
 
 
 def members(body: bytes) -> dict[str, str]:
@@ -107,7 +107,7 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
         for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
             if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
                 raise Finding("an error without secrets", f"{exchange.status} with the {what} of its request in it", exchange)
-        if any(token in secrets and token != bearer(exchange) and token not in exchange.url for token in _JWT.findall(text)):
+        if any(token in secrets and token != bearer(exchange) and token not in exchange.url for token in jwts_in(text)):
             raise Finding("an error without secrets", f"{exchange.status} with a token in it", exchange)
 
 
@@ -142,7 +142,7 @@ _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 def tells(text: str, secret: str) -> bool:
     """Whether a text holds a secret: of a JWT it is the signature that matters."""
-    essence = secret.rpartition(".")[2] if _JWT.fullmatch(secret) else secret
+    essence = secret.rpartition(".")[2] if is_jwt(secret) else secret
     return essence in text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable
 
@@ -12,10 +11,9 @@ from rolecall.conformance.ids import own_id
 from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
+from rolecall.jwts import jwts_in
 from rolecall.outcomes import Finding, Inconclusive, Trouble
 from rolecall.schemas import faults
-
-_ANY_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
 
 
 class TokenJudge:
@@ -117,7 +115,7 @@ class TokenJudge:
         for control in instead:
             cite(control, "control")
         grant = Grant.of(exchange)
-        if grant.token or grant.refresh_token or _ANY_JWT.search(_without_echo(exchange)):
+        if grant.token or grant.refresh_token or any(jwts_in(_without_echo(exchange))):
             raise Finding("a refusal without a token", f"{exchange.status} with a token", exchange)
         if exchange.status not in self._world.dialect.refused:
             raise Finding(f"a refusal: {_statuses(self._world.dialect.refused)}", f"{exchange.status}", exchange)
@@ -169,7 +167,7 @@ def _without_echo(exchange: Exchange) -> str:
     """The answer's text without what the request itself said: an echoed token is another requirement's matter."""
     sent = exchange.request_headers.get("authorization", "").rpartition(" ")[2]
     text = exchange.text.replace(sent, "") if sent else exchange.text
-    for token in _ANY_JWT.findall(exchange.request_body.decode("utf-8", "replace") + exchange.url):
+    for token in jwts_in(f"{exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"):
         text = text.replace(token, "")
     return text
 

@@ -80,7 +80,7 @@ class AllureResults:
     def files(self, redact: Callable[[str], str]) -> Iterator[tuple[str, str]]:
         """Every file's name and text, redacted."""
         yield "categories.json", json.dumps(_CATEGORIES, indent=1)
-        yield "environment.properties", "".join(f"{name}={redact(value)}\n" for name, value in self._environment.items())
+        yield "environment.properties", "".join(_property(name, redact(value)) for name, value in self._environment.items())
         texts: dict[int, str] = {}  # many tests cite the same exchanges
 
         def text(exchange: Exchange) -> str:
@@ -89,15 +89,15 @@ class AllureResults:
             return texts[exchange.number]
 
         for test in self._tests:
-            result = self._result(test)
+            result = self._result(test, redact)
             if test.exchanges:
                 source = f"{result.uuid}-attachment.txt"
                 result.attachments.append(Attachment(name="exchanges", source=source, type="text/plain"))
                 yield source, "\n\n".join(map(text, test.exchanges))
             document = attr.asdict(result, filter=lambda _, value: value or value is False)
-            yield result.file_pattern.format(prefix=result.uuid), redact(json.dumps(document, ensure_ascii=False))
+            yield result.file_pattern.format(prefix=result.uuid), json.dumps(document, ensure_ascii=False)
 
-    def _result(self, test: _Test) -> TestResult:
+    def _result(self, test: _Test, redact: Callable[[str], str]) -> TestResult:
         item = test.item
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         shown = [Parameter(name=name, value=represent(value)) for name, value in parameters.items()]
@@ -118,10 +118,24 @@ class AllureResults:
             testCaseId=md5(full_name),
             historyId=get_history_id(full_name, shown, original_values=parameters),
             status=_STATUS.get(test.outcome, "broken"),
-            statusDetails=StatusDetails(message=test.message, trace=test.trace) if test.message else None,
+            statusDetails=StatusDetails(message=redact(test.message), trace=redact(test.trace)) if test.message else None,
             description=test.description,
             parameters=shown,
             labels=[Label(name=name, value=value) for name, value in about.items()],
             start=int((test.stop - test.seconds) * 1000),
             stop=int(test.stop * 1000),
         )
+
+
+def _property(name: str, value: str) -> str:
+    """A line of a Java properties file (java.util.Properties): ISO-8859-1, everything else in the UTF-16 units of Java."""
+    escaped = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\r", "\\r").replace("\n", "\\n").replace("\f", "\\f")
+    if escaped.startswith(" "):  # which would belong to the separator
+        escaped = f"\\{escaped}"
+    units = (character if " " <= character <= "~" else _java(character) for character in escaped)
+    return f"{name}={''.join(units)}\n"
+
+
+def _java(character: str) -> str:
+    data = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(data[place : place + 2], 'big'):04X}" for place in range(0, len(data), 2))

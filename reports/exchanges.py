@@ -24,7 +24,7 @@ def _text(exchange: Exchange, redact: Callable[[str], str]) -> str:
     if sent := redact(exchange.request_body.decode("utf-8", "replace")):
         lines.append(_short(sent))
     lines += ["", f"{exchange.status}" if exchange.status else redact(exchange.error)]
-    lines += (f"{name}: {redact(value)}" for name, value in exchange.headers)
+    lines += (f"{redact(name)}: {redact(value)}" for name, value in exchange.headers)
     if got := redact(exchange.text):
         lines.append(_short(got))
     return "\n".join(lines)

@@ -68,4 +68,4 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
 
 
 def _headers(headers: Iterable[tuple[str, str]], redact: Callable[[str], str]) -> list[dict[str, str]]:
-    return [{"name": name, "value": redact(value)} for name, value in headers]
+    return [{"name": redact(name), "value": redact(value)} for name, value in headers]

@@ -10,8 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
+import httpx
 import jwt
 import pytest
 
@@ -208,16 +210,102 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_file_that_would_leak_is_left_out(tmp_path: Path, reference: Reference) -> None:
-    """If a writer of ours forgot to redact, its file is not written, the others are, and the exit code is 8."""
+def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) -> None:
+    """If a writer of ours forgot to redact, all files are written, without the secrets, and exit code 8 names file and place."""
     words = ("certify", target_file(tmp_path, reference.text), "--select", "ISSUE-fields", "--out", tmp_path / "out")
     finished = subprocess.run(
         [sys.executable, "-c", CARELESS, *words], capture_output=True, text=True, env=environment(**reference.env), check=False
     )
     (folder,) = (tmp_path / "out").iterdir()
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    har = json.loads((folder / "evidence.har").read_text(encoding="utf-8"))
 
     assert finished.returncode == results["exit_code"] == 8
-    assert "evidence.har would have held a secret and was left out" in results["reasons"][0]
-    assert {path.name for path in folder.iterdir()} == {"results.json", "junit.xml", "ledger.jsonl", "allure-results"}
+    assert re.match(
+        r"evidence\.har \(log\.entries\[0\]\.request\.postData\.text\) and \d+ more places would have held a secret",
+        results["reasons"][0],
+    )
+    assert re.search(r'"password":"<password-\d>"}$', har["log"]["entries"][0]["request"]["postData"]["text"])
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"results.json", "evidence.har", "junit.xml", "ledger.jsonl", "allure-results"}
     assert leaks({SIGNING_KEY, *re.findall(r'password = "([^"]+)"', reference.text)}, folder, finished.stdout) == []
+
+
+class Liar:
+    """A server that gives nothing but grants, and calls everything a token."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._grants = itertools.cycle(
+            {"tokenType": "Bearer", "token": word, "refreshToken": word, "user": "599e1f"} for word in words
+        )
+
+    def __call__(self, request: Received, connection: Connection) -> None:
+        """Answer with the next word."""
+        connection.send(json_response(next(self._grants), set_cookie="sid=conformant; Path=/"))
+
+
+def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
+    """A server whose tokens are words of our reports gets a verdict and all files, in which those words stand as ever."""
+    words = (
+        "passed failed inconclusive verdict outcome requirement version startedDateTime testsuite rolecall 127.0.0.1 ISSUE-status"
+    )
+    with Miniature(Liar(words.split())) as miniature:
+        finished = certify(target_file(tmp_path, target_text(miniature.url)), "ISSUE-fields or ISSUE-status or PERM-list-users")
+    names = {path.name for path in finished.folder.iterdir()}
+    har = json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))
+
+    assert finished.code == 1, finished.said
+    assert finished.results["verdict"] == "not-conformant"
+    assert names == {"results.json", "evidence.har", "junit.xml", "ledger.jsonl", "allure-results"}
+    assert all(entry["request"]["url"].startswith(miniature.url) for entry in har["log"]["entries"])
+    assert all(test["outcome"] in ("passed", "failed", "not-tested", "inconclusive") for test in all_tests(finished.results))
+
+
+def all_tests(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every test of a results.json."""
+    return itertools.chain.from_iterable(requirement["tests"] for requirement in results["requirements"])
+
+
+class Undotted:
+    """A server before another: its refresh tokens are the other's without the dot between user id and secret."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+        self._dotted: dict[str, str] = {}
+        self.users: set[str] = set()
+
+    def __call__(self, request: Received, connection: Connection) -> None:
+        """Pass a request on with the other's tokens, and its answer back with ours."""
+        path, body = request.path, request.body.decode("latin-1")
+        for ours, theirs in list(self._dotted.items()):
+            path = re.sub(rf"(?<==){ours}(?![^&])", theirs, path)
+            body = body.replace(f'"{ours}"', f'"{theirs}"')
+        kept = {name: value for name, value in request.headers.items() if name not in ("host", "content-length", "connection")}
+        answer = self._client.request(request.method, path, headers=kept, content=body.encode("latin-1"))
+        text = answer.text
+        for theirs in re.findall(r"[0-9a-f]{24}\.[0-9a-f]{80}", text):
+            ours = theirs.replace(".", "")
+            self._dotted[ours] = theirs
+            self.users.add(theirs.partition(".")[0])
+            text = text.replace(theirs, ours)
+        headers = {name.replace("-", "_"): value for name, value in answer.headers.items() if name != "content-length"}
+        connection.send(response(answer.status_code, text.encode(), **headers))
+
+    @property
+    def tokens(self) -> set[str]:
+        """All that were given out."""
+        return set(self._dotted)
+
+
+def test_ids_and_tokens_without_a_dot(tmp_path: Path, reference: Reference) -> None:
+    """Refresh tokens made of user id and secret without a dot between them: no exit 8, every id can be read, no secret can."""
+    with httpx.Client(base_url=reference.url, trust_env=False) as client, Miniature(undotted := Undotted(client)) as proxy:
+        file = target_file(tmp_path, reference.text.replace(reference.url, proxy.url))
+        finished = certify(file, "REFRESH or ISSUE", env=reference.env)
+    har = (finished.folder / "evidence.har").read_text(encoding="utf-8")
+
+    assert finished.code == 3, finished.said  # a part of the suite, and nothing failed
+    assert finished.results["findings"] == []
+    assert len(undotted.tokens) > 20
+    assert all(f'user\\": \\"{user}' in har or f'user\\":\\"{user}' in har for user in undotted.users)
+    assert leaks(undotted.tokens, finished.folder, finished.said) == []

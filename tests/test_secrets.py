@@ -10,13 +10,15 @@ import random
 import re
 import string
 import threading
+import time
 from urllib.parse import quote, quote_plus, urlencode
 
 import jwt
 import pytest
 
 from rolecall.evidence import Exchange
-from rolecall.secrets import Secrets
+from rolecall.jwts import jwts_in
+from rolecall.secrets import LONGEST, MOST_PER_ANSWER, MOST_PER_RUN, Secrets
 
 PASSWORD = 'p&ss/w"rd +<ö>=~!'
 REFRESH_TOKEN = "599e1fcd9da1c72645c95886." + "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
@@ -67,7 +69,33 @@ SPELLINGS = {
     "JSON as PHP writes it": lambda secret: json.dumps(secret).replace("/", "\\/"),
     "HTML": html.escape,
     "HTML text": lambda secret: html.escape(secret, quote=False),
+    "HTML as PHP writes it": lambda secret: html.escape(secret).replace("&#x27;", "&#039;").replace("&quot;", "&#34;"),
+    "HTML, every character": lambda secret: "".join(f"&#{ord(character)};" for character in secret),
+    "JSON as Go writes it": lambda secret: escaped(secret, "&<>"),
+    "JSON as .NET writes it": lambda secret: escaped(secret, "\"&'<>+`", upper=True),
+    "JSON as Gson writes it": lambda secret: escaped(secret, "&<>='"),
+    "JSON, every character": lambda secret: escaped(secret, secret),
+    "JSON in JSON": lambda secret: json.dumps(json.dumps({"said": secret})),
+    "JSON in JSON in a URL": lambda secret: quote(json.dumps(json.dumps({"said": secret}))),
+    "percent, twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "form, twice": lambda secret: quote_plus(quote_plus(secret)),
+    "percent of JSON as Go writes it": lambda secret: quote(escaped(secret, "&<>"), safe=""),
+    "hexadecimal": lambda secret: secret.encode().hex(),
+    "hexadecimal, upper case": lambda secret: secret.encode().hex().upper(),
+    "UTF-16, read as UTF-8": lambda secret: secret.encode("utf-16-le").decode("utf-8", "replace"),
+    "UTF-16 the other way round": lambda secret: secret.encode("utf-16-be").decode("utf-8", "replace"),
+    "UTF-8, read as Latin-1": lambda secret: secret.encode().decode("latin-1"),
+    "Latin-1, read as UTF-8": lambda secret: secret.encode("latin-1").decode("utf-8", "replace"),
 }
+
+
+def escaped(text: str, characters: str, *, upper: bool = False) -> str:
+    r"""The inside of a JSON text in which these characters are written \u0026."""
+    hexadecimal = "04X" if upper else "04x"
+    return "".join(
+        f"\\u{ord(character):{hexadecimal}}" if character in characters else json.dumps(character, ensure_ascii=False)[1:-1]
+        for character in text
+    )
 
 
 class TestSpellings:
@@ -84,7 +112,22 @@ class TestSpellings:
         redacted = secrets.redact(f"before {written} after")
 
         assert "<password-1>" in redacted
-        assert not any(piece in redacted for piece in (secret[:6], secret[-6:], written[2:9]))
+        assert redacted.startswith("before ")
+        assert redacted.endswith(" after")
+        assert not secrets.found_in(redacted)
+        assert not any(piece in redacted for piece in (secret[:6], secret[-6:]))
+        assert len(redacted) < len("before <password-1> after") + 70  # for what some writers put around it
+
+    @pytest.mark.parametrize("encode", SPELLINGS.values(), ids=SPELLINGS)
+    def test_what_follows_is_not_lost(self, encode: object) -> None:
+        """Only the escapes that belong to a secret go with it: its neighbours stay as they were written."""
+        written = encode(PASSWORD)  # type: ignore[operator]
+        secrets = knowing((PASSWORD, "password"))
+
+        redacted = secrets.redact(rf"\u0041%42&amp;|{written}|\u0043%44&lt;")
+
+        assert redacted.startswith(r"\u0041%42&amp;|")
+        assert redacted.endswith(r"|\u0043%44&lt;")
 
     @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
     @pytest.mark.parametrize("before", ["", "u", "us", "user:"])
@@ -120,6 +163,58 @@ class TestSpellings:
         assert secrets.redact(body) == f'{{"scope":"{word}","password":"<password-1>"}}'
         assert secrets.redact(f'{{"password":["{word}"]}}') == '{"password":["<password-1>"]}'
         assert not secrets.found_in(f"the {word} of the day")
+
+
+class TestPlainPasswords:
+    """A password is a secret however plain it is, and what is public is none."""
+
+    @pytest.mark.parametrize("word", ["sunshine", "letmein", "abcdef", "correct horse battery"])
+    def test_a_word_that_reports_do_not_use(self, word: str) -> None:
+        """A password that is a word is hidden in every text, unless it is one of ours."""
+        secrets = knowing((word, "password"))
+
+        assert not secrets.is_plain(word)
+        assert secrets.redact(f"so it is {word}!") == "so it is <password-1>!"
+
+    @pytest.mark.parametrize("word", ["guest", "requirement", "x7Q!z", "12345", "exam", "bot@example"])
+    def test_one_that_is_like_ordinary_text(self, word: str) -> None:
+        """One that stands in ordinary text is hidden where it is a value of its own, in whatever notation, and only there."""
+        secrets = Secrets()
+        secrets.spare("bot@example.org")
+        secrets.add(word, "password")
+        notations = [
+            f'{{"password":"{word}"}}',
+            f'{{"password": ["{word}"]}}',
+            f'{{"Password":{{"$in":["{word}"]}}}}',
+            f"password={word}&x=1",
+            f"<password>{word}</password>",
+            f'form-data; name="password"\r\n\r\n{word}\r\n--',
+            f'[["email","x"],["password","{word}"]]',
+            f'{{password:"{word}"}}',
+            json.dumps(json.dumps({"password": word})),
+            quote(json.dumps({"password": word})),
+            '{"password":' + "[" * 1000 + f'"{word}"' + "]" * 1000 + "}",
+        ]
+
+        assert secrets.is_plain(word)
+        for notation in notations:
+            assert "<password-1>" in secrets.redact(notation), notation
+            assert word not in secrets.redact(notation), notation
+        assert not secrets.found_in(f"the {word} of the day")
+        assert secrets.redact(f'"the {word} of the day", {word}s') == f'"the {word} of the day", {word}s'
+
+    @pytest.mark.parametrize(
+        "password", ["<password-1>", "password-1", "<token-1>", "assword-12>", "n-100000", "<refresh-token-7>", "en-4711"]
+    )
+    def test_one_that_reads_like_a_label(self, password: str) -> None:
+        """A password that reads like one of our labels is hidden all the same, and is in no label."""
+        secrets = knowing((password, "password"), *((f"token-of-number-{number}x", "token") for number in range(20)))
+
+        redacted = secrets.redact(f"it is {password}, and token-of-number-3x")
+
+        assert password not in redacted
+        assert not secrets.found_in(redacted)
+        assert secrets.redact(redacted) == redacted
 
 
 class TestLabels:
@@ -191,6 +286,223 @@ class TestLabels:
 
         labels = {value: secrets.redact(value) for value in values}
         assert "".join(f"{piece}{labels[value]}|" for piece, value in zip(pieces, chosen, strict=True)) == redacted
+
+
+#: Words of our reports and of HTTP, which a server calls its tokens.
+WORDS = [
+    "passed failed verdict outcome requirement inconclusive conformant version startedDateTime testsuite rolecall statement",
+    "findings expected response postData mimeType historyId fullName Content-Type application/json undefined localhost 127.0.0.1",
+    "ISSUE-status create-user-guest-token http://127.0.0.1:8080 guest@example.org 20260101-101010-abcdef",
+]
+
+
+class TestWhatIsPublic:
+    """A server does not decide what is hidden."""
+
+    @pytest.mark.parametrize("word", " ".join(WORDS).split())
+    @pytest.mark.parametrize("status", [200, 302])
+    def test_a_server_that_calls_a_word_of_ours_a_token(self, word: str, status: int) -> None:
+        """It is hidden where the server says so, and nowhere else: no outcome, name or address is lost."""
+        secrets = Secrets()
+        secrets.spare(
+            "ISSUE-status", "create-user-guest-token", "http://127.0.0.1:8080", "guest@example.org", "20260101-101010-abcdef"
+        )
+        body = json.dumps({"token": word, "user": "599e1fcd9da1c72645c95886"})
+        secrets.learn(exchange(status=status, got=body.encode(), got_headers=[("Location", f"/x#token={word}")]))
+
+        assert not secrets.found_in(f"the {word} of the day")
+        assert secrets.redact(f'"the {word} of the day"') == f'"the {word} of the day"'
+        assert '"token": "<token-1>"' in secrets.redact(body)
+
+    def test_a_user_id_is_no_token(self) -> None:
+        """A server whose refresh token is the user's id does not make the id unreadable."""
+        secrets = Secrets()
+        body = {"token": TOKEN, "refreshToken": "599e1fcd9da1c72645c95886", "user": "599e1fcd9da1c72645c95886"}
+        secrets.learn(exchange(got=json.dumps(body).encode()))
+
+        assert secrets.redact("user 599e1fcd9da1c72645c95886") == "user 599e1fcd9da1c72645c95886"
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_token_that_begins_another(self, order: int) -> None:
+        """A token that stands before the dot of another is hidden, too, whichever came first: it was received as a secret."""
+        members = [("refreshToken", "opaque-access-token-0001.r1"), ("token", "opaque-access-token-0001")][::order]
+        secrets = Secrets()
+        secrets.learn(exchange(got=json.dumps(dict(members)).encode()))
+
+        redacted = [secrets.redact(value) for _, value in members]
+
+        assert secrets.found_in("opaque-access-token-0001")
+        assert "opaque" not in str(redacted)
+        assert redacted[0] != redacted[1]
+
+    def test_a_member_in_disguise(self) -> None:
+        """A token whose member is written with escapes, in JSON in JSON, or in UTF-16 is learnt as any other."""
+        for body in (
+            rb'{"\u0074oken":"opaque-and-secret"}',
+            json.dumps({"data": json.dumps({"token": "opaque-and-secret"})}).encode(),
+            json.dumps({"token": "opaque-and-secret"}).encode("utf-16"),
+            json.dumps({"token": "opaque-and-secret"}).encode("utf-16-be"),
+            json.dumps({"token": "opaque-and-secret"}).encode("utf-32"),
+        ):
+            secrets = Secrets()
+            seen = exchange(got=body)
+            secrets.learn(seen)
+
+            assert secrets.found_in("opaque-and-secret"), body
+            assert secrets.found_in(seen.text), body
+            assert "opaque" not in secrets.redact(seen.text).replace("\0", ""), body
+
+
+#: Shapes of refresh tokens: with the user's id before a dot, without one, behind the secret, without the id, and a UUID.
+SHAPES = {
+    "dot": lambda user, rng: f"{user}.{hexadecimal(rng, 80)}",
+    "no dot": lambda user, rng: f"{user}{hexadecimal(rng, 80)}",
+    "behind": lambda user, rng: f"{hexadecimal(rng, 80)}.{user}",
+    "behind, no dot": lambda user, rng: f"{hexadecimal(rng, 40)}{user}",
+    "opaque": lambda user, rng: base64.urlsafe_b64encode(rng.randbytes(40)).decode(),
+    "uuid": lambda user, rng: "-".join(hexadecimal(rng, length) for length in (8, 4, 4, 4, 12)),
+    "short": lambda user, rng: hexadecimal(rng, 12),
+    "strange": lambda user, rng: "".join(rng.choices(string.ascii_letters + "+/=:@!$&'()*", k=30)),
+}
+#: Shapes of ids: as in the specification, UUIDs, numbers.
+IDS = {
+    "hexadecimal": lambda rng: hexadecimal(rng, 24),
+    "uuid": lambda rng: "-".join(hexadecimal(rng, length) for length in (8, 4, 4, 4, 12)),
+    "number": lambda rng: str(rng.randrange(10**9, 10**10)),
+    "name": lambda rng: "user_" + "".join(rng.choices(string.ascii_letters + string.digits, k=16)),
+}
+
+
+def hexadecimal(rng: random.Random, length: int) -> str:
+    """So many hexadecimal digits."""
+    return "".join(rng.choices("0123456789abcdef", k=length))
+
+
+class TestDrawn:
+    """For drawn ids, passwords and tokens: nothing public is hidden, and no secret is left."""
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("id_shape", IDS)
+    def test_a_whole_conversation(self, shape: str, id_shape: str) -> None:
+        """Log-ins and refreshes with tokens of this shape, whole, cut, extended and altered: ids and claims stay, secrets go."""
+        rng = random.Random(f"{shape} {id_shape}")
+        for _ in range(15):
+            self._converse(IDS[id_shape](rng), rng, SHAPES[shape])
+
+    def _converse(self, user: str, rng: random.Random, shape: object) -> None:
+        email = f"{hexadecimal(rng, 6)}@example.org"
+        password = "".join(rng.choices(string.ascii_letters + string.digits + "!@#$%^&*_-<>\"'\\ +", k=rng.randint(8, 24)))
+        secrets = Secrets()
+        secrets.spare(email)
+        secrets.add(password, "password")
+        texts = []
+        tokens = {password}
+        for _ in range(3):
+            refresh_token = shape(user, rng)  # type: ignore[operator]
+            token = jwt.encode({"_id": user, "scope": "admin", "jti": hexadecimal(rng, 32)}, hexadecimal(rng, 40))
+            tokens |= {refresh_token, token.rpartition(".")[2]}
+            login = {"email": email, "password": password}
+            answer = {"tokenType": "Bearer", "token": token, "refreshToken": refresh_token, "user": user, "scope": "admin"}
+            seen = [exchange(sent=json.dumps(login).encode(), got=json.dumps(answer).encode())]
+            half = len(refresh_token) // 2
+            for made_up in (user, f"{user}.", user[:-1], user[: len(user) // 2], refresh_token[:half], refresh_token[:-1]):
+                sent = json.dumps({"refreshToken": made_up, "clientId": email})
+                url = f"http://t/v2/auth/token?refreshToken={quote(made_up)}"
+                bearer = {"authorization": f"Bearer {token}"}
+                seen.append(
+                    exchange(url=url, headers=bearer, sent=sent.encode(), status=400, got=json.dumps({"said": user}).encode())
+                )
+            for one in seen:
+                secrets.learn(one)
+                texts += [one.url, one.text, one.request_body.decode(), *one.request_headers.values()]
+            texts += [token, refresh_token, f"{user}: {refresh_token}", quote(refresh_token), escaped(password, "&<>'\"")]
+        redacted = [secrets.redact(text) for text in texts]
+
+        everything = "\n".join(redacted)
+        assert not [secret for secret in tokens if secret in everything]
+        assert not any(map(secrets.found_in, redacted))
+        assert redacted == [secrets.redact(text) for text in redacted]
+        for public in (f'{{"said": "{user}"}}', user, email, token.rpartition(".")[0], f"/v2/users/{user}", user[:-1]):
+            assert secrets.redact(public) == public
+        assert redacted.count(f'{{"said": "{user}"}}') == 18
+        labels = {secret: secrets.redact(secret) for secret in tokens}
+        assert len(set(labels.values())) == len(labels)
+
+
+class TestBounds:
+    """What a target may make us remember, and how long it may make us think."""
+
+    def test_a_flood_of_tokens(self) -> None:
+        """Of an answer with thousands of tokens that are nearly the same, few are remembered, all are hidden, and it is soon done."""
+        values = [f"s3cr3t-{number:05}-s3cr3t" for number in range(20_000)]
+        body = json.dumps([{"token": value, "id": "599e1fcd9da1c72645c95886"} for value in values])
+        secrets = Secrets()
+        started = time.process_time()
+        secrets.learn(exchange(got=body.encode()))
+        redacted = secrets.redact(body)
+
+        assert secrets.is_flooded
+        assert "s3cr3t" not in redacted
+        assert redacted.count("599e1fcd9da1c72645c95886") == 20_000
+        assert not secrets.found_in(redacted)
+        assert time.process_time() - started < 10  # a second; it was ten minutes
+
+    def test_many_answers_with_tokens(self) -> None:
+        """In a whole run no more than a bounded number is remembered, and what comes later is hidden by its member's name."""
+        secrets = Secrets()
+        for number in range(MOST_PER_RUN // MOST_PER_ANSWER + 2):
+            secrets.learn(
+                exchange(got=json.dumps([{"token": f"{number}-{place}-opaque"} for place in range(MOST_PER_ANSWER)]).encode())
+            )
+        late = json.dumps({"token": "9999-opaque-and-late", "user": "a user"})
+        secrets.learn(exchange(got=late.encode()))
+
+        assert secrets.redact(late) == '{"token": "<token>", "user": "a user"}'
+        assert secrets.redact("5-5-opaque") == f"<token-{5 * MOST_PER_ANSWER + 6}>"
+
+    @pytest.mark.parametrize(
+        "text", ["A" * 200_000, "AAAAAAAB" * 25_000, "ab" * 100_000, '"token":"' * 20_000, "%41" * 60_000, "eyJ" * 70_000]
+    )
+    def test_a_text_made_to_keep_us_busy(self, text: str) -> None:
+        """Secrets that are much alike, and a text that is much like all of them, cost a bounded effort; the text is given up."""
+        secrets = knowing(
+            *(("A" * length + "B", "token") for length in range(16, 200)), *(("ab" * length, "token") for length in range(8, 99))
+        )
+        started = time.process_time()
+        for status in (200, 403):
+            secrets.learn(
+                exchange(
+                    url=f"http://t/?x={text[:2000]}", status=status, got=text.encode(), got_headers=[("Link", text[:60_000])]
+                )
+            )
+        secrets.redact(text)
+        secrets.found_in(text)
+
+        assert time.process_time() - started < 10  # half a second
+
+    def test_a_very_long_token(self) -> None:
+        """A token of many kilobytes is hidden whole, under one label; one that is too long is hidden where its member says so."""
+        rng = random.Random(3)
+        for length, label in ((50_000, "<token-1>"), (LONGEST + 1, "<token>")):
+            body = json.dumps({"token": hexadecimal(rng, length)})
+            secrets = Secrets()
+            secrets.learn(exchange(got=body.encode()))
+
+            assert secrets.redact(body) == f'{{"token": "{label}"}}'
+
+    def test_jwts_are_found_in_linear_time(self) -> None:
+        """A text that begins a JWT everywhere and ends none is looked through once; a JWT behind all that is found."""
+        token = f"{TOKEN}"
+        for noise in ("eyJ" * 400_000, "eyJ." * 300_000, "eyJa.b." * 200_000, "eyJa.eyJb" * 100_000, "a" * 1_000_000):
+            started = time.process_time()
+
+            assert list(jwts_in(f"{noise} {token}"))[-1] == token
+            assert time.process_time() - started < 10  # a tenth of a second; it was hours
+
+    @pytest.mark.parametrize("before", ["", "n", "u0022", "Bearer ", "www.example.", '"', "="])
+    def test_a_jwt_behind_anything(self, before: str) -> None:
+        """A JWT is found also behind characters that it might begin with, as an escape leaves them."""
+        assert list(jwts_in(f"{before}{TOKEN}, {TOKEN}.")) == [TOKEN, TOKEN]
 
 
 class TestLearning:

@@ -1,98 +1,131 @@
-"""Redaction by known value: every secret that was ever sent or received, in every usual encoding.
+"""Redaction by known value: every secret that was ever sent or received, however it is written.
 
-The same secret gets the same label within a run, so that a reader still sees which token went where; a JWT keeps
-its header and claims and loses its signature.
+The same secret gets the same label within a run, so that a reader still sees which token went where; a JWT keeps its header and
+claims and loses its signature. What is public, an id, a claim, a path, a word of our own reports, is nobody's secret: a server that
+calls it one hides it where it says so and nowhere else.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import re
+import secrets as random
 import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import unquote
+
+from rolecall.escapes import levels
+from rolecall.jwts import BEGIN, is_jwt, jwts_in
+from rolecall.needles import SHORTEST, Needles, TooMuch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rolecall.evidence import Exchange
 
-_SHORTEST = 6  # characters; a spelling that is shorter may stand in any text
-#: A text is looked at in words of eight bytes. Of each spelling the last 15 bytes hold one such word whole, wherever they stand;
-#: the last ones, because those of a JWT are its signature, and the others stay in the text.
-_WORD_LENGTH = 8
-_WINDOW = 2 * _WORD_LENGTH - 1
-#: A password that may be a word of ours, too: hidden only where the request that carries it says what it is.
-_WORD = re.compile(r"^(.{0,5}|[a-z]{6,10})$", re.DOTALL)
-_WORD_PLACES = ('"password":"', '"password":["', '"password":{"value":"')
-_NAMES = "(?:access_?|refresh_?|id_?)?token|jwt|password|(?:client_?)?secret|api_?key"
-#: A member of a body that holds a secret, with its value as it is written there, to the end or to where the body was cut.
-_MEMBER = re.compile(rf'"({_NAMES})"\s*:\s*"((?:[^"\\]|\\.)*)'.encode(), re.IGNORECASE)
-#: The same in a query, a fragment or a cookie.
-_PAIR = re.compile(rf"(?<![\w-])({_NAMES})=([^&;#,\s\"]+)", re.IGNORECASE)
-_COOKIE = re.compile(r"^[^=;\s]+=([^;\s]+)")
-_KINDS = {"refreshtoken": "refresh-token", "password": "password", "apikey": "key"}  # of such members; others: "token"
-_JWT_ANYWHERE = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]{16,}")
-_JWT = re.compile(r"^eyJ[\w-]+\.[\w-]+\.[\w-]+$")
+# --- Bounds: what a target may make us remember. Beyond them a value is hidden where its member says what it is. ---------------------
+MOST_PER_ANSWER = 256
+MOST_PER_RUN = 10_000
+#: Characters of one secret; it is remembered in pieces of so many.
+LONGEST, _PIECE = 65_536, 4096
+#: Values that cannot be told from ordinary text, which are looked for by an expression.
+MOST_PLAIN = 64
+#: Bytes of a request in which its credentials are looked for: what is longer is a large body that we made up.
+_SENT = 65_536
+
+_SHORTEST_RECEIVED = 8  # characters; what a server calls a token and is shorter is a word
 _TOKEN_LENGTH = 16  # characters; what is shorter and stands alone is a word
-_LABEL = re.compile(r"<[a-z-]+-\d+>")
-_HEX_PAIR = re.compile("%[0-9A-F]{2}")
+_LONGEST_ID = 64  # characters
+_LONGEST_WORD = 100  # characters; no word of ordinary text is longer
+#: What a made-up value may have beside something public and still tell no secret.
+_NOTHING = 5
+
+_NAMES = "(?:access_?|refresh_?|id_?|auth_?|session_?)?token|jwt|(?:new_?|old_?)?password|(?:client_?)?secret|api_?key"
+#: A member of a body that holds a secret, with its value as it is written there, to the end or to where the body was cut.
+_MEMBER = re.compile(rf'"({_NAMES})"\s*+:\s*+"((?:[^"\\]|\\.)*+)'.encode(), re.IGNORECASE | re.DOTALL)
+#: The same in a query, a fragment or a cookie.
+_PAIR = re.compile(rf"(?<![\w-])({_NAMES})=([^&;#,\s\"]++)", re.IGNORECASE)
+_COOKIE = re.compile(r"^[^=;\s]+=([^;\s]+)")
+_KINDS = {"refreshtoken": "refresh-token", "password": "password", "newpassword": "password", "apikey": "key"}  # others: "token"
+#: Who a token is about: never a secret.
+_ID_NAMES = ("_id", "id", "user", "userId", "sub")
+_ID = re.compile(rf'"(?:{"|".join(_ID_NAMES)})"\s*+:\s*+"?([\w@.:-]{{1,{_LONGEST_ID}}})'.encode())
+#: The beginning of a token that looks like its user's id: 24 hexadecimal digits, a UUID, a number.
+_FRONT = re.compile(r"^([0-9a-f]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+)[.:|~_-]", re.IGNORECASE)
+
+#: Where a value stands that cannot be told from ordinary text: behind the name of what it is and signs, or in quotation marks.
+_PASSWORD_PLACES = b"pass(?:word|wd|phrase|code)?|pwd|secret|credentials?"
+_TOKEN_PLACES = b"token|jwt|key|secret|bearer|cookie|sid"
+_SIGNS = rb"(?:\W{1,8}(?:value|\$\w{2,6}))?[^\w,]{1,1100}?"
+
+#: What our own files and HTTP say anyway.
+_ORDINARY = """
+<password- <token- <refresh-token- <key- <signing-key- <cookie- unlearnt accessToken refreshToken tokenType clientId apiKey
+verdict exit_code reasons suite version specification dialect departures expiry_evidence selected read_only started finished requests
+counts cells requirements tests findings requirement statement outcome inconclusive conformant not-conformant not-tested passed failed
+error waived expected actual exchange credential operation observations left_behind advice evidence seconds look_at rolecall
+rolecall-suite testsuites testsuite testcase classname failure failures errors skipped message system-out properties environment
+creator entries startedDateTime request response method httpVersion headers queryString postData mimeType cookies headersSize bodySize
+content status statusText redirectURL timings receive cache statusDetails historyId testCaseId fullName titlePath description labels
+parameters attachments framework language package categories matchedStatuses messageRegex undefined unauthorized forbidden
+Authorization: Bearer Basic Content-Type: application/json; charset=utf-8 text/plain text/html application/x-www-form-urlencoded
+multipart/form-data Content-Length Content-Encoding Transfer-Encoding chunked gzip Cache-Control no-store no-cache Set-Cookie Location
+Connection keep-alive Retry-After WWW-Authenticate User-Agent Accept X-Rolecall-Attack HTTP/1.1 HTTP/1.0 localhost 127.0.0.1
+http:// https:// example.org OPTIONS DELETE PATCH authentication
+""".lower()
+_KINDS_OF_LABELS = ("password", "token", "refresh-token", "key", "signing-key", "cookie")
+
+_UNLEARNT = -1  # the owner of what is hidden for its place only
+_WITHHELD = "<not shown: too much of it is like a secret>"
 
 
 class Secrets:
     """The secrets of one run and the text they are kept out of."""
 
     def __init__(self) -> None:
-        self._labels: dict[str, str] = {}
-        #: What stands before a token's last dot, the user's id or a JWT's claims: no secret, though an attack may send it as one.
-        self._public: set[str] = set()
+        self._owners: dict[str, int] = {}  # a secret's number by its value
+        self._labels: list[tuple[str, int]] = []  # of each number: the kind, and which of its kind
         self._counts: Counter[str] = Counter()
-        self._spellings: dict[bytes, bytes] = {}
-        self._words: dict[int, list[tuple[int, bytes]]] = {}  # a word: where it stands in which spellings
-        self._short: dict[bytes, re.Pattern[bytes]] = {}  # spellings with no whole window, looked for one by one: they are few
+        self._nonce = ""
+        self._needles = Needles()
+        self._owner_of: dict[bytes, int] = {}
+        self._pieced: set[int] = set()
+        self._plain: dict[str, int] = {}
+        self._plain_places: list[re.Pattern[bytes]] = []
+        self._ordinary = _ORDINARY
+        #: Ids that servers have told, and what else is public for want of a secret in it: claims, and what stands before a signature.
+        self._ids: set[str] = set()
+        self._said: set[str] = set()
+        self._public_text: str | None = ""
+        self._sent_before: set[str] = set()
+        self._quota = MOST_PER_ANSWER
+        self._is_flooded = False
         self._lock = threading.Lock()  # learnt on the run's event loop, asked for on pytest's thread
+
+    # --- What is a secret ----------------------------------------------------------------------------------------------------------
+
+    def spare(self, *texts: str) -> None:
+        """Take texts for public: what stands in them is hidden nowhere but where its place says that it is a secret."""
+        self._ordinary = "\n".join((self._ordinary, *texts)).lower()
 
     def add(self, value: object, kind: str) -> None:
         """Remember a secret of this ``kind`` ("password", "token", "refresh-token", "key"); non-strings are ignored."""
-        if isinstance(value, str) and value and value not in self._labels:
-            self._add(value, kind, _spellings(value))
+        if isinstance(value, str) and value and value not in self._owners:
+            self._remember(value, kind)
 
-    def _add(self, value: str, kind: str, spellings: Iterable[str]) -> None:
-        with self._lock:
-            if value.rstrip(".") in self._public:
-                return
-            label = self._labels.get(value)
-            if label is None:
-                self._counts[kind] += 1
-                self._labels[value] = label = f"<{kind}-{self._counts[kind]}>"
-            front = value.rpartition(".")[0]
-            if front and kind in ("token", "refresh-token"):
-                self._public.add(front)
-            replacement = f"{value.rsplit('.', 1)[0]}.{label}" if _JWT.match(value) else label
-            if kind == "password" and _WORD.match(value):
-                for place in _WORD_PLACES:
-                    self._add_spelling(f'{place}{value}"', f'{place}{label}"')
-                return
-            for spelling in spellings:
-                if len(spelling) >= _SHORTEST:
-                    self._add_spelling(spelling, replacement if spelling == value else label)
+    def is_plain(self, value: str) -> bool:
+        """Whether a secret cannot be told from ordinary text, and so is hidden only where it stands as a value of its own."""
+        return value in self._plain
 
-    def _add_spelling(self, text: str, replacement: str) -> None:
-        spelling = _bytes(text)
-        if spelling in self._spellings:
-            return
-        self._spellings[spelling] = _bytes(replacement)
-        begin = len(spelling) - _WINDOW
-        if begin < 0:
-            self._short = {**self._short, spelling: re.compile(re.escape(spelling))}
-            return
-        for place in range(begin, begin + _WORD_LENGTH):
-            word = int.from_bytes(spelling[place : place + _WORD_LENGTH], sys.byteorder)
-            self._words.setdefault(word, []).append((place, spelling))
+    @property
+    def is_flooded(self) -> bool:
+        """Whether a target sent more secrets, or longer ones, than are remembered."""
+        return self._is_flooded
 
     def learn(self, exchange: Exchange) -> None:
         """Remember every secret that an exchange carries: credentials sent, and tokens received."""
@@ -105,110 +138,294 @@ class Secrets:
             if name.lower() == "authorization":
                 credential = value.partition(" ")[2].strip() or value
                 if credential != value or len(value) >= _TOKEN_LENGTH:  # the scheme alone is no secret
-                    self.add(credential, "token")
-        self._learn_text(urlsplit(exchange.url).query)
-        self._learn_body(exchange.request_body, is_refusal=False)
+                    self._take_sent(credential, "token")
+        found = (*_in_text(exchange.url.partition("?")[2]), *_in_body(exchange.request_body[:_SENT]))
+        for value, kind in found:
+            self._take_sent(value, kind)
 
     def learn_received(self, exchange: Exchange) -> None:
-        """Remember the tokens of an answer."""
+        """Remember the tokens of an answer, and the ids in one that holds some."""
+        self._quota = MOST_PER_ANSWER
         for name, value in exchange.headers:
-            self._learn_text(value)
+            for secret, kind in _in_text(value):
+                self._take_received(secret, kind)
             if name.lower() == "set-cookie" and (cookie := _COOKIE.match(value)) and len(cookie[1]) >= _TOKEN_LENGTH:
-                self.add(cookie[1], "cookie")
-        self._learn_body(exchange.body, is_refusal=not exchange.ok)
+                self._take_received(cookie[1], "cookie")
+        if found := _in_body(exchange.body):
+            self._publish(self._ids, (id.decode() for id in _ID.findall(exchange.body[:_SENT])))
+        take = self._take_received if exchange.ok else self._take_from_refusal
+        for value, kind in found:
+            take(value, kind)
 
-    def _learn_text(self, text: str) -> None:
-        if "=" in text:
-            for name, written in _PAIR.findall(text):
-                self._learn_as_written(unquote(written), written, _kind(name))
-        if "eyJ" in text:
-            for token in _JWT_ANYWHERE.findall(text):
-                self.add(token, "token")
+    def _take_sent(self, value: str, kind: str) -> None:
+        """A credential that was sent: one that we had, or altered, or made up. Then it may be something public, or a word."""
+        if value in self._sent_before or value in self._owners:
+            return
+        self._sent_before.add(value)
+        if len(value) > LONGEST or self._is_public(value):
+            return
+        is_word = value.isalpha() and len(value) < _TOKEN_LENGTH
+        self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN)
 
-    def _learn_body(self, body: bytes, *, is_refusal: bool) -> None:
-        """Every writer of JSON escapes as it likes, and some bodies end in the middle."""
-        for name, literal in _MEMBER.findall(body):
-            written = literal.decode("utf-8", "replace")
-            if is_refusal and (len(written) < _TOKEN_LENGTH or " " in written):
-                continue  # it says of a member what is wrong with it
-            try:
-                value = json.loads(f'"{written}"', strict=False)
-            except ValueError:
-                value = written
-            self._learn_as_written(value, written, _kind(name.decode()))
-        if b"eyJ" in body:
-            self._learn_text(body.decode("utf-8", "replace"))
+    def _take_from_refusal(self, value: str, kind: str) -> None:
+        if len(value) >= _TOKEN_LENGTH and " " not in value:  # else it says of a member what is wrong with it
+            self._take_received(value, kind)
 
-    def _learn_as_written(self, value: str, written: str, kind: str) -> None:
-        self.add(value, kind)
-        if written != value:
-            self._add(value, kind, [written])
+    def _take_received(self, value: str, kind: str) -> None:
+        """What a server calls a secret: it has no say in what else is hidden, nor in how much."""
+        if not value or value in self._owners or value in self._ids:
+            return
+        if not self._quota or len(self._owners) >= MOST_PER_RUN or len(value) > LONGEST:
+            self._is_flooded = True
+            return
+        self._quota -= 1
+        is_word = len(value) < _SHORTEST_RECEIVED or any(map(str.isspace, value))
+        if not self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN):
+            self._is_flooded = True
+
+    def _publish(self, public: set[str], values: Iterable[str]) -> None:
+        new = {value for value in values if value not in self._owners} - public
+        if new:
+            public |= new
+            self._public_text = None
+
+    def _is_public(self, value: str) -> bool:
+        """Whether a made-up value begins or is part of something public, or is that with next to nothing added."""
+        if self._public_text is None:
+            self._public_text = "\n".join((*self._ids, *self._said))
+        if value in self._public_text:
+            return True
+        ends = range(1, _NOTHING + 1)
+        cut = {value[:-number] for number in ends} | {value[number:] for number in ends}
+        return not cut.isdisjoint(self._ids) or not cut.isdisjoint(self._said)
+
+    # --- How it is remembered -------------------------------------------------------------------------------------------------------
+
+    def _remember(self, value: str, kind: str, *, is_plain: bool = False, most_plain: int = sys.maxsize) -> bool:
+        """Whether it is remembered: of those that cannot be told from ordinary text there may be too many."""
+        secret = value
+        if is_jwt(value):
+            front, _, secret = value.rpartition(".")
+            self._publish(self._said, (front,))
+            self._publish_claims(front.partition(".")[2])
+        elif id := _FRONT.match(value):
+            self._publish(self._said, (id[1],))
+        with self._lock:
+            owner = self._owners.get(secret)
+            if owner is None:
+                is_plain = is_plain or self._is_ordinary(secret)
+                if is_plain and len(self._plain) >= most_plain:
+                    return False
+                self._counts[kind] += 1
+                self._labels.append((kind, self._counts[kind]))
+                owner = len(self._labels) - 1
+                self._keep_out_of_labels(secret)
+                if is_plain:
+                    self._add_plain(secret, owner)
+                else:
+                    self._add_needles(secret, owner)
+                self._owners[secret] = owner
+            self._owners[value] = owner
+        return True
+
+    def _is_ordinary(self, value: str) -> bool:
+        if len(value) > _LONGEST_WORD:
+            return False
+        forms = (value, *(level.text.decode("utf-8", "replace") for level in levels(_bytes(value))))
+        return any(len(_bytes(form)) < SHORTEST or form.lower() in self._ordinary for form in forms)
+
+    def _publish_claims(self, claims: str) -> None:
+        try:
+            document = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        except (ValueError, RecursionError):
+            return
+        if isinstance(document, dict):
+            texts = {name: value for name, value in document.items() if isinstance(value, str) and value}
+            ids = {value for name, value in texts.items() if name in _ID_NAMES and len(value) <= _LONGEST_ID}
+            self._publish(self._ids, ids)
+            self._publish(self._said, {value for value in texts.values() if len(value) >= SHORTEST} - ids)
+
+    def _keep_out_of_labels(self, value: str) -> None:
+        """A secret that reads like a label would survive in one: from now on labels have something in them that it has not."""
+        begin = value.rstrip(">").rstrip("0123456789")
+        reads_like_one = begin not in ("", value) and any(f"<{kind}-".endswith(begin) for kind in _KINDS_OF_LABELS)
+        while (reads_like_one and not self._nonce) or (self._nonce and self._nonce in value):
+            self._nonce = f"{random.token_hex(3)}-"
+
+    def _add_needles(self, secret: str, owner: int) -> None:
+        pieces = [secret]
+        if len(secret) > _PIECE:
+            size = -(-len(secret) // -(-len(secret) // _PIECE))
+            pieces = [secret[begin : begin + size] for begin in range(0, len(secret), size)]
+            self._pieced.add(owner)
+        for piece in pieces:
+            for needle in _spellings(piece):
+                if len(needle) >= SHORTEST and needle not in self._owner_of:
+                    self._owner_of[needle] = owner
+                    self._needles.add(needle)
+
+    def _add_plain(self, secret: str, owner: int) -> None:
+        self._plain = {**self._plain, secret: owner}
+        passwords = [value for value, number in self._plain.items() if self._labels[number][0] == "password"]
+        others = [value for value in self._plain if value not in passwords]
+        places = []
+        for names, values in ((_PASSWORD_PLACES, passwords), (_TOKEN_PLACES, others)):
+            if values:
+                places.append(re.compile(rb"(?i:%b)%b(%b)(?!\w)" % (names, _SIGNS, _any_of(values))))
+                places.append(re.compile(rb'(?<=\[")(?i:%b)",\s{0,8}"(%b)(?=")' % (names, _any_of(values))))
+        strange = [
+            value for value in self._plain if len(value) > 3 and not value.isalpha() and value.lower() not in self._ordinary
+        ]
+        if strange:
+            places.append(re.compile(rb'(?<=")(%b)(?=\\?")' % _any_of(strange)))
+        self._plain_places = places
+
+    # --- What is kept free of them -----------------------------------------------------------------------------------------------------
 
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""
         data = _bytes(text)
+        try:
+            places = self._places(data)
+        except TooMuch:
+            return _WITHHELD
+        if not places:
+            return text
         parts: list[bytes] = []
-        done = 0
-        for start, end, replacement in self._occurrences(data):
-            parts += (data[done:start], replacement)
-            done = end
-        return b"".join((*parts, data[done:])).decode("utf-8", "surrogatepass") if parts else text
+        done, last = 0, None
+        for start, end, owner in places:
+            parts.append(data[done:start])
+            if not (owner == last and start == done and owner in self._pieced):
+                parts.append(self._label(owner))
+            done, last = end, owner
+        return b"".join((*parts, data[done:])).decode("utf-8", "surrogatepass")
 
-    def redacted(self, document: Any) -> Any:
-        """A JSON document with every string in it redacted; the names of members are ours and stay."""
+    def redacted(self, document: Any, members: frozenset[str] | None = None) -> Any:
+        """A JSON document with its texts redacted: those under the given ``members``, or all of them; names are ours and stay."""
         if isinstance(document, dict):
-            return {name: self.redacted(value) for name, value in document.items()}
+            return {
+                name: self.redacted(value, None if members and name in members else members) for name, value in document.items()
+            }
         if isinstance(document, list | tuple):
-            return [self.redacted(value) for value in document]
-        return self.redact(document) if isinstance(document, str) else document
+            return [self.redacted(value, members) for value in document]
+        return self.redact(document) if isinstance(document, str) and members is None else document
 
     def found_in(self, text: str) -> bool:
-        """Whether any known secret stands in ``text``, in any spelling; a label is none, whatever it reads like."""
-        return bool(self._occurrences(_bytes(text))) and bool(self._occurrences(_bytes(_LABEL.sub("<>", text))))
+        """Whether any known secret stands in ``text``, however it is written."""
+        try:
+            return bool(self._places(_bytes(text), known_only=True))
+        except TooMuch:
+            return True
 
-    def _occurrences(self, text: bytes) -> list[tuple[int, int, bytes]]:
-        """Where secrets stand in a text, in order: begin, end, and what is to stand there instead."""
-        found = [(match.start(), spelling) for spelling, pattern in self._short.items() for match in pattern.finditer(text)]
-        known = self._words
-        words = memoryview(text)[: len(text) // _WORD_LENGTH * _WORD_LENGTH].cast("Q")
-        if not known.keys().isdisjoint(words):  # in C: nearly every text is done with here
-            for place, word in enumerate(words):
-                if word in known:
-                    start = place * _WORD_LENGTH
-                    found += [
-                        (start - offset, spelling)
-                        for offset, spelling in known[word]
-                        if start >= offset and text.startswith(spelling, start - offset)
-                    ]
-        occurrences: list[tuple[int, int, bytes]] = []
+    def stands_in(self, text: str) -> bool:
+        """As `found_in`, for a long text that we have written ourselves, and so without reading escapes of others: quickly."""
+        try:
+            return any(True for _ in self._needles.find(_bytes(text)))
+        except TooMuch:
+            return True
+
+    def _label(self, owner: int) -> bytes:
+        if owner == _UNLEARNT:
+            return b"<token>"
+        kind, number = self._labels[owner]
+        return f"<{kind}-{self._nonce}{number}>".encode()
+
+    def _places(self, data: bytes, *, known_only: bool = False) -> list[tuple[int, int, int]]:
+        """Where secrets stand in a text, in order: begin, end, and whose it is; the leftmost, and of those the longest.
+
+        Raises:
+            TooMuch: it would take too long to find out.
+        """
+        found = list(self._search(data, known_only=known_only))
+        for level in levels(data):
+            found += [(*level.span(start, end), owner) for start, end, owner in self._search(level.text, known_only=known_only)]
+        places: list[tuple[int, int, int]] = []
         done = 0
-        for start, spelling in sorted(found, key=lambda each: (each[0], -len(each[1]))):
+        for start, end, owner in sorted(found, key=lambda place: (place[0], -place[1], -place[2])):
             if start >= done:
-                done = start + len(spelling)
-                occurrences.append((start, done, self._spellings[spelling]))
-        return occurrences
+                done = end
+                places.append((start, end, owner))
+        return places
+
+    def _search(self, text: bytes, *, known_only: bool) -> Iterator[tuple[int, int, int]]:
+        for start, needle in self._needles.find(text):
+            yield start, start + len(needle), self._owner_of[needle]
+        if known_only:
+            return
+        for pattern in self._plain_places:
+            for match in pattern.finditer(text):
+                yield *match.span(1), self._plain[match[1].decode("utf-8", "surrogatepass")]
+        if self._is_flooded:
+            for match in _MEMBER.finditer(text):
+                if len(match[2]) >= _SHORTEST_RECEIVED and b" " not in match[2]:
+                    yield *match.span(2), _UNLEARNT
+
+
+def _in_text(text: str) -> list[tuple[str, str]]:
+    """What a text without members calls a secret, with the kind of each."""
+    found: list[tuple[str, str]] = []
+    if "=" in text:
+        found += ((unquote(written), _kind(name)) for name, written in _PAIR.findall(text))
+    if BEGIN in text:
+        found += ((token, "token") for token in jwts_in(text))
+    return found
+
+
+def _in_body(body: bytes) -> list[tuple[str, str]]:
+    """The same of a body. Every writer of JSON escapes as it likes, some write JSON into JSON, and some bodies end in the middle."""
+    found: list[tuple[str, str]] = []
+    if not body:
+        return found
+    for data in (body, *(level.text for level in levels(body))):
+        for match in _MEMBER.finditer(data):
+            written = match[2].decode("utf-8", "replace")
+            value = written
+            if "\\" in written:
+                with contextlib.suppress(ValueError):
+                    value = json.loads(f'"{written}"', strict=False)
+            found.append((value, _kind(match[1].decode())))
+        if b"eyJ" in data:
+            found += _in_text(data.decode("utf-8", "replace"))
+    return found
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
+def _any_of(values: Iterable[str]) -> bytes:
+    return b"|".join(re.escape(_bytes(value)) for value in sorted(values, key=len, reverse=True))
+
+
 def _kind(member: str) -> str:
     return _KINDS.get(member.replace("_", "").lower(), "token")
 
 
-def _spellings(value: str) -> set[str]:
-    """The ways in which a secret may stand in a text: as it is, escaped for a URL, JSON or HTML, in base64 of any alignment."""
+def _spellings(value: str) -> set[bytes]:
+    """The ways in which a secret stands in a text whose escapes are read: as it is, in hexadecimal, in base64 of any alignment."""
     raw = _bytes(value)
-    percent = {quote(raw, safe=safe) for safe in ("", "/", "!'()*")} | {quote_plus(raw)}
-    escaped = {json.dumps(value, ensure_ascii=plain)[1:-1] for plain in (True, False)}
-    spellings = {value, html.escape(value), html.escape(value, quote=False), *escaped}
-    spellings |= {spelling.replace("/", "\\/") for spelling in escaped}
-    spellings |= percent | {_HEX_PAIR.sub(lambda match: match.group().lower(), spelling) for spelling in percent}
+    plain = {raw, *(level.text for level in levels(raw))}
+    plain |= {text.replace(b" ", b"+") for text in plain}
+    # As our own files write it, whose escapes are not read again.
+    plain |= {json.dumps(value)[1:-1].encode(), _bytes(html.escape(value, quote=False))}
+    if not value.isascii():
+        plain |= set(_misread(value))
+    spellings = plain | {raw.hex().encode(), raw.hex().upper().encode()}
     for shift in range(3):
         # Embedded in a longer base64 text, a secret starts at any of three positions; its first and last characters
         # then also carry bits of the neighbours and are left off.
-        encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        encoded = base64.b64encode(b"\0" * shift + raw).rstrip(b"=")
         inner = encoded[(0, 2, 3)[shift] : len(encoded) - (1 if (shift + len(raw)) % 3 else 0)]
-        spellings |= {inner, inner.replace("+", "-").replace("/", "_")}
+        spellings |= {inner, inner.replace(b"+", b"-").replace(b"/", b"_")}
     return spellings
+
+
+def _misread(value: str) -> Iterator[bytes]:
+    """A secret with characters beyond ASCII, written in one encoding and read in another."""
+    for written, read in (("utf-8", "latin-1"), ("latin-1", "utf-8"), ("utf-16-le", "utf-8"), ("utf-16-be", "utf-8")):
+        try:
+            data = value.encode(written)
+        except UnicodeEncodeError:
+            continue
+        yield data.replace(b"\0", b"")
+        yield _bytes(data.decode(read, "replace").replace("\0", ""))
