@@ -35,6 +35,10 @@ _LAST_WORDS, _LEAVE = 20.0, 5.0
 _WORKERS_WAIT = 60  # seconds for workers of our own to come
 #: Its own log repeats what we say; what it warns of is still printed.
 _LOCUST = (sys.executable, "-m", "locust", "--skip-log-setup")
+_NOT_KNOWN = (
+    "\nnote          whether a log-in ends the user's other sessions is not known: a refresh was neither granted nor refused."
+    "\n              It is taken for one that does, so that only an account's newest session has to go on."
+)
 #: Our options that are passed on as they are.
 _PASSED = (
     "arrivals",
@@ -62,9 +66,10 @@ class Session:
     workers: int = 0
     bind: str = ""
     port: int = 0
+    note: str = ""
 
     def plan(self, arguments: argparse.Namespace) -> str:
-        """What is about to be sent, in a line."""
+        """What is about to be sent, in a line; and in a second one what could not be found out before."""
         if getattr(arguments, "users", None):
             load = f"{arguments.users} users for {arguments.duration}"
         elif getattr(arguments, "rate", None):
@@ -74,7 +79,7 @@ class Session:
         else:
             load = "a search for the capacity"
         who = f"{len(self.aim.accounts)} accounts, {self.workers or 1} process{'es' if self.workers > 1 else ''}"
-        return f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at {self.aim.base_url}"
+        return f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at {self.aim.base_url}{self.note}"
 
     def run(self, name: str) -> dict[str, Any]:
         """Run Locust to its end and return the document that it left, or one that says that it left none."""
@@ -130,7 +135,8 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
         _make_folder(run)
         try:
             whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
-            words += whom if sessions_coexist(target) else [*whom, "--lone-sessions"]
+            coexist = sessions_coexist(target)
+            words += whom if coexist else [*whom, "--lone-sessions"]
             aim = plan.Aim.of(plan.parse(words))
         except KeyboardInterrupt:
             result.write_nothing(plan.parse(words), arguments.scenario, int(ExitCode.INTERRUPTED), "it was interrupted")
@@ -141,7 +147,8 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
         master = getattr(arguments, "master", False)
         workers = max(arguments.workers, 1) if master else arguments.workers
         bind = (arguments.bind_host or "127.0.0.1") if master else ""
-        yield Session(arguments.scenario, run, words, aim, workers, bind, arguments.master_port if master else 0)
+        note = _NOT_KNOWN if coexist is None else ""
+        yield Session(arguments.scenario, run, words, aim, workers, bind, arguments.master_port if master else 0, note)
 
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
