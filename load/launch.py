@@ -26,7 +26,7 @@ from rolecall.errors import ExitCode, UsageError
 from rolecall.load import compare, plan, result
 from rolecall.load.accounts import COLUMNS, Account
 from rolecall.load.users import make_users, sessions_coexist
-from rolecall.target import Target, is_loopback, load_target
+from rolecall.target import Target, load_target
 
 #: Users that are made for a run on the embedded server.
 _USERS = 40
@@ -164,9 +164,7 @@ def _passed(arguments: argparse.Namespace) -> Iterator[str]:
 
 def _allowed_target(file: Path) -> Target:
     target = load_target(file, load_specification().roles)
-    if not is_loopback(target.base_url) and not target.load_allowed:
-        hint = "Whoever runs that server allows it with load_allowed = true under [target]."
-        raise UsageError(str(file), f"load on {target.base_url} is not allowed", hint)
+    plan.see_that_load_is_allowed(target, target.base_url)
     return target
 
 
@@ -188,15 +186,15 @@ def work(arguments: argparse.Namespace) -> int:
     """Work for a master on another machine until it is done.
 
     Raises:
-        UsageError: nobody said where it is, or as whom to log in.
+        UsageError: nobody said where it is, or where to send and as whom: no master's word is enough for that.
     """
     if not arguments.master_host:
         raise UsageError("--master-host", "nobody said where the master is")
-    whom = _whom(arguments)
-    if not whom:
-        raise UsageError("--worker", "nobody said as whom", "Give TARGET, or --accounts CSV, as on the master.")
-    words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port), *whom]
-    words += [f"--parent={os.getpid()}"]
+    if not arguments.target:
+        raise UsageError("--worker", "this machine does not say where to, and as whom", "Give TARGET, as on the master.")
+    _allowed_target(arguments.target)
+    words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port)]
+    words += [*_whom(arguments), f"--parent={os.getpid()}"]
     with as_file(files("rolecall.load") / "locustfile.py") as locustfile:
         command = [*_LOCUST, "-f", str(locustfile), *words]
         with _process(command) as process:
@@ -234,7 +232,8 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to end in order."""
-    process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}  # LOCUST_HOST, above all
+    process = subprocess.Popen(command, env=ours, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:
