@@ -13,7 +13,7 @@ from rolecall.conformance.tables import Dialect, Specification, load_specificati
 from rolecall.errors import UsageError
 from rolecall.load.accounts import Account, from_target, read_csv
 from rolecall.load.objectives import Objective
-from rolecall.load.scenarios import SCENARIOS, USUAL_WEIGHTS
+from rolecall.load.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, Guarded, RefreshRace
 from rolecall.load.schedule import Schedule, duration
 from rolecall.load.transport.wire import Origin
 from rolecall.target import Target, is_loopback, load_target
@@ -199,6 +199,27 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
         if name not in SCENARIOS or not weight.isdigit() or not int(weight):
             raise UsageError("--weights", f"{part!r} is no weight", f"Write NAME=N,NAME=N; names: {', '.join(SCENARIOS)}.")
         chosen[name] = int(weight)
+    return chosen
+
+
+def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
+    """What beside rate, users and time shapes the load of a scenario; runs in which it differs are not comparable.
+
+    Raises:
+        UsageError: the weights cannot be read.
+    """
+    chosen: dict[str, Any] = {}
+    kinds = {scenario}
+    if scenario == MIXED:
+        chosen["weights"] = dict(weights(options))
+        kinds |= set(chosen["weights"])
+    if scenario == Guarded.name:
+        chosen["guarding"] = options.guarding
+        kinds.add(options.guarding)
+    if RefreshRace.name in kinds:
+        chosen["racers"] = options.racers
+    if options.rate or options.capacity:
+        chosen["in_flight"] = options.in_flight
     return chosen
 
 
