@@ -22,6 +22,7 @@ from statistics import NormalDist, fmean
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
+from rolecall.load.scenarios import MIXED, Guarded, RefreshRace
 from rolecall.schemas import faults
 
 CONFIDENCE = 0.99
@@ -31,6 +32,8 @@ _REPETITIONS = 2000
 _RESOLUTION = 0.01
 #: Runs whose lengths differ by more are not compared.
 _LENGTH = 0.1
+#: Scenarios that are other ones with other options.
+_MANY_SHAPES = frozenset({MIXED, Guarded.name, RefreshRace.name})
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,27 @@ def _obstacles(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[
         yield f"other scenario: {before['scenario']}, and now {after['scenario']}"
     if _load(before) != _load(after):
         yield f"other load: {_load(before)}, and now {_load(after)}"
+    yield from _other_shape(before, after)
     if abs(math.log((before["duration_s"] or 1) / (after["duration_s"] or 1))) > _LENGTH:
         yield f"other duration: {before['duration_s']:g} s, and now {after['duration_s']:g} s"
+
+
+def _other_shape(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """How the same rate, or as many users, are another load (`plan.shape`)."""
+    old, new = before.get("options"), after.get("options")
+    if old is not None and new is not None:
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                yield f"other --{name.replace('_', '-')}: {_said(old.get(name))}, and now {_said(new.get(name))}"
+    elif before["scenario"] in _MANY_SHAPES:
+        yield f"{'the baseline' if old is None else 'this run'} does not say what it was made of: an older version wrote it"
+    if len(before["workers"]) != len(after["workers"]):
+        yield f"other --workers: {len(before['workers'])}, and now {len(after['workers'])}"
+
+
+def _said(value: object) -> str:
+    """An option's value as one writes it."""
+    return ",".join(f"{name}={weight}" for name, weight in value.items()) if isinstance(value, Mapping) else f"{value}"
 
 
 def _load(document: Mapping[str, Any]) -> str:

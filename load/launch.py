@@ -26,7 +26,7 @@ from rolecall.errors import ExitCode, UsageError
 from rolecall.load import compare, plan, result
 from rolecall.load.accounts import COLUMNS, Account
 from rolecall.load.users import make_users, sessions_coexist
-from rolecall.target import Target, is_loopback, load_target
+from rolecall.target import Target, load_target
 
 #: Users that are made for a run on the embedded server.
 _USERS = 40
@@ -35,6 +35,10 @@ _LAST_WORDS, _LEAVE = 20.0, 5.0
 _WORKERS_WAIT = 60  # seconds for workers of our own to come
 #: Its own log repeats what we say; what it warns of is still printed.
 _LOCUST = (sys.executable, "-m", "locust", "--skip-log-setup")
+_NOT_KNOWN = (
+    "\nnote          whether a log-in ends the user's other sessions is not known: a refresh was neither granted nor refused."
+    "\n              It is taken for one that does, so that only an account's newest session has to go on."
+)
 #: Our options that are passed on as they are.
 _PASSED = (
     "arrivals",
@@ -62,9 +66,10 @@ class Session:
     workers: int = 0
     bind: str = ""
     port: int = 0
+    note: str = ""
 
     def plan(self, arguments: argparse.Namespace) -> str:
-        """What is about to be sent, in a line."""
+        """What is about to be sent, in a line; and in a second one what could not be found out before."""
         if getattr(arguments, "users", None):
             load = f"{arguments.users} users for {arguments.duration}"
         elif getattr(arguments, "rate", None):
@@ -74,7 +79,7 @@ class Session:
         else:
             load = "a search for the capacity"
         who = f"{len(self.aim.accounts)} accounts, {self.workers or 1} process{'es' if self.workers > 1 else ''}"
-        return f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at {self.aim.base_url}"
+        return f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at {self.aim.base_url}{self.note}"
 
     def run(self, name: str) -> dict[str, Any]:
         """Run Locust to its end and return the document that it left, or one that says that it left none."""
@@ -130,7 +135,8 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
         _make_folder(run)
         try:
             whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
-            words += whom if sessions_coexist(target) else [*whom, "--lone-sessions"]
+            coexist = sessions_coexist(target)
+            words += whom if coexist else [*whom, "--lone-sessions"]
             aim = plan.Aim.of(plan.parse(words))
         except KeyboardInterrupt:
             result.write_nothing(plan.parse(words), arguments.scenario, int(ExitCode.INTERRUPTED), "it was interrupted")
@@ -141,7 +147,8 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
         master = getattr(arguments, "master", False)
         workers = max(arguments.workers, 1) if master else arguments.workers
         bind = (arguments.bind_host or "127.0.0.1") if master else ""
-        yield Session(arguments.scenario, run, words, aim, workers, bind, arguments.master_port if master else 0)
+        note = _NOT_KNOWN if coexist is None else ""
+        yield Session(arguments.scenario, run, words, aim, workers, bind, arguments.master_port if master else 0, note)
 
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
@@ -157,9 +164,7 @@ def _passed(arguments: argparse.Namespace) -> Iterator[str]:
 
 def _allowed_target(file: Path) -> Target:
     target = load_target(file, load_specification().roles)
-    if not is_loopback(target.base_url) and not target.load_allowed:
-        hint = "Whoever runs that server allows it with load_allowed = true under [target]."
-        raise UsageError(str(file), f"load on {target.base_url} is not allowed", hint)
+    plan.see_that_load_is_allowed(target, target.base_url)
     return target
 
 
@@ -181,15 +186,15 @@ def work(arguments: argparse.Namespace) -> int:
     """Work for a master on another machine until it is done.
 
     Raises:
-        UsageError: nobody said where it is, or as whom to log in.
+        UsageError: nobody said where it is, or where to send and as whom: no master's word is enough for that.
     """
     if not arguments.master_host:
         raise UsageError("--master-host", "nobody said where the master is")
-    whom = _whom(arguments)
-    if not whom:
-        raise UsageError("--worker", "nobody said as whom", "Give TARGET, or --accounts CSV, as on the master.")
-    words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port), *whom]
-    words += [f"--parent={os.getpid()}"]
+    if not arguments.target:
+        raise UsageError("--worker", "this machine does not say where to, and as whom", "Give TARGET, as on the master.")
+    _allowed_target(arguments.target)
+    words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port)]
+    words += [*_whom(arguments), f"--parent={os.getpid()}"]
     with as_file(files("rolecall.load") / "locustfile.py") as locustfile:
         command = [*_LOCUST, "-f", str(locustfile), *words]
         with _process(command) as process:
@@ -227,7 +232,8 @@ def _free_port() -> int:
 @contextlib.contextmanager
 def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to end in order."""
-    process = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}  # LOCUST_HOST, above all
+    process = subprocess.Popen(command, env=ours, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         yield process
     finally:

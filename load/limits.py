@@ -19,3 +19,5 @@ def of_the_generator(measured: Mapping[str, Any]) -> Iterator[str]:
     for worker in measured["workers"]:
         if worker["cpu"] > MOST_CPU:
             yield f"worker {worker['name']} used {worker['cpu']:.0%} of its core: lower the rate, or add workers"
+    if not_read := measured["errors"].get("coding"):
+        yield f"{not_read} answers were in a content coding that is not read here (gzip and deflate are): let the server send none"

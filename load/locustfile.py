@@ -5,6 +5,7 @@ With ``--rate`` they are sent by an open schedule instead, and Locust has one us
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -14,12 +15,13 @@ from time import perf_counter
 from typing import Any
 
 import gevent
-from locust import User, events, task
+from locust import User, argument_parser, events, task
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from rolecall.load import plan
+from rolecall.errors import UsageError
+from rolecall.load import plan, web
 from rolecall.load.capacity.levels import ScalingRun
 from rolecall.load.capacity.rates import CapacityRun
 from rolecall.load.conductor import Conductor
@@ -31,6 +33,10 @@ from rolecall.load.worker import Worker
 #: Steps of a client between two looks of Locust at it.
 _STEPS = 100
 _ALONE = "local"
+#: Where the web page and a master listen, unless the command line says otherwise.
+_LOOPBACK = "127.0.0.1"
+#: What a worker is told that asks for the locustfile (``-f -``), which may be another one with secrets of its own in it.
+_NOT_SENT = "no file of this machine: start the worker with its own -f load/locustfile.py"
 
 
 class Client(User):
@@ -123,14 +129,21 @@ class _Process:
 
     worker: Worker
     run: LoadRun | None = None
+    #: What this machine's own command line says; Locust puts a master's words in its place, even before a worker is made.
+    said: argparse.Namespace | None = None
 
 
 _this = _Process()
 
 
 def add_arguments(parser: Any) -> None:
-    """Our options beside Locust's."""
+    """Our options beside Locust's; nothing listens beyond loopback unless it is told to."""
     plan.add_arguments(parser, include_in_web_ui=False)
+    parser.set_defaults(web_host=_LOOPBACK, master_bind_host=_LOOPBACK)
+    if _STARTED_BY:  # whoever started `rolecall load` has not heard of Locust's configuration files
+        parser._default_config_files = []  # noqa: SLF001  # as Locust itself does; there is no other way
+    if _this.said is None:
+        _this.said = parser.parse_known_args()[0]
 
 
 def _leave_with(parent: int) -> None:
@@ -140,22 +153,30 @@ def _leave_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-if parent := plan.parse(sys.argv[1:]).parent:
-    gevent.spawn(_leave_with, parent)  # before `connect`: a worker that waits for its master does not come that far
+_STARTED_BY = plan.parse(sys.argv[1:]).parent
+if _STARTED_BY:
+    gevent.spawn(_leave_with, _STARTED_BY)  # before `connect`: a worker that waits for its master does not come that far
 
 
-def connect(environment: Environment, runner: Any, **_: Any) -> None:
+def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any) -> None:
     """Find out what this process does, and let master and workers speak with each other."""
     options = environment.parsed_options
     assert options is not None
+    for its in filter(None, (options, _this.said)):
+        if its.target and not plan.parse(sys.argv[1:]).host:  # the target file says where to, and not the environment
+            its.host = environment.host = None
+    if web_ui:
+        _guard(web_ui, options)
     _hooks.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
     if isinstance(runner, WorkerRunner):
-        _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
+        own = _this.said or options
+        _this.worker = Worker(own, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
         for kind in ("prepare", "go", "end"):
             runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(_this.worker, kind)), concurrent=True)
         environment.user_classes = [*environment.user_classes, Arrivals]  # it is the master who knows which it will be
         return
     if isinstance(runner, MasterRunner):
+        environment.parsed_locustfiles = [_NOT_SENT]
         conductor = Conductor(
             lambda kind, data, name: runner.send_message(f"rolecall.{kind}", data, name),
             lambda: [node.id for node in runner.clients.values() if node.state != STATE_MISSING],
@@ -172,6 +193,21 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
     _this.run = conducted(environment, options, conductor, chosen[0] if len(chosen) == 1 else "mixed")
     if options.rate or conducted is CapacityRun:
         environment.user_classes = [Arrivals]
+
+
+def _guard(web_ui: Any, options: argparse.Namespace) -> None:
+    """Let the web page be used by itself alone, for the command line's host."""
+    try:
+        where_to = plan.where_to(options)
+    except UsageError:  # it will be said when a run is begun
+        where_to = ""
+    web.guard(
+        web_ui.app,
+        web_host=options.web_host,
+        display_name=options.web_host_display_name or "",
+        where_to=where_to,
+        extra=argument_parser.ui_extra_args_dict,
+    )
 
 
 def _beside(kind: str, data: dict[str, Any], _: str) -> None:

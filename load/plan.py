@@ -13,10 +13,10 @@ from rolecall.conformance.tables import Dialect, Specification, load_specificati
 from rolecall.errors import UsageError
 from rolecall.load.accounts import Account, from_target, read_csv
 from rolecall.load.objectives import Objective
-from rolecall.load.scenarios import SCENARIOS, USUAL_WEIGHTS
+from rolecall.load.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, Guarded, RefreshRace
 from rolecall.load.schedule import Schedule, duration
 from rolecall.load.transport.wire import Origin
-from rolecall.target import Target, load_target
+from rolecall.target import Target, is_loopback, load_target
 
 #: What is asked of every run, unless it asks for something else of the same.
 USUAL_OBJECTIVES = ("errors<1%",)
@@ -92,7 +92,9 @@ class Aim:
         chosen, source = (target.dialect, target.source) if target else ({}, "")
         dialect = tables.dialect(chosen, source)
         spec = tables.for_target(target.operations if target else {}, dialect, source)
-        base_url = getattr(options, "host", "") or (target.base_url if target else "")
+        base_url = where_to(options, target)
+        if target:
+            see_that_load_is_allowed(target, base_url)
         if not base_url:
             raise UsageError("--host", "nobody said where to", "Give --host URL, or --target FILE.")
         if options.accounts:
@@ -117,7 +119,7 @@ class Aim:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Our options among Locust's words, without Locust."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--host", default="")
+    parser.add_argument("-H", "--host", default="")
     parser.add_argument("--users", type=int, dest="num_users")
     add_arguments(parser)
     return parser.parse_known_args(words)[0]
@@ -132,7 +134,10 @@ def check(options: argparse.Namespace) -> None:
     seconds(options.duration, "--duration")
     seconds(options.ramp, "--ramp")
     schedule(options)
-    objectives(options)
+    for objective in objectives(options):
+        if options.capacity and objective.measure == "rate":
+            hint = "Leave it out; --first-rate and --most-rate say where it looks."
+            raise UsageError("--slo", f"{objective.text!r} is nothing to search by: the rate is what is found", hint)
     weights(options)
     if options.guarding not in SCENARIOS:
         raise UsageError("--guarding", f"{options.guarding!r} is no scenario", suggest(options.guarding, SCENARIOS))
@@ -197,13 +202,67 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
     return chosen
 
 
-#: What a master's command line says for all its workers; where their files are, each says for itself.
-_SHARED = ("host", "in_flight", "answer_timeout", "weights", "guarding", "racers", "no_invariants", "lone_sessions", "capacity")
+def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
+    """What beside rate, users and time shapes the load of a scenario; runs in which it differs are not comparable.
+
+    Raises:
+        UsageError: the weights cannot be read.
+    """
+    chosen: dict[str, Any] = {}
+    kinds = {scenario}
+    if scenario == MIXED:
+        chosen["weights"] = dict(weights(options))
+        kinds |= set(chosen["weights"])
+    if scenario == Guarded.name:
+        chosen["guarding"] = options.guarding
+        kinds.add(options.guarding)
+    if RefreshRace.name in kinds:
+        chosen["racers"] = options.racers
+    if options.rate or options.capacity:
+        chosen["in_flight"] = options.in_flight
+    return chosen
+
+
+#: What a master's command line says for all its workers, and of which kind it is. Where to and as whom, each says for itself.
+SHARED: Mapping[str, type] = {
+    "in_flight": int,
+    "answer_timeout": float,
+    "weights": str,
+    "guarding": str,
+    "racers": int,
+    "no_invariants": bool,
+    "lone_sessions": bool,
+    "capacity": bool,
+}
 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that all workers are to have."""
-    return {name: getattr(options, name) for name in _SHARED if getattr(options, name, None) is not None}
+    """The options that all workers are to have; and the host, if one is named, for each to compare with its own."""
+    return {name: getattr(options, name) for name in ("host", *SHARED) if getattr(options, name, None) is not None}
+
+
+def see_that_load_is_allowed(target: Target, base_url: str) -> None:
+    """Whoever runs a server that is not this machine's says in the target file that it may be put under load.
+
+    Raises:
+        UsageError: that is not said.
+    """
+    if not is_loopback(base_url) and not target.load_allowed:
+        hint = "Whoever runs that server allows it with load_allowed = true under [target]."
+        raise UsageError(target.source, f"load on {base_url} is not allowed", hint)
+
+
+def where_to(options: argparse.Namespace, target: Target | None = None) -> str:
+    """The base URL that a command line names, itself or by its target file; empty where it names none.
+
+    Raises:
+        UsageError: the target file is wrong.
+    """
+    if getattr(options, "host", ""):
+        return str(options.host)
+    if target is None and options.target:
+        target = load_target(Path(options.target), load_specification().roles)
+    return target.base_url if target else ""
 
 
 def whereto(options: argparse.Namespace) -> dict[str, str]:

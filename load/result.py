@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import rolecall
+from rolecall.errors import UsageError
 from rolecall.load import objectives, plan
 from rolecall.load.capacity.search import Outcome
 from rolecall.load.checks.violations import KINDS, Violation
@@ -36,6 +37,7 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
         "run": Path(options.run_folder).name,
         "rolecall": rolecall.__version__,
         "scenario": scenario,
+        "options": _shape(options, scenario),
         "target": plan.whereto(options),
         "started": _iso(started),
         "finished": _iso(time.time()),
@@ -96,6 +98,13 @@ def _write_whole(path: Path, document: Mapping[str, Any]) -> None:
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     unfinished.replace(path)
+
+
+def _shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
+    try:
+        return plan.shape(options, scenario)
+    except UsageError:  # which is why there is no run
+        return {}
 
 
 def _iso(moment: float) -> str:

@@ -20,6 +20,7 @@ from gevent.event import Event
 from locust.stats import RequestStats
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.load import orders
 from rolecall.load.accounts import share
 from rolecall.load.engine import Engine
 from rolecall.load.measure.locust_stats import flush
@@ -54,7 +55,8 @@ class Worker:
     """
 
     def __init__(self, options: argparse.Namespace, stats: RequestStats, send: Send) -> None:
-        self._options = argparse.Namespace(**vars(options))  # its files are its own: Locust will put the master's in their place
+        self._own = argparse.Namespace(**vars(options))  # its files are its own: Locust will put the master's in their place
+        self._options = self._own
         self._stats = stats
         self._send = send
         self._engine: Engine | None = None
@@ -72,9 +74,9 @@ class Worker:
             self._engine.close()
             self._engine = None
         error, exit_code = "", ExitCode.CONFORMANT
-        vars(self._options).update(job["options"])
         self._makers = {}
         try:
+            self._options = orders.taken(self._own, job)
             aim = Aim.of(self._options)
             self.site = Site(
                 aim.origin,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
 import os
 import resource
+import shutil
 import socket
 import ssl
 import subprocess
@@ -20,6 +22,7 @@ import gevent
 import pytest
 
 from rolecall.errors import UsageError
+from rolecall.load.limits import of_the_generator
 from rolecall.load.transport.client import Connection, Failure
 from rolecall.load.transport.wire import Origin, Response, request
 from tests import miniatures
@@ -163,6 +166,7 @@ class TestExchange:
             ),
             pytest.param(response(100, content_length="") + response(200, b"fine"), b"fine", id="100-continue"),
             pytest.param(response(204, content_length=""), b"", id="204"),
+            pytest.param(response(200, gzip.compress(b"fine"), content_encoding="gzip"), b"fine", id="gzip"),
         ],
     )
     def test_a_body_in_every_wrapping(self, data: bytes, body: bytes) -> None:
@@ -410,12 +414,42 @@ class TestFailures:
         [
             pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="ssh"),
             pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", id="length"),
+            pytest.param(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", id="line-feeds"),
             pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\n", id="chunk"),
         ],
     )
     def test_garbage(self, data: bytes) -> None:
         """An answer that is no HTTP is refused when it is seen, not when the time is over."""
         assert "garbage" == failure(always(data)).kind
+
+    def test_a_coding_that_was_not_asked_for(self) -> None:
+        """A coding that is not understood here is told from garbage, and one that grows beyond all measure is too large."""
+        assert "coding" == failure(always(response(200, b"fine", content_encoding="br"))).kind
+        bomb = gzip.compress(bytes(100_000_000))
+        assert "too-large" == failure(always(response(200, bomb, content_encoding="gzip"))).kind
+
+    def test_what_is_not_understood_is_no_statement(self) -> None:
+        """Answers in such a coding are lawful: they make a run void, and say nothing of the server."""
+        quiet = {"dispatch_lag_ms": {"p99": 0.1}, "workers": [], "errors": {"coding": 3, "500": 1}}
+
+        assert [why.partition(":")[0] for why in of_the_generator(quiet)] == [
+            "3 answers were in a content coding that is not read here (gzip and deflate are)"
+        ]
+
+    def test_some_files_are_left_to_others(self) -> None:
+        """Before the last file is gone, this machine's limit is said: what was measured is still to be written."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with Miniature(OK) as server, connection(server.url) as it:
+            it.exchange(get(server.url))
+            it.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard))
+            try:
+                assert "local" == failed(it, get(server.url)).kind
+                with (Path("/proc/self/status")).open("rb"):
+                    pass
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert 200 == it.exchange(get(server.url)).status
 
     def test_too_large(self) -> None:
         """A body beyond the limit is not waited for."""
@@ -430,6 +464,57 @@ class TestFailures:
                 connection.send(b" " * 65536)
 
         assert "too-large" == failure(answer).kind
+
+
+@contextmanager
+def swallowing() -> Iterator[int]:
+    """A port of this machine that answers no SYN any more: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            stream = stack.enter_context(socket.socket())
+            stream.setblocking(False)
+            stream.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def addresses(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """Let every name have these ports of this machine as its addresses."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+    monkeypatch.setattr("gevent.socket.getaddrinfo", lambda *_, **__: found)
+
+
+class TestAddresses:
+    """A name with several addresses."""
+
+    def test_the_first_swallows_everything(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It has a head start, not the whole timeout; the next connection begins with the address that took this one."""
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with swallowing() as silent, Miniature(OK) as server, connection("http://several.test", timeout=5) as it:
+            addresses(monkeypatch, silent, int(server.url.rpartition(":")[2]))
+            assert 200 == it.exchange(get(server.url)).status
+            it.close()
+            monkeypatch.setattr("rolecall.load.transport.client._HEAD_START", TIMEOUT)
+            assert 200 == it.exchange(get(server.url)).status
+        gevent.sleep(0.01)
+
+        assert before == len(list(Path("/proc/self/fd").iterdir()))
+
+    def test_the_first_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next one is tried at once."""
+        monkeypatch.setattr("rolecall.load.transport.client._HEAD_START", TIMEOUT)
+        with miniatures.nobody() as url, Miniature(OK) as server, connection("http://several.test", timeout=5) as it:
+            addresses(monkeypatch, *(int(each.rpartition(":")[2]) for each in (url, server.url)))
+            assert 200 == it.exchange(get(server.url)).status
+
+    def test_none_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where all refuse, that is the failure; where one of them only keeps silent, the time is over at its end."""
+        with miniatures.nobody() as url, swallowing() as silent, connection("http://several.test", timeout=SHORT) as it:
+            port = int(url.rpartition(":")[2])
+            addresses(monkeypatch, port, port)
+            assert "refused" == failed(it, get(url)).kind
+            addresses(monkeypatch, port, silent)
+            assert "timeout" == failed(it, get(url)).kind
 
 
 def trickle(data: bytes) -> miniatures.Answer:
@@ -577,6 +662,45 @@ class TestTls:
         with Miniature(in_turn(orderly, cut_off), tls=tls) as server, connection(server.url, verify=False) as it:
             assert b"fine" == it.exchange(get(server.url)).body
             assert "reset" == failed(it, get(server.url)).kind
+
+    @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, which can ask for new keys, is not there")
+    @pytest.mark.parametrize(
+        "pieces", [("", "HTTP/1.1 200 OK\nContent-Length: 4\n\nfine"), ("HTTP/1.1 200 OK\n", "Content-Length: 0\n\n")]
+    )
+    def test_new_keys(self, certificates: Certificates, pieces: tuple[str, str]) -> None:
+        """A server that agrees on new keys before its answer, or in the middle of it (RFC 5246 7.4.1.1), gets what it waits for."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        words = [
+            "openssl",
+            "s_server",
+            "-accept",
+            f"127.0.0.1:{port}",
+            "-tls1_2",
+            "-msg",
+            "-crlf",
+            "-cert",
+            certificates.ca.parent / "server.pem",
+        ]
+        server = subprocess.Popen(
+            list(map(str, words)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            next(line for line in server.stdout if "ACCEPT" in line)
+            with connection(f"https://127.0.0.1:{port}", timeout=5, verify=False) as it:
+                waiting = gevent.spawn(it.exchange, get("https://127.0.0.1"))
+                gevent.sleep(0.3)
+                for text in (pieces[0], "r\n", pieces[1]):
+                    server.stdin.write(text)
+                    server.stdin.flush()
+                    gevent.sleep(0.3)
+                assert 200 == waiting.get().status
+        finally:
+            server.kill()
+            said, _ = server.communicate()
+        assert 4 == said.count(", Finished")  # one of each side, twice
 
     @pytest.mark.parametrize("polite", [True, False])
     def test_closed_when_idle(self, certificates: Certificates, polite: bool) -> None:

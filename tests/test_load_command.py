@@ -85,6 +85,8 @@ class TestWords:
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
+            (["issuance", "--rate", "10", "--duration", "1s", "nowhere.toml"], "nowhere.toml: the target file cannot be read"),
+            (["--rate", "10", "issuance", "--quiet", "nowhere.toml"], "nowhere.toml: the target file cannot be read"),
         ],
     )
     def test_that_mean_nothing(
@@ -98,7 +100,9 @@ class TestWords:
         assert (code, said in capsys.readouterr().err) == (2, True)
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("words", [["--first-rate", "0"], ["--search-time", "0"], ["--first-rate", "inf"]])
+    @pytest.mark.parametrize(
+        "words", [["--first-rate", "0"], ["--search-time", "0"], ["--first-rate", "inf"], ["--slo", "rate>100"]]
+    )
     def test_of_a_search_that_mean_nothing(self, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """So do those of a search for the capacity."""
         assert main(["capacity", *words, "--out", str(tmp_path)]) == 2

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from rolecall.errors import UsageError
+from rolecall.load import plan
 from rolecall.load.compare import compare, read
+from rolecall.load.result import about
 from rolecall.schemas import faults
 from tests.load_documents import load_document
 
@@ -134,6 +136,53 @@ def test_what_is_not_comparable_is_not_compared(baseline: dict[str, Any], member
         assert not comparison.comparable
         assert comparison.measures == []
         assert words in str(comparison)
+
+
+MIX = ["--weights", "issuance=1"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "before", "after", "words"),
+    [
+        ("mixed", MIX, ["--weights", "refresh-race=1"], "other --weights: issuance=1, and now refresh-race=1"),
+        ("mixed", [], MIX, "other --weights"),
+        (
+            "mixed",
+            ["--weights", "refresh-race=1"],
+            ["--weights", "refresh-race=1", "--racers", "8"],
+            "other --racers: 5, and now 8",
+        ),
+        ("refresh-race", [], ["--racers", "8"], "other --racers"),
+        ("guarded", [], ["--guarding", "session"], "other --guarding: issuance, and now session"),
+        ("issuance", [], ["--in-flight", "2"], "other --in-flight: 1000, and now 2"),
+        ("issuance", [], ["--racers", "8"], ""),
+        ("mixed", MIX, [*MIX, "--racers", "8"], ""),
+        ("session", [], MIX, ""),
+        ("guarded", [], [], ""),
+    ],
+)
+def test_another_mix_is_another_load(scenario: str, before: list[str], after: list[str], words: str) -> None:
+    """Options that shape a scenario's load are in load.json, and runs in which they differ are not compared; others do not matter."""
+    pair = []
+    for seed, options in enumerate((before, after)):
+        document = load_document(seed, rate=50, seconds=10, scenario=scenario)
+        pair.append(document | about(plan.parse(["--rate", "50", *options]), scenario, 0.0))
+        assert faults("load", pair[-1]) == []
+
+    assert compare(*pair).comparable == (not words)
+    assert words in str(compare(*pair))
+
+
+def test_workers_and_older_runs() -> None:
+    """So do other --workers make another load; an older run does not say what was in its mix, where there is one."""
+    one, other = (load_document(seed, rate=50, seconds=10, options={}) for seed in (1, 2))
+    older = {name: value for name, value in one.items() if name != "options"}
+    more = {**other, "workers": other["workers"] * 2}
+
+    assert "other --workers: 1, and now 2" in str(compare(one, more))
+    assert compare(older, other).comparable
+    mixed = str(compare(older | {"scenario": "mixed"}, other | {"scenario": "mixed"}))
+    assert "the baseline does not say what it was made of" in mixed
 
 
 def test_a_comparison_fits_the_schema(baseline: dict[str, Any]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import time
+import zlib
 from dataclasses import dataclass
 
 import pytest
@@ -172,7 +175,48 @@ LEGAL = {
     "304": Legal(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n", 304),
     "HEAD": Legal(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", head_only=True),
     "HEAD-chunked": Legal(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head_only=True),
+    "chunked-and-nothing": Legal(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: , chunked,\r\nTransfer-Encoding: ,\r\n\r\n1\r\n!\r\n0\r\n\r\n", body=b"!"
+    ),
+    "nothing-and-close": Legal(
+        b"HTTP/1.1 200 OK\r\nConnection: ,, close ,\r\nContent-Length: 2\r\n\r\nhi", body=b"hi", keep_alive=False
+    ),
+    "folded-trailer": Legal(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\nx: a\r\n b\r\n\t\r\ny: c\r\n\r\n", body=b"!"
+    ),
     "folded": Legal(b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\tc\r\nContent-Length:\r\n 2\r\n\r\nhi", body=b"hi"),
+}
+
+
+HELLO = b"hello, world\r\n" * 20
+
+
+def coded(coding: str, body: bytes) -> bytes:
+    """An answer in a content coding."""
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding.encode(), len(body)) + body
+
+
+def raw_deflate(body: bytes) -> bytes:
+    """What some servers call deflate (RFC 9110 8.4.1.2)."""
+    compressor = zlib.compressobj(wbits=-15)
+    return compressor.compress(body) + compressor.flush()
+
+
+LEGAL |= {
+    "gzip": Legal(coded("gzip", gzip.compress(HELLO)), body=HELLO),
+    "x-gzip": Legal(coded(" , X-GZip", gzip.compress(HELLO)), body=HELLO),
+    "gzip-of-two-members": Legal(coded("gzip", gzip.compress(b"a") + gzip.compress(b"b")), body=b"ab"),
+    "gzip-of-nothing": Legal(coded("gzip", b"")),
+    "gzip-not-modified": Legal(b"HTTP/1.1 304 Not Modified\r\nContent-Encoding: br\r\n\r\n", 304),
+    "gzip-chunked": Legal(
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
+        % (len(gzip.compress(HELLO)), gzip.compress(HELLO)),
+        body=HELLO,
+    ),
+    "gzip-HEAD": Legal(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 30\r\n\r\n", head_only=True),
+    "deflate": Legal(coded("deflate", zlib.compress(HELLO)), body=HELLO),
+    "deflate-raw": Legal(coded("deflate", raw_deflate(HELLO)), body=HELLO),
+    "identity": Legal(coded("identity", b"hi"), body=b"hi"),
 }
 
 
@@ -327,6 +371,19 @@ GARBAGE = {
     "chunk-longer": chunked(b"5\r\nhello!\r\n0\r\n\r\n"),
     "chunk-17-digits": chunked(b"0" * 17 + b"\r\n\r\n"),
     "trailer": chunked(b"0\r\nnonsense\r\n\r\n"),
+    "trailer-folded-from-nothing": chunked(b"0\r\n x: y\r\n\r\n"),
+    "length-and-nothing": b"HTTP/1.1 200 OK\r\nContent-Length: 1,\r\n\r\n!",
+    "transfer-nothing": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: ,\r\n\r\n",
+    "line-feeds": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
+    "line-feeds-in-chunks": chunked(b"2\nhi\n0\n\n"),
+    "line-feeds-in-trailers": chunked(b"0\r\nx: y\n\n"),
+    "carriage-returns": b"HTTP/1.1 200 OK\rContent-Length: 2\r\rhi",
+    "NUL-in-a-line-without-end": b"HTTP/1.1 200 \0",
+    "gzip-that-is-none": coded("gzip", b"hello"),
+    "gzip-cut-short": coded("gzip", gzip.compress(HELLO)[:-9]),
+    "gzip-and-more": coded("gzip", gzip.compress(HELLO) + b"more"),
+    "gzip-of-many-members": coded("gzip", gzip.compress(b"") * 1001),
+    "deflate-that-is-none": coded("deflate", b"hello"),
 }
 
 
@@ -357,6 +414,12 @@ class TestNoAnswers:
             pytest.param([chunked(b""), *[b"10000\r\n" + b" " * 65536 + b"\r\n"] * 129], id="chunks"),
             pytest.param([chunked(b"1;" + b"x" * 5000)], id="chunk-extension"),
             pytest.param([chunked(b"0\r\n"), *[b"x: y\r\n"] * HEAD_LIMIT], id="trailers"),
+            pytest.param([chunked(b"0\r\nx: y\r\n"), *[b" y\r\n"] * HEAD_LIMIT], id="folds"),
+            pytest.param([chunked(b""), *[b"1;" + b"x" * 4000 + b"\r\n!\r\n"] * 300], id="chunk-extensions"),
+            pytest.param([b"HTTP/1.1 200 OK\r\nConnection: " + b"," * 60_000 + b"\r\n\r\n"], id="empty-elements"),
+            pytest.param([coded("gzip", gzip.compress(bytes(BODY_LIMIT + 1)))], id="gzip"),
+            pytest.param([coded("gzip", gzip.compress(bytes(BODY_LIMIT)) + gzip.compress(b"!"))], id="gzip-in-members"),
+            pytest.param([coded("deflate", zlib.compress(bytes(100_000_000)))], id="deflate"),
         ],
     )
     def test_too_large(self, pieces: list[bytes]) -> None:
@@ -367,6 +430,39 @@ class TestNoAnswers:
                 assert parser.feed(piece) is None
 
         assert "too-large" == caught.value.kind
+
+    @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "br, gzip", "token"])
+    def test_a_coding_that_is_not_understood(self, coding: str) -> None:
+        """It is told from what a server does wrong, is not tried, however it is stacked, and is not repeated."""
+        with pytest.raises(WireError) as caught:
+            parsed(coded(coding, gzip.compress(gzip.compress(HELLO))))
+
+        assert "coding" == caught.value.kind
+        assert "token" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            pytest.param(b"X: a" + b" " * 60_000 + b"b", id="spaces"),
+            pytest.param(b"X: a" + b" " * 60_000 + b"\0", id="spaces-and-NUL"),
+            pytest.param(b"X: a" + b"\t" * 60_000 + b"\r\n b", id="spaces-and-fold"),
+            pytest.param(b"X: a" + b"\r\n " * 20_000, id="folds"),
+            pytest.param(b"\r\n".join([b"a:"] * 15_000), id="fields"),
+            pytest.param(b"a" * 60_000, id="name"),
+        ],
+    )
+    def test_a_head_costs_what_its_length_does(self, lines: bytes) -> None:
+        """Whatever a head is made of, to read it and to look for a field in it takes moments of this process's time, not seconds."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + lines
+        before = time.process_time()
+        for _ in range(3):
+            Response(200, head, b"", True).header(b"retry-after")
+            try:
+                parsed(head + b"\r\n\r\n")
+            except WireError as error:
+                assert "garbage" == error.kind
+
+        assert time.process_time() - before < 1
 
     def test_at_the_limit(self) -> None:
         """A body of exactly the limit is an answer."""

@@ -13,7 +13,9 @@ import functools
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 from weakref import WeakKeyDictionary
@@ -28,7 +30,12 @@ from greenlet import getcurrent, greenlet
 from rolecall.errors import UsageError
 from rolecall.load.transport.wire import Origin, Parser, Response, WireError, whole
 
-Kind = Literal["refused", "dns", "tls", "reset", "closed", "timeout", "garbage", "too-large", "local"]
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]  # it is asked before it is used
+
+Kind = Literal["refused", "dns", "tls", "reset", "closed", "timeout", "garbage", "too-large", "coding", "local"]
 
 _RECEIVE = 64 * 1024  # bytes asked for at a time
 _SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
@@ -40,6 +47,16 @@ _switch = greenlet.switch
 _NOT_NOW = (BlockingIOError, InterruptedError)
 #: This machine's own limits: files, ports, memory. Nothing is said about the server.
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+_LOCAL_NAMES = frozenset({getattr(socket, "EAI_SYSTEM", None), socket.EAI_MEMORY})  # the resolver had no file, or no memory
+#: Files that connections leave to what a run has to write in its end.
+_SPARE_FILES = 32
+#: Seconds that an address has for itself before the next one is tried as well (RFC 8305 8).
+_HEAD_START = 0.25
+#: Addresses that are tried after the others, since one that was begun later was faster; as many as are remembered.
+_slow: set[tuple[Any, ...]] = set()
+_MOST_SLOW = 256
+#: Bytes that TLS sends of its own accord at most, between two requests: a server may ask for new keys, and not for ever.
+_MOST_OWED = 64 * 1024
 
 #: The real one, also where gevent has put its own in its place: ours never waits.
 _Socket: type[socket.socket] = get_original("socket", "socket")
@@ -49,7 +66,8 @@ _getaddrinfo = get_original("socket", "getaddrinfo")
 class Failure(Exception):
     """No answer, by ``kind``; the text says more, and holds nothing that was sent or received.
 
-    ``local`` is this machine's own failure: no file or port is left. ``closed`` on a connection that was used before means
+    ``local`` is this machine's own failure: no file or port is left. ``coding`` is a lawful answer that is not understood here.
+    ``closed`` on a connection that was used before means
     that the server may or may not have carried out the request.
     """
 
@@ -149,7 +167,8 @@ class Connection:
         Raises:
             Failure: there is none within the timeout.
         """
-        with gevent.Timeout(self._timeout, Failure("timeout", f"no connection within {self._timeout:g} s")):
+        left = max(self.deadline - perf_counter(), _SWEEP)
+        with gevent.Timeout(left, Failure("timeout", f"no connection within {self._timeout:g} s")):
             stream = _reach(self._addresses or _resolve(self._origin))
             try:
                 if self._context is not None:
@@ -171,9 +190,24 @@ class Connection:
             return
         self._head_only = data[0] == _H
         self.sent = perf_counter()
-        try:
-            if self._tls is not None:
+        if self._tls is not None:
+            try:
                 data = self._tls.encrypt(data)
+            except ssl.SSLWantReadError:  # the server agrees on new keys just now
+                self._request = data
+                return
+            except ssl.SSLError:
+                self._unsent = b"\0"  # as below; this has no writer, and is never sent
+                return
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """In the hub: hand bytes to the kernel, after those that it has not taken yet."""
+        assert self._socket is not None
+        if self._unsent:
+            self._unsent += data
+            return
+        try:
             count = self._socket.send(data)
         except _NOT_NOW:
             count = 0
@@ -182,7 +216,8 @@ class Connection:
             return
         if count != len(data):
             self._unsent = data[count:]
-            self._writer = self._hub.loop.io(self._socket.fileno(), _WRITE)
+            if self._writer is None:
+                self._writer = self._hub.loop.io(self._socket.fileno(), _WRITE)
             self._writer.start(self._writable)
 
     def _writable(self) -> None:
@@ -203,7 +238,7 @@ class Connection:
         try:
             data = self._socket.recv(_RECEIVE)
             if self._tls is not None:
-                data = self._tls.decrypt(data)
+                data = self._decrypted(data)
             waiting = self._waiting
             if waiting is None:  # idle: it is the end, or something that nobody asked for
                 self.close()
@@ -231,6 +266,28 @@ class Connection:
             self.received = perf_counter()
             self._waiting = self._parser = None
             waiting.switch(answer)
+
+    def _decrypted(self, data: bytes) -> bytes:
+        """In the hub: what was received; what TLS itself has to say in answer is sent at once (new keys, RFC 5246 7.4.1).
+
+        Raises:
+            BlockingIOError: nothing yet.
+            ssl.SSLError: it was tampered with, or cut off.
+            WireError: the server asks TLS for more and more, and reads none of it.
+        """
+        assert self._tls is not None
+        nothing = None
+        try:
+            data = self._tls.decrypt(data)
+        except BlockingIOError as error:
+            nothing = error
+        if owed := self._tls.owed():
+            self._write(owed)
+        if nothing:
+            if self._request:  # it may have waited for new keys
+                self.send()
+            raise nothing
+        return data
 
     def _end_unsent(self) -> None:
         """In the hub: the connection is of no use, and nothing was sent. A new one that is of no use is not tried again."""
@@ -324,6 +381,7 @@ class _Tls:
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._owed = 0
         self.is_over = False
 
     def handshake(self, stream: socket.socket) -> None:
@@ -349,9 +407,28 @@ class _Tls:
             raise Failure("reset", _reason(error)) from None
 
     def encrypt(self, data: bytes) -> bytes:
-        """What to send for ``data``."""
+        """What to send for ``data``.
+
+        Raises:
+            ssl.SSLWantReadError: nothing now; the server agrees on new keys first.
+        """
+        self._owed = 0
         self._tls.write(data)
         return self._outgoing.read()
+
+    def owed(self) -> bytes:
+        """What TLS has to send of its own accord.
+
+        Raises:
+            WireError: that goes on and on.
+        """
+        if not self._outgoing.pending:
+            return b""
+        data = self._outgoing.read()
+        self._owed += len(data)
+        if self._owed > _MOST_OWED:
+            raise WireError("garbage", "it asks for new keys again and again")
+        return data
 
     def decrypt(self, data: bytes) -> bytes:
         """What was received with ``data``; empty at the end.
@@ -435,28 +512,87 @@ def _resolve(origin: Origin) -> _Addresses:
     try:
         found: _Addresses = gevent.socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise Failure("dns", f"{origin.host} cannot be resolved: {_reason(error)}") from None
+        kind: Kind = "local" if error.errno in _LOCAL_NAMES else "dns"
+        raise Failure(kind, f"{origin.host} cannot be resolved: {_reason(error)}") from None
     return found
 
 
 def _reach(addresses: _Addresses) -> socket.socket:
-    """A connection to the first address that takes one.
+    """A connection to the address that takes one first, of several each with a head start (RFC 8305).
 
     Raises:
-        Failure: none does.
+        Failure: none does; it is that of the last to say so.
     """
-    failure = Failure("dns", "the name has no address")
-    for family, _, _, _, address in addresses:
+    if len(addresses) == 1:
+        (family, _, _, _, address), *_ = addresses
         try:
             return _open(family, address)
         except OSError as error:
-            failure = Failure(_kind(error), _reason(error))
-    raise failure
+            raise Failure(_kind(error), _reason(error)) from None
+    return _race(_in_order(addresses))
+
+
+def _in_order(addresses: _Addresses) -> deque[tuple[int, Any]]:
+    """The addresses as the resolver has them, families in turn, and last those that were slow before."""
+    families: dict[int, list[tuple[int, Any]]] = {}
+    for family, _, _, _, address in addresses:
+        families.setdefault(family, []).append((family, address))
+    in_turn = filter(None, chain.from_iterable(zip_longest(*families.values())))
+    return deque(sorted(in_turn, key=lambda found: found[1] in _slow))
+
+
+def _race(addresses: deque[tuple[int, Any]]) -> socket.socket:
+    """The first connection that there is; all others are given up.
+
+    Raises:
+        Failure: there is none.
+    """
+    failure = Failure("dns", "the name has no address")
+    under_way: dict[gevent.Greenlet[..., socket.socket | OSError], Any] = {}
+    try:
+        while addresses or under_way:
+            if addresses:
+                family, address = addresses.popleft()
+                under_way[gevent.spawn(_attempt, family, address)] = address
+            for ended in gevent.wait(list(under_way), timeout=_HEAD_START if addresses else None, count=1):
+                address, result = under_way.pop(ended), ended.get(block=False)
+                if not isinstance(result, OSError):
+                    _remember(address, slower=under_way.values())
+                    return result
+                failure = Failure(_kind(result), _reason(result))
+        raise failure
+    finally:
+        for left in under_way:  # one may have a connection by now, or have it before it hears of its end
+            left.link(_give_up)
+            left.kill(block=False)
+
+
+def _attempt(family: int, address: Any) -> socket.socket | OSError:
+    """A connection to this address, or why there is none: a greenlet that raises is printed."""
+    try:
+        return _open(family, address)
+    except OSError as error:
+        return error
+
+
+def _give_up(attempt: gevent.Greenlet[..., socket.socket | OSError]) -> None:
+    if isinstance(attempt.value, _Socket):
+        attempt.value.close()
+
+
+def _remember(fast: Any, *, slower: Iterable[Any]) -> None:
+    """Prefer the address that was fast to those that had begun before it, until they win again."""
+    if len(_slow) >= _MOST_SLOW:
+        _slow.clear()
+    _slow.discard(fast)
+    _slow.update(slower)
 
 
 def _open(family: int, address: Any) -> socket.socket:
     stream = _Socket(family, socket.SOCK_STREAM)
     try:
+        if resource is not None and stream.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         error = stream.connect_ex(address)

@@ -6,6 +6,7 @@ Nothing here knows of sockets. An answer that is complete in one piece is read b
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,8 @@ from rolecall.errors import UsageError
 HEAD_LIMIT = 64 * 1024  # bytes of a status line and its fields, or of the trailers of a body
 BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
 _LINE_LIMIT = 4096  # bytes of a chunk's size with its extensions
+_CHUNKING_LIMIT = 1024 * 1024  # bytes that a body's chunks may cost beside what is in them
+_FRAMING_LIMIT = 8 * 1024  # bytes of the fields that say where an answer ends, and in which coding it is
 
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(r"/[!-~]*")
@@ -29,19 +32,31 @@ _BEGIN = b"HTTP/1."
 _FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\0]*)?" + _FIELDS)
 _TRAILERS = re.compile(_FIELDS)
-_FOLD = re.compile(rb"[ \t]*\r\n[ \t]+")
-_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection):[ \t]*([^\r\n]*)", re.IGNORECASE)
+_FOLD = re.compile(rb"\r\n[ \t]+")
+_CONTINUED = re.compile(rb"[ \t]+[^\r\n\0]*")
+#: What no line of a head or of a trailer may hold (RFC 9112 2.2), as soon as it is seen.
+_BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\0")
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection|content-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
 _LENGTH = re.compile(rb"\d{1,18}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
 
 #: What stands for the length of a body in a `_Frame` when no number does.
 _CHUNKED, _TO_THE_END, _NOT_FINAL = -1, -2, -3
 
+#: The content codings that are understood though none is asked for, with how zlib is to read them (RFC 9110 8.4.1).
+_CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+_RAW_DEFLATE = -15  # "some non-conformant implementations" send it, says RFC 9110 8.4.1.2
+_MEMBERS = 1000  # of a gzip body, at most
+_PIECE = 64 * 1024  # bytes that are decoded at a time
+
 
 class WireError(Exception):
-    """Bytes that are no answer; ``kind`` says in which way, the text how. It never repeats them: they may hold a token."""
+    """Bytes that are no answer; ``kind`` says in which way, the text how. It never repeats them: they may hold a token.
 
-    def __init__(self, kind: Literal["garbage", "too-large", "closed"], what: str) -> None:
+    ``coding`` is no fault of the server's: its answer is lawful, and in a content coding that is not understood here.
+    """
+
+    def __init__(self, kind: Literal["garbage", "too-large", "closed", "coding"], what: str) -> None:
         super().__init__(what)
         self.kind = kind
 
@@ -122,7 +137,7 @@ class Response:
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a header field, the first of that name; None where there is none."""
-        head = _FOLD.sub(b" ", self.head) + b"\r\n"
+        head = _unfolded(self.head) + b"\r\n"
         start = head.lower().find(b"\r\n%s:" % name.lower())
         if start < 0:
             return None
@@ -136,6 +151,7 @@ class _Frame(NamedTuple):
     status: int
     length: int
     keep_alive: bool
+    coding: bytes  # of the body; empty where it is what it is
 
 
 #: Heads that have been read. A server sends the same one for a second, until its Date changes.
@@ -150,7 +166,7 @@ class _Latest:
     __slots__ = ("begin", "frame", "head", "size")
 
     def __init__(self) -> None:
-        self.begin, self.frame, self.head, self.size = b"\0", _Frame(0, 0, keep_alive=False), b"", 0
+        self.begin, self.frame, self.head, self.size = b"\0", _Frame(0, 0, keep_alive=False, coding=b""), b"", 0
 
 
 _latest = _Latest()
@@ -172,17 +188,20 @@ def whole(data: bytes) -> Response | None:
         head = data[:end]
         latest.frame = _known.get(head) or _frame(head)
         latest.head, latest.begin, latest.size = head, data[: end + 4], end + 4
-    status, length, keep_alive = latest.frame
+    status, length, keep_alive, coding = latest.frame
     body = data[latest.size :]
-    return Response(status, latest.head, body, keep_alive) if len(body) == length else None
+    return Response(status, latest.head, body, keep_alive) if len(body) == length and not coding else None
 
 
 def _frame(head: bytes) -> _Frame:
     """Read a head (RFC 9112 6.3), strictly: where two readings are possible, two readers may disagree."""
-    match = _HEAD.fullmatch(head) or _HEAD.fullmatch(_FOLD.sub(b" ", head))
+    match = _HEAD.fullmatch(head) or _HEAD.fullmatch(_unfolded(head))
     if not match:
         raise WireError("garbage", "its head is no HTTP")
-    frame = _framing(*match.groups(), *_FRAMING.findall(match.string))
+    fields = _FRAMING.findall(match.string)
+    if sum(len(value) for _, value in fields) > _FRAMING_LIMIT:
+        raise WireError("too-large", f"the fields that say where it ends are longer than {_FRAMING_LIMIT:,} bytes")
+    frame = _framing(*match.groups(), *fields)
     if len(head) <= _KNOWN_LENGTH:
         if len(_known) >= _KNOWN_HEADS:
             _known.clear()
@@ -193,11 +212,12 @@ def _frame(head: bytes) -> _Frame:
 @lru_cache(_KNOWN_HEADS)
 def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
     """What a version, a status, and the fields that say where an answer ends come to."""
-    lengths, codings, options = (
+    lengths, transfers, options, codings = (
         [item.strip().lower() for name, value in fields if name.lower() == kind for item in value.split(b",")]
-        for kind in (b"content-length", b"transfer-encoding", b"connection")
+        for kind in (b"content-length", b"transfer-encoding", b"connection", b"content-encoding")
     )
-    if codings and (lengths or codings != [b"chunked"]):
+    # Empty elements of a list are ignored (RFC 9110 5.6.1.2); Content-Length is none.
+    if transfers and (lengths or [item for item in transfers if item] != [b"chunked"]):
         raise WireError("garbage", "it has a Transfer-Encoding that nobody asked for, or a Content-Length beside it")
     if len(set(lengths)) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
         raise WireError("garbage", "its Content-Length is no length")
@@ -208,12 +228,63 @@ def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
         length = _NOT_FINAL
     elif status in (204, 304):
         length = 0
-    elif codings:
+    elif transfers:
         length = _CHUNKED
     else:
         length = int(lengths[0]) if lengths else _TO_THE_END
-    stays = minor == b"1" or (b"keep-alive" in options and not codings)  # RFC 9112 6.1: not to be relied on
-    return _Frame(status, length, stays and b"close" not in options and length != _TO_THE_END)
+    stays = minor == b"1" or (b"keep-alive" in options and not transfers)  # RFC 9112 6.1: not to be relied on
+    coding = b",".join(item for item in codings if item not in (b"", b"identity"))
+    return _Frame(status, length, stays and b"close" not in options and length != _TO_THE_END, coding)
+
+
+def _unfolded(head: bytes) -> bytes:
+    """A head, or trailers, each field of which is on one line (RFC 9112 5.2)."""
+    return _FOLD.sub(b" ", head) if b"\r\n " in head or b"\r\n\t" in head else head
+
+
+def _decoded(body: bytes, coding: bytes) -> bytes:
+    """What a body says: without Accept-Encoding, which is not sent, a server may use any content coding (RFC 9110 12.5.3).
+
+    Raises:
+        WireError: the coding is not understood here, the body is not in it, or it is too large without it.
+    """
+    if not coding or not body:
+        return body
+    if coding not in _CODINGS:
+        raise WireError("coding", "its body is in a content coding that is not understood here: gzip and deflate are")
+    form = _CODINGS[coding]
+    try:
+        try:
+            return _inflated(body, form)
+        except zlib.error:
+            if coding != b"deflate":
+                raise
+            return _inflated(body, _RAW_DEFLATE)
+    except zlib.error:
+        raise WireError("garbage", "its body is not in the content coding that it names") from None
+
+
+def _inflated(data: bytes, form: int) -> bytes:
+    """Data that zlib has compressed; never more than the limit is held, whatever it would grow to.
+
+    Raises:
+        zlib.error: it is not, or not all of it is there.
+        WireError: it is too large.
+    """
+    body, at = bytearray(), 0
+    for _ in range(_MEMBERS if form == _CODINGS[b"gzip"] else 1):
+        stream = zlib.decompressobj(form)
+        while not stream.eof:
+            piece = data[at : at + _PIECE]
+            if not piece:
+                raise zlib.error
+            body += stream.decompress(piece, BODY_LIMIT + 1 - len(body))
+            if len(body) > BODY_LIMIT:
+                raise WireError("too-large", f"its body is larger than {BODY_LIMIT:,} bytes")
+            at += len(piece) - len(stream.unconsumed_tail) - len(stream.unused_data)
+        if at == len(data):
+            return bytes(body)
+    raise zlib.error
 
 
 _Waiting = Generator[None, None, None]
@@ -256,14 +327,14 @@ class Parser:
 
     def _read(self, head_only: bool) -> Generator[None, None, Response]:
         """An answer from beginning to end; every ``yield`` of this and of all below waits for more bytes."""
-        status, length, keep_alive, head = 0, _NOT_FINAL, False, b""
+        status, length, keep_alive, coding, head = 0, _NOT_FINAL, False, b"", b""
         left = HEAD_LIMIT
         yield
         while length == _NOT_FINAL:  # mere announcements are dropped (RFC 9110 15.2)
             yield from self._begin()
             head = yield from self._until(b"\r\n\r\n", left)
-            left -= len(head)
-            status, length, keep_alive = _frame(head)
+            left -= len(head) + 4
+            status, length, keep_alive, coding = _frame(head)
         if head_only or length == 0:
             body = b""
         elif length == _CHUNKED:
@@ -272,7 +343,7 @@ class Parser:
             body = yield from self._rest()
         else:
             body = yield from self._exactly(length)
-        return Response(status, head, body, keep_alive and not self._buffer and not self._ended)
+        return Response(status, head, _decoded(body, coding), keep_alive and not self._buffer and not self._ended)
 
     def _more(self) -> _Waiting:
         if self._ended:
@@ -289,13 +360,15 @@ class Parser:
             raise WireError("garbage", "it does not begin as HTTP/1 does")
 
     def _until(self, end: bytes, limit: int) -> Generator[None, None, bytes]:
-        """The bytes before ``end``, at most ``limit``; the end is taken as well."""
+        """The bytes before ``end``, at most ``limit``; the end is taken as well. A line that is none is not waited for."""
         seen = 0
         while (found := self._buffer.find(end, seen)) < 0 and len(self._buffer) <= limit:
+            if _BROKEN_LINE.search(self._buffer, seen):
+                raise WireError("garbage", "a line of it does not end as HTTP's do, or holds what no line may")
             seen = max(0, len(self._buffer) - len(end) + 1)
             yield from self._more()
         if not 0 <= found <= limit:
-            raise WireError("too-large", f"its head, a trailer or the size of a chunk is longer than {limit:,} bytes")
+            raise WireError("too-large", "its head, its trailers or the size of a chunk goes on for too long")
         taken = bytes(self._buffer[:found])
         del self._buffer[: found + len(end)]
         return taken
@@ -321,20 +394,28 @@ class Parser:
 
     def _chunks(self) -> Generator[None, None, bytes]:
         """A chunked body; its trailers are read and dropped (RFC 9112 7.1)."""
-        body = bytearray()
+        body, left = bytearray(), _CHUNKING_LIMIT
         while True:
-            match = _CHUNK.fullmatch((yield from self._until(b"\r\n", _LINE_LIMIT)))
+            line = yield from self._until(b"\r\n", _LINE_LIMIT)
+            match = _CHUNK.fullmatch(line)
             if not match:
                 raise WireError("garbage", "the size of a chunk is no number")
+            left -= len(line) + 4
+            if left < 0:
+                raise WireError("too-large", f"it is cut into more than {_CHUNKING_LIMIT:,} bytes of chunks' sizes")
             size = int(match[1], 16)
             if size == 0:
                 break
             body += yield from self._exactly(size, BODY_LIMIT - len(body))
             if (yield from self._exactly(2)) != b"\r\n":
                 raise WireError("garbage", "a chunk is longer than it said")
-        left = HEAD_LIMIT
-        while line := (yield from self._until(b"\r\n", left)):
-            if not _TRAILERS.fullmatch(b"\r\n" + line):
-                raise WireError("garbage", "a trailer is no header field")
-            left -= len(line)
+        yield from self._trailers()
         return bytes(body)
+
+    def _trailers(self) -> _Waiting:
+        """Read the fields that follow a chunked body to the empty line, and drop them."""
+        left, begun = HEAD_LIMIT, False
+        while line := (yield from self._until(b"\r\n", left)):
+            if not (_TRAILERS.fullmatch(b"\r\n" + line) or (begun and _CONTINUED.fullmatch(line))):
+                raise WireError("garbage", "a trailer is no header field")
+            left, begun = max(0, left - len(line) - 2), True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from rolecall.commands import say_result
 from rolecall.errors import UsageError
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     need_locust()
     from rolecall.load.scenarios import NAMES
 
+    _take_options_anywhere(parser)
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
     add_common_arguments(parser)
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
@@ -90,6 +92,23 @@ def run(arguments: argparse.Namespace) -> int:
     folder = str(session.folder)
     texts = {"summary": load_terminal.summary(document, folder), "verdict": load_terminal.verdict(document, folder)}
     return say_result(arguments, document, **texts)
+
+
+def _take_options_anywhere(parser: argparse.ArgumentParser) -> None:
+    """Let options stand between SCENARIO and TARGET: argparse takes a positional that may be left out as soon as it can be."""
+    plain, is_under_way = parser.parse_known_args, False
+
+    def parse(args: Any = None, namespace: Any = None) -> Any:
+        nonlocal is_under_way
+        if is_under_way:  # it asks for each half by this very name
+            return plain(args, namespace)
+        is_under_way = True
+        try:
+            return parser.parse_known_intermixed_args(args, namespace)
+        finally:
+            is_under_way = False
+
+    parser.parse_known_args = parse  # type: ignore[method-assign]
 
 
 def need_locust() -> None:
