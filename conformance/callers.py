@@ -42,6 +42,7 @@ class Callers:
             int, Caller
         ] = {}  # by the number of the ledger's entry: who made it, where that is a user of the run's own
         self.tokens = TokenEndpoint(client)
+        self._begun: set[str] = set()  # the accounts that have logged in once
         self.proven: set[str] = set()  # the resources for which the target was seen to have made what it said it made
         self.parents: set[str] = set()  # the conversations of the run's own in which something was made
         self._given: dict[str, object] = {}
@@ -67,16 +68,20 @@ class Callers:
         Raises:
             Inconclusive: the account gets no token; the tests of issuance say whose fault that is.
         """
-        account = self.account(name)
-        exchange = await self.tokens.issue(account)
+        return self._granted(name, await self.tokens.issue(self.account(name)))
+
+    def _granted(self, name: str, exchange: Exchange) -> Grant:
         grant = Grant.of(exchange)
         if not exchange.ok or not grant.token:
-            raise Inconclusive(f"a token for {account.email}: {exchange}", f"[accounts.{name}] in the target file")
+            raise Inconclusive(f"a token for {self.account(name).email}: {exchange}", f"[accounts.{name}] in the target file")
         return grant
 
     async def fresh_caller(self, name: str) -> Caller:
         """An account's user with a session that no other test uses."""
-        account, grant = self.account(name), await self.log_in(name)
+        return self._caller(name, await self.log_in(name))
+
+    def _caller(self, name: str, grant: Grant) -> Caller:
+        account = self.account(name)
         for user in (grant.exchange.document.get("user"), grant.claims.get("_id")):
             self.gate.protect("user", id_text(user))
             self.note_given(user)
@@ -96,7 +101,15 @@ class Callers:
 
     @memoised
     async def _user(self, name: str) -> Caller:
-        return await self.fresh_caller(name)
+        if name in self._begun:
+            return await self.fresh_caller(name)
+        self._begun.add(name)
+        return self._caller(name, self._granted(name, await self.first_answer(name)))
+
+    @memoised
+    async def first_answer(self, name: str) -> Exchange:
+        """The answer to the run's first log-in of an account, whatever it is; its token serves the whole run."""
+        return await self.tokens.issue(self.account(name))
 
     @memoised
     async def key(self, role: str) -> Caller:

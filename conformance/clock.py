@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from rolecall.conformance.claims import numeric_date
 from rolecall.conformance.memo import unbroken
+from rolecall.conformance.sacrifice import sacrificial
 from rolecall.conformance.tokens import Grant
 from rolecall.conformance.world import World
 from rolecall.errors import Unreachable
@@ -25,6 +26,7 @@ from rolecall.evidence import Exchange
 from rolecall.gate import Creation
 from rolecall.ledger import CLOCK, Entry
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.target import Account
 
 #: Seconds between our clock and the target's beyond which nothing is said about times.
 TOO_FAR_APART = 60
@@ -140,6 +142,7 @@ class TargetClock:
         self._measured: float | None = None  # seconds, since the last move was sent
         self._where: float | None = None  # the same, as a sum of moves
         self._trouble = ""
+        self._account: Account | None = None
 
     @property
     def is_moved(self) -> bool:
@@ -171,6 +174,7 @@ class TargetClock:
         exchange = await self._world.client.send_to(
             url, "POST", caller="the clock", json=body, attack="clock", about=Creation(move.entry), patient=False
         )
+        self._world.forget_logins()  # whatever is shared may have expired
         if exchange.ok:
             move.done = True
         elif 400 <= exchange.status < 500:
@@ -183,13 +187,24 @@ class TargetClock:
 
     async def look(self) -> Look:
         """Log in, and read the target's time from what comes; a refusal has a Date, too."""
-        exchange = await self._world.tokens.issue(self._world.account(self._world.highest))
+        account = await self._witness()
+        exchange = await self._world.tokens.issue(account)
         grant = Grant.of(exchange)
         issued = by_issue(grant) if exchange.ok and grant.token not in self._tokens else None
         self._tokens.add(grant.token)
-        self._world.forget_logins()  # where an account has one session, this was it
+        if account.name in self._world.target.accounts:
+            self._world.forget_logins()  # where an account has one session, this was it
         readings = {ISSUE: issued, DATE: by_date(exchange)}
         return Look(grant, {where: reading for where, reading in readings.items() if reading})
+
+    async def _witness(self) -> Account:
+        """Who logs in to see the time: a user made for it before the first move, for accounts are not logged in often."""
+        if self._account is None:
+            try:
+                self._account = replace((await sacrificial(self._world, self._world.roles[0])).account, name="witness")
+            except (NotTested, Inconclusive):
+                self._account = self._world.account(self._world.highest)
+        return self._account
 
     def shift(self, look: Look) -> float | None:
         """By how many seconds the clock has moved because of us, as a look at it shows; None when that cannot be told."""

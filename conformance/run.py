@@ -121,7 +121,13 @@ class Run:
         self.ahead.open()
         self.stack.callback(self.ahead.close)
         ledger = Ledger(self.folder / "ledger.jsonl")
-        gate = Gate(ledger, target.base_url, clock_url=target.expiry.clock_url, read_only=self.options.read_only)
+        gate = Gate(
+            ledger,
+            target.base_url,
+            target.accounts.values(),
+            clock_url=target.expiry.clock_url,
+            read_only=self.options.read_only,
+        )
         client = Client(self.target, self.evidence, self.secrets, gate)
         self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only, self.options.intrusive)
         self.judge = Judge(self.world)

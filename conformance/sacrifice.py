@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import asyncio
+import contextlib
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolecall.conformance.fixtures import Fixture
@@ -53,6 +55,72 @@ def session(account: Account, grant: Grant) -> Caller:
     return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
 
 
+@dataclass
+class Pool:
+    """Users of one role that are made for sessions: one test has one of them at a time."""
+
+    free: list[Sacrifice] = field(default_factory=list)
+    lent: int = 0
+    returned: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def idle(self) -> Sacrifice | None:
+        """A user that no test has; None where another one should be made, also because waiting takes too long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_FOR_IDLE):
+                while not self.free and self.lent >= _AT_ONCE:
+                    self.returned.clear()
+                    await self.returned.wait()
+        return self.free.pop() if self.free else None
+
+    def lend(self, user: Sacrifice) -> None:
+        """Let the test that is running have a user until it is over."""
+        task = asyncio.current_task()
+        assert task is not None, "a test runs in a task of its own"
+        self.lent += 1
+        task.add_done_callback(lambda _: self._take_back(user))
+
+    def _take_back(self, user: Sacrifice) -> None:
+        self.lent -= 1
+        self.free.append(user)
+        self.returned.set()
+
+
+#: Users for sessions at once, of each role: more would have to be made and deleted. Seconds after which one is made all the same.
+_AT_ONCE, _WAIT_FOR_IDLE = 6, 3.0
+
+
+async def fresh_session(world: World, role: str) -> Caller:
+    """A session of a role that no other test uses, of a user that no other test uses at the same time.
+
+    The user is made by the run; when the test is over it goes to the next one, which logs it in anew. Where none can be made
+    it is the role's account, as far as its budget of log-ins goes.
+
+    Raises:
+        NotTested: no user can be made, and the account has been logged in often enough.
+        Inconclusive: the user cannot log in any more.
+    """
+    pool = world.pools.setdefault(role, Pool())
+    user = await pool.idle()
+    try:
+        is_new, user = user is None, user or await sacrificial(world, role)
+    except NotTested:
+        return await world.fresh_caller(role)
+    pool.lend(user)
+    if is_new:
+        return user.caller
+    answer = await world.tokens.issue(user.account)
+    grant = Grant.of(answer)
+    if not grant.token:
+        raise Inconclusive(f"another session of a user made by the run: {answer}", "ISSUE-status")
+    return session(user.account, grant)
+
+
+async def any_session(world: World, role: str) -> Caller:
+    """A session for an attack that does not get anywhere: one that another test has left in good order, else a fresh one."""
+    spare = world.spare.get(role)
+    return spare.pop() if spare else await fresh_session(world, role)
+
+
 async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange:
     """Let the highest role change a made-up user.
 
@@ -101,12 +169,35 @@ async def scapegoat(world: World) -> Sacrifice:
     return await sacrificial(world, world.roles[0])
 
 
-@memoised
-async def expendable(world: World) -> Account:
-    """An account for wrong passwords to be tried on: a made-up one if there can be one, so that no other is locked."""
+async def throw_away_admin(world: World) -> Account:
+    """An account of the highest role, made for attacks to name; the one of the target file where none can be made."""
     try:
-        return (await scapegoat(world)).account
-    except Trouble:  # another test may get one, and then nobody may take this answer for one about that user
+        return (await _made_for_changes(world, world.highest)).account
+    except Trouble:
         raise
     except (NotTested, Inconclusive):
-        return world.account(world.roles[0])
+        return world.account(world.highest)
+
+
+async def attackable(world: World) -> Sacrifice:
+    """A user of the lowest role on whom a log-in that must be refused is tried.
+
+    After a few it gives way to another, before a server locks it. Where none can be made it is the role's account, whose
+    budget of log-ins ends sooner.
+    """
+    async with world.attacks.lock:
+        if world.attacks.left <= 0:
+            try:
+                world.attacks.user = await sacrificial(world, world.roles[0])
+            except NotTested:
+                caller = await world.user(world.roles[0])
+                fixture = Fixture(world.spec.resources["user"], caller.user, "")
+                return Sacrifice(world.account(world.roles[0]), caller, fixture)
+            world.attacks.left = _ATTACKS
+        world.attacks.left -= 1
+        user: Sacrifice = world.attacks.user
+        return user
+
+
+#: Refused log-ins of one user: servers lock an account after five.
+_ATTACKS = 3

@@ -7,9 +7,11 @@ from typing import Any
 from rolecall.conformance.ids import own_id
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
+from rolecall.conformance.sacrifice import attackable
 from rolecall.conformance.tables import SECOND_USER
 from rolecall.conformance.tokens import claims_of, header_of, user_of
 from rolecall.conformance.world import World
+from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.target import Account
 
@@ -18,7 +20,7 @@ from rolecall.target import Account
 @roles()
 async def test_a_token_is_issued(role: str, world: World, judge: Judge) -> None:
     """A user's e-mail and password are answered 200 OK."""
-    answer = await world.tokens.issue(world.account(role))
+    answer = await world.first_answer(role)
 
     judge.expect_issued(answer, world.dialect.issued, f"[accounts.{role}] in the target file")
 
@@ -27,7 +29,7 @@ async def test_a_token_is_issued(role: str, world: World, judge: Judge) -> None:
 @roles()
 async def test_the_answer_has_every_field(role: str, world: World, judge: Judge) -> None:
     """The answer holds tokenType "Bearer", token, refreshToken, user and scope, each of its type."""
-    answer = await world.tokens.issue(world.account(role))
+    answer = cite(await world.first_answer(role))
 
     if not answer.ok:
         raise Inconclusive(f"an answer to good credentials: {answer}", "ISSUE-status")
@@ -38,7 +40,8 @@ async def test_the_answer_has_every_field(role: str, world: World, judge: Judge)
 @roles()
 async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
     """The token is a JWT with a signature algorithm, the user's id, and iat and exp in whole seconds."""
-    grant = await world.log_in(role)
+    grant = (await world.user(role)).grant
+    cite(grant.exchange)
 
     header, claims = header_of(grant.token), claims_of(grant.token)
     if not claims:
@@ -56,7 +59,8 @@ async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
 @roles()
 async def test_a_token_lives_24_hours(role: str, world: World, judge: Judge) -> None:
     """The time from iat to exp is the lifetime that the specification gives."""
-    grant = await world.log_in(role)
+    grant = (await world.user(role)).grant
+    cite(grant.exchange)
 
     judge.expect_lifetime(grant)
 
@@ -65,7 +69,8 @@ async def test_a_token_lives_24_hours(role: str, world: World, judge: Judge) -> 
 @roles()
 async def test_the_scope_is_the_users_role(role: str, world: World) -> None:
     """Both the answer's scope and the JWT's are the user's role, alone or with the roles that it includes."""
-    grant = await world.log_in(role)
+    grant = (await world.user(role)).grant
+    cite(grant.exchange)
 
     for where, scope in (("the answer", grant.scope), ("the JWT", grant.claims.get("scope"))):
         if world.role_of_scope(scope) != role:
@@ -76,7 +81,8 @@ async def test_the_scope_is_the_users_role(role: str, world: World) -> None:
 @roles()
 async def test_the_scope_is_a_space_delimited_string(role: str, world: World) -> None:
     """The JWT's scope is known names with single spaces between them, none of them twice."""
-    grant = await world.log_in(role)
+    grant = (await world.user(role)).grant
+    cite(grant.exchange)
     scope = grant.claims.get("scope")
     if not isinstance(scope, str):
         raise Finding("a scope that is one string", f"{type(scope).__name__}", grant.exchange)
@@ -94,7 +100,8 @@ async def test_the_scope_is_a_space_delimited_string(role: str, world: World) ->
 @roles()
 async def test_the_user_is_the_one_in_the_jwt(role: str, world: World) -> None:
     """The answer's user is the user whom the JWT names."""
-    grant = await world.log_in(role)
+    grant = (await world.user(role)).grant
+    cite(grant.exchange)
     if not user_of(grant.claims):
         raise Inconclusive("the user's id in the token", "ISSUE-jwt")
 
@@ -106,7 +113,7 @@ async def test_the_user_is_the_one_in_the_jwt(role: str, world: World) -> None:
 @roles()
 async def test_the_token_acts_as_its_user(role: str, world: World, judge: Judge) -> None:
     """A request with the new token is made as the user who asked for it."""
-    caller = await world.fresh_caller(role)
+    caller = await world.user(role)
 
     await judge.expect_works(caller)
 
@@ -118,7 +125,7 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
     if not others:
         raise NotTested("one user per role: give a second one, such as [accounts.guest2], in the target file", SECOND_USER)
     for name in others:
-        first, other = await world.fresh_caller(world.account(name).role), await world.fresh_caller(name)
+        first, other = await world.user(world.account(name).role), await world.user(name)
         await judge.expect_works(first)
 
         answer = await world.fetch_self(other)
@@ -162,8 +169,8 @@ def credentials(account: Account) -> dict[str, str]:
 @each("case", NO_CREDENTIALS)
 async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judge) -> None:
     """Wrong, empty, missing and mistyped credentials are refused, and no token is in the answer; the right ones work."""
-    account = world.account(world.roles[0])
-    control = await world.log_in(account.name)
+    user = await attackable(world)
+    account, control = user.account, user.caller.grant
     body = world.fill(NO_CREDENTIALS[case], **credentials(account))
     if body == {"email": account.email, "password": account.password}:
         raise NotApplicable(f"{case.replace('-', ' ')}: of this account's password that is the password itself")

@@ -11,8 +11,9 @@ from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
 from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import expendable, sacrificial, scapegoat
+from rolecall.conformance.sacrifice import attackable, fresh_session, sacrificial, scapegoat
 from rolecall.conformance.token_endpoint import PATH
+from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive, NotTested
@@ -42,18 +43,18 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @memoised
-async def log_in_as_spelled(world: World, spelling: str) -> Exchange:
-    """Log in with the right password, and the e-mail in other letters."""
-    account = await expendable(world)
-    body = {"email": SPELLINGS[spelling](account.email), "password": account.password}
-    return await world.tokens.post(body, caller="nobody", attack="SEC-I11")
+async def log_in_as_spelled(world: World, spelling: str) -> tuple[Caller, Exchange]:
+    """Log in with the right password, and the e-mail in other letters; the user, and the answer."""
+    user = await attackable(world)
+    body = {"email": SPELLINGS[spelling](user.account.email), "password": user.account.password}
+    return user.caller, await world.tokens.post(body, caller="nobody", attack="SEC-I11")
 
 
 @requirement("SEC-I11")
 @each("spelling", SPELLINGS)
 async def test_other_spellings_of_an_email(spelling: str, world: World, judge: Judge) -> None:
     """Whether another spelling of the e-mail will do is written down."""
-    answer = await log_in_as_spelled(world, spelling)
+    _, answer = await log_in_as_spelled(world, spelling)
 
     judge.cite(answer)
     judge.note(f"e-mail with {spelling.replace('-', ' ')}: {'logged in' if answer.ok else f'refused ({answer.status})'}")
@@ -63,12 +64,10 @@ async def test_other_spellings_of_an_email(spelling: str, world: World, judge: J
 @each("spelling", SPELLINGS)
 async def test_other_spellings_are_nobody_else(spelling: str, world: World, judge: Judge) -> None:
     """If another spelling of the e-mail will do, it is the same user's."""
-    one = await scapegoat(world)
-
-    answer = await log_in_as_spelled(world, spelling)
+    own, answer = await log_in_as_spelled(world, spelling)
 
     judge.cite(answer)
-    expect_no_more_than(one.caller.grant, answer)
+    expect_no_more_than(own.grant, answer)
 
 
 #: E-mails of one user that look much like another's, which this is made of.
@@ -126,8 +125,8 @@ async def wish(world: World, case: str) -> dict[str, Any]:
 @each("case", WISHES)
 async def test_a_login_grants_no_wishes(case: str, world: World) -> None:
     """Members that ask for another scope, user or lifetime are ignored at a login, or the login is refused."""
-    account = world.account(world.roles[0])
-    own = await world.user(account.name)
+    user = await attackable(world)
+    account, own = user.account, user.caller
     body = {"email": account.email, "password": account.password} | await wish(world, case)
 
     answer = await world.tokens.post(body, caller="nobody", attack="SEC-I12")
@@ -139,7 +138,7 @@ async def test_a_login_grants_no_wishes(case: str, world: World) -> None:
 @each("case", ("role", "id", "lifetime"))
 async def test_a_refresh_grants_no_wishes(case: str, world: World) -> None:
     """Members that ask for another user, role or lifetime are ignored at a POST refresh, or it is refused."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await fresh_session(world, world.roles[0])
     body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email} | await wish(world, case)
 
     answer = await world.tokens.post(body, caller=str(caller), attack="SEC-I12")
@@ -154,7 +153,7 @@ async def test_a_refresh_grants_no_wishes(case: str, world: World) -> None:
 @each("way", ("post-without-body", "post-with-empty-object", "get"))
 async def test_credentials_in_a_url_get_no_token(way: str, world: World) -> None:
     """E-mail and password in the query, where logs and histories keep them, are refused: those of a user made for it."""
-    account = (await scapegoat(world)).account
+    account = (await attackable(world)).account
     path = f"{PATH}?email={quote(account.email, safe='')}&password={quote(account.password, safe='')}"
     content = b"{}" if way == "post-with-empty-object" else None
 
@@ -170,8 +169,8 @@ MISUSES = ("get-without-refresh-token", "get-with-empty-refresh-token", "put", "
 @memoised
 async def misuse(world: World, case: str) -> Exchange:
     """Ask the token endpoint for what it does not do: with the right credentials, or with the right bearer."""
-    account = world.account(world.roles[0])
-    caller = await (world.fresh_caller if case == "delete" else world.user)(account.name)
+    user = await sacrificial(world, world.roles[0]) if case == "delete" else await attackable(world)
+    account, caller = user.account, user.caller
     if case.startswith("get"):
         path = PATH + ("?refreshToken=" if "empty" in case else "")
         return await world.send("GET", path, caller, attack="SEC-I16", repeatable=False)
@@ -210,7 +209,8 @@ async def test_other_methods_are_called_so(case: str, world: World, judge: Judge
 @requirement("SEC-I18")
 async def test_every_login_is_a_session_of_its_own(world: World) -> None:
     """Two log-ins of one user give two refresh tokens."""
-    first, second = await world.log_in(world.roles[0]), await world.log_in(world.roles[0])
+    user = await sacrificial(world, world.roles[0])
+    first, second = user.caller.grant, Grant.of(await world.tokens.issue(user.account))
 
     if not first.refresh_token:
         raise Inconclusive("a refresh token", "ISSUE-fields")
@@ -221,8 +221,9 @@ async def test_every_login_is_a_session_of_its_own(world: World) -> None:
 @requirement("SEC-I18-first")
 async def test_what_becomes_of_the_first_session(world: World, judge: Judge) -> None:
     """Whether a second log-in ends the first session is written down."""
-    caller = await world.fresh_caller(world.roles[0])
-    await world.log_in(world.roles[0])
+    user = await sacrificial(world, world.roles[0])
+    caller = user.caller
+    await world.tokens.issue(user.account)
     request = await world.request(world.spec.operations["fetch-user-self"], caller)
 
     answer = await world.perform(request, caller)

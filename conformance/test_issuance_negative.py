@@ -12,8 +12,9 @@ from rolecall.conformance.bounds import expect_no_grant, expect_no_more_than
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement
 from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import expendable
+from rolecall.conformance.sacrifice import attackable, throw_away_admin
 from rolecall.conformance.token_endpoint import PATH
+from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding
@@ -37,7 +38,7 @@ def face(exchange: Exchange, email: str) -> tuple[int, list[str], str]:
 @requirement("SEC-I03")
 async def test_an_unknown_email_sounds_like_a_wrong_password(world: World, judge: Judge) -> None:
     """Whether an e-mail is known cannot be told from the answer to a wrong password."""
-    account = await expendable(world)
+    account = (await attackable(world)).account
     stranger = f"rolecall.nobody.{world.run_id}@{world.target.email_domain}"
 
     known = await world.tokens.post({"email": account.email, "password": WRONG}, caller="nobody", attack="SEC-I03")
@@ -76,8 +77,8 @@ OPERATORS: dict[str, dict[str, Any]] = {
 @each("case", OPERATORS)
 async def test_operators_are_no_credentials(case: str, world: World, judge: Judge) -> None:
     """An object that a database would take for a condition gets no token, breaks nothing and runs nothing."""
-    account = world.account(world.roles[0])
-    control = await world.user(account.name)
+    user = await attackable(world)
+    account, control = user.account, user.caller
     body = world.fill(OPERATORS[case], email=account.email, password=account.password)
 
     answer = await world.tokens.post(body, caller="nobody", attack="SEC-I06")
@@ -93,7 +94,7 @@ async def test_operators_are_no_credentials(case: str, world: World, judge: Judg
 @each("where", ("query", "form"))
 async def test_operators_outside_json_are_no_credentials(where: str, world: World) -> None:
     """An operator spelled as a parameter, ``password[$ne]=``, gets no token either."""
-    email = world.account(world.roles[0]).email.replace("+", "%2B").replace("@", "%40")
+    email = (await attackable(world)).account.email.replace("+", "%2B").replace("@", "%40")
     parameters = f"email={email}&password[$ne]=x"
     path = f"{PATH}?{parameters}" if where == "query" else PATH
     form = {"content-type": "application/x-www-form-urlencoded"}
@@ -130,8 +131,8 @@ def as_object(words: list[str]) -> bytes:
 @each("case", TWICE)
 async def test_members_that_come_twice_open_no_other_account(case: str, world: World) -> None:
     """A body with two e-mails or two passwords is refused, or gets the token of the account that the password is of."""
-    account, victim = world.account(world.roles[0]), world.account(world.highest)
-    own = await world.user(account.name)
+    user, victim = await attackable(world), await throw_away_admin(world)
+    account, own = user.account, user.caller
     words = world.fill(TWICE[case], email=account.email, password=account.password, victim=victim.email)
 
     answer = await world.client.send("POST", PATH, content=as_object(words), attack="SEC-I08")
@@ -208,20 +209,19 @@ def credentials(account: Account) -> list[tuple[str, str]]:
 
 
 @memoised
-async def ask_strangely(world: World, case: str) -> Exchange:
-    """Post the right credentials in a body that is no plain JSON object."""
+async def ask_strangely(world: World, case: str) -> tuple[Caller, Exchange]:
+    """Post the right credentials of a user in a body that is no plain JSON object; that user, and the answer."""
     media_type, how = BODIES[case]
-    content = written(how, world.account(world.roles[0]))
-    return await world.client.send("POST", PATH, headers={"content-type": media_type}, content=content, attack="SEC-I09")
+    user = await attackable(world)
+    content, headers = written(how, user.account), {"content-type": media_type}
+    return user.caller, await world.client.send("POST", PATH, headers=headers, content=content, attack="SEC-I09")
 
 
 @requirement("SEC-I09")
 @each("case", NO_JSON)
 async def test_what_is_no_json_object_gets_no_token(case: str, world: World, judge: Judge) -> None:
     """Right credentials in anything but a JSON object are refused, and no server error comes of them."""
-    control = await world.user(world.roles[0])
-
-    answer = await ask_strangely(world, case)
+    control, answer = await ask_strangely(world, case)
 
     judge.cite(control.grant.exchange)
     expect_no_grant(answer)
@@ -231,9 +231,7 @@ async def test_what_is_no_json_object_gets_no_token(case: str, world: World, jud
 @each("case", FORGIVABLE)
 async def test_what_is_nearly_json_breaks_nothing(case: str, world: World) -> None:
     """A body that a lenient reader may forgive is taken for what it says, or refused; no server error comes of it."""
-    own = await world.user(world.roles[0])
-
-    answer = await ask_strangely(world, case)
+    own, answer = await ask_strangely(world, case)
 
     expect_no_more_than(own.grant, answer)
 
@@ -242,7 +240,7 @@ async def test_what_is_nearly_json_breaks_nothing(case: str, world: World) -> No
 @each("case", NO_JSON)
 async def test_what_is_no_json_object_is_called_so(case: str, world: World, judge: Judge) -> None:
     """A body of another type is answered 415, and one that is no JSON object 400 (422 says as much)."""
-    answer = await ask_strangely(world, case)
+    _, answer = await ask_strangely(world, case)
 
     judge.cite(answer)
     if answer.status not in (400, 415, 422):
@@ -265,7 +263,7 @@ async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
     """A login of megabytes is refused with 413, or 400, within seconds, and costs no server error."""
     megabytes, member = LARGE[case]
     megabytes *= 10 if world.intrusive else 1
-    email = world.account(world.roles[0]).email
+    email = (await attackable(world)).account.email
     content = b'{"email":%b,"%b":"%b"}' % (json.dumps(email).encode(), member.encode(), b"x" * (megabytes * _MEGABYTE))
 
     answer = await world.client.send("POST", PATH, content=content, attack="SEC-I10")
@@ -281,7 +279,7 @@ async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
 @requirement("SEC-I10")
 async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> None:
     """A server that reads compressed bodies refuses one that is small as sent and large when read."""
-    account = world.account(world.roles[0])
+    account = (await attackable(world)).account
     small = gzip.compress(written("object", account))
     packed = {"content-encoding": "gzip"}
 

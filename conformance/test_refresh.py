@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
+from rolecall.conformance.sacrifice import any_session, fresh_session
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
@@ -40,7 +41,7 @@ CHAINS: dict[str, list[Refresh]] = {
 @roles()
 async def test_get_answers_as_issuance_does(role: str, world: World, judge: Judge) -> None:
     """GET with the valid bearer and the refresh token answers in the shape of a token creation."""
-    caller = await world.fresh_caller(role)
+    caller = await fresh_session(world, role)
 
     answer = await by_get(world, caller.grant, caller)
 
@@ -51,7 +52,7 @@ async def test_get_answers_as_issuance_does(role: str, world: World, judge: Judg
 @roles()
 async def test_post_answers_as_issuance_does(role: str, world: World, judge: Judge) -> None:
     """POST with refresh token and e-mail, without Authorization, answers in the shape of a token creation."""
-    caller = await world.fresh_caller(role)
+    caller = await fresh_session(world, role)
 
     answer = await by_post(world, caller.grant, caller)
 
@@ -63,7 +64,7 @@ async def test_post_answers_as_issuance_does(role: str, world: World, judge: Jud
 @roles()
 async def test_a_refresh_keeps_user_and_scope(path: str, role: str, world: World, judge: Judge) -> None:
     """The refreshed token is the same user's and has the same scope, in the answer and in the JWT."""
-    caller = await world.fresh_caller(role)
+    caller = await fresh_session(world, role)
 
     new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
 
@@ -80,7 +81,7 @@ async def test_a_refresh_keeps_user_and_scope(path: str, role: str, world: World
 @roles()
 async def test_a_refresh_gives_a_new_token_that_works(path: str, role: str, world: World, judge: Judge) -> None:
     """The refreshed access token is a new one, lives 24 hours, and is the same user's."""
-    caller = await world.fresh_caller(role)
+    caller = await fresh_session(world, role)
 
     new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
 
@@ -98,7 +99,7 @@ async def test_a_refresh_gives_a_new_token_that_works(path: str, role: str, worl
 @each("chain", CHAINS)
 async def test_a_chain_of_refreshes_does_not_break(chain: str, world: World, judge: Judge) -> None:
     """Whoever refreshes with the newest pair of tokens gets the next one, five times in a row."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await fresh_session(world, world.roles[0])
     grant = caller.grant
 
     for number, refresh in enumerate(CHAINS[chain], 1):
@@ -117,19 +118,19 @@ async def test_a_chain_of_refreshes_does_not_break(chain: str, world: World, jud
 @requirement("REFRESH-get-bearer")
 async def test_get_needs_the_bearer(world: World, judge: Judge) -> None:
     """GET with a good refresh token but no Authorization header gets no token; with it, it does."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await any_session(world, world.roles[0])
     grant = caller.grant
 
     answer = await world.tokens.refresh_get(grant.refresh_token, bearer="", caller="nobody", attack="REFRESH-get-bearer")
 
     judge.expect_no_token(answer)
-    await judge.control_refresh(by_get(world, grant, caller))
+    await judge.control_refresh(by_get(world, grant, caller), caller)
 
 
 @requirement("REFRESH-get-foreign")
 async def test_get_needs_the_same_users_bearer(world: World, judge: Judge) -> None:
     """One user's bearer with another user's refresh token gets no token, and both stay usable."""
-    one, other = await world.fresh_caller(world.roles[0]), await world.fresh_caller(world.roles[1])
+    one, other = await fresh_session(world, world.roles[0]), await fresh_session(world, world.roles[1])
     grants = one.grant, other.grant
 
     answer = await world.tokens.refresh_get(
@@ -171,7 +172,7 @@ NOT_WHOLE: dict[str, Tampering] = {
 @each("path", PATHS)
 async def test_only_the_whole_refresh_token_refreshes(form: str, path: str, world: World, judge: Judge) -> None:
     """A refresh token that is cut short, lengthened or in other letters gets no token; the whole one does."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await any_session(world, world.roles[0])
     grant = caller.grant
     tampered = NOT_WHOLE[form](grant.refresh_token)
     if tampered == grant.refresh_token:
@@ -180,7 +181,7 @@ async def test_only_the_whole_refresh_token_refreshes(form: str, path: str, worl
     answer = await world.tokens.refresh_by(path, tampered, caller, attack="REFRESH-whole-token")
 
     judge.expect_no_token(answer)
-    await judge.control_refresh(PATHS[path](world, grant, caller))
+    await judge.control_refresh(PATHS[path](world, grant, caller), caller)
 
 
 #: Every digit and letter, moved by one; those of hexadecimal numbers stay such.
@@ -208,14 +209,14 @@ def never_issued(token: str, user: str) -> str:
 @each("path", PATHS)
 async def test_an_unknown_refresh_token_is_refused(path: str, world: World, judge: Judge) -> None:
     """A refresh token of the right form that was never issued gets no token; the real one does."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await any_session(world, world.roles[0])
     grant = caller.grant
 
     unknown = never_issued(grant.refresh_token, grant.user)
     answer = await world.tokens.refresh_by(path, unknown, caller, attack="REFRESH-unknown-token")
 
     judge.expect_no_token(answer)
-    await judge.control_refresh(PATHS[path](world, grant, caller))
+    await judge.control_refresh(PATHS[path](world, grant, caller), caller)
 
 
 #: Values of clientId that are not the e-mail of the refresh token's user; ``...`` leaves the member out.
@@ -233,7 +234,7 @@ NOT_THE_CLIENT = {
 @each("case", NOT_THE_CLIENT)
 async def test_post_needs_the_users_own_client_id(case: str, world: World, judge: Judge) -> None:
     """POST with the refresh token of one user and anything but that user's e-mail gets no token; with it, it does."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await any_session(world, world.roles[0])
     grant = caller.grant
     body: dict[str, object] = {"refreshToken": grant.refresh_token}
     client_id = NOT_THE_CLIENT[case]
@@ -244,27 +245,27 @@ async def test_post_needs_the_users_own_client_id(case: str, world: World, judge
     answer = await world.tokens.post(body, caller=str(caller), attack="REFRESH-client")
 
     judge.expect_no_token(answer)
-    await judge.control_refresh(by_post(world, grant, caller))
+    await judge.control_refresh(by_post(world, grant, caller), caller)
 
 
 @requirement("REFRESH-token-kinds")
 @each("path", PATHS)
 async def test_an_access_token_is_no_refresh_token(path: str, world: World, judge: Judge) -> None:
     """An access token in the refresh token's place gets no token; the refresh token does."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await any_session(world, world.roles[0])
     grant = caller.grant
 
     answer = await world.tokens.refresh_by(path, grant.token, caller, attack="REFRESH-token-kinds")
 
     judge.expect_no_token(answer)
-    await judge.control_refresh(PATHS[path](world, grant, caller))
+    await judge.control_refresh(PATHS[path](world, grant, caller), caller)
 
 
 @requirement("REFRESH-token-kinds")
 @each("where", ("fetch-user-self", "refresh"))
 async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Judge) -> None:
     """A refresh token in the access token's place is not let in, and refreshes nothing."""
-    caller = await world.fresh_caller(world.highest)
+    caller = await fresh_session(world, world.highest)
     grant = caller.grant
 
     if where != "refresh":
@@ -287,7 +288,7 @@ async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Jud
 @each("path", PATHS)
 async def test_the_fate_of_the_old_refresh_token(path: str, world: World, judge: Judge) -> None:
     """After a refresh the old refresh token is used once more; what comes is written down, and judged by nobody."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await fresh_session(world, world.roles[0])
     grant = caller.grant
     await judge.control_refresh(PATHS[path](world, grant, caller))
 

@@ -8,7 +8,7 @@ import secrets as random
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import ALONE, each, requirement
-from rolecall.conformance.sacrifice import change, sacrificial
+from rolecall.conformance.sacrifice import change, fresh_session, sacrificial
 from rolecall.conformance.tables import INTRUSIVE, THROW_AWAY_USER
 from rolecall.conformance.tokens import Grant
 from rolecall.conformance.world import World
@@ -25,7 +25,7 @@ PATHS = ("get", "post")
 @each("path", PATHS)
 async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> None:
     """An old refresh token is used after the new one was; what becomes of it and of the newest is written down."""
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await fresh_session(world, world.roles[0])
     grants = [caller.grant]
     for _ in range(2):
         answer = await world.tokens.refresh_by(path, grants[-1].refresh_token, caller, attack="")
@@ -43,7 +43,7 @@ async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, jud
     """An old refresh token is used 65 seconds later; what comes is written down."""
     if not world.intrusive:
         raise NotTested(f"it takes {_AFTER_GRACE:g} s: run with --intrusive", INTRUSIVE)
-    caller = await world.fresh_caller(world.roles[0])
+    caller = await fresh_session(world, world.roles[0])
     refresh_token = caller.grant.refresh_token
     await judge.control_refresh(world.tokens.refresh_post(refresh_token, caller.email, caller=str(caller)))
 

@@ -9,6 +9,7 @@ from rolecall.conformance.forge import Parts, with_member
 from rolecall.conformance.intruder import Intruder, made_up, skew
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import EXPIRY, each, requirement
+from rolecall.conformance.sacrifice import any_session, fresh_session
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
@@ -92,7 +93,7 @@ async def test_the_second_in_which_a_token_ends(world: World, intruder: Intruder
 @each("where", ("fetch-user-self", "refresh"))
 async def test_expired_and_tampered_with(where: str, world: World, intruder: Intruder, judge: Judge) -> None:
     """A live token whose end was moved into the past under the old signature is not let in, and refreshes nothing."""
-    live = await world.fresh_caller(world.roles[0])
+    live = await any_session(world, world.roles[0])
     issued = live.grant.exchange.at
     token = Parts.of(live.token).edited(iat=int(issued) - 2 * _DAY, exp=int(issued) - _DAY)
 
@@ -108,7 +109,7 @@ async def test_really_expired_and_tampered_with(
     for expired in await expiry.tokens(world.roles[0]):
         token = Parts.of(expired.caller.token).with_last_byte_changed()
 
-        await present(where, token, await world.fresh_caller(world.roles[0]), world, intruder, judge)
+        await present(where, token, await any_session(world, world.roles[0]), world, intruder, judge)
 
 
 async def present(where: str, token: str, live: Caller, world: World, intruder: Intruder, judge: Judge) -> None:
@@ -122,7 +123,7 @@ async def present(where: str, token: str, live: Caller, world: World, intruder: 
         return
     answer = await world.tokens.refresh_get(refresh_token, bearer=token, caller="nobody", attack="SEC-T10")
     judge.expect_no_token(answer)
-    await judge.control_refresh(world.tokens.refresh_get(refresh_token, bearer=live.token, caller=str(live)))
+    await judge.control_refresh(world.tokens.refresh_get(refresh_token, bearer=live.token, caller=str(live)), live)
 
 
 # --- The beginning ----------------------------------------------------------------------------------------------------
@@ -246,7 +247,7 @@ _WARN = 5.0  # seconds
 @requirement("SEC-T11")
 async def test_the_clock_is_right(world: World, judge: Judge) -> None:
     """The target's clock, by its Date header, is within five seconds of ours."""
-    answer = (await world.fresh_caller(world.roles[0])).grant.exchange
+    answer = (await fresh_session(world, world.roles[0])).grant.exchange
     if not answer.header("date"):
         raise NotApplicable("the target does not tell its time: its answers have no Date header")
     cite(answer, "answer")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from rolecall.conformance.claims import LIFETIME_TOLERANCE, is_number
 from rolecall.conformance.expiry import Expired
 from rolecall.conformance.ids import own_id
-from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.tokens import Caller, Grant, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
 from rolecall.jwts import jwts_in
@@ -143,8 +143,10 @@ class TokenJudge:
         if exchange.status not in statuses:
             raise Finding(f"{_statuses(statuses)}: not let in", f"{exchange.status}", exchange)
 
-    async def control_refresh(self, refresh: Awaitable[Exchange]) -> Exchange:
+    async def control_refresh(self, refresh: Awaitable[Exchange], caller: Caller | None = None) -> Exchange:
         """The refresh that must succeed beside one that must not: it shows that nothing but the tampering was wrong.
+
+        The session goes on with what it gave; with a ``caller`` another test may have it.
 
         Raises:
             Inconclusive: it does not succeed either.
@@ -152,7 +154,15 @@ class TokenJudge:
         exchange = await refresh
         if not exchange.ok:
             raise Inconclusive(f"the same refresh succeeding untampered: {exchange}", "REFRESH-get, REFRESH-post")
+        grant = Grant.of(exchange)
+        if caller and grant.refresh_token and self._is_of(grant, caller):
+            self._world.spare.setdefault(caller.role, []).append(caller.continued(grant))
         return cite(exchange, "control")
+
+    def _is_of(self, grant: Grant, caller: Caller) -> bool:
+        """Whether a grant is another session of this caller: the same user with the same role, by all it says."""
+        scopes = {self._world.role_of_scope(scope) for scope in (grant.scope, grant.claims.get("scope"))}
+        return bool(grant.token) and {grant.user, user_of(grant.claims)} == {caller.user} and scopes == {caller.role}
 
     def cite(self, *exchanges: Exchange) -> None:
         """Count exchanges of other tests among the evidence of this one: the newest stands for all."""

@@ -7,6 +7,7 @@ import re
 import secrets as random
 import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin
 
@@ -28,6 +29,15 @@ _MOST_PAGES = 200
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
+@dataclass
+class Attacks:
+    """The user on whom wrong log-ins are tried at the moment, and how many more may be."""
+
+    user: Any = None
+    left: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class World(Making):
     """Everything a test needs to tell its story; one per run."""
 
@@ -37,6 +47,9 @@ class World(Making):
         super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
         self._password = random.token_urlsafe(18)  # of every user that the run makes
         self.borrowing = Borrowing(self)
+        self.attacks = Attacks()
+        self.pools: dict[str, Any] = {}  # by role: users made for sessions
+        self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
         self._listings: dict[str, Coalesced[list[dict[str, Any]]]] = {}
 
@@ -46,6 +59,7 @@ class World(Making):
         """Let every account log in anew: the target's clock was moved, and the shared tokens have expired."""
         forget(self, "_user")
         self._alive.clear()
+        self.spare.clear()
 
     async def alive(self, caller: Caller, after: float) -> Exchange:
         """Proof that a caller's credential authenticates, sent after the moment ``after`` (monotonic seconds).

@@ -17,13 +17,15 @@ target had not shown that id, for that kind of thing, before the create left, no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from rolecall.ledger import CLOCK, Entry, Ledger
+from rolecall.login_budget import LogInBudget, Trial
 from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.target import Account
 
 #: Methods that ask for nothing to be changed (RFC 9110 9.2.1).
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -68,12 +70,16 @@ class Gate:
     Args:
         ledger: what the run made.
         base_url: the target's; paths begin behind it.
+        accounts: those of the target file, each of which has a budget of log-ins.
         clock_url: the hook that moves the target's clock; empty when there is none.
         read_only: let nothing through that may change a thing.
     """
 
-    def __init__(self, ledger: Ledger, base_url: str, *, clock_url: str = "", read_only: bool = False) -> None:
+    def __init__(
+        self, ledger: Ledger, base_url: str, accounts: Iterable[Account] = (), *, clock_url: str = "", read_only: bool = False
+    ) -> None:
         self.ledger = ledger
+        self.log_ins = LogInBudget(accounts)
         self.read_only = read_only
         self._base_url = base_url
         self._clock_url = clock_url
@@ -151,6 +157,15 @@ class Gate:
             self._admit_creation(what, about)
         else:
             self._admit_change(what, f"{parts.path}?{parts.query}", about)
+
+    def admit_log_in(self, method: str, url: str, content: bytes, attack: str) -> Trial | None:
+        """Take a log-in to one of the accounts from its budget; None where the request is none.
+
+        Raises:
+            NotTested: the budget is used up.
+        """
+        is_log_in = method in ("POST", "GET") and url.partition("?")[0] == f"{self._base_url}{TOKEN_PATH}"
+        return self.log_ins.admit(url, content, attack) if is_log_in else None
 
     def _admit_creation(self, what: str, creation: Creation) -> None:
         if not self.ledger.is_open(creation.entry):

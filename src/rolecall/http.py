@@ -119,6 +119,7 @@ class Client:
             usual["x-rolecall-attack"] = attack
         sent = {name: value for name, value in {**usual, **(headers or {})}.items() if value is not None}
         self.gate.admit(method, url, sent, about)
+        trial = self.gate.admit_log_in(method, url, content or b"", attack)
         exchange = self._evidence.record(
             method=method,
             url=url,
@@ -138,7 +139,11 @@ class Client:
                 PATIENT: patient,
             },
         )
-        await self._transmit(request, exchange)
+        try:
+            await self._transmit(request, exchange)
+        finally:
+            if trial:
+                self.gate.log_ins.answered(trial, exchange.status)
         return exchange
 
     async def send_raw(
