@@ -9,6 +9,7 @@ import pytest
 from rolecall.conformance.results import TestResult
 from rolecall.conformance.run import Run
 from rolecall.outcomes import Outcome
+from rolecall.screen import is_terminal
 
 _WIDTH = 30
 
@@ -19,7 +20,8 @@ class Progress:
     def __init__(self, stream: TextIO, *, silent: bool) -> None:
         self.run: Run | None = None
         self._stream = stream
-        self._silent = silent or not stream.isatty()
+        self._silent = silent or not is_terminal(stream)
+        self._width = 0  # of the line that stands there
         self._done = self._total = 0
         self._bad = {Outcome.FAILED: 0, Outcome.INCONCLUSIVE: 0}
 
@@ -43,14 +45,16 @@ class Progress:
         if self._silent:
             return
         filled = _WIDTH * self._done // max(self._total, 1)
-        self._stream.write(
-            f"\r[{'#' * filled}{'.' * (_WIDTH - filled)}] {self._done}/{self._total}"
+        line = (
+            f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {self._done}/{self._total}"
             f"  {self._bad[Outcome.FAILED]} failed, {self._bad[Outcome.INCONCLUSIVE]} inconclusive "
         )
+        self._width = max(self._width, len(line))
+        self._stream.write(f"\r{line}")
         self._stream.flush()
 
     def clear(self) -> None:
         """Take the bar away."""
         if not self._silent:
-            self._stream.write("\r\033[K")
+            self._stream.write(f"\r{' ' * self._width}\r")
             self._stream.flush()

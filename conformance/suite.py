@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def run_suite(options: Sequence[str], progress: Progress) -> Run:
     with as_file(files("rolecall.conformance")) as folder:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
         words += ["--capture=no", "--color=no", "--tb=native", *_UNMOVED, *options, str(folder)]
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _unmoved_by_the_environment():
             code = pytest.main(words, plugins=[progress])
     progress.clear()
     run = progress.run
@@ -51,6 +52,16 @@ def run_suite(options: Sequence[str], progress: Progress) -> Run:
             raise _complaint(said.getvalue())
         raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
     return run
+
+
+@contextlib.contextmanager
+def _unmoved_by_the_environment() -> Iterator[None]:
+    """Without what the environment tells every pytest: options and plugins that are meant for the user's own tests."""
+    meant_for_others = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PYTEST_")}
+    try:
+        yield
+    finally:
+        os.environ.update(meant_for_others)
 
 
 def _complaint(said: str) -> UsageError:

@@ -27,6 +27,7 @@ from rolecall.load.measure.totals import Totals
 from rolecall.load.objectives import Objective
 from rolecall.load.schedule import Schedule, duration
 from rolecall.load.worker import described
+from rolecall.screen import harmless, is_terminal
 
 #: Seconds of load for which clients are logged in beforehand; those that it takes more log in when they are needed.
 _BEFOREHAND = 0.25
@@ -150,8 +151,9 @@ class LoadRun:
         """Say how the run goes, to people; what is ``passing`` is seldom said where it cannot be taken back."""
         if not self.options.headless or self.options.silent:
             return
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{line}\x1b[K" if passing else f"\r{line}\x1b[K\n")
+        line = harmless(line)
+        if is_terminal(sys.stderr):
+            sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
         elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
             self._said = time.monotonic()
             sys.stderr.write(f"{line}\n")
@@ -167,8 +169,8 @@ class LoadRun:
             if not self.options.run_folder:  # Locust was started by itself: its log is where it is looked for
                 for reason in self.document["reasons"]:
                     logging.getLogger(__name__).warning(reason)
-            if self.options.headless and sys.stderr.isatty():
-                sys.stderr.write("\r\x1b[K")
+            if self.options.headless and is_terminal(sys.stderr):
+                sys.stderr.write(f"\r{' ' * _WIDTH}\r")
 
     def write(self) -> dict[str, Any]:
         """Judge, and write load.json and what lies beside it."""
@@ -235,6 +237,8 @@ class LoadRun:
 
 #: Seconds between two passing lines where there is no terminal.
 _SAY_EVERY = 10.0
+#: Characters that a line written over another has at least.
+_WIDTH = 110
 
 
 def _shown(judged: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
 
     Redacted piece by piece, since the quotes of a shell are one more way to write a secret.
     """
-    words = ["curl", "-i"]
+    words = ["curl", "-i", *_as_it_is(exchange.url)]
     if exchange.method == "HEAD":
         words.append("-I")
     elif exchange.method != "GET":
@@ -26,7 +26,29 @@ def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
             scheme = f"{value.split(' ', 1)[0]} " if " " in value else ""
             line += f' -H "Authorization: {scheme}$TOKEN"'
         elif name.lower() not in _NOT_SHOWN:
-            line += f" -H {shlex.quote(f'{name}: {redact(value)}')}"
-    if exchange.request_body:
-        line += f" -d {shlex.quote(redact(exchange.request_body.decode('utf-8', 'replace')))}"
-    return f"{line} {shlex.quote(redact(exchange.url))}"
+            text = redact(value)
+            line += f" -H {_quoted(f'{name}: {text}' if text else f'{name};')}"  # with a colon curl would leave it out
+    if body := redact(exchange.request_body.decode("utf-8", "replace")):
+        line += f" {'--data-raw' if body.startswith('@') else '-d'} {_quoted(body)}"  # -d @name sends a file
+    return f"{line} {_quoted(redact(exchange.url))}"
+
+
+def _as_it_is(url: str) -> list[str]:
+    """The options without which curl would make other URLs of this one: brackets are patterns to it, and dot segments are taken out."""
+    options = ["-g"] if any(sign in url for sign in "[]{}") else []
+    return [*options, "--path-as-is"] if "/." in url.partition("://")[2].partition("?")[0] else options
+
+
+def _quoted(text: str) -> str:
+    """A word of a shell; ``$'...'`` where it holds what no line of a terminal can (POSIX.1-2024, 2.2.4)."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "replace"))

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from rolecall.screen import harmless, harmless_document
 
 _TIMES = ("p50", "p90", "p99", "p99.9", "max")
 
 
 def summary(document: Mapping[str, Any], folder: str) -> str:
     """The whole text: what was sent and how it was answered, what was wrong, and the verdict."""
-    return "\n".join([*_figures(document), *_wrong(document), *_compared(document), verdict(document, folder)])
+    clean = harmless_document(document)
+    wrong = (*_wrong(clean), *_violations(document["violation_samples"]))
+    return "\n".join([*_figures(clean), *wrong, *_compared(clean), verdict(document, folder)])
 
 
 def verdict(document: Mapping[str, Any], folder: str) -> str:
     """One line with the verdict, and where the files are."""
+    document = harmless_document(document)
     word = str(document["verdict"]).upper()
     about = f"{document['scenario']} on {document['target']['name']}"
-    return f"verdict       {word}: {about}, {document['rate']:,.1f} good answers/s (exit {document['exit_code']}); {folder}"
+    return f"verdict       {word}: {about}, {document['rate']:,.1f} good answers/s (exit {document['exit_code']}); {harmless(folder)}"
 
 
 def capacity(document: Mapping[str, Any], folder: str) -> str:
     """What a search found: its steps by rate, and the capacity."""
+    document = harmless_document(document)
     axis, head = ("concurrency", "users") if document["axis"] == "concurrency" else ("rate", "rate")
     lines = [f"{head:>12}{'answered':>12}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'429':>7}  verdict"]
     for step in sorted(document["steps"], key=lambda step: float(step[axis])):
@@ -49,12 +55,13 @@ def _most(law: Mapping[str, Any]) -> str:
 
 def capacity_verdict(document: Mapping[str, Any], folder: str) -> str:
     """One line with the capacity, and where the files are."""
+    document = harmless_document(document)
     found = document["capacity"]
     word, about = str(document["verdict"]).upper(), f"{document['scenario']} on {document['target']['name']}"
     rate = "no capacity is known" if found["rate"] is None else f"{found['rate']:,.1f}/s"
     if found["low"] is not None and found["high"] is not None:
         rate += f" ({found['low']:,.1f} to {found['high']:,.1f})"
-    return f"verdict       {word}: {about}: {rate} (exit {document['exit_code']}); {folder}"
+    return f"verdict       {word}: {about}: {rate} (exit {document['exit_code']}); {harmless(folder)}"
 
 
 def _figures(document: Mapping[str, Any]) -> Iterator[str]:
@@ -83,12 +90,17 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"objective     {judged['objective']}: {'held' if judged['held'] else 'NOT held'} ({observed})"
     for reason in document["reasons"]:
         yield f"because       {reason}"
+
+
+def _violations(samples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """One of each kind, with the first lines of its exchange, which are a target's as they came in."""
     shown: set[str] = set()
-    for sample in document["violation_samples"]:
+    for sample in samples:
         if sample["kind"] not in shown:
             shown.add(sample["kind"])
-            yield f"violation     {sample['kind']} ({sample['requirement']}): {sample['message']}"
-            yield from (f"              | {line}" for line in sample["exchange"].splitlines()[:_LINES])
+            clean = harmless_document(sample)
+            yield f"violation     {clean['kind']} ({clean['requirement']}): {clean['message']}"
+            yield from (f"              | {harmless(line)}" for line in sample["exchange"].split("\n")[:_LINES])
 
 
 def _compared(document: Mapping[str, Any]) -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
+
+from rolecall.screen import harmless, harmless_document
 
 _PASSED = {"allow": "+", "deny": "-"}
 _MARKS = {
@@ -33,13 +34,12 @@ _OPEN = (
     ("not-applicable", "Not applicable to this target"),
 )
 _VERDICTS = {"conformant": "1;32", "not-conformant": "1;31", "inconclusive": "1;33"}
-_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MOST = 20  # findings shown in full; all are in results.json
 
 
 def summary(results: dict[str, Any], folder: str, *, colour: bool = False) -> str:
     """The whole text; a heat map only where there is something to see."""
-    results = _harmless(results)
+    results = harmless_document(results)
     anything = any(cell["outcome"] != "not-tested" for cell in results["cells"])
     parts = [
         heat_map(results, colour=colour) if anything else "",
@@ -111,7 +111,7 @@ def _open(results: dict[str, Any], colour: bool) -> Iterable[str]:
 
 def verdict(results: dict[str, Any], folder: str, *, colour: bool = False) -> str:
     """The last lines: counts, what else to know, and the verdict itself."""
-    results = _harmless(results)
+    results = harmless_document(results)
     cells, requirements = results["counts"]["cells"], results["counts"]["requirements"]
     lines = [
         f"cells         {_counted(cells)}",
@@ -121,22 +121,13 @@ def verdict(results: dict[str, Any], folder: str, *, colour: bool = False) -> st
         lines.append(f"reading       {name} = {value} (not the default)")
     lines += [f"note          {reason}" for reason in results["reasons"]]
     lines += [f"left behind   {thing}" for thing in results["left_behind"]]
-    lines.append(f"files         {folder}")
+    lines.append(f"files         {harmless(folder)}")
     word = results["verdict"].upper().replace("-", " ")
     lines.append(
         f"verdict       {_paint(word, _VERDICTS[results['verdict']], colour)}: {results['target']['name']} "
         f"at {results['target']['base_url']} ({results['requests']} requests, exit {results['exit_code']})"
     )
     return "\n".join(lines)
-
-
-def _harmless(document: Any) -> Any:
-    """The same without what would move a cursor or turn the reading direction: some of the words are a target's."""
-    if isinstance(document, dict):
-        return {name: _harmless(value) for name, value in document.items()}
-    if isinstance(document, list):
-        return [_harmless(value) for value in document]
-    return _CONTROL.sub("\ufffd", document) if isinstance(document, str) else document
 
 
 def _counted(tally: dict[str, int]) -> str:

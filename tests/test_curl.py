@@ -77,6 +77,10 @@ class TestSecrets:
             id="write",
         ),
         pytest.param(exchange("DELETE", "/v2/users/1", request_headers={"authorization": "{}"}), id="no scheme"),
+        pytest.param(exchange("GET", "/v2/auth/token?refreshToken[%24ne]=&x={a,b}[1-3]"), id="patterns of curl"),
+        pytest.param(exchange("GET", "/v2/users/./me/../../users"), id="dot segments"),
+        pytest.param(exchange("POST", "/v2/auth/token", request_body=b"@/etc/hostname"), id="a body that names a file"),
+        pytest.param(exchange("GET", "/v2/users", request_headers={"x-empty": ""}), id="an empty header"),
     ],
 )
 def test_it_sends_the_same_request(it: Exchange) -> None:
@@ -94,3 +98,16 @@ def test_it_sends_the_same_request(it: Exchange) -> None:
     (received,) = server.received
     assert (received.method, received.path, received.body) == (it.method, it.url, it.request_body)
     assert {name.lower(): value for name, value in headers.items()}.items() <= received.headers.items()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None or shutil.which("bash") is None, reason="there is no curl or no bash here")
+def test_a_body_of_several_lines_is_one_line() -> None:
+    """A body with ends of lines, controls and signs of the shell stands in one line, which sends it as it was."""
+    body = '--b\r\nname="it\'s"\r\n\r\n\\n $HOME `x` ü\x1b[2J\u202e\t\r\n--b--'.encode()
+    with Miniature(always(json_response({}))) as server:
+        text = line(exchange("POST", f"{server.url}/v2/auth/token", request_body=body))
+        subprocess.run(["bash", "-c", f"{text} --silent --max-time 5 --noproxy '*'"], check=True, capture_output=True)
+
+    (received,) = server.received
+    assert text.isprintable()
+    assert received.body == body

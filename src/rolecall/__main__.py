@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from rolecall import __version__
-from rolecall.errors import ExitCode, RolecallError, place_of
+from rolecall.errors import ExitCode, RolecallError, Unreachable, place_of
+from rolecall.screen import harmless, say
 
 #: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and run(arguments) -> int.
 COMMANDS = ("certify", "load", "capacity", "selftest", "serve")
@@ -27,10 +28,11 @@ def main(argv: list[str] | None = None) -> int:
         arguments = _parser(words).parse_args(words)
         return int(arguments.run(arguments))
     except RolecallError as error:
-        print(f"rolecall: {error}", file=sys.stderr)
+        text = harmless(str(error)) if isinstance(error, Unreachable) else str(error)  # some of it may be a target's
+        say(f"rolecall: {text}", stream=sys.stderr)
         return int(error.exit_code)
     except KeyboardInterrupt:
-        print("rolecall: interrupted", file=sys.stderr)
+        say("rolecall: interrupted", stream=sys.stderr)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has left; there is nobody to tell. Verdicts are said by `say`, which never gets here.

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-
-def say(text: str) -> None:
-    """Print a text at once. When nobody reads our output any more, the work goes on: its exit code still counts."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+from rolecall.screen import say
 
 
-def say_result(arguments: argparse.Namespace, document: Mapping[str, Any], *, summary: str, verdict: str) -> int:
+def say_result(
+    arguments: argparse.Namespace, document: Mapping[str, Any], *, summary: str, verdict: str, colour: bool = False
+) -> int:
     """Print what came of a run: the document with ``--json``, its verdict with ``--quiet``, or else the summary; its exit code."""
     if arguments.json:
-        say(json.dumps(document, indent=1))
+        say(json.dumps(document, indent=1).replace("\x7f", "\\u007f"))  # the only character beyond ASCII's signs that JSON leaves
     else:
-        say(verdict if arguments.quiet else summary)
+        say(verdict if arguments.quiet else summary, colour=colour)
     return int(document["exit_code"])

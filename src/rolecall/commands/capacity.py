@@ -8,6 +8,7 @@ import sys
 from rolecall.commands import say_result
 from rolecall.commands.load import add_common_arguments, need_locust
 from rolecall.errors import UsageError
+from rolecall.screen import say
 
 HELP = "find the highest rate that meets the objectives"
 
@@ -52,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         words += ["--users", "1", "--spawn-rate", "1"]
     with launch.prepared(arguments, words) as session:
         if not arguments.json and not arguments.quiet:
-            print(session.plan(arguments), file=sys.stderr)
+            say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.CAPACITY)
     folder = str(session.folder)
-    texts = {"summary": load_terminal.capacity(document, folder), "verdict": load_terminal.capacity_verdict(document, folder)}
-    return say_result(arguments, document, **texts)
+    summary, verdict = load_terminal.capacity(document, folder), load_terminal.capacity_verdict(document, folder)
+    return say_result(arguments, document, summary=summary, verdict=verdict)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from rolecall.commands import say_result
+from rolecall.screen import harmless, has_colours, say
 
 HELP = "run the suite against a server and give a verdict"
 
@@ -43,14 +44,16 @@ def run(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     finished = run_suite(_options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet))
     document, folder = finished.document, str(finished.folder)
+    colour = has_colours(sys.stdout)
     code = say_result(
         arguments,
         document,
-        summary=terminal.summary(document, folder, colour=bool(sys.stdout and sys.stdout.isatty())),
+        summary=terminal.summary(document, folder, colour=colour),
         verdict=terminal.verdict(document, folder).splitlines()[-1],
+        colour=colour,
     )
     if finished.aborted:
-        print(f"rolecall: {finished.aborted}", file=sys.stderr)
+        say(f"rolecall: {harmless(finished.secrets.redact(finished.aborted))}", stream=sys.stderr)
     return code
 
 

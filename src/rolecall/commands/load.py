@@ -9,6 +9,7 @@ from typing import Any
 
 from rolecall.commands import say_result
 from rolecall.errors import UsageError
+from rolecall.screen import say
 
 HELP = "run a load scenario against a server"
 
@@ -85,13 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     before = compare.read(arguments.baseline) if arguments.baseline else None
     with launch.prepared(arguments, words) as session:
         if not arguments.json and not arguments.quiet:
-            print(session.plan(arguments), file=sys.stderr)
+            say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.LOAD)
     if before is not None:
         document = session.compared(document, before)
     folder = str(session.folder)
-    texts = {"summary": load_terminal.summary(document, folder), "verdict": load_terminal.verdict(document, folder)}
-    return say_result(arguments, document, **texts)
+    summary, verdict = load_terminal.summary(document, folder), load_terminal.verdict(document, folder)
+    return say_result(arguments, document, summary=summary, verdict=verdict)
 
 
 def _take_options_anywhere(parser: argparse.ArgumentParser) -> None:

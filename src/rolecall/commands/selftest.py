@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from rolecall.commands import say
 from rolecall.errors import ExitCode, UsageError
+from rolecall.screen import say
 
 HELP = "run the suite against every fault and every legal variant; print the kill table"
 
@@ -61,6 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
             say(f"not run, since {' and '.join(absent)} is not installed (pip install 'rolecall[load]'): {', '.join(unloaded)}")
     if arguments.write:
         arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
-        print(f"written: {arguments.write}", file=sys.stderr)
+        say(f"written: {arguments.write}", stream=sys.stderr)
     bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"] + counts["harmed"]
     return int(ExitCode.FAILED if bad else ExitCode.CONFORMANT)
