@@ -272,6 +272,17 @@ def test_a_token_lives_24_hours(lifetime: int, kinds: dict[str, int]) -> None:
 # --- What may come twice ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("iat", "exp"), [(0, 10**400), (10**400, 0), (-(10**4299), 10**4299)], ids=["exp", "iat", "both"])
+def test_a_time_beyond_all_measure_is_a_lifetime(iat: int, exp: int) -> None:
+    """Numbers of hundreds of digits are JSON, and numeric dates: they break the promise, and not the run; no report repeats them."""
+    invariants = looking()
+    grant = granted(invariants, document(USER, claims(iat=iat, exp=exp)))
+
+    assert found(invariants) == {"lifetime": 1}
+    assert not grant.sound
+    assert len(invariants.violations.samples[0].message) < 60
+
+
 def test_a_jti_comes_once() -> None:
     """Two log-ins with one jti are a violation, though the tokens differ."""
     invariants = looking()

@@ -53,6 +53,7 @@ _ID = re.compile(r"[0-9a-f]{24}")
 #: Statuses of a server that is not up to it just now: no verdict about the request.
 _PASSING = frozenset({408, 425, 429})
 _TEXT_OR_NONE = frozenset({str, type(None)})
+_LONGEST = 2**53
 _MOST_REMEMBERED = 256  # scopes, and heads of tokens; a server has a handful
 _ACROSS = "the same one was given out to another worker; the exchanges are not at hand any more"
 
@@ -156,7 +157,7 @@ class Invariants:
             return None
         document, claims = content
         token, refresh_token, user, scope = document["token"], document["refreshToken"], document["user"], document["scope"]
-        named, lifetime = claims["_id"], claims["exp"] - claims["iat"]
+        named, lifetime = claims["_id"], _lifetime(claims)
         known = self._known.get(account.email) or self._meet(account, named, request, response)
         wrong: list[tuple[str, str]] = []
         if (
@@ -229,7 +230,7 @@ class Invariants:
         self, account: Account, known: _Known, document: dict[str, Any], claims: dict[str, Any], *, refreshed: bool
     ) -> Iterator[tuple[str, str]]:
         """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
-        named, user, lifetime = claims["_id"], document["user"], claims["exp"] - claims["iat"]
+        named, user, lifetime = claims["_id"], document["user"], _lifetime(claims)
         foreign, wider = ("refreshed-another-user", "refreshed-scope") if refreshed else ("another-user", "scope")
         if named != known.user:
             yield foreign, f"the token is user {named}'s, and was asked for by user {known.user}"
@@ -375,6 +376,12 @@ def _segment(text: str) -> Any:
         return read_json(a2b_base64(text + "=="))
     except ValueError:
         return None
+
+
+def _lifetime(claims: dict[str, Any]) -> int:
+    """Seconds from iat to exp; what no float holds comes out as the longest that one does, to the second."""
+    lifetime: int = claims["exp"] - claims["iat"]
+    return lifetime if -_LONGEST <= lifetime <= _LONGEST else max(-_LONGEST, min(lifetime, _LONGEST))
 
 
 def _has_shape(document: Any) -> bool:
