@@ -23,7 +23,7 @@ from rolecall.load import plan
 from rolecall.load.capacity.levels import ScalingRun
 from rolecall.load.capacity.rates import CapacityRun
 from rolecall.load.conductor import Conductor
-from rolecall.load.measure.locust_stats import write_tables
+from rolecall.load.measure.locust_stats import flush, write_tables
 from rolecall.load.run import LoadRun
 from rolecall.load.scenarios import Scenario
 from rolecall.load.worker import Worker
@@ -149,8 +149,9 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
     options = environment.parsed_options
     assert options is not None
     _hooks.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
+    told = partial(flush, stats=runner.stats)
     if isinstance(runner, WorkerRunner):
-        _this.worker = Worker(options, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
+        _this.worker = Worker(options, told, lambda kind, data: runner.send_message(f"rolecall.{kind}", data), led=True)
         for kind in ("prepare", "go", "end"):
             runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(_this.worker, kind)), concurrent=True)
         environment.user_classes = [*environment.user_classes, Arrivals]  # it is the master who knows which it will be
@@ -163,7 +164,7 @@ def connect(environment: Environment, runner: Any, **_: Any) -> None:
         for kind in ("ready", "report"):
             runner.register_message(f"rolecall.{kind}", partial(_heard_from, getattr(conductor, kind)))
     else:
-        _this.worker = Worker(options, runner.stats, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
+        _this.worker = Worker(options, told, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
         conductor = Conductor(_beside, lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, Client)]
     conducted: type[LoadRun] = LoadRun
