@@ -6,6 +6,7 @@ the segment is over when each has sent its last report, or is dead.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from rolecall.errors import ExitCode, RolecallError
 from rolecall.load.checks.families import Families
 from rolecall.load.checks.invariants import AcrossWorkers
 from rolecall.load.checks.violations import Violations
-from rolecall.load.measure.totals import Totals
+from rolecall.load.measure.totals import Delta, Totals
 from rolecall.load.measure.totals import Worker as WorkerTotals
 from rolecall.load.schedule import Schedule
+from rolecall.load.unexpected import described
 
 #: Seconds that workers have to log their clients in.
 _PREPARATION = 120.0
@@ -51,6 +53,7 @@ class Segment:
     totals: Totals
     began: float
     waiting_for: set[str]
+    closed: bool = False
     over: Event = field(default_factory=Event)
     errors: list[str] = field(default_factory=list)
 
@@ -77,13 +80,26 @@ class Conductor:
         self.sampled: dict[str, set[str]] = {"cells": set(), "others": set(), "left": set()}
         self.died: list[str] = []
         self.errors: list[str] = []
+        #: Requests beside the load: of set-up and of tidying up.
+        self.beside = 0
         self._names: dict[str, str] = {}
         self._absent: dict[str, float] = {}
+        self._why: dict[str, str] = {}
+        self._strangers: list[str] = []
 
     @property
     def dead(self) -> list[str]:
-        """The workers that have died, by the names that reports have for them."""
+        """The workers that have died, or are as good as dead, by the names that reports have for them."""
         return [self._names[client] for client in self.died]
+
+    @property
+    def lost(self) -> list[str]:
+        """What became of the workers that did not carry their part, in sentences; and who came to a closed loop too late."""
+        gone = [f"worker {self._names[client]} {self._why[client]}" for client in self.died]
+        return gone + [
+            f"worker {client} came when the run had begun: it was given users of the others, and has sent nothing"
+            for client in self._strangers
+        ]
 
     def prepare(self, scenario: str, clients: int, options: Mapping[str, Any]) -> None:
         """Let the workers get ready.
@@ -97,6 +113,9 @@ class Conductor:
             NotReady: one cannot.
         """
         self._workers = self._alive()
+        if not self._workers:
+            raise NotReady("no worker is there", ExitCode.INCONCLUSIVE)
+        self._forget()
         self._answers, self._ready = {}, Event()
         count = len(self._workers)
         self._names = {client: f"{client.rpartition('_')[0] or client}-{index}" for index, client in enumerate(self._workers, 1)}
@@ -116,13 +135,24 @@ class Conductor:
         if silent:
             raise NotReady(f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: {', '.join(silent)}")
 
+    def _forget(self) -> None:
+        """Begin anew: on Locust's web page one run may follow another."""
+        self.violations = Violations()
+        self._across, self.races = AcrossWorkers(self.violations), Families(self.violations)
+        self.sampled = {"cells": set(), "others": set(), "left": set()}
+        self.died, self.errors, self.beside = [], [], 0
+        self._absent, self._why, self._strangers = {}, {}, []
+
     def ready(self, worker: str, message: Mapping[str, Any]) -> None:
         """A worker is ready, or says why it cannot be."""
-        self._answers[worker] = message["error"], message["exit_code"]
+        try:
+            self._answers[worker] = str(message["error"]), int(ExitCode(message["exit_code"]))
+        except (KeyError, TypeError, ValueError):
+            self._answers[worker] = f"worker {worker} answers what cannot be read", int(ExitCode.HARNESS_ERROR)
         if set(self._answers) >= set(self._workers):
             self._ready.set()
 
-    def go(self, schedule: Schedule | None, *, width: float = 1.0, grace: float = 10.0, abandon: bool = False) -> Segment:
+    def go(self, schedule: Schedule | None, *, width: float = 1.0, grace: float = 10.5, abandon: bool = False) -> Segment:
         """Begin a segment; without a schedule it lasts until `end`.
 
         Args:
@@ -133,7 +163,8 @@ class Conductor:
         self._segments += 1
         began = perf_counter() + _DELAY
         self.violations.started = began
-        self.segment = segment = Segment(self._segments, Totals(width), began, set(self._workers) - set(self.died))
+        waiting_for = set(self._workers) - set(self.died)
+        self.segment = segment = Segment(self._segments, Totals(width), began, waiting_for, closed=schedule is None)
         for index, name in enumerate(self._workers):
             job = {
                 "number": segment.number,
@@ -148,10 +179,10 @@ class Conductor:
             self._send("go", job, name)
         return segment
 
-    def end(self) -> None:
-        """Let the workers send nobody any more."""
+    def end(self, grace: float = math.inf) -> None:
+        """Let the workers send nobody any more; ``grace`` is how long those under way have, if less than they have anyway."""
         for name in self._workers:
-            self._send("end", {}, name)
+            self._send("end", {} if grace == math.inf else {"grace": grace}, name)
 
     def wait(self, segment: Segment, seconds: float) -> bool:
         """Wait for the last reports: whether they came."""
@@ -159,30 +190,48 @@ class Conductor:
         return not segment.waiting_for
 
     def report(self, worker: str, message: Mapping[str, Any]) -> None:
-        """Add what a worker reports."""
+        """Add what a worker reports; one whose report cannot be read is no part of the run any more."""
         segment = self.segment
-        if segment is None or message["number"] != segment.number:
+        if worker in self.died or worker not in self._names:
+            self._dismiss(worker)
             return
-        name = self._names[worker]
-        segment.totals.merge(name, message["measured"])
-        self.violations.merge(message["violations"])
-        if len(self._workers) > 1:
-            before = self.violations.total
-            self._across.merge(message["seen"])
-            self.races.merge(message["races"])
-            found = self.violations.take().get("counts", {}) if self.violations.total > before else {}
-            for kind, count in found.items():
-                segment.totals.violation(kind, perf_counter() - segment.began, count)
-        for what, found in (message["sampled"] or {}).items():
+        try:
+            if segment is None or message["number"] != segment.number:
+                return
+            self._add(segment, worker, message)
+        except Exception as error:  # noqa: BLE001  # it comes from another machine, and Locust would print a traceback
+            self._lose(worker, f"sent a report that cannot be read ({described(error)}): is it of another version?")
+
+    def _add(self, segment: Segment, worker: str, message: Mapping[str, Any]) -> None:
+        name, alone = self._names[worker], len(self._workers) == 1
+        last, away, sampled = bool(message["last"]), float(message["away"]), dict(message["sampled"] or {})
+        if message["measured"] is not None:
+            delta = Delta.read(message["measured"])
+            self.violations.merge(message["violations"])
+            if not alone:
+                self._compare(segment, message)
+            segment.totals.add(name, delta)
+        self.beside += int(message["beside"])
+        for what, found in sampled.items():
             self.sampled[what].update(found)
-        if message["error"]:
-            segment.errors.append(message["error"])
-            self.errors.append(message["error"])
-        if message["last"]:
-            segment.totals.workers[name].state = "finished"
-            segment.waiting_for.discard(worker)
-            if not segment.waiting_for:
-                segment.over.set()
+        if error := str(message["error"]):
+            segment.errors.append(error)
+            if error not in self.errors:
+                self.errors.append(error)
+        if away:
+            self._lose(worker, f"stood still for {away:,.1f} s, and was not waited for")
+        elif last:
+            segment.totals.workers.setdefault(name, WorkerTotals()).state = "finished"
+            self._await_no_more(worker)
+
+    def _compare(self, segment: Segment, message: Mapping[str, Any]) -> None:
+        """What is only seen over all workers."""
+        before = self.violations.total
+        self._across.merge(message["seen"])
+        self.races.merge(message["races"])
+        found = self.violations.take().get("counts", {}) if self.violations.total > before else {}
+        for kind, count in found.items():
+            segment.totals.violation(kind, perf_counter() - segment.began, count)
 
     def _await(self, event: Event, seconds: float, enough: Callable[[], bool]) -> None:
         """Wait for an event, and look every moment who is still alive."""
@@ -191,13 +240,34 @@ class Conductor:
             self.look_after()
 
     def look_after(self) -> None:
-        """See who has died: nobody waits for the dead."""
+        """See who has died, and who has come too late: nobody waits for the dead."""
         alive, now = set(self._alive()), time.monotonic()
         for name in self._workers:
             if name in alive:
                 self._absent.pop(name, None)
             elif name not in self.died and now - self._absent.setdefault(name, now) > _ABSENT:
-                self.died.append(name)
-                if self.segment:
-                    self.segment.totals.workers.setdefault(self._names[name], WorkerTotals()).state = "died"
-                    self.segment.waiting_for.discard(name)
+                self._lose(name, "died")
+        if self.segment and self.segment.closed and self.segment.waiting_for:
+            self._strangers += sorted(alive - set(self._workers) - set(self._strangers))
+
+    def _lose(self, worker: str, why: str) -> None:
+        """A worker is no part of the run any more; what it had reported until now stays."""
+        if worker in self.died:
+            return
+        self.died.append(worker)
+        self._why[worker] = why
+        self._dismiss(worker)
+        if self.segment:
+            self.segment.totals.workers.setdefault(self._names[worker], WorkerTotals()).state = "died"
+            self._await_no_more(worker)
+
+    def _await_no_more(self, worker: str) -> None:
+        segment = self.segment
+        if segment:
+            segment.waiting_for.discard(worker)
+            if not segment.waiting_for:
+                segment.over.set()
+
+    def _dismiss(self, worker: str) -> None:
+        """Let a worker that is no part of the run send nothing."""
+        self._send("end", {"grace": 0.0}, worker)

@@ -44,34 +44,50 @@ class Engine:
         self._clients: list[Scenario] = []
         self._idle: list[greenlet] = []
         self._waiting: deque[float] = deque()
-        self._busy = 0
         self._recorder = Recorder(0.0)
         self._times: Iterator[float] = iter(())
         self._due = math.inf
         self._over = Event()
+        self._grace = math.inf
+        self._look: Callable[[], None] = lambda: None
         self._broken: Exception | None = None
         self._timer: Any = None
 
     def provide(self, count: int) -> None:
-        """Make clients beforehand, each ready for its first step."""
+        """Make clients beforehand, each ready for its first step.
+
+        Raises:
+            Exception: what one of them broke with.
+        """
         clients = [self._make() for _ in range(min(count, self._most))]
-        Pool(_AT_ONCE).map(Scenario.prepare, clients)
+        for broken in filter(None, Pool(_AT_ONCE).map(_prepared, clients)):
+            raise broken
         for client in clients:  # in the hub, to which they give way
             self._hub.loop.run_callback(self._employ(client).switch)
         gevent.sleep(0)
 
-    def run(self, recorder: Recorder, times: Iterator[float], *, grace: float, abandon: bool = False) -> None:
+    def run(
+        self,
+        recorder: Recorder,
+        times: Iterator[float],
+        *,
+        grace: float,
+        abandon: bool = False,
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
         """Send who is due, until nobody is any more and all have been answered; blocks the calling greenlet.
 
         Args:
             times: seconds after ``recorder.start``, ascending.
-            grace: seconds that those under way have when nobody is due any more.
-            abandon: whether those who wait for a client then are given up; else they are sent, and those left at the end dropped.
+            grace: seconds that those under way have when nobody is due any more; then nobody waits for them, and they are unanswered.
+            abandon: whether those who wait for a client then are given up at once; else they are sent, until the grace is over. Both
+                count as dropped.
+            look: called before anybody is sent: whether this process stood still, and is to `stop`, is known before it catches up.
 
         Raises:
             Exception: what a client broke with; that is no fault of the server.
         """
-        self._recorder, self._times = recorder, times
+        self._recorder, self._times, self._grace, self._look = recorder, times, grace, look
         self._over.clear()
         self._due = recorder.start + next(times, math.inf)
         self._timer = self._hub.loop.timer(_TICK, _TICK)
@@ -80,25 +96,36 @@ class Engine:
             while self._due < math.inf and not self._broken:
                 self._over.wait(0.1)
             if abandon:
-                self._waiting.clear()
-            self._over.wait(grace)
+                self._drop_waiting()
+            self._wait_for_answers()
         finally:
             self._timer.close()
             self._timer = None
             self.stop()
-            recorder.dropped += len(self._waiting)
-            self._waiting.clear()
+            self._drop_waiting()
+            recorder.give_up()
         if self._broken:
             raise self._broken
+
+    def _wait_for_answers(self) -> None:
+        """Until the grace is over, which `stop` may have made shorter meanwhile."""
+        began = perf_counter()
+        while not self._over.is_set() and (left := began + self._grace - perf_counter()) > 0:
+            self._over.wait(min(left, 0.1))
+
+    def _drop_waiting(self) -> None:
+        self._recorder.dropped += len(self._waiting)
+        self._waiting.clear()
 
     @property
     def is_running(self) -> bool:
         """Whether somebody is due, or under way."""
         return self._timer is not None
 
-    def stop(self) -> None:
-        """Send nobody any more; those under way go on."""
+    def stop(self, grace: float = math.inf) -> None:
+        """Send nobody any more; those under way go on, for as many seconds as this if that is less than they have anyway."""
         self._times, self._due = iter(()), math.inf
+        self._grace = min(self._grace, grace)
 
     def close(self) -> None:
         """Close all connections."""
@@ -106,7 +133,16 @@ class Engine:
             client.close()
 
     def _tick(self) -> None:
-        """In the hub: send all who are due."""
+        """In the hub, where an exception would be printed twice in a millisecond and end nothing."""
+        try:
+            self._send_due()
+        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and the run is over
+            self._broken = error
+            self._over.set()
+
+    def _send_due(self) -> None:
+        """Send all who are due."""
+        self._look()
         recorder = self._recorder
         now = perf_counter()
         while self._due <= now:
@@ -127,17 +163,18 @@ class Engine:
             self._waiting.popleft()
             recorder.dropped += 1
         recorder.tick(now)
-        if self._broken or (self._due == math.inf and not self._busy and not self._waiting):
+        if self._broken or (self._due == math.inf and not recorder.under_way and not self._waiting):
             self._over.set()
 
     def _send(self, client: greenlet, due: float, now: float) -> None:
         self._count(due, now)
-        self._busy += 1
         client.switch(due)
 
     def _count(self, due: float, now: float) -> None:
-        self._recorder.sent += 1
-        self._recorder.late += now - due > LATE
+        recorder = self._recorder
+        recorder.sent += 1
+        recorder.under_way += 1
+        recorder.late += now - due > LATE
 
     def _employ(self, client: Scenario) -> greenlet:
         """A greenlet that waits in the hub, is switched to when a step is due, and takes the next one that waits already."""
@@ -151,12 +188,23 @@ class Engine:
                 self._idle.append(me)
                 due = self._hub.switch()
                 while True:
+                    recorder = self._recorder  # a step counts where it was sent, however long it takes
                     client.step(due)
-                    self._recorder.completed += 1
+                    if recorder.under_way:  # else it was given up
+                        recorder.completed += 1
+                        recorder.under_way -= 1
                     if not self._waiting:
                         break
                     due = self._waiting.popleft()
                     self._count(due, perf_counter())
-                self._busy -= 1
         except Exception as error:  # noqa: BLE001  # in the hub nobody would hear of it
             self._broken = error
+
+
+def _prepared(client: Scenario) -> Exception | None:
+    """Prepare a client; what it broke with, which gevent would print."""
+    try:
+        client.prepare()
+    except Exception as error:  # noqa: BLE001  # it is raised where the others are known, too
+        return error
+    return None

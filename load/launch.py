@@ -89,7 +89,7 @@ class Session:
         except KeyboardInterrupt:
             exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
-        if not path.exists():
+        if not path.is_file():
             result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document

@@ -25,7 +25,7 @@ from rolecall.load import plan, web
 from rolecall.load.capacity.levels import ScalingRun
 from rolecall.load.capacity.rates import CapacityRun
 from rolecall.load.conductor import Conductor
-from rolecall.load.measure.locust_stats import write_tables
+from rolecall.load.measure.locust_stats import flush, write_tables
 from rolecall.load.run import LoadRun
 from rolecall.load.scenarios import Scenario
 from rolecall.load.worker import Worker
@@ -168,9 +168,10 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
     if web_ui:
         _guard(web_ui, options)
     _hooks.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
+    told = partial(flush, stats=runner.stats)
     if isinstance(runner, WorkerRunner):
-        own = _this.said or options
-        _this.worker = Worker(own, runner.stats, lambda kind, data: runner.send_message(f"rolecall.{kind}", data))
+        own, send = _this.said or options, lambda kind, data: runner.send_message(f"rolecall.{kind}", data)
+        _this.worker = Worker(own, told, send, led=True)
         for kind in ("prepare", "go", "end"):
             runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(_this.worker, kind)), concurrent=True)
         environment.user_classes = [*environment.user_classes, Arrivals]  # it is the master who knows which it will be
@@ -184,7 +185,7 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         for kind in ("ready", "report"):
             runner.register_message(f"rolecall.{kind}", partial(_heard_from, getattr(conductor, kind)))
     else:
-        _this.worker = Worker(options, runner.stats, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
+        _this.worker = Worker(options, told, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
         conductor = Conductor(_beside, lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, Client)]
     conducted: type[LoadRun] = LoadRun

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import rolecall
-from rolecall.errors import UsageError
+from rolecall.errors import ExitCode, RolecallError, UsageError
 from rolecall.load import objectives, plan
 from rolecall.load.capacity.search import Outcome
 from rolecall.load.checks.violations import KINDS, Violation
 from rolecall.load.measure.histogram import Histogram
 from rolecall.load.measure.totals import Totals
+from rolecall.load.unexpected import described
 from rolecall.reports import load_page, percentiles
 
 LOAD, CAPACITY = "load.json", "capacity.json"
@@ -52,24 +54,67 @@ def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
     ]
 
 
+class NotWritten(RolecallError):
+    """A file of the result could not be written; the text says which, and why."""
+
+    exit_code = ExitCode.HARNESS_ERROR
+
+
 def write(folder: Path, document: Mapping[str, Any], response: Histogram) -> None:
-    """Write what a load run leaves, beside Locust's own CSV files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "percentiles.hgrm").write_text(percentiles.write(response), encoding="utf-8")
-    write_document(folder, document)
+    """Write what a load run leaves, beside Locust's own CSV files.
+
+    Raises:
+        NotWritten: a file could not be; where load.json could, it says so, too.
+    """
+    _write(folder, LOAD, document, {"percentiles.hgrm": lambda: percentiles.write(response), **_page(document)})
 
 
 def write_document(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write load.json and its page; whoever finds load.json finds all of it."""
-    (folder / "load.html").write_text(load_page.write(document), encoding="utf-8")
-    _write_whole(folder / LOAD, document)
+    """Write load.json and its page; whoever finds load.json finds all of it.
+
+    Raises:
+        NotWritten: as for `write`.
+    """
+    _write(folder, LOAD, document, _page(document))
 
 
 def write_capacity(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write capacity.json and its page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "load.html").write_text(load_page.write(None, document), encoding="utf-8")
-    _write_whole(folder / CAPACITY, document)
+    """Write capacity.json and its page.
+
+    Raises:
+        NotWritten: as for `write`.
+    """
+    _write(folder, CAPACITY, document, {"load.html": lambda: load_page.write(None, document)})
+
+
+def _page(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
+    return {"load.html": lambda: load_page.write(document)}
+
+
+def _write(folder: Path, name: str, document: Mapping[str, Any], beside: Mapping[str, Callable[[], str]]) -> None:
+    """Write the files ``beside`` the document, then the document; it is written, with the reason, where another could not be."""
+    reasons = []
+    with contextlib.suppress(OSError):  # of which the files will say more
+        folder.mkdir(parents=True, exist_ok=True)
+    for file, text in beside.items():
+        try:
+            _write_whole(folder / file, text())
+        except Exception as error:  # noqa: BLE001  # what was measured is not to be lost for a page
+            reasons.append(_why_not(folder / file, error))
+    if reasons:
+        document = {**document, "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [*document["reasons"], *reasons]}
+        document["verdict"] = "missed" if document["verdict"] == "missed" else "invalid"
+    try:
+        _write_whole(folder / name, _lines(document))
+    except OSError as error:
+        reasons.append(_why_not(folder / name, error))
+    if reasons:
+        raise NotWritten("; ".join(reasons))
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else described(error)
+    return f"{path} could not be written: {reason}"
 
 
 def write_nothing(options: argparse.Namespace, scenario: str, exit_code: int, why: str) -> None:
@@ -92,12 +137,22 @@ def write_nothing(options: argparse.Namespace, scenario: str, exit_code: int, wh
     write(folder, {**document, **measured, "objectives": objectives.judge(chosen, measured)}, totals.response)
 
 
-def _write_whole(path: Path, document: Mapping[str, Any]) -> None:
+def _lines(document: Mapping[str, Any]) -> str:
     """A member a line, so that people can read it; the long columns stay on theirs."""
     lines = (f" {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """All of it, or nothing."""
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
 
 
 def _shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:

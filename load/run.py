@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
-from locust.env import Environment
-from locust.runners import Runner
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.load import limits, objectives, plan, result
+from rolecall.load import plan, result
 from rolecall.load.checks.violations import KINDS
 from rolecall.load.conductor import Conductor, Segment
+from rolecall.load.judgement import Judgement
 from rolecall.load.measure import prometheus
 from rolecall.load.measure.totals import Totals
 from rolecall.load.objectives import Objective
 from rolecall.load.schedule import Schedule, duration
-from rolecall.load.worker import described
+from rolecall.load.unexpected import described
 from rolecall.screen import harmless, is_terminal
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+    from locust.runners import Runner
 
 #: Seconds of load for which clients are logged in beforehand; those that it takes more log in when they are needed.
 _BEFOREHAND = 0.25
-GRACE = 10.0  # seconds that those under way at the end have
+#: Seconds that those under way at the end have: as long as an exchange may take by default, and the moment until that is seen.
+GRACE = 10.5
+#: Seconds that they have where somebody ended the run, and that their reports may take then.
+_SHORT_GRACE, _LAST_WORDS = 2.0, 4.0
 _LONG = 86_400.0 * 365
 
 
@@ -64,6 +71,7 @@ class LoadRun:
     def begin(self) -> None:
         """Conduct a run, beside whatever Locust does."""
         self.document, self._segment, self._error, self.started = None, None, None, time.time()
+        self._interrupted = False
         self.stopped.clear()
         gevent.spawn(self._conduct)
 
@@ -82,20 +90,26 @@ class LoadRun:
             self._error = error
         except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
             self.conductor.errors.append(described(error))
-        watching.kill()
-        self.finish()
-        if metrics:
-            metrics.stop()
+        try:
+            watching.kill()
+            self.finish()
+            if metrics:
+                metrics.stop()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Locust may end, or wait for the next run that its page begins."""
         if self.options.headless:
             self._runner.quit()
         elif self.document and self.document["verdict"] == "invalid":
             self._runner.stop()
 
-    def end(self, grace: float = 2 * GRACE) -> None:
-        """Send nobody any more, and wait for what those under way have to report."""
+    def end(self, grace: float = GRACE, reports: float = 2 * GRACE) -> None:
+        """Send nobody any more, and wait for what those under way have to report, so many seconds in all."""
         if self._segment and self._segment.waiting_for:
-            self.conductor.end()
-            self.conductor.wait(self._segment, grace)
+            self.conductor.end(grace)
+            self.conductor.wait(self._segment, reports)
 
     def stop(self) -> None:
         """Locust has stopped its users: the run is over."""
@@ -106,7 +120,7 @@ class LoadRun:
         if self.started and self.document is None:
             self._interrupted = not self.stopped.is_set()  # else Locust ended what had its time, as with --run-time
             self.stopped.set()
-            self.end(3.0)
+            self.end(_SHORT_GRACE, _LAST_WORDS)
             self.finish()
 
     def _load(self) -> None:
@@ -133,66 +147,88 @@ class LoadRun:
 
     def _watch(self) -> None:
         """Look after the workers, and say how the run goes."""
-        while True:
-            gevent.sleep(1.0)
-            if self._segment is None or self._segment.waiting_for:  # at the end Locust forgets its workers
-                self.conductor.look_after()
-            if self._segment is None or not self.options.run_folder:
-                continue
-            now = self._segment.totals.snapshot()
-            if now.requests:
-                self.say(
-                    f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 {1000 * now.p99:,.1f} ms"
-                    f"  errors {now.errors:,}  throttled {now.throttled:,}  violations {now.violations:,}",
-                    passing=True,
-                )
+        try:
+            while True:
+                gevent.sleep(1.0)
+                if self._segment is None or self._segment.waiting_for:  # at the end Locust forgets its workers
+                    self.conductor.look_after()
+                if self._segment is not None and self.options.run_folder:
+                    self._say_how_it_goes(self._segment)
+        except Exception as error:  # noqa: BLE001  # a run that nobody looks after is void
+            self.conductor.errors.append(described(error))
+
+    def _say_how_it_goes(self, segment: Segment) -> None:
+        now = segment.totals.snapshot()
+        if now.requests:
+            self.say(
+                f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 {1000 * now.p99:,.1f} ms"
+                f"  errors {now.errors:,}  throttled {now.throttled:,}  violations {now.violations:,}",
+                passing=True,
+            )
 
     def say(self, line: str, *, passing: bool = False) -> None:
         """Say how the run goes, to people; what is ``passing`` is seldom said where it cannot be taken back."""
         if not self.options.headless or self.options.silent:
             return
         line = harmless(line)
-        if is_terminal(sys.stderr):
-            sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
-        elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
-            self._said = time.monotonic()
-            sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # whoever read it may have left, and the run is not about that
+            if is_terminal(sys.stderr):
+                sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
+            elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
+                self._said = time.monotonic()
+                sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
     # --- The end -----------------------------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Judge, and write what the run leaves; once."""
-        if self.document is None:
+        """Judge, and write what the run leaves; once, and whatever happens, with an exit code."""
+        if self.document is not None:
+            return
+        try:
             self.document = self.write()
-            self.environment.process_exit_code = int(self.document["exit_code"])
-            if not self.options.run_folder:  # Locust was started by itself: its log is where it is looked for
-                for reason in self.document["reasons"]:
-                    logging.getLogger(__name__).warning(reason)
+        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+            why = str(error) if isinstance(error, RolecallError) else f"rolecall itself broke: {described(error)}"
+            self.document = {"verdict": "invalid", "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [why]}
+            self._tell(why)
+        self.environment.process_exit_code = int(self.document["exit_code"])
+        if not self.options.run_folder:  # Locust was started by itself: its log is where it is looked for
+            for reason in self.document["reasons"]:
+                logging.getLogger(__name__).warning(reason)
+        with contextlib.suppress(OSError, ValueError):
             if self.options.headless and is_terminal(sys.stderr):
                 sys.stderr.write(f"\r{' ' * _WIDTH}\r")
+
+    def _tell(self, why: str) -> None:
+        """Say why there is no result, where it is not in a file."""
+        if self.options.run_folder:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(f"rolecall: {why}\n")
 
     def write(self) -> dict[str, Any]:
         """Judge, and write load.json and what lies beside it."""
         segment = self._segment or Segment(0, Totals(), perf_counter(), set())
         planned = self._schedule.duration if self._schedule and not self._interrupted else 0.0
         measured = segment.totals.document(planned)
-        judged = objectives.judge(self.objectives, measured)
         violations = self.conductor.violations
-        invalid = self.why_void() or list(self._why_invalid(segment, measured))
-        word = objectives.verdict(judged, violations.total, invalid)
-        reasons = [f"{count} x {kind}: {KINDS[kind].statement}" for kind, count in measured["violations"].items()] + invalid
-        if not invalid:
-            reasons += [f"{it['objective']} did not hold: {_shown(it)}" for it in judged if not it["held"]]
+        judged = Judgement.of(
+            measured,
+            self.objectives,
+            violations=violations.total,
+            void=[*self.why_void(), *self._why_incomplete(segment, measured)],
+            closed=self._schedule is None,
+        )
+        seen = [f"{count} x {kind}: {KINDS[kind].statement}" for kind, count in measured["violations"].items()]
         document = {
             **result.about(self.options, self.scenario, self.started),
-            "verdict": word,
-            "exit_code": int(self.exit_code(word)),
-            "reasons": reasons,
+            "verdict": judged.verdict,
+            "exit_code": int(self.exit_code(judged.verdict)),
+            "reasons": seen + judged.reasons,
             "arrivals": self._schedule.pack() if self._schedule else None,
             "users": None if self._schedule else self.options.num_users,
             **measured,
-            "objectives": judged,
+            "objectives": judged.objectives,
+            "requests_beside": self.conductor.beside,
             "violation_samples": result.samples(violations.samples),
             "sampled": {name: sorted(found) for name, found in self.conductor.sampled.items()},
         }
@@ -205,20 +241,16 @@ class LoadRun:
         reasons = [str(self._error)] if self._error else []
         reasons += ["it was interrupted"] if self._interrupted else []
         reasons += [f"left behind: {thing}" for thing in sorted(self.conductor.sampled["left"])]
-        reasons += [f"worker {name} died" for name in self.conductor.dead]
-        return reasons + [f"rolecall itself broke: {error}" for error in self.conductor.errors]
+        return reasons + self.conductor.lost + [f"rolecall itself broke: {error}" for error in self.conductor.errors]
 
-    @staticmethod
-    def _why_invalid(segment: Segment, measured: dict[str, Any]) -> Iterator[str]:
-        """Why the run is no statement about the server, though nothing broke."""
-        if not measured["requests"]:
-            yield "nothing was answered"
+    def _why_incomplete(self, segment: Segment, measured: Mapping[str, Any]) -> Iterator[str]:
+        """What of the run is not in its figures, where it came to its end."""
+        if self._error or self._interrupted or self.conductor.errors:
             return
         if segment.waiting_for:
             yield f"no last report came from {len(segment.waiting_for)} workers"
-        if measured["dropped"]:
-            yield f"{measured['dropped']} arrivals were dropped, nobody was free to send them: raise --in-flight"
-        yield from limits.of_the_generator(measured)
+        for broken in measured["conservation"]["broken"]:
+            yield f"the accounts of the run do not add up: {broken}"
 
     def exit_code(self, word: str) -> ExitCode:
         """The exit code that goes with a verdict."""
@@ -239,7 +271,3 @@ class LoadRun:
 _SAY_EVERY = 10.0
 #: Characters that a line written over another has at least.
 _WIDTH = 110
-
-
-def _shown(judged: dict[str, Any]) -> str:
-    return "nothing was measured" if judged["observed"] is None else f"{judged['observed']:.4g} {judged['unit']}".rstrip()

@@ -58,14 +58,27 @@ class Scenario:
         expected: Sequence[int],
         connection: Connection | None = None,
     ) -> Response | None:
-        """Send a request and count its answer; None where there is none."""
-        entry = self.site.entries.get(name) or self.site.entry(method, name)
+        """Send a request and count its answer; None where there is none, and where the run was over before it came."""
+        site = self.site
+        if site.is_over:
+            return None
+        entry = site.entries.get(name) or site.entry(method, name)
         connection = connection or self.connection
+        site.recorder.begun += 1
+        under_way = site.under_way
+        under_way[connection] = entry, due
         try:
             response = connection.exchange(request)
         except Failure as failure:
-            sent = 0.0 if failure.kind in _NEVER_LEFT else connection.sent
-            entry.failure(failure.kind, due, sent, connection.received)
+            if under_way.pop(connection, None):  # else it is counted already
+                sent = 0.0 if failure.kind in _NEVER_LEFT else connection.sent
+                entry.failure(failure.kind, due, sent, connection.received)
+            return None
+        except BaseException:  # this client is ended, and no fault of the server's
+            if under_way.pop(connection, None):
+                entry.failure("withdrawn", due, connection.sent, connection.received)
+            raise
+        if not under_way.pop(connection, None):
             return None
         if response.status in expected:
             entry.success(due, connection.sent, connection.received, len(response.body))

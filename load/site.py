@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import cycle
+from time import perf_counter
 from urllib.parse import quote
 
 from gevent.lock import RLock
@@ -71,6 +72,12 @@ class Site:
         self.logins: Iterator[tuple[Account, bytes]] = cycle([(account, self._issue(account)) for account in accounts])
         #: By name; asked for by `entry`, unless they are there.
         self.entries: dict[str, Entry] = {}
+        #: The exchanges that have no end yet: the row in which each counts, and when it was due.
+        self.under_way: dict[Connection, tuple[Entry, float]] = {}
+        #: Whether what is measured is over: nothing is sent any more, by those who are in the middle of a step, either.
+        self.is_over = False
+        #: Requests beside the load, which are in no figure: of set-up and of tidying up.
+        self.beside = 0
         self._refresh_get = self._template("GET", f"{PATH}?refreshToken=~1", bearer="~2")
         self._reads: dict[str, tuple[bytes, ...]] = {}
         self._lists: dict[str, tuple[str, ...]] = {}
@@ -81,6 +88,17 @@ class Site:
         self.recorder = recorder
         self.violations.started = recorder.start
         self.entries = {}
+        self.under_way = {}
+        self.is_over = False
+
+    def give_up(self) -> None:
+        """Nobody waits any more: what is under way has failed as `unanswered`, with the time for which it was waited for."""
+        now, given_up = perf_counter(), self.under_way
+        self.under_way, self.is_over = {}, True
+        for connection, (entry, due) in given_up.items():
+            entry.failure("unanswered", due, connection.sent, now)
+            connection.close()
+        given_up.clear()  # whoever waits in one of them sees that it is counted
 
     def entry(self, method: str, name: str) -> Entry:
         """The row that a request counts in; ``name`` says what it is for, and holds nothing of what was sent."""
@@ -90,6 +108,14 @@ class Site:
     def connect(self) -> Connection:
         """A connection of one's own."""
         return Connection(self.origin, timeout=self._timeout, verify=self._verify)
+
+    def ask(self, connection: Connection, request: bytes) -> Response | None:
+        """Send a request beside the load; None where it is not answered."""
+        self.beside += 1
+        try:
+            return connection.exchange(request)
+        except Failure:
+            return None
 
     @property
     def sampling(self) -> Sampling:
@@ -103,7 +129,7 @@ class Site:
                     self.dialect,
                     self.invariants,
                     self.accounts,
-                    partial(_exchange, connection),
+                    partial(self.ask, connection),
                     email_domain=self._email_domain,
                 )
                 self._sampling.prepare()
@@ -174,10 +200,3 @@ class Site:
         before, between, after = template
         text = token.encode()
         return b"".join((before, first.encode() if before else b"", between, text, after))
-
-
-def _exchange(connection: Connection, request: bytes) -> Response | None:
-    try:
-        return connection.exchange(request)
-    except Failure:
-        return None

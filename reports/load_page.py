@@ -66,11 +66,11 @@ def _cards(document: Mapping[str, Any]) -> str:
         sum(document["errors"].values()),
         sum(document["violations"].values()),
     )
-    response = document["response_ms"]
+    let_in = requests - document["throttled"]
     cards = [
         (f"{number(document['rate'])}/s", "good answers", ""),
-        *((milliseconds(response[name]), name, "") for name in ("p50", "p99", "p99.9", "max")),
-        (_share(errors, requests), "errors", "bad" if errors else ""),
+        *((_time(document, name), name, "") for name in ("p50", "p99", "p99.9", "max")),
+        (_share(errors, let_in), "errors", "bad" if errors else ""),
         (_share(document["throttled"], requests), "throttled", ""),
         (number(violations), "violations", "bad" if violations else ""),
     ]
@@ -79,15 +79,18 @@ def _cards(document: Mapping[str, Any]) -> str:
 
 
 def _accounts(document: Mapping[str, Any]) -> str:
-    """Where every arrival went, and what the generator itself cost."""
+    """Where every arrival and every request went, and what the generator itself cost."""
     counts = {name: f"{document[name]:,}" for name in ("scheduled", "sent", "completed", "late", "dropped", "requests")}
+    own, pauses = sum(document.get("own_failures", {}).values()), document.get("pauses", {"longest_ms": 0})
+    more = f" {own:,} could not be sent." if own else ""
+    more += f" The generator's longest pause: {milliseconds(pauses['longest_ms'])}." if pauses["longest_ms"] else ""
     open_ = (
         f"{counts['scheduled']} arrivals scheduled, {counts['sent']} sent, {counts['completed']} completed, "
         f"{counts['late']} late, {counts['dropped']} dropped. "
         f"Dispatch lag: p99 {milliseconds(document['dispatch_lag_ms']['p99'])}, "
         f"max {milliseconds(document['dispatch_lag_ms']['max'])}. "
     )
-    return f'<p class="small">{escape(open_ if document["scheduled"] else "")}{counts["requests"]} requests.</p>'
+    return f'<p class="small">{escape(open_ if document["scheduled"] else "")}{counts["requests"]} requests.{escape(more)}</p>'
 
 
 def _objectives(objectives: Sequence[Mapping[str, Any]]) -> str:
@@ -139,9 +142,9 @@ def _requests(document: Mapping[str, Any]) -> str:
         [
             f'<td class="left"><code>{escape(it["method"])} {escape(it["name"])}</code></td>',
             f"<td>{it['requests']:,}</td>",
-            f"<td>{_share(sum(it['errors'].values()), it['requests'])}</td>",
+            f"<td>{_share(sum(it['errors'].values()), it['requests'] - it['throttled'])}</td>",
             f"<td>{_share(it['throttled'], it['requests'])}</td>",
-            *(f"<td>{milliseconds(it['response_ms'][name])}</td>" for name in ("p50", "p99", "max")),
+            *(f"<td>{_time(it, name)}</td>" for name in ("p50", "p99", "max")),
             f"<td>{milliseconds(it['service_ms']['p99'])}</td>",
         ]
         for it in document["entries"]
@@ -224,6 +227,11 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     cells = "".join(f'<th class="{"left" if name in _WORDS else ""}">{escape(name)}</th>' for name in head)
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _time(counted: Mapping[str, Any], name: str) -> str:
+    """A response time of the run, or of one row; throttled requests have none."""
+    return milliseconds(counted["response_ms"][name]) if counted["requests"] > counted["throttled"] else "-"
 
 
 def _share(part: float, of: float) -> str:

@@ -67,10 +67,10 @@ def capacity_verdict(document: Mapping[str, Any], folder: str) -> str:
 def _figures(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"{'':<26}{'requests':>10}{'errors':>9}{'429':>7}" + "".join(f"{name:>9}" for name in _TIMES) + "   ms"
     for entry in document["entries"]:
-        times = entry["response_ms"]
+        times, is_let_in = entry["response_ms"], entry["requests"] > entry["throttled"]  # a 429 is no response time
         yield (
             f"{entry['method']:<5}{entry['name']:<21}{entry['requests']:>10,}{sum(entry['errors'].values()):>9,}"
-            f"{entry['throttled']:>7,}" + "".join(f"{times[name]:>9,.1f}" for name in _TIMES)
+            f"{entry['throttled']:>7,}" + "".join(f"{times[name]:>9,.1f}" if is_let_in else f"{'-':>9}" for name in _TIMES)
         )
     if document["arrivals"]:
         lag = document["dispatch_lag_ms"]["p99"]
@@ -79,12 +79,15 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
             f" {document['late']:,} late, {document['dropped']:,} dropped; dispatch lag p99 {lag:.1f} ms"
         )
     cpu = ", ".join(f"{worker['name']} {worker['cpu']:.0%}" for worker in document["workers"])
-    yield f"generator     CPU {cpu or 'not known'}"
+    pause = document.get("pauses", {"longest_ms": 0})["longest_ms"]
+    yield f"generator     CPU {cpu or 'not known'}; longest pause {pause:,.0f} ms"
 
 
 def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     for kind, count in document["errors"].items():
         yield f"error         {count:,} x {kind}"
+    for kind, count in document.get("own_failures", {}).items():
+        yield f"not sent      {count:,} x {kind}: this machine's own failures"
     for judged in document["objectives"]:
         observed = "nothing measured" if judged["observed"] is None else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
         yield f"objective     {judged['objective']}: {'held' if judged['held'] else 'NOT held'} ({observed})"

@@ -567,6 +567,20 @@ class TestTimeout:
                 assert "timeout" == failed(it, get(https)).kind
             over.set()
 
+    def test_of_this_process_is_not_one(self) -> None:
+        """Answers that came while this process stood still were in time, by whomever they were sent; then the server has none left."""
+
+        def slowly(request: Received, connection: miniatures.Connection) -> None:
+            connection.wait(0.1)
+            OK(request, connection)
+
+        with Miniature(in_turn(OK, slowly, miniatures.silent)) as server, connection(server.url, timeout=SHORT) as it:
+            it.exchange(get(server.url))
+            gevent.spawn_later(0.05, time.sleep, 2 * SHORT)  # as a process that is stopped
+            assert it.exchange(get(server.url)).status == 200
+            gevent.spawn_later(0.05, time.sleep, 2 * SHORT)
+            assert "timeout" == failed(it, get(server.url)).kind
+
     def test_idle_time_does_not_count(self) -> None:
         """A connection may be idle for longer than an exchange may take."""
         with Miniature(OK) as server, connection(server.url, timeout=SHORT) as it:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import os
+import resource
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,45 +15,13 @@ from pathlib import Path
 import pytest
 
 from rolecall.__main__ import main
-from tests.command import target_file, target_text
+from tests.command import start, target_file, target_text
 from tests.load_runs import LoadRun, accounts_file, family, interrupted_after, kill, load, wait_until
-from tests.miniatures import Answer, Connection, Miniature, Received, always, html, json_response, nobody, reset, response, silent
+from tests.load_servers import from_the, one_in, sound, trickling
+from tests.miniatures import Answer, Connection, Miniature, Received, always, html, nobody, reset, response, silent
 from tests.servers import serving, target
-from tests.token_answers import DAY, claims, document
 
 FILES = {"load.json", "load.html", "percentiles.hgrm", "locust_stats.csv", "locust_failures.csv"}
-
-
-def sound(request: Received, connection: Connection) -> None:
-    """A server that is as it should be: tokens for everybody, and one's own profile."""
-    if request.method == "GET" and request.path.startswith("/v2/users/"):
-        connection.send(json_response({"id": request.path.rpartition("/")[2]}))
-        return
-    body = json.loads(request.body)
-    role = body.get("email", body.get("clientId", "")).partition("@")[0]
-    user, now = role.encode().hex().ljust(24, "0"), int(time.time())
-    connection.send(json_response(document(user, claims(user, scope=role, iat=now, exp=now + DAY), scope=role)))
-
-
-def from_the(number: int, then: Answer) -> Answer:
-    """A server that is as it should be until so many requests have come."""
-    counter = itertools.count(1)
-
-    def answer(request: Received, connection: Connection) -> None:
-        (sound if next(counter) < number else then)(request, connection)
-
-    return answer
-
-
-def one_in(number: int, then: Answer) -> Answer:
-    """A server that is as it should be, but for one answer in so many; the first of all are good."""
-    counter = itertools.count(1)
-
-    def answer(request: Received, connection: Connection) -> None:
-        count = next(counter)
-        (then if count > 20 and count % number == 0 else sound)(request, connection)
-
-    return answer
 
 
 def has_begun(process: subprocess.Popen[str], out: Path) -> bool:
@@ -251,12 +221,169 @@ class TestRuns:
         assert run.seconds < 20
 
 
-def trickling(request: Received, connection: Connection) -> None:
-    """A byte in a while, and never an end."""
-    for byte in b"HTTP/1.1 200 OK\r\ncontent-length: 600\r\n\r\n" + 600 * b" ":
-        if not connection.wait(0.2):
-            return
-        connection.send(bytes([byte]))
+def loading(process: subprocess.Popen[str]) -> list[int]:
+    """The processes of a run that send: all that the command has started."""
+    return [pid for pid, line in family(process) if "locustfile" in line and pid != process.pid]
+
+
+class TestNotMeasured:
+    """What was not measured keeps no objective."""
+
+    def test_all_throttled(self, tmp_path: Path) -> None:
+        """A server that turns everybody away after the first few is not met at 0 ms: nothing was let in."""
+        with Miniature(from_the(5, always(response(429, retry_after="0")))) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            run = load("issuance", file, "--rate", "50", "--duration", "1s", "--slo", "p99<250ms", cwd=tmp_path)
+
+        assert run.code == 3, run.said
+        assert [(it["observed"], it["held"]) for it in run.document["objectives"]] == [(None, False), (None, False)]
+        assert run.document["reasons"][0].startswith("nothing was let in: all 50 requests were answered 429")
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("how", [("--rate", "40"), ("--users", "10")])
+    def test_requests_that_are_never_answered(self, how: tuple[str, str], tmp_path: Path) -> None:
+        """A server that hangs, and a timeout longer than the grace at the end: all under way are errors, and the accounts add up."""
+        with Miniature(from_the(60, silent)) as server:
+            file = target_file(tmp_path, target_text(server.url, under_target="timeout = 60"))
+            run = load("issuance", file, *how, "--duration", "3s", "--slo", "p99<250ms", cwd=tmp_path)
+            received = len(server.received)
+        document = run.document
+
+        assert run.came_to(1), run.said
+        assert set(document["errors"]) == {"unanswered"}
+        assert document["conservation"]["holds"]
+        assert document["sent"] == document["completed"] + document["errors"]["unanswered"]
+        assert document["response_ms"]["max"] > 10_000
+        assert [it["held"] for it in document["objectives"]] == [False, False]
+        # Beforehand: two log-ins and a refresh to see whether sessions coexist.
+        assert received == document["conservation"]["requests_sent"] + document["requests_beside"] + 3
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("workers", ["0", "2"])
+    def test_a_server_that_hangs_altogether(self, workers: str, tmp_path: Path) -> None:
+        """Most arrivals are dropped because all clients wait for it: the run is missed even if those had been perfect."""
+        with Miniature(from_the(60, silent)) as server:
+            file = target_file(tmp_path, target_text(server.url, under_target="timeout = 2"))
+            words = ("--rate", "60", "--duration", "16s", "--in-flight", "8", "--workers", workers)
+            run = load("issuance", file, *words, cwd=tmp_path)
+
+        assert run.came_to(1), run.said
+        assert run.document["dropped"] > 100
+        assert run.document["conservation"]["holds"]
+        assert any(reason.startswith("errors<1% did not hold") for reason in run.document["reasons"])
+
+
+class TestNotWritten:
+    """Where the result cannot be written the run ends all the same, with exit code 6 and a sentence."""
+
+    @pytest.mark.parametrize("how", [("--rate", "20"), ("--users", "2")])
+    def test_the_page(self, how: tuple[str, str], tmp_path: Path) -> None:
+        """Without its page a run keeps its figures, and says what is missing and why."""
+
+        def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
+            wait_until(lambda: has_begun(process, out))
+            (next(out.iterdir()) / "load.html").mkdir()
+
+        with Miniature(sound) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            run = load("issuance", file, *how, "--duration", "1s", cwd=tmp_path, meanwhile=meanwhile)
+
+        assert (run.code, run.left) == (6, []), run.said
+        assert run.document["verdict"] == "invalid"
+        assert run.document["requests"] > 10
+        assert [reason.endswith("load.html could not be written: Is a directory") for reason in run.document["reasons"]] == [True]
+        assert "Traceback" not in run.said
+
+    @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.long)])
+    def test_nothing(self, workers: str, tmp_path: Path) -> None:
+        """Where not even load.json can be written, one sentence says so."""
+
+        def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
+            wait_until(lambda: has_begun(process, out))
+            (next(out.iterdir()) / "load.tmp").mkdir()
+
+        with Miniature(sound) as server:
+            words = ("issuance", target_file(tmp_path, target_text(server.url)), "--rate", "20", "--duration", "1s")
+            run = load(*words, "--workers", workers, cwd=tmp_path, meanwhile=meanwhile)
+
+        assert (run.code, run.left) == (6, []), run.said
+        assert "load.json could not be written: Is a directory" in run.stderr
+        assert "Traceback" not in run.said
+
+
+@pytest.mark.long
+class TestThisMachine:
+    """What this machine did is not held against the server."""
+
+    @pytest.mark.parametrize("how", [("--rate", "40"), ("--users", "4")])
+    def test_stands_still(self, how: tuple[str, str], tmp_path: Path) -> None:
+        """A process that is stopped for two seconds: no timeout of answers that had come, and no objective missed by that."""
+
+        def slowly(request: Received, connection: Connection) -> None:
+            connection.wait(0.1)
+            sound(request, connection)
+
+        with Miniature(slowly) as server:
+
+            def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
+                wait_until(is_loading(server))
+                (pid,) = loading(process)
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(2)
+                os.kill(pid, signal.SIGCONT)
+
+            file = target_file(tmp_path, target_text(server.url, under_target="timeout = 1"))
+            run = load("issuance", file, *how, "--duration", "6s", "--slo", "max<1s", cwd=tmp_path, meanwhile=meanwhile)
+
+        assert run.code == 3, run.said
+        assert run.document["errors"] == {}
+        assert run.document["pauses"]["longest_ms"] > 1_500
+        assert any(reason.startswith("the generator was") for reason in run.document["reasons"])
+
+    def test_has_no_file_left(self, tmp_path: Path) -> None:
+        """Users who cannot open a connection are no error of the server, and make the run no statement about it."""
+        with Miniature(sound) as server:
+
+            def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
+                wait_until(lambda: len(loading(process)) == 1)
+                (pid,) = loading(process)
+                wait_until(is_loading(server))
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (30, 30))
+
+            file = target_file(tmp_path, target_text(server.url))
+            words = ("--users", "60", "--ramp", "6s", "--duration", "2s")
+            run = load("issuance", file, *words, cwd=tmp_path, meanwhile=meanwhile)
+
+        assert run.code == 3, run.said
+        assert run.document["own_failures"]["local"] > 0
+        assert run.document["errors"] == {}
+        assert run.document["conservation"]["holds"]
+
+    def test_gets_a_worker_too_late(self, tmp_path: Path) -> None:
+        """A worker that joins a closed loop takes users from the others and does nothing: the run says so, and is void."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        workers = []
+        with Miniature(sound) as server:
+            file = target_file(tmp_path, target_text(server.url))
+            joining = ("load", "issuance", file, "--worker", "--master-host", "127.0.0.1", "--master-port", port)
+
+            def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
+                workers.append(start(*joining, cwd=tmp_path, env={}))
+                wait_until(is_loading(server))
+                workers.append(start(*joining, cwd=tmp_path, env={}))
+
+            leading = ("--master", "--workers", "1", "--master-port", port)
+            words = ("--users", "8", "--duration", "8s", *leading)
+            try:
+                run = load("issuance", file, *words, cwd=tmp_path, meanwhile=meanwhile)
+            finally:
+                for worker in workers:
+                    worker.terminate()
+                    worker.communicate(timeout=20)
+
+        assert run.code == 3, run.said
+        assert any("came when the run had begun" in reason for reason in run.document["reasons"])
 
 
 BROKEN: dict[str, tuple[Answer, set[str]]] = {

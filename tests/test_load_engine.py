@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -73,7 +74,10 @@ class Run:
         self.engine.run(self.recorder, self.times, **self.options)
         totals = Totals()
         totals.merge("one", self.recorder.take())
-        return totals.document()
+        accounts = totals.accounts()
+        assert accounts.scheduled == accounts.sent + accounts.dropped
+        assert accounts.sent == accounts.completed + accounts.unanswered
+        return {**totals.document(), "unanswered": accounts.unanswered}
 
 
 def test_everybody_is_sent_when_due() -> None:
@@ -132,10 +136,11 @@ def test_those_who_wait_at_the_end_are_given_up_if_so_wanted() -> None:
     assert perf_counter() - began < 2
     assert said["completed"] == said["sent"] < 10
     assert said["scheduled"] == 30
+    assert said["dropped"] == 30 - said["sent"]
 
 
 def test_the_grace_ends() -> None:
-    """Whoever hangs holds up the end for no longer than the grace; those who still wait are dropped."""
+    """Whoever hangs holds up the end for no longer than the grace, and is unanswered; those who still wait are dropped."""
     run = Run(20, 0.2, step=30.0, most=2, grace=0.2)
     began = perf_counter()
 
@@ -143,6 +148,44 @@ def test_the_grace_ends() -> None:
 
     assert perf_counter() - began < 5
     assert (said["scheduled"], said["sent"], said["completed"], said["dropped"]) == (4, 2, 0, 2)
+    assert said["unanswered"] == 2
+
+
+def test_the_grace_can_be_made_shorter() -> None:
+    """Who ends a run sooner does not wait for as long as was planned."""
+    run = Run(20, 30, step=30.0, most=2, grace=60)
+    gevent.spawn_later(0.3, run.engine.stop, 0.2)
+    began = perf_counter()
+
+    said = run()
+
+    assert perf_counter() - began < 10
+    assert said["unanswered"] == 2
+
+
+def test_who_hung_is_not_charged_to_the_next_run() -> None:
+    """A step counts where it was sent: one that ends in the middle of another run adds nothing to it, and does not hold up its end."""
+    run = Run(20, 0.2, step=0.8, most=4, grace=0.05)
+    first = run()
+    run.recorder, run.times = Recorder(perf_counter()), Schedule.parse("5", 1.0).due(0, 1)
+    run.options["grace"] = 5.0
+
+    second = run()
+
+    assert first["unanswered"] == 4
+    assert (second["scheduled"], second["completed"], second["unanswered"]) == (5, 5, 0)
+
+
+def test_whoever_acts_looks_before() -> None:
+    """Before those are sent who became due in a pause, it is seen that there was one, and whether this process still has a part."""
+    run = Run(100, 20, step=0.0)
+    run.options["look"] = lambda: run.engine.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
+    gevent.sleep(0.3)
+    gevent.spawn_later(0.2, time.sleep, 0.6)
+
+    said = run()
+
+    assert said["scheduled"] < 60
 
 
 def test_a_client_that_breaks() -> None:
@@ -153,6 +196,39 @@ def test_a_client_that_breaks() -> None:
         run()
 
     assert not run.engine.is_running
+
+
+class Unmade(Client):
+    """A client that cannot be made."""
+
+    def __init__(self, *_: Any) -> None:
+        raise OSError("no file is left")
+
+
+def test_a_client_that_cannot_be_made(capfd: pytest.CaptureFixture[str]) -> None:
+    """A mistake in the hub ends the run once, and is not printed twice in a millisecond."""
+    run = Run(50, 20, step=0.0, kind=Unmade)
+
+    with pytest.raises(OSError, match="no file is left"):
+        run.engine.run(run.recorder, run.times, **run.options)
+
+    assert capfd.readouterr().err == ""
+
+
+class Unready(Client):
+    """A client that breaks before the load."""
+
+    def prepare(self) -> None:
+        """Break."""
+        raise KeyError("prepare")
+
+
+def test_a_client_that_breaks_beforehand(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is prepared by its own kind's means; what that breaks with is raised, and not printed by gevent."""
+    with pytest.raises(KeyError, match="prepare"):
+        Run(50, 20, step=0.0, kind=Unready).engine.provide(3)
+
+    assert capfd.readouterr().err == ""
 
 
 def test_stopped() -> None:

@@ -42,7 +42,7 @@ def measured(*, good: int = 990, errors: int = 5, throttled: int = 5, violations
         ("mean<51ms", 50.3),
         ("rate>=99", 99),
         ("rate>98/s", 99),
-        ("errors<0.51%", 0.5),
+        ("errors<0.51%", 0.5025),  # of those that were let in
         ("errors<=5", 5),
         ("throttled<1%", 0.5),
         ("violations==0", 0),
@@ -123,3 +123,15 @@ def test_the_verdict() -> None:
     assert verdict(judged, 0, ["a worker died"]) == "invalid"
     assert verdict(missed, 0, ["a worker died"]) == "invalid"
     assert verdict(judged, 1, ["a worker died"]) == "missed"
+    assert verdict(judged, 0, [], ["arrivals were dropped"]) == "invalid"
+    assert verdict(missed, 0, [], ["arrivals were dropped"], beyond=True) == "missed"
+    assert verdict(missed, 0, ["a worker died"], beyond=True) == "invalid"
+
+
+def test_throttled_requests_are_no_measurement() -> None:
+    """Where all were answered 429, no time was measured and no share of errors, so that neither keeps a limit."""
+    document = measured(good=0, errors=0, throttled=50)
+    texts = ["p99<250ms", "p97<1ms", "max<1s", "mean<1s", "errors<1%", "throttled<=100%"]
+
+    assert [Objective.parse(text).observed(document) for text in texts] == [None] * 5 + [100]
+    assert [Objective.parse(text).holds(document) for text in texts] == [False] * 5 + [True]

@@ -1,6 +1,7 @@
 """What a `Recorder` measured, added to Locust's own statistics, so that its web UI, CSV files, pages and masters have it all.
 
-Locust is told the response time, from when a request was due. A throttled request is a failure there, as any 429 is.
+Locust is told the response time, from when a request was due. A throttled request is a failure there, as any 429 is, and so is one
+that this machine could not send, which has no time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def flush(recorder: Recorder, stats: locust.RequestStats) -> None:
             for second, sums in seconds.items():
                 _add(row, second, sums)
         for sums in seconds.values():
-            _failures(stats, entry.method, entry.name, {**sums.errors, THROTTLED: sums.throttled.count})
+            kinds = {**sums.errors, **{f"{kind} (this machine)": count for kind, count in sums.own.items()}}
+            _failures(stats, entry.method, entry.name, {**kinds, THROTTLED: sums.throttled.count})
 
 
 def write_tables(environment: Environment, prefix: str) -> None:
@@ -45,12 +47,14 @@ def _add(row: Any, second: int, sums: Sums) -> None:
     if row.use_response_times_cache and row.last_request_timestamp and int(now) > int(row.last_request_timestamp):
         # As its own log() does: what was there before this second, for the percentiles of the last ten.
         row._cache_response_times(int(now) - 1)  # noqa: SLF001  # there is no other way in
-    failures = sums.errors.total() + sums.throttled.count
-    row.num_requests += sums.count
+    own = sums.own.total()
+    failures = sums.errors.total() + sums.throttled.count + own
+    row.num_requests += sums.count + own
+    row.num_none_requests += own  # no times
     row.num_failures += failures
     row.total_content_length += sums.size
     row.last_request_timestamp = now
-    row.num_reqs_per_sec[second] += sums.count
+    row.num_reqs_per_sec[second] += sums.count + own
     if failures:
         row.num_fail_per_sec[second] += failures
     for times in (sums.response, sums.throttled):

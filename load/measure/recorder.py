@@ -15,28 +15,38 @@ from rolecall.load.measure.histogram import Histogram
 
 #: How often a second noted durations are counted: seldom enough to be cheap, often enough that nobody waits for it.
 _TURNS = 32
+#: Kinds of failures that are this machine's own: it had no file or port left, or it broke an exchange off before the end of the run.
+#: They are neither errors of the server nor response times.
+OWN = frozenset({"local", "withdrawn"})
 
 
 class Sums:
     """What is known of some requests.
 
     ``response`` and ``service`` are their times from when they were due and from when they were sent, whether they succeeded or
-    failed: who waited for an answer in vain waited too. Throttled ones, which a server turns away at the door, are kept apart.
+    failed: who waited for an answer in vain waited too. Throttled ones, which a server turns away at the door, are kept apart, and
+    so are those that failed by this machine's ``own`` doing.
     """
 
-    __slots__ = ("errors", "response", "service", "size", "throttled")
+    __slots__ = ("errors", "own", "response", "service", "size", "throttled")
 
     def __init__(self) -> None:
         self.response = Histogram()
         self.service = Histogram()
         self.throttled = Histogram()
         self.errors: Counter[str] = Counter()
+        self.own: Counter[str] = Counter()
         self.size = 0
 
     @property
     def count(self) -> int:
         """How many requests: succeeded, failed and throttled."""
         return self.response.count + self.throttled.count
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was none, not even one that failed by this machine's own doing."""
+        return not self.count and not self.own
 
     def settle(self) -> bool:
         """Count what was noted: whether anything was."""
@@ -49,6 +59,7 @@ class Sums:
         self.service.merge(other.service)
         self.throttled.merge(other.throttled)
         self.errors.update(other.errors)
+        self.own.update(other.own)
         self.size += other.size
 
     def clear(self) -> None:
@@ -57,19 +68,22 @@ class Sums:
         self.service.clear()
         self.throttled.clear()
         self.errors.clear()
+        self.own.clear()
         self.size = 0
 
     def pack(self) -> list[Any]:
         """All of it, for a message."""
-        return [self.response.pack(), self.service.pack(), self.throttled.pack(), dict(self.errors), self.size]
+        times = [times.pack() for times in (self.response, self.service, self.throttled)]
+        return [*times, dict(self.errors), dict(self.own), self.size]
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> Sums:
         """The sums that `pack` wrote."""
         sums = cls()
-        sums.response, sums.service, sums.throttled = map(Histogram.unpack, packed[:3])
-        sums.errors.update(packed[3])
-        sums.size = packed[4]
+        *times, errors, own, sums.size = packed
+        sums.response, sums.service, sums.throttled = map(Histogram.unpack, times)
+        sums.errors.update(errors)
+        sums.own.update(own)
         return sums
 
 
@@ -91,20 +105,30 @@ class Entry:
 
     def success(self, due: float, sent: float, received: float, size: int) -> None:
         """A request that was answered as it should be."""
-        if received >= self._recorder.turn:
-            self._recorder.tick(received)
+        recorder = self._recorder
+        if received >= recorder.turn:
+            recorder.tick(received)
         self._response(received - due)
         self._service(received - sent)
         self._now.size += size
+        if due < recorder.resumed:
+            recorder.disturbed.record(received - due)
 
     def failure(self, kind: str, due: float, sent: float, received: float) -> None:
         """A request that was answered wrongly, or not at all; ``sent`` is 0 when it never left. ``kind`` holds no secret."""
-        if received >= self._recorder.turn:
-            self._recorder.tick(received)
+        recorder = self._recorder
+        if received >= recorder.turn:
+            recorder.tick(received)
+        if kind in OWN:
+            self._now.own[kind] += 1
+            return
         self._response(received - due)
         if sent:
             self._service(received - sent)
         self._now.errors[kind] += 1
+        if due < recorder.resumed:
+            recorder.disturbed.record(received - due)
+            recorder.disturbed_errors[kind] += 1
 
     def throttled(self, due: float, sent: float, received: float) -> None:
         """A request that was answered with 429."""
@@ -119,7 +143,7 @@ class Entry:
     def close(self, second: int) -> Sums | None:
         """Hand out what was settled in this second; None when it was nothing. Valid until something is noted again."""
         now = self._now
-        if not now.count:
+        if now.is_empty:
             return None
         self.to_master.merge(now)
         self.to_locust.setdefault(second, Sums()).merge(now)
@@ -162,14 +186,27 @@ class Recorder:
     ``late``, ``dropped`` because nobody was free; and notes in ``lag`` how long after it was due each one was given to an actor
     (``lag.note(seconds)``); its request leaves at once, or with a few others (`transport.client`). It calls `tick` several times
     a second, so that a second in which nobody answers ends too. Seconds may be of another ``width``: the search for the capacity
-    looks closer.
+    looks closer. A closed loop counts its steps as ``sent`` and ``completed``.
+
+    What was sent and what came of it are counted apart, so that they can be held against each other in the end
+    (`measure.conservation`): ``under_way`` are the steps that have no end yet, and become ``unanswered`` when nobody waits for them
+    any more; ``begun`` are the requests that were begun, whatever came of them.
+
+    Where this process stood still (`paused`), requests that were due before it went on and ended after it are ``disturbed``: what
+    they took, and how they failed, may be this machine's fault.
     """
 
     def __init__(self, start: float, width: float = 1.0) -> None:
         self.start = start
         self.width = width
         self.scheduled = self.sent = self.completed = self.late = self.dropped = 0
+        self.under_way = self.unanswered = self.begun = 0
         self.lag = Histogram()
+        self.disturbed = Histogram()
+        self.disturbed_errors: Counter[str] = Counter()
+        #: When this process went on after it last stood still.
+        self.resumed = 0.0
+        self._longest = self._stood_still = 0.0
         #: When the next `tick` is due.
         self.turn = start
         self._wall = time.time() - (time.perf_counter() - start)
@@ -177,7 +214,7 @@ class Recorder:
         self._ended = 0.0
         self._second = 0
         self._seconds: dict[int, Second] = {}
-        self._told = [0, 0, 0, 0, 0]
+        self._told = [0] * len(self._counters())
         self._arrived = [0, 0, 0]
         self._violations: Counter[str] = Counter()
         self._cpu = time.process_time()
@@ -195,6 +232,18 @@ class Recorder:
         self.tick(time.perf_counter())
         self._violations[kind] += count
         self._current().violations += count
+
+    def paused(self, seconds: float, now: float, *, long: bool) -> None:
+        """The process did nothing for so many seconds until now; a ``long`` pause may have changed what is measured."""
+        self._longest = max(self._longest, seconds)
+        if long:
+            self._stood_still += seconds
+            self.resumed = now
+
+    def give_up(self) -> None:
+        """Nobody waits any more for the steps under way."""
+        self.unanswered += self.under_way
+        self.under_way = 0
 
     def tick(self, now: float) -> None:
         """Count what was noted; when a second has ended, close it."""
@@ -214,12 +263,15 @@ class Recorder:
         """What is new since it was last taken, for `Totals.merge` on the master: msgpack-able, and it adds up exactly."""
         self._close()
         now, cpu = time.perf_counter(), time.process_time()
-        counters = [self.scheduled, self.sent, self.completed, self.late, self.dropped]
+        counters = self._counters()
         delta = {
             "arrivals": [new - old for new, old in zip(counters, self._told, strict=True)],
             "lag": self.lag.pack(),
+            "pauses": [self._longest, self._stood_still, self.disturbed.pack(), dict(self.disturbed_errors)],
             "entries": [
-                [entry.method, entry.name, entry.to_master.pack()] for entry in self._entries.values() if entry.to_master.count
+                [entry.method, entry.name, entry.to_master.pack()]
+                for entry in self._entries.values()
+                if not entry.to_master.is_empty
             ],
             "seconds": [[number, second.pack()] for number, second in self._seconds.items()],
             "violations": dict(self._violations),
@@ -227,7 +279,10 @@ class Recorder:
             "cpu": [cpu - self._cpu, now - self._taken],
         }
         self._told = counters
+        self._stood_still = 0.0
         self.lag.clear()
+        self.disturbed.clear()
+        self.disturbed_errors.clear()
         for entry in self._entries.values():
             entry.to_master.clear()
         self._seconds = {}
@@ -243,6 +298,10 @@ class Recorder:
                 wall = {int(self._wall + second * self.width): sums for second, sums in entry.to_locust.items()}
                 entry.to_locust = {}
                 yield entry, wall
+
+    def _counters(self) -> list[int]:
+        """As `totals.COUNTERS` names them."""
+        return [self.scheduled, self.sent, self.completed, self.late, self.dropped, self.unanswered, self.begun]
 
     def _current(self) -> Second:
         return self._seconds.setdefault(self._second, Second())

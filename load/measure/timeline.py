@@ -53,6 +53,11 @@ class Timeline:
         for settled in [at for at in self._open if len(self) - at > _SETTLED]:
             self._measure(settled, self._open.pop(settled))
 
+    @property
+    def requests(self) -> int:
+        """How many requests are in all seconds together."""
+        return sum(self._counts["requests"])
+
     def violation(self, second: int, count: int = 1) -> None:
         """Violations that the master found, and no worker."""
         found = Second()
@@ -100,7 +105,7 @@ class Timeline:
                 "requests": batch.requests,
                 "errors": batch.errors,
                 "throttled": batch.throttled,
-                "response_ms": [[_milliseconds(seconds), count] for seconds, count in batch.response.buckets()],
+                "response_ms": pairs(batch.response),
             }
 
     def _reach(self, number: int) -> None:
@@ -144,6 +149,11 @@ class Batch:
         self.requests += other.requests
         self.errors += other.errors
         self.throttled += other.throttled
+
+
+def pairs(histogram: Histogram) -> list[list[float]]:
+    """A histogram as documents have it: milliseconds, and how many took about as long."""
+    return [[_milliseconds(seconds), count] for seconds, count in histogram.buckets()]
 
 
 def _milliseconds(seconds: float) -> float:

@@ -336,6 +336,9 @@ class _Traffic:
         self._ready: list[Connection] = []
         self._open: set[Connection] = set()
         self._timer = loop.timer(_SWEEP, _SWEEP, ref=False)
+        self._looked = 0.0
+        self._has_waited = False
+        self._not_before = 0.0
 
     @classmethod
     def of(cls, hub: Any) -> _Traffic:
@@ -360,6 +363,7 @@ class _Traffic:
     def watch(self, connection: Connection) -> None:
         """Mind this connection's deadlines from now on."""
         if not self._open:
+            self._looked = perf_counter()
             self._timer.start(self._look)
         self._open.add(connection)
 
@@ -370,7 +374,19 @@ class _Traffic:
             self._timer.stop()
 
     def _look(self) -> None:
+        """In the hub: end what has taken too long.
+
+        Where this look itself comes late, the process stood still, and answers may have come meanwhile that it has not read: it has
+        a period to do so before anything is ended. That happens once between two looks that may end something, so that a hub that
+        is always late ends what it has to.
+        """
         now = perf_counter()
+        is_late, self._looked = now - self._looked > 2 * _SWEEP, now
+        if is_late and not self._has_waited:
+            self._has_waited, self._not_before = True, now + _SWEEP
+        if now < self._not_before:
+            return
+        self._has_waited = False
         for connection in [each for each in self._open if each.deadline <= now]:
             connection.expire()
 

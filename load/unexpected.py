@@ -1,0 +1,12 @@
+"""What to say of an exception that should not have been."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+
+def described(error: Exception) -> str:
+    """What broke, and where; not the exception's own words, which may hold what was sent or received."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in " + (f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place")
