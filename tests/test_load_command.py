@@ -291,7 +291,8 @@ class TestNotWritten:
         assert (run.code, run.left) == (6, []), run.said
         assert run.document["verdict"] == "invalid"
         assert run.document["requests"] > 10
-        assert [reason.endswith("load.html could not be written: Is a directory") for reason in run.document["reasons"]] == [True]
+        # A busy machine may have said something of its own before.
+        assert run.document["reasons"][-1].endswith("load.html could not be written: Is a directory")
         assert "Traceback" not in run.said
 
     @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.long)])

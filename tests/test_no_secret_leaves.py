@@ -187,15 +187,17 @@ def test_servers_that_put_secrets_anywhere(tmp_path: Path) -> None:
     def server(request: Received, connection: Connection) -> None:
         connection.send(next(logins) if request.path.startswith("/v2/auth/token") else json_response(grant(8)))
 
+    passwords = {f"password-of-{role}-7Hq2" for role in ROLES}
     with Miniature(server) as miniature:
-        finished = certify(target_file(tmp_path, target_text(miniature.url)), "ISSUE or REFRESH-get")
+        for _ in range(4):  # a run logs every account in once: each answer comes to one of them
+            finished = certify(target_file(tmp_path, target_text(miniature.url)), "ISSUE or REFRESH-get")
+
+            assert finished.code in (1, 3), finished.said
+            assert leaks(tokens | passwords, finished.folder, finished.said) == []
 
     bodies = str([request.body for request in miniature.received])
-    passwords = {f"password-of-{role}-7Hq2" for role in ROLES}
-    assert finished.code == 1, finished.said
     assert all(password in bodies for password in passwords)
-    assert len(miniature.received) > 3 * len(answers)  # each of them came several times
-    assert leaks(tokens | passwords, finished.folder, finished.said) == []
+    assert len(miniature.received) > 2 * len(answers)  # each of them came at least twice
 
 
 #: A writer with a bug: its file goes out as it came in.
