@@ -21,7 +21,7 @@ from rolecall.conformance.results import TestResult, is_good_part
 from rolecall.conformance.run import DEFAULT_OUT, Options, Run
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.world import World
-from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
+from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.reports import exchanges, terminal
 
@@ -168,11 +168,11 @@ class Suite:
         if session.config.pluginmanager.has_plugin("allure_listener"):
             self.run.allure = None
         try:
-            self.run.knock()
+            self.run.fly_ahead()
             self.run.ahead.start([self._job(item) for item in session.items])
             with self.run.ahead.minding_ctrl_c():
                 return (yield)
-        except Unreachable as error:
+        except RolecallError as error:
             self.run.abort(error)
             session.shouldfail = str(error)
             return True

@@ -21,6 +21,7 @@ from rolecall.conformance.cascade import Observed
 from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
+from rolecall.conformance.preflight import Preflight
 from rolecall.conformance.responses import Responses
 from rolecall.conformance.results import TestResult, Verdict, advice, counts, findings, judge, requirement_outcomes
 from rolecall.conformance.tables import Cell, Specification, load_specification
@@ -38,7 +39,6 @@ from rolecall.reports import curl, har, junit, leaks
 from rolecall.reports.allure import AllureResults
 from rolecall.secrets import Secrets
 from rolecall.target import Target, load_target
-from rolecall.transports import AWAY
 
 DEFAULT_OUT = Path("reports/runs")
 #: The file with the tracebacks of what only a bug of the harness can raise.
@@ -138,21 +138,14 @@ class Run:
         cells = lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell]  # noqa: E731
         self.observed = Observed(cells, self.world.spec.operations, self.world.dialect)
 
-    def knock(self) -> None:
-        """Log every account in, the highest role first, to tell a target that is not there from one that fails.
-
-        Afterwards it is known who was there before the run.
+    def fly_ahead(self) -> None:
+        """The preflight.
 
         Raises:
-            Unreachable: nobody answers, or only a gateway does (RFC 9110 15.6.3 to 15.6.5).
+            RolecallError: the target is not there, or the target file does not fit it.
         """
-        try:
-            self.ahead.do(self.world.user(self.world.highest))
-            self.ahead.do(self.world.everybody())
-        except (Inconclusive, NotTested):
-            status = self.evidence.exchanges[-1].status
-            if status in AWAY:
-                raise Unreachable(self.target.base_url, f"gives no usable answer: {status} to the first log-in") from None
+        self.preflight = Preflight(self.world)
+        self.ahead.do(self.preflight.run())
 
     def abort(self, error: BaseException) -> None:
         """Note why the run ends early."""
@@ -244,7 +237,8 @@ class Run:
 
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file. If a secret would stand in one after all, it is masked, and the verdict says where."""
-        verdict = replace(verdict, reasons=[*verdict.reasons, *self._limits_of_redaction()])
+        remarks = self.preflight.remarks() if hasattr(self, "preflight") else ()
+        verdict = replace(verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()])
         # Most of the files by number are Allure's, which say nothing of the verdict; the target's processor is idle by now.
         allure = beside(lambda: self._checked(self._allure_files())) if self.allure else dict
         files = {**self._checked(self._files(verdict)), **allure(), **self._checked(self._ledger())}

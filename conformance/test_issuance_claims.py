@@ -84,7 +84,8 @@ async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) 
     """Of two users with nearly the same e-mail, and the same password, the one whose e-mail was sent is logged in."""
     one = await scapegoat(world)
     try:
-        twin = await sacrificial(world, world.roles[0], email=NEIGHBOURS[likeness](one.account.email))
+        alike = {"email": NEIGHBOURS[likeness](one.account.email), "password": one.account.password}
+        twin = await sacrificial(world, world.roles[0], **alike)
     except NotTested as reason:
         raise NotTested(
             f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one", reason.capability

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets as random
 
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.judge import Judge
@@ -11,7 +10,7 @@ from rolecall.conformance.marks import ALONE, each, requirement
 from rolecall.conformance.sacrifice import change, fresh_session, sacrificial
 from rolecall.conformance.tables import INTRUSIVE, THROW_AWAY_USER
 from rolecall.conformance.tokens import Grant
-from rolecall.conformance.world import World
+from rolecall.conformance.world import World, made_up_password
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, NotTested
 
@@ -99,7 +98,7 @@ async def test_a_refresh_follows_a_lower_role(path: str, world: World) -> None:
 async def test_a_new_password_ends_old_refresh_tokens(world: World, judge: Judge) -> None:
     """When a user's password was changed, a refresh token from before is refused."""
     sacrifice = await sacrificial(world, world.roles[0])
-    caller, password = sacrifice.caller, random.token_urlsafe(18)
+    caller, password = sacrifice.caller, made_up_password()
     await change(world, sacrifice, password=password)
     body = {"email": sacrifice.account.email, "password": password}
     control = await world.tokens.post(body, caller=str(caller), attack="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets as random
+import string
 import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
@@ -45,7 +46,6 @@ class World(Making):
         self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool
     ) -> None:
         super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
-        self._password = random.token_urlsafe(18)  # of every user that the run makes
         self.borrowing = Borrowing(self)
         self.attacks = Attacks()
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
@@ -113,7 +113,7 @@ class World(Making):
             number = name.split("-")[-2] if operation.is_self else name.removeprefix("rolecall-").replace("-", ".")
             values["email"] = f"rolecall.{number}@{self.target.email_domain}"
         if "{password}" in wanted:
-            values["password"] = self._password
+            values["password"] = made_up_password()
         if "{organization}" in wanted:
             values["organization"] = await self.organization()
         if "{participants}" in wanted:
@@ -324,6 +324,15 @@ class World(Making):
         """Close the connections and the ledger."""
         await self.client.close()
         self.ledger.close()
+
+
+def made_up_password() -> str:
+    """A password of chance that every common policy takes: 20 characters of four kinds (AMB-21)."""
+    kinds = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!@#$%^&*_-")
+    letters = [random.choice(kind) for kind in kinds]
+    letters += [random.choice(string.ascii_letters + string.digits) for _ in range(16)]
+    random.SystemRandom().shuffle(letters)
+    return "".join(letters)
 
 
 def _thing(operation: Operation, values: dict[str, Any]) -> Thing | None:

@@ -41,6 +41,7 @@ class Client:
         self._recording = Recording(Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency))
         self._evidence = evidence
         self.gate = gate
+        self.last_status = 0
         self.secrets = secrets
 
     async def send(
@@ -189,6 +190,7 @@ class Client:
                 return
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
         self.secrets.learn_received(exchange)
+        self.last_status = exchange.status
         if exchange.status == 429 and request.extensions[PATIENT]:
             if self._pace.last_answer < asked:
                 self.dead = Unreachable(self.base_url, "gives no usable answer: nothing but 429, whatever the rate_limit")
