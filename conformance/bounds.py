@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rolecall.conformance.claims import LIFETIME_TOLERANCE
 from rolecall.conformance.tokens import Grant, user_of
 from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding
+from rolecall.outcomes import Finding, Trouble
 
 
 def expect_no_crash(exchange: Exchange) -> None:
@@ -13,6 +15,21 @@ def expect_no_crash(exchange: Exchange) -> None:
     cite(exchange, "answer")
     if exchange.status >= 500 and exchange.status != 501:
         raise Finding("an answer other than a server error", f"{exchange.status}", exchange)
+
+
+def expect_one_or_all(answers: Sequence[Exchange]) -> None:
+    """Of requests that were sent at once with one refresh token one has a good answer, or all have.
+
+    Raises:
+        Finding: some have.
+        Trouble: some have, but they did not come at once: the target asked for some of them to wait.
+    """
+    good = sum(answer.ok for answer in answers)
+    if good in (1, len(answers)):
+        return
+    if any(answer.attempts > 1 for answer in answers):
+        raise Trouble(f"{len(answers)} refreshes at once: the target asked for some of them to wait", "the target's rate limit")
+    raise Finding(f"one good answer, or all {len(answers)}", f"{good}", answers[0])
 
 
 def expect_no_grant(exchange: Exchange) -> None:

@@ -16,7 +16,7 @@ from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
 from rolecall.evidence import Exchange
 from rolecall.http import Client
 from rolecall.ledger import Ledger
-from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Account, Target
 
 #: The part of its lifetime for which a token is used by the whole run.
@@ -178,9 +178,18 @@ class Callers:
         return await (self.user(role) if credential == TOKEN else self.key(role))
 
     async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
-        """Send any request as a caller, or as nobody."""
+        """Send any request as a caller, or as nobody.
+
+        Raises:
+            Trouble: it was refused, and the caller's token may have ended while it waited for its turn.
+        """
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
-        return await self.client.send(method, path, caller=who, token=token, **options)
+        asked = time.monotonic()
+        exchange = await self.client.send(method, path, caller=who, token=token, **options)
+        refused = exchange.status in (*self.dialect.expired, *self.dialect.anonymous)
+        if caller and refused and caller.may_have_ended(asked, exchange):
+            raise Trouble(f"an answer before the token's end: {exchange}", "the rate limit and the lifetime of tokens")
+        return exchange
 
     def as_given(self, id: str) -> Any:
         """An id as the target writes it in JSON: a number, where it gave a number."""

@@ -170,8 +170,7 @@ def sample(everything: list[Case], size: int) -> list[Case]:
 def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
     """Run the suite against each case, as many at a time as there are cores; results in the order of the cases."""
     os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
+    context = _processes()
     chosen = list(chosen)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as busy, ThreadPoolExecutor(1) as waiting, tempfile.TemporaryDirectory() as folder:
@@ -186,6 +185,15 @@ def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda
             for pool in (busy, waiting):
                 pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _processes() -> Any:
+    """How the cases' processes are made: forked from one that has imported everything, or begun anew (Windows)."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    return context
 
 
 def _waits(case: Case) -> bool:

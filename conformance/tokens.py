@@ -89,6 +89,17 @@ class Caller:
     def __str__(self) -> str:
         return f"{self.role} ({self.credential})"
 
+    def may_have_ended(self, asked: float, exchange: Exchange) -> bool:
+        """Whether the token may have lived when a request was asked for (monotonic seconds), and have ended by the answer.
+
+        A request waits for its turn, and as long as a 429 asks. What was refused then was perhaps refused for that.
+        """
+        lifetime = self.session.lifetime if self.session else None
+        if self.session is None or lifetime is None:
+            return False
+        login = self.session.exchange  # its iat may be rounded down by a second
+        return asked < login.finished + lifetime and login.started - 1 + lifetime <= exchange.finished
+
     def continued(self, grant: Grant) -> Caller:
         """The same user with the token of a refresh."""
         return replace(self, token=grant.token, session=grant)

@@ -156,8 +156,7 @@ def serve(
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, runner.end)
+        _end_by_signal(loop, runner)
         watcher = loop.create_task(_watch_parent(runner)) if exit_with_parent else None
         ready(Running(server, url_of(listener, settings, server)))
         await runner.serve([listener])
@@ -171,6 +170,15 @@ def serve(
     finally:
         listener.close()
         server.store.close()
+
+
+def _end_by_signal(loop: asyncio.AbstractEventLoop, runner: Uvicorn) -> None:
+    """Let SIGINT and SIGTERM end the server in order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, runner.end)
+        except NotImplementedError:  # Windows, whose loops look after signals of the usual kind
+            signal.signal(number, lambda *_: runner.end())
 
 
 async def _watch_parent(runner: Uvicorn) -> None:

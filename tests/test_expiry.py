@@ -311,6 +311,29 @@ def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Pat
     assert clock_offset(served.url) == 0
 
 
+def test_a_target_that_is_away_while_its_clock_is_ahead(served: Served, tmp_path: Path) -> None:
+    """A target that stops answering a day ahead is asked until it is back, and its clock goes back, too: exit code 4."""
+    back: list[float] = []
+
+    def away(request: Received, connection: Connection) -> None:
+        if not back and clock_offset(served.url) > 86400:
+            back.append(time.monotonic() + 3)
+        if back and time.monotonic() < back[0]:
+            connection.reset()
+        else:
+            connection.send(forwarded(served.url, request))
+
+    with Miniature(away) as proxy:
+        text = served.text.replace(served.url, proxy.url)
+        file = file_with(Reference(proxy.url, text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        finished = certify(file, "EXPIRY and guest")
+
+    assert back
+    assert clock_offset(served.url) == 0
+    assert finished.results["left_behind"] == []
+    assert finished.code == 4, finished.said
+
+
 @pytest.mark.long
 def test_a_minute_that_was_waited_is_no_early_end(served: Served, tmp_path: Path) -> None:
     """A limiter that asks once for a minute's pause, in a token's last minute, is obeyed, and not blamed for its end."""

@@ -34,6 +34,17 @@ def cases() -> list[Case]:
     return selftest.cases()
 
 
+# --- Processes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("methods", "chosen"), [(["fork", "spawn", "forkserver"], "forkserver"), (["spawn"], "spawn")])
+def test_how_processes_are_made(methods: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no process can be forked (Windows) the self-test begins new ones."""
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: methods)
+
+    assert selftest._processes().get_start_method() == chosen
+
+
 # --- Cases --------------------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from rolecall.target import EMBEDDED_CONCURRENCY, Target, parse_target
 #: A throw-away server with random passwords: no hash of one is worth a millisecond of anybody's time.
 CHEAP = ("--clock", "--scrypt-n", "128")
 _READY = "# ready"
+_APART = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # what a session of its own is on Windows
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 
 
@@ -34,7 +35,9 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
     environment = {**os.environ, _SIGNING_KEY: secrets.token_urlsafe(48)}  # one that is there is meant for another target
     command = [sys.executable, "-m", "rolecall", "serve", "--port", "0", *CHEAP, "--exit-with-parent", *options]
     # In a session of its own: a terminal sends Ctrl-C to all processes of ours, and the run still has to tidy up there.
-    server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    server = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, creationflags=_APART
+    )
     try:
         assert server.stdout is not None
         lines: list[str] = []

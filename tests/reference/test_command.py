@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,25 @@ from rolecall.reference.__main__ import main
 KEY = "a key that is long enough for HS256"
 
 
+PROGRAM = ("-m", "rolecall.reference")
+#: The program on a loop like those of Windows, which know no handlers of signals.
+AS_ON_WINDOWS = """
+import asyncio, sys
+from rolecall.reference.__main__ import main
+class Loop(asyncio.SelectorEventLoop):
+    def add_signal_handler(self, number, callback, *args):
+        raise NotImplementedError
+asyncio.set_event_loop_policy(type("Policy", (asyncio.DefaultEventLoopPolicy,), {"_loop_factory": Loop})())
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @contextmanager
-def serving(*options: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def serving(
+    *options: str, program: Sequence[str] = PROGRAM, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """The program, running, and its target file."""
-    command = [sys.executable, "-m", "rolecall.reference", "--port", "0", "--scrypt-n", "2", *options]
+    command = [sys.executable, *program, "--port", "0", "--scrypt-n", "2", *options]
     variables = {name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**variables, **environment}) as process:
         assert process.stdout is not None
@@ -51,9 +66,10 @@ def login(target: dict[str, Any], account: str, password: str | None = None) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_target_file_and_end(number: signal.Signals) -> None:
-    """It prints a target file with which every account logs in, and stops at a signal with 0."""
-    with serving() as (process, target):
+@pytest.mark.parametrize("program", [PROGRAM, ("-c", AS_ON_WINDOWS)], ids=["posix", "windows"])
+def test_target_file_and_end(program: Sequence[str], number: signal.Signals) -> None:
+    """It prints a target file with which every account logs in, and stops at a signal with 0, on every system."""
+    with serving(program=program) as (process, target):
         assert list(target["accounts"]) == ["guest", "guest2", "agent", "bot", "admin"]
         assert target["api_keys"] == {"create_path": "/v2/apikeys"}
         assert "expiry" not in target
