@@ -248,9 +248,12 @@ class Run:
             reason = f"{found[0]}{more} would have held a secret and was masked: a bug of rolecall, please report it"
             verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
             files |= self._checked({"results.json": self._results(verdict)})
+            self.document = json.loads(files["results.json"][0])
         for name, (text, places) in files.items():
             path = self.folder / name
-            if path == self.world.ledger.path and not places:
+            if path == self.world.ledger.path:
+                if places:
+                    _replace(path, text)
                 continue
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
@@ -407,6 +410,13 @@ def _cell_document(cell: Cell, result: TestResult | None) -> dict[str, Any]:
 
 def _iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file anew such that at every moment the old one or the new one is whole."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
 
 
 def _make_folder(folder: Path) -> Path:

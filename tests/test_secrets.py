@@ -322,6 +322,27 @@ class TestWhatIsPublic:
 
         assert secrets.redact("user 599e1fcd9da1c72645c95886") == "user 599e1fcd9da1c72645c95886"
 
+    @pytest.mark.parametrize("length", [24, 20, 12])
+    def test_nor_is_a_part_of_it(self, length: int) -> None:
+        """One whose refresh token is the beginning of that id does not either."""
+        secrets = Secrets()
+        user = "599e1fcd9da1c72645c95886"
+        secrets.learn(exchange(got=json.dumps({"token": TOKEN, "refreshToken": user[:length], "user": user}).encode()))
+
+        assert secrets.redact(f"user {user}") == f"user {user}"
+
+    def test_a_jwt_without_a_signature(self) -> None:
+        """What was forged without a signature, or cut before it, is evidence and can be read; one that a server gives is a token."""
+        front = TOKEN.rpartition(".")[0]
+        forged = jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin"}, None, algorithm="none")
+        secrets = knowing((TOKEN, "token"))
+        for sent in (front, f"{front}.", forged):
+            secrets.learn(exchange(headers={"authorization": f"Bearer {sent}"}, status=401))
+            assert secrets.redact(f"Bearer {sent}") == f"Bearer {sent}"
+        secrets.learn(exchange(got=json.dumps({"token": forged}).encode()))
+
+        assert secrets.redact(f"Bearer {forged}") == "Bearer <token-2>"
+
     @pytest.mark.parametrize("order", [1, -1])
     def test_a_token_that_begins_another(self, order: int) -> None:
         """A token that stands before the dot of another is hidden, too, whichever came first: it was received as a secret."""

@@ -16,9 +16,8 @@ SHORTEST = 6
 MOST_TINY = 64
 #: Needles with the same word in their window: beyond that, another window is chosen if there is one.
 _CROWDED = 4
-#: Comparisons that a text is worth: so many, and one for so many of its bytes. An ordinary text takes a hundredth of it.
+#: Comparisons that a text is worth: so many, and one for each of its bytes. An ordinary text takes a hundredth of it.
 _COMPARISONS = 2000
-_BYTES_PER_COMPARISON = 2
 
 
 class TooMuch(Exception):  # no error: the text cannot be searched with a bearable effort
@@ -68,7 +67,7 @@ class _Words:
         words = memoryview(text)[: len(text) // length * length].cast(self._letter)
         if known.keys().isdisjoint(words):  # in C
             return
-        left = _COMPARISONS + len(text) // _BYTES_PER_COMPARISON
+        left = _COMPARISONS + len(text)
         for number, word in enumerate(words):
             if word in known:
                 start = number * length

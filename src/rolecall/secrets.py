@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # --- Bounds: what a target may make us remember. Beyond them a value is hidden where its member says what it is. ---------------------
 MOST_PER_ANSWER = 256
 MOST_PER_RUN = 10_000
+MOST_CHARACTERS = 4_000_000  # of all secrets of a run
 #: Characters of one secret; it is remembered in pieces of so many.
 LONGEST, _PIECE = 65_536, 4096
 #: Values that cannot be told from ordinary text, which are looked for by an expression.
@@ -41,6 +42,8 @@ _SENT = 65_536
 _SHORTEST_RECEIVED = 8  # characters; what a server calls a token and is shorter is a word
 _TOKEN_LENGTH = 16  # characters; what is shorter and stands alone is a word
 _LONGEST_ID = 64  # characters
+_MOST_IDS = 64  # that one answer with tokens tells of
+_MOST_FOUND = 4096  # members of one body that are looked at
 _LONGEST_WORD = 100  # characters; no word of ordinary text is longer
 #: What a made-up value may have beside something public and still tell no secret.
 _NOTHING = 5
@@ -57,6 +60,9 @@ _ID_NAMES = ("_id", "id", "user", "userId", "sub")
 _ID = re.compile(rf'"(?:{"|".join(_ID_NAMES)})"\s*+:\s*+"?([\w@.:-]{{1,{_LONGEST_ID}}})'.encode())
 #: The beginning of a token that looks like its user's id: 24 hexadecimal digits, a UUID, a number.
 _FRONT = re.compile(r"^([0-9a-f]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+)[.:|~_-]", re.IGNORECASE)
+
+#: A JWT without a signature, or cut before it: all that it says is public.
+_UNSIGNED = re.compile(r"^eyJ[\w-]+\.[\w-]*\.?$")
 
 #: Where a value stands that cannot be told from ordinary text: behind the name of what it is and signs, or in quotation marks.
 _PASSWORD_PLACES = b"pass(?:word|wd|phrase|code)?|pwd|secret|credentials?"
@@ -101,9 +107,10 @@ class Secrets:
         #: Ids that servers have told, and what else is public for want of a secret in it: claims, and what stands before a signature.
         self._ids: set[str] = set()
         self._said: set[str] = set()
+        self._longest_id = 0
         self._public_text: str | None = ""
         self._sent_before: set[str] = set()
-        self._quota = MOST_PER_ANSWER
+        self._quota, self._room = MOST_PER_ANSWER, MOST_CHARACTERS
         self._is_flooded = False
         self._lock = threading.Lock()  # learnt on the run's event loop, asked for on pytest's thread
 
@@ -152,7 +159,8 @@ class Secrets:
             if name.lower() == "set-cookie" and (cookie := _COOKIE.match(value)) and len(cookie[1]) >= _TOKEN_LENGTH:
                 self._take_received(cookie[1], "cookie")
         if found := _in_body(exchange.body):
-            self._publish(self._ids, (id.decode() for id in _ID.findall(exchange.body[:_SENT])))
+            self._publish(self._ids, (id.decode() for id in _ID.findall(exchange.body[:_SENT])[:_MOST_IDS]))
+        self._is_flooded |= len(found) > _MOST_FOUND
         take = self._take_received if exchange.ok else self._take_from_refusal
         for value, kind in found:
             take(value, kind)
@@ -162,7 +170,7 @@ class Secrets:
         if value in self._sent_before or value in self._owners:
             return
         self._sent_before.add(value)
-        if len(value) > LONGEST or self._is_public(value):
+        if len(value) > LONGEST or _UNSIGNED.match(value) or self._is_public(value):
             return
         is_word = value.isalpha() and len(value) < _TOKEN_LENGTH
         self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN)
@@ -173,21 +181,27 @@ class Secrets:
 
     def _take_received(self, value: str, kind: str) -> None:
         """What a server calls a secret: it has no say in what else is hidden, nor in how much."""
-        if not value or value in self._owners or value in self._ids:
+        if not value or value in self._owners or self._is_of_an_id(value):
             return
-        if not self._quota or len(self._owners) >= MOST_PER_RUN or len(value) > LONGEST:
+        if not self._quota or len(self._labels) >= MOST_PER_RUN or len(value) > min(LONGEST, self._room):
             self._is_flooded = True
             return
         self._quota -= 1
+        self._room -= len(value)
         is_word = len(value) < _SHORTEST_RECEIVED or any(map(str.isspace, value))
         if not self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN):
             self._is_flooded = True
+
+    def _is_of_an_id(self, value: str) -> bool:
+        return value in self._ids or (len(value) < self._longest_id and any(value in id for id in self._ids))
 
     def _publish(self, public: set[str], values: Iterable[str]) -> None:
         new = {value for value in values if value not in self._owners} - public
         if new:
             public |= new
             self._public_text = None
+            if public is self._ids:
+                self._longest_id = max(self._longest_id, *map(len, new))
 
     def _is_public(self, value: str) -> bool:
         """Whether a made-up value begins or is part of something public, or is that with next to nothing added."""
@@ -384,6 +398,8 @@ def _in_body(body: bytes) -> list[tuple[str, str]]:
                 with contextlib.suppress(ValueError):
                     value = json.loads(f'"{written}"', strict=False)
             found.append((value, _kind(match[1].decode())))
+            if len(found) > _MOST_FOUND:
+                return found
         if b"eyJ" in data:
             found += _in_text(data.decode("utf-8", "replace"))
     return found
@@ -406,8 +422,9 @@ def _spellings(value: str) -> set[bytes]:
     raw = _bytes(value)
     plain = {raw, *(level.text for level in levels(raw))}
     plain |= {text.replace(b" ", b"+") for text in plain}
-    # As our own files write it, whose escapes are not read again.
-    plain |= {json.dumps(value)[1:-1].encode(), _bytes(html.escape(value, quote=False))}
+    # As our own files write it, whose escapes are not read again: in JSON, in JSON that is a text of JSON, in XML.
+    written = json.dumps(value)[1:-1]
+    plain |= {written.encode(), json.dumps(written)[1:-1].encode(), _bytes(html.escape(value, quote=False))}
     if not value.isascii():
         plain |= set(_misread(value))
     spellings = plain | {raw.hex().encode(), raw.hex().upper().encode()}
