@@ -192,10 +192,11 @@ class Conductor:
     def report(self, worker: str, message: Mapping[str, Any]) -> None:
         """Add what a worker reports; one whose report cannot be read is no part of the run any more."""
         segment = self.segment
-        if worker in self.died or worker not in self._names:
-            self._dismiss(worker)
-            return
         try:
+            if worker in self.died or worker not in self._names:
+                self._dismiss(worker)
+                self._note_left(message)
+                return
             if segment is None or message["number"] != segment.number:
                 return
             self._add(segment, worker, message)
@@ -204,7 +205,7 @@ class Conductor:
 
     def _add(self, segment: Segment, worker: str, message: Mapping[str, Any]) -> None:
         name, alone = self._names[worker], len(self._workers) == 1
-        last, away, sampled = bool(message["last"]), float(message["away"]), dict(message["sampled"] or {})
+        last, away = bool(message["last"]), float(message["away"])
         if message["measured"] is not None:
             delta = Delta.read(message["measured"])
             self.violations.merge(message["violations"])
@@ -212,8 +213,7 @@ class Conductor:
                 self._compare(segment, message)
             segment.totals.add(name, delta)
         self.beside += int(message["beside"])
-        for what, found in sampled.items():
-            self.sampled[what].update(found)
+        self._note_left(message)
         if error := str(message["error"]):
             segment.errors.append(error)
             if error not in self.errors:
@@ -223,6 +223,11 @@ class Conductor:
         elif last:
             segment.totals.workers.setdefault(name, WorkerTotals()).state = "finished"
             self._await_no_more(worker)
+
+    def _note_left(self, message: Mapping[str, Any]) -> None:
+        """What a worker has tried, and what it has left at the target, which is true whether it is part of the run or not."""
+        for what, found in dict(message["sampled"] or {}).items():
+            self.sampled[what].update(map(str, found))
 
     def _compare(self, segment: Segment, message: Mapping[str, Any]) -> None:
         """What is only seen over all workers."""
@@ -252,7 +257,7 @@ class Conductor:
 
     def _lose(self, worker: str, why: str) -> None:
         """A worker is no part of the run any more; what it had reported until now stays."""
-        if worker in self.died:
+        if worker in self.died or worker not in self._names:
             return
         self.died.append(worker)
         self._why[worker] = why

@@ -49,7 +49,7 @@ class Engine:
         self._due = math.inf
         self._over = Event()
         self._grace = math.inf
-        self._look: Callable[[], None] = lambda: None
+        self._look: Callable[[float], None] = lambda period: None
         self._broken: Exception | None = None
         self._timer: Any = None
 
@@ -73,7 +73,7 @@ class Engine:
         *,
         grace: float,
         abandon: bool = False,
-        look: Callable[[], None] = lambda: None,
+        look: Callable[[float], None] = lambda period: None,
     ) -> None:
         """Send who is due, until nobody is any more and all have been answered; blocks the calling greenlet.
 
@@ -82,7 +82,8 @@ class Engine:
             grace: seconds that those under way have when nobody is due any more; then nobody waits for them, and they are unanswered.
             abandon: whether those who wait for a client then are given up at once; else they are sent, until the grace is over. Both
                 count as dropped.
-            look: called before anybody is sent: whether this process stood still, and is to `stop`, is known before it catches up.
+            look: called with how often that happens, in seconds, before anybody is sent: whether this process stood still, and is to
+                `stop`, is known before it catches up.
 
         Raises:
             Exception: what a client broke with; that is no fault of the server.
@@ -142,7 +143,7 @@ class Engine:
 
     def _send_due(self) -> None:
         """Send all who are due."""
-        self._look()
+        self._look(_TICK)
         recorder = self._recorder
         now = perf_counter()
         while self._due <= now:

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -250,8 +251,11 @@ def leave(environment: Environment, **_: Any) -> None:
 
 def complete(exit_code: int | None, **_: Any) -> None:
     """All workers have told Locust all by now."""
-    if _this.run and _this.run.options.csv_prefix:
-        write_tables(_this.run.environment, _this.run.options.csv_prefix)
+    if _this.run and (prefix := _this.run.options.csv_prefix):
+        try:
+            write_tables(_this.run.environment, prefix)
+        except OSError as error:
+            _this.run.leave_out(Path(f"{prefix}_stats.csv"), error)
 
 
 _hooks: Any = events  # they come without types

@@ -102,14 +102,27 @@ def _write(folder: Path, name: str, document: Mapping[str, Any], beside: Mapping
         except Exception as error:  # noqa: BLE001  # what was measured is not to be lost for a page
             reasons.append(_why_not(folder / file, error))
     if reasons:
-        document = {**document, "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [*document["reasons"], *reasons]}
-        document["verdict"] = "missed" if document["verdict"] == "missed" else "invalid"
+        document = _incomplete(document, reasons)
     try:
         _write_whole(folder / name, _lines(document))
     except OSError as error:
         reasons.append(_why_not(folder / name, error))
     if reasons:
         raise NotWritten("; ".join(reasons))
+
+
+def leave_out(folder: Path, path: Path, error: Exception) -> None:
+    """Say in a document that is there already that a file beside it could not be written."""
+    for document in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
+        found = json.loads(document.read_text(encoding="utf-8"))
+        _write_whole(document, _lines(_incomplete(found, [_why_not(path, error)])))
+
+
+def _incomplete(document: Mapping[str, Any], reasons: Sequence[str]) -> dict[str, Any]:
+    """The document of a run of which a file is missing: no reason against it if it is missed, and else none for it."""
+    verdict = "missed" if document["verdict"] == "missed" else "invalid"
+    found = {"verdict": verdict, "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [*document["reasons"], *reasons]}
+    return {**document, **found}
 
 
 def _why_not(path: Path, error: Exception) -> str:

@@ -199,6 +199,14 @@ class LoadRun:
             if self.options.headless and is_terminal(sys.stderr):
                 sys.stderr.write(f"\r{' ' * _WIDTH}\r")
 
+    def leave_out(self, path: Path, error: Exception) -> None:
+        """A file beside the result could not be written: the result says so."""
+        try:
+            if self.options.run_folder:
+                result.leave_out(Path(self.options.run_folder), path, error)
+        except (OSError, ValueError) as worse:
+            self._tell(f"{path} could not be written: {described(worse)}")
+
     def _tell(self, why: str) -> None:
         """Say why there is no result, where it is not in a file."""
         if self.options.run_folder:

@@ -235,14 +235,13 @@ class Worker:
         self.site.recorder.give_up()
         self.site.give_up()
         report = self._report()  # at once: what comes from now on belongs to nothing any more
-        if error:
-            report["error"] = error
+        self._send("report", {**report, "away": self._away})  # what follows may take its time, and this is not to wait for it
+        last = {**_NOTHING, "number": report["number"], "last": True, "error": error}
         try:
-            report["sampled"] = self.site.tidy()
+            last["sampled"] = self.site.tidy()
         except Exception as reason:  # noqa: BLE001  # as in `_run`
-            report["error"] = report["error"] or described(reason)
-        report["beside"] += self._beside()
-        self._send("report", {**report, "last": True, "away": self._away})
+            last["error"] = error or described(reason)
+        self._send("report", last | {"beside": self._beside()})
 
     def _beside(self) -> int:
         assert self.site is not None

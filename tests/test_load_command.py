@@ -291,8 +291,22 @@ class TestNotWritten:
         assert (run.code, run.left) == (6, []), run.said
         assert run.document["verdict"] == "invalid"
         assert run.document["requests"] > 10
-        # A busy machine may have said something of its own before.
         assert run.document["reasons"][-1].endswith("load.html could not be written: Is a directory")
+        assert "Traceback" not in run.said
+
+    def test_a_table_of_locusts(self, tmp_path: Path) -> None:
+        """The files that are written last are missed, too."""
+
+        def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
+            wait_until(lambda: has_begun(process, out))
+            (next(out.iterdir()) / "locust_stats.tmp").mkdir()
+
+        with Miniature(sound) as server:
+            words = ("issuance", target_file(tmp_path, target_text(server.url)), "--rate", "20", "--duration", "1s")
+            run = load(*words, cwd=tmp_path, meanwhile=meanwhile)
+
+        assert (run.code, run.left) == (6, []), run.said
+        assert run.document["reasons"][-1].endswith("locust_stats.csv could not be written: Is a directory")
         assert "Traceback" not in run.said
 
     @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.long)])

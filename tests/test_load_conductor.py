@@ -96,9 +96,10 @@ def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     led.alive.remove("two_b")
     led.pass_by(monkeypatch)
     led.alive.append("two_b")
-    led.report("two_b", last=True)
+    led.report("two_b", last=True, sampled={"left": ["user 5f47d86c51755a001dc41b82"]})
 
     assert led.conductor.lost == ["worker two-2 died"]
+    assert led.conductor.sampled["left"] == {"user 5f47d86c51755a001dc41b82"}  # which is so all the same
     assert segment.totals.workers["two-2"].state == "died"
     assert segment.totals.document()["requests"] == 1  # what it had said before
     assert led.dismissed() == ["two_b", "two_b"]
@@ -146,6 +147,16 @@ def test_a_report_that_cannot_be_read(changes: dict[str, Any]) -> None:
     assert why.startswith("worker two-2 sent a report that cannot be read (")
     assert segment.waiting_for == {"one_a"}
     assert segment.totals.workers["two-2"].state == "died"
+
+
+def test_a_report_of_a_stranger() -> None:
+    """Who is no worker of this run is told to send nothing, and counts for nothing, whatever it says."""
+    led = Led("one_a")
+    segment = led.go()
+    led.report("nobody_x", last=True)
+    led.conductor.report("nobody_x", {})
+
+    assert (led.dismissed(), led.conductor.lost, segment.waiting_for) == (["nobody_x"] * 2, [], {"one_a"})
 
 
 def test_an_answer_that_cannot_be_read() -> None:

@@ -179,7 +179,7 @@ def test_who_hung_is_not_charged_to_the_next_run() -> None:
 def test_whoever_acts_looks_before() -> None:
     """Before those are sent who became due in a pause, it is seen that there was one, and whether this process still has a part."""
     run = Run(100, 20, step=0.0)
-    run.options["look"] = lambda: run.engine.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
+    run.options["look"] = lambda _: run.engine.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
     gevent.sleep(0.3)
     gevent.spawn_later(0.2, time.sleep, 0.6)
 

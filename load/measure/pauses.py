@@ -25,8 +25,8 @@ class Pauses:
     """Watches the hub of this process while something is measured.
 
     Args:
-        recorder: is told of every pause.
-        seconds: called ``absent`` is whoever stands still for so long; then ``away`` is called with how long it was, once.
+        recorder: is told of every pause that matters, and of the longest.
+        seconds: who stands still for so long is ``away``, which is called with how long it was, once.
     """
 
     def __init__(
@@ -36,15 +36,17 @@ class Pauses:
         self._limit = seconds
         self._away = away
         self._last = perf_counter()
+        self._longest = 0.0
         self._timer: Any = get_hub().loop.timer(_PERIOD, _PERIOD, ref=False)
         self._timer.start(self.look)
 
-    def look(self) -> None:
-        """In the hub: see how long ago the last look was; whoever acts on a timer of its own looks here first."""
+    def look(self, period: float = _PERIOD) -> None:
+        """In the hub: see how long ago the last look was. Whoever acts on a timer of its own looks here first, with its ``period``."""
         now = perf_counter()
-        gap, self._last = now - self._last - _PERIOD, now
-        if gap <= 0:
+        gap, self._last = now - self._last - period, now
+        if gap <= self._longest and gap < LONG:
             return
+        self._longest = max(self._longest, gap)
         self._recorder.paused(gap, now, long=gap >= LONG)
         if gap >= self._limit:
             self._limit = float("inf")

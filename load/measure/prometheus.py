@@ -52,8 +52,12 @@ def lines(totals: Totals) -> Iterator[str]:
     for name, about in (("errors", "Requests that were answered wrongly, or not at all."), ("violations", "Broken promises.")):
         counts = {f'{{kind="{kind}"}}': count for kind, count in document[name].items()}
         yield from _metric(f"{name}_total", "counter", about, counts)
+    own = {f'{{kind="{kind}"}}': count for kind, count in document["own_failures"].items()}
+    yield from _metric("own_failures_total", "counter", "Requests that failed by this machine's own doing.", own)
     for name in ("scheduled", "sent", "completed", "late", "dropped"):
-        yield from _metric(f"arrivals_{name}_total", "counter", "Arrivals of the open schedule.", {"": document[name]})
+        yield from _metric(
+            f"arrivals_{name}_total", "counter", "Arrivals of the open schedule, or steps of a closed loop.", {"": document[name]}
+        )
     response = totals.response
     times = zip(_QUANTILES, response.percentiles(list(_QUANTILES.values())), strict=True)
     quantiles = {f'{{quantile="{quantile}"}}': seconds for quantile, seconds in times}
