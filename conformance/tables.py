@@ -103,7 +103,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One testable statement of the specification."""
+    """One testable statement of the specification; a derived one says by which ``step`` it follows from the page."""
 
     id: str
     level: str
@@ -113,6 +113,7 @@ class Requirement:
     depends: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
     capability: str = ""
+    step: str = ""
 
     @property
     def decides(self) -> bool:

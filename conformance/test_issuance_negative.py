@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_grant, expect_no_more_than
+from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement
 from rolecall.conformance.memo import memoised
@@ -234,6 +234,15 @@ async def test_what_is_nearly_json_breaks_nothing(case: str, world: World) -> No
     own, answer = await ask_strangely(world, case)
 
     expect_no_more_than(own.grant, answer)
+
+
+@requirement("SEC-I09-no-crash")
+@each("case", BODIES)
+async def test_no_body_breaks_the_token_endpoint(case: str, world: World) -> None:
+    """Whatever the body of a log-in looks like, it ends in no server error."""
+    _, answer = await ask_strangely(world, case)
+
+    expect_no_crash(answer)
 
 
 @requirement("SEC-I09-status")

@@ -77,6 +77,7 @@ def findings(results: dict[str, Any], *, colour: bool = False) -> str:
         block = [
             _paint(f"{number}. {finding['requirement']} ({finding['level']}): {place}", "1;31", colour),
             f"   {finding['statement']}  [{finding['clause']}]",
+            *([f"   follows   {finding['step']}"] if finding.get("step") else []),
             f"   expected  {finding['expected']}",
             f"   actual    {finding['actual']}",
         ]

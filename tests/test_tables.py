@@ -221,3 +221,8 @@ def test_statuses_and_choices_of_the_readings_are_valid() -> None:
 
     assert SPEC.dialect(defaults, "the defaults").departures == {}
     assert all(reading.statement.endswith(".") for reading in SPEC.readings.values())
+
+
+def test_each_derived_requirement_says_how_it_follows() -> None:
+    """A derived requirement has the one step by which it follows from the page, and only a derived one has."""
+    assert [id for id, entry in SPEC.requirements.items() if (entry.level == "derived") != bool(entry.step)] == []

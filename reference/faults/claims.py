@@ -21,7 +21,7 @@ def unknown_user_accepted(server: Server) -> None:
     _unknown_users(server, lambda id: True)
 
 
-@fault("deleted-user-accepted", finding="SEC-J17")
+@fault("deleted-user-accepted", finding="SEC-J17-deleted")
 def deleted_user_accepted(server: Server) -> None:
     """The tokens of a deleted user live on."""
     remove = server.store.remove

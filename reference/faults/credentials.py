@@ -215,7 +215,7 @@ def login_of_any_type(server: Server) -> None:
     _body(server, json)
 
 
-@fault("bad-json-crashes", finding="SEC-I09")
+@fault("bad-json-crashes", finding="SEC-I09-no-crash")
 def bad_json_crashes(server: Server) -> None:
     """A body that is not JSON ends in a crash."""
     answer = server.tokens.answer
