@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from typing import Any
 
 from rolecall.conformance.claims import role_of_scope
-from rolecall.conformance.fixtures import fill
-from rolecall.conformance.ids import id_text
+from rolecall.conformance.fixtures import fill, fill_path
+from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.memo import forget, memoised
 from rolecall.conformance.tables import API_KEY, API_KEYS, TOKEN, Dialect, Specification
 from rolecall.conformance.token_endpoint import TokenEndpoint
@@ -19,6 +20,9 @@ from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Account, Target
 
+#: Where an answer may have a key, and the user whom it acts as: the specification has no such answer (AMB-10, AMB-15).
+_KEY_MEMBERS = ("token", "key", "apiKey", "api_key", "secret")
+_USER_MEMBERS = ("user", "userId", "createdBy", "owner")
 #: The part of its lifetime for which a token is used by the whole run.
 _FRESH = 0.7
 
@@ -126,8 +130,9 @@ class Callers:
             )
         if role in keys.tokens:
             token = keys.tokens[role]
-            self.gate.protect("user", user_of(claims_of(token)))
-            return Caller(role, API_KEY, token, user_of(claims_of(token)))
+            user = user_of(claims_of(token)) or await self._whom_ready_keys_act_as()
+            self.gate.protect("user", user)
+            return Caller(role, API_KEY, token, user)
         if not keys.create_path:
             raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path", API_KEYS)
         return await self.create_key([role])
@@ -139,20 +144,53 @@ class Callers:
             NotTested: the target file does not say where keys are made.
             Inconclusive: none was made.
         """
-        return self.key_of(await self.ask_for_key(scopes, maker=maker), scopes)
+        key = self.key_of(await self.ask_for_key(scopes, maker=maker), scopes)
+        return key if key.user else replace(key, user=await self._whom_keys_act_as(maker or await self.user(self.highest)))
 
-    @staticmethod
-    def key_of(exchange: Exchange, scopes: list[str]) -> Caller:
-        """The key that an answer holds.
+    def key_of(self, exchange: Exchange, scopes: list[str]) -> Caller:
+        """The key that an answer holds; its user is empty where neither the key nor the answer says whom it acts as (AMB-15).
 
         Raises:
             Inconclusive: it holds none.
         """
-        token = exchange.document.get("token")
-        if not exchange.ok or not isinstance(token, str):
+        members = (exchange.document.get(name) for name in _KEY_MEMBERS)
+        token = next((value for value in members if isinstance(value, str) and value), "")
+        if not exchange.ok or not token:
             raise Inconclusive(f"an API key with scopes {scopes}: {exchange}", "[api_keys] create_path in the target file")
-        user = user_of(claims_of(token)) or id_text(exchange.document.get("user"))
+        self.client.secrets.add(token, "key")
+        claims = claims_of(token)
+        self.note_given(claims.get("_id"))
+        named = (exchange.document.get(name) for name in _USER_MEMBERS)
+        user = user_of(claims) or next((id for value in named if (id := id_text(value) or own_id(value))), "")
         return Caller("+".join(scopes), API_KEY, token, user)
+
+    @memoised
+    async def _whom_keys_act_as(self, maker: Caller) -> str:
+        """The user that an opaque key of this maker acts as: a guest may fetch no user but itself; empty where that shows none."""
+        if self.target.api_keys.acts_as:
+            return (await self.user(self.target.api_keys.acts_as)).user
+        lowest = self.key_of(await self.ask_for_key([self.roles[0]], maker=maker), [self.roles[0]])
+        return lowest.user or await self._self_of(lowest, maker.user)
+
+    @memoised
+    async def _whom_ready_keys_act_as(self) -> str:
+        """The same for the keys of the target file, by the guest's."""
+        keys = self.target.api_keys
+        if keys.acts_as:
+            return (await self.user(keys.acts_as)).user
+        if self.roles[0] not in keys.tokens:
+            return ""
+        return await self._self_of(Caller(self.roles[0], API_KEY, keys.tokens[self.roles[0]], ""), "")
+
+    async def _self_of(self, lowest: Caller, likely: str) -> str:
+        """The account, or the ``likely`` user, whose own user a key of the lowest scope is shown."""
+        operation = self.spec.operations["fetch-user-self"]
+        accounts = [(await self.user(name)).user for name in self.target.accounts]
+        for user in filter(None, dict.fromkeys([likely, *accounts])):
+            exchange = await self.send("GET", fill_path(operation.path, {"self": user}), lowest)
+            if exchange.ok and own_id(exchange.json) == user:
+                return user
+        return ""
 
     async def ask_for_key(self, scopes: Any, *, attack: str = "", maker: Caller | None = None) -> Exchange:
         """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the ledger.

@@ -23,7 +23,13 @@ def requirements(entries: Mapping[str, Any]) -> str:
     for entry in entries.values():
         features.setdefault(entry.feature, []).append(entry)
     for feature, group in features.items():
-        lines += ["", f"## {feature}", "", "| id | level | statement | clause | follows by | cases | needs |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {feature}",
+            "",
+            "| id | level | statement | clause | follows by | cases | needs |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for entry in group:
             cells = (entry.id, entry.level, entry.statement, entry.clause, entry.step, ", ".join(entry.cases), entry.capability)
             lines.append(f"| {' | '.join(cells)} |")

@@ -119,7 +119,10 @@ def test_what_is_not_covered_is_said() -> None:
     said = verdict_of(results)
 
     assert (said.word, said.exit_code) == ("conformant", ExitCode.CONFORMANT)
-    assert said.reasons == ["not covered: SEC-T03-beyond-leeway: no signing key", "not covered: ISSUE-identity: one user per role"]
+    assert said.reasons == [
+        "not covered: SEC-T03-beyond-leeway: no signing key",
+        "not covered: ISSUE-identity: one user per role",
+    ]
 
 
 def test_missing_keys_are_one_sentence() -> None:

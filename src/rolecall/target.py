@@ -35,9 +35,13 @@ class Account:
 
 @dataclass(frozen=True)
 class ApiKeys:
-    """Where keys come from: a path at which the admin creates them, or ready-made ones by role."""
+    """Where keys come from: a path at which the admin creates them, or ready-made ones by role.
+
+    ``acts_as`` is the account whose user they act as, where neither a key nor the server tells.
+    """
 
     create_path: str = ""
+    acts_as: str = ""
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __bool__(self) -> bool:
@@ -141,7 +145,9 @@ def parse_target(
         verify_tls=_verify_tls(about, folder),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
-        api_keys=ApiKeys(create_path=create_path, tokens=_key_tokens(keys.table("tokens"), tuple(roles))),
+        api_keys=ApiKeys(
+            create_path=create_path, acts_as=_acts_as(keys, accounts), tokens=_key_tokens(keys.table("tokens"), tuple(roles))
+        ),
         expiry=Expiry(
             bank=folder / bank if bank else None,
             clock_url=clock_url,
@@ -221,6 +227,14 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
     if missing:
         raise UsageError(table.at(missing[0]), "this account is missing", f"One user per role: {', '.join(roles)}.")
     return accounts
+
+
+def _acts_as(table: _Table, accounts: Mapping[str, Account]) -> str:
+    """The name of an account, or nothing."""
+    name = table.text("acts_as")
+    if name and name not in accounts:
+        raise UsageError(table.at("acts_as"), f"there is no [accounts.{name}]", _one_of(name, accounts))
+    return name
 
 
 def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
