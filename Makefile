@@ -21,6 +21,7 @@ lint: $(VENV)/.tested
 
 selftest: $(VENV)/.installed
 	$(BIN)/rolecall selftest --write docs/kill-table.md
+	$(BIN)/rolecall selftest --mutations --write docs/mutations.md
 
 docs: $(VENV)/.installed
 	$(BIN)/python -c 'from rolecall.conformance.tables import load_specification as load; from rolecall.reports import tables; \

@@ -161,9 +161,8 @@ class Ahead:
             while True:
                 job.tries += 1
                 try:
-                    with (
-                        Evidence.collect() as job.evidence
-                    ):  # of this try alone: what came of one that was given up proves nothing
+                    # Of this try alone: what came of one that was given up proves nothing.
+                    with Evidence.collect() as job.evidence:
                         await job.call()
                 except Trouble:
                     if job.tries < _TRIES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -61,7 +62,10 @@ _LOADED = "8s"
 class Case:
     """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint; loaded is the baseline under a load.
 
-    ``load`` are the words of the load that it is put under in place of the suite.
+    A probe is any server, for mutations of the suite.
+
+    ``load`` are the words of the load that it is put under in place of the suite, ``switches`` the options of a server that is
+    more than one fault or variant.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Case:
     planted: str = ""
     description: str = ""
     load: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
 
     @property
     def intrusive(self) -> bool:
@@ -77,15 +82,31 @@ class Case:
 
     @property
     def options(self) -> list[str]:
-        """The switch of ``rolecall serve``."""
+        """The switch of ``rolecall serve``, or several."""
+        if self.switches or self.kind == "probe":
+            return list(self.switches)
         if self.kind in ("baseline", "loaded"):
             return []
         return ["--fault" if self.kind in ("fault", "flip") else "--variant", self.name]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One run of the suite against a case: its options, what is put at the end of the target file, and a mutation of the suite.
+
+    ``without`` names a table that the target file is to lack.
+    """
+
+    case: Case
+    options: tuple[str, ...] = ()
+    target: str = ""
+    without: str = ""
+    mutation: str = ""
+
+
 @dataclass
 class Result:
-    """What the suite said of a case."""
+    """What the suite said of a case; ``outcomes`` are those of requirements and of tests, by name."""
 
     case: Case
     verdict: str = ""
@@ -95,10 +116,12 @@ class Result:
     failed_cells: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    outcomes: dict[str, str] = field(default_factory=dict, repr=False)
     requests: int = 0
     seconds: float = 0.0
     crash: str = ""
     harm: list[str] = field(default_factory=list)
+    mutation: str = ""
 
     @property
     def found(self) -> list[str]:
@@ -138,7 +161,9 @@ class Result:
 
     def document(self) -> dict[str, Any]:
         """The row of the kill table, for machines."""
-        return {**asdict(self), "caught": self.caught, "localised": self.localised, "as_expected": self.as_expected}
+        row = asdict(self)
+        del row["outcomes"], row["mutation"]
+        return {**row, "caught": self.caught, "localised": self.localised, "as_expected": self.as_expected}
 
 
 def cases() -> list[Case]:
@@ -169,18 +194,24 @@ def sample(everything: list[Case], size: int) -> list[Case]:
 
 def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
     """Run the suite against each case, as many at a time as there are cores; results in the order of the cases."""
+    trials = [Trial(case, ("--intrusive",) if case.intrusive else ()) for case in chosen]
+    return run_trials(trials, on_result)
+
+
+def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
+    """Run the suite as often as there are trials, as many at a time as there are cores; results in their order."""
     os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
     context = _processes()
-    chosen = list(chosen)
+    trials = list(trials)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as busy, ThreadPoolExecutor(1) as waiting, tempfile.TemporaryDirectory() as folder:
-        futures: dict[Case, Future[Result]] = {}
-        for case in sorted(chosen, key=lambda case: not _waits(case)):
-            pool = waiting if _waits(case) and len(chosen) > 1 else busy
-            futures[case] = pool.submit(_run, context, case, Path(folder))
-            futures[case].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
+        futures: dict[Trial, Future[Result]] = {}
+        for number, trial in enumerate(sorted(trials, key=lambda trial: not _waits(trial.case))):
+            pool = waiting if _waits(trial.case) and len(trials) > 1 else busy
+            futures[trial] = pool.submit(_run, context, trial, Path(folder) / f"{number}-{trial.case.name}")
+            futures[trial].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
         try:
-            return [futures[case].result() for case in chosen]
+            return [futures[trial].result() for trial in trials]
         except BaseException:  # Ctrl-C, mostly: what has not begun never will
             for pool in (busy, waiting):
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -200,24 +231,25 @@ def _waits(case: Case) -> bool:
     return case.name in _SLOW or case.intrusive or bool(case.load)
 
 
-def _run(context: Any, case: Case, folder: Path) -> Result:
-    """One case: start the server, run the suite, stop the server."""
+def _run(context: Any, trial: Trial, place: Path) -> Result:
+    """One trial: start the server, run the suite, stop the server; ``place`` is where its files go, without their endings."""
+    case = trial.case
     if case.load:
-        return _run_load(case, folder)
+        return _run_load(case, place)
     started = time.monotonic()
     server_says, server_end = context.Pipe(duplex=False)
     server = context.Process(target=_serve, args=(case.options, server_end))
     server.start()
     server_end.close()
-    result = Result(case)
+    result = Result(case, mutation=trial.mutation)
     try:
         target = server_says.recv()
-        file = folder / f"{case.name}.toml"
+        file = place.with_name(f"{place.name}.toml")
         file.touch(mode=0o600)
-        file.write_text(target, encoding="utf-8")
+        file.write_text(_lacking(target, trial.without) + trial.target, encoding="utf-8")
         run_says, run_end = context.Pipe(duplex=False)
-        more = ["--intrusive"] if case.intrusive else []
-        run = context.Process(target=_certify, args=(["--target", str(file), "--out", str(folder / case.name), *more], run_end))
+        options = ["--target", str(file), "--out", str(place), *trial.options]
+        run = context.Process(target=_certify, args=(options, trial.mutation, run_end))
         run.start()
         run_end.close()
         try:
@@ -245,10 +277,15 @@ def _run(context: Any, case: Case, folder: Path) -> Result:
     return result
 
 
-def _run_load(case: Case, folder: Path) -> Result:
+def _lacking(target: str, table: str) -> str:
+    """A target file's text without one of its tables."""
+    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^\[].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
+
+
+def _run_load(case: Case, place: Path) -> Result:
     """One case under load: ``rolecall load`` starts the server, and stops it."""
     started, result = time.monotonic(), Result(case)
-    words = [*case.load, f"--duration={_LOADED}", "--json", "--out", str(folder / case.name)]
+    words = [*case.load, f"--duration={_LOADED}", "--json", "--out", str(place)]
     words += [f"--serve-option={option}" for option in case.options]
     command = [sys.executable, "-m", "rolecall", "load", *words]
     try:
@@ -282,6 +319,8 @@ def _fill(result: Result, document: dict[str, Any] | None, crash: str) -> None:
     result.failed_cells = [finding["cell"] for finding in document["findings"] if finding["cell"]]
     result.undecided = [r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")]
     result.reasons, result.requests = document["reasons"], document["requests"]
+    for entry in document["requirements"]:
+        result.outcomes |= {entry["id"]: entry["outcome"], **{test["name"]: test["outcome"] for test in entry["tests"]}}
     result.findings = list(dict.fromkeys(result.findings))
     if document["exit_code"] == 6:
         result.crash = "; ".join(document["reasons"])
@@ -307,15 +346,18 @@ def _serve(options: list[str], says: Connection) -> None:
     )
 
 
-def _certify(options: list[str], says: Connection) -> None:
-    """In a process of its own: one run of the suite; says its results, or why there are none."""
+def _certify(options: list[str], mutation: str, says: Connection) -> None:
+    """In a process of its own: one run of the suite, or of a mutation of it; says its results, or why there are none."""
     import gc
 
+    from rolecall.conformance import mutations
     from rolecall.conformance.progress import Progress
     from rolecall.conformance.suite import run_suite
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()  # a short life: nothing is worth the looking
+    if mutation:
+        mutations.catalogue()[mutation].apply()
     options = [*options, "--concurrency", "16", "--no-reports"]
     try:
         says.send((run_suite(options, Progress(sys.stderr, silent=True)).document, ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,10 +21,11 @@ from rolecall.conformance.test_issuance_claims import leaves
 from rolecall.conformance.test_objects import denied_documents, exposed
 from rolecall.conformance.test_refresh import never_issued
 from rolecall.conformance.test_secrecy import readable, tells
+from rolecall.conformance.test_secrecy import test_errors_tell_no_secrets as errors_tell_no_secrets
 from rolecall.conformance.test_token_integrity import DAMAGES
 from rolecall.errors import UsageError
 from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding, Inconclusive, NotApplicable
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from tests.exchanges import exchange
 
 SPEC = load_specification()
@@ -402,6 +404,30 @@ SPELLED: dict[str, str] = {
 def test_an_error_tells_a_password_however_it_is_spelled(case: str) -> None:
     """What a reader of the answer would read as the password is the password."""
     assert tells(readable(exchange(status=400, body=SPELLED[case].encode())), PASSWORD)
+
+
+@pytest.mark.parametrize("case", SPELLED)
+def test_a_password_in_an_error_is_a_finding(case: str) -> None:
+    """SEC-I14 holds it against the target that an error repeats the password of its request, however it is spelled."""
+    asked = json.dumps({"email": "guest@example.org", "password": PASSWORD}).encode()
+    login = exchange("POST", status=200, request_body=asked, body=b"{}")
+    error = exchange("POST", status=400, request_body=asked, body=SPELLED[case].encode())
+    answers: Any = SimpleNamespace(all=lambda: [login, error])
+    world: Any = SimpleNamespace(target=SimpleNamespace(secrets=[]))
+
+    with pytest.raises(Finding, match="400 with the password of its request in it"):
+        asyncio.run(errors_tell_no_secrets(answers, world))
+
+
+def test_errors_without_bodies_tell_nothing() -> None:
+    """A target whose errors have no bodies repeats nothing; one that never erred was not tested."""
+    world: Any = SimpleNamespace(target=SimpleNamespace(secrets=[]))
+    wordless: Any = SimpleNamespace(all=lambda: [exchange(status=403)])
+    flawless: Any = SimpleNamespace(all=lambda: [exchange(status=200)])
+
+    asyncio.run(errors_tell_no_secrets(wordless, world))
+    with pytest.raises(NotTested, match="no error"):
+        asyncio.run(errors_tell_no_secrets(flawless, world))
 
 
 def test_an_error_that_tells_nothing() -> None:

@@ -300,6 +300,24 @@ def login_grants_role_of_body(server: Server) -> None:
     _wider(server, lambda body: body.get("role"))
 
 
+@fault("login-grants-lifetime-of-body", finding="SEC-I12")
+def login_grants_lifetime_of_body(server: Server) -> None:
+    """A login with a member lifetime gets a token that lives for so many seconds."""
+    login = server.tokens.login
+    lifetime = server.issuer.lifetime
+    wish: ContextVar[object] = ContextVar("wish", default=None)
+
+    @instead_of(server.tokens.login)
+    async def wished(body: Document) -> Answer:
+        wish.set(body.get("lifetime"))
+        return await login(body)
+
+    @instead_of(server.issuer.lifetime)
+    def granted() -> int:
+        wanted = wish.get()
+        return wanted if type(wanted) is int else lifetime()
+
+
 @fault("put-issues-tokens", finding="SEC-I16")
 def put_issues_tokens(server: Server) -> None:
     """PUT and PATCH are as good as POST at the token endpoint."""

@@ -59,6 +59,18 @@ def create_does_nothing_below_admin(server: Server) -> None:
         return answer
 
 
+@fault("created-202", finding="PERM-create-organization")
+def created_202(server: Server) -> None:
+    """A create is done at once, and answered 202."""
+    created = server.resources.created
+
+    @instead_of(server.resources.created)
+    def accepted(document: object) -> Answer:
+        answer = created(document)
+        answer.status = 202
+        return answer
+
+
 @fault("invalid-create-applies", finding="SEC-A13")
 def invalid_create_applies(server: Server) -> None:
     """A create that lacks something is answered 400, and done as far as it goes."""

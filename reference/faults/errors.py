@@ -129,6 +129,19 @@ def refusals_carry_tokens(server: Server) -> None:
             return answer
 
 
+@fault("refusals-mention-a-token", finding="ISSUE-refused")
+def refusals_mention_a_token(server: Server) -> None:
+    """A login with a wrong password is answered 401, and what was logged of it, a new token, stands in the error."""
+    wrong_credentials = server.tokens.wrong_credentials
+
+    @instead_of(server.tokens.wrong_credentials)
+    def talkative(account: Account | None) -> Exception:
+        if account is None:
+            return wrong_credentials(account)
+        token = server.issuer.write(server.issuer.claims(server.tokens.user(account.id)))
+        return Refusal(401, f"invalid credentials (debug: Bearer {token})")
+
+
 @fault("errors-as-html", finding="RESPONSE-error")
 def errors_as_html(server: Server) -> None:
     """Errors are pages for people."""

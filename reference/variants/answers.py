@@ -115,6 +115,15 @@ def other_error_bodies(server: Server) -> None:
         return Answer(refusal.status, dumps(document).encode(), dict(refusal.headers), "application/problem+json")
 
 
+@variant("errors-without-bodies")
+def errors_without_bodies(server: Server) -> None:
+    """Errors have a status and no body; the specification does not ask for one."""
+
+    @instead_of(server.refusal)
+    def wordless(refusal: Refusal) -> Answer:
+        return Answer(refusal.status, b"", dict(refusal.headers))
+
+
 @variant("looks-before-it-asks")
 def looks_before_it_asks(server: Server) -> None:
     """What is not there is answered 404 before the permission is looked at; the order is nowhere said."""

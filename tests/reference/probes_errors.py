@@ -62,6 +62,11 @@ async def tokens_in_refusal(api: Api) -> bool:
     return "refreshToken" in (await api.login("guest", password="wrong")).text
 
 
+@sees("refusals-mention-a-token")
+async def token_in_an_error(api: Api) -> bool:
+    return "Bearer eyJ" in (await api.login("guest", password="wrong")).text
+
+
 def shown(wrong: Callable[[httpx.Response], bool], path: str = "/v2/users", who: str | None = "admin") -> Probe:
     """Whether an answer has the wrong form."""
 

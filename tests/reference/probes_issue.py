@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jwt
+
 from rolecall.reference.patience import MOST_WRONG
 from tests.reference.asking import Api, Probe, read, sees
 
@@ -182,6 +184,12 @@ def wished(**members: str) -> Probe:
 
 sees("login-grants-scope-of-body")(wished(scope="admin"))
 sees("login-grants-role-of-body")(wished(role="admin"))
+
+
+@sees("login-grants-lifetime-of-body")
+async def long_life(api: Api) -> bool:
+    claims = jwt.decode(read(await api.login("guest", lifetime=10**9))["token"], options={"verify_signature": False})
+    return bool(claims["exp"] - claims["iat"] == 10**9)
 
 
 @sees("put-issues-tokens")

@@ -146,6 +146,11 @@ async def put(api: Api) -> bool:
     return "Mine" in str(api.server.store.get("services", id))
 
 
+@sees("created-202")
+async def accepted(api: Api) -> bool:
+    return (await api.ask("POST", "/v2/contacts", "admin", json={"meta": {}})).status_code == 202
+
+
 @sees("invalid-create-applies")
 async def invalid_create(api: Api) -> bool:
     await api.ask("POST", "/v2/forms", "admin", json={"fields": [], "title": "Half"})

@@ -186,6 +186,16 @@ def test_other_error_bodies() -> None:
     vary("other-error-bodies", story)
 
 
+def test_errors_without_bodies() -> None:
+    """Errors have their status and nothing to read."""
+
+    async def story(api: Api) -> None:
+        answer = await api.ask("GET", "/v2/users")
+        assert (answer.status_code, answer.content) == (401, b"")
+
+    vary("errors-without-bodies", story)
+
+
 def test_order_of_checks_varies() -> None:
     """What is missing, or wrong in the body, may be said before what is not allowed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -17,8 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--sample", type=int, metavar="N", help="only the baseline and N of the others, evenly spread")
     what.add_argument("--fault", action="append", metavar="NAME", help="only this fault or variant; repeatable")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the kill table there (docs/kill-table.md)")
-    parser.add_argument("--json", action="store_true", help="print the kill table as JSON and nothing else")
+    parser.add_argument(
+        "--mutations", action="store_true", help="break the suite instead, in every way there is: each must be seen"
+    )
+    what.add_argument("--mutation", action="append", metavar="NAME", help="only this mutation of the suite; repeatable")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="write the table there (docs/kill-table.md, docs/mutations.md)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the table as JSON and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print the counts and nothing else")
 
 
@@ -26,8 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the cases; exit code 1 when a fault went unnoticed, or somebody innocent was blamed.
 
     Raises:
-        UsageError: there is no such fault or variant.
+        UsageError: there is no such fault, variant or mutation.
     """
+    if arguments.mutations or arguments.mutation:
+        return _run_mutations(arguments)
     from rolecall.conformance import selftest
     from rolecall.conformance.tables import suggest
     from rolecall.load import missing
@@ -36,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     everything = selftest.cases()
     chosen = everything
     if arguments.sample is not None:
-        if arguments.sample < 1:
-            raise UsageError("--sample", "at least one case must be run")
+        _check_sample(arguments.sample)
         chosen = selftest.sample(everything, arguments.sample)
     if arguments.fault:
         by_name = {case.name: case for case in everything}
@@ -64,3 +72,42 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"written: {arguments.write}", stream=sys.stderr)
     bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"] + counts["harmed"]
     return int(ExitCode.FAILED if bad else ExitCode.CONFORMANT)
+
+
+def _check_sample(size: int) -> None:
+    if size < 1:
+        raise UsageError("--sample", "at least one case must be run")
+
+
+def _run_mutations(arguments: argparse.Namespace) -> int:
+    """Run mutations of the suite; exit code 1 when one of them went unnoticed.
+
+    Raises:
+        UsageError: there is no such mutation.
+    """
+    from rolecall.conformance import mutation_run, mutations, selftest
+    from rolecall.conformance.tables import suggest
+    from rolecall.reports import mutation_table
+
+    if arguments.fault:
+        raise UsageError("--fault", "faults and variants are chosen without --mutations", "Choose mutations with --mutation.")
+    known = mutations.catalogue()
+    chosen = list(known.values())
+    if arguments.sample is not None:
+        _check_sample(arguments.sample)
+        chosen = mutation_run.sample(arguments.sample)
+    for name in arguments.mutation or ():
+        if name not in known:
+            raise UsageError("--mutation", f"{name!r} is no mutation", suggest(name, known))
+    if arguments.mutation:
+        chosen = [known[name] for name in arguments.mutation]
+    loud = not (arguments.json or arguments.quiet)
+    if loud:
+        say(mutation_table.HEADER)
+    killed = mutation_run.run(chosen, selftest.cases(), lambda one: say(mutation_table.line(one.document())) if loud else None)
+    rows = [one.document() for one in killed]
+    say(json.dumps({"mutations": rows}, indent=1) if arguments.json else mutation_table.summary(rows))
+    if arguments.write:
+        arguments.write.write_text(mutation_table.write(rows), encoding="utf-8")
+        print(f"written: {arguments.write}", file=sys.stderr)
+    return int(ExitCode.CONFORMANT if all(row["killed"] for row in rows) else ExitCode.FAILED)
