@@ -20,7 +20,7 @@ from gevent.event import Event
 from locust.stats import RequestStats
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
-from rolecall.load.accounts import share
+from rolecall.load.accounts import are_shared, share
 from rolecall.load.engine import Engine
 from rolecall.load.measure.locust_stats import flush
 from rolecall.load.measure.recorder import Recorder
@@ -84,6 +84,7 @@ class Worker:
                 timeout=aim.timeout,
                 verify=aim.verify,
                 sessions_coexist=not self._options.lone_sessions,
+                shared_accounts=are_shared(aim.accounts, job["index"], job["workers"]),
                 tells=job["workers"] > 1,
                 looks=not self._options.no_invariants,
                 racers=self._options.racers,
