@@ -16,9 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -56,16 +56,21 @@ LOADS: dict[str, tuple[str, ...]] = {
     "race-gives-another-users-token": ("refresh-race", "--rate=50"),
 }
 _LOADED = "8s"
+#: A server that makes it hard to tell a fault from what it may do: nothing may be held against it in any scenario, and the faults
+#: that only load shows are found there as well.
+TRYING = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")
+_SCENARIOS = ("issuance", "refresh-get", "refresh-post", "refresh-race", "session", "guarded", "mixed")
+_GENTLE = "--rate=40"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint; loaded is the baseline under a load.
+    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint; loaded is an innocent one under load.
 
     A probe is any server, for mutations of the suite.
 
-    ``load`` are the words of the load that it is put under in place of the suite, ``switches`` the options of a server that is
-    more than one fault or variant.
+    ``load`` are the words of the load that it is put under in place of the suite; ``switches`` are the server's options where
+    its name is not one of them.
     """
 
     name: str
@@ -83,10 +88,8 @@ class Case:
     @property
     def options(self) -> list[str]:
         """The switch of ``rolecall serve``, or several."""
-        if self.switches or self.kind == "probe":
+        if self.switches or self.kind in ("baseline", "loaded", "probe"):
             return list(self.switches)
-        if self.kind in ("baseline", "loaded"):
-            return []
         return ["--fault" if self.kind in ("fault", "flip") else "--variant", self.name]
 
 
@@ -175,6 +178,9 @@ def cases() -> list[Case]:
         for name, second, description in (line.split("\t") for line in lines):
             if second == "load":
                 continue
+            if second == "under-load":
+                listed.append(_loaded(f"{name} under mixed", description, "mixed", name))
+                continue
             if option == "--list-faults":
                 kind = "flip" if name.startswith("flip-") else "fault"
                 listed.append(Case(name, kind, second, description, LOADS.get(name, ())))
@@ -182,7 +188,30 @@ def cases() -> list[Case]:
                 listed.append(Case(name, second, _OWN_FINDING.get(name, ""), description))
     description = "The reference server as it is, under load."
     loads = dict.fromkeys(LOADS.values())
-    return listed + [Case(f"baseline under {' '.join(load)}", "loaded", "", description, load) for load in loads]
+    listed += [Case(f"baseline under {' '.join(load)}", "loaded", "", description, load) for load in loads]
+    return listed + list(_trying(listed))
+
+
+def _trying(listed: list[Case]) -> Iterator[Case]:
+    """A server with all that is `TRYING`, in every scenario; and with each fault that only load shows."""
+    what = f"All of this: {', '.join(TRYING)}."
+    for scenario in _SCENARIOS:
+        yield _loaded(f"trying server under {scenario}", what, scenario, *TRYING)
+    for case in listed:
+        if case.kind == "fault" and case.load:
+            switches = (*_variants(*TRYING), "--fault", case.name)
+            description = f"{case.description} On a trying server."
+            yield replace(case, name=f"{case.name} on a trying server", description=description, switches=switches)
+
+
+def _loaded(name: str, description: str, scenario: str, *variants: str) -> Case:
+    """An innocent server under a load that is no strain."""
+    return Case(name, "loaded", "", description, (scenario, _GENTLE), tuple(_variants(*variants)))
+
+
+def _variants(*names: str) -> Iterator[str]:
+    for name in names:
+        yield from ("--variant", name)
 
 
 def sample(everything: list[Case], size: int) -> list[Case]:

@@ -91,3 +91,8 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
 def share(accounts: Sequence[Account], worker: int, workers: int) -> list[Account]:
     """The accounts of one worker (counted from 0): its own alone, as long as there are as many as workers."""
     return list(accounts[worker::workers]) or [accounts[worker % len(accounts)]]
+
+
+def are_shared(accounts: Sequence[Account], worker: int, workers: int) -> bool:
+    """Whether another worker has the account of this one as well, since there are more workers than accounts."""
+    return worker % len(accounts) + len(accounts) < workers

@@ -179,7 +179,23 @@ def _embedded(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> tup
     target = stack.enter_context(embedded_target(load_specification().roles, arguments.serve_option))
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
-    return [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}"], target
+    words = [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}"]
+    if target.dialect:  # as the server announces it
+        words.append(f"--target={_write_target(Path(folder) / 'target.toml', target)}")
+    return words, target
+
+
+def _write_target(path: Path, target: Target) -> Path:
+    """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's, too."""
+    tables = {"target": {"name": target.name, "base_url": target.base_url}, "dialect": target.dialect}
+    tables |= {
+        f"accounts.{name}": {"email": account.email, "password": account.password} for name, account in target.accounts.items()
+    }
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8") as file:
+        for table, values in tables.items():
+            file.write(f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return path
 
 
 def work(arguments: argparse.Namespace) -> int:

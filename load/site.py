@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import cycle
 from time import perf_counter
 from urllib.parse import quote
 
@@ -17,16 +15,15 @@ from rolecall.conformance.tables import Dialect, Specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.load.accounts import Account
 from rolecall.load.checks.families import Families
-from rolecall.load.checks.invariants import Grant, Invariants
+from rolecall.load.checks.invariants import Invariants
 from rolecall.load.checks.sampling import Sampling
+from rolecall.load.checks.sessions import Grant
 from rolecall.load.checks.violations import Violations
 from rolecall.load.measure.recorder import Entry, Recorder
+from rolecall.load.roster import Roster
 from rolecall.load.transport import wire
 from rolecall.load.transport.client import Connection, Failure
 from rolecall.load.transport.wire import Origin, Response
-
-#: What may stand in an Authorization field (RFC 6750 2.1); anything else is not sent.
-_TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 
 
 class Site:
@@ -35,6 +32,8 @@ class Site:
     Args:
         spec: the target's own tables (`Specification.for_target`).
         timeout: seconds for one exchange.
+        sessions_coexist: False where a log-in is known to end the user's other sessions.
+        shared_accounts: whether other processes log in as the same accounts.
         looks: whether answers are looked at; without, only their status is (``--no-invariants``).
     """
 
@@ -48,6 +47,7 @@ class Site:
         timeout: float,
         verify: bool | str = True,
         sessions_coexist: bool = True,
+        shared_accounts: bool = False,
         tells: bool = False,
         looks: bool = True,
         racers: int = 5,
@@ -56,10 +56,11 @@ class Site:
         self.origin = origin
         self.spec = spec
         self.dialect = dialect
-        self.accounts = accounts
         self.looks = looks
         self.violations = Violations([(account.password, "password") for account in accounts])
-        self.invariants = Invariants(spec, dialect, self.violations, tells=tells, sessions_coexist=sessions_coexist)
+        self.invariants = Invariants(
+            spec, dialect, self.violations, tells=tells, sessions_coexist=sessions_coexist, shared_accounts=shared_accounts
+        )
         self.races = Families(self.violations)
         self.racers = racers
         self.recorder = Recorder(0.0)
@@ -68,8 +69,11 @@ class Site:
         self._sampling_begins = RLock()
         self._timeout = timeout
         self._verify = verify
-        #: Every account in turn, each with the request that logs it in.
-        self.logins: Iterator[tuple[Account, bytes]] = cycle([(account, self._issue(account)) for account in accounts])
+        #: Every account in turn, each with the request that logs it in; or held by somebody.
+        self.logins = Roster([(account, self._issue(account)) for account in accounts])
+        #: Statuses with which a server refuses a token that is not good, or no longer; and a refresh token.
+        self.lost_token = frozenset((*dialect.anonymous, *dialect.expired, *dialect.malformed, *dialect.denied))
+        self.lost_refresh_token = self.lost_token | frozenset(dialect.refused)
         #: By name; asked for by `entry`, unless they are there.
         self.entries: dict[str, Entry] = {}
         #: The exchanges that have no end yet: the row in which each counts, and when it was due.
@@ -128,7 +132,7 @@ class Site:
                     self.spec,
                     self.dialect,
                     self.invariants,
-                    self.accounts,
+                    self.logins.reserve(),
                     partial(self.ask, connection),
                     email_domain=self._email_domain,
                 )
@@ -179,11 +183,15 @@ class Site:
         return found
 
     def allowed(self, operation: str, grant: Grant, response: Response, request: bytes) -> None:
-        """Look at the answer to what the caller's role may do: once it was done, it is not denied."""
+        """Look at the answer to what the caller's role may do ("+" in the permission table): once it was done, it is not denied.
+
+        The end of the token, which is answered 403 as well, would explain it.
+        """
         cell = operation, grant.account.role
         if response.status in self.spec.operations[operation].success:
+            grant.session.let_in(refreshed=False, read=True)
             self._done.add(cell)
-        elif response.status in self.dialect.denied and cell in self._done:
+        elif response.status in self.dialect.denied and cell in self._done and not grant.may_be_refused:
             message = f"{operation} as {cell[1]} was allowed, and is now answered {response.status}"
             self.violations.report("allowed-denied", message, request, response)
 
@@ -195,8 +203,6 @@ class Site:
 
     @staticmethod
     def _fill(template: tuple[bytes, ...], first: str, token: str) -> bytes:
-        if not _TOKEN.fullmatch(token):
-            raise ValueError("the token cannot stand in a header")
         before, between, after = template
-        text = token.encode()
+        text = token.encode()  # a JWT, which can stand in a header
         return b"".join((before, first.encode() if before else b"", between, text, after))

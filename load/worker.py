@@ -19,7 +19,7 @@ from greenlet import GreenletExit
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.load import orders
-from rolecall.load.accounts import share
+from rolecall.load.accounts import are_shared, share
 from rolecall.load.engine import Engine
 from rolecall.load.measure.pauses import Pauses
 from rolecall.load.measure.recorder import Recorder
@@ -98,6 +98,7 @@ class Worker:
                 timeout=aim.timeout,
                 verify=aim.verify,
                 sessions_coexist=not self._options.lone_sessions,
+                shared_accounts=are_shared(aim.accounts, job["index"], job["workers"]),
                 tells=job["workers"] > 1,
                 looks=not self._options.no_invariants,
                 racers=self._options.racers,

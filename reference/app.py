@@ -75,6 +75,9 @@ class Server:
         self.wire = Wire(self.clock)
         self.prefix = ""  # what every path starts with
         self.forgeable = True  # whether whoever has the signing key can sign tokens
+        self.readings: dict[str, int | list[int]] = {}  # what the target file says under [dialect]
+        if settings.dialect == "sdk":
+            self.readings |= {"expired": [401], "issued": [201], "refreshed": [201]}
         self.accounts = self._make_accounts()
         self.app: ASGIApp = self._routes()
 

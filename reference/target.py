@@ -25,8 +25,8 @@ def target_file(server: Server, base_url: str) -> str:
         expiry.append(f"signing_key_env = {quoted(SIGNING_KEY_VARIABLE)}")
     if expiry:
         lines += ["", "[expiry]", *expiry]
-    if server.settings.dialect == "sdk":
-        lines += ["", "[dialect]", "expired = [401]", "issued = [201]", "refreshed = [201]"]
+    if server.readings:
+        lines += ["", "[dialect]", *(f"{name} = {value}" for name, value in server.readings.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,10 @@ HEADER = f"{'':<3}{'case':<44}{'planted':<28}{'first finding':<28}{'seconds':>8}
 _KINDS = {
     "fault": ("Faults", "Each breaks the specification in one way; the planted requirement must be the first finding."),
     "flip": ("Flips", "Each turns one cell of the permission table round, for tokens and API keys alike."),
-    "loaded": ("Load", "The reference server as it is, under each load that finds a fault; nothing may be held against it."),
+    "loaded": (
+        "Load",
+        "The reference server as it is under each load that finds a fault, and legal or troubled ones; nothing may be held against them.",
+    ),
     "legal": ("Legal variants", "Each differs in a way that the specification allows; nothing may be held against it."),
     "trouble": ("Trouble", "Nobody's verdict: the run must end honestly and accuse no requirement that was kept."),
     "lint": ("Lint", "A server that rejects every request of ours outside the specification that is no marked attack."),

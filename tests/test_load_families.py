@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rolecall.load.checks.families import LEAST_WINDOW, Call, Families, Family, Outcome, Policies, explanations, outcome_of
+from rolecall.load.checks.sessions import Path
 from rolecall.load.checks.violations import Violations
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
@@ -47,12 +48,12 @@ def silence(invoked: float = 0.0, returned: float = 10.0) -> Call:
     return call(invoked, returned, "unknown")
 
 
-def judged(*families: tuple[Call, ...]) -> tuple[dict[str, int], Families]:
-    """The violations of races, and who judged them."""
+def judged(*families: tuple[Call, ...] | Family | None) -> tuple[dict[str, int], Families]:
+    """The violations of races, by POST unless they say otherwise, and who judged them."""
     violations = Violations()
     judge = Families(violations)
-    for calls in families:
-        judge.judge(Family(USER, calls))
+    for family in filter(None, families):
+        judge.judge(family if isinstance(family, Family) else Family(USER, family))
     return dict(violations.counts), judge
 
 
@@ -77,6 +78,9 @@ LEGAL: dict[str, tuple[Call, ...]] = {
     "nobody-looked-at-the-refresh-token": (win(token_works=False, refresh_token_works=None), loss()),
     "nobody-looked": (win(token_works=None, refresh_token_works=None), loss()),
     "reuse-after-the-window-ends-the-family": (win(0.0, 0.1, **DEAD), win(0.5, 0.6, **DEAD), loss(40.0, 40.1)),
+    "the-later-winner-revokes-an-access-token": (win(token_works=False), win()),
+    "an-unknown-one-revokes-the-access-tokens": (win(token_works=False), win(token_works=False), silence()),
+    "an-unknown-one-comes-after-the-window": (win(**DEAD), win(**DEAD), silence()),
 }
 
 
@@ -84,6 +88,60 @@ LEGAL: dict[str, tuple[Call, ...]] = {
 def test_what_some_policy_does_is_legal(name: str) -> None:
     """A history that rotation, reuse or a grace window explains is no violation."""
     assert judged(LEGAL[name])[0] == {}
+
+
+#: Races by GET, of which a winner may have revoked the access token that the others present.
+LEGAL_BY_GET: dict[str, tuple[Call, ...]] = {
+    "one-winner": (win(), loss(), loss()),
+    "some-came-before-it-was-revoked": (win(), win(token_works=False), loss(), loss()),
+    "late-ones": (win(0.0, 0.1), win(0.05, 0.2), loss(3.0, 3.1)),
+}
+
+
+@pytest.mark.parametrize("name", LEGAL_BY_GET)
+def test_by_get_a_winner_may_revoke_the_others_access_token(name: str) -> None:
+    """By GET the losers may have been refused for their access token, whatever the policy for refresh tokens is."""
+    kinds, judge = judged(Family(USER, LEGAL_BY_GET[name], "GET"), Family(USER, LEGAL["all-win"]) if "one" in name else None)
+
+    assert kinds == {}
+    assert judge.policies.longest == inf
+
+
+def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None:
+    """What a race by GET leaves open, one by POST decides: there is one policy."""
+    families = Family(USER, LEGAL["one-winner"]), Family(USER, LEGAL_BY_GET["some-came-before-it-was-revoked"], "GET")
+
+    assert judged(*families)[0] == judged(*reversed(families))[0] == {"race-mixture": 1}
+
+
+@pytest.mark.parametrize("path", ["GET", "POST"])
+def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -> None:
+    """A good token that is refused before anybody has used it is not explained by anything."""
+    assert judged(Family(USER, (loss(), loss()), path))[0] == {"race-nobody": 1}
+    assert judged(Family(USER, (loss(0.0, 0.1), win(0.2, 0.3)), path))[0] == {"race-mixture": 1}
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [(loss(), loss()), (win(), win(), loss()), (win(**DEAD),), (win(token_works=False), loss()), (loss(0.0, 0.1), win(0.2, 0.3))],
+    ids=["nobody", "mixture", "dead", "access-token-dead", "refused-first"],
+)
+def test_where_the_session_may_have_been_ended_refusals_say_nothing(calls: tuple[Call, ...]) -> None:
+    """What the same race would be accused of otherwise, the end of the session explains; and it tells less of the policy."""
+    assert judged(calls)[0] != {}
+    kinds, judge = judged(Family(USER, calls, certain=False), LEGAL["one-winner" if len(calls) < 3 else "all-win"])
+
+    assert kinds == {}
+    assert bool(judge.policies)
+
+
+def test_what_was_granted_in_such_a_race_still_counts() -> None:
+    """Another user's tokens are another user's, and two winners are two."""
+    stranger = Family(USER, (win(user=OTHER), loss()), certain=False)
+    two = Family(USER, (win(), win(), loss()), certain=False)
+
+    assert judged(stranger)[0] == {"race-other-user": 1}
+    assert judged(two, LEGAL["one-winner"])[0] == {"race-mixture": 1}
 
 
 # --- What is not ------------------------------------------------------------------------------------------------------
@@ -234,6 +292,7 @@ def test_explanations_are_those_of_an_oracle() -> None:
         (409, "refused"),
         (302, "refused"),
         (429, "throttled"),
+        (423, "throttled"),
         (408, "unknown"),
         (500, "unknown"),
         (503, "unknown"),
@@ -271,7 +330,7 @@ def test_workers_that_contradict_each_other() -> None:
             master.merge(worker.take())
 
     assert violations.counts == {"race-mixture": 1}
-    assert violations.samples[0].exchange.count("refreshes with one token") == 2
+    assert violations.samples[0].exchange.count("with one token of user") == 2
 
 
 def test_policies_have_names() -> None:

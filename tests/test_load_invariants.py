@@ -11,7 +11,10 @@ import httpx
 import pytest
 
 from rolecall.load.accounts import Account
-from rolecall.load.checks.invariants import AcrossWorkers, Grant, Invariants, _has_shape, _segment
+from rolecall.load.checks import invariants as checks
+from rolecall.load.checks import sessions
+from rolecall.load.checks.invariants import AcrossWorkers, Invariants, _has_shape, _segment
+from rolecall.load.checks.sessions import Grant, Path
 from rolecall.load.checks.uniqueness import PLACES
 from rolecall.load.checks.violations import Violations
 from rolecall.load.transport.wire import Response
@@ -27,9 +30,18 @@ from tests.token_answers import ADA, BEA, DAY, LOGIN, OTHER, USER, answer, claim
 LEGAL = [variant.name for variant in VARIANTS.values() if variant.kind == "legal"]
 
 
+def asked(
+    invariants: Invariants, response: Response, previous: Grant | None = None, account: Account = ADA, path: Path = "POST"
+) -> Grant | None:
+    """What a log-in, or a refresh, that is answered so gives."""
+    if previous is None:
+        return invariants.logged_in(invariants.log_in(account), response, LOGIN)
+    return invariants.refreshed(invariants.refresh(previous, path), response, LOGIN)
+
+
 def granted(invariants: Invariants, body: Any = None, previous: Grant | None = None, account: Account = ADA) -> Grant:
     """The grant of an answer that gives one."""
-    grant = invariants.grant(account, answer(body), LOGIN, previous)
+    grant = asked(invariants, answer(body), previous, account)
     assert grant is not None
     return grant
 
@@ -61,7 +73,7 @@ def test_what_is_no_token_answer(body: bytes) -> None:
     """A success whose body is no token answer is a violation, whatever is wrong with it, and no grant."""
     invariants = looking()
 
-    assert invariants.grant(ADA, answer(body), LOGIN) is None
+    assert asked(invariants, answer(body)) is None
     assert found(invariants) == {"shape": 1}
 
 
@@ -90,7 +102,7 @@ def test_statuses_are_those_of_the_dialect() -> None:
     """A token with another success status is a violation, and still a grant; the status of a reading is none."""
     invariants = looking()
 
-    assert invariants.grant(ADA, answer(status=201), LOGIN)
+    assert asked(invariants, answer(status=201))
     assert found(invariants) == {"status": 1}
 
 
@@ -116,6 +128,19 @@ def test_statuses_are_those_of_the_dialect() -> None:
         jwt(["claims"]),  # type: ignore[arg-type]  # wrong on purpose
         jwt(claims()).rpartition(".")[0],
         f"{jwt(claims())}.more",
+        f"{jwt(claims())}=",
+        f"{jwt(claims())} ",
+        f"{jwt(claims())}\n",
+        jwt(claims()).replace(".", "=.", 1),
+        jwt(claims()).replace("c2lnbmF0dXJl", "c2ln!!F0dXJl"),
+        jwt(claims()).replace("c2lnbmF0dXJl", "c2lnb"),
+        jwt(claims(), signature="a+/b"),
+        jwt(claims(), signature="%%%"),
+        "!!".join(jwt(claims()).rsplit("I", 1)),
+        jwt(claims(), header={"alg": [[]]}),
+        jwt(claims(exp=10**400)),
+        jwt(claims(iat=-1)),
+        jwt(claims(), header={"alg": 256}),
         f"{segment({'alg': 'HS256'})}.\u00fc\u00fc.x",
         f"{segment({'alg': 'HS256'})}.A.x",
         f"\u00fc.{segment(claims())}.x",
@@ -127,7 +152,7 @@ def test_what_is_no_signed_jwt(token: str) -> None:
     """A token that is no signed JWT with a user and two whole instants is a violation."""
     invariants = looking()
 
-    assert invariants.grant(ADA, answer(document(token=token)), LOGIN) is None
+    assert asked(invariants, answer(document(token=token))) is None
     assert found(invariants) == {"jwt": 1}
 
 
@@ -202,13 +227,25 @@ def test_answer_and_jwt_name_one_user() -> None:
     [
         (f"{USER}.0", ""),
         ("b3BhcXVl", ""),
+        ("7.secret", ""),
+        (jwt(claims("session-of-somebody-0001", grant_type="refresh_token")), ""),
         ("session-1.secret", ""),
         (jwt(claims(grant_type="refresh_token")), ""),
         (f"{OTHER}.0", "another-user"),
         (jwt(claims(OTHER, grant_type="refresh_token")), "another-user"),
         (f"{'0' * 24}.0", "another-user"),
     ],
-    ids=["own", "opaque", "in-two-parts", "jwt", "of-a-known-user", "jwt-of-another", "of-an-unknown-user"],
+    ids=[
+        "own",
+        "opaque",
+        "short-id",
+        "jwt-of-something",
+        "in-two-parts",
+        "jwt",
+        "of-a-known-user",
+        "jwt-of-another",
+        "of-an-unknown-user",
+    ],
 )
 def test_a_refresh_token_is_its_users_if_it_says_whose_it_is(refresh_token: str, kind: str) -> None:
     """A refresh token that begins with another user's id, or is a JWT of another user, is one; other forms say nothing."""
@@ -304,6 +341,89 @@ def test_without_a_jti_a_second_has_one_token() -> None:
     assert found(invariants) == {}
 
 
+def at_once(monkeypatch: pytest.MonkeyPatch, *moments: float) -> Callable[[], None]:
+    """A clock that shows these moments, one after the other; what is returned goes on to the next."""
+    left = list(moments)
+    for module in (checks, sessions):
+        monkeypatch.setattr(module, "perf_counter", lambda: left[0])
+    return lambda: left.__delitem__(0)
+
+
+def of_second(second: int, **changes: Any) -> dict[str, Any]:
+    """A token without jti, issued in this second."""
+    return claims(jti=..., iat=1_700_000_000 + second, exp=1_700_000_000 + second + DAY, **changes)
+
+
+@pytest.mark.parametrize("refreshes", [False, True], ids=["log-in", "refresh"])
+@pytest.mark.parametrize(("later", "kinds"), [(0.9, {}), (3.0, {"token-repeated": 1}), (3600.0, {"token-repeated": 1})])
+def test_without_a_jti_a_token_is_not_given_out_later_again(
+    later: float, kinds: dict[str, int], refreshes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of the second in which it is asked for may be one that is known; one of a second long gone was not issued now (B17)."""
+    go_on = at_once(monkeypatch, 0.05, 0.05 + later)
+    invariants = looking()
+    first = granted(invariants, document(of=of_second(0)))
+    go_on()
+
+    granted(invariants, document(of=of_second(0)), first if refreshes else None)
+
+    assert found(invariants) == kinds
+
+
+def test_a_repeated_refresh_may_be_answered_late_as_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the first answer was lost, the second may hold what was issued at the first try."""
+    go_on = at_once(monkeypatch, 0.05, 20.0)
+    invariants = looking()
+    first = granted(invariants, document(of=of_second(0)))
+    invariants.refresh(first, "POST").unanswered(left=True)
+    go_on()
+
+    granted(invariants, document(of=of_second(0)), first)
+
+    assert found(invariants) == {}
+
+
+def test_servers_with_several_clocks_are_not_accused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one of two machines is five seconds behind the other, it issues now what the other one has issued before."""
+    go_on = at_once(monkeypatch, *(number / 2 + 0.05 for number in range(60)))
+    invariants = looking()
+    for number in range(59):
+        granted(invariants, document(of=of_second(number // 2 - 5 * (number % 2))))
+        go_on()
+
+    assert found(invariants) == {}
+
+
+def test_one_user_of_two_workers_accounts() -> None:
+    """Two accounts that are given the same user are found, though each worker has only one of them; one account of both is none (B17)."""
+    violations = Violations()
+    master = AcrossWorkers(violations, places=2**10)
+    first, second, third = (looking(tells=True) for _ in range(3))
+
+    granted(first)
+    granted(second)
+    master.merge(first.take())
+    master.merge(second.take())
+    assert violations.counts == {}
+
+    granted(third, account=BEA)
+    master.merge(third.take())
+    assert violations.counts == {"another-user": 1}
+
+
+def test_short_ids_are_met_by_coincidence() -> None:
+    """Where users and sessions are numbered, a refresh token that begins with a number names nobody (B17)."""
+    invariants = looking()
+    accounts = [Account(f"user-{number}@example.org", "x", "agent") for number in range(1, 20)]
+    session = iter(range(1, 1000))
+    for _ in range(3):
+        for number, account in enumerate(accounts, 1):
+            grant = granted(invariants, document(str(number), refreshToken=f"{next(session)}.secret"), account=account)
+            granted(invariants, document(str(number), refreshToken=f"{next(session)}.secret"), grant)
+
+    assert found(invariants) == {}
+
+
 def test_a_token_of_two_users_is_a_violation_in_any_case() -> None:
     """Also a token without jti is never another user's."""
     invariants = looking()
@@ -384,25 +504,22 @@ def test_what_two_workers_were_given() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
 def test_whoever_holds_the_last_refresh_token_can_go_on(status: int) -> None:
-    """A refusal of the last refresh token breaks the chain, unless something may have happened meanwhile."""
+    """A refusal of the last refresh token breaks the chain."""
     invariants = looking()
-    grant = granted(invariants)
 
-    assert invariants.grant(ADA, answer({}, status), LOGIN, grant, certain=False) is None
-    assert found(invariants) == {}
-    assert invariants.grant(ADA, answer({}, status), LOGIN, grant) is None
+    assert asked(invariants, answer({}, status), granted(invariants)) is None
     assert found(invariants) == {"chain-broken": 1}
 
 
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 423, 425, 429, 500, 502, 503, 504])
 def test_overload_is_no_refusal(status: int) -> None:
     """A server that says that it is not up to it has refused nothing."""
     invariants = looking()
     grant = granted(invariants)
 
-    invariants.grant(ADA, answer({}, status), LOGIN)
-    invariants.grant(ADA, answer({}, status), LOGIN, grant)
-    invariants.own_profile(grant, answer({}, status), LOGIN)
+    asked(invariants, answer({}, status))
+    asked(invariants, answer({}, status), grant)
+    invariants.own_profile(granted(invariants), answer({}, status), LOGIN)
 
     assert found(invariants) == {}
 
@@ -411,25 +528,11 @@ def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
     """Wrong credentials are the caller's matter; once they were right, a refusal is the server's."""
     invariants = looking()
 
-    assert invariants.grant(ADA, answer({}, 401), LOGIN) is None
+    assert asked(invariants, answer({}, 401)) is None
     assert found(invariants) == {}
     granted(invariants)
-    assert invariants.grant(ADA, answer({}, 401), LOGIN) is None
+    assert asked(invariants, answer({}, 401)) is None
     assert found(invariants) == {"login-refused": 1}
-
-
-def test_where_a_login_ends_other_sessions_only_the_newest_counts() -> None:
-    """On a server with one session for each user, a session that was followed by another may be refused; the newest may not."""
-    invariants = looking(sessions_coexist=False)
-    old, new = granted(invariants), granted(invariants)
-
-    invariants.grant(ADA, answer({}, 401), LOGIN, old)
-    invariants.own_profile(old, answer({}, 401), LOGIN)
-    assert found(invariants) == {}
-
-    invariants.grant(ADA, answer({}, 401), LOGIN, new)
-    invariants.own_profile(new, answer({}, 401), LOGIN)
-    assert found(invariants) == {"chain-broken": 1, "token-dead": 1}
 
 
 # --- What the token is good for ---------------------------------------------------------------------------------------
@@ -447,8 +550,53 @@ def test_a_token_shows_its_own_profile() -> None:
     assert not invariants.own_profile(grant, answer(b"{"), LOGIN)
     assert not invariants.own_profile(grant, answer({}, 403), LOGIN)
     assert found(invariants) == {"profile-of-another": 3, "token-dead": 1}
-    assert not invariants.own_profile(grant, answer({}, 403), LOGIN, certain=False)
+    assert not invariants.own_profile(grant, answer({}, 403), LOGIN, judged=False)
     assert found(invariants)["token-dead"] == 1
+
+
+# --- Whatever a server sends ------------------------------------------------------------------------------------------
+
+DEEP: Any = []
+for _ in range(900):
+    DEEP = [DEEP]
+#: What no server should send, and some do.
+ODD: list[Any] = [
+    DEEP,
+    10**400,
+    -1,
+    1e308,
+    "\ud800",
+    "\x00",
+    "\r\nx: y",
+    "é" * 100,
+    "x" * 100_000,
+    {"": DEEP},
+    [None],
+    True,
+    "",
+    ".",
+    "..",
+    "a.b",
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=map(str, range(len(ODD))))
+def test_nothing_that_a_server_sends_breaks_the_checks(odd: Any) -> None:
+    """In whatever place of an answer or a token something odd stands, it is a violation, or nothing (B6)."""
+    invariants = looking()
+    grant = granted(invariants)
+    bodies = [document() | {member: odd} for member in MEMBERS]
+    bodies += [document(of=claims(**{claim: odd})) for claim in ("_id", "scope", "jti", "iat", "exp", "more")]
+    bodies += [document(token=jwt(claims(), header={"alg": odd})), odd, [odd], {"id": odd}]
+    for body in bodies:
+        for status in (200, 201, 401):
+            response = answer(json.dumps(body).encode(), status)
+            given = [asked(invariants, response), asked(invariants, response, grant)]
+            invariants.own_profile(grant, response, LOGIN)
+            assert all(one is None or one.token.encode() for one in given)
+    for sample in invariants.violations.samples:
+        json.dumps(sample.pack()).encode()
+        f"{sample.message}{sample.exchange}".encode()
 
 
 # --- Real servers -----------------------------------------------------------------------------------------------------
@@ -465,22 +613,26 @@ async def a_busy_day(api: Api, invariants: Invariants, refreshed: list[int]) -> 
     async def chain(name: str) -> None:
         credentials = api.server.accounts[name]
         account = Account(credentials.email, credentials.password or "", name.rstrip("2"))
-        grant = invariants.grant(account, received(await api.login(name)), LOGIN)
+        session = invariants.log_in(account)
+        grant = invariants.logged_in(session, received(await api.login(name)), LOGIN)
         for turn in range(4):
             if grant is None:
                 return
             path = f"/v2/users/{grant.user}"
+            grant.session.use()
             invariants.own_profile(grant, received(await api.ask("GET", path, grant.token)), LOGIN)
+            refresh = invariants.refresh(grant, "POST" if turn % 2 else "GET")
             if turn % 2:
                 new = await api.post_refresh(grant.refresh_token, account.email)
             else:
                 new = await api.get_refresh(grant.token, grant.refresh_token)
             refreshed.append(new.status_code)
-            grant = invariants.grant(account, received(new), LOGIN, grant)
+            grant = invariants.refreshed(refresh, received(new), LOGIN)
         if grant is not None:
-            racers = [api.post_refresh(grant.refresh_token, account.email) for _ in range(3)]
-            for racer in await asyncio.gather(*racers):
-                invariants.grant(account, received(racer), LOGIN, grant, certain=False)
+            refreshes = [invariants.refresh(grant, "POST", racing=True) for _ in range(3)]
+            racers = [api.post_refresh(grant.refresh_token, account.email) for _ in refreshes]
+            for refresh, racer in zip(refreshes, await asyncio.gather(*racers), strict=True):
+                invariants.refreshed(refresh, received(racer), LOGIN, judged=False)
 
     await asyncio.gather(*(chain(name) for name in [*api.server.accounts] * 2))
 

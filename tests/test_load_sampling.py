@@ -51,11 +51,18 @@ SPEC = load_specification()
 
 
 class Wire:
-    """A plain client for raw requests; it remembers what it sent."""
+    """A plain client for raw requests; it remembers what it sent, and may lose every so many answers."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, lossy: int = 0) -> None:
         self.client = httpx.Client(base_url=base_url, timeout=10)
         self.sent: Counter[str] = Counter()
+        self.lines: list[tuple[str, str]] = []
+        self._lossy = lossy
+
+    def log_in(self, account: Account) -> None:
+        """A log-in of which the sampling does not know."""
+        body = {"email": account.email, "password": account.password}
+        assert self.client.post("/v2/auth/token", json=body).is_success
 
     def exchange(self, request: bytes) -> Response | None:
         """Send a request as it is written."""
@@ -65,22 +72,27 @@ class Wire:
         headers = dict(field.split(": ", 1) for field in fields)
         del headers["host"]
         self.sent[method] += 1
+        self.lines.append((method, path))
         answer = self.client.request(method, path, headers=headers, content=body)
+        if self._lossy and len(self.lines) % self._lossy == 0:
+            return None
         return Response(answer.status_code, b"HTTP/1.1 200 OK", answer.content, True)
 
 
 class Sampled:
     """A sampling that is prepared, and what belongs to it."""
 
-    def __init__(self, one: Running, dialect: dict[str, Any], roles: tuple[str, ...]) -> None:
+    def __init__(self, one: Running, dialect: dict[str, Any], roles: tuple[str, ...], lossy: int) -> None:
         chosen = SPEC.dialect(dialect, "tests")
         spec = SPEC.for_target({}, chosen, "tests")
         self.server = one.server
-        self.wire = Wire(one.base_url)
+        self.wire = Wire(one.base_url, lossy)
         self.violations = Violations()
-        accounts = [Account(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles]
-        invariants = Invariants(spec, chosen, self.violations, places=2**10)
-        self.sampling = Sampling(Origin.of(one.base_url), spec, chosen, invariants, accounts, self.wire.exchange)
+        self.accounts = {role: Account(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles}
+        self.invariants = Invariants(spec, chosen, self.violations, places=2**10)
+        self.sampling = Sampling(
+            Origin.of(one.base_url), spec, chosen, self.invariants, self.accounts.values(), self.wire.exchange
+        )
         self.sampling.prepare()
 
     def turn(self) -> list[str]:
@@ -110,9 +122,9 @@ def sampled(
 
 
 @contextmanager
-def sampling_of(one: Running, dialect: Any = None, roles: tuple[str, ...] = ROLES) -> Iterator[Sampled]:
+def sampling_of(one: Running, dialect: Any = None, roles: tuple[str, ...] = ROLES, lossy: int = 0) -> Iterator[Sampled]:
     """A sampling of a server that runs."""
-    it = Sampled(one, dialect or {}, roles)
+    it = Sampled(one, dialect or {}, roles, lossy)
     with closing(it.wire.client):
         yield it
 
@@ -281,11 +293,97 @@ def test_a_token_is_renewed_before_it_ends() -> None:
     """Where tokens live for a minute, the sampler logs in anew in time."""
     with sampled() as it:
         for caller in it.sampling._callers.values():
-            caller.until = perf_counter()
+            caller.grant.asked -= 0.95 * caller.grant.lifetime
         stages = [it.turn() for _ in range(2 * len(it.sampling.cells))]
 
     assert stages.count(["log-in", "first"]) == len(ROLES)
     assert it.violations.total == 0
+
+
+def test_a_login_by_somebody_else_costs_a_new_one_and_no_more() -> None:
+    """Where the role's session was ended by another log-in, the next 401 is followed by a log-in at once, and the cell is tried again (B9)."""
+    with sampled("lone-sessions") as it:
+        for role in ROLES:
+            it.wire.log_in(it.accounts[role])
+        stages = [it.turn() for _ in range(2 * len(it.sampling.cells))]
+
+    assert stages.count(["first", "log-in", "first"]) == len(ROLES)
+    assert stages.count(["first"]) == len(stages) - len(ROLES)
+    assert dict(it.violations.counts) == {}
+
+
+def test_a_denial_by_a_token_that_may_be_dead_is_none() -> None:
+    """Where a new token is denied and another log-in of the account has been begun meanwhile, it may have been ended: nobody is accused."""
+    with sampled() as it:
+        allowed = next(cell for cell in it.sampling.cells if cell.allowed)
+
+        @instead_of(it.server.dispatcher.permitted)
+        def closed(call: Call, principal: Any, operation: str) -> bool:
+            return False
+
+        def outcome(*, disturbed: bool) -> dict[str, int]:
+            probe = it.sampling._probe(allowed)
+            while probe is not None:
+                answer = it.wire.exchange(probe.request)
+                assert answer is not None
+                if disturbed and probe.stage == "anew":
+                    it.invariants.log_in(it.accounts[allowed.role])
+                probe = it.sampling.look(probe, answer)
+            return dict(it.violations.counts)
+
+        assert outcome(disturbed=False) == {"allowed-denied": 1}
+        assert outcome(disturbed=True) == {"allowed-denied": 1}
+
+
+@pytest.mark.parametrize("variants", [("lone-sessions",), ("short-lifetimes",)], ids=["ended", "expired"])
+def test_what_was_made_is_deleted_though_the_tokens_have_ended(variants: tuple[str, ...]) -> None:
+    """At the end every role may have to log in anew; nothing is left behind for that (B9)."""
+    with sampled(*variants, dialect={"lifetime": 3} if "short-lifetimes" in variants else None) as it:
+        for role in ROLES:
+            it.wire.log_in(it.accounts[role])
+        it.server.clock.advance(10)
+        for caller in it.sampling._callers.values():
+            caller.grant.asked -= 10 if "short-lifetimes" in variants else 0
+
+        assert it.sampling.close() == []
+        assert "rolecall-load" not in str([it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "forms")])
+
+
+def test_lost_answers_cost_nothing() -> None:
+    """Where one answer in three is lost, all cells are found out all the same, and what was made is deleted, or named."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        with sampling_of(one, lossy=3) as it:
+            assert it.sampling.others == []
+            assert len(it.sampling.cells) > 120
+            left = it.sampling.close()
+
+        assert all("perhaps" in thing for thing in left)
+        assert len(left) < 3
+        there = str(
+            [one.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "forms", "services", "kbitems")]
+        )
+        assert there.count("rolecall-load") <= len(left)
+        assert dict(it.violations.counts) == {}
+
+
+@pytest.mark.parametrize("id", ["", ".", "..", 7, None, "the admin's"])
+def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
+    """What a create says is a new thing's id, and is none, or is an account's own user, is not sampled and not deleted."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        perform = one.server.dispatcher.perform
+        shown = one.accounts["admin"].id if id == "the admin's" else id
+
+        @instead_of(one.server.dispatcher.perform)
+        async def wrong(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            return Answer.of(201, {"id": shown}) if operation == "create-user" else answer
+
+        with sampling_of(one) as it:
+            it.turns()
+            it.sampling.close()
+            written = [path for method, path in it.wire.lines if method in ("PATCH", "DELETE") and path.startswith("/v2/users")]
+
+    assert written == []
 
 
 # --- Who is -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,18 @@ from rolecall.conformance.tables import load_specification
 from rolecall.load.accounts import Account
 from rolecall.load.measure.recorder import Recorder
 from rolecall.load.measure.totals import Totals
-from rolecall.load.scenarios import USUAL_WEIGHTS, Guarded, RefreshGet, RefreshPost, Session, maker, retry_after
+from rolecall.load.scenarios import (
+    SCENARIOS,
+    USUAL_WEIGHTS,
+    Guarded,
+    RefreshGet,
+    Refreshing,
+    RefreshPost,
+    RefreshRace,
+    Session,
+    maker,
+    retry_after,
+)
 from rolecall.load.site import Site
 from rolecall.load.transport.wire import Origin, Response
 from tests.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
@@ -111,8 +122,8 @@ def test_a_session_reads_and_refreshes() -> None:
     ("trouble", "found"),
     [
         ([always(response(401))], {"chain-broken": 1}),  # whoever holds the last refresh token can go on
-        ([cut, always(response(401))], {}),  # the first may have been carried out, so that the second is refused rightly
-        ([always(response(500)), always(response(401))], {}),  # so may this one
+        ([cut], {}),  # it may have been carried out, so that nobody knows what is held
+        ([always(response(500)), always(response(401))], {}),  # so may this one, so that the second is refused rightly
         ([always(response(429, retry_after="1")), always(response(401))], {"chain-broken": 1}),  # this one was not
     ],
 )
@@ -141,22 +152,137 @@ def test_trouble_is_counted_by_kind() -> None:
         assert errors(site) == {"closed": 1, "garbage": 1, "500": 1}
 
 
-@pytest.mark.parametrize("value", ["two words", "ümlaut", "a\r\nx: y", ""])
-def test_a_token_that_cannot_be_sent(value: str) -> None:
-    """A token with what may not stand in a header is a violation of the server's, and never sent."""
+@pytest.mark.parametrize("change", ["two words", "ümlaut", "a\r\nx: y", "", "{}=", "{} ", "{}\n", "{}é", "{}.x", "{}\ud800"])
+def test_a_token_that_cannot_be_sent(change: str) -> None:
+    """A token with what may not stand in a header is a violation of the server's, never sent, and breaks no client (B6)."""
 
     def answer(request: Received, connection: Connection) -> None:
-        connection.send(json_response(document(USER, token=value)))
+        value = change.format(document(USER)["token"])
+        connection.send(json_response(document(USER, token=value) if "auth/token" in request.path else {"id": USER}))
 
     with site_of(answer) as (site, server):
-        client = Session(site)
-        client.prepare()
-        for _ in range(3):
+        for scenario in (*SCENARIOS, "guarded"):
+            client = maker(scenario, site, {})()
+            client.prepare()
+            for _ in range(11 if scenario == "guarded" else 2):
+                client.step(perf_counter())
+            client.close()
+
+    assert set(site.violations.counts) == ({"jwt"} if change else {"shape"})
+    assert not [it for it in server.received if "authorization" in it.headers]
+
+
+@pytest.mark.parametrize("text", ["\ud800", "x" * 3 + "\udfff"])
+@pytest.mark.parametrize("member", ["refreshToken", "user", "scope"])
+def test_half_a_character_cannot_be_sent(member: str, text: str) -> None:
+    """Nor is a refresh token, or a user's id, that no request can hold."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        connection.send(json_response(document(USER) | {member: text}))
+
+    with site_of(answer) as (site, _):
+        for scenario in SCENARIOS:
+            client = maker(scenario, site, {})()
+            client.prepare()
             client.step(perf_counter())
+            client.close()
+
+    assert set(site.violations.counts) == {"shape"}
+
+
+# --- Tokens that are old (B7), sessions that were ended (B3) ----------------------------------------------------------------
+
+
+def test_an_old_token_is_not_used_any_more() -> None:
+    """A client that was idle for most of a token's life goes on by POST, which needs no access token."""
+    for scenario in (RefreshGet, Session, RefreshRace):
+        with site_of(tokens_and_reads) as (site, server):
+            client = scenario(site)
+            client.prepare()
+            for _ in range(3):
+                assert client.grant is not None
+                client.grant.asked -= 0.95 * DAY
+                already = len(server.received)
+                client.step(perf_counter())
+                assert (server.received[already].method, server.received[already].path) == ("POST", "/v2/auth/token")
+            client.close()
+
+        assert not site.violations.counts
+        assert not errors(site)
+
+
+@pytest.mark.parametrize("scenario", [RefreshGet, RefreshPost, Session, RefreshRace])
+def test_the_end_of_a_session_by_another_login_is_no_error(scenario: type[Refreshing]) -> None:
+    """A refusal that another log-in of the account explains is a row of its own, and the client logs in anew."""
+    ended = False
+
+    def answer(request: Received, connection: Connection) -> None:
+        if b"password" in request.body or not ended:
+            tokens_and_reads(request, connection)
+        else:
+            connection.send(json_response({}, 401))
+
+    with site_of(answer) as (site, _):
+        client = scenario(site)
+        client.prepare()
+        site.invariants.log_in(ACCOUNT)
+        ended = True
+        for _ in range(2):
+            client.step(perf_counter())
+            assert client.grant is None
+            ended = False
+            client.step(perf_counter())
+            assert client.grant is not None
+            ended = True
         client.close()
 
-    assert site.violations.counts
-    assert not [it for it in server.received if "authorization" in it.headers]
+        assert not site.violations.counts
+        assert not errors(site)
+
+
+def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
+    """A refresh may revoke the access tokens of its session, so that to try a refresh token first would kill what is tried next."""
+    with site_of(tokens_and_reads) as (site, server):
+        client = RefreshRace(site)
+        client.prepare()
+        client.step(perf_counter())
+        client.close()
+
+    asked = ["read" if USER in it.path and "auth" not in it.path else "refresh" for it in server.received[1:]]
+    assert asked == ["refresh"] * site.racers + ["read"] * site.racers + ["refresh"] * site.racers
+    assert not site.violations.counts
+
+
+def test_a_race_goes_on_with_what_is_last() -> None:
+    """Of the refreshes after a race the last one's tokens are certain to be good."""
+    with site_of(tokens_and_reads) as (site, _):
+        client = RefreshRace(site)
+        client.prepare()
+        client.step(perf_counter())
+
+        assert client.grant is not None
+        assert not client.grant.may_be_refused
+        client.close()
+
+
+def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
+    """Where another log-in was under way, nobody has to win (B3)."""
+    with site_of(in_turn(granted, always(response(401)))) as (site, _):
+        client = RefreshRace(site)
+        client.prepare()
+        site.invariants.log_in(ACCOUNT)
+        client.step(perf_counter())
+        client.close()
+
+    assert not site.violations.counts
+
+    with site_of(in_turn(granted, always(response(401)))) as (site, _):
+        client = RefreshRace(site)
+        client.prepare()
+        client.step(perf_counter())
+        client.close()
+
+    assert dict(site.violations.counts) == {"race-nobody": 1}
 
 
 def test_weights_are_kept_evenly() -> None:

@@ -109,6 +109,17 @@ def test_memory_does_not_grow() -> None:
     assert after - before < 10_000
 
 
+def test_what_is_known_is_known_whoever_owns_it() -> None:
+    """To ask changes nothing, and the owner does not matter."""
+    seen = Seen(2**12)
+    first, second, owner = numbers(3)
+    seen.add(first, owner)
+
+    assert seen.knows(first)
+    assert not seen.knows(second)
+    assert seen.add(second)
+
+
 @pytest.mark.parametrize("places", [0, 3, 2**10 + 4])
 def test_a_table_has_a_round_number_of_places(places: int) -> None:
     """A size that would put fingerprints nowhere is refused."""

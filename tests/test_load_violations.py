@@ -79,6 +79,19 @@ def test_a_long_exchange_is_cut_after_its_secrets_are_hidden() -> None:
     assert "characters more)" in sample.exchange
 
 
+def test_a_message_can_be_written_anywhere_and_is_short() -> None:
+    """What a server put into a message is no half character, which no file can hold, and no megabyte."""
+    violations = Violations()
+
+    violations.report("another-user", f"user \ud800{'x' * 10_000}", history="\udfff" + "y" * 1_000_000)
+
+    (sample,) = violations.samples
+    sample.message.encode()
+    sample.exchange.encode()
+    assert len(sample.message) < 1000
+    assert len(sample.exchange) < 20_000
+
+
 def test_a_request_without_an_answer_is_shown_alone() -> None:
     """Where there was no answer, the sample is the request."""
     violations = Violations()

@@ -21,10 +21,10 @@ DAY = 24 * 60 * 60
 _numbers = itertools.count(1)
 
 
-def looking(**options: Any) -> Invariants:
-    """Invariants under the default readings, with a small table."""
+def looking(*, lifetime: int = 24 * 60 * 60, **options: Any) -> Invariants:
+    """Invariants under the default readings, but for the lifetime, with a small table."""
     spec = load_specification()
-    dialect = spec.dialect({}, "tests")
+    dialect = spec.dialect({"lifetime": lifetime}, "tests")
     return Invariants(spec.for_target({}, dialect, "tests"), dialect, Violations(), places=2**10, **options)
 
 

@@ -18,12 +18,19 @@ Two of ten simultaneous calls that win are explained by a window of some millise
 how a check of a token that is not atomic with its use looks from outside. No server declares a window shorter than `LEAST_WINDOW`,
 so shorter ones explain nothing.
 
-*Winners have to be alive.* But a server may take a second use for theft and end the whole family (RFC 9700 4.14.2): then what the
-winner was given dies with it, rightly. So a dead winner is excused where that can have happened: somebody came too late, or may have.
-It is not where nobody was refused, nor if two won with no window to explain it, nor if the access token is dead and the refresh token
-not.
+*By GET* a refresh presents the access token as well, and a server may revoke that when the first of them has won (AMB-08). So a refusal by
+GET says that there was a first use, and not that a window had an end.
+
+*Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a server may take a second use for theft and
+end the whole family (RFC 9700 4.14.2): then what the winner was given dies with it, rightly. So a dead winner is excused where that can have
+happened: somebody came too late, or may have. It is not where nobody was refused, nor if two won with no window to explain it. And
+a server may revoke the session's older access tokens at each refresh: a dead access token is excused where somebody else's is alive.
+A call without an answer may have come late, or last, and so excuses both.
 
 *Somebody has to win*, unless a call without an answer may have. *Nobody gets another user's tokens*, under any policy.
+
+What was done to the account besides, a log-in above all, may have ended the session during a race (`sessions`). Of such a race, which is not
+``certain``, refusals and dead tokens say nothing; what was granted still does.
 """
 
 from __future__ import annotations
@@ -34,11 +41,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
 
+from rolecall.load.checks.sessions import Path
 from rolecall.load.checks.violations import Violations
 
 #: Seconds; the shortest grace window that is taken for a server's intention.
 LEAST_WINDOW = 1.0
-_PASSING = frozenset({408, 425})
+#: Statuses of a server that is not up to it just now, which may have been carried out, and of one that turned the request away.
+_PASSING, _TURNED_AWAY = frozenset({408, 425}), frozenset({423, 429})
 
 Outcome = Literal["granted", "refused", "unknown", "throttled"]
 
@@ -47,7 +56,7 @@ def outcome_of(status: int | None) -> Outcome:
     """What an answer's status says of the refresh; None is no answer."""
     if status is None or status >= 500 or status in _PASSING:
         return "unknown"
-    if status == 429:
+    if status in _TURNED_AWAY:
         return "throttled"
     return "granted" if 200 <= status < 300 else "refused"
 
@@ -77,10 +86,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Family:
-    """A refresh token of ``user``, and all calls that presented it."""
+    """A refresh token of ``user``, and all calls that presented it.
+
+    Attributes:
+        path: how it was presented: by GET, with an access token, or by POST.
+        certain: whether nothing else can have ended the session, nor its tokens have expired.
+    """
 
     user: str
     calls: tuple[Call, ...]
+    path: Path = "POST"
+    certain: bool = True
 
     def having(self, *outcomes: Outcome) -> list[Call]:
         """The calls with one of these outcomes."""
@@ -93,7 +109,8 @@ class Family:
             f"{1000 * (call.invoked - start):9.2f} to {1000 * (call.returned - start):9.2f}  {_described(call, self)}"
             for call in sorted(self.calls, key=lambda call: call.invoked)
         )
-        return "\n".join((f"refreshes with one token of user {self.user}, in milliseconds from the first:", *lines))
+        what = f"refreshes by {self.path} with one token of user {self.user}, in milliseconds from the first"
+        return "\n".join((f"{what}{'' if self.certain else '; the session may have been ended meanwhile'}:", *lines))
 
 
 def _described(call: Call, family: Family) -> str:
@@ -137,14 +154,16 @@ class Policies:
 
 def explanations(family: Family) -> Policies:
     """The policies that explain a family."""
-    granted, refused, unknown = family.having("granted"), family.having("refused"), family.having("unknown")
+    granted, unknown = family.having("granted"), family.having("unknown")
+    refused = family.having("refused") if family.certain else []
     first = min((call.invoked for call in granted + unknown), default=inf)  # the earliest that a first use can have been
     heard = min((call.returned for call in refused), default=inf)  # the latest that the first refusal can have been
     if not refused:
         return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)))
     if first > heard or any(call.invoked > heard for call in granted):
         return Policies(False, longest=-inf)  # refused before anybody can have used it, and granted to somebody afterwards
-    return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)), heard - first)
+    longest = inf if family.path == "GET" else heard - first
+    return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)), longest)
 
 
 def _spread(granted: list[Call]) -> float:
@@ -169,14 +188,18 @@ def wrong(family: Family, explained: Policies) -> Iterator[tuple[str, str]]:
         yield "race-mixture", f"{len(granted)} of {len(family.calls)} won, and no policy explains which"
     # Another user's tokens may well be dead in the hands of this one.
     dead = [call for call in granted if call.is_dead and call.user in ("", family.user)]
-    if dead and not _is_family_ended(family, explained, dead):
+    if not all(_is_excused(call, family, explained) for call in dead):
         yield "race-winner-dead", f"{len(dead)} of {len(granted)} winners were given what does not work"
 
 
-def _is_family_ended(family: Family, explained: Policies, dead: list[Call]) -> bool:
-    """Whether the winners' tokens may be dead because somebody came too late, as of a thief."""
-    late = family.having("refused") or (len(family.having("granted")) == 1 and family.having("unknown"))
-    return bool(late and explained) and all(call.refresh_token_works is not True for call in dead)
+def _is_excused(dead: Call, family: Family, explained: Policies) -> bool:
+    """Whether a winner's tokens may be dead: ended with the family, or as those of an earlier refresh."""
+    if not family.certain or family.having("unknown"):
+        return True
+    if dead.refresh_token_works is not True and family.having("refused") and explained:
+        return True  # somebody came too late, as a thief would
+    is_access_token_alone = dead.refresh_token_works is not False
+    return is_access_token_alone and any(call.token_works is True for call in family.having("granted"))
 
 
 class Families:

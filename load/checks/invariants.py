@@ -15,16 +15,23 @@ becomes of the old one (AMB-08), so:
   refresh token: a server may answer a repeated refresh as it answered the first one (a race, a grace window). As the continuation of
   itself it does not come: a refresh gives a new token.
 * Without a `jti`, two tokens of one user and one second are the same to the letter, rightly: `iat` counts whole seconds. So such a
-  token may come again for the same user, and for no other. That a refresh gives a new one the suite finds out, which has the time to
-  wait for the next second.
+  token may come again for the same user, and for no other; but not once the server's clock, which the other tokens show, has gone on by
+  `_ONE_SECOND` before it was asked for: then it was not issued now. Tokens that are so old when they are new here show that the
+  server has several clocks, and this rule is dropped.
 * A refresh token never comes twice in answer to log-ins: each is a session of its own (SEC-I18). In answer to a refresh it may be
   the one that was sent (a server that does not rotate), or one that was given out for the same refresh token before. Everything
   else, above all one token for two users or for two sessions, is a violation.
 
-What may be refused. A log-in of a user who has logged in before may not, nor a refresh with the last refresh token, unless the caller
-says that something may have happened meanwhile (``certain=False``: a call without an answer, a race). Whether a log-in ends the
-user's other sessions is an observation only (SEC-I18-first); where it does (``sessions_coexist=False``), only the newest session of an
-account is certain. 429, and the statuses of servers that are not up to it (5xx, 408, 425), are no refusals.
+What may be refused. Each refusal that becomes a violation breaks a sentence of the specification, and is one only where nothing lawful
+explains it; `sessions` keeps account of that, and has the argument:
+
+* a log-in (`login-refused`): "To obtain an access token, make a POST request ... Response: 200 OK". Wrong credentials would explain it,
+  so the account has to have been let in before. Limits on guessing and on load would, too: 429, 423, 5xx, 408 and 425 are no refusals.
+* a refresh (`chain-broken`): "we can create new access tokens by using the refresh token". Another refresh of the session explains it, or
+  another log-in of the account, a second use of a refresh token, the end of the refresh token's life; by GET, of the access token's.
+* a token (`token-dead`, `allowed-denied`): "We can make protected api calls with the accessToken". The same explains it, and a
+  refresh that was sent since, even if its answer never came.
+* in a race: see `families`.
 
 Tokens are decoded anew every time: the payloads of a real server differ, so to remember them would help in a benchmark only.
 """
@@ -33,8 +40,10 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from binascii import a2b_base64
 from collections.abc import Iterator, Mapping
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -43,63 +52,27 @@ import orjson
 from rolecall.conformance.claims import LIFETIME_TOLERANCE, numeric_date, role_of_scope
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.load.accounts import Account
-from rolecall.load.checks.uniqueness import PLACES, Seen, fingerprint, own_fingerprint
+from rolecall.load.checks.families import outcome_of
+from rolecall.load.checks.sessions import Grant, Harmless, Holder, Path, Refresh, Session
+from rolecall.load.checks.uniqueness import PLACES, Seen, as_bytes, fingerprint, own_fingerprint, pairs
 from rolecall.load.checks.violations import Violations
 from rolecall.load.transport.wire import Response
 from rolecall.schemas import faults
 
 _TO_BASE64 = str.maketrans("-_", "+/")
 _ID = re.compile(r"[0-9a-f]{24}")
-#: Statuses of a server that is not up to it just now: no verdict about the request.
-_PASSING = frozenset({408, 425, 429})
+#: Characters from which on an id is not met by coincidence.
+_TELLING = 16
+#: What the parts of a compact JWS are made of: base64url without padding (RFC 7515 2), and nothing else.
+_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_SAFE_INTEGER = 2**53  # beyond it JSON's numbers are not whole everywhere (RFC 8259 6), and no instant is meant
+#: Seconds by which a token is older than those of the second in which it was asked for: one for `iat`, which is whole, and one for us.
+_ONE_SECOND = 2.0
+_FEW = 20  # one in so many
 _TEXT_OR_NONE = frozenset({str, type(None)})
 _LONGEST = 2**53
-_MOST_REMEMBERED = 256  # scopes, and heads of tokens; a server has a handful
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 256, 1024  # scopes, and heads of tokens; a server has a handful of short ones
 _ACROSS = "the same one was given out to another worker; the exchanges are not at hand any more"
-
-
-class Grant:
-    """What an account holds after an answer with a token.
-
-    Attributes:
-        expires: when the access token ends by its own claims, on this machine's clock (seconds of `time.perf_counter`).
-        sound: whether nothing was wrong with the answer. Do not go on with one that is not: it may be another user's.
-    """
-
-    __slots__ = ("account", "expires", "login", "refresh_fingerprint", "refresh_token", "scope", "sound", "token", "user")
-
-    def __init__(
-        self,
-        token: str,
-        refresh_token: str,
-        user: str,
-        scope: str,
-        expires: float,
-        account: Account,
-        login: int,
-        refresh_fingerprint: int,
-        sound: bool,
-    ) -> None:
-        self.token = token
-        self.refresh_token = refresh_token
-        self.user = user
-        self.scope = scope
-        self.expires = expires
-        self.account = account
-        self.login = login
-        self.refresh_fingerprint = refresh_fingerprint
-        self.sound = sound
-
-
-class _Known:
-    """What is known of an account: its user (with the fingerprint), and how often it has logged in."""
-
-    __slots__ = ("fingerprint", "logins", "user")
-
-    def __init__(self, user: str, fingerprint: int) -> None:
-        self.user = user
-        self.fingerprint = fingerprint
-        self.logins = 0
 
 
 class Invariants:
@@ -109,6 +82,8 @@ class Invariants:
         spec: the target's own, as of `Specification.for_target`.
         violations: where what is found is reported.
         tells: whether fingerprints are collected for a master (`take`).
+        sessions_coexist: False where a log-in is known to end the user's other sessions.
+        shared_accounts: whether other workers log in as the same accounts.
     """
 
     def __init__(
@@ -119,10 +94,12 @@ class Invariants:
         *,
         tells: bool = False,
         sessions_coexist: bool = True,
+        shared_accounts: bool = False,
         places: int = PLACES,
     ) -> None:
         self.violations = violations
-        self.sessions_coexist = sessions_coexist
+        self._lone = not sessions_coexist
+        self._shared = shared_accounts
         self._roles = spec.roles
         self._other_scopes = dialect.other_scopes
         self._issued: tuple[int, ...] = dialect.issued
@@ -131,51 +108,87 @@ class Invariants:
         self._shortest = dialect.lifetime - LIFETIME_TOLERANCE
         self._longest = dialect.lifetime + LIFETIME_TOLERANCE
         self._fingerprint = fingerprint if tells else own_fingerprint
+        self._tells = tells
         self._tokens = Seen(places, tells=tells)
         self._refresh_tokens = Seen(places, tells=tells)
-        self._known: dict[str, _Known] = {}
+        self._met = array("Q")  # users that are new, each with its account
+        self._harmless = Harmless()
+        self._holders: dict[str, Holder] = {}  # by e-mail
         self._emails: dict[str, str] = {}  # by user
         self._role_of: dict[str, str] = {}  # by scope
         self._heads: set[str] = set()  # first parts of tokens that are in order
         self._names_user = False  # whether refresh tokens here begin with their user's id
+        self._clock = -inf  # how far the server's clock is ahead of ours, at least
+        self._texts = self._old_texts = 0  # tokens without a jti: all, and those that were old when they were new here
+
+    @property
+    def users(self) -> set[str]:
+        """The users whom the accounts were given."""
+        return set(self._emails)
+
+    # --- Before the sending ------------------------------------------------------------------------------------------
+
+    def log_in(self, account: Account) -> Session:
+        """Note that an account's log-in is sent now; `logged_in` is to follow, or `Session.unanswered`."""
+        holder = self._holders.get(account.email)
+        if holder is None:
+            holder = Holder(account, self._harmless, lone=self._lone, shared=self._shared)
+            self._holders[account.email] = holder
+        return Session(holder)
+
+    @staticmethod
+    def refresh(grant: Grant, path: Path, *, racing: bool = False) -> Refresh:
+        """Note that a refresh is sent now, as `Refresh` has it; `refreshed` is to follow, or `Refresh.unanswered`."""
+        return Refresh(grant, path, racing=racing)
 
     # --- Answers of the token endpoint -------------------------------------------------------------------------------
 
-    def grant(
-        self, account: Account, response: Response, request: bytes, previous: Grant | None = None, *, certain: bool = True
-    ) -> Grant | None:
-        """Look at the answer to a log-in, or to a refresh with the refresh token of ``previous``.
+    def logged_in(self, session: Session, response: Response, request: bytes) -> Grant | None:
+        """Look at the answer to a log-in; None if it gives no tokens."""
+        if response.status in self._issued:
+            session.opened()
+        elif not self._answers_login(session, response, request):
+            return None
+        return self._granted(session, None, response, request)
+
+    def refreshed(self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True) -> Grant | None:
+        """Look at the answer to a refresh; None if it gives no tokens.
 
         Args:
-            certain: whether a refusal is a violation.
-
-        Returns:
-            What the answer gives; None if it gives no tokens.
+            judged: whether a refusal is a violation where nothing explains it; not in a race, which is judged as a whole.
         """
-        content = self._content(account, response, request, previous, certain)
+        if response.status in self._refreshed:
+            refresh.granted()
+        elif not self._answers_refresh(refresh, response, request, judged):
+            return None
+        return self._granted(refresh.previous.session, refresh, response, request)
+
+    def _granted(self, session: Session, refresh: Refresh | None, response: Response, request: bytes) -> Grant | None:
+        """Look at an answer that should give tokens."""
+        content = self._content(response, request)
         if content is None:
             return None
         document, claims = content
         token, refresh_token, user, scope = document["token"], document["refreshToken"], document["user"], document["scope"]
         named, lifetime = claims["_id"], _lifetime(claims)
-        known = self._known.get(account.email) or self._meet(account, named, request, response)
+        holder = session.holder
+        if not holder.user:
+            self._meet(holder, named, request, response)
         wrong: list[tuple[str, str]] = []
         if (
-            named == user == known.user
-            and self._role_of.get(scope) == account.role
+            named == user == holder.user
+            and self._role_of.get(scope) == holder.account.role
             and scope == claims.get("scope")
             and self._shortest <= lifetime <= self._longest
-            and refresh_token.startswith(known.user)
+            and refresh_token.startswith(holder.prefix)
         ):
             self._names_user = True
         else:  # something is wrong, or in order in a less common way
-            wrong += self._misfits(account, known, document, claims, refreshed=previous is not None)
-        if previous is None:
-            known.logins += 1
-            owner = 0
-        else:
-            owner = previous.refresh_fingerprint
-        if not self._is_new(token, claims, owner, known) or (previous and token == previous.token and "jti" in claims):
+            wrong += self._misfits(holder, document, claims, refreshed=refresh is not None)
+        previous = refresh.previous if refresh else None
+        owner = previous.refresh_fingerprint if previous else 0
+        asked = refresh.asked if refresh else session.sent
+        if not self._is_new(token, claims, owner, holder, asked) or (previous and token == previous.token and "jti" in claims):
             wrong.append(("token-repeated", "the access token, or its jti, was given out before"))
         if previous is not None and refresh_token == previous.refresh_token:
             mine = owner
@@ -185,21 +198,49 @@ class Invariants:
                 wrong.append(("refresh-token-repeated", "the refresh token was given out before, for another session"))
         for kind, message in wrong:
             self.violations.report(kind, message, request, response)
-        expires = perf_counter() + lifetime
-        return Grant(token, refresh_token, named, scope, expires, account, known.logins, mine, not wrong)
+        latest = refresh.latest if refresh else 0
+        return Grant(token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong)
 
-    def _content(
-        self, account: Account, response: Response, request: bytes, previous: Grant | None, certain: bool
-    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The answer's document and its token's claims; None, and a report if that is due, where it gives no tokens."""
-        if response.status not in (self._issued if previous is None else self._refreshed):
-            if not 200 <= response.status < 300:
-                self._refused(account, response, request, previous, certain)
-                return None
+    def _answers_login(self, session: Session, response: Response, request: bytes) -> bool:
+        """Look at the status of an answer to a log-in that is not as it should be: whether tokens are to be looked for all the same."""
+        outcome, holder = outcome_of(response.status), session.holder
+        if outcome == "granted":
+            session.opened()
             self.violations.report("status", f"a token was given with status {response.status}", request, response)
+            return True
+        if outcome != "refused":
+            session.unanswered(left=outcome == "unknown")
+            return False
+        holder.logins.end()
+        if holder.user:
+            message = f"a user who has logged in before is answered {response.status}"
+            self.violations.report("login-refused", message, request, response)
+        return False
+
+    def _answers_refresh(self, refresh: Refresh, response: Response, request: bytes, judged: bool) -> bool:
+        """The same for a refresh."""
+        outcome = outcome_of(response.status)
+        if outcome == "granted":
+            refresh.granted()
+            self.violations.report("status", f"a token was given with status {response.status}", request, response)
+            return True
+        if outcome != "refused":
+            refresh.unanswered(left=outcome == "unknown")
+            return False
+        if judged and not refresh.may_be_refused:
+            message = f"a refresh with the last refresh token is answered {response.status}"
+            self.violations.report("chain-broken", message, request, response)
+        refresh.previous.session.end()
+        return False
+
+    def _content(self, response: Response, request: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The answer's document and its token's claims; None, and a report, where it gives no tokens."""
         document = read_json(response.body)
         if not _has_shape(document):
             self.violations.report("shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response)
+            return None
+        if not _is_unicode(document["refreshToken"], document["user"], document["scope"]):
+            self.violations.report("shape", "a text in the answer holds half a character (RFC 8259 8.2)", request, response)
             return None
         claims = self._claims(document["token"])
         if claims is None:
@@ -207,8 +248,11 @@ class Invariants:
             return None
         return document, claims
 
-    def own_profile(self, grant: Grant, response: Response, request: bytes, *, certain: bool = True) -> bool:
-        """Look at the answer to "fetch user details (self)" with a token.
+    def own_profile(self, grant: Grant, response: Response, request: bytes, *, judged: bool = True) -> bool:
+        """Look at the answer to "fetch user details (self)" with a token, whose sending was noted (`Session.use`).
+
+        Args:
+            judged: whether a refusal is a violation where nothing explains it.
 
         Returns:
             Whether it is the profile of the token's user.
@@ -217,88 +261,84 @@ class Invariants:
             document = read_json(response.body)
             found = document.get("id") if isinstance(document, dict) else None
             if found == grant.user:
+                if grant.sound:  # else it is another session's
+                    grant.session.let_in(refreshed=False, read=True)
                 return True
             message = f"the token of user {grant.user} shows {f'user {found}' if isinstance(found, str) else 'no user'}"
             self.violations.report("profile-of-another", message, request, response)
-        elif certain and self._is_verdict(response.status) and self._is_newest(grant):
+        elif judged and outcome_of(response.status) == "refused" and not grant.may_be_refused:
             self.violations.report("token-dead", f"a new access token is answered {response.status}", request, response)
         return False
 
     # --- What is wrong -----------------------------------------------------------------------------------------------
 
     def _misfits(
-        self, account: Account, known: _Known, document: dict[str, Any], claims: dict[str, Any], *, refreshed: bool
+        self, holder: Holder, document: dict[str, Any], claims: dict[str, Any], *, refreshed: bool
     ) -> Iterator[tuple[str, str]]:
         """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
         named, user, lifetime = claims["_id"], document["user"], _lifetime(claims)
         foreign, wider = ("refreshed-another-user", "refreshed-scope") if refreshed else ("another-user", "scope")
-        if named != known.user:
-            yield foreign, f"the token is user {named}'s, and was asked for by user {known.user}"
+        if named != holder.user:
+            yield foreign, f"the token is user {named}'s, and was asked for by user {holder.user}"
             return  # all else is that user's, too
         if user != named:
             yield "user-mismatch", f"the answer's user is {user}, the JWT's {named}"
         for where, scope in (("the JWT", claims.get("scope")), ("the answer", document["scope"])):
-            if self._role(scope) != account.role:
-                yield wider, f"the scope in {where} is {scope!r:.100}, the user's role {account.role}"
+            if self._role(scope) != holder.account.role:
+                yield wider, f"the scope in {where} is {_shown(scope)}, the user's role {holder.account.role}"
                 break
         if not self._shortest <= lifetime <= self._longest:
             yield "lifetime", f"exp - iat is {lifetime} s"
-        if stranger := self._stranger(document["refreshToken"], known):
-            yield foreign, f"the refresh token is user {stranger}'s, and was asked for by user {known.user}"
+        if stranger := self._stranger(document["refreshToken"], holder):
+            yield foreign, f"the refresh token is user {stranger}'s, and was asked for by user {holder.user}"
 
-    def _stranger(self, refresh_token: str, known: _Known) -> str:
-        """The user whom a refresh token names, if it names one and that is not the caller."""
+    def _stranger(self, refresh_token: str, holder: Holder) -> str:
+        """The user whom a refresh token names, if it names one and that is not the caller.
+
+        A front that is short may be anything, and be some user's id by coincidence: numbers are both.
+        """
         front, dot, rest = refresh_token.partition(".")
-        if not dot or front == known.user:
-            return ""
+        named: Any = front
         if front.startswith("eyJ"):
             claims = _segment(rest.partition(".")[0])
             named = claims.get("_id") if isinstance(claims, dict) else None
-            return named if isinstance(named, str) and named != known.user else ""
-        return front if front in self._emails or (self._names_user and _ID.fullmatch(front)) else ""
+        if not dot or not isinstance(named, str) or len(named) < _TELLING:
+            return ""
+        if named == holder.user:
+            self._names_user = True
+            return ""
+        return named if named in self._emails or (self._names_user and _ID.fullmatch(named)) else ""
 
-    def _meet(self, account: Account, named: str, request: bytes, response: Response) -> _Known:
+    def _meet(self, holder: Holder, named: str, request: bytes, response: Response) -> None:
         """An account whose user was not seen before."""
-        user = account.user or named
-        known = self._known[account.email] = _Known(user, self._fingerprint(user))
-        other = self._emails.setdefault(known.user, account.email)
-        if other != account.email:
-            message = f"user {known.user} was given to two accounts, {other} and {account.email}"
+        user, email = holder.account.user or named, holder.account.email
+        holder.user, holder.fingerprint = user, self._fingerprint(user)
+        if len(user) >= _TELLING:
+            holder.prefix = f"{user}."
+        if self._tells:
+            self._met.extend((holder.fingerprint, self._fingerprint(email)))
+        other = self._emails.setdefault(user, email)
+        if other != email:
+            message = f"user {user} was given to two accounts, {other} and {email}"
             self.violations.report("another-user", message, request, response)
-        return known
-
-    def _refused(self, account: Account, response: Response, request: bytes, previous: Grant | None, certain: bool) -> None:
-        if not certain or not self._is_verdict(response.status):
-            return
-        if previous is None:
-            if account.email in self._known:
-                message = f"a user who has logged in before is answered {response.status}"
-                self.violations.report("login-refused", message, request, response)
-        elif self._is_newest(previous):
-            message = f"a refresh with the last refresh token is answered {response.status}"
-            self.violations.report("chain-broken", message, request, response)
-
-    @staticmethod
-    def _is_verdict(status: int) -> bool:
-        return status < 500 and status not in _PASSING
-
-    def _is_newest(self, grant: Grant) -> bool:
-        """Whether no log-in of this worker can have ended the session."""
-        return self.sessions_coexist or grant.login == self._known[grant.account.email].logins
 
     # --- Tokens ------------------------------------------------------------------------------------------------------
 
     def _claims(self, token: str) -> dict[str, Any] | None:
-        """The claims of a signed JWT that has a user, and instants in iat and exp; the signature is the suite's to check."""
-        head, _, rest = token.partition(".")
-        payload, _, signature = rest.partition(".")
+        """The claims of a signed JWT that has a user, and whole numbers in iat and exp; the signature is the suite's to check.
+
+        A JWT is three parts in base64url without padding, and nothing else (RFC 7515 2 and 3.1).
+        """
+        if not token.isascii() or token.encode().translate(None, _BASE64URL) != b"..":
+            return None
+        head, payload, signature = token.split(".")
+        if len(signature) % 4 == 1 or not signature or not (head in self._heads or self._is_head(head)):
+            return None
         claims = _segment(payload)
         if (
-            signature
-            and "." not in signature
-            and (head in self._heads or self._is_head(head))
-            and type(claims) is dict
-            and type(claims.get("_id")) is str
+            type(claims) is dict
+            and type(user := claims.get("_id")) is str
+            and user
             and type(claims.get("iat")) is int
             and type(claims.get("exp")) is int
             and numeric_date(claims, "iat") is not None
@@ -310,16 +350,29 @@ class Invariants:
     def _is_head(self, head: str) -> bool:
         """Whether this is the first part of a token with a signature algorithm."""
         document = _segment(head)
-        good = isinstance(document, dict) and str(document.get("alg", "none")).lower() != "none"
-        if good and len(self._heads) < _MOST_REMEMBERED:
+        algorithm = document.get("alg") if isinstance(document, dict) else None
+        good = isinstance(algorithm, str) and algorithm.lower() not in ("none", "")
+        if good and len(self._heads) < _MOST_REMEMBERED and len(head) < _LONGEST_REMEMBERED:
             self._heads.add(head)
         return good
 
-    def _is_new(self, token: str, claims: dict[str, Any], owner: int, known: _Known) -> bool:
+    def _is_new(self, token: str, claims: dict[str, Any], owner: int, holder: Holder, asked: float) -> bool:
+        """Whether a token that was asked for at this moment (seconds of `time.perf_counter`) may have been issued then."""
         jti = claims.get("jti")
         if type(jti) is str and jti:
             return self._tokens.add(self._fingerprint(jti), owner)
-        return self._tokens.add(self._fingerprint(token), known.fingerprint)
+        issued = claims["iat"]
+        ahead = issued - perf_counter()
+        self._clock = max(self._clock, ahead)
+        self._texts += 1
+        text = self._fingerprint(token)
+        if issued + _ONE_SECOND > asked + self._clock:
+            return self._tokens.add(text, holder.fingerprint)
+        if not self._tokens.knows(text):
+            self._old_texts += 1
+            return True
+        has_one_clock = self._old_texts * _FEW <= self._texts
+        return not has_one_clock and self._tokens.add(text, holder.fingerprint)
 
     def _role(self, scope: object) -> str:
         """The role that a scope stands for."""
@@ -328,13 +381,14 @@ class Invariants:
         role = self._role_of.get(scope)
         if role is None:
             role = role_of_scope(scope, self._roles, self._other_scopes)
-            if len(self._role_of) < _MOST_REMEMBERED:
+            if len(self._role_of) < _MOST_REMEMBERED and len(scope) < _LONGEST_REMEMBERED:
                 self._role_of[scope] = role
         return role
 
     def take(self) -> dict[str, bytes]:
-        """The fingerprints that are new since the last call, for `AcrossWorkers`."""
-        return {"tokens": self._tokens.take(), "refresh_tokens": self._refresh_tokens.take()}
+        """The fingerprints that are new since the last call, for `AcrossWorkers`; of users each with that of its account."""
+        met, self._met = self._met, array("Q")
+        return {"tokens": self._tokens.take(), "refresh_tokens": self._refresh_tokens.take(), "users": as_bytes(met)}
 
 
 class AcrossWorkers:
@@ -344,6 +398,7 @@ class AcrossWorkers:
         self._violations = violations
         self._tokens = Seen(places)
         self._refresh_tokens = Seen(places)
+        self._accounts: dict[int, int] = {}  # by user
 
     def merge(self, delta: Mapping[str, bytes]) -> None:
         """Take in what a worker's `Invariants.take` has said."""
@@ -351,6 +406,9 @@ class AcrossWorkers:
             self._violations.report("token-repeated", "an access token, or its jti, was given out twice", history=_ACROSS)
         for _ in range(self._refresh_tokens.merge(delta["refresh_tokens"])):
             self._violations.report("refresh-token-repeated", "a refresh token was given out twice", history=_ACROSS)
+        for user, account in pairs(delta["users"]):
+            if self._accounts.setdefault(user, account) != account:
+                self._violations.report("another-user", "one user was given to accounts of two workers", history=_ACROSS)
 
 
 def read_json(body: bytes) -> Any:
@@ -369,7 +427,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _segment(text: str) -> Any:
-    """The JSON in a part of a JWT, None if there is none (base64url without padding, RFC 7515 2)."""
+    """The JSON in a part of a JWT, None if there is none. What is no base64url is passed over."""
     if "-" in text or "_" in text:  # seldom: JSON in ASCII has them only for some >, ? and ~
         text = text.translate(_TO_BASE64)
     try:
@@ -398,5 +456,27 @@ def _has_shape(document: Any) -> bool:
     )
 
 
+def _is_unicode(*texts: str) -> bool:
+    """Whether these are texts that can be sent again: JSON can hold half a surrogate pair, which is none."""
+    if all(map(str.isascii, texts)):
+        return True
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _what_is_wrong(document: Any) -> str:
-    return "; ".join(faults("token", document)) if document is not None else "it is not JSON"
+    try:
+        return "; ".join(faults("token", document)) if document is not None else "it is not JSON"
+    except RecursionError:
+        return "it is nested too deeply to be shown"
+
+
+def _shown(value: Any) -> str:
+    """A value for people, cut."""
+    try:
+        return f"{value!r:.100}"
+    except RecursionError:
+        return "nested too deeply to be shown"

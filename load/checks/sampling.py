@@ -6,15 +6,19 @@ left to the suite, which finds and deletes what a wrong one has made.
 Before the load every cell is tried once. Only those that are answered as the table says are sampled; of the others it is said that
 they are not, for the suite to judge. From then on a denial that turns into permission is a violation at once (`denied-allowed`). A
 permission that turns into a denial might be that of a token that is no longer good, so it is asked again: where the same token is
-let in now, or a new one is denied as well, it is a violation (`allowed-denied`); where only a new token is let in, it is none.
-Answers that are neither, such as 401, 404, 429 and 5xx, say nothing about permissions.
+let in now, or a new one is denied as well that is certainly good (`sessions`), it is a violation (`allowed-denied`); where only a new
+token is let in, it is none. Answers that are neither, such as 404, 429 and 5xx, say nothing about permissions; nor does 401, after which
+the role logs in anew at once.
+
+Where there are several accounts of a role, the one that tries its cells is not logged in by the load: on a server with one session for
+each user, its token would be dead most of the time.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, cycle
 from random import Random
@@ -25,14 +29,18 @@ from rolecall.conformance.fixtures import fill, fill_path
 from rolecall.conformance.tables import Dialect, Operation, Specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.load.accounts import Account
-from rolecall.load.checks.invariants import Grant, Invariants, read_json
+from rolecall.load.checks.families import outcome_of
+from rolecall.load.checks.invariants import Invariants, read_json
+from rolecall.load.checks.sessions import Grant, Session
+from rolecall.load.checks.things import Things, document_of
 from rolecall.load.transport import wire
 from rolecall.load.transport.wire import Origin, Response
 
 #: What may be tried, in this order: what is let through wrongly spoils nothing that comes after it.
 _READS, _WRITES = ("list", "fetch"), ("update", "delete")
-#: The part of a token's lifetime after which a new one is fetched, and the seconds until that is tried again.
-_FRESH, _PATIENCE = 0.7, 5.0
+#: Seconds until a log-in for a role is tried again that did not succeed.
+_PATIENCE = 5.0
+_TRIES = 3  # of what may be repeated, before and after the load
 
 Exchange = Callable[[bytes], Response | None]
 
@@ -59,6 +67,9 @@ class Probe:
         name: for statistics: it holds nothing that is sent.
         expected: the statuses with which the server does its work.
         suspect: the exchange that gave cause for this one.
+        login: of a log-in, which was sent when this was made.
+        grant: of a cell, with what it is tried.
+        is_renewed: whether a log-in has just gone before it, so that another one would be of no use.
     """
 
     cell: Cell
@@ -68,23 +79,31 @@ class Probe:
     expected: tuple[int, ...]
     stage: Literal["first", "again", "log-in", "anew"] = "first"
     suspect: tuple[bytes, Response] | None = field(default=None, repr=False)
+    login: Session | None = field(default=None, repr=False)
+    grant: Grant | None = field(default=None, repr=False)
+    is_renewed: bool = False
 
 
 class _Caller:
-    """Who tries the cells of a role: with what, and until when (seconds of `time.perf_counter`)."""
+    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience`` is over (`time.perf_counter`)."""
 
     def __init__(self, account: Account, grant: Grant) -> None:
-        now = perf_counter()
         self.account = account
         self.grant = grant
-        self.until = now + _FRESH * (grant.expires - now)
+        self.patience = 0.0
+
+    @property
+    def has_to_renew(self) -> bool:
+        """Whether the token is too old, or known to have been ended by another log-in."""
+        holder = self.grant.session.holder
+        return not self.grant.is_fresh or (holder.lone and not holder.shared and self.grant.may_be_refused)
 
 
 class Sampling:
     """The cells that are sampled.
 
     Args:
-        accounts: the first of each role tries its cells; that of the highest makes the things.
+        accounts: one of each role, which tries its cells; that of the highest makes the things.
         exchange: sends a request and waits for its answer, None if there is none; for `prepare` and `close` alone.
 
     Attributes:
@@ -98,7 +117,7 @@ class Sampling:
         spec: Specification,
         dialect: Dialect,
         invariants: Invariants,
-        accounts: Sequence[Account],
+        accounts: Iterable[Account],
         exchange: Exchange,
         *,
         email_domain: str = "example.org",
@@ -109,14 +128,16 @@ class Sampling:
         self._spec = spec
         self._dialect = dialect
         self._invariants = invariants
-        self._accounts = {account.role: account for account in reversed(accounts)}
+        self._accounts = {account.role: account for account in accounts}
         self._exchange = exchange
         self._email_domain = email_domain
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
         self._callers: dict[str, _Caller] = {}
         self._organization: str | None = None
-        self._things: dict[str, str] = {}  # ids by resource, in the order in which they were made
+        self._things = Things(spec, dialect, self._run, self._ask, self._fill, self._untouchable)
         self._turns: Iterator[Cell] = iter(())
+        #: Statuses that say that the token is not good, or no longer.
+        self.lost_token = frozenset((*dialect.anonymous, *dialect.expired))
 
     # --- Before and after the load -----------------------------------------------------------------------------------
 
@@ -124,13 +145,13 @@ class Sampling:
         """Log in, make the things, and try every cell once."""
         for role in self._spec.roles:
             account = self._accounts.get(role)
-            if account is None or not self._let_in(account, self._exchange(self._log_in(account))):
+            if account is None or not self._renew(account):
                 self.others.append(f"everything as {role}: nobody of that role is logged in")
         self._look_up_organization()
         for resource in self._spec.resources:
-            self._make(resource)
+            self._things.make(resource, self._at_hand(self._spec.operations[f"create-{resource}"]))
         for cell in self._candidates():
-            answer = self._exchange(self._probe(cell).request)
+            answer = self._ask(cell.operation, cell.role, cell.path, cell.body)
             if answer is not None and self.verdict(cell, answer) is cell.allowed:
                 self.cells.append(cell)
             else:
@@ -139,34 +160,56 @@ class Sampling:
 
     def close(self) -> list[str]:
         """Delete the things; what could not be deleted, as ``user 5f47d8...``."""
-        left = []
-        for resource, id in reversed(self._things.items()):
-            operation = self._spec.operations[f"delete-{resource}"]
-            path = fill_path(operation.path, {"id": id})
-            answers = (self._ask(operation, role, path) for role in self._at_hand(operation))
-            good = (*operation.success, *self._dialect.gone)  # what let a delete through has done that already
-            if not any(answer is not None and answer.status in good for answer in answers):
-                left.append(f"{resource} {id}")
-        self._things.clear()
-        return left
+        return self._things.delete(self._at_hand)
+
+    def _renew(self, account: Account) -> bool:
+        """Log in, and wait for it: whether that succeeded."""
+        request = self._log_in(account)
+        for _ in range(_TRIES):
+            session = self._invariants.log_in(account)
+            answer = self._exchange(request)
+            if answer is None:
+                session.unanswered(left=True)
+            elif self._let_in(session, answer, request):
+                return True
+            elif outcome_of(answer.status) == "refused":
+                return False
+        return False
+
+    def _ask(self, operation: Operation, role: str, path: str, body: Any = None) -> Response | None:
+        """Send a request, and wait for its answer. What is no create is repeated where there is none."""
+        may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
+        for _ in range(_TRIES):
+            caller = self._callers[role]
+            if caller.has_to_renew:
+                self._renew(caller.account)
+                caller = self._callers[role]
+            answer = self._exchange(self._request(operation.method, path, body, caller.grant.token))
+            if answer is None or outcome_of(answer.status) == "unknown":
+                if operation.effect == "create":
+                    break
+                continue
+            # It may be the token that was refused: 401 says so, and what is allowed to the role leaves little else.
+            is_lost = answer.status in self.lost_token and answer.status not in self._dialect.denied
+            if not is_lost and not (may and answer.status in self.lost_token and caller.grant.may_be_refused):
+                break
+            if is_renewed or not self._renew(caller.account):
+                break
+            is_renewed = True
+        return answer
+
+    def _untouchable(self) -> set[str]:
+        """Ids of what was there before: the accounts' users, and their organization."""
+        users = {caller.grant.user for caller in self._callers.values()} | self._invariants.users
+        return users | ({self._organization} if self._organization else set())
 
     def _look_up_organization(self) -> None:
         """What the highest role's own profile says of the organization that things are made in."""
         operation = self._spec.operations["fetch-user-self"]
         for role in self._at_hand(operation)[:1]:
             answer = self._ask(operation, role, fill_path(operation.path, {"self": self._callers[role].grant.user}))
-            found = _document(answer).get("organization")
+            found = document_of(answer).get("organization")
             self._organization = found if isinstance(found, str) else None
-
-    def _make(self, resource: str) -> None:
-        """Make a thing that cells can be about, by the highest role that gets one."""
-        operation = self._spec.operations[f"create-{resource}"]
-        for role in self._at_hand(operation):
-            cell = self._filled(operation, role, f"{self._run}-{resource}")
-            id = _document(self._ask(operation, role, cell.path, cell.body)).get("id") if cell else None
-            if isinstance(id, str) and id:
-                self._things[resource] = id
-                return
 
     def _candidates(self) -> list[Cell]:
         """All cells that can be tried, in the order in which they do."""
@@ -181,9 +224,15 @@ class Sampling:
 
     def _filled(self, operation: Operation, role: str, name: str) -> Cell | None:
         """A cell with its path and its body; None where there is no such thing as it is about."""
+        filled = self._fill(operation, role, name)
+        return Cell(operation, role, self._spec.allows(operation.name, role), *filled) if filled else None
+
+    def _fill(self, operation: Operation, role: str, name: str) -> tuple[str, Any] | None:
+        """The path and the body of a request; None as above."""
+        ids = self._things.ids
         values = {
-            "id": self._things.get(operation.resource.name),
-            "conversation": self._things.get("conversation"),
+            "id": ids.get(operation.resource.name),
+            "conversation": ids.get("conversation"),
             "self": self._callers[role].grant.user,
             "name": name,
             "email": f"{name.replace('-', '.')}@{self._email_domain}",
@@ -193,15 +242,11 @@ class Sampling:
         }
         if any(f"{{{key}}}" in operation.path and not values[key] for key in ("id", "conversation")):
             return None
-        allowed = self._spec.allows(operation.name, role)
-        return Cell(operation, role, allowed, fill_path(operation.path, values), fill(operation.body, values))
+        return fill_path(operation.path, values), fill(operation.body, values)
 
     def _at_hand(self, operation: Operation) -> list[str]:
         """The roles that may, highest first, of those that are logged in."""
         return [role for role in self._spec.allowed_roles(operation.name) if role in self._callers]
-
-    def _ask(self, operation: Operation, role: str, path: str, body: Any = None) -> Response | None:
-        return self._exchange(self._request(operation.method, path, body, self._callers[role].grant.token))
 
     # --- Under load --------------------------------------------------------------------------------------------------
 
@@ -211,9 +256,8 @@ class Sampling:
         if cell is None:
             return None
         caller = self._callers[cell.role]
-        if perf_counter() < caller.until:
+        if not caller.has_to_renew or perf_counter() < caller.patience:
             return self._probe(cell)
-        caller.until = perf_counter() + _PATIENCE
         return self._log_in_for(cell, None)
 
     def look(self, probe: Probe, answer: Response) -> Probe | None:
@@ -222,6 +266,8 @@ class Sampling:
         if probe.stage == "log-in":
             return self._logged_in(probe, answer)
         said = self.verdict(cell, answer)
+        if said is None and probe.stage == "first" and answer.status in self.lost_token and not probe.is_renewed:
+            return self._log_in_for(cell, None)
         if not cell.allowed:
             if said:
                 message = f"{cell} was denied before the load, and is now answered {answer.status}"
@@ -230,16 +276,24 @@ class Sampling:
             return replace(probe, stage="again", suspect=(probe.request, answer))
         elif said is False and probe.stage == "again":
             return self._log_in_for(cell, probe.suspect)
-        elif probe.suspect and said is (probe.stage == "again"):
+        elif probe.suspect and (said if probe.stage == "again" else said is False and not self._is_excused(probe)):
             request, denial = probe.suspect
             message = f"{cell} was allowed before the load, and was then answered {denial.status}"
             self._invariants.violations.report("allowed-denied", message, request, denial)
         return None
 
+    @staticmethod
+    def _is_excused(probe: Probe) -> bool:
+        """Whether the token may have been ended since it was fetched, so that a denial may be that of a dead one."""
+        return probe.grant is None or probe.grant.may_be_refused
+
     def _logged_in(self, probe: Probe, answer: Response) -> Probe | None:
-        if not self._let_in(self._callers[probe.cell.role].account, answer, probe.request):
+        caller, session = self._callers[probe.cell.role], probe.login
+        assert session is not None  # it is a log-in
+        if not self._let_in(session, answer, probe.request):
+            caller.patience = perf_counter() + _PATIENCE
             return None
-        return self._probe(probe.cell, "anew" if probe.suspect else "first", probe.suspect)
+        return replace(self._probe(probe.cell, "anew" if probe.suspect else "first", probe.suspect), is_renewed=True)
 
     def verdict(self, cell: Cell, answer: Response) -> bool | None:
         """Whether an answer lets the caller through; None where it does not say."""
@@ -259,24 +313,22 @@ class Sampling:
         suspect: tuple[bytes, Response] | None = None,
     ) -> Probe:
         method, denied = cell.operation.method, self._dialect.denied
-        request = self._request(method, cell.path, cell.body, self._callers[cell.role].grant.token)
+        grant = self._callers[cell.role].grant
+        request = self._request(method, cell.path, cell.body, grant.token)
         expected = cell.operation.success if cell.allowed else denied
-        return Probe(cell, method, f"{cell}, {_word(cell.allowed)}", request, expected, stage, suspect)
+        return Probe(cell, method, f"{cell}, {_word(cell.allowed)}", request, expected, stage, suspect, grant=grant)
 
     def _log_in_for(self, cell: Cell, suspect: tuple[bytes, Response] | None) -> Probe:
-        request = self._log_in(self._callers[cell.role].account)
-        return Probe(cell, "POST", f"issue (to sample as {cell.role})", request, self._dialect.issued, "log-in", suspect)
+        account = self._callers[cell.role].account
+        request, session = self._log_in(account), self._invariants.log_in(account)
+        return Probe(cell, "POST", f"issue (to sample as {cell.role})", request, self._dialect.issued, "log-in", suspect, session)
 
-    def _let_in(self, account: Account, answer: Response | None, request: bytes = b"") -> bool:
+    def _let_in(self, session: Session, answer: Response, request: bytes) -> bool:
         """Take the tokens of a log-in's answer."""
-        grant = self._invariants.grant(account, answer, request or self._log_in(account)) if answer else None
+        grant = self._invariants.logged_in(session, answer, request)
         if grant is None or not grant.sound:
             return False
-        try:
-            self._request("GET", "/", None, grant.token)
-        except ValueError:
-            return False
-        self._callers[account.role] = _Caller(account, grant)
+        self._callers[grant.account.role] = _Caller(grant.account, grant)
         return True
 
     def _log_in(self, account: Account) -> bytes:
@@ -300,11 +352,3 @@ def _in_turn(cells: Sequence[Cell]) -> Iterator[Cell]:
 
 def _word(allowed: bool) -> str:
     return "allowed" if allowed else "denied"
-
-
-def _document(answer: Response | None) -> dict[str, Any]:
-    """The object in an answer, the first one of a list; empty where there is none."""
-    content = read_json(answer.body) if answer is not None and 200 <= answer.status < 300 else None
-    if isinstance(content, list) and content:
-        content = content[0]
-    return content if isinstance(content, dict) else {}

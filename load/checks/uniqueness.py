@@ -96,17 +96,28 @@ class Seen:
         at = (fingerprint & self._mask) * _WAYS
         return next(place & self._mask for place in self._table[at : at + _WAYS] if place ^ fingerprint <= self._mask)
 
+    def knows(self, fingerprint: int) -> bool:
+        """Whether a fingerprint was seen before, whoever the owner is."""
+        at = (fingerprint & self._mask) * _WAYS
+        return any(place ^ fingerprint <= self._mask for place in self._table[at : at + _WAYS])
+
     def take(self) -> bytes:
         """What is new since the last call: 16 bytes for each, fingerprint and owner, the lower byte first."""
         new, self._new = self._new, array("Q")
-        return _little_endian(new).tobytes()
+        return as_bytes(new)
 
     def merge(self, delta: bytes) -> int:
         """Note what a worker has seen; how many of it others have seen before."""
-        return sum(not self.add(fingerprint, owner) for fingerprint, owner in _pairs(delta))
+        return sum(not self.add(fingerprint, owner) for fingerprint, owner in pairs(delta))
 
 
-def _pairs(delta: bytes) -> Iterator[tuple[int, int]]:
+def as_bytes(numbers: array[int]) -> bytes:
+    """Numbers of 64 bits for a message, the lower byte first."""
+    return _little_endian(numbers).tobytes()
+
+
+def pairs(delta: bytes) -> Iterator[tuple[int, int]]:
+    """The numbers that `as_bytes` wrote, two by two."""
     numbers = array("Q")
     numbers.frombytes(delta)
     each = iter(_little_endian(numbers))

@@ -18,8 +18,9 @@ from rolecall.secrets import Secrets
 
 #: Samples of one kind that are kept, by each worker and by the master.
 MOST_SAMPLES = 5
-#: Characters of a request, and of an answer, in a sample.
-LONGEST = 4096
+#: Characters of a request, and of an answer, in a sample; and of a message, which may hold what a server has sent.
+LONGEST, LONGEST_MESSAGE = 4096, 500
+LONGEST_HISTORY = 4 * LONGEST
 
 
 class Kind(NamedTuple):
@@ -115,8 +116,8 @@ class Violations:
         self._new_counts[kind] += 1
         if self._kept[kind] < self._most:
             at = perf_counter() - self.started
-            exchange = self._exchange(request, response) if request else self._secrets.redact(history)
-            self._keep(Violation(kind, self._secrets.redact(message), exchange, at))
+            exchange = self._exchange(request, response) if request else _cut(self._secrets.redact(history), LONGEST_HISTORY)
+            self._keep(Violation(kind, _cut(_as_text(self._secrets.redact(message)), LONGEST_MESSAGE), _as_text(exchange), at))
 
     def _keep(self, violation: Violation) -> None:
         self._kept[violation.kind] += 1
@@ -186,6 +187,11 @@ def _field(line: str) -> tuple[str, str]:
     return name, value.strip()
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, longest: int = LONGEST) -> str:
     text = text.replace("\r\n", "\n").rstrip("\n")
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n... ({len(text) - LONGEST:,} characters more)"
+    return text if len(text) <= longest else f"{text[:longest]}\n... ({len(text) - longest:,} characters more)"
+
+
+def _as_text(text: str) -> str:
+    """A text that any file can hold: half a surrogate pair, which JSON can, is escaped."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -1,6 +1,6 @@
 """Servers that differ without being wrong, trouble that is nobody's verdict, a server that watches, and servers to measure."""
 
-from rolecall.reference.variants import answers, load, network, refreshing, tokens, trouble, watching
+from rolecall.reference.variants import answers, load, network, refreshing, sessions, tokens, trouble, watching
 from rolecall.reference.variants.registry import VARIANTS, Variant
 
-__all__ = ["VARIANTS", "Variant", "answers", "load", "network", "refreshing", "tokens", "trouble", "watching"]
+__all__ = ["VARIANTS", "Variant", "answers", "load", "network", "refreshing", "sessions", "tokens", "trouble", "watching"]

@@ -1,7 +1,8 @@
 """What a variant is, and the list of them.
 
 `legal`: the specification allows it. `trouble`: what networks and overloaded machines do. `lint`: a server
-that looks at its client instead. `load`: a server to measure, which the suite has nothing to say about.
+that looks at its client instead. `load`: a server to measure, which the suite has nothing to say about. `under-load`: legal, or
+trouble, and met under load: the load scenarios are run against it in place of the suite.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal
 
 from rolecall.reference.app import Server
 
-Kind = Literal["legal", "trouble", "lint", "load"]
+Kind = Literal["legal", "trouble", "lint", "load", "under-load"]
 Apply = Callable[[Server], None]
 
 
