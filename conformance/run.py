@@ -108,10 +108,7 @@ class Run:
         self.spec.for_target(target.operations, self.dialect, target.source)
         if target.expiry.bank:
             Bank(target.expiry.bank, target.base_url).deposits()  # what is wrong with it is said before anything is sent
-        self.secrets = Secrets()
-        self.secrets.spare(*_public_words(self.spec, target))
-        for value, kind in target.secrets:
-            self.secrets.add(value, kind)
+        self.secrets = _secrets_of(target, self.spec)
         self.evidence = Evidence()
         self.started = time.time()
         self.id = datetime.fromtimestamp(self.started, UTC).strftime("%Y%m%d-%H%M%S-") + random.token_hex(3)
@@ -360,6 +357,15 @@ class Run:
             "exchange": result.shown_by.number if result.shown_by else None,
             "curl": curl.command(result.shown_by, self.secrets.redact) if result.shown_by else None,
         }
+
+
+def _secrets_of(target: Target, spec: Specification) -> Secrets:
+    """The target file's secrets, told apart from what is public."""
+    secrets = Secrets()
+    secrets.spare(*_public_words(spec, target))
+    for value, kind in target.secrets:
+        secrets.add(value, kind)
+    return secrets
 
 
 def _public_words(spec: Specification, target: Target) -> Iterator[str]:

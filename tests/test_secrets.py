@@ -204,15 +204,21 @@ class TestPlainPasswords:
         assert secrets.redact(f'"the {word} of the day", {word}s') == f'"the {word} of the day", {word}s'
 
     @pytest.mark.parametrize(
-        "password", ["<password-1>", "password-1", "<token-1>", "assword-12>", "n-100000", "<refresh-token-7>", "en-4711"]
+        "password",
+        ["<password-1>", "password-1", "<token-1>", "assword-12>", "n-100000", "<refresh-token-7>", "en-4711", "00017>"],
     )
     def test_one_that_reads_like_a_label(self, password: str) -> None:
         """A password that reads like one of our labels is hidden all the same, and is in no label."""
-        secrets = knowing((password, "password"), *((f"token-of-number-{number}x", "token") for number in range(20)))
+        others = [f"token-of-number-{number}x" for number in range(20)]
+        for place in (0, 10):
+            secrets = knowing(
+                *((other, "token") for other in others[:place]), (password, "password"), *((other, "token") for other in others)
+            )
 
-        redacted = secrets.redact(f"it is {password}, and token-of-number-3x")
+            redacted = secrets.redact(f"it is {password}, and {' '.join(others)}")
 
-        assert password not in redacted
+            assert password not in redacted
+            assert len(set(redacted.split()[4:])) == 20
         assert not secrets.found_in(redacted)
         assert secrets.redact(redacted) == redacted
 
@@ -245,6 +251,16 @@ class TestLabels:
 
         assert f"Bearer {TOKEN.rpartition('.')[0]}.<token-1>" == redacted
         assert not secrets.found_in(redacted)
+
+    @pytest.mark.parametrize("token", [TOKEN, REFRESH_TOKEN])
+    def test_a_secret_in_disguise_is_the_same_one(self, token: str) -> None:
+        """A token that is sent with escapes in it, whole, is the one that it is meant as, and has its label."""
+        secrets = knowing((token, "token"))
+        for disguised in (token.replace("e", "%65"), token.replace("9", r"\u0039"), quote(token.replace("e", "%65"))):
+            secrets.learn(exchange(headers={"authorization": f"Bearer {disguised}"}, status=401))
+
+            assert secrets.redact(token) == knowing((token, "token")).redact(token)
+            assert secrets.redact(disguised).endswith("<token-1>")
 
     def test_three_parts_alone_make_no_jwt(self) -> None:
         """An opaque secret with two dots in it is hidden whole: its front parts are no claims."""
@@ -342,6 +358,15 @@ class TestWhatIsPublic:
         secrets.learn(exchange(got=json.dumps({"token": forged}).encode()))
 
         assert secrets.redact(f"Bearer {forged}") == "Bearer <token-2>"
+
+    def test_a_jwt_with_something_around_it(self) -> None:
+        """A JWT that an attack extends or gives other claims loses its signature, and the rest can still be read."""
+        header, claims, signature = TOKEN.split(".")
+        secrets = knowing((TOKEN, "token"))
+        for sent in (f"{TOKEN}x", f"x{TOKEN}", f"{TOKEN}, {TOKEN}", f"{header}.{claims[:-4]}AAAA.{signature}"):
+            secrets.learn(exchange(headers={"authorization": f"Bearer {sent}"}, status=401))
+
+            assert secrets.redact(sent) == sent.replace(signature, "<token-1>")
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_a_token_that_begins_another(self, order: int) -> None:

@@ -13,6 +13,7 @@ import html
 import json
 import re
 import secrets as random
+import string
 import sys
 import threading
 from collections import Counter
@@ -170,7 +171,11 @@ class Secrets:
         if value in self._sent_before or value in self._owners:
             return
         self._sent_before.add(value)
-        if len(value) > LONGEST or _UNSIGNED.match(value) or self._is_public(value):
+        if len(value) > LONGEST or self._is_known_in_disguise(value) or _UNSIGNED.match(value) or self._is_public(value):
+            return
+        if BEGIN in value and self.found_in(
+            value
+        ):  # a JWT with something around it: what is secret of it is known, the rest is evidence
             return
         is_word = value.isalpha() and len(value) < _TOKEN_LENGTH
         self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN)
@@ -181,7 +186,7 @@ class Secrets:
 
     def _take_received(self, value: str, kind: str) -> None:
         """What a server calls a secret: it has no say in what else is hidden, nor in how much."""
-        if not value or value in self._owners or self._is_of_an_id(value):
+        if not value or value in self._owners or self._is_of_an_id(value) or self._is_known_in_disguise(value):
             return
         if not self._quota or len(self._labels) >= MOST_PER_RUN or len(value) > min(LONGEST, self._room):
             self._is_flooded = True
@@ -191,6 +196,10 @@ class Secrets:
         is_word = len(value) < _SHORTEST_RECEIVED or any(map(str.isspace, value))
         if not self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN):
             self._is_flooded = True
+
+    def _is_known_in_disguise(self, value: str) -> bool:
+        """Whether a value is a secret that we have, with escapes: it is found as that one, and has its label."""
+        return any(level.text.decode("utf-8", "replace") in self._owners for level in levels(_bytes(value)))
 
     def _is_of_an_id(self, value: str) -> bool:
         return value in self._ids or (len(value) < self._longest_id and any(value in id for id in self._ids))
@@ -260,11 +269,11 @@ class Secrets:
             self._publish(self._said, {value for value in texts.values() if len(value) >= SHORTEST} - ids)
 
     def _keep_out_of_labels(self, value: str) -> None:
-        """A secret that reads like a label would survive in one: from now on labels have something in them that it has not."""
-        begin = value.rstrip(">").rstrip("0123456789")
-        reads_like_one = begin not in ("", value) and any(f"<{kind}-".endswith(begin) for kind in _KINDS_OF_LABELS)
-        while (reads_like_one and not self._nonce) or (self._nonce and self._nonce in value):
-            self._nonce = f"{random.token_hex(3)}-"
+        """A secret that reads like a label, or the end of one, would survive in it: from now on labels have capitals in them."""
+        begin = value.rstrip(">").rstrip(string.digits)
+        of_a_kind = any(f"<{kind}-".endswith(begin) for kind in _KINDS_OF_LABELS) if begin else value.endswith(">")
+        while (of_a_kind and begin != value and not self._nonce) or (self._nonce and self._nonce in value):
+            self._nonce = "".join(random.choice(string.ascii_uppercase) for _ in range(4))
 
     def _add_needles(self, secret: str, owner: int) -> None:
         pieces = [secret]
@@ -342,7 +351,7 @@ class Secrets:
         if owner == _UNLEARNT:
             return b"<token>"
         kind, number = self._labels[owner]
-        return f"<{kind}-{self._nonce}{number}>".encode()
+        return f"<{kind}-{self._nonce}{number}{self._nonce}>".encode()
 
     def _places(self, data: bytes, *, known_only: bool = False) -> list[tuple[int, int, int]]:
         """Where secrets stand in a text, in order: begin, end, and whose it is; the leftmost, and of those the longest.
