@@ -50,6 +50,7 @@ from typing import Any
 import orjson
 
 from rolecall.conformance.claims import LIFETIME_TOLERANCE, numeric_date, role_of_scope
+from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.load.accounts import Account
 from rolecall.load.checks.families import outcome_of
@@ -69,8 +70,7 @@ _SAFE_INTEGER = 2**53  # beyond it JSON's numbers are not whole everywhere (RFC 
 #: Seconds by which a token is older than those of the second in which it was asked for: one for `iat`, which is whole, and one for us.
 _ONE_SECOND = 2.0
 _FEW = 20  # one in so many
-_TEXT_OR_NONE = frozenset({str, type(None)})
-_LONGEST = 2**53
+_TEXT_OR_NONE, _TEXT_OR_NUMBER = frozenset({str, type(None)}), frozenset({str, int, float})
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 256, 1024  # scopes, and heads of tokens; a server has a handful of short ones
 _ACROSS = "the same one was given out to another worker; the exchanges are not at hand any more"
 
@@ -170,7 +170,7 @@ class Invariants:
             return None
         document, claims = content
         token, refresh_token, user, scope = document["token"], document["refreshToken"], document["user"], document["scope"]
-        named, lifetime = claims["_id"], _lifetime(claims)
+        named, lifetime = claims["_id"], claims["exp"] - claims["iat"]
         holder = session.holder
         if not holder.user:
             self._meet(holder, named, request, response)
@@ -239,6 +239,7 @@ class Invariants:
         if not _has_shape(document):
             self.violations.report("shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response)
             return None
+        _as_text(document, "user")
         if not _is_unicode(document["refreshToken"], document["user"], document["scope"]):
             self.violations.report("shape", "a text in the answer holds half a character (RFC 8259 8.2)", request, response)
             return None
@@ -259,12 +260,12 @@ class Invariants:
         """
         if response.status in self._profile:
             document = read_json(response.body)
-            found = document.get("id") if isinstance(document, dict) else None
+            found = own_id(document)
             if found == grant.user:
                 if grant.sound:  # else it is another session's
                     grant.session.let_in(refreshed=False, read=True)
                 return True
-            message = f"the token of user {grant.user} shows {f'user {found}' if isinstance(found, str) else 'no user'}"
+            message = f"the token of user {grant.user} shows {f'user {found}' if found else 'no user'}"
             self.violations.report("profile-of-another", message, request, response)
         elif judged and outcome_of(response.status) == "refused" and not grant.may_be_refused:
             self.violations.report("token-dead", f"a new access token is answered {response.status}", request, response)
@@ -276,7 +277,7 @@ class Invariants:
         self, holder: Holder, document: dict[str, Any], claims: dict[str, Any], *, refreshed: bool
     ) -> Iterator[tuple[str, str]]:
         """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
-        named, user, lifetime = claims["_id"], document["user"], _lifetime(claims)
+        named, user, lifetime = claims["_id"], document["user"], claims["exp"] - claims["iat"]
         foreign, wider = ("refreshed-another-user", "refreshed-scope") if refreshed else ("another-user", "scope")
         if named != holder.user:
             yield foreign, f"the token is user {named}'s, and was asked for by user {holder.user}"
@@ -337,8 +338,7 @@ class Invariants:
         claims = _segment(payload)
         if (
             type(claims) is dict
-            and type(user := claims.get("_id")) is str
-            and user
+            and _as_text(claims, "_id")
             and type(claims.get("iat")) is int
             and type(claims.get("exp")) is int
             and numeric_date(claims, "iat") is not None
@@ -436,12 +436,6 @@ def _segment(text: str) -> Any:
         return None
 
 
-def _lifetime(claims: dict[str, Any]) -> int:
-    """Seconds from iat to exp; what no float holds comes out as the longest that one does, to the second."""
-    lifetime: int = claims["exp"] - claims["iat"]
-    return lifetime if -_LONGEST <= lifetime <= _LONGEST else max(-_LONGEST, min(lifetime, _LONGEST))
-
-
 def _has_shape(document: Any) -> bool:
     """Whether an answer is as schemas/token.schema.json has it."""
     if type(document) is not dict or document.get("tokenType") != "Bearer":
@@ -449,11 +443,21 @@ def _has_shape(document: Any) -> bool:
     token, refresh_token, get = document.get("token"), document.get("refreshToken"), document.get
     user, scope = get("user"), get("scope")
     return (
-        type(token) is type(refresh_token) is type(user) is type(scope) is str
-        and bool(token and refresh_token and user and scope)
-        and type(get("organization")) in _TEXT_OR_NONE
+        type(token) is type(refresh_token) is type(scope) is str
+        and type(user) in _TEXT_OR_NUMBER
+        and bool(token and refresh_token and scope and user != "")
+        and (type(get("organization")) in _TEXT_OR_NONE or type(get("organization")) in _TEXT_OR_NUMBER)
         and type(get("expiresAt")) in _TEXT_OR_NONE
     )
+
+
+def _as_text(document: dict[str, Any], member: str) -> str:
+    """An id in a document, as a text from now on: ids are texts or numbers (AMB-19)."""
+    value = document.get(member)
+    if type(value) is str:
+        return value
+    document[member] = text = id_text(value)
+    return text
 
 
 def _is_unicode(*texts: str) -> bool:
