@@ -187,8 +187,12 @@ async def attackable(world: World) -> Sacrifice:
     """
     async with world.attacks.lock:
         if world.attacks.left <= 0:
+            pool = world.pools.setdefault(world.roles[0], Pool())
+            if world.attacks.user:  # a good log-in ends the row of refused ones
+                pool.free.append(world.attacks.user)
+                world.attacks.user = None
             try:
-                world.attacks.user = await sacrificial(world, world.roles[0])
+                world.attacks.user = pool.free.pop(0) if len(pool.free) > 1 else await sacrificial(world, world.roles[0])
             except NotTested:
                 caller = await world.user(world.roles[0])
                 fixture = Fixture(world.spec.resources["user"], caller.user, "")
