@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from rolecall.bounds import ID_LIMIT
 from rolecall.conformance.tables import Operation, Resource
 from rolecall.evidence import Exchange
 
@@ -91,10 +92,10 @@ def identifiers(document: Any) -> Iterator[str]:
 
 
 def id_of(exchange: Exchange) -> str:
-    """The id of the resource that an answer holds; empty when there is none."""
+    """The id of the resource that an answer holds; empty when there is none, or one that no path can hold."""
     document = exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json
     value = document.get("id") if isinstance(document, dict) else None
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and len(value) <= ID_LIMIT else ""
 
 
 def items(exchange: Exchange) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ class Secrets:
             self._learn_text(value)
             if name.lower() == "set-cookie" and (cookie := _COOKIE.match(value)) and len(cookie[1]) >= _TOKEN_LENGTH:
                 self.add(cookie[1], "cookie")
-        self._learn_body(exchange.body, is_refusal=not exchange.ok)
+        self._learn_body(exchange.body, is_refusal=not 200 <= (exchange.status or exchange.begun or 0) < 300)
 
     def _learn_text(self, text: str) -> None:
         if "=" in text:
