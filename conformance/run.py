@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets as random
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -25,7 +25,7 @@ from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.tidy import tidy
 from rolecall.conformance.world import World
 from rolecall.embedded import embedded_target
-from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError
+from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, UsageError
 from rolecall.evidence import Evidence
 from rolecall.forked import beside
 from rolecall.http import Client
@@ -133,7 +133,18 @@ class Run:
             self.exit_code = error.exit_code
 
     def close(self) -> Verdict:
-        """Stop, tidy up and write every file; the verdict."""
+        """Stop, tidy up and write every file; the verdict.
+
+        Raises:
+            KeyboardInterrupt: it came while the files were made; ``fatal`` says so, and there is no ``document``.
+        """
+        try:
+            return self._close()
+        except KeyboardInterrupt:
+            self.fatal = Interrupted(str(self.folder), len(self.left))
+            raise
+
+    def _close(self) -> Verdict:
         try:
             self.ahead.stop()
             self.left = self._tidy()
@@ -184,8 +195,8 @@ class Run:
     def _leave(self, verdict: Verdict) -> Verdict:
         """Write every file, unless it holds a secret after all: then it is left out, and the verdict says so."""
         # Most of the files by number are Allure's, which say nothing of the verdict; the target's processor is idle by now.
-        allure = beside(lambda: self._checked(self._allure_files())) if self.allure else dict
-        files = {**self._checked(self._files(verdict)), **allure()}
+        with beside(lambda: self._checked(self._allure_files())) if self.allure else nullcontext(dict) as allure:
+            files = {**self._checked(self._files(verdict)), **allure()}
         leaks = [name for name, text in files.items() if text is None]
         if self.secrets.found_in(self.world.ledger.path.read_text(encoding="utf-8")):
             self.world.ledger.path.unlink()
@@ -194,12 +205,19 @@ class Run:
             reason = f"{', '.join(leaks)} would have held a secret and was left out: a bug of rolecall, please report it"
             verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
             files |= {name: text for name, text in self._files(verdict).items() if name not in leaks}
-        for name, text in files.items():
-            if text is not None:
-                path = self.folder / name
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
+        self._write({name: text for name, text in files.items() if text is not None})
+        self.document = self.made
         return verdict
+
+    def _write(self, files: dict[str, str]) -> None:
+        """Write the files; the one with the verdict last, and whole or not at all."""
+        for name in sorted(files, key=lambda name: name == "results.json"):
+            path = self.folder / name
+            path.parent.mkdir(exist_ok=True)
+            unfinished = path.with_suffix(".part") if name == "results.json" else path
+            # JSON of a target may hold half characters.
+            unfinished.write_text(files[name], encoding="utf-8", errors="backslashreplace")
+            unfinished.replace(path)
 
     def _checked(self, files: dict[str, str]) -> dict[str, str | None]:
         """None in place of a text that holds a secret."""
@@ -207,10 +225,10 @@ class Run:
 
     def _files(self, verdict: Verdict) -> dict[str, str]:
         """The files that tell of the verdict."""
-        self.document = self.secrets.redacted(self._document(verdict))
-        files = {"results.json": json.dumps(self.document, indent=1) + "\n"}
+        self.made = self.secrets.redacted(self._document(verdict))
+        files = {"results.json": json.dumps(self.made, indent=1) + "\n"}
         if self.options.reports:
-            files["junit.xml"] = junit.write(self.document)
+            files["junit.xml"] = junit.write(self.made)
             files["evidence.har"] = har.write(self.evidence.exchanges, cache(self.secrets.redact))
         return files
 
