@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from rolecall.bounds import ID_LIMIT
 from rolecall.evidence import Exchange
 
 #: The members in which a thing says its own id: resources use the first, JWTs and some servers the second.
 MEMBERS = ("id", "_id")
-#: Characters. An id ends up in URLs; one that is longer is not an id that anybody could use.
-LONGEST = 1024
 
 
 def id_text(value: object) -> str:
@@ -24,7 +23,7 @@ def id_text(value: object) -> str:
         text = value if isinstance(value, str) else repr(value)
     except ValueError:  # a whole number of thousands of digits
         return ""
-    return text if text.strip() and len(text) <= LONGEST else ""
+    return text if text.strip() and len(text) <= ID_LIMIT else ""
 
 
 def own_id(document: object) -> str:

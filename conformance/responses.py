@@ -44,11 +44,14 @@ class Responses:
         """The successful responses that must have the schema ``kind``, no body twice; the newest is cited as evidence.
 
         What was asked for outside the specification has no schema, and a body that is no JSON is RESPONSE-json's matter.
+
+        Raises:
+            Inconclusive: a body was kept in part, or is too large to be looked at.
         """
         if self._sorted is None:
             self._sorted = defaultdict(list)
             for exchange in self._evidence.exchanges:
-                if not exchange.ok or not exchange.body or exchange.attack or _is_torn(exchange):
+                if not exchange.ok or not exchange.body or exchange.attack or exchange.is_torn:
                     continue
                 if found := self._kind(exchange):
                     self._sorted[found].append(exchange)
@@ -70,7 +73,7 @@ class Responses:
                     if 400 <= exchange.status < 500
                     and exchange.body
                     and not exchange.attack
-                    and not _is_torn(exchange)
+                    and not exchange.is_torn
                     and exchange.url.startswith(self._base)
                 ]
             )
@@ -94,11 +97,6 @@ class Responses:
                     return f"{operation.resource.name}-list"
                 return f"{operation.resource.name}-list" if operation.effect == "list" else operation.resource.name
         return ""
-
-
-def _is_torn(exchange: Exchange) -> bool:
-    """Whether a body says that it is JSON and is not."""
-    return "json" in exchange.header("content-type") and exchange.json is None and exchange.body.strip() != b"null"
 
 
 def _cited(exchanges: list[Exchange]) -> list[Exchange]:

@@ -7,7 +7,7 @@ import secrets as random
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -28,7 +28,7 @@ from rolecall.conformance.tables import Cell, Specification, load_specification
 from rolecall.conformance.tidy import tidy
 from rolecall.conformance.world import World
 from rolecall.embedded import embedded_target
-from rolecall.errors import ExitCode, RolecallError, Unreachable, UsageError, place_of
+from rolecall.errors import ExitCode, Interrupted, RolecallError, Unreachable, UsageError, place_of
 from rolecall.evidence import Evidence
 from rolecall.forked import beside
 from rolecall.gate import Gate
@@ -169,7 +169,18 @@ class Run:
         return self.secrets.redact("\n".join(self.bugs))
 
     def close(self) -> Verdict:
-        """Stop, tidy up and write every file; the verdict."""
+        """Stop, tidy up and write every file; the verdict.
+
+        Raises:
+            KeyboardInterrupt: it came while the files were made; ``fatal`` says so, and there is no ``document``.
+        """
+        try:
+            return self._close()
+        except KeyboardInterrupt:
+            self.fatal = Interrupted(str(self.folder), len(self.left))
+            raise
+
+    def _close(self) -> Verdict:
         try:
             self.ahead.stop()
             self.left = self._tidy()
@@ -237,24 +248,28 @@ class Run:
         remarks = self.preflight.remarks() if hasattr(self, "preflight") else ()
         verdict = replace(verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()])
         # Most of the files by number are Allure's, which say nothing of the verdict; the target's processor is idle by now.
-        allure = beside(lambda: self._checked(self._allure_files())) if self.allure else dict
-        files = {**self._checked(self._files(verdict)), **allure(), **self._checked(self._ledger())}
+        with beside(lambda: self._checked(self._allure_files())) if self.allure else nullcontext(dict) as allure:
+            files = {**self._checked(self._files(verdict)), **allure(), **self._checked(self._ledger())}
         found = [f"{name} ({place})" for name, (_, places) in files.items() for place in places]
         if found:
             more = f" and {len(found) - 1} more places" if len(found) > 1 else ""
             reason = f"{found[0]}{more} would have held a secret and was masked: a bug of rolecall, please report it"
             verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
             files |= self._checked({"results.json": self._results(verdict)})
-            self.document = json.loads(files["results.json"][0])
-        for name, (text, places) in files.items():
-            path = self.folder / name
-            if path == self.world.ledger.path:
-                if places:
-                    _replace(path, text)
-                continue
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
+            self.made = json.loads(files["results.json"][0])
+        self._write({name: text for name, (text, places) in files.items() if name != self.world.ledger.path.name or places})
+        self.document = self.made
         return verdict
+
+    def _write(self, files: dict[str, str]) -> None:
+        """Write the files; those that stand by themselves whole or not at all, the one with the verdict last."""
+        for name in sorted(files, key=lambda name: name == "results.json"):
+            path = self.folder / name
+            path.parent.mkdir(exist_ok=True)
+            if path.parent == self.folder:
+                _replace(path, files[name])
+            else:
+                path.write_text(files[name], encoding="utf-8", errors="backslashreplace")
 
     def _limits_of_redaction(self) -> Iterator[str]:
         """What a reader has to know before showing the files to others."""
@@ -274,7 +289,7 @@ class Run:
         if self.bugs:
             files[BUGS] = self._bug_report()
         if self.options.reports:
-            files["junit.xml"] = junit.write(self.document)
+            files["junit.xml"] = junit.write(self.made)
             files["evidence.har"] = har.write(self.evidence.exchanges, cache(self.secrets.redact))
         return files
 
@@ -282,8 +297,8 @@ class Run:
         """The text of ``results.json``; what is ours in it, names, numbers and outcomes, stays as it is."""
         document = self._document(verdict)
         cells = self.secrets.redacted(document["cells"], frozenset({"reason"}))  # what is expected of them is ours
-        self.document = {**self.secrets.redacted(document, leaks.FOREIGN["results.json"]), "cells": cells}
-        return json.dumps(self.document, indent=1) + "\n"
+        self.made = {**self.secrets.redacted(document, leaks.FOREIGN["results.json"]), "cells": cells}
+        return json.dumps(self.made, indent=1) + "\n"
 
     def _ledger(self) -> dict[str, str]:
         path = self.world.ledger.path
@@ -423,7 +438,7 @@ def _iso(moment: float) -> str:
 def _replace(path: Path, text: str) -> None:
     """Write a file anew such that at every moment the old one or the new one is whole."""
     new = path.with_name(f"{path.name}.new")
-    new.write_text(text, encoding="utf-8")
+    new.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
     new.replace(path)
 
 

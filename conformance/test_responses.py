@@ -21,9 +21,9 @@ async def test_bodies_are_json_and_say_so(responses: Responses) -> None:
         media_type = exchange.header("content-type").split(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise Finding(
-                "Content-Type: application/json", f"{media_type or 'none'} on a body of {len(exchange.body)} bytes", exchange
+                "Content-Type: application/json", f"{media_type or 'none'} on a body of {exchange.length} bytes", exchange
             )
-        if exchange.json is None and exchange.body.strip() != b"null":
+        if not exchange.is_json:
             raise Finding("a body that is JSON", "one that is not", exchange)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets as random
 import string
 import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
 
+from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
 from rolecall.conformance.borrowing import Borrowing
 from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, items
 from rolecall.conformance.ids import id_text, own_id
@@ -23,11 +22,11 @@ from rolecall.evidence import Exchange, cite
 from rolecall.gate import Thing
 from rolecall.http import Client
 from rolecall.ledger import Ledger
+from rolecall.link import next_page, path_below
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Target
 
 _MOST_PAGES = 200
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
 @dataclass
@@ -288,8 +287,12 @@ class World(Making):
         for role in self.spec.allowed_roles(operation.name):
             caller = await self.user(role)
             everything: list[dict[str, Any]] = []
+            size = 0
             async for exchange in self.pages(path, caller):
                 everything += items(exchange)
+                size += exchange.length
+            if size > DOCUMENTS_LIMIT:
+                self._listings.pop(resource, None)  # for those who wait for it, and not to be remembered
             if exchange and exchange.ok:
                 return everything
         raise Inconclusive(f"a look at the list of {resource}s: {exchange}", f"[operations.{operation.name}] in the target file")
@@ -298,12 +301,18 @@ class World(Making):
         """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset until nothing new comes.
 
         Raises:
-            Inconclusive: the list does not end.
+            Inconclusive: the list does not end, or is too large to be looked at.
         """
         seen: set[str] = set()
         next_path = path
+        size = 0
         for _ in range(_MOST_PAGES):
             exchange = await self.send("GET", next_path, caller)
+            size += exchange.length
+            if size > LIST_LIMIT:
+                raise Inconclusive(
+                    f"the end of the list at {path}: it goes on after {LIST_LIMIT:,} bytes", "the size of that list"
+                )
             yield exchange
             new = {id for item in items(exchange) if (id := own_id(item))} - seen
             seen |= new
@@ -316,9 +325,7 @@ class World(Making):
 
     def _next(self, exchange: Exchange) -> str:
         """The next page's path, if the answer links to one on this target (a token is sent nowhere else)."""
-        link = _NEXT.search(exchange.header("link"))
-        url = urljoin(exchange.url, link.group(1)) if link else ""
-        return url.removeprefix(self.client.base_url) if url.startswith(f"{self.client.base_url}/") else ""
+        return path_below(self.client.base_url, next_page(exchange.url, exchange.header_lines("link")))
 
     # --- End -------------------------------------------------------------------------------------------------------
 

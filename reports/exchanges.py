@@ -25,7 +25,7 @@ def _text(exchange: Exchange, redact: Callable[[str], str]) -> str:
         lines.append(_short(sent))
     lines += ["", f"{exchange.status}" if exchange.status else redact(exchange.error)]
     lines += (f"{redact(name)}: {redact(value)}" for name, value in exchange.headers)
-    if got := redact(exchange.text):
+    if got := exchange.shown(redact):
         lines.append(_short(got))
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from rolecall import __version__
+from rolecall.bounds import KEPT
 from rolecall.evidence import Exchange
 
 
@@ -38,6 +39,7 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
         headers: Mapping[str, str] = {name.lower(): value for name, value in exchange.request_headers.items()}
         text = redact(exchange.request_body.decode("utf-8", "replace"))
         request["postData"] = {"mimeType": redact(headers.get("content-type", "")), "text": text}
+    text = exchange.shown(redact)
     return {
         "_number": exchange.number,
         "_caller": exchange.caller,
@@ -54,17 +56,27 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
             "headers": _headers(exchange.headers, redact),
             "cookies": [],
             "content": {
-                "size": len(exchange.body),
+                "size": exchange.length,
                 "mimeType": redact(exchange.header("content-type")),
-                "text": redact(exchange.text),
+                "text": text,
+                **_comment(exchange, text),
             },
             "redirectURL": redact(exchange.header("location")),
             "headersSize": -1,
-            "bodySize": len(exchange.body),
+            "bodySize": exchange.length,
         },
         "cache": {},
         "timings": {"send": 0, "wait": milliseconds, "receive": 0},
     }
+
+
+def _comment(exchange: Exchange, text: str) -> dict[str, str]:
+    """What a reader should know of a body that does not stand here whole."""
+    if exchange.begun is not None:
+        return {"comment": f"what came of an answer that broke off; its status: {exchange.begun or 'none'}"}
+    if len(text) < KEPT and not exchange.cut:
+        return {}
+    return {"comment": f"the first {len(text):,} characters of a body of {exchange.length:,} bytes"}
 
 
 def _headers(headers: Iterable[tuple[str, str]], redact: Callable[[str], str]) -> list[dict[str, str]]:

@@ -58,6 +58,12 @@ class Connection:
         """Close as if all had been said."""
         self.is_open = False
 
+    def say_goodbye(self) -> None:
+        """End TLS as RFC 8446 6.1 has it; whoever only closes the connection below does not."""
+        assert isinstance(self._stream, ssl.SSLSocket)
+        with contextlib.suppress(OSError):
+            self._stream.unwrap()
+
     def reset(self) -> None:
         """Break off with a TCP reset."""
         self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +19,10 @@ import pytest
 from rolecall.errors import ExitCode
 from rolecall.schemas import faults
 from tests import miniatures
-from tests.command import FILES, Finished, rolecall, target_file, target_text
+from tests.command import FILES, Finished, environment, rolecall, target_file, target_text
 from tests.conftest import Reference
 from tests.miniatures import Answer, Connection, Miniature, Received, Tap, always, json_response, response
+from tests.servers import forwarded
 
 #: A part of the suite that shows what becomes of log-ins, of cells and of the checks over all answers.
 PART = "ISSUE or RESPONSE or list-users"
@@ -55,6 +61,10 @@ def check_manners(finished: Finished) -> None:
         assert unwanted not in finished.said, unwanted
 
 
+#: Sixty-four megabytes in sixty kilobytes.
+BOMB = gzip.compress(bytes(64 * 1024 * 1024), 1)
+
+
 @dataclass(frozen=True)
 class Case:
     """A server's only answer, and what is to be said of such a server."""
@@ -80,6 +90,24 @@ CASES = {
     ),
     "gateway without a server": Case(always(response(502, b"<h1>Bad gateway</h1>")), GONE, "gives no usable answer: 502"),
     "throttles all": Case(always(response(429, retry_after="0")), GONE, "gives no usable answer: nothing but 429", marks=ALSO),
+    "bomb": Case(
+        always(response(200, BOMB, content_encoding="gzip", content_type="application/json")),
+        GONE,
+        "gives no usable answer: the body is larger than 8,388,608 bytes",
+    ),
+    "a coding that nobody asked for": Case(
+        always(response(200, b"whatever", content_encoding="br", content_type="application/json")),
+        GONE,
+        "gives no usable answer: the body is encoded with br, which is not read here",
+        marks=ALSO,
+    ),
+    "UTF-16": Case(
+        always(response(200, json.dumps(GRANT).encode("utf-16"), content_type="application/json")),
+        ExitCode.FAILED,
+        "RESPONSE-json",
+        frozenset({"RESPONSE-json"}),
+        marks=ALSO,
+    ),
     "HTML": Case(miniatures.html, ExitCode.FAILED, "ISSUE-fields", frozenset({"ISSUE-fields"})),
     "nothing": Case(always(response(200)), ExitCode.FAILED, "ISSUE-fields", frozenset({"ISSUE-fields"}), marks=ALSO),
     "an array": Case(always(json_response([])), ExitCode.FAILED, "ISSUE-fields", frozenset({"ISSUE-fields"}), marks=ALSO),
@@ -219,6 +247,72 @@ def test_a_link_to_another_host(tmp_path: Path) -> None:
     assert finished.code == ExitCode.FAILED, finished.said
 
 
+#: Makes of an answer to a caller that the server knows another one.
+Change = Callable[[Received, bytes], bytes]
+LONG_ID = "x" * 1_000_000
+CHANGES: dict[str, tuple[str, Change]] = {
+    "a link that is no URL": (
+        "list-contacts or create-contact",
+        lambda request, answer: answer.replace(b"\r\n", b'\r\nlink: <http://[x>; rel="next"\r\n', 1),
+    ),
+    "a link of sixty kilobytes": (
+        "list-contacts or create-contact",
+        lambda request, answer: answer.replace(b"\r\n", b"\r\nlink: " + b"<" * 60_000 + b"\r\n", 1),
+    ),
+    "ids of a megabyte": (
+        "create-contact or list-contacts",
+        lambda request, answer: (
+            json_response({"id": LONG_ID}, 201) if request.method == "POST" and "contacts" in request.path else answer
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_hostile_server_links_to(change: str, tmp_path: Path, reference: Reference) -> None:
+    """No link and no id of a server breaks the run, or keeps it from writing its files: it ends with a verdict, in time."""
+    select, changed = CHANGES[change]
+
+    def answer(request: Received, connection: Connection) -> None:
+        connection.send(changed(request, forwarded(reference.url, request)))
+
+    with Miniature(answer) as server:
+        target = reference.target_file(tmp_path, url=server.url)
+        finished = rolecall(
+            "certify", target, "--out", "runs", "--select", f"PERM and token and ({select})", cwd=tmp_path, env=reference.env
+        )
+
+    assert finished.code in {ExitCode.CONFORMANT, ExitCode.FAILED, ExitCode.INCONCLUSIVE, ExitCode.LEFT_BEHIND}, finished.said
+    check_manners(finished)
+    document = check_files(finished)
+    assert document["counts"]["tests"]["error"] == 0
+    assert max(len(line) for line in finished.said.splitlines()) < 2000
+    assert (finished.folder / "ledger.jsonl").stat().st_size < 1_000_000
+    assert finished.seconds < 60
+
+
+def test_lists_of_megabytes(tmp_path: Path, reference: Reference) -> None:
+    """A server whose every list is of eight megabytes is found inconclusive soon, and not at the price of the machine's memory."""
+    endless = response(200, b"[" + b"{}," * 2_700_000 + b"{}]", content_type="application/json")
+
+    def answer(request: Received, connection: Connection) -> None:
+        is_list = request.method == "GET" and request.path.startswith(("/v2/contacts", "/v2/users?"))
+        connection.send(endless if is_list else forwarded(reference.url, request))
+
+    with Miniature(answer) as server:
+        target = reference.target_file(tmp_path, url=server.url, under_target="timeout = 20")
+        finished = rolecall(
+            "certify", target, "--out", "runs", "--select", "PERM and token and contact", cwd=tmp_path, env=reference.env
+        )
+
+    assert finished.code in {ExitCode.INCONCLUSIVE, ExitCode.LEFT_BEHIND}, finished.said
+    check_manners(finished)
+    document = check_files(finished)
+    assert document["counts"]["tests"]["failed"] == 0
+    assert "JSON of no more than" in finished.said
+    assert finished.seconds < 60
+
+
 def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> None:
     """When the target goes away during the run, it ends soon with exit code 4, and what was found until then is kept."""
     with Tap(reference.url, lives=200) as tap:
@@ -235,6 +329,48 @@ def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> No
     assert document["counts"]["tests"]["failed"] == 0
     assert document["counts"]["tests"]["error"] == 0
     assert document["left_behind"]  # it could not be tidied up, and that is said
+
+
+#: The command, with files that take a minute to make, in both of the processes that make them.
+_SLOW_FILES = """
+import os, sys, time
+from rolecall.conformance import run
+from rolecall.reports.allure import AllureResults
+def slowly(*_):
+    os.write(2, b"making\\n")
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        sum(range(1000))
+run.har.write = AllureResults.files = slowly
+from rolecall.__main__ import script
+script()
+"""
+
+
+def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
+    """A job that is ended while files are made says nothing of a verdict or of files that are not there, and leaves no process behind."""
+    file = target_file(tmp_path, target_text("http://127.0.0.1:1"))
+    with Miniature(CASES["refuses credentials"].answer) as server:
+        file.write_text(target_text(server.url), encoding="utf-8")
+        words = [sys.executable, "-c", _SLOW_FILES, "certify", str(file), "--out", "runs", "--select", "ISSUE-fields"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(words, cwd=tmp_path, env=environment(), text=True, **pipes) as process:
+            assert process.stderr
+            said = ""
+            while said.count("making\n") < 2:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            process.terminate()
+            began = time.monotonic()
+            stdout, stderr = process.communicate(timeout=30)  # to the end of both processes, which share the pipes
+
+    assert time.monotonic() - began < 10
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert stdout == ""
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert f"rolecall: interrupted while the files were made: {Path('runs') / folder.name} holds no results" in stderr
+    assert [path.name for path in folder.iterdir()] == ["ledger.jsonl"]
 
 
 #: One for each place that reads the file: what is put in under [target] and at the end, the place and the remedy named.

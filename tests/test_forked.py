@@ -65,6 +65,42 @@ raise SystemExit('interrupted')
     assert time.monotonic() - began < 10
 
 
+def test_one_that_is_left() -> None:
+    """Whoever leaves the block without waiting, as Ctrl-C does, ends the other process, whatever it is doing."""
+    began = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt), beside(lambda: time.sleep(60)) as wait:
+        child = wait._child
+        raise KeyboardInterrupt
+
+    assert child
+    assert time.monotonic() - began < 10
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_one_whose_parent_is_killed() -> None:
+    """The other process ends soon when the one that began it is killed and can tell nobody."""
+    script = """
+import os, signal, time
+from rolecall.forked import beside
+def work():
+    os.write(1, b'working')
+    while True:  # as long as there is nobody to stop it
+        sum(range(1000))
+beside(work)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.read(7) == b"working"
+        process.kill()
+        began = time.monotonic()
+        assert process.stdout.read() == b""  # both have closed it
+
+    assert time.monotonic() - began < 10
+
+
 def test_children_that_are_nobodys_business() -> None:
     """Where the kernel reaps our children itself, the result comes all the same."""
     usual = signal.signal(signal.SIGCHLD, signal.SIG_IGN)

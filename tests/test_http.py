@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
+from rolecall.bounds import BODY_LIMIT
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.http import Client
 from rolecall.outcomes import NotTested, Trouble
 from rolecall.secrets import Secrets
-from rolecall.target import Account, Target
-from rolecall.transports import BODY_LIMIT
+from rolecall.target import Account, Expiry, Target
 from tests import miniatures
 from tests.certificates import Certificates
 from tests.gates import OpenGate, read_only
@@ -180,6 +180,34 @@ class TestWhatIsSent:
 
             assert talk(server.url, conversation).ok
 
+    @pytest.mark.parametrize(
+        "path", [f"/v2/users/{'x' * 70_000}", f"/v2/users/{'x' * 1_000_000}", "/v2/users?" + "\u00fc" * 40_000]
+    )
+    def test_a_url_that_is_too_long(self, path: str) -> None:
+        """An id or a link of any length, as a hostile server may give, is trouble of its request, in a sentence of bounded length."""
+        with Miniature(OK) as server:
+
+            async def conversation(client: Client) -> Exchange:
+                for attempt in (client.send("GET", path), client.send_raw("GET", path, [], attack="SEC-A11")):
+                    with pytest.raises(Trouble, match=r"it was not sent: its URL has [0-9,]+ characters") as caught:
+                        await attempt
+                    assert len(str(caught.value)) < 1000
+                return await client.send("GET", "/v2/users")
+
+            assert talk(server.url, conversation).ok
+
+        assert [request.path for request in server.received] == ["/v2/users"]
+
+    def test_a_url_that_is_none(self) -> None:
+        """What the HTTP library does not take for a URL is trouble of its request, too, and no error of ours."""
+        with Miniature(OK) as server:
+
+            async def conversation(client: Client) -> None:
+                with pytest.raises(Trouble, match="it was not sent"):
+                    await client.send_to(f"{server.url}:port/x", "GET", caller="nobody")
+
+            talk(server.url, conversation)
+
     @pytest.mark.parametrize("id", ["lone \ud800 half", "line\r\nbreak", "nül\x00", "100%"])
     def test_an_id_that_no_path_can_hold(self, id: str) -> None:
         """An id of strange characters, as a faulty server may give, is asked for in one piece and breaks nothing."""
@@ -216,6 +244,71 @@ class TestWhatComesBack:
         assert [answer.json for answer in answers] == [{"a": 1}, {"a": 1}]
         assert server.connections == 1
 
+    @pytest.mark.parametrize(
+        "data",
+        [
+            pytest.param(
+                response(
+                    200,
+                    b'8\r\n{"a": 1}\r\n0\r\ncontent-encoding: br\r\nx: y\r\n\r\n',
+                    content_length="",
+                    transfer_encoding="chunked",
+                ),
+                id="trailer fields",
+            ),
+            pytest.param(
+                response(200, gzip.compress(b'{"a"') + gzip.compress(b": 1}"), content_encoding="x-gzip"),
+                id="gzip of two members",
+            ),
+            pytest.param(response(200, b'{"a": 1}', content_length="", transfer_encoding="identity"), id="no chunks, to the end"),
+            pytest.param(
+                response(200, gzip.compress(b'{"a": 1}'), content_length="", transfer_encoding="gzip"),
+                id="gzip as transfer coding",
+            ),
+            pytest.param(response(200, b'{"a": 1}', content_encoding="identity, "), id="no coding"),
+        ],
+    )
+    def test_a_body_in_a_rare_wrapping(self, data: bytes) -> None:
+        """What HTTP allows besides is understood, too, and a trailer field is no header field (RFC 9110 6.5.1, RFC 9112 6.3)."""
+
+        def answer(request: Received, connection: Connection) -> None:
+            connection.send(data)
+            connection.cut()
+
+        with Miniature(answer) as server:
+            exchange = get(server.url)
+
+        assert exchange.json == {"a": 1}
+        assert not exchange.header("x")
+
+    @pytest.mark.parametrize(
+        ("data", "says"),
+        [
+            (response(200, gzip.compress(b'{"a": 1}')[:-9], content_encoding="gzip"), "the compressed data is cut off"),
+            (response(200, b"whatever", content_encoding="br"), "the body is encoded with br, which is not read here"),
+            (response(200, b"whatever", content_encoding="gzip, deflate"), "the body is encoded more than once"),
+            (
+                response(200, b"0\r\n\r\n", content_length="", transfer_encoding="chunked,"),
+                "its Transfer-Encoding is written in a way",
+            ),
+        ],
+        ids=["cut off", "br", "stacked", "an empty last element"],
+    )
+    def test_a_body_that_cannot_be_read(self, data: bytes, says: str) -> None:
+        """A body that cannot be decoded to its end is trouble with a sentence, is asked for once, and leaves its head in the evidence."""
+        with Miniature(in_turn(always(data), OK)) as server:
+
+            async def conversation(client: Client) -> Exchange:
+                with pytest.raises(Trouble, match=f"{says}.* the answer had begun with status 200"):
+                    await client.send("GET", "/v2/users")
+                return client._evidence.exchanges[0]
+
+            exchange = talk(server.url, conversation)
+
+        assert (exchange.status, exchange.begun, exchange.ok) == (0, 200, False)
+        assert exchange.headers
+        assert len(server.received) == 2  # the second asks whether anybody is there
+
     def test_http_1_0(self) -> None:
         """A server that ends every body by closing the connection is read to the end, again and again."""
 
@@ -239,6 +332,60 @@ class TestWhatComesBack:
             answer = get(server.url)
 
         assert (answer.status, answer.body, answer.json, answer.document) == (204, b"", None, {})
+
+    @pytest.mark.parametrize("method", ["DELETE", "PATCH", "GET"])
+    def test_null(self, method: str) -> None:
+        """The JSON text null is a whole answer: it is what some servers say when a thing is gone."""
+        with Miniature(always(json_response(None))) as server:
+            exchange = talk(server.url, lambda client: client.send(method, "/v2/users/1", repeatable=True))
+
+        assert (exchange.status, exchange.body, exchange.json) == (200, b"null", None)
+        assert len(server.received) == 1
+
+    def test_a_torn_body(self) -> None:
+        """A success that says that it is JSON, and is not, says nothing."""
+        torn = response(200, b'{"a": ', content_type="application/JSON")
+        with Miniature(always(torn)) as server, pytest.raises(Trouble, match="a body that is JSON"):
+            get(server.url)
+
+    def test_what_came_of_a_broken_answer(self) -> None:
+        """Of an answer that breaks off the evidence has the status, the header fields and the body so far; its secrets are known.
+
+        Half a secret is none: what it begins like stands in other texts, too, and must not be taken for it there.
+        """
+
+        def broken(request: Received, connection: Connection) -> None:
+            body = b'{"token": "abcdefghijklmnop", "refreshToken": "qrstuvwxyz0123456789'
+            connection.send(response(200, body, content_length="400", x_trace="abc"))
+            connection.cut()
+
+        with Miniature(in_turn(broken, OK)) as server:
+
+            async def conversation(client: Client) -> tuple[Exchange, str]:
+                with pytest.raises(Trouble):
+                    await client.send("POST", "/v2/auth/token", json={})
+                exchange = client._evidence.exchanges[0]
+                assert not client.secrets.found_in("qrstuvwxyz0123456789")
+                return exchange, client.secrets.redact(exchange.text)
+
+            exchange, text = talk(server.url, conversation)
+
+        assert (exchange.status, exchange.begun, exchange.header("x-trace")) == (0, 200, "abc")
+        assert text == '{"token": "<token-1>", "refreshToken": '
+
+    def test_what_came_within_the_time(self) -> None:
+        """An answer that does not come to its end in time leaves its beginning as well."""
+        with Miniature(in_turn(miniatures.endless, OK)) as server:
+
+            async def conversation(client: Client) -> Exchange:
+                with pytest.raises(Trouble, match="had begun with status 200"):
+                    await client.send("GET", "/v2/users")
+                return client._evidence.exchanges[0]
+
+            exchange = talk(server.url, conversation, timeout=0.4)
+
+        assert exchange.begun == 200
+        assert exchange.body.startswith(b"[[")
 
     def test_a_body_larger_than_the_limit(self) -> None:
         """A body beyond the limit is given up, said to be so, and no memory is spent on the rest."""
@@ -314,6 +461,45 @@ class TestWhatComesBack:
 
         assert [answer.json for answer in answers] == [{"path": f"/v2/users/{number}"} for number in range(3)]
         assert server.connections == 3
+
+    @pytest.mark.parametrize("status", [204, 304])
+    @pytest.mark.parametrize(
+        "fields",
+        [{}, {"content_length": "12"}, {"transfer_encoding": "chunked"}],
+        ids=["unannounced", "with a length", "in chunks"],
+    )
+    @pytest.mark.parametrize("delay", [0.0, 0.03])
+    def test_a_body_behind_no_content(self, status: int, fields: dict[str, str], delay: float) -> None:
+        """A body that comes with a 204 or 304, and a moment later, is nobody's: it spoils no request after it (RFC 9112 6.3)."""
+        late = threading.Event()
+
+        def answer(request: Received, connection: Connection) -> None:
+            if request.method == "POST":
+                connection.send(json_response({"id": request.path}, 201))
+                return
+            connection.send(response(status, **({"content_length": ""} | fields)))
+            if "content_length" not in fields and "transfer_encoding" not in fields:
+                late.wait(1)  # until the next request has been written
+            connection.wait(delay)
+            connection.send(b"c\r\nnobody's HT\r\n0\r\n\r\n" if "transfer_encoding" in fields else b"nobody's HTT")
+
+        with Miniature(answer) as server:
+
+            async def conversation(client: Client) -> list[Exchange]:
+                answers = []
+                for number in range(4):
+                    late.clear()
+                    await client.send("DELETE", f"/v2/users/{number}")
+                    sending = asyncio.create_task(client.send("POST", f"/v2/users/{number}", json={}))
+                    await asyncio.sleep(0.01)
+                    late.set()
+                    answers.append(await sending)
+                return answers
+
+            answers = talk(server.url, conversation)
+
+        assert [exchange.json for exchange in answers] == [{"id": f"/v2/users/{number}"} for number in range(4)]
+        assert [request.method for request in server.received] == ["DELETE", "POST"] * 4  # and each of them once
 
     @pytest.mark.parametrize(
         "begin",
@@ -540,6 +726,16 @@ class TestSendingAgain:
 
         assert server.received[1].at - server.received[0].at >= 0.95
 
+    def test_times_are_those_of_the_last_try(self) -> None:
+        """How long an answer took is counted from the request that was answered: patience that was asked for is nobody's slowness."""
+        before = time.time()
+        with Miniature(in_turn(always(response(503, retry_after="1")), always(response(429, retry_after="1")), OK)) as server:
+            exchange = get(server.url)
+
+        assert exchange.attempts == 3
+        assert exchange.finished - exchange.started < 0.9
+        assert exchange.at - before > 1.9
+
     def test_a_create_is_not_tried_again(self) -> None:
         """A POST that met a 503 may have been carried out: it is not sent twice."""
         with Miniature(in_turn(always(response(503)), OK)) as server, pytest.raises(Trouble, match="503"):
@@ -668,6 +864,35 @@ class TestDead:
 
             assert talk(server.url, conversation, timeout=0.5).ok
 
+    def test_the_question_whether_anybody_is_there(self) -> None:
+        """It is one for all who failed together, a read that was answered before, sent in turn and recorded as every request is."""
+
+        def answer(request: Received, connection: Connection) -> None:
+            if request.method == "POST":
+                connection.reset()
+            elif "authorization" in request.headers:  # and silence to strangers: also at the token endpoint
+                OK(request, connection)
+            else:
+                miniatures.silent(request, connection)
+
+        with Miniature(answer) as server:
+
+            async def conversation(client: Client) -> list[Exchange]:
+                await client.send("GET", "/v2/users", token="token-of-guest", caller="guest")
+                posts = (client.send("POST", "/v2/users", token="token-of-guest", json={}) for _ in range(5))
+                found = await asyncio.gather(*posts, return_exceptions=True)
+                assert [type(error) for error in found] == [Trouble] * 5
+                return client._evidence.exchanges
+
+            exchanges = talk(server.url, conversation, timeout=1.0, rate_limit=10.0)
+
+        probes = [exchange for exchange in exchanges if exchange.attack == "probe"]
+        assert 1 <= len(probes) < 5
+        assert {(probe.url, probe.status, probe.caller) for probe in probes} == {(f"{server.url}/v2/users", 200, "guest")}
+        assert len(exchanges) == len(server.received)
+        moments = [request.at for request in server.received]
+        assert moments[-1] - moments[0] >= 0.1 * (len(moments) - 1) - 0.05
+
     def test_a_port_that_swallows(self) -> None:
         """A connection that is never accepted, as behind a firewall, is said to be that."""
         with socket.socket() as listener, contextlib.ExitStack() as crowd:
@@ -679,6 +904,33 @@ class TestDead:
                 early.connect_ex(listener.getsockname())
             with pytest.raises(Unreachable, match="cannot be reached: no connection within"):
                 post(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.3)
+
+    def test_a_first_address_that_swallows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the first address of a name is a black hole, as broken IPv6 is, the second is tried before the timeout (RFC 8305)."""
+        with Miniature(OK, host="127.0.0.2") as server, socket.socket() as hole, contextlib.ExitStack() as crowd:
+            port = int(server.url.rpartition(":")[2])
+            hole.bind(("127.0.0.1", port))
+            hole.listen(0)
+            for _ in range(2):
+                early = crowd.enter_context(socket.socket())
+                early.setblocking(False)
+                early.connect_ex(hole.getsockname())
+            known = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
+
+            before = time.monotonic()
+            assert get(f"http://two-addresses.example:{port}", timeout=5.0).ok
+
+        assert time.monotonic() - before < 2.5
+
+    def test_several_addresses_that_refuse(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where each address of a name refuses, nobody listens there, and that is said in as many words."""
+        with miniatures.nobody() as url:
+            port = int(url.rpartition(":")[2])
+            known = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.1", "127.0.0.3")]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
+            with pytest.raises(Unreachable, match=r"cannot be reached: nobody listens there$"):
+                get(f"http://two-addresses.example:{port}")
 
     def test_a_name_with_several_addresses(self) -> None:
         """Where a name stands for two addresses and nobody listens at either, that is what is said."""
@@ -714,6 +966,41 @@ class TestTls:
         with Miniature(OK, tls=certificates.server_context) as server:
             assert get(server.url, verify_tls=False).ok
 
+    @pytest.mark.parametrize("verify", [False, True])
+    def test_a_clock_behind_tls(self, certificates: Certificates, verify: bool) -> None:
+        """What the target file says of TLS holds for the clock's URL as well, though the target itself is plain HTTP."""
+        how = str(certificates.ca) if verify else False
+        with Miniature(OK) as server, Miniature(OK, tls=certificates.server_context) as clock:
+            url = f"{clock.url}/__clock"
+            exchange = talk(
+                server.url,
+                lambda client: client.send_to(url, "POST", caller="clock", json={}),
+                verify_tls=how,
+                expiry=Expiry(clock_url=url),
+            )
+
+        assert exchange.ok
+
+    @pytest.mark.parametrize("closes", [True, False], ids=["close_notify", "cut"])
+    def test_the_end_of_the_connection_as_end_of_the_body(self, certificates: Certificates, closes: bool) -> None:
+        """A body that ends with the connection is whole only where TLS says so: anybody on the way may cut TCP (RFC 9112 9.8)."""
+
+        def answer(request: Received, connection: Connection) -> None:
+            if request.method == "GET":
+                OK(request, connection)
+                return
+            connection.send(b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{"fine": true}')
+            if closes:
+                connection.say_goodbye()
+            connection.cut()
+
+        with Miniature(answer, tls=certificates.server_context) as server:
+            if closes:
+                assert post(server.url, verify_tls=str(certificates.ca)).json == {"fine": True}
+            else:
+                with pytest.raises(Trouble, match="TLS was ended without close_notify"):
+                    post(server.url, verify_tls=str(certificates.ca))
+
     def test_no_tls_at_all(self) -> None:
         """Https to a port that speaks plain HTTP is said to be that."""
         with Miniature(OK) as server, pytest.raises(Unreachable, match="it does not speak TLS"):
@@ -734,8 +1021,9 @@ def test_everything_is_recorded(tmp_path: Path) -> None:
     with Miniature(in_turn(OK, miniatures.cut_short, OK)) as server:
         asyncio.run(main(server.url))
 
-    good, bad = evidence.exchanges
+    good, bad, probe = evidence.exchanges
     assert (good.number, good.status, good.error) == (1, 200, "")
     assert (bad.number, bad.status) == (2, 0)
+    assert (probe.attack, probe.status, probe.url) == ("probe", 200, good.url)
     assert "cut off" in bad.error
     assert bad.finished >= bad.started

@@ -93,6 +93,49 @@ def test_a_closed_connection_is_a_refusal() -> None:
     assert "closed" in exchange.error
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(response(200, b'[{"id": "1"}]', content_length="14"), id="a byte is missing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-le", id="half a head"),
+        pytest.param(b"H", id="one byte"),
+        pytest.param(b'<html>[{"id": "1"}]', id="no HTTP"),
+        pytest.param(response(200, b"[]", content_encoding="gzip"), id="no gzip"),
+        pytest.param(response(200, b"[]", content_encoding="br"), id="a coding that is not read"),
+        pytest.param(response(200, b"2\r\n[]\r\n", content_length="", transfer_encoding="chunked"), id="no last chunk"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 300 + b"\r\n", id="too many fields"),
+    ],
+)
+def test_an_answer_that_had_begun_is_no_refusal(begun: bytes) -> None:
+    """A connection that ends in the middle of an answer, or with one that cannot be read, has refused nothing: who knows what is in it."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        if "authorization" in request.headers:
+            connection.send(begun)
+            connection.cut()
+        else:
+            FINE(request, connection)
+
+    with Miniature(answer) as server, pytest.raises(Trouble):
+        talk(server, lambda client: raw(client, b"Bearer one"))
+
+
+def test_one_that_had_begun_before() -> None:
+    """A connection that is closed without a word is no refusal either where an earlier try had got the beginning of an answer."""
+    beginning = always(response(200, b'[{"id": "1"}]', content_length="14"))
+
+    def answer(request: Received, connection: Connection) -> None:
+        if "authorization" in request.headers:
+            turns(request, connection)
+            connection.cut()
+        else:
+            FINE(request, connection)
+
+    turns = in_turn(beginning, cut)
+    with Miniature(answer) as server, pytest.raises(Trouble):
+        talk(server, lambda client: raw(client, b"Bearer one"))
+
+
 def test_a_dead_target_is_none() -> None:
     """A target that closes every connection is not there."""
     with Miniature(cut) as server, pytest.raises(Unreachable):

@@ -44,6 +44,20 @@ class UsageError(RolecallError):
 
 
 @dataclass
+class Interrupted(RolecallError):
+    """Ctrl-C or SIGTERM came while the run's files were made: ``folder`` has no results."""
+
+    folder: str
+    left: int
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __str__(self) -> str:
+        left = f"; {self.left} things were left on the target, and ledger.jsonl there names them" if self.left else ""
+        return f"interrupted while the files were made: {self.folder} holds no results{left}"
+
+
+@dataclass
 class Unreachable(RolecallError):
     """Nobody answers at the target's address: ``what`` is the rest of the sentence."""
 

@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
+
+from rolecall.bounds import DOCUMENTS_LIMIT, JSON_DEPTH, JSON_VALUES, KEPT, LEAST, PATH_SHOWN, RUN_LIMIT
+from rolecall.outcomes import Inconclusive
 
 #: The exchanges that belong to the test now running in this task; shared set-up belongs to whoever awaited it first.
 _current: ContextVar[Pieces | None] = ContextVar("current", default=None)
+
+
+_NO_JSON, _TOO_LARGE = object(), object()  # in place of a document; None is one
+#: Characters that a body is redacted beyond those that are kept: no known secret is longer, so none is cut in half.
+_MARGIN = 64 * 1024
+#: Exchanges that are kept whole however little room there is: tests are still looking at them.
+_NEWEST = 32
 
 
 @dataclass(slots=True, eq=False)
@@ -22,8 +33,10 @@ class Exchange:
     """One recorded request and its response.
 
     ``attempts`` counts how often it was sent until it was answered (429 and 503 are tried again where that is safe).
-    ``status`` is 0 and ``error`` says why when no complete response came. Times are seconds; ``started`` and
-    ``finished`` are on the monotonic clock, ``at`` is wall-clock time.
+    ``status`` is 0 and ``error`` says why when no complete response came. If one had begun, ``begun`` is its status (0 where it
+    broke off before that was known), and ``headers`` and ``body`` hold what came of it; otherwise ``begun`` is None.
+    ``length`` is that of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. Times are seconds; ``started``
+    and ``finished`` are on the monotonic clock, ``at`` is wall-clock time, all of the last time that it was sent.
     """
 
     number: int
@@ -38,16 +51,22 @@ class Exchange:
     started: float = field(default_factory=time.monotonic)
     finished: float = 0.0
     status: int = 0
+    begun: int | None = None
     http_version: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
+    cut: str = ""
     error: str = ""
+    _length: int = field(default=0, repr=False)
     _json: Any = field(default=..., repr=False)
 
     def __str__(self) -> str:
         """Method, path without its query (a refresh token may be in it), caller and status."""
         answer = f"{self.status}" if self.status else self.error
-        return f"{self.method} {urlsplit(self.url).path} as {self.caller} -> {answer} (exchange {self.number})"
+        path = urlsplit(self.url).path
+        if len(path) > PATH_SHOWN:
+            path = f"{path[:PATH_SHOWN]}... ({len(path):,} characters)"
+        return f"{self.method} {path} as {self.caller} -> {answer} (exchange {self.number})"
 
     @property
     def ok(self) -> bool:
@@ -56,28 +75,85 @@ class Exchange:
 
     def header(self, name: str) -> str:
         """The first response header of this name (any case), or an empty string."""
+        return next(iter(self.header_lines(name)), "")
+
+    def header_lines(self, name: str) -> list[str]:
+        """All response headers of this name (any case): of a list field they are one list (RFC 9110 5.3)."""
         lowered = name.lower()
-        return next((value for key, value in self.headers if key.lower() == lowered), "")
+        return [value for key, value in self.headers if key.lower() == lowered]
 
     @property
     def json(self) -> Any:
-        """The response body as JSON, or None when it is not JSON."""
-        if self._json is ...:
-            try:
-                self._json = _whole(json.loads(self.body), self.body) if self.body else None
-            except (ValueError, RecursionError):
-                self._json = None
-        return self._json
+        """The response body as JSON, or None when it is not JSON as RFC 8259 has it: in UTF-8, and without NaN.
+
+        Raises:
+            Inconclusive: the body was kept in part, or has more values or levels than are looked at.
+        """
+        document = self._document()
+        return None if document is _NO_JSON else document
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether the response says that its body is JSON, and it is not: cut off on the way, or never whole."""
+        return bool(self.body) and "json" in self.header("content-type").lower() and self._document() is _NO_JSON
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is a JSON text, be it ``null``."""
+        return self._document() is not _NO_JSON
+
+    def _document(self) -> Any:
+        document = self._json
+        if document is ...:
+            self._expect_whole()
+            document = self._json = _read(self.body)
+            _documents.keep(self)
+        if document is _TOO_LARGE:
+            missing = f"JSON of no more than {JSON_VALUES:,} values and {JSON_DEPTH} levels: {self}"
+            raise Inconclusive(missing, "the size of the target's answers (docs/bounds.md)")
+        return document
 
     @property
     def document(self) -> dict[str, Any]:
-        """The response body as a JSON object, or an empty one when it is anything else."""
-        return self.json if isinstance(self.json, dict) else {}
+        """The response body as a JSON object, or an empty one when it is anything else.
+
+        Raises:
+            Inconclusive: as `json`.
+        """
+        document = self._document()
+        return document if isinstance(document, dict) else {}
 
     @property
     def text(self) -> str:
-        """The response body as text; bytes that are no UTF-8 are replaced."""
+        """The response body as text; bytes that are no UTF-8 are replaced.
+
+        Raises:
+            Inconclusive: the body was kept in part.
+        """
+        self._expect_whole()
         return self.body.decode("utf-8", "replace")
+
+    def _expect_whole(self) -> None:
+        if self.cut:
+            raise Inconclusive(f"the whole body of {self}: {self.cut}", "the size of the target's answers (docs/bounds.md)")
+
+    @property
+    def length(self) -> int:
+        """The length of the body in bytes, of which ``body`` may be the beginning."""
+        return self._length or len(self.body)
+
+    def shown(self, redact: Callable[[str], str]) -> str:
+        """The beginning of the body as text for a report: redacted, no half of a secret at its end, no longer than `KEPT`."""
+        return _beginning(self.body, KEPT, redact)
+
+    def shorten(self, kept: int, redact: Callable[[str], str]) -> None:
+        """Keep no more than the beginning of the body."""
+        if len(self.body) > kept:
+            self._length, self._json = self.length, ...
+            self.body = _beginning(self.body, kept, redact).encode("utf-8", "replace")
+            self.cut = (
+                f"{len(self.body):,} of its {self.length:,} bytes are kept, since all answers together have passed {RUN_LIMIT:,}"
+            )
 
     @property
     def when(self) -> str:
@@ -95,10 +171,12 @@ class Pieces:
 
 
 class Evidence:
-    """All exchanges of a run."""
+    """All exchanges of a run; the oldest of them are kept in part once all answers together are larger than `RUN_LIMIT`."""
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
+        self._size = 0  # bytes of all answers
+        self._waiting: dict[int, deque[Exchange]] = {KEPT: deque(), LEAST: deque()}  # by what may be left of them, oldest first
 
     def record(self, **facts: Any) -> Exchange:
         """Start the record of one exchange; its response is filled in when it has come."""
@@ -106,6 +184,18 @@ class Evidence:
         self.exchanges.append(exchange)
         cite(exchange)
         return exchange
+
+    def received(self, exchange: Exchange, redact: Callable[[str], str]) -> None:
+        """Count an answer, and make room for it."""
+        self._size += len(exchange.body) + sum(len(name) + len(value) for name, value in exchange.headers)
+        for kept, waiting in self._waiting.items():
+            if len(exchange.body) > kept:
+                waiting.append(exchange)
+            while self._size > RUN_LIMIT and len(waiting) > _NEWEST:
+                oldest = waiting.popleft()
+                self._size -= len(oldest.body)
+                oldest.shorten(kept, redact)
+                self._size += len(oldest.body)
 
     @staticmethod
     @contextmanager
@@ -119,11 +209,71 @@ class Evidence:
             _current.reset(token)
 
 
+class _Documents:
+    """The documents of the bodies that were read last, however many of them; the newest one in any case."""
+
+    def __init__(self) -> None:
+        self._read: deque[tuple[Exchange, int]] = deque()
+        self._size = 0
+
+    def keep(self, exchange: Exchange) -> None:
+        """Keep the document of an exchange, and forget those that there is no room for any more."""
+        size = len(exchange.body)
+        self._read.append((exchange, size))
+        self._size += size
+        while self._size > DOCUMENTS_LIMIT and len(self._read) > 1:
+            oldest, size = self._read.popleft()
+            self._size -= size
+            oldest._json = ...  # noqa: SLF001  # read anew when somebody asks again
+
+
+_documents = _Documents()
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON (RFC 8259 6)")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
+def _read(body: bytes) -> Any:
+    """The document that a body is, or `_NO_JSON`, or `_TOO_LARGE`; what only begins is no JSON, however deep it is."""
+    opened, closed = (body.count(b"["), body.count(b"{")), (body.count(b"]"), body.count(b"}"))
+    if sum(opened) + body.count(b",") > JSON_VALUES:
+        return _TOO_LARGE
+    try:
+        document = _whole(_DECODER.decode(body.decode("utf-8-sig")), body)
+    except ValueError:
+        return _NO_JSON
+    except RecursionError:
+        return _TOO_LARGE if opened == closed else _NO_JSON
+    return _TOO_LARGE if sum(opened) > JSON_DEPTH and _depth(document) > JSON_DEPTH else document
+
+
+def _depth(document: Any) -> int:
+    """How many arrays and objects stand in each other, counted level by level, until there are too many."""
+    depth, level = 0, [document]
+    while level and depth <= JSON_DEPTH:
+        depth += 1
+        inner = (member for outer in level for member in (outer.values() if isinstance(outer, dict) else outer))
+        level = [member for member in inner if isinstance(member, dict | list)]
+    return depth
+
+
 def _whole(document: Any, body: bytes) -> Any:
     """A document without the halves of characters that JSON can write and no encoding can (RFC 8259 8.2)."""
     if not re.search(rb"\\u[dD][89a-fA-F]", body):
         return document
     return json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _beginning(body: bytes, kept: int, redact: Callable[[str], str]) -> str:
+    """The beginning of a body as redacted text; what is beyond the margin may be half a secret, and is left out."""
+    text = redact(body[: kept + _MARGIN].decode("utf-8", "replace"))
+    if len(body) > kept + _MARGIN:
+        text = text[:-_MARGIN]
+    return text[:kept]
 
 
 def cite(exchange: Exchange, piece: str = "") -> Exchange:

@@ -5,6 +5,7 @@ No cookies, no redirects, no proxies from the environment. Every request passes 
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
 import logging
 import time
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from rolecall._httpx import httpx
+from rolecall.bounds import FIELD_SHOWN, URL_LIMIT
 from rolecall.connection import VERBATIM
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
@@ -27,7 +29,8 @@ from rolecall.transports import AWAY, EXCHANGE, PATIENT, REPEATABLE, Network, Pa
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-_SHOWN = 2048  # characters of a header field that are kept as evidence; nothing that is longer is anybody's
+#: On whose behalf a request asks whether anybody is there at all; no answer to it is held against anybody.
+_PROBE = "probe"
 
 
 class Client:
@@ -40,6 +43,8 @@ class Client:
         self._pace = Pace(target.rate_limit)
         self._recording = Recording(Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency))
         self._evidence = evidence
+        self._answered: Exchange | None = None  # the last plain read that was answered
+        self._doubting = asyncio.Lock()
         self.gate = gate
         self.last_status = 0
         self.secrets = secrets
@@ -121,21 +126,12 @@ class Client:
         sent = {name: value for name, value in {**usual, **(headers or {})}.items() if value is not None}
         self.gate.admit(method, url, sent, about)
         trial = self.gate.admit_log_in(method, url, content or b"", attack)
-        exchange = self._evidence.record(
-            method=method,
-            url=url,
-            request_headers=sent,
-            request_body=content or b"",
-            caller=caller,
-            attack=attack,
-        )
-        request = httpx.Request(
-            method,
-            exchange.url,
+        exchange = self._record(method, url, sent, caller, attack, content or b"")
+        request = _request(
+            exchange,
             headers=[(name.encode(), value.encode("utf-8", "replace")) for name, value in sent.items()],
             content=content,
             extensions={
-                EXCHANGE: exchange,
                 REPEATABLE: method in SAFE if repeatable is None else repeatable,
                 PATIENT: patient,
             },
@@ -152,7 +148,8 @@ class Client:
     ) -> Exchange:
         """Send a request without a body whose header fields stand on the wire as given, on a connection of its own.
 
-        The exchange has status 0 and an error when the target closed the connection instead of answering: it refused.
+        The exchange has status 0 and an error when the target closed the connection instead of answering: it refused. An answer
+        that had begun, and did not come whole or cannot be read, is none.
 
         Raises:
             Trouble, Unreachable: as for `send`.
@@ -165,16 +162,25 @@ class Client:
         self.gate.admit(method, url.geturl(), {name: "" for name, _ in lines}, None)
         begin = f"{method} {url._replace(scheme='', netloc='').geturl()} HTTP/1.1".encode()
         message = b"\r\n".join([begin, *(b"%s: %s" % (name.encode(), value) for name, value in lines), b"", b""])
+        exchange = self._record(method, url.geturl(), {name: _shown(value) for name, value in lines}, caller, attack)
+        extensions = {REPEATABLE: method in SAFE, PATIENT: True, VERBATIM: message}
+        await self._transmit(_request(exchange, extensions=extensions), exchange)
+        return exchange
+
+    def _record(
+        self, method: str, url: str, headers: Mapping[str, str], caller: str, attack: str, content: bytes = b""
+    ) -> Exchange:
+        """The record of a request that is about to leave.
+
+        Raises:
+            Trouble: its URL is so long that it does not.
+        """
         exchange = self._evidence.record(
-            method=method,
-            url=url.geturl(),
-            request_headers={name: _shown(value) for name, value in lines},
-            request_body=b"",
-            caller=caller,
-            attack=attack,
+            method=method, url=url[:URL_LIMIT], request_headers=headers, request_body=content, caller=caller, attack=attack
         )
-        extensions = {EXCHANGE: exchange, REPEATABLE: method in SAFE, PATIENT: True, VERBATIM: message}
-        await self._transmit(httpx.Request(method, exchange.url, extensions=extensions), exchange)
+        if len(url) > URL_LIMIT:
+            exchange.error = f"it was not sent: its URL has {len(url):,} characters, and none of more than {URL_LIMIT:,} is sent"
+            raise Trouble(f"an answer to {exchange}", "the ids and links that the target gives")
         return exchange
 
     async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
@@ -184,12 +190,13 @@ class Client:
         try:
             await self._recording.handle_async_request(request)
         except httpx.TransportError as error:
+            self._take(exchange)
             await self._judge_silence(error, exchange)
             closed = isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
-            if closed and VERBATIM in request.extensions:
+            if closed and exchange.begun is None and VERBATIM in request.extensions:
                 return
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
-        self.secrets.learn_received(exchange)
+        self._take(exchange)
         self.last_status = exchange.status
         if exchange.status == 429 and request.extensions[PATIENT]:
             if self._pace.last_answer < asked:
@@ -198,8 +205,16 @@ class Client:
             raise Trouble(f"an answer to {exchange}: throttled {exchange.attempts} times", "the rate_limit of the target file")
         if exchange.status in AWAY:
             raise Trouble(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
-        if exchange.ok and exchange.body and exchange.json is None and "json" in exchange.header("content-type"):
+        if exchange.ok and exchange.is_torn:
             raise Trouble(f"a body that is JSON: {exchange}", "RESPONSE-json")
+        plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
+        if plain and exchange.url.startswith(f"{self.base_url}/"):
+            self._answered = exchange
+
+    def _take(self, exchange: Exchange) -> None:
+        """Learn the secrets of what came back, whole or in part, and count it."""
+        self.secrets.learn_received(exchange)
+        self._evidence.received(exchange, self.secrets.redact)
 
     async def _judge_silence(self, error: httpx.TransportError, exchange: Exchange) -> None:
         """Tell a target that is gone from one that dropped a request.
@@ -207,27 +222,60 @@ class Client:
         Raises:
             Unreachable: nothing was answered since ``exchange`` was sent, and another request gets no answer either.
         """
-        if self._network.last_answer > exchange.started:
-            return
-        probe = httpx.Request("GET", f"{self.base_url}{TOKEN_PATH}")
+        async with self._doubting:  # one question for all whose requests have failed at the same time
+            if self.dead:
+                raise replace(self.dead)
+            if self._network.last_answer > exchange.started:
+                return
+            try:
+                await self._probe()
+            except httpx.TransportError:
+                unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                what = "cannot be reached" if unreached else "gives no usable answer"
+                self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
+                raise replace(self.dead) from None
+
+    async def _probe(self) -> None:
+        """Ask for something that was answered before, in turn and recorded as every request is; any answer will do.
+
+        Raises:
+            httpx.TransportError: there is none.
+        """
+        known = self._answered
+        url, headers = (
+            (known.url, known.request_headers) if known else (f"{self.base_url}{TOKEN_PATH}", {"user-agent": "rolecall"})
+        )
+        exchange = self._record("GET", url, headers, known.caller if known else "nobody", _PROBE)
+        fields = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
+        request = _request(exchange, headers=fields, extensions={REPEATABLE: False, PATIENT: False})
         try:
-            await self._network.handle_async_request(probe)
-        except httpx.TransportError:
-            what = (
-                "cannot be reached" if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) else "gives no usable answer"
-            )
-            self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
-            raise replace(self.dead) from None
+            await self._recording.handle_async_request(request)
+        finally:
+            self._take(exchange)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._network.aclose()
 
 
+def _request(exchange: Exchange, **parts: Any) -> httpx.Request:
+    """The request of an exchange.
+
+    Raises:
+        Trouble: its URL is none, as with an id or a link of the target in it.
+    """
+    extensions = {EXCHANGE: exchange, **parts.pop("extensions")}
+    try:
+        return httpx.Request(exchange.method, exchange.url, extensions=extensions, **parts)
+    except (httpx.InvalidURL, ValueError) as error:
+        exchange.error = f"it was not sent: {error}"
+        raise Trouble(f"an answer to {exchange}", "the ids and links that the target gives") from None
+
+
 def _shown(value: bytes) -> str:
     """A header field as evidence."""
     text = value.decode("latin-1")
-    return text if len(text) <= _SHOWN else f"{text[:32]}... ({len(text):,} characters)"
+    return text if len(text) <= FIELD_SHOWN else f"{text[:32]}... ({len(text):,} characters)"
 
 
 def _sendable(path: str) -> str:

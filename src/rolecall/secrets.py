@@ -162,7 +162,7 @@ class Secrets:
         if found := _in_body(exchange.body):
             self._publish(self._ids, (id.decode() for id in _ID.findall(exchange.body[:_SENT])[:_MOST_IDS]))
         self._is_flooded |= len(found) > _MOST_FOUND
-        take = self._take_received if exchange.ok else self._take_from_refusal
+        take = self._take_received if 200 <= (exchange.status or exchange.begun or 0) < 300 else self._take_from_refusal
         for value, kind in found:
             take(value, kind)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import math
+import re
 import socket
 import ssl
 import time
@@ -13,15 +15,21 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from rolecall._httpx import httpx
-from rolecall.connection import VERBATIM, Connection, Unreadable
+from rolecall.bounds import KEPT
+from rolecall.coding import Undecodable, decoded, elements
+from rolecall.connection import VERBATIM, Connection, Fragment, Unreadable
 from rolecall.evidence import Exchange
 from rolecall.target import Target
 
-BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
 AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8
 _LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
+
+_ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name has several
+
+#: A text up to a quoted string that does not end.
+_FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
 #: What a request carries through the layers: its exchange; whether it may be sent again when nobody knows if it was carried out;
 #: whether a 429 is waited for.
@@ -29,7 +37,7 @@ EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rol
 
 
 class Recording(httpx.AsyncBaseTransport):
-    """Fills in the exchange with what came back."""
+    """Fills in the exchange with what came back; what came of an answer that is not whole, `Network` has filled in."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
@@ -40,13 +48,14 @@ class Recording(httpx.AsyncBaseTransport):
         try:
             response = await self._inner.handle_async_request(request)
         except httpx.TransportError as error:
-            exchange.error = _sentence(error)
+            begun = f"; the answer had begun with status {exchange.begun}" if exchange.begun else ""
+            exchange.error = f"{_sentence(error)}{begun}"
             raise
         finally:
             exchange.finished = time.monotonic()
-        exchange.status = response.status_code
-        exchange.http_version = response.extensions.get("http_version", b"HTTP/1.1").decode()
-        exchange.headers = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in response.headers.raw]
+        exchange.status, exchange.begun = response.status_code, None
+        exchange.http_version = _version(response)
+        exchange.headers = _fields(response.headers.raw)
         exchange.body = response.content
         return response
 
@@ -118,7 +127,7 @@ class Pacing(httpx.AsyncBaseTransport):
         for attempt in range(1, _THROTTLED_ATTEMPTS + 1):
             async with self._slots:
                 await self._pace.turn()
-                exchange.started = sent = time.monotonic()
+                sent = time.monotonic()
                 response = await self._inner.handle_async_request(request)
             if response.status_code != 429:
                 self._pace.answered()
@@ -177,9 +186,11 @@ class Network(httpx.AsyncBaseTransport):
         self.last_answer = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send on a connection that is free, or a new one."""
+        """Send on a connection that is free, or a new one; an exchange is that of the last time that it was sent."""
+        exchange: Exchange = request.extensions[EXCHANGE]
         verbatim = VERBATIM in request.extensions  # who knows where the target thinks that it ends
-        connection = self._idle.pop() if self._idle and not verbatim else Connection(self._tls, BODY_LIMIT)
+        connection = self._idle.pop() if self._idle and not verbatim else Connection(self._tls)
+        exchange.at, exchange.started = time.time(), time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
                 response = await connection.handle_async_request(request)
@@ -189,9 +200,12 @@ class Network(httpx.AsyncBaseTransport):
             if connection.is_connecting:
                 raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
-        except httpx.DecodingError as error:
-            raise Unreadable(f"the body cannot be decoded: {error}") from None
+        except Undecodable as error:
+            _note(Fragment(response.status_code, _version(response), response.headers.raw, error.decoded[:KEPT]), exchange)
+            raise Unreadable(str(error)) from None
         finally:
+            if connection.fragment:
+                _note(connection.fragment, exchange)
             if verbatim:
                 await connection.aclose()
             else:
@@ -207,23 +221,43 @@ class Network(httpx.AsyncBaseTransport):
 
 
 async def _read(response: httpx.Response) -> None:
-    """Read the body, decoded; a small one may unfold into a very large one (a "bomb"), so it is read piece by piece."""
-    if "content-encoding" not in response.headers:
+    """Read the body and take its codings off, which httpx does without a limit, and not all of them.
+
+    Raises:
+        Undecodable: that cannot be done.
+    """
+    codings = elements(response.headers.get_list("content-encoding"))
+    codings += [name for name in elements(response.headers.get_list("transfer-encoding")) if name != "chunked"]
+    if not codings:
         await response.aread()
         return
-    body = bytearray()
-    async for piece in response.aiter_bytes(64 * 1024):
-        body += piece
-        if len(body) > BODY_LIMIT:
-            raise Unreadable(f"the body is larger than {BODY_LIMIT:,} bytes")
-    response._content = bytes(body)  # noqa: SLF001  # what aread() does, within a limit
+    body = b"".join([piece async for piece in response.aiter_raw()])
+    response._content = decoded(body, codings)  # noqa: SLF001  # what aread() does
+
+
+def _note(fragment: Fragment, exchange: Exchange) -> None:
+    """Keep what came of an answer that did not come whole; half a string may be half a secret, and is left out."""
+    exchange.begun = fragment.status
+    exchange.http_version = fragment.version
+    exchange.headers = _fields(fragment.headers)
+    finished = _FINISHED.match(fragment.body)
+    exchange.body = finished[0] if finished else b""
+
+
+def _version(response: httpx.Response) -> str:
+    version: bytes = response.extensions["http_version"]
+    return version.decode()
+
+
+def _fields(raw: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(key.decode("latin-1"), value.decode("latin-1")) for key, value in raw]
 
 
 def _tls(target: Target) -> ssl.SSLContext | None:
-    """How TLS is spoken to the target; None for plain HTTP, since loading the CA bundle alone takes 20 ms."""
+    """How TLS is spoken to the target and to its clock; None for plain HTTP, since loading the CA bundle alone takes 20 ms."""
     if isinstance(target.verify_tls, str):
         return ssl.create_default_context(cafile=target.verify_tls)
-    if urlsplit(target.base_url).scheme == "http":
+    if all(urlsplit(url).scheme != "https" for url in (target.base_url, target.expiry.clock_url)):
         return None
     context: ssl.SSLContext = httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
     return context
@@ -235,6 +269,8 @@ def _retry_after(response: httpx.Response, otherwise: float) -> float:
     try:
         seconds = float(value)
     except ValueError:
+        seconds = math.nan
+    if math.isnan(seconds):
         moment = _moment(value)
         # By the target's own clock, which a test may have moved.
         seconds = moment - (_moment(response.headers.get("date", "")) or time.time()) if moment else otherwise
@@ -245,7 +281,7 @@ def _moment(date: str) -> float:
     """An HTTP date in seconds since the epoch; 0 when it is none."""
     try:
         return parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # OSError: of a date without a zone, by the machine's own clock
         return 0.0
 
 
@@ -259,7 +295,7 @@ def _sentence(error: Exception) -> str:
             return f"its certificate is not trusted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
             return f"it does not speak TLS as we do ({cause.reason})"
-        if isinstance(cause, ConnectionRefusedError):
+        if isinstance(cause, ConnectionRefusedError) or set(_ERRNO.findall(str(cause))) == {str(errno.ECONNREFUSED)}:
             return "nobody listens there"
         cause = cause.__cause__ or cause.__context__
     meanings: dict[type[Exception], str] = {

@@ -1,0 +1,68 @@
+"""The page after this one, by the Link fields of an answer (RFC 8288); in linear time, whatever stands in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from rolecall.bounds import LINK_LIMIT
+
+_TARGET = re.compile(r"[\s,]*<([^<>]*)>")
+#: One parameter: its name, and its value as a token or a quoted string.
+_PARAMETER = re.compile(r'\s*;\s*([^\s=;,"<>]*)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PORTS = {"http": 80, "https": 443}
+
+
+def next_page(url: str, fields: Iterable[str]) -> str:
+    """The URL that an answer to ``url`` links to with the relation "next"; empty when there is none that can be read.
+
+    Several Link fields are one list (RFC 9110 5.3); a link that is said to be another page's (``anchor``) is left out.
+    """
+    for target, parameters in _links(", ".join(fields)):
+        if "next" in parameters.get("rel", "").lower().split() and "anchor" not in parameters:
+            try:
+                return urljoin(url, target)
+            except ValueError:  # as of "http://[x"
+                return ""
+    return ""
+
+
+def path_below(base_url: str, url: str) -> str:
+    """The path and query of ``url`` behind ``base_url``; empty when it leads anywhere else, or is no URL.
+
+    Scheme and host have no case, and a port may be left out where it is the scheme's own (RFC 3986 6.2).
+    """
+    try:
+        base, there = urlsplit(base_url), urlsplit(url)
+        if _origin(base) != _origin(there) or not there.path.startswith(f"{base.path}/"):
+            return ""
+    except ValueError:
+        return ""
+    path = there.path.removeprefix(base.path)
+    return f"{path}?{there.query}" if there.query else path
+
+
+def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The links of a field: their targets and parameters, by lower-case names; of equal names the first counts (RFC 8288 3.3)."""
+    at = 0
+    for _ in range(LINK_LIMIT):
+        target = _TARGET.match(text, at)
+        if target is None:  # no link; the next one may be
+            at = text.find("<", at + 1)
+            if at < 0:
+                return
+            continue
+        at = target.end()
+        parameters: dict[str, str] = {}
+        while parameter := _PARAMETER.match(text, at):
+            name, quoted, token = parameter.groups()
+            value = token or "" if quoted is None else _ESCAPED.sub(r"\1", quoted)
+            parameters.setdefault(name.lower(), value)
+            at = parameter.end()
+        yield target[1].strip(), parameters
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
+    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme), url.username
