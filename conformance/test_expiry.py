@@ -5,7 +5,6 @@ from __future__ import annotations
 from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import EXPIRY, operations, requirement, roles
-from rolecall.conformance.sacrifice import any_session
 from rolecall.conformance.world import World
 from rolecall.evidence import cite
 
@@ -80,11 +79,11 @@ async def test_post_refreshes_after_expiry(role: str, world: World, expiry: Expi
 async def test_get_refuses_an_expired_bearer(world: World, expiry: Expiry, judge: Judge) -> None:
     """GET with an expired bearer gets no token, even with a good refresh token; with a live bearer it does."""
     for expired in await expiry.tokens(world.roles[0]):
-        live = await any_session(world, world.roles[0])
+        live = await world.fresh_caller(world.roles[0])  # the same user, whose bearer has expired
 
         answer = await world.tokens.refresh_get(
             live.grant.refresh_token, bearer=expired.caller.token, caller=str(expired.caller), attack="REFRESH-get-expired"
         )
 
         judge.expect_no_token(answer)
-        await judge.control_refresh(world.tokens.refresh_get(live.grant.refresh_token, bearer=live.token, caller=str(live)), live)
+        await judge.control_refresh(world.tokens.refresh_get(live.grant.refresh_token, bearer=live.token, caller=str(live)))

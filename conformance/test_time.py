@@ -108,7 +108,7 @@ async def test_really_expired_and_tampered_with(
     for expired in await expiry.tokens(world.roles[0]):
         token = Parts.of(expired.caller.token).with_last_byte_changed()
 
-        await present(where, token, await any_session(world, world.roles[0]), world, intruder, judge)
+        await present(where, token, await world.fresh_caller(world.roles[0]), world, intruder, judge)
 
 
 async def present(where: str, token: str, live: Caller, world: World, intruder: Intruder, judge: Judge) -> None:

@@ -11,6 +11,7 @@ from rolecall.conformance.ids import own_id
 from rolecall.conformance.tokens import Caller, Grant, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
+from rolecall.gate import Thing
 from rolecall.jwts import jwts_in
 from rolecall.outcomes import Finding, Inconclusive, Trouble
 from rolecall.schemas import faults
@@ -162,7 +163,8 @@ class TokenJudge:
     def _is_of(self, grant: Grant, caller: Caller) -> bool:
         """Whether a grant is another session of this caller: the same user with the same role, by all it says."""
         scopes = {self._world.role_of_scope(scope) for scope in (grant.scope, grant.claims.get("scope"))}
-        return bool(grant.token) and {grant.user, user_of(grant.claims)} == {caller.user} and scopes == {caller.role}
+        is_made = self._world.gate.owns(Thing("user", caller.user))  # an account's session is not for attacks
+        return is_made and bool(grant.token) and {grant.user, user_of(grant.claims)} == {caller.user} and scopes == {caller.role}
 
     def cite(self, *exchanges: Exchange) -> None:
         """Count exchanges of other tests among the evidence of this one: the newest stands for all."""

@@ -15,7 +15,7 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
 
-@fault("unknown-user-accepted", finding="SEC-J17", needs=("signing-key",))
+@fault("unknown-user-accepted", finding="SEC-J17-deleted")
 def unknown_user_accepted(server: Server) -> None:
     """A signed token is good for any _id, also one that nobody has."""
     _unknown_users(server, lambda id: True)
