@@ -3,8 +3,8 @@
 Run it with ``python benchmarks/false_alarms.py --runs 20``; ``--only`` chooses servers, ``--scenario`` scenarios. Each server is
 ``rolecall serve`` with legal variants, or with trouble: one session for each user, old access tokens that a refresh revokes, answers
 that are lost after the work was done, tokens that live for three seconds, and all of that together. The runs are short and slow, since
-what counts is not how many requests there are but how they meet. They take turns: an open schedule and a closed loop, the four accounts of the
-server's own, of which several clients have to share one, and forty. ``--faults`` adds a fault to the server: then each run has to find it.
+what counts is not how many requests there are but how they meet. They take turns: a schedule of bursts and a closed loop, the four accounts of
+the server's own, of which several clients have to share one, and forty. ``--faults`` adds a fault to the server: then each run has to find it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ FAULTS = {
     "race-gives-another-users-token": ("refresh-race", 50),
 }
 RATE, USERS, BUSY = 60, 10, 60
+TOGETHER, FEW = 15, 2  # arrivals that come at once, so that as many clients take part; then others are idle for a while
+IDLE = 3.5  # seconds, longer than short lives last
 MANY = 40  # accounts
 _LONE = {"lone-sessions"}
 
@@ -101,9 +103,8 @@ def run(site: Site, scenario: str, seconds: float, rate: float, users: int) -> N
     if rate:
         engine = Engine(make, most=200, patience=10)
         engine.provide(max(8, int(rate / 4)))
-        times = (number / rate for number in range(int(rate * seconds)))
         site.begin(Recorder(perf_counter()))
-        engine.run(site.recorder, times, grace=10)
+        engine.run(site.recorder, bursts(rate, seconds), grace=10)
         engine.close()
         return
     if scenario == "guarded":
@@ -121,6 +122,15 @@ def run(site: Site, scenario: str, seconds: float, rate: float, users: int) -> N
     gevent.joinall([gevent.spawn(work) for _ in range(users)], raise_error=True)
 
 
+def bursts(rate: float, seconds: float) -> Iterator[float]:
+    """When arrivals are due: many at once for half a second, and then few for as long as it takes until the others' tokens are old."""
+    now = 0.0
+    while now < seconds:
+        several = TOGETHER if now % (IDLE + 0.5) < 0.5 else FEW
+        yield from [now] * several
+        now += several / rate
+
+
 def runs(name: str, chosen: Sequence[str], options: argparse.Namespace, fault: str = "") -> int:
     """All runs at one server; how many were not as they should be."""
     variants, wrong = SERVERS[name], 0
@@ -135,12 +145,13 @@ def runs(name: str, chosen: Sequence[str], options: argparse.Namespace, fault: s
             rows: Counter[str] = Counter()
             bad = 0
             for number in range(options.runs):
-                few, is_open = number % 2, number // 2 % 2 == 0
+                few, is_open = number % 2 == 0, number // 2 % 2 == number % 2
                 site = site_of(target, accounts[4 if few and not fault else MANY], lone=bool(_LONE & set(variants)))
                 rate, users = (RATE, 0) if is_open else (0, USERS)
                 if fault:
                     rate, users = FAULTS[fault][1], BUSY
-                run(site, scenario, options.seconds, rate, users)
+                lasting = IDLE + 1 if "short-lifetimes" in variants else 0
+                run(site, scenario, max(options.seconds, lasting), rate, users)
                 measured = site.recorder.take()
                 site.tidy()
                 bad += bool(site.violations.counts) is not bool(fault)
