@@ -148,7 +148,7 @@ class TestRoom:
         for look in ("json", "document", "text", "is_torn"):
             with pytest.raises(Inconclusive, match=f"{KEPT:,} of its 200,000 bytes are kept") as caught:
                 getattr(replace(cut, headers=[("content-type", "application/json")]), look)
-            assert "bounds.md" in caught.value.look_at
+            assert "safety.md" in caught.value.look_at
         assert cut.length == 200_000
         assert cut.shown(str) == "x" * KEPT
 

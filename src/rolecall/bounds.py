@@ -1,7 +1,7 @@
 """What a target may send: every bound in one place, and what happens where it is reached.
 
 A bound ends one answer, never the run. The exchange keeps what came until then, its ``error`` or the outcome of the test says in one
-sentence which bound was reached, and nothing is held against the target. docs/bounds.md says the same to users.
+sentence which bound was reached, and nothing is held against the target. docs/safety.md says the same to users.
 """
 
 from __future__ import annotations

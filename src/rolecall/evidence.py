@@ -110,7 +110,7 @@ class Exchange:
             _documents.keep(self)
         if document is _TOO_LARGE:
             missing = f"JSON of no more than {JSON_VALUES:,} values and {JSON_DEPTH} levels: {self}"
-            raise Inconclusive(missing, "the size of the target's answers (docs/bounds.md)")
+            raise Inconclusive(missing, "the size of the target's answers (docs/safety.md)")
         return document
 
     @property
@@ -135,7 +135,7 @@ class Exchange:
 
     def _expect_whole(self) -> None:
         if self.cut:
-            raise Inconclusive(f"the whole body of {self}: {self.cut}", "the size of the target's answers (docs/bounds.md)")
+            raise Inconclusive(f"the whole body of {self}: {self.cut}", "the size of the target's answers (docs/safety.md)")
 
     @property
     def length(self) -> int:
