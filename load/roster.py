@@ -8,7 +8,8 @@ who log in time and again, the latter do it with one in ten of the accounts, whi
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Self
 
 from rolecall.load.accounts import Account
@@ -38,9 +39,7 @@ class Roster:
         return self
 
     def __next__(self) -> Login:
-        login = self._turns[0]
-        self._turns.rotate(-1)
-        return login
+        return self.turn()
 
     def take_turns(self) -> None:
         """Note that there is somebody who logs in in turn, time and again."""
@@ -80,5 +79,6 @@ class Roster:
         is_shared = self._is_held and self._has_turns and len(self._logins) > 1
         several = max(1, len(self._logins) // _ONE_IN) if is_shared else 0
         self._held = self._logins[several:]
-        self._turns = deque(self._logins[:several] or self._logins)
+        #: The next one whose turn it is; a call of C's.
+        self.turn: Callable[[], Login] = cycle(self._logins[:several] or self._logins).__next__
         self._free = deque(login for login in self._held if not self._holders[login[0].email])

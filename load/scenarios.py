@@ -129,7 +129,7 @@ class Scenario:
     def log_in(self, due: float, name: str = "issue") -> Grant | None:
         """Log in the account that is held, else the next one."""
         site = self.site
-        account, request = self._login or next(site.logins)
+        account, request = self._login or site.logins.turn()
         known = site.invariants.log_in(account) if site.looks else None
         response = self.call("POST", name, request, due, site.dialect.issued, known)
         if response is None or known is None:

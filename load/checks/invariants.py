@@ -44,12 +44,13 @@ from array import array
 from binascii import a2b_base64
 from collections.abc import Iterator, Mapping
 from math import inf
+from operator import itemgetter
 from time import perf_counter
 from typing import Any
 
 import orjson
 
-from rolecall.conformance.claims import LIFETIME_TOLERANCE, numeric_date, role_of_scope
+from rolecall.conformance.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.load.accounts import Account
@@ -62,15 +63,17 @@ from rolecall.schemas import faults
 
 _TO_BASE64 = str.maketrans("-_", "+/")
 _ID = re.compile(r"[0-9a-f]{24}")
+_BASE64URL = re.compile(r"[\w-]+", re.ASCII).fullmatch
 #: Characters from which on an id is not met by coincidence.
 _TELLING = 16
-#: What the parts of a compact JWS are made of: base64url without padding (RFC 7515 2), and nothing else.
-_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_SAFE_INTEGER = 2**53  # beyond it JSON's numbers are not whole everywhere (RFC 8259 6), and no instant is meant
 #: Seconds by which a token is older than those of the second in which it was asked for: one for `iat`, which is whole, and one for us.
 _ONE_SECOND = 2.0
 _FEW = 20  # one in so many
-_TEXT_OR_NONE, _TEXT_OR_NUMBER = frozenset({str, type(None)}), frozenset({str, int, float})
+_LONG = 19  # digits of a number that may have more than 64 bits
+_TEXT_OR_NONE = frozenset({str, type(None)})
+_ID_OR_NONE = frozenset({str, int, float, type(None)})
+_MEMBERS = itemgetter("tokenType", "token", "refreshToken", "user", "scope")
+Texts = tuple[str, str, str, str]
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 256, 1024  # scopes, and heads of tokens; a server has a handful of short ones
 _ACROSS = "the same one was given out to another worker; the exchanges are not at hand any more"
 
@@ -145,10 +148,9 @@ class Invariants:
 
     def logged_in(self, session: Session, response: Response, request: bytes) -> Grant | None:
         """Look at the answer to a log-in; None if it gives no tokens."""
-        if response.status in self._issued:
-            session.opened()
-        elif not self._answers_login(session, response, request):
+        if response.status not in self._issued and not self._answers_login(session, response, request):
             return None
+        session.opened()
         return self._granted(session, None, response, request)
 
     def refreshed(self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True) -> Grant | None:
@@ -157,10 +159,9 @@ class Invariants:
         Args:
             judged: whether a refusal is a violation where nothing explains it; not in a race, which is judged as a whole.
         """
-        if response.status in self._refreshed:
-            refresh.granted()
-        elif not self._answers_refresh(refresh, response, request, judged):
+        if response.status not in self._refreshed and not self._answers_refresh(refresh, response, request, judged):
             return None
+        refresh.granted()
         return self._granted(refresh.previous.session, refresh, response, request)
 
     def _granted(self, session: Session, refresh: Refresh | None, response: Response, request: bytes) -> Grant | None:
@@ -168,8 +169,7 @@ class Invariants:
         content = self._content(response, request)
         if content is None:
             return None
-        document, claims = content
-        token, refresh_token, user, scope = document["token"], document["refreshToken"], document["user"], document["scope"]
+        (token, refresh_token, user, scope), claims = content
         named, lifetime = claims["_id"], claims["exp"] - claims["iat"]
         holder = session.holder
         if not holder.user:
@@ -184,7 +184,7 @@ class Invariants:
         ):
             self._names_user = True
         else:  # something is wrong, or in order in a less common way
-            wrong += self._misfits(holder, document, claims, refreshed=refresh is not None)
+            wrong += self._misfits(holder, content[0], claims, refreshed=refresh is not None)
         previous = refresh.previous if refresh else None
         owner = previous.refresh_fingerprint if previous else 0
         asked = refresh.asked if refresh else session.sent
@@ -205,7 +205,6 @@ class Invariants:
         """Look at the status of an answer to a log-in that is not as it should be: whether tokens are to be looked for all the same."""
         outcome, holder = outcome_of(response.status), session.holder
         if outcome == "granted":
-            session.opened()
             self.violations.report("status", f"a token was given with status {response.status}", request, response)
             return True
         if outcome != "refused":
@@ -221,7 +220,6 @@ class Invariants:
         """The same for a refresh."""
         outcome = outcome_of(response.status)
         if outcome == "granted":
-            refresh.granted()
             self.violations.report("status", f"a token was given with status {response.status}", request, response)
             return True
         if outcome != "refused":
@@ -233,21 +231,24 @@ class Invariants:
         refresh.previous.session.end()
         return False
 
-    def _content(self, response: Response, request: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The answer's document and its token's claims; None, and a report, where it gives no tokens."""
-        document = read_json(response.body)
-        if not _has_shape(document):
+    def _content(self, response: Response, request: bytes) -> tuple[Texts, dict[str, Any]] | None:
+        """The answer's texts and its token's claims; None, and a report, where it gives no tokens."""
+        try:
+            document, is_unicode = orjson.loads(response.body), True
+        except orjson.JSONDecodeError:
+            document, is_unicode = read_json(response.body), False  # perhaps not
+        texts = _texts(document)
+        if texts is None:
             self.violations.report("shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response)
             return None
-        _as_text(document, "user")
-        if not _is_unicode(document["refreshToken"], document["user"], document["scope"]):
+        if not is_unicode and not _is_unicode(*texts[1:]):
             self.violations.report("shape", "a text in the answer holds half a character (RFC 8259 8.2)", request, response)
             return None
-        claims = self._claims(document["token"])
+        claims = self._claims(texts[0])
         if claims is None:
             self.violations.report("jwt", "the token is no signed JWT with _id, iat and exp", request, response)
             return None
-        return document, claims
+        return texts, claims
 
     def own_profile(self, grant: Grant, response: Response, request: bytes, *, judged: bool = True) -> bool:
         """Look at the answer to "fetch user details (self)" with a token, whose sending was noted (`Session.use`).
@@ -273,24 +274,23 @@ class Invariants:
 
     # --- What is wrong -----------------------------------------------------------------------------------------------
 
-    def _misfits(
-        self, holder: Holder, document: dict[str, Any], claims: dict[str, Any], *, refreshed: bool
-    ) -> Iterator[tuple[str, str]]:
+    def _misfits(self, holder: Holder, texts: Texts, claims: dict[str, Any], *, refreshed: bool) -> Iterator[tuple[str, str]]:
         """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
-        named, user, lifetime = claims["_id"], document["user"], claims["exp"] - claims["iat"]
+        _, refresh_token, user, given_scope = texts
+        named, lifetime = claims["_id"], claims["exp"] - claims["iat"]
         foreign, wider = ("refreshed-another-user", "refreshed-scope") if refreshed else ("another-user", "scope")
         if named != holder.user:
             yield foreign, f"the token is user {named}'s, and was asked for by user {holder.user}"
             return  # all else is that user's, too
         if user != named:
             yield "user-mismatch", f"the answer's user is {user}, the JWT's {named}"
-        for where, scope in (("the JWT", claims.get("scope")), ("the answer", document["scope"])):
+        for where, scope in (("the JWT", claims.get("scope")), ("the answer", given_scope)):
             if self._role(scope) != holder.account.role:
                 yield wider, f"the scope in {where} is {_shown(scope)}, the user's role {holder.account.role}"
                 break
         if not self._shortest <= lifetime <= self._longest:
             yield "lifetime", f"exp - iat is {lifetime} s"
-        if stranger := self._stranger(document["refreshToken"], holder):
+        if stranger := self._stranger(refresh_token, holder):
             yield foreign, f"the refresh token is user {stranger}'s, and was asked for by user {holder.user}"
 
     def _stranger(self, refresh_token: str, holder: Holder) -> str:
@@ -330,19 +330,17 @@ class Invariants:
 
         A JWT is three parts in base64url without padding, and nothing else (RFC 7515 2 and 3.1).
         """
-        if not token.isascii() or token.encode().translate(None, _BASE64URL) != b"..":
-            return None
-        head, payload, signature = token.split(".")
-        if len(signature) % 4 == 1 or not signature or not (head in self._heads or self._is_head(head)):
-            return None
+        head, _, rest = token.partition(".")
+        payload, _, signature = rest.partition(".")
         claims = _segment(payload)
         if (
             type(claims) is dict
+            and (head in self._heads or self._is_head(head))
+            and _BASE64URL(signature)  # and there is no other point in it
+            and len(signature) % 4 != 1
             and _as_text(claims, "_id")
             and type(claims.get("iat")) is int
             and type(claims.get("exp")) is int
-            and numeric_date(claims, "iat") is not None
-            and numeric_date(claims, "exp") is not None
         ):
             return claims
         return None
@@ -362,11 +360,12 @@ class Invariants:
         if type(jti) is str and jti:
             return self._tokens.add(self._fingerprint(jti), owner)
         issued = claims["iat"]
-        ahead = issued - perf_counter()
-        self._clock = max(self._clock, ahead)
-        self._texts += 1
         text = self._fingerprint(token)
+        self._texts += 1
         if issued + _ONE_SECOND > asked + self._clock:
+            ahead = issued - perf_counter()
+            if ahead > self._clock:  # noqa: PLR1730  # twice as fast
+                self._clock = ahead
             return self._tokens.add(text, holder.fingerprint)
         if not self._tokens.knows(text):
             self._old_texts += 1
@@ -414,41 +413,56 @@ class AcrossWorkers:
 def read_json(body: bytes) -> Any:
     """The JSON in a body, None if it is none; as `Exchange.json` reads it, and two and a half times as fast.
 
-    Only whole numbers of more than 64 bits come out otherwise, as floats.
+    Only whole numbers of more than 64 bits come out otherwise, as floats; they are no instants, and no counts.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:  # other encodings, NaN, half characters: it is stricter than Python, which decides
         pass
     try:
-        return json.loads(body)
+        return json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError):
         return None
 
 
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < _LONG else float(digits)
+
+
 def _segment(text: str) -> Any:
-    """The JSON in a part of a JWT, None if there is none. What is no base64url is passed over."""
+    """The JSON in a part of a JWT, None if there is none (base64url without padding and nothing else, RFC 7515 2)."""
+    if len(text) % 4 == 1 or "+" in text or "/" in text:
+        return None
     if "-" in text or "_" in text:  # seldom: JSON in ASCII has them only for some >, ? and ~
         text = text.translate(_TO_BASE64)
     try:
-        return read_json(a2b_base64(text + "=="))
+        data = a2b_base64(text + "==")
+        return orjson.loads(data) if len(data) == len(text) * 3 // 4 else None  # else what is no base64 was passed over
+    except orjson.JSONDecodeError:
+        return read_json(data)
     except ValueError:
         return None
 
 
-def _has_shape(document: Any) -> bool:
-    """Whether an answer is as schemas/token.schema.json has it."""
-    if type(document) is not dict or document.get("tokenType") != "Bearer":
-        return False
-    token, refresh_token, get = document.get("token"), document.get("refreshToken"), document.get
-    user, scope = get("user"), get("scope")
-    return (
-        type(token) is type(refresh_token) is type(scope) is str
-        and type(user) in _TEXT_OR_NUMBER
-        and bool(token and refresh_token and scope and user != "")
-        and (type(get("organization")) in _TEXT_OR_NONE or type(get("organization")) in _TEXT_OR_NUMBER)
-        and type(get("expiresAt")) in _TEXT_OR_NONE
-    )
+def _texts(document: Any) -> Texts | None:
+    """Token, refresh token, user and scope of an answer; None where it is not as schemas/token.schema.json has it."""
+    try:
+        kind, token, refresh_token, user, scope = _MEMBERS(document)
+    except (KeyError, TypeError):
+        return None
+    if (
+        type(document) is dict
+        and kind == "Bearer"
+        and type(token) is type(refresh_token) is type(scope) is str
+        and token
+        and refresh_token
+        and (user if type(user) is str else (user := id_text(user)))
+        and scope
+        and type(document.get("organization")) in _ID_OR_NONE
+        and type(document.get("expiresAt")) in _TEXT_OR_NONE
+    ):
+        return token, refresh_token, user, scope
+    return None
 
 
 def _as_text(document: dict[str, Any], member: str) -> str:
@@ -462,8 +476,6 @@ def _as_text(document: dict[str, Any], member: str) -> str:
 
 def _is_unicode(*texts: str) -> bool:
     """Whether these are texts that can be sent again: JSON can hold half a surrogate pair, which is none."""
-    if all(map(str.isascii, texts)):
-        return True
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:

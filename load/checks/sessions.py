@@ -62,24 +62,24 @@ class Tally:
         begun: sent, and not known to have had no effect.
         over: of these, answered; or lost so long ago that they are not carried out any more.
         done: of these, answered as done.
+        lost: without an answer, and not over yet.
     """
 
-    __slots__ = ("_lost", "_lost_at", "begun", "done", "over")
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self.over = 0
-        self.done = 0
-        self._lost = 0
-        self._lost_at = 0.0
+    begun = over = done = lost = 0
+    _lost_at = 0.0
 
     def begin(self) -> int:
         """Note that one is sent now; how many were over before it."""
-        if self._lost and perf_counter() - self._lost_at > LATE:
-            self.over += self._lost
-            self._lost = 0
+        if self.lost:
+            self.settle()
         self.begun += 1
         return self.over
+
+    def settle(self) -> None:
+        """Count those as over that were lost so long ago that they are not carried out any more."""
+        if perf_counter() - self._lost_at > LATE:
+            self.over += self.lost
+            self.lost = 0
 
     def end(self, *, done: bool = False) -> None:
         """Note that one was answered."""
@@ -88,7 +88,7 @@ class Tally:
 
     def lose(self) -> None:
         """Note that one got no answer: it may be carried out at any time."""
-        self._lost += 1
+        self.lost += 1
         self._lost_at = perf_counter()
 
     def undo(self) -> None:
@@ -139,18 +139,21 @@ class Session(Tally):
         sent: when the log-in was sent (seconds of `time.perf_counter`).
     """
 
-    __slots__ = ("_access", "_before", "_done", "_open", "_own", "_refresh", "_sent_after", "holder", "sent")
+    #: What was over, of log-ins and of reuses, when the last request was sent.
+    _sent_after: tuple[int, int] | None = None
+    #: Reuses: all that were done when the last request was sent, all that were begun before the log-in was answered, its own, and those of
+    #: its own that are not over.
+    _done = _before = _own = _open = 0
 
-    def __init__(self, holder: Holder) -> None:
-        super().__init__()
+    def __init__(self, holder: Holder) -> None:  # as little as possible: there is one for each log-in
         self.holder = holder
         self.sent = perf_counter()
-        # Log-ins and reuses that cannot end this session any more, as far as is known of its refresh token and of its access token.
-        self._refresh = self._access = holder.logins.begin() + 1, holder.reuses.over
-        self._sent_after = self._refresh  # what was over when the last request was sent
-        # Reuses: all that were done when the last request was sent, all that were begun before the log-in was answered, and its own.
-        self._done = self._before = self._own = 0
-        self._open = 0  # of its own reuses, those that are not over
+        logins = holder.logins
+        if logins.lost:
+            logins.settle()
+        logins.begun += 1
+        #: Log-ins and reuses that cannot end this session any more, as far as is known of its refresh token and of its access token.
+        self._refresh = self._access = logins.over + 1, holder.reuses.over
 
     @property
     def may_be_refused(self) -> bool:
@@ -163,8 +166,10 @@ class Session(Tally):
 
     def opened(self) -> None:
         """The log-in was done, and answered."""
-        self.holder.logins.end()
-        self._before = self.holder.reuses.begun
+        holder = self.holder
+        holder.logins.over += 1
+        if holder.reuses.begun:
+            self._before = holder.reuses.begun
 
     def use(self) -> None:
         """Note that a request of the session is sent now."""
@@ -177,7 +182,7 @@ class Session(Tally):
         holder = self.holder
         if refreshed and self._done > self._before + self._own:
             holder.harmless.reuse = True
-        if not holder.lone:
+        if not holder.lone and self._sent_after:
             if refreshed:
                 self._refresh = self._sent_after
             if read or refreshed:  # a refresh gives a new one
