@@ -21,6 +21,7 @@ from rolecall.conformance.results import TestResult, is_good_part
 from rolecall.conformance.run import DEFAULT_OUT, Options, Run
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.world import World
+from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.reports import exchanges, terminal
@@ -158,6 +159,7 @@ class Suite:
         """Open the run, start the tests, and close the run when pytest has reported the last of them."""
         if session.config.option.collectonly or not session.items:
             return (yield)
+        end_as_ctrl_c_does()
         proven = {requirement_of(item) for item in session.items}
         self.run.selected = len(session.items) < self.total or proven != set(load_specification().requirements)
         try:

@@ -468,6 +468,27 @@ def test_ctrl_c_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path)
     assert Admin(slow).left_by(finished.results["run"]) == []
 
 
+@pytest.mark.parametrize("command", ["certify", "pytest"])
+def test_sigterm_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path) -> None:
+    """SIGTERM does what Ctrl-C does, for pytest, too, and for a command whose SIGINT is ignored, as a script's ``&`` does it."""
+    file, out = target(tmp_path, without(slow.text, "expiry")), tmp_path / "runs"
+    if command == "certify":
+        ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+        process = start("certify", file, "--out", out, "--select", "PERM", cwd=tmp_path, **ignored)
+    else:
+        process = begin("conformance", "--target", file, "-k", "PERM", out=out)
+    wait_for(lambda: things_made(out) > 10)
+
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    finished = finish(process, out, began)
+
+    assert finished.code == 130, finished.said
+    assert finished.results["reasons"][0] == "interrupted"
+    assert finished.results["left_behind"] == []
+    assert Admin(slow).left_by(finished.results["run"]) == []
+
+
 @pytest.mark.parametrize("past", [0, 86400], ids=["to-the-last-minute", "past-the-end"])
 def test_ctrl_c_gives_the_clock_back(past: int, slow: Reference, tmp_path: Path) -> None:
     """A run that is interrupted while the target's clock is moved moves it back, however far it has come."""

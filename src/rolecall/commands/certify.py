@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 
 from rolecall.commands import say_result
+from rolecall.endings import end_as_ctrl_c_does
 from rolecall.screen import harmless, has_colours, say
 
 HELP = "run the suite against a server and give a verdict"
@@ -40,8 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rolecall.reports import terminal
 
     Options(rate=arguments.rate, concurrency=arguments.concurrency).check()
-    # As CI systems end a job: what a run made on the target is tidied up all the same, and its clock put back.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
     finished = run_suite(_options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet))
     document, folder = finished.document, str(finished.folder)
     colour = has_colours(sys.stdout)
