@@ -236,6 +236,8 @@ class Worker:
         self.site.recorder.give_up()
         self.site.give_up()
         report = self._report()  # at once: what comes from now on belongs to nothing any more
+        if self._engine and not self._options.capacity:
+            self._engine.close()  # whoever writes the result needs files, too; in a search this was only a step
         self._send("report", {**report, "away": self._away})  # what follows may take its time, and this is not to wait for it
         last = {**_NOTHING, "number": report["number"], "last": True, "error": error}
         try:

@@ -355,19 +355,24 @@ class TestThisMachine:
         assert run.document["pauses"]["longest_ms"] > 1_500
         assert any(reason.startswith("the generator was") for reason in run.document["reasons"])
 
-    def test_has_no_file_left(self, tmp_path: Path) -> None:
-        """Users who cannot open a connection are no error of the server, and make the run no statement about it."""
-        with Miniature(sound) as server:
+    @pytest.mark.parametrize("how", [("--rate", "60"), ("--users", "60", "--ramp", "6s")])
+    def test_has_no_file_left(self, how: tuple[str, ...], tmp_path: Path) -> None:
+        """Who cannot open a connection is no error of the server, and makes the run no statement about it; its result is written."""
+
+        def slowly(request: Received, connection: Connection) -> None:
+            connection.wait(1.0 if how[0] == "--rate" else 0.0)
+            sound(request, connection)
+
+        with Miniature(slowly) as server:
 
             def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
                 wait_until(lambda: len(loading(process)) == 1)
                 (pid,) = loading(process)
-                wait_until(is_loading(server))
+                wait_until(lambda: len(server.received) > 4)
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (30, 30))
 
             file = target_file(tmp_path, target_text(server.url))
-            words = ("--users", "60", "--ramp", "6s", "--duration", "2s")
-            run = load("issuance", file, *words, cwd=tmp_path, meanwhile=meanwhile)
+            run = load("issuance", file, *how, "--duration", "3s", cwd=tmp_path, meanwhile=meanwhile)
 
         assert run.code == 3, run.said
         assert run.document["own_failures"]["local"] > 0
@@ -389,7 +394,7 @@ class TestThisMachine:
                 workers.append(start(*joining, cwd=tmp_path, env={}))
 
             leading = ("--master", "--workers", "1", "--master-port", port)
-            words = ("--users", "8", "--duration", "8s", *leading)
+            words = ("--users", "8", "--duration", "25s", *leading)
             try:
                 run = load("issuance", file, *words, cwd=tmp_path, meanwhile=meanwhile)
             finally:
