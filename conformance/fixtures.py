@@ -78,15 +78,6 @@ def fill_path(template: str, values: Mapping[str, Any]) -> str:
     return fill_text(template, {name: in_path(str(value)) for name, value in values.items()})
 
 
-def contains(document: Any, wanted: Any) -> bool:
-    """Whether ``document`` has every member of ``wanted``, at any depth; what it has besides does not matter."""
-    if isinstance(wanted, Mapping):
-        return isinstance(document, Mapping) and all(contains(document.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(document, list) and all(any(contains(have, want) for have in document) for want in wanted)
-    return bool(document == wanted)
-
-
 def items(exchange: Exchange) -> list[dict[str, Any]]:
     """The objects of a list answer; empty when it is no list."""
     return [item for item in exchange.json if isinstance(item, dict)] if isinstance(exchange.json, list) else []

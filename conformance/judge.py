@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rolecall.conformance.fixtures import Fixture, Request, contains, items
-from rolecall.conformance.ids import identifiers, own_id
+from rolecall.conformance.fixtures import Fixture, Request, items
+from rolecall.conformance.ids import identifiers, own_id, walked
 from rolecall.conformance.tables import Operation, marked
 from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-from rolecall.evidence import Exchange, cite
+from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, Trouble
 
 #: Seconds that a server which works in the background is given, before it is looked at whether it did what it refused.
@@ -112,14 +112,18 @@ class Judge(TokenJudge):
         """
         operation = request.operation
         if operation.effect in ("update", "delete"):
-            return cite(await self._control(request), "control")
-        if operation.name not in self._controls:
+            control = await self._control(request)
+        elif operation.name in self._controls:
+            control = self._controls[operation.name]
+        else:
             shared = await self._world.shared(operation.resource.name)
-            if operation.effect == "create":
-                self._controls[operation.name] = shared.made_by or await self._control(request)
-            else:
-                self._controls[operation.name] = await self._control(request)
-        return cite(self._controls[operation.name], "control")
+            made_by = shared.made_by if operation.effect == "create" else None
+            control = self._controls[operation.name] = made_by or await self._control(request)
+        if self._world.members.understood(request) != request:
+            raise Trouble(
+                f"{operation.name} without the members that the target does not know", f"the answers to {operation.name}"
+            )
+        return cite(control, "control")
 
     async def _control(self, request: Request) -> Exchange:
         operation = request.operation
@@ -211,12 +215,16 @@ class Judge(TokenJudge):
 
     @classmethod
     def reads_back(cls, document: dict[str, object] | None, request: Request) -> bool:
-        """Whether a document holds what a create or an update wrote; passwords are never shown.
+        """Whether a document holds the mark of a create or an update, in whatever member: a server need not know all (AMB-16).
 
         Raises:
             Inconclusive: what was written bears no mark by which to know it.
         """
-        return contains(document, cls._marked(request))
+        written = cls._marked(request)
+        found = any(isinstance(value, str) and request.name in value for value in walked(document))
+        if found and (lost := [name for name in written if name not in (document or {})]):
+            note(f"{request.operation.name}: {', '.join(lost)} did not come back")
+        return found
 
     @staticmethod
     def _marked(request: Request) -> dict[str, Any]:

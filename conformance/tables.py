@@ -123,11 +123,11 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one gap of the specification is read: the ``default`` value and its meaning."""
+    """How one gap of the specification is read: the ``default`` value and its meaning; None where there is nothing to choose."""
 
     name: str
-    default: Any
     statement: str
+    default: Any = None
     ambiguity: str = ""
     choices: tuple[str, ...] = ()
 
@@ -137,7 +137,8 @@ class Dialect:
 
     def __init__(self, readings: Mapping[str, Reading], chosen: Mapping[str, Any]) -> None:
         self._readings = readings
-        self.values = {name: reading.default for name, reading in readings.items()} | dict(chosen)
+        defaults = {name: reading.default for name, reading in readings.items() if reading.default is not None}
+        self.values = defaults | dict(chosen)
         for name, value in self.values.items():
             setattr(self, name, tuple(value) if isinstance(value, list) else value)
 
@@ -226,10 +227,11 @@ class Specification:
         Raises:
             UsageError: a reading is unknown or its value has the wrong form.
         """
+        choosable = {name: reading for name, reading in self.readings.items() if reading.default is not None}
         for name, value in chosen.items():
             where = f"{source}, [dialect] {name}"
-            if name not in self.readings:
-                raise UsageError(where, f"{name!r} is no reading", suggest(name, self.readings))
+            if name not in choosable:
+                raise UsageError(where, f"{name!r} is no reading that can be chosen", suggest(name, choosable))
             reading = self.readings[name]
             if reading.choices and value not in reading.choices:
                 raise UsageError(where, f"this must be one of {', '.join(reading.choices)}, not {value!r}")

@@ -15,6 +15,7 @@ from rolecall.conformance.borrowing import Borrowing
 from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, items
 from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.making import Making
+from rolecall.conformance.members import REFUSED, Attempts, Members
 from rolecall.conformance.memo import Coalesced, forget, memoised
 from rolecall.conformance.tables import Operation, Specification
 from rolecall.conformance.tokens import Caller, claims_of
@@ -47,6 +48,7 @@ class World(Making):
         super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
         self.borrowing = Borrowing(self)
         self.attacks = Attacks()
+        self.members = Members()
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
@@ -123,7 +125,8 @@ class World(Making):
             raise Inconclusive(f"the user that {caller} acts as: nothing tells", "[api_keys] acts_as in the target file")
         path = fill_path(operation.path, values)
         inside = Thing("conversation", values["conversation"]) if "{conversation}" in operation.path else None
-        return Request(operation, path, fill(operation.body, values), name, fixture, _thing(operation, values), inside)
+        request = Request(operation, path, fill(operation.body, values), name, fixture, _thing(operation, values), inside)
+        return self.members.understood(request)
 
     async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
         """The request of a write: an update or a delete gets a thing that is there for this test alone."""
@@ -131,7 +134,25 @@ class World(Making):
         return await self.request(operation, caller, await self.fresh(operation.resource.name) if needs_fixture else None)
 
     async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request; what it may create or delete is in the ledger before it leaves."""
+        """Send an operation's request; again with fewer members, where it is refused for one that the target does not know.
+
+        What an attack sends is sent as it is.
+        """
+        if options.get("attack"):
+            return await self._perform(request, caller, **options)
+        request = self.members.understood(request)
+        first = await self._perform(request, caller, **options)
+        attempts = Attempts(request, first)
+        while smaller := attempts.following():
+            answer = await self._perform(smaller, caller, **options)
+            attempts.add(smaller, answer)
+            if answer.status not in REFUSED:
+                self.members.learn(request, smaller)
+                return answer
+        return first
+
+    async def _perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
+        """Send an operation's request once; what it may create or delete is in the ledger before it leaves."""
         operation = request.operation
         if self.read_only and operation.effect not in ("list", "fetch"):
             raise NotTested(f"--read-only: {operation.name} would write")

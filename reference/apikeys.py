@@ -52,7 +52,7 @@ class ApiKeys:
         user = self.owner(body, principal)
         jti = secrets.token_hex(16)
         key = {
-            "id": new_id(),
+            "id": self.new_id(),
             "name": name,
             "scopes": scopes,
             "user": user["id"],
@@ -62,6 +62,10 @@ class ApiKeys:
         answer = Answer.of(201, {**key, "token": self.issuer.write(self.issuer.key_claims(user, scopes, jti))})
         answer.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
         return answer
+
+    def new_id(self) -> str:
+        """An id that no other key has."""
+        return new_id()
 
     def scopes(self, value: Any) -> list[str]:
         """One or more known names; how often and in what order does not matter."""

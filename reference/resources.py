@@ -186,7 +186,7 @@ class Resources:
 
     def existing(self, principal: Principal, resource: str, id: str) -> str:
         """The text of a document that is there, for this caller."""
-        text = self.store.get(resource, id) if _ID.fullmatch(id) else None
+        text = self.store.get(resource, id) if self.is_id(id) else None
         if text is None:
             raise not_found("Conversation not found" if resource == "conversations" else "Not found")
         if not self.sees_all(principal, resource) and not self.visible(principal, resource, loads(text.encode())):
@@ -280,7 +280,7 @@ class Resources:
     def new_document(self, change: Change, **extra: Any) -> Document:
         """Give a document its id and dates, and keep it."""
         now = self.clock.instant()
-        document = {"id": new_id(), **self.defaults(change), **change.members, **extra}
+        document = {"id": self.new_id(change.resource), **self.defaults(change), **change.members, **extra}
         document |= {"createdAt": now, "updatedAt": now}
         self.keep(change.resource, document)
         return document
@@ -302,7 +302,7 @@ class Resources:
         password = self.checked_password(members)
         self.check_role(members)
         hashed = None if password is None else await self.passwords.hash_aside(password)
-        document = {"id": new_id(), "role": "agent", "status": "active", **self.defaults(change), **members}
+        document = {"id": self.new_id("users"), "role": "agent", "status": "active", **self.defaults(change), **members}
         try:
             self.store.add_account(Account(document["id"], email, hashed))
         except Duplicate:
@@ -350,6 +350,14 @@ class Resources:
         for message in messages:
             self.new_message(change.principal, {**self.members(message), "conversation": document["id"]})
         return self.stored("conversations", document["id"])
+
+    def new_id(self, resource: str) -> str:
+        """An id that no other document of this kind has."""
+        return new_id()
+
+    def is_id(self, text: str) -> bool:
+        """Whether a document could have this id."""
+        return _ID.fullmatch(text) is not None
 
     def stored(self, resource: str, id: str) -> Document:
         """A document read back."""

@@ -49,7 +49,10 @@ def readings(entries: Mapping[str, Any]) -> str:
         "| reading | default | meaning |",
         "|---|---|---|",
     ]
-    lines += [f"| `{entry.name}` | `{_toml(entry.default)}` | {entry.statement} |" for entry in entries.values()]
+    chosen = [entry for entry in entries.values() if entry.default is not None]
+    lines += [f"| `{entry.name}` | `{_toml(entry.default)}` | {entry.statement} |" for entry in chosen]
+    lines += ["", "The rest cannot be chosen, for every server is taken as it is:", ""]
+    lines += [f"- {entry.statement}" for entry in entries.values() if entry not in chosen]
     return "\n".join(lines) + "\n"
 
 

@@ -217,7 +217,7 @@ def test_an_exempt_case_is_really_exempt(case: str) -> None:
 
 def test_statuses_and_choices_of_the_readings_are_valid() -> None:
     """Every reading's default is one that a target file may choose, too."""
-    defaults = {name: reading.default for name, reading in SPEC.readings.items()}
+    defaults = {name: reading.default for name, reading in SPEC.readings.items() if reading.default is not None}
 
     assert SPEC.dialect(defaults, "the defaults").departures == {}
     assert all(reading.statement.endswith(".") for reading in SPEC.readings.values())

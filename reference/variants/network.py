@@ -7,12 +7,13 @@ import gzip
 import time
 from collections import deque
 from collections.abc import Callable
+from urllib.parse import quote
 
 from starlette.types import Send
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal
+from rolecall.reference.errors import Refusal, method_not_allowed
 from rolecall.reference.protocol import transport_of
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.registry import variant
@@ -167,3 +168,38 @@ def clock_five_seconds_ahead(server: Server) -> None:
 def clock_five_seconds_behind(server: Server) -> None:
     """The server's clock is five seconds behind."""
     server.clock.advance(-5)
+
+
+@variant("closes-without-saying")
+def closes_without_saying(server: Server) -> None:
+    """Every connection is closed after one answer, which does not say so."""
+
+    @instead_of(server.wire.send)
+    async def silently(call: Call, answer: Answer, send: Send) -> None:
+        await hang_up(call, raw(call, answer, server.wire.headers(call, answer), "1.1"))
+
+
+@variant("no-head")
+def no_head(server: Server) -> None:
+    """HEAD is answered 405."""
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def refused(call: Call) -> Answer | None:
+        if call.method == "HEAD":
+            return server.refusal(method_not_allowed("GET", "POST", "PATCH", "DELETE"))
+        return await before(call)
+
+
+@variant("trailing-slash-redirected")
+def trailing_slash_redirected(server: Server) -> None:
+    """A path with a slash at its end is redirected (308) to the one without."""
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def redirected(call: Call) -> Answer | None:
+        if call.path.startswith("/v2/") and call.path.endswith("/"):
+            query = call.scope["query_string"].decode("latin-1")
+            location = quote(call.path.rstrip("/")) + (f"?{query}" if query else "")
+            return Answer(308, headers={"Location": location})
+        return await before(call)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import uuid
+from collections.abc import Callable
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
@@ -110,6 +112,47 @@ def jwt_refresh_tokens(server: Server) -> None:
                 "exp": issued + 90 * 24 * 60 * 60,
             }
         )
+
+    @instead_of(server.refresh.well_formed)
+    def any_form(token: str) -> bool:
+        return True
+
+
+@variant("refresh-tokens-without-dot")
+def refresh_tokens_without_dot(server: Server) -> None:
+    """A refresh token begins with its user's id, and there is no dot behind it."""
+    _formed(server, lambda user: f"{user}{secrets.token_hex(40)}")
+
+
+@variant("refresh-tokens-with-selector")
+def refresh_tokens_with_selector(server: Server) -> None:
+    """A refresh token is the key of a row and a secret, with a dot between them; neither says anything about its user."""
+    _formed(server, lambda user: f"{secrets.token_hex(8)}.{secrets.token_hex(32)}")
+
+
+@variant("uuid-refresh-tokens")
+def uuid_refresh_tokens(server: Server) -> None:
+    """A refresh token is a UUID."""
+    _formed(server, lambda user: str(uuid.uuid4()))
+
+
+@variant("jwt-refresh-tokens-without-user")
+def jwt_refresh_tokens_without_user(server: Server) -> None:
+    """A refresh token is a JWT that says no more than its jti and when it was made."""
+    _formed(
+        server,
+        lambda user: server.issuer.write(
+            {"grant_type": "refresh_token", "jti": secrets.token_hex(16), "iat": int(server.clock.now())}
+        ),
+    )
+
+
+def _formed(server: Server, make: Callable[[str], str]) -> None:
+    """Make refresh tokens of another form; any form is looked up."""
+
+    @instead_of(server.refresh.secret)
+    def formed(user: str) -> str:
+        return make(user)
 
     @instead_of(server.refresh.well_formed)
     def any_form(token: str) -> bool:

@@ -1,0 +1,54 @@
+"""Variants of API keys: the specification never says what one looks like."""
+
+from __future__ import annotations
+
+import secrets
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.jsontext import Document, dumps, loads
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import API_KEY, Principal
+from rolecall.reference.variants.registry import variant
+
+
+@variant("opaque-keys")
+def opaque_keys(server: Server) -> None:
+    """An API key is a text of chance that says nothing; the answer that has it names the user whom it acts as."""
+    kept: dict[str, Document] = {}
+    write, principal = server.issuer.write, server.verifier.principal
+
+    @instead_of(server.issuer.write)
+    def opaque(claims: Document) -> str:
+        if claims.get("grant_type") != API_KEY:
+            return write(claims)
+        token = secrets.token_hex(16)
+        kept[token] = claims
+        return token
+
+    @instead_of(server.verifier.principal)
+    def looked_up(token: str) -> Principal:
+        if token not in kept:
+            return principal(token)
+        server.verifier.check_api_key(kept[token])
+        return server.verifier.person(kept[token])
+
+
+@variant("opaque-keys-without-user")
+def opaque_keys_without_user(server: Server) -> None:
+    """An API key is a text of chance, and neither it nor the answer that has it names a user."""
+    opaque_keys(server)
+    answer = server.api_keys.answer
+
+    @instead_of(server.api_keys.answer)
+    def unnamed(call: Call, principal: Principal) -> Answer:
+        said = answer(call, principal)
+        if said.body:
+            said.body = dumps(_without_user(loads(said.body))).encode()
+        return said
+
+
+def _without_user(value: Document | list[Document]) -> Document | list[Document]:
+    if isinstance(value, list):
+        return [{name: member for name, member in key.items() if name != "user"} for key in value]
+    return {name: member for name, member in value.items() if name != "user"}

@@ -1,0 +1,194 @@
+"""Variants that stand for what the specification is silent on: ids, keys, members, limits, lists; each is as it says."""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+
+from rolecall.reference.server import running
+from rolecall.reference.settings import Settings
+from tests.reference.asking import QUICK, Api, read
+from tests.reference.test_variants import vary
+
+#: A variant, and what an id looks like in JSON.
+IDS = {"uuid-ids": r"'[0-9a-f-]{36}'", "ids-of-digits": r"'\d+'", "numeric-ids": r"\d+"}
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_ids(name: str) -> None:
+    """Everything has ids of the variant's form: resources and what they refer to, the token's answer and its claims, keys."""
+
+    async def story(api: Api) -> list[Any]:
+        issued = read(await api.login("admin"))
+        user = read(await api.ask("GET", f"/v2/users/{issued['user']}", issued["token"]))
+        claims = jwt.decode(issued["token"], options={"verify_signature": False})
+        body = {"email": "a@example.org", "organization": user["organization"]}
+        made = read(await api.ask("POST", "/v2/users", issued["token"], json=body))
+        key = read(await api.ask("POST", "/v2/apikeys", issued["token"], json={"name": "k", "scopes": ["bot"]}))
+        assert made["organization"] == user["organization"] == claims["organization"]
+        assert issued["user"] == user["id"] == claims["_id"] == key["user"]
+        return [issued["user"], user["organization"], made["id"], key["id"]]
+
+    assert all(re.fullmatch(IDS[name], repr(id)) for id in vary(name, story))
+
+
+@pytest.mark.parametrize(("name", "named"), [("opaque-keys", True), ("opaque-keys-without-user", False)])
+def test_opaque_keys(name: str, named: bool) -> None:
+    """A key is no JWT, works until it is deleted, and its answer names a user or does not."""
+
+    async def story(api: Api) -> None:
+        made = read(await api.ask("POST", "/v2/apikeys", "admin", json={"name": "k", "scopes": ["bot"]}))
+        assert ("." in made["token"], "user" in made) == (False, named)
+        assert (await api.ask("GET", "/v2/users", made["token"])).status_code == 200
+        assert (await api.ask("GET", "/v2/services", made["token"])).status_code == 403
+        assert all(("user" in key) is named for key in read(await api.ask("GET", "/v2/apikeys", "admin")))
+        await api.ask("DELETE", f"/v2/apikeys/{made['id']}", "admin")
+        assert (await api.ask("GET", "/v2/users", made["token"])).status_code == 401
+
+    vary(name, story)
+
+
+#: A variant, and the form of its refresh tokens.
+FORMS = {
+    "refresh-tokens-without-dot": r"[0-9a-f]{24}[0-9a-f]{80}",
+    "refresh-tokens-with-selector": r"[0-9a-f]{16}\.[0-9a-f]{64}",
+    "uuid-refresh-tokens": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "jwt-refresh-tokens-without-user": r"[\w-]+\.[\w-]+\.[\w-]+",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_refresh_tokens(name: str) -> None:
+    """A refresh token looks as the variant says, and works once."""
+
+    async def story(api: Api) -> None:
+        issued = read(await api.login("bot"))
+        assert re.fullmatch(FORMS[name], issued["refreshToken"])
+        client = api.server.accounts["bot"].email
+        answers = [(await api.post_refresh(issued["refreshToken"], client)).status_code for _ in range(2)]
+        assert answers == [200, 401]
+
+    vary(name, story)
+
+
+#: A variant, what a knowledge item is made with, the status, and what came back.
+ITEM = {"title": "A", "name": "B", "content": "C"}
+MEMBERS: dict[str, tuple[int, set[str]]] = {
+    "unknown-members-dropped": (201, {"title", "content"}),
+    "unknown-members-refused": (422, set()),
+    "knowledge-items-with-names": (201, {"name", "content"}),
+    "knowledge-items-with-titles": (201, {"title", "content"}),
+}
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_members_that_are_not_known(name: str) -> None:
+    """What a knowledge item does not know is dropped, or refused by its name."""
+    status, kept = MEMBERS[name]
+
+    async def story(api: Api) -> None:
+        answer = await api.ask("POST", "/v2/kbitems", "admin", json=ITEM)
+        assert answer.status_code == status
+        assert kept == set(ITEM) & set(answer.json())
+        assert status == 201 or "Not known: name" in answer.text
+
+    vary(name, story)
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "status"),
+    [
+        ("password-policy", {"password": "Sesame-1"}, 422),
+        ("password-policy", {"password": "Someone-2-x"}, 422),
+        ("password-policy", {"password": "xK3!xK3!xK3!"}, 201),
+        ("address-policy", {"email": "some+one@example.org"}, 422),
+        ("address-policy", {"email": "Some@example.org"}, 422),
+        ("address-policy", {"email": "some.one@example.org"}, 201),
+    ],
+)
+def test_policies(name: str, members: dict[str, str], status: int) -> None:
+    """A new user's password and address have to follow the rules."""
+
+    async def story(api: Api) -> None:
+        body = {"email": "someone@example.org", "password": "xK3!xK3!xK3!", **members}
+        assert (await api.ask("POST", "/v2/users", "admin", json=body)).status_code == status
+
+    vary(name, story)
+
+
+@pytest.mark.parametrize("content", ["users", "orggroups"])
+def test_full_organizations_stay(content: str) -> None:
+    """An organization is deleted when there is nothing in it."""
+
+    async def story(api: Api) -> None:
+        organization = read(await api.ask("POST", "/v2/organizations", "admin", json={"name": "A"}))["id"]
+        body = {"name": "B", "email": "b@example.org", "organization": organization}
+        inside = read(await api.ask("POST", f"/v2/{content}", "admin", json=body))["id"]
+        path = f"/v2/organizations/{organization}"
+        assert (await api.ask("DELETE", path, "admin")).status_code == 409
+        assert (await api.ask("DELETE", f"/v2/{content}/{inside}", "admin")).status_code == 204
+        assert (await api.ask("DELETE", path, "admin")).status_code == 204
+
+    vary("full-organizations-stay", story)
+
+
+def test_accounts_lock() -> None:
+    """The fifth wrong password in a row locks the account, and a right one before it ends the counting."""
+
+    async def story(api: Api) -> list[int]:
+        tries = ["no"] * 4 + [None] + ["no"] * 5 + [None]
+        return [(await api.login("bot", **({"password": one} if one else {}))).status_code for one in tries]
+
+    assert vary("accounts-lock", story) == [401] * 4 + [200] + [401] * 5 + [423]
+
+
+def test_log_ins_are_limited() -> None:
+    """The twenty-first log-in within a minute is answered 429, and says how long to wait."""
+
+    async def story(api: Api) -> None:
+        answers = [await api.login("bot") for _ in range(21)]
+        assert [answer.status_code for answer in answers] == [200] * 20 + [429]
+        assert 50 <= int(answers[-1].headers["retry-after"]) <= 60
+        assert (await api.ask("GET", "/v2/users", "bot")).status_code == 200
+
+    vary("log-ins-20-a-minute", story)
+
+
+def test_head_is_no_method_here() -> None:
+    """HEAD is answered 405, with what would do."""
+
+    async def story(api: Api) -> None:
+        answer = await api.ask("HEAD", "/v2/users", "admin")
+        assert (answer.status_code, "HEAD" in answer.headers["allow"]) == (405, False)
+
+    vary("no-head", story)
+
+
+def test_a_trailing_slash_is_redirected() -> None:
+    """The way without a slash is shown, its query kept."""
+
+    async def story(api: Api) -> None:
+        answer = await api.ask("GET", "/v2/users/?limit=1", "admin")
+        assert (answer.status_code, answer.headers["location"]) == (308, "/v2/users?limit=1")
+
+    vary("trailing-slash-redirected", story)
+
+
+def test_a_connection_that_closes_without_saying() -> None:
+    """The answer is whole, says nothing of an end, and is the last on its connection."""
+    with running(Settings(scrypt_n=QUICK, variants=("closes-without-saying",))) as server:
+        parts = urlsplit(server.base_url)
+        with socket.create_connection((parts.hostname, parts.port), timeout=5) as client:
+            client.sendall(b"GET /v2/users HTTP/1.1\r\nHost: here\r\n\r\n")
+            data = b""
+            while part := client.recv(4096):
+                data += part
+
+    assert data.startswith(b"HTTP/1.1 401")
+    assert b"connection:" not in data.lower()
+    assert data.endswith(b"}")
