@@ -120,6 +120,23 @@ def test_an_answer_that_had_begun_is_no_refusal(begun: bytes) -> None:
         talk(server, lambda client: raw(client, b"Bearer one"))
 
 
+@pytest.mark.parametrize("status", [400, 431])
+def test_a_refusal_that_a_reset_overtakes_is_one(status: int) -> None:
+    """A client error whose body is lost, as of a server that refuses before it has read the request, is that refusal."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        if "authorization" in request.headers:
+            connection.send(response(status, b"too", content_length="300"))
+            connection.reset()
+        else:
+            FINE(request, connection)
+
+    with Miniature(answer) as server:
+        exchange = talk(server, lambda client: raw(client, b"Bearer one"))
+
+    assert exchange.status in (0, status)  # the reset may overtake the status line, too: then it was closed, and refused
+
+
 def test_one_that_had_begun_before() -> None:
     """A connection that is closed without a word is no refusal either where an earlier try had got the beginning of an answer."""
     beginning = always(response(200, b'[{"id": "1"}]', content_length="14"))

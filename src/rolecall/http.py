@@ -149,7 +149,7 @@ class Client:
         """Send a request without a body whose header fields stand on the wire as given, on a connection of its own.
 
         The exchange has status 0 and an error when the target closed the connection instead of answering: it refused. An answer
-        that had begun, and did not come whole or cannot be read, is none.
+        that had begun, and did not come whole or cannot be read, is none, unless it had begun with a client error (4xx).
 
         Raises:
             Trouble, Unreachable: as for `send`.
@@ -194,6 +194,11 @@ class Client:
             await self._judge_silence(error, exchange)
             closed = isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
             if closed and exchange.begun is None and VERBATIM in request.extensions:
+                return
+            if closed and VERBATIM in request.extensions and 400 <= (exchange.begun or 0) < 500:
+                # A server that refuses a request before it has read all of it closes with bytes unread, and the reset that
+                # follows may overtake the end of its answer (RFC 9112 9.6); what it said is in the status line.
+                exchange.status = exchange.begun or 0
                 return
             raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
         self._take(exchange)
