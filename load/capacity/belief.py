@@ -2,8 +2,12 @@
 
 Two things limit a server, and its capacity is the lower of the two: the rate from which on it does not carry all, so that the
 backlog grows, and the rate from which on an objective does not hold. Each has a probability of its own over the same grid of rates.
-None of the measurements is believed entirely: whatever the noise of this one, a share of them is about something else (a pause, a
-neighbour).
+
+Three things keep such a belief from being surer than it may be. None of the measurements is believed entirely: whatever the noise of
+this one, a share of them is about something else (a pause, a neighbour). Beyond its capacity a server may do worse than turn away what
+is too much, it may collapse; so a step that shows a far greater excess than fits says no more than that the rate was too high. And
+where the steps disagree by more than their errors, the errors were too small: all are widened by the same factor until they agree, as
+metrologists do when laboratories disagree (Birge's ratio; Particle Data Group, "Review of Particle Physics", 5.2.2).
 """
 
 from __future__ import annotations
@@ -11,11 +15,14 @@ from __future__ import annotations
 import math
 from itertools import accumulate
 from math import exp, lgamma, log
+from typing import NamedTuple
 
 #: The distance of two rates on the grid, in their logarithms.
 _CELL = 0.003
 #: The least weight that a measurement leaves to any rate, relative to the most probable one.
 _DOUBT = 0.003
+#: The weight of a collapse: that a server whose capacity is exceeded carries less than its capacity.
+_COLLAPSE = 0.05
 #: The error of any excess, however exactly counted; and its share of the excess: a server at twice its capacity may be slower or
 #: faster than at its capacity.
 _LEAST, _BEYOND = 0.003, 0.1
@@ -23,8 +30,31 @@ _LEAST, _BEYOND = 0.003, 0.1
 _POWERS = (5, 20, 80, 320, 1280)
 #: In how large clumps bad requests come: the variance of their number by its mean.
 _CLUMPS = (1.0, 4.0, 16.0, 64.0, 256.0)
-#: Strain is told apart within these bounds only: beyond, the power law is a guess.
-_FAINT, _BROKEN = 0.02, 30.0
+#: How much of what is allowed is bad at any rate, one by one: a server may err in one answer of 125 whatever it carries.
+_BASES = (0.4, 0.7, 0.9)
+#: What is thought possible of the bad requests of a server: how many of them are there at any rate, and in how large clumps they come.
+_WAYS = [(0.0, clump) for clump in _CLUMPS] + [(base, clump) for base in _BASES for clump in _CLUMPS[:2]]
+#: Strain is told apart within these bounds only: beyond, the power law is a guess. The points between them at which it is worked out.
+_FAINT, _BROKEN, _POINTS = 0.02, 30.0, 200
+_PER_POINT = log(_BROKEN / _FAINT) / _POINTS
+
+
+class Excess(NamedTuple):
+    """At this rate so much was not carried, give or take ``error``; ``width`` is that and what no count is free of."""
+
+    rate: float
+    seen: float
+    width: float
+
+    @classmethod
+    def of(cls, rate: float, excess: float, error: float, beyond: float = _BEYOND) -> Excess:
+        """What was seen; ``beyond`` is by how much of the excess itself it may be off."""
+        width = math.hypot(error, _LEAST + beyond * max(excess, 0.0))
+        return cls(rate, max(excess, -width), width)  # that an old backlog went away is no more than that it did not grow
+
+    def off(self, capacity: float) -> float:
+        """By how many widths this is more (above 0) or less than a server of this capacity would show."""
+        return (self.seen - max(0.0, 1 - capacity / self.rate)) / self.width
 
 
 class Belief:
@@ -34,46 +64,67 @@ class Belief:
         self.low = low
         self.high = high
         self._grid = [log(low) + _CELL * (cell + 0.5) for cell in range(math.ceil(log(high / low) / _CELL))]
-        self._excess = [0.0] * len(self._grid)
-        self._strain = {(power, clump): [0.0] * len(self._grid) for power in _POWERS for clump in _CLUMPS}
+        self._seen: list[Excess] = []
+        self._strain = {(power, way): [0.0] * len(self._grid) for power in _POWERS for way in _WAYS}
 
-    def excess(self, rate: float, excess: float, error: float) -> None:
+    def excess(self, rate: float, excess: float, error: float, *, exact: bool = False) -> None:
         """At this rate the server did not carry this share of what was due, give or take ``error`` (a standard deviation).
 
-        Below the capacity it should carry all, above it all but what is too much.
+        Below the capacity it should carry all, above it all but what is too much: ``exact`` where that is a limiter's doing.
         """
-        width = math.hypot(error, _LEAST + _BEYOND * max(excess, 0.0))
-        seen = max(excess, -width)  # that an old backlog went away is no more than that it did not grow
-        for cell, capacity in enumerate(self._grid):
-            z = (seen - max(0.0, 1 - exp(capacity) / rate)) / width
-            self._excess[cell] += log(exp(-z * z / 2) + _DOUBT)
+        self._seen.append(Excess.of(rate, excess, error, 0.0 if exact else _BEYOND))
 
     def strain(self, rate: float, bad: float, allowed: float) -> None:
         """At this rate so many requests were bad, where ``allowed`` would just have been right.
 
-        Around the limit bad requests grow with a power of the rate, in clumps; neither the power nor the size is known.
+        Some are bad at any rate. Around the limit the others grow with a power of the rate, in clumps; neither the share of the first
+        nor the power nor the size is known.
         """
         bad = min(bad, _BROKEN * allowed)
-        told = {}
-        for power, clump in self._strain:
-            means = (
-                allowed * exp(max(log(_FAINT), min(log(_BROKEN), power * (log(rate) - capacity)))) for capacity in self._grid
-            )
-            told[power, clump] = [_probability(bad, mean, clump) for mean in means]
-        best = max(max(cells) for cells in told.values())
-        for key, cells in told.items():
-            seen = self._strain[key]
-            for cell, value in enumerate(cells):
-                seen[cell] += log(exp(value - best) + _DOUBT)
+        tables = {clump: _table(bad, allowed, clump) for clump in _CLUMPS}
+        best = max(max(table) for table in tables.values())
+        weights = {clump: [log(exp(value - best) + _DOUBT) for value in table] for clump, table in tables.items()}
+        for power in _POWERS:
+            points = {
+                base: [_point(base, power * (log(rate) - capacity)) for capacity in self._grid] for base in (0.0, *_BASES)
+            }
+            for way in _WAYS:
+                base, clump = way
+                seen, table = self._strain[power, way], weights[clump]
+                for cell, point in enumerate(points[base]):
+                    seen[cell] += table[point]
 
     def quantiles(self, *shares: float) -> list[float]:
         """The rates below which the capacity lies with these probabilities."""
-        top = max(self._excess)
-        stable = _cumulated([exp(value - top) for value in self._excess])
+        stable = self._stable(1.0)
+        factor = self.disagreement(self._rate(_cumulated(stable), 0.5))
+        if factor > 1:
+            stable = self._stable(factor)
+        carried = _cumulated(stable)
         peak = max(max(cells) for cells in self._strain.values())
         held = _cumulated([sum(exp(value - peak) for value in cell) for cell in zip(*self._strain.values(), strict=True)])
-        both = [1 - (1 - one) * (1 - other) for one, other in zip(stable, held, strict=True)]
+        both = [1 - (1 - one) * (1 - other) for one, other in zip(carried, held, strict=True)]
         return [self._rate(both, share) for share in shares]
+
+    def disagreement(self, capacity: float) -> float:
+        """Birge's ratio: by what factor the errors are too small for all measurements to be of this capacity; 1 where they are not."""
+        off = [seen.off(capacity) for seen in self._seen]
+        # What collapsed beyond the capacity disagrees with nothing.
+        off = [0.0 if z > 0 and seen.rate > capacity else z for z, seen in zip(off, self._seen, strict=True)]
+        told = [z for z in off if z]
+        return math.sqrt(max(1.0, sum(z * z for z in told) / max(len(told) - 1, 1)))
+
+    def _stable(self, factor: float) -> list[float]:
+        """The weight of each capacity by what was carried, with all errors widened by a factor."""
+        weights = [0.0] * len(self._grid)
+        for cell, logarithm in enumerate(self._grid):
+            capacity = exp(logarithm)
+            for seen in self._seen:
+                z = seen.off(capacity) / factor
+                doubt = _COLLAPSE if z > 0 and seen.rate > capacity else _DOUBT
+                weights[cell] += log(exp(-z * z / 2) + doubt)
+        top = max(weights)
+        return [exp(weight - top) for weight in weights]
 
     def _rate(self, cumulated: list[float], share: float) -> float:
         cell = next((cell for cell, upto in enumerate(cumulated) if upto >= share), len(cumulated) - 1)
@@ -85,6 +136,17 @@ class Belief:
 def _cumulated(weights: list[float]) -> list[float]:
     total = sum(weights)
     return [min(upto / total, 1.0) for upto in accumulate(weights)]
+
+
+def _table(bad: float, allowed: float, clump: float) -> list[float]:
+    """How probable it is that so many are bad, for each point between faint and broken; in logarithms."""
+    return [_probability(bad, allowed * _FAINT * exp(_PER_POINT * point), clump) for point in range(_POINTS + 1)]
+
+
+def _point(base: float, steepness: float) -> int:
+    """The point at which a server stands: 1 at its capacity, where the base and what grows are just what is allowed."""
+    strain = base + (1 - base) * exp(max(-20.0, min(steepness, 20.0)))
+    return round(log(max(_FAINT, min(strain, _BROKEN)) / _FAINT) / _PER_POINT)
 
 
 def _probability(count: float, mean: float, clump: float) -> float:

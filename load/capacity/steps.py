@@ -15,6 +15,8 @@ from itertools import accumulate, pairwise
 from statistics import stdev
 from typing import Any, NamedTuple
 
+from rolecall.load.capacity import chance
+
 #: The share of 429 in all answers from which on a rate is not carried: it is the server's word that this is too much.
 THROTTLED = 0.01
 
@@ -22,6 +24,10 @@ THROTTLED = 0.01
 _GROWS = 3.0
 #: Growth in shares of what was due that no step is long enough to be sure of.
 _NOTHING = 0.005
+#: Slices after the first 429 that it takes to say what a limiter lets through.
+_ENOUGH = 3
+#: The share of all good answers by which they may run ahead of a limiter's pace, or fall behind it, where there is one pace.
+_UNEVEN = 0.05
 
 
 class Slice(NamedTuple):
@@ -36,18 +42,30 @@ class Slice(NamedTuple):
 class Share(NamedTuple):
     """An objective as a share of requests: of ``of``, ``bad`` were, say, later than 250 ms, and ``allowed`` is 1 %.
 
-    Any other objective is a share of one: ``Share("rate>100", bad=0 or 1, of=1, allowed=0.5)``.
+    Bad ones come in clumps, of the size ``clump``. Any other objective is a share of one, and no sample of anything:
+    ``Share("max<5s", bad=0 or 1, of=1, allowed=0.5)``.
     """
 
     name: str
     bad: int
     of: int
     allowed: float
+    clump: float = 1.0
 
     @property
     def broken(self) -> bool:
-        """Whether the objective did not hold."""
+        """Whether the objective did not hold, be it by chance."""
         return self.bad > self.allowed * self.of
+
+    @property
+    def failed(self) -> bool:
+        """Whether it did not hold, and chance does not explain it."""
+        return self.broken and (self.of == 1 or chance.tail(self.bad, self.of, self.allowed, self.clump) < chance.UNLIKELY)
+
+    @property
+    def error(self) -> float:
+        """By how much the share of bad ones may be off, by chance (a standard deviation)."""
+        return math.sqrt(self.bad * self.clump) / max(self.of, 1)
 
     @property
     def limit(self) -> float:
@@ -135,8 +153,10 @@ class Judgement:
     """A step and what it says.
 
     ``growth`` is how much longer the backlog got, as a share of what was due, give or take ``error``; ``excess`` is the share that
-    the server did not carry: growth and, where it refused more than it may, that. ``strain`` is the objective that came nearest
-    to its limit, or went beyond; ``saturated`` is a step in which the server was never without a backlog.
+    the server did not carry, give or take ``doubt``: growth and, where it refused more than it may, that. ``strain`` is the objective
+    that came nearest to its limit, or went beyond; ``saturated`` is a step in which the server was never without a backlog.
+    ``limited`` is one in which 429 set the pace; ``blocks`` one in which they came in blocks as long as the step, or so late that it
+    says nothing of the pace; ``closed`` one in which nothing was let through any more. ``second`` is when the step began.
     """
 
     step: Step
@@ -145,8 +165,13 @@ class Judgement:
     growth: float = 0.0
     error: float = 0.0
     excess: float = 0.0
+    doubt: float = 0.0
     strain: Share | None = None
     saturated: bool = False
+    limited: bool = False
+    blocks: bool = False
+    closed: bool = False
+    second: float = 0.0
 
     @property
     def growing(self) -> bool:
@@ -156,12 +181,29 @@ class Judgement:
     @property
     def usable(self) -> bool:
         """Whether this says anything of the server's capacity."""
-        return self.verdict not in {Verdict.VIOLATED, Verdict.GENERATOR}
+        return self.verdict not in {Verdict.VIOLATED, Verdict.GENERATOR} and not self.blocks
+
+    @property
+    def held(self) -> bool:
+        """Whether the rate was carried."""
+        return self.verdict is Verdict.HELD
+
+    @property
+    def carried(self) -> bool:
+        """Whether the objectives held, and the backlog grew by no more than it may where a server is nearly busy all the time."""
+        kept = self.strain is None or not self.strain.broken
+        return self.held or (self.verdict is Verdict.UNCLEAR and kept and self.growth <= max(2 * self.error, _NOTHING))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the rate was too much, and chance does not explain it."""
+        return self.verdict is Verdict.FAILED
 
     def document(self) -> dict[str, Any]:
         """A step in ``capacity.json``."""
         step = self.step
         return {
+            "second": round(self.second, 1),
             "rate": round(step.rate, 3),
             "seconds": round(step.seconds, 3),
             "verdict": str(self.verdict),
@@ -183,7 +225,40 @@ def judge(step: Step, latency: float) -> Judgement:
         return Judgement(step, Verdict.VIOLATED, f"{step.violations} violations")
     if step.generator:
         return Judgement(step, Verdict.GENERATOR, step.generator)
-    backlog, ended = step.backlog, step.ended
+    backlog = step.backlog
+    growth, error, saturated = _growth(step, latency)
+    limiter, after = _limiter(step)
+    shares = [*step.objectives, limiter]
+    strain = max(shares, key=lambda share: share.strain)
+    growing = growth > _GROWS * error
+    why = [f"the backlog grew from {backlog[0]} to {backlog[-1]}"] if growing else []
+    why += [f"not {share.name}" for share in shares if share.failed]
+    unclear = growth > max(error, _NOTHING) or any(share.broken for share in shares)
+    verdict = Verdict.FAILED if why else Verdict.UNCLEAR if unclear else Verdict.HELD
+    if verdict is Verdict.UNCLEAR:
+        why = [f"{share.name} may be chance" for share in shares if share.broken]
+    refused, doubt = _refused(step, shares, limiter, after)
+    closed = limiter.failed and not sum(it.ok for it in after[1:])
+    uneven = limiter.broken and not closed and (not _are_enough(after, step) or _unevenness(after) > _UNEVEN)
+    return Judgement(
+        step,
+        verdict,
+        ", ".join(why),
+        growth,
+        error,
+        growth + refused,
+        math.hypot(error, doubt),
+        strain,
+        saturated,
+        limiter.failed,
+        uneven and not growing,
+        closed,
+    )
+
+
+def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
+    """By how much the backlog grew, as a share of what was due, with its standard deviation; and whether there always was one."""
+    backlog = step.backlog
     changes = [later - earlier for earlier, later in pairwise(backlog)]
     idle = step.offered * latency  # what is under way without any queue (Little's law)
     saturated = min(backlog) > 1.5 * idle + 2 * stdev(changes) + 1
@@ -191,16 +266,47 @@ def judge(step: Step, latency: float) -> Judgement:
     # moment at which one looked.
     noise = max(stdev([it.ok for it in step.slices] if saturated else changes), 0.5) * math.sqrt(len(changes))
     due = max(step.due, 1)
-    growth, error = (backlog[-1] - backlog[0]) / due, noise / due
-    shares = [*step.objectives, Share(f"throttled<{THROTTLED:.0%}", step.throttled, sum(ended), THROTTLED)]
-    strain = max(shares, key=lambda share: share.strain)
-    growing = growth > _GROWS * error
-    why = [f"the backlog grew from {backlog[0]} to {backlog[-1]}"] if growing else []
-    why += [f"not {share.name}" for share in shares if share.broken]
-    unclear = growth > max(error, _NOTHING)
-    verdict = Verdict.FAILED if why else Verdict.UNCLEAR if unclear else Verdict.HELD
-    refused = (step.throttled + step.failed) / due if strain.broken else 0.0
-    return Judgement(step, verdict, ", ".join(why), growth, error, growth + refused, strain, saturated)
+    return (backlog[-1] - backlog[0]) / due, noise / due, saturated
+
+
+def _limiter(step: Step) -> tuple[Share, Sequence[Slice]]:
+    """The share of 429 since they began, and the slices since; the one in which they began belongs to what went before."""
+    began = next((at for at, it in enumerate(step.slices, 1) if it.throttled), len(step.slices))
+    after = step.slices[began:]
+    seen = after if _are_enough(after, step) else step.slices
+    throttled = [it.throttled for it in seen]
+    ended = sum(it.ok + it.throttled + it.failed for it in seen)
+    return Share(f"throttled<{THROTTLED:.0%}", sum(throttled), ended, THROTTLED, chance.clump(throttled)), after
+
+
+def _are_enough(after: Sequence[Slice], step: Step) -> bool:
+    """Whether these are slices enough to say what a limiter lets through."""
+    return len(after) >= min(_ENOUGH, len(step.slices) / 2)
+
+
+def _unevenness(slices: Sequence[Slice]) -> float:
+    """How far good answers ran ahead of their mean pace, or fell behind it, as a share of all of them."""
+    good = sum(it.ok for it in slices)
+    ahead = list(accumulate((it.ok - good / len(slices) for it in slices), initial=0.0))
+    return (max(ahead) - min(ahead)) / max(good, 1)
+
+
+def _refused(
+    step: Step, shares: Sequence[Share], limiter: Share, after: Sequence[Slice]
+) -> tuple[float, float]:
+    """The share that was refused where that is more than may be, with its standard deviation."""
+    refused = doubt = 0.0
+    due = max(step.due, 1)
+    if any(share.broken for share in shares if share is not limiter):
+        spread = chance.clump([it.failed for it in step.slices])
+        refused += step.failed / due
+        doubt = math.hypot(math.sqrt(step.failed * spread) / due, THROTTLED / 2 if step.failed else 0.0)
+    if limiter.broken:
+        refused += limiter.bad / max(limiter.of, 1)
+        # A limiter lets through as many whatever comes: only where in its beat the step ended is left to chance.
+        good = sum(it.ok for it in after)
+        doubt = math.hypot(doubt, _unevenness(after) / 2 * good / max(limiter.of, 1) if after else limiter.error)
+    return refused, doubt
 
 
 def knee(steps: Sequence[Judgement]) -> Step | None:

@@ -1,0 +1,162 @@
+"""A state of the server: what it carried for as long as it carried the same, and when a step shows that it no longer does.
+
+A search takes minutes, and a server need not stay what it was: a cache fills, a compiler warms up, an autoscaler adds machines, credits
+for a burst run out, a limiter begins another window. A belief of one capacity, made of steps of two, is of neither. So each step is held
+against what was believed before it. A step *at odds* with that, one that failed well below the believed interval or held well above it,
+is measured once more, at once: if the second agrees with the belief, the first was an *incident* (a pause, a neighbour), and is
+not counted; if it agrees with the first, the server has changed, and a new state begins with the two of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from rolecall.load.capacity.belief import Belief, Excess
+from rolecall.load.capacity.steps import Judgement, significant
+
+#: How much beyond the interval, as a share, and beyond its own error a step must be to be at odds with it.
+_BEYOND, _SIGMAS = 0.025, 3.5
+#: By how much of what is allowed an objective is broken where no tail of a queue explains it.
+_FAR = 3.0
+#: How far beyond what was measured the grid of a belief reaches.
+_MARGIN = 1.3
+
+
+@dataclass
+class State:
+    """The steps of one state, and what is believed of it. ``began`` and ``ended`` are seconds of the search."""
+
+    began: float = 0.0
+    steps: list[Judgement] = field(default_factory=list)
+    incidents: list[Judgement] = field(default_factory=list)
+    ended: float = 0.0
+    _belief: Belief | None = None
+
+    @property
+    def held(self) -> float:
+        """The highest rate that held, below all that failed; 0 where none did."""
+        failed = self.failed
+        return max((it.step.rate for it in self.steps if it.held and it.step.rate < failed and self._counts(it)), default=0.0)
+
+    @property
+    def failed(self) -> float:
+        """The lowest rate that failed; infinite where none did."""
+        return min((it.step.rate for it in self.steps if it.failed), default=math.inf)
+
+    @property
+    def is_bracketed(self) -> bool:
+        """Whether a rate failed, and one below it held."""
+        return self.held > 0 and self.failed < math.inf
+
+    @property
+    def pace(self) -> float:
+        """What a limiter let through after its first 429, in requests a second: the least that was seen; infinite where none was."""
+        return min((_carried(it) for it in self.steps if it.limited and not it.closed), default=math.inf)
+
+    @property
+    def value(self) -> float:
+        """What it carried: the middle of the belief, or what one knows where no rate failed, or none held."""
+        if self.failed == math.inf:
+            return self.held
+        return self.quantiles(0.5)[0] if self.held else min(map(_carried, self.steps))
+
+    def values(self) -> list[float]:
+        """What it carried, and what it carried in steps at odds with that, or at rates that were to be the answer."""
+        return [self.value, *(it.step.rate if it.held else _carried(it) for it in self.incidents)]
+
+    def sentence(self) -> str:
+        """What it carried, and when."""
+        return f"{self.value:.4g}/s from second {self.began:.0f} to {self.ended:.0f}"
+
+    def quantiles(self, *shares: float) -> list[float]:
+        """The rates below which the capacity lies with these probabilities; there must have been a step that held or failed."""
+        if self._belief is None:
+            self._belief = self._believe()
+        found = self._belief.quantiles(*shares)
+        while found[0] < 1.02 * self._belief.low or found[-1] > self._belief.high / 1.02:
+            if self._belief.high > 1e4 * self._belief.low:
+                break
+            self._belief = self._believe(self._belief.low / 1.5, self._belief.high * 1.5)
+            found = self._belief.quantiles(*shares)
+        return found
+
+    def learn(self, it: Judgement) -> None:
+        """Take a step as one of this state."""
+        paced = self.pace
+        self.steps.append(it)
+        if self._belief is not None and self.pace == paced and self._belief.low < it.step.offered < self._belief.high:
+            self._tell(self._belief, it)
+        else:
+            self._belief = None  # the grid is another, or what counts is
+
+    def since_failure(self) -> list[Judgement]:
+        """The steps after the last one that failed."""
+        last = max((at for at, it in enumerate(self.steps) if it.failed), default=-1)
+        return self.steps[last + 1 :]
+
+    def end(self, steps: list[Judgement]) -> None:
+        """The server has changed: these steps were of another state."""
+        self.ended = steps[0].second
+        self.steps = [it for it in self.steps if it not in steps]
+        self._belief = None
+
+    def is_at_odds(self, it: Judgement) -> bool:
+        """Whether a step cannot be of this state."""
+        if not self.is_bracketed or not it.usable or not it.step.due:
+            return False
+        low, high = self.quantiles(0.025, 0.975)
+        rate = it.step.offered
+        width = Excess.of(rate, it.excess, it.doubt).width
+        if it.failed and rate < low:
+            far = it.strain is not None and it.strain.failed and it.strain.strain > _FAR
+            return far or it.excess > max(_BEYOND, _SIGMAS * width)
+        above = 1 - high / rate
+        return it.held and rate < _ALLOWANCE * self.pace and above > max(_BEYOND, _SIGMAS * width)
+
+    def document(self) -> dict[str, Any]:
+        """A state in ``capacity.json``."""
+        low, rate, high = self.quantiles(0.025, 0.5, 0.975) if self.steps else (None, None, None)
+        return {
+            "from": round(self.began, 1),
+            "to": round(self.ended, 1),
+            "rate": significant(rate),
+            "low": significant(low),
+            "high": significant(high),
+        }
+
+    def _believe(self, low: float = math.inf, high: float = 0.0) -> Belief:
+        """All that was seen of this state, on a grid from the least that a step says it carried to the most."""
+        held, failed = self.held, self.failed
+        rates = [it.step.offered for it in self.steps]
+        # Far below what held nothing was carried only because the server had broken down.
+        least = max(min(map(_carried, self.steps)), (held or min(rates)) / 16)
+        low = min(low, least / _MARGIN, (held or least) / _MARGIN)
+        high = max(high, _MARGIN * (failed if failed < math.inf else max(rates)), _MARGIN * held)
+        belief = Belief(low, high)
+        for it in self.steps:
+            if self._counts(it) and low / 2 < it.step.offered < 2 * high:
+                self._tell(belief, it)
+        return belief
+
+    def _counts(self, it: Judgement) -> bool:
+        """Whether a step says what is carried for good: above a limiter's pace a rate holds for as long as the allowance lasts."""
+        return it.failed or it.step.rate < _ALLOWANCE * self.pace
+
+    def _tell(self, belief: Belief, it: Judgement) -> None:
+        if not self._counts(it):
+            return
+        belief.excess(it.step.offered, it.excess, it.doubt, exact=it.limited and not it.closed)
+        # An objective that breaks while the backlog grows breaks for that.
+        if it.strain and not (it.growing and it.saturated) and not it.limited:
+            belief.strain(it.step.offered, it.strain.bad, it.strain.limit)
+
+
+#: The rate, in paces of a limiter, from which on a step may have lived on an allowance.
+_ALLOWANCE = 1.005
+
+
+def _carried(it: Judgement) -> float:
+    """What a step says is carried at the least: all, or what was not too much."""
+    return it.step.offered * (1 - max(it.excess, 0.0))
