@@ -136,7 +136,7 @@ class Bench:
         times = [(due, *self._answer(begin, due, offered)) for due in self._due(offered, total)]
         self.now = begin + max([total, *(end for _, end, _ in times)]) + self.pause
         slices = self._slices(times, seconds)
-        waits = sorted(end - due for due, end, how in times if due >= self.warm_up and how != "failed")
+        waits = sorted(end - due for due, end, how in times if due >= self.warm_up and how in ("ok", "throttled"))
         failed, answers = sum(it.failed for it in slices), sum(it.ok + it.throttled + it.failed for it in slices)
         shares = [Share("errors<1%", failed, answers, 0.01)]
         if self.limit is not None:
@@ -151,12 +151,13 @@ class Bench:
             objectives=shares,
             violations=int(rate >= self.wrong),
             generator="its core was busy" if rate > self.most else "",
+            left=sum(how == "given up" for *_, how in times),
         )
 
     def _answer(self, begin: float, due: float, rate: float) -> Answer:
         end, how = self.server.answer(begin + due, rate, self._dice)
         wait = end - begin - due
-        return (due + wait, how) if wait <= self.patience else (due + self.patience, "failed")
+        return (due + wait, how) if wait <= self.patience else (due + self.patience, "given up")
 
     def _due(self, rate: float, seconds: float) -> list[float]:
         if self.arrivals == "constant":
@@ -170,6 +171,7 @@ class Bench:
     def _slices(self, times: Sequence[tuple[float, float, str]], seconds: float) -> list[Slice]:
         count = round(seconds / self.width)
         names = ("due", "ok", "throttled", "failed")
+        times = [(due, end, "failed" if how == "given up" else how) for due, end, how in times]
         table = [dict.fromkeys(names, 0) for _ in range(count)]
         for due, end, how in times:
             for moment, name in ((due, "due"), (end, how)):

@@ -74,6 +74,10 @@ class Belief:
         """
         self._seen.append(Excess.of(rate, excess, error, 0.0 if exact else _BEYOND))
 
+    def forget_excess(self) -> None:
+        """Begin anew with what was not carried; what is known of the strain stays."""
+        self._seen = []
+
     def strain(self, rate: float, bad: float, allowed: float) -> None:
         """At this rate so many requests were bad, where ``allowed`` would just have been right.
 

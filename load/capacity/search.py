@@ -20,7 +20,7 @@ from dataclasses import replace
 from statistics import median
 
 from rolecall.load.capacity.findings import Capacity, Outcome
-from rolecall.load.capacity.state import State
+from rolecall.load.capacity.state import State, carried
 from rolecall.load.capacity.steps import Judgement, Step, Verdict, judge
 
 __all__ = ["Capacity", "Measure", "Outcome", "Search"]
@@ -38,6 +38,9 @@ _SAME = 1.1
 
 #: So many steps in a row above where the capacity seems to be that hold, and the lowest rate that failed is tried again.
 _ROW = 2
+
+_LESS = "it carried more before than it does now"
+_NOW_AND_THEN = "the same rates held at one time and failed at another"
 
 #: Seconds of a step that only sees whether the server is idle again, and for how long that is tried.
 _GENTLY, _PATIENCE = 2.0, 40.0
@@ -92,7 +95,7 @@ class Search:
         self._latency = math.inf
         self._overheads: list[float] = []
         self._lost = 0
-        self._is_settling = False
+        self._is_settling = self._is_unsettled = False
         self._states = [State()]
         self._end = _Stop(Outcome.UNFINISHED, "it was interrupted")
 
@@ -129,6 +132,8 @@ class Search:
         while True:
             try:
                 self._bracket()
+                if any(state.value > _SAME * self._state.value for state in self._states[:-1] if self._state.is_bracketed):
+                    raise self._unstable(_LESS)
                 if self._state.is_bracketed:
                     self._narrow()
                 if self._state.is_bracketed or self._state.failed == math.inf:
@@ -179,7 +184,7 @@ class Search:
     def _narrow(self) -> None:
         """Look on both sides of where the capacity seems to be, until it is known, or the rest of the time is for the answer."""
         state = self._state
-        sides, row = [0, 0], 0
+        sides, row, fell = [0, 0], 0, False
         noise = 0.0
         seconds = self._usual
         while state.is_bracketed:
@@ -194,11 +199,14 @@ class Search:
             rate = beyond if upper else min(below, middle * 0.97)
             if upper and row >= _ROW and state.pace == math.inf:
                 rate = state.failed
+            if fell:
+                upper, rate = False, state.held
             it = self._take(self._step(min(rate, self._ceiling), seconds), seconds)
             sides[upper] += 1
             if it.usable:
                 noise = it.error
                 row = (row + 1 if it.held else 0) if upper else row
+                fell = not upper and not fell and it.failed and carried(it) < state.held
             if it.held and rate == state.failed:
                 self._change(state.since_failure())
 
@@ -215,12 +223,18 @@ class Search:
             rate = state.quantiles(share)[0] if self._state.is_bracketed else self._ceiling
             rate = min(rate, _LOWER * last, self._ceiling)
             it = self._take(self._step(rate, seconds), seconds)
-            if it.carried:
+            if not it.failed and not self._is_carried(it) and self._left() > 0.5 * seconds:
+                it = self._take(self._step(rate, seconds), seconds)
+            if self._is_carried(it):
                 raise self._found(rate)
             last = rate
             if not self._state.is_bracketed:
                 return
         raise self._unstable(f"{last:.5g}/s was to be the answer, and did not hold")
+
+    def _is_carried(self, it: Judgement) -> bool:
+        """Whether this was a step at an answer that held all the time."""
+        return it.carried and not (self._state.is_bracketed and self._state.is_restless(it))
 
     @property
     def _usual(self) -> float:
@@ -247,6 +261,8 @@ class Search:
         return self._seconds - self._passed() - self._overhead
 
     def _step(self, rate: float, seconds: float) -> Judgement:
+        if self._is_unsettled and not self._is_settling:
+            self._settle()
         began = self._passed()
         step = self._measure(rate, seconds)
         self._overheads.append(self._passed() - began - seconds)
@@ -260,8 +276,7 @@ class Search:
         self._lost += it.verdict is Verdict.GENERATOR
         if self._lost > _LOST:
             raise _Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {it.why}")
-        if it.growing and step.failed and not self._is_settling:
-            self._settle()
+        self._is_unsettled = bool(step.left) or (it.growing and step.failed > 0)
         return it
 
     def _settle(self) -> None:
@@ -287,7 +302,7 @@ class Search:
                 self._change([it, again])
             state.incidents.append(it)
             if sum(len(state.incidents) for state in self._states) >= _INCIDENTS:
-                raise self._unstable("the same rates held at one time and failed at another")
+                raise self._unstable(_NOW_AND_THEN)
             it = again
         if it.usable:
             state.learn(it)
@@ -321,9 +336,11 @@ class Search:
         if not self._state.is_bracketed:
             return _Stop(Outcome.AT_LEAST, f"{rate:g}/s, the most that it was to try, held", rate)
         because = f"{rate:.5g}/s held for {self.steps[-1].step.seconds:g} s at the end; known to ±{known:.1%}"
+        if len(self._state.contradictions(rate)) > 1:
+            return self._unstable(_NOW_AND_THEN, *self._state.contradictions(rate))
         before = self._states[:-1]
         if any(state.value > _SAME * rate for state in before):
-            return self._unstable("it carried more before than it does now")
+            return self._unstable(_LESS)
         if any(_SAME * state.value < rate for state in before):
             if self._passed() - self._state.began < self._state.began:
                 return self._unstable("it has not carried this for longer than it carried less")

@@ -20,6 +20,8 @@ from rolecall.load.capacity.steps import Judgement, significant
 _BEYOND, _SIGMAS = 0.025, 3.5
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
+#: By how many times the usual error of a step a restless one has.
+_RESTLESS = 4.0
 #: How far beyond what was measured the grid of a belief reaches.
 _MARGIN = 1.3
 
@@ -53,18 +55,18 @@ class State:
     @property
     def pace(self) -> float:
         """What a limiter let through after its first 429, in requests a second: the least that was seen; infinite where none was."""
-        return min((_carried(it) for it in self.steps if it.limited and not it.closed), default=math.inf)
+        return min((carried(it) for it in self.steps if it.limited and not it.closed), default=math.inf)
 
     @property
     def value(self) -> float:
         """What it carried: the middle of the belief, or what one knows where no rate failed, or none held."""
         if self.failed == math.inf:
             return self.held
-        return self.quantiles(0.5)[0] if self.held else min(map(_carried, self.steps))
+        return self.quantiles(0.5)[0] if self.held else min(map(carried, self.steps))
 
     def values(self) -> list[float]:
         """What it carried, and what it carried in steps at odds with that, or at rates that were to be the answer."""
-        return [self.value, *(it.step.rate if it.held else _carried(it) for it in self.incidents)]
+        return [self.value, *(it.step.rate if it.held else carried(it) for it in self.incidents)]
 
     def sentence(self) -> str:
         """What it carried, and when."""
@@ -87,7 +89,9 @@ class State:
         paced = self.pace
         self.steps.append(it)
         if self._belief is not None and self.pace == paced and self._belief.low < it.step.offered < self._belief.high:
-            self._tell(self._belief, it)
+            self._tell_strain(self._belief, it)
+            self._belief.forget_excess()
+            self._tell_excess(self._belief)
         else:
             self._belief = None  # the grid is another, or what counts is
 
@@ -107,13 +111,44 @@ class State:
         if not self.is_bracketed or not it.usable or not it.step.due:
             return False
         low, high = self.quantiles(0.025, 0.975)
+        return self._is_too_low(it, low) or self._is_too_high(it, high)
+
+    def is_restless(self, it: Judgement) -> bool:
+        """Whether the backlog rose and fell again by far more than in most steps: for a part of the step it was too much."""
+        usual = sorted(step.error * math.sqrt(step.step.seconds) for step in self.steps if 2 * step.step.rate > it.step.rate)
+        return it.error > 0.01 and it.error * math.sqrt(it.step.seconds) > _RESTLESS * usual[len(usual) // 2]
+
+    def contradictions(self, answer: float) -> list[Judgement]:
+        """The steps that cannot be of a server that carries the answer, and no more than the belief's upper end."""
+        (high,) = self.quantiles(0.975)
+        return [
+            it
+            for it in self.steps
+            if self._is_too_low(it, (1 - _BEYOND) * answer) or (self._counts(it) and self._is_too_high(it, max(high, answer)))
+        ]
+
+    def _is_too_low(self, it: Judgement, capacity: float) -> bool:
+        """Whether a step failed below what should be carried, by far more than chance and tails of queues explain."""
+        far = it.strain is not None and it.strain.failed and it.strain.strain > _FAR
+        return it.failed and it.step.offered < capacity and (far or it.excess > max(_BEYOND, _SIGMAS * self._width(it)))
+
+    def _is_too_high(self, it: Judgement, capacity: float) -> bool:
+        """Whether a step held above all that should be carried, and was no limiter's allowance."""
         rate = it.step.offered
-        width = Excess.of(rate, it.excess, it.doubt).width
-        if it.failed and rate < low:
-            far = it.strain is not None and it.strain.failed and it.strain.strain > _FAR
-            return far or it.excess > max(_BEYOND, _SIGMAS * width)
-        above = 1 - high / rate
-        return it.held and rate < _ALLOWANCE * self.pace and above > max(_BEYOND, _SIGMAS * width)
+        return it.held and rate < _ALLOWANCE * self.pace and 1 - capacity / rate > max(_BEYOND, _SIGMAS * self._width(it))
+
+    def _width(self, it: Judgement) -> float:
+        return Excess.of(it.step.offered, it.excess, self._doubt(it)).width
+
+    def _doubt(self, it: Judgement) -> float:
+        """How far a step's excess may be off: as far as it says itself, or as the steps say in which the server was busy throughout.
+
+        How unevenly a server works is a property of the server. A step of which it happened to make no pause is not exact for that.
+        """
+        busy = [step.doubt**2 * step.step.seconds for step in self.steps if step.growing and step.saturated]
+        if not busy or it.limited or not it.step.due:
+            return it.doubt
+        return max(it.doubt, math.sqrt(sum(busy) / len(busy) / it.step.seconds))
 
     def document(self) -> dict[str, Any]:
         """A state in ``capacity.json``."""
@@ -131,25 +166,28 @@ class State:
         held, failed = self.held, self.failed
         rates = [it.step.offered for it in self.steps]
         # Far below what held nothing was carried only because the server had broken down.
-        least = max(min(map(_carried, self.steps)), (held or min(rates)) / 16)
+        least = max(min(map(carried, self.steps)), (held or min(rates)) / 16)
         low = min(low, least / _MARGIN, (held or least) / _MARGIN)
         high = max(high, _MARGIN * (failed if failed < math.inf else max(rates)), _MARGIN * held)
         belief = Belief(low, high)
         for it in self.steps:
-            if self._counts(it) and low / 2 < it.step.offered < 2 * high:
-                self._tell(belief, it)
+            self._tell_strain(belief, it)
+        self._tell_excess(belief)
         return belief
 
     def _counts(self, it: Judgement) -> bool:
         """Whether a step says what is carried for good: above a limiter's pace a rate holds for as long as the allowance lasts."""
         return it.failed or it.step.rate < _ALLOWANCE * self.pace
 
-    def _tell(self, belief: Belief, it: Judgement) -> None:
-        if not self._counts(it):
-            return
-        belief.excess(it.step.offered, it.excess, it.doubt, exact=it.limited and not it.closed)
+    def _tell_excess(self, belief: Belief) -> None:
+        for it in self.steps:
+            if self._counts(it) and belief.low / 2 < it.step.offered < 2 * belief.high:
+                belief.excess(it.step.offered, it.excess, self._doubt(it), exact=it.limited and not it.closed)
+
+    def _tell_strain(self, belief: Belief, it: Judgement) -> None:
         # An objective that breaks while the backlog grows breaks for that.
-        if it.strain and not (it.growing and it.saturated) and not it.limited:
+        tells = it.strain and not (it.growing and it.saturated) and not it.limited
+        if it.strain and tells and self._counts(it) and belief.low / 2 < it.step.offered < 2 * belief.high:
             belief.strain(it.step.offered, it.strain.bad, it.strain.limit)
 
 
@@ -157,6 +195,6 @@ class State:
 _ALLOWANCE = 1.005
 
 
-def _carried(it: Judgement) -> float:
+def carried(it: Judgement) -> float:
     """What a step says is carried at the least: all, or what was not too much."""
     return it.step.offered * (1 - max(it.excess, 0.0))

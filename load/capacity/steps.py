@@ -84,7 +84,7 @@ class Step:
 
     ``waiting`` are the requests that were due but unanswered when the first slice began; the percentiles are response times
     in seconds; ``objectives`` are shares of what was due in the slices, awaited to the end; ``generator`` says, if it is so, how
-    this machine was too slow to offer the rate.
+    this machine was too slow to offer the rate; ``left`` are the requests, also after the slices, that were given up without an answer.
     """
 
     rate: float
@@ -96,6 +96,7 @@ class Step:
     objectives: Sequence[Share] = ()
     violations: int = 0
     generator: str = ""
+    left: int = 0
 
     @property
     def due(self) -> int:
@@ -301,11 +302,15 @@ def _refused(
         spread = chance.clump([it.failed for it in step.slices])
         refused += step.failed / due
         doubt = math.hypot(math.sqrt(step.failed * spread) / due, THROTTLED / 2 if step.failed else 0.0)
-    if limiter.broken:
-        refused += limiter.bad / max(limiter.of, 1)
+    if limiter.broken and after:
         # A limiter lets through as many whatever comes: only where in its beat the step ended is left to chance.
-        good = sum(it.ok for it in after)
-        doubt = math.hypot(doubt, _unevenness(after) / 2 * good / max(limiter.of, 1) if after else limiter.error)
+        good = sum(it.ok for it in after) / len(after)
+        due = max(step.due / len(step.slices), good, 1e-9)
+        refused += 1 - good / due
+        doubt = math.hypot(doubt, _unevenness(after) / 2 * good / due)
+    elif limiter.broken:
+        refused += limiter.bad / max(limiter.of, 1)
+        doubt = math.hypot(doubt, limiter.error)
     return refused, doubt
 
 
