@@ -26,6 +26,10 @@ _COLLAPSE = 0.05
 #: The error of any excess, however exactly counted; and its share of the excess: a server at twice its capacity may be slower or
 #: faster than at its capacity.
 _LEAST, _BEYOND = 0.003, 0.1
+#: The share of the capacity from which on a rate is so near to it that it says something of it.
+_NEAR = 0.9
+#: The share of what was due from which on what is missing beside the excess is a breakdown.
+_BREAKDOWN = 0.15
 #: How steeply an objective breaks: bad requests grow with this power of the rate.
 _POWERS = (5, 20, 80, 320, 1280)
 #: In how large clumps bad requests come: the variance of their number by its mean.
@@ -55,6 +59,10 @@ class Excess(NamedTuple):
     def off(self, capacity: float) -> float:
         """By how many widths this is more (above 0) or less than a server of this capacity would show."""
         return (self.seen - max(0.0, 1 - capacity / self.rate)) / self.width
+
+    def is_collapse(self, capacity: float) -> bool:
+        """Whether a server of this capacity broke down under this rate, rather than carry as much of it as it can."""
+        return self.rate > capacity and self.seen - (1 - capacity / self.rate) > _BREAKDOWN
 
 
 class Belief:
@@ -112,10 +120,7 @@ class Belief:
 
     def disagreement(self, capacity: float) -> float:
         """Birge's ratio: by what factor the errors are too small for all measurements to be of this capacity; 1 where they are not."""
-        off = [seen.off(capacity) for seen in self._seen]
-        # What collapsed beyond the capacity disagrees with nothing.
-        off = [0.0 if z > 0 and seen.rate > capacity else z for z, seen in zip(off, self._seen, strict=True)]
-        told = [z for z in off if z]
+        told = [seen.off(capacity) for seen in self._seen if not seen.is_collapse(capacity) and seen.rate > _NEAR * capacity]
         return math.sqrt(max(1.0, sum(z * z for z in told) / max(len(told) - 1, 1)))
 
     def _stable(self, factor: float) -> list[float]:

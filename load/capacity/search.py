@@ -184,7 +184,8 @@ class Search:
     def _narrow(self) -> None:
         """Look on both sides of where the capacity seems to be, until it is known, or the rest of the time is for the answer."""
         state = self._state
-        sides, row, fell = [0, 0], 0, False
+        sides, row, vain = [0, 0], 0, 0
+        fell: Judgement | None = None
         noise = 0.0
         seconds = self._usual
         while state.is_bracketed:
@@ -195,20 +196,30 @@ class Search:
                 return
             upper = sides[1] < sides[0]
             # Beyond the capacity by so much that this step will see the backlog grow, or the allowance of a limiter end.
-            beyond = 1.25 * middle if state.pace < math.inf else max(above, middle * (1.03 + 2 * noise))
-            rate = beyond if upper else min(below, middle * 0.97)
+            if state.pace < math.inf:
+                rate = state.pace * (1.25 + 0.5 * vain if upper else 0.97)
+            else:
+                rate = max(above, middle * (1.03 + 2 * noise)) if upper else min(below, middle * 0.97)
             if upper and row >= _ROW and state.pace == math.inf:
                 rate = state.failed
             if fell:
-                upper, rate = False, state.held
+                self._look_again(fell)
             it = self._take(self._step(min(rate, self._ceiling), seconds), seconds)
             sides[upper] += 1
             if it.usable:
                 noise = it.error
+                vain += upper and it.held
                 row = (row + 1 if it.held else 0) if upper else row
-                fell = not upper and not fell and it.failed and carried(it) < state.held
+                fell = it if not upper and it.failed and carried(it) < state.held / _SAME else None
             if it.held and rate == state.failed:
                 self._change(state.since_failure())
+
+    def _look_again(self, fell: Judgement) -> None:
+        """After a step that failed by far: whether what held before does so still; else the server has changed."""
+        it = self._step(self._state.held, self._short)
+        if it.failed and carried(it) < it.step.offered / _SAME:
+            self._change([fell, it])
+        self._take(it, self._short)
 
     def _confirm(self) -> None:
         """End with a longer step at the answer, which has to hold; where it does not, with one below it."""
@@ -240,6 +251,11 @@ class Search:
     def _usual(self) -> float:
         """Seconds of a step near the capacity."""
         return max(2.0, self._seconds // 14)
+
+    @property
+    def _short(self) -> float:
+        """Seconds of a step that only sees something large: an overload costs the server no more than it has to."""
+        return max(2.0, self._seconds // 40)
 
     @property
     def _longer(self) -> float:
@@ -297,7 +313,7 @@ class Search:
         state = self._state
         it = self._see_through(it)
         if state.is_at_odds(it):
-            again = self._step(it.step.rate, min(seconds, self._usual))
+            again = self._step(it.step.rate, self._short if carried(it) < it.step.offered / _SAME else min(seconds, self._usual))
             if again.usable and state.is_at_odds(again):
                 self._change([it, again])
             state.incidents.append(it)
@@ -369,6 +385,6 @@ class Search:
     def _interval(self, rate: float | None) -> tuple[float, float, float]:
         """The capacity with its interval, over all states that are one but for small differences."""
         same = [state for state in self._states if state.steps and state.value < _SAME * self._state.value < _SAME**2 * state.value]
-        found = [state.quantiles(0.025, 0.5, 0.975) for state in same or [self._state]]
+        found = [state.interval() for state in same or [self._state]]
         answer = found[-1][1] if rate is None else rate
         return min(answer, *(low for low, _, _ in found)), answer, max(answer, *(high for _, _, high in found))

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolecall.load.capacity.belief import Belief, Excess
-from rolecall.load.capacity.steps import Judgement, significant
+from rolecall.load.capacity.steps import Judgement, Verdict, significant
 
 #: How much beyond the interval, as a share, and beyond its own error a step must be to be at odds with it.
 _BEYOND, _SIGMAS = 0.025, 3.5
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
+#: The widths of a step beyond the interval from which on it is made wider.
+_CLEARLY = 2.0
 #: By how many times the usual error of a step a restless one has.
 _RESTLESS = 4.0
 #: How far beyond what was measured the grid of a belief reaches.
@@ -83,6 +85,19 @@ class State:
             self._belief = self._believe(self._belief.low / 1.5, self._belief.high * 1.5)
             found = self._belief.quantiles(*shares)
         return found
+
+    def interval(self) -> tuple[float, float, float]:
+        """The 95 % interval with the middle; wider where a step says by itself, and clearly, that the capacity is not in it."""
+        low, middle, high = self.quantiles(0.025, 0.5, 0.975)
+        for it in self.steps:
+            if not self._counts(it) or it.verdict is Verdict.UNCLEAR:
+                continue
+            seen = Excess.of(it.step.offered, it.excess, self._doubt(it))
+            if it.failed and seen.off(low) > _CLEARLY and not seen.is_collapse(low):
+                low = min(low, seen.rate * (1 - seen.seen - seen.width))
+            elif it.held and seen.off(high) < -_CLEARLY:
+                high = max(high, seen.rate)
+        return low, middle, high
 
     def learn(self, it: Judgement) -> None:
         """Take a step as one of this state."""
@@ -152,7 +167,7 @@ class State:
 
     def document(self) -> dict[str, Any]:
         """A state in ``capacity.json``."""
-        low, rate, high = self.quantiles(0.025, 0.5, 0.975) if self.steps else (None, None, None)
+        low, rate, high = self.interval() if self.steps else (None, None, None)
         return {
             "from": round(self.began, 1),
             "to": round(self.ended, 1),

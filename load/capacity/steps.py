@@ -229,7 +229,7 @@ def judge(step: Step, latency: float) -> Judgement:
     backlog = step.backlog
     growth, error, saturated = _growth(step, latency)
     limiter, after = _limiter(step)
-    shares = [*step.objectives, limiter]
+    shares = [*(_in_clumps(share, step) for share in step.objectives), limiter]
     strain = max(shares, key=lambda share: share.strain)
     growing = growth > _GROWS * error
     why = [f"the backlog grew from {backlog[0]} to {backlog[-1]}"] if growing else []
@@ -255,6 +255,12 @@ def judge(step: Step, latency: float) -> Judgement:
         uneven and not growing,
         closed,
     )
+
+
+def _in_clumps(share: Share, step: Step) -> Share:
+    """An objective; where its bad requests are the errors of the step, the slices say in how large clumps they came."""
+    is_told = share.clump > 1 or share.of == 1 or share.bad != step.failed
+    return share if is_told else share._replace(clump=chance.clump([it.failed for it in step.slices]))
 
 
 def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
