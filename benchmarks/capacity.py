@@ -27,7 +27,7 @@ def searched(name: str, seed: int) -> Capacity:
     """One search against a server of this kind."""
     kind = KINDS[name]
     settings = {"arrivals": "constant", "pause": 0.5, "patience": 10.0, **kind.settings}
-    bench = Bench(kind.make(random.Random(seed)), seed=seed, **settings)
+    bench = Bench(kind.make(random.Random(seed)), seed=seed, **settings)  # noqa: S311  # a simulation
     return Search(bench.measure, clock=bench.clock).run()
 
 
@@ -52,7 +52,9 @@ def is_covered(found: Capacity, true: float) -> bool:
 def main(words: Sequence[str]) -> None:
     """Print the table."""
     count = int(words[0]) if words else 20
-    print("| server | sustained | outcomes | right | mean | lowest | highest | seconds | |\n|---|---:|---|---:|---:|---:|---:|---:|---|")
+    print(
+        "| server | sustained | outcomes | right | mean | lowest | highest | seconds | |\n|---|---:|---|---:|---:|---:|---:|---:|---|"
+    )
     with ProcessPoolExecutor(2) as pool:
         for name in words[1:] or KINDS:
             began = time.perf_counter()

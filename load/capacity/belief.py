@@ -41,6 +41,8 @@ _WAYS = [(0.0, clump) for clump in _CLUMPS] + [(base, clump) for base in _BASES 
 #: Strain is told apart within these bounds only: beyond, the power law is a guess. The points between them at which it is worked out.
 _FAINT, _BROKEN, _POINTS = 0.02, 30.0, 200
 _PER_POINT = log(_BROKEN / _FAINT) / _POINTS
+#: The logarithms of growth between which points are looked up, and how many there are to one.
+_STEEP, _PER_ONE = 20.0, 64
 
 
 class Excess(NamedTuple):
@@ -73,7 +75,8 @@ class Belief:
         self.high = high
         self._grid = [log(low) + _CELL * (cell + 0.5) for cell in range(math.ceil(log(high / low) / _CELL))]
         self._seen: list[Excess] = []
-        self._strain = {(power, way): [0.0] * len(self._grid) for power in _POWERS for way in _WAYS}
+        self._strain = {(power, way): [1.0] * len(self._grid) for power in _POWERS for way in _WAYS}
+        self._cumulated: list[float] = []
 
     def excess(self, rate: float, excess: float, error: float, *, exact: bool = False) -> None:
         """At this rate the server did not carry this share of what was due, give or take ``error`` (a standard deviation).
@@ -81,10 +84,12 @@ class Belief:
         Below the capacity it should carry all, above it all but what is too much: ``exact`` where that is a limiter's doing.
         """
         self._seen.append(Excess.of(rate, excess, error, 0.0 if exact else _BEYOND))
+        self._cumulated = []
 
     def forget_excess(self) -> None:
         """Begin anew with what was not carried; what is known of the strain stays."""
         self._seen = []
+        self._cumulated = []
 
     def strain(self, rate: float, bad: float, allowed: float) -> None:
         """At this rate so many requests were bad, where ``allowed`` would just have been right.
@@ -92,31 +97,28 @@ class Belief:
         Some are bad at any rate. Around the limit the others grow with a power of the rate, in clumps; neither the share of the first
         nor the power nor the size is known.
         """
+        self._cumulated = []
         bad = min(bad, _BROKEN * allowed)
         tables = {clump: _table(bad, allowed, clump) for clump in _CLUMPS}
         best = max(max(table) for table in tables.values())
-        weights = {clump: [log(exp(value - best) + _DOUBT) for value in table] for clump, table in tables.items()}
+        weights = {clump: [exp(value - best) + _DOUBT for value in table] for clump, table in tables.items()}
         for power in _POWERS:
-            points = {
-                base: [_point(base, power * (log(rate) - capacity)) for capacity in self._grid] for base in (0.0, *_BASES)
-            }
-            for way in _WAYS:
-                base, clump = way
-                seen, table = self._strain[power, way], weights[clump]
-                for cell, point in enumerate(points[base]):
-                    seen[cell] += table[point]
+            growths = (power * (log(rate) - capacity) for capacity in self._grid)
+            steps = [int(_PER_ONE * (max(-_STEEP, min(growth, 0.999 * _STEEP)) + _STEEP)) for growth in growths]
+            for base, clump in _WAYS:
+                table, points = weights[clump], _LOOK_UP[base]
+                seen = self._strain[power, (base, clump)]
+                seen[:] = [so_far * table[points[step]] for so_far, step in zip(seen, steps, strict=True)]
 
     def quantiles(self, *shares: float) -> list[float]:
         """The rates below which the capacity lies with these probabilities."""
-        stable = self._stable(1.0)
-        factor = self.disagreement(self._rate(_cumulated(stable), 0.5))
-        if factor > 1:
-            stable = self._stable(factor)
-        carried = _cumulated(stable)
-        peak = max(max(cells) for cells in self._strain.values())
-        held = _cumulated([sum(exp(value - peak) for value in cell) for cell in zip(*self._strain.values(), strict=True)])
-        both = [1 - (1 - one) * (1 - other) for one, other in zip(carried, held, strict=True)]
-        return [self._rate(both, share) for share in shares]
+        if not self._cumulated:
+            stable = self._stable(1.0)
+            factor = self.disagreement(self._rate(_cumulated(stable), 0.5))
+            carried = _cumulated(self._stable(factor) if factor > 1 else stable)
+            held = _cumulated([sum(cell) for cell in zip(*self._strain.values(), strict=True)])
+            self._cumulated = [1 - (1 - one) * (1 - other) for one, other in zip(carried, held, strict=True)]
+        return [self._rate(self._cumulated, share) for share in shares]
 
     def disagreement(self, capacity: float) -> float:
         """Birge's ratio: by what factor the errors are too small for all measurements to be of this capacity; 1 where they are not."""
@@ -152,9 +154,9 @@ def _table(bad: float, allowed: float, clump: float) -> list[float]:
     return [_probability(bad, allowed * _FAINT * exp(_PER_POINT * point), clump) for point in range(_POINTS + 1)]
 
 
-def _point(base: float, steepness: float) -> int:
+def _point(base: float, growth: float) -> int:
     """The point at which a server stands: 1 at its capacity, where the base and what grows are just what is allowed."""
-    strain = base + (1 - base) * exp(max(-20.0, min(steepness, 20.0)))
+    strain = base + (1 - base) * exp(growth)
     return round(log(max(_FAINT, min(strain, _BROKEN)) / _FAINT) / _PER_POINT)
 
 
@@ -164,3 +166,9 @@ def _probability(count: float, mean: float, clump: float) -> float:
         return count * log(mean) - mean - lgamma(count + 1)
     size = mean / (clump - 1)
     return lgamma(count + size) - lgamma(size) - lgamma(count + 1) - size * log(clump) + count * log(1 - 1 / clump)
+
+
+#: For each base, the points of all growths.
+_LOOK_UP = {
+    base: [_point(base, step / _PER_ONE - _STEEP) for step in range(int(2 * _STEEP * _PER_ONE))] for base in (0.0, *_BASES)
+}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolecall.load.capacity.belief import Belief, Excess
-from rolecall.load.capacity.steps import Judgement, Verdict, significant
+from rolecall.load.capacity.steps import Judgement, Share, Verdict, significant
 
 #: How much beyond the interval, as a share, and beyond its own error a step must be to be at odds with it.
 _BEYOND, _SIGMAS = 0.025, 3.5
@@ -132,6 +132,16 @@ class State:
         """Whether the backlog rose and fell again by far more than in most steps: for a part of the step it was too much."""
         usual = sorted(step.error * math.sqrt(step.step.seconds) for step in self.steps if 2 * step.step.rate > it.step.rate)
         return it.error > 0.01 and it.error * math.sqrt(it.step.seconds) > _RESTLESS * usual[len(usual) // 2]
+
+    def broken_at_any_rate(self, rate: float) -> str:
+        """The objective that all steps up to this rate together break, with what they saw; empty where there is none."""
+        steps = [it for it in self.steps if it.step.rate <= rate and not it.growing]
+        for name in sorted({share.name for it in steps for share in it.step.objectives if share.of > 1}):
+            shares = [share for it in steps for share in it.step.objectives if share.name == name]
+            bad, of = sum(share.bad for share in shares), sum(share.of for share in shares)
+            if Share(name, bad, of, shares[0].allowed, max(share.clump for share in shares)).failed:
+                return f"not {name} at any rate: {bad / of:.2%} of {of:,} requests at rates up to {rate:.4g}/s"
+        return ""
 
     def contradictions(self, answer: float) -> list[Judgement]:
         """The steps that cannot be of a server that carries the answer, and no more than the belief's upper end."""

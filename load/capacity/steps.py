@@ -298,9 +298,7 @@ def _unevenness(slices: Sequence[Slice]) -> float:
     return (max(ahead) - min(ahead)) / max(good, 1)
 
 
-def _refused(
-    step: Step, shares: Sequence[Share], limiter: Share, after: Sequence[Slice]
-) -> tuple[float, float]:
+def _refused(step: Step, shares: Sequence[Share], limiter: Share, after: Sequence[Slice]) -> tuple[float, float]:
     """The share that was refused where that is more than may be, with its standard deviation."""
     refused = doubt = 0.0
     due = max(step.due, 1)
@@ -311,9 +309,9 @@ def _refused(
     if limiter.broken and after:
         # A limiter lets through as many whatever comes: only where in its beat the step ended is left to chance.
         good = sum(it.ok for it in after) / len(after)
-        due = max(step.due / len(step.slices), good, 1e-9)
-        refused += 1 - good / due
-        doubt = math.hypot(doubt, _unevenness(after) / 2 * good / due)
+        each = max(step.due / len(step.slices), good, 1e-9)
+        refused += 1 - good / each
+        doubt = math.hypot(doubt, _unevenness(after) / 2 * good / each)
     elif limiter.broken:
         refused += limiter.bad / max(limiter.of, 1)
         doubt = math.hypot(doubt, limiter.error)
