@@ -29,9 +29,13 @@ __all__ = ["Capacity", "Measure", "Outcome", "Search"]
 #: How near to a rate that this machine could not offer the climb goes.
 _NEAR = 1.1
 #: Where in the belief the steps at the answer are: the first below the middle, the next ones where less is left to doubt.
-_ANSWERS = (0.25, 0.1, 0.025)
+_ANSWERS = (0.25, 0.1, 0.025, 0.01)
 #: By how much each of them is lower than the one before, at least.
 _LOWER = 0.985
+#: Of the precision that is wanted, from which on the answer is nearly known.
+_NEARLY = 2.5
+#: The strain up to which an answer is looked at once more before it is lowered: chance is the likely reason.
+_CHANCE = 1.3
 #: Changes of the server from which on it is not looked at any longer.
 _CHANGES = 4
 
@@ -152,9 +156,12 @@ class Search:
         state, stepper, sides = self._state, self._stepper, _Sides()
         while state.is_bracketed:
             low, high = state.quantiles(0.025, 0.975)
-            if sides.are_seen and math.log(high / low) / 2 <= self._precision:
-                return
-            if stepper.left() < stepper.usual + stepper.overhead + stepper.longer:
+            known = math.log(high / low) / 2
+            if sides.are_seen and (known <= self._precision or state.pace < math.inf):
+                return  # a limiter's pace is exact; how near to it one may come, steps at the answer say
+            # Where the answer is nearly known, there is to be time to lower it once.
+            answers = 2 if known <= _NEARLY * self._precision else 1
+            if stepper.left() < stepper.usual + answers * (stepper.overhead + stepper.longer):
                 return
             if sides.fell:
                 self._look_again(sides.fell)
@@ -178,17 +185,16 @@ class Search:
         """End with a longer step at the answer, which has to hold; where it does not, with one below it."""
         stepper, state, last = self._stepper, self._state, math.inf
         it: Judgement | None = None
-        for share in _ANSWERS:
+        for number, share in enumerate(_ANSWERS):
             seconds = max(stepper.longer, stepper.left()) if self._history.changes else stepper.longer
             if it and stepper.left() < 0.5 * seconds:
                 break
-            rate = state.quantiles(share)[0] if state.is_bracketed else self._ceiling
-            rate = min(rate, _LOWER * last, self._ceiling)
+            rate = self._answer(share, _LOWER ** (number + 1), last)
             for _ in range(2):  # what may be chance is looked at twice
                 it = stepper.take(stepper.step(rate, seconds), seconds)
                 if self._is_carried(it):
                     raise self._found(rate)
-                if it.failed or stepper.left() < 0.5 * seconds:
+                if it.failed or (it.strain and it.strain.strain > _CHANCE) or stepper.left() < 0.5 * seconds:
                     break
             last = rate
             if not state.is_bracketed:
@@ -199,6 +205,14 @@ class Search:
         if broken := state.broken_at_any_rate(last / 2):
             raise self._nothing(broken)
         raise self._over(because)
+
+    def _answer(self, share: float, below: float, last: float) -> float:
+        """The rate of a step at the answer, of which the one before was at ``last``."""
+        state = self._state
+        rate = state.quantiles(share)[0] if state.is_bracketed else self._ceiling
+        if state.pace < math.inf:
+            rate = max(rate, below * state.pace)
+        return min(rate, _LOWER * last, self._ceiling)
 
     def _is_carried(self, it: Judgement) -> bool:
         """Whether a step at an answer held, and all the time."""
@@ -213,6 +227,8 @@ class Search:
         contradictions = state.contradictions(rate)
         if len(contradictions) > 1:
             return self._stepper.unstable(NOW_AND_THEN, *contradictions)
+        if broken := state.broken_at_any_rate(rate):
+            return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken)
         if self._history.carried_more(rate):
             return self._stepper.unstable(_LESS)
         if self._history.carried_less(rate):
@@ -246,6 +262,8 @@ class _Sides:
     #: How many steps in a row held above the capacity, and how many were to find a limiter and did not.
     row: int = 0
     vain: int = 0
+    #: Whether the last step below came near to breaking an objective.
+    is_strained: bool = False
     #: The last step, if it was below the capacity and failed by far.
     fell: Judgement | None = None
 
@@ -261,11 +279,13 @@ class _Sides:
 
     def rate(self, state: State) -> float:
         """Above by so much that a step will see the backlog grow, or the allowance of a limiter end; below by no more than it takes."""
+        below, middle, above = state.quantiles(0.2, 0.5, 0.8)
         if state.pace < math.inf:
-            return state.pace * (1.25 + 0.5 * self.vain if self.is_upper else 0.97)
+            if self.is_upper:
+                return state.pace * (1.25 + 0.5 * self.vain)
+            return min(state.pace * 0.97, below if self.is_strained else math.inf)
         if self.is_upper and self.row >= 2:
             return state.failed  # only held ones followed the step that failed: whether it still does
-        below, middle, above = state.quantiles(0.2, 0.5, 0.8)
         return max(above, middle * (1.03 + 2 * self.noise)) if self.is_upper else min(below, middle * 0.97)
 
     def note(self, it: Judgement, state: State) -> None:
@@ -280,5 +300,7 @@ class _Sides:
         if is_upper:
             self.vain += it.held
             self.row = self.row + 1 if it.held else 0
-        elif is_far(it) and carried(it) < state.held / SAME:
+            return
+        self.is_strained = it.strain is not None and it.strain.strain > 0.5
+        if is_far(it) and carried(it) < state.held / SAME:
             self.fell = it

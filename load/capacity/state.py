@@ -210,10 +210,13 @@ class State:
                 belief.excess(it.step.offered, it.excess, self._doubt(it), exact=it.limited and not it.closed)
 
     def _tell_strain(self, belief: Belief, it: Judgement) -> None:
-        # An objective that breaks while the backlog grows breaks for that.
-        tells = it.strain and not (it.growing and it.saturated) and not it.limited
-        if it.strain and tells and self._counts(it) and belief.low / 2 < it.step.offered < 2 * belief.high:
-            belief.strain(it.step.offered, it.strain.bad, it.strain.limit)
+        # An objective that breaks while the backlog grows breaks for that; and 429 where there is a pace is what the pace says.
+        if (it.growing and it.saturated) or it.limited or not self._counts(it):
+            return
+        shares = [it.strain] if self.pace == math.inf else list(it.step.objectives)
+        strain = max((share for share in shares if share), key=lambda share: share.strain, default=None)
+        if strain and belief.low / 2 < it.step.offered < 2 * belief.high:
+            belief.strain(it.step.offered, strain.bad, strain.limit)
 
 
 #: The rate, in paces of a limiter, from which on a step may have lived on an allowance.

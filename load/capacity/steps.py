@@ -228,8 +228,8 @@ def judge(step: Step, latency: float) -> Judgement:
         return Judgement(step, Verdict.GENERATOR, step.generator)
     backlog = step.backlog
     growth, error, saturated = _growth(step, latency)
-    limiter, after = _limiter(step)
-    shares = [*(_in_clumps(share, step) for share in step.objectives), limiter]
+    limiter = _limiter(step)
+    shares = [*(_in_clumps(share, step) for share in step.objectives), limiter.share]
     strain = max(shares, key=lambda share: share.strain)
     growing = growth > _GROWS * error
     why = [f"the backlog grew from {backlog[0]} to {backlog[-1]}"] if growing else []
@@ -238,9 +238,9 @@ def judge(step: Step, latency: float) -> Judgement:
     verdict = Verdict.FAILED if why else Verdict.UNCLEAR if unclear else Verdict.HELD
     if verdict is Verdict.UNCLEAR:
         why = [f"{share.name} may be chance" for share in shares if share.broken]
-    refused, doubt = _refused(step, shares, limiter, after)
-    closed = limiter.failed and not sum(it.ok for it in after[1:])
-    uneven = limiter.broken and not closed and (not _are_enough(after, step) or _unevenness(after) > _UNEVEN)
+    refused, doubt = _refused(step, shares, limiter)
+    closed = bool(limiter.after) and not sum(it.ok for it in limiter.after[1:])
+    uneven = bool(limiter.after) and not closed and _unevenness(limiter.after) > _UNEVEN
     return Judgement(
         step,
         verdict,
@@ -251,8 +251,8 @@ def judge(step: Step, latency: float) -> Judgement:
         math.hypot(error, doubt),
         strain,
         saturated,
-        limiter.failed,
-        uneven and not growing,
+        limiter.share.failed,
+        (uneven or limiter.late) and not growing,
         closed,
     )
 
@@ -276,19 +276,30 @@ def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
     return (backlog[-1] - backlog[0]) / due, noise / due, saturated
 
 
-def _limiter(step: Step) -> tuple[Share, Sequence[Slice]]:
-    """The share of 429 since they began, and the slices since; the one in which they began belongs to what went before."""
+class _Limiter(NamedTuple):
+    """What 429 said: their share, and the slices ``after`` they began, where these show a pace; ``late`` where they began too late."""
+
+    share: Share
+    after: Sequence[Slice] = ()
+    late: bool = False
+
+
+def _limiter(step: Step) -> _Limiter:
+    """What 429 said. The slice in which they began belongs to what went before; a few now and then are a share of the whole step."""
     began = next((at for at, it in enumerate(step.slices, 1) if it.throttled), len(step.slices))
     after = step.slices[began:]
-    seen = after if _are_enough(after, step) else step.slices
-    throttled = [it.throttled for it in seen]
-    ended = sum(it.ok + it.throttled + it.failed for it in seen)
-    return Share(f"throttled<{THROTTLED:.0%}", sum(throttled), ended, THROTTLED, chance.clump(throttled)), after
+    paced, whole = _throttled(after), _throttled(step.slices)
+    if len(after) < min(_ENOUGH, len(step.slices) / 2):
+        return _Limiter(whole, late=whole.broken)
+    if paced.failed or whole.failed:
+        return _Limiter(paced if paced.failed else whole, after)
+    return _Limiter(whole)
 
 
-def _are_enough(after: Sequence[Slice], step: Step) -> bool:
-    """Whether these are slices enough to say what a limiter lets through."""
-    return len(after) >= min(_ENOUGH, len(step.slices) / 2)
+def _throttled(slices: Sequence[Slice]) -> Share:
+    throttled = [it.throttled for it in slices]
+    ended = sum(it.ok + it.throttled + it.failed for it in slices)
+    return Share(f"throttled<{THROTTLED:.0%}", sum(throttled), ended, THROTTLED, chance.clump(throttled))
 
 
 def _unevenness(slices: Sequence[Slice]) -> float:
@@ -298,23 +309,23 @@ def _unevenness(slices: Sequence[Slice]) -> float:
     return (max(ahead) - min(ahead)) / max(good, 1)
 
 
-def _refused(step: Step, shares: Sequence[Share], limiter: Share, after: Sequence[Slice]) -> tuple[float, float]:
+def _refused(step: Step, shares: Sequence[Share], limiter: _Limiter) -> tuple[float, float]:
     """The share that was refused where that is more than may be, with its standard deviation."""
     refused = doubt = 0.0
     due = max(step.due, 1)
-    if any(share.broken for share in shares if share is not limiter):
+    if any(share.broken for share in shares if share is not limiter.share):
         spread = chance.clump([it.failed for it in step.slices])
         refused += step.failed / due
         doubt = math.hypot(math.sqrt(step.failed * spread) / due, THROTTLED / 2 if step.failed else 0.0)
-    if limiter.broken and after:
+    if limiter.after:
         # A limiter lets through as many whatever comes: only where in its beat the step ended is left to chance.
-        good = sum(it.ok for it in after) / len(after)
+        good = sum(it.ok for it in limiter.after) / len(limiter.after)
         each = max(step.due / len(step.slices), good, 1e-9)
         refused += 1 - good / each
-        doubt = math.hypot(doubt, _unevenness(after) / 2 * good / each)
-    elif limiter.broken:
-        refused += limiter.bad / max(limiter.of, 1)
-        doubt = math.hypot(doubt, limiter.error)
+        doubt = math.hypot(doubt, _unevenness(limiter.after) / 2 * good / each)
+    elif limiter.share.broken:
+        refused += limiter.share.bad / max(limiter.share.of, 1)
+        doubt = math.hypot(doubt, limiter.share.error)
     return refused, doubt
 
 
