@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from rolecall.load.capacity.state import State
+from rolecall.load.capacity.state import SAME, State
 from rolecall.load.capacity.steps import Judgement
-
-#: Capacities that differ by less are one.
-SAME = 1.1
 
 
 class History:

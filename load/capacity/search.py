@@ -19,9 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rolecall.load.capacity.findings import Capacity, Outcome
-from rolecall.load.capacity.history import SAME
-from rolecall.load.capacity.state import State, carried
-from rolecall.load.capacity.stepper import NOW_AND_THEN, Changed, Measure, Stepper, Stop, is_far
+from rolecall.load.capacity.state import SAME, State, carried, is_far
+from rolecall.load.capacity.stepper import NOW_AND_THEN, Changed, Measure, Stepper, Stop
 from rolecall.load.capacity.steps import Judgement, Verdict
 
 __all__ = ["Capacity", "Measure", "Outcome", "Search"]
@@ -89,6 +88,8 @@ class Search:
             low, rate, high = self._history.interval(end.rate)
         elif state.held:
             rate = low = state.held
+        if end.refuted:
+            rate = None
         if rate is not None:
             most = max((it.step.rate for it in state.steps if it.held and it.step.rate <= rate), default=None)
             least = min((it.step.rate for it in state.steps if it.failed and it.step.rate >= rate), default=None)
@@ -192,7 +193,7 @@ class Search:
             rate = self._answer(share, _LOWER ** (number + 1), last)
             for _ in range(2):  # what may be chance is looked at twice
                 it = stepper.take(stepper.step(rate, seconds), seconds)
-                if self._is_carried(it):
+                if self._is_carried(it, seconds):
                     raise self._found(rate)
                 if it.failed or (it.strain and it.strain.strain > _CHANCE) or stepper.left() < 0.5 * seconds:
                     break
@@ -204,7 +205,7 @@ class Search:
             raise self._stepper.unstable(because, it)
         if broken := state.broken_at_any_rate(last / 2):
             raise self._nothing(broken)
-        raise self._over(because)
+        raise self._over(because, refuted=True)
 
     def _answer(self, share: float, below: float, last: float) -> float:
         """The rate of a step at the answer, of which the one before was at ``last``."""
@@ -212,11 +213,11 @@ class Search:
         rate = state.quantiles(share)[0] if state.is_bracketed else self._ceiling
         if state.pace < math.inf:
             rate = max(rate, below * state.pace)
-        return min(rate, _LOWER * last, self._ceiling)
+        return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
 
-    def _is_carried(self, it: Judgement) -> bool:
-        """Whether a step at an answer held, and all the time."""
-        return it.carried and not (self._state.is_bracketed and self._state.is_restless(it))
+    def _is_carried(self, it: Judgement, seconds: float) -> bool:
+        """Whether a step at an answer held, all the time and not only in a second look."""
+        return it.carried and it.step.seconds > 0.9 * seconds and not (self._state.is_bracketed and self._state.is_restless(it))
 
     # --- The end ---------------------------------------------------------------------------------------------------------
 
@@ -228,10 +229,12 @@ class Search:
         if len(contradictions) > 1:
             return self._stepper.unstable(NOW_AND_THEN, *contradictions)
         if broken := state.broken_at_any_rate(rate):
-            return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken)
+            return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken, refuted=True)
         if self._history.carried_more(rate):
             return self._stepper.unstable(_LESS)
         if self._history.carried_less(rate):
+            if self._history.incidents:
+                return self._stepper.unstable(NOW_AND_THEN)
             if self._stepper.passed() - state.began < state.began:
                 return self._stepper.unstable("it has not carried this for longer than it carried less")
             because += f", and until second {state.began:.0f} it carried less"
@@ -245,11 +248,11 @@ class Search:
             return self._stepper.unstable("it carries nothing any more")
         return Stop(Outcome.NOTHING_HELD, because)
 
-    def _over(self, because: str) -> Stop:
-        """The time was over; what held is what is known."""
+    def _over(self, because: str, *, refuted: bool = False) -> Stop:
+        """The time was over before there was an answer."""
         if self._history.changes:
             return self._stepper.unstable(because)
-        return Stop(Outcome.UNFINISHED, because, self._state.held or None)
+        return Stop(Outcome.UNFINISHED, because, refuted=refuted)
 
 
 @dataclass

@@ -16,12 +16,18 @@ from typing import Any
 from rolecall.load.capacity.belief import Belief, Excess
 from rolecall.load.capacity.steps import Judgement, Share, Verdict, significant
 
+#: Capacities that differ by less are one.
+SAME = 1.1
 #: How much beyond the interval, as a share, and beyond its own error a step must be to be at odds with it.
 _BEYOND, _SIGMAS = 0.025, 3.5
+#: The excess from which on a failure is clear; by what factor a rate that held has to be above it to contradict it.
+_CLEAR, _ABOVE = 0.02, 1.02
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
 #: The widths of a step beyond the interval from which on it is made wider.
 _CLEARLY = 2.0
+#: The share of a limiter's pace that can be had, at the least.
+_NEARLY = 0.97
 #: By how many times the usual error of a step a restless one has.
 _RESTLESS = 4.0
 #: How far beyond what was measured the grid of a belief reaches.
@@ -89,6 +95,7 @@ class State:
     def interval(self) -> tuple[float, float, float]:
         """The 95 % interval with the middle; wider where a step says by itself, and clearly, that the capacity is not in it."""
         low, middle, high = self.quantiles(0.025, 0.5, 0.975)
+        low = min(low, _NEARLY * self.pace)  # how near to it one may come depends on how evenly requests come
         for it in self.steps:
             if not self._counts(it) or it.verdict is Verdict.UNCLEAR:
                 continue
@@ -126,7 +133,23 @@ class State:
         if not self.is_bracketed or not it.usable or not it.step.due:
             return False
         low, high = self.quantiles(0.025, 0.975)
-        return self._is_too_low(it, low) or self._is_too_high(it, high)
+        return self._is_too_low(it, low) or self._is_too_high(it, high) or self._is_inverted(it)
+
+    def _is_inverted(self, it: Judgement) -> bool:
+        """Whether a step failed below one that held, or held above one that failed."""
+        if it.held and self._counts(it):
+            return any(self._is_clear(fell) and _margin(fell) * fell.step.rate <= it.step.rate for fell in self.steps)
+        rate = _margin(it) * it.step.rate
+        return self._is_clear(it) and any(held.held and self._counts(held) and held.step.rate >= rate for held in self.steps)
+
+    def _is_clear(self, it: Judgement) -> bool:
+        """Whether a step failed for more than was due, whatever noise the server has."""
+        return it.failed and it.excess > max(_CLEAR, _SIGMAS * self._width(it))
+
+    @property
+    def ceiling(self) -> float:
+        """The rate that the answer has to be below: the lowest that clearly failed."""
+        return min((it.step.rate for it in self.steps if self._is_clear(it)), default=math.inf)
 
     def is_restless(self, it: Judgement) -> bool:
         """Whether the backlog rose and fell again by far more than in most steps: for a part of the step it was too much."""
@@ -221,6 +244,15 @@ class State:
 
 #: The rate, in paces of a limiter, from which on a step may have lived on an allowance.
 _ALLOWANCE = 1.005
+
+
+def is_far(it: Judgement) -> bool:
+    """Whether a step failed by far: no second one is needed to see by how much."""
+    return it.failed and SAME * carried(it) < it.step.offered
+
+
+def _margin(it: Judgement) -> float:
+    return 0.995 if is_far(it) else _ABOVE
 
 
 def carried(it: Judgement) -> float:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from statistics import median
 
 from rolecall.load.capacity.findings import Outcome
-from rolecall.load.capacity.history import SAME, History
-from rolecall.load.capacity.state import carried
+from rolecall.load.capacity.history import History
+from rolecall.load.capacity.state import is_far
 from rolecall.load.capacity.steps import Judgement, Step, Verdict, judge
 
 #: How many steps may be lost to a machine that was too slow.
@@ -27,10 +27,11 @@ Measure = Callable[[float, float], Step]
 
 
 class Stop(Exception):
-    """Why there is nothing more to look for; no error. ``rate`` is the answer."""
+    """Why there is nothing more to look for; no error. ``rate`` is the answer; ``refuted`` says that what was to be it did not hold."""
 
-    def __init__(self, outcome: Outcome, because: str, rate: float | None = None) -> None:
+    def __init__(self, outcome: Outcome, because: str, rate: float | None = None, *, refuted: bool = False) -> None:
         super().__init__(because)
+        self.refuted = refuted
         self.outcome = outcome
         self.because = because
         self.rate = rate
@@ -123,7 +124,8 @@ class Stepper:
         if state.is_at_odds(it):
             again = self.step(it.step.rate, self.short if is_far(it) else min(seconds, self.usual))
             if again.usable and state.is_at_odds(again):
-                self.change([it, again])
+                before = state.since_failure() if it.held and again.held else []
+                self.change([*before, it, again])
             state.incidents.append(it)
             if self.history.incidents >= _INCIDENTS:
                 raise self.unstable(NOW_AND_THEN)
@@ -170,8 +172,3 @@ class Stepper:
             if it.blocks or it.closed:
                 raise self.unstable(_BLOCKS, it)
         return it
-
-
-def is_far(it: Judgement) -> bool:
-    """Whether a step failed by far: no second one is needed to see by how much."""
-    return it.failed and SAME * carried(it) < it.step.offered
