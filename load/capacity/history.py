@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from rolecall.load.capacity.state import SAME, State
 from rolecall.load.capacity.steps import Judgement
+
+#: The unrest of a slump, in those of the quieter steps, and its least; the share of the step for which the backlog rises.
+_RESTLESS, _LEAST, _LONG = 5.0, 0.01, 0.2
 
 
 class History:
@@ -47,6 +52,21 @@ class History:
         """Whether it carried clearly less than this in an earlier state."""
         return any(SAME * state.value < rate for state in self._all[:-1])
 
+    def is_slump(self, it: Judgement) -> bool:
+        """Whether the server carried less for a part of a step: the backlog rose and fell by far more than it does in others.
+
+        A pause is another matter: there it rises at once, and is worked off.
+        """
+        usual = sorted(_unrest(step) for state in self.states for step in state.steps if not step.saturated and step.step.due)
+        if it.saturated or not usual or it.error < _LEAST:
+            return False
+        return _unrest(it) > _RESTLESS * usual[len(usual) // 4] and it.ascent >= _LONG * len(it.step.slices)
+
+    @property
+    def slumps(self) -> list[Judgement]:
+        """All those steps."""
+        return [it for state in self.states for it in state.steps if self.is_slump(it)]
+
     def extremes(self) -> tuple[float, float]:
         """The least and the most that the server carried."""
         values = [value for state in self.states for value in state.values()]
@@ -63,3 +83,8 @@ class History:
     def sentence(self) -> str:
         """What the server carried, and when."""
         return "; ".join(state.sentence() for state in self.states)
+
+
+def _unrest(it: Judgement) -> float:
+    """How unevenly the backlog changed, whatever the length of the step."""
+    return it.error * math.sqrt(it.step.seconds)

@@ -195,7 +195,8 @@ class Search:
                 it = stepper.take(stepper.step(rate, seconds), seconds)
                 if self._is_carried(it, seconds):
                     raise self._found(rate)
-                if it.failed or (it.strain and it.strain.strain > _CHANCE) or stepper.left() < 0.5 * seconds:
+                is_chance = not it.failed and not (it.strain and it.strain.strain > _CHANCE) and not self._history.is_slump(it)
+                if not is_chance or stepper.left() < 0.5 * seconds:
                     break
             last = rate
             if not state.is_bracketed:
@@ -217,7 +218,7 @@ class Search:
 
     def _is_carried(self, it: Judgement, seconds: float) -> bool:
         """Whether a step at an answer held, all the time and not only in a second look."""
-        return it.carried and it.step.seconds > 0.9 * seconds and not (self._state.is_bracketed and self._state.is_restless(it))
+        return it.carried and it.step.seconds > 0.9 * seconds and not self._history.is_slump(it)
 
     # --- The end ---------------------------------------------------------------------------------------------------------
 
@@ -228,6 +229,8 @@ class Search:
         contradictions = state.contradictions(rate)
         if len(contradictions) > 1:
             return self._stepper.unstable(NOW_AND_THEN, *contradictions)
+        if len(self._history.slumps) > 1:
+            return self._stepper.unstable("it carried less for a part of some steps", *self._history.slumps)
         if broken := state.broken_at_any_rate(rate):
             return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken, refuted=True)
         if self._history.carried_more(rate):

@@ -28,8 +28,6 @@ _FAR = 3.0
 _CLEARLY = 2.0
 #: The share of a limiter's pace that can be had, at the least.
 _NEARLY = 0.97
-#: By how many times the usual error of a step a restless one has.
-_RESTLESS = 4.0
 #: How far beyond what was measured the grid of a belief reaches.
 _MARGIN = 1.3
 
@@ -150,11 +148,6 @@ class State:
     def ceiling(self) -> float:
         """The rate that the answer has to be below: the lowest that clearly failed."""
         return min((it.step.rate for it in self.steps if self._is_clear(it)), default=math.inf)
-
-    def is_restless(self, it: Judgement) -> bool:
-        """Whether the backlog rose and fell again by far more than in most steps: for a part of the step it was too much."""
-        usual = sorted(step.error * math.sqrt(step.step.seconds) for step in self.steps if 2 * step.step.rate > it.step.rate)
-        return it.error > 0.01 and it.error * math.sqrt(it.step.seconds) > _RESTLESS * usual[len(usual) // 2]
 
     def broken_at_any_rate(self, rate: float) -> str:
         """The objective that all steps up to this rate together break, with what they saw; empty where there is none."""

@@ -200,6 +200,14 @@ class Judgement:
         """Whether the rate was too much, and chance does not explain it."""
         return self.verdict is Verdict.FAILED
 
+    @property
+    def ascent(self) -> int:
+        """For how many slices the backlog rose, from where it began to rise to where it was longest."""
+        backlog = self.step.backlog
+        peak = backlog.index(max(backlog))
+        foot = backlog[0] + (backlog[peak] - backlog[0]) / 10
+        return peak - max((at for at in range(peak) if backlog[at] <= foot), default=0)
+
     def document(self) -> dict[str, Any]:
         """A step in ``capacity.json``."""
         step = self.step
