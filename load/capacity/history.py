@@ -7,7 +7,7 @@ import math
 from rolecall.load.capacity.state import SAME, State
 from rolecall.load.capacity.steps import Judgement
 
-#: The unrest of a slump, in those of the quieter steps, and its least; the share of the step for which the backlog rises.
+#: The unrest of a slump, in those of the quieter steps, and its least; the share of the step that it lasts.
 _RESTLESS, _LEAST, _LONG = 5.0, 0.01, 0.2
 
 
@@ -55,12 +55,13 @@ class History:
     def is_slump(self, it: Judgement) -> bool:
         """Whether the server carried less for a part of a step: the backlog rose and fell by far more than it does in others.
 
-        A pause is another matter: there it rises at once, and is worked off.
+        Or its pace did, where it was busy throughout. A pause is another matter: the backlog rises at once, and is worked off.
         """
-        usual = sorted(_unrest(step) for state in self.states for step in state.steps if not step.saturated and step.step.due)
-        if it.saturated or not usual or it.error < _LEAST:
+        alike = [step for state in self.states for step in state.steps if step.saturated == it.saturated and step.step.due]
+        usual = sorted(map(_unrest, alike))
+        if not usual or it.error < _LEAST or _unrest(it) <= _RESTLESS * usual[len(usual) // 4]:
             return False
-        return _unrest(it) > _RESTLESS * usual[len(usual) // 4] and it.ascent >= _LONG * len(it.step.slices)
+        return (it.dull if it.saturated else it.ascent) >= _LONG * len(it.step.slices)
 
     @property
     def slumps(self) -> list[Judgement]:

@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rolecall.load.capacity.findings import Capacity, Outcome
 from rolecall.load.capacity.state import SAME, State, carried, is_far
@@ -225,26 +226,33 @@ class Search:
     def _found(self, rate: float) -> Stop:
         """What a rate that held at the end means, after all that was seen before."""
         state, last = self._state, self._stepper.steps[-1].step
-        because = f"{rate:.5g}/s held for {last.seconds:.3g} s at the end"
-        contradictions = state.contradictions(rate)
-        if len(contradictions) > 1:
-            return self._stepper.unstable(NOW_AND_THEN, *contradictions)
-        if len(self._history.slumps) > 1:
-            return self._stepper.unstable("it carried less for a part of some steps", *self._history.slumps)
         if broken := state.broken_at_any_rate(rate):
             return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken, refuted=True)
-        if self._history.carried_more(rate):
-            return self._stepper.unstable(_LESS)
+        if doubts := self._why_unstable(rate):
+            return self._stepper.unstable(*doubts)
+        because = f"{rate:.5g}/s held for {last.seconds:.3g} s at the end"
         if self._history.carried_less(rate):
-            if self._history.incidents:
-                return self._stepper.unstable(NOW_AND_THEN)
-            if self._stepper.passed() - state.began < state.began:
-                return self._stepper.unstable("it has not carried this for longer than it carried less")
             because += f", and until second {state.began:.0f} it carried less"
         if not state.is_bracketed:
             return Stop(Outcome.AT_LEAST, f"{because}: the most that it was to try", rate)
         low, _, high = self._history.interval(rate)
         return Stop(Outcome.FOUND, f"{because}; known to ±{math.log(high / low) / 2:.1%}", rate)
+
+    def _why_unstable(self, rate: float) -> tuple[Any, ...]:
+        """Why a rate that held is no answer, with the steps that say so; nothing where it is one."""
+        history, began = self._history, self._state.began
+        contradictions, slumps = self._state.contradictions(rate), history.slumps
+        if len(contradictions) > 1:
+            return NOW_AND_THEN, *contradictions
+        if len(slumps) > 1:
+            return "it carried less for a part of some steps", *slumps
+        if history.carried_more(rate):
+            return (_LESS,)
+        if history.carried_less(rate) and history.incidents:
+            return (NOW_AND_THEN,)
+        if history.carried_less(rate) and self._stepper.passed() - began < began:
+            return ("it has not carried this for longer than it carried less",)
+        return ()
 
     def _nothing(self, because: str) -> Stop:
         if self._history.changes:

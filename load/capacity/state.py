@@ -24,6 +24,8 @@ _BEYOND, _SIGMAS = 0.025, 3.5
 _CLEAR, _ABOVE = 0.02, 1.02
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
+#: What is left out on either side of a 95 % interval. A search looks where the last steps sent it: its belief is surer than it should.
+_OUTSIDE = 0.01
 #: The widths of a step beyond the interval from which on it is made wider.
 _CLEARLY = 2.0
 #: The share of a limiter's pace that can be had, at the least.
@@ -92,7 +94,7 @@ class State:
 
     def interval(self) -> tuple[float, float, float]:
         """The 95 % interval with the middle; wider where a step says by itself, and clearly, that the capacity is not in it."""
-        low, middle, high = self.quantiles(0.025, 0.5, 0.975)
+        low, middle, high = self.quantiles(_OUTSIDE, 0.5, 1 - _OUTSIDE)
         low = min(low, _NEARLY * self.pace)  # how near to it one may come depends on how evenly requests come
         for it in self.steps:
             if not self._counts(it) or it.verdict is Verdict.UNCLEAR:

@@ -208,6 +208,12 @@ class Judgement:
         foot = backlog[0] + (backlog[peak] - backlog[0]) / 10
         return peak - max((at for at in range(peak) if backlog[at] <= foot), default=0)
 
+    @property
+    def dull(self) -> int:
+        """In how many slices the server was clearly slower than in its good ones."""
+        paces = sorted(it.ok for it in self.step.slices)
+        return sum(pace < 0.8 * paces[3 * len(paces) // 4] for pace in paces)
+
     def document(self) -> dict[str, Any]:
         """A step in ``capacity.json``."""
         step = self.step
