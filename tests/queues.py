@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rolecall.load.capacity import chance
 from rolecall.load.capacity.steps import Share, Slice, Step
 
 Draw = Callable[[random.Random], float]
@@ -140,7 +141,13 @@ class Bench:
         failed, answers = sum(it.failed for it in slices), sum(it.ok + it.throttled + it.failed for it in slices)
         shares = [Share("errors<1%", failed, answers, 0.01)]
         if self.limit is not None:
-            shares.append(Share("p99", sum(wait > self.limit for wait in waits), len(waits), 0.01))
+            late = [
+                int((due - self.warm_up) / self.width)
+                for due, end, how in times
+                if due >= self.warm_up and end - due > self.limit
+            ]
+            counts = [late.count(at) for at in range(len(slices))]
+            shares.append(Share("p99", sum(wait > self.limit for wait in waits), len(waits), 0.01, chance.clump(counts)))
         return Step(
             rate,
             seconds,

@@ -31,7 +31,7 @@ _NEAR = 0.9
 #: The share of what was due from which on what is missing beside the excess is a breakdown.
 _BREAKDOWN = 0.15
 #: How steeply an objective breaks: bad requests grow with this power of the rate.
-_POWERS = (5, 20, 80, 320, 1280)
+_POWERS = (5, 10, 20, 80, 320, 1280)
 #: In how large clumps bad requests come: the variance of their number by its mean.
 _CLUMPS = (1.0, 4.0, 16.0, 64.0, 256.0)
 #: How much of what is allowed is bad at any rate, one by one: a server may err in one answer of 125 whatever it carries.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rolecall.load import plan, result
 from rolecall.load.capacity.climb import Scaling
-from rolecall.load.capacity.search import Capacity, Outcome, Search
+from rolecall.load.capacity.findings import Capacity, Outcome
+from rolecall.load.capacity.search import Search
 from rolecall.load.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.load.capacity.steps import Judgement, Slice, Step
 from rolecall.load.conductor import Conductor
@@ -33,7 +34,7 @@ class CapacityRun(LoadRun):
     def _load(self) -> None:
         options = self.options
         self.conductor.prepare(self.scenario, _CLIENTS, plan.shared(options))
-        steps = Steps(self.conductor, self.objectives, options.arrivals, options.seed)
+        steps = Steps(self.conductor, self.of_steps, options.arrivals, options.seed)
         search = Search(
             self.until_stopped(steps.measure),
             start=options.first_rate,
@@ -44,6 +45,11 @@ class CapacityRun(LoadRun):
         self.found = search.capacity
         with contextlib.suppress(Stopped):
             search.run()
+
+    @property
+    def of_steps(self) -> list[Objective]:
+        """The objectives that a step has to hold: not those of the rate, which is what is looked for."""
+        return [objective for objective in self.objectives if objective.measure != "rate"]
 
     def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:
         """The same, until somebody stops the run or a worker dies."""
@@ -67,21 +73,33 @@ class CapacityRun(LoadRun):
     def write(self) -> dict[str, Any]:
         """Judge, and write capacity.json and its page."""
         found = self.found() if self.found else None
+        findings = found.document() if found else result.NOTHING_FOUND
         invalid = self.why_void()
         word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
+        broken = list(self._broken(findings)) if word == "met" else []
+        if broken:
+            word = "missed" if found and found.outcome is Outcome.FOUND else "invalid"
         if self.conductor.violations.total:
             word = "missed"
         document = {
             **result.about(self.options, self.scenario, self.started),
             "verdict": word,
             "exit_code": int(self.exit_code(word)),
-            "reasons": [*invalid, *([found.because] if found and not invalid else [])],
+            "reasons": [*invalid, *([found.because] if found and not invalid else []), *broken],
             "objectives": [objective.text for objective in self.objectives],
-            **(found.document() if found else result.NOTHING_FOUND),
+            **findings,
             "violation_samples": result.samples(self.conductor.violations.samples),
         }
         result.write_capacity(Path(self.options.run_folder), document)
         return document
+
+    def _broken(self, findings: Mapping[str, Any]) -> Iterator[str]:
+        """The objectives of the rate that the capacity does not hold, in sentences."""
+        rate = findings["capacity"]["rate"]
+        for objective in self.objectives:
+            if objective.measure == "rate" and (rate is None or not objective.holds({"rate": rate})):
+                more = ", the most that it was to try" if findings["outcome"] == Outcome.AT_LEAST else ""
+                yield f"{objective.text} did not hold: the capacity is {rate}/s{more}"
 
 
 #: Clients that are logged in before a search.
@@ -90,6 +108,7 @@ _VERDICTS = {
     Outcome.FOUND: "met",
     Outcome.AT_LEAST: "met",
     Outcome.NOTHING_HELD: "missed",
+    Outcome.UNSTABLE: "invalid",
     Outcome.VIOLATED: "missed",
     Outcome.GENERATOR: "invalid",
     Outcome.UNFINISHED: "invalid",
@@ -122,4 +141,4 @@ class Steps(Segments):
         slices = [
             Slice(due, max(done - throttled - failed, 0), throttled, failed) for due, done, throttled, failed in seen[warm_up:]
         ]
-        return self.step(rate, seconds, segment, measured, slices, waiting)
+        return self.step(rate, width, segment, measured, slices, waiting)
