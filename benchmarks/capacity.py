@@ -1,6 +1,6 @@
 """The search for the capacity against simulated servers of known capacity: what it answers, and how often it is right.
 
-Run it with ``python benchmarks/capacity.py [SEARCHES] [KIND ...]``. The servers are those of ``tests/moody.py``, in virtual time.
+Run it with ``python benchmarks/capacity.py [SEARCHES] [KIND ...]``. The servers are those of ``tests/simulated_servers.py``, in virtual time.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from rolecall.load.capacity.search import Capacity, Outcome, Search
-from tests.moody import KINDS
 from tests.queues import Bench
+from tests.simulated_servers import KINDS
 
 #: Of the searches, how many may be wrong: one in ten, as the interval is one of 95 %.
 ALLOWED = 0.1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from rolecall.load.capacity.state import State
 from rolecall.load.capacity.steps import Judgement, knee, milliseconds, significant
+from rolecall.load.objectives import Objective
 
 
 class Outcome(StrEnum):
@@ -60,3 +61,12 @@ class Capacity:
             "steps": [it.document() for it in self.steps],
             "seconds": round(self.seconds, 1),
         }
+
+
+def broken(objectives: Iterable[Objective], findings: Mapping[str, Any]) -> Iterator[str]:
+    """The objectives of the rate that the capacity does not hold, in sentences; ``findings`` are those of ``capacity.json``."""
+    rate = findings["capacity"]["rate"]
+    for objective in objectives:
+        if objective.measure == "rate" and (rate is None or not objective.holds({"rate": rate})):
+            more = ", the most that it was to try" if findings["outcome"] == Outcome.AT_LEAST else ""
+            yield f"{objective.text} did not hold: the capacity is {rate}/s{more}"

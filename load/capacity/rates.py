@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rolecall.load import plan, result
 from rolecall.load.capacity.climb import Scaling
-from rolecall.load.capacity.findings import Capacity, Outcome
+from rolecall.load.capacity.findings import Capacity, Outcome, broken
 from rolecall.load.capacity.search import Search
 from rolecall.load.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.load.capacity.steps import Judgement, Slice, Step
@@ -76,8 +76,8 @@ class CapacityRun(LoadRun):
         findings = found.document() if found else result.NOTHING_FOUND
         invalid = self.why_void()
         word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
-        broken = list(self._broken(findings)) if word == "met" else []
-        if broken:
+        missed = list(broken(self.objectives, findings)) if word == "met" else []
+        if missed:
             word = "missed" if found and found.outcome is Outcome.FOUND else "invalid"
         if self.conductor.violations.total:
             word = "missed"
@@ -85,21 +85,13 @@ class CapacityRun(LoadRun):
             **result.about(self.options, self.scenario, self.started),
             "verdict": word,
             "exit_code": int(self.exit_code(word)),
-            "reasons": [*invalid, *([found.because] if found and not invalid else []), *broken],
+            "reasons": [*invalid, *([found.because] if found and not invalid else []), *missed],
             "objectives": [objective.text for objective in self.objectives],
             **findings,
             "violation_samples": result.samples(self.conductor.violations.samples),
         }
         result.write_capacity(Path(self.options.run_folder), document)
         return document
-
-    def _broken(self, findings: Mapping[str, Any]) -> Iterator[str]:
-        """The objectives of the rate that the capacity does not hold, in sentences."""
-        rate = findings["capacity"]["rate"]
-        for objective in self.objectives:
-            if objective.measure == "rate" and (rate is None or not objective.holds({"rate": rate})):
-                more = ", the most that it was to try" if findings["outcome"] == Outcome.AT_LEAST else ""
-                yield f"{objective.text} did not hold: the capacity is {rate}/s{more}"
 
 
 #: Clients that are logged in before a search.

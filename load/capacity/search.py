@@ -186,6 +186,7 @@ class Search:
     def _confirm(self) -> None:
         """End with a longer step at the answer, which has to hold; where it does not, with one below it."""
         stepper, state, last = self._stepper, self._state, math.inf
+        was_bracketed = state.is_bracketed
         it: Judgement | None = None
         for number, share in enumerate(_ANSWERS):
             seconds = max(stepper.longer, stepper.left()) if self._history.changes else stepper.longer
@@ -200,8 +201,8 @@ class Search:
                 if not is_chance or stepper.left() < 0.5 * seconds:
                     break
             last = rate
-            if not state.is_bracketed:
-                return
+            if state.is_bracketed != was_bracketed:
+                return  # the ceiling did not hold
         because = f"{last:.5g}/s was to be the answer, and did not hold"
         if it and is_far(it):
             raise self._stepper.unstable(because, it)

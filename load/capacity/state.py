@@ -24,6 +24,8 @@ _BEYOND, _SIGMAS = 0.025, 3.5
 _CLEAR, _ABOVE = 0.02, 1.02
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
+#: How much higher the upper end of a belief is than its lower one where it is vague.
+_VAGUE = 1.3
 #: What is left out on either side of a 95 % interval. A search looks where the last steps sent it: its belief is surer than it should.
 _OUTSIDE = 0.01
 #: The widths of a step beyond the interval from which on it is made wider.
@@ -67,10 +69,14 @@ class State:
 
     @property
     def value(self) -> float:
-        """What it carried: the middle of the belief, or what one knows where no rate failed, or none held."""
+        """What it carried: the middle of the belief; where that is vague yet, what steps say by themselves."""
         if self.failed == math.inf:
             return self.held
-        return self.quantiles(0.5)[0] if self.held else min(map(carried, self.steps))
+        if self.held:
+            low, middle, high = self.quantiles(0.025, 0.5, 0.975)
+            if high < _VAGUE * low:
+                return middle
+        return max(self.held, min(map(carried, (it for it in self.steps if it.failed))))
 
     def values(self) -> list[float]:
         """What it carried, and what it carried in steps at odds with that, or at rates that were to be the answer."""
@@ -194,14 +200,15 @@ class State:
         return max(it.doubt, math.sqrt(sum(busy) / len(busy) / it.step.seconds))
 
     def document(self) -> dict[str, Any]:
-        """A state in ``capacity.json``."""
-        low, rate, high = self.interval() if self.steps else (None, None, None)
+        """A state in ``capacity.json``; it has steps."""
+        low, _, high = self.interval()
+        rate = self.value
         return {
             "from": round(self.began, 1),
             "to": round(self.ended, 1),
             "rate": significant(rate),
-            "low": significant(low),
-            "high": significant(high),
+            "low": significant(min(low, rate)),
+            "high": significant(max(high, rate)),
         }
 
     def _believe(self, low: float = math.inf, high: float = 0.0) -> Belief:
