@@ -243,6 +243,8 @@ class Search:
         """Why a rate that held is no answer, with the steps that say so; nothing where it is one."""
         history, began = self._history, self._state.began
         contradictions, slumps = self._state.contradictions(rate), history.slumps
+        if any(it.held for it in contradictions):
+            return (_LESS, *contradictions)
         if len(contradictions) > 1:
             return NOW_AND_THEN, *contradictions
         if len(slumps) > 1:
