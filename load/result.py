@@ -14,7 +14,7 @@ from typing import Any
 import rolecall
 from rolecall.errors import ExitCode, RolecallError, UsageError
 from rolecall.load import objectives, plan
-from rolecall.load.capacity.search import Outcome
+from rolecall.load.capacity.findings import Outcome
 from rolecall.load.checks.violations import KINDS, Violation
 from rolecall.load.measure.histogram import Histogram
 from rolecall.load.measure.totals import Totals

@@ -319,9 +319,9 @@ def _found(document: Mapping[str, Any], axis: str, x: Scale, y: Scale, *, named:
         return []
     found, knee = document["capacity"], document["knee"]
     layers = []
+    if found["low"] is not None and found["high"] is not None:
+        layers.append(charts.box(x, y, (found["low"], y.low, min(found["high"], x.high), y.high), "band", 0.14))
     if found["rate"] is not None:
-        if found["low"] is not None and found["high"] is not None:
-            layers.append(charts.box(x, y, (found["low"], y.low, min(found["high"], x.high), y.high), "band", 0.14))
         layers.append(charts.upright(found["rate"], x, y, "capacity", f"capacity {number(found['rate'])}/s" if named else ""))
     if knee:
         layers.append(charts.upright(knee["rate"], x, y, "knee", f"knee {number(knee['rate'])}/s" if named else ""))

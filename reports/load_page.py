@@ -12,7 +12,7 @@ from rolecall.reports.page import page
 
 _STYLES = {"held": "yes", "failed": "no", "violated": "no"}
 #: Columns of words; all others are figures.
-_WORDS = ("verdict", "state", "why")
+_WORDS = ("verdict", "state", "why", "when")
 _TIMES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
 
 
@@ -195,6 +195,8 @@ def _capacity(document: Mapping[str, Any]) -> str:
     cards = [("-" if found["rate"] is None else f"{number(found['rate'])}/s", "capacity")]
     if found["low"] is not None and found["high"] is not None:
         confidence = f"{100 * found['confidence']:g} % interval" if "confidence" in found else "interval"
+        if document["outcome"] == "unstable":
+            confidence = "carried, at the least and at the most"
         cards.append((f"{number(found['low'])} .. {number(found['high'])}/s", confidence))
     if document["knee"]:
         cards.append((f"{number(document['knee']['rate'])}/s", "knee"))
@@ -215,8 +217,21 @@ def _capacity(document: Mapping[str, Any]) -> str:
     return (
         f'<div class="cards">{drawn}</div><p class="small">The search: {escape(document["because"])}.'
         + (f" Objectives: {objectives}." if objectives else "")
-        + f"</p>{_section('Capacity', load_charts.capacity(document))}{_section('Steps', _table(head, rows))}"
+        + f"</p>{_states(document.get('states', []))}{_section('Capacity', load_charts.capacity(document))}"
+        + _section("Steps", _table(head, rows))
     )
+
+
+def _states(states: Sequence[Mapping[str, Any]]) -> str:
+    """What a server carried, and when, where it did not carry the same all the time."""
+    rows = [
+        [
+            f'<td class="left">{number(state["from"])} .. {number(state["to"])} s</td>',
+            f"<td>{'-' if state['rate'] is None else number(state['rate'])}/s</td>",
+        ]
+        for state in states
+    ]
+    return _section("States", _table(["when", "carried"], rows)) if len(rows) > 1 else ""
 
 
 def _section(title: str, body: str) -> str:

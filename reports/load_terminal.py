@@ -26,11 +26,14 @@ def verdict(document: Mapping[str, Any], folder: str) -> str:
 
 
 def capacity(document: Mapping[str, Any], folder: str) -> str:
-    """What a search found: its steps by rate, and the capacity."""
+    """What a search found: its steps by rate, or as they were taken where the server did not stay the same, and the capacity."""
     document = harmless_document(document)
     axis, head = ("concurrency", "users") if document["axis"] == "concurrency" else ("rate", "rate")
     lines = [f"{head:>12}{'answered':>12}{'p50 ms':>10}{'p99 ms':>10}{'errors':>9}{'429':>7}  verdict"]
-    for step in sorted(document["steps"], key=lambda step: float(step[axis])):
+    steps = (
+        document["steps"] if document["outcome"] == "unstable" else sorted(document["steps"], key=lambda step: float(step[axis]))
+    )
+    for step in steps:
         times = "".join(f"{'-' if step[name] is None else f'{step[name]:,.1f}':>10}" for name in ("p50_ms", "p99_ms"))
         lines.append(
             f"{step[axis]:>12,{'.1f' if axis == 'rate' else ''}}{step['throughput']:>12,.1f}{times}{step['errors']:>9,}{step['throttled']:>7,}"
@@ -60,7 +63,8 @@ def capacity_verdict(document: Mapping[str, Any], folder: str) -> str:
     word, about = str(document["verdict"]).upper(), f"{document['scenario']} on {document['target']['name']}"
     rate = "no capacity is known" if found["rate"] is None else f"{found['rate']:,.1f}/s"
     if found["low"] is not None and found["high"] is not None:
-        rate += f" ({found['low']:,.1f} to {found['high']:,.1f})"
+        span = f"{found['low']:,.1f} to {found['high']:,.1f}"
+        rate = f"unstable, {span}/s" if document["outcome"] == "unstable" else f"{rate} ({span})"
     return f"verdict       {word}: {about}: {rate} (exit {document['exit_code']}); {harmless(folder)}"
 
 

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from rolecall.load.capacity import chance
 from rolecall.load.capacity.steps import Share, Slice, Step
 
 Draw = Callable[[random.Random], float]
+#: When an answer comes, and how: ok, throttled or failed.
+Answer = tuple[float, str]
 
 
 def fixed(seconds: float) -> Draw:
@@ -32,7 +35,7 @@ def noisy(seconds: float, variation: float) -> Draw:
 class Server(Protocol):
     """Answers requests in the order in which they arrive."""
 
-    def answer(self, at: float, rate: float, dice: random.Random) -> tuple[float, str]:
+    def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
         """When a request that arrives now ends, and how: ok, throttled or failed."""
 
 
@@ -45,7 +48,7 @@ class Line:
     patience: float = math.inf
     _free: list[float] = field(default_factory=list)
 
-    def answer(self, at: float, rate: float, dice: random.Random) -> tuple[float, str]:
+    def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
         """First come, first served."""
         self._free = self._free or [0.0] * self.servers
         start = max(at, self._free[0])
@@ -63,7 +66,7 @@ class Fuse:
     most: int
     _recent: list[float] = field(default_factory=list)
 
-    def answer(self, at: float, rate: float, dice: random.Random) -> tuple[float, str]:
+    def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
         """No queue."""
         self._recent = [*(it for it in self._recent if it > at - 1), at]
         return at + 0.001, "ok" if len(self._recent) <= self.most else "failed"
@@ -78,7 +81,7 @@ class Throttle:
     _tokens: float = 0.0
     _at: float = 0.0
 
-    def answer(self, at: float, rate: float, dice: random.Random) -> tuple[float, str]:
+    def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
         """No queue."""
         self._tokens = min(self.burst, self._tokens + (at - self._at) * self.rate)
         self._at = at
@@ -94,7 +97,7 @@ class Smooth:
 
     latency: Callable[[float], float]
 
-    def answer(self, at: float, rate: float, dice: random.Random) -> tuple[float, str]:
+    def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
         """A lognormal latency whose 99th percentile is the given one."""
         return at + self.latency(rate) * math.exp(dice.gauss(-2.326 * 0.1, 0.1)), "ok"
 
@@ -104,7 +107,8 @@ class Bench:
     """Measures steps, as a search asks for them; ``now`` is the virtual time.
 
     ``limit`` is an objective, that 99 % be answered within so many seconds; ``most`` is all that the generator can offer, and from
-    ``wrong`` on there is a violation.
+    ``wrong`` on there is a violation. ``patience`` is the client's timeout, after which a request has failed, whether the server
+    still works on it or not; ``pause`` are the seconds that pass between two steps.
     """
 
     server: Server
@@ -115,6 +119,8 @@ class Bench:
     most: float = math.inf
     wrong: float = math.inf
     warm_up: float = 1.0
+    pause: float = 0.0
+    patience: float = math.inf
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -128,15 +134,20 @@ class Bench:
         """Offer a rate, and wait until everything is answered."""
         begin, total = self.now, self.warm_up + seconds
         offered = min(rate, self.most)
-        ended = [(due, *self.server.answer(begin + due, offered, self._dice)) for due in self._due(offered, total)]
-        times = [(due, end - begin, how) for due, end, how in ended]
-        self.now = max([begin + total, *(end for _, end, _ in ended)])
+        times = [(due, *self._answer(begin, due, offered)) for due in self._due(offered, total)]
+        self.now = begin + max([total, *(end for _, end, _ in times)]) + self.pause
         slices = self._slices(times, seconds)
-        waits = sorted(end - due for due, end, how in times if due >= self.warm_up and how != "failed")
+        waits = sorted(end - due for due, end, how in times if due >= self.warm_up and how in ("ok", "throttled"))
         failed, answers = sum(it.failed for it in slices), sum(it.ok + it.throttled + it.failed for it in slices)
         shares = [Share("errors<1%", failed, answers, 0.01)]
         if self.limit is not None:
-            shares.append(Share("p99", sum(wait > self.limit for wait in waits), len(waits), 0.01))
+            late = [
+                int((due - self.warm_up) / self.width)
+                for due, end, how in times
+                if due >= self.warm_up and end - due > self.limit
+            ]
+            counts = [late.count(at) for at in range(len(slices))]
+            shares.append(Share("p99", sum(wait > self.limit for wait in waits), len(waits), 0.01, chance.clump(counts)))
         return Step(
             rate,
             seconds,
@@ -147,7 +158,13 @@ class Bench:
             objectives=shares,
             violations=int(rate >= self.wrong),
             generator="its core was busy" if rate > self.most else "",
+            left=sum(how == "given up" for *_, how in times),
         )
+
+    def _answer(self, begin: float, due: float, rate: float) -> Answer:
+        end, how = self.server.answer(begin + due, rate, self._dice)
+        wait = end - begin - due
+        return (due + wait, how) if wait <= self.patience else (due + self.patience, "given up")
 
     def _due(self, rate: float, seconds: float) -> list[float]:
         if self.arrivals == "constant":
@@ -161,6 +178,7 @@ class Bench:
     def _slices(self, times: Sequence[tuple[float, float, str]], seconds: float) -> list[Slice]:
         count = round(seconds / self.width)
         names = ("due", "ok", "throttled", "failed")
+        times = [(due, end, "failed" if how == "given up" else how) for due, end, how in times]
         table = [dict.fromkeys(names, 0) for _ in range(count)]
         for due, end, how in times:
             for moment, name in ((due, "due"), (end, how)):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rolecall.load.objectives import Objective, judge
-from rolecall.reports import load_page
+from rolecall.reports import load_page, load_terminal
 from rolecall.schemas import faults
 from tests.load_documents import load_document
 
@@ -253,6 +253,27 @@ def test_the_capacity_curve() -> None:
     assert (len(page.having("error")), len(page.having("throttled"))) == (1, 1)
     for words in ("210/s", "207 .. 213/s", "95 % interval", "known to ±1.2 %", "the backlog grew", "errors<1%"):
         assert words in page.text
+
+
+def test_an_unstable_server_has_no_capacity_but_what_it_carried() -> None:
+    """The least and the most are there, and when; no rate is drawn as the capacity."""
+    carried = {"rate": None, "low": 50.1, "high": 198.3, "held": None, "failed": None, "confidence": 0.95}
+    states = [
+        {"from": 0.0, "to": 61.5, "rate": 198.3, "low": 196.0, "high": 200.1},
+        {"from": 61.5, "to": 116.0, "rate": 50.1, "low": 48.0, "high": 52.0},
+    ]
+    reason = "it carried more before than it does now"
+    document = search(
+        verdict="invalid", exit_code=3, outcome="unstable", because=reason, reasons=[reason], capacity=carried, states=states
+    )
+    page = Page(load_page.write(None, document))
+
+    assert (len(page.having("capacity")), len(page.having("band"))) == (0, 2)
+    for words in ("50.1 .. 198/s", "carried, at the least and at the most", "0 .. 61.5 s", "61.5 .. 116 s", reason):
+        assert words in page.text
+    said = load_terminal.capacity(document, "runs/1")
+    assert said.endswith("INVALID: issuance on queue: unstable, 50.1 to 198.3/s (exit 3); runs/1")
+    assert said.index("\n       400.0") < said.index("\n       220.0")  # as they were taken
 
 
 def test_the_scalability_law_is_drawn_where_concurrency_is_the_axis() -> None:

@@ -16,6 +16,7 @@ from rolecall.load.capacity.belief import Belief
 from rolecall.load.capacity.search import Capacity, Outcome, Search
 from rolecall.load.capacity.steps import Share, Slice, Step, Verdict, judge, knee
 from tests.queues import Bench, Fuse, Line, Server, Smooth, Throttle, exponential, fixed, noisy
+from tests.simulated_servers import Varying, switching
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "capacity.schema.json"
 
@@ -95,6 +96,33 @@ class TestCapacity:
         assert found.low < found.rate < found.high
         assert 95 < found.held < 100 < found.failed < 105
 
+    def test_ends_with_a_step_at_the_answer(self) -> None:
+        """The last step is a longer one, at the rate that is the answer, and held."""
+        found = searched(Line(fixed(0.01)), arrivals="constant")
+
+        last = found.steps[-1]
+        assert (found.rate, Verdict.HELD) == (last.step.rate, last.verdict)
+        assert last.step.seconds > max(judged.step.seconds for judged in found.steps[:-1])
+        assert "held for 18 s at the end" in found.because
+
+    def test_an_answer_that_does_not_hold_is_lowered(self) -> None:
+        """Where the longer step fails by a little, the next one is lower; what is answered is what held."""
+        it, longest = bench(Line(fixed(0.01))), [18.0]
+
+        def measure(rate: float, seconds: float) -> Step:
+            step = it.measure(rate, seconds)
+            if seconds == longest[0] and rate > 96:
+                return replace(step, slices=[Slice(100, 97)] * 20)
+            return step
+
+        found = Search(measure, clock=it.clock).run()
+
+        tried = [judged.step.rate for judged in found.steps if judged.step.seconds == longest[0]]
+        assert len(tried) > 1
+        assert tried == sorted(tried, reverse=True)
+        assert (found.rate is None) == (found.outcome is not Outcome.FOUND)
+        assert found.rate is None or found.rate == tried[-1] < 96
+
     @pytest.mark.parametrize("allowed", [0.0, 0.0001])
     def test_an_objective_that_allows_nothing(self, allowed: float) -> None:
         """A share of nothing, or of less than one request, has a limit too: the first bad one."""
@@ -153,6 +181,13 @@ class TestTheEnd:
 
         assert Outcome.FOUND == found.outcome
         assert 100 == pytest.approx(found.rate, rel=0.05)
+
+    def test_the_ceiling_does_not_hold_for_long(self) -> None:
+        """A ceiling that held for some seconds is held for longer before it is the answer."""
+        found = searched(Throttle(50, burst=100), search={"ceiling": 70.0}, arrivals="constant")
+
+        assert Outcome.FOUND == found.outcome
+        assert 50 == pytest.approx(found.rate, rel=0.02)
 
     def test_the_ceiling_held(self) -> None:
         """A search that may not go further says at least how far it went."""
@@ -213,12 +248,28 @@ class TestDocument:
     @pytest.mark.parametrize("settings", [{}, {"wrong": 80}, {"most": 150}, {"search": {"ceiling": 50.0}}], ids=str)
     def test_agrees_with_its_schema(self, settings: dict[str, Any]) -> None:
         """Whatever the outcome, the findings are as the published schema says."""
-        found = searched(Line(fixed(0.01)), **settings)
-        schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-        written = json.loads(json.dumps(found.document()))
+        self.agrees(searched(Line(fixed(0.01)), **settings))
 
+    def test_of_an_unstable_server_agrees_with_its_schema(self) -> None:
+        """So are those of a server that changed: no rate, the least and the most, and when it carried what."""
+        found = searched(Varying(switching((0, 200), (60, 50))), arrivals="constant", patience=10.0)
+
+        written = self.agrees(found)
+
+        assert ("unstable", None) == (written["outcome"], written["capacity"]["rate"])
+        assert 50 == pytest.approx(written["capacity"]["low"], rel=0.1)
+        assert 200 == pytest.approx(written["capacity"]["high"], rel=0.1)
+        assert 2 == len(written["states"])
+        assert 45 < written["states"][1]["from"] < 80
+
+    @staticmethod
+    def agrees(found: Capacity) -> dict[str, Any]:
+        """The findings, which are as the published schema says."""
+        schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+        written: dict[str, Any] = json.loads(json.dumps(found.document()))
         jsonschema.Draft202012Validator({**schema, "required": list(written)}).validate(written)
         assert len(found.steps) == len(written["steps"])
+        return written
 
     def test_nothing_measured(self) -> None:
         """A search that never measured anything has a document, too."""
@@ -295,6 +346,48 @@ class TestStep:
         step = Step(100, 3, [Slice(1000, 990, throttled=5, failed=5)] * 3, objectives=[Share("errors<1%", 15, 3000, 0.01)])
 
         assert Verdict.HELD == judge(step, 0.01).verdict
+
+    @pytest.mark.parametrize(
+        ("bad", "clump", "verdict"),
+        [(3, 1.0, Verdict.UNCLEAR), (12, 1.0, Verdict.FAILED), (12, 12.0, Verdict.UNCLEAR), (2, 1.0, Verdict.HELD)],
+        ids=["few", "many", "many-at-once", "allowed"],
+    )
+    def test_chance_fails_no_step(self, bad: int, clump: float, verdict: Verdict) -> None:
+        """Three late of 200 may be one in a hundred, and so may twelve that were late together; twelve by themselves are not."""
+        step = Step(20, 10, [Slice(20, 20)] * 10, objectives=[Share("p99<1s", bad, 200, 0.01, clump)])
+
+        assert verdict == judge(step, 0.01).verdict
+
+    def test_errors_that_came_together_are_one_event(self) -> None:
+        """The slices say that twelve errors came in one moment, where nothing else does."""
+        slices = [Slice(20, 20)] * 9 + [Slice(20, 8, failed=12)]
+
+        judged = judge(Step(20, 10, slices, objectives=[Share("errors<1%", 12, 200, 0.01)]), 0.01)
+
+        assert (Verdict.UNCLEAR, "errors<1% may be chance") == (judged.verdict, judged.why)
+
+    def test_a_limiter_is_judged_by_what_came_after_the_first_429(self) -> None:
+        """Of 125/s, 100/s are let through once the burst is used up: that is the pace, however long the burst lasted."""
+        slices = [Slice(125, 125)] * 14 + [Slice(125, 110, throttled=15)] + [Slice(125, 100, throttled=25)] * 5
+
+        judged = judge(Step(125, 20, slices), 0.01)
+
+        assert (Verdict.FAILED, True) == (judged.verdict, judged.limited)
+        assert 0.2 == pytest.approx(judged.excess, abs=1e-6)
+
+    def test_429_at_the_very_end_say_nothing_yet(self) -> None:
+        """What a limiter lets through cannot be seen in one slice: such a step is to be measured for longer."""
+        slices = [Slice(125, 125)] * 18 + [Slice(125, 100, throttled=25)] * 2
+
+        judged = judge(Step(125, 20, slices), 0.01)
+
+        assert (True, False) == (judged.blocks, judged.usable)
+
+    def test_429_in_blocks_have_no_pace(self) -> None:
+        """Everything, then nothing: how much is carried for good is not to be seen in such a step."""
+        slices = [Slice(125, 125)] * 5 + [Slice(125, 0, throttled=125)] * 10 + [Slice(125, 125)] * 5
+
+        assert judge(Step(125, 20, slices), 0.01).blocks
 
     def test_nothing_was_due(self) -> None:
         """A step without a request has no numbers to divide by, and is no failure."""

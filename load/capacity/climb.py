@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from statistics import stdev
 from typing import Any
 
+from rolecall.load.capacity.findings import Outcome
 from rolecall.load.capacity.scalability import FEWEST, CannotFit, Point, fit
-from rolecall.load.capacity.search import Outcome
 from rolecall.load.capacity.steps import THROTTLED, Judgement, Step, Verdict, judge, knee, milliseconds, significant
 
 #: The throughput has passed its peak when it is below this share of the best.

@@ -24,7 +24,7 @@ class ScalingRun(CapacityRun):
     def _load(self) -> None:
         options = self.options
         self.conductor.prepare("", 0, plan.shared(options))
-        levels = Levels(self.conductor, self.objectives, self.environment.runner, self.stopped)
+        levels = Levels(self.conductor, self.of_steps, self.environment.runner, self.stopped)
         climb = Climb(
             self.until_stopped(levels.measure),
             most=options.most_users,
@@ -57,4 +57,5 @@ class Levels(Segments):
         measured = segment.totals.document()
         seen = rows(measured, ("requests", "throttled", "errors"), count)[warm_up:]
         slices = [Slice(ended, ended - throttled - failed, throttled, failed) for ended, throttled, failed in seen]
-        return self.step(sum(it.ok for it in slices) / seconds, seconds, segment, measured, slices, clients)
+        throughput = sum(it.ok for it in slices) / (SLICES * width)
+        return self.step(throughput, width, segment, measured, slices, clients)

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from rolecall.load import plan, result
 from rolecall.load.capacity.climb import Scaling
-from rolecall.load.capacity.search import Capacity, Outcome, Search
+from rolecall.load.capacity.findings import Capacity, Outcome, broken
+from rolecall.load.capacity.search import Search
 from rolecall.load.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.load.capacity.steps import Judgement, Slice, Step
 from rolecall.load.conductor import Conductor
@@ -33,7 +34,7 @@ class CapacityRun(LoadRun):
     def _load(self) -> None:
         options = self.options
         self.conductor.prepare(self.scenario, _CLIENTS, plan.shared(options))
-        steps = Steps(self.conductor, self.objectives, options.arrivals, options.seed)
+        steps = Steps(self.conductor, self.of_steps, options.arrivals, options.seed)
         search = Search(
             self.until_stopped(steps.measure),
             start=options.first_rate,
@@ -44,6 +45,11 @@ class CapacityRun(LoadRun):
         self.found = search.capacity
         with contextlib.suppress(Stopped):
             search.run()
+
+    @property
+    def of_steps(self) -> list[Objective]:
+        """The objectives that a step has to hold: not those of the rate, which is what is looked for."""
+        return [objective for objective in self.objectives if objective.measure != "rate"]
 
     def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:
         """The same, until somebody stops the run or a worker dies."""
@@ -67,17 +73,21 @@ class CapacityRun(LoadRun):
     def write(self) -> dict[str, Any]:
         """Judge, and write capacity.json and its page."""
         found = self.found() if self.found else None
+        findings = found.document() if found else result.NOTHING_FOUND
         invalid = self.why_void()
         word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
+        missed = list(broken(self.objectives, findings)) if word == "met" else []
+        if missed:
+            word = "missed" if found and found.outcome is Outcome.FOUND else "invalid"
         if self.conductor.violations.total:
             word = "missed"
         document = {
             **result.about(self.options, self.scenario, self.started),
             "verdict": word,
             "exit_code": int(self.exit_code(word)),
-            "reasons": [*invalid, *([found.because] if found and not invalid else [])],
+            "reasons": [*invalid, *([found.because] if found and not invalid else []), *missed],
             "objectives": [objective.text for objective in self.objectives],
-            **(found.document() if found else result.NOTHING_FOUND),
+            **findings,
             "violation_samples": result.samples(self.conductor.violations.samples),
         }
         result.write_capacity(Path(self.options.run_folder), document)
@@ -90,6 +100,7 @@ _VERDICTS = {
     Outcome.FOUND: "met",
     Outcome.AT_LEAST: "met",
     Outcome.NOTHING_HELD: "missed",
+    Outcome.UNSTABLE: "invalid",
     Outcome.VIOLATED: "missed",
     Outcome.GENERATOR: "invalid",
     Outcome.UNFINISHED: "invalid",
@@ -122,4 +133,4 @@ class Steps(Segments):
         slices = [
             Slice(due, max(done - throttled - failed, 0), throttled, failed) for due, done, throttled, failed in seen[warm_up:]
         ]
-        return self.step(rate, seconds, segment, measured, slices, waiting)
+        return self.step(rate, width, segment, measured, slices, waiting)

@@ -3,89 +3,52 @@
 It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few seconds is noisy, so nothing
 rests on a single one: all that was seen goes into one belief of where the capacity is (`belief.py`), which says where to look
 next, when it is known well enough, and how well it is known. What a single step says is in `steps.py`.
+
+What the belief says is a conclusion, and the search does not end with one. It ends with a longer step at the answer, which has to hold
+there; where it does not, the answer is lowered, and has to hold again. And it asks all along whether the server is still the one of
+which the belief is (`state.py`). Where it carried more before than it does at the end, or now this and now that, there is no one
+capacity, and the outcome is `unstable`, with the least and the most. Where it only ever carried more (a cold cache, a compiler, an
+autoscaler), the last state is the answer, if the search has seen it for longer than it has seen the others; it then takes all its time.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from rolecall.load.capacity.belief import Belief
-from rolecall.load.capacity.steps import Judgement, Step, Verdict, judge, knee, milliseconds, significant
+from rolecall.load.capacity.findings import Capacity, Outcome
+from rolecall.load.capacity.state import SAME, State, carried, is_far
+from rolecall.load.capacity.stepper import NOW_AND_THEN, Changed, Measure, Stepper, Stop
+from rolecall.load.capacity.steps import Judgement, Verdict
 
-#: How many steps may be lost to a machine that was too slow, and how near to such a rate the climb goes.
-_LOST, _NEAR = 3, 1.1
+__all__ = ["Capacity", "Measure", "Outcome", "Search"]
 
-#: Offers a rate for so many seconds, not counting the warm-up.
-Measure = Callable[[float, float], Step]
+#: How near to a rate that this machine could not offer the climb goes.
+_NEAR = 1.1
+#: Where in the belief the steps at the answer are: the first below the middle, the next ones where less is left to doubt.
+_ANSWERS = (0.25, 0.1, 0.025, 0.01)
+#: By how much each of them is lower than the one before, at least.
+_LOWER = 0.985
+#: Of the precision that is wanted, from which on the answer is nearly known.
+_NEARLY = 2.5
+#: The strain up to which an answer is looked at once more before it is lowered: chance is the likely reason.
+_CHANCE = 1.3
+#: Changes of the server from which on it is not looked at any longer.
+_CHANGES = 4
 
-
-class Outcome(StrEnum):
-    """How a search ended."""
-
-    FOUND = "found"
-    AT_LEAST = "at-least"  # the ceiling held
-    NOTHING_HELD = "nothing-held"
-    VIOLATED = "violated"
-    GENERATOR = "generator"  # this machine ran out before the server did
-    UNFINISHED = "unfinished"
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What a search found: the capacity lies between ``low`` and ``high`` with a probability of ``confidence``.
-
-    ``held`` is the highest rate that clearly held, ``failed`` the lowest above it that clearly failed.
-    """
-
-    outcome: Outcome
-    because: str
-    rate: float | None
-    low: float | None
-    high: float | None
-    held: float | None
-    failed: float | None
-    steps: Sequence[Judgement]
-    seconds: float
-    confidence: float = 0.95
-
-    def document(self) -> dict[str, Any]:
-        """The findings of ``capacity.json``."""
-        best = knee(self.steps)
-        return {
-            "axis": "rate",
-            "outcome": str(self.outcome),
-            "because": self.because,
-            "capacity": {
-                **{name: significant(getattr(self, name)) for name in ("rate", "low", "high", "held", "failed")},
-                "confidence": self.confidence,
-            },
-            "knee": best and {"rate": significant(best.rate), "p50_ms": milliseconds(best.p50), "p99_ms": milliseconds(best.p99)},
-            "steps": [it.document() for it in self.steps],
-            "seconds": round(self.seconds, 1),
-        }
-
-
-class _Stop(Exception):
-    """Why there is nothing more to look for; no error."""
-
-    def __init__(self, outcome: Outcome, because: str) -> None:
-        super().__init__(because)
-        self.outcome = outcome
-        self.because = because
+_LESS = "it carried more before than it does now"
 
 
 class Search:
     """Looks for the highest rate that holds.
 
     ``measure(rate, seconds)`` offers a rate to the server: some seconds of warm-up, and then as many as it is told, in slices. It
-    returns when everything that was due has been answered, so that the next step finds an idle server. The search begins at
-    ``start``, never asks for more than ``ceiling``, takes ``seconds`` of ``clock``, and is content when the 95 % interval is
-    ``precision`` on either side. ``told`` hears of every step.
+    returns when everything that was due has been answered, or given up. The search begins at ``start``, never asks for more than
+    ``ceiling``, takes ``seconds`` of ``clock``, and is content when the 95 % interval is ``precision`` on either side. ``told``
+    hears of every step.
     """
 
     def __init__(
@@ -99,129 +62,262 @@ class Search:
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[Judgement], None] = lambda judgement: None,
     ) -> None:
-        self.steps: list[Judgement] = []
-        self._measure = measure
         self._start = min(start, ceiling)
         self._ceiling = ceiling
-        self._seconds = seconds
         self._precision = precision
-        self._clock = clock
-        self._told = told
-        self._began = clock()
-        self._latency = math.inf
-        self._overhead = 0.0
-        self._lost = 0
-        self._belief: Belief | None = None
-        self._end = _Stop(Outcome.UNFINISHED, "it was interrupted")
+        self._climb = max(3.0, seconds // 55)  # seconds of a step on the way up
+        self._stepper = Stepper(measure, self._start / 2, seconds, clock, told)
+        self._history = self._stepper.history
+        self._end = Stop(Outcome.UNFINISHED, "it was interrupted")
 
     def run(self) -> Capacity:
         """Search to the end. Whatever ``measure`` raises goes through; `capacity` then says what is known so far."""
         try:
-            held, failed = self._climb()
-            self._narrow(held, failed)
-        except _Stop as end:
+            self._search()
+        except Stop as end:
             self._end = end
         return self.capacity()
 
     def capacity(self) -> Capacity:
         """What is known by now."""
-        outcome, because = self._end.outcome, self._end.because
-        usable = [it for it in self.steps if it.usable]
-        failed = [it.step.rate for it in usable if it.verdict is Verdict.FAILED]
-        held = [it.step.rate for it in usable if it.verdict is Verdict.HELD]
-        low, rate, high = self._belief.quantiles(0.025, 0.5, 0.975) if self._belief else (None, None, None)
-        if rate is None and held:
-            rate = low = max(held)
+        end, state = self._end, self._state
+        state.ended = seconds = self._stepper.passed()
+        low = rate = high = most = least = None
+        if end.outcome is Outcome.UNSTABLE:
+            low, high = self._history.extremes() if self._history.states else (None, None)
+        elif state.is_bracketed:
+            low, rate, high = self._history.interval(end.rate)
+        elif state.held:
+            rate = low = state.held
+        if end.refuted:
+            rate = None
         if rate is not None:
-            held = [it for it in held if it <= rate]
-            failed = [it for it in failed if it >= rate]
-        most, least = max(held, default=None), min(failed, default=None)
-        return Capacity(outcome, because, rate, low, high, most, least, self.steps, self._clock() - self._began)
+            most = max((it.step.rate for it in state.steps if it.held and it.step.rate <= rate), default=None)
+            least = min((it.step.rate for it in state.steps if it.failed and it.step.rate >= rate), default=None)
+        known = (end.outcome, end.because, rate, low, high, most, least)
+        return Capacity(*known, self._stepper.steps, seconds, states=self._history.states)
 
-    def _climb(self) -> tuple[float, float]:
-        """The highest rate that held and the next one, that did not."""
-        seconds = max(3.0, self._seconds // 55)
-        held, limit, rate = 0.0, math.inf, self._start
+    @property
+    def _state(self) -> State:
+        return self._history.now
+
+    def _search(self) -> None:
         while True:
-            if self._left() < seconds:
-                raise _Stop(Outcome.UNFINISHED, "the time was over before a rate failed")
-            it = self._step(rate, seconds)
-            if it.verdict is not Verdict.HELD and not (it.saturated and it.growing):
-                it = self._step(rate, 2 * seconds)  # a cold server, a hiccup
-            if it.verdict is Verdict.HELD:
-                held = rate
-                if rate >= self._ceiling:
-                    raise _Stop(Outcome.AT_LEAST, f"{rate:g}/s, the most that it was to try, held")
-            elif it.verdict is Verdict.GENERATOR:
+            try:
+                self._bracket()
+                if self._state.is_bracketed and self._history.carried_more(self._state.value):
+                    raise self._stepper.unstable(_LESS)
+                if self._state.is_bracketed:
+                    self._narrow()
+                if self._state.is_bracketed or self._state.failed == math.inf:
+                    self._confirm()
+            except Changed:
+                if self._history.changes >= _CHANGES:
+                    raise self._stepper.unstable("it did not stay the same") from None
+
+    # --- From nowhere to near the capacity ---------------------------------------------------------------------------
+
+    def _bracket(self) -> None:
+        """Double the rate until it fails; where none held, lower it until one does. The ceiling may hold instead."""
+        state, limit = self._state, math.inf
+        rate = self._next(state.steps[-1], limit) if state.steps else self._start
+        while not state.is_bracketed:
+            if self._stepper.left() < self._climb:
+                raise self._over("the time was over before a rate failed")
+            it = self._attempt(rate)
+            if it.verdict is Verdict.GENERATOR:
                 limit = rate
-            elif held:
-                return held, rate
-            else:
-                rate /= 4
-                if rate * seconds < 4:
-                    raise _Stop(Outcome.NOTHING_HELD, f"not even {it.step.rate:g}/s held: {it.why or 'the backlog grows'}")
-                continue
-            rate = min(2 * rate, self._ceiling, math.sqrt(held * limit) if limit < math.inf else math.inf)
-            if rate < _NEAR * held or not held:
-                raise _Stop(
-                    Outcome.GENERATOR, f"this machine ran out before the server did: {it.why or 'it could offer no more'}"
-                )
+            elif not it.failed and rate >= self._ceiling:
+                return
+            rate = self._next(it, limit)
+            if it.failed and not state.held and rate * self._climb < 4:
+                raise self._nothing(f"not even {it.step.rate:g}/s held: {it.why or 'the backlog grows'}")
+            if (limit < math.inf and rate < _NEAR * state.held) or (it.verdict is Verdict.GENERATOR and not state.held):
+                why = it.why or "it could offer no more"
+                raise Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {why}")
 
-    def _narrow(self, held: float, failed: float) -> None:
-        """Look on both sides of where the capacity seems to be, until it is known."""
-        belief = self._believe(held / 1.3, failed * 1.3)
-        sides = [0, 0]
-        noise = 0.0
-        seconds = max(2.0, self._seconds // 14)
-        while True:
-            low, below, median, above, high = belief.quantiles(0.025, 0.2, 0.5, 0.8, 0.975)
+    def _next(self, it: Judgement, limit: float) -> float:
+        """Where to go after a step while there is no bracket."""
+        state = self._state
+        if it.failed:
+            return state.failed * min(max(0.9 * (1 - it.excess), 0.25), 0.7)
+        middle = math.sqrt(state.held * limit) if limit < math.inf else math.inf
+        return min(2 * it.step.rate, self._ceiling, middle)
+
+    def _attempt(self, rate: float) -> Judgement:
+        """A step on the way; what does not hold, but may be a cold server or a hiccup, is measured once more, for longer."""
+        it = self._stepper.step(rate, self._climb)
+        if not it.held and not (it.saturated and it.growing):
+            it = self._stepper.step(rate, 2 * self._climb)
+        return self._stepper.take(it, self._climb)
+
+    # --- Near the capacity ---------------------------------------------------------------------------------------------
+
+    def _narrow(self) -> None:
+        """Look on both sides of where the capacity seems to be, until it is known, or the rest of the time is for the answer."""
+        state, stepper, sides = self._state, self._stepper, _Sides()
+        while state.is_bracketed:
+            low, high = state.quantiles(0.025, 0.975)
             known = math.log(high / low) / 2
-            if min(sides) >= 2 and known <= self._precision:
-                raise _Stop(Outcome.FOUND, f"known to ±{known:.1%}")
-            if self._left() < seconds:
-                raise _Stop(Outcome.FOUND, f"known to ±{known:.1%}, and the time is over")
-            upper = sides[1] < sides[0]
-            # Beyond the capacity by so much that this step will see the backlog grow.
-            rate = max(above, median * (1.03 + 2 * noise)) if upper else min(below, median * 0.97)
-            it = self._step(min(rate, self._ceiling), seconds)
-            sides[upper] += 1
-            if not it.usable:
-                continue
-            noise = it.error
-            self._learn(belief, it)
-            if low < 1.02 * belief.low or high > belief.high / 1.02:
-                belief = self._believe(belief.low / 1.5, belief.high * 1.5)
+            if sides.are_seen and (known <= self._precision or state.pace < math.inf):
+                return  # a limiter's pace is exact; how near to it one may come, steps at the answer say
+            # Where the answer is nearly known, there is to be time to lower it once.
+            answers = 2 if known <= _NEARLY * self._precision else 1
+            if stepper.left() < stepper.usual + answers * (stepper.overhead + stepper.longer):
+                return
+            if sides.fell:
+                self._look_again(sides.fell)
+            lowest = state.failed
+            rate = min(sides.rate(state), self._ceiling)
+            it = stepper.take(stepper.step(rate, stepper.usual), stepper.usual)
+            sides.note(it, state)
+            if it.held and rate == lowest:
+                stepper.change(state.since_failure())
 
-    def _left(self) -> float:
-        """Seconds that the next step may take, its warm-up and what follows it not counted."""
-        return self._seconds - (self._clock() - self._began) - self._overhead
+    def _look_again(self, fell: Judgement) -> None:
+        """After a step that failed by far: whether what held before does so still; else the server has changed."""
+        it = self._stepper.step(self._state.held, self._stepper.short)
+        if is_far(it):
+            self._stepper.change([fell, it])
+        self._stepper.take(it, self._stepper.short)
 
-    def _step(self, rate: float, seconds: float) -> Judgement:
-        began = self._clock()
-        step = self._measure(rate, seconds)
-        self._overhead = max(self._overhead, self._clock() - began - seconds)
-        if step.p50 is not None:
-            self._latency = min(self._latency, step.p50)
-        it = judge(step, self._latency)
-        self.steps.append(it)
-        self._told(it)
-        if it.verdict is Verdict.VIOLATED:
-            raise _Stop(Outcome.VIOLATED, f"at {rate:g}/s it was no longer right: {it.why}")
-        self._lost += it.verdict is Verdict.GENERATOR
-        if self._lost > _LOST:
-            raise _Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {it.why}")
-        return it
+    # --- At the answer ---------------------------------------------------------------------------------------------------
 
-    def _believe(self, low: float, high: float) -> Belief:
-        self._belief = belief = Belief(low, high)
-        for it in self.steps:
-            if it.usable and low / 2 < it.step.offered < 2 * high:
-                self._learn(belief, it)
-        return belief
+    def _confirm(self) -> None:
+        """End with a longer step at the answer, which has to hold; where it does not, with one below it."""
+        stepper, state, last = self._stepper, self._state, math.inf
+        was_bracketed = state.is_bracketed
+        it: Judgement | None = None
+        for number, share in enumerate(_ANSWERS):
+            seconds = max(stepper.longer, stepper.left()) if self._history.changes else stepper.longer
+            if it and stepper.left() < 0.5 * seconds:
+                break
+            rate = self._answer(share, _LOWER ** (number + 1), last)
+            for _ in range(2):  # what may be chance is looked at twice
+                it = stepper.take(stepper.step(rate, seconds), seconds)
+                if self._is_carried(it, seconds):
+                    raise self._found(rate)
+                is_chance = not it.failed and not (it.strain and it.strain.strain > _CHANCE) and not self._history.is_slump(it)
+                if not is_chance or stepper.left() < 0.5 * seconds:
+                    break
+            last = rate
+            if state.is_bracketed != was_bracketed:
+                return  # the ceiling did not hold
+        because = f"{last:.5g}/s was to be the answer, and did not hold"
+        if it and is_far(it):
+            raise self._stepper.unstable(because, it)
+        if broken := state.broken_at_any_rate(last / 2):
+            raise self._nothing(broken)
+        raise self._over(because, refuted=True)
 
-    @staticmethod
-    def _learn(belief: Belief, it: Judgement) -> None:
-        belief.excess(it.step.offered, it.excess, it.error)
-        # An objective that breaks while the backlog grows breaks for that.
-        if it.strain and not (it.growing and it.saturated):
-            belief.strain(it.step.offered, it.strain.bad, it.strain.limit)
+    def _answer(self, share: float, below: float, last: float) -> float:
+        """The rate of a step at the answer, of which the one before was at ``last``."""
+        state = self._state
+        rate = state.quantiles(share)[0] if state.is_bracketed else self._ceiling
+        if state.pace < math.inf:
+            rate = max(rate, below * state.pace)
+        return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
+
+    def _is_carried(self, it: Judgement, seconds: float) -> bool:
+        """Whether a step at an answer held, all the time and not only in a second look."""
+        return it.carried and it.step.seconds > 0.9 * seconds and not self._history.is_slump(it)
+
+    # --- The end ---------------------------------------------------------------------------------------------------------
+
+    def _found(self, rate: float) -> Stop:
+        """What a rate that held at the end means, after all that was seen before."""
+        state, last = self._state, self._stepper.steps[-1].step
+        if broken := state.broken_at_any_rate(rate):
+            return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken, refuted=True)
+        if doubts := self._why_unstable(rate):
+            return self._stepper.unstable(*doubts)
+        because = f"{rate:.5g}/s held for {last.seconds:.3g} s at the end"
+        if self._history.carried_less(rate):
+            because += f", and until second {state.began:.0f} it carried less"
+        if not state.is_bracketed:
+            return Stop(Outcome.AT_LEAST, f"{because}: the most that it was to try", rate)
+        low, _, high = self._history.interval(rate)
+        return Stop(Outcome.FOUND, f"{because}; known to ±{math.log(high / low) / 2:.1%}", rate)
+
+    def _why_unstable(self, rate: float) -> tuple[Any, ...]:
+        """Why a rate that held is no answer, with the steps that say so; nothing where it is one."""
+        history, began = self._history, self._state.began
+        contradictions, slumps = self._state.contradictions(rate), history.slumps
+        if any(it.held for it in contradictions):
+            return (_LESS, *contradictions)
+        if len(contradictions) > 1:
+            return NOW_AND_THEN, *contradictions
+        if len(slumps) > 1:
+            return "it carried less for a part of some steps", *slumps
+        if history.carried_more(rate):
+            return (_LESS,)
+        if history.carried_less(rate) and history.incidents:
+            return (NOW_AND_THEN,)
+        if history.carried_less(rate) and self._stepper.passed() - began < began:
+            return ("it has not carried this for longer than it carried less",)
+        return ()
+
+    def _nothing(self, because: str) -> Stop:
+        if self._history.changes:
+            return self._stepper.unstable("it carries nothing any more")
+        return Stop(Outcome.NOTHING_HELD, because)
+
+    def _over(self, because: str, *, refuted: bool = False) -> Stop:
+        """The time was over before there was an answer."""
+        if self._history.changes:
+            return self._stepper.unstable(because)
+        return Stop(Outcome.UNFINISHED, because, refuted=refuted)
+
+
+@dataclass
+class _Sides:
+    """The steps on both sides of the capacity: the next one, from those so far."""
+
+    below: int = 0
+    above: int = 0
+    noise: float = 0.0
+    #: How many steps in a row held above the capacity, and how many were to find a limiter and did not.
+    row: int = 0
+    vain: int = 0
+    #: Whether the last step below came near to breaking an objective.
+    is_strained: bool = False
+    #: The last step, if it was below the capacity and failed by far.
+    fell: Judgement | None = None
+
+    @property
+    def are_seen(self) -> bool:
+        """Whether enough was seen of both."""
+        return min(self.below, self.above) >= 2
+
+    @property
+    def is_upper(self) -> bool:
+        """Whether the next step is above."""
+        return self.above < self.below
+
+    def rate(self, state: State) -> float:
+        """Above by so much that a step will see the backlog grow, or the allowance of a limiter end; below by no more than it takes."""
+        below, middle, above = state.quantiles(0.2, 0.5, 0.8)
+        if state.pace < math.inf:
+            if self.is_upper:
+                return state.pace * (1.25 + 0.5 * self.vain)
+            return min(state.pace * 0.97, below if self.is_strained else math.inf)
+        if self.is_upper and self.row >= 2:
+            return state.failed  # only held ones followed the step that failed: whether it still does
+        return max(above, middle * (1.03 + 2 * self.noise)) if self.is_upper else min(below, middle * 0.97)
+
+    def note(self, it: Judgement, state: State) -> None:
+        """Take a step as the next one."""
+        is_upper = self.is_upper
+        self.above += is_upper
+        self.below += not is_upper
+        self.fell = None
+        if not it.usable:
+            return
+        self.noise = it.error
+        if is_upper:
+            self.vain += it.held
+            self.row = self.row + 1 if it.held else 0
+            return
+        self.is_strained = it.strain is not None and it.strain.strain > 0.5
+        if is_far(it) and carried(it) < state.held / SAME:
+            self.fell = it

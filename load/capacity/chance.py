@@ -1,0 +1,54 @@
+"""Whether chance explains what was counted: an objective that allows 1 % is not broken because one of 60 requests was late.
+
+A step of a search counts a sample. Where the server makes one request in a hundred wait, a step of 60 requests has two late ones in
+every eighth case; a search of fifteen steps that takes every such step for a failure ends far below the capacity. So an objective
+fails a step only where a server that *just* keeps the objective would hardly ever look as bad: a one-sided binomial test. A step that
+looks bad and may be chance is `unclear`, and is measured again, for longer.
+
+The binomial takes every request for a throw of its own. Bad requests come in clumps: all who came during one pause are late together,
+and forty of them are one event, not forty. How large the clumps are shows in how unevenly bad requests are spread over the slices of a
+step: the variance of their number by its mean, which is 1 where they are independent (Poisson) and about the size of a clump where
+they are not. Both sides of the comparison are counted in clumps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from math import exp, lgamma, log
+from statistics import mean, pvariance
+
+#: How probable it may be that a server that just keeps its objective looks as bad as this, for the step to have failed.
+UNLIKELY = 0.01
+
+
+def tail(bad: float, of: float, allowed: float, clump: float = 1.0) -> float:
+    """How probable ``bad`` or more of ``of`` are where a share of ``allowed`` is bad, in clumps of this size."""
+    count = max(math.ceil(bad / clump - 0.5), 1)
+    throws = max(round(of / clump), count)
+    if bad <= 0 or allowed >= 1:
+        return 1.0
+    if allowed <= 0:
+        return 0.0
+    if count <= throws * allowed:
+        return 1.0  # at the mean or below: it is not asked how much below a half
+    odds = allowed / (1 - allowed)
+    term = exp(_choose(throws, count) + count * log(allowed) + (throws - count) * log(1 - allowed))
+    total = term
+    while count < throws and term > 1e-12 * total:
+        term *= odds * (throws - count) / (count + 1)
+        count += 1
+        total += term
+    return min(total, 1.0)
+
+
+def clump(counts: Sequence[int]) -> float:
+    """In how large clumps what was counted in even slices of time came: 1 where each came by itself."""
+    if not any(counts):
+        return 1.0
+    return max(1.0, pvariance(counts) / mean(counts))
+
+
+def _choose(of: int, count: int) -> float:
+    """The logarithm of a binomial coefficient."""
+    return lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
