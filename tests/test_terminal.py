@@ -237,7 +237,7 @@ class TestOtherPeoplesWords:
             "verdict": "failed",
             "why": words,
         }
-        search = document | {"axis": "rate", "steps": [step], "objectives": [words], "knee": None}
+        search = document | {"axis": "rate", "outcome": "found", "steps": [step], "objectives": [words], "knee": None}
         search["capacity"] = {"rate": 9.0, "low": None, "high": None}
 
         # In lines of an exchange a new line is one.
