@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -148,7 +149,14 @@ class Borrowing:
         extra = await self._extra(without=member)
         if extra is None or not await self._write(extra, member, extra.name) or not await self._accepts(extra, member, nothing):
             return None
-        shown = await self._world.observe(extra) or {}
+        shown: dict[str, Any] = {}
+
+        async def is_another() -> bool:
+            shown.clear()
+            shown.update(await self._world.observe(extra) or {})
+            return shown.get(member) != extra.name
+
+        await self._world.patience.until(is_another, time.monotonic())
         return member in shown, shown.get(member)
 
     @memoised
@@ -175,7 +183,11 @@ class Borrowing:
 
     async def _write(self, extra: Fixture, member: str, text: str) -> bool:
         """Whether a member of a user of ours takes a text, and shows it."""
-        return await self._accepts(extra, member, text) and (await self._world.observe(extra) or {}).get(member) == text
+
+        async def is_shown() -> bool:
+            return (await self._world.observe(extra) or {}).get(member) == text
+
+        return await self._accepts(extra, member, text) and await self._world.patience.until(is_shown, time.monotonic())
 
     async def _accepts(self, extra: Fixture, member: str, value: Any) -> bool:
         world = self._world
@@ -188,6 +200,7 @@ class Borrowing:
     async def _put_back(self, loan: Loan) -> None:
         """Undo what was written, as the user itself or as the highest role; then the loan is over, else it stays open."""
         world = self._world
+        await world.patience.settle(time.monotonic())  # what is shown now may be what was there before the change
         if await self._is_as_before(loan):
             self._end(loan)
             return
@@ -198,7 +211,7 @@ class Borrowing:
             about = thing if way == 0 else Thing("user", loan.user.id)
             with world.gate.borrowing("user", loan.user.id):
                 await world.send(loan.request.operation.method, where, caller, json=loan.restore, about=about, repeatable=True)
-            if await self._is_as_before(loan):
+            if await world.patience.until(lambda: self._is_as_before(loan), time.monotonic()):
                 self._end(loan)
                 return
 

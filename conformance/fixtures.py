@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolecall.conformance.ids import in_path
@@ -45,6 +45,18 @@ class Request:
     fixture: Fixture | None = None
     thing: Thing | None = None
     inside: Thing | None = None
+
+    def renamed(self, name: str) -> Request:
+        """The same request with another mark."""
+        return replace(self, body=_replaced(self.body, self.name, name), name=name)
+
+
+def _replaced(body: Any, old: str, new: str) -> Any:
+    if isinstance(body, Mapping):
+        return {key: _replaced(value, old, new) for key, value in body.items()}
+    if isinstance(body, list):
+        return [_replaced(value, old, new) for value in body]
+    return body.replace(old, new) if isinstance(body, str) and old else body
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:

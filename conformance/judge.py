@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from rolecall.conformance.fixtures import Fixture, Request, items
@@ -10,7 +11,7 @@ from rolecall.conformance.ids import identifiers, own_id, walked
 from rolecall.conformance.tables import Operation, marked
 from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
+from rolecall.conformance.world import SMALLEST_PAGE, World
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, Trouble
 
@@ -105,7 +106,7 @@ class Judge(TokenJudge):
         """The same request by somebody who may: it shows that path, body and fixture are right.
 
         A read is shown once to succeed on the shared fixture, a create once by the shared fixture itself; an update or a
-        delete is repeated to the letter on the fixture that the denied caller tried.
+        delete is repeated on the fixture that the denied caller tried, to the letter but for the mark of an update.
 
         Raises:
             Inconclusive: nobody who may succeeds.
@@ -128,9 +129,10 @@ class Judge(TokenJudge):
     async def _control(self, request: Request) -> Exchange:
         operation = request.operation
         exchange = None
+        asked = request.renamed(self._world.new_name(operation.name)) if operation.effect == "update" else request
         for role in self._world.spec.allowed_roles(operation.name):
             caller = await self._world.user(role)
-            exchange = await self._world.perform(request, caller)
+            exchange = await self._world.perform(asked, caller)
             is_read = operation.effect in ("list", "fetch")
             if exchange.ok and (not is_read or await self.shows(exchange, request, caller)):
                 return exchange
@@ -140,6 +142,14 @@ class Judge(TokenJudge):
         )
 
     # --- What became of it -----------------------------------------------------------------------------------------
+
+    async def is_as_written(self, fixture: Fixture, request: Request, answer: Exchange) -> bool:
+        """Whether a new thing holds what its create wrote, as soon as the target shows it."""
+
+        async def reads_back() -> bool:
+            return self.reads_back(await self._world.observe(fixture), request)
+
+        return await self._world.patience.until(reads_back, answer.finished)
 
     async def took_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
         """Whether a write was carried out, whatever it was answered.
@@ -160,12 +170,37 @@ class Judge(TokenJudge):
             raise Trouble(f"a user to oneself: another run is changing {caller}", "that run")
         return done
 
+    async def takes_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
+        """Whether a write that was answered with success is seen to be done, as soon as the target shows it.
+
+        Raises:
+            Inconclusive, Trouble: as for `took_effect`.
+        """
+        return await self._world.patience.until(lambda: self.took_effect(request, answer, caller), answer.finished)
+
     async def expect_no_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> None:
-        """A write that was refused was not carried out all the same, nor a little later."""
+        """A write that was refused was not carried out all the same, nor a little later; it is looked for again at the end."""
+        self._world.patience.refused.append((request, answer))
         await asyncio.sleep(SETTLING)
+        if request.operation.effect != "create":  # a list shows a create for good, and at the end
+            await self._world.patience.settle(answer.finished)
         if await self.took_effect(request, answer, caller):
             done = f"{request.operation.effect.removesuffix('e')}ed"
             raise Finding("a refusal without effect", f"{answer.status}, and it was {done} all the same", answer)
+
+    async def expect_none_later(self, refused: Sequence[tuple[Request, Exchange]]) -> None:
+        """Of writes that were refused a while ago, none was carried out meanwhile; creates are looked for in one list."""
+        latest = max(answer.finished for _, answer in refused)
+        await self._world.patience.settle(latest)
+        for request, answer in refused:
+            cite(answer)
+            if request.operation.effect == "create":
+                done = await self._world.find(request.operation.resource.name, request.name, latest) is not None
+            else:
+                done = request.operation.effect == "update" and await self.took_effect(request, answer, None)
+            if done:
+                what = f"{request.operation.effect.removesuffix('e')}ed"
+                raise Finding("a refusal without effect, at the end of the run as well", f"{answer}: later it was {what}", answer)
 
     async def expect_rights(self, key: Caller, scopes: list[str]) -> None:
         """An API key may read what keys of its single scopes may read, together, and nothing else.
@@ -207,10 +242,28 @@ class Judge(TokenJudge):
             raise Inconclusive(f"a list that is a JSON array: {exchange}", "RESPONSE-schema")
         if any(own_id(item) == wanted for item in items(exchange)):
             return True
+        since = request.fixture.made_by.finished if request.fixture and request.fixture.made_by else 0.0
+        if await self._world.patience.until(lambda: self._is_listed(wanted, request.path, caller), since):
+            return True
+        return len(items(exchange)) >= SMALLEST_PAGE and await self._shows_a_new_one(operation, caller)
+
+    async def _is_listed(self, id: str, path: str, caller: Caller) -> bool:
         for _ in range(2):  # while others delete, a page may begin behind what it should begin with
-            async for page in self._world.pages(request.path, caller):
-                if any(own_id(item) == wanted for item in items(page)):
+            async for page in self._world.pages(path, caller):
+                if any(own_id(item) == id for item in items(page)):
                     return True
+        return False
+
+    async def _shows_a_new_one(self, operation: Operation, caller: Caller) -> bool:
+        """Whether a list shows what is made just now: a long one may be cut, with the newest first and no way to the rest."""
+        if self._world.read_only:
+            return False
+        for _ in range(2):  # while others make more than a page holds
+            newest = await self._world.fresh(operation.resource.name)
+            path = (await self._world.request(operation, caller, newest)).path
+            since = newest.made_by.finished if newest.made_by else 0.0
+            if await self._world.patience.until(lambda: self._is_listed(newest.id, path, caller), since):  # noqa: B023
+                return True
         return False
 
     @classmethod

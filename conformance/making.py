@@ -12,6 +12,7 @@ from rolecall.conformance.callers import Callers
 from rolecall.conformance.fixtures import Fixture, fill_path, items
 from rolecall.conformance.ids import id_of, own_id
 from rolecall.conformance.memo import memoised, unbroken
+from rolecall.conformance.patience import Patience
 from rolecall.conformance.tables import API_KEY, Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.evidence import Exchange
@@ -30,6 +31,8 @@ class Making(Callers):
     and when the target had not shown its id before. The answer to a create is believed in that once the target has shown,
     for this kind of thing, that it keeps its word: that what it says it made is there, under that id and name.
     """
+
+    patience: Patience
 
     @property
     def mark(self) -> str:
@@ -86,7 +89,7 @@ class Making(Callers):
         is_named = self.bears(document, entry.resource, entry.name)
         if is_named and entry.resource in self.proven:
             self.gate.own(entry, id)
-        elif await self._shows(entry, id, is_named):
+        elif await self.patience.until(lambda: self._shows(entry, id, is_named), exchange.finished):
             self.proven.add(entry.resource)
             self.gate.own(entry, id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from rolecall.conformance.forge import signed_by
 from rolecall.conformance.intruder import Intruder, TargetKey
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.mutation import Mutation, Sight, constant, constant_later, function, member, nothing, nothing_later
+from rolecall.conformance.patience import Patience
 from rolecall.conformance.responses import Responses
 from rolecall.conformance.selftest import Case
 from rolecall.conformance.tables import Dialect, load_specification
@@ -229,7 +230,19 @@ def _observations() -> Iterable[Mutation]:
         "looked-at-once",
         "It is looked at once, and not a little later, whether a refused write was carried out.",
         member(judge, "SETTLING", 0.0),
-        (Sight("denied-update-applies-later", "PERM-update-organization"),),
+        (Sight("denied-delete-applies-later", "PERM-delete-organization and guest"),),
+    )
+    yield Mutation(
+        "not-looked-for-at-the-end",
+        "What was refused is not looked for once more at the end of the run.",
+        member(Judge, "expect_none_later", nothing_later),
+        (Sight("denied-create-applies-a-second-later"),),
+    )
+    yield Mutation(
+        "no-patience",
+        "A list that lags is looked at once and no more.",
+        member(Patience, "until", _looked_at_once),
+        (Sight("lists-lag", "PERM-list-forms"),),
     )
     yield Mutation(
         "first-page-only",
@@ -237,6 +250,10 @@ def _observations() -> Iterable[Mutation]:
         member(World, "_next", constant("")),
         (Sight("list-limit-10", "PERM-list or PERM-create"),),
     )
+
+
+async def _looked_at_once(patience: Patience, look: Callable[[], Awaitable[bool]], since: float) -> bool:
+    return await look()
 
 
 def _token_judgements() -> Iterable[Mutation]:

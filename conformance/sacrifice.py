@@ -43,6 +43,7 @@ async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
     if fixture is None or not isinstance(email, str) or not isinstance(password, str):
         lacking = THROW_AWAY_USER if answer.status < 500 else ""
         raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})", lacking)
+    await world.wait_for(fixture)
     account = Account(role, role, email, password)
     grant = Grant.of(await world.tokens.issue(account))
     if world.role_of_scope(grant.scope) != role:

@@ -43,7 +43,10 @@ _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 #: Trouble that is a finding of its own.
 _OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-then": "RESPONSE-json"}
 #: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
-_SLOW = frozenset({"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then", "every-15th-503-retry-after"})
+_SLOW = frozenset(
+    {"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then", "every-15th-503-retry-after"}
+    | {"lists-lag", "reads-lag", "log-ins-20-a-minute"}
+)
 
 
 #: What finds the faults that only show under load: words of ``rolecall load``. Under the same load nothing is held against

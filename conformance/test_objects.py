@@ -118,17 +118,24 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world
     if not thing.name:
         raise NotTested(f"a {resource} of the accounts' own organization: none can be made")
     listing = world.spec.operations[f"list-{resource}s"]
-    listed = False
-    async for page in world.pages((await world.request(listing, caller)).path, caller):
-        judge.cite(page)
-        if not page.ok:
-            raise Inconclusive(f"the list of {resource}s for {caller}: {page}", listing.requirement)
-        listed = listed or any(own_id(item) == thing.id for item in items(page))
+    path = (await world.request(listing, caller)).path
+
+    async def is_listed() -> bool:
+        async for page in world.pages(path, caller):
+            judge.cite(page)
+            if not page.ok:
+                raise Inconclusive(f"the list of {resource}s for {caller}: {page}", listing.requirement)
+            if any(own_id(item) == thing.id for item in items(page)):
+                return True
+        return False
 
     answer = await world.perform(await world.request(world.spec.operations[f"fetch-{resource}"], caller, thing), caller)
+    listed = await world.patience.until(is_listed, thing.made_by.finished if thing.made_by and answer.ok else 0.0)
 
     judge.note(f"a {resource} of another organization is {'shown' if answer.ok else 'hidden'}")
     if answer.ok and not listed:
+        if await world.find(resource, thing.name, answer.finished) is None:
+            raise Inconclusive(f"{thing} in the list of who may see it", listing.requirement)
         raise Finding(f"a refusal: the list hides the {resource}", f"{answer.status}", answer)
 
 

@@ -9,10 +9,18 @@ from rolecall.conformance.marks import SUMMARY, cells, requirement
 from rolecall.conformance.sacrifice import changeable
 from rolecall.conformance.tables import Cell, load_specification
 from rolecall.conformance.world import World
-from rolecall.outcomes import Finding
+from rolecall.outcomes import Finding, NotTested
 
+ROLES = load_specification().roles
 #: The list operations: each must show even the newest thing.
 LISTS = [operation.name for operation in load_specification().operations.values() if operation.effect == "list"]
+
+#: What creates or updates and is refused to somebody: it is looked for once more at the end.
+REFUSED = [
+    operation.name
+    for operation in load_specification().operations.values()
+    if operation.effect in ("create", "update") and len(load_specification().allowed_roles(operation.name)) < len(ROLES)
+]
 
 # --- Allowed ----------------------------------------------------------------------------------------------------------
 
@@ -57,7 +65,7 @@ async def test_an_allowed_create_makes_the_thing(cell: Cell, world: World, judge
 
     await judge.expect_allowed(answer, request, caller)
     fixture = await world.made(request, answer)
-    if fixture is None or not judge.reads_back(await world.observe(fixture), request):
+    if fixture is None or not await judge.is_as_written(fixture, request, answer):
         raise Finding(f"the new {operation.resource.name}, readable afterwards", f"{answer.status}, and it is not there", answer)
 
 
@@ -71,7 +79,7 @@ async def test_an_allowed_update_reads_back(cell: Cell, world: World, judge: Jud
     answer = await world.perform(request, caller)
 
     await judge.expect_allowed(answer, request, caller)
-    if not await judge.took_effect(request, answer, caller):
+    if not await judge.takes_effect(request, answer, caller):
         raise Finding(f"the update of {request.fixture}, readable afterwards", f"{answer.status}, and nothing changed", answer)
 
 
@@ -85,7 +93,7 @@ async def test_everyone_may_update_the_own_user(cell: Cell, world: World, judge:
         answer = await world.perform(request, caller)
 
         await judge.expect_allowed(answer, request, caller)
-        if not await judge.took_effect(request, answer, caller):
+        if not await judge.takes_effect(request, answer, caller):
             raise Finding(
                 "the update of the caller's own user, readable afterwards", f"{answer.status}, and nothing changed", answer
             )
@@ -101,7 +109,7 @@ async def test_an_allowed_delete_removes_the_thing(cell: Cell, world: World, jud
     answer = await world.perform(request, caller)
 
     await judge.expect_allowed(answer, request, caller)
-    if not await judge.took_effect(request, answer, caller):
+    if not await judge.takes_effect(request, answer, caller):
         raise Finding(f"{request.fixture} gone", f"{answer.status}, and it is still there", answer)
 
 
@@ -135,3 +143,13 @@ async def test_a_refused_write_does_nothing(cell: Cell, world: World, judge: Jud
     await judge.expect_no_effect(request, answer, caller)
     await judge.control(request)
     await world.alive(caller, answer.finished)
+
+
+@pytest.mark.parametrize("operation", [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in REFUSED])
+async def test_a_refused_write_is_not_done_later(operation: str, world: World, judge: Judge) -> None:
+    """At the end of the run, too, nothing is there that was refused; all are looked for together."""
+    refused = world.patience.refused_at(operation, attack="")
+    if not refused:
+        raise NotTested(f"a {operation} that was refused")
+
+    await judge.expect_none_later(refused)

@@ -469,7 +469,11 @@ async def delete(fixture: Fixture, world: World) -> None:
     admin = await world.user(world.highest)
     request = await world.request(world.spec.operations["delete-user"], admin, fixture)
     answer = await world.perform(request, admin)
-    if not answer.ok or await world.observe(fixture) is not None:
+
+    async def is_gone() -> bool:
+        return await world.observe(fixture) is None
+
+    if not answer.ok or not await world.patience.until(is_gone, answer.finished):
         raise Inconclusive(f"a user that is gone: {answer}", "PERM-delete-user")
 
 

@@ -7,6 +7,7 @@ not show before the run. Anything else that looks like the run's is named, and l
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 from rolecall.conformance.fixtures import Fixture, fill_path, items
@@ -18,7 +19,8 @@ from rolecall.gate import Thing
 from rolecall.ledger import Entry
 from rolecall.outcomes import Inconclusive, NotTested
 
-_LOOKS = 3  # at each list: what deletes in the background needs a moment
+_LOOKS = 3  # at each list, at least: what deletes in the background needs a moment
+_PAUSE = 0.2  # seconds between two looks at a list that still shows what was deleted
 
 
 class Tidying:
@@ -110,7 +112,12 @@ class Tidying:
 
     async def _sweep(self, admin: Caller, path: str, resource: str) -> None:
         """Look through a list for what carries the run's name, among it what was made against all denial."""
-        for _ in range(_LOOKS):
+        await self._world.patience.settle(time.monotonic())
+        until = time.monotonic() + self._world.patience.seconds
+        looks = 0
+        while looks < _LOOKS or time.monotonic() < until:
+            await asyncio.sleep(_PAUSE if looks else 0.0)
+            looks += 1
             try:
                 found = await self._carrying_our_name(admin, path, resource)
             except Inconclusive as reason:

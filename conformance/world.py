@@ -17,6 +17,7 @@ from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.making import Making
 from rolecall.conformance.members import REFUSED, Attempts, Members
 from rolecall.conformance.memo import Coalesced, forget, memoised
+from rolecall.conformance.patience import Patience
 from rolecall.conformance.tables import Operation, Specification
 from rolecall.conformance.tokens import Caller, claims_of
 from rolecall.evidence import Exchange, cite
@@ -49,6 +50,8 @@ class World(Making):
         self.borrowing = Borrowing(self)
         self.attacks = Attacks()
         self.members = Members()
+        self.patience = Patience(self.dialect.consistency)
+        self._prompt: set[str] = set()  # the resources of which something new was looked for
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
@@ -223,6 +226,24 @@ class World(Making):
                 raise
             return Fixture(self.spec.resources[resource], existing[0], "")
 
+    async def wait_for(self, made: Fixture) -> Fixture:
+        """Wait until a new thing is shown, where fetches lag; what keeps it from being shown is for tests to find.
+
+        Whether they lag is seen at the first things of each kind.
+        """
+        if made.made_by is None or (made.resource.name in self._prompt and not self.patience.lag):
+            return made
+
+        async def is_there() -> bool:
+            try:
+                return await self.observe(made) is not None
+            except Inconclusive:
+                return True
+
+        await self.patience.until(is_there, made.made_by.finished)
+        self._prompt.add(made.resource.name)
+        return made
+
     async def fresh(self, resource: str) -> Fixture:
         """A new thing for one test alone, made by the highest role that can.
 
@@ -237,7 +258,7 @@ class World(Making):
             exchange = await self.perform(request, caller)
             if exchange.ok and (id := self._id_of_made(resource, request.name)):
                 conversation = (await self.shared("conversation")).id if operation.resource.parent == "conversation" else ""
-                return Fixture(operation.resource, id, request.name, exchange, conversation)
+                return await self.wait_for(Fixture(operation.resource, id, request.name, exchange, conversation))
         raise Inconclusive(f"a {resource} to test with: {exchange}", f"[operations.create-{resource}] in the target file")
 
     async def made(self, request: Request, answer: Exchange) -> Fixture | None:
@@ -248,7 +269,7 @@ class World(Making):
         """
         resource = request.operation.resource
         id = self._id_of_made(resource.name, request.name)
-        if not id and (item := await self.find(resource.name, request.name, answer.finished)):
+        if not id and (item := await self._find_in_time(resource.name, request.name, answer.finished)):
             id, entry = own_id(item), self.ledger.named(resource.name, request.name)
             if not id or entry is None or await self.was_there_before(resource.name, id):
                 raise Inconclusive(
@@ -286,6 +307,18 @@ class World(Making):
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
         """The thing that carries ``name``, in a list read after the moment ``after``; None when there is none."""
         return next((item for item in await self.listing(resource, after) if name in str(item)), None)
+
+    async def _find_in_time(self, resource: str, name: str, since: float) -> dict[str, Any] | None:
+        """The same as soon as a list shows it, as long as lists may lag."""
+        found: dict[str, Any] | None = None
+
+        async def is_listed() -> bool:
+            nonlocal found
+            found = await self.find(resource, name, time.monotonic())
+            return found is not None
+
+        await self.patience.until(is_listed, since)
+        return found
 
     async def look_at_all(self, resource: str) -> None:
         """Read the list of a resource, where it has one that shows all of them."""
@@ -339,7 +372,7 @@ class World(Making):
             seen |= new
             next_path = self._next(exchange) if new else ""
             if not next_path:
-                if not new or not exchange.ok or len(new) < _SMALLEST_PAGE or exchange.header("link"):
+                if not new or not exchange.ok or len(new) < SMALLEST_PAGE or exchange.header("link"):
                     return
                 next_path = f"{path}{'&' if '?' in path else '?'}offset={len(seen)}"
         raise Inconclusive(f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages", "the list's Link header")
@@ -384,4 +417,4 @@ async def _there(*callers: Awaitable[Caller]) -> list[Caller]:
 
 
 #: A list shorter than this cannot be a page that was cut: no server has a page size below it.
-_SMALLEST_PAGE = 10
+SMALLEST_PAGE = 10

@@ -117,23 +117,45 @@ def denied_delete_applies(server: Server) -> None:
     _denied_but_done(server, "delete-")
 
 
-@fault("denied-update-applies-later", finding="PERM-update-organization")
-def denied_update_applies_later(server: Server) -> None:
-    """An update is refused with 403, and done a twentieth of a second later."""
+def _denied_but_done_later(server: Server, action: str, seconds: float) -> None:
+    """Refuse, and do it after some time."""
+    tasks: set[asyncio.Task[None]] = set()
 
     @instead_of(server.dispatcher.refuse)
     async def queued(call: Call, principal: Principal, operation: str) -> Answer:
         async def later() -> None:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(seconds)
             with contextlib.suppress(Refusal):
                 await server.dispatcher.perform(call, principal, operation)
 
-        if operation.startswith("update-"):
+        if operation.startswith(action):
             tasks.add(task := asyncio.get_running_loop().create_task(later()))
             task.add_done_callback(tasks.discard)
         raise forbidden()
 
-    tasks: set[asyncio.Task[None]] = set()
+
+@fault("denied-update-applies-later", finding="PERM-update-organization")
+def denied_update_applies_later(server: Server) -> None:
+    """An update is refused with 403, and done a twentieth of a second later."""
+    _denied_but_done_later(server, "update-", 0.05)
+
+
+@fault("denied-delete-applies-later", finding="PERM-delete-organization")
+def denied_delete_applies_later(server: Server) -> None:
+    """A delete is refused with 403, and done a twentieth of a second later."""
+    _denied_but_done_later(server, "delete-", 0.05)
+
+
+@fault("denied-create-applies-a-second-later", finding="PERM-create-organization")
+def denied_create_applies_a_second_later(server: Server) -> None:
+    """A create is refused with 403, and done a second later."""
+    _denied_but_done_later(server, "create-", 1.0)
+
+
+@fault("denied-update-applies-a-second-later", finding="PERM-update-organization")
+def denied_update_applies_a_second_later(server: Server) -> None:
+    """An update is refused with 403, and done a second later."""
+    _denied_but_done_later(server, "update-", 1.0)
 
 
 @fault("denied-status-tells-existence", finding="SEC-A12")

@@ -77,6 +77,29 @@ async def changed_in_a_moment(api: Api) -> bool:
     return "Mine" in str(api.server.store.get("services", id))
 
 
+@sees("denied-delete-applies-later")
+async def deleted_in_a_moment(api: Api) -> bool:
+    id = api.put("services")
+    await api.ask("DELETE", f"/v2/services/{id}", "bot")
+    await asyncio.sleep(0.08)
+    return api.server.store.get("services", id) is None
+
+
+@sees("denied-create-applies-a-second-later")
+async def made_in_a_second(api: Api) -> bool:
+    await api.ask("POST", "/v2/services", "bot", json={"name": "Mine"})
+    await asyncio.sleep(1.1)
+    return any("Mine" in text for text in api.server.store.containing("services"))
+
+
+@sees("denied-update-applies-a-second-later")
+async def changed_in_a_second(api: Api) -> bool:
+    id = api.put("services")
+    await api.ask("PATCH", f"/v2/services/{id}", "bot", json={"name": "Mine"})
+    await asyncio.sleep(1.1)
+    return "Mine" in str(api.server.store.get("services", id))
+
+
 @sees("denied-status-tells-existence")
 async def denied_alike(api: Api) -> bool:
     return (await api.ask("GET", f"/v2/services/{'0' * 24}", "guest")).status_code != 403
