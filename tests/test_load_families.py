@@ -79,6 +79,7 @@ LEGAL: dict[str, tuple[Call, ...]] = {
     "nobody-looked": (win(token_works=None, refresh_token_works=None), loss()),
     "reuse-after-the-window-ends-the-family": (win(0.0, 0.1, **DEAD), win(0.5, 0.6, **DEAD), loss(40.0, 40.1)),
     "the-later-winner-revokes-an-access-token": (win(token_works=False), win()),
+    "the-later-winner-was-not-looked-at": (win(token_works=False), win(token_works=None)),
     "an-unknown-one-revokes-the-access-tokens": (win(token_works=False), win(token_works=False), silence()),
     "an-unknown-one-comes-after-the-window": (win(**DEAD), win(**DEAD), silence()),
 }

@@ -198,6 +198,16 @@ def test_after_a_refresh_without_an_answer_nothing_is_certain(status: int | None
     assert accused(invariants, refreshed(invariants, again)) == set()
 
 
+def test_a_lost_refresh_may_come_after_the_next_one() -> None:
+    """Also where a second use of a refresh token is known to do no harm to others, the session itself stays in doubt."""
+    invariants = looking()
+    invariants._harmless.reuse = True
+    grant = log_in(invariants)
+    invariants.refresh(grant, "POST").unanswered(left=True)
+
+    assert accused(invariants, refreshed(invariants, grant)) == set()
+
+
 @pytest.mark.parametrize("status", [None, 429])
 def test_a_refresh_that_did_not_happen_changes_nothing(status: int | None) -> None:
     """One that was throttled, or never left, explains nothing."""

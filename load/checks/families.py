@@ -24,7 +24,7 @@ GET says that there was a first use, and not that a window had an end.
 *Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a server may take a second use for theft and
 end the whole family (RFC 9700 4.14.2): then what the winner was given dies with it, rightly. So a dead winner is excused where that can have
 happened: somebody came too late, or may have. It is not where nobody was refused, nor if two won with no window to explain it. And
-a server may revoke the session's older access tokens at each refresh: a dead access token is excused where somebody else's is alive.
+a server may revoke the session's older access tokens at each refresh: a dead access token is excused where somebody else's is alive, or may be.
 A call without an answer may have come late, or last, and so excuses both.
 
 *Somebody has to win*, unless a call without an answer may have. *Nobody gets another user's tokens*, under any policy.
@@ -199,7 +199,7 @@ def _is_excused(dead: Call, family: Family, explained: Policies) -> bool:
     if dead.refresh_token_works is not True and family.having("refused") and explained:
         return True  # somebody came too late, as a thief would
     is_access_token_alone = dead.refresh_token_works is not False
-    return is_access_token_alone and any(call.token_works is True for call in family.having("granted"))
+    return is_access_token_alone and any(call.token_works is not False for call in family.having("granted"))
 
 
 class Families:
