@@ -5,7 +5,7 @@ when the answer before them has come.
 
 What may have happened to a session, and what is therefore certain, `checks.sessions` keeps account of: it is told of each log-in and of
 each refresh when it is sent. A client whose session may have been ended, or whose token is old, does not count a refusal as an
-error of the server's: it is a row of its own, ``... (session ended)``, and the client logs in anew.
+error of the server's: it is a row of its own, ``session ended``, and the client logs in anew.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _TRIED = 50
 _LONGEST_PAUSE = 60.0
 _NEVER_LEFT = frozenset({"refused", "dns", "tls", "local"})
 _PROFILE = "fetch-user-self"
+_ENDED = "session ended"
 
 
 class Scenario:
@@ -97,8 +98,7 @@ class Scenario:
             self.pause = retry_after(response)
             return response
         if use is not None and use.may_be_refused and response.status in self._refusals(use):
-            name = f"{name} (session ended)"
-            entry = self.site.entries.get(name) or self.site.entry(method, name)
+            entry = self.site.entries.get(_ENDED) or self.site.entry("any", _ENDED)
             entry.success(due, connection.sent, connection.received, len(response.body))
             return response
         entry.failure(str(response.status), due, connection.sent, connection.received)
