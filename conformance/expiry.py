@@ -30,6 +30,7 @@ from rolecall.conformance.clock import Reading, TargetClock, time_of_target
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import compact, signed_by
 from rolecall.conformance.memo import memoised
+from rolecall.conformance.tables import LAST_MINUTE
 from rolecall.conformance.tokens import Caller, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.errors import UsageError
@@ -152,7 +153,8 @@ class Expiry:
                 raise Inconclusive(self._too_late[role], "the latency and the rate limit of the target")
             self._raise_trouble("a token in its last minute")
             why = f" ({'; '.join(self._why_not)})" if self._why_not else ""
-            raise NotTested(f"no token in its last minute: give clock_url or signing_key_env under [expiry]{why}")
+            lacking = "" if self._options.clock_url or self._options.signing_key else LAST_MINUTE
+            raise NotTested(f"no token in its last minute: give clock_url or signing_key_env under [expiry]{why}", lacking)
         return almost
 
     def _raise_trouble(self, missing: str) -> None:

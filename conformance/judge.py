@@ -126,6 +126,27 @@ class Judge(TokenJudge):
             )
         return cite(control, "control")
 
+    async def control_alive(self, request: Request, answer: Exchange, dead: Caller) -> None:
+        """What a token that has ended was answered is the token's matter: with a live one of the same user it is done.
+
+        A success needs no control, for it says by itself that it was done. A delete is tried on a thing of its own.
+
+        Raises:
+            Inconclusive: it is not done for the live token either; perhaps the operation is not there at all.
+        """
+        if answer.ok:
+            return
+        operation = request.operation
+        if operation.effect == "delete" or operation.is_self:
+            live = await self._world.user(dead.role)
+            control = await (self._try(operation, live) if operation.effect == "delete" else self._world.perform(request, live))
+            if not control.ok:
+                missing = f"the same request succeeding with a token that has not expired: {control}"
+                raise Inconclusive(missing, f"the cells of {operation.requirement} that are allowed")
+            cite(control, "control")
+        else:
+            await self.control(request)
+
     async def _control(self, request: Request) -> Exchange:
         operation = request.operation
         exchange = None

@@ -163,13 +163,15 @@ def _not_covered(spec: Specification, results: list[TestResult]) -> list[str]:
     keys = [r for r in results if r.cell and r.cell.credential == API_KEY and r.outcome is Outcome.NOT_TESTED]
     reasons = [f"API keys were not tested: {keys[0].reason}"] if keys else []
     expiry = [r for r in results if spec.requirements[r.requirement].feature == "Expiry"]
-    if expiry and all(r.outcome is Outcome.NOT_TESTED for r in expiry):
+    is_unproven = bool(expiry) and all(r.outcome is Outcome.NOT_TESTED for r in expiry)
+    if is_unproven:
         why, _ = Counter(r.reason for r in expiry).most_common(1)[0]
         reasons.append(f"expiry was not proven: {why}")
     excused: dict[str, list[TestResult]] = {}
     for result in results:
         entry = spec.requirements[result.requirement]
-        if entry.decides and is_excused(result, entry.capability) and not (keys and entry.capability == API_KEYS):
+        is_said = (keys and entry.capability == API_KEYS) or (is_unproven and entry.feature == "Expiry")
+        if entry.decides and is_excused(result, entry.capability) and not is_said:
             excused.setdefault(entry.capability, []).append(result)
     for tests in excused.values():
         ids = list(dict.fromkeys(test.requirement for test in tests))

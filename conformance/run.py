@@ -43,6 +43,8 @@ from rolecall.target import Target, load_target
 DEFAULT_OUT = Path("reports/runs")
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
+#: Seconds that a target may ask to wait before it lets the highest role log in once more, and its rate afterwards, at least.
+_LONGEST_PAUSE, _THROTTLED_RATE = 120.0, 2.0
 _TIDY_TIMEOUT = 60.0  # seconds
 
 
@@ -211,9 +213,11 @@ class Run:
         return clock + left
 
     def _time_to_tidy(self) -> float:
-        """Seconds: at a low rate limit the deletions alone take longer than the usual minute."""
+        """Seconds: at a low rate limit, or where the target asked for pauses, deletions take longer than the usual minute."""
         requests = 2 * len(list(self.world.ledger.left)) + 50
-        return _TIDY_TIMEOUT + (requests / self.target.rate_limit if self.target.rate_limit else 0.0)
+        seconds = _TIDY_TIMEOUT + (requests / self.target.rate_limit if self.target.rate_limit else 0.0)
+        was_throttled = any(exchange.attempts > 1 for exchange in self.evidence.exchanges)
+        return seconds + (_LONGEST_PAUSE + requests / _THROTTLED_RATE if was_throttled else 0.0)
 
     def _clock_left(self) -> list[str]:
         """Put the target's clock back; a line if it is not proven to be where it was."""

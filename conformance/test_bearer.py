@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import operations, requirement
+from rolecall.conformance.marks import SUMMARY, operations, requirement
 from rolecall.conformance.sacrifice import changeable
 from rolecall.conformance.world import World
+from rolecall.outcomes import NotTested
 
 
 @requirement("AUTH-required")
@@ -33,3 +34,15 @@ async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge)
         await judge.expect_no_effect(request, answer, victim)
         if not request.operation.is_self:
             await judge.control(request)
+
+
+@requirement("AUTH-required", phase=SUMMARY)
+async def test_a_write_without_a_token_is_not_done_later(world: World, judge: Judge) -> None:
+    """At the end of the run, too, nothing is there that was refused to nobody at all."""
+    refused = [
+        (request, answer) for request, answer in world.patience.refused_at("", "AUTH-required") if not request.operation.is_self
+    ]
+    if not refused:
+        raise NotTested("a write without a token that was refused")
+
+    await judge.expect_none_later(refused)

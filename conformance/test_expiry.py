@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import EXPIRY, operations, requirement, roles
+from rolecall.conformance.marks import EXPIRY, SUMMARY, operations, requirement, roles
 from rolecall.conformance.world import World
 from rolecall.evidence import cite
+from rolecall.outcomes import NotTested
 
 
 @requirement("EXPIRY-not-before", phase=EXPIRY)
@@ -26,28 +27,29 @@ async def test_an_expired_token_reads_nothing(operation: str, world: World, expi
 
         answer = await world.perform(request, expired.caller, attack="EXPIRY-403")
 
+        await judge.control_alive(request, answer, expired.caller)
         judge.expect_expired(answer, expired)
-        if not request.operation.is_self:
-            await judge.control(request)
 
 
 @requirement("EXPIRY-403", phase=EXPIRY)
 @roles()
 async def test_every_roles_token_expires(role: str, world: World, expiry: Expiry, judge: Judge) -> None:
-    """An expired token is answered 403 whatever its role."""
+    """An expired token is answered 403 whatever its role; a live one is let in."""
     for expired in await expiry.tokens(role):
         request = await world.request(world.spec.operations["fetch-user-self"], expired.caller)
 
         answer = await world.perform(request, expired.caller, attack="EXPIRY-403")
 
+        await judge.control_alive(request, answer, expired.caller)
         judge.expect_expired(answer, expired)
 
 
 @requirement("EXPIRY-403", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
 async def test_an_expired_token_is_refused_at_writes(operation: str, expiry: Expiry, judge: Judge) -> None:
-    """A create, update or delete with an expired token is answered 403."""
-    async with expiry.write(operation) as (expired, _, answer):
+    """A create, update or delete with an expired token is answered 403; with a live one it succeeds."""
+    async with expiry.write(operation) as (expired, request, answer):
+        await judge.control_alive(request, answer, expired.caller)
         judge.expect_expired(answer, expired)
 
 
@@ -59,6 +61,19 @@ async def test_an_expired_token_writes_nothing(operation: str, expiry: Expiry, j
         await judge.expect_no_effect(request, cite(answer), expired.caller)
         if not request.operation.is_self:
             await judge.control(request)
+
+
+@requirement("EXPIRY-no-effect", phase=SUMMARY)
+async def test_an_expired_token_writes_nothing_later(world: World, expiry: Expiry, judge: Judge) -> None:
+    """At the end of the run, too, nothing is there that an expired token was refused."""
+    await expiry.tokens(world.highest)
+    refused = [
+        (request, answer) for request, answer in world.patience.refused_at("", "EXPIRY-403") if not request.operation.is_self
+    ]
+    if not refused:
+        raise NotTested("a write that was refused to an expired token")
+
+    await judge.expect_none_later(refused)
 
 
 @requirement("REFRESH-after-expiry", phase=EXPIRY)

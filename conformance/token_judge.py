@@ -133,9 +133,8 @@ class TokenJudge:
         note(f"{expired.evidence}: {exchange.status}")
         statuses = self._world.dialect.expired
         if exchange.status not in statuses:
-            raise Finding(
-                f"{_statuses(statuses)} once the token has expired ({expired.evidence})", f"{exchange.status}", exchange
-            )
+            expected = f"{_statuses(statuses)} once the token has expired ({expired.evidence})"
+            raise Finding(expected, f"{exchange.status}{_OTHER_READING if exchange.status == 401 else ''}", exchange)
 
     def expect_not_let_in(self, exchange: Exchange) -> None:
         """The answer says that there was no valid token."""
@@ -173,6 +172,10 @@ class TokenJudge:
     def note(self, text: str) -> None:
         """Write down what was observed, for the report; it judges nothing."""
         note(text)
+
+
+#: What the RFC has for an expired token, and the page has not (AMB-06).
+_OTHER_READING = ", as RFC 6750 has it; a target file can say so: [dialect] expired = [401]"
 
 
 def _without_echo(exchange: Exchange) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.patience import Patience
+from rolecall.conformance.run import Run
 from rolecall.conformance.tables import load_specification
 from rolecall.errors import UsageError
 from tests.exchanges import exchange
@@ -93,3 +96,13 @@ def test_a_request_with_another_mark() -> None:
 
     assert request.name == "mark-2"
     assert request.body == {"name": "mark-2", "profile": {"name": "mark-2"}, "tags": ["a mark-2"], "limit": 1}
+
+
+@pytest.mark.parametrize(("attempts", "longer"), [(1, False), (2, True)])
+def test_a_target_that_asked_for_pauses_has_more_time_to_be_tidied(attempts: int, longer: bool) -> None:
+    """Where log-ins were throttled the last one waits for its turn, and the deletions still have their time."""
+    world = SimpleNamespace(ledger=SimpleNamespace(left=range(150)))
+    evidence = SimpleNamespace(exchanges=[exchange(attempts=attempts)])
+    run: Any = SimpleNamespace(world=world, target=SimpleNamespace(rate_limit=0.0), evidence=evidence)
+
+    assert (Run._time_to_tidy(run) > 180) == longer

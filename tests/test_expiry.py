@@ -7,6 +7,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,41 @@ def test_a_bank_that_is_a_file_is_refused(reference: Reference, tmp_path: Path) 
     assert finished.code == 2, finished.said
     assert "Traceback" not in finished.said
     assert str(tmp_path / "bank") in finished.stderr
+
+
+# --- What the token is not to blame for --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "path"),
+    [("list-forms", "GET", "/v2/forms"), ("create-form", "POST", "/v2/forms"), ("delete-form", "DELETE", "/v2/forms/")],
+)
+def test_what_is_not_there_at_all_is_not_held_against_expiry(
+    operation: str, method: str, path: str, served: Served, tmp_path: Path
+) -> None:
+    """An operation that is answered 404 to everybody says nothing of expired tokens: the cell is open, and nobody is blamed."""
+
+    def without_forms(request: Received, connection: Connection) -> None:
+        asked = request.path.partition("?")[0]
+        is_gone = request.method == method and (asked == path or (path.endswith("/") and asked.startswith(path)))
+        connection.send(json_response({"error": "no forms"}, 404) if is_gone else forwarded(served.url, request))
+
+    with Miniature(without_forms) as server:
+        text = served.text.replace(f'base_url = "{served.url}"', f'base_url = "{server.url}"')
+        file = file_with(replace(served, text=text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        finished = certify(file, f"EXPIRY-403 and {operation}")
+
+    assert finished.results["findings"] == []
+    assert outcome(finished, "EXPIRY-403")[0] == "inconclusive", finished.said
+
+
+def test_the_other_reading_of_expired_tokens_is_named(tmp_path: Path) -> None:
+    """A server whose only difference is 401 for expired tokens is told which setting reads it so."""
+    with serving("--clock", "--scrypt-n", "2", "--fault", "expired-401") as server:
+        finished = certify(server.target_file(tmp_path), "EXPIRY-403 and list-contacts")
+
+    (finding,) = finished.results["findings"]
+    assert finding["actual"] == "401, as RFC 6750 has it; a target file can say so: [dialect] expired = [401]"
 
 
 # --- A clock that can be moved, grade A- ------------------------------------------------------------------------------

@@ -8,7 +8,17 @@ import pytest
 
 from rolecall.conformance.results import TestResult as Tested
 from rolecall.conformance.results import Verdict, findings, is_good_part, judge, order_of, outcome_of, requirement_outcomes
-from rolecall.conformance.tables import API_KEY, API_KEYS, CAPABILITIES, SECOND_USER, SIGNING_KEY, TOKEN, Cell, load_specification
+from rolecall.conformance.tables import (
+    API_KEY,
+    API_KEYS,
+    CAPABILITIES,
+    LAST_MINUTE,
+    SECOND_USER,
+    SIGNING_KEY,
+    TOKEN,
+    Cell,
+    load_specification,
+)
 from rolecall.errors import ExitCode
 from rolecall.outcomes import Outcome
 
@@ -227,3 +237,26 @@ def test_cells_of_a_kind_are_told_apart() -> None:
     """A cell's name has operation, role and credential in it, so that no two are one."""
     assert len({str(cell) for cell in SPEC.cells}) == len(SPEC.cells)
     assert {cell.credential for cell in SPEC.cells} == {TOKEN, API_KEY}
+
+
+def test_with_a_bank_alone_the_last_minute_is_not_covered() -> None:
+    """What takes a clock or a key leaves expiry proven by the other ways, and the verdict says that it was not looked at."""
+    results = [result(id) for id in SPEC.requirements if id != "EXPIRY-not-before"]
+    results += [result("EXPIRY-not-before", NOT_TESTED, lacks=LAST_MINUTE, reason="no token in its last minute")]
+
+    said = verdict_of(results)
+
+    assert said.word == "conformant"
+    assert said.reasons == ["not covered: EXPIRY-not-before: no token in its last minute"]
+
+
+def test_expiry_that_was_not_proven_at_all_is_said_once() -> None:
+    """Without any way to an expired token the verdict is open, and the last minute is not named beside it."""
+    expiry = [id for id, entry in SPEC.requirements.items() if entry.feature == "Expiry"]
+    results = [result(id) for id in SPEC.requirements if id not in expiry]
+    results += [result(id, NOT_TESTED, lacks=SPEC.requirements[id].capability, reason="no way to one") for id in expiry]
+
+    said = verdict_of(results)
+
+    assert said.word == "inconclusive"
+    assert sum("no way to one" in reason for reason in said.reasons) == 1

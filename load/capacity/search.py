@@ -241,7 +241,7 @@ class Search:
 
     def _why_unstable(self, rate: float) -> tuple[Any, ...]:
         """Why a rate that held is no answer, with the steps that say so; nothing where it is one."""
-        history, began = self._history, self._state.began
+        history = self._history
         contradictions, slumps = self._state.contradictions(rate), history.slumps
         if any(it.held for it in contradictions):
             return (_LESS, *contradictions)
@@ -251,6 +251,11 @@ class Search:
             return "it carried less for a part of some steps", *slumps
         if history.carried_more(rate):
             return (_LESS,)
+        return self._why_not_yet(rate)
+
+    def _why_not_yet(self, rate: float) -> tuple[Any, ...]:
+        """Why a rate that it carries now is no answer where it carried less before."""
+        history, began = self._history, self._state.began
         if history.carried_less(rate) and history.incidents:
             return (NOW_AND_THEN,)
         if history.carried_less(rate) and self._stepper.passed() - began < began:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
+from rolecall.reference.variants.lists import LAG
 from tests.reference.asking import QUICK, Api, read
 from tests.reference.test_variants import vary
 
@@ -157,6 +159,41 @@ def test_log_ins_are_limited() -> None:
         assert (await api.ask("GET", "/v2/users", "bot")).status_code == 200
 
     vary("log-ins-20-a-minute", story)
+
+
+@pytest.mark.parametrize(("name", "at_once"), [("lists-lag", 200), ("reads-lag", 404)])
+def test_what_lags(name: str, at_once: int) -> None:
+    """A new thing is in the list after a second; a fetch shows it at once, or after a second, too. So it is with what is deleted."""
+
+    async def story(api: Api) -> None:
+        made = read(await api.ask("POST", "/v2/forms", "admin", json={"name": "A"}))
+        path = f"/v2/forms/{made['id']}"
+        assert read(await api.ask("GET", "/v2/forms", "admin")) == []
+        assert (await api.ask("GET", path, "admin")).status_code == at_once
+        await asyncio.sleep(LAG + 0.05)
+        assert [form["id"] for form in read(await api.ask("GET", "/v2/forms", "admin"))] == [made["id"]]
+        assert (await api.ask("GET", path, "admin")).status_code == 200
+        await api.ask("DELETE", path, "admin")
+        assert len(read(await api.ask("GET", "/v2/forms", "admin"))) == 1
+        await asyncio.sleep(LAG + 0.05)
+        assert read(await api.ask("GET", "/v2/forms", "admin")) == []
+
+    vary(name, story)
+
+
+@pytest.mark.parametrize(("name", "leads_on"), [("lists-of-25-newest-first", True), ("lists-of-the-newest-25", False)])
+def test_lists_of_25(name: str, leads_on: bool) -> None:
+    """A list begins with the newest and has 25 things, whatever its limit; a way to the rest there is, or not."""
+
+    async def story(api: Api) -> None:
+        ids = [api.put("forms") for _ in range(30)]
+        answer = await api.ask("GET", "/v2/forms?limit=100", "admin")
+        assert [form["id"] for form in read(answer)] == ids[:4:-1]
+        assert ("link" in answer.headers) == leads_on
+        rest = read(await api.ask("GET", "/v2/forms?offset=25", "admin"))
+        assert [form["id"] for form in rest] == (ids[4::-1] if leads_on else ids[:4:-1])
+
+    vary(name, story)
 
 
 def test_head_is_no_method_here() -> None:
