@@ -39,15 +39,13 @@ _PRELOAD = [
     "rolecall.reference.__main__",
 ]
 _TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
-#: Seconds for cases that take longer than that: each log-in waits for its minute.
-_LONGER = {"log-ins-20-a-minute": 2400.0}
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 #: Trouble that is a finding of its own.
 _OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-then": "RESPONSE-json"}
 #: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
 _SLOW = frozenset(
     {"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then", "every-15th-503-retry-after"}
-    | {"lists-lag", "reads-lag", "log-ins-20-a-minute"}
+    | {"lists-lag", "reads-lag", "log-ins-200-a-minute"}
 )
 
 
@@ -287,9 +285,8 @@ def _run(context: Any, trial: Trial, place: Path) -> Result:
         run.start()
         run_end.close()
         try:
-            timeout = _LONGER.get(case.name, _TIMEOUT)
-            if not run_says.poll(timeout):
-                raise RolecallError(f"no result within {timeout:g} s")
+            if not run_says.poll(_TIMEOUT):
+                raise RolecallError(f"no result within {_TIMEOUT:g} s")
             document, crash = run_says.recv()
         finally:
             run.join(5)

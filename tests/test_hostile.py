@@ -94,17 +94,16 @@ def expect_harmless(text: str) -> None:
 def test_certify_is_unmoved(tmp_path: Path) -> None:
     """Of five hundred hostile answers in a run of certify none breaks it: whole files, an honest exit code, bounded memory."""
     with serving("--scrypt-n", "2") as server:
-        answer, told = relay(server.url, 5, 1)
+        answer, told = relay(server.url, 4, 1)
         with Miniature(answer) as front:
-            file = server.target_file(tmp_path, url=front.url, under_target="timeout = 3")
-            began = time.monotonic()
+            file = server.target_file(tmp_path, url=front.url, under_target="timeout = 1")
             process = start("certify", file, "--out", "runs", cwd=tmp_path)
             memory = Memory(process.pid)
             stdout, stderr = process.communicate(timeout=400)
 
     (folder,) = (tmp_path / "runs").iterdir()
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    assert told[0] >= _READY, f"{told[0]} in {time.monotonic() - began:.0f} s"
+    assert told[0] >= _READY
     assert faults("results", results) == []
     assert process.returncode == results["exit_code"] and process.returncode in (0, 1, 3, 7), stdout + stderr
     assert json.loads((folder / "evidence.har").read_text(encoding="utf-8"))["log"]["entries"]
@@ -122,7 +121,7 @@ def test_load_is_unmoved(scenario: str, tmp_path: Path) -> None:
     with serving("--scrypt-n", "2") as server:
         answer, told = relay(server.url, 2, 2)
         with Miniature(answer) as front:
-            file = server.target_file(tmp_path, url=front.url, under_target="timeout = 3")
+            file = server.target_file(tmp_path, url=front.url, under_target="timeout = 1")
             process = start("load", scenario, file, "--rate", "60", "--duration", "20s", "--out", "runs", cwd=tmp_path)
             memory = Memory(process.pid)
             finished = finish(process, tmp_path / "runs", time.monotonic())

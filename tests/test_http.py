@@ -1007,6 +1007,29 @@ class TestTls:
             get(server.url.replace("http:", "https:"))
 
 
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+def test_a_target_that_closes_without_saying_so(reset: bool) -> None:
+    """Where each connection ends behind its first answer, which does not say so, every request arrives, and once (RFC 9112 9.6)."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        OK(request, connection)
+        if reset:
+            connection.wait(0.01)
+            connection.reset()
+        else:
+            connection.cut()
+
+    async def conversation(it: Client) -> None:
+        for _ in range(3):
+            assert (await it.send("GET", "/")).json == {"fine": True}
+            assert (await it.send("POST", "/")).json == {"fine": True}
+
+    with Miniature(answer) as server:
+        talk(server.url, conversation)
+
+    assert [request.method for request in server.received].count("POST") == 3
+
+
 def test_everything_is_recorded(tmp_path: Path) -> None:
     """Answered or not, every exchange is in the evidence, with what went wrong in it."""
     evidence = Evidence()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,10 @@ class Unreadable(httpx.ReadError):
     """An answer came that cannot be read, and would not be another one if it was asked for again."""
 
 
+#: Seconds after an answer within which no server closes a connection because it was idle: none is known that waits less.
+_AT_ONCE = 1.0
+
+
 @dataclass(frozen=True)
 class Fragment:
     """What came of an answer that did not come whole; ``status`` is 0 where it broke off in its head."""
@@ -57,9 +62,18 @@ class Connection(httpx.AsyncBaseTransport):
         self._wire: _Wire | None = None
         self._leads_to: object = None
         self.is_connecting = False
+        self.was_dropped = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it leads somewhere and can be used again."""
+        return self._wire is not None and self._wire.reusable
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its complete answer.
+
+        ``was_dropped`` then says whether the server had closed the connection right behind its last answer, which had not
+        said so: it may (RFC 9112 9.6), and a request that is sent meanwhile is lost.
 
         Raises:
             httpx.ConnectError: no connection.
@@ -74,13 +88,16 @@ class Connection(httpx.AsyncBaseTransport):
         if self._wire and self._wire.reusable and self._leads_to == there:
             wire = self._wire
         else:
+            self.was_dropped |= self._wire is not None and self._wire.was_dropped
             await self.aclose()
             wire, self._leads_to = await self._connect(request.url), there
         self._wire = None  # until the answer is complete, the connection is nobody else's
+        was_used = wire.idle_since is not None
         try:
             answer = await wire.exchange(message, head_only=request.method == "HEAD")
         except BaseException:  # the timeout's as well
             self.fragment = wire.fragment()
+            self.was_dropped |= was_used and self.fragment is None and wire.was_dropped
             raise
         finally:
             if wire.reusable:
@@ -270,6 +287,8 @@ class _Wire(asyncio.Protocol):
         self._answer: _Answer | None = None
         self._waiting: asyncio.Future[_Answer] | None = None
         self.reusable = False
+        self.idle_since: float | None = None
+        self.was_dropped = False
 
     async def exchange(self, message: bytes, *, head_only: bool) -> _Answer:
         """Write a request and wait for its answer."""
@@ -282,6 +301,7 @@ class _Wire(asyncio.Protocol):
         answer = await self._waiting
         self.reusable = answer.keep_alive and not self._transport.is_closing()
         self._waiting = None
+        self.idle_since = time.monotonic()
         return answer
 
     def fragment(self) -> Fragment | None:
@@ -332,6 +352,7 @@ class _Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self.reusable = False
+        self.was_dropped = self.idle_since is not None and time.monotonic() - self.idle_since < _AT_ONCE
         if self._waiting is None or self._waiting.done() or self._answer is None:
             return
         if exc is not None:

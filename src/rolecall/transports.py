@@ -184,18 +184,28 @@ class Network(httpx.AsyncBaseTransport):
         self._idle: list[Connection] = []
         self._timeout = target.timeout
         self.last_answer = 0.0
+        #: Whether a connection carries a second request; None where that was not seen yet.
+        self._keeps: bool | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send on a connection that is free, or a new one; an exchange is that of the last time that it was sent."""
+        """Send on a connection that is free, or a new one; an exchange is that of the last time that it was sent.
+
+        A target that closes each connection without saying so would lose what is sent meanwhile. So one that did it once
+        gets a new connection for each request, and until one was seen to be kept, what must not be sent twice gets one.
+        """
         exchange: Exchange = request.extensions[EXCHANGE]
         verbatim = VERBATIM in request.extensions  # who knows where the target thinks that it ends
-        connection = self._idle.pop() if self._idle and not verbatim else Connection(self._tls)
+        anew = verbatim or self._keeps is False or (self._keeps is None and not request.extensions[REPEATABLE])
+        connection = self._idle.pop() if self._idle and not anew else Connection(self._tls)
+        was_open = connection.is_open
         exchange.at, exchange.started = time.time(), time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
                 response = await connection.handle_async_request(request)
                 response.request = request
                 await _read(response)
+            if was_open and self._keeps is None:
+                self._keeps = not connection.was_dropped
         except TimeoutError:
             if connection.is_connecting:
                 raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
@@ -206,7 +216,9 @@ class Network(httpx.AsyncBaseTransport):
         finally:
             if connection.fragment:
                 _note(connection.fragment, exchange)
-            if verbatim:
+            if connection.was_dropped:
+                self._keeps = False
+            if verbatim or self._keeps is False:
                 await connection.aclose()
             else:
                 self._idle.append(connection)
