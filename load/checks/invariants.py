@@ -70,8 +70,6 @@ _TELLING = 16
 _ONE_SECOND = 2.0
 _FEW = 20  # one in so many
 _LONG = 19  # digits of a number that may have more than 64 bits
-_TEXT_OR_NONE = frozenset({str, type(None)})
-_ID_OR_NONE = frozenset({str, int, float, type(None)})
 _MEMBERS = itemgetter("tokenType", "token", "refreshToken", "user", "scope")
 Texts = tuple[str, str, str, str]
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 256, 1024  # scopes, and heads of tokens; a server has a handful of short ones
@@ -185,9 +183,11 @@ class Invariants:
             self._names_user = True
         else:  # something is wrong, or in order in a less common way
             wrong += self._misfits(holder, content[0], claims, refreshed=refresh is not None)
-        previous = refresh.previous if refresh else None
-        owner = previous.refresh_fingerprint if previous else 0
-        asked = refresh.asked if refresh else session.sent
+        if refresh is None:
+            previous, owner, asked, latest = None, 0, session.sent, 0
+        else:
+            previous, asked, latest = refresh.previous, refresh.asked, refresh.latest
+            owner = previous.refresh_fingerprint
         if not self._is_new(token, claims, owner, holder, asked) or (previous and token == previous.token and "jti" in claims):
             wrong.append(("token-repeated", "the access token, or its jti, was given out before"))
         if previous is not None and refresh_token == previous.refresh_token:
@@ -198,7 +198,6 @@ class Invariants:
                 wrong.append(("refresh-token-repeated", "the refresh token was given out before, for another session"))
         for kind, message in wrong:
             self.violations.report(kind, message, request, response)
-        latest = refresh.latest if refresh else 0
         return Grant(token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong)
 
     def _answers_login(self, session: Session, response: Response, request: bytes) -> bool:
@@ -458,8 +457,8 @@ def _texts(document: Any) -> Texts | None:
         and refresh_token
         and (user if type(user) is str else (user := id_text(user)))
         and scope
-        and type(document.get("organization")) in _ID_OR_NONE
-        and type(document.get("expiresAt")) in _TEXT_OR_NONE
+        and ((organization := document.get("organization")) is None or type(organization) is str or id_text(organization))
+        and ((expires := document.get("expiresAt")) is None or type(expires) is str)
     ):
         return token, refresh_token, user, scope
     return None

@@ -214,13 +214,12 @@ class Grant:
         latest: how many refreshes of the session were begun, if there is none but those that led here.
         asked: when the first request was sent that may have got it (seconds of `time.perf_counter`).
         lifetime: of the access token, in seconds, by its own claims.
-        presented: how often its refresh token was, as far as is known; and ``first_presented``, when.
+        presented: when its refresh token first was, as far as is known; 0 if it was not.
         sound: whether nothing was wrong with the answer. Do not go on with one that is not: it may be another user's.
     """
 
     __slots__ = (
         "asked",
-        "first_presented",
         "latest",
         "lifetime",
         "presented",
@@ -253,8 +252,7 @@ class Grant:
         self.lifetime = lifetime
         self.refresh_fingerprint = refresh_fingerprint
         self.sound = sound
-        self.presented = 0
-        self.first_presented = 0.0
+        self.presented = 0.0
 
     @property
     def account(self) -> Account:
@@ -293,7 +291,7 @@ class Refresh:
         racing: whether the same refresh token is presented by others at the same moment, and `Session.reuse` was told of it.
     """
 
-    __slots__ = ("asked", "is_undone", "latest", "path", "previous")
+    __slots__ = ("_is_first", "asked", "is_undone", "latest", "path", "previous")
 
     def __init__(self, previous: Grant, path: Path, *, racing: bool = False) -> None:
         session = previous.session
@@ -305,9 +303,9 @@ class Refresh:
             session.reused(answered=False, refused=False)
         session.use()
         self.latest = session.begin() + 1
-        previous.presented += 1
+        self._is_first = not previous.presented
         # A repeated refresh may be answered with what was issued at the first one.
-        self.asked = previous.first_presented = previous.first_presented or perf_counter()
+        self.asked = previous.presented = previous.presented or perf_counter()
 
     @property
     def may_be_refused(self) -> bool:
@@ -324,8 +322,9 @@ class Refresh:
             self.previous.session.lose()
         else:
             self.previous.session.undo()
-            self.previous.presented -= 1
             self.is_undone = True
+            if self._is_first:
+                self.previous.presented = 0.0
 
     def granted(self) -> None:
         """It was done, and answered."""
