@@ -29,7 +29,8 @@ from tests.reference.asking import QUICK, Api, tell, with_api
 from tests.reference.test_variants import ON_THE_WIRE
 from tests.token_answers import ADA, BEA, DAY, LOGIN, OTHER, USER, answer, claims, document, found, jwt, looking, segment
 
-LEGAL = [variant.name for variant in VARIANTS.values() if variant.kind == "legal"]
+#: But for the one that closes connections below the feet of a client: `test_http` and the self-test have it.
+LEGAL = [one.name for one in VARIANTS.values() if one.kind == "legal" and one.name != "closes-without-saying"]
 
 
 def asked(
