@@ -40,7 +40,8 @@ async def test_a_token_is_refused_a_minute_after_its_end(age: str, world: World,
     for door in await intruder.doors():
         answer = await world.perform(door, made_up(token), attack="SEC-T03-beyond-leeway")
 
-        if (await world.perform(door, made_up(older), attack="SEC-T03-beyond-leeway")).ok:
+        control = await world.perform(door, made_up(older), attack="SEC-T03-beyond-leeway")
+        if control.ok or control.status >= 500:
             raise Inconclusive("a refusal of a token that ended a day ago", "EXPIRY-403")
         expect_no_crash(answer)
         if answer.ok:
