@@ -32,6 +32,8 @@ _NEAR = 1.1
 _ANSWERS = (0.25, 0.1, 0.025, 0.01)
 #: By how much each of them is lower than the one before, at least.
 _LOWER = 0.985
+#: Of the precision that is wanted, what is enough before the step at the answer, which says as much as two others.
+_ALMOST = 1.5
 #: Of the precision that is wanted, from which on the answer is nearly known.
 _NEARLY = 2.5
 #: The strain up to which an answer is looked at once more before it is lowered: chance is the likely reason.
@@ -85,6 +87,8 @@ class Search:
         low = rate = high = most = least = None
         if end.outcome is Outcome.UNSTABLE:
             low, high = self._history.extremes() if self._history.states else (None, None)
+        elif end.outcome is Outcome.NOTHING_HELD:
+            pass
         elif state.is_bracketed:
             low, rate, high = self._history.interval(end.rate)
         elif state.held:
@@ -159,7 +163,7 @@ class Search:
         while state.is_bracketed:
             low, high = state.quantiles(0.025, 0.975)
             known = math.log(high / low) / 2
-            if sides.are_seen and (known <= self._precision or state.pace < math.inf):
+            if sides.are_seen and (known <= _ALMOST * self._precision or state.pace < math.inf):
                 return  # a limiter's pace is exact; how near to it one may come, steps at the answer say
             # Where the answer is nearly known, there is to be time to lower it once.
             answers = 2 if known <= _NEARLY * self._precision else 1
@@ -278,8 +282,9 @@ class _Sides:
     #: How many steps in a row held above the capacity, and how many were to find a limiter and did not.
     row: int = 0
     vain: int = 0
-    #: Whether the last step below came near to breaking an objective.
+    #: Whether the last step below came near to breaking an objective, and whether it did not hold.
     is_strained: bool = False
+    has_fallen: bool = False
     #: The last step, if it was below the capacity and failed by far.
     fell: Judgement | None = None
 
@@ -302,7 +307,9 @@ class _Sides:
             return min(state.pace * 0.97, below if self.is_strained else math.inf)
         if self.is_upper and self.row >= 2:
             return state.failed  # only held ones followed the step that failed: whether it still does
-        return max(above, middle * (1.03 + 2 * self.noise)) if self.is_upper else min(below, middle * 0.97)
+        if self.is_upper:  # farther only where that is not far enough
+            return max(above if self.row else min(above, middle * 1.08), middle * (1.03 + 2 * self.noise))
+        return min(below if self.has_fallen else max(below, middle * 0.93), middle * 0.97)
 
     def note(self, judged: Judgement, state: State) -> None:
         """Take a step as the next one."""
@@ -317,6 +324,7 @@ class _Sides:
             self.vain += judged.held
             self.row = self.row + 1 if judged.held else 0
             return
+        self.has_fallen = not judged.held
         self.is_strained = judged.strain is not None and judged.strain.strain > 0.5
         if is_far(judged) and carried(judged) < state.held / SAME:
             self.fell = judged

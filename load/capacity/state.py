@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from rolecall.load.capacity import chance
 from rolecall.load.capacity.belief import Belief, Excess
-from rolecall.load.capacity.steps import Judgement, Share, Verdict, significant
+from rolecall.load.capacity.steps import Judgement, Verdict, significant
 
 #: Capacities that differ by less are one.
 SAME = 1.1
@@ -24,12 +25,14 @@ _BEYOND, _SIGMAS = 0.025, 3.5
 _CLEAR, _ABOVE = 0.02, 1.02
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
+#: How probable it may be that all steps together look as bad as this, for the objective to be broken: there is no other test of that.
+_TOGETHER = 0.05
 #: How much higher the upper end of a belief is than its lower one where it is vague.
 _VAGUE = 1.3
 #: What is left out on either side of a 95 % interval. A search looks where the last steps sent it: its belief is surer than it should.
 _OUTSIDE = 0.01
 #: The widths of a step beyond the interval from which on it is made wider.
-_CLEARLY = 2.0
+_CLEARLY = 1.5
 #: The share of a limiter's pace that can be had, at the least.
 _NEARLY = 0.97
 #: How far beyond what was measured the grid of a belief reaches.
@@ -166,7 +169,8 @@ class State:
         for name in sorted({share.name for judged in steps for share in judged.step.objectives if share.of > 1}):
             shares = [share for judged in steps for share in judged.step.objectives if share.name == name]
             bad, of = sum(share.bad for share in shares), sum(share.of for share in shares)
-            if Share(name, bad, of, shares[0].allowed, max(share.clump for share in shares)).failed:
+            clump = max(share.clump for share in shares)
+            if bad > shares[0].allowed * of and chance.tail(bad, of, shares[0].allowed, clump) < _TOGETHER:
                 return f"not {name} at any rate: {bad / of:.2%} of {of:,} requests at rates up to {rate:.4g}/s"
         return ""
 
