@@ -37,11 +37,11 @@ def searched(name: str, seed: int) -> Capacity:
 def row(name: str, found: Sequence[Capacity]) -> Iterator[str]:
     """What came of the searches of a kind, as the cells of a table."""
     true = KINDS[name].true
-    answers = [it.rate for it in found if it.rate is not None]
-    right = sum(is_right(it, true) for it in found)
+    answers = [search.rate for search in found if search.rate is not None]
+    right = sum(is_right(search, true) for search in found)
     yield name
     yield f"{true:g}"
-    yield ", ".join(f"{count} {outcome}" for outcome, count in Counter(str(it.outcome) for it in found).most_common())
+    yield ", ".join(f"{count} {outcome}" for outcome, count in Counter(str(search.outcome) for search in found).most_common())
     yield f"{right} of {len(found)}"
     yield from (f"{what(answers):.1f}" if answers else "" for what in (min, mean, max))
     yield f"{mean([it.seconds for it in found]):.0f}"

@@ -54,8 +54,8 @@ def test_is_right_or_does_not_say_so(name: str) -> None:
     """The interval covers the sustained rate or the outcome is not `found`, with one exception at most; no answer is 5 % above it."""
     found, true = searches(name, 3), KINDS[name].true
 
-    assert len([(it.low, it.high) for it in found if is_wrong(it, true)]) <= 1
-    assert [] == [it.rate for it in found if it.rate and it.rate > 1.05 * true]
+    assert len([(search.low, search.high) for search in found if is_wrong(search, true)]) <= 1
+    assert [] == [search.rate for search in found if search.rate and search.rate > 1.05 * true]
 
 
 @pytest.mark.long
@@ -64,17 +64,17 @@ def test_is_right_however_the_dice_fall(name: str) -> None:
     """So it is in eighteen of twenty."""
     found, true = searches(name, 20), KINDS[name].true
 
-    assert sum(is_wrong(it, true) for it in found) <= 2
-    assert sum(it.rate is not None and it.rate > 1.05 * true for it in found) <= (0 if true else 1)
+    assert sum(is_wrong(search, true) for search in found) <= 2
+    assert sum(search.rate is not None and search.rate > 1.05 * true for search in found) <= (0 if true else 1)
 
 
 @pytest.mark.parametrize("name", ["steady", "steady-fast", "bucket-500", "sheds"])
 def test_what_is_steady_is_found_in_under_two_minutes(name: str) -> None:
     """A server that always carries the same is found within 3 %, and never called unstable."""
-    for it in searches(name, 2):
-        assert Outcome.FOUND == it.outcome
-        assert KINDS[name].true == pytest.approx(it.rate, rel=0.03)
-        assert it.seconds < 120
+    for search in searches(name, 2):
+        assert Outcome.FOUND == search.outcome
+        assert KINDS[name].true == pytest.approx(search.rate, rel=0.03)
+        assert search.seconds < 120
 
 
 def test_a_collapse_is_told_with_both_values() -> None:
@@ -101,7 +101,7 @@ def test_a_collapsed_server_is_let_alone() -> None:
     """After a step whose requests were given up, gentle steps wait until it answers again: no overload begins on a busy server."""
     found = searched(Varying(switching((0, 400), (60, 100))))
 
-    broken = [at for at, it in enumerate(found.steps) if it.step.left]
+    broken = [at for at, judged in enumerate(found.steps) if judged.step.left]
     assert broken
     assert all(found.steps[at + 1].step.rate <= 10 for at in broken if at + 1 < len(found.steps))
 

@@ -117,7 +117,7 @@ class Belief:
             factor = self.disagreement(self._rate(_cumulated(stable), 0.5))
             carried = _cumulated(self._stable(factor) if factor > 1 else stable)
             held = _cumulated([sum(cell) for cell in zip(*self._strain.values(), strict=True)])
-            self._cumulated = [1 - (1 - one) * (1 - other) for one, other in zip(carried, held, strict=True)]
+            self._cumulated = [1 - (1 - upto) * (1 - strained) for upto, strained in zip(carried, held, strict=True)]
         return [self._rate(self._cumulated, share) for share in shares]
 
     def disagreement(self, capacity: float) -> float:

@@ -58,7 +58,7 @@ class Capacity:
             },
             "states": [state.document() for state in self.states],
             "knee": best and {"rate": significant(best.rate), "p50_ms": milliseconds(best.p50), "p99_ms": milliseconds(best.p99)},
-            "steps": [it.document() for it in self.steps],
+            "steps": [judged.document() for judged in self.steps],
             "seconds": round(self.seconds, 1),
         }
 

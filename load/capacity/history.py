@@ -52,21 +52,21 @@ class History:
         """Whether it carried clearly less than this in an earlier state."""
         return any(SAME * state.value < rate for state in self._all[:-1])
 
-    def is_slump(self, it: Judgement) -> bool:
+    def is_slump(self, judged: Judgement) -> bool:
         """Whether the server carried less for a part of a step: the backlog rose and fell by far more than it does in others.
 
         Or its pace did, where it was busy throughout. A pause is another matter: the backlog rises at once, and is worked off.
         """
-        alike = [step for state in self.states for step in state.steps if step.saturated == it.saturated and step.step.due]
+        alike = [step for state in self.states for step in state.steps if step.saturated == judged.saturated and step.step.due]
         usual = sorted(map(_unrest, alike))
-        if not usual or it.error < _LEAST or _unrest(it) <= _RESTLESS * usual[len(usual) // 4]:
+        if not usual or judged.error < _LEAST or _unrest(judged) <= _RESTLESS * usual[len(usual) // 4]:
             return False
-        return (it.dull if it.saturated else it.ascent) >= _LONG * len(it.step.slices)
+        return (judged.dull if judged.saturated else judged.ascent) >= _LONG * len(judged.step.slices)
 
     @property
     def slumps(self) -> list[Judgement]:
         """All those steps."""
-        return [it for state in self.states for it in state.steps if self.is_slump(it)]
+        return [judged for state in self.states for judged in state.steps if self.is_slump(judged)]
 
     def extremes(self) -> tuple[float, float]:
         """The least and the most that the server carried."""
@@ -86,6 +86,6 @@ class History:
         return "; ".join(state.sentence() for state in self.states)
 
 
-def _unrest(it: Judgement) -> float:
+def _unrest(judged: Judgement) -> float:
     """How unevenly the backlog changed, whatever the length of the step."""
-    return it.error * math.sqrt(it.step.seconds)
+    return judged.error * math.sqrt(judged.step.seconds)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ _NEAR = 1.1
 _ANSWERS = (0.25, 0.1, 0.025, 0.01)
 #: By how much each of them is lower than the one before, at least.
 _LOWER = 0.985
+#: Of the precision that is wanted, what is enough before the step at the answer, which says as much as two others.
+_ALMOST = 1.5
 #: Of the precision that is wanted, from which on the answer is nearly known.
 _NEARLY = 2.5
 #: The strain up to which an answer is looked at once more before it is lowered: chance is the likely reason.
@@ -85,6 +87,8 @@ class Search:
         low = rate = high = most = least = None
         if end.outcome is Outcome.UNSTABLE:
             low, high = self._history.extremes() if self._history.states else (None, None)
+        elif end.outcome is Outcome.NOTHING_HELD:
+            pass
         elif state.is_bracketed:
             low, rate, high = self._history.interval(end.rate)
         elif state.held:
@@ -92,8 +96,8 @@ class Search:
         if end.refuted:
             rate = None
         if rate is not None:
-            most = max((it.step.rate for it in state.steps if it.held and it.step.rate <= rate), default=None)
-            least = min((it.step.rate for it in state.steps if it.failed and it.step.rate >= rate), default=None)
+            most = max((judged.step.rate for judged in state.steps if judged.held and judged.step.rate <= rate), default=None)
+            least = min((judged.step.rate for judged in state.steps if judged.failed and judged.step.rate >= rate), default=None)
         known = (end.outcome, end.because, rate, low, high, most, least)
         return Capacity(*known, self._stepper.steps, seconds, states=self._history.states)
 
@@ -124,32 +128,32 @@ class Search:
         while not state.is_bracketed:
             if self._stepper.left() < self._climb:
                 raise self._over("the time was over before a rate failed")
-            it = self._attempt(rate)
-            if it.verdict is Verdict.GENERATOR:
+            judged = self._attempt(rate)
+            if judged.verdict is Verdict.GENERATOR:
                 limit = rate
-            elif not it.failed and rate >= self._ceiling:
+            elif not judged.failed and rate >= self._ceiling:
                 return
-            rate = self._next(it, limit)
-            if it.failed and not state.held and rate * self._climb < 4:
-                raise self._nothing(f"not even {it.step.rate:g}/s held: {it.why or 'the backlog grows'}")
-            if (limit < math.inf and rate < _NEAR * state.held) or (it.verdict is Verdict.GENERATOR and not state.held):
-                why = it.why or "it could offer no more"
+            rate = self._next(judged, limit)
+            if judged.failed and not state.held and rate * self._climb < 4:
+                raise self._nothing(f"not even {judged.step.rate:g}/s held: {judged.why or 'the backlog grows'}")
+            if (limit < math.inf and rate < _NEAR * state.held) or (judged.verdict is Verdict.GENERATOR and not state.held):
+                why = judged.why or "it could offer no more"
                 raise Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {why}")
 
-    def _next(self, it: Judgement, limit: float) -> float:
+    def _next(self, judged: Judgement, limit: float) -> float:
         """Where to go after a step while there is no bracket."""
         state = self._state
-        if it.failed:
-            return state.failed * min(max(0.9 * (1 - it.excess), 0.25), 0.7)
+        if judged.failed:
+            return state.failed * min(max(0.9 * (1 - judged.excess), 0.25), 0.7)
         middle = math.sqrt(state.held * limit) if limit < math.inf else math.inf
-        return min(2 * it.step.rate, self._ceiling, middle)
+        return min(2 * judged.step.rate, self._ceiling, middle)
 
     def _attempt(self, rate: float) -> Judgement:
         """A step on the way; what does not hold, but may be a cold server or a hiccup, is measured once more, for longer."""
-        it = self._stepper.step(rate, self._climb)
-        if not it.held and not (it.saturated and it.growing):
-            it = self._stepper.step(rate, 2 * self._climb)
-        return self._stepper.take(it, self._climb)
+        judged = self._stepper.step(rate, self._climb)
+        if not judged.held and not (judged.saturated and judged.growing):
+            judged = self._stepper.step(rate, 2 * self._climb)
+        return self._stepper.take(judged, self._climb)
 
     # --- Near the capacity ---------------------------------------------------------------------------------------------
 
@@ -159,7 +163,7 @@ class Search:
         while state.is_bracketed:
             low, high = state.quantiles(0.025, 0.975)
             known = math.log(high / low) / 2
-            if sides.are_seen and (known <= self._precision or state.pace < math.inf):
+            if sides.are_seen and (known <= _ALMOST * self._precision or state.pace < math.inf):
                 return  # a limiter's pace is exact; how near to it one may come, steps at the answer say
             # Where the answer is nearly known, there is to be time to lower it once.
             answers = 2 if known <= _NEARLY * self._precision else 1
@@ -169,17 +173,17 @@ class Search:
                 self._look_again(sides.fell)
             lowest = state.failed
             rate = min(sides.rate(state), self._ceiling)
-            it = stepper.take(stepper.step(rate, stepper.usual), stepper.usual)
-            sides.note(it, state)
-            if it.held and rate == lowest:
+            judged = stepper.take(stepper.step(rate, stepper.usual), stepper.usual)
+            sides.note(judged, state)
+            if judged.held and rate == lowest:
                 stepper.change(state.since_failure())
 
     def _look_again(self, fell: Judgement) -> None:
         """After a step that failed by far: whether what held before does so still; else the server has changed."""
-        it = self._stepper.step(self._state.held, self._stepper.short)
-        if is_far(it):
-            self._stepper.change([fell, it])
-        self._stepper.take(it, self._stepper.short)
+        judged = self._stepper.step(self._state.held, self._stepper.short)
+        if is_far(judged):
+            self._stepper.change([fell, judged])
+        self._stepper.take(judged, self._stepper.short)
 
     # --- At the answer ---------------------------------------------------------------------------------------------------
 
@@ -187,25 +191,29 @@ class Search:
         """End with a longer step at the answer, which has to hold; where it does not, with one below it."""
         stepper, state, last = self._stepper, self._state, math.inf
         was_bracketed = state.is_bracketed
-        it: Judgement | None = None
+        judged: Judgement | None = None
         for number, share in enumerate(_ANSWERS):
             seconds = max(stepper.longer, stepper.left()) if self._history.changes else stepper.longer
-            if it and stepper.left() < 0.5 * seconds:
+            if judged and stepper.left() < 0.5 * seconds:
                 break
             rate = self._answer(share, _LOWER ** (number + 1), last)
             for _ in range(2):  # what may be chance is looked at twice
-                it = stepper.take(stepper.step(rate, seconds), seconds)
-                if self._is_carried(it, seconds):
+                judged = stepper.take(stepper.step(rate, seconds), seconds)
+                if self._is_carried(judged, seconds):
                     raise self._found(rate)
-                is_chance = not it.failed and not (it.strain and it.strain.strain > _CHANCE) and not self._history.is_slump(it)
+                is_chance = (
+                    not judged.failed
+                    and not (judged.strain and judged.strain.strain > _CHANCE)
+                    and not self._history.is_slump(judged)
+                )
                 if not is_chance or stepper.left() < 0.5 * seconds:
                     break
             last = rate
             if state.is_bracketed != was_bracketed:
                 return  # the ceiling did not hold
         because = f"{last:.5g}/s was to be the answer, and did not hold"
-        if it and is_far(it):
-            raise self._stepper.unstable(because, it)
+        if judged and is_far(judged):
+            raise self._stepper.unstable(because, judged)
         if broken := state.broken_at_any_rate(last / 2):
             raise self._nothing(broken)
         raise self._over(because, refuted=True)
@@ -218,9 +226,9 @@ class Search:
             rate = max(rate, below * state.pace)
         return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
 
-    def _is_carried(self, it: Judgement, seconds: float) -> bool:
+    def _is_carried(self, judged: Judgement, seconds: float) -> bool:
         """Whether a step at an answer held, all the time and not only in a second look."""
-        return it.carried and it.step.seconds > 0.9 * seconds and not self._history.is_slump(it)
+        return judged.carried and judged.step.seconds > 0.9 * seconds and not self._history.is_slump(judged)
 
     # --- The end ---------------------------------------------------------------------------------------------------------
 
@@ -229,8 +237,8 @@ class Search:
         state, last = self._state, self._stepper.steps[-1].step
         if broken := state.broken_at_any_rate(rate):
             return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken, refuted=True)
-        if doubts := self._why_unstable(rate):
-            return self._stepper.unstable(*doubts)
+        for why in self._why_unstable(rate):
+            return self._stepper.unstable(*why)
         because = f"{rate:.5g}/s held for {last.seconds:.3g} s at the end"
         if self._history.carried_less(rate):
             because += f", and until second {state.began:.0f} it carried less"
@@ -239,28 +247,18 @@ class Search:
         low, _, high = self._history.interval(rate)
         return Stop(Outcome.FOUND, f"{because}; known to ±{math.log(high / low) / 2:.1%}", rate)
 
-    def _why_unstable(self, rate: float) -> tuple[Any, ...]:
-        """Why a rate that held is no answer, with the steps that say so; nothing where it is one."""
-        history = self._history
-        contradictions, slumps = self._state.contradictions(rate), history.slumps
-        if any(it.held for it in contradictions):
-            return (_LESS, *contradictions)
-        if len(contradictions) > 1:
-            return NOW_AND_THEN, *contradictions
-        if len(slumps) > 1:
-            return "it carried less for a part of some steps", *slumps
-        if history.carried_more(rate):
-            return (_LESS,)
-        return self._why_not_yet(rate)
-
-    def _why_not_yet(self, rate: float) -> tuple[Any, ...]:
-        """Why a rate that it carries now is no answer where it carried less before."""
+    def _why_unstable(self, rate: float) -> Iterator[tuple[Any, ...]]:
+        """Why a rate that held is no answer, each time with the steps that say so; nothing where it is one."""
         history, began = self._history, self._state.began
-        if history.carried_less(rate) and history.incidents:
-            return (NOW_AND_THEN,)
+        contradictions, slumps = self._state.contradictions(rate), history.slumps
+        if any(judged.held for judged in contradictions) or history.carried_more(rate):
+            yield _LESS, *contradictions
+        if len(contradictions) > 1 or (history.carried_less(rate) and history.incidents):
+            yield NOW_AND_THEN, *contradictions
+        if len(slumps) > 1:
+            yield "it carried less for a part of some steps", *slumps
         if history.carried_less(rate) and self._stepper.passed() - began < began:
-            return ("it has not carried this for longer than it carried less",)
-        return ()
+            yield ("it has not carried this for longer than it carried less",)
 
     def _nothing(self, because: str) -> Stop:
         if self._history.changes:
@@ -284,8 +282,9 @@ class _Sides:
     #: How many steps in a row held above the capacity, and how many were to find a limiter and did not.
     row: int = 0
     vain: int = 0
-    #: Whether the last step below came near to breaking an objective.
+    #: Whether the last step below came near to breaking an objective, and whether it did not hold.
     is_strained: bool = False
+    has_fallen: bool = False
     #: The last step, if it was below the capacity and failed by far.
     fell: Judgement | None = None
 
@@ -308,21 +307,24 @@ class _Sides:
             return min(state.pace * 0.97, below if self.is_strained else math.inf)
         if self.is_upper and self.row >= 2:
             return state.failed  # only held ones followed the step that failed: whether it still does
-        return max(above, middle * (1.03 + 2 * self.noise)) if self.is_upper else min(below, middle * 0.97)
+        if self.is_upper:  # farther only where that is not far enough
+            return max(above if self.row else min(above, middle * 1.08), middle * (1.03 + 2 * self.noise))
+        return min(below if self.has_fallen else max(below, middle * 0.93), middle * 0.97)
 
-    def note(self, it: Judgement, state: State) -> None:
+    def note(self, judged: Judgement, state: State) -> None:
         """Take a step as the next one."""
         is_upper = self.is_upper
         self.above += is_upper
         self.below += not is_upper
         self.fell = None
-        if not it.usable:
+        if not judged.usable:
             return
-        self.noise = it.error
+        self.noise = judged.error
         if is_upper:
-            self.vain += it.held
-            self.row = self.row + 1 if it.held else 0
+            self.vain += judged.held
+            self.row = self.row + 1 if judged.held else 0
             return
-        self.is_strained = it.strain is not None and it.strain.strain > 0.5
-        if is_far(it) and carried(it) < state.held / SAME:
-            self.fell = it
+        self.has_fallen = not judged.held
+        self.is_strained = judged.strain is not None and judged.strain.strain > 0.5
+        if is_far(judged) and carried(judged) < state.held / SAME:
+            self.fell = judged

@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from rolecall.load.capacity import chance
 from rolecall.load.capacity.belief import Belief, Excess
-from rolecall.load.capacity.steps import Judgement, Share, Verdict, significant
+from rolecall.load.capacity.steps import Judgement, Verdict, significant
 
 #: Capacities that differ by less are one.
 SAME = 1.1
@@ -24,12 +25,14 @@ _BEYOND, _SIGMAS = 0.025, 3.5
 _CLEAR, _ABOVE = 0.02, 1.02
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
+#: How probable it may be that all steps together look as bad as this, for the objective to be broken: there is no other test of that.
+_TOGETHER = 0.05
 #: How much higher the upper end of a belief is than its lower one where it is vague.
 _VAGUE = 1.3
 #: What is left out on either side of a 95 % interval. A search looks where the last steps sent it: its belief is surer than it should.
 _OUTSIDE = 0.01
 #: The widths of a step beyond the interval from which on it is made wider.
-_CLEARLY = 2.0
+_CLEARLY = 1.5
 #: The share of a limiter's pace that can be had, at the least.
 _NEARLY = 0.97
 #: How far beyond what was measured the grid of a belief reaches.
@@ -50,12 +53,15 @@ class State:
     def held(self) -> float:
         """The highest rate that held, below all that failed; 0 where none did."""
         failed = self.failed
-        return max((it.step.rate for it in self.steps if it.held and it.step.rate < failed and self._counts(it)), default=0.0)
+        return max(
+            (judged.step.rate for judged in self.steps if judged.held and judged.step.rate < failed and self._counts(judged)),
+            default=0.0,
+        )
 
     @property
     def failed(self) -> float:
         """The lowest rate that failed; infinite where none did."""
-        return min((it.step.rate for it in self.steps if it.failed), default=math.inf)
+        return min((judged.step.rate for judged in self.steps if judged.failed), default=math.inf)
 
     @property
     def is_bracketed(self) -> bool:
@@ -65,7 +71,7 @@ class State:
     @property
     def pace(self) -> float:
         """What a limiter let through after its first 429, in requests a second: the least that was seen; infinite where none was."""
-        return min((carried(it) for it in self.steps if it.limited and not it.closed), default=math.inf)
+        return min((carried(judged) for judged in self.steps if judged.limited and not judged.closed), default=math.inf)
 
     @property
     def value(self) -> float:
@@ -76,11 +82,11 @@ class State:
             low, middle, high = self.quantiles(0.025, 0.5, 0.975)
             if high < _VAGUE * low:
                 return middle
-        return max(self.held, min(map(carried, (it for it in self.steps if it.failed))))
+        return max(self.held, min(map(carried, (judged for judged in self.steps if judged.failed))))
 
     def values(self) -> list[float]:
         """What it carried, and what it carried in steps at odds with that, or at rates that were to be the answer."""
-        return [self.value, *(it.step.rate if it.held else carried(it) for it in self.incidents)]
+        return [self.value, *(judged.step.rate if judged.held else carried(judged) for judged in self.incidents)]
 
     def sentence(self) -> str:
         """What it carried, and when."""
@@ -102,22 +108,22 @@ class State:
         """The 95 % interval with the middle; wider where a step says by itself, and clearly, that the capacity is not in it."""
         low, middle, high = self.quantiles(_OUTSIDE, 0.5, 1 - _OUTSIDE)
         low = min(low, _NEARLY * self.pace)  # how near to it one may come depends on how evenly requests come
-        for it in self.steps:
-            if not self._counts(it) or it.verdict is Verdict.UNCLEAR:
+        for judged in self.steps:
+            if not self._counts(judged) or judged.verdict is Verdict.UNCLEAR:
                 continue
-            seen = Excess.of(it.step.offered, it.excess, self._doubt(it))
-            if it.failed and seen.off(low) > _CLEARLY and not seen.is_collapse(low):
+            seen = Excess.of(judged.step.offered, judged.excess, self._doubt(judged))
+            if judged.failed and seen.off(low) > _CLEARLY and not seen.is_collapse(low):
                 low = min(low, seen.rate * (1 - seen.seen - seen.width))
-            elif it.held and seen.off(high) < -_CLEARLY:
+            elif judged.held and seen.off(high) < -_CLEARLY:
                 high = max(high, seen.rate)
         return low, middle, high
 
-    def learn(self, it: Judgement) -> None:
+    def learn(self, judged: Judgement) -> None:
         """Take a step as one of this state."""
         paced = self.pace
-        self.steps.append(it)
-        if self._belief is not None and self.pace == paced and self._belief.low < it.step.offered < self._belief.high:
-            self._tell_strain(self._belief, it)
+        self.steps.append(judged)
+        if self._belief is not None and self.pace == paced and self._belief.low < judged.step.offered < self._belief.high:
+            self._tell_strain(self._belief, judged)
             self._belief.forget_excess()
             self._tell_excess(self._belief)
         else:
@@ -125,45 +131,46 @@ class State:
 
     def since_failure(self) -> list[Judgement]:
         """The steps after the last one that failed."""
-        last = max((at for at, it in enumerate(self.steps) if it.failed), default=-1)
+        last = max((at for at, judged in enumerate(self.steps) if judged.failed), default=-1)
         return self.steps[last + 1 :]
 
     def end(self, steps: list[Judgement]) -> None:
         """The server has changed: these steps were of another state."""
         self.ended = steps[0].second
-        self.steps = [it for it in self.steps if it not in steps]
+        self.steps = [judged for judged in self.steps if judged not in steps]
         self._belief = None
 
-    def is_at_odds(self, it: Judgement) -> bool:
+    def is_at_odds(self, judged: Judgement) -> bool:
         """Whether a step cannot be of this state."""
-        if not self.is_bracketed or not it.usable or not it.step.due:
+        if not self.is_bracketed or not judged.usable or not judged.step.due:
             return False
         low, high = self.quantiles(0.025, 0.975)
-        return self._is_too_low(it, low) or self._is_too_high(it, high) or self._is_inverted(it)
+        return self._is_too_low(judged, low) or self._is_too_high(judged, high) or self._is_inverted(judged)
 
-    def _is_inverted(self, it: Judgement) -> bool:
+    def _is_inverted(self, judged: Judgement) -> bool:
         """Whether a step failed below one that held, or held above one that failed."""
-        if it.held and self._counts(it):
-            return any(self._is_clear(fell) and _margin(fell) * fell.step.rate <= it.step.rate for fell in self.steps)
-        rate = _margin(it) * it.step.rate
-        return self._is_clear(it) and any(held.held and self._counts(held) and held.step.rate >= rate for held in self.steps)
+        if judged.held and self._counts(judged):
+            return any(self._is_clear(fell) and _margin(fell) * fell.step.rate <= judged.step.rate for fell in self.steps)
+        rate = _margin(judged) * judged.step.rate
+        return self._is_clear(judged) and any(held.held and self._counts(held) and held.step.rate >= rate for held in self.steps)
 
-    def _is_clear(self, it: Judgement) -> bool:
+    def _is_clear(self, judged: Judgement) -> bool:
         """Whether a step failed for more than was due, whatever noise the server has."""
-        return it.failed and it.excess > max(_CLEAR, _SIGMAS * self._width(it))
+        return judged.failed and judged.excess > max(_CLEAR, _SIGMAS * self._width(judged))
 
     @property
     def ceiling(self) -> float:
         """The rate that the answer has to be below: the lowest that clearly failed."""
-        return min((it.step.rate for it in self.steps if self._is_clear(it)), default=math.inf)
+        return min((judged.step.rate for judged in self.steps if self._is_clear(judged)), default=math.inf)
 
     def broken_at_any_rate(self, rate: float) -> str:
         """The objective that all steps up to this rate together break, with what they saw; empty where there is none."""
-        steps = [it for it in self.steps if it.step.rate <= rate and not it.growing]
-        for name in sorted({share.name for it in steps for share in it.step.objectives if share.of > 1}):
-            shares = [share for it in steps for share in it.step.objectives if share.name == name]
+        steps = [judged for judged in self.steps if judged.step.rate <= rate and not judged.growing]
+        for name in sorted({share.name for judged in steps for share in judged.step.objectives if share.of > 1}):
+            shares = [share for judged in steps for share in judged.step.objectives if share.name == name]
             bad, of = sum(share.bad for share in shares), sum(share.of for share in shares)
-            if Share(name, bad, of, shares[0].allowed, max(share.clump for share in shares)).failed:
+            clump = max(share.clump for share in shares)
+            if bad > shares[0].allowed * of and chance.tail(bad, of, shares[0].allowed, clump) < _TOGETHER:
                 return f"not {name} at any rate: {bad / of:.2%} of {of:,} requests at rates up to {rate:.4g}/s"
         return ""
 
@@ -171,33 +178,38 @@ class State:
         """The steps that cannot be of a server that carries the answer, and no more than the belief's upper end."""
         (high,) = self.quantiles(0.975)
         return [
-            it
-            for it in self.steps
-            if self._is_too_low(it, (1 - _BEYOND) * answer) or (self._counts(it) and self._is_too_high(it, max(high, answer)))
+            judged
+            for judged in self.steps
+            if self._is_too_low(judged, (1 - _BEYOND) * answer)
+            or (self._counts(judged) and self._is_too_high(judged, max(high, answer)))
         ]
 
-    def _is_too_low(self, it: Judgement, capacity: float) -> bool:
+    def _is_too_low(self, judged: Judgement, capacity: float) -> bool:
         """Whether a step failed below what should be carried, by far more than chance and tails of queues explain."""
-        far = it.strain is not None and it.strain.failed and it.strain.strain > _FAR
-        return it.failed and it.step.offered < capacity and (far or it.excess > max(_BEYOND, _SIGMAS * self._width(it)))
+        far = judged.strain is not None and judged.strain.failed and judged.strain.strain > _FAR
+        return (
+            judged.failed
+            and judged.step.offered < capacity
+            and (far or judged.excess > max(_BEYOND, _SIGMAS * self._width(judged)))
+        )
 
-    def _is_too_high(self, it: Judgement, capacity: float) -> bool:
+    def _is_too_high(self, judged: Judgement, capacity: float) -> bool:
         """Whether a step held above all that should be carried, and was no limiter's allowance."""
-        rate = it.step.offered
-        return it.held and rate < _ALLOWANCE * self.pace and 1 - capacity / rate > max(_BEYOND, _SIGMAS * self._width(it))
+        rate = judged.step.offered
+        return judged.held and rate < _ALLOWANCE * self.pace and 1 - capacity / rate > max(_BEYOND, _SIGMAS * self._width(judged))
 
-    def _width(self, it: Judgement) -> float:
-        return Excess.of(it.step.offered, it.excess, self._doubt(it)).width
+    def _width(self, judged: Judgement) -> float:
+        return Excess.of(judged.step.offered, judged.excess, self._doubt(judged)).width
 
-    def _doubt(self, it: Judgement) -> float:
+    def _doubt(self, judged: Judgement) -> float:
         """How far a step's excess may be off: as far as it says itself, or as the steps say in which the server was busy throughout.
 
         How unevenly a server works is a property of the server. A step of which it happened to make no pause is not exact for that.
         """
         busy = [step.doubt**2 * step.step.seconds for step in self.steps if step.growing and step.saturated]
-        if not busy or it.limited or not it.step.due:
-            return it.doubt
-        return max(it.doubt, math.sqrt(sum(busy) / len(busy) / it.step.seconds))
+        if not busy or judged.limited or not judged.step.due:
+            return judged.doubt
+        return max(judged.doubt, math.sqrt(sum(busy) / len(busy) / judged.step.seconds))
 
     def document(self) -> dict[str, Any]:
         """A state in ``capacity.json``; it has steps."""
@@ -214,49 +226,49 @@ class State:
     def _believe(self, low: float = math.inf, high: float = 0.0) -> Belief:
         """All that was seen of this state, on a grid from the least that a step says it carried to the most."""
         held, failed = self.held, self.failed
-        rates = [it.step.offered for it in self.steps]
+        rates = [judged.step.offered for judged in self.steps]
         # Far below what held nothing was carried only because the server had broken down.
         least = max(min(map(carried, self.steps)), (held or min(rates)) / 16)
         low = min(low, least / _MARGIN, (held or least) / _MARGIN)
         high = max(high, _MARGIN * (failed if failed < math.inf else max(rates)), _MARGIN * held)
         belief = Belief(low, high)
-        for it in self.steps:
-            self._tell_strain(belief, it)
+        for judged in self.steps:
+            self._tell_strain(belief, judged)
         self._tell_excess(belief)
         return belief
 
-    def _counts(self, it: Judgement) -> bool:
+    def _counts(self, judged: Judgement) -> bool:
         """Whether a step says what is carried for good: above a limiter's pace a rate holds for as long as the allowance lasts."""
-        return it.failed or it.step.rate < _ALLOWANCE * self.pace
+        return judged.failed or judged.step.rate < _ALLOWANCE * self.pace
 
     def _tell_excess(self, belief: Belief) -> None:
-        for it in self.steps:
-            if self._counts(it) and belief.low / 2 < it.step.offered < 2 * belief.high:
-                belief.excess(it.step.offered, it.excess, self._doubt(it), exact=it.limited and not it.closed)
+        for judged in self.steps:
+            if self._counts(judged) and belief.low / 2 < judged.step.offered < 2 * belief.high:
+                belief.excess(judged.step.offered, judged.excess, self._doubt(judged), exact=judged.limited and not judged.closed)
 
-    def _tell_strain(self, belief: Belief, it: Judgement) -> None:
+    def _tell_strain(self, belief: Belief, judged: Judgement) -> None:
         # An objective that breaks while the backlog grows breaks for that; and 429 where there is a pace is what the pace says.
-        if (it.growing and it.saturated) or it.limited or not self._counts(it):
+        if (judged.growing and judged.saturated) or judged.limited or not self._counts(judged):
             return
-        shares = [it.strain] if self.pace == math.inf else list(it.step.objectives)
+        shares = [judged.strain] if self.pace == math.inf else list(judged.step.objectives)
         strain = max((share for share in shares if share), key=lambda share: share.strain, default=None)
-        if strain and belief.low / 2 < it.step.offered < 2 * belief.high:
-            belief.strain(it.step.offered, strain.bad, strain.limit)
+        if strain and belief.low / 2 < judged.step.offered < 2 * belief.high:
+            belief.strain(judged.step.offered, strain.bad, strain.limit)
 
 
 #: The rate, in paces of a limiter, from which on a step may have lived on an allowance.
 _ALLOWANCE = 1.005
 
 
-def is_far(it: Judgement) -> bool:
+def is_far(judged: Judgement) -> bool:
     """Whether a step failed by far: no second one is needed to see by how much."""
-    return it.failed and SAME * carried(it) < it.step.offered
+    return judged.failed and SAME * carried(judged) < judged.step.offered
 
 
-def _margin(it: Judgement) -> float:
-    return 0.995 if is_far(it) else _ABOVE
+def _margin(judged: Judgement) -> float:
+    return 0.995 if is_far(judged) else _ABOVE
 
 
-def carried(it: Judgement) -> float:
+def carried(judged: Judgement) -> float:
     """What a step says is carried at the least: all, or what was not too much."""
-    return it.step.offered * (1 - max(it.excess, 0.0))
+    return judged.step.offered * (1 - max(judged.excess, 0.0))

@@ -101,38 +101,38 @@ class Stepper:
         self._overheads.append(self.passed() - began - seconds)
         if step.p50 is not None:
             self._latency = min(self._latency, step.p50)
-        it = replace(judge(step, self._latency), second=began)
-        self.steps.append(it)
-        self._told(it)
-        if it.verdict is Verdict.VIOLATED:
-            raise Stop(Outcome.VIOLATED, f"at {rate:g}/s it was no longer right: {it.why}")
-        self._lost += it.verdict is Verdict.GENERATOR
+        judged = replace(judge(step, self._latency), second=began)
+        self.steps.append(judged)
+        self._told(judged)
+        if judged.verdict is Verdict.VIOLATED:
+            raise Stop(Outcome.VIOLATED, f"at {rate:g}/s it was no longer right: {judged.why}")
+        self._lost += judged.verdict is Verdict.GENERATOR
         if self._lost > _LOST:
-            raise Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {it.why}")
-        self._is_unsettled = step.left > 0 or (it.growing and step.failed > 0)
-        return it
+            raise Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {judged.why}")
+        self._is_unsettled = step.left > 0 or (judged.growing and step.failed > 0)
+        return judged
 
-    def take(self, it: Judgement, seconds: float) -> Judgement:
+    def take(self, judged: Judgement, seconds: float) -> Judgement:
         """Learn from a step; from one that is at odds with all before it only when a second one says the same.
 
         Raises:
             Changed: it does.
             Stop: that has happened too often, or 429 came in such a way that no step says anything.
         """
-        it = self._see_through(it)
+        judged = self._see_through(judged)
         state = self.history.now
-        if state.is_at_odds(it):
-            again = self.step(it.step.rate, self.short if is_far(it) else min(seconds, self.usual))
+        if state.is_at_odds(judged):
+            again = self.step(judged.step.rate, self.short if is_far(judged) else min(seconds, self.usual))
             if again.usable and state.is_at_odds(again):
-                before = state.since_failure() if it.held and again.held else []
-                self.change([*before, it, again])
-            state.incidents.append(it)
+                before = state.since_failure() if judged.held and again.held else []
+                self.change([*before, judged, again])
+            state.incidents.append(judged)
             if self.history.incidents >= _INCIDENTS:
                 raise self.unstable(NOW_AND_THEN)
-            it = again
-        if it.usable:
-            state.learn(it)
-        return it
+            judged = again
+        if judged.usable:
+            state.learn(judged)
+        return judged
 
     def change(self, steps: list[Judgement]) -> None:
         """Begin another state, of which these steps are.
@@ -163,12 +163,12 @@ class Stepper:
                 raise self.unstable(f"{_PATIENCE:g} s after it was overloaded it did not answer {self.steps[-1].step.rate:g}/s")
         self._is_settling = False
 
-    def _see_through(self, it: Judgement) -> Judgement:
+    def _see_through(self, judged: Judgement) -> Judgement:
         """A step in which 429 came in blocks, measured once more, for so long that the blocks are a beat; if they can be."""
-        if it.closed and self._gently().step.throttled:
-            raise self.unstable(_BLOCKS, it)
-        if it.blocks:
-            it = self.step(it.step.rate, 3 * self.usual)
-            if it.blocks or it.closed:
-                raise self.unstable(_BLOCKS, it)
-        return it
+        if judged.closed and self._gently().step.throttled:
+            raise self.unstable(_BLOCKS, judged)
+        if judged.blocks:
+            judged = self.step(judged.step.rate, 3 * self.usual)
+            if judged.blocks or judged.closed:
+                raise self.unstable(_BLOCKS, judged)
+        return judged

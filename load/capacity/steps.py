@@ -101,22 +101,22 @@ class Step:
     @property
     def due(self) -> int:
         """Requests that were due."""
-        return sum(it.due for it in self.slices)
+        return sum(part.due for part in self.slices)
 
     @property
     def ok(self) -> int:
         """Good answers."""
-        return sum(it.ok for it in self.slices)
+        return sum(part.ok for part in self.slices)
 
     @property
     def throttled(self) -> int:
         """Answers of 429."""
-        return sum(it.throttled for it in self.slices)
+        return sum(part.throttled for part in self.slices)
 
     @property
     def failed(self) -> int:
         """Everything else that ended without a good answer."""
-        return sum(it.failed for it in self.slices)
+        return sum(part.failed for part in self.slices)
 
     @property
     def throughput(self) -> float:
@@ -131,12 +131,14 @@ class Step:
     @property
     def ended(self) -> list[int]:
         """Requests that ended, one way or another, in each slice."""
-        return [it.ok + it.throttled + it.failed for it in self.slices]
+        return [part.ok + part.throttled + part.failed for part in self.slices]
 
     @property
     def backlog(self) -> list[int]:
         """Requests that were due but unanswered: at the beginning, and at the end of every slice."""
-        return list(accumulate((it.due - ended for it, ended in zip(self.slices, self.ended, strict=True)), initial=self.waiting))
+        return list(
+            accumulate((part.due - ended for part, ended in zip(self.slices, self.ended, strict=True)), initial=self.waiting)
+        )
 
 
 class Verdict(StrEnum):
@@ -211,7 +213,7 @@ class Judgement:
     @property
     def dull(self) -> int:
         """In how many slices the server was clearly slower than in its good ones."""
-        paces = sorted(it.ok for it in self.step.slices)
+        paces = sorted(part.ok for part in self.step.slices)
         return sum(pace < 0.8 * paces[3 * len(paces) // 4] for pace in paces)
 
     def document(self) -> dict[str, Any]:
@@ -253,7 +255,7 @@ def judge(step: Step, latency: float) -> Judgement:
     if verdict is Verdict.UNCLEAR:
         why = [f"{share.name} may be chance" for share in shares if share.broken]
     refused, doubt = _refused(step, shares, limiter)
-    closed = bool(limiter.after) and not sum(it.ok for it in limiter.after[1:])
+    closed = bool(limiter.after) and not sum(part.ok for part in limiter.after[1:])
     uneven = bool(limiter.after) and not closed and _unevenness(limiter.after) > _UNEVEN
     return Judgement(
         step,
@@ -274,7 +276,7 @@ def judge(step: Step, latency: float) -> Judgement:
 def _in_clumps(share: Share, step: Step) -> Share:
     """An objective; where its bad requests are the errors of the step, the slices say in how large clumps they came."""
     is_told = share.clump > 1 or share.of == 1 or share.bad != step.failed
-    return share if is_told else share._replace(clump=chance.clump([it.failed for it in step.slices]))
+    return share if is_told else share._replace(clump=chance.clump([part.failed for part in step.slices]))
 
 
 def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
@@ -285,7 +287,7 @@ def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
     saturated = min(backlog) > 1.5 * idle + 2 * stdev(changes) + 1
     # Where there is always a backlog, only the server's pace is left to chance: how many came is known. Half a request is the
     # moment at which one looked.
-    noise = max(stdev([it.ok for it in step.slices] if saturated else changes), 0.5) * math.sqrt(len(changes))
+    noise = max(stdev([part.ok for part in step.slices] if saturated else changes), 0.5) * math.sqrt(len(changes))
     due = max(step.due, 1)
     return (backlog[-1] - backlog[0]) / due, noise / due, saturated
 
@@ -300,7 +302,7 @@ class _Limiter(NamedTuple):
 
 def _limiter(step: Step) -> _Limiter:
     """What 429 said. The slice in which they began belongs to what went before; a few now and then are a share of the whole step."""
-    began = next((at for at, it in enumerate(step.slices, 1) if it.throttled), len(step.slices))
+    began = next((at for at, part in enumerate(step.slices, 1) if part.throttled), len(step.slices))
     after = step.slices[began:]
     paced, whole = _throttled(after), _throttled(step.slices)
     if len(after) < min(_ENOUGH, len(step.slices) / 2):
@@ -311,15 +313,15 @@ def _limiter(step: Step) -> _Limiter:
 
 
 def _throttled(slices: Sequence[Slice]) -> Share:
-    throttled = [it.throttled for it in slices]
-    ended = sum(it.ok + it.throttled + it.failed for it in slices)
+    throttled = [part.throttled for part in slices]
+    ended = sum(part.ok + part.throttled + part.failed for part in slices)
     return Share(f"throttled<{THROTTLED:.0%}", sum(throttled), ended, THROTTLED, chance.clump(throttled))
 
 
 def _unevenness(slices: Sequence[Slice]) -> float:
     """How far good answers ran ahead of their mean pace, or fell behind it, as a share of all of them."""
-    good = sum(it.ok for it in slices)
-    ahead = list(accumulate((it.ok - good / len(slices) for it in slices), initial=0.0))
+    good = sum(part.ok for part in slices)
+    ahead = list(accumulate((part.ok - good / len(slices) for part in slices), initial=0.0))
     return (max(ahead) - min(ahead)) / max(good, 1)
 
 
@@ -328,15 +330,15 @@ def _refused(step: Step, shares: Sequence[Share], limiter: _Limiter) -> tuple[fl
     refused = doubt = 0.0
     due = max(step.due, 1)
     if any(share.broken for share in shares if share is not limiter.share):
-        spread = chance.clump([it.failed for it in step.slices])
+        spread = chance.clump([part.failed for part in step.slices])
         refused += step.failed / due
         doubt = math.hypot(math.sqrt(step.failed * spread) / due, THROTTLED / 2 if step.failed else 0.0)
     if limiter.after:
         # A limiter lets through as many whatever comes: only where in its beat the step ended is left to chance.
-        good = sum(it.ok for it in limiter.after) / len(limiter.after)
-        each = max(step.due / len(step.slices), good, 1e-9)
-        refused += 1 - good / each
-        doubt = math.hypot(doubt, _unevenness(limiter.after) / 2 * good / each)
+        good = sum(part.ok for part in limiter.after) / len(limiter.after)
+        arrivals = max(step.due / len(step.slices), good, 1e-9)
+        refused += 1 - good / arrivals
+        doubt = math.hypot(doubt, _unevenness(limiter.after) / 2 * good / arrivals)
     elif limiter.share.broken:
         refused += limiter.share.bad / max(limiter.share.of, 1)
         doubt = math.hypot(doubt, limiter.share.error)
@@ -345,7 +347,7 @@ def _refused(step: Step, shares: Sequence[Share], limiter: _Limiter) -> tuple[fl
 
 def knee(steps: Sequence[Judgement]) -> Step | None:
     """The step with the most power, throughput by response time (Kleinrock 1979): beyond it, waiting costs more than it brings."""
-    usable = [it.step for it in steps if it.usable and it.step.p50]
+    usable = [judged.step for judged in steps if judged.usable and judged.step.p50]
     return max(usable, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)
 
 
