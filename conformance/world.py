@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets as random
 import string
 import time
@@ -322,10 +321,9 @@ class World(Making):
         return found
 
     async def look_at_all(self, resource: str) -> None:
-        """Read the list of a resource, where it has one that shows all of them; one that nobody gets to see shows nothing."""
+        """Read the list of a resource, where it has one that shows all of them."""
         if any(operation.resource.name == resource and "{" not in operation.path for operation in self._lists()):
-            with contextlib.suppress(Inconclusive):
-                await self.listing(resource, 0.0)
+            await self.listing(resource, 0.0)
 
     def _lists(self) -> list[Operation]:
         return [operation for operation in self.spec.operations.values() if operation.effect == "list"]

@@ -24,7 +24,7 @@ def no_challenge(server: Server) -> None:
         return await after(call, answer)
 
 
-@fault("redirects-to-http", finding="PERM-list-forms")
+@fault("redirects-to-http", finding="SEC-H11")
 def redirects_to_http(server: Server) -> None:
     """A request with a token is redirected to another host, token and all, when it asks for a form."""
     answer = server.dispatcher.answer
