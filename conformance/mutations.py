@@ -199,7 +199,7 @@ def _observations() -> Iterable[Mutation]:
     yield Mutation(
         "creates-not-looked-for",
         "What was created is in no list.",
-        member(World, "find", constant_later("")),
+        member(World, "find", constant_later(None)),
         (Sight("denied-create-applies", "PERM-create-organization"),),
     )
     yield Mutation(
