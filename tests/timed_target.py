@@ -8,7 +8,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import jwt
 import pytest
@@ -17,7 +17,7 @@ from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.tokens import Caller, Grant, claims_of
 from rolecall.evidence import Exchange
 from rolecall.ledger import Ledger
-from rolecall.outcomes import Trouble
+from rolecall.outcomes import NotTested, Trouble
 from rolecall.secrets import Secrets
 from rolecall.target import Account
 from rolecall.target import Expiry as Options
@@ -53,6 +53,7 @@ class TimedTarget:
         for module in ("clock", "expiry", "intruder"):
             monkeypatch.setattr(f"rolecall.conformance.{module}.time", clock)
         monkeypatch.setattr(asyncio, "sleep", self._sleep)
+        monkeypatch.setattr("rolecall.conformance.clock.sacrificial", nobody_can_be_made)
         self.expiry = Expiry(self.world)
 
     def _world(self, options: dict[str, Any]) -> SimpleNamespace:
@@ -63,7 +64,7 @@ class TimedTarget:
             read_only=False,
             ledger=self.ledger,
             dialect=SimpleNamespace(lifetime=DAY),
-            target=SimpleNamespace(base_url="http://target.example", expiry=Options(**given)),
+            target=SimpleNamespace(base_url="http://target.example", expiry=Options(**given), accounts=dict.fromkeys(ROLES)),
             client=SimpleNamespace(send_to=self.send_to, dead=None, secrets=Secrets()),
             tokens=SimpleNamespace(issue=self.issue),
             account=lambda name: Account(name, name, f"{name}@example.org", "Sesame"),
@@ -144,6 +145,11 @@ class TimedTarget:
 #: What a hook decides that leaves the clock as it is.
 STAYS = object()
 LOST = Trouble("an answer to POST /__clock: the connection broke", "the connection to the target")
+
+
+async def nobody_can_be_made(world: object, role: str) -> NoReturn:
+    """The target makes no users, so an account of its file sees the time."""
+    raise NotTested(f"a user with the role {role}")
 
 
 def decided(result: object) -> None:
