@@ -72,7 +72,7 @@ def test_a_huge_exp_is_more_than_was_asked_for() -> None:
 def test_a_huge_instant_under_load(claim: str) -> None:
     """A token whose iat or exp has hundreds of digits is a violation, and the load run goes on."""
     invariants = looking()
-    assert invariants.grant(ADA, answer(document(of=claims(**{claim: HUGE}))), LOGIN) is None
+    assert invariants.logged_in(invariants.log_in(ADA), answer(document(of=claims(**{claim: HUGE}))), LOGIN) is None
 
     assert found(invariants) == {"jwt": 1}
 
