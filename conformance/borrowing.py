@@ -205,10 +205,12 @@ class Borrowing:
             self._end(loan)
             return
         path = fill_path(world.spec.operations["update-user"].path, {"id": loan.user.id})
-        ways = [(loan.request.path, loan.caller), (path, await world.user(world.highest))]
         thing = Thing("user", loan.user.id, in_path=loan.request.thing is None or loan.request.thing.in_path)
-        for way, (where, caller) in enumerate(ways):
-            about = thing if way == 0 else Thing("user", loan.user.id)
+        for as_itself in (True, False):
+            if as_itself:
+                where, caller, about = loan.request.path, loan.caller, thing
+            else:  # logged in anew: tokens may live for seconds, and the look before has taken its time
+                where, caller, about = path, await world.fresh_caller(world.highest), Thing("user", loan.user.id)
             with world.gate.borrowing("user", loan.user.id):
                 await world.send(loan.request.operation.method, where, caller, json=loan.restore, about=about, repeatable=True)
             if await world.patience.until(lambda: self._is_as_before(loan), time.monotonic()):

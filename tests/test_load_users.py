@@ -67,7 +67,7 @@ def test_users_of_chosen_roles(server: Running) -> None:
 
 def test_a_target_may_make_users_elsewhere(server: Running) -> None:
     """The target file's own path and body are used."""
-    more = '\n[operations.create-user]\npath = "/v2/users?x={name}"\nbody = { email = "{email}", password = "{password}", nickname = "x" }\n'
+    more = '\n[operations.create-user]\npath = "/v2/users?x={name}"\nbody = { email = "{email}", password = "{password}", givenName = "{name}", nickname = "x" }\n'
 
     (account,) = make_users(target_of(server, more), 1)
 
