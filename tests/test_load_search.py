@@ -103,11 +103,11 @@ class TestCapacity:
         last = found.steps[-1]
         assert (found.rate, Verdict.HELD) == (last.step.rate, last.verdict)
         assert last.step.seconds > max(judged.step.seconds for judged in found.steps[:-1])
-        assert "held for 18 s at the end" in found.because
+        assert "held for 15 s at the end" in found.because
 
     def test_an_answer_that_does_not_hold_is_lowered(self) -> None:
         """Where the longer step fails by a little, the next one is lower; what is answered is what held."""
-        it, longest = bench(Line(fixed(0.01))), [18.0]
+        it, longest = bench(Line(fixed(0.01))), [15.0]
 
         def measure(rate: float, seconds: float) -> Step:
             step = it.measure(rate, seconds)

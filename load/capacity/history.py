@@ -10,6 +10,10 @@ from rolecall.load.capacity.steps import Judgement
 #: The unrest of a slump, in those of the quieter steps, and its least; the share of the step that it lasts.
 _RESTLESS, _LEAST, _LONG = 5.0, 0.01, 0.2
 
+#: The share of an answer above which the capacity is where the server did not always do as it was believed to: it had an incident,
+#: broke down under an overload, or did not hold an answer that had to be lowered.
+_UNRULY = 0.97
+
 
 class History:
     """All states; the last one is `now`."""
@@ -79,7 +83,10 @@ class History:
         same = [state for state in self.states if state.value < SAME * now < SAME**2 * state.value]
         found = [state.interval() for state in same or [self.now]]
         answer = found[-1][1] if rate is None else rate
-        return min(answer, *(low for low, _, _ in found)), answer, max(answer, *(high for _, _, high in found))
+        low, high = min(low for low, _, _ in found), max(high for _, _, high in found)
+        if answer < low or self.changes or self.incidents or self.slumps or self.now.breaks_down(answer):
+            low = min(low, _UNRULY * answer)
+        return low, answer, max(answer, high)
 
     def sentence(self) -> str:
         """What the server carried, and when."""

@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from rolecall.load.capacity import chance
 from rolecall.load.capacity.findings import Capacity, Outcome
 from rolecall.load.capacity.state import SAME, State, carried, is_far
 from rolecall.load.capacity.stepper import NOW_AND_THEN, Changed, Measure, Stepper, Stop
-from rolecall.load.capacity.steps import Judgement, Verdict
+from rolecall.load.capacity.steps import Judgement, Verdict, keep_together
 
 __all__ = ["Capacity", "Measure", "Outcome", "Search"]
 
@@ -30,14 +31,14 @@ __all__ = ["Capacity", "Measure", "Outcome", "Search"]
 _NEAR = 1.1
 #: Where in the belief the steps at the answer are: the first below the middle, the next ones where less is left to doubt.
 _ANSWERS = (0.25, 0.1, 0.025, 0.01)
+#: The share of the middle of the belief that the first one is at the most: at the very capacity nothing holds for long.
+_BELOW = 0.99
 #: By how much each of them is lower than the one before, at least.
 _LOWER = 0.985
 #: Of the precision that is wanted, what is enough before the step at the answer, which says as much as two others.
 _ALMOST = 1.5
-#: Of the precision that is wanted, from which on the answer is nearly known.
-_NEARLY = 2.5
-#: The strain up to which an answer is looked at once more before it is lowered: chance is the likely reason.
-_CHANCE = 1.3
+#: How probable it has to be that an answer broke an objective by chance, for another look at it before it is lowered.
+_CHANCE = 0.15
 #: Changes of the server from which on it is not looked at any longer.
 _CHANGES = 4
 
@@ -165,10 +166,8 @@ class Search:
             known = math.log(high / low) / 2
             if sides.are_seen and (known <= _ALMOST * self._precision or state.pace < math.inf):
                 return  # a limiter's pace is exact; how near to it one may come, steps at the answer say
-            # Where the answer is nearly known, there is to be time to lower it once.
-            answers = 2 if known <= _NEARLY * self._precision else 1
-            if stepper.left() < stepper.usual + answers * (stepper.overhead + stepper.longer):
-                return
+            if stepper.left() < stepper.usual + 2 * (stepper.overhead + stepper.longer):
+                return  # there is to be time to look at the answer twice
             if sides.fell:
                 self._look_again(sides.fell)
             lowest = state.failed
@@ -197,16 +196,14 @@ class Search:
             if judged and stepper.left() < 0.5 * seconds:
                 break
             rate = self._answer(share, _LOWER ** (number + 1), last)
-            for _ in range(2):  # what may be chance is looked at twice
+            looks: list[Judgement] = []
+            while len(looks) < 2:
                 judged = stepper.take(stepper.step(rate, seconds), seconds)
-                if self._is_carried(judged, seconds):
+                looks.append(judged)
+                is_last = stepper.left() < 0.5 * seconds
+                if self._is_carried(judged, seconds) and (judged.held or is_last) and keep_together(looks):
                     raise self._found(rate)
-                is_chance = (
-                    not judged.failed
-                    and not (judged.strain and judged.strain.strain > _CHANCE)
-                    and not self._history.is_slump(judged)
-                )
-                if not is_chance or stepper.left() < 0.5 * seconds:
+                if is_last or not self._may_be_chance(judged):
                     break
             last = rate
             if state.is_bracketed != was_bracketed:
@@ -221,10 +218,17 @@ class Search:
     def _answer(self, share: float, below: float, last: float) -> float:
         """The rate of a step at the answer, of which the one before was at ``last``."""
         state = self._state
-        rate = state.quantiles(share)[0] if state.is_bracketed else self._ceiling
+        rate = min(state.quantiles(share)[0], _BELOW * state.quantiles(0.5)[0]) if state.is_bracketed else self._ceiling
         if state.pace < math.inf:
             rate = max(rate, below * state.pace)
         return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
+
+    def _may_be_chance(self, judged: Judgement) -> bool:
+        """Whether a step at an answer did not hold for an objective that is nearly kept: the same rate deserves another look."""
+        strain = judged.strain
+        if strain is None or not strain.broken or judged.failed or self._history.is_slump(judged):
+            return False
+        return chance.tail(strain.bad, strain.of, strain.allowed, strain.clump) >= _CHANCE
 
     def _is_carried(self, judged: Judgement, seconds: float) -> bool:
         """Whether a step at an answer held, all the time and not only in a second look."""
@@ -239,7 +243,8 @@ class Search:
             return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken, refuted=True)
         for why in self._why_unstable(rate):
             return self._stepper.unstable(*why)
-        because = f"{rate:.5g}/s held for {last.seconds:.3g} s at the end"
+        held = "held" if self._stepper.steps[-1].held else "may have held"
+        because = f"{rate:.5g}/s {held} for {last.seconds:.3g} s at the end"
         if self._history.carried_less(rate):
             because += f", and until second {state.began:.0f} it carried less"
         if not state.is_bracketed:
@@ -251,9 +256,10 @@ class Search:
         """Why a rate that held is no answer, each time with the steps that say so; nothing where it is one."""
         history, began = self._history, self._state.began
         contradictions, slumps = self._state.contradictions(rate), history.slumps
-        if any(judged.held for judged in contradictions) or history.carried_more(rate):
+        if any(judged.held and judged.step.rate > SAME * rate for judged in contradictions) or history.carried_more(rate):
             yield _LESS, *contradictions
-        if len(contradictions) > 1 or (history.carried_less(rate) and history.incidents):
+        is_different = history.carried_less(rate) or self._state.breaks_down(rate)
+        if len(contradictions) > 1 or (history.incidents and is_different):
             yield NOW_AND_THEN, *contradictions
         if len(slumps) > 1:
             yield "it carried less for a part of some steps", *slumps

@@ -15,7 +15,7 @@ from typing import Any
 
 from rolecall.load.capacity import chance
 from rolecall.load.capacity.belief import Belief, Excess
-from rolecall.load.capacity.steps import Judgement, Verdict, significant
+from rolecall.load.capacity.steps import Judgement, Share, Verdict, significant
 
 #: Capacities that differ by less are one.
 SAME = 1.1
@@ -27,6 +27,8 @@ _CLEAR, _ABOVE = 0.02, 1.02
 _FAR = 3.0
 #: How probable it may be that all steps together look as bad as this, for the objective to be broken: there is no other test of that.
 _TOGETHER = 0.05
+#: Of the share of bad requests in all steps, and of what is allowed, that slow steps have where the rate makes no difference.
+_FLAT = 0.75
 #: How much higher the upper end of a belief is than its lower one where it is vague.
 _VAGUE = 1.3
 #: What is left out on either side of a 95 % interval. A search looks where the last steps sent it: its belief is surer than it should.
@@ -163,15 +165,22 @@ class State:
         """The rate that the answer has to be below: the lowest that clearly failed."""
         return min((judged.step.rate for judged in self.steps if self._is_clear(judged)), default=math.inf)
 
+    def breaks_down(self, rate: float) -> bool:
+        """Whether it carried clearly less than this rate while it was overloaded, though it turned nothing away."""
+        return any(judged.growing and not judged.step.failed and SAME * carried(judged) < rate for judged in self.steps)
+
     def broken_at_any_rate(self, rate: float) -> str:
-        """The objective that all steps up to this rate together break, with what they saw; empty where there is none."""
-        steps = [judged for judged in self.steps if judged.step.rate <= rate and not judged.growing]
-        for name in sorted({share.name for judged in steps for share in judged.step.objectives if share.of > 1}):
-            shares = [share for judged in steps for share in judged.step.objectives if share.name == name]
-            bad, of = sum(share.bad for share in shares), sum(share.of for share in shares)
-            clump = max(share.clump for share in shares)
-            if bad > shares[0].allowed * of and chance.tail(bad, of, shares[0].allowed, clump) < _TOGETHER:
-                return f"not {name} at any rate: {bad / of:.2%} of {of:,} requests at rates up to {rate:.4g}/s"
+        """The objective that is broken up to this rate, with what was seen; empty where there is none.
+
+        That shows in all steps up to the rate together; or in all steps, if those up to the rate are hardly better than the others.
+        """
+        calm = [judged for judged in self.steps if not judged.growing]
+        for name in sorted({share.name for judged in calm for share in judged.step.objectives if share.of > 1}):
+            every = _pooled(name, calm)
+            below = _pooled(name, [judged for judged in calm if judged.step.rate <= rate])
+            is_flat = below.bad * every.of > _FLAT * every.bad * below.of and below.strain > _FLAT
+            if _looks_broken(below) or (is_flat and _looks_broken(every)):
+                return f"not {name} at any rate: {below.bad / below.of:.2%} of {below.of:,} requests at rates up to {rate:.4g}/s"
         return ""
 
     def contradictions(self, answer: float) -> list[Judgement]:
@@ -263,6 +272,18 @@ _ALLOWANCE = 1.005
 def is_far(judged: Judgement) -> bool:
     """Whether a step failed by far: no second one is needed to see by how much."""
     return judged.failed and SAME * carried(judged) < judged.step.offered
+
+
+def _pooled(name: str, steps: list[Judgement]) -> Share:
+    """An objective over some steps together."""
+    shares = [share for judged in steps for share in judged.step.objectives if share.name == name]
+    bad, of = sum(share.bad for share in shares), sum(share.of for share in shares)
+    clump = max((share.clump for share in shares), default=1.0)
+    return Share(name, bad, of, max((share.allowed for share in shares), default=1.0), clump)
+
+
+def _looks_broken(share: Share) -> bool:
+    return share.broken and chance.tail(share.bad, share.of, share.allowed, share.clump) < _TOGETHER
 
 
 def _margin(judged: Judgement) -> float:

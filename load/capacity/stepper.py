@@ -73,7 +73,7 @@ class Stepper:
     @property
     def longer(self) -> float:
         """Seconds of a step at the answer."""
-        return max(3.0, self._seconds // 9)
+        return max(3.0, self._seconds // 11)
 
     @property
     def overhead(self) -> float:

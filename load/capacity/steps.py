@@ -23,7 +23,7 @@ THROTTLED = 0.01
 #: The backlog grows when it does so by this many standard deviations of what it would do by chance; below one it does not.
 _GROWS = 3.0
 #: Growth in shares of what was due that no step is long enough to be sure of.
-_NOTHING = 0.005
+_NOTHING = 0.0075
 #: Slices after the first 429 that it takes to say what a limiter lets through.
 _ENOUGH = 3
 #: The share of all good answers by which they may run ahead of a limiter's pace, or fall behind it, where there is one pace.
@@ -343,6 +343,15 @@ def _refused(step: Step, shares: Sequence[Share], limiter: _Limiter) -> tuple[fl
         refused += limiter.share.bad / max(limiter.share.of, 1)
         doubt = math.hypot(doubt, limiter.share.error)
     return refused, doubt
+
+
+def keep_together(looks: Sequence[Judgement]) -> bool:
+    """Whether all these steps together keep each objective."""
+    shares = [share for judged in looks for share in judged.step.objectives]
+    allowed: dict[str, float] = {}
+    for share in shares:
+        allowed[share.name] = allowed.get(share.name, 0.0) + share.allowed * share.of - share.bad
+    return all(left >= 0 for left in allowed.values())
 
 
 def knee(steps: Sequence[Judgement]) -> Step | None:
