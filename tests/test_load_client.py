@@ -430,7 +430,7 @@ class TestFailures:
 
     def test_what_is_not_understood_is_no_statement(self) -> None:
         """Answers in such a coding are lawful: they make a run void, and say nothing of the server."""
-        quiet = {"dispatch_lag_ms": {"p99": 0.1}, "workers": [], "errors": {"coding": 3, "500": 1}}
+        quiet = {"dispatch_lag_ms": {"p99": 0.1}, "workers": [], "own_failures": {}, "errors": {"coding": 3, "500": 1}}
 
         assert [why.partition(":")[0] for why in of_the_generator(quiet)] == [
             "3 answers were in a content coding that is not read here (gzip and deflate are)"
