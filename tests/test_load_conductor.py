@@ -42,7 +42,7 @@ class Led:
         now = time.perf_counter()
         recorder.entry("POST", "issue").success(now - 0.01, now - 0.01, now, 1)
         message = {
-            "number": 1, "measured": recorder.take(), "violations": {}, "seen": {"tokens": b"", "refresh_tokens": b""},
+            "number": 1, "measured": recorder.take(), "violations": {}, "seen": {"tokens": b"", "refresh_tokens": b"", "users": b""},
             "races": self.conductor.races.take(),
             "sampled": None, "beside": 2, "last": last, "away": 0.0, "error": "",
         } | changes  # fmt: skip
@@ -127,7 +127,7 @@ def test_a_worker_that_stood_still() -> None:
         {"measured": 7},
         {"number": ...},
         {"seen": {}},
-        {"seen": {"tokens": b"123", "refresh_tokens": b""}},
+        {"seen": {"tokens": b"123", "refresh_tokens": b"", "users": b""}},
         {"races": "none"},
         {"violations": {"samples": [[]]}},
         {"sampled": {"cells": None}},
