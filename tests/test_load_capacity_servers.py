@@ -61,11 +61,11 @@ def test_is_right_or_does_not_say_so(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_is_right_however_the_dice_fall(name: str) -> None:
-    """So it is in eighteen of twenty."""
+    """So it is in eighteen of twenty; where no rate is carried, an answer is as wrong as its interval."""
     found, true = searches(name, 20), KINDS[name].true
 
     assert sum(is_wrong(search, true) for search in found) <= 2
-    assert sum(search.rate is not None and search.rate > 1.05 * true for search in found) <= (0 if true else 1)
+    assert [] == [search.rate for search in found if true and search.rate and search.rate > 1.05 * true]
 
 
 @pytest.mark.parametrize("name", ["steady", "steady-fast", "bucket-500", "sheds"])

@@ -9,6 +9,8 @@ from rolecall.load.capacity.steps import Judgement
 
 #: The unrest of a slump, in those of the quieter steps, and its least; the share of the step that it lasts.
 _RESTLESS, _LEAST, _LONG = 5.0, 0.01, 0.2
+#: The rate, in that of a step, from which on others are as busy; and how many there have to be to say what is usual.
+_AS_BUSY, _FEW = 0.8, 3
 
 #: The share of an answer above which the capacity is where the server did not always do as it was believed to: it had an incident,
 #: broke down under an overload, or did not hold an answer that had to be lowered.
@@ -61,9 +63,9 @@ class History:
 
         Or its pace did, where it was busy throughout. A pause is another matter: the backlog rises at once, and is worked off.
         """
-        alike = [step for state in self.states for step in state.steps if step.saturated == judged.saturated and step.step.due]
-        usual = sorted(map(_unrest, alike))
-        if not usual or judged.error < _LEAST or _unrest(judged) <= _RESTLESS * usual[len(usual) // 4]:
+        steps = [step for state in self.states for step in state.steps if step.step.rate > _AS_BUSY * judged.step.rate]
+        usual = sorted(_unrest(step) for step in steps if step.saturated == judged.saturated)
+        if len(usual) < _FEW or judged.error < _LEAST or _unrest(judged) <= _RESTLESS * usual[len(usual) // 4]:
             return False
         return (judged.dull if judged.saturated else judged.ascent) >= _LONG * len(judged.step.slices)
 

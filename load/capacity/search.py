@@ -228,6 +228,8 @@ class Search:
         strain = judged.strain
         if strain is None or not strain.broken or judged.failed or self._history.is_slump(judged):
             return False
+        if self._state.pace < math.inf and strain.name not in {share.name for share in judged.step.objectives}:
+            return False  # 429 from a limiter: how near to its pace one may come is what is looked for
         return chance.tail(strain.bad, strain.of, strain.allowed, strain.clump) >= _CHANCE
 
     def _is_carried(self, judged: Judgement, seconds: float) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from rolecall.load.capacity import chance
@@ -72,8 +73,9 @@ class State:
 
     @property
     def pace(self) -> float:
-        """What a limiter let through after its first 429, in requests a second: the least that was seen; infinite where none was."""
-        return min((carried(judged) for judged in self.steps if judged.limited and not judged.closed), default=math.inf)
+        """What a limiter let through after its first 429, in requests a second: the middle of what was seen; infinite where none was."""
+        paces = [carried(judged) for judged in self.steps if judged.limited and not judged.closed]
+        return median(paces) if paces else math.inf
 
     @property
     def value(self) -> float:

@@ -306,7 +306,7 @@ def _limiter(step: Step) -> _Limiter:
     after = step.slices[began:]
     paced, whole = _throttled(after), _throttled(step.slices)
     if len(after) < min(_ENOUGH, len(step.slices) / 2):
-        return _Limiter(whole, late=whole.broken)
+        return _Limiter(whole, late=whole._replace(clump=1.0).failed)
     if paced.failed or whole.failed:
         return _Limiter(paced if paced.failed else whole, after)
     return _Limiter(whole)
