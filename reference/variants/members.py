@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rolecall.reference.app import Server
@@ -33,18 +34,9 @@ def _unknown(resource: str, body: Any) -> list[str]:
     return [name for one in bodies if isinstance(one, dict) for name in one if name not in known]
 
 
-def _knowing(server: Server, others: str = "") -> None:
-    """Take what is known; drop the others silently, or refuse them with 422."""
+def _before_writes(server: Server, look: Callable[[Call, str], None]) -> None:
+    """Look at every create and update, and the resource that it is of, before it is carried out."""
     create, update = server.resources.create, server.resources.update
-
-    def look(call: Call, resource: str) -> None:
-        body = call.json()
-        unknown = _unknown(resource, body)
-        if unknown and others == "refused":
-            raise Refusal(422, f"Not known: {', '.join(unknown)}")
-        if unknown:
-            bodies = [_without(one, unknown) for one in body] if isinstance(body, list) else _without(body, unknown)
-            call.body = dumps(bodies).encode()
 
     @instead_of(server.resources.create)
     async def created(call: Call, principal: Principal, resource: str) -> Answer:
@@ -55,6 +47,21 @@ def _knowing(server: Server, others: str = "") -> None:
     async def updated(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         look(call, resource)
         return await update(call, principal, resource, id)
+
+
+def _knowing(server: Server, *, refuses: bool = False) -> None:
+    """Take what is known; drop the others silently, or refuse them with 422."""
+
+    def look(call: Call, resource: str) -> None:
+        body = call.json()
+        unknown = _unknown(resource, body)
+        if unknown and refuses:
+            raise Refusal(422, f"Not known: {', '.join(unknown)}")
+        if unknown:
+            bodies = [_without(one, unknown) for one in body] if isinstance(body, list) else _without(body, unknown)
+            call.body = dumps(bodies).encode()
+
+    _before_writes(server, look)
 
 
 def _without(body: Any, unknown: list[str]) -> Any:
@@ -70,26 +77,16 @@ def unknown_members_dropped(server: Server) -> None:
 @variant("unknown-members-refused")
 def unknown_members_refused(server: Server) -> None:
     """Members that the server does not know are refused with 422, which names them; knowledge items have a title and no name."""
-    _knowing(server, "refused")
+    _knowing(server, refuses=True)
 
 
 def _knowledge_items_without(server: Server, member: str) -> None:
-    create, update = server.resources.create, server.resources.update
-
     def look(call: Call, resource: str) -> None:
         body = call.json()
         if resource == "kbitems":
             call.body = dumps(_without(body, [member])).encode()
 
-    @instead_of(server.resources.create)
-    async def created(call: Call, principal: Principal, resource: str) -> Answer:
-        look(call, resource)
-        return await create(call, principal, resource)
-
-    @instead_of(server.resources.update)
-    async def updated(call: Call, principal: Principal, resource: str, id: str) -> Answer:
-        look(call, resource)
-        return await update(call, principal, resource, id)
+    _before_writes(server, look)
 
 
 @variant("knowledge-items-with-names")
