@@ -204,15 +204,16 @@ class Borrowing:
         if await self._is_as_before(loan):
             self._end(loan)
             return
-        path = fill_path(world.spec.operations["update-user"].path, {"id": loan.user.id})
-        thing = Thing("user", loan.user.id, in_path=loan.request.thing is None or loan.request.thing.in_path)
+        asked, by_highest = loan.request, world.spec.operations["update-user"]
+        path = fill_path(by_highest.path, {"id": loan.user.id})
         for as_itself in (True, False):
             if as_itself:
-                where, caller, about = loan.request.path, loan.caller, thing
+                method, where, caller, about = asked.operation.method, asked.path, loan.caller, asked.thing
             else:  # logged in anew: tokens may live for seconds, and the look before has taken its time
-                where, caller, about = path, await world.fresh_caller(world.highest), Thing("user", loan.user.id)
+                method, where, about = by_highest.method, path, Thing("user", loan.user.id)
+                caller = await world.fresh_caller(world.highest)
             with world.gate.borrowing("user", loan.user.id):
-                await world.send(loan.request.operation.method, where, caller, json=loan.restore, about=about, repeatable=True)
+                await world.send(method, where, caller, json=loan.restore, about=about, repeatable=True)
             if await world.patience.until(lambda: self._is_as_before(loan), time.monotonic()):
                 self._end(loan)
                 return

@@ -173,6 +173,7 @@ async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judg
     account, control = user.account, user.caller.grant
     body = world.fill(NO_CREDENTIALS[case], **credentials(account))
     if body == {"email": account.email, "password": account.password}:
+        cite(control.exchange)
         raise NotApplicable(f"{case.replace('-', ' ')}: of this account's password that is the password itself")
 
     answer = await world.tokens.post(body, caller="nobody", attack="ISSUE-refused")

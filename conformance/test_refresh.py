@@ -10,7 +10,7 @@ from rolecall.conformance.marks import each, requirement, roles
 from rolecall.conformance.sacrifice import any_session, fresh_session
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
 from rolecall.conformance.world import World
-from rolecall.evidence import Exchange
+from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable
 
 Refresh = Callable[[World, Grant, Caller], Awaitable[Exchange]]
@@ -176,6 +176,7 @@ async def test_only_the_whole_refresh_token_refreshes(form: str, path: str, worl
     grant = caller.grant
     tampered = NOT_WHOLE[form](grant.refresh_token)
     if tampered == grant.refresh_token:
+        cite(grant.exchange)
         raise NotApplicable(f"{form.replace('-', ' ')}: the target's refresh tokens are the same with and without")
 
     answer = await world.tokens.refresh_by(path, tampered, caller, attack="REFRESH-whole-token")
