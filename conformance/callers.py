@@ -85,11 +85,10 @@ class Callers:
         return self._caller(name, await self.log_in(name))
 
     def _caller(self, name: str, grant: Grant) -> Caller:
-        account = self.account(name)
         for user in (grant.exchange.document.get("user"), grant.claims.get("_id")):
             self.gate.protect("user", id_text(user))
             self.note_given(user)
-        return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
+        return session(self.account(name), grant)
 
     async def user(self, name: str) -> Caller:
         """An account's user with the token that the whole run shares; never refresh it.
@@ -238,9 +237,14 @@ class Callers:
         if not isinstance(value, str) and (text := id_text(value)):
             self._given[text] = value
 
+    @property
+    def mark(self) -> str:
+        """What the names of all things of this run begin with."""
+        return f"rolecall-{self.run_id}-"
+
     def new_name(self, purpose: str) -> str:
         """A name that says which run made a thing, and occurs nowhere else."""
-        return f"rolecall-{self.run_id}-{next(self._numbers)}-{purpose}"
+        return f"{self.mark}{next(self._numbers)}-{purpose}"
 
     def role_of_scope(self, scope: object) -> str:
         """The role that a scope string stands for; anything but a role's scope stands for none, the empty string."""
@@ -249,3 +253,8 @@ class Callers:
     def fill(self, template: Any, **values: Any) -> Any:
         """A body with its placeholders replaced, ``{run}`` and ``{domain}`` among them."""
         return fill(template, {"run": self.run_id, "domain": self.target.email_domain, **values})
+
+
+def session(account: Account, grant: Grant) -> Caller:
+    """The caller that an account's user is with the tokens of a grant."""
+    return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from rolecall.conformance.callers import Callers
@@ -33,11 +34,6 @@ class Making(Callers):
     """
 
     patience: Patience
-
-    @property
-    def mark(self) -> str:
-        """What the names of all things of this run begin with."""
-        return f"rolecall-{self.run_id}-"
 
     async def create(
         self, resource: str, name: str, method: str, path: str, caller: Caller | None, inside: Thing | None = None, **options: Any
@@ -172,17 +168,14 @@ class Making(Callers):
                 return resource
         return ""
 
-    @property
+    @cached_property
     def _reads(self) -> list[tuple[re.Pattern[str], str]]:
         """The paths of lists and fetches, and what they show."""
-        reads = self.__dict__.get("_reads_found")
-        if reads is None:
-            reads = self._reads_found = [
-                (_pattern(operation), operation.resource.name)
-                for operation in self.spec.operations.values()
-                if operation.effect in ("list", "fetch")
-            ]
-        return reads
+        return [
+            (_pattern(operation), operation.resource.name)
+            for operation in self.spec.operations.values()
+            if operation.effect in ("list", "fetch")
+        ]
 
     # --- A thing in another spelling ----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rolecall.conformance.mutation import Mutation, Sight
 from rolecall.conformance.mutations import catalogue, selects
-from rolecall.conformance.selftest import Case, Result, run_trials
+from rolecall.conformance.selftest import Case, Result, run_trials, spread
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ def sights_of(mutation: Mutation, cases: Iterable[Case]) -> tuple[Sight, ...]:
 
 def sample(size: int) -> list[Mutation]:
     """An evenly spread choice of mutations; the same one every time."""
-    everything = list(catalogue().values())
-    size = min(size, len(everything))
-    return [everything[index * len(everything) // size] for index in range(size)]
+    return spread(list(catalogue().values()), size)
 
 
 def run(chosen: Iterable[Mutation], cases: list[Case], on_result: Callable[[Killed], None] = lambda killed: None) -> list[Killed]:

@@ -270,7 +270,7 @@ def _token_judgements() -> Iterable[Mutation]:
         "expect_not_let_in": ("What is no token may be let in.", "refresh-token-as-bearer", "no_bearer and fetch-user-self"),
     }
     for name, (breaks, fault, select) in checks.items():
-        check = nothing_later if name in ("expect_refreshed", "expect_works") else nothing
+        check = nothing_later if name == "expect_works" else nothing
         yield Mutation(f"{name}-dropped", breaks, member(TokenJudge, name, check), (Sight(fault, select),))
     yield Mutation(
         "tokens-anywhere-unseen",

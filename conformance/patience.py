@@ -46,9 +46,9 @@ class Patience:
             await asyncio.sleep(max(0.0, since + min(1.5 * self.lag, self.seconds) - time.monotonic()))
 
     def refused_at(self, operation: str, attack: str) -> list[tuple[Request, Exchange]]:
-        """The refused writes of an operation (of all, when it is empty), as a test of ``attack``."""
+        """The refused writes of an operation (of all, when it is empty), as a test of ``attack``; none of the callers' own users."""
         return [
             (request, answer)
             for request, answer in self.refused
-            if answer.attack == attack and operation in ("", request.operation.name)
+            if answer.attack == attack and operation in ("", request.operation.name) and not request.operation.is_self
         ]

@@ -7,10 +7,11 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rolecall.conformance.callers import session
 from rolecall.conformance.fixtures import Fixture
 from rolecall.conformance.memo import memoised
 from rolecall.conformance.tables import THROW_AWAY_USER, TOKEN
-from rolecall.conformance.tokens import Caller, Grant, user_of
+from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
@@ -51,11 +52,6 @@ async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
     return Sacrifice(account, session(account, grant), fixture)
 
 
-def session(account: Account, grant: Grant) -> Caller:
-    """The caller that an account's user is with the tokens of a grant."""
-    return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
-
-
 @dataclass
 class Pool:
     """Users of one role that are made for sessions: one test has one of them at a time."""
@@ -82,6 +78,10 @@ class Pool:
 
     def _take_back(self, user: Sacrifice) -> None:
         self.lent -= 1
+        self.put(user)
+
+    def put(self, user: Sacrifice) -> None:
+        """A user that no test has any more, for the next one."""
         self.free.append(user)
         self.returned.set()
 
@@ -190,7 +190,7 @@ async def attackable(world: World) -> Sacrifice:
         if world.attacks.left <= 0:
             pool = world.pools.setdefault(world.roles[0], Pool())
             if world.attacks.user:  # a good log-in ends the row of refused ones
-                pool.free.append(world.attacks.user)
+                pool.put(world.attacks.user)
                 world.attacks.user = None
             try:
                 world.attacks.user = pool.free.pop(0) if len(pool.free) > 1 else await sacrificial(world, world.roles[0])

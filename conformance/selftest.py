@@ -219,9 +219,13 @@ def _variants(*names: str) -> Iterator[str]:
 
 def sample(everything: list[Case], size: int) -> list[Case]:
     """The baseline and an evenly spread choice of the others; the same one every time."""
-    rest = everything[1:]
-    size = min(size, len(rest))
-    return everything[:1] + [rest[index * len(rest) // size] for index in range(size)]
+    return everything[:1] + spread(everything[1:], size)
+
+
+def spread(things: list[Any], size: int) -> list[Any]:
+    """An evenly spread choice of so many things, or all there are; the same one every time."""
+    size = min(size, len(things))
+    return [things[index * len(things) // size] for index in range(size)]
 
 
 def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:

@@ -39,9 +39,7 @@ async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge)
 @requirement("AUTH-required", phase=SUMMARY)
 async def test_a_write_without_a_token_is_not_done_later(world: World, judge: Judge) -> None:
     """At the end of the run, too, nothing is there that was refused to nobody at all."""
-    refused = [
-        (request, answer) for request, answer in world.patience.refused_at("", "AUTH-required") if not request.operation.is_self
-    ]
+    refused = world.patience.refused_at("", "AUTH-required")
     if not refused:
         raise NotTested("a write without a token that was refused")
 

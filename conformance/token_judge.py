@@ -45,7 +45,7 @@ class TokenJudge:
         if wrong:
             raise Finding('tokenType "Bearer", token, refreshToken, user and scope', "; ".join(wrong), exchange)
 
-    async def expect_refreshed(self, exchange: Exchange, caller: Caller) -> None:
+    def expect_refreshed(self, exchange: Exchange) -> None:
         """The answer to a good refresh has the status and the shape of a token creation."""
         cite(exchange, "answer")
         if exchange.status not in self._world.dialect.refreshed:

@@ -190,8 +190,7 @@ class World(Making):
         """The id of the accounts' organization, as the highest role's own user tells it; None when it does not."""
         admin = await self.user(self.highest)
         found = [admin.grant.exchange.document.get("organization"), claims_of(admin.token).get("organization")]
-        operation = self.spec.operations["fetch-user-self"]
-        found.append((await self.perform(await self.request(operation, admin), admin)).document.get("organization"))
+        found.append((await self.fetch_self(admin)).document.get("organization"))
         return next((value for value in found if id_text(value)), None)
 
     async def everybody(self) -> list[Caller]:
