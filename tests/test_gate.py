@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -293,6 +294,20 @@ async def act(world: World) -> None:
     await tidy(world)
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that is only slept through passes at once: lists that lag are looked at again for seconds, thousands of times."""
+    skipped, monotonic, sleep = [0.0], time.monotonic, asyncio.sleep
+
+    async def skip(seconds: float) -> None:
+        skipped[0] += seconds
+        await sleep(0)
+
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + skipped[0])
+    monkeypatch.setattr(asyncio, "sleep", skip)
+
+
+@pytest.mark.usefixtures("quick")
 def test_no_answer_whatever_leads_to_harm(tmp_path: Path) -> None:
     """However creates, lists and fetches are answered, no request names what was there before, or a collection, or nothing."""
     answers, seed, sent = 0, 0, 0
