@@ -81,7 +81,7 @@ def _cards(document: Mapping[str, Any]) -> str:
 def _accounts(document: Mapping[str, Any]) -> str:
     """Where every arrival and every request went, and what the generator itself cost."""
     counts = {name: f"{document[name]:,}" for name in ("scheduled", "sent", "completed", "late", "dropped", "requests")}
-    own, pauses = sum(document.get("own_failures", {}).values()), document.get("pauses", {"longest_ms": 0})
+    own, pauses = sum(document["own_failures"].values()), document["pauses"]
     more = f" {own:,} could not be sent." if own else ""
     more += f" The generator's longest pause: {milliseconds(pauses['longest_ms'])}." if pauses["longest_ms"] else ""
     open_ = (

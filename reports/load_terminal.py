@@ -83,14 +83,14 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
             f" {document['late']:,} late, {document['dropped']:,} dropped; dispatch lag p99 {lag:.1f} ms"
         )
     cpu = ", ".join(f"{worker['name']} {worker['cpu']:.0%}" for worker in document["workers"])
-    pause = document.get("pauses", {"longest_ms": 0})["longest_ms"]
+    pause = document["pauses"]["longest_ms"]
     yield f"generator     CPU {cpu or 'not known'}; longest pause {pause:,.0f} ms"
 
 
 def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     for kind, count in document["errors"].items():
         yield f"error         {count:,} x {kind}"
-    for kind, count in document.get("own_failures", {}).items():
+    for kind, count in document["own_failures"].items():
         yield f"not sent      {count:,} x {kind}: this machine's own failures"
     for judged in document["objectives"]:
         observed = "nothing measured" if judged["observed"] is None else f"{judged['observed']:.4g} {judged['unit']}".rstrip()

@@ -274,6 +274,8 @@ def load_results(**parts: Any) -> dict[str, Any]:
         "arrivals": None,
         "workers": [],
         "errors": {},
+        "own_failures": {},
+        "pauses": {"longest_ms": 0},
         "objectives": [],
         "violation_samples": [],
     }

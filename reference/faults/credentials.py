@@ -273,16 +273,22 @@ def large_body_crashes(server: Server) -> None:
         return answer_of(Refusal(500, "Internal server error") if refusal.status == 413 else refusal)
 
 
-def _wider(server: Server, wanted: Callable[[Document], object]) -> None:
-    """Let a body say which scope the token is to have."""
+def _wish(server: Server, wanted: Callable[[Document], object]) -> ContextVar[object]:
+    """What the body of the log-in under way asks for."""
     login = server.tokens.login
-    scope = server.issuer.scope
     wish: ContextVar[object] = ContextVar("wish", default=None)
 
     @instead_of(server.tokens.login)
     async def wished(body: Document) -> Answer:
         wish.set(wanted(body))
         return await login(body)
+
+    return wish
+
+
+def _wider(server: Server, wanted: Callable[[Document], object]) -> None:
+    """Let a body say which scope the token is to have."""
+    wish, scope = _wish(server, wanted), server.issuer.scope
 
     @instead_of(server.issuer.scope)
     def granted(user: Document) -> str:
@@ -304,14 +310,7 @@ def login_grants_role_of_body(server: Server) -> None:
 @fault("login-grants-lifetime-of-body", finding="SEC-I12")
 def login_grants_lifetime_of_body(server: Server) -> None:
     """A login with a member lifetime gets a token that lives for so many seconds."""
-    login = server.tokens.login
-    lifetime = server.issuer.lifetime
-    wish: ContextVar[object] = ContextVar("wish", default=None)
-
-    @instead_of(server.tokens.login)
-    async def wished(body: Document) -> Answer:
-        wish.set(body.get("lifetime"))
-        return await login(body)
+    wish, lifetime = _wish(server, lambda body: body.get("lifetime")), server.issuer.lifetime
 
     @instead_of(server.issuer.lifetime)
     def granted() -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
@@ -38,7 +39,7 @@ def deleted_200(server: Server) -> None:
         return Answer(200)
 
 
-def _bodies(server: Server, change: Callable[[object], object]) -> None:
+def bodies(server: Server, change: Callable[[object], object]) -> None:
     """Change every JSON body."""
     after = server.wire.after
 
@@ -60,21 +61,22 @@ def extra_fields(server: Server) -> None:
             return {"_links": {"self": "/"}, **value, "revision": 7, "note": None}
         return value
 
-    _bodies(server, more)
+    bodies(server, more)
+
+
+def without(value: Any, names: Collection[str]) -> Any:
+    """A document, or each of several, without the members of these names."""
+    if isinstance(value, list):
+        return [without(one, names) for one in value]
+    if isinstance(value, dict):
+        return {name: member for name, member in value.items() if name not in names}
+    return value
 
 
 @variant("resources-without-dates")
 def resources_without_dates(server: Server) -> None:
     """Resources lack createdAt and updatedAt: the specification does not ask for them."""
-
-    def less(value: object) -> object:
-        if isinstance(value, list):
-            return [less(one) for one in value]
-        if isinstance(value, dict):
-            return {name: value[name] for name in value if name not in ("createdAt", "updatedAt")}
-        return value
-
-    _bodies(server, less)
+    bodies(server, lambda value: without(value, ("createdAt", "updatedAt")))
 
 
 @variant("other-key-order")
@@ -88,7 +90,7 @@ def other_key_order(server: Server) -> None:
             return {name: turned(value[name]) for name in sorted(value, reverse=True)}
         return value
 
-    _bodies(server, turned)
+    bodies(server, turned)
 
 
 @variant("indented-bodies")

@@ -16,6 +16,7 @@ from rolecall.reference.errors import Refusal
 from rolecall.reference.jsontext import Document, NotJson, dumps, loads
 from rolecall.reference.store import Account
 from rolecall.reference.switches import instead_of
+from rolecall.reference.variants.answers import bodies
 from rolecall.reference.variants.registry import variant
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -88,23 +89,20 @@ def _counted(server: Server) -> None:
 def numeric_ids(server: Server) -> None:
     """Ids are JSON numbers, here, in the token answer's user and in the JWT's _id, and are taken as nothing else."""
     _counted(server)
-    before, after = server.wire.before, server.wire.after
+    before = server.wire.before
     claims, key_claims, subject = server.issuer.claims, server.issuer.key_claims, server.verifier.subject
+    bodies(server, _as_numbers)
 
     @instead_of(server.wire.before)
     async def texts_inside(call: Call) -> Answer | None:
         with suppress(NotJson):
             document = loads(call.body)
-            if any(isinstance(value, str) and value.isdigit() for value in _references(document)):
+            references = list(_references(document))
+            if any(isinstance(value, str) and value.isdigit() for value in references):
                 return server.refusal(Refusal(422, "An id is a number"))
-            call.body = dumps(_as_texts(document)).encode() if any(True for _ in _references(document)) else call.body
+            if references:
+                call.body = dumps(_as_texts(document)).encode()
         return await before(call)
-
-    @instead_of(server.wire.after)
-    async def numbers_outside(call: Call, answer: Answer) -> Answer:
-        if answer.body and answer.media_type == "application/json":
-            answer.body = dumps(_as_numbers(loads(answer.body))).encode()
-        return await after(call, answer)
 
     @instead_of(server.issuer.claims)
     def numbered(user: Document) -> Document:
@@ -140,27 +138,23 @@ def _references(value: Any) -> Iterator[Any]:
                 yield from _references(member)
 
 
-def _as_texts(value: Any) -> Any:
-    """A body with its numbers of others as texts, as the store has them."""
+def _with_ids(value: Any, names: frozenset[str], change: Callable[[Any], Any]) -> Any:
+    """A document with the ids under these names changed, however deep they stand."""
     if isinstance(value, list):
-        return [_as_texts(member) for member in value]
+        return [_with_ids(member, names, change) for member in value]
     if isinstance(value, dict):
         return {
-            name: str(member) if name in REFERENCES and type(member) is int else _as_texts(member)
+            name: change(member) if name in names and not isinstance(member, (dict, list)) else _with_ids(member, names, change)
             for name, member in value.items()
         }
     return value
+
+
+def _as_texts(value: Any) -> Any:
+    """A body with its numbers of others as texts, as the store has them."""
+    return _with_ids(value, REFERENCES, lambda id: str(id) if type(id) is int else id)
 
 
 def _as_numbers(value: Any) -> Any:
     """A document with its ids as numbers."""
-    if isinstance(value, list):
-        return [_as_numbers(member) for member in value]
-    if isinstance(value, dict):
-        return {
-            name: int(member)
-            if name in OWN | REFERENCES and isinstance(member, str) and _NUMBER.fullmatch(member)
-            else _as_numbers(member)
-            for name, member in value.items()
-        }
-    return value
+    return _with_ids(value, OWN | REFERENCES, lambda id: int(id) if isinstance(id, str) and _NUMBER.fullmatch(id) else id)

@@ -9,6 +9,7 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
+from rolecall.reference.variants.answers import without
 from rolecall.reference.variants.registry import variant
 
 
@@ -44,11 +45,5 @@ def opaque_keys_without_user(server: Server) -> None:
     def unnamed(call: Call, principal: Principal) -> Answer:
         said = answer(call, principal)
         if said.body:
-            said.body = dumps(_without_user(loads(said.body))).encode()
+            said.body = dumps(without(loads(said.body), ("user",))).encode()
         return said
-
-
-def _without_user(value: Document | list[Document]) -> Document | list[Document]:
-    if isinstance(value, list):
-        return [{name: member for name, member in key.items() if name != "user"} for key in value]
-    return {name: member for name, member in value.items() if name != "user"}

@@ -12,6 +12,7 @@ from rolecall.reference.jsontext import dumps, loads
 from rolecall.reference.settings import ROLES
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
+from rolecall.reference.variants.answers import without
 from rolecall.reference.variants.registry import variant
 
 KNOWN = {
@@ -58,14 +59,9 @@ def _knowing(server: Server, *, refuses: bool = False) -> None:
         if unknown and refuses:
             raise Refusal(422, f"Not known: {', '.join(unknown)}")
         if unknown:
-            bodies = [_without(one, unknown) for one in body] if isinstance(body, list) else _without(body, unknown)
-            call.body = dumps(bodies).encode()
+            call.body = dumps(without(body, unknown)).encode()
 
     _before_writes(server, look)
-
-
-def _without(body: Any, unknown: list[str]) -> Any:
-    return {name: value for name, value in body.items() if name not in unknown} if isinstance(body, dict) else body
 
 
 @variant("unknown-members-dropped")
@@ -84,7 +80,7 @@ def _knowledge_items_without(server: Server, member: str) -> None:
     def look(call: Call, resource: str) -> None:
         body = call.json()
         if resource == "kbitems":
-            call.body = dumps(_without(body, [member])).encode()
+            call.body = dumps(without(body, [member])).encode()
 
     _before_writes(server, look)
 

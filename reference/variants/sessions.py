@@ -9,6 +9,8 @@ import asyncio
 import random
 import secrets
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from itertools import count
 from weakref import WeakKeyDictionary
 
 from starlette.types import Send
@@ -82,9 +84,9 @@ class Sessions:
     def end(self, user: str, keep: int = 0) -> None:
         """End a user's sessions, but for the newest so many."""
         sessions = self.of_user[user]
-        over = len(sessions) - keep
-        self.ended.update(sessions[: max(over, 0)])
-        del sessions[: max(over, 0)]
+        over = max(len(sessions) - keep, 0)
+        self.ended.update(sessions[:over])
+        del sessions[:over]
 
 
 _OF: WeakKeyDictionary[Server, Sessions] = WeakKeyDictionary()
@@ -158,29 +160,35 @@ def short_lifetimes(server: Server) -> None:
         return LIVES
 
 
+def _unlucky() -> Callable[[Call], bool]:
+    """Which requests lose their answers."""
+    dice, seen = random.Random(), count()  # noqa: S311  # dice, not secrets
+    return lambda call: not call.path.startswith("/__") and next(seen) >= LOST_FROM and dice.random() < LOST_SHARE
+
+
 @variant("lost-answers", "under-load")
 def lost_answers(server: Server) -> None:
     """From the hundredth on, one request in ten, by chance, is done, and the connection closed instead of answered."""
     send_whole = server.wire.send
-    dice, seen = random.Random(), iter(range(10**12))  # noqa: S311  # dice, not secrets
+    is_lost = _unlucky()
 
     @instead_of(server.wire.send)
     async def losing(call: Call, answer: Answer, send: Send) -> None:
-        if call.path.startswith("/__") or next(seen) < LOST_FROM or dice.random() >= LOST_SHARE:
-            await send_whole(call, answer, send)
-        else:
+        if is_lost(call):
             await hang_up(call, b"")
+        else:
+            await send_whole(call, answer, send)
 
 
 @variant("failed-answers", "under-load")
 def failed_answers(server: Server) -> None:
     """From the hundredth on, one request in ten, by chance, is done, and answered 502 by some proxy."""
     after = server.wire.after
-    dice, seen = random.Random(), iter(range(10**12))  # noqa: S311  # as above
+    is_lost = _unlucky()
 
     @instead_of(server.wire.after)
     async def failing(call: Call, answer: Answer) -> Answer:
-        if not call.path.startswith("/__") and next(seen) >= LOST_FROM and dice.random() < LOST_SHARE:
+        if is_lost(call):
             answer = Answer(502, b"<h1>Bad gateway</h1>", media_type="text/html")
         return await after(call, answer)
 

@@ -40,10 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001  # whatever it is: Python's own exit code, 1, would blame a requirement
         # Not the exception's own words: they may hold a secret.
-        print(
-            f"rolecall: the harness broke: {type(error).__name__} in {place_of(error)}: a bug, please report it", file=sys.stderr
-        )
-        sys.stderr.writelines(traceback.format_tb(error.__traceback__))
+        broke = f"rolecall: the harness broke: {type(error).__name__} in {place_of(error)}: a bug, please report it\n"
+        say("".join([broke, *traceback.format_tb(error.__traceback__)]).rstrip("\n"), stream=sys.stderr)
         return int(ExitCode.HARNESS_ERROR)
 
 

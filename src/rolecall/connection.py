@@ -7,6 +7,7 @@ other event loops, other protocols, a pool. A run has thousands of requests and 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import ssl
 import time
@@ -92,12 +93,11 @@ class Connection(httpx.AsyncBaseTransport):
             await self.aclose()
             wire, self._leads_to = await self._connect(request.url), there
         self._wire = None  # until the answer is complete, the connection is nobody else's
-        was_used = wire.idle_since is not None
         try:
             answer = await wire.exchange(message, head_only=request.method == "HEAD")
         except BaseException:  # the timeout's as well
             self.fragment = wire.fragment()
-            self.was_dropped |= was_used and self.fragment is None and wire.was_dropped
+            self.was_dropped |= self.fragment is None and wire.was_dropped
             raise
         finally:
             if wire.reusable:
@@ -287,7 +287,7 @@ class _Wire(asyncio.Protocol):
         self._answer: _Answer | None = None
         self._waiting: asyncio.Future[_Answer] | None = None
         self.reusable = False
-        self.idle_since: float | None = None
+        self._idle_since = -math.inf  # until it has carried an answer
         self.was_dropped = False
 
     async def exchange(self, message: bytes, *, head_only: bool) -> _Answer:
@@ -301,7 +301,7 @@ class _Wire(asyncio.Protocol):
         answer = await self._waiting
         self.reusable = answer.keep_alive and not self._transport.is_closing()
         self._waiting = None
-        self.idle_since = time.monotonic()
+        self._idle_since = time.monotonic()
         return answer
 
     def fragment(self) -> Fragment | None:
@@ -352,7 +352,7 @@ class _Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self.reusable = False
-        self.was_dropped = self.idle_since is not None and time.monotonic() - self.idle_since < _AT_ONCE
+        self.was_dropped = time.monotonic() - self._idle_since < _AT_ONCE
         if self._waiting is None or self._waiting.done() or self._answer is None:
             return
         if exc is not None:

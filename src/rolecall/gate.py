@@ -143,7 +143,7 @@ class Gate:
             Withheld: it might change something of which it is not certain that the run made it.
         """
         parts = urlsplit(url)
-        is_token_endpoint = url.partition("?")[0] == f"{self._base_url}{TOKEN_PATH}"
+        is_token_endpoint = self._is_token_endpoint(url)
         overrides = means_another_method(parts.query, headers)
         if self.read_only and (overrides or not (method in _READ_ONLY or (method == "POST" and is_token_endpoint))):
             raise NotTested(f"--read-only: {method} {parts.path} may write")
@@ -164,8 +164,11 @@ class Gate:
         Raises:
             NotTested: the budget is used up.
         """
-        is_log_in = method in ("POST", "GET") and url.partition("?")[0] == f"{self._base_url}{TOKEN_PATH}"
+        is_log_in = method in ("POST", "GET") and self._is_token_endpoint(url)
         return self.log_ins.admit(url, content, attack) if is_log_in else None
+
+    def _is_token_endpoint(self, url: str) -> bool:
+        return url.partition("?")[0] == f"{self._base_url}{TOKEN_PATH}"
 
     def _admit_creation(self, what: str, creation: Creation) -> None:
         if not self.ledger.is_open(creation.entry):

@@ -193,9 +193,7 @@ class Client:
             self._take(exchange)
             await self._judge_silence(error, exchange)
             closed = isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
-            if closed and exchange.begun is None and VERBATIM in request.extensions:
-                return
-            if closed and VERBATIM in request.extensions and 400 <= (exchange.begun or 0) < 500:
+            if closed and VERBATIM in request.extensions and (exchange.begun is None or 400 <= exchange.begun < 500):
                 # A server that refuses a request before it has read all of it closes with bytes unread, and the reset that
                 # follows may overtake the end of its answer (RFC 9112 9.6); what it said is in the status line.
                 exchange.status = exchange.begun or 0

@@ -87,17 +87,14 @@ class Needles:
         self._long, self._short = _Words("Q", 8), _Words("I", 4)
         self._tiny: tuple[bytes, ...] = ()
 
-    def add(self, needle: bytes) -> bool:
-        """Look for this one, too; whether it can be looked for: it may be too short."""
+    def add(self, needle: bytes) -> None:
+        """Look for this one, too, unless it is too short."""
         if len(needle) >= self._long.window:
             self._long.add(needle)
         elif len(needle) >= self._short.window:
             self._short.add(needle)
         elif len(needle) >= SHORTEST and len(self._tiny) < MOST_TINY:
             self._tiny = (*self._tiny, needle)
-        else:
-            return False
-        return True
 
     def find(self, text: bytes) -> Iterator[tuple[int, bytes]]:
         """Where needles begin, and which, in no order; they may overlap.

@@ -205,7 +205,7 @@ class Network(httpx.AsyncBaseTransport):
                 response.request = request
                 await _read(response)
             if was_open and self._keeps is None:
-                self._keeps = not connection.was_dropped
+                self._keeps = True
         except TimeoutError:
             if connection.is_connecting:
                 raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import say
 
+T = TypeVar("T")
 HELP = "run the suite against every fault and every legal variant; print the kill table"
 
 
@@ -38,7 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.mutations or arguments.mutation:
         return _run_mutations(arguments)
     from rolecall.conformance import selftest
-    from rolecall.conformance.tables import suggest
     from rolecall.load import missing
     from rolecall.reports import kill_table
 
@@ -48,11 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         _check_sample(arguments.sample)
         chosen = selftest.sample(everything, arguments.sample)
     if arguments.fault:
-        by_name = {case.name: case for case in everything}
-        for name in arguments.fault:
-            if name not in by_name:
-                raise UsageError("--fault", f"{name!r} is no fault and no variant", suggest(name, by_name))
-        chosen = [by_name[name] for name in arguments.fault]
+        chosen = _named("--fault", arguments.fault, {case.name: case for case in everything}, "no fault and no variant")
     absent = missing()
     unloaded = [case.name for case in chosen if case.load and absent]
     chosen = [case for case in chosen if case.name not in unloaded]
@@ -79,6 +77,22 @@ def _check_sample(size: int) -> None:
         raise UsageError("--sample", "at least one case must be run")
 
 
+def _named(option: str, names: Iterable[str], known: Mapping[str, T], what: str) -> list[T]:
+    """What these names stand for.
+
+    Raises:
+        UsageError: one of them stands for nothing.
+    """
+    from rolecall.conformance.tables import suggest
+
+    chosen = []
+    for name in names:
+        if name not in known:
+            raise UsageError(option, f"{name!r} is {what}", suggest(name, known))
+        chosen.append(known[name])
+    return chosen
+
+
 def _run_mutations(arguments: argparse.Namespace) -> int:
     """Run mutations of the suite; exit code 1 when one of them went unnoticed.
 
@@ -86,7 +100,6 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
         UsageError: there is no such mutation.
     """
     from rolecall.conformance import mutation_run, mutations, selftest
-    from rolecall.conformance.tables import suggest
     from rolecall.reports import mutation_table
 
     if arguments.fault:
@@ -96,11 +109,8 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     if arguments.sample is not None:
         _check_sample(arguments.sample)
         chosen = mutation_run.sample(arguments.sample)
-    for name in arguments.mutation or ():
-        if name not in known:
-            raise UsageError("--mutation", f"{name!r} is no mutation", suggest(name, known))
     if arguments.mutation:
-        chosen = [known[name] for name in arguments.mutation]
+        chosen = _named("--mutation", arguments.mutation, known, "no mutation")
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(mutation_table.HEADER)
@@ -109,5 +119,5 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     say(json.dumps({"mutations": rows}, indent=1) if arguments.json else mutation_table.summary(rows))
     if arguments.write:
         arguments.write.write_text(mutation_table.write(rows), encoding="utf-8")
-        print(f"written: {arguments.write}", file=sys.stderr)
+        say(f"written: {arguments.write}", stream=sys.stderr)
     return int(ExitCode.CONFORMANT if all(row["killed"] for row in rows) else ExitCode.FAILED)
