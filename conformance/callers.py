@@ -10,6 +10,7 @@ from typing import Any
 from rolecall.conformance.claims import role_of_scope
 from rolecall.conformance.fixtures import fill, fill_path
 from rolecall.conformance.ids import id_text, own_id
+from rolecall.conformance.members import Path
 from rolecall.conformance.memo import forget, memoised
 from rolecall.conformance.tables import API_KEY, API_KEYS, TOKEN, Dialect, Specification
 from rolecall.conformance.token_endpoint import TokenEndpoint
@@ -49,6 +50,10 @@ class Callers:
         self._begun: set[str] = set()  # the accounts that have logged in once
         self.proven: set[str] = set()  # the resources for which the target was seen to have made what it said it made
         self.parents: set[str] = set()  # the conversations of the run's own in which something was made
+        self.written: set[tuple[str, str, Path]] = (
+            set()
+        )  # where the run's names were sent: a resource, what stands before, the path
+        self.listed: set[str] = set()  # the resources of which a list was seen to show something of the run's own by its name
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 

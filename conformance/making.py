@@ -12,6 +12,7 @@ from typing import Any
 from rolecall.conformance.callers import Callers
 from rolecall.conformance.fixtures import Fixture, fill_path, items
 from rolecall.conformance.ids import id_of, own_id
+from rolecall.conformance.members import Path
 from rolecall.conformance.memo import memoised, unbroken
 from rolecall.conformance.patience import Patience
 from rolecall.conformance.tables import API_KEY, Operation
@@ -63,6 +64,7 @@ class Making(Callers):
             self.makers[entry.number] = caller
         if inside:
             self.parents.add(inside.id)
+        self.written |= {(resource, *place) for place in _places(options.get("json"), name)}
         try:
             exchange = await self.send(method, path, caller, about=Creation(entry, inside), **options)
         except (NotTested, Withheld):
@@ -110,18 +112,28 @@ class Making(Callers):
     async def keys(self) -> list[dict[str, Any]] | None:
         """The target's API keys, as far as it lists them where they are made; None where it does not."""
         exchange = await self.send("GET", self.target.api_keys.create_path, await self.user(self.highest))
-        return items(exchange) if exchange.ok and isinstance(exchange.json, list) else None
+        if not (exchange.ok and isinstance(exchange.json, list)):
+            return None
+        self._note_listed(API_KEY, exchange.json)
+        return items(exchange)
+
+    def _note_listed(self, resource: str, listed: list[Any]) -> None:
+        """Note that a list shows something of the run's own by its name: what is not answered can be looked for there."""
+        if resource not in self.listed and any(self.bears(item, resource, self.mark) for item in listed):
+            self.listed.add(resource)
 
     def bears(self, document: object, resource: str, name: str) -> bool:
-        """Whether a thing has a name that begins with ``name``, in a member that the run's creates or updates write it into."""
+        """Whether a thing has a name that begins with ``name``, in a member into which the run wrote, or writes, its names."""
         return any(value.startswith(front + name) for front, path in self._names(resource) for value in _at(document, path))
 
-    def _names(self, resource: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Where the bodies of this resource have the name: what stands before it, and the members that lead there."""
-        if resource == API_KEY:
-            return [("", ("name",))]
+    def _names(self, resource: str) -> set[tuple[str, Path]]:
+        """Where things of this kind have the name: what stands before it, and the members that lead there.
+
+        These are the places where the bodies of its operations have it, and those where a test has put it.
+        """
         bodies = [operation.body for operation in self.spec.operations.values() if operation.resource.name == resource]
-        return list(dict.fromkeys(place for body in bodies for place in _places(body, ())))
+        sent = {(front, path) for written, front, path in self.written if written == resource}
+        return sent.union(*(_places(body, _NAME) for body in bodies))
 
     # --- What was there before --------------------------------------------------------------------------------------
 
@@ -157,8 +169,11 @@ class Making(Callers):
         """As `Callers.send`; what a read shows is noted, so that it is never taken for something that the run made."""
         exchange = await super().send(method, path, caller, **options)
         if method == "GET" and exchange.ok and (resource := self._resource_at(path)):
-            for document in exchange.json if isinstance(exchange.json, list) else [exchange.json]:
+            is_list = isinstance(exchange.json, list)
+            for document in exchange.json if is_list else [exchange.json]:
                 self.gate.saw(resource, own_id(document), exchange.finished)
+            if is_list:
+                self._note_listed(resource, exchange.json)
         return exchange
 
     def _resource_at(self, path: str) -> str:
@@ -194,16 +209,16 @@ class Making(Callers):
         return thing
 
 
-def _places(template: object, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _places(body: object, name: str, path: Path = ()) -> Iterator[tuple[str, Path]]:
     """Where a body has the name: what stands before it, and the members that lead there; lists have none."""
-    if isinstance(template, Mapping):
-        for member, value in template.items():
-            yield from _places(value, (*path, member))
-    elif isinstance(template, str) and _NAME in template:
-        yield template.partition(_NAME)[0], path
+    if isinstance(body, Mapping):
+        for member, value in body.items():
+            yield from _places(value, name, (*path, member))
+    elif isinstance(body, str) and name in body:
+        yield body.partition(name)[0], path
 
 
-def _at(document: object, path: tuple[str, ...]) -> Iterator[str]:
+def _at(document: object, path: Path) -> Iterator[str]:
     """The text at the end of a path of members, if there is one."""
     for member in path:
         document = document.get(member) if isinstance(document, Mapping) else None

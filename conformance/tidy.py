@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from rolecall.conformance.fixtures import Fixture, fill_path, items
 from rolecall.conformance.ids import in_path, own_id
@@ -45,6 +46,7 @@ class Tidying:
         admin = await world.fresh_caller(world.highest)
         # Some servers delete a conversation and keep its messages, which nothing lists any more.
         await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists_within()))
+        await asyncio.gather(*(self._look_at(admin, path, resource) for path, resource in self._lists_to_prove()))
         # What was made last may belong to what was made before it, so one kind goes after the other. Keys come first:
         # some servers let a key go only with its maker's token, and the maker may be a user that the run made.
         kinds = list(reversed(list(world.ledger.resources)))
@@ -60,9 +62,17 @@ class Tidying:
         lines = [f"{entry}{self._reason(entry)}" for entry in ledger.left]
         lines += list(self._found.values())
         for entry in ledger.doubtful:
-            if entry.is_thing and (why := self._unseen.get(entry.resource, "")):
+            if entry.is_thing and (why := self._why_unseen(entry.resource)):
                 lines.append(f"perhaps {entry}: no answer showed what became of it, and {why}")
         return lines
+
+    def _why_unseen(self, resource: str) -> str:
+        """Why a thing of this kind may be there although the target's lists do not show it; empty when they would."""
+        world = self._world
+        if resource in self._unseen:
+            return self._unseen[resource]
+        made_others = any(world.ledger.with_id(resource))
+        return f"no list showed a {resource} of this run by its name" if made_others and resource not in world.listed else ""
 
     def _reason(self, entry: Entry) -> str:
         if not entry.is_thing:
@@ -102,6 +112,13 @@ class Tidying:
         if any(entry.resource == API_KEY for entry in world.ledger.doubtful):
             yield world.target.api_keys.create_path, API_KEY
 
+    def _lists_to_prove(self) -> Iterator[tuple[str, str]]:
+        """The lists of which it has yet to be seen that they show the run's things by name, while they are still there."""
+        doubtful = {entry.resource for entry in self._world.ledger.doubtful}
+        for path, resource in self._lists():
+            if resource in doubtful and resource not in self._world.listed:
+                yield path, resource
+
     def _lists_within(self) -> Iterator[tuple[str, str]]:
         """The lists of what was made inside of something of the run's own."""
         world = self._world
@@ -109,6 +126,15 @@ class Tidying:
             if operation.effect == "list" and operation.resource.name in world.ledger.resources and "{" in operation.path:
                 for parent in world.parents:
                     yield fill_path(operation.path, {operation.resource.parent: parent}), operation.resource.name
+
+    async def _look_at(self, admin: Caller, path: str, resource: str) -> None:
+        """Read a list once; what it shows is noted by the world."""
+        with suppress(Inconclusive):  # the last look at it says so
+            if resource == API_KEY:
+                await self._world.keys()
+            else:
+                async for _ in self._world.pages(path, admin):
+                    pass
 
     async def _sweep(self, admin: Caller, path: str, resource: str) -> None:
         """Look through a list for what carries the run's name, among it what was made against all denial."""

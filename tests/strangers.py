@@ -39,6 +39,10 @@ class Refused(Exception):
         self.status = status
 
 
+class Unanswered(Exception):
+    """What was asked for is done, and the connection closed without an answer."""
+
+
 def number(segment: str) -> int:
     """The id that a segment of a path is; 0 is nobody's."""
     return int(segment) if segment.isascii() and segment.isdigit() and len(segment) < 12 and segment[0] != "0" else 0
@@ -429,6 +433,8 @@ class Handler(BaseHTTPRequestHandler):
             status, document = self.stranger.answer(self.command, self.path, headers, content)
         except Refused as refusal:
             status, document = refusal.status, {"error": {"message": "No."}}
+        except Unanswered:
+            fate = "lost"
         if fate == "lost":
             self.close_connection = True
             return

@@ -139,7 +139,9 @@ CASES = {
         ExitCode.USAGE,
         r"the log-in of .* is refused \(401\)",
     ),
-    "knows no such path": Case(always(response(404)), ExitCode.UNREACHABLE, "there is no token endpoint", marks=ALSO),
+    "knows no such path": Case(
+        always(response(404)), GONE, "/v2/auth/token is answered 404: there is no token endpoint", marks=ALSO
+    ),
 }
 
 
@@ -154,9 +156,9 @@ def test_a_server_with_one_answer(case: Case, tmp_path: Path) -> None:
     check_manners(finished)
     document = check_files(finished)
     assert case.failed <= {entry["id"] for entry in document["requirements"] if entry["outcome"] == "failed"}
-    if case.code is GONE and case.says != "there is no token endpoint":
+    if case.code is GONE:
         assert finished.seconds < 30
-        assert f"{server.url} gives no usable answer" in document["reasons"][0]
+        assert re.match(f"{re.escape(server.url)} ?{case.says}", document["reasons"][0])
         assert len(server.received) < 30
     if case.code is not ExitCode.FAILED:
         assert document["verdict"] == "inconclusive"
@@ -164,7 +166,7 @@ def test_a_server_with_one_answer(case: Case, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["HTML", "cut JSON", "500", "half characters", "refuses credentials"])
+@pytest.mark.parametrize("name", ["HTML", "cut JSON", "500", "half characters"])
 def test_the_whole_suite_against_a_server_with_one_answer(name: str, tmp_path: Path) -> None:
     """The same is true of a whole run, in which every single test meets that answer, and the harness itself does not break."""
     case = CASES[name]

@@ -224,7 +224,7 @@ class TestLimits:
 
         har = json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))["log"]["entries"]
         assert len(har) >= 12
-        assert len(tap.sent) < len(har) / 2  # one after the other: but for the log-ins, on the connection of the one before
+        assert len(tap.sent) == 1  # one at a time needs one connection
         assert finished.seconds > (len(har) - 1) / 10
 
     @pytest.mark.long

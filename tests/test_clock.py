@@ -39,6 +39,16 @@ async def moves(timed: TimedTarget, *seconds: float) -> None:
             continue
 
 
+def there_and_back(timed: TimedTarget, *seconds: float) -> None:
+    """Move its clock, whatever the hook answers, and put it back as at the end of a run."""
+
+    async def story() -> None:
+        await moves(timed, *seconds)
+        await timed.expiry.clock.put_back(60)
+
+    asyncio.run(story())
+
+
 # --- What the target's time tells ------------------------------------------------------------------------------------
 
 
@@ -155,11 +165,7 @@ def test_the_clock_ends_where_it_was(fate: str, shown_by: str, timed: TimedTarge
     timed.hook = in_turn(*FATES[fate])
     timed.dates, timed.issues = shown_by != "iat", shown_by != "Date"
 
-    async def story() -> None:
-        await moves(timed, DAY - MINUTE, 2 * MINUTE)
-        await timed.expiry.clock.put_back(60)
-
-    asyncio.run(story())
+    there_and_back(timed, DAY - MINUTE, 2 * MINUTE)
 
     assert timed.offset == 0
     assert timed.expiry.clock.left() == []
@@ -181,12 +187,7 @@ def test_a_move_is_in_the_ledger_before_it_leaves(timed: TimedTarget) -> None:
 
 def test_whole_seconds_are_sent_as_such(timed: TimedTarget) -> None:
     """A hook that takes whole numbers only gets them."""
-
-    async def story() -> None:
-        await moves(timed, 86340.0)
-        await timed.expiry.clock.put_back(60)
-
-    asyncio.run(story())
+    there_and_back(timed, 86340.0)
 
     assert [type(seconds) for seconds in timed.moved] == [int, int]
 
@@ -231,11 +232,7 @@ def test_a_clock_that_does_not_go_back(timed: TimedTarget) -> None:
     """A hook that will not move back gets three chances, and then the report names the clock."""
     timed.hook = lambda exchange: None if len(timed.moved) == 1 else refusing(500)(exchange)
 
-    async def story() -> None:
-        await moves(timed, DAY - MINUTE)
-        await timed.expiry.clock.put_back(60)
-
-    asyncio.run(story())
+    there_and_back(timed, DAY - MINUTE)
 
     assert timed.moved == [DAY - MINUTE, *[MINUTE - DAY] * 3]
     (left,) = timed.expiry.clock.left()
@@ -250,11 +247,7 @@ def test_a_clock_that_goes_elsewhere(timed: TimedTarget) -> None:
 
     timed.hook = in_milliseconds
 
-    async def story() -> None:
-        await moves(timed, DAY - MINUTE)
-        await timed.expiry.clock.put_back(60)
-
-    asyncio.run(story())
+    there_and_back(timed, DAY - MINUTE)
 
     assert timed.moved == [DAY - MINUTE]
     (left,) = timed.expiry.clock.left()
@@ -270,11 +263,7 @@ def test_a_blind_target_is_believed_once(timed: TimedTarget) -> None:
 
     timed.login = proxied
 
-    async def story() -> None:
-        await moves(timed, DAY - MINUTE)
-        await timed.expiry.clock.put_back(60)
-
-    asyncio.run(story())
+    there_and_back(timed, DAY - MINUTE)
 
     assert timed.offset == 0
     (left,) = timed.expiry.clock.left()
@@ -293,11 +282,7 @@ def test_a_proxys_date_does_not_hide_that_the_clock_moved(timed: TimedTarget) ->
 
     timed.answered = proxied  # type: ignore[method-assign]
 
-    async def story() -> None:
-        await moves(timed, DAY - MINUTE)
-        await timed.expiry.clock.put_back(60)
-
-    asyncio.run(story())
+    there_and_back(timed, DAY - MINUTE)
 
     assert (timed.offset, timed.expiry.clock.left()) == (0, [])
 

@@ -7,7 +7,6 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from tests.servers import Admin, Served, advance, certify, clock_offset, credent
 
 #: Enough of the tests of expiry: reads, lists and writes, every role, and the refresh that comes after.
 SELECT = "EXPIRY and (contact or user-self or guest or agent or bot or admin) or REFRESH-after-expiry"
-EXPIRY_MUSTS = {"EXPIRY-not-before", "EXPIRY-403", "EXPIRY-no-effect", "REFRESH-after-expiry"}
 DAY = 25 * 3600.0
 
 
@@ -40,6 +38,12 @@ def served() -> Iterator[Served]:
 def file_with(server: Reference, folder: Path, *expiry: str, name: str = "target.toml") -> Path:
     """The server's target file with these ways to an expired token and no others."""
     return target(folder, without(server.text, "expiry") + "\n[expiry]\n" + "\n".join(expiry) + "\n", name)
+
+
+def file_behind(proxy: Miniature, server: Reference, folder: Path) -> Path:
+    """The target file of a server that is reached through a proxy, its clock beside it."""
+    text = server.text.replace(server.url, proxy.url)
+    return file_with(Reference(proxy.url, text), folder, f'clock_url = "{server.url}/__clock"')
 
 
 def outcome(finished: Finished, requirement: str) -> tuple[str, str]:
@@ -190,8 +194,7 @@ def test_what_is_not_there_at_all_is_not_held_against_expiry(
         connection.send(json_response({"error": "no forms"}, 404) if is_gone else forwarded(served.url, request))
 
     with Miniature(without_forms) as server:
-        text = served.text.replace(f'base_url = "{served.url}"', f'base_url = "{server.url}"')
-        file = file_with(replace(served, text=text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        file = file_behind(server, served, tmp_path)
         finished = certify(file, f"EXPIRY-403 and {operation}")
 
     assert finished.results["findings"] == []
@@ -337,8 +340,7 @@ def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Pat
             connection.send(forwarded(served.url, request))
 
     with Miniature(breaking) as proxy:
-        text = served.text.replace(served.url, proxy.url)
-        file = file_with(Reference(proxy.url, text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        file = file_behind(proxy, served, tmp_path)
         finished = certify(file, "EXPIRY and guest")
 
     assert len(resets) == 4
@@ -360,8 +362,7 @@ def test_a_target_that_is_away_while_its_clock_is_ahead(served: Served, tmp_path
             connection.send(forwarded(served.url, request))
 
     with Miniature(away) as proxy:
-        text = served.text.replace(served.url, proxy.url)
-        file = file_with(Reference(proxy.url, text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        file = file_behind(proxy, served, tmp_path)
         finished = certify(file, "EXPIRY and guest")
 
     assert back
@@ -383,8 +384,7 @@ def test_a_minute_that_was_waited_is_no_early_end(served: Served, tmp_path: Path
             connection.send(forwarded(served.url, request))
 
     with Miniature(limited) as proxy:
-        text = served.text.replace(served.url, proxy.url)
-        file = file_with(Reference(proxy.url, text), tmp_path, f'clock_url = "{served.url}/__clock"')
+        file = file_behind(proxy, served, tmp_path)
         finished = certify(file, "EXPIRY-not-before")
 
     assert throttled

@@ -17,6 +17,8 @@ from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from tests.timed_target import DAY, KEY, LOST, ROLES, STAYS, Decide, TimedTarget, in_turn, refusing
 
+#: The ways to a token's last minute, as a target file names them.
+WAYS = {"clock": {"clock_url": "http://x/"}, "signing key": {"clock_url": "", "signing_key": KEY}}
 RESET = Trouble("an answer to GET /fetch-user-self: the connection broke", "the connection to the target")
 
 
@@ -225,10 +227,10 @@ def test_a_read_only_run_goes_no_way_over_the_clock(timed: TimedTarget) -> None:
 # --- Answers that come too late --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["clock", "signing key"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_wait_that_was_asked_for_is_not_held_against_the_target(way: str, make: Any) -> None:
     """A 429 in the last minute is waited for, and then a new token is tried: a minute that went by says nothing."""
-    timed: TimedTarget = make(**({"clock_url": "http://x/"} if way == "clock" else {"clock_url": "", "signing_key": KEY}))
+    timed: TimedTarget = make(**WAYS[way])
     timed.read = in_turn(refusing(429, retry_after="60"))
     began = timed.elapsed
 
@@ -239,10 +241,10 @@ def test_a_wait_that_was_asked_for_is_not_held_against_the_target(way: str, make
     end(timed)
 
 
-@pytest.mark.parametrize("way", ["clock", "signing key"])
+@pytest.mark.parametrize("way", WAYS)
 def test_an_answer_after_the_end_is_no_answer(way: str, make: Any) -> None:
     """A refusal that came when the last minute was over says nothing; the next token is tried, and counts."""
-    timed: TimedTarget = make(**({"clock_url": "http://x/"} if way == "clock" else {"clock_url": "", "signing_key": KEY}))
+    timed: TimedTarget = make(**WAYS[way])
 
     def slow(exchange: Exchange) -> None:
         timed.elapsed += 90
@@ -292,10 +294,10 @@ def test_a_token_that_says_no_end_has_no_last_minute(timed: TimedTarget) -> None
 # --- Trouble ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["clock", "signing key"])
+@pytest.mark.parametrize("way", WAYS)
 def test_trouble_in_a_way_is_tried_again(way: str, make: Any) -> None:
     """Resets in the last minute are trouble: the way is gone again, and proves what it proves."""
-    timed: TimedTarget = make(**({"clock_url": "http://x/"} if way == "clock" else {"clock_url": "", "signing_key": KEY}))
+    timed: TimedTarget = make(**WAYS[way])
     timed.read = in_turn(RESET, RESET)
 
     assert minutes(timed) == [(way, 200)]

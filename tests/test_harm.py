@@ -20,7 +20,7 @@ from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.target import target_file
 from tests.command import rolecall, start
-from tests.strangers import Refused, Stranger, Who, listening
+from tests.strangers import Refused, Stranger, Unanswered, Who, listening
 
 #: Interrupted runs of each kind on each server; the environment may ask for more.
 MOMENTS = int(os.environ.get("ROLECALL_MOMENTS", "4"))
@@ -110,6 +110,57 @@ def test_an_answer_without_an_id_leads_to_no_other_thing(tmp_path: Path) -> None
 
     assert server.damage() == [], finished.said
     assert server.left() == finished.results["left_behind"] == []
+
+
+class Nameless(Stranger):
+    """Creates of users whose name stands in an unusual place are not answered, nor is every third contact's."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.made: list[str] = []
+
+    def create(self, name: str, members: dict[str, Any], who: Who) -> tuple[int, Any]:
+        """Make it, and say nothing."""
+        self.made.append(f"{name} {sorted(members)}")
+        status, document = super().create(name, members, who)
+        if (name == "user" and "givenName" not in document) or (name == "contact" and document["id"] % 3 == 0):
+            raise Unanswered
+        return status, document
+
+
+class Terse(Nameless):
+    """Contacts are listed with their ids, and nothing else."""
+
+    def collection(self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any) -> tuple[int, Any]:
+        """Leave out of a list of contacts what tells whose they are."""
+        status, document = super().collection(method, name, query, who, body)
+        return status, [{"id": item["id"]} for item in document] if (method, name) == ("GET", "contact") else document
+
+
+def test_a_name_in_an_unusual_place_is_found_again(tmp_path: Path) -> None:
+    """A thing whose creation was not answered is found wherever its name was written, also in a member that is no operation's."""
+    server = Nameless(trouble=False)
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "update-user-self", cwd=tmp_path)
+
+    assert any("displayName" in line for line in server.made), finished.said
+    assert server.damage() == [], finished.said
+    assert server.left() == finished.results["left_behind"] == []
+
+
+def test_a_list_that_shows_no_names_proves_nothing(tmp_path: Path) -> None:
+    """Where lists do not show what things are called, those whose creation was not answered are named as perhaps left."""
+    server = Terse(trouble=False)
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "update-contact", cwd=tmp_path)
+
+    left = [line for line in finished.results["left_behind"] if line.startswith("perhaps contact")]
+    assert server.damage() == [], finished.said
+    assert len(left) >= len(server.left()) > 0, finished.said
+    assert "no list showed a contact of this run by its name" in left[0]
+    assert finished.code == 7
 
 
 def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:

@@ -48,9 +48,14 @@ def accounts(reference: Reference, folder: Path) -> Path:
     return path
 
 
+def command_of(*words: str | Path, file: Path = LOCUSTFILE) -> list[str]:
+    """Locust's command line."""
+    return [sys.executable, "-m", "locust", "-f", str(file), *map(str, words)]
+
+
 def locust(*words: str | Path, cwd: Path, file: Path = LOCUSTFILE) -> subprocess.CompletedProcess[str]:
     """Locust, to its end."""
-    command = [sys.executable, "-m", "locust", "-f", str(file), *map(str, words)]
+    command = command_of(*words, file=file)
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -108,20 +113,26 @@ class TestHeadless:
 
 
 @contextmanager
-def web(*words: str | Path, cwd: Path) -> Iterator[httpx.Client]:
-    """Locust with its web page, as long as the block lasts."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "locust", "-f", LOCUSTFILE, "--web-host", "127.0.0.1", "--web-port", str(port), *words]
+def page(*words: str | Path, cwd: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """Locust with its web page, as long as the block lasts; the page, and the process."""
+    port = free_port()
     with (cwd / "log").open("w") as log:
-        process = subprocess.Popen(list(map(str, command)), cwd=cwd, env=environment(), stderr=log)
+        command = command_of("--web-port", str(port), *words)
+        process = subprocess.Popen(command, cwd=cwd, env=environment(), stderr=log)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             wait_until(lambda: is_there(client))
-            yield client
+            yield client, process
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def web(*words: str | Path, cwd: Path) -> Iterator[httpx.Client]:
+    """The page alone, at the address that is named."""
+    with page("--web-host", "127.0.0.1", *words, cwd=cwd) as (client, _):
+        yield client
 
 
 def is_there(client: httpx.Client) -> bool:
@@ -264,31 +275,9 @@ class TestStrangers:
     def test_a_worker_that_is_none(self, reference: Reference, tmp_path: Path) -> None:
         """It is told how to send, and what the master's files are called; not what is in them."""
         csv, port = accounts(reference, tmp_path), free_port()
-        words = [
-            "--host",
-            reference.url,
-            "--accounts",
-            str(csv),
-            "--master",
-            "--master-bind-port",
-            str(port),
-            "--expect-workers",
-            "1",
-        ]
-        command = [
-            sys.executable,
-            "-m",
-            "locust",
-            "-f",
-            str(LOCUSTFILE),
-            *words,
-            "--headless",
-            "--rate",
-            "5",
-            "--duration",
-            "5s",
-            "Issuance",
-        ]
+        leading = ("--master", "--master-bind-port", str(port), "--expect-workers", "1")
+        open_loop = ("--headless", "--rate", "5", "--duration", "5s", "Issuance")
+        command = command_of("--host", reference.url, "--accounts", csv, *leading, *open_loop)
         with (tmp_path / "log").open("w") as log, zmq.Context() as context, context.socket(zmq.DEALER) as wire:
             process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=log, stdout=log)
             try:
@@ -355,18 +344,7 @@ def master(*words: str, cwd: Path) -> Iterator[Peer]:
     """Pose as the master of a worker that is started with these words."""
     with zmq.Context() as context, context.socket(zmq.ROUTER) as wire, (cwd / "log").open("w") as log:
         port = wire.bind_to_random_port("tcp://127.0.0.1")
-        command = [
-            sys.executable,
-            "-m",
-            "locust",
-            "-f",
-            str(LOCUSTFILE),
-            *words,
-            "--master-host",
-            "127.0.0.1",
-            "--master-port",
-            str(port),
-        ]
+        command = command_of(*words, "--master-host", "127.0.0.1", "--master-port", str(port))
         process = subprocess.Popen(command, cwd=cwd, env=environment(), stderr=log, stdout=log)
         try:
             assert wire.poll(30_000)
@@ -386,24 +364,5 @@ def free_port() -> int:
 @contextmanager
 def stock(*words: str, cwd: Path, reference: Reference) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """Locust with its web page and its defaults; the page, and the process."""
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "locust",
-        "-f",
-        str(LOCUSTFILE),
-        "--accounts",
-        str(accounts(reference, cwd)),
-        "--web-port",
-        str(port),
-    ]
-    with (cwd / "log").open("w") as log:
-        process = subprocess.Popen([*command, *words, "Session"], cwd=cwd, env=environment(), stderr=log)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            wait_until(lambda: is_there(client))
-            yield client, process
-    finally:
-        process.terminate()
-        process.wait(20)
+    with page("--accounts", accounts(reference, cwd), *words, "Session", cwd=cwd) as (client, process):
+        yield client, process

@@ -22,9 +22,9 @@ from rolecall.target import Target, parse_target
 from tests import miniatures
 from tests.command import ROLES, target_file, target_text
 from tests.load_runs import load
+from tests.load_servers import sound
 from tests.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
 from tests.reference.asking import QUICK
-from tests.test_load_command import sound
 
 
 @pytest.fixture(name="server")

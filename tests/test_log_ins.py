@@ -14,7 +14,7 @@ from rolecall.target import Account
 from tests.command import rolecall
 from tests.conftest import Reference
 from tests.miniatures import Tap
-from tests.strangers import Stranger, Who, listening
+from tests.strangers import Refused, Stranger, Who, listening
 
 URL = "http://target.example/v2/auth/token"
 GUEST = Account("guest", "guest", "guest+1@example.org", "Sesame-1")
@@ -104,12 +104,6 @@ class Counting(Stranger):
         self.log_ins: Counter[tuple[str, bool]] = Counter()
         self.rows: Counter[str] = Counter()
         self.longest: Counter[str] = Counter()
-        self.requests = 0
-
-    def watch(self, method: str, path: str, headers: dict[str, str]) -> None:
-        """Count every request."""
-        self.requests += 1
-        super().watch(method, path, headers)
 
     def logged_in(self, body: dict[str, object]) -> int:
         """Count, and remember the longest row of refusals."""
@@ -131,8 +125,6 @@ class WithoutUsers(Counting):
 
     def create(self, name: str, members: dict[str, object], who: Who) -> tuple[int, object]:
         """Refuse to make users."""
-        from tests.strangers import Refused
-
         if name == "user":
             raise Refused(422)
         return super().create(name, members, who)

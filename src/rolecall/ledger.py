@@ -91,6 +91,10 @@ class Ledger:
         """Whether a request for this entry may leave: it is written down, and nothing is known of its end yet."""
         return entry.number <= len(self._entries) and self._entries[entry.number - 1] is entry and not entry.gone
 
+    def with_id(self, resource: str) -> Iterator[Entry]:
+        """The things of this kind that were certainly made, also those that are gone."""
+        return (entry for entry in self._entries if entry.resource == resource and entry.id)
+
     @property
     def left(self) -> Iterator[Entry]:
         """What has an id and is not known to be gone, newest first."""
