@@ -156,7 +156,7 @@ class Borrowing:
             shown.update(await self._world.observe(extra) or {})
             return shown.get(member) != extra.name
 
-        await self._world.patience.until(is_another, time.monotonic())
+        await self._world.patience.until(is_another, time.monotonic(), f"{member} given back")
         return member in shown, shown.get(member)
 
     @memoised
@@ -187,7 +187,7 @@ class Borrowing:
         async def is_shown() -> bool:
             return (await self._world.observe(extra) or {}).get(member) == text
 
-        return await self._accepts(extra, member, text) and await self._world.patience.until(is_shown, time.monotonic())
+        return await self._accepts(extra, member, text) and await self._world.patience.until(is_shown, time.monotonic(), f"{member} written")
 
     async def _accepts(self, extra: Fixture, member: str, value: Any) -> bool:
         world = self._world

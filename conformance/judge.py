@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from rolecall.conformance.fixtures import Fixture, Request, items
@@ -170,7 +171,7 @@ class Judge(TokenJudge):
         async def reads_back() -> bool:
             return self.reads_back(await self._world.observe(fixture), request)
 
-        return await self._world.patience.until(reads_back, answer.finished)
+        return await self._world.patience.until(reads_back, answer.finished, f"{request.operation.name} as written")
 
     async def took_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
         """Whether a write was carried out, whatever it was answered.
@@ -197,7 +198,8 @@ class Judge(TokenJudge):
         Raises:
             Inconclusive, Trouble: as for `took_effect`.
         """
-        return await self._world.patience.until(lambda: self.took_effect(request, answer, caller), answer.finished)
+        look, kind = partial(self.took_effect, request, answer, caller), f"{request.operation.name} done"
+        return await self._world.patience.until(look, answer.finished, kind)
 
     async def expect_no_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> None:
         """A write that was refused was not carried out all the same, nor a little later; it is looked for again at the end."""
@@ -264,7 +266,7 @@ class Judge(TokenJudge):
         if any(own_id(item) == wanted for item in items(exchange)):
             return True
         since = request.fixture.made_by.finished if request.fixture and request.fixture.made_by else 0.0
-        if await self._world.patience.until(lambda: self._is_listed(wanted, request.path, caller), since):
+        if await self._world.patience.until(partial(self._is_listed, wanted, request.path, caller), since, f"{operation.name} of all"):
             return True
         return len(items(exchange)) >= SMALLEST_PAGE and await self._shows_a_new_one(operation, caller)
 
@@ -283,7 +285,7 @@ class Judge(TokenJudge):
             newest = await self._world.fresh(operation.resource.name)
             path = (await self._world.request(operation, caller, newest)).path
             since = newest.made_by.finished if newest.made_by else 0.0
-            if await self._world.patience.until(lambda: self._is_listed(newest.id, path, caller), since):  # noqa: B023
+            if await self._world.patience.until(partial(self._is_listed, newest.id, path, caller), since, f"{operation.name} of new ones"):
                 return True
         return False
 

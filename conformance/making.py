@@ -87,7 +87,7 @@ class Making(Callers):
         is_named = self.bears(document, entry.resource, entry.name)
         if is_named and entry.resource in self.proven:
             self.gate.own(entry, id)
-        elif await self.patience.until(lambda: self._shows(entry, id, is_named), exchange.finished):
+        elif await self.patience.until(lambda: self._shows(entry, id, is_named), exchange.finished, f"new {entry.resource}"):
             self.proven.add(entry.resource)
             self.gate.own(entry, id)
 

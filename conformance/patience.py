@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from rolecall.conformance.fixtures import Request
 from rolecall.evidence import Exchange, note
 
 _FIRST_PAUSE = 0.1  # seconds between the first two looks; each further pause is twice as long
+_IN_VAIN = 3  # times that one kind of look is given all of the time, by a target that never showed anything late
+_BRIEFLY = 0.3  # seconds, after that
 
 
 @dataclass
@@ -23,9 +26,14 @@ class Patience:
     seconds: float
     lag: float = 0.0
     refused: list[tuple[Request, Exchange]] = field(default_factory=list)
+    _in_vain: Counter[str] = field(default_factory=Counter)
 
-    async def until(self, look: Callable[[], Awaitable[bool]], since: float) -> bool:
-        """Look until it is so, or the patience is over since a write was answered (monotonic seconds); at least once."""
+    async def until(self, look: Callable[[], Awaitable[bool]], since: float, kind: str = "") -> bool:
+        """Look until it is so, or the patience is over since a write was answered (monotonic seconds); at least once.
+
+        Looks of one ``kind`` get less time when three of them had all of it in vain, and nothing was ever shown late: a
+        server on which something does not work at all would otherwise keep a run waiting for each of its tests.
+        """
         pause, looks = _FIRST_PAUSE, 0
         while True:
             begun, looks = time.monotonic(), looks + 1
@@ -34,11 +42,16 @@ class Patience:
                     self.lag = max(self.lag, begun - since)
                     note(f"shown {begun - since:.1f} s after the write was answered")
                 return True
-            left = since + self.seconds - time.monotonic()
+            left = since + self._seconds_for(kind) - time.monotonic()
             if left <= 0:
+                self._in_vain[kind] += looks > 1
                 return False
             await asyncio.sleep(min(pause, left))
             pause *= 2
+
+    def _seconds_for(self, kind: str) -> float:
+        is_hopeless = kind and not self.lag and self._in_vain[kind] >= _IN_VAIN
+        return min(_BRIEFLY, self.seconds) if is_hopeless else self.seconds
 
     async def settle(self, since: float) -> None:
         """Wait until what was written by ``since`` (monotonic seconds) must be shown, by a target that was seen to lag."""

@@ -130,7 +130,7 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world
         return False
 
     answer = await world.perform(await world.request(world.spec.operations[f"fetch-{resource}"], caller, thing), caller)
-    listed = await world.patience.until(is_listed, thing.made_by.finished if thing.made_by and answer.ok else 0.0)
+    listed = await world.patience.until(is_listed, thing.made_by.finished if thing.made_by and answer.ok else 0.0, listing.name)
 
     judge.note(f"a {resource} of another organization is {'shown' if answer.ok else 'hidden'}")
     if answer.ok and not listed:

@@ -473,7 +473,7 @@ async def delete(fixture: Fixture, world: World) -> None:
     async def is_gone() -> bool:
         return await world.observe(fixture) is None
 
-    if not answer.ok or not await world.patience.until(is_gone, answer.finished):
+    if not answer.ok or not await world.patience.until(is_gone, answer.finished, "deleted user"):
         raise Inconclusive(f"a user that is gone: {answer}", "PERM-delete-user")
 
 

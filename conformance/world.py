@@ -239,7 +239,7 @@ class World(Making):
             except Inconclusive:
                 return True
 
-        await self.patience.until(is_there, made.made_by.finished)
+        await self.patience.until(is_there, made.made_by.finished, f"{made.resource.name} by its id")
         self._prompt.add(made.resource.name)
         return made
 
@@ -316,7 +316,7 @@ class World(Making):
             found = await self.find(resource, name, time.monotonic())
             return found is not None
 
-        await self.patience.until(is_listed, since)
+        await self.patience.until(is_listed, since, f"{resource} by its name")
         return found
 
     async def look_at_all(self, resource: str) -> None:

@@ -48,6 +48,23 @@ def test_patience_ends() -> None:
     assert patience.lag == 0
 
 
+def test_what_never_works_is_not_waited_for_each_time() -> None:
+    """Three looks of one kind get all of the time in vain, the next ones less; other kinds do not, nor a target that lags."""
+
+    async def waited(patience: Patience, kind: str) -> float:
+        begun = time.monotonic()
+        assert not await patience.until(after(1000), begun, kind)
+        return time.monotonic() - begun
+
+    async def waits() -> list[float]:
+        patience = Patience(0.6)
+        times = [await waited(patience, kind) for kind in ("contact", "contact", "contact", "contact", "form", "", "")]
+        patience.lag = 0.1
+        return [*times, await waited(patience, "contact")]
+
+    assert [seconds >= 0.6 for seconds in asyncio.run(waits())] == [True, True, True, False, True, True, True, True]
+
+
 def test_what_is_long_ago_is_looked_at_once() -> None:
     """Nothing is waited for when the write is longer ago than the patience."""
     assert not asyncio.run(Patience(3).until(after(2), time.monotonic() - 60))
