@@ -187,7 +187,9 @@ class Borrowing:
         async def is_shown() -> bool:
             return (await self._world.observe(extra) or {}).get(member) == text
 
-        return await self._accepts(extra, member, text) and await self._world.patience.until(is_shown, time.monotonic(), f"{member} written")
+        return await self._accepts(extra, member, text) and await self._world.patience.until(
+            is_shown, time.monotonic(), f"{member} written"
+        )
 
     async def _accepts(self, extra: Fixture, member: str, value: Any) -> bool:
         world = self._world

@@ -12,8 +12,6 @@ import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from rolecall.conformance.claims import numeric_date
@@ -23,6 +21,7 @@ from rolecall.conformance.tokens import Grant
 from rolecall.conformance.world import World
 from rolecall.errors import Unreachable
 from rolecall.evidence import Exchange
+from rolecall.fields import http_date
 from rolecall.gate import Creation
 from rolecall.ledger import CLOCK, Entry
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
@@ -39,12 +38,7 @@ ISSUE, DATE = "iat", "Date"
 
 def date_of(exchange: Exchange) -> float | None:
     """The Date header of an answer, in seconds since the epoch (RFC 9110 6.6.1); None when there is none."""
-    try:
-        moment = parsedate_to_datetime(exchange.header("date"))
-        # asctime's format (RFC 9110 5.6.7) names no zone: it is UTC, too.
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
+    return http_date(exchange.header("date"))
 
 
 def server_time(exchange: Exchange) -> float:

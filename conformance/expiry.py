@@ -14,7 +14,6 @@ D      command      a program printed it; nothing but its own ``exp`` says that 
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 import subprocess
 import time
@@ -35,6 +34,7 @@ from rolecall.conformance.tokens import Caller, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.errors import UsageError
 from rolecall.evidence import Exchange, note
+from rolecall.fields import seconds_to_wait
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 
 #: Seconds by which a token must be past its end before it counts as expired: a minute's leeway is lawful, and seconds are
@@ -451,6 +451,5 @@ def _issued(caller: Caller) -> float | None:
 
 
 def _asked_for(exchange: Exchange) -> float:
-    """Seconds that a 429 asks to wait, as far as it is a number that one can wait for (RFC 9110 10.2.3)."""
-    value = exchange.header("retry-after")
-    return min(float(value), _LONGEST_PAUSE) if re.fullmatch("[0-9]{1,9}", value) else 0.0
+    """Seconds that a 429 asks to wait, as far as one can wait for them."""
+    return min(seconds_to_wait(exchange.header("retry-after"), exchange.header("date")) or 0.0, _LONGEST_PAUSE)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets as random
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -93,3 +95,12 @@ def fill_path(template: str, values: Mapping[str, Any]) -> str:
 def items(exchange: Exchange) -> list[dict[str, Any]]:
     """The objects of a list answer; empty when it is no list."""
     return [item for item in exchange.json if isinstance(item, dict)] if isinstance(exchange.json, list) else []
+
+
+def made_up_password() -> str:
+    """A password of chance that every common policy takes: 20 characters of four kinds (AMB-21)."""
+    kinds = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!@#$%^&*_-")
+    letters = [random.choice(kind) for kind in kinds]
+    letters += [random.choice(string.ascii_letters + string.digits) for _ in range(16)]
+    random.SystemRandom().shuffle(letters)
+    return "".join(letters)

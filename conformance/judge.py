@@ -266,7 +266,9 @@ class Judge(TokenJudge):
         if any(own_id(item) == wanted for item in items(exchange)):
             return True
         since = request.fixture.made_by.finished if request.fixture and request.fixture.made_by else 0.0
-        if await self._world.patience.until(partial(self._is_listed, wanted, request.path, caller), since, f"{operation.name} of all"):
+        if await self._world.patience.until(
+            partial(self._is_listed, wanted, request.path, caller), since, f"{operation.name} of all"
+        ):
             return True
         return len(items(exchange)) >= SMALLEST_PAGE and await self._shows_a_new_one(operation, caller)
 
@@ -285,7 +287,9 @@ class Judge(TokenJudge):
             newest = await self._world.fresh(operation.resource.name)
             path = (await self._world.request(operation, caller, newest)).path
             since = newest.made_by.finished if newest.made_by else 0.0
-            if await self._world.patience.until(partial(self._is_listed, newest.id, path, caller), since, f"{operation.name} of new ones"):
+            if await self._world.patience.until(
+                partial(self._is_listed, newest.id, path, caller), since, f"{operation.name} of new ones"
+            ):
                 return True
         return False
 

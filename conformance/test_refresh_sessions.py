@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from rolecall.conformance.bounds import expect_no_crash, expect_one_or_all
+from rolecall.conformance.fixtures import made_up_password
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import ALONE, each, requirement
 from rolecall.conformance.sacrifice import change, fresh_session, sacrificial
 from rolecall.conformance.tables import INTRUSIVE, THROW_AWAY_USER
 from rolecall.conformance.tokens import Grant
-from rolecall.conformance.world import World, made_up_password
+from rolecall.conformance.world import World
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, NotTested
 

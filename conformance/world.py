@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets as random
-import string
 import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
@@ -12,7 +10,7 @@ from typing import Any
 
 from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
 from rolecall.conformance.borrowing import Borrowing
-from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, items
+from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, items, made_up_password
 from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.making import Making
 from rolecall.conformance.members import REFUSED, Attempts, Members
@@ -386,15 +384,6 @@ class World(Making):
         """Close the connections and the ledger."""
         await self.client.close()
         self.ledger.close()
-
-
-def made_up_password() -> str:
-    """A password of chance that every common policy takes: 20 characters of four kinds (AMB-21)."""
-    kinds = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!@#$%^&*_-")
-    letters = [random.choice(kind) for kind in kinds]
-    letters += [random.choice(string.ascii_letters + string.digits) for _ in range(16)]
-    random.SystemRandom().shuffle(letters)
-    return "".join(letters)
 
 
 def _thing(operation: Operation, values: dict[str, Any]) -> Thing | None:

@@ -95,7 +95,7 @@ class Scenario:
             return response
         if response.status == 429:
             entry.throttled(due, connection.sent, connection.received)
-            self.pause = retry_after(response)
+            self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
             return response
         if use is not None and use.may_be_refused and response.status in self._refusals(use):
             entry = self.site.entries.get(_ENDED) or self.site.entry("any", _ENDED)
@@ -438,9 +438,3 @@ def maker(name: str, site: Site, weights: Mapping[str, int], guarding: str = Iss
         return SCENARIOS[most](site)
 
     return make
-
-
-def retry_after(response: Response) -> float:
-    """Seconds that a 429 asks to wait (RFC 9110 10.2.3), one if it does not say; at most a minute."""
-    value = response.header(b"retry-after") or b""
-    return min(float(value), _LONGEST_PAUSE) if value.isdigit() else 1.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import gevent
 
-from rolecall.conformance.fixtures import fill, fill_path
+from rolecall.conformance.fixtures import fill, fill_path, made_up_password
 from rolecall.conformance.tables import Dialect, Specification, load_specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.errors import ExitCode, RolecallError, Unreachable
@@ -74,8 +74,7 @@ class _Server:
             if failure.kind in _UNREACHABLE:
                 raise Unreachable(self.target.base_url, f"cannot be reached: {failure}") from None
             raise _NotNow(f"{self.target.base_url}: {method} {path} was not answered: {failure}") from None
-        after = response.header(b"retry-after") or b""
-        self.pause = min(float(after), _LONGEST_PAUSE) if after.isdigit() else _PAUSE
+        self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
         return response
 
     def document(self, method: str, path: str, body: Any) -> dict[str, Any]:
@@ -123,7 +122,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Ac
         server.bearer = admin["token"]
         accounts = []
         for number, role in enumerate(islice(cycle(roles or spec.roles), count), 1):
-            email, password = f"rolecall.load.{run}.{number}@{target.email_domain}", secrets.token_urlsafe(18)
+            email, password = f"rolecall.load.{run}.{number}@{target.email_domain}", made_up_password()
             values = {
                 "name": f"rolecall-load-{run}-{number}",
                 "email": email,

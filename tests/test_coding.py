@@ -9,7 +9,8 @@ import zlib
 import pytest
 
 from rolecall.bounds import BODY_LIMIT, MEMBER_LIMIT
-from rolecall.coding import Undecodable, decoded, elements
+from rolecall.coding import Undecodable, decoded
+from rolecall.fields import elements
 
 TEXT = b'{"a": 1}' * 100
 BARE = zlib.compressobj(wbits=-15)

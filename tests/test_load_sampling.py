@@ -366,12 +366,13 @@ def test_lost_answers_cost_nothing() -> None:
         assert dict(it.violations.counts) == {}
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", 7, None, "the admin's"])
+@pytest.mark.parametrize("id", ["", ".", "..", 7, None, "the admin's", "somebody's"])
 def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
-    """What a create says is a new thing's id, and is none, or is an account's own user, is not sampled and not deleted."""
+    """What a create says is a new thing's id, and is none or somebody else's, is not written to: what was made is found by name."""
     with running(Settings(scrypt_n=QUICK)) as one:
         perform = one.server.dispatcher.perform
-        shown = one.accounts["admin"].id if id == "the admin's" else id
+        others = {"the admin's": one.accounts["admin"].id, "somebody's": next(iter(one.server.store.page("users", 100, 0)))}
+        shown = others.get(id, id)
 
         @instead_of(one.server.dispatcher.perform)
         async def wrong(call: Call, principal: Any, operation: str) -> Answer:
@@ -379,11 +380,49 @@ def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
             return Answer.of(201, {"id": shown}) if operation == "create-user" else answer
 
         with sampling_of(one) as it:
+            made = it.sampling._things.ids["user"]
             it.turns()
-            it.sampling.close()
+            assert it.sampling.close() == []
             written = [path for method, path in it.wire.lines if method in ("PATCH", "DELETE") and path.startswith("/v2/users")]
 
-    assert written == []
+        assert made not in (*others.values(), shown)
+        assert set(written) == {f"/v2/users/{made}"}
+        assert "rolecall-load" not in str(one.server.store.page("users", 100, 0))
+
+
+@pytest.mark.parametrize("variant", ["numeric-ids", "uuid-ids", "lists-lag", "reads-lag"])
+def test_things_of_other_servers(variant: str) -> None:
+    """Whatever ids are, and however late lists are: the things are made, tried and deleted."""
+    with sampled(variant) as it:
+        assert it.sampling.others == []
+        assert it.sampling.close() == []
+        left = [it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "services", "kbitems")]
+
+    assert "rolecall-load" not in str(left)
+
+
+def test_what_is_shown_nowhere_is_named() -> None:
+    """A thing that was made, and is shown nowhere under its name, is named as perhaps there; nothing is deleted for it."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        perform = one.server.dispatcher.perform
+
+        @instead_of(one.server.dispatcher.perform)
+        async def hiding(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            return (
+                Answer.of(200, [])
+                if operation == "list-contacts"
+                else Answer.of(404, {})
+                if operation == "fetch-contact"
+                else answer
+            )
+
+        with sampling_of(one) as it:
+            left = it.sampling.close()
+            deleted = [path for method, path in it.wire.lines if method == "DELETE" and path.startswith("/v2/contacts")]
+
+    assert [line.partition(",")[0] for line in left] == [f"contact called {it.sampling._run}-contact"]
+    assert deleted == []
 
 
 # --- Who is -----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from random import Random
 from time import perf_counter
 from typing import Any, Literal
 
-from rolecall.conformance.fixtures import fill, fill_path
+from rolecall.conformance.fixtures import fill, fill_path, made_up_password
+from rolecall.conformance.ids import id_text
 from rolecall.conformance.tables import Dialect, Operation, Specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.load.accounts import Account
@@ -133,8 +134,8 @@ class Sampling:
         self._email_domain = email_domain
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
         self._callers: dict[str, _Caller] = {}
-        self._organization: str | None = None
-        self._things = Things(spec, dialect, self._run, self._ask, self._fill, self._untouchable)
+        self._organization: Any = None  # its id as the target writes it: a number, where it is one
+        self._things = Things(spec, dialect, self._run, self._ask, self._fill, self._untouchable, origin.url)
         self._turns: Iterator[Cell] = iter(())
         #: Statuses that say that the token is not good, or no longer.
         self.lost_token = frozenset((*dialect.anonymous, *dialect.expired))
@@ -198,10 +199,10 @@ class Sampling:
             is_renewed = True
         return answer
 
-    def _untouchable(self) -> set[str]:
-        """Ids of what was there before: the accounts' users, and their organization."""
+    def _untouchable(self) -> set[tuple[str, str]]:
+        """What was there before: the accounts' users, and their organization."""
         users = {caller.grant.user for caller in self._callers.values()} | self._invariants.users
-        return users | ({self._organization} if self._organization else set())
+        return {("user", id) for id in users} | {("organization", id_text(self._organization))}
 
     def _look_up_organization(self) -> None:
         """What the highest role's own profile says of the organization that things are made in."""
@@ -209,7 +210,7 @@ class Sampling:
         for role in self._at_hand(operation)[:1]:
             answer = self._ask(operation, role, fill_path(operation.path, {"self": self._callers[role].grant.user}))
             found = document_of(answer).get("organization")
-            self._organization = found if isinstance(found, str) else None
+            self._organization = found if id_text(found) else None
 
     def _candidates(self) -> list[Cell]:
         """All cells that can be tried, in the order in which they do."""
@@ -236,7 +237,7 @@ class Sampling:
             "self": self._callers[role].grant.user,
             "name": name,
             "email": f"{name.replace('-', '.')}@{self._email_domain}",
-            "password": secrets.token_urlsafe(18),
+            "password": made_up_password(),
             "organization": self._organization,
             "participants": [{"user": caller.grant.user} for caller in self._callers.values()],
         }

@@ -1,23 +1,26 @@
 """What is made on the target for the cells that are tried under load, and deleted afterwards: nothing that was there before is touched.
 
-A create is never repeated. Where its answer was lost, the thing is looked for by its name, which no other has; one that is not found may
-come to be all the same, and is named at the end. What was made and cannot be deleted is named as well.
+A create is never repeated. A thing is ours when the target shows it under its name, which no other has: under the id that the create was
+answered with, or in a list. One that is not found may be there all the same, and is named at the end. What was made and cannot be
+deleted is named as well.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+
+import gevent
 
 from rolecall.conformance.fixtures import fill_path
+from rolecall.conformance.ids import own_id, walked
 from rolecall.conformance.tables import Dialect, Operation, Specification
+from rolecall.link import next_page, path_below
 from rolecall.load.checks.invariants import read_json
 from rolecall.load.transport.wire import Response
 
-_NEXT = re.compile(rb'<([^<>]*)>[^,<>]{0,200}\brel="?next\b', re.IGNORECASE)
 _MOST_PAGES = 20
+_PAUSE = 0.3  # seconds between two looks for a new thing, which a fetch or a list may show late (AMB-17)
 
 #: Sends an operation's request as a role, given its path and its body; None where there is no answer.
 Ask = Callable[[Operation, str, str, Any], Response | None]
@@ -30,14 +33,22 @@ class Things:
 
     Args:
         run: what their names begin with, which nothing else on the target does.
-        untouchable: asked for ids that are no thing's of ours, whatever the target says: those of the accounts themselves.
+        untouchable: asked for what is no thing of ours, whatever the target says: resources and ids, the accounts' own users'.
+        base_url: what the paths of requests stand behind; a list's next page is read where it is below it, too.
 
     Attributes:
         ids: by resource, in the order in which they were made.
     """
 
     def __init__(
-        self, spec: Specification, dialect: Dialect, run: str, ask: Ask, fill: Fill, untouchable: Callable[[], Collection[str]]
+        self,
+        spec: Specification,
+        dialect: Dialect,
+        run: str,
+        ask: Ask,
+        fill: Fill,
+        untouchable: Callable[[], Collection[tuple[str, str]]],
+        base_url: str,
     ) -> None:
         self.ids: dict[str, str] = {}
         self._spec = spec
@@ -46,6 +57,8 @@ class Things:
         self._ask = ask
         self._fill = fill
         self._untouchable = untouchable
+        self._base_url = base_url
+        self._patience = dialect.consistency
         self._doubtful: list[str] = []
 
     def name(self, resource: str) -> str:
@@ -60,12 +73,15 @@ class Things:
             if filled is None:
                 continue
             answer = self._ask(operation, role, *filled)
-            if answer is None or answer.status >= 500:
-                if not self._keep(resource, self._found(resource, role)):
-                    self._doubtful.append(f"{resource} called {self.name(resource)}, perhaps: its creation was not answered")
-                return
-            if self._keep(resource, document_of(answer).get("id")):
-                return
+            if answer is not None and 300 <= answer.status < 500:
+                continue
+            id = self._found(resource, role, own_id(document_of(answer)))
+            if id and (resource, id) not in self._untouchable():
+                self.ids[resource] = id
+            else:
+                what = "not answered" if answer is None or answer.status >= 500 else "answered, and nothing of that name is shown"
+                self._doubtful.append(f"{resource} called {self.name(resource)}, perhaps: its creation was {what}")
+            return
 
     def delete(self, roles_of: Callable[[Operation], Collection[str]]) -> list[str]:
         """Delete them all, the last first: what could not be, as ``user 5f47d8...``."""
@@ -82,22 +98,29 @@ class Things:
         self._doubtful = []
         return left
 
-    def _keep(self, resource: str, id: object) -> bool:
-        """Whether this is an id of a thing of ours, which is kept."""
-        if not isinstance(id, str) or not id.strip(".") or id in self._untouchable():
-            return False
-        self.ids[resource] = id
-        return True
+    def _found(self, resource: str, role: str, claimed: str) -> str:
+        """The id of the new thing, which the target shows under its name; empty where it does not within a moment.
 
-    def _found(self, resource: str, role: str) -> object:
-        """The id of the thing in its list, if it is there."""
+        Args:
+            claimed: what the answer to the create says that its id is; empty where it says nothing.
+        """
+        for look in range(1 + round(self._patience / _PAUSE)):
+            gevent.sleep(_PAUSE if look else 0)
+            for item in self._shown(resource, role, claimed):
+                if (id := own_id(item)) and id.strip(".") and self.name(resource) in texts(item):
+                    return id
+        self._patience /= 2  # a target that shows nothing must not cost the same time for every kind of thing
+        return ""
+
+    def _shown(self, resource: str, role: str, claimed: str) -> Iterator[dict[str, Any]]:
+        """What is shown under the id that was claimed, and in the resource's list."""
+        fetch = self._spec.operations[f"fetch-{resource}"]
+        if claimed and self._spec.allows(fetch.name, role):
+            yield document_of(self._ask(fetch, role, fill_path(fetch.path, {"id": claimed}), None))
         for operation in self._spec.operations.values():
             if operation.effect == "list" and operation.resource.name == resource:
                 filled = self._fill(operation, role, "")
-                for item in self._items(operation, role, filled[0]) if filled else ():
-                    if self.name(resource) in texts(item):
-                        return item.get("id")
-        return None
+                yield from self._items(operation, role, filled[0]) if filled else ()
 
     def _items(self, operation: Operation, role: str, path: str) -> Iterator[dict[str, Any]]:
         """The objects of a list, over all pages that it links to."""
@@ -107,30 +130,14 @@ class Things:
             if answer is None or not isinstance(content, list):
                 return
             yield from (item for item in content if isinstance(item, dict))
-            link = _NEXT.search(answer.header(b"link") or b"")
-            if link is None:
+            path = path_below(self._base_url, next_page(f"{self._base_url}{path}", answer.lines(b"link")))
+            if not path:
                 return
-            path = _joined(path, link[1])
-
-
-def _joined(path: str, link: bytes) -> str:
-    """Where a link leads, seen from a path: path and query alone, since nothing is sent to another host."""
-    try:
-        parts = urlsplit(urljoin(path, link.decode("ascii")))
-    except ValueError:
-        return path
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def texts(document: Any) -> Iterator[str]:
     """Every text in a document, at any depth."""
-    left = [document]
-    while left:
-        value = left.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict | list):
-            left += value.values() if isinstance(value, dict) else value
+    return (value for value in walked(document) if isinstance(value, str))
 
 
 def document_of(answer: Response | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError
+from rolecall.fields import seconds_to_wait
 
 HEAD_LIMIT = 64 * 1024  # bytes of a status line and its fields, or of the trailers of a body
 BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
@@ -100,6 +101,11 @@ class Origin:
         named = f"[{host}]" if ":" in host else host
         return cls(parts.scheme, host, port or usual, prefix, named if port in (None, usual) else f"{named}:{port}")
 
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        return f"{self.scheme}://{self.host_header}{self.prefix}"
+
 
 def request(origin: Origin, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> bytes:
     """A request as it stands on the wire, ready to be sent any number of times.
@@ -143,6 +149,19 @@ class Response:
             return None
         start += len(name) + 3
         return head[start : head.find(b"\r\n", start)].strip()
+
+    def lines(self, name: bytes) -> list[str]:
+        """The values of all header fields of this name; of a list field they are one list (RFC 9110 5.3)."""
+        start = b"%s:" % name.lower()
+        fields = _unfolded(self.head).split(b"\r\n")[1:]
+        return [field[len(start) :].strip().decode("latin-1") for field in fields if field.lower().startswith(start)]
+
+    @property
+    def seconds_to_wait(self) -> float:
+        """Seconds that it asks to wait before the next request; one if it does not say."""
+        fields = ((self.header(name) or b"").decode("latin-1") for name in (b"retry-after", b"date"))
+        seconds = seconds_to_wait(*fields)
+        return 1.0 if seconds is None else seconds
 
 
 class _Frame(NamedTuple):

@@ -21,11 +21,6 @@ class Undecodable(ValueError):
         self.decoded = decoded
 
 
-def elements(fields: Iterable[str]) -> list[str]:
-    """The elements of list fields in lower case, the empty ones left out (RFC 9110 5.6.1.2)."""
-    return [element for field in fields for part in field.split(",") if (element := part.strip().lower())]
-
-
 def decoded(body: bytes, codings: Iterable[str]) -> bytes:
     """A body without its codings; at most `BODY_LIMIT` bytes, however little it was compressed.
 

@@ -18,7 +18,7 @@ import httptools
 
 from rolecall._httpx import httpx
 from rolecall.bounds import BODY_LIMIT, FIELD_LIMIT, HEAD_LIMIT, KEPT
-from rolecall.coding import elements
+from rolecall.fields import elements
 
 #: The extension of a request that is sent as these bytes, whatever else it says.
 VERBATIM = "rolecall.verbatim"

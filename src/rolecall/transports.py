@@ -11,14 +11,14 @@ import socket
 import ssl
 import time
 from collections import deque
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from rolecall._httpx import httpx
 from rolecall.bounds import KEPT
-from rolecall.coding import Undecodable, decoded, elements
+from rolecall.coding import Undecodable, decoded
 from rolecall.connection import VERBATIM, Connection, Fragment, Unreadable
 from rolecall.evidence import Exchange
+from rolecall.fields import elements, seconds_to_wait
 from rolecall.target import Target
 
 AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
@@ -276,25 +276,10 @@ def _tls(target: Target) -> ssl.SSLContext | None:
 
 
 def _retry_after(response: httpx.Response, otherwise: float) -> float:
-    """Seconds that a Retry-After asks to wait (RFC 9110 10.2.3: a number or a date); ``otherwise`` when it says nothing."""
-    value = response.headers.get("retry-after", "")
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = math.nan
-    if math.isnan(seconds):
-        moment = _moment(value)
-        # By the target's own clock, which a test may have moved.
-        seconds = moment - (_moment(response.headers.get("date", "")) or time.time()) if moment else otherwise
-    return max(seconds, 0.0)
-
-
-def _moment(date: str) -> float:
-    """An HTTP date in seconds since the epoch; 0 when it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError, OSError):  # OSError: of a date without a zone, by the machine's own clock
-        return 0.0
+    """Seconds that an answer asks to wait; ``otherwise`` when it says nothing."""
+    first = {name: next(iter(response.headers.get_list(name)), "") for name in ("retry-after", "date")}
+    seconds = seconds_to_wait(first["retry-after"], first["date"])
+    return otherwise if seconds is None else seconds
 
 
 def _sentence(error: Exception) -> str:
