@@ -468,9 +468,9 @@ class _Threads(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def listening(stranger: Stranger) -> Iterator[str]:
+def listening(stranger: Stranger, handler: type[Handler] = Handler) -> Iterator[str]:
     """The stranger on a socket of this machine; its URL."""
-    server = _Threads(("127.0.0.1", 0), type("Handler", (Handler,), {"stranger": stranger}))
+    server = _Threads(("127.0.0.1", 0), type("Handler", (handler,), {"stranger": stranger}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

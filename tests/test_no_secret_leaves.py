@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -16,12 +16,15 @@ from urllib.parse import quote, unquote
 import jwt
 import pytest
 
+from rolecall.reference.settings import password_variable
 from tests.command import ROLES, environment, target_file, target_text
 from tests.conftest import SIGNING_KEY, Reference, Watched
-from tests.miniatures import Connection, Miniature, Received, Tap, json_response, response
-from tests.servers import certify, serving
+from tests.miniatures import Answer, Connection, Miniature, Received, Tap, json_response, response
+from tests.servers import certify, forwarded, serving
 
-_IN_BODIES = re.compile(rb'"(token|refreshToken|password)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_IN_BODIES = re.compile(rb'"(token|refreshToken|password)"\s*:\s*"((?:[^"\\\x00-\x1f]|\\.)*)"')
+#: The same where the body was cut before the end of it, and the next answer follows; what is shorter is the user's id.
+_HALF = re.compile(rb'"(token|refreshToken|password)"\s*:\s*"([^"\\\x00-\x1f]{40,}?)(?=HTTP/1\.1 |\Z)')
 _BEARER = re.compile(rb"authorization: bearer ([^\r\n]+)", re.IGNORECASE)
 _WORD = re.compile(r"[\w+/=%.~-]+")
 _IN_QUERIES = re.compile(rb"refreshToken=([^&\s]+)")
@@ -138,6 +141,8 @@ def test_passwords_of_all_sorts(role: str, tmp_path: Path, reference: Reference)
 
     har = (finished.folder / "evidence.har").read_text(encoding="utf-8")
     assert finished.code == 2, finished.said
+    assert "Is the password right" in finished.results["reasons"][0]
+    assert "Is the password right" in finished.stderr
     assert password in secrets_on(tap.sent)
     assert leaks(secrets_on(tap.sent) - {"password", "passwor"}, finished.folder, finished.said) == []
     sent = json.dumps({"password": password}, separators=(",", ":"))[1:-1]
@@ -263,6 +268,60 @@ def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
 def all_tests(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every test of a results.json."""
     return itertools.chain.from_iterable(requirement["tests"] for requirement in results["requirements"])
+
+
+def answered(url: str, change: Callable[[Received, bytes, int], bytes]) -> Answer:
+    """Answers as the server at this URL does, with a change to the body: it is given the request, the body and which answer it is."""
+    numbers = itertools.count()
+
+    def answer(request: Received, connection: Connection) -> None:
+        head, _, body = forwarded(url, request).partition(b"\r\n\r\n")
+        status = int(head.split(b" ")[1])
+        connection.send(response(status, change(request, body, next(numbers)), content_type="application/json"))
+
+    return answer
+
+
+def cut(request: Received, body: bytes, number: int) -> bytes:
+    """The body up to a multiple of twenty bytes, another one each time; every fifth answer is whole."""
+    return body if number % 5 == 0 else body[: 20 * (number % (len(body) // 20 + 1))]
+
+
+def echo(request: Received, body: bytes, number: int) -> bytes:
+    """What was sent, as a server for debugging shows it, beside the body."""
+    sent = {"path": request.path, "headers": request.headers, "body": request.body.decode("utf-8", "replace")}
+    document = json.loads(body) if body else None
+    return json.dumps({**document, "echo": sent} if isinstance(document, dict) else document).encode() if body else b""
+
+
+@pytest.mark.parametrize("change", [cut, echo])
+def test_servers_that_cut_and_echo(change: Callable[[Received, bytes, int], bytes], tmp_path: Path, reference: Reference) -> None:
+    """Answers cut at every twentieth byte, and a server that shows all that it was sent: all files, no secret, a right exit code."""
+    with Miniature(answered(reference.url, change)) as miniature, Tap(miniature.url) as tap:
+        file = target_file(tmp_path, reference.text.replace(reference.url, tap.url))
+        finished = certify(file, "ISSUE or REFRESH-get or REFRESH-post or list-users", env=reference.env)
+    names = {path.name for path in finished.folder.iterdir()}
+
+    assert finished.code == finished.results["exit_code"]
+    assert finished.code in ((1, 2, 3, 7) if change is cut else (3,)), finished.said
+    assert {"results.json", "evidence.har", "junit.xml", "ledger.jsonl", "allure-results"} <= names
+    halves = {half.decode() for stream in tap.answered for _, half in _HALF.findall(stream)}
+    secrets = secrets_on([*tap.sent, *tap.answered]) | {half for half in halves if not half.startswith("eyJ")}
+    assert len(secrets) > 10
+    assert (len(halves) > 3) == (change is cut)
+    assert leaks(secrets, finished.folder, finished.said) == []
+
+
+def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
+    """``sunshine`` is no word of our files: it is hidden wherever it stands, and the run is as any other."""
+    env = {**Reference.env, password_variable("guest"): "sunshine"}
+    with serving("--clock", "--scrypt-n", "2", env=env) as server, Tap(server.url) as tap:
+        finished = certify(server.target_file(tmp_path, url=tap.url), "REFRESH or ISSUE", env=server.env)
+
+    assert "sunshine" in secrets_on(tap.sent)
+    assert finished.code == 3, finished.said  # a part of the suite, and nothing failed
+    assert finished.results["findings"] == []
+    assert leaks({"sunshine"}, finished.folder, finished.said) == []
 
 
 def test_ids_and_tokens_without_a_dot(tmp_path: Path) -> None:
