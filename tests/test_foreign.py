@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,21 +14,23 @@ from typing import Any
 import httpx
 import pytest
 
+from rolecall.conformance.tables import TOKEN, Cell, load_specification
 from tests.command import environment, rolecall
 
+SPEC = load_specification()
 FOREIGN = Path(__file__).parent / "foreign"
 KEY = "the signing key of a foreign server: long enough"
 SERVERS = {"node": ("node", "node/server.mjs"), "java": ("java", "java/Server.java")}
 
 
 @contextmanager
-def foreign(name: str) -> Iterator[str]:
+def foreign(name: str, *options: str) -> Iterator[str]:
     """A server of another stack, as long as the block lasts; its target file."""
     program, file = SERVERS[name]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed here")
     process = subprocess.Popen(
-        [program, str(FOREIGN / file), "--port", "0"],
+        [program, str(FOREIGN / file), "--port", "0", *options],
         env=environment(ROLECALL_SIGNING_KEY=KEY),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -78,3 +81,35 @@ def test_a_foreign_server_is_certified(name: str, tmp_path: Path) -> None:
     assert finished.results["counts"]["cells"]["passed"] == 376, finished.said
     assert {key: (value, after.get(key)) for key, value in before.items() if after.get(key) != value} == {}
     assert finished.results["left_behind"] == []
+
+
+#: Twenty cells of time-based tokens, drawn once and for all: each kind of operation, each role, allowed and denied.
+FLIPS = random.Random(10).sample([cell for cell in SPEC.cells if cell.credential == TOKEN], 20)
+
+
+def test_the_sample_of_flips_has_all_kinds() -> None:
+    """Of the twenty some are allowed and some are not; every effect and every role is among them, and one's own user."""
+    assert {cell.expected for cell in FLIPS} == {"allow", "deny"}
+    assert {SPEC.operations[cell.operation].effect for cell in FLIPS} == {"list", "fetch", "create", "update", "delete"}
+    assert {cell.role for cell in FLIPS} == set(SPEC.roles)
+    assert any(SPEC.operations[cell.operation].is_self for cell in FLIPS)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("cell", [pytest.param(cell, id=f"{cell.operation}-{cell.role}") for cell in FLIPS])
+def test_a_flip_on_a_foreign_server_is_found_as_itself(cell: Cell, tmp_path: Path) -> None:
+    """One wrong cell of a server by other hands fails for token and key, and nothing else is held against that server."""
+    operation = SPEC.operations[cell.operation]
+    kind = operation.resource.collection.rpartition("/")[2]
+    action = "remove" if operation.effect == "delete" else operation.effect
+    flip = "/".join([action, kind, *(["self"] if operation.is_self else []), cell.role])
+    with foreign("node", "--flip", flip) as text:
+        (tmp_path / "target.toml").write_text(text, encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path, env={"ROLECALL_SIGNING_KEY": KEY})
+
+    assert {finding["requirement"] for finding in finished.results["findings"]} == {operation.requirement}, finished.said
+    failed = [
+        (one["operation"], one["role"], one["credential"]) for one in finished.results["cells"] if one["outcome"] == "failed"
+    ]
+    assert sorted(failed) == [(cell.operation, cell.role, credential) for credential in ("api-key", "token")]
+    assert finished.code == 1

@@ -26,6 +26,10 @@ if (!Number.isInteger(PORT) || PORT < 0 || PORT > 65535) die('--port wants a num
 // The cheap cost keeps a test run quick; the slow one (about 250 ms) is what one would deploy.
 const SCRYPT_COST = argv.includes('--slow-hash') ? 2 ** 16 : 2 ** 10;
 
+// --flip fetch/users/self/guest: one cell of the permission table is wrong, for that role alone.
+const flipAt = argv.indexOf('--flip');
+const FLIPPED = flipAt >= 0 ? argv[flipAt + 1] : '';
+
 const envKey = process.env.ROLECALL_SIGNING_KEY;
 const SIGNING_KEY = envKey ? Buffer.from(envKey, 'utf8') : randomBytes(32);
 if (SIGNING_KEY.length < 32) die('ROLECALL_SIGNING_KEY must have at least 32 bytes'); // RFC 7518, 3.2
@@ -66,7 +70,9 @@ const may = (caller, kind, action) => caller.rank >= rank(TABLE.get(kind)[action
 
 function authorise(caller, kind, action, id) {
   const self = kind === 'users' && id === caller.user.id && (action === 'fetch' || action === 'update');
-  if (!(self ? caller.rank >= 0 : may(caller, kind, action))) throw new Problem(403, 'Your scope does not include this operation.');
+  const cell = [action, kind, ...(self ? ['self'] : []), ROLES[caller.rank]].join('/');
+  const allowed = (self ? caller.rank >= 0 : may(caller, kind, action)) !== (cell === FLIPPED);
+  if (!allowed) throw new Problem(403, 'Your scope does not include this operation.');
 }
 
 // ---------------------------------------------------------------- errors
