@@ -49,6 +49,7 @@ class Callers:
         self.tokens = TokenEndpoint(client)
         self._begun: set[str] = set()  # the accounts that have logged in once
         self.proven: set[str] = set()  # the resources for which the target was seen to have made what it said it made
+        self.prompt: set[str] = set()  # the resources of which something new was shown by its id
         self.parents: set[str] = set()  # the conversations of the run's own in which something was made
         self.written: set[tuple[str, str, Path]] = (
             set()

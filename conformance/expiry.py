@@ -17,8 +17,7 @@ import asyncio
 import shlex
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import jwt
@@ -160,14 +159,6 @@ class Expiry:
     def _raise_trouble(self, missing: str) -> None:
         if self._troubled:
             raise Inconclusive(f"{missing}: {'; '.join(self._troubled)}", "[expiry] in the target file, the target's log")
-
-    @asynccontextmanager
-    async def write(self, operation: str) -> AsyncIterator[tuple[Expired, Request, Exchange]]:
-        """A write with the highest role's best proven expired token, on a thing that is there for nothing else."""
-        expired = (await self.tokens(self._world.highest))[0]
-        tried = self._world.spec.operations[operation]
-        async with self._world.borrowing.request_to_try(tried, expired.caller) as request:
-            yield expired, request, await self._world.perform(request, expired.caller, attack="EXPIRY-403")
 
     @memoised
     async def _all(self) -> list[Expired]:

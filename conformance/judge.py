@@ -217,13 +217,25 @@ class Judge(TokenJudge):
         await self._world.patience.settle(latest)
         for request, answer in refused:
             cite(answer)
-            if request.operation.effect == "create":
-                done = await self._world.find(request.operation.resource.name, request.name, latest) is not None
-            else:
-                done = request.operation.effect == "update" and await self.took_effect(request, answer, None)
-            if done:
+            if await self._is_done_by_now(request, answer, latest):
                 what = f"{request.operation.effect.removesuffix('e')}ed"
                 raise Finding("a refusal without effect, at the end of the run as well", f"{answer}: later it was {what}", answer)
+
+    async def _is_done_by_now(self, request: Request, answer: Exchange, latest: float) -> bool:
+        """Whether a create or an update was carried out: by a list, which serves for all, where it shows what would have changed."""
+        operation, fixture = request.operation, request.fixture
+        if operation.effect == "create":
+            return await self._world.find(operation.resource.name, request.name, latest) is not None
+        if operation.effect != "update" or fixture is None:
+            return False
+        try:
+            everything = await self._world.listing(operation.resource.name, latest)
+        except Inconclusive:
+            everything = []
+        listed = next((item for item in everything if own_id(item) == fixture.id), {})
+        if self._marked(request).keys() & listed.keys():
+            return self.reads_back(listed, request)
+        return await self.took_effect(request, answer, None)
 
     async def expect_rights(self, key: Caller, scopes: list[str]) -> None:
         """An API key may read what keys of its single scopes may read, together, and nothing else.

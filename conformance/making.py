@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -35,6 +38,10 @@ class Making(Callers):
     """
 
     patience: Patience
+
+    @cached_property
+    def _proving(self) -> defaultdict[str, asyncio.Lock]:
+        return defaultdict(asyncio.Lock)
 
     async def create(
         self, resource: str, name: str, method: str, path: str, caller: Caller | None, inside: Thing | None = None, **options: Any
@@ -85,11 +92,16 @@ class Making(Callers):
         document = exchange.json[0] if isinstance(exchange.json, list) else exchange.json
         self.note_given(document.get("id", document.get("_id")))
         is_named = self.bears(document, entry.resource, entry.name)
-        if is_named and entry.resource in self.proven:
-            self.gate.own(entry, id)
-        elif await self.patience.until(lambda: self._shows(entry, id, is_named), exchange.finished, f"new {entry.resource}"):
+        # Of those that are made at the same time, one is enough to prove that the target keeps its word.
+        async with self._proving[entry.resource] if is_named else nullcontext():
+            if (is_named and entry.resource in self.proven) or await self._is_shown(entry, id, is_named, exchange):
+                self.gate.own(entry, id)
+
+    async def _is_shown(self, entry: Entry, id: str, is_named: bool, exchange: Exchange) -> bool:
+        if await self.patience.until(lambda: self._shows(entry, id, is_named), exchange.finished, f"new {entry.resource}"):
             self.proven.add(entry.resource)
-            self.gate.own(entry, id)
+            return True
+        return False
 
     async def _shows(self, entry: Entry, id: str, is_named: bool) -> bool:
         """Whether the target shows, under this id, a thing with the name of the entry.
@@ -105,6 +117,7 @@ class Making(Callers):
         for role in self.spec.allowed_roles(operation.name):
             exchange = await self.send("GET", fill_path(operation.path, {"id": id}), await self.user(role))
             if own_id(exchange.json) == id and self.bears(exchange.json, entry.resource, entry.name):
+                self.prompt.add(entry.resource)
                 return True
         found = await self.find(entry.resource, entry.name, time.monotonic())
         return found is not None and own_id(found) == id and self.bears(found, entry.resource, entry.name)

@@ -49,7 +49,6 @@ class World(Making):
         self.attacks = Attacks()
         self.members = Members()
         self.patience = Patience(self.dialect.consistency)
-        self._prompt: set[str] = set()  # the resources of which something new was looked for
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
@@ -228,7 +227,7 @@ class World(Making):
 
         Whether they lag is seen at the first things of each kind.
         """
-        if made.made_by is None or (made.resource.name in self._prompt and not self.patience.lag):
+        if made.made_by is None or (made.resource.name in self.prompt and not self.patience.lag):
             return made
 
         async def is_there() -> bool:
@@ -238,7 +237,7 @@ class World(Making):
                 return True
 
         await self.patience.until(is_there, made.made_by.finished, f"{made.resource.name} by its id")
-        self._prompt.add(made.resource.name)
+        self.prompt.add(made.resource.name)
         return made
 
     async def fresh(self, resource: str) -> Fixture:
