@@ -3,7 +3,8 @@
 1. Without latency: a run, and a bare sequential ``httpx.Client`` that sends the same number of requests.
 2. With 50 ms of added latency: a run, and the time that the latency alone takes (requests x 50 ms / concurrency).
 
-Run it with ``python benchmarks/certify.py``. Beside each time stands the CPU time per request of the process that sends.
+Run it with ``python benchmarks/certify.py``. Beside each time stands the CPU time per request of the process that sends, and
+how many of the requests were log-ins: those of the target file's accounts, and all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ import httpx
 
 from rolecall.conformance.tables import load_specification
 from rolecall.embedded import embedded_target
+from rolecall.gate import TOKEN_PATH
 from rolecall.target import EMBEDDED_CONCURRENCY, Target
 
 LATENCY = 0.050  # seconds
@@ -49,8 +52,8 @@ def server(*options: str) -> Iterator[tuple[Target, Path]]:
         yield target, file
 
 
-def certify(file: Path, out: Path) -> tuple[float, float, int]:
-    """A whole run in a process of its own, with all its files: seconds, CPU seconds, requests."""
+def certify(file: Path, out: Path) -> tuple[float, float, int, str]:
+    """A whole run in a process of its own, with all its files: seconds, CPU seconds, requests, log-ins."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     command = [sys.executable, "-m", "rolecall", "certify", str(file), "--json", "--out", str(out)]
@@ -60,7 +63,18 @@ def certify(file: Path, out: Path) -> tuple[float, float, int]:
     if done.returncode:
         raise SystemExit(f"the run failed (exit {done.returncode}):\n{done.stderr or done.stdout[-2000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, cpu, int(json.loads(done.stdout)["requests"])
+    results = json.loads(done.stdout)
+    return seconds, cpu, int(results["requests"]), log_ins(file, out / results["run"])
+
+
+def log_ins(file: Path, run: Path) -> str:
+    """How many log-ins a run sent, right and wrong ones: of the accounts of its target file, and of all users."""
+    emails = [account["email"] for account in tomllib.loads(file.read_text(encoding="utf-8"))["accounts"].values()]
+    entries = json.loads((run / "evidence.har").read_text(encoding="utf-8"))["log"]["entries"]
+    sent = [entry["request"] for entry in entries if entry["request"]["url"].endswith(TOKEN_PATH)]
+    bodies = [request.get("postData", {}).get("text", "") for request in sent if request["method"] == "POST"]
+    bodies = [body for body in bodies if '"password"' in body]
+    return f"{sum(any(email in body for email in emails) for body in bodies)} of {len(bodies)}"
 
 
 def sequential(target: Target, requests: int) -> tuple[float, float]:
@@ -91,7 +105,7 @@ def measure(repeat: int, out: Path) -> None:
     runs, bare, cpu_run, cpu_bare = [], [], [], []
     for _ in range(repeat):
         with server() as (target, file):
-            seconds, cpu, requests = certify(file, out)
+            seconds, cpu, requests, logged_in = certify(file, out)
             runs.append(seconds)
             cpu_run.append(cpu / requests)
         with server() as (target, _):
@@ -101,7 +115,7 @@ def measure(repeat: int, out: Path) -> None:
     slow, bound = [], []
     for _ in range(repeat):
         with server("--variant", LATENCY_VARIANT) as (_, file):
-            seconds, _, requests = certify(file, out)
+            seconds, _, requests, _ = certify(file, out)
             slow.append(seconds)
             bound.append(requests * LATENCY / EMBEDDED_CONCURRENCY)
     median = statistics.median
@@ -110,18 +124,27 @@ def measure(repeat: int, out: Path) -> None:
             "whole run",
             median(runs),
             requests,
+            logged_in,
             1000 * median(cpu_run),
             median([a / b for a, b in zip(runs, bare, strict=True)]),
             2,
         ),
-        ("bare sequential httpx.Client", median(bare), requests, 1000 * median(cpu_bare), None, None),
-        ("whole run, 50 ms latency", median(slow), requests, None, median([a / b for a, b in zip(slow, bound, strict=True)]), 3),
-        ("the latency alone", median(bound), requests, None, None, None),
+        ("bare sequential httpx.Client", median(bare), requests, "", 1000 * median(cpu_bare), None, None),
+        (
+            "whole run, 50 ms latency",
+            median(slow),
+            requests,
+            "",
+            None,
+            median([a / b for a, b in zip(slow, bound, strict=True)]),
+            3,
+        ),
+        ("the latency alone", median(bound), requests, "", None, None, None),
     ]
-    print(f"{'':<30}{'seconds':>9}{'requests':>10}{'CPU ms/request':>16}{'ratio':>8}{'at most':>9}")
-    for name, seconds, count, cpu_ms, ratio, most in rows:
+    print(f"{'':<30}{'seconds':>9}{'requests':>10}{'log-ins':>11}{'CPU ms/request':>16}{'ratio':>8}{'at most':>9}")
+    for name, seconds, count, logged, cpu_ms, ratio, most in rows:
         print(
-            f"{name:<30}{seconds:>9.2f}{count:>10}{f'{cpu_ms:.2f}' if cpu_ms else '':>16}"
+            f"{name:<30}{seconds:>9.2f}{count:>10}{logged:>11}{f'{cpu_ms:.2f}' if cpu_ms else '':>16}"
             f"{f'{ratio:.2f}' if ratio else '':>8}{most or '':>9}"
         )
 

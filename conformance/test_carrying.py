@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.ids import own_id
@@ -17,6 +17,7 @@ from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
+from rolecall.link import resolved
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 
 # --- The scheme -------------------------------------------------------------------------------------------------------
@@ -344,7 +345,7 @@ async def test_no_token_is_sent_elsewhere(world: World, responses: Responses) ->
 
     for answer in responses.with_status(301, 302, 303, 307, 308):
         here = urlsplit(answer.url)
-        there = urlsplit(urljoin(answer.url, answer.header("location")))
+        there = urlsplit(resolved(answer.url, answer.header("location")) or answer.url)
         if there.hostname != here.hostname or (here.scheme, there.scheme) == ("https", "http"):
             raise Finding("no redirect to another host or to plain HTTP", f"{answer.status} to {there.geturl()}", answer)
     if missing:

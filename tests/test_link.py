@@ -86,6 +86,12 @@ def test_long_fields_take_no_time(text: str) -> None:
         ("http://target.example", "http://other@target.example/v2/users", ""),
         ("http://target.example/api", "http://target.example/apis/v2/users", ""),
         ("http://target.example", "http://target.example:99999/v2/users", ""),
+        ("http://target.example/%7Eapi", "http://target.example/~api/v2/users", "/v2/users"),
+        ("http://target.example/a%2fb", "http://target.example/a%2Fb/v2/%75sers?q=%75", "/v2/users?q=%75"),
+        ("http://target.example/a%2Fb", "http://target.example/a/b/v2/users", ""),
+        ("http://target.example/api", "http://target.example/x/../api/./v2/users", "/v2/users"),
+        ("http://target.example/api", "http://target.example/api/../v2/users", ""),
+        ("http://target.example/api", "http://target.example/api/%2e%2e/v2/users", ""),
         ("http://target.example", "", ""),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Iterator
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -12,6 +13,8 @@ _TARGET = re.compile(r"[\s,]*<([^<>]*)>")
 #: One parameter: its name, and its value as a token or a quoted string.
 _PARAMETER = re.compile(r'\s*;\s*([^\s=;,"<>]*)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
+_UNRESERVED = f"{string.ascii_letters}{string.digits}-._~"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -22,26 +25,46 @@ def next_page(url: str, fields: Iterable[str]) -> str:
     """
     for target, parameters in _links(", ".join(fields)):
         if "next" in parameters.get("rel", "").lower().split() and "anchor" not in parameters:
-            try:
-                return urljoin(url, target)
-            except ValueError:  # as of "http://[x"
-                return ""
+            return resolved(url, target)
     return ""
+
+
+def resolved(url: str, reference: str) -> str:
+    """The URL that a reference in an answer to ``url`` stands for (RFC 3986 5); empty when it can be none."""
+    try:
+        return urljoin(url, reference)
+    except ValueError:  # as of "http://[x"
+        return ""
 
 
 def path_below(base_url: str, url: str) -> str:
     """The path and query of ``url`` behind ``base_url``; empty when it leads anywhere else, or is no URL.
 
-    Scheme and host have no case, and a port may be left out where it is the scheme's own (RFC 3986 6.2).
+    URLs are the same that RFC 3986 6.2 calls equivalent: scheme and host have no case, a port may be left out where it is the
+    scheme's own, what need not be escaped may be, and ``.`` and ``..`` are gone.
     """
     try:
         base, there = urlsplit(base_url), urlsplit(url)
-        if _origin(base) != _origin(there) or not there.path.startswith(f"{base.path}/"):
+        if _origin(base) != _origin(there):
             return ""
     except ValueError:
         return ""
-    path = there.path.removeprefix(base.path)
+    front, path = _normal(base.path), _normal(there.path)
+    if not path.startswith(f"{front}/"):
+        return ""
+    path = path.removeprefix(front)
     return f"{path}?{there.query}" if there.query else path
+
+
+def _normal(path: str) -> str:
+    """A path in normal form (RFC 3986 6.2.2): escapes in upper case, and only where they are needed; no dot segments."""
+    path = _ESCAPE.sub(lambda escape: _unescaped(escape[0].upper()), path)
+    return urljoin("/", path) if "/." in path else path
+
+
+def _unescaped(escape: str) -> str:
+    character = chr(int(escape[1:], 16))
+    return character if character in _UNRESERVED else escape
 
 
 def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
