@@ -206,6 +206,8 @@ LEGAL |= {
     "gzip": Legal(coded("gzip", gzip.compress(HELLO)), body=HELLO),
     "x-gzip": Legal(coded(" , X-GZip", gzip.compress(HELLO)), body=HELLO),
     "gzip-of-two-members": Legal(coded("gzip", gzip.compress(b"a") + gzip.compress(b"b")), body=b"ab"),
+    "gzip-with-padding": Legal(coded("gzip", gzip.compress(HELLO) + b"more"), body=HELLO),
+    "coding-of-none": Legal(coded("none", HELLO), body=HELLO),
     "gzip-of-nothing": Legal(coded("gzip", b"")),
     "gzip-not-modified": Legal(b"HTTP/1.1 304 Not Modified\r\nContent-Encoding: br\r\n\r\n", 304),
     "gzip-chunked": Legal(
@@ -381,7 +383,6 @@ GARBAGE = {
     "NUL-in-a-line-without-end": b"HTTP/1.1 200 \0",
     "gzip-that-is-none": coded("gzip", b"hello"),
     "gzip-cut-short": coded("gzip", gzip.compress(HELLO)[:-9]),
-    "gzip-and-more": coded("gzip", gzip.compress(HELLO) + b"more"),
     "gzip-of-many-members": coded("gzip", gzip.compress(b"") * 1001),
     "deflate-that-is-none": coded("deflate", b"hello"),
 }

@@ -15,7 +15,7 @@ import gevent
 from rolecall.conformance.fixtures import fill_path
 from rolecall.conformance.ids import own_id, walked
 from rolecall.conformance.tables import Dialect, Operation, Specification
-from rolecall.link import next_page, path_below
+from rolecall.link import next_page, path_below, sendable
 from rolecall.load.checks.invariants import read_json
 from rolecall.load.transport.wire import Response
 
@@ -130,7 +130,7 @@ class Things:
             if answer is None or not isinstance(content, list):
                 return
             yield from (item for item in content if isinstance(item, dict))
-            path = path_below(self._base_url, next_page(f"{self._base_url}{path}", answer.lines(b"link")))
+            path = sendable(path_below(self._base_url, next_page(f"{self._base_url}{path}", answer.lines(b"link"))))
             if not path:
                 return
 

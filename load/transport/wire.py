@@ -6,7 +6,6 @@ Nothing here knows of sockets. An answer that is complete in one piece is read b
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,11 +13,11 @@ from ipaddress import ip_address
 from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
+from rolecall.bounds import BODY_LIMIT, HEAD_LIMIT
+from rolecall.coding import Undecodable, decoded
 from rolecall.errors import UsageError
 from rolecall.fields import seconds_to_wait
 
-HEAD_LIMIT = 64 * 1024  # bytes of a status line and its fields, or of the trailers of a body
-BODY_LIMIT = 8 * 1024 * 1024  # bytes; no answer of this API is anywhere near
 _LINE_LIMIT = 4096  # bytes of a chunk's size with its extensions
 _CHUNKING_LIMIT = 1024 * 1024  # bytes that a body's chunks may cost beside what is in them
 _FRAMING_LIMIT = 8 * 1024  # bytes of the fields that say where an answer ends, and in which coding it is
@@ -44,11 +43,12 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
 #: What stands for the length of a body in a `_Frame` when no number does.
 _CHUNKED, _TO_THE_END, _NOT_FINAL = -1, -2, -3
 
-#: The content codings that are understood though none is asked for, with how zlib is to read them (RFC 9110 8.4.1).
-_CODINGS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
-_RAW_DEFLATE = -15  # "some non-conformant implementations" send it, says RFC 9110 8.4.1.2
-_MEMBERS = 1000  # of a gzip body, at most
-_PIECE = 64 * 1024  # bytes that are decoded at a time
+_UNDECODABLE = {
+    "coding": "its body is in a content coding that is not understood here: gzip and deflate are",
+    "damaged": "its body is not in the content coding that it names",
+    "too-large": f"its body is larger than {BODY_LIMIT:,} bytes",
+}
+Kind = Literal["garbage", "too-large", "closed", "coding"]
 
 
 class WireError(Exception):
@@ -57,9 +57,9 @@ class WireError(Exception):
     ``coding`` is no fault of the server's: its answer is lawful, and in a content coding that is not understood here.
     """
 
-    def __init__(self, kind: Literal["garbage", "too-large", "closed", "coding"], what: str) -> None:
+    def __init__(self, kind: Kind, what: str) -> None:
         super().__init__(what)
-        self.kind = kind
+        self.kind: Kind = kind
 
 
 @dataclass(frozen=True)
@@ -267,43 +267,13 @@ def _decoded(body: bytes, coding: bytes) -> bytes:
     Raises:
         WireError: the coding is not understood here, the body is not in it, or it is too large without it.
     """
-    if not coding or not body:
+    if not coding:
         return body
-    if coding not in _CODINGS:
-        raise WireError("coding", "its body is in a content coding that is not understood here: gzip and deflate are")
-    form = _CODINGS[coding]
     try:
-        try:
-            return _inflated(body, form)
-        except zlib.error:
-            if coding != b"deflate":
-                raise
-            return _inflated(body, _RAW_DEFLATE)
-    except zlib.error:
-        raise WireError("garbage", "its body is not in the content coding that it names") from None
-
-
-def _inflated(data: bytes, form: int) -> bytes:
-    """Data that zlib has compressed; never more than the limit is held, whatever it would grow to.
-
-    Raises:
-        zlib.error: it is not, or not all of it is there.
-        WireError: it is too large.
-    """
-    body, at = bytearray(), 0
-    for _ in range(_MEMBERS if form == _CODINGS[b"gzip"] else 1):
-        stream = zlib.decompressobj(form)
-        while not stream.eof:
-            piece = data[at : at + _PIECE]
-            if not piece:
-                raise zlib.error
-            body += stream.decompress(piece, BODY_LIMIT + 1 - len(body))
-            if len(body) > BODY_LIMIT:
-                raise WireError("too-large", f"its body is larger than {BODY_LIMIT:,} bytes")
-            at += len(piece) - len(stream.unconsumed_tail) - len(stream.unused_data)
-        if at == len(data):
-            return bytes(body)
-    raise zlib.error
+        return decoded(body, coding.decode("latin-1").split(","))
+    except Undecodable as error:
+        kind: Kind = "garbage" if error.kind == "damaged" else error.kind
+        raise WireError(kind, _UNDECODABLE[error.kind]) from None
 
 
 _Waiting = Generator[None, None, None]

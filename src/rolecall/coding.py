@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from typing import Literal
 
 from rolecall.bounds import BODY_LIMIT, MEMBER_LIMIT
 
@@ -14,10 +15,11 @@ _GZIP_HEADER, _ZLIB_HEADER, _NO_HEADER = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -z
 
 
 class Undecodable(ValueError):
-    """A body that cannot be decoded to its end, and what could be."""
+    """A body that cannot be decoded to its end, what could be, and whether it is too large, damaged, or in an unknown coding."""
 
-    def __init__(self, why: str, decoded: bytes = b"") -> None:
+    def __init__(self, kind: Literal["too-large", "damaged", "coding"], why: str, decoded: bytes = b"") -> None:
         super().__init__(why)
+        self.kind: Literal["too-large", "damaged", "coding"] = kind
         self.decoded = decoded
 
 
@@ -31,7 +33,7 @@ def decoded(body: bytes, codings: Iterable[str]) -> bytes:
     if not applied or not body:
         return body
     if len(applied) > 1:
-        raise Undecodable(f"the body is encoded more than once ({', '.join(applied)}), which is not read here")
+        raise Undecodable("coding", f"the body is encoded more than once ({', '.join(applied)}), which is not read here")
     if applied[0] in _GZIP:
         return _gunzipped(body)
     if applied[0] == "deflate":
@@ -42,8 +44,8 @@ def decoded(body: bytes, codings: Iterable[str]) -> bytes:
         try:
             return _inflated(body, _NO_HEADER)[0]
         except zlib.error as error:
-            raise Undecodable(f"the body cannot be decoded: {error}") from None
-    raise Undecodable(f"the body is encoded with {applied[0]}, which is not read here")
+            raise Undecodable("damaged", f"the body cannot be decoded: {error}") from None
+    raise Undecodable("coding", f"the body is encoded with {applied[0]}, which is not read here")
 
 
 def _gunzipped(body: bytes) -> bytes:
@@ -53,11 +55,11 @@ def _gunzipped(body: bytes) -> bytes:
         try:
             member, body = _inflated(body, _GZIP_HEADER, whole)
         except zlib.error as error:
-            raise Undecodable(f"the body cannot be decoded: {error}", whole) from None
+            raise Undecodable("damaged", f"the body cannot be decoded: {error}", whole) from None
         whole += member
         if not body.startswith(b"\x1f\x8b"):
             return whole
-    raise Undecodable(f"the body has more than {MEMBER_LIMIT} members of gzip", whole)
+    raise Undecodable("damaged", f"the body has more than {MEMBER_LIMIT} members of gzip", whole)
 
 
 def _inflated(body: bytes, header: int, before: bytes = b"") -> tuple[bytes, bytes]:
@@ -70,7 +72,7 @@ def _inflated(body: bytes, header: int, before: bytes = b"") -> tuple[bytes, byt
     stream = zlib.decompressobj(header)
     data = stream.decompress(body, BODY_LIMIT + 1 - len(before))
     if len(before) + len(data) > BODY_LIMIT:
-        raise Undecodable(f"the body is larger than {BODY_LIMIT:,} bytes", before + data)
+        raise Undecodable("too-large", f"the body is larger than {BODY_LIMIT:,} bytes", before + data)
     if not stream.eof:
-        raise Undecodable("the body is compressed, and the compressed data is cut off", before + data)
+        raise Undecodable("damaged", "the body is compressed, and the compressed data is cut off", before + data)
     return data, stream.unused_data

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from rolecall._httpx import httpx
 from rolecall.bounds import FIELD_SHOWN, URL_LIMIT
@@ -20,6 +20,7 @@ from rolecall.connection import VERBATIM
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.gate import SAFE, TOKEN_PATH, About, Gate
+from rolecall.link import sendable
 from rolecall.outcomes import Trouble
 from rolecall.secrets import Secrets
 from rolecall.target import Target
@@ -83,7 +84,7 @@ class Client:
             Inconclusive: it might change something that is not the run's own, so it was not sent.
         """
         return await self.send_to(
-            self.base_url + _sendable(path),
+            self.base_url + sendable(path),
             method,
             caller=caller,
             token=token,
@@ -156,7 +157,7 @@ class Client:
         """
         if self.dead:
             raise replace(self.dead)
-        url = urlsplit(self.base_url + _sendable(path))
+        url = urlsplit(self.base_url + sendable(path))
         usual = {"host": url.netloc, "user-agent": "rolecall", "x-rolecall-attack": attack, "connection": "close"}
         lines = [*((name, value.encode()) for name, value in usual.items()), *fields]
         self.gate.admit(method, url.geturl(), {name: "" for name, _ in lines}, None)
@@ -279,8 +280,3 @@ def _shown(value: bytes) -> str:
     """A header field as evidence."""
     text = value.decode("latin-1")
     return text if len(text) <= FIELD_SHOWN else f"{text[:32]}... ({len(text):,} characters)"
-
-
-def _sendable(path: str) -> str:
-    """A path as it may stand in a request line: it may hold an id, and a target may have made that of any characters."""
-    return quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")

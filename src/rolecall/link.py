@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Iterator
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from rolecall.bounds import LINK_LIMIT
 
@@ -54,6 +54,11 @@ def path_below(base_url: str, url: str) -> str:
         return ""
     path = path.removeprefix(front)
     return f"{path}?{there.query}" if there.query else path
+
+
+def sendable(path: str) -> str:
+    """A path as it may stand in a request line: a target may have made what is in it, an id or a link, of any characters."""
+    return quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")
 
 
 def _normal(path: str) -> str:
