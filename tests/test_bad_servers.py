@@ -133,6 +133,7 @@ CASES = {
         ExitCode.FAILED,
         "ISSUE-jwt",
         frozenset({"ISSUE-jwt", "ISSUE-scope"}),
+        marks=ALSO,
     ),
     "refuses credentials": Case(
         always(json_response({"error": {"message": "invalid credentials"}}, 401)),
@@ -228,6 +229,7 @@ def test_redirects_of_all_but_log_ins(tmp_path: Path) -> None:
     check_files(finished)
 
 
+@pytest.mark.long
 def test_a_link_to_another_host(tmp_path: Path) -> None:
     """A list whose next page is said to be on another host is not followed there: the token stays here."""
     with Miniature(always(json_response([]))) as elsewhere:

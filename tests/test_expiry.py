@@ -84,6 +84,7 @@ def assert_not_proven(finished: Finished, reason: str) -> None:
 # --- The token bank, grade A ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_bank_proves_expiry_the_next_night(served: Served, tmp_path: Path) -> None:
     """The first night fills the bank and proves nothing; the nights after it prove expiry with grade A."""
     file, bank = file_with(served, tmp_path, 'bank = "bank"'), tmp_path / "bank"
@@ -437,6 +438,7 @@ def short_lived(folder: Path, seconds: int, *expiry: str) -> Iterator[Path]:
         yield target(folder, text + more)
 
 
+@pytest.mark.long
 def test_waiting_proves_expiry(tmp_path: Path) -> None:
     """A target whose tokens live for seconds is waited for; grade C, and the run's own log-ins outlive the wait."""
     for file in short_lived(tmp_path, 3, "wait = 5"):

@@ -12,15 +12,8 @@ import pytest
 from rolecall.conformance import selftest
 from rolecall.conformance.tables import TOKEN, load_specification
 
-#: Of each direction: a list, something about oneself or nobody else's to do, a write and something that is odd in the table.
-SAMPLE = (
-    "flip-list-contacts-agent",
-    "flip-fetch-user-self-guest",
-    "flip-create-user-admin",
-    "flip-fetch-form-bot",
-    "flip-update-conversation-agent",
-    "flip-delete-user-guest",
-)
+#: One of each direction: what nobody may be refused, and what is nobody's but the admin's to do.
+SAMPLE = ("flip-fetch-user-self-guest", "flip-delete-user-guest")
 SPEC = load_specification()
 FLIPS = {f"flip-{cell.operation}-{cell.role}": cell for cell in SPEC.cells if cell.credential == TOKEN}
 
@@ -56,8 +49,8 @@ def test_there_is_a_flip_for_every_cell() -> None:
 
 
 def test_the_sample_has_both_directions() -> None:
-    """The flips of the quick run refuse what is allowed three times and allow what is refused three times."""
-    assert sorted(FLIPS[name].allowed for name in SAMPLE) == [False] * 3 + [True] * 3
+    """The flips of the quick run refuse what is allowed and allow what is refused."""
+    assert sorted(FLIPS[name].allowed for name in SAMPLE) == [False, True]
 
 
 @pytest.fixture(scope="module")

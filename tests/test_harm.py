@@ -101,6 +101,7 @@ class Secretive(Stranger):
         return "lost" if path == "/v2/contacts" and method == "POST" and self._next["contact"] % 3 == 0 else ""
 
 
+@pytest.mark.long
 def test_an_answer_without_an_id_leads_to_no_other_thing(tmp_path: Path) -> None:
     """Where creates do not tell an id, it is looked for in the list, as the thing's own; nobody else's is taken for it."""
     server = Forgetful(trouble=False)

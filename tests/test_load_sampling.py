@@ -390,7 +390,7 @@ def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
         assert "rolecall-load" not in str(one.server.store.page("users", 100, 0))
 
 
-@pytest.mark.parametrize("variant", ["numeric-ids", "uuid-ids", "lists-lag", "reads-lag"])
+@pytest.mark.parametrize("variant", ["numeric-ids", "uuid-ids", "lists-lag", pytest.param("reads-lag", marks=pytest.mark.long)])
 def test_things_of_other_servers(variant: str) -> None:
     """Whatever ids are, and however late lists are: the things are made, tried and deleted."""
     with sampled(variant) as it:

@@ -130,6 +130,7 @@ class WithoutUsers(Counting):
         return super().create(name, members, who)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [Counting, WithoutUsers])
 def test_the_budget_holds_on_a_server(kind: type[Counting], tmp_path: Path) -> None:
     """A whole run stays within the budget of every account, counted at the server, with and without users of its own."""

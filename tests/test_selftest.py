@@ -193,6 +193,7 @@ def test_a_sample_of_nothing_is_a_mistake(size: str, tmp_path: Path) -> None:
     assert "at least one case must be run" in finished.stderr
 
 
+@pytest.mark.long
 def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     """``--json`` prints counts and cases and nothing else; a fault that is caught by its requirement is exit code 0."""
     finished = rolecall("selftest", "--fault", "list-is-empty", "--json", "--write", "table.md", cwd=tmp_path)
