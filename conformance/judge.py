@@ -9,6 +9,7 @@ from typing import Any
 
 from rolecall.conformance.fixtures import Fixture, Request, items
 from rolecall.conformance.ids import identifiers, own_id, walked
+from rolecall.conformance.sacrifice import fresh_session
 from rolecall.conformance.tables import Operation, marked
 from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
@@ -130,7 +131,8 @@ class Judge(TokenJudge):
     async def control_alive(self, request: Request, answer: Exchange, dead: Caller) -> None:
         """What a token that has ended was answered is the token's matter: with a live one of the same user it is done.
 
-        A success needs no control, for it says by itself that it was done. A delete is tried on a thing of its own.
+        A success needs no control, for it says by itself that it was done. A delete is tried on a thing of its own, and an update of
+        oneself by a user that the run made, where it can: an account that is not changed need not be put back.
 
         Raises:
             Inconclusive: it is not done for the live token either; perhaps the operation is not there at all.
@@ -139,8 +141,14 @@ class Judge(TokenJudge):
             return
         operation = request.operation
         if operation.effect == "delete" or operation.is_self:
-            live = await self._world.user(dead.role)
-            control = await (self._try(operation, live) if operation.effect == "delete" else self._world.perform(request, live))
+            if operation.effect == "update":
+                live = await fresh_session(self._world, dead.role)
+                control = await self._world.perform(await self._world.request(operation, live), live)
+            else:
+                live = await self._world.user(dead.role)
+                control = await (
+                    self._try(operation, live) if operation.effect == "delete" else self._world.perform(request, live)
+                )
             if not control.ok:
                 missing = f"the same request succeeding with a token that has not expired: {control}"
                 raise Inconclusive(missing, f"the cells of {operation.requirement} that are allowed")
