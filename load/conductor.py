@@ -28,8 +28,6 @@ from rolecall.load.unexpected import described
 _PREPARATION = 120.0
 #: Seconds between the word to go and the start, so that all workers have it by then.
 _DELAY = 0.2
-#: Seconds that a last report may take when everything has ended.
-_LAST_REPORT = 10.0
 
 #: Seconds after which who is not there is dead. Locust's master forgets each worker that stops, until it is ready again.
 _ABSENT = 1.0
@@ -86,11 +84,6 @@ class Conductor:
         self._absent: dict[str, float] = {}
         self._why: dict[str, str] = {}
         self._strangers: list[str] = []
-
-    @property
-    def dead(self) -> list[str]:
-        """The workers that have died, or are as good as dead, by the names that reports have for them."""
-        return [self._names[client] for client in self.died]
 
     @property
     def lost(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -197,4 +196,4 @@ def test_another_run_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
     conductor = led.conductor
     assert (conductor.lost, conductor.errors, conductor.violations.total, conductor.beside) == ([], [], 0, 0)
-    assert json.dumps(conductor.dead) == "[]"
+    assert list(conductor.died) == []
