@@ -51,9 +51,8 @@ class Callers:
         self.proven: set[str] = set()  # the resources for which the target was seen to have made what it said it made
         self.prompt: set[str] = set()  # the resources of which something new was shown by its id
         self.parents: set[str] = set()  # the conversations of the run's own in which something was made
-        self.written: set[tuple[str, str, Path]] = (
-            set()
-        )  # where the run's names were sent: a resource, what stands before, the path
+        #: Where the run's names were sent: a resource, what stands before the name, and the members that lead there.
+        self.written: set[tuple[str, str, Path]] = set()
         self.listed: set[str] = set()  # the resources of which a list was seen to show something of the run's own by its name
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from rolecall.conformance.token_judge import TokenJudge
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import SMALLEST_PAGE, World
 from rolecall.evidence import Exchange, cite, note
-from rolecall.outcomes import Finding, Inconclusive, Trouble
+from rolecall.outcomes import Finding, Inconclusive, NotTested, Trouble
 
 #: Seconds that a server which works in the background is given, before it is looked at whether it did what it refused.
 SETTLING = 0.1
@@ -141,20 +142,24 @@ class Judge(TokenJudge):
             return
         operation = request.operation
         if operation.effect == "delete" or operation.is_self:
-            if operation.effect == "update":
-                live = await fresh_session(self._world, dead.role)
-                control = await self._world.perform(await self._world.request(operation, live), live)
+            live = await self._live(operation, dead)
+            if operation.is_self:
+                asked = request if live.user == dead.user else await self._world.request(operation, live)
+                control = await self._world.perform(asked, live)
             else:
-                live = await self._world.user(dead.role)
-                control = await (
-                    self._try(operation, live) if operation.effect == "delete" else self._world.perform(request, live)
-                )
+                control = await self._try(operation, live)
             if not control.ok:
                 missing = f"the same request succeeding with a token that has not expired: {control}"
                 raise Inconclusive(missing, f"the cells of {operation.requirement} that are allowed")
             cite(control, "control")
         else:
             await self.control(request)
+
+    async def _live(self, operation: Operation, dead: Caller) -> Caller:
+        if operation.effect == "update":
+            with suppress(NotTested):
+                return await fresh_session(self._world, dead.role)
+        return await self._world.user(dead.role)
 
     async def _control(self, request: Request) -> Exchange:
         operation = request.operation
