@@ -87,7 +87,7 @@ class Pool:
 
 
 #: Users for sessions at once, of each role: more would have to be made and deleted. Seconds after which one is made all the same.
-_AT_ONCE, _WAIT_FOR_IDLE = 6, 3.0
+_AT_ONCE, _WAIT_FOR_IDLE = 4, 3.0
 
 
 async def fresh_session(world: World, role: str) -> Caller:
