@@ -274,7 +274,7 @@ def _run(context: Any, trial: Trial, place: Path) -> Result:
         return _run_load(case, place)
     started = time.monotonic()
     server_says, server_end = context.Pipe(duplex=False)
-    server = context.Process(target=_serve, args=(case.options, server_end))
+    server = context.Process(target=_serve, args=(case, server_end))
     server.start()
     server_end.close()
     result = Result(case, mutation=trial.mutation)
@@ -362,8 +362,11 @@ def _fill(result: Result, document: dict[str, Any] | None, crash: str) -> None:
         result.crash = "; ".join(document["reasons"])
 
 
-def _serve(options: list[str], says: Connection) -> None:
-    """In a process of its own: the reference server; says its target file when it is ready."""
+def _serve(case: Case, says: Connection) -> None:
+    """In a process of its own: the reference server; says its target file when it is ready, and at the end what was done to it.
+
+    A run with --intrusive may log in more often than its budget.
+    """
     import argparse
 
     from rolecall.reference.__main__ import add_arguments, settings_from
@@ -373,12 +376,12 @@ def _serve(options: list[str], says: Connection) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a fault may crash the server on purpose
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    arguments = parser.parse_args(["--port", "0", *CHEAP, *options])
+    arguments = parser.parse_args(["--port", "0", *CHEAP, *case.options])
     serve(
         settings_from(arguments),
         lambda running: says.send(target_file(running.server, running.base_url)),
         exit_with_parent=True,
-        take_census=lambda census: says.send(census.damage()),
+        take_census=lambda census: says.send(census.damage() + ([] if case.intrusive else census.log_ins_beyond_budget())),
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rolecall.login_budget import MOST_GRANTED, MOST_IN_A_ROW, MOST_REFUSED
 from rolecall.reference.app import Server
 from rolecall.reference.jsontext import loads
 from rolecall.reference.resources import RESOURCES
@@ -14,6 +16,29 @@ from rolecall.reference.resources import RESOURCES
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # not a secret
 _OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")
+
+
+@dataclass
+class _LogIns:
+    """The log-ins that an account was tried with: those that succeeded, those that were refused, the longest row of refusals."""
+
+    granted: int = 0
+    refused: int = 0
+    in_a_row: int = 0
+    longest: int = 0
+
+    def note(self, status: int) -> None:
+        if 200 <= status < 300:
+            self.granted += 1
+            self.in_a_row = 0
+        elif 400 <= status < 500 and status != 429:
+            self.refused += 1
+            self.in_a_row += 1
+            self.longest = max(self.longest, self.in_a_row)
+
+    @property
+    def are_too_many(self) -> bool:
+        return self.granted > MOST_GRANTED or self.refused > MOST_REFUSED or self.longest > MOST_IN_A_ROW
 
 
 class Census:
@@ -28,6 +53,7 @@ class Census:
         self._users = {credentials.id for credentials in server.accounts.values()}
         self._before = self._everything()
         self.harm: list[str] = []
+        self._log_ins = {credentials.email.lower(): _LogIns() for credentials in server.accounts.values()}
 
     def watched(self, app: ASGIApp) -> ASGIApp:
         """An application whose requests are looked at."""
@@ -35,6 +61,8 @@ class Census:
         async def watching(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
                 self._look(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), scope["headers"])
+                if scope["method"] == "POST" and scope["path"].endswith(_TOKEN_PATH):
+                    receive, send = self._counting(receive, send)
             await app(scope, receive, send)
 
         return watching
@@ -44,6 +72,35 @@ class Census:
         now = self._everything()
         changed = [f"{key}: {was} -> {now.get(key)}" for key, was in self._before.items() if now.get(key) != was]
         return changed + self.harm
+
+    def log_ins_beyond_budget(self) -> list[str]:
+        """The accounts that were logged in, or refused, more often than a run may."""
+        return [f"log-ins of {email}: {used}" for email, used in self._log_ins.items() if used.are_too_many]
+
+    def _counting(self, receive: Receive, send: Send) -> tuple[Receive, Send]:
+        """The same, and who is tried with a password is counted with what is answered."""
+        body = bytearray()
+
+        async def receiving() -> Message:
+            message = await receive()
+            body.extend(message.get("body", b""))
+            return message
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and (used := self._tried(bytes(body))):
+                used.note(message["status"])
+            await send(message)
+
+        return receiving, sending
+
+    def _tried(self, body: bytes) -> _LogIns | None:
+        """The log-ins of the account that a body names beside a password; None where it names none."""
+        try:
+            document = loads(body)
+        except (ValueError, RecursionError):
+            return None
+        email = document.get("email") if isinstance(document, dict) and "password" in document else None
+        return self._log_ins.get(email.strip().lower()) if isinstance(email, str) else None
 
     def _everything(self) -> dict[str, Any]:
         store = self._server.store

@@ -1,0 +1,47 @@
+"""What a census tells of a server: who was logged in too often, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import httpx
+import pytest
+
+from rolecall.reference.app import Server
+from rolecall.reference.census import Census
+from rolecall.reference.server import running
+from rolecall.reference.settings import Settings
+from tests.reference.asking import QUICK
+
+
+def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
+    """What a census says after log-ins of the guest, by e-mail and whether the password is right."""
+    census: list[Census] = []
+
+    def prepare(server: Server) -> None:
+        census.append(Census(server))
+        server.app = census[0].watched(server.app)
+
+    with running(Settings(scrypt_n=QUICK), prepare) as one, httpx.Client(base_url=one.base_url, trust_env=False) as client:
+        guest = one.accounts["guest"]
+        for email, is_right in tries:
+            password = guest.password if is_right else "wrong"
+            client.post("/v2/auth/token", json={"email": email or guest.email, "password": password})
+        assert census[0].damage() == []
+    return census[0].log_ins_beyond_budget()
+
+
+@pytest.mark.parametrize(
+    ("tries", "is_too_much"),
+    [
+        pytest.param([("", True)] * 15, False, id="fifteen"),
+        pytest.param([("", True)] * 16, True, id="sixteen"),
+        pytest.param([("", False), ("", False), ("", True)] * 2, False, id="four wrong ones"),
+        pytest.param([("", False), ("", True)] * 5, True, id="five wrong ones"),
+        pytest.param([("", False)] * 3, True, id="three in a row"),
+        pytest.param([("nobody@example.org", False)] * 9, False, id="somebody else"),
+    ],
+)
+def test_log_ins_are_counted(tries: list[tuple[str, bool]], is_too_much: bool) -> None:
+    """An account that is logged in, or refused, more often than a run may is named; others are not counted."""
+    assert bool(counted(tries)) == is_too_much
