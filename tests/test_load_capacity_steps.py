@@ -37,6 +37,16 @@ class TestChance:
         assert chance.tail(40, 1000, 0.01) < 1e-10
         assert chance.tail(40, 1000, 0.01, clump=40) > 0.05
 
+    def test_whether_the_rate_makes_a_difference(self) -> None:
+        """Bad requests that grow with the rate are told from those of a server that errs at any; clumps say less than single ones."""
+        flat = [(10, 2, 100), (20, 2, 200), (40, 5, 400), (80, 14, 800), (75, 9, 750), (70, 8, 700)]
+        growing = [(10, 0, 100), (20, 0, 200), (40, 0, 400), (80, 30, 800), (75, 9, 750), (70, 2, 700)]
+
+        assert chance.trend(flat) < 2
+        assert chance.trend(growing) > 10
+        assert chance.trend(growing, clump=20) < 2
+        assert chance.trend([(10, 0, 100)]) == chance.trend([]) == 0
+
     def test_the_size_of_clumps_is_seen_in_slices(self) -> None:
         """All in one slice of twenty is a clump of nearly all; evenly spread, each came by itself."""
         assert chance.clump([0] * 20) == chance.clump([2] * 20) == 1

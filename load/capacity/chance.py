@@ -33,13 +33,39 @@ def tail(bad: float, of: float, allowed: float, clump: float = 1.0) -> float:
     if count <= throws * allowed:
         return 1.0  # at the mean or below: it is not asked how much below a half
     odds = allowed / (1 - allowed)
-    term = exp(_choose(throws, count) + count * log(allowed) + (throws - count) * log(1 - allowed))
+    term = exp(_binomial(throws, count, allowed))
     total = term
     while count < throws and term > 1e-12 * total:
         term *= odds * (throws - count) / (count + 1)
         count += 1
         total += term
     return min(total, 1.0)
+
+
+def trend(seen: Sequence[tuple[float, float, float]], clump: float = 1.0) -> float:
+    """By how much a share of bad requests that grows with the rate explains better what was seen than one that is always the same.
+
+    Args:
+        seen: rates, how many were bad at each, and of how many.
+
+    Returns:
+        The difference of the logarithms of the likelihoods (Poisson, in clumps), at the best of some powers of the rate; near 0 or
+        below where the rate makes no difference.
+    """
+    top, bad = max((rate for rate, _, _ in seen), default=0.0), math.fsum(bad for _, bad, _ in seen)
+    if not bad:
+        return 0.0
+
+    def likelihood(power: float) -> float:
+        weights = [power * log(rate / top) for rate, _, _ in seen]
+        expected = math.fsum(of * exp(weight) for (_, _, of), weight in zip(seen, weights, strict=True))
+        return math.fsum(bad * weight for (_, bad, _), weight in zip(seen, weights, strict=True)) - bad * log(expected)
+
+    return (max(map(likelihood, _POWERS)) - likelihood(0)) / clump
+
+
+#: Powers of the rate with which bad requests may grow.
+_POWERS = (1, 2, 5, 10, 20, 80, 320)
 
 
 def clump(counts: Sequence[int]) -> float:
@@ -49,6 +75,7 @@ def clump(counts: Sequence[int]) -> float:
     return max(1.0, pvariance(counts) / mean(counts))
 
 
-def _choose(of: int, count: int) -> float:
-    """The logarithm of a binomial coefficient."""
-    return lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
+def _binomial(of: int, count: int, share: float) -> float:
+    """The logarithm of the probability of so many, where each is one with this probability."""
+    choose = lgamma(of + 1) - lgamma(count + 1) - lgamma(of - count + 1)
+    return choose + count * log(share) + (of - count) * log(1 - share)

@@ -14,7 +14,7 @@ _AS_BUSY, _FEW = 0.8, 3
 
 #: The share of an answer above which the capacity is where the server did not always do as it was believed to: it had an incident,
 #: broke down under an overload, or did not hold an answer that had to be lowered.
-_UNRULY = 0.97
+_UNRULY = 0.955
 
 
 class History:

@@ -28,8 +28,8 @@ _CLEAR, _ABOVE = 0.02, 1.02
 _FAR = 3.0
 #: How probable it may be that all steps together look as bad as this, for the objective to be broken: there is no other test of that.
 _TOGETHER = 0.05
-#: Of the share of bad requests in all steps, and of what is allowed, that slow steps have where the rate makes no difference.
-_FLAT = 0.75
+#: How much better, in logarithms of likelihood, bad requests are explained that grow with the rate, where it makes a difference.
+_TREND = 4.0
 #: How much higher the upper end of a belief is than its lower one where it is vague.
 _VAGUE = 1.3
 #: What is left out on either side of a 95 % interval. A search looks where the last steps sent it: its belief is surer than it should.
@@ -174,13 +174,16 @@ class State:
     def broken_at_any_rate(self, rate: float) -> str:
         """The objective that is broken up to this rate, with what was seen; empty where there is none.
 
-        That shows in all steps up to the rate together; or in all steps, if those up to the rate are hardly better than the others.
+        That shows in all steps up to the rate together; or in all steps, where the rate makes no difference: a search ends where it was
+        lucky, so that the steps below are the better ones by chance.
         """
         calm = [judged for judged in self.steps if not judged.growing]
         for name in sorted({share.name for judged in calm for share in judged.step.objectives if share.of > 1}):
             every = _pooled(name, calm)
             below = _pooled(name, [judged for judged in calm if judged.step.rate <= rate])
-            is_flat = below.bad * every.of > _FLAT * every.bad * below.of and below.strain > _FLAT
+            if not below.of:
+                continue
+            is_flat = chance.trend(_by_rate(name, calm), every.clump) < _TREND
             if _looks_broken(below) or (is_flat and _looks_broken(every)):
                 return f"not {name} at any rate: {below.bad / below.of:.2%} of {below.of:,} requests at rates up to {rate:.4g}/s"
         return ""
@@ -282,6 +285,11 @@ def _pooled(name: str, steps: list[Judgement]) -> Share:
     bad, of = sum(share.bad for share in shares), sum(share.of for share in shares)
     clump = max((share.clump for share in shares), default=1.0)
     return Share(name, bad, of, max((share.allowed for share in shares), default=1.0), clump)
+
+
+def _by_rate(name: str, steps: list[Judgement]) -> list[tuple[float, float, float]]:
+    """The bad requests of an objective by rate, and of how many."""
+    return [(judged.step.rate, share.bad, share.of) for judged in steps for share in judged.step.objectives if share.name == name]
 
 
 def _looks_broken(share: Share) -> bool:
