@@ -97,6 +97,11 @@ def items(exchange: Exchange) -> list[dict[str, Any]]:
     return [item for item in exchange.json if isinstance(item, dict)] if isinstance(exchange.json, list) else []
 
 
+def in_address(name: str) -> str:
+    """A name, or the beginning of names, as it stands in the e-mail address of what is called so."""
+    return f"rolecall.{name.removeprefix('rolecall-').replace('-', '.')}"
+
+
 def made_up_password() -> str:
     """A password of chance that every common policy takes: 20 characters of four kinds (AMB-21)."""
     kinds = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!@#$%^&*_-")

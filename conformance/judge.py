@@ -10,6 +10,7 @@ from typing import Any
 
 from rolecall.conformance.fixtures import Fixture, Request, items
 from rolecall.conformance.ids import identifiers, own_id, walked
+from rolecall.conformance.members import at, names_in
 from rolecall.conformance.sacrifice import fresh_session
 from rolecall.conformance.tables import Operation, marked
 from rolecall.conformance.token_judge import TokenJudge
@@ -323,10 +324,15 @@ class Judge(TokenJudge):
         """Whether a document holds the mark of a create or an update, in whatever member: a server need not know all (AMB-16).
 
         Raises:
-            Inconclusive: what was written bears no mark by which to know it.
+            Inconclusive: what was written bears no mark by which to know it, or the thing has none of the members with the mark.
         """
         written = cls._marked(request)
         found = any(isinstance(value, str) and request.name in value for value in walked(document))
+        if not found and document and not any(at(document, path) is not None for _, path in names_in(request.body, request.name)):
+            raise Inconclusive(
+                f"a member that {request.operation.name} writes and the target knows: what it shows has none of {', '.join(written)}",
+                f"[operations.{request.operation.name}] body in the target file",
+            )
         if found and (lost := [name for name in written if name not in (document or {})]):
             note(f"{request.operation.name}: {', '.join(lost)} did not come back")
         return found

@@ -6,16 +6,15 @@ import asyncio
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from rolecall.conformance.callers import Callers
-from rolecall.conformance.fixtures import Fixture, fill_path, items
+from rolecall.conformance.fixtures import Fixture, fill_path, in_address, items
 from rolecall.conformance.ids import id_of, own_id
-from rolecall.conformance.members import Path
+from rolecall.conformance.members import Path, names_in, texts_at
 from rolecall.conformance.memo import memoised, unbroken
 from rolecall.conformance.patience import Patience
 from rolecall.conformance.tables import API_KEY, Operation
@@ -25,7 +24,7 @@ from rolecall.gate import Creation, Thing, Withheld
 from rolecall.ledger import Entry
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 
-_NAME = "{name}"
+_NAME, _ADDRESS = "{name}", "{email}"
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 
 
@@ -71,7 +70,7 @@ class Making(Callers):
             self.makers[entry.number] = caller
         if inside:
             self.parents.add(inside.id)
-        self.written |= {(resource, *place) for place in _places(options.get("json"), name)}
+        self.written |= {(resource, *place) for written in _spellings(name) for place in names_in(options.get("json"), written)}
         try:
             exchange = await self.send(method, path, caller, about=Creation(entry, inside), **options)
         except (NotTested, Withheld):
@@ -136,8 +135,12 @@ class Making(Callers):
             self.listed.add(resource)
 
     def bears(self, document: object, resource: str, name: str) -> bool:
-        """Whether a thing has a name that begins with ``name``, in a member into which the run wrote, or writes, its names."""
-        return any(value.startswith(front + name) for front, path in self._names(resource) for value in _at(document, path))
+        """Whether a thing has a name that begins with ``name``, in a member into which the run wrote, or writes, its names.
+
+        Names, and the e-mail addresses that are made of them.
+        """
+        begins = {(front + written, path) for front, path in self._names(resource) for written in _spellings(name)}
+        return any(value.startswith(begin) for begin, path in begins for value in texts_at(document, path))
 
     def _names(self, resource: str) -> set[tuple[str, Path]]:
         """Where things of this kind have the name: what stands before it, and the members that lead there.
@@ -146,7 +149,7 @@ class Making(Callers):
         """
         bodies = [operation.body for operation in self.spec.operations.values() if operation.resource.name == resource]
         sent = {(front, path) for written, front, path in self.written if written == resource}
-        return sent.union(*(_places(body, _NAME) for body in bodies))
+        return sent.union(*(names_in(body, place) for body in bodies for place in (_NAME, _ADDRESS)))
 
     # --- What was there before --------------------------------------------------------------------------------------
 
@@ -222,21 +225,9 @@ class Making(Callers):
         return thing
 
 
-def _places(body: object, name: str, path: Path = ()) -> Iterator[tuple[str, Path]]:
-    """Where a body has the name: what stands before it, and the members that lead there; lists have none."""
-    if isinstance(body, Mapping):
-        for member, value in body.items():
-            yield from _places(value, name, (*path, member))
-    elif isinstance(body, str) and name in body:
-        yield body.partition(name)[0], path
-
-
-def _at(document: object, path: Path) -> Iterator[str]:
-    """The text at the end of a path of members, if there is one."""
-    for member in path:
-        document = document.get(member) if isinstance(document, Mapping) else None
-    if isinstance(document, str):
-        yield document
+def _spellings(name: str) -> tuple[str, str]:
+    """A name as it is, and as it stands in an address."""
+    return name, in_address(name)
 
 
 def _pattern(operation: Operation) -> re.Pattern[str]:

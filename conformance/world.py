@@ -10,7 +10,7 @@ from typing import Any
 
 from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
 from rolecall.conformance.borrowing import Borrowing
-from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, items, made_up_password
+from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, in_address, items, made_up_password
 from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.making import Making
 from rolecall.conformance.members import REFUSED, Attempts, Members
@@ -113,8 +113,8 @@ class World(Making):
         if "{conversation}" in wanted:
             values["conversation"] = (fixture and fixture.conversation) or (await self.shared("conversation")).id
         if operation.effect == "create" or "{email}" in wanted:
-            number = name.split("-")[-2] if operation.is_self else name.removeprefix("rolecall-").replace("-", ".")
-            values["email"] = f"rolecall.{number}@{self.target.email_domain}"
+            local = f"rolecall.{name.split('-')[-2]}" if operation.is_self else in_address(name)
+            values["email"] = f"{local}@{self.target.email_domain}"
         if "{password}" in wanted:
             values["password"] = made_up_password()
         if "{organization}" in wanted:
@@ -134,7 +134,7 @@ class World(Making):
         return await self.request(operation, caller, await self.fresh(operation.resource.name) if needs_fixture else None)
 
     async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request; again with fewer members, where it is refused for one that the target does not know.
+        """Send an operation's request; again with other members, where it is refused for what it has or has not.
 
         What an attack sends is sent as it is.
         """
@@ -143,11 +143,11 @@ class World(Making):
         request = self.members.understood(request)
         first = await self._perform(request, caller, **options)
         attempts = Attempts(request, first)
-        while smaller := attempts.following():
-            answer = await self._perform(smaller, caller, **options)
-            attempts.add(smaller, answer)
+        while other := attempts.following():
+            answer = await self._perform(other, caller, **options)
+            attempts.add(other, answer)
             if answer.status not in REFUSED:
-                self.members.learn(request, smaller)
+                self.members.learn(request, other)
                 return answer
         return first
 
@@ -272,7 +272,20 @@ class World(Making):
                     f"the id of the {resource.name} that {answer} made", "the answer to the creation, and the list"
                 )
             self.gate.own(entry, id)
+        if not id and await self._is_there_without_name(resource.name, request.name):
+            raise Inconclusive(
+                f"the run's name in the {resource.name} that {answer} made: it is there, and shows nothing of what was sent",
+                f"[operations.{request.operation.name}] body in the target file",
+            )
         return Fixture(resource, id, request.name, answer) if id else None
+
+    async def _is_there_without_name(self, resource: str, name: str) -> bool:
+        """Whether a create was answered with an id that nothing had before, under which there is something now."""
+        entry = self.ledger.named(resource, name)
+        if entry is None or not entry.claimed or await self.was_there_before(resource, entry.claimed):
+            return False
+        shown = await self.observe(Fixture(self.spec.resources[resource], entry.claimed, ""))
+        return shown is not None and own_id(shown) == entry.claimed
 
     def _id_of_made(self, resource: str, name: str) -> str:
         """The id of what the run made under this name; empty when it is not certain."""

@@ -10,7 +10,7 @@ import pytest
 
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.judge import Judge
-from rolecall.conformance.members import MOST_TRIES, REFUSED, Attempts, Members, members_named
+from rolecall.conformance.members import MOST_TRIES, REFUSED, Attempts, Members, members_missing, members_named
 from rolecall.conformance.tables import load_specification
 from rolecall.evidence import Exchange
 from tests.exchanges import exchange
@@ -54,6 +54,56 @@ def test_what_an_error_names(case: str) -> None:
     assert required & set(ITEM) == missing
 
 
+#: What errors of common libraries say is missing.
+MISSING: dict[str, tuple[Any, set[str]]] = {
+    "FastAPI": (
+        {"detail": [{"type": "missing", "loc": ["body", "question"], "msg": "Field required", "input": {}}]},
+        {"question"},
+    ),
+    "zod": (
+        {"error": {"details": [{"path": "label", "message": "Invalid input: expected string, received undefined"}]}},
+        {"label"},
+    ),
+    "joi": (
+        {"message": '"question" is required', "details": [{"message": '"answer" is required', "path": ["answer"]}]},
+        {"question", "answer"},
+    ),
+    "ajv": (
+        {
+            "errors": [
+                {"keyword": "required", "params": {"missingProperty": "title"}, "message": "must have required property 'title'"}
+            ]
+        },
+        {"title"},
+    ),
+    "Rails": ({"errors": {"question": ["can't be blank"], "name": ["is too long"]}}, {"question"}),
+    "mongoose": ({"message": "Item validation failed: question: Path `question` is required."}, {"question"}),
+    "express-validator": (
+        {"errors": [{"type": "field", "msg": "is required", "path": "answer", "location": "body"}]},
+        {"answer"},
+    ),
+    "JSON:API": (
+        {"errors": [{"source": {"pointer": "/data/attributes/title"}, "detail": "title is missing"}]},
+        {"title"},
+    ),
+    "a list of its own": ({"error": {"code": "invalid", "required": ["title", "content"]}}, {"title", "content"}),
+    "Spring": ({"errors": [{"field": "question", "defaultMessage": "must not be blank", "code": "NotBlank"}]}, {"question"}),
+    "Go": ({"error": "Key: 'Item.Question' Error:Field validation for 'Question' failed on the 'required' tag"}, set()),
+    "a sentence": ({"message": "Missing required field: 'title'"}, {"title"}),
+    "nothing of the kind": ({"message": "This field is not allowed: name", "path": "/v2/kbitems"}, set()),
+    "an error with a message": ({"error": {"message": "title is required", "code": "required"}}, {"title"}),
+    "no JSON": ("title is required", {"title"}),
+}
+
+
+@pytest.mark.parametrize("library", MISSING)
+def test_what_an_error_says_is_missing(library: str) -> None:
+    """The members that are wanted are found in the errors of common libraries, and nothing else is taken for one."""
+    document, missing = MISSING[library]
+
+    assert members_missing(refusal(document)) == missing
+
+
 def strict(known: set[str], needed: set[str], say: Callable[[list[str], list[str]], Any]) -> Callable[[Request], Exchange]:
     """A server that takes bodies with these members only, and not without those that it needs."""
 
@@ -70,6 +120,16 @@ SERVERS: dict[str, Callable[[Request], Exchange]] = {
     "all-at-once": strict({"title", "content", "organization"}, set(), lambda unknown, _: {"message": f"unknown: {unknown}"}),
     "one-by-one": strict({"title"}, set(), lambda unknown, _: {"message": f"{unknown[0]} is not known"}),
     "without-a-word": strict({"title", "name"}, set(), lambda *_: None),
+    "what-nobody-could-know": strict(
+        {"question", "answer"},
+        {"question", "answer"},
+        lambda unknown, lacking: {
+            "errors": {name: ["is required"] for name in lacking} | {name: ["is not known"] for name in unknown}
+        },
+    ),
+    "what-nobody-could-know-one-by-one": strict(
+        {*ITEM, "question", "answer"}, {"question", "answer"}, lambda _, lacking: {"message": f'"{lacking[0]}" is required'}
+    ),
     "what-it-needs": strict(
         {"title", "name", "organization"},
         {"organization"},

@@ -97,6 +97,28 @@ def knowledge_items_with_titles(server: Server) -> None:
     _knowledge_items_without(server, "name")
 
 
+#: What a server may want of its things that no document names.
+WANTED = {"orggroups": ("label",), "kbitems": ("question", "answer"), "services": ("slug",)}
+
+
+@variant("wants-members-of-its-own")
+def wants_members_of_its_own(server: Server) -> None:
+    """Groups need a label, services a slug, knowledge items a question and an answer, and keep nothing else; 422 names what lacks."""
+
+    def look(call: Call, resource: str) -> None:
+        body = call.json()
+        wanted = WANTED.get(resource, ())
+        if not wanted or not isinstance(body, dict):
+            return
+        lacking = [name for name in wanted if call.method == "POST" and name not in body]
+        if lacking:
+            raise Refusal(422, "; ".join(f"'{name}' is required" for name in lacking))
+        if resource == "kbitems":
+            call.body = dumps(without(body, [name for name in body if name not in (*wanted, "organization")])).encode()
+
+    _before_writes(server, look)
+
+
 @variant("password-policy")
 def password_policy(server: Server) -> None:
     """A new password has 12 to 64 characters of four kinds, without the address and the names of its user; others are refused."""

@@ -102,6 +102,19 @@ def test_members_that_are_not_known(name: str) -> None:
     vary(name, story)
 
 
+def test_members_that_are_wanted() -> None:
+    """What lacks a member of the server's own is refused by its name; with it the thing is made, and shows nothing else of a name."""
+
+    async def story(api: Api) -> None:
+        refused = await api.ask("POST", "/v2/kbitems", "admin", json=ITEM)
+        made = await api.ask("POST", "/v2/kbitems", "admin", json={**ITEM, "question": "Q", "answer": "A"})
+        assert (refused.status_code, made.status_code) == (422, 201)
+        assert "'question' is required; 'answer' is required" in refused.text
+        assert {"question", "answer"} == {"question", "answer", "name", "title"} & set(made.json())
+
+    vary("wants-members-of-its-own", story)
+
+
 @pytest.mark.parametrize(
     ("name", "members", "status"),
     [
