@@ -7,6 +7,7 @@ not show before the run. Anything else that looks like the run's is named, and l
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -48,13 +49,24 @@ class Tidying:
         # Some servers delete a conversation and keep its messages, which nothing lists any more.
         await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists_within()))
         await asyncio.gather(*(self._look_at(admin, path, resource) for path, resource in self._lists_to_prove()))
-        # What was made last may belong to what was made before it, so one kind goes after the other. Keys come first:
-        # some servers let a key go only with its maker's token, and the maker may be a user that the run made.
-        kinds = list(reversed(list(world.ledger.resources)))
-        for resource in sorted(kinds, key=lambda resource: resource != API_KEY):
-            left = [entry for entry in world.ledger.left if entry.resource == resource]
-            await asyncio.gather(*(self._delete(admin, entry) for entry in left))
+        # What is not deleted may have been full of what was deleted after it: once more, as long as that helps.
+        left, before = await self._delete_all(admin), math.inf
+        while 0 < left < before:
+            left, before = await self._delete_all(admin), left
         await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists()))
+
+    async def _delete_all(self, admin: Caller) -> int:
+        """Delete what has an id; how many things are still there.
+
+        What was made last may belong to what was made before it, so one kind goes after the other. Keys come first: some
+        servers let a key go only with its maker's token, and the maker may be a user that the run made.
+        """
+        ledger = self._world.ledger
+        kinds = list(reversed(list(ledger.resources)))
+        for resource in sorted(kinds, key=lambda resource: resource != API_KEY):
+            left = [entry for entry in ledger.left if entry.resource == resource]
+            await asyncio.gather(*(self._delete(admin, entry) for entry in left))
+        return sum(entry.is_thing for entry in ledger.left)
 
     async def _admin(self) -> Caller:
         """The highest role, logged in anew, for the run may have taken its time; where that fails, with the token it has.
@@ -111,6 +123,7 @@ class Tidying:
                     exchange = await world.perform(request, caller, repeatable=True)
                 if exchange.ok or exchange.status in world.dialect.gone:
                     world.ledger.gone(entry)
+                    self._why.pop(entry.number, None)
                     return
                 self._why[entry.number] = f"{exchange}"
         except (Inconclusive, NotTested) as reason:

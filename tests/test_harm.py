@@ -164,6 +164,34 @@ def test_a_list_that_shows_no_names_proves_nothing(tmp_path: Path) -> None:
     assert finished.code == 7
 
 
+class Full(Stranger):
+    """Organizations with users in them stay, and users are known by no name but their address."""
+
+    def one(self, method: str, name: str, id: int, who: Who, body: Any) -> tuple[int, Any]:
+        """Refuse to delete what is not empty."""
+        is_full = any(str(user.get("organization")) == str(id) for user in self.things["user"].values())
+        if (method, name) == ("DELETE", "organization") and "admin" in who.scopes and is_full:
+            raise Refused(409)
+        return super().one(method, name, id, who, body)
+
+    def shown(self, resource: str, id: int) -> dict[str, Any]:
+        """Leave out what users are called."""
+        thing = super().shown(resource, id)
+        hidden = ("displayName", "familyName") if resource == "user" else ()
+        return {name: value for name, value in thing.items() if name not in hidden}
+
+
+def test_what_was_full_is_deleted_when_it_is_empty(tmp_path: Path) -> None:
+    """Where an organization cannot be deleted while somebody is in it, it is deleted after them; users are known by their address."""
+    server = Full(trouble=False)
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "SEC-A or organization", cwd=tmp_path)
+
+    assert server.damage() == [], finished.said
+    assert server.left() == finished.results["left_behind"] == []
+
+
 def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:
     """A thing whose creation was not answered, in a list that nobody may read, is named as perhaps left: exit code 7."""
     server = Secretive()
