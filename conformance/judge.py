@@ -328,7 +328,8 @@ class Judge(TokenJudge):
         """
         written = cls._marked(request)
         found = any(isinstance(value, str) and request.name in value for value in walked(document))
-        if not found and document and not any(at(document, path) is not None for _, path in names_in(request.body, request.name)):
+        shows_any = any(at(document, path) is not None for _, path in names_in(request.body, request.name))
+        if document and not (found or shows_any or request.operation.is_self):  # of one's own user it was tried beforehand
             raise Inconclusive(
                 f"a member that {request.operation.name} writes and the target knows: what it shows has none of {', '.join(written)}",
                 f"[operations.{request.operation.name}] body in the target file",
