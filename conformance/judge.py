@@ -21,8 +21,9 @@ from rolecall.outcomes import Finding, Inconclusive, NotTested, Trouble
 
 #: Seconds that a server which works in the background is given, before it is looked at whether it did what it refused.
 SETTLING = 0.1
-#: Statuses that say the request itself is not understood: a wrong path or body in the tables, as likely as a denial.
-_NOT_UNDERSTOOD = (400, 404, 405, 415, 422, 501)
+#: Statuses that say the request itself is not understood, or not possible now: a wrong path or body in the tables, or the state of
+#: the thing (409), as likely as a denial.
+_NOT_UNDERSTOOD = (400, 404, 405, 409, 415, 422, 501)
 
 
 class Judge(TokenJudge):
@@ -66,8 +67,9 @@ class Judge(TokenJudge):
         return False
 
     async def _try(self, operation: Operation, caller: Caller) -> Exchange:
-        fixture = await self._world.fresh(operation.resource.name) if operation.effect == "delete" else None
-        return await self._world.perform(await self._world.request(operation, caller, fixture), caller)
+        if operation.effect == "delete":
+            return await self._world.perform(await self._world.request_on_own_fixture(operation, caller), caller)
+        return await self._world.perform(await self._world.request(operation, caller), caller)
 
     # --- What is denied --------------------------------------------------------------------------------------------
 

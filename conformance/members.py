@@ -118,6 +118,12 @@ class Attempts:
                 yield smaller
 
 
+def barely(request: Request) -> Request:
+    """A create with no more than what bears the run's name, and what a user logs in with."""
+    bears = marked(request.body, request.name)
+    return without(request, frozenset(path for path in places(request.body) if path[0] not in (*bears, *_KEPT)))
+
+
 def including(request: Request, names: Iterable[str], values: Any = None) -> Request:
     """A request with more members: with the value that they have in ``values``, else as texts that bear the run's name."""
     if not isinstance(request.body, Mapping) or not request.name:

@@ -49,8 +49,8 @@ CARRIERS = ("x-http-method-override", "x-http-method", "x-method-override", "_me
 async def test_an_allowed_method_stands_for_no_denied_one(carrier: str, world: World, judge: Judge) -> None:
     """A GET that may be sent, or a POST, does not delete or update by saying that it means to."""
     caller = await world.user(_LOWEST)
-    update = await world.request_on_own_fixture(world.spec.operations["update-conversation"], caller)
-    delete = await world.request(world.spec.operations["delete-conversation"], caller, update.fixture)
+    delete = await world.request_on_own_fixture(world.spec.operations["delete-conversation"], caller)
+    update = await world.request(world.spec.operations["update-conversation"], caller, delete.fixture)
 
     for method, deed in (("GET", delete), ("POST", update), ("POST", delete)):
         meant = deed.operation.method

@@ -49,9 +49,10 @@ class Tidying:
         # Some servers delete a conversation and keep its messages, which nothing lists any more.
         await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists_within()))
         await asyncio.gather(*(self._look_at(admin, path, resource) for path, resource in self._lists_to_prove()))
-        # What is not deleted may have been full of what was deleted after it: once more, as long as that helps.
+        # What is not deleted may have been full of what was deleted after it, or is in it yet: once more, as long as that helps.
         left, before = await self._delete_all(admin), math.inf
         while 0 < left < before:
+            await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists_within()))
             left, before = await self._delete_all(admin), left
         await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists()))
 
@@ -152,7 +153,7 @@ class Tidying:
         """The lists of what was made inside of something of the run's own."""
         world = self._world
         for operation in world.spec.operations.values():
-            if operation.effect == "list" and operation.resource.name in world.ledger.resources and "{" in operation.path:
+            if operation.effect == "list" and "{" in operation.path:
                 for parent in world.parents:
                     yield fill_path(operation.path, {operation.resource.parent: parent}), operation.resource.name
 

@@ -13,7 +13,7 @@ from rolecall.conformance.borrowing import Borrowing
 from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, in_address, items, made_up_password
 from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.making import Making
-from rolecall.conformance.members import REFUSED, Attempts, Members
+from rolecall.conformance.members import REFUSED, Attempts, Members, barely
 from rolecall.conformance.memo import Coalesced, forget, memoised
 from rolecall.conformance.patience import Patience
 from rolecall.conformance.tables import Operation, Specification
@@ -27,6 +27,7 @@ from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Target
 
 _MOST_PAGES = 200
+_CONFLICT = 409  # RFC 9110 15.5.10: the state of the thing stands in the way, as where it is not empty
 
 
 @dataclass
@@ -49,6 +50,7 @@ class World(Making):
         self.attacks = Attacks()
         self.members = Members()
         self.patience = Patience(self.dialect.consistency)
+        self.full: set[str] = set()  # the resources of which one could not be deleted for what is in it
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
@@ -130,8 +132,11 @@ class World(Making):
 
     async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
         """The request of a write: an update or a delete gets a thing that is there for this test alone."""
-        needs_fixture = operation.effect != "create" and not operation.is_self
-        return await self.request(operation, caller, await self.fresh(operation.resource.name) if needs_fixture else None)
+        resource = operation.resource.name
+        if operation.effect == "create" or operation.is_self:
+            return await self.request(operation, caller)
+        fixture = await self.fresh(resource, bare=operation.effect == "delete" and resource in self.full)
+        return await self.request(operation, caller, fixture)
 
     async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
         """Send an operation's request; again with other members, where it is refused for what it has or has not.
@@ -169,7 +174,22 @@ class World(Making):
             deleted = self.ledger.of(request.thing.resource, request.thing.id)
             if deleted:
                 self.ledger.gone(deleted)
+        if operation.effect == "delete" and exchange.status == _CONFLICT:
+            self._note_full(request, exchange)
         return exchange
+
+    def _note_full(self, request: Request, exchange: Exchange) -> None:
+        """Note that a thing is not empty: whoever wants to delete one like it gets an empty one from now on.
+
+        Raises:
+            Trouble: it is the first one of its kind.
+        """
+        resource = request.operation.resource.name
+        if request.thing and any(inner.parent == resource for inner in self.spec.resources.values()):
+            self.parents.add(request.thing.id)
+        if resource not in self.full:
+            self.full.add(resource)
+            raise Trouble(f"a {resource} that is empty, and can be deleted: {exchange}", "what is in it")
 
     async def fetch_self(self, caller: Caller) -> Exchange:
         """A caller's look at the own user."""
@@ -240,8 +260,8 @@ class World(Making):
         self.prompt.add(made.resource.name)
         return made
 
-    async def fresh(self, resource: str) -> Fixture:
-        """A new thing for one test alone, made by the highest role that can.
+    async def fresh(self, resource: str, *, bare: bool = False) -> Fixture:
+        """A new thing for one test alone, made by the highest role that can; a bare one has nothing but its name, where it can be.
 
         Raises:
             Inconclusive: nobody who may make one gets one.
@@ -251,7 +271,9 @@ class World(Making):
         for role in self.spec.allowed_roles(operation.name):
             caller = await self.user(role)
             request = await self.request(operation, caller)
-            exchange = await self.perform(request, caller)
+            exchange = await self.perform(barely(request) if bare else request, caller)
+            if bare and exchange.status in REFUSED:
+                exchange = await self.perform(request, caller)
             if exchange.ok and (id := self._id_of_made(resource, request.name)):
                 conversation = (await self.shared("conversation")).id if operation.resource.parent == "conversation" else ""
                 return await self.wait_for(Fixture(operation.resource, id, request.name, exchange, conversation))

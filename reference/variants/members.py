@@ -172,5 +172,19 @@ def full_organizations_stay(server: Server) -> None:
         return delete(principal, resource, id)
 
 
+@variant("full-conversations-stay")
+def full_conversations_stay(server: Server) -> None:
+    """A conversation with messages in it is not deleted: 409 until they are gone."""
+    delete = server.resources.delete
+
+    @instead_of(server.resources.delete)
+    def empty_only(principal: Principal, resource: str, id: str) -> Answer:
+        if resource == "conversations":
+            server.resources.existing(principal, resource, id)
+            if any(loads(text.encode()).get("conversation") == id for text in server.store.containing("messages", id)):
+                raise Refusal(409, "The conversation is not empty")
+        return delete(principal, resource, id)
+
+
 def _is_in(text: str, organization: str) -> bool:
     return bool(loads(text.encode()).get("organization") == organization)

@@ -102,6 +102,21 @@ def test_members_that_are_not_known(name: str) -> None:
     vary(name, story)
 
 
+def test_conversations_that_are_full() -> None:
+    """A conversation with a message in it cannot be deleted: 409 until the message is gone."""
+
+    async def story(api: Api) -> None:
+        made = (await api.ask("POST", "/v2/conversations", "admin", json={"name": "x", "messages": [{"text": "y"}]})).json()
+        message = (await api.ask("GET", f"/v2/messages?conversation={made['id']}", "admin")).json()[0]
+        statuses = [
+            (await api.ask("DELETE", path, "admin")).status_code
+            for path in (f"/v2/conversations/{made['id']}", f"/v2/messages/{message['id']}", f"/v2/conversations/{made['id']}")
+        ]
+        assert statuses == [409, 204, 204]
+
+    vary("full-conversations-stay", story)
+
+
 def test_members_that_are_wanted() -> None:
     """What lacks a member of the server's own is refused by its name; with it the thing is made, and shows nothing else of a name."""
 
