@@ -17,19 +17,22 @@ import asyncio
 import shlex
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import jwt
 
 from rolecall.conformance.bank import Bank
+from rolecall.conformance.callers import session
 from rolecall.conformance.claims import LIFETIME_TOLERANCE, numeric_date
 from rolecall.conformance.clock import Reading, TargetClock, time_of_target
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import compact, signed_by
 from rolecall.conformance.memo import memoised
+from rolecall.conformance.sacrifice import Sacrifice, sacrificial
 from rolecall.conformance.tables import LAST_MINUTE
-from rolecall.conformance.tokens import Caller, claims_of, header_of
+from rolecall.conformance.tokens import Caller, Grant, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.errors import UsageError
 from rolecall.evidence import Exchange, note
@@ -51,11 +54,12 @@ GRADES = {"bank": "A", "clock": "A-", "signing key": "B", "wait": "C", "command"
 
 @dataclass(frozen=True)
 class Expired:
-    """A caller whose token has expired, and which of the five ways led there."""
+    """A caller whose token has expired, and which of the five ways led there; a spare one's user may log in again meanwhile."""
 
     caller: Caller
     source: str
     refresh_token: str = field(default="", repr=False)
+    is_spare: bool = False
 
     @property
     def evidence(self) -> str:
@@ -87,6 +91,8 @@ class Expiry:
         self._world = world
         self._options = world.target.expiry
         self.clock = TargetClock(world)
+        self._again = asyncio.Lock()
+        self._made: dict[str, Sacrifice] = {}  # by user: those whose tokens are going to expire
         self._almost: dict[tuple[str, str], AlmostExpired] = {}  # by role and source
         self._too_late: dict[str, str] = {}  # why a role's last minute could not be judged
         self._why_not: list[str] = []  # a way leads nowhere, because of what the target or its file is
@@ -106,7 +112,7 @@ class Expiry:
             NotTested: the target file names no way to one, or none led there tonight.
             Inconclusive: trouble stood in a way that is there.
         """
-        expired = [token for token in await self._all() if token.caller.role == role]
+        expired = [token for token in await self._all() if token.caller.role == role and not token.is_spare]
         if not expired:
             self._raise_trouble("an expired token")
             raise NotTested("; ".join(self._why_not) or "no expired token: name a way to one under [expiry] in the target file")
@@ -114,6 +120,15 @@ class Expiry:
             note(f"one way to an expired token was closed by trouble: {trouble}")
         self.used |= {token.source for token in expired}
         return expired
+
+    async def spare(self) -> list[Expired]:
+        """Expired tokens of the lowest role that no other test looks at, where there are some; else those of `tokens`.
+
+        Raises:
+            NotTested, Inconclusive: as for `tokens`.
+        """
+        usual = await self.tokens(self._world.roles[0])
+        return [token for token in await self._all() if token.is_spare] or usual
 
     async def sessions(self, role: str) -> list[Expired]:
         """Those expired tokens of a role that come with a refresh token.
@@ -193,8 +208,33 @@ class Expiry:
                 break
         return []
 
+    @asynccontextmanager
+    async def logged_in_again(self, expired: Expired) -> AsyncIterator[Caller]:
+        """The user of an expired token with another session, for one test at a time: the next log-in may end it."""
+        async with self._again:
+            made = self._made.get(expired.caller.user)
+            if made is None:
+                yield await self._world.fresh_caller(expired.caller.role)
+            else:
+                yield session(made.account, Grant.of(await self._world.tokens.issue(made.account)))
+
     async def _callers(self) -> list[Caller]:
-        return await asyncio.gather(*(self._world.fresh_caller(role) for role in self._world.roles))
+        """A session of each role whose token is going to expire, and one more of the lowest, whose user is going to log in again.
+
+        Their users are made by the run, where it can: a log-in to an account may end the account's other sessions.
+        """
+        roles = self._world.roles
+        return await asyncio.gather(*(self._caller(role) for role in (*roles, roles[0])))
+
+    async def _caller(self, role: str) -> Caller:
+        try:
+            made = await sacrificial(self._world, role)
+        except Trouble:
+            raise
+        except (NotTested, Inconclusive):
+            return await self._world.fresh_caller(role)
+        self._made[made.caller.user] = made
+        return made.caller
 
     # --- The last minute -------------------------------------------------------------------------------------------
 
@@ -280,7 +320,7 @@ class Expiry:
         """Present what earlier runs put in, and put in tonight's."""
         assert self._options.bank is not None
         bank = Bank(self._options.bank, self._world.target.base_url)
-        tonight = await self._callers()
+        tonight = await asyncio.gather(*(self._world.fresh_caller(role) for role in self._world.roles))
         now = time_of_target(tonight[-1].grant).earliest(time.monotonic())
         deposits = [deposit for deposit in bank.deposits() if deposit.expires < now - MARGIN]
         await asyncio.to_thread(bank.deposit, tonight, presented=deposits)
@@ -307,7 +347,7 @@ class Expiry:
         clock, lifetime = time_of_target(callers[-1].grant), self._world.dialect.lifetime
         now = int(clock.earliest(time.monotonic()))
         fresh = [self._forge(caller, issued=now + _MINUTE - lifetime, expires=now + _MINUTE) for caller in callers]
-        await self._last_minutes(fresh, "signing key", clock, last=last)
+        await self._last_minutes(fresh[:-1], "signing key", clock, last=last)
         seen = [almost.exchange for (_, source), almost in self._almost.items() if source == "signing key"]
         if not all(answer.ok for answer in seen):
             self._withdraw("signing key")
@@ -315,7 +355,7 @@ class Expiry:
         if not seen:
             raise Trouble("an answer to a token made with the target's key, in its last minute", "the latency of the target")
         past = (self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN) for caller in callers)
-        return [Expired(caller, "signing key") for caller in past]
+        return _without_spare([Expired(caller, "signing key") for caller in past])
 
     def _withdraw(self, source: str) -> None:
         """Forget the last minutes of a way that turned out to be none."""
@@ -369,7 +409,7 @@ class Expiry:
         end = time.monotonic() + max(lives)
         await asyncio.sleep(max(lives) + 2)
         await self._outlast(callers, end + MARGIN)
-        return [Expired(caller, "wait", caller.grant.refresh_token) for caller in callers]
+        return _without_spare([Expired(caller, "wait", caller.grant.refresh_token) for caller in callers])
 
     async def _by_clock(self, last: bool) -> list[Expired]:
         """Move the target's clock to a minute before the end, then past it; where that fails, put it back at once."""
@@ -390,14 +430,14 @@ class Expiry:
         first = max(0, int(min(lifetime, lives)) - _MINUTE)
         now = await self._advance(first, first) if first else time_of_target(callers[-1].grant)
         if now:
-            await self._last_minutes(callers, "clock", now, last=last)
+            await self._last_minutes(callers[:-1], "clock", now, last=last)
         over = max([lifetime, *(int(self._over(caller) - issued) for caller in callers if (issued := _issued(caller)))])
         await self._advance(over + _MINUTE - first, over + _MINUTE)
         await self._prove(callers)
         if not now:
             why = "an answer in a token's last minute: neither a new token's iat nor the Date showed that the clock moved to it"
             self._too_late = dict.fromkeys(self._world.roles, why) | self._too_late
-        return [Expired(caller, "clock", caller.grant.refresh_token) for caller in callers]
+        return _without_spare([Expired(caller, "clock", caller.grant.refresh_token) for caller in callers])
 
     async def _advance(self, seconds: float, total: float) -> Reading | None:
         """Move the target's clock on, to be ``total`` seconds ahead; its time then, or None when its time does not show that.
@@ -435,6 +475,11 @@ class Expiry:
                 raise Inconclusive("a clock that moved: a new token's iat is not a lifetime later", "[expiry] clock_url")
         end = max(self._over(caller) for caller in callers)
         await self._outlast(callers, end + MARGIN - time_of_target(grant).low)
+
+
+def _without_spare(expired: list[Expired]) -> list[Expired]:
+    """The same, the last one of them set apart."""
+    return [*expired[:-1], replace(expired[-1], is_spare=True)]
 
 
 def _issued(caller: Caller) -> float | None:

@@ -270,12 +270,18 @@ class Judge(TokenJudge):
             if not all(self._is_as_tabled(operation, *seen) for seen in zip(singly, tabled, strict=True)):
                 continue
             answer = await world.reads(key, operation.name)
+            if operation.effect == "fetch" and answer.status in world.dialect.gone and await self._is_of_another(key, distinct):
+                continue  # it does not see this thing, which says nothing of what it may do (who takes part in what is a row's matter)
             if not self._is_as_tabled(operation, answer, any(tabled)):
                 what = "allowed" if any(tabled) else "denied"
                 raise Finding(f"{operation.name} {what}, as for {' or '.join(scopes)} alone", f"{answer.status}", answer)
             allowed += any(tabled)
         if not allowed:
             raise Inconclusive(f"a read that keys of {' and of '.join(distinct)} alone are allowed", "the cells of API keys")
+
+    async def _is_of_another(self, key: Caller, scopes: Sequence[str]) -> bool:
+        """Whether a key acts as somebody as whom none of the keys of single scopes does."""
+        return key.user not in {(await self._world.key(scope)).user for scope in scopes}
 
     def _is_as_tabled(self, operation: Operation, answer: Exchange, may: bool) -> bool:
         dialect = self._world.dialect

@@ -9,8 +9,9 @@ import pytest
 from rolecall.conformance.tables import Cell, Operation, load_specification
 
 #: Phases of a run: what may run at the same time. Tests that measure time or try an account's patience run one by one;
-#: tests of expiry move the target's clock, so they come after all these; tests over the whole run come last.
-ORDINARY, ALONE, EXPIRY, SUMMARY = range(4)
+#: tests of expiry move the target's clock, so they come after all these; those that refresh an expired session, which may end its
+#: access token, come after them; tests over the whole run come last.
+ORDINARY, ALONE, EXPIRY, EXPIRED_SESSIONS, SUMMARY = range(5)
 
 
 def requirement(id: str, *, phase: int = ORDINARY) -> pytest.MarkDecorator:

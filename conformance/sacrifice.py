@@ -14,6 +14,7 @@ from rolecall.conformance.tables import THROW_AWAY_USER, TOKEN
 from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
+from rolecall.login_budget import MOST_GRANTED
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Account
 
@@ -168,6 +169,19 @@ async def _key_by(world: World, role: str, maker: Caller) -> Caller:
 async def scapegoat(world: World) -> Sacrifice:
     """A made-up user of the lowest role that tests share: they may log it in as often as they like, not change it."""
     return await sacrificial(world, world.roles[0])
+
+
+@memoised
+async def sessions_outlast_log_ins(world: World) -> bool:
+    """Whether a session lives on when its user has logged in as often as an account may be in a run; False where nobody can tell."""
+    try:
+        user = await sacrificial(world, world.roles[0])
+    except NotTested:
+        return False
+    for _ in range(MOST_GRANTED):
+        await world.tokens.issue(user.account)
+    refreshed = await world.tokens.refresh_post(user.caller.grant.refresh_token, user.account.email, caller=str(user.caller))
+    return refreshed.ok
 
 
 async def throw_away_admin(world: World) -> Account:

@@ -62,6 +62,8 @@ _LOADED = "8s"
 #: A server that makes it hard to tell a fault from what it may do: nothing may be held against it in any scenario, and the faults
 #: that only load shows are found there as well.
 TRYING = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")
+#: Those of them that are lawful servers for a run without load as well.
+_LAWFUL = ("lone-sessions", "refresh-revokes-access-tokens")
 _SCENARIOS = ("issuance", "refresh-get", "refresh-post", "refresh-race", "session", "guarded", "mixed")
 _GENTLE = "--rate=40"
 
@@ -183,6 +185,8 @@ def cases() -> list[Case]:
                 continue
             if second == "under-load":
                 listed.append(_loaded(f"{name} under mixed", description, "mixed", name))
+                if name in _LAWFUL:
+                    listed.append(Case(name, "legal", "", description))
                 continue
             if option == "--list-faults":
                 kind = "flip" if name.startswith("flip-") else "fault"

@@ -26,13 +26,13 @@ PATHS = ("get", "post")
 async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> None:
     """An old refresh token is used after the new one was; what becomes of it and of the newest is written down."""
     caller = await fresh_session(world, world.roles[0])
-    grants = [caller.grant]
-    for _ in range(2):
-        answer = await world.tokens.refresh_by(path, grants[-1].refresh_token, caller, attack="")
-        grants.append(judge.expect_grant(answer))
+    oldest = caller.grant.refresh_token
+    for _ in range(2):  # each with the newest access token: the one before may have ended with the refresh
+        answer = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="")
+        caller = caller.continued(judge.expect_grant(answer))
 
-    again = await world.tokens.refresh_by(path, grants[0].refresh_token, caller, attack="REFRESH-old-token")
-    newest = await world.tokens.refresh_by(path, grants[-1].refresh_token, caller, attack="REFRESH-old-token")
+    again = await world.tokens.refresh_by(path, oldest, caller, attack="REFRESH-old-token")
+    newest = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="REFRESH-old-token")
 
     judge.note(f"after the new refresh token was used, the old one is {'still good' if again.ok else 'refused'}")
     judge.note(f"after the old one was tried again, the newest is {'still good' if newest.ok else 'refused, too'}")

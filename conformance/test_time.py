@@ -106,10 +106,11 @@ async def test_really_expired_and_tampered_with(
     where: str, world: World, expiry: Expiry, intruder: Intruder, judge: Judge
 ) -> None:
     """A token that has really expired, with a changed signature, is not let in, and refreshes nothing."""
-    for expired in await expiry.tokens(world.roles[0]):
+    for expired in await expiry.spare():
         token = Parts.of(expired.caller.token).with_last_byte_changed()
 
-        await present(where, token, await world.fresh_caller(world.roles[0]), world, intruder, judge)
+        async with expiry.logged_in_again(expired) as live:
+            await present(where, token, live, world, intruder, judge)
 
 
 async def present(where: str, token: str, live: Caller, world: World, intruder: Intruder, judge: Judge) -> None:

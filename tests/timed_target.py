@@ -53,7 +53,8 @@ class TimedTarget:
         for module in ("clock", "expiry", "intruder"):
             monkeypatch.setattr(f"rolecall.conformance.{module}.time", clock)
         monkeypatch.setattr(asyncio, "sleep", self._sleep)
-        monkeypatch.setattr("rolecall.conformance.clock.sacrificial", nobody_can_be_made)
+        for module in ("clock", "expiry"):
+            monkeypatch.setattr(f"rolecall.conformance.{module}.sacrificial", nobody_can_be_made)
         self.expiry = Expiry(self.world)
 
     def _world(self, options: dict[str, Any]) -> SimpleNamespace:
