@@ -25,7 +25,6 @@ from rolecall.load.scenarios import (
     RefreshRace,
     Session,
     maker,
-    retry_after,
 )
 from rolecall.load.site import Site
 from rolecall.load.transport.wire import Origin, Response
@@ -297,13 +296,15 @@ def test_weights_are_kept_evenly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [(b"3", 3), (b"0", 0), (b"600", 60), (b"Sun, 22 Nov 2026 16:00:00 GMT", 1), (b"-1", 1), (None, 1)]
+    ("value", "seconds"),
+    [(b"3", 3), (b"0", 0), (b"600", 600), (b"Sun, 22 Nov 2026 16:00:09 GMT", 9), (b"-1", 1), (b"soon", 1), (None, 1)],
 )
 def test_retry_after(value: bytes | None, seconds: float) -> None:
-    """Seconds are heeded, up to a minute; what is no number of them is a second."""
+    """Seconds, and a date by the server's own clock, are heeded; what is neither is a second."""
     field = b"" if value is None else b"\r\nretry-after: " + value
+    head = b"HTTP/1.1 429 Whatever\r\ndate: Sun, 22 Nov 2026 16:00:00 GMT" + field
 
-    assert retry_after(Response(429, b"HTTP/1.1 429 Whatever" + field, b"", True)) == seconds
+    assert Response(429, head, b"", True).seconds_to_wait == seconds
 
 
 def test_makers_of_one_scenario() -> None:
