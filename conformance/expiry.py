@@ -139,7 +139,12 @@ class Expiry:
         sessions = [expired for expired in await self.tokens(role) if expired.refresh_token]
         if not sessions:
             self._raise_trouble("the refresh token of an expired session")
-            raise NotTested("the refresh token of an expired session: give bank, clock_url or wait under [expiry]")
+            way = (
+                "the bank has tonight's now: run again tomorrow"
+                if self._options.bank
+                else "give bank, clock_url or wait under [expiry]"
+            )
+            raise NotTested(f"the refresh token of an expired session: {way}")
         return sessions
 
     def spend(self, expired: Expired) -> str:
