@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolecall.conformance.fixtures import Request
-from rolecall.conformance.tables import marked
+from rolecall.conformance.tables import load_specification, marked
 from rolecall.evidence import Exchange
 
 #: Statuses with which a body is refused for what is in it.
@@ -125,10 +125,13 @@ def barely(request: Request) -> Request:
 
 
 def including(request: Request, names: Iterable[str], values: Any = None) -> Request:
-    """A request with more members: with the value that they have in ``values``, else as texts that bear the run's name."""
+    """A request with more members: with the value that they have in ``values``, else as texts that bear the run's name.
+
+    A user that has to have a role gets the lowest.
+    """
     if not isinstance(request.body, Mapping) or not request.name:
         return request
-    known = values if isinstance(values, Mapping) else {}
+    known = {"role": load_specification().roles[0], **(values if isinstance(values, Mapping) else {})}
     more = {name: known.get(name, request.name) for name in sorted(names) if name not in request.body}
     return replace(request, body={**request.body, **more}) if more else request
 

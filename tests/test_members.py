@@ -161,6 +161,18 @@ def test_a_create_is_sent_without_what_is_not_known(case: str) -> None:
     assert members.understood(asked).body == sent.body
 
 
+def test_a_role_that_is_wanted_is_the_lowest() -> None:
+    """A user that has to be given a role gets the lowest one, no text that is none."""
+    body = {"givenName": NAME, "email": "a@example.org", "password": "Sesame-1"}
+
+    _, sent, _ = tried(
+        strict({*body, "role"}, {"role"}, lambda _, lacking: {"errors": dict.fromkeys(lacking, "is required")}),
+        request(body, "create-user"),
+    )
+
+    assert sent.body == {**body, "role": SPEC.roles[0]}
+
+
 @pytest.mark.parametrize("status", [400, 403, 422])
 def test_a_refusal_for_good_ends(status: int) -> None:
     """A server that refuses everything is asked a few times and no more; a denial is not tried again."""
