@@ -14,6 +14,7 @@ from rolecall.conformance.tables import THROW_AWAY_USER, TOKEN
 from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
+from rolecall.gate import Thing
 from rolecall.login_budget import MOST_GRANTED
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.target import Account
@@ -110,6 +111,8 @@ async def fresh_session(world: World, role: str) -> Caller:
     pool.lend(user)
     if is_new:
         return user.caller
+    # A log-in may end the user's other sessions.
+    world.spare[role] = [session for session in world.spare.get(role, ()) if session.user != user.caller.user]
     answer = await world.tokens.issue(user.account)
     grant = Grant.of(answer)
     if not grant.token:
@@ -118,9 +121,20 @@ async def fresh_session(world: World, role: str) -> Caller:
 
 
 async def any_session(world: World, role: str) -> Caller:
-    """A session for an attack that does not get anywhere: one that another test has left in good order, else a fresh one."""
-    spare = world.spare.get(role)
-    return spare.pop() if spare else await fresh_session(world, role)
+    """A session for an attack that does not get anywhere: one that another test has left in good order, else a fresh one.
+
+    Nobody else has its user meanwhile, for a log-in may end it.
+    """
+    pool, spare = world.pools.setdefault(role, Pool()), world.spare.get(role, [])
+    for left in reversed(spare):
+        user = next((user for user in pool.free if user.caller.user == left.user), None)
+        if user or not world.gate.owns(Thing("user", left.user)):
+            spare.remove(left)
+            if user:
+                pool.free.remove(user)
+                pool.lend(user)
+            return left
+    return await fresh_session(world, role)
 
 
 async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange:

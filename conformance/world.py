@@ -50,6 +50,7 @@ class World(Making):
         self.attacks = Attacks()
         self.members = Members()
         self.patience = Patience(self.dialect.consistency)
+        self._bare: set[str] = set()  # the ids of things that were made with nothing in them
         self.full: set[str] = set()  # the resources of which one could not be deleted for what is in it
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
@@ -182,13 +183,13 @@ class World(Making):
         """Note that a thing is not empty: whoever wants to delete one like it gets an empty one from now on.
 
         Raises:
-            Trouble: it is the first one of its kind.
+            Trouble: it was made with something in it.
         """
         resource = request.operation.resource.name
         if request.thing and any(inner.parent == resource for inner in self.spec.resources.values()):
             self.parents.add(request.thing.id)
-        if resource not in self.full:
-            self.full.add(resource)
+        self.full.add(resource)
+        if request.thing and request.thing.id not in self._bare:
             raise Trouble(f"a {resource} that is empty, and can be deleted: {exchange}", "what is in it")
 
     async def fetch_self(self, caller: Caller) -> Exchange:
@@ -275,6 +276,7 @@ class World(Making):
             if bare and exchange.status in REFUSED:
                 exchange = await self.perform(request, caller)
             if exchange.ok and (id := self._id_of_made(resource, request.name)):
+                self._bare |= {id} if bare else set()
                 conversation = (await self.shared("conversation")).id if operation.resource.parent == "conversation" else ""
                 return await self.wait_for(Fixture(operation.resource, id, request.name, exchange, conversation))
         raise Inconclusive(f"a {resource} to test with: {exchange}", f"[operations.create-{resource}] in the target file")

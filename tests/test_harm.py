@@ -123,6 +123,8 @@ class Nameless(Stranger):
     def create(self, name: str, members: dict[str, Any], who: Who) -> tuple[int, Any]:
         """Make it, and say nothing."""
         self.made.append(f"{name} {sorted(members)}")
+        if name == "user":  # who cannot log in is nobody to change oneself as: accounts are borrowed
+            members.pop("password", None)
         status, document = super().create(name, members, who)
         if (name == "user" and "givenName" not in document) or (name == "contact" and document["id"] % 3 == 0):
             raise Unanswered
