@@ -409,7 +409,7 @@ def test_servers_with_several_clocks_are_not_accused(monkeypatch: pytest.MonkeyP
 def test_one_user_of_two_workers_accounts() -> None:
     """Two accounts that are given the same user are found, though each worker has only one of them; one account of both is none (B17)."""
     violations = Violations()
-    master = AcrossWorkers(violations, places=2**10)
+    master = AcrossWorkers(violations, places=2**16)
     first, second, third = (looking(tells=True) for _ in range(3))
 
     granted(first)
@@ -499,7 +499,7 @@ def test_what_two_workers_were_given() -> None:
     """The master finds a token, or a refresh token, of two workers; tokens of one user and one second are none."""
     workers = [looking(tells=True) for _ in range(2)]
     violations = Violations()
-    master = AcrossWorkers(violations, places=2**10)
+    master = AcrossWorkers(violations, places=2**16)
     shared, same_second = document(), claims(jti=...)
 
     for worker in workers:
