@@ -22,10 +22,10 @@ _numbers = itertools.count(1)
 
 
 def looking(*, lifetime: int = 24 * 60 * 60, **options: Any) -> Invariants:
-    """Invariants under the default readings, but for the lifetime, with a table that tells 16,384 owners apart."""
+    """Invariants under the default readings, but for the lifetime, with a table that tells 65,536 owners apart."""
     spec = load_specification()
     dialect = spec.dialect({"lifetime": lifetime}, "tests")
-    return Invariants(spec.for_target({}, dialect, "tests"), dialect, Violations(), places=2**16, **options)
+    return Invariants(spec.for_target({}, dialect, "tests"), dialect, Violations(), places=2**18, **options)
 
 
 def found(invariants: Invariants) -> dict[str, int]:
