@@ -199,7 +199,6 @@ class Network(httpx.AsyncBaseTransport):
         connection = self._idle.pop() if self._idle and not anew else Connection(self._tls)
         was_open = connection.is_open
         exchange.at, exchange.started = time.time(), time.monotonic()
-        exchange.begun, exchange.headers, exchange.body = None, [], b""  # of an attempt before this one
         try:
             async with asyncio.timeout(self._timeout):
                 response = await connection.handle_async_request(request)
