@@ -68,10 +68,8 @@ class ClosesWhatIsIdle(Handler):
     timeout = 0.1
 
 
-SLOW = (ClosesEach, ClosesLate, ClosesWhatIsIdle)
-
-
-@pytest.mark.parametrize("handler", [ClosesEachFifth, *(pytest.param(each, marks=pytest.mark.long) for each in SLOW)])
+@pytest.mark.long
+@pytest.mark.parametrize("handler", [ClosesEach, ClosesEachFifth, ClosesLate, ClosesWhatIsIdle])
 def test_a_server_that_closes_without_saying_so(handler: type[Handler], tmp_path: Path) -> None:
     """The run is conformant with every cell decided, and the server has made nothing twice and keeps nothing."""
     server = Counting()

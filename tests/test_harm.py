@@ -64,6 +64,7 @@ def begin(text: str, folder: Path, *options: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.long
 def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
     """Ids that are numbers, lists that nest other ids, no empty texts, lost creates: all is as it was, and nothing is left."""
     server = Stranger()
@@ -183,6 +184,7 @@ class Full(Stranger):
         return {name: value for name, value in thing.items() if name not in hidden}
 
 
+@pytest.mark.long
 def test_what_was_full_is_deleted_when_it_is_empty(tmp_path: Path) -> None:
     """Where an organization cannot be deleted while somebody is in it, it is deleted after them; users are known by their address."""
     server = Full(trouble=False)

@@ -274,6 +274,7 @@ def test_ready_made_keys_are_used(given: tuple[str, ...], tmp_path: Path) -> Non
     assert [key for key in keys.values() if key in everything + finished.said] == []
 
 
+@pytest.mark.long
 def test_other_statuses_without_keys_are_certified_and_said(tmp_path: Path) -> None:
     """A server of the vendor's own dialect and without API keys is conformant; readings and keys are printed."""
     with serving("--dialect", "sdk", "--clock") as server:
@@ -406,6 +407,7 @@ def another_way(url: str) -> Iterator[Miniature]:
         yield miniature
 
 
+@pytest.mark.long
 def test_operations_may_be_done_otherwise(tmp_path: Path) -> None:
     """Paths, methods, bodies and success statuses of the target file are used, also to observe and to tidy up."""
     select = "PERM and contact and token"

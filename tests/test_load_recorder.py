@@ -346,6 +346,7 @@ def test_the_progress_line_speaks_of_the_last_seconds() -> None:
     assert Totals().snapshot().rate == 0
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_requests() -> None:
     """A million requests that nobody takes leave no more behind than a thousand."""
     import tracemalloc

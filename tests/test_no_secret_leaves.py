@@ -294,7 +294,7 @@ def echo(request: Received, body: bytes, number: int) -> bytes:
     return json.dumps({**document, "echo": sent} if isinstance(document, dict) else document).encode() if body else b""
 
 
-@pytest.mark.parametrize("change", [cut, echo])
+@pytest.mark.parametrize("change", [pytest.param(cut, marks=pytest.mark.long), echo])
 def test_servers_that_cut_and_echo(change: Callable[[Received, bytes, int], bytes], tmp_path: Path, reference: Reference) -> None:
     """Answers cut at every twentieth byte, and a server that shows all that it was sent: all files, no secret, a right exit code."""
     with Miniature(answered(reference.url, change)) as miniature, Tap(miniature.url) as tap:
