@@ -111,6 +111,7 @@ def test_a_sample_is_never_larger_than_what_there_is(cases: list[Case]) -> None:
 def result(case: Case, *findings: str, advice: tuple[str, ...] = (), cells: tuple[str, ...] = (), **more: Any) -> Result:
     """What the suite said of a case."""
     verdict = "not-conformant" if findings else "conformant"
+    more = {"exit_code": 1 if findings else 0, **more}
     return Result(case, verdict, findings=list(findings), advice=list(advice), failed_cells=list(cells), **more)
 
 
@@ -139,8 +140,9 @@ def test_what_counts_as_caught(name: str) -> None:
 
 
 def test_the_innocent_are_not_to_be_blamed() -> None:
-    """A legal variant is as expected when it is conformant; trouble when nothing but its own finding is said."""
+    """A legal variant is as expected when it is conformant and keeps nothing; trouble when nothing but its own finding is said."""
     assert result(LEGAL).as_expected
+    assert not result(LEGAL, exit_code=7).as_expected
     assert not result(LEGAL, "PERM-list-users").as_expected
     assert not Result(LEGAL, "inconclusive").as_expected
     assert result(LEGAL, advice=("SEC-H03",)).as_expected
