@@ -167,6 +167,29 @@ def test_a_list_that_shows_no_names_proves_nothing(tmp_path: Path) -> None:
     assert finished.code == 7
 
 
+class Revoking(Stranger):
+    """Keys are revoked in a way of the server's own: there is nothing to DELETE."""
+
+    def api_keys(self, method: str, rest: list[str], who: Who, body: Any) -> tuple[int, Any]:
+        """Know no DELETE, and no list."""
+        if method != "POST":
+            raise Refused(404)
+        return super().api_keys(method, rest, who, body)
+
+
+def test_keys_that_nobody_can_delete_are_named(tmp_path: Path) -> None:
+    """Where the deletion of every key is answered 404 the keys are alive: they are named as left behind, with exit code 7."""
+    server = Revoking(trouble=False)
+    with listening(server) as url:
+        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "KEY or list-users", cwd=tmp_path)
+
+    assert server.damage() == [], finished.said
+    assert len(server.left()) == len(finished.results["left_behind"]) > 0
+    assert all(line.startswith("api-key") for line in finished.results["left_behind"])
+    assert finished.code == 7
+
+
 class Full(Stranger):
     """Organizations with users in them stay, and users are known by no name but their address."""
 

@@ -6,6 +6,7 @@ import secrets
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
@@ -33,6 +34,19 @@ def opaque_keys(server: Server) -> None:
             return principal(token)
         server.verifier.check_api_key(kept[token])
         return server.verifier.person(kept[token])
+
+
+@variant("key-scopes-once")
+def key_scopes_once(server: Server) -> None:
+    """No key is made with a scope that comes twice: 422."""
+    scopes = server.api_keys.scopes
+
+    @instead_of(server.api_keys.scopes)
+    def distinct(value: object) -> list[str]:
+        known = scopes(value)
+        if isinstance(value, list) and len(value) > len(known):
+            raise Refusal(422, "Each scope may be given once")
+        return known
 
 
 @variant("opaque-keys-without-user")

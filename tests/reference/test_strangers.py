@@ -102,6 +102,17 @@ def test_members_that_are_not_known(name: str) -> None:
     vary(name, story)
 
 
+def test_keys_with_each_scope_once() -> None:
+    """A key is made with two scopes in any order, and refused with one that comes twice."""
+
+    async def story(api: Api) -> None:
+        lists = [["bot", "guest"], ["guest", "bot"], ["bot", "bot"]]
+        made = [await api.ask("POST", "/v2/apikeys", "admin", json={"name": "x", "scopes": scopes}) for scopes in lists]
+        assert [answer.status_code for answer in made] == [201, 201, 422]
+
+    vary("key-scopes-once", story)
+
+
 def test_conversations_that_are_full() -> None:
     """A conversation with a message in it cannot be deleted: 409 until the message is gone."""
 
