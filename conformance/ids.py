@@ -79,4 +79,4 @@ _OF_CHANCE = 8  # characters
 
 def in_path(id: str) -> str:
     """An id as it stands in a path: a target may make its ids of any characters."""
-    return quote(id, safe="", errors="backslashreplace")
+    return id if id.isascii() and id.isalnum() else quote(id, safe="", errors="backslashreplace")

@@ -23,7 +23,7 @@ from rolecall.outcomes import Inconclusive, NotTested, Trouble
 
 _LOOKS = 3  # at each list, at least: what deletes in the background needs a moment
 _LOG_INS = 3  # times that the highest role logs in, where it meets trouble
-_PAUSE = 0.2  # seconds between two looks at a list that still shows what was deleted
+_PAUSE = 0.1  # seconds between two looks at a list that still shows what was deleted
 
 
 class Tidying:

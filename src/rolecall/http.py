@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -270,10 +271,16 @@ def _request(exchange: Exchange, **parts: Any) -> httpx.Request:
     """
     extensions = {EXCHANGE: exchange, **parts.pop("extensions")}
     try:
-        return httpx.Request(exchange.method, exchange.url, extensions=extensions, **parts)
+        return httpx.Request(exchange.method, _url(exchange.url), extensions=extensions, **parts)
     except (httpx.InvalidURL, ValueError) as error:
         exchange.error = f"it was not sent: {error}"
         raise Trouble(f"an answer to {exchange}", "the ids and links that the target gives") from None
+
+
+@lru_cache(maxsize=1024)
+def _url(url: str) -> httpx.URL:
+    """A URL, read once: a run asks for the same ones again and again."""
+    return httpx.URL(url)
 
 
 def _shown(value: bytes) -> str:

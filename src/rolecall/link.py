@@ -13,6 +13,8 @@ _TARGET = re.compile(r"[\s,]*<([^<>]*)>")
 #: One parameter: its name, and its value as a token or a quoted string.
 _PARAMETER = re.compile(r'\s*;\s*([^\s=;,"<>]*)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+#: A path in which nothing has to be escaped, as nearly all of them.
+_PLAIN = re.compile(r"[A-Za-z0-9/_.~?=&%-]*")
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _UNRESERVED = f"{string.ascii_letters}{string.digits}-._~"
 _PORTS = {"http": 80, "https": 443}
@@ -58,7 +60,7 @@ def path_below(base_url: str, url: str) -> str:
 
 def sendable(path: str) -> str:
     """A path as it may stand in a request line: a target may have made what is in it, an id or a link, of any characters."""
-    return quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")
+    return path if _PLAIN.fullmatch(path) else quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")
 
 
 def _normal(path: str) -> str:
