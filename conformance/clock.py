@@ -233,6 +233,8 @@ class TargetClock:
                 elif answered < _ROUNDS:
                     await self.move(-shift)
                     answered += 1
+                    if self.shift(await self.look()) == 0:  # mostly it is back at once
+                        self._settle()
                 else:
                     return
             except (Trouble, Unreachable) as reason:

@@ -48,12 +48,12 @@ class Tidying:
             return
         admin = await self._admin()
         # Some servers delete a conversation and keep its messages, which nothing lists any more.
-        await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists_within()))
+        await asyncio.gather(*(self._sweep(admin, path, resource, once=True) for path, resource in self._lists_within()))
         await asyncio.gather(*(self._look_at(admin, path, resource) for path, resource in self._lists_to_prove()))
         # What is not deleted may have been full of what was deleted after it, or is in it yet: once more, as long as that helps.
         left, before = await self._delete_all(admin), math.inf
         while 0 < left < before:
-            await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists_within()))
+            await asyncio.gather(*(self._sweep(admin, path, resource, once=True) for path, resource in self._lists_within()))
             left, before = await self._delete_all(admin), left
         await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists()))
 
@@ -172,8 +172,11 @@ class Tidying:
                 async for _ in self._world.pages(path, admin):
                     pass
 
-    async def _sweep(self, admin: Caller, path: str, resource: str) -> None:
-        """Look through a list for what carries the run's name, among it what was made against all denial."""
+    async def _sweep(self, admin: Caller, path: str, resource: str, *, once: bool = False) -> None:
+        """Look through a list for what carries the run's name, among it what was made against all denial.
+
+        ``once``: what it is in goes next, so that nobody looks whether it is gone.
+        """
         await self._world.patience.settle(time.monotonic())
         until = time.monotonic() + self._world.patience.seconds
         looks = 0
@@ -190,6 +193,8 @@ class Tidying:
             if not deletable:
                 return
             await asyncio.gather(*(self._delete(admin, entry) for entry in deletable))
+            if once:
+                return
         for entry in deletable:
             if entry.gone and entry.number not in self._why:
                 self._found[f"{resource}/{entry.id}"] = f"{entry}: its deletion was answered, and it is still in the list"
