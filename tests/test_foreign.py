@@ -113,3 +113,20 @@ def test_a_flip_on_a_foreign_server_is_found_as_itself(cell: Cell, tmp_path: Pat
     ]
     assert sorted(failed) == [(cell.operation, cell.role, credential) for credential in ("api-key", "token")]
     assert finished.code == 1
+
+
+#: Bugs of the foreign servers, as patches.
+BUGS = sorted((FOREIGN / "bugs").glob("*/*.patch"))
+
+
+@pytest.mark.parametrize("patch", [pytest.param(patch, id=f"{patch.parent.name}-{patch.stem}") for patch in BUGS])
+def test_a_bug_fits_its_server(patch: Path, tmp_path: Path) -> None:
+    """Each bug says what it is and what it breaks, and can be put into the server as it is now."""
+    server = FOREIGN / SERVERS[patch.parent.name][1]
+    shutil.copy(server, tmp_path)
+    text = patch.read_text(encoding="utf-8")
+    applied = subprocess.run(["git", "apply", "-p1", str(patch)], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert all(f"# {head}: " in text for head in ("what", "breaks", "modelled on", "seen by"))
+    assert applied.returncode == 0, applied.stderr
+    assert (tmp_path / server.name).read_bytes() != server.read_bytes()
