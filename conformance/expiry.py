@@ -24,15 +24,14 @@ from dataclasses import dataclass, field, replace
 import jwt
 
 from rolecall.conformance.bank import Bank
-from rolecall.conformance.callers import session
 from rolecall.conformance.claims import LIFETIME_TOLERANCE, numeric_date
 from rolecall.conformance.clock import Reading, TargetClock, time_of_target
 from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import compact, signed_by
 from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import Sacrifice, sacrificial
+from rolecall.conformance.sacrifice import Sacrifice, another_session, sacrificial
 from rolecall.conformance.tables import LAST_MINUTE
-from rolecall.conformance.tokens import Caller, Grant, claims_of, header_of
+from rolecall.conformance.tokens import Caller, claims_of, header_of
 from rolecall.conformance.world import World
 from rolecall.errors import UsageError
 from rolecall.evidence import Exchange, note
@@ -218,10 +217,10 @@ class Expiry:
         """The user of an expired token with another session, for one test at a time: the next log-in may end it."""
         async with self._again:
             made = self._made.get(expired.caller.user)
-            if made is None:
-                yield await self._world.fresh_caller(expired.caller.role)
+            if made:
+                yield await another_session(self._world, made)
             else:
-                yield session(made.account, Grant.of(await self._world.tokens.issue(made.account)))
+                yield await self._world.fresh_caller(expired.caller.role)
 
     async def _callers(self) -> list[Caller]:
         """A session of each role whose token is going to expire, and one more of the lowest, whose user is going to log in again.
@@ -359,8 +358,8 @@ class Expiry:
             raise NotTested("the target does not take tokens made with the key of [expiry] signing_key_env and algorithm")
         if not seen:
             raise Trouble("an answer to a token made with the target's key, in its last minute", "the latency of the target")
-        past = (self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN) for caller in callers)
-        return _without_spare([Expired(caller, "signing key") for caller in past])
+        past = [self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN) for caller in callers]
+        return _expired(past, "signing key")
 
     def _withdraw(self, source: str) -> None:
         """Forget the last minutes of a way that turned out to be none."""
@@ -414,7 +413,7 @@ class Expiry:
         end = time.monotonic() + max(lives)
         await asyncio.sleep(max(lives) + 2)
         await self._outlast(callers, end + MARGIN)
-        return _without_spare([Expired(caller, "wait", caller.grant.refresh_token) for caller in callers])
+        return _expired(callers, "wait")
 
     async def _by_clock(self, last: bool) -> list[Expired]:
         """Move the target's clock to a minute before the end, then past it; where that fails, put it back at once."""
@@ -442,7 +441,7 @@ class Expiry:
         if not now:
             why = "an answer in a token's last minute: neither a new token's iat nor the Date showed that the clock moved to it"
             self._too_late = dict.fromkeys(self._world.roles, why) | self._too_late
-        return _without_spare([Expired(caller, "clock", caller.grant.refresh_token) for caller in callers])
+        return _expired(callers, "clock")
 
     async def _advance(self, seconds: float, total: float) -> Reading | None:
         """Move the target's clock on, to be ``total`` seconds ahead; its time then, or None when its time does not show that.
@@ -482,8 +481,9 @@ class Expiry:
         await self._outlast(callers, end + MARGIN - time_of_target(grant).low)
 
 
-def _without_spare(expired: list[Expired]) -> list[Expired]:
-    """The same, the last one of them set apart."""
+def _expired(callers: Sequence[Caller], source: str) -> list[Expired]:
+    """The callers of `Expiry._callers` with their tokens at an end, the last of them as the spare one; a made token has no session."""
+    expired = [Expired(caller, source, caller.session.refresh_token if caller.session else "") for caller in callers]
     return [*expired[:-1], replace(expired[-1], is_spare=True)]
 
 

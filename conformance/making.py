@@ -147,9 +147,17 @@ class Making(Callers):
 
         These are the places where the bodies of its operations have it, and those where a test has put it.
         """
-        bodies = [operation.body for operation in self.spec.operations.values() if operation.resource.name == resource]
         sent = {(front, path) for written, front, path in self.written if written == resource}
-        return sent.union(*(names_in(body, place) for body in bodies for place in (_NAME, _ADDRESS)))
+        return sent | self._in_bodies[resource]
+
+    @cached_property
+    def _in_bodies(self) -> defaultdict[str, set[tuple[str, Path]]]:
+        """Those of the operations' bodies, by resource: asked for with every item of every list."""
+        found: defaultdict[str, set[tuple[str, Path]]] = defaultdict(set)
+        for operation in self.spec.operations.values():
+            for place in (_NAME, _ADDRESS):
+                found[operation.resource.name].update(names_in(operation.body, place))
+        return found
 
     # --- What was there before --------------------------------------------------------------------------------------
 

@@ -113,6 +113,15 @@ async def fresh_session(world: World, role: str) -> Caller:
         return user.caller
     # A log-in may end the user's other sessions.
     world.spare[role] = [session for session in world.spare.get(role, ()) if session.user != user.caller.user]
+    return await another_session(world, user)
+
+
+async def another_session(world: World, user: Sacrifice) -> Caller:
+    """A new session of a user that the run made.
+
+    Raises:
+        Inconclusive: the user cannot log in any more.
+    """
     answer = await world.tokens.issue(user.account)
     grant = Grant.of(answer)
     if not grant.token:

@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 
 from rolecall.conformance.tables import load_specification
+from tests.command import Finished, rolecall
 
 SPEC = load_specification()
 DAY = 86_400
@@ -480,3 +482,15 @@ def listening(stranger: Stranger, handler: type[Handler] = Handler) -> Iterator[
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def certified(stranger: Stranger, folder: Path, *options: str, handler: type[Handler] = Handler) -> Finished:
+    """``rolecall certify`` of the stranger, with its target file and the run in a folder."""
+    with listening(stranger, handler) as url:
+        (folder / "target.toml").write_text(stranger.target_file(url), encoding="utf-8")
+        return rolecall("certify", "target.toml", "--out", "runs", *options, cwd=folder)
+
+
+def perhaps_left(finished: Finished, resource: str) -> list[str]:
+    """What a run says of things of a kind that may still be there."""
+    return [line for line in finished.results["left_behind"] if line.startswith(f"perhaps {resource}")]

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.command import rolecall
-from tests.strangers import Handler, Stranger, Who, listening
+from tests.strangers import Handler, Stranger, Who, certified
 
 
 class Counting(Stranger):
@@ -73,9 +72,7 @@ class ClosesWhatIsIdle(Handler):
 def test_a_server_that_closes_without_saying_so(handler: type[Handler], tmp_path: Path) -> None:
     """The run is conformant with every cell decided, and the server has made nothing twice and keeps nothing."""
     server = Counting()
-    with listening(server, handler) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path)
+    finished = certified(server, tmp_path, handler=handler)
 
     assert finished.results["verdict"] == "conformant", finished.said
     assert finished.results["counts"]["cells"]["passed"] == 376

@@ -19,8 +19,8 @@ from rolecall.reference.census import Census
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.target import target_file
-from tests.command import rolecall, start
-from tests.strangers import Refused, Stranger, Unanswered, Who, listening
+from tests.command import start
+from tests.strangers import Refused, Stranger, Unanswered, Who, certified, listening, perhaps_left
 
 #: Interrupted runs of each kind on each server; the environment may ask for more.
 MOMENTS = int(os.environ.get("ROLECALL_MOMENTS", "4"))
@@ -68,9 +68,7 @@ def begin(text: str, folder: Path, *options: str) -> subprocess.Popen[str]:
 def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
     """Ids that are numbers, lists that nest other ids, no empty texts, lost creates: all is as it was, and nothing is left."""
     server = Stranger()
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path)
+    finished = certified(server, tmp_path)
 
     assert server.damage() == []
     assert server.left() == finished.results["left_behind"] == []
@@ -106,9 +104,7 @@ class Secretive(Stranger):
 def test_an_answer_without_an_id_leads_to_no_other_thing(tmp_path: Path) -> None:
     """Where creates do not tell an id, it is looked for in the list, as the thing's own; nobody else's is taken for it."""
     server = Forgetful(trouble=False)
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "user", cwd=tmp_path)
+    finished = certified(server, tmp_path, "--select", "user")
 
     assert server.damage() == [], finished.said
     assert server.left() == finished.results["left_behind"] == []
@@ -144,9 +140,7 @@ class Terse(Nameless):
 def test_a_name_in_an_unusual_place_is_found_again(tmp_path: Path) -> None:
     """A thing whose creation was not answered is found wherever its name was written, also in a member that is no operation's."""
     server = Nameless(trouble=False)
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "update-user-self", cwd=tmp_path)
+    finished = certified(server, tmp_path, "--select", "update-user-self")
 
     assert any("displayName" in line for line in server.made), finished.said
     assert server.damage() == [], finished.said
@@ -156,11 +150,9 @@ def test_a_name_in_an_unusual_place_is_found_again(tmp_path: Path) -> None:
 def test_a_list_that_shows_no_names_proves_nothing(tmp_path: Path) -> None:
     """Where lists do not show what things are called, those whose creation was not answered are named as perhaps left."""
     server = Terse(trouble=False)
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "update-contact", cwd=tmp_path)
+    finished = certified(server, tmp_path, "--select", "update-contact")
 
-    left = [line for line in finished.results["left_behind"] if line.startswith("perhaps contact")]
+    left = perhaps_left(finished, "contact")
     assert server.damage() == [], finished.said
     assert len(left) >= len(server.left()) > 0, finished.said
     assert "no list showed a contact of this run by its name" in left[0]
@@ -180,9 +172,7 @@ class Revoking(Stranger):
 def test_keys_that_nobody_can_delete_are_named(tmp_path: Path) -> None:
     """Where the deletion of every key is answered 404 the keys are alive: they are named as left behind, with exit code 7."""
     server = Revoking(trouble=False)
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "KEY or list-users", cwd=tmp_path)
+    finished = certified(server, tmp_path, "--select", "KEY or list-users")
 
     assert server.damage() == [], finished.said
     assert len(server.left()) == len(finished.results["left_behind"]) > 0
@@ -211,9 +201,7 @@ class Full(Stranger):
 def test_what_was_full_is_deleted_when_it_is_empty(tmp_path: Path) -> None:
     """Where an organization cannot be deleted while somebody is in it, it is deleted after them; users are known by their address."""
     server = Full(trouble=False)
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "SEC-A or organization", cwd=tmp_path)
+    finished = certified(server, tmp_path, "--select", "SEC-A or organization")
 
     assert server.damage() == [], finished.said
     assert server.left() == finished.results["left_behind"] == []
@@ -222,11 +210,9 @@ def test_what_was_full_is_deleted_when_it_is_empty(tmp_path: Path) -> None:
 def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:
     """A thing whose creation was not answered, in a list that nobody may read, is named as perhaps left: exit code 7."""
     server = Secretive()
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", "--select", "update-contact", cwd=tmp_path)
+    finished = certified(server, tmp_path, "--select", "update-contact")
 
-    left = [line for line in finished.results["left_behind"] if line.startswith("perhaps contact")]
+    left = perhaps_left(finished, "contact")
     assert server.damage() == [], finished.said
     assert len(left) >= len(server.left()) > 0, finished.said
     assert "cannot be read" in left[0]
@@ -243,9 +229,7 @@ def test_a_run_that_only_reads_sends_nothing_else(tmp_path: Path) -> None:
         watch(method, path, headers)
 
     watch, server.watch = server.watch, count  # type: ignore[method-assign]
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", "--read-only", cwd=tmp_path)
+    finished = certified(server, tmp_path, "--read-only")
 
     assert methods <= {"GET", "HEAD", "OPTIONS", "GET token", "HEAD token", "POST token"}
     assert server.damage() == server.left() == []

@@ -14,7 +14,7 @@ from rolecall.target import Account
 from tests.command import rolecall
 from tests.conftest import Reference
 from tests.miniatures import Tap
-from tests.strangers import Refused, Stranger, Who, listening
+from tests.strangers import Refused, Stranger, Who, certified, listening
 
 URL = "http://target.example/v2/auth/token"
 GUEST = Account("guest", "guest", "guest+1@example.org", "Sesame-1")
@@ -135,9 +135,7 @@ class WithoutUsers(Counting):
 def test_the_budget_holds_on_a_server(kind: type[Counting], tmp_path: Path) -> None:
     """A whole run stays within the budget of every account, counted at the server, with and without users of its own."""
     server = kind(trouble=False)
-    with listening(server) as url:
-        (tmp_path / "target.toml").write_text(server.target_file(url), encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path)
+    finished = certified(server, tmp_path)
 
     assert finished.results["findings"] == [], finished.said
     for role in server.accounts:

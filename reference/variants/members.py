@@ -161,30 +161,23 @@ def address_policy(server: Server) -> None:
 @variant("full-organizations-stay")
 def full_organizations_stay(server: Server) -> None:
     """An organization with users or groups in it is not deleted: 409 until it is empty."""
-    delete = server.resources.delete
-
-    @instead_of(server.resources.delete)
-    def empty_only(principal: Principal, resource: str, id: str) -> Answer:
-        if resource == "organizations":
-            server.resources.existing(principal, resource, id)
-            if any(_is_in(text, id) for kind in ("users", "orggroups") for text in server.store.containing(kind, id)):
-                raise Refusal(409, "The organization is not empty")
-        return delete(principal, resource, id)
+    _stay_while_full(server, "organizations", "organization", "users", "orggroups")
 
 
 @variant("full-conversations-stay")
 def full_conversations_stay(server: Server) -> None:
     """A conversation with messages in it is not deleted: 409 until they are gone."""
+    _stay_while_full(server, "conversations", "conversation", "messages")
+
+
+def _stay_while_full(server: Server, full: str, member: str, *kinds: str) -> None:
+    """Refuse to delete a thing that others of these kinds refer to by a member."""
     delete = server.resources.delete
 
     @instead_of(server.resources.delete)
     def empty_only(principal: Principal, resource: str, id: str) -> Answer:
-        if resource == "conversations":
+        if resource == full:
             server.resources.existing(principal, resource, id)
-            if any(loads(text.encode()).get("conversation") == id for text in server.store.containing("messages", id)):
-                raise Refusal(409, "The conversation is not empty")
+            if any(loads(text.encode()).get(member) == id for kind in kinds for text in server.store.containing(kind, id)):
+                raise Refusal(409, f"The {member} is not empty")
         return delete(principal, resource, id)
-
-
-def _is_in(text: str, organization: str) -> bool:
-    return bool(loads(text.encode()).get("organization") == organization)
