@@ -75,7 +75,7 @@ class Case:
     A probe is any server, for mutations of the suite.
 
     ``load`` are the words of the load that it is put under in place of the suite; ``switches`` are the server's options where
-    its name is not one of them.
+    its name is not one of them. ``report`` is the public report that a fault is modelled on.
     """
 
     name: str
@@ -84,6 +84,7 @@ class Case:
     description: str = ""
     load: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+    report: str = ""
 
     @property
     def intrusive(self) -> bool:
@@ -180,7 +181,7 @@ def cases() -> list[Case]:
     for option in ("--list-variants", "--list-faults"):
         command = [sys.executable, "-m", "rolecall", "serve", option]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        for name, second, description in (line.split("\t") for line in lines):
+        for name, second, description, report in (line.split("\t") for line in lines):
             if second == "load":
                 continue
             if second == "under-load":
@@ -190,7 +191,7 @@ def cases() -> list[Case]:
                 continue
             if option == "--list-faults":
                 kind = "flip" if name.startswith("flip-") else "fault"
-                listed.append(Case(name, kind, second, description, LOADS.get(name, ())))
+                listed.append(Case(name, kind, second, description, LOADS.get(name, ()), report=report))
             else:
                 listed.append(Case(name, second, _OWN_FINDING.get(name, ""), description))
     description = "The reference server as it is, under load."

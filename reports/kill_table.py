@@ -67,7 +67,7 @@ def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
         planted = kind in ("fault", "flip")
         lines += ["", f"## {title}", "", meaning, ""]
         lines += (
-            ["| case | what it does | planted | first finding | as expected |", "|---|---|---|---|---|"]
+            ["| case | what it does | modelled on | planted | first finding | as expected |", "|---|---|---|---|---|---|"]
             if planted
             else [
                 "| case | what it does | verdict | as expected |",
@@ -76,7 +76,8 @@ def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
         )
         for case in rows:
             first = _found(case)[0] if _found(case) else "none"
-            middle = f"{case['case']['planted']} | {first}" if planted else case["verdict"] or case["crash"]
+            report = case["case"]["report"] or "-"
+            middle = f"{report} | {case['case']['planted']} | {first}" if planted else case["verdict"] or case["crash"]
             lines.append(
                 f"| {case['case']['name']} | {case['case']['description']} | {middle} | {'yes' if case['as_expected'] else 'NO'} |"
             )

@@ -210,7 +210,7 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     assert case["seconds"] > 0
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table == kill_table.write(document["cases"], document["counts"])
-    assert "| list-is-empty | Every list is answered 200 with nothing in it. | PERM-list-organizations |" in table
+    assert "| list-is-empty | Every list is answered 200 with nothing in it. | - | PERM-list-organizations |" in table
     assert "1 of 1 faults caught, 1 localised, 0 silent" in table
 
 
@@ -238,7 +238,7 @@ class Row:
     def __init__(self, line: str) -> None:
         name, description, *middle, as_expected = (part.strip() for part in line.strip().strip("|").split(" | "))
         self.name, self.description, self.as_expected = name, description, as_expected
-        self.planted, self.first = middle if len(middle) == 2 else ("", "")
+        self.report, self.planted, self.first = middle if len(middle) == 3 else ("", "", "")
         self.verdict = middle[0] if len(middle) == 1 else ""
 
 

@@ -190,5 +190,5 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     """The switches are listed with what they concern and do."""
     assert main(["--list-faults", "--list-variants"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert all(len(line.split("\t")) == 3 for line in lines)
+    assert all(len(line.split("\t")) == 4 for line in lines)
     assert {"flip-list-users-guest", "accepts-alg-none", "gzip"} <= {line.split("\t")[0] for line in lines}
