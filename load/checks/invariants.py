@@ -337,7 +337,7 @@ class Invariants:
             and (head in self._heads or self._is_head(head))
             and _BASE64URL(signature)  # and there is no other point in it
             and len(signature) % 4 != 1
-            and _as_text(claims, "_id")
+            and (claims["_id"] if type(claims.get("_id")) is str else _as_text(claims, "_id"))
             and type(claims.get("iat")) is int
             and type(claims.get("exp")) is int
         ):
