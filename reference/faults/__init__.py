@@ -22,6 +22,7 @@ from rolecall.reference.faults import (
     wire,
 )
 from rolecall.reference.faults.registry import FAULTS, Fault
+from rolecall.reference.faults.reported import caching, listing, ownership, routing, storing
 
 THEMES = (
     issue,
@@ -43,6 +44,11 @@ THEMES = (
     errors,
     wire,
     load,
+    routing,
+    caching,
+    ownership,
+    listing,
+    storing,
 )
 
 __all__ = ["FAULTS", "THEMES", "Fault"]

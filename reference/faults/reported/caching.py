@@ -1,0 +1,212 @@
+"""Faults of caches: in front of the guard, or with too little in the key."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.resources import RESOURCES
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+
+KEPT = 5.0
+"""Seconds for which an answer is kept."""
+
+Value = TypeVar("Value")
+
+
+class Cache(Generic[Value]):
+    """What was answered in the last seconds, forgotten when anything in the store changes."""
+
+    def __init__(self, server: Server, seconds: float = KEPT) -> None:
+        self._seconds = seconds
+        self._kept: dict[Hashable, tuple[float, Value]] = {}
+        for change in (server.store.add, server.store.replace):
+            self._forget_at(change)
+        self._forget_at_removal(server)
+
+    def _forget_at(self, change: Callable[[str, str, str], None]) -> None:
+        @instead_of(change)
+        def changed(resource: str, id: str, body: str) -> None:
+            self._kept.clear()
+            change(resource, id, body)
+
+    def _forget_at_removal(self, server: Server) -> None:
+        remove = server.store.remove
+
+        @instead_of(server.store.remove)
+        def removed(resource: str, id: str) -> None:
+            self._kept.clear()
+            remove(resource, id)
+
+    def get(self, key: Hashable) -> Value | None:
+        """What is kept under a key."""
+        moment, value = self._kept.get(key, (0.0, None))
+        return value if time.monotonic() - moment < self._seconds else None
+
+    def put(self, key: Hashable, value: Value) -> None:
+        """Keep something from now on."""
+        self._kept[key] = (time.monotonic(), value)
+
+
+def _url(call: Call) -> tuple[str, bytes]:
+    return call.path, call.scope["query_string"]
+
+
+def _copy(answer: Answer) -> Answer:
+    """An answer that can be changed on its way out."""
+    return replace(answer, headers=dict(answer.headers))
+
+
+def _answers_cached(server: Server, key: Callable[[Call, Principal], Hashable | None]) -> None:
+    """Keep good answers behind the authentication and in front of the permissions; no key, no keeping."""
+    cache: Cache[Answer] = Cache(server)
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def cached(call: Call) -> Answer:
+        if call.method != "GET" or call.resource not in RESOURCES:
+            return await answer(call)
+        name = key(call, server.guard.authenticate(call))
+        if name is None:
+            return await answer(call)
+        kept = cache.get(name)
+        if kept is None:
+            kept = await answer(call)
+            if kept.status == 200:
+                cache.put(name, _copy(kept))
+        return _copy(kept)
+
+
+@fault("lists-cached-by-url", finding="PERM-list-organizations")
+def lists_cached_by_url(server: Server) -> None:
+    """Lists are kept for five seconds by their URL, and the permission is asked for behind the cache.
+
+    Modelled on SPR-14204 (https://github.com/spring-projects/spring-framework/issues/18778).
+    """
+    _answers_cached(server, lambda call, principal: _url(call) if call.id is None else None)
+
+
+@fault("things-cached-for-their-organization", finding="PERM-fetch-organization")
+def things_cached_for_their_organization(server: Server) -> None:
+    """What was fetched is kept for five seconds by URL and by the caller's organization; who asked is not in the key.
+
+    Modelled on CVE-2025-57752 (Next.js, a cache key without Authorization).
+    """
+    _answers_cached(
+        server,
+        lambda call, principal: None if call.id is None else (_url(call), principal.user.get("organization")),
+    )
+
+
+@fault("services-cached-for-those-with-a-token", finding="PERM-list-services")
+def services_cached_for_those_with_a_token(server: Server) -> None:
+    """The key under which services are kept says whether there was an Authorization header, and not which.
+
+    Modelled on https://github.com/TupiC/strapi-cache/pull/127.
+    """
+    _answers_cached(
+        server,
+        lambda call, principal: ("with a token", _url(call)) if call.resource == "services" else None,
+    )
+
+
+@fault("decisions-cached-by-url", finding="PERM-list-organizations")
+def decisions_cached_by_url(server: Server) -> None:
+    """That a request was allowed is kept for two seconds by its method and path; the caller is not in the key.
+
+    Modelled on https://github.com/apache/usergrid/pull/526.
+    """
+    allowed: dict[tuple[str, str], float] = {}
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def remembered(call: Call, principal: Principal, operation: str) -> bool:
+        key = (call.method, call.path)
+        if time.monotonic() - allowed.get(key, float("-inf")) < 2:
+            return True
+        if not permitted(call, principal, operation):
+            return False
+        allowed[key] = time.monotonic()
+        return True
+
+
+@fault("refusals-cached-by-url", finding="PERM-list-organizations")
+def refusals_cached_by_url(server: Server) -> None:
+    """That somebody was refused a read is kept for two seconds by its URL, and told to whoever asks next.
+
+    Modelled on https://github.com/ging/fiware-pep-proxy/issues/143.
+    """
+    refused: dict[tuple[str, bytes], float] = {}
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def remembered(call: Call) -> Answer:
+        if call.verb != "GET":
+            return await answer(call)
+        server.guard.authenticate(call)
+        if time.monotonic() - refused.get(_url(call), float("-inf")) < 2:
+            raise Refusal(403, "Permission Denied")
+        try:
+            return await answer(call)
+        except Refusal as refusal:
+            if refusal.status == 403:
+                refused[_url(call)] = time.monotonic()
+            raise
+
+
+@fault("refusals-with-the-cached-body", finding="PERM-list-organizations")
+def refusals_with_the_cached_body(server: Server) -> None:
+    """A read that is refused has the right status, and the body that is in the cache for its URL.
+
+    Modelled on https://github.com/cantaloupe-project/cantaloupe/issues/347.
+    """
+    cache: Cache[bytes] = Cache(server)
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def cached(call: Call) -> Answer:
+        if call.method != "GET":
+            return await answer(call)
+        try:
+            given = await answer(call)
+        except Refusal as refusal:
+            body = cache.get(_url(call))
+            if refusal.status != 403 or body is None:
+                raise
+            return Answer(403, body)
+        if given.status == 200:
+            cache.put(_url(call), given.body)
+        return given
+
+
+@fault("not-modified-before-the-guard", finding="PERM-list-organizations")
+def not_modified_before_the_guard(server: Server) -> None:
+    """Reads have an ETag, and If-None-Match is answered 304 from the cache before anybody asks who may.
+
+    Modelled on https://github.com/kwhitley/apicache/issues/225.
+    """
+    tags: Cache[str] = Cache(server)
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def conditional(call: Call) -> Answer:
+        if call.verb != "GET":
+            return await answer(call)
+        server.guard.authenticate(call)
+        wanted, tag = call.header(b"if-none-match"), tags.get(_url(call))
+        if tag is not None and wanted is not None and (wanted == "*" or tag in wanted):
+            return Answer(304, headers={"ETag": tag})
+        given = await answer(call)
+        if given.status == 200:
+            tag = f'"{hashlib.sha256(given.body).hexdigest()[:16]}"'
+            tags.put(_url(call), tag)
+            given.headers["ETag"] = tag
+        return given
