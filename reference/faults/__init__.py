@@ -22,6 +22,16 @@ from rolecall.reference.faults import (
     wire,
 )
 from rolecall.reference.faults.registry import FAULTS, Fault
+from rolecall.reference.faults.reported import (
+    accounts,
+    comparing,
+    histories,
+    jwt_reading,
+    key_store,
+    serialising,
+    timing,
+    token_caching,
+)
 
 THEMES = (
     issue,
@@ -43,6 +53,14 @@ THEMES = (
     errors,
     wire,
     load,
+    accounts,
+    comparing,
+    histories,
+    jwt_reading,
+    key_store,
+    serialising,
+    timing,
+    token_caching,
 )
 
 __all__ = ["FAULTS", "THEMES", "Fault"]

@@ -1,0 +1,1 @@
+"""Faults that are modelled on public reports, by the place in the code where the bug lives."""
