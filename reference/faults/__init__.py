@@ -22,7 +22,21 @@ from rolecall.reference.faults import (
     wire,
 )
 from rolecall.reference.faults.registry import FAULTS, Fault
-from rolecall.reference.faults.reported import caching, listing, ownership, routing, storing
+from rolecall.reference.faults.reported import (
+    accounts,
+    caching,
+    comparing,
+    histories,
+    jwt_reading,
+    key_store,
+    listing,
+    ownership,
+    routing,
+    serialising,
+    storing,
+    timing,
+    token_caching,
+)
 
 THEMES = (
     issue,
@@ -49,6 +63,14 @@ THEMES = (
     ownership,
     listing,
     storing,
+    accounts,
+    comparing,
+    histories,
+    jwt_reading,
+    key_store,
+    serialising,
+    timing,
+    token_caching,
 )
 
 __all__ = ["FAULTS", "THEMES", "Fault"]

@@ -15,12 +15,21 @@ from tests.reference import (
     probes_permissions,
     probes_refresh,
     probes_reported_access,
+    probes_reported_tokens,
     probes_tokens,
 )
 from tests.reference.asking import PROBES, QUICK, Api, with_api
 
-CATALOGUE = (probes_errors, probes_issue, probes_load, probes_permissions, probes_refresh, probes_tokens)
-REPORTED_ACCESS = probes_reported_access
+CATALOGUE = (
+    probes_errors,
+    probes_issue,
+    probes_load,
+    probes_permissions,
+    probes_refresh,
+    probes_reported_access,
+    probes_reported_tokens,
+    probes_tokens,
+)
 
 SINGLE = [name for name in FAULTS if not name.startswith("flip-")]
 

@@ -1,1 +1,1 @@
-"""Faults modelled on public reports, one module for each part of the code in which teams make them."""
+"""Faults that are modelled on public reports, by the place in the code where the bug lives."""
