@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from rolecall.conformance.fixtures import Fixture, Request
-from rolecall.conformance.ids import id_text, identifiers, own_id
+from rolecall.conformance.ids import id_text, identifiers
 from rolecall.conformance.judge import SETTLING, Judge
 from rolecall.conformance.marks import ALONE, each, requirement
 from rolecall.conformance.memo import memoised
@@ -21,6 +19,7 @@ from rolecall.conformance.sacrifice import Sacrifice, sacrificial
 from rolecall.conformance.shapes import Attempt, attempts, denied, dressed
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.tokens import Caller
+from rolecall.conformance.victims import Tried, expect_untouched, victim
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
@@ -159,91 +158,20 @@ async def test_a_refused_create_is_refused_in_every_shape(operation: str, world:
     await judge.control(request)
 
 
-@dataclass
-class Besieged:
-    """A thing that denied roles try to change and to delete, in one test at a time, and what was last seen of it."""
-
-    fixture: Fixture
-    document: dict[str, Any]
-    is_listed: bool
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-@memoised
-async def besieged(world: World, resource: str) -> Besieged:
-    """A thing that somebody who may has just updated, so that such an update is known to be understood.
-
-    Raises:
-        Inconclusive: it cannot be made, updated or seen.
-    """
-    fixture, admin = await world.fresh(resource), await world.user(world.highest)
-    request = await world.request(world.spec.operations[f"update-{resource}"], admin, fixture)
-    answer = await world.perform(request, admin)
-    if not answer.ok:
-        raise Inconclusive(f"an update of {fixture} by {admin}: {answer}", request.operation.requirement)
-    await world.patience.settle(answer.finished)
-    document = await world.observe(fixture)
-    if document is None:
-        raise Inconclusive(f"{fixture}, just made", f"PERM-fetch-{resource}")
-    return Besieged(fixture, document, await is_listed(world, fixture, answer.finished))
-
-
 @rows("update", "delete")
-async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, world: World, judge: Judge) -> None:
+async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, world: World) -> None:
     """Who may not update or delete may in no shape; the thing stays as it was, in the list as by its id, in all its members."""
-    tried = world.spec.operations[operation]
-    thing = await besieged(world, tried.resource.name)
-    async with thing.lock:
+    asked, tried = world.spec.operations[operation], []
+    async with victim(world, asked.resource.name) as thing:
         for attempt in attempts(operation, everything=world.intrusive):
             caller = await world.user(attempt.role)
-            request = await world.request(tried, caller, thing.fixture)
+            request = await world.request(asked, caller, thing.fixture)
             answer = await sent(world, request, caller, attempt)
 
             expect_still_refused(world, answer, request, str(attempt))
-        await asyncio.sleep(SETTLING)
-        await world.patience.settle(answer.finished)
-        await expect_no_trace(world, thing, operation, answer)
+            tried.append(Tried(request, answer, str(attempt)))
+        await expect_untouched(world, thing, tried, in_list=True)
 
-
-async def expect_no_trace(world: World, thing: Besieged, operation: str, answer: Exchange) -> None:
-    """A thing is as it was before: there, in its list, and with the same members.
-
-    Raises:
-        Finding: it is gone, hidden, or has changed in a member that does not change by itself.
-    """
-    fixture, before = thing.fixture, thing.document
-    now = await world.observe(fixture)
-    expected = f"{fixture} as it was before {operation} was refused"
-    if now is None:
-        raise Finding(expected, f"{answer}, and it is gone", answer)
-    if before != now and (changed := changes(before, now)):
-        moving = changes(now, await world.observe(fixture) or {})  # what a look at it changes, such as a counter of looks
-        thing.document = now
-        real = {name for name in changed - moving if not _STAMP.fullmatch(name)}
-        if real:
-            raise Finding(expected, f"{answer}, and {', '.join(sorted(real))} changed", answer)
-        note(f"after a refused {operation} {', '.join(sorted(changed))} changed")
-    thing.document = now
-    if thing.is_listed and not await is_listed(world, fixture, answer.finished):
-        raise Finding(f"{expected}, in the list as well", f"{answer}, and the list does not show it any more", answer)
-
-
-async def is_listed(world: World, fixture: Fixture, after: float) -> bool:
-    """Whether a list that was read after the moment ``after`` (monotonic seconds) shows a thing; False where there is no list to see."""
-    try:
-        listed = await world.listing(fixture.resource.name, after)
-    except Inconclusive:
-        return False
-    return any(own_id(item) == fixture.id for item in listed)
-
-
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-    """The members in which two looks at one thing differ."""
-    return {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
-
-
-#: Members that say when, or how often, a thing was touched: that one moved is noted, and is no effect.
-_STAMP = re.compile(r"(?i).*(?:at|date|time|timestamp|version|revision|etag)|__v")
 
 # --- One's own things, and oneself --------------------------------------------------------------------------------------
 
