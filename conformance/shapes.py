@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -157,8 +157,3 @@ def _texts(body: Any, front: str = "") -> Iterator[tuple[str, str]]:
             yield key, value
         elif isinstance(value, Mapping):
             yield from _texts(value, key)
-
-
-def retold(request: Request, method: str) -> Request:
-    """The same request by another method."""
-    return replace(request, operation=replace(request.operation, method=method))
