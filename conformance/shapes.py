@@ -60,9 +60,12 @@ SHAPES: tuple[Shape, ...] = (
     _narrow("since a date", "createdAt=%3E%3D2020-01-01&type=chat"),
     Shape("selected and populated", "SEC-E17", ("fetch",), {"": "select=id&populate=organization"}),
     Shape("with the own id as a parameter", "SEC-E04", ("fetch",), {"": "user={self}&organization={organization}"}),
-    Shape("with a parameter that means nothing", "SEC-E17", (*_READS, *_WRITES), {"": "_=1&verbose=true&format=json"}),
     Shape(
-        "as another media type", "SEC-E17", (*_READS, *_WRITES), headers={"accept": "text/csv, application/xml;q=0.9, */*;q=0.1"}
+        "with a parameter that means nothing, as another media type",
+        "SEC-E17",
+        (*_READS, *_WRITES),
+        {"": "_=1&verbose=true&format=json"},
+        {"accept": "text/csv, application/xml;q=0.9, */*;q=0.1"},
     ),
     Shape("in part", "SEC-E08", _READS, headers={"range": "bytes=0-0", "if-none-match": "*"}),
     Shape("as plain text", "SEC-E17", ("create", "update"), headers={"content-type": "text/plain"}),
