@@ -8,7 +8,7 @@ combinations.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -95,6 +95,13 @@ class Attempt:
 def denied(spec: Specification, operation: str) -> list[str]:
     """The roles that may not, the lowest first."""
     return [role for role in spec.roles if not spec.allows(operation, role)]
+
+
+def in_turn(names: Sequence[str], key: str) -> str:
+    """One of some names, another one for each key: a resource, or an operation."""
+    spec = load_specification()
+    keys = list(spec.resources) if key in spec.resources else list(spec.operations)
+    return names[keys.index(key) % len(names)]
 
 
 def attempts(operation: str, *, everything: bool) -> list[Attempt]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from rolecall.conformance.closed import expect_denied_as_usual, expect_hidden, e
 from rolecall.conformance.fixtures import Fixture, Request
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
-from rolecall.conformance.shapes import denied, with_query
+from rolecall.conformance.shapes import denied, in_turn, with_query
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.victims import Tried, expect_untouched, victim
@@ -40,12 +40,6 @@ async def test_a_denied_update_is_denied_by_any_method(resource: str, world: Wor
             expect_refused(answer, thing.fixture)
             tried.append(Tried(request, answer, f"{caller.role}, {method}"))
         await expect_untouched(world, thing, tried)
-
-
-def in_turn(names: Sequence[str], key: str) -> str:
-    """One of some names, another one for each of the keys: the resources, or the operations."""
-    keys = list(_SPEC.resources) if key in _SPEC.resources else list(_SPEC.operations)
-    return names[keys.index(key) % len(names)]
 
 
 def by_method(request: Request, method: str) -> Request:

@@ -113,6 +113,7 @@ async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | No
     Raises:
         NotTested: no user can be made that logs in.
     """
+    await world.shared("user")  # by now it is known with which members a user can be made
     local, domain = in_address(world.new_name("near")), world.target.email_domain
     addresses = {
         case: f"{front}@{back}".replace("{local}", local).replace("{domain}", domain) for case, (front, back) in NEAR.items()
