@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.fixtures import Fixture
 from rolecall.conformance.ids import identifiers
+from rolecall.conformance.judge import SETTLING, Judge
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
@@ -22,6 +27,31 @@ async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -
         missing = f"{operation} denied to {caller}: {usual.status}"
         raise Inconclusive(missing, world.spec.operations[operation].requirement)
     return usual
+
+
+@asynccontextmanager
+async def unless_open(world: World, judge: Judge, operation: str, caller: Caller) -> AsyncIterator[None]:
+    """Hold a way around a denial against the target only where the usual way is shut; who had it open is another cell's matter.
+
+    The usual way is tried only when there is something to be held against the target.
+
+    Raises:
+        Finding: as inside the block, where the usual way is denied and has no effect.
+        Inconclusive: it is not.
+    """
+    try:
+        yield
+    except Finding:
+        asked = world.spec.operations[operation]
+        request = await world.request_on_own_fixture(asked, caller)
+        usual = cite(await world.perform(request, caller), "denied as usual")
+        is_done = False
+        if asked.effect in ("create", "update", "delete"):
+            await asyncio.sleep(SETTLING)
+            is_done = await judge.took_effect(request, usual, caller)
+        if is_done or not world.dialect.denies(asked, usual):
+            raise Inconclusive(f"{operation} denied to {caller}: {usual}", asked.requirement) from None
+        raise
 
 
 def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:

@@ -151,6 +151,21 @@ class Intruder:
         else:
             self.judge_shut(answer, door, (*self.unreadable, *dialect.denied))
 
+    async def expect_denied(self, answer: Exchange, door: Request, plainly: Caller) -> None:
+        """The same as `judge_denied`; but what is let in without the attack as well is the matter of that cell of the table.
+
+        Raises:
+            Finding: it is let in, and the same request by ``plainly``, who may not, is refused.
+            Inconclusive: that is let in, too.
+        """
+        try:
+            self.judge_denied(answer, door)
+        except Finding:
+            usual = await self._world.perform(door, plainly)
+            if self._world.dialect.allows(door.operation, usual):
+                raise Inconclusive(f"{door.operation.name} denied to {plainly}: {usual}", door.operation.requirement) from None
+            raise
+
     @staticmethod
     def _expect_no_sight(answer: Exchange, door: Request) -> None:
         if door.fixture and door.fixture.id in identifiers(answer.json):

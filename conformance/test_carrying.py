@@ -277,7 +277,7 @@ async def test_no_header_makes_another_user(header: str, world: World, intruder:
     for operation in (await barred(world, intruder))[:2]:
         door = await world.request(operation, highest)
         answer = await world.perform(door, lowest, attack="SEC-H09", headers=headers)
-        intruder.judge_denied(answer, door)
+        await intruder.expect_denied(answer, door, lowest)
 
     await expect_own_user(lowest, headers, world)
 
@@ -297,7 +297,7 @@ async def test_no_header_makes_another_path(header: str, world: World, intruder:
 
     answer = await world.perform(closed, lowest, attack="SEC-H09", headers={header: f"{prefix}{own.path}"})
 
-    intruder.judge_denied(answer, closed)
+    await intruder.expect_denied(answer, closed, lowest)
     await expect_own_user(lowest, {header: f"{prefix}{closed.path}"}, world)
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.closed import expect_denied_as_usual, expect_refused
-from rolecall.conformance.fixtures import Fixture, items
+from rolecall.conformance.closed import expect_denied_as_usual, expect_refused, unless_open
+from rolecall.conformance.fixtures import Fixture, in_address, items
 from rolecall.conformance.ids import id_text, in_path, own_id, unused_id, walked
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
 from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import Sacrifice, sacrificial
+from rolecall.conformance.sacrifice import Sacrifice, changeable, sacrificial
+from rolecall.conformance.shapes import with_query
 from rolecall.conformance.tables import load_specification
+from rolecall.conformance.tokens import Caller
+from rolecall.conformance.victims import Tried, expect_untouched, victim
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 
-_LOWEST = load_specification().roles[0]
+_ROLES = load_specification().roles
+_LOWEST = _ROLES[0]
 
 # --- Oneself and others -----------------------------------------------------------------------------------------------
 
@@ -59,6 +64,89 @@ async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judg
     now = await world.observe(other)
     if now is None or judge.reads_back(now, plain):
         raise Finding(f"{other} as it was", f"{answer.status}, and it was changed", answer)
+
+
+#: Where somebody who writes to another user, or fetches one, says the own id as well: in the body, or in the query.
+BESIDES: dict[str, tuple[tuple[str, str], ...]] = {
+    _ROLES[0]: (("body", "id"), ("query", "id")),
+    _ROLES[1]: (("body", "_id"), ("query", "user")),
+    _ROLES[2]: (("body", "user"), ("body", "userId")),
+}
+
+
+@requirement("SEC-A05")
+@each("role", BESIDES)
+async def test_naming_oneself_opens_no_other_user(role: str, world: World, judge: Judge) -> None:
+    """An update of another user that names the caller in its body or query is refused, and the other stays as it is."""
+    caller, operation, tried = await changeable(world, role), world.spec.operations["update-user"], []
+    places = sorted({place for places in BESIDES.values() for place in places}) if world.intrusive else BESIDES[role]
+    async with unless_open(world, judge, operation.name, caller), victim(world, "user") as other:
+        for place, member in places:
+            request = await world.request(operation, caller, other.fixture)
+            if place == "body":
+                sent = replace(request, body={**request.body, member: world.as_given(caller.user)})
+            else:
+                sent = replace(request, path=with_query(request.path, f"{member}={in_path(caller.user)}"))
+            answer = await world.perform(sent, caller, attack="SEC-A05")
+
+            expect_refused(answer, other.fixture)
+            tried.append(Tried(request, answer, f"{role}, own id as {member} in the {place}"))
+        await expect_untouched(world, other, tried)
+
+
+# --- Users who are nearly oneself ---------------------------------------------------------------------------------------
+
+#: The local part and the domain of users who are near to the one with the address "{local}x@{domain}".
+NEAR = {
+    "same-moment": ("{local}w", "{domain}"),
+    "longer-local-part": ("{local}x2", "{domain}"),
+    "shorter-local-part": ("{local}", "{domain}"),
+    "plus-address": ("{local}x+sales", "{domain}"),
+    "other-domain": ("{local}x", "mail.{domain}"),
+}
+
+
+@memoised
+async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | None, Exchange]]]:
+    """A user of the lowest role, and others with nearly the same address, the first of them made in the same moment.
+
+    Raises:
+        NotTested: no user can be made that logs in.
+    """
+    await world.shared("user")  # by now it is known with which members a user can be made
+    local, domain = in_address(world.new_name("near")), world.target.email_domain
+    addresses = {
+        case: f"{front}@{back}".replace("{local}", local).replace("{domain}", domain) for case, (front, back) in NEAR.items()
+    }
+
+    async def made(address: str) -> tuple[Fixture | None, Exchange]:
+        admin = await world.user(world.highest)
+        plain = await world.request(world.spec.operations["create-user"], admin)
+        request = replace(plain, body={**plain.body, "email": address})
+        answer = await world.perform(request, admin, attack="SEC-A05")  # as it is: another address would not be near
+        return await world.made(request, answer) if answer.ok else None, answer
+
+    first, *rest = addresses
+    own, neighbour = await asyncio.gather(sacrificial(world, world.roles[0], email=f"{local}x@{domain}"), made(addresses[first]))
+    return own.caller, {first: neighbour, **{case: await made(addresses[case]) for case in rest}}
+
+
+@requirement("SEC-A05")
+@each("near", NEAR)
+async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Judge) -> None:
+    """A user whose address is nearly the caller's, or who was made in the same moment, is another user."""
+    caller, others = await near_users(world)
+    other, made = others[near]
+    judge.cite(made)
+    if other is None:
+        raise NotApplicable(f"the target makes no user with such an address ({made})")
+
+    for name in ("fetch-user", "update-user"):
+        request = await world.request(world.spec.operations[name], caller, other)
+        async with unless_open(world, judge, name, caller):
+            answer = await world.perform(request, caller, attack="SEC-A05")
+
+            expect_refused(answer, other)
 
 
 @requirement("SEC-A05")

@@ -421,7 +421,7 @@ async def test_of_two_scopes_the_first_never_counts(world: World, intruder: Intr
 
     answer = await world.perform(door, made_up(token), attack="SEC-J14-never-wider")
 
-    intruder.judge_denied(answer, door)
+    await intruder.expect_denied(answer, door, await world.user(world.roles[0]))
 
 
 @requirement("SEC-J14")
