@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolecall.conformance.callers import session
-from rolecall.conformance.fixtures import Fixture
+from rolecall.conformance.fixtures import Fixture, Request
 from rolecall.conformance.memo import memoised
 from rolecall.conformance.tables import THROW_AWAY_USER, TOKEN
 from rolecall.conformance.tokens import Caller, Grant
@@ -37,11 +37,7 @@ async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
     Raises:
         NotTested: the target lets nobody make a user that can log in with that role.
     """
-    admin = await world.user(world.highest)
-    plain = await world.request(world.spec.operations["create-user"], admin)
-    request = replace(plain, body={**plain.body, "role": role, **members})
-    answer = await world.perform(request, admin)
-    fixture = await world.made(request, answer) if answer.ok else None
+    request, answer, fixture = await make_user(world, role=role, **members)
     email, password = request.body.get("email"), request.body.get("password")
     if fixture is None or not isinstance(email, str) or not isinstance(password, str):
         lacking = THROW_AWAY_USER if answer.status < 500 else ""
@@ -52,6 +48,38 @@ async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
     if world.role_of_scope(grant.scope) != role:
         raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})", THROW_AWAY_USER)
     return Sacrifice(account, session(account, grant), fixture)
+
+
+async def make_user(world: World, *, attack: str = "", **members: Any) -> tuple[Request, Exchange, Fixture | None]:
+    """Let the highest role make a user with these members beside the usual ones; ``...`` leaves one out.
+
+    Returns:
+        What was asked for, the answer, and the user; None where none was made.
+    """
+    admin = await world.user(world.highest)
+    plain = await world.request(world.spec.operations["create-user"], admin)
+    body = {name: value for name, value in {**plain.body, **members}.items() if value is not ...}
+    request = replace(plain, body=body)
+    answer = await world.perform(request, admin, attack=attack)
+    return request, answer, await world.made(request, answer) if answer.ok else None
+
+
+async def delete_user(world: World, user: Sacrifice) -> Exchange:
+    """Let the highest role delete a made-up user, and see that it is gone.
+
+    Raises:
+        Inconclusive: it is still there.
+    """
+    admin = await world.user(world.highest)
+    request = await world.request(world.spec.operations["delete-user"], admin, user.fixture)
+    answer = await world.perform(request, admin)
+
+    async def is_gone() -> bool:
+        return await world.observe(user.fixture) is None
+
+    if not answer.ok or not await world.patience.until(is_gone, answer.finished, "deleted user"):
+        raise Inconclusive(f"a user that is gone: {answer}", "PERM-delete-user")
+    return answer
 
 
 @dataclass

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from rolecall.conformance.fixtures import made_up_password
 from rolecall.conformance.ids import own_id
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.sacrifice import attackable
+from rolecall.conformance.neighbours import parts_of
+from rolecall.conformance.sacrifice import Sacrifice, attackable, sacrificial, scapegoat
 from rolecall.conformance.tables import SECOND_USER
 from rolecall.conformance.tokens import claims_of, header_of, user_of
 from rolecall.conformance.world import World
@@ -141,6 +143,14 @@ NO_CREDENTIALS: dict[str, dict[str, Any]] = {
     "password-cut-short": {"email": "{email}", "password": "{shortened}"},
     "unknown-email": {"email": "nobody-{run}@{domain}", "password": "{password}"},
     "password-with-spaces-around": {"email": "{email}", "password": " {password} "},
+    "password-lengthened": {"email": "{email}", "password": "{password}x"},
+    "password-of-wildcards": {"email": "{email}", "password": "%"},
+    "email-cut-short": {"email": "{cut}", "password": "{password}"},
+    "email-cut-in-front": {"email": "{tail}", "password": "{password}"},
+    "email-lengthened": {"email": "{email}x", "password": "{password}"},
+    "email-without-domain": {"email": "{local}", "password": "{password}"},
+    "email-of-another-domain": {"email": "{local}@another.{domain}", "password": "{password}"},
+    "email-with-a-wildcard": {"email": "{front}%", "password": "{password}"},
     "empty-password": {"email": "{email}", "password": ""},
     "empty-email": {"email": "", "password": "{password}"},
     "no-password": {"email": "{email}"},
@@ -160,9 +170,42 @@ NO_CREDENTIALS: dict[str, dict[str, Any]] = {
 
 
 def credentials(account: Account) -> dict[str, str]:
-    """What `NO_CREDENTIALS` is filled with: the right e-mail and password, and the password's near misses."""
+    """What `NO_CREDENTIALS` is filled with: the right e-mail and password, and the near misses of both."""
     password = account.password
-    return {"email": account.email, "password": password, "swapped": password.swapcase(), "shortened": password[:-1]}
+    near = {"swapped": password.swapcase(), "shortened": password[:-1]}
+    return {**parts_of(account.email), "password": password, **near}
+
+
+#: Characters of a password: some servers look at the first 72 bytes alone (bcrypt), others at the first 64, 128 or 255.
+LONG = (260, 130, 80)
+
+
+async def user_with_long_password(world: World) -> Sacrifice:
+    """A user with the longest password that the target takes.
+
+    Raises:
+        NotApplicable: it takes none that is longer than the beginning at which some servers stop to look.
+    """
+    await scapegoat(world)  # says what is missing where no user can be made at all
+    for length in LONG:
+        password = "".join(made_up_password() for _ in range(length // 20 + 1))[:length]
+        try:
+            return await sacrificial(world, world.roles[0], password=password)
+        except NotTested as reason:
+            refusal = str(reason)
+    raise NotApplicable(f"the target takes no password of {LONG[-1]} characters: {refusal}")
+
+
+@requirement("ISSUE-refused")
+async def test_all_of_a_long_password_counts(world: World, judge: Judge) -> None:
+    """Of a password as long as the target takes, one that differs in the last character gets no token; the right one does."""
+    user = await user_with_long_password(world)
+    right = user.account.password
+    wrong = right[:-1] + ("a" if right[-1] != "a" else "b")
+
+    answer = await world.tokens.post({"email": user.account.email, "password": wrong}, caller="nobody", attack="ISSUE-refused")
+
+    judge.expect_no_token(answer, user.caller.grant.exchange)
 
 
 @requirement("ISSUE-refused")

@@ -11,12 +11,13 @@ from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
 from rolecall.conformance.memo import memoised
+from rolecall.conformance.neighbours import NEIGHBOURS, twin_of
 from rolecall.conformance.sacrifice import attackable, fresh_session, sacrificial, scapegoat
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.outcomes import Finding, Inconclusive
 
 # --- Which user -------------------------------------------------------------------------------------------------------
 
@@ -70,26 +71,11 @@ async def test_other_spellings_are_nobody_else(spelling: str, world: World, judg
     expect_no_more_than(own.grant, answer)
 
 
-#: E-mails of one user that look much like another's, which this is made of.
-NEIGHBOURS: dict[str, Callable[[str], str]] = {
-    "with-a-tag": lambda email: email.replace("@", "+twin@"),
-    "longer": lambda email: f"x{email}",
-    "any-letter": lambda email: email.replace(".", "_", 1),
-}
-
-
 @requirement("SEC-I11-other-user")
 @each("likeness", NEIGHBOURS)
 async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) -> None:
     """Of two users with nearly the same e-mail, and the same password, the one whose e-mail was sent is logged in."""
-    one = await scapegoat(world)
-    try:
-        alike = {"email": NEIGHBOURS[likeness](one.account.email), "password": one.account.password}
-        twin = await sacrificial(world, world.roles[0], **alike)
-    except NotTested as reason:
-        raise NotTested(
-            f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one", reason.capability
-        ) from None
+    one, twin = await scapegoat(world), await twin_of(world, likeness)
 
     answer = await world.tokens.issue(one.account)
 

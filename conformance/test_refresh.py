@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.sacrifice import any_session, fresh_session
+from rolecall.conformance.neighbours import NEIGHBOURS, parts_of, twin_of
+from rolecall.conformance.sacrifice import another_session, any_session, fresh_session, scapegoat
 from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
@@ -155,6 +156,25 @@ def cut_secret(length: int) -> Tampering:
     return tamper
 
 
+#: Every digit and letter, moved by one; those of hexadecimal numbers stay such.
+_MOVED = str.maketrans(
+    "0123456789" + "abcdef" + "ABCDEF" + "ghijklmnopqrstuvwxyz" + "GHIJKLMNOPQRSTUVWXYZ",
+    "1234567890" + "bcdefa" + "BCDEFA" + "hijklmnopqrstuvwxyzg" + "HIJKLMNOPQRSTUVWXYZG",
+)
+_PART = 8  # characters of a refresh token that are altered, so that what they say is altered in every encoding
+
+
+def another_end(token: str) -> str:
+    """The refresh token with another end of the same length."""
+    return token[:-_PART] + token[-_PART:].translate(_MOVED)
+
+
+def another_beginning(token: str) -> str:
+    """The refresh token whose secret part begins otherwise, and is as long."""
+    front, dot, secret = token.rpartition(".")
+    return f"{front}{dot}{secret[:_PART].translate(_MOVED)}{secret[_PART:]}"
+
+
 #: Refresh tokens that are not the whole one. The page's own examples show theirs cut to 21 and 28 (AMB-03).
 NOT_WHOLE: dict[str, Tampering] = {
     "secret-of-21": cut_secret(21),
@@ -164,6 +184,9 @@ NOT_WHOLE: dict[str, Tampering] = {
     "id-alone": lambda token: token.rpartition(".")[0] or token[: len(token) // 2],
     "id-and-dot": lambda token: (token.rpartition(".")[0] or token[: len(token) // 2]) + ".",
     "other-case": lambda token: token.swapcase(),
+    "another-end": another_end,
+    "another-beginning-of-the-secret": another_beginning,
+    "wildcard-at-the-end": lambda token: token[:-_PART] + "%",
 }
 
 
@@ -183,13 +206,6 @@ async def test_only_the_whole_refresh_token_refreshes(form: str, path: str, worl
 
     judge.expect_no_token(answer)
     await judge.control_refresh(PATHS[path](world, grant, caller), caller)
-
-
-#: Every digit and letter, moved by one; those of hexadecimal numbers stay such.
-_MOVED = str.maketrans(
-    "0123456789" + "abcdef" + "ABCDEF" + "ghijklmnopqrstuvwxyz" + "GHIJKLMNOPQRSTUVWXYZ",
-    "1234567890" + "bcdefa" + "BCDEFA" + "hijklmnopqrstuvwxyzg" + "HIJKLMNOPQRSTUVWXYZG",
-)
 
 
 def never_issued(token: str, user: str) -> str:
@@ -228,7 +244,21 @@ NOT_THE_CLIENT = {
     "another-user": "{other}",
     "user-id": "{user}",
     "null": None,
+    "local-part": "{local}",
+    "of-another-domain": "{local}@another.{domain}",
+    "cut-short": "{cut}",
+    "lengthened": "{email}x",
+    "wildcard": "%",
+    "wildcard-at-the-end": "{front}%",
 }
+
+
+def client_id(case: str, caller: Caller, world: World) -> dict[str, object]:
+    """The member clientId of a case, as a body has it: nothing where it is left out."""
+    if NOT_THE_CLIENT[case] is ...:
+        return {}
+    other = world.account(world.roles[1]).email
+    return {"clientId": world.fill(NOT_THE_CLIENT[case], user=caller.user, other=other, **parts_of(caller.email))}
 
 
 @requirement("REFRESH-client")
@@ -237,16 +267,27 @@ async def test_post_needs_the_users_own_client_id(case: str, world: World, judge
     """POST with the refresh token of one user and anything but that user's e-mail gets no token; with it, it does."""
     caller = await any_session(world, world.roles[0])
     grant = caller.grant
-    body: dict[str, object] = {"refreshToken": grant.refresh_token}
-    client_id = NOT_THE_CLIENT[case]
-    if client_id is not ...:
-        other = world.account(world.roles[1]).email
-        body["clientId"] = world.fill(client_id, user=caller.user, other=other)
+    body = {"refreshToken": grant.refresh_token, **client_id(case, caller, world)}
 
     answer = await world.tokens.post(body, caller=str(caller), attack="REFRESH-client")
 
     judge.expect_no_token(answer)
     await judge.control_refresh(by_post(world, grant, caller), caller)
+
+
+@requirement("REFRESH-client")
+@each("likeness", NEIGHBOURS)
+async def test_post_needs_no_mailbox_that_is_much_alike(likeness: str, world: World, judge: Judge) -> None:
+    """POST with the e-mail of another user whose e-mail is nearly the same gets no token; with the own one it does."""
+    one, twin = await scapegoat(world), await twin_of(world, likeness)
+    caller = await another_session(world, twin)
+
+    answer = await world.tokens.refresh_post(
+        caller.grant.refresh_token, one.account.email, caller=str(caller), attack="REFRESH-client"
+    )
+
+    judge.expect_no_token(answer)
+    await judge.control_refresh(by_post(world, caller.grant, caller))
 
 
 @requirement("REFRESH-token-kinds")

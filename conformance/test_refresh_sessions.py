@@ -1,16 +1,14 @@
-"""What becomes of refresh tokens: used twice or at the same time, after a change of role or password."""
+"""What becomes of refresh tokens: used twice, or at the same time."""
 
 from __future__ import annotations
 
 import asyncio
 
 from rolecall.conformance.bounds import expect_no_crash, expect_one_or_all
-from rolecall.conformance.fixtures import made_up_password
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import ALONE, each, requirement
-from rolecall.conformance.sacrifice import change, fresh_session, sacrificial
-from rolecall.conformance.tables import INTRUSIVE, THROW_AWAY_USER
-from rolecall.conformance.tokens import Grant
+from rolecall.conformance.sacrifice import fresh_session, sacrificial
+from rolecall.conformance.tables import INTRUSIVE
 from rolecall.conformance.world import World
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, NotTested
@@ -70,43 +68,3 @@ async def test_ten_refreshes_at_once(world: World) -> None:
     login = cite(await world.tokens.issue(sacrifice.account), "control")
     if not login.ok:
         raise Finding("a user who can still log in", f"{login.status}", login)
-
-
-@requirement("SEC-R17")
-@each("path", PATHS)
-async def test_a_refresh_follows_a_lower_role(path: str, world: World) -> None:
-    """When a user's role was lowered, a refresh is refused, or gives a token with the lower scope."""
-    higher, lower = world.roles[-2], world.roles[0]
-    sacrifice = await sacrificial(world, higher)
-    caller = sacrifice.caller
-    await change(world, sacrifice, role=lower)
-    control = Grant.of(await world.tokens.issue(sacrifice.account))
-    if world.role_of_scope(control.scope) != lower:
-        raise NotTested(f"a user whose role can be changed: a new log-in has scope {control.scope!r}", THROW_AWAY_USER)
-
-    answer = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="")
-
-    cite(answer, "answer")
-    grant = Grant.of(answer)
-    for where, scope in (("the answer", grant.scope), ("the JWT", grant.claims.get("scope"))):
-        if grant.token and world.role_of_scope(scope) != lower:
-            raise Finding(f"a refusal, or scope {lower}", f"scope {scope!r} in {where}", answer)
-
-
-@requirement("SEC-R18")
-async def test_a_new_password_ends_old_refresh_tokens(world: World, judge: Judge) -> None:
-    """When a user's password was changed, a refresh token from before is refused."""
-    sacrifice = await sacrificial(world, world.roles[0])
-    caller, password = sacrifice.caller, made_up_password()
-    await change(world, sacrifice, password=password)
-    body = {"email": sacrifice.account.email, "password": password}
-    control = await world.tokens.post(body, caller=str(caller), attack="")
-    if not Grant.of(control).token:
-        said = f"a log-in with the new one was answered {control.status}"
-        raise NotTested(f"a user whose password can be changed: {said}", THROW_AWAY_USER)
-
-    answer = await world.tokens.refresh_post(caller.grant.refresh_token, caller.email, caller=str(caller))
-
-    judge.cite(answer)
-    if answer.ok:
-        raise Finding("a refusal: the password was changed", f"{answer.status}", answer)

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 import jwt
 from cryptography.hazmat.primitives import serialization
 
-from rolecall.conformance.fixtures import Fixture, Request
+from rolecall.conformance.fixtures import Request
 from rolecall.conformance.forge import Parts, as_secrets, compact, signed_by, with_member
 from rolecall.conformance.ids import unused_id
 from rolecall.conformance.intruder import Intruder, made_up
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.listener import NOWHERE, listening
 from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.sacrifice import Sacrifice, change, sacrificial
+from rolecall.conformance.sacrifice import Sacrifice, change, delete_user, sacrificial
 from rolecall.conformance.tables import PUBLIC_KEY
 from rolecall.conformance.world import World
 from rolecall.evidence import cite
@@ -460,23 +460,6 @@ async def test_a_token_of_nobody_is_refused(user: str, world: World, intruder: I
     await intruder.expect_shut(token, attack="SEC-J17", statuses=intruder.unreadable)
 
 
-async def delete(fixture: Fixture, world: World) -> None:
-    """Let the highest role delete a user.
-
-    Raises:
-        Inconclusive: the user is still there.
-    """
-    admin = await world.user(world.highest)
-    request = await world.request(world.spec.operations["delete-user"], admin, fixture)
-    answer = await world.perform(request, admin)
-
-    async def is_gone() -> bool:
-        return await world.observe(fixture) is None
-
-    if not answer.ok or not await world.patience.until(is_gone, answer.finished, "deleted user"):
-        raise Inconclusive(f"a user that is gone: {answer}", "PERM-delete-user")
-
-
 @requirement("SEC-J18")
 @each("claim", ("iss", "aud"))
 async def test_a_token_for_others_is_refused(claim: str, world: World, intruder: Intruder) -> None:
@@ -543,7 +526,7 @@ async def test_a_deleted_users_token_dies(world: World) -> None:
     """The token of a user opens nothing any more once the user was deleted."""
     user = await sacrificial(world, world.roles[1])
     before = await rights(user, world)
-    await delete(user.fixture, world)
+    await delete_user(world, user)
 
     await expect_dead(user, before, "deleted", world, "SEC-J17-deleted")
 

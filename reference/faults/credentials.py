@@ -19,7 +19,7 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
 
-def _passwords(server: Server, alike: Callable[[str, str], bool]) -> None:
+def compare_loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
     """Compare passwords loosely. What they are is remembered for that."""
     hash_one = server.passwords.hash
     compare = server.passwords.compare
@@ -43,31 +43,31 @@ def _passwords(server: Server, alike: Callable[[str, str], bool]) -> None:
 @fault("any-password", finding="ISSUE-refused")
 def any_password(server: Server) -> None:
     """Any password will do."""
-    _passwords(server, lambda given, right: True)
+    compare_loosely(server, lambda given, right: True)
 
 
 @fault("password-without-case", finding="ISSUE-refused")
 def password_without_case(server: Server) -> None:
     """Passwords are compared without regard to case."""
-    _passwords(server, lambda given, right: given.lower() == right.lower())
+    compare_loosely(server, lambda given, right: given.lower() == right.lower())
 
 
 @fault("password-by-beginning", finding="ISSUE-refused")
 def password_by_beginning(server: Server) -> None:
     """The beginning of a password will do."""
-    _passwords(server, lambda given, right: right.startswith(given))
+    compare_loosely(server, lambda given, right: right.startswith(given))
 
 
 @fault("password-cut-at-eight", finding="ISSUE-refused")
 def password_cut_at_eight(server: Server) -> None:
     """Only the first eight characters of a password count."""
-    _passwords(server, lambda given, right: given[:8] == right[:8])
+    compare_loosely(server, lambda given, right: given[:8] == right[:8])
 
 
 @fault("password-trimmed", finding="ISSUE-refused")
 def password_trimmed(server: Server) -> None:
     """Spaces around a password do not count."""
-    _passwords(server, lambda given, right: given.strip() == right)
+    compare_loosely(server, lambda given, right: given.strip() == right)
 
 
 def _text(server: Server, read: Callable[[Any], str | None], *only: str) -> None:
@@ -84,14 +84,14 @@ def _text(server: Server, read: Callable[[Any], str | None], *only: str) -> None
 def empty_password(server: Server) -> None:
     """An empty password opens every account."""
     _text(server, lambda value: "" if value == "" else None, "password")
-    _passwords(server, lambda given, right: given == "")
+    compare_loosely(server, lambda given, right: given == "")
 
 
 @fault("missing-password", finding="ISSUE-refused")
 def missing_password(server: Server) -> None:
     """A body without a password opens every account."""
     _text(server, lambda value: "" if value is None else None, "password")
-    _passwords(server, lambda given, right: given == "")
+    compare_loosely(server, lambda given, right: given == "")
 
 
 @fault("password-in-array", finding="ISSUE-refused")
@@ -171,7 +171,7 @@ def operator_as_email(server: Server) -> None:
 def operator_as_password(server: Server) -> None:
     """An object like {"$ne": null} for a password matches every password."""
     _operator(server, "password")
-    _passwords(server, lambda given, right: given == "*")
+    compare_loosely(server, lambda given, right: given == "*")
 
 
 @fault("login-by-query", finding="SEC-I15")

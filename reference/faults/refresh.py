@@ -18,7 +18,7 @@ from rolecall.reference.tokens import Expired, Principal
 # --- which refresh token is taken ------------------------------------------------------------------------
 
 
-def _loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
+def find_loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
     """Find a refresh token by another measure than equality. What they are is remembered for that."""
     issue = server.refresh.issue
     find = server.refresh.find
@@ -45,31 +45,31 @@ def _loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
 @fault("refresh-by-beginning", finding="REFRESH-whole-token")
 def refresh_by_beginning(server: Server) -> None:
     """The beginning of a refresh token will do, as in the specification's examples."""
-    _loosely(server, lambda token, right: len(token) > 25 and right.startswith(token))
+    find_loosely(server, lambda token, right: len(token) > 25 and right.startswith(token))
 
 
 @fault("refresh-by-user-id", finding="REFRESH-whole-token")
 def refresh_by_user_id(server: Server) -> None:
     """The user's id will do, with or without the dot."""
-    _loosely(server, lambda token, right: token in (right[:24], right[:25]))
+    find_loosely(server, lambda token, right: token in (right[:24], right[:25]))
 
 
 @fault("refresh-with-something-behind", finding="REFRESH-whole-token")
 def refresh_with_something_behind(server: Server) -> None:
     """What follows a refresh token is not looked at."""
-    _loosely(server, lambda token, right: token.startswith(right))
+    find_loosely(server, lambda token, right: token.startswith(right))
 
 
 @fault("refresh-without-case", finding="REFRESH-whole-token")
 def refresh_without_case(server: Server) -> None:
     """Refresh tokens are compared without regard to case."""
-    _loosely(server, lambda token, right: token.lower() == right)
+    find_loosely(server, lambda token, right: token.lower() == right)
 
 
 @fault("refresh-by-secret-of-79", finding="REFRESH-whole-token")
 def refresh_by_secret_of_79(server: Server) -> None:
     """The last digit of a refresh token does not count."""
-    _loosely(server, lambda token, right: token == right[:-1] or token[:-1] == right[:-1])
+    find_loosely(server, lambda token, right: token == right[:-1] or token[:-1] == right[:-1])
 
 
 @fault("unknown-refresh-token", finding="REFRESH-unknown-token")

@@ -2,6 +2,7 @@
 
 from rolecall.reference.variants import (
     answers,
+    histories,
     ids,
     keys,
     lists,
@@ -23,6 +24,7 @@ __all__ = [
     "VARIANTS",
     "Variant",
     "answers",
+    "histories",
     "ids",
     "keys",
     "lists",

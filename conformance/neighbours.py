@@ -1,0 +1,45 @@
+"""Near misses of an e-mail: what looks much like it, and users who have such a one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rolecall.conformance.memo import memoised
+from rolecall.conformance.sacrifice import Sacrifice, sacrificial, scapegoat
+from rolecall.conformance.world import World
+from rolecall.outcomes import NotTested
+
+#: E-mails of one user that look much like another's, which this is made of.
+NEIGHBOURS: dict[str, Callable[[str], str]] = {
+    "with-a-tag": lambda email: email.replace("@", "+twin@"),
+    "longer": lambda email: f"x{email}",
+    "any-letter": lambda email: email.replace(".", "_", 1),
+    "of-another-domain": lambda email: email.replace("@", "@twin."),
+}
+
+
+@memoised
+async def twin_of(world: World, likeness: str) -> Sacrifice:
+    """A user whose e-mail is much like the scapegoat's, with the same password.
+
+    Raises:
+        NotTested: the target makes none.
+    """
+    one = await scapegoat(world)
+    alike = {"email": NEIGHBOURS[likeness](one.account.email), "password": one.account.password}
+    try:
+        return await sacrificial(world, world.roles[0], **alike)
+    except NotTested as reason:
+        said = f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one"
+        raise NotTested(said, reason.capability) from None
+
+
+def parts_of(email: str) -> dict[str, str]:
+    """An e-mail, and what is less than it: the placeholders of bodies with a near miss of it."""
+    return {
+        "email": email,
+        "cut": email[:-1],
+        "tail": email[1:],
+        "local": email.rpartition("@")[0],
+        "front": email[: 3 * len(email) // 4],
+    }

@@ -1,0 +1,82 @@
+"""Accounts that lack something: no password that fits a user without one, no rights for a user without a role."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolecall.conformance.callers import session
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, requirement
+from rolecall.conformance.sacrifice import make_user, scapegoat
+from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.world import World
+from rolecall.evidence import cite
+from rolecall.outcomes import Finding, NotApplicable
+from rolecall.target import Account
+
+#: What a user is made with in place of a password, which a server may refuse; ``...`` leaves the member out.
+NO_PASSWORD: dict[str, Any] = {"missing": ..., "null": None}
+#: What is tried as the password of such a user: few enough for a server that locks accounts.
+GUESSES: tuple[dict[str, Any], ...] = ({"password": "rolecall-is-not-this"}, {"password": ""}, {"password": None}, {})
+
+
+@requirement("SEC-E14")
+@each("password", NO_PASSWORD)
+async def test_no_password_opens_an_account_without_one(password: str, world: World, judge: Judge) -> None:
+    """A user that was made without a password gets no token, whatever is sent as its password or left out."""
+    cite((await scapegoat(world)).caller.grant.exchange, "control")  # with a password such a user logs in
+    members = {"role": world.roles[0], "password": NO_PASSWORD[password]}
+    request, made, user = await make_user(world, attack="SEC-E14", **members)
+    if user is None:
+        cite(made, "answer")
+        raise NotApplicable(f"the target makes no user with {password} password ({made})")
+
+    for guess in GUESSES:
+        answer = await world.tokens.post({"email": request.body["email"], **guess}, caller="nobody", attack="SEC-E14")
+        judge.expect_no_token(answer, made)
+
+
+#: What a user is made with in place of a role.
+NO_ROLE: dict[str, Any] = {"missing": ..., "null": None, "empty": "", "unknown": "rolecall"}
+
+
+@requirement("SEC-E14")
+@each("role", NO_ROLE)
+async def test_no_role_gives_no_rights(role: str, world: World) -> None:
+    """A user that was made without a role has the rights of the role that it shows, and without one not those of the highest."""
+    await scapegoat(world)  # says what is missing where no user can be made at all
+    request, made, user = await make_user(world, attack="SEC-E14", role=NO_ROLE[role])
+    if user is None:
+        cite(made, "answer")
+        raise NotApplicable(f"the target makes no user with {role} role ({made})")
+    account = Account(role, role, request.body["email"], request.body["password"])
+    login = cite(
+        await world.tokens.post({"email": account.email, "password": account.password}, caller="nobody", attack="SEC-E14")
+    )
+    grant = Grant.of(login)
+    if not grant.token:
+        raise NotApplicable(f"a user with {role} role gets no token ({login})")
+
+    shown = str((await world.observe(user) or {}).get("role"))
+    await expect_at_most(shown, session(account, grant), world)
+
+
+async def expect_at_most(shown: str, caller: Caller, world: World) -> None:
+    """A token of a user that shows this role, or none of the known ones, has no scope above it and opens nothing above it."""
+    roles = world.roles
+    most = roles.index(shown) if shown in roles else len(roles) - 2
+    what = f"no rights above {roles[most]}: the user shows the role {shown!r}"
+    for where, scope in (("the answer", caller.grant.scope), ("the JWT", caller.grant.claims.get("scope"))):
+        named = world.role_of_scope(scope)
+        if named and roles.index(named) > most:
+            raise Finding(what, f"scope {scope!r} in {where}", caller.grant.exchange)
+    for higher in roles[most + 1 :]:
+        operation = next(
+            operation
+            for operation in world.spec.operations.values()
+            if operation.effect == "list" and world.spec.allowed_roles(operation.name)[-1] == higher
+        )
+        answer = cite(await world.perform(await world.request(operation, caller), caller), "answer")
+        usual = await world.reads(await world.user(roles[most]), operation.name)
+        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
+            raise Finding(what, f"{answer.status} at {operation.name}", answer)
