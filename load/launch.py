@@ -33,6 +33,8 @@ _USERS = 40
 #: Seconds that Locust has to write what it knows once it has been interrupted, and that its processes have to leave.
 _LAST_WORDS, _LEAVE = 20.0, 5.0
 _WORKERS_WAIT = 60  # seconds for workers of our own to come
+#: The environment variable with the embedded server's signing key.
+_KEY = "ROLECALL_EMBEDDED_SIGNING_KEY"
 #: Its own log repeats what we say; what it warns of is still printed.
 _LOCUST = (sys.executable, "-m", "locust", "--skip-log-setup")
 _NOT_KNOWN = (
@@ -179,15 +181,17 @@ def _embedded(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> tup
     target = stack.enter_context(embedded_target(load_specification().roles, arguments.serve_option))
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
-    words = [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}"]
-    if target.dialect:  # as the server announces it
-        words.append(f"--target={_write_target(Path(folder) / 'target.toml', target)}")
+    file = _write_target(Path(folder) / "target.toml", target)
+    stack.callback(os.environ.pop, _KEY, None)
+    os.environ[_KEY] = target.expiry.signing_key
+    words = [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}", f"--target={file}"]
     return words, target
 
 
 def _write_target(path: Path, target: Target) -> Path:
     """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's, too."""
     tables = {"target": {"name": target.name, "base_url": target.base_url}, "dialect": target.dialect}
+    tables |= {"expiry": {"signing_key_env": _KEY}} if target.expiry.signing_key else {}
     tables |= {
         f"accounts.{name}": {"email": account.email, "password": account.password} for name, account in target.accounts.items()
     }
