@@ -376,7 +376,7 @@ class Guarded(Scenario):
 
     name = "guarded"
     #: Of so many steps one is a cell.
-    _ONE_IN = 10
+    _ONE_IN = 5
 
     def __init__(self, site: Site, inner: Scenario) -> None:
         super().__init__(site)

@@ -24,7 +24,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, cycle
+from itertools import chain, cycle, islice
 from random import Random
 from time import perf_counter
 from typing import Any, Literal
@@ -49,6 +49,8 @@ from rolecall.target import Expiry
 _READS, _WRITES = ("list", "fetch"), ("update", "delete")
 #: Seconds until a log-in for a role is tried again that did not succeed.
 _PATIENCE = 5.0
+_UNDER_WAY = 1.0
+_PASSED_OVER = 16  # cells whose roles are being logged in anew
 _TRIES = 3  # of what may be repeated, before and after the load
 
 Exchange = Callable[[bytes], Response | None]
@@ -96,12 +98,22 @@ class Probe:
 
 
 class _Caller:
-    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience`` is over (`time.perf_counter`)."""
+    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience`` is over (`time.perf_counter`).
+
+    While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with one session of each user it would end it.
+    """
 
     def __init__(self, account: Account, grant: Grant) -> None:
         self.account = account
         self.grant = grant
         self.patience = 0.0
+        self.begun = -_UNDER_WAY
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether a log-in may be under way, or must not be tried yet."""
+        now = perf_counter()
+        return now < self.begun + _UNDER_WAY or now < self.patience
 
     @property
     def has_to_renew(self) -> bool:
@@ -246,6 +258,8 @@ class Sampling:
                 openers.setdefault(cell.path, cell)
         denied = [(cell, openers.get(cell.path)) for cell in reads if not cell.allowed]
         for cell in shaped(denied, quote(id_text(self._organization), safe="")):
+            if cell.method == "HEAD" and cell.operation.effect == "list" and self._dialect.denied_list == "empty":
+                continue  # an empty list has the head of a full one
             answer = self._try(cell)
             if answer is not None and self.verdict(cell, answer) is False:
                 self.shaped.append(cell)
@@ -357,33 +371,37 @@ class Sampling:
 
         In turn it is that of a denied cell, of an allowed one, of a denied one in another shape, and one with an expired token.
         """
-        cell = next(self._turns, None)
-        if cell is None:
-            return None
-        if cell.after:
-            return self._before(cell, cell.after)
-        caller = self._callers[cell.role]
-        if not caller.has_to_renew or perf_counter() < caller.patience:
-            return self._probe(cell)
-        return self._log_in_for(cell, None)
+        for cell in islice(self._turns, _PASSED_OVER):
+            caller = self._callers[cell.role]
+            if not caller.has_to_renew:
+                return self._before(cell, cell.after) if cell.after else self._probe(cell)
+            if not caller.is_renewing:
+                return self._log_in_for(cell, None)
+        return None
 
     def look(self, probe: Probe, answer: Response) -> Probe | None:
         """Look at an answer; what has to be asked next to be sure, if anything."""
         if probe.stage == "log-in":
             return self._logged_in(probe, answer)
         if probe.stage == "before":
-            return self._probe(probe.cell) if 200 <= answer.status < 300 else None
+            return self._after(probe.cell, answer)
         if probe.presented is None:
             return self._look_at_cell(probe, answer)
         self._look_at_expired(probe.cell, probe.presented, probe.request, answer)
         return None
+
+    def _after(self, cell: Cell, answer: Response) -> Probe | None:
+        """What follows the answer to what goes before a cell: the cell, unless that was not let in."""
+        if 200 <= answer.status < 300:
+            return self._probe(cell)
+        return self._renewal(cell.after) if cell.after and answer.status in self.lost_token else None
 
     def _look_at_cell(self, probe: Probe, answer: Response) -> Probe | None:
         cell = probe.cell
         said = self.verdict(cell, answer)
         is_lost = answer.status in self.lost_token and answer.status != cell.refused
         if said is None and probe.stage == "first" and is_lost and not probe.is_renewed:
-            return self._log_in_for(cell, None)
+            return self._renewal(cell)
         if not cell.allowed:
             if said:
                 message = f"{cell} was denied before the load, and is now answered {answer.status}"
@@ -467,8 +485,13 @@ class Sampling:
         request, operation = self._request_of(first, grant.token), first.operation
         return Probe(cell, operation.method, f"{first}, allowed", request, operation.success, "before", grant=grant)
 
+    def _renewal(self, cell: Cell) -> Probe | None:
+        """A log-in for a cell whose token was refused, unless one is under way."""
+        return None if self._callers[cell.role].is_renewing else self._log_in_for(cell, None)
+
     def _log_in_for(self, cell: Cell, suspect: tuple[bytes, Response] | None) -> Probe:
         account = self._callers[cell.role].account
+        self._callers[cell.role].begun = perf_counter()
         request, session = self._log_in(account), self._invariants.log_in(account)
         return Probe(cell, "POST", f"issue (to sample as {cell.role})", request, self._dialect.issued, "log-in", suspect, session)
 
@@ -496,9 +519,21 @@ class Sampling:
 
 
 def _in_turn(kinds: Sequence[Sequence[Cell]]) -> Iterator[Cell]:
-    """One of each kind in turn for ever, each kind in an order of chance that is always the same."""
-    mixed = [Random(0).sample(cells, len(cells)) for cells in kinds if cells]  # noqa: S311  # an order, no secret
-    return chain.from_iterable(zip(*map(cycle, mixed), strict=False)) if mixed else iter(())
+    """One of each kind in turn for ever, and of each kind one in each shape; else in an order of chance that is always the same."""
+    return _alternating([_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind])
+
+
+def _by_shape(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells by their shape, those of each shape in an order of chance."""
+    shapes: dict[str, list[Cell]] = {}
+    for cell in Random(0).sample(cells, len(cells)):  # noqa: S311  # an order, no secret
+        shapes.setdefault(cell.shape, []).append(cell)
+    return list(shapes.values())
+
+
+def _alternating(several: Sequence[Iterator[Cell]]) -> Iterator[Cell]:
+    """The next one of each, in turn."""
+    return chain.from_iterable(zip(*several, strict=False)) if several else iter(())
 
 
 def _word(allowed: bool) -> str:
