@@ -53,6 +53,14 @@ _SLOW = frozenset(
 #: the baseline.
 LOADS: dict[str, tuple[str, ...]] = {
     "permissions-open-when-busy": ("guarded", "--users=60"),
+    "expired-let-in-when-busy": ("guarded", "--users=60"),
+    "verified-tokens-kept-when-busy": ("guarded", "--users=60"),
+    "answers-kept-by-user-when-busy": ("guarded", "--users=60"),
+    "answers-kept-by-path-when-busy": ("guarded", "--users=60"),
+    "head-open-when-busy": ("guarded", "--users=60"),
+    "spelled-paths-open-when-busy": ("guarded", "--users=60"),
+    "short-lists-open-when-busy": ("guarded", "--users=60"),
+    "overriding-methods-open-when-busy": ("guarded", "--users=60"),
     "one-token-in-300-of-another-user": ("issuance", "--rate=150"),
     "refresh-tokens-run-out": ("refresh-get", "--rate=250"),
     "race-kills-both-winners": ("refresh-race", "--rate=20"),

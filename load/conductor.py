@@ -22,6 +22,7 @@ from rolecall.load.checks.violations import Violations
 from rolecall.load.measure.totals import Delta, Totals
 from rolecall.load.measure.totals import Worker as WorkerTotals
 from rolecall.load.schedule import Schedule
+from rolecall.load.site import SAMPLED
 from rolecall.load.unexpected import described
 
 #: Seconds that workers have to log their clients in.
@@ -75,7 +76,7 @@ class Conductor:
         self.violations = Violations()
         self._across = AcrossWorkers(self.violations)
         self.races = Families(self.violations)
-        self.sampled: dict[str, set[str]] = {"cells": set(), "others": set(), "left": set()}
+        self.sampled: dict[str, set[str]] = {name: set() for name in SAMPLED}
         self.died: list[str] = []
         self.errors: list[str] = []
         #: Requests beside the load: of set-up and of tidying up.
@@ -132,7 +133,7 @@ class Conductor:
         """Begin anew: on Locust's web page one run may follow another."""
         self.violations = Violations()
         self._across, self.races = AcrossWorkers(self.violations), Families(self.violations)
-        self.sampled = {"cells": set(), "others": set(), "left": set()}
+        self.sampled = {name: set() for name in SAMPLED}
         self.died, self.errors, self.beside = [], [], 0
         self._absent, self._why, self._strangers = {}, {}, []
 

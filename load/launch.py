@@ -25,6 +25,9 @@ from rolecall.embedded import embedded_target
 from rolecall.errors import ExitCode, UsageError
 from rolecall.load import compare, plan, result
 from rolecall.load.accounts import COLUMNS, Account
+from rolecall.load.checks.expired import Left
+from rolecall.load.clock import MovedClock, is_needed
+from rolecall.load.scenarios import Guarded
 from rolecall.load.users import make_users, sessions_coexist
 from rolecall.target import Target, load_target
 
@@ -33,11 +36,17 @@ _USERS = 40
 #: Seconds that Locust has to write what it knows once it has been interrupted, and that its processes have to leave.
 _LAST_WORDS, _LEAVE = 20.0, 5.0
 _WORKERS_WAIT = 60  # seconds for workers of our own to come
+#: The environment variable with the embedded server's signing key.
+_KEY = "ROLECALL_EMBEDDED_SIGNING_KEY"
 #: Its own log repeats what we say; what it warns of is still printed.
 _LOCUST = (sys.executable, "-m", "locust", "--skip-log-setup")
 _NOT_KNOWN = (
     "\nnote          whether a log-in ends the user's other sessions is not known: a refresh was neither granted nor refused."
     "\n              It is taken for one that does, so that only an account's newest session has to go on."
+)
+_MOVES = (
+    "\nnote          the target's clock is moved past the end of tokens that are taken now, for the length of the run, for everybody"
+    "\n              there; then it is put back. A signing_key_env or a bank under [expiry] does without that."
 )
 #: Our options that are passed on as they are.
 _PASSED = (
@@ -63,6 +72,7 @@ class Session:
     folder: Path
     words: list[str]
     aim: plan.Aim
+    clock: Target | None = None  # the one whose clock is moved for the run
     workers: int = 0
     bind: str = ""
     port: int = 0
@@ -83,14 +93,25 @@ class Session:
 
     def run(self, name: str) -> dict[str, Any]:
         """Run Locust to its end and return the document that it left, or one that says that it left none."""
-        exit_code = ExitCode.HARNESS_ERROR
+        exit_code, left_behind = ExitCode.HARNESS_ERROR, ""
         try:
-            why = f"Locust ended at once (exit {self._launch()}); see what it printed above"
+            if self.clock is None:
+                code = self._launch()
+            else:
+                clock = MovedClock(self.clock, self.folder)
+                try:
+                    with clock.ahead() as left, _expired_tokens(left) as file:
+                        code = self._launch(f"--expired-tokens={file}")
+                finally:
+                    left_behind = clock.left_behind
+            why = f"Locust ended at once (exit {code}); see what it printed above"
         except KeyboardInterrupt:
             exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
         if not path.is_file():
             result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
+        if left_behind:
+            result.leave_behind(self.folder, left_behind)
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
 
@@ -100,9 +121,9 @@ class Session:
         result.write_document(self.folder, document)
         return document
 
-    def _launch(self) -> int:
+    def _launch(self, *more: str) -> int:
         with as_file(files("rolecall.load") / "locustfile.py") as locustfile, contextlib.ExitStack() as stack:
-            command = [*_LOCUST, "-f", str(locustfile), "--headless", "--only-summary", *self.words]
+            command = [*_LOCUST, "-f", str(locustfile), "--headless", "--only-summary", *self.words, *more]
             if not self.workers:
                 return _wait(stack.enter_context(_process(command)))
             bind, port = self.bind or "127.0.0.1", self.port or _free_port()
@@ -147,8 +168,10 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
         master = getattr(arguments, "master", False)
         workers = max(arguments.workers, 1) if master else arguments.workers
         bind = (arguments.bind_host or "127.0.0.1") if master else ""
-        note = _NOT_KNOWN if coexist is None else ""
-        yield Session(arguments.scenario, run, words, aim, workers, bind, arguments.master_port if master else 0, note)
+        clock = target if arguments.scenario == Guarded.name and is_needed(target) else None
+        note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
+        port = arguments.master_port if master else 0
+        yield Session(arguments.scenario, run, words, aim, clock, workers, bind, port, note)
 
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
@@ -160,6 +183,15 @@ def _passed(arguments: argparse.Namespace) -> Iterator[str]:
         yield "--silent"
     for objective in arguments.slo:
         yield f"--slo={objective}"
+
+
+@contextlib.contextmanager
+def _expired_tokens(left: Left) -> Iterator[Path]:
+    """A file with expired tokens, as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "expired.json"
+        left.write(file)
+        yield file
 
 
 def _allowed_target(file: Path) -> Target:
@@ -179,15 +211,17 @@ def _embedded(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> tup
     target = stack.enter_context(embedded_target(load_specification().roles, arguments.serve_option))
     folder = stack.enter_context(tempfile.TemporaryDirectory())
     accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
-    words = [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}"]
-    if target.dialect:  # as the server announces it
-        words.append(f"--target={_write_target(Path(folder) / 'target.toml', target)}")
+    file = _write_target(Path(folder) / "target.toml", target)
+    stack.callback(os.environ.pop, _KEY, None)
+    os.environ[_KEY] = target.expiry.signing_key
+    words = [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}", f"--target={file}"]
     return words, target
 
 
 def _write_target(path: Path, target: Target) -> Path:
     """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's, too."""
     tables = {"target": {"name": target.name, "base_url": target.base_url}, "dialect": target.dialect}
+    tables |= {"expiry": {"signing_key_env": _KEY}} if target.expiry.signing_key else {}
     tables |= {
         f"accounts.{name}": {"email": account.email, "password": account.password} for name, account in target.accounts.items()
     }

@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rolecall.conformance.tables import Dialect, Specification, load_specification, suggest
 from rolecall.errors import UsageError
 from rolecall.load.accounts import Account, from_target, read_csv
+from rolecall.load.checks.expired import ExpiredTokens, Left
 from rolecall.load.objectives import Objective
 from rolecall.load.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, Guarded, RefreshRace
 from rolecall.load.schedule import Schedule, duration
 from rolecall.load.transport.wire import Origin
-from rolecall.target import Target, is_loopback, load_target
+from rolecall.target import Expiry, Target, is_loopback, load_target
 
 #: What is asked of every run, unless it asks for something else of the same.
 USUAL_OBJECTIVES = ("errors<1%",)
@@ -51,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
     parser.add_argument("--racers", type=int, default=5, metavar="K", help="clients in a refresh-race", **hidden)
     parser.add_argument("--weights", default="", metavar="NAME=N,...", help="of the scenarios in mixed", **hidden)
     parser.add_argument("--guarding", default="issuance", metavar="SCENARIO", help="what guarded puts under load", **hidden)
+    parser.add_argument(
+        "--expired-tokens", metavar="FILE", default="", help="that the moved clock has left, for guarded", **hidden
+    )
     parser.add_argument("--run-folder", default="", metavar="DIR", help="where load.json and the others are left", **hidden)
     parser.add_argument(
         "--no-invariants", action="store_true", help="look at no answer's content: for measuring the client", **hidden
@@ -79,6 +83,13 @@ class Aim:
     accounts: Sequence[Account]
     timeout: float
     verify: bool | str
+    #: Tokens that have expired since the target's clock was moved, or why there are none.
+    left: Left = field(default_factory=Left)
+
+    @property
+    def expired(self) -> ExpiredTokens:
+        """Where expired tokens come from; each process keeps account of its own."""
+        return ExpiredTokens(self.target.expiry if self.target else Expiry(), self.base_url, self.left)
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> Aim:
@@ -113,6 +124,7 @@ class Aim:
             accounts=accounts,
             timeout=options.answer_timeout or (target.timeout if target else TIMEOUT),
             verify=target.verify_tls if target else True,
+            left=Left.read(Path(options.expired_tokens)) if options.expired_tokens else Left(),
         )
 
 

@@ -118,6 +118,21 @@ def leave_out(folder: Path, path: Path, error: Exception) -> None:
         _write_whole(document, _lines(_incomplete(found, [_why_not(path, error)])))
 
 
+def leave_behind(folder: Path, what: str) -> None:
+    """Say in a document that is there already that something was left behind at the target, found when the run was over."""
+    for path in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        missed = found["verdict"] == "missed"
+        found["verdict"], found["exit_code"] = (
+            ("missed", found["exit_code"]) if missed else ("invalid", int(ExitCode.LEFT_BEHIND))
+        )
+        found["reasons"].append(f"left behind: {what}")
+        if path.name == LOAD:
+            write_document(folder, found)
+        else:
+            write_capacity(folder, found)
+
+
 def _incomplete(document: Mapping[str, Any], reasons: Sequence[str]) -> dict[str, Any]:
     """The document of a run of which a file is missing: no reason against it if it is missed, and else none for it."""
     verdict = "missed" if document["verdict"] == "missed" else "invalid"

@@ -376,7 +376,7 @@ class Guarded(Scenario):
 
     name = "guarded"
     #: Of so many steps one is a cell.
-    _ONE_IN = 10
+    _ONE_IN = 5
 
     def __init__(self, site: Site, inner: Scenario) -> None:
         super().__init__(site)
@@ -397,8 +397,7 @@ class Guarded(Scenario):
             return
         probe = self.site.sampling.next()
         while probe is not None:
-            name = "cells allowed" if probe.cell.allowed else "cells denied"  # two rows, not one for each of the table's
-            answer = self.call("any", name, probe.request, due, probe.expected, probe.login or probe.grant)
+            answer = self.call("any", probe.row, probe.request, due, probe.expected, probe.use)
             due = perf_counter()
             probe = self.site.sampling.look(probe, answer) if answer is not None else None
 

@@ -14,6 +14,7 @@ from rolecall.conformance.fixtures import fill_path
 from rolecall.conformance.tables import Dialect, Specification
 from rolecall.conformance.token_endpoint import PATH
 from rolecall.load.accounts import Account
+from rolecall.load.checks.expired import ExpiredTokens
 from rolecall.load.checks.families import Families
 from rolecall.load.checks.invariants import Invariants
 from rolecall.load.checks.sampling import Sampling
@@ -25,6 +26,10 @@ from rolecall.load.transport import wire
 from rolecall.load.transport.client import Connection, Failure
 from rolecall.load.transport.wire import Origin, Response
 
+#: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled and what is not tested with the
+#: reason, and what is left behind.
+SAMPLED = ("cells", "expired", "others", "not_tested", "left")
+
 
 class Site:
     """A target, some of its users, and the judges of its answers.
@@ -35,6 +40,7 @@ class Site:
         sessions_coexist: False where a log-in is known to end the user's other sessions.
         shared_accounts: whether other processes log in as the same accounts.
         looks: whether answers are looked at; without, only their status is (``--no-invariants``).
+        expired: where expired tokens come from.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Site:
         looks: bool = True,
         racers: int = 5,
         email_domain: str = "example.org",
+        expired: ExpiredTokens | None = None,
     ) -> None:
         self.origin = origin
         self.spec = spec
@@ -65,6 +72,7 @@ class Site:
         self.racers = racers
         self.recorder = Recorder(0.0)
         self._email_domain = email_domain
+        self._expired = expired
         self._sampling: Sampling | None = None
         self._sampling_begins = RLock()
         self._timeout = timeout
@@ -135,15 +143,19 @@ class Site:
                     self.logins.reserve(),
                     partial(self.ask, connection),
                     email_domain=self._email_domain,
+                    expired=self._expired,
                 )
                 self._sampling.prepare()
         return self._sampling
 
     def tidy(self) -> dict[str, list[str]]:
         """Delete what was made for the cells: which ones were sampled, which not and why, and what could not be deleted."""
-        if self._sampling is None:
-            return {"cells": [], "others": [], "left": []}
-        return {"cells": list(map(str, self._sampling.cells)), "others": self._sampling.others, "left": self._sampling.close()}
+        sampling = self._sampling
+        if sampling is None:
+            return {name: [] for name in SAMPLED}
+        cells = [*sampling.cells, *sampling.shaped]
+        found = (list(map(str, cells)), list(map(str, sampling.expired)), sampling.others, sampling.not_tested, sampling.close())
+        return dict(zip(SAMPLED, found, strict=True))
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class _NotNow(NoUsers):
     """Nothing follows from this answer, or from its not coming: another time it may be another one."""
 
 
-class _Server:
+class Server:
     """What is asked of a target before the load, over the connection that the load has, too: no proxy, no redirect, all bounded."""
 
     def __init__(self, target: Target) -> None:
@@ -57,15 +57,16 @@ class _Server:
         self._connection.close()
 
     def ask(self, method: str, path: str, body: Any) -> Response:
-        """Send a request with a JSON body.
+        """Send a request, with a JSON body if there is one.
 
         Raises:
             Unreachable: there is no server, or none that answers.
             NoUsers: there is no whole answer.
         """
-        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {self.bearer}"} if self.bearer else {})
+        headers = {"authorization": f"Bearer {self.bearer}"} if self.bearer else {}
+        headers |= {} if body is None else {"content-type": "application/json"}
         try:
-            message = request(self._origin, method, path, headers, json.dumps(body).encode())
+            message = request(self._origin, method, path, headers, None if body is None else json.dumps(body).encode())
         except ValueError as error:
             raise NoUsers(f"{self.target.base_url}: {method} {path.partition('?')[0]} cannot be asked: {error}") from None
         try:
@@ -91,6 +92,14 @@ class _Server:
             raise kind(f"{self.target.base_url}: {method} {path} was answered {response.status}")
         return document
 
+    def issue(self, email: str, password: str) -> Response:
+        """The answer to a log-in.
+
+        Raises:
+            Unreachable, NoUsers: as for `ask`.
+        """
+        return self.ask("POST", PATH, {"email": email, "password": password})
+
     def log_in(self, name: str) -> dict[str, Any]:
         """What an account's log-in is answered: tokens.
 
@@ -115,7 +124,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Ac
         Unreachable: there is no server, or none that answers.
     """
     run = secrets.token_hex(4)
-    with closing(_Server(target)) as server:
+    with closing(Server(target)) as server:
         spec = server.spec
         operation = spec.operations["create-user"]
         admin = server.log_in(spec.roles[-1])
@@ -148,7 +157,7 @@ def sessions_coexist(target: Target) -> bool | None:
         Unreachable: there is no server, or none that answers.
     """
     name = next(iter(target.accounts))
-    with closing(_Server(target)) as server:
+    with closing(Server(target)) as server:
         for attempt in range(_TRIES):
             if attempt:
                 gevent.sleep(server.pause)  # a refresh without an answer may have been carried out: all is begun anew
@@ -165,7 +174,7 @@ def sessions_coexist(target: Target) -> bool | None:
     return None
 
 
-def _goes_on(server: _Server, refresh_token: str, email: str) -> bool | None:
+def _goes_on(server: Server, refresh_token: str, email: str) -> bool | None:
     """Whether a session can be refreshed; None where nothing follows from the answer, or there is none."""
     try:
         status = server.ask("POST", PATH, {"refreshToken": refresh_token, "clientId": email}).status

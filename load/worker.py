@@ -103,6 +103,7 @@ class Worker:
                 looks=not self._options.no_invariants,
                 racers=self._options.racers,
                 email_domain=aim.target.email_domain if aim.target else "example.org",
+                expired=aim.expired,
             )
             self.site.begin(Recorder(perf_counter()))
             self._knock(aim.base_url)

@@ -14,8 +14,10 @@ import pytest
 
 from rolecall.conformance.tables import load_specification
 from rolecall.load.accounts import Account
+from rolecall.load.checks.expired import ExpiredTokens
 from rolecall.load.checks.invariants import Invariants
 from rolecall.load.checks.sampling import Probe, Sampling
+from rolecall.load.checks.shapes import Cell
 from rolecall.load.checks.violations import Violations
 from rolecall.load.transport.wire import Origin, Response
 from rolecall.reference.call import Answer, Call
@@ -24,6 +26,7 @@ from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants import VARIANTS
+from rolecall.target import Expiry
 from tests.command import ROLES
 from tests.reference.asking import QUICK
 
@@ -84,7 +87,9 @@ class Wire:
 class Sampled:
     """A sampling that is prepared, and what belongs to it."""
 
-    def __init__(self, one: Running, dialect: dict[str, Any], roles: tuple[str, ...], lossy: int) -> None:
+    def __init__(
+        self, one: Running, dialect: dict[str, Any], roles: tuple[str, ...], lossy: int, expired: ExpiredTokens | None
+    ) -> None:
         chosen = SPEC.dialect(dialect, "tests")
         spec = SPEC.for_target({}, chosen, "tests")
         self.server = one.server
@@ -93,7 +98,13 @@ class Sampled:
         self.accounts = {role: Account(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles}
         self.invariants = Invariants(spec, chosen, self.violations, places=2**10)
         self.sampling = Sampling(
-            Origin.of(one.base_url), spec, chosen, self.invariants, self.accounts.values(), self.wire.exchange
+            Origin.of(one.base_url),
+            spec,
+            chosen,
+            self.invariants,
+            self.accounts.values(),
+            self.wire.exchange,
+            expired=expired,
         )
         self.sampling.prepare()
 
@@ -110,23 +121,43 @@ class Sampled:
 
     def turns(self, rounds: int = 1) -> None:
         """Sample everything so many times."""
-        for _ in range(rounds * 2 * len(self.sampling.cells)):
+        kinds = [[cell for cell in self.sampling.cells if cell.allowed is allowed] for allowed in (False, True)]
+        kinds = list(filter(None, [*kinds, self.sampling.shaped, self.sampling.expired]))
+        for _ in range(rounds * len(kinds) * max(map(length, kinds), default=0)):
             self.turn()
+
+
+def length(cells: list[Cell]) -> int:
+    """How many turns of a kind it takes until each of its cells has had one: its shapes come in turn."""
+    shapes = Counter(cell.shape for cell in cells)
+    return len(shapes) * max(shapes.values())
 
 
 @contextmanager
 def sampled(
-    *variants: str, roles: tuple[str, ...] = ROLES, dialect: Any = None, faults: tuple[str, ...] = ()
+    *variants: str,
+    roles: tuple[str, ...] = ROLES,
+    dialect: Any = None,
+    faults: tuple[str, ...] = (),
+    signing: bool = False,
 ) -> Iterator[Sampled]:
-    """A sampling of a reference server."""
-    with running(Settings(scrypt_n=QUICK, variants=variants, faults=faults)) as one, sampling_of(one, dialect, roles) as it:
-        yield it
+    """A sampling of a reference server; with its signing key, or without."""
+    with running(Settings(scrypt_n=QUICK, variants=variants, faults=faults)) as one:
+        expired = ExpiredTokens(Expiry(signing_key=one.signing_key), one.base_url) if signing else None
+        with sampling_of(one, dialect, roles, expired=expired) as it:
+            yield it
 
 
 @contextmanager
-def sampling_of(one: Running, dialect: Any = None, roles: tuple[str, ...] = ROLES, lossy: int = 0) -> Iterator[Sampled]:
+def sampling_of(
+    one: Running,
+    dialect: Any = None,
+    roles: tuple[str, ...] = ROLES,
+    lossy: int = 0,
+    expired: ExpiredTokens | None = None,
+) -> Iterator[Sampled]:
     """A sampling of a server that runs."""
-    it = Sampled(one, dialect or {}, roles, lossy)
+    it = Sampled(one, dialect or {}, roles, lossy, expired)
     with closing(it.wire.client):
         yield it
 
@@ -181,13 +212,17 @@ def test_what_cannot_be_deleted_is_named() -> None:
     assert left.startswith("form ")
 
 
-def test_denied_and_allowed_in_turn() -> None:
-    """Denied and allowed cells alternate, and all of them come up."""
-    with sampled() as it:
-        probes = [it.sampling.next() for _ in range(2 * len(it.sampling.cells))]
+def test_every_kind_in_turn() -> None:
+    """A denied cell, an allowed one, a denied one in a shape, and an expired token: in turn, and all of them come up."""
+    with sampled(signing=True) as it:
+        probes = [it.sampling.next() for _ in range(4 * len(it.sampling.cells))]
 
-    assert all(isinstance(probe, Probe) and probe.cell.allowed is bool(number % 2) for number, probe in enumerate(probes))
-    assert {str(probe.cell) for probe in probes if probe} == {str(cell) for cell in it.sampling.cells}
+    rows = ["cells denied", "cells allowed", "cells denied, in shapes", "expired tokens"]
+    assert all(isinstance(probe, Probe) for probe in probes)
+    assert [probe.row for probe in probes if probe and probe.stage == "first"][:2] == rows[:2]
+    assert all(rows[number % 4] == probe.row for number, probe in enumerate(probes) if probe and probe.stage == "first")
+    everything = (*it.sampling.cells, *it.sampling.shaped, *it.sampling.expired)
+    assert {str(probe.cell) for probe in probes if probe} == {str(cell) for cell in everything}
 
 
 def test_names_and_texts_hold_no_secrets() -> None:
@@ -309,8 +344,8 @@ def test_a_login_by_somebody_else_costs_a_new_one_and_no_more() -> None:
             it.wire.log_in(it.accounts[role])
         stages = [it.turn() for _ in range(2 * len(it.sampling.cells))]
 
-    assert stages.count(["first", "log-in", "first"]) == len(ROLES)
-    assert stages.count(["first"]) == len(stages) - len(ROLES)
+    assert sum("log-in" in turn for turn in stages) == len(ROLES)
+    assert all(turn in (["first"], ["before", "first"]) for turn in stages if "log-in" not in turn)
     assert dict(it.violations.counts) == {}
 
 

@@ -127,6 +127,10 @@ class Invariants:
         """The users whom the accounts were given."""
         return set(self._emails)
 
+    def holder(self, email: str) -> Holder | None:
+        """What is known of an account; None where it has not been logged in here."""
+        return self._holders.get(email)
+
     # --- Before the sending ------------------------------------------------------------------------------------------
 
     def log_in(self, account: Account) -> Session:

@@ -51,6 +51,8 @@ KINDS: Mapping[str, Kind] = {
     "race-nobody": Kind("SEC-R11", "Of refreshes with one good token at one time somebody's succeeds."),
     "race-winner-dead": Kind("REFRESH-new-token", "Tokens that were given out in a race work."),
     "race-other-user": Kind("REFRESH-same-user", "A race hands out tokens of the user whose token it is about."),
+    "expired-let-in": Kind("EXPIRY-403", "A token that has expired is let in under load no more than without it."),
+    "expired-otherwise": Kind("EXPIRY-403", "A token that has expired is refused as such under load, too."),
     "denied-allowed": Kind("SEC-A17", "What is denied stays denied under load."),
     "allowed-denied": Kind("SEC-A17", "What is allowed stays allowed under load."),
 }

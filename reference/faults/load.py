@@ -30,6 +30,9 @@ MOMENT = 0.01
 BUSY = 20
 """Requests in flight up to which permissions are checked."""
 
+KEPT = 0.05
+"""Seconds for which an answer is kept that a cache gives to others."""
+
 NTH = 300
 """Of so many tokens one is another user's."""
 
@@ -37,31 +40,157 @@ POOL, PERIOD = 500, 5
 """Secrets that are prepared, and for how many seconds."""
 
 
+class Traffic:
+    """The requests that a server has in flight; each takes a moment more, so that they meet."""
+
+    def __init__(self, server: Server) -> None:
+        self._in_flight = 0
+        handle = server.handle
+
+        @instead_of(server.handle)
+        async def counted(call: Call, action: Action) -> Answer:
+            self._in_flight += 1
+            try:
+                await asyncio.sleep(0 if call.path.startswith("/__") else MOMENT)
+                return await handle(call, action)
+            finally:
+                self._in_flight -= 1
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether more are in flight than this server is good for."""
+        return self._in_flight > BUSY
+
+
 @fault("permissions-open-when-busy", finding="SEC-A17", needs=LOAD)
 def permissions_open_when_busy(server: Server) -> None:
     """With more than 20 requests in flight permissions are no longer looked up, and everybody may do everything."""
-    handle = server.handle
-    answer = server.dispatcher.answer
+    traffic = Traffic(server)
     permitted = server.dispatcher.permitted
-    in_flight = 0
-
-    @instead_of(server.handle)
-    async def counted(call: Call, action: Action) -> Answer:
-        nonlocal in_flight
-        in_flight += 1
-        try:
-            return await handle(call, action)
-        finally:
-            in_flight -= 1
-
-    @instead_of(server.dispatcher.answer)
-    async def looked_up(call: Call) -> Answer:
-        await asyncio.sleep(MOMENT)
-        return await answer(call)
 
     @instead_of(server.dispatcher.permitted)
     def open_when_busy(call: Call, principal: Principal, operation: str) -> bool:
-        return in_flight > BUSY or permitted(call, principal, operation)
+        return traffic.is_heavy or permitted(call, principal, operation)
+
+
+@fault("expired-let-in-when-busy", finding="EXPIRY-403", needs=LOAD)
+def expired_let_in_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a token's exp is no longer looked at."""
+    traffic = Traffic(server)
+    expired = server.verifier.expired
+
+    @instead_of(server.verifier.expired)
+    def endless_when_busy(exp: int) -> bool:
+        return expired(exp) and not traffic.is_heavy
+
+
+@fault("verified-tokens-kept-when-busy", finding="EXPIRY-403", needs=LOAD)
+def verified_tokens_kept_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a jti that was let in before is let in again, whatever the token's exp says."""
+    traffic = Traffic(server)
+    check = server.verifier.check_times
+    seen: set[object] = set()
+
+    @instead_of(server.verifier.check_times)
+    def remembered(claims: Document) -> None:
+        if not (traffic.is_heavy and claims.get("jti") in seen):
+            check(claims)
+            seen.add(claims.get("jti"))
+
+
+@fault("answers-kept-by-user-when-busy", finding="EXPIRY-403", needs=LOAD)
+def answers_kept_by_user_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a user's GET is answered as one of the second before was, by a cache that asks who, not until when."""
+    traffic = Traffic(server)
+    answer = server.dispatcher.answer
+    kept: dict[tuple[str, object], tuple[float, Answer]] = {}
+
+    @instead_of(server.dispatcher.answer)
+    async def from_the_cache(call: Call) -> Answer:
+        if call.method != "GET":
+            return await answer(call)
+        user = server.verifier.checked_claims(server.bearer.token(call)).get("_id")
+        key, now = (call.path, user), server.clock.now()
+        at, before = kept.get(key, (0.0, None))
+        if before is not None and traffic.is_heavy and now - at < 1:
+            return before
+        given = await answer(call)
+        kept[key] = now, given
+        return given
+
+
+@fault("answers-kept-by-path-when-busy", finding="SEC-A17", needs=LOAD)
+def answers_kept_by_path_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a GET is answered as the one before it was, to whoever has a good token and asks within 50 ms."""
+    traffic = Traffic(server)
+    perform = server.dispatcher.perform
+    permitted = server.dispatcher.permitted
+    refuse = server.dispatcher.refuse
+    kept: dict[str, tuple[float, Answer]] = {}
+
+    @instead_of(server.dispatcher.perform)
+    async def noted(call: Call, principal: Principal, operation: str) -> Answer:
+        answer = await perform(call, principal, operation)
+        if call.method == "GET" and permitted(call, principal, operation):
+            kept[call.path] = server.clock.now(), answer
+        return answer
+
+    @instead_of(server.dispatcher.refuse)
+    async def from_the_cache(call: Call, principal: Principal, operation: str) -> Answer:
+        at, answer = kept.get(call.path, (0.0, None))
+        if call.method == "GET" and answer is not None and traffic.is_heavy and server.clock.now() - at < KEPT:
+            return answer
+        return await refuse(call, principal, operation)
+
+
+@fault("head-open-when-busy", finding="SEC-A17", needs=LOAD)
+def head_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight HEAD is answered before permissions are looked up."""
+    traffic = Traffic(server)
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def open_when_busy(call: Call, principal: Principal, operation: str) -> bool:
+        return (call.method == "HEAD" and traffic.is_heavy) or permitted(call, principal, operation)
+
+
+@fault("spelled-paths-open-when-busy", finding="SEC-A17", needs=LOAD)
+def spelled_paths_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a path with a slash too many, or in capitals, is put right behind the guard of the route."""
+    traffic = Traffic(server)
+    unknown = server.dispatcher.unknown
+
+    @instead_of(server.dispatcher.unknown)
+    async def put_right(call: Call) -> Answer:
+        segments = [segment for segment in call.path.lower().split("/") if segment]
+        if call.verb != "GET" or not traffic.is_heavy or segments[:1] != ["v2"] or len(segments) not in (2, 3):
+            return await unknown(call)
+        principal = server.guard.authenticate(call)
+        call.resource, call.id = segments[1], segments[2] if len(segments) == 3 else None
+        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+
+
+@fault("short-lists-open-when-busy", finding="SEC-A17", needs=LOAD)
+def short_lists_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a list of a single thing is taken for a health check's, which needs no permission."""
+    traffic = Traffic(server)
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def open_when_busy(call: Call, principal: Principal, operation: str) -> bool:
+        return (("limit", "1") in call.query and traffic.is_heavy) or permitted(call, principal, operation)
+
+
+@fault("overriding-methods-open-when-busy", finding="SEC-A17", needs=LOAD)
+def overriding_methods_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight permissions are looked up for the method that a header names, where it names one."""
+    traffic = Traffic(server)
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def named(call: Call, principal: Principal, operation: str) -> bool:
+        meant = call.header(b"x-http-method-override")
+        return (meant in ("HEAD", "OPTIONS") and traffic.is_heavy) or permitted(call, principal, operation)
 
 
 @fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)

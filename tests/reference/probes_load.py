@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import httpx
@@ -13,17 +14,81 @@ from rolecall.reference.faults.load import BUSY, NTH, POOL
 from tests.reference.asking import Api, read, sees
 
 
-async def denied_at_once(api: Api, count: int) -> int:
-    """How many of so many requests at once are denied: lists of services for guests."""
-    token = api.token("guest")
-    answers = await asyncio.gather(*(api.ask("GET", "/v2/services", token) for _ in range(count)))
-    return sum(answer.status_code == 403 for answer in answers)
+async def at_once(api: Api, count: int, path: str, token: str, method: str = "GET", **options: Any) -> Counter[int]:
+    """The statuses with which so many requests at once are answered."""
+    answers = await asyncio.gather(*(api.ask(method, path, token, **options) for _ in range(count)))
+    return Counter(answer.status_code for answer in answers)
+
+
+async def opens(api: Api, path: str, token: str, method: str = "GET", refused: int = 403, **options: Any) -> bool:
+    """Whether what is refused to few at once is not to many."""
+    assert await at_once(api, BUSY, path, token, method, **options) == {refused: BUSY}
+    return bool((await at_once(api, 2 * BUSY, path, token, method, **options))[200])
 
 
 @sees("permissions-open-when-busy")
 async def open_when_busy(api: Api) -> bool:
-    assert await denied_at_once(api, BUSY) == BUSY
-    return await denied_at_once(api, 2 * BUSY) < 2 * BUSY
+    return await opens(api, "/v2/services", api.token("guest"))
+
+
+def expired(api: Api, role: str, **other: Any) -> str:
+    """A token of a role's that has expired."""
+    now = int(api.server.clock.now())
+    return api.token(role, iat=now - 90_000, exp=now - 3_600, **other)
+
+
+@sees("expired-let-in-when-busy")
+async def expired_when_busy(api: Api) -> bool:
+    return await opens(api, "/v2/services", expired(api, "admin"))
+
+
+@sees("verified-tokens-kept-when-busy")
+async def verified_before(api: Api) -> bool:
+    assert await api.accepted(api.token("admin", jti="kept"))
+    assert not await opens(api, "/v2/services", expired(api, "admin"))
+    return await opens(api, "/v2/services", expired(api, "admin", jti="kept"))
+
+
+@sees("answers-kept-by-user-when-busy")
+async def answered_before(api: Api) -> bool:
+    assert await api.accepted(api.token("admin"))
+    assert not await opens(api, "/v2/services", expired(api, "agent"))
+    assert await api.accepted(api.token("admin"))
+    return await opens(api, "/v2/services", expired(api, "admin"))
+
+
+@sees("answers-kept-by-path-when-busy")
+async def kept_for_anybody(api: Api) -> bool:
+    admins = asyncio.gather(*(api.ask("GET", "/v2/services", "admin") for _ in range(BUSY)))
+    guests = await at_once(api, 2 * BUSY, "/v2/services", api.token("guest"))
+    await admins
+    return bool(guests[200])
+
+
+@sees("head-open-when-busy")
+async def head_when_busy(api: Api) -> bool:
+    assert not await opens(api, "/v2/services", api.token("guest"))
+    return await opens(api, "/v2/services", api.token("guest"), "HEAD")
+
+
+@sees("spelled-paths-open-when-busy")
+async def spelled_when_busy(api: Api) -> bool:
+    assert not await opens(api, "/v2/services", api.token("guest"))
+    return all(
+        [await opens(api, path, api.token("guest"), refused=404) for path in ("/v2/services/", "/v2//services", "/V2/SERVICES")]
+    )
+
+
+@sees("short-lists-open-when-busy")
+async def short_when_busy(api: Api) -> bool:
+    assert not await opens(api, "/v2/services?limit=2", api.token("guest"))
+    return await opens(api, "/v2/services?limit=1", api.token("guest"))
+
+
+@sees("overriding-methods-open-when-busy")
+async def overriding_when_busy(api: Api) -> bool:
+    assert not await opens(api, "/v2/services", api.token("guest"))
+    return await opens(api, "/v2/services", api.token("guest"), headers={"X-HTTP-Method-Override": "OPTIONS"})
 
 
 @sees("one-token-in-300-of-another-user")
