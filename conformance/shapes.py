@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from rolecall.conformance.fixtures import Request
@@ -97,8 +97,11 @@ def denied(spec: Specification, operation: str) -> list[str]:
     return [role for role in spec.roles if not spec.allows(operation, role)]
 
 
-def in_turn(names: Sequence[str], key: str) -> str:
-    """One of some names, another one for each key: a resource, or an operation."""
+T = TypeVar("T")
+
+
+def in_turn(names: Sequence[T], key: str) -> T:
+    """One of some things, another one for each key: a resource, or an operation."""
     spec = load_specification()
     keys = list(spec.resources) if key in spec.resources else list(spec.operations)
     return names[keys.index(key) % len(names)]

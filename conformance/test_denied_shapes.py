@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 import pytest
 
+from rolecall.conformance.expiry import Expiry
 from rolecall.conformance.fixtures import Fixture, Request
 from rolecall.conformance.ids import id_text, identifiers
 from rolecall.conformance.judge import SETTLING, Judge
-from rolecall.conformance.marks import ALONE, each, requirement
+from rolecall.conformance.marks import ALONE, EXPIRY, each, operations, requirement
 from rolecall.conformance.memo import memoised
 from rolecall.conformance.sacrifice import Sacrifice, sacrificial
-from rolecall.conformance.shapes import Attempt, attempts, denied, dressed
+from rolecall.conformance.shapes import SHAPES, Shape, attempts, denied, dressed, in_turn
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.victims import Tried, expect_untouched, victim
@@ -46,13 +47,13 @@ async def test_a_refused_read_is_refused_in_every_shape(operation: str, world: W
         caller = await world.user(attempt.role)
         request = await world.request(world.spec.operations[operation], caller)
 
-        answer = await sent(world, request, caller, attempt)
+        answer = await sent(world, request, caller, attempt.shape, request.operation.requirement)
 
         expect_still_refused(world, answer, request, str(attempt))
     await judge.control(request)
 
 
-async def sent(world: World, request: Request, caller: Caller, attempt: Attempt) -> Exchange:
+async def sent(world: World, request: Request, caller: Caller, shape: Shape, attack: str) -> Exchange:
     """Send a request in a shape, as somebody who may not."""
     operation = request.operation
     organization = id_text(await world.organization())
@@ -62,8 +63,8 @@ async def sent(world: World, request: Request, caller: Caller, attempt: Attempt)
         "email": caller.email,
         "id": request.fixture and request.fixture.id,
     }
-    path, options = dressed(request, attempt.shape, {name: quote(value or "", safe="") for name, value in known.items()})
-    options["attack"] = operation.requirement
+    path, options = dressed(request, shape, {name: quote(value or "", safe="") for name, value in known.items()})
+    options["attack"] = attack
     if operation.effect == "create":
         what = (operation.resource.name, request.name, operation.method, path, caller, request.inside)
         return await world.create(*what, **options)
@@ -146,7 +147,7 @@ async def test_a_refused_create_is_refused_in_every_shape(operation: str, world:
     for attempt in attempts(operation, everything=world.intrusive):
         caller = await world.user(attempt.role)
         request = await world.request(world.spec.operations[operation], caller)
-        answer = await sent(world, request, caller, attempt)
+        answer = await sent(world, request, caller, attempt.shape, request.operation.requirement)
 
         expect_still_refused(world, answer, request, str(attempt))
         asked.append((request, answer, attempt))
@@ -165,7 +166,7 @@ async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, worl
         for attempt in attempts(operation, everything=world.intrusive):
             caller = await world.user(attempt.role)
             request = await world.request(asked, caller, thing.fixture)
-            answer = await sent(world, request, caller, attempt)
+            answer = await sent(world, request, caller, attempt.shape, request.operation.requirement)
 
             expect_still_refused(world, answer, request, str(attempt))
             tried.append(Tried(request, answer, str(attempt)))
@@ -300,3 +301,26 @@ async def test_a_member_does_not_change_the_own_organization(operation: str, rol
 
     expect_still_refused(world, answer, request, f"{role}, of the own organization")
     await judge.expect_no_effect(request, answer, member.caller)
+
+
+# --- When the token has expired -----------------------------------------------------------------------------------------
+
+
+@requirement("EXPIRY-403", phase=EXPIRY)
+@operations(lambda operation: operation.effect in ("list", "fetch"))
+async def test_an_expired_token_reads_nothing_in_any_shape(operation: str, world: World, expiry: Expiry, judge: Judge) -> None:
+    """A narrower list right after a live token was shown it, a HEAD and other dress are refused to a token that has expired."""
+    asked, expired = world.spec.operations[operation], (await expiry.tokens(world.highest))[0]
+    shapes = [shape for shape in SHAPES if asked.effect in shape.effects]
+    for shape in shapes if world.intrusive else [in_turn(shapes, operation)]:
+        request = await world.request(asked, expired.caller)
+        if asked.effect == "list":
+            live = await sent(world, request, await world.user(world.highest), shape, "EXPIRY-403")
+            judge.cite(live)
+
+        answer = await sent(world, request, expired.caller, shape, "EXPIRY-403")
+
+        expect_still_refused(world, answer, request, f"a token that has expired ({expired.evidence}), {shape.name}")
+    if asked.effect == "fetch":
+        head = await world.send("HEAD", request.path, expired.caller, attack="EXPIRY-403")
+        expect_still_refused(world, head, request, f"a token that has expired ({expired.evidence}), HEAD")

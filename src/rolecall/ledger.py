@@ -65,7 +65,12 @@ class Ledger:
         if not id:
             raise ValueError(f"{entry} cannot have an empty id")
         entry.id = id
-        self._by_id[entry.resource, id] = entry  # a server may give an id anew when its thing is gone: the newest counts
+        before = self._by_id.get((entry.resource, id))
+        if (
+            before and before is not entry
+        ):  # given anew when its thing is gone, or written over: it is one thing, and the newest counts
+            self.gone(before)
+        self._by_id[entry.resource, id] = entry
         self._write(event="created", number=entry.number, id=id)
 
     def gone(self, entry: Entry) -> None:

@@ -1,0 +1,123 @@
+"""One member at a time: what an update of a single member was answered with success for is stored, nested ones and lists too."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rolecall.conformance.fixtures import Fixture
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, requirement
+from rolecall.conformance.tables import load_specification
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable
+
+#: What many kinds of things keep besides: it is written at their creation where the target takes it.
+MORE: dict[str, Any] = {"meta": {"note": "{name}"}, "tags": ["{name}"]}
+#: Members that say what a thing is, whose it is or what it may: a server may keep these as they were made, and say so or not.
+_NOT_TRIED = re.compile(
+    r"(?i).*id|e-?mail|password|role|scopes?|status|type|organi[sz]ation|parent|participants|messages|conversation|.*at"
+)
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A member that was updated alone: its old values by their places, and what the update was answered."""
+
+    member: str
+    before: Mapping[Path, Any]
+    answer: Exchange
+
+    def lost(self, document: Any) -> list[str]:
+        """The places whose value is still the old one."""
+        return [".".join(map(str, path)) for path, value in self.before.items() if at(document, path) == value]
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The texts in a value, and where they are."""
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in inner:
+        yield from leaves(member, (*path, name))
+    if isinstance(value, str) and "@" not in value:
+        yield path, value
+
+
+def at(document: Any, path: Path) -> Any:
+    """What stands at a place of a document; None where there is nothing."""
+    for step in path:
+        if isinstance(step, str):
+            document = document.get(step) if isinstance(document, Mapping) else None
+        else:
+            document = document[step] if isinstance(document, list) and step < len(document) else None
+    return document
+
+
+def changed(value: Any) -> Any:
+    """The same value with other texts in it: each as it was, and a little longer."""
+    if isinstance(value, Mapping):
+        return {name: changed(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [changed(member) for member in value]
+    return f"{value}2" if isinstance(value, str) and "@" not in value else value
+
+
+@requirement("SEC-E10")
+@each("resource", load_specification().resources)
+async def test_each_member_is_updated(resource: str, world: World, judge: Judge) -> None:
+    """Each member that was written at the creation and is shown can be updated alone: after a success it is not as it was before."""
+    fixture, sent = await full(world, resource)
+    before = await world.observe(fixture) or {}
+    tried = [(name, value) for name, value in sent.items() if not _NOT_TRIED.fullmatch(name)]
+    updates = []
+    for name, value in tried:
+        kept = {path: text for path, text in leaves(value, (name,)) if at(before, path) == text}
+        if kept and (answer := await update(world, fixture, name, value)):
+            updates.append(Written(name, kept, answer))
+    if not updates:
+        raise NotApplicable(f"no member of a {resource} that was written is shown and can be updated alone")
+
+    now: dict[str, Any] = {}
+
+    async def is_written() -> bool:
+        now.clear()
+        now.update(await world.observe(fixture) or {})
+        return not any(written.lost(now) for written in updates)
+
+    if not await world.patience.until(is_written, updates[-1].answer.finished, f"{resource} member by member"):
+        written = next(written for written in updates if written.lost(now))
+        lost = ", ".join(written.lost(now))
+        raise Finding(f"{lost} of {fixture} as updated", f"{written.answer.status}, and it reads as before", written.answer)
+
+
+async def full(world: World, resource: str) -> tuple[Fixture, dict[str, Any]]:
+    """A new thing with as many members as the target takes, and what was sent.
+
+    Raises:
+        Inconclusive: none can be made.
+    """
+    admin, operation = await world.user(world.highest), world.spec.operations[f"create-{resource}"]
+    plain = await world.request(operation, admin)
+    request = replace(plain, body={**world.fill(MORE, name=plain.name), **plain.body})
+    answer = await world.perform(request, admin)
+    fixture = await world.made(request, answer) if answer.ok else None
+    if fixture is None:
+        raise Inconclusive(f"a {resource} to update: {answer}", operation.requirement)
+    body = json.loads(answer.request_body)
+    return await world.wait_for(fixture), body if isinstance(body, dict) else {}
+
+
+async def update(world: World, fixture: Fixture, name: str, value: Any) -> Exchange | None:
+    """Update one member of a thing as the highest role; the answer, or None where it is refused: not every member can be updated alone."""
+    admin = await world.user(world.highest)
+    plain = await world.request(world.spec.operations[f"update-{fixture.resource.name}"], admin, fixture)
+    request = world.members.understood(replace(plain, body={name: changed(value)}))
+    if name not in request.body:
+        return None
+    answer = await world.send(request.operation.method, request.path, admin, json=request.body, about=request.thing)
+    return answer if answer.ok else None
