@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
 from rolecall.conformance.neighbours import NEIGHBOURS, parts_of, twin_of
+from rolecall.conformance.refresh_tokens import PART, altered_beginning, altered_end, never_issued
 from rolecall.conformance.sacrifice import another_session, any_session, fresh_session, scapegoat
-from rolecall.conformance.tokens import Caller, Grant, claims_of, user_of
+from rolecall.conformance.tokens import Caller, Grant, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable
@@ -156,25 +157,6 @@ def cut_secret(length: int) -> Tampering:
     return tamper
 
 
-#: Every digit and letter, moved by one; those of hexadecimal numbers stay such.
-_MOVED = str.maketrans(
-    "0123456789" + "abcdef" + "ABCDEF" + "ghijklmnopqrstuvwxyz" + "GHIJKLMNOPQRSTUVWXYZ",
-    "1234567890" + "bcdefa" + "BCDEFA" + "hijklmnopqrstuvwxyzg" + "HIJKLMNOPQRSTUVWXYZG",
-)
-_PART = 8  # characters of a refresh token that are altered, so that what they say is altered in every encoding
-
-
-def another_end(token: str) -> str:
-    """The refresh token with another end of the same length."""
-    return token[:-_PART] + token[-_PART:].translate(_MOVED)
-
-
-def another_beginning(token: str) -> str:
-    """The refresh token whose secret part begins otherwise, and is as long."""
-    front, dot, secret = token.rpartition(".")
-    return f"{front}{dot}{secret[:_PART].translate(_MOVED)}{secret[_PART:]}"
-
-
 #: Refresh tokens that are not the whole one. The page's own examples show theirs cut to 21 and 28 (AMB-03).
 NOT_WHOLE: dict[str, Tampering] = {
     "secret-of-21": cut_secret(21),
@@ -184,9 +166,9 @@ NOT_WHOLE: dict[str, Tampering] = {
     "id-alone": lambda token: token.rpartition(".")[0] or token[: len(token) // 2],
     "id-and-dot": lambda token: (token.rpartition(".")[0] or token[: len(token) // 2]) + ".",
     "other-case": lambda token: token.swapcase(),
-    "another-end": another_end,
-    "another-beginning-of-the-secret": another_beginning,
-    "wildcard-at-the-end": lambda token: token[:-_PART] + "%",
+    "another-end": altered_end,
+    "another-beginning-of-the-secret": altered_beginning,
+    "wildcard-at-the-end": lambda token: token[:-PART] + "%",
 }
 
 
@@ -206,20 +188,6 @@ async def test_only_the_whole_refresh_token_refreshes(form: str, path: str, worl
 
     judge.expect_no_token(answer)
     await judge.control_refresh(PATHS[path](world, grant, caller), caller)
-
-
-def never_issued(token: str, user: str) -> str:
-    """A refresh token of the same form whose secret is another one: of a JWT its signature, else all but its user's id.
-
-    Raises:
-        Inconclusive: there is nothing in it that could be another.
-    """
-    parts = token.split(".")
-    kept = parts[:-1] if claims_of(token) else [part for part in parts if part == user]
-    other = ".".join(part if part in kept else part.translate(_MOVED) for part in parts)
-    if other == token:
-        raise Inconclusive("a refresh token with digits or letters, to make another of", "the form of the refresh token")
-    return other
 
 
 @requirement("REFRESH-unknown-token")

@@ -15,11 +15,11 @@ from rolecall.conformance.fixtures import Fixture, Request
 from rolecall.conformance.forge import Parts
 from rolecall.conformance.ids import identifiers, unused_id, walked
 from rolecall.conformance.judge import Judge
+from rolecall.conformance.refresh_tokens import never_issued
 from rolecall.conformance.tables import Dialect, load_specification
 from rolecall.conformance.test_detours import expect_as_empty
 from rolecall.conformance.test_issuance_claims import leaves
 from rolecall.conformance.test_objects import denied_documents, exposed
-from rolecall.conformance.test_refresh import never_issued
 from rolecall.conformance.test_secrecy import readable, tells
 from rolecall.conformance.test_secrecy import test_errors_tell_no_secrets as errors_tell_no_secrets
 from rolecall.conformance.test_token_integrity import DAMAGES

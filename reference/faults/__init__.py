@@ -3,6 +3,7 @@
 from rolecall.reference.faults import (
     carrying,
     claims,
+    conditions,
     credentials,
     detours,
     effects,
@@ -58,6 +59,7 @@ THEMES = (
     refresh,
     refreshed,
     refreshing,
+    conditions,
     histories,
     errors,
     wire,
