@@ -332,6 +332,11 @@ async def lower_scope(api: Api) -> bool:
     return await api.accepted(api.token("admin", scope="guest"))
 
 
+@sees("writes-by-role")
+async def writes(api: Api) -> bool:
+    return (await api.attempt("create-form", api.token("admin", scope="guest")))[1]
+
+
 @sees("verified-tokens-kept-by-signature")
 async def other_payload(api: Api) -> bool:
     guest = read(await api.login("guest"))["token"]
@@ -423,6 +428,12 @@ sees("key-checked-by-its-first-scope")(keyed("guest", "guest", "admin"))
 sees("key-scopes-ranked-by-alphabet")(keyed("guest", "admin"))
 sees("key-of-unknown-scopes-may-all")(keyed("admin", "nothing"))
 sees("key-scopes-searched")(keyed("admin", "no-admin"))
+
+
+@sees("key-of-an-unknown-scope-may-write")
+async def writes_with_a_name(api: Api) -> bool:
+    answer = await api.key(["nothing"])
+    return answer.is_success and (await api.attempt("create-form", read(answer)["token"]))[1]
 
 
 @sees("revoked-key-kept-in-cache", "revoked-key-only-hidden")

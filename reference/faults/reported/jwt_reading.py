@@ -201,3 +201,19 @@ def role_instead_of_scope(server: Server) -> None:
         if principal.credential == "api-key" or RANK.get(role, -1) <= server.permissions.rank(principal.scopes):
             return principal
         return Principal(principal.user, frozenset({role}), principal.credential, claims)
+
+
+@fault("writes-by-role", finding="SEC-E15", needs=("signing-key",))
+def writes_by_role(server: Server) -> None:
+    """The scope of a time-based token is asked where something is read; writes were guarded earlier, by the role of its user.
+
+    Modelled on nightscout/nocturne pull request 596.
+    """
+    may = server.guard.may
+
+    @instead_of(server.guard.may)
+    def by_role(principal: Principal, operation: str) -> bool:
+        if principal.credential == "token" and operation.startswith(("create-", "update-", "delete-")):
+            role = frozenset({str(principal.user.get("role"))})
+            return may(principal, operation) or server.permissions.allows(role, operation, principal.credential)
+        return may(principal, operation)

@@ -89,7 +89,7 @@ def _any_names(server: Server) -> None:
         return scopes(value)
 
 
-@fault("key-of-unknown-scopes-may-all", finding="SEC-K04")
+@fault("key-of-unknown-scopes-may-all", finding="KEY-scopes")
 def key_of_unknown_scopes_may_all(server: Server) -> None:
     """Names of scopes that are unknown are dropped when a key is made; a key for which none is left has no limit.
 
@@ -118,6 +118,23 @@ def key_scopes_searched(server: Server) -> None:
         if claims.get("grant_type") != API_KEY:
             return scopes(claims)
         return frozenset(role for role in ROLES if role in str(claims.get("scope")))
+
+
+@fault("key-of-an-unknown-scope-may-write", finding="SEC-K04")
+def key_of_an_unknown_scope_may_write(server: Server) -> None:
+    """A key may be given any names; whether it may write is asked by comparing with the scopes that may not, and others are let through.
+
+    Modelled on Pikselkroken/pixlstash pull request 1107.
+    """
+    _any_names(server)
+    may = server.guard.may
+
+    @instead_of(server.guard.may)
+    def unless_known(principal: Principal, operation: str) -> bool:
+        if principal.credential == "api-key" and not operation.startswith(("list-", "fetch-", "manage-")):
+            names = str(principal.claims.get("scope")).split(" ")
+            return may(principal, operation) or any(name not in ROLES for name in names)
+        return may(principal, operation)
 
 
 # --- looking up and revoking -----------------------------------------------------------------------------
@@ -287,7 +304,7 @@ def key_fetched_in_clear(server: Server) -> None:
 # --- whose rights a key has ------------------------------------------------------------------------------
 
 
-@fault("key-reads-as-its-user", finding="SEC-E15")
+@fault("key-reads-as-its-user", finding="PERM-list-organizations")
 def key_reads_as_its_user(server: Server) -> None:
     """The scopes of a key are looked at where something is written; who reads with it may read all that its user may.
 

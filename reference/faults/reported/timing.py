@@ -30,7 +30,7 @@ def clock_behind_by_the_zone(server: Server) -> None:
         return server.clock.now() - 2 * HOUR >= exp
 
 
-@fault("issued-in-milliseconds", finding="ISSUE-jwt")
+@fault("issued-in-milliseconds", finding="ISSUE-lifetime")
 def issued_in_milliseconds(server: Server) -> None:
     """The time of issue is written in milliseconds, the end in seconds.
 
