@@ -54,6 +54,7 @@ _SLOW = frozenset(
 LOADS: dict[str, tuple[str, ...]] = {
     "permissions-open-when-busy": ("guarded", "--users=60"),
     "expired-let-in-when-busy": ("guarded", "--users=60"),
+    "expired-unknown-when-busy": ("guarded", "--users=60"),
     "verified-tokens-kept-when-busy": ("guarded", "--users=60"),
     "answers-kept-by-user-when-busy": ("guarded", "--users=60"),
     "answers-kept-by-path-when-busy": ("guarded", "--users=60"),

@@ -93,25 +93,16 @@ class Session:
 
     def run(self, name: str) -> dict[str, Any]:
         """Run Locust to its end and return the document that it left, or one that says that it left none."""
-        exit_code, left_behind = ExitCode.HARNESS_ERROR, ""
+        exit_code, clock = ExitCode.HARNESS_ERROR, MovedClock(self.clock, self.folder) if self.clock else None
         try:
-            if self.clock is None:
-                code = self._launch()
-            else:
-                clock = MovedClock(self.clock, self.folder)
-                try:
-                    with clock.ahead() as left, _expired_tokens(left) as file:
-                        code = self._launch(f"--expired-tokens={file}")
-                finally:
-                    left_behind = clock.left_behind
-            why = f"Locust ended at once (exit {code}); see what it printed above"
+            why = f"Locust ended at once (exit {self._launch_at(clock)}); see what it printed above"
         except KeyboardInterrupt:
             exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
         if not path.is_file():
             result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
-        if left_behind:
-            result.leave_behind(self.folder, left_behind)
+        if clock and clock.left_behind:
+            result.leave_behind(self.folder, clock.left_behind)
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
 
@@ -120,6 +111,13 @@ class Session:
         document = {**document, "comparison": compare.compare(before, document).document()}
         result.write_document(self.folder, document)
         return document
+
+    def _launch_at(self, clock: MovedClock | None) -> int:
+        """Run Locust, while the target's clock is ahead if it has to be."""
+        if clock is None:
+            return self._launch()
+        with clock.ahead() as left, _expired_tokens(left) as file:
+            return self._launch(f"--expired-tokens={file}")
 
     def _launch(self, *more: str) -> int:
         with as_file(files("rolecall.load") / "locustfile.py") as locustfile, contextlib.ExitStack() as stack:

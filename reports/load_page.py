@@ -56,7 +56,8 @@ def _load(document: Mapping[str, Any], times: load_charts.Times | None) -> str:
             _section("Over time", times.rate() + times.response() + times.trouble()),
             _section("Percentiles", load_charts.percentiles(document) + _percentiles(document)),
         ]
-    sections += [_requests(document), _errors(document["errors"]), _violations(document), _workers(document["workers"])]
+    sections += [_requests(document), _errors(document["errors"]), _violations(document), _sampled(document.get("sampled"))]
+    sections.append(_workers(document["workers"]))
     return "\n".join(filter(None, sections))
 
 
@@ -174,6 +175,21 @@ def _violations(document: Mapping[str, Any]) -> str:
 
 def _requirement(sample: Mapping[str, Any]) -> str:
     return f", {sample['requirement']}" if sample.get("requirement") else ""
+
+
+def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
+    """What was tried of the permission table and with expired tokens, and what was not."""
+    if not sampled or not any(sampled.values()):
+        return ""
+    untested = "".join(f'<p class="no">not tested under load: {escape(what)}</p>' for what in sampled.get("not_tested", ()))
+    titles = {"cells": "cells were tried", "expired": "with expired tokens", "others": "were not tried, or less is known of them"}
+    lists = (
+        f"<details><summary>{len(sampled[name])} {title}</summary><ul>"
+        f"{''.join(f'<li>{escape(cell)}</li>' for cell in sampled[name])}</ul></details>"
+        for name, title in titles.items()
+        if sampled.get(name)
+    )
+    return _section("Permissions and expiry under load", untested + "".join(lists))
 
 
 def _workers(workers: Sequence[Mapping[str, Any]]) -> str:

@@ -95,6 +95,8 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
     for judged in document["objectives"]:
         observed = "nothing measured" if judged["observed"] is None else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
         yield f"objective     {judged['objective']}: {'held' if judged['held'] else 'NOT held'} ({observed})"
+    for what in (document.get("sampled") or {}).get("not_tested", ()):
+        yield f"not tested    under load: {what}"
     for reason in document["reasons"]:
         yield f"because       {reason}"
 

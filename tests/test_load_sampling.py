@@ -21,10 +21,12 @@ from rolecall.load.checks.shapes import Cell
 from rolecall.load.checks.violations import Violations
 from rolecall.load.transport.wire import Origin, Response
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
 from rolecall.reference.permissions import LOWEST_SCOPE
 from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
 from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Expired
 from rolecall.reference.variants import VARIANTS
 from rolecall.target import Expiry
 from tests.command import ROLES
@@ -541,3 +543,226 @@ def test_permissions_that_open_when_it_is_busy() -> None:
                 each.join()
 
     assert set(it.violations.counts) == {"denied-allowed"}
+
+
+# --- Other shapes -----------------------------------------------------------------------------------------------------
+
+SHAPES = {
+    "HEAD",
+    "right after a role that may",
+    "with a slash at the end",
+    "with a slash twice",
+    "in capitals",
+    "with a letter encoded",
+    "with x-http-method-override: OPTIONS",
+    "with limit=1",
+    "with select=id",
+    "with the own organization",
+}
+
+
+def test_shapes_are_refused_before_the_load() -> None:
+    """Denied reads are sampled in every shape; paths that lead nowhere are known by their status."""
+    with sampled() as it:
+        shapes = {cell.shape: cell.refused for cell in it.sampling.shaped}
+
+    assert set(shapes) == SHAPES
+    assert shapes["with a slash at the end"] == 404
+    assert shapes["HEAD"] == shapes["with limit=1"] == 0
+    assert it.sampling.others == []
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_a_shape_that_opens(shape: str) -> None:
+    """Each shape that is let through after the load has begun, and no other, is a violation that names it."""
+    with sampled() as it:
+        opened = {cell.path for cell in it.sampling.shaped if cell.shape == shape}
+        permitted, unknown = it.server.dispatcher.permitted, it.server.dispatcher.unknown
+        before: list[str] = [""]
+
+        def is_open(call: Call) -> bool:
+            path = f"{call.scope['raw_path'].decode()}?{call.scope['query_string'].decode()}".removesuffix("?")
+            after, before[0] = before[0] == path, path
+            return {
+                "HEAD": call.method == "HEAD",
+                "right after a role that may": after,
+                "with x-http-method-override: OPTIONS": call.header(b"x-http-method-override") is not None,
+            }.get(shape, path in opened)
+
+        @instead_of(it.server.dispatcher.permitted)
+        def open_to_a_shape(call: Call, principal: Any, operation: str) -> bool:
+            return is_open(call) or permitted(call, principal, operation)
+
+        @instead_of(it.server.dispatcher.unknown)
+        async def put_right(call: Call) -> Answer:
+            segments = [segment for segment in call.path.lower().split("/") if segment]
+            if not is_open(call):
+                return await unknown(call)
+            call.resource, call.id = segments[1], segments[2] if len(segments) == 3 else None
+            principal = it.server.guard.authenticate(call)
+            return await it.server.dispatcher.perform(call, principal, it.server.dispatcher.operation(call, principal))
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+    assert all(f"({shape}) was denied before the load" in sample.message for sample in it.violations.samples)
+
+
+@pytest.mark.parametrize("page", [b"<h1>Busy</h1>", b"[]", b"{}", b'{"message":"busy"}'])
+def test_a_page_for_everybody_opens_nothing(page: bytes) -> None:
+    """Where a path that led nowhere is answered 200 with nothing of what is denied, nobody is accused."""
+    with sampled() as it:
+
+        @instead_of(it.server.dispatcher.unknown)
+        async def shown(call: Call) -> Answer:
+            return Answer(200, page)
+
+        it.turns()
+
+    assert it.violations.total == 0
+
+
+def test_a_shape_that_was_open_before_is_not_sampled() -> None:
+    """HEAD that is unguarded without load is the suite's to judge: it is left out, and said."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        permitted = one.server.dispatcher.permitted
+
+        @instead_of(one.server.dispatcher.permitted)
+        def unguarded(call: Call, principal: Any, operation: str) -> bool:
+            return call.method == "HEAD" or permitted(call, principal, operation)
+
+        with sampling_of(one) as it:
+            it.turns()
+
+    assert not any(cell.shape == "HEAD" for cell in it.sampling.shaped)
+    assert it.sampling.others
+    assert all("(HEAD): 200, not denied" in other for other in it.sampling.others)
+    assert it.violations.total == 0
+
+
+# --- Expired tokens ---------------------------------------------------------------------------------------------------
+
+
+def test_expired_tokens_are_presented() -> None:
+    """Each role's is, plainly, by HEAD, in a short list, and right after the good one; and is refused."""
+    with sampled(signing=True) as it:
+        it.turns()
+
+    expired = it.sampling.expired
+    assert {cell.role for cell in expired} == set(ROLES)
+    assert {cell.shape for cell in expired} == {"", "HEAD", "with limit=1", "right after a good token"}
+    assert {cell.operation.effect for cell in expired} == {"list", "fetch"}
+    assert it.sampling.not_tested == []
+    assert it.violations.total == 0
+
+
+def test_an_expired_token_that_is_let_in() -> None:
+    """Who lets it in once the load has begun breaks EXPIRY-403, and the exchange shows when the token ended."""
+    with sampled(signing=True) as it:
+
+        @instead_of(it.server.verifier.expired)
+        def endless(exp: int) -> bool:
+            return False
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"expired-let-in"}
+    sample = it.violations.samples[0]
+    assert "was refused as expired before the load, and is now answered 200" in sample.message
+    assert "<token-" in sample.exchange
+    assert all(it.server.signing_key not in sample.exchange for sample in it.violations.samples)
+
+
+@pytest.mark.parametrize(("status", "accused"), [(401, True), (400, True), (404, False), (429, False), (503, False)])
+def test_an_expired_token_that_is_refused_otherwise(status: int, accused: bool) -> None:
+    """A status that is about tokens in place of 403 breaks EXPIRY-403; overload, and a thing that is gone, say nothing."""
+    with sampled(signing=True) as it:
+        check = it.server.verifier.check_times
+
+        @instead_of(it.server.verifier.check_times)
+        def otherwise(claims: Any) -> None:
+            try:
+                check(claims)
+            except Expired:
+                raise Refusal(status, "Busy") from None
+
+        it.turns()
+
+    assert set(it.violations.counts) == ({"expired-otherwise"} if accused else set())
+
+
+def test_an_ended_session_explains_a_401() -> None:
+    """Where each user has one session, and others log in, an expired token's session is ended: 401 is lawful, and the role logs in anew."""
+    with sampled("lone-sessions", signing=True) as it:
+        for _ in range(3):
+            for role in ROLES:
+                it.wire.log_in(it.accounts[role])
+                it.invariants.log_in(it.accounts[role])
+            it.turns()
+
+    assert dict(it.violations.counts) == {}
+
+
+def test_a_new_session_has_a_token_of_its_own() -> None:
+    """After the role has logged in anew, what is presented has expired and belongs to the new session."""
+    with sampled("lone-sessions", signing=True) as it:
+        cell = it.sampling.expired[0]
+        first = it.sampling._present(cell).token
+        it.sampling._renew(it.accounts[cell.role])
+
+        second = it.sampling._present(cell).token
+        assert first != second
+        assert it.wire.client.get("/v2/services", headers={"authorization": f"Bearer {second}"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("never-expires", "200 before the load"), ("expired-401", "401 before the load")],
+)
+def test_what_was_not_refused_as_expired_before(fault: str, said: str) -> None:
+    """A server that is wrong without load is the suite's to judge: nothing is presented, and the run says why."""
+    with sampled(signing=True, faults=(fault,)) as it:
+        it.turns()
+
+    assert it.sampling.expired == []
+    assert len(it.sampling.not_tested) == 1
+    assert it.sampling.not_tested[0].startswith("expired tokens: ")
+    assert said in it.sampling.not_tested[0]
+    assert it.violations.total == 0
+
+
+def test_no_expired_token() -> None:
+    """Where the target file names no way to one, that is said, and all else is sampled."""
+    with sampled() as it:
+        it.turns()
+
+    assert it.sampling.not_tested == [
+        "expired tokens: there is no way to one; give bank, signing_key_env or clock_url under [expiry] in the target file"
+    ]
+
+
+def test_a_reading_in_which_expired_is_401() -> None:
+    """In the vendor's dialect an expired token is answered 401, and expected to be."""
+    with running(Settings(scrypt_n=QUICK, dialect="sdk")) as one:
+        tokens = ExpiredTokens(Expiry(signing_key=one.signing_key), one.base_url)
+        with sampling_of(one, one.server.readings, expired=tokens) as it:
+            it.turns()
+
+    assert it.sampling.expired
+    assert dict(it.violations.counts) == {}
+
+
+# --- One log-in at a time ---------------------------------------------------------------------------------------------
+
+
+def test_one_log_in_of_a_role_at_a_time() -> None:
+    """While a role's log-in is under way nobody begins another, which would end it on some servers; other roles go on meanwhile."""
+    with sampled("lone-sessions") as it:
+        caller = it.sampling._callers["guest"]
+        caller.grant.session.holder.lone = True
+        it.invariants.log_in(caller.account)  # somebody else's, so that the guest has to renew
+        probes = [it.sampling.next() for _ in range(40)]
+
+    assert [probe.cell.role for probe in probes if probe and probe.stage == "log-in"] == ["guest"]
+    assert all(probe.cell.role != "guest" for probe in probes if probe and probe.stage == "first")
+    assert len(list(filter(None, probes))) == 40

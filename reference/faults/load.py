@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from rolecall.reference.app import Action, Server
+from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.refreshing import refresh_token_in
 from rolecall.reference.faults.registry import fault
@@ -22,14 +22,9 @@ from rolecall.reference.refresh import digest
 from rolecall.reference.store import RefreshRow
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
+from rolecall.reference.traffic import MOMENT, Traffic
 
 LOAD = ("load",)
-MOMENT = 0.01
-"""Seconds that somebody else takes."""
-
-BUSY = 20
-"""Requests in flight up to which permissions are checked."""
-
 KEPT = 0.05
 """Seconds for which an answer is kept that a cache gives to others."""
 
@@ -38,28 +33,6 @@ NTH = 300
 
 POOL, PERIOD = 500, 5
 """Secrets that are prepared, and for how many seconds."""
-
-
-class Traffic:
-    """The requests that a server has in flight; each takes a moment more, so that they meet."""
-
-    def __init__(self, server: Server) -> None:
-        self._in_flight = 0
-        handle = server.handle
-
-        @instead_of(server.handle)
-        async def counted(call: Call, action: Action) -> Answer:
-            self._in_flight += 1
-            try:
-                await asyncio.sleep(0 if call.path.startswith("/__") else MOMENT)
-                return await handle(call, action)
-            finally:
-                self._in_flight -= 1
-
-    @property
-    def is_heavy(self) -> bool:
-        """Whether more are in flight than this server is good for."""
-        return self._in_flight > BUSY
 
 
 @fault("permissions-open-when-busy", finding="SEC-A17", needs=LOAD)
@@ -82,6 +55,19 @@ def expired_let_in_when_busy(server: Server) -> None:
     @instead_of(server.verifier.expired)
     def endless_when_busy(exp: int) -> bool:
         return expired(exp) and not traffic.is_heavy
+
+
+@fault("expired-unknown-when-busy", finding="EXPIRY-403", needs=LOAD)
+def expired_unknown_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a token that has expired is answered 401, as one that never was."""
+    traffic = Traffic(server)
+    expired, expiry = server.verifier.expired, server.verifier.invalid
+
+    @instead_of(server.verifier.expired)
+    def unknown_when_busy(exp: int) -> bool:
+        if expired(exp) and traffic.is_heavy:
+            raise expiry()
+        return expired(exp)
 
 
 @fault("verified-tokens-kept-when-busy", finding="EXPIRY-403", needs=LOAD)

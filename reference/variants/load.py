@@ -1,15 +1,17 @@
-"""Servers to measure: their capacity, or the length of their stall, is known beforehand."""
+"""Servers to measure: their capacity, or the length of their stall, is known beforehand. And lawful ones that do otherwise when busy."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 
 from starlette.types import Send
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.switches import instead_of
+from rolecall.reference.traffic import Traffic
 from rolecall.reference.variants.registry import variant
 
 STALL_AFTER, STALL = 5.0, 1.0
@@ -57,3 +59,36 @@ def stalls_once(server: Server) -> None:
         if STALL_AFTER <= now - started < STALL_AFTER + STALL:
             await asyncio.sleep(started + STALL_AFTER + STALL - now)
         await send_at_once(call, answer, send)
+
+
+@variant("sheds-load", "under-load")
+def sheds_load(server: Server) -> None:
+    """With more than 20 requests in flight whoever comes is sent away, by turns with 503 and with 429, before the token is looked at."""
+    traffic, before, turns = Traffic(server), server.wire.before, count()
+
+    @instead_of(server.wire.before)
+    async def sent_away(call: Call) -> Answer | None:
+        if traffic.is_heavy and not call.path.startswith("/__"):
+            return Answer.of((503, 429)[next(turns) % 2], {"message": "Busy"}, **{"Retry-After": "0"})
+        return await before(call)
+
+
+@variant("keeps-answers-by-token", "under-load")
+def keeps_answers_by_token(server: Server) -> None:
+    """With more than 20 requests in flight a GET is answered as the same one with the same token was, if that is less than a second ago and good yet."""
+    traffic, answer = Traffic(server), server.dispatcher.answer
+    kept: dict[tuple[str, str, bytes], tuple[float, Answer]] = {}
+
+    @instead_of(server.dispatcher.answer)
+    async def from_the_cache(call: Call) -> Answer:
+        if call.method != "GET":
+            return await answer(call)
+        token = server.bearer.token(call)
+        key, now = (token, call.path, call.scope["query_string"]), server.clock.now()
+        at, before = kept.get(key, (0.0, None))
+        if before is not None and traffic.is_heavy and now - at < 1:
+            server.verifier.principal(token)
+            return before
+        given = await answer(call)
+        kept[key] = now, given
+        return given

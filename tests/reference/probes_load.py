@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from rolecall.reference.faults.load import BUSY, NTH, POOL
+from rolecall.reference.faults.load import NTH, POOL
+from rolecall.reference.traffic import BUSY
 from tests.reference.asking import Api, read, sees
 
 
@@ -40,6 +41,12 @@ def expired(api: Api, role: str, **other: Any) -> str:
 @sees("expired-let-in-when-busy")
 async def expired_when_busy(api: Api) -> bool:
     return await opens(api, "/v2/services", expired(api, "admin"))
+
+
+@sees("expired-unknown-when-busy")
+async def unknown_when_busy(api: Api) -> bool:
+    few, many = [await at_once(api, count, "/v2/services", expired(api, "admin")) for count in (BUSY, 2 * BUSY)]
+    return few == {403: BUSY} and bool(many[401])
 
 
 @sees("verified-tokens-kept-when-busy")
