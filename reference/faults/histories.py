@@ -166,34 +166,6 @@ def _ghosts(server: Server) -> dict[str, Document]:
     return gone
 
 
-@fault("deleted-user-refreshes", finding="SEC-J17-deleted")
-def deleted_user_refreshes(server: Server) -> None:
-    """The refresh token of a user who was deleted goes on giving tokens by POST; they open nothing.
-
-    Modelled on github.com/jazzband/djangorestframework-simplejwt/issues/402 and grails/grails-spring-security-rest/pull/344.
-    """
-    gone = _ghosts(server)
-    user, remove, check = server.tokens.user, server.store.remove, server.refresh.check_client
-    kept: dict[str, RefreshRow] = {}
-
-    @instead_of(server.store.remove)
-    def without_tokens(resource: str, id: str) -> None:
-        rows = server.store.refresh_tokens_of(id) if resource == "users" else []
-        remove(resource, id)
-        for row in rows:
-            server.store.add_refresh_token(row)
-            kept[row.user] = row
-
-    @instead_of(server.refresh.check_client)
-    def by_address(row: RefreshRow, client: Account | None) -> None:
-        if row.user not in gone:
-            check(row, client)
-
-    @instead_of(server.tokens.user)
-    def perhaps_gone(id: str) -> Document:
-        return gone[id] if id in gone else user(id)
-
-
 @fault("deleted-user-logs-in", finding="SEC-J17-deleted")
 def deleted_user_logs_in(server: Server) -> None:
     """Deleting a user leaves its account, which goes on logging in."""
@@ -246,26 +218,3 @@ def refresh_tokens_by_address(server: Server) -> None:
     def who_has_it_now(id: str) -> Document:
         heir = server.store.account_by_email(address.get(id, "")) if server.store.get("users", id) is None else None
         return user(heir.id if heir else id)
-
-
-@fault("disabled-user-refreshes", finding="SEC-J20")
-def disabled_user_refreshes(server: Server) -> None:
-    """A user who is disabled cannot log in, and goes on refreshing by POST.
-
-    Modelled on github.com/owncloud/oauth2/pull/225.
-    """
-    after, user = server.tokens.refresh_after_expiry, server.tokens.user
-    refreshing: list[bool] = []
-
-    @instead_of(server.tokens.refresh_after_expiry)
-    def noted(call: Any, body: Document) -> Answer:
-        refreshing.append(True)
-        try:
-            return after(call, body)
-        finally:
-            refreshing.clear()
-
-    @instead_of(server.tokens.user)
-    def whoever(id: str) -> Document:
-        text = server.store.get("users", id) if refreshing else None
-        return loads(text.encode()) if text else user(id)
