@@ -255,6 +255,10 @@ class Callers:
         """The role that a scope string stands for; anything but a role's scope stands for none, the empty string."""
         return role_of_scope(scope, self.roles, self.dialect.other_scopes)
 
+    def is_scope_of(self, scope: object, role: str, usual: object) -> bool:
+        """Whether a scope stands for a role, or is what this target has for it anyway: that is judged where it is issued (SCOPE-string)."""
+        return self.role_of_scope(scope) == role or scope == usual
+
     def fill(self, template: Any, **values: Any) -> Any:
         """A body with its placeholders replaced, ``{run}`` and ``{domain}`` among them."""
         return fill(template, {"run": self.run_id, "domain": self.target.email_domain, **values})

@@ -63,8 +63,10 @@ async def expect_unpromoted(world: World, sacrifice: Sacrifice, answer: Exchange
     grant = Grant.of(login)
     if not grant.token:
         raise Inconclusive(f"a log-in {after}: {login}", "ISSUE-status")
-    for where, scope in (("the answer", grant.scope), ("the JWT", grant.claims.get("scope"))):
-        if world.role_of_scope(scope) != role:
+    usual = sacrifice.caller.grant
+    places = {"the answer": (grant.scope, usual.scope), "the JWT": (grant.claims.get("scope"), usual.claims.get("scope"))}
+    for where, (scope, was) in places.items():
+        if not world.is_scope_of(scope, role, was):
             raise Finding(f"scope {role} as before", f"{scope!r} in {where} of the next log-in {after}", login)
 
 
