@@ -10,7 +10,7 @@ from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.marks import each, requirement
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 
 #: Claims that do not hold the highest role's name as one of several with spaces between; "{admin}" is the name.
 NO_ADMIN: dict[str, Any] = {
@@ -38,7 +38,9 @@ async def with_scope(world: World, intruder: Intruder, case: str) -> Caller:
     caller = await world.user(world.roles[0])
     admin = world.highest
     names = {"admin": admin, "capital": admin.capitalize(), "capitals": admin.upper(), "guest": world.roles[0]}
-    value = NO_ADMIN[case]
+    value, usual = NO_ADMIN[case], caller.grant.claims.get("scope")
+    if isinstance(value, list) and isinstance(usual, list):
+        raise NotApplicable(f"the target's own scope claims are arrays, as {usual!r}")
     if value is ...:
         token = await intruder.made(caller, without="scope")
     else:
