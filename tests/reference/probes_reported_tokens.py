@@ -143,6 +143,12 @@ async def another_head(api: Api) -> bool:
     return (await api.post_refresh("0" * 24 + token[24:], api.server.accounts["bot"].email)).is_success
 
 
+@sees("own-bearer-needs-no-secret")
+async def no_secret(api: Api) -> bool:
+    token = read(await api.login("bot"))["refreshToken"]
+    return (await api.get_refresh("bot", token[:25] + "0" * 80)).is_success
+
+
 async def halves(api: Api, head: str, tail: str) -> str:
     """The first half of one's refresh token with the second of another's."""
     first, second = [read(await api.login(role))["refreshToken"] for role in (head, tail)]
@@ -203,6 +209,15 @@ async def refreshed_after_the_end(api: Api) -> bool:
     await api.post_refresh("x", user["email"])
     await api.ask("DELETE", f"/v2/users/{user['id']}", "admin")
     return (await api.post_refresh(before["refreshToken"], user["email"])).is_success
+
+
+@sees("renewed-sessions-outlive-the-password")
+async def renewed_before_the_change(api: Api) -> bool:
+    user = await made(api)
+    token = (await tokens_of(api, user))["refreshToken"]
+    renewed = read(await api.post_refresh(token, user["email"]))["refreshToken"]
+    await change(api, user, password="Another-2")
+    return (await api.post_refresh(renewed, user["email"])).is_success
 
 
 @sees("disabled-user-refreshes")

@@ -293,3 +293,22 @@ def bearer_compared_with_first_half(server: Server) -> None:
     @instead_of(server.refresh.check_bearer)
     def first_half(row: RefreshRow, principal: Principal) -> None:
         check(RefreshRow(row.hash, said, row.issued, row.used), principal)
+
+
+@fault("own-bearer-needs-no-secret", finding="REFRESH-whole-token")
+def own_bearer_needs_no_secret(server: Server) -> None:
+    """GET refresh knows by the bearer who is asking, and wants no more of the refresh token than that it begins with that user's id.
+
+    Modelled on SecureBananaLabs/bug-bounty issue 12445.
+    """
+    before = server.tokens.refresh_before_expiry
+
+    @instead_of(server.tokens.refresh_before_expiry)
+    def by_bearer(call: Call) -> Answer:
+        try:
+            return before(call)
+        except Refusal:
+            principal = server.tokens.bearer_of_refresh(call)
+            if principal.credential != "token" or not server.tokens.refresh_parameter(call).startswith(principal.id):
+                raise
+            return server.tokens.tokens(server.tokens.user(principal.id))

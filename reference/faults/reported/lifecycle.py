@@ -8,6 +8,7 @@ from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import RANK
+from rolecall.reference.refresh import digest
 from rolecall.reference.store import Account
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -179,3 +180,27 @@ def old_email_logs_in(server: Server) -> None:
         if found is not None:
             ids[email.lower()] = found.id
         return found
+
+
+@fault("renewed-sessions-outlive-the-password", finding="SEC-R18")
+def renewed_sessions_outlive_the_password(server: Server) -> None:
+    """A change of password ends the sessions that log-ins began; a refresh token that came from a refresh is kept elsewhere, and stays.
+
+    Modelled on the-momentum/open-wearables pull request 1590.
+    """
+    tokens, forget = server.tokens.tokens, server.store.forget_refresh_tokens
+    renewed: set[str] = set()
+
+    @instead_of(server.tokens.tokens)
+    def noted(user: Document, old: str | None = None) -> Answer:
+        answer = tokens(user, old)
+        if old is not None:
+            renewed.add(digest(loads(answer.body)["refreshToken"]))
+        return answer
+
+    @instead_of(server.store.forget_refresh_tokens)
+    def of_log_ins(user: str) -> None:
+        kept = [row for row in server.store.refresh_tokens_of(user) if row.hash in renewed]
+        forget(user)
+        for row in kept:
+            server.store.add_refresh_token(row)
