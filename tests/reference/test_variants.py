@@ -28,7 +28,14 @@ ON_THE_WIRE = {
     "no-date",
     "deleted-200",
 }
-OF_THEIR_OWN = {"latency-50ms", "latency-80ms", "rs256", "closes-without-saying", "reads-lag", "soft-deletes"}  # each has a test of its own
+OF_THEIR_OWN = {
+    "latency-50ms",
+    "latency-80ms",
+    "rs256",
+    "closes-without-saying",
+    "reads-lag",
+    "soft-deletes",
+}  # each has a test of its own
 LEGAL = [variant.name for variant in VARIANTS.values() if variant.kind == "legal" and variant.name not in OF_THEIR_OWN]
 
 

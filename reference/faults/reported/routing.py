@@ -183,7 +183,7 @@ def head_of_two_items_unguarded(server: Server) -> None:
 def method_in_the_body(server: Server) -> None:
     """A member _method of a POST changes the method behind the guard, which has a rule for POST to collections only.
 
-    Modelled on https://github.com/praetorian-inc/hadrian/pull/4.
+    Modelled on https://github.com/coreruleset/coreruleset/pull/4416.
     """
     answer = server.dispatcher.answer
 
