@@ -377,13 +377,14 @@ def neighbouring_ids(server: Server) -> None:
 
 @variant("users-have-last-seen")
 def users_have_last_seen(server: Server) -> None:
-    """A user says when it was last seen, which is at every request, whatever becomes of it."""
-    answer = server.dispatcher.answer
+    """A user says when it was last seen, at every request, whatever becomes of it: in lastSeenAt, those made first in updatedAt."""
+    answer, first = server.dispatcher.answer, {credentials.id for credentials in server.accounts.values()}
 
     @instead_of(server.dispatcher.answer)
     async def seen(call: Call) -> Answer:
         user = server.resources.stored("users", server.guard.authenticate(call).id)
-        server.store.replace("users", user["id"], dumps({**user, "lastSeenAt": server.clock.instant()}))
+        member = "updatedAt" if user["id"] in first else "lastSeenAt"
+        server.store.replace("users", user["id"], dumps({**user, member: server.clock.instant()}))
         return await answer(call)
 
 

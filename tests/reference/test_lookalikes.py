@@ -170,9 +170,12 @@ def test_more_is_shown() -> None:
     switches = ("makers-shown", "users-have-last-seen", "conversations-count-their-messages", "owners-who-are-admins")
 
     async def story(api: Api) -> dict[str, Any]:
+        user = await api.new_user("agent")
+        token = read(await api.login("agent", email=user["email"], password="Sesame-1"))["token"]
         body = {"messages": [{"text": "a"}, {"text": "b"}]}
-        made: dict[str, Any] = read(await api.ask("POST", "/v2/conversations", "agent", json=body))
-        return {**made, "own": made["createdBy"] == api.user("agent")["id"], "seen": "lastSeenAt" in api.user("agent")}
+        made: dict[str, Any] = read(await api.ask("POST", "/v2/conversations", token, json=body))
+        seen = api.server.resources.stored("users", user["id"])
+        return {**made, "own": made["createdBy"] == user["id"], "seen": "lastSeenAt" in seen}
 
     shown = with_api(Settings(scrypt_n=QUICK, variants=switches), story)
     assert (shown["messageCount"], shown["own"], shown["seen"]) == (2, True, True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rolecall.reference.app import Server
-from rolecall.reference.call import Call
+from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.faults.reported.common import make_exception, parameter
 from rolecall.reference.resources import RESOURCES
+from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
 NAMES = frozenset({"id", "name", "displayName", "givenName", "familyName", "title"})
@@ -87,11 +88,18 @@ def populated_lists_unguarded(server: Server) -> None:
 
 @fault("further-pages-unguarded", finding="PERM-list-organizations")
 def further_pages_unguarded(server: Server) -> None:
-    """The permission is asked for with the first page of a list; what comes behind an offset was begun by somebody who may.
+    """The permission is asked for with the first page of a list; what comes behind an offset is answered by who turns pages.
 
     Modelled on CVE-2020-7019 (Elasticsearch, scrolling through another user's search).
     """
-    _open_lists(server, lambda call: parameter(call, "offset") not in (None, "", "0"))
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def pages(call: Call) -> Answer:
+        first = parameter(call, "offset") in (None, "", "0")
+        if first or call.method != "GET" or call.id is not None or call.resource not in RESOURCES:
+            return await answer(call)
+        return server.resources.listing(call, server.guard.authenticate(call), call.resource)
 
 
 @fault("colleagues-list-each-other", finding="PERM-list-users")

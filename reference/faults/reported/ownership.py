@@ -13,6 +13,7 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.faults.reported.common import asked_for, body_of, make_exception, note_makers, parameter, takes_part
 from rolecall.reference.jsontext import Document, dumps, loads
+from rolecall.reference.permissions import CHANGE_ROLES
 from rolecall.reference.resources import new_id
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -48,7 +49,7 @@ def authors_edit_their_messages(server: Server) -> None:
 
 @fault("makers-fetch-what-they-made", finding="PERM-fetch-message")
 def makers_fetch_what_they_made(server: Server) -> None:
-    """Whoever made a thing gets it shown: the refusal looks up the maker before it refuses.
+    """Whoever made a thing gets it shown: the refusal looks up the maker before it refuses. A key has made nothing.
 
     Modelled on https://github.com/ORNL/DataFed/issues/109.
     """
@@ -56,21 +57,24 @@ def makers_fetch_what_they_made(server: Server) -> None:
 
     @instead_of(server.dispatcher.refuse)
     async def shown_to_makers(call: Call, principal: Principal, operation: str) -> Answer:
-        if operation.startswith("fetch-") and makers.get(call.id or "") == principal.id:
+        own = principal.credential == "token" and makers.get(call.id or "") == principal.id
+        if own and operation.startswith("fetch-"):
             return await server.dispatcher.perform(call, principal, operation)
         return await refuse(call, principal, operation)
 
 
 @fault("makers-delete-what-they-made", finding="PERM-delete-conversation")
 def makers_delete_what_they_made(server: Server) -> None:
-    """Whoever made a thing may delete it again.
+    """Whoever made a thing may delete it again, with a token; a key has made nothing.
 
     Modelled on https://github.com/GoldenSoftwareLtd/gedemin/issues/306.
     """
     makers = note_makers(server)
     make_exception(
         server,
-        lambda call, principal, operation: operation.startswith("delete-") and makers.get(call.id or "") == principal.id,
+        lambda call, principal, operation: (
+            operation.startswith("delete-") and principal.credential == "token" and makers.get(call.id or "") == principal.id
+        ),
     )
 
 
@@ -231,11 +235,11 @@ def same_second_is_oneself(server: Server) -> None:
 
 @fault("neighbouring-ids-are-one-number", finding="SEC-A05")
 def neighbouring_ids_are_one_number(server: Server) -> None:
-    """Users have ids beyond 2**53, and are updated by the number that JavaScript makes of an id: neighbours are changed as well.
+    """Users have ids beyond 2**53, and a profile is saved by the number that JavaScript makes of its id: neighbours are changed, too.
 
     Modelled on https://github.com/tangledbytes/nodejs-snowflake/issues/11.
     """
-    numbers = itertools.count(2**56 + secrets.randbelow(2**20) * 2**12)
+    numbers = itertools.count(2**54 + secrets.randbelow(2**20) * 2**12)
     is_id, update = server.resources.is_id, server.resources.update
 
     @instead_of(server.resources.new_id)
@@ -253,7 +257,7 @@ def neighbouring_ids_are_one_number(server: Server) -> None:
     @instead_of(server.resources.update)
     async def by_number(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         answer = await update(call, principal, resource, id)
-        if resource == "users" and id.isdigit():
+        if resource == "users" and id.isdigit() and not server.guard.may(principal, CHANGE_ROLES):
             members = server.resources.profile_members(server.resources.members(call.json()), principal)
             for text in [*server.store.containing("users")]:
                 neighbour: Document = loads(text.encode())

@@ -83,11 +83,18 @@ def router_decodes_twice(server: Server) -> None:
 
 @fault("router-trims-ids", finding="SEC-A11")
 def router_trims_ids(server: Server) -> None:
-    """The router trims white space from the parts of a path, the guard's patterns do not: an id with a space behind is let in.
+    """The router trims white space from ids, the guard's patterns do not, and no pattern is no rule: an id with a space behind is let in.
 
     Modelled on CVE-2016-5007 (Spring Security and Spring MVC).
     """
-    _past_the_guard(server, lambda call: call.path.rstrip(" \t") if call.path.endswith((" ", "\t")) else None)
+    operation_of = server.dispatcher.operation
+
+    @instead_of(server.dispatcher.operation)
+    def trimmed(call: Call, principal: Principal) -> str:
+        call.id = call.id.strip() if call.id else call.id
+        return operation_of(call, principal)
+
+    make_exception(server, lambda call, principal, operation: re.fullmatch(r"/v2/[a-z]+(/\S+)?", call.path) is None)
 
 
 @fault("guards-pattern-ends-at-a-line-break", finding="SEC-A11")
@@ -96,7 +103,15 @@ def guards_pattern_ends_at_a_line_break(server: Server) -> None:
 
     Modelled on CVE-2022-22978 (Spring Security, RegexRequestMatcher).
     """
-    _past_the_guard(server, lambda call: re.sub(r"[\r\n]", "", call.path) if re.search(r"[\r\n]", call.path) else None)
+    operation_of = server.dispatcher.operation
+
+    @instead_of(server.dispatcher.operation)
+    def without_breaks(call: Call, principal: Principal) -> str:
+        call.resource = re.sub(r"[\r\n]", "", call.resource)
+        call.id = re.sub(r"[\r\n]", "", call.id) if call.id else call.id
+        return operation_of(call, principal)
+
+    make_exception(server, lambda call, principal, operation: re.fullmatch("/v2/.+", call.path) is None)
 
 
 @fault("slash-behind-two-prefixes", finding="SEC-A11")
@@ -117,7 +132,7 @@ def slash_behind_two_prefixes(server: Server) -> None:
 def rules_are_looked_up_by_url(server: Server) -> None:
     """The rule for services is looked up by the URL, query and all; with a query there is none, and what has no rule is open.
 
-    Modelled on https://github.com/nyambati/express-acl/issues/98, where what had no rule was closed.
+    Modelled on https://github.com/nyambati/express-acl/issues/98 (where what had no rule was closed).
     """
     make_exception(
         server,
@@ -183,7 +198,7 @@ def head_of_two_items_unguarded(server: Server) -> None:
 def method_in_the_body(server: Server) -> None:
     """A member _method of a POST changes the method behind the guard, which has a rule for POST to collections only.
 
-    Modelled on https://github.com/praetorian-inc/hadrian/pull/4.
+    Modelled on https://github.com/coreruleset/coreruleset/pull/4416.
     """
     answer = server.dispatcher.answer
 

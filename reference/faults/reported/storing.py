@@ -254,7 +254,13 @@ def empty_values_are_answered_and_not_kept(server: Server) -> None:
 
     Modelled on https://github.com/mtmr0x/nucleo/issues/28.
     """
-    _not_kept(server, lambda name, value: not value)
+    replace = server.store.replace
+
+    @instead_of(server.store.replace)
+    def given_values(resource: str, id: str, body: str) -> None:
+        before, after = server.resources.stored(resource, id), loads(body.encode())
+        given = {name: value or before.get(name) for name, value in after.items() if value or name in before}
+        replace(resource, id, dumps(given))
 
 
 @fault("deleted-things-stay-in-lists", finding="PERM-delete-organization")
@@ -351,17 +357,22 @@ def denied_create_takes_the_address(server: Server) -> None:
 
     Modelled on https://github.com/spring-projects/spring-security/issues/6545.
     """
+    permitted = server.dispatcher.permitted
 
-    def reserve(call: Call, principal: Principal, operation: str) -> None:
+    @instead_of(server.dispatcher.permitted)
+    def valid_and_permitted(call: Call, principal: Principal, operation: str) -> bool:
         email = body_of(call).get("email")
         if operation != "create-user" or not isinstance(email, str):
-            return
+            return permitted(call, principal, operation)
+        reserved = server.resources.new_id("users")
         try:
-            server.store.add_account(Account(server.resources.new_id("users"), email, None))
+            server.store.add_account(Account(reserved, email, None))
         except Duplicate:
             raise Refusal(409, "A user with this email exists") from None
-
-    _before_refusing(server, reserve)
+        if not permitted(call, principal, operation):
+            return False
+        server.store.remove("users", reserved)  # the action gives it to the new user
+        return True
 
 
 @fault("denied-update-changes-the-account", finding="PERM-update-user")
