@@ -22,8 +22,8 @@ CREDENTIALS = (TOKEN, API_KEY)
 #: What a target may lack, or a run may not be given: the values of `capability` in requirements.toml.
 API_KEYS, SIGNING_KEY, PUBLIC_KEY = "api-keys", "signing-key", "public-key"
 THROW_AWAY_USER, SECOND_USER, INTRUSIVE = "sacrificial-user", "second-user", "intrusive"
-LAST_MINUTE = "clock-or-signing-key"
-CAPABILITIES = (API_KEYS, SIGNING_KEY, PUBLIC_KEY, THROW_AWAY_USER, SECOND_USER, INTRUSIVE, LAST_MINUTE)
+LAST_MINUTE, LOWER_SCOPE = "clock-or-signing-key", "api-keys-or-signing-key"
+CAPABILITIES = (API_KEYS, SIGNING_KEY, PUBLIC_KEY, THROW_AWAY_USER, SECOND_USER, INTRUSIVE, LAST_MINUTE, LOWER_SCOPE)
 
 _ROW = re.compile(r"^\|(.+)\|$")
 

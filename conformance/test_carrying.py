@@ -13,8 +13,10 @@ from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import SUMMARY, each, requirement
 from rolecall.conformance.responses import Responses
+from rolecall.conformance.sacrifice import any_session
 from rolecall.conformance.tables import Operation
-from rolecall.conformance.tokens import Caller
+from rolecall.conformance.token_endpoint import PATH as TOKENS
+from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.link import resolved
@@ -148,24 +150,50 @@ async def barred(world: World, intruder: Intruder) -> list[Operation]:
     return found
 
 
-async def with_both(order: str, request: Request, world: World, attack: str) -> Exchange:
-    """The answer to a request that carries two tokens."""
-    tokens = {"low": (await world.user(world.roles[0])).token, "high": (await world.user(world.highest)).token}
+async def with_both(order: str, request: Request, world: World, attack: str, low: Caller | None = None) -> Exchange:
+    """The answer to a request that carries two tokens: the highest role's, and the lowest role's, or another of such a user."""
+    lowest = low or await world.user(world.roles[0])
+    tokens = {"low": lowest.token, "high": (await world.user(world.highest)).token}
     fields = [(name, value.format(**tokens).encode()) for name, value in BOTH[order]]
-    return cite(await world.client.send_raw("GET", request.path, fields, caller="two tokens", attack=attack), "answer")
+    method, about = request.operation.method, request.thing
+    return cite(
+        await world.client.send_raw(method, request.path, fields, caller="two tokens", attack=attack, about=about), "answer"
+    )
+
+
+async def closed_to_the_lowest(world: World, intruder: Intruder) -> list[Request]:
+    """Requests that the highest role may make and the lowest may not: reads, a look at the highest's own user, and a delete."""
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    requests = [await world.request(operation, highest) for operation in await barred(world, intruder)]
+    own = await world.request(world.spec.operations["fetch-user-self"], highest)
+    if world.dialect.denies(own.operation, await world.perform(own, lowest, attack="SEC-H06-consistent")):
+        requests.append(own)
+    if not world.read_only:
+        requests.append(await world.request_on_own_fixture(world.spec.operations["delete-knowledge-item"], highest))
+    return requests
+
+
+async def refreshed_by_lowest(order: str, world: World) -> Exchange | None:
+    """The answer to a GET refresh with two tokens that shows that the lowest role's counts; None where it shows nothing."""
+    caller = await any_session(world, world.roles[0])
+    fetch = await world.request(world.spec.operations["fetch-user-self"], caller)
+    refresh = replace(fetch, path=f"{TOKENS}?{urlencode({'refreshToken': caller.grant.refresh_token})}", thing=None)
+    answer = await with_both(order, refresh, world, "SEC-H06-consistent", caller)
+    return answer if Grant.of(answer).user == caller.user else None
 
 
 @requirement("SEC-H06-consistent")
 @each("order", BOTH)
 async def test_of_two_tokens_the_same_counts_everywhere(order: str, world: World, intruder: Intruder) -> None:
     """Two tokens in one request: if the highest role's opens one thing, it opens all of them, and nothing breaks."""
-    highest = await world.user(world.highest)
     opened: dict[bool, Exchange] = {}
-    for operation in await barred(world, intruder):
-        answer = await with_both(order, await world.request(operation, highest), world, "SEC-H06-consistent")
+    for request in await closed_to_the_lowest(world, intruder):
+        answer = await with_both(order, request, world, "SEC-H06-consistent")
         if answer.status >= 500:
             raise Finding("one of the tokens, or a refusal", f"{answer.status}", answer)
-        opened[world.dialect.allows(operation, answer)] = answer
+        opened[world.dialect.allows(request.operation, answer)] = answer
+    if refreshed := await refreshed_by_lowest(order, world):
+        opened[False] = refreshed
 
     if len(opened) == 2:
         raise Finding("the same token everywhere, or a refusal", f"{opened[True]}, but {opened[False]}", opened[True])

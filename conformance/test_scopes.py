@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from rolecall.conformance.cascade import Observed
-from rolecall.conformance.closed import expect_refused
+from rolecall.conformance.closed import expect_denied_as_usual, expect_refused
 from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import SUMMARY, each, requirement
-from rolecall.conformance.tables import API_KEY, CREDENTIALS, load_specification
+from rolecall.conformance.tables import API_KEY, CREDENTIALS, LOWER_SCOPE, load_specification
+from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 
@@ -131,3 +132,41 @@ async def test_order_and_repetition_do_not_matter(spelling: str, world: World, j
     key = world.key_of(answer, scopes)
 
     await judge.expect_rights(key, scopes)
+
+
+#: Credentials of the highest role's user that have less than its role: made with the target's own key, or API keys.
+LESSER = ("made-token", "api-key")
+
+
+async def lesser(credential: str, scope: str, world: World, intruder: Intruder) -> Caller:
+    """A credential of this kind with a lower scope than its user's role.
+
+    Raises:
+        NotTested: there is none; with the capability of SEC-E15, which rests on whichever there is.
+    """
+    try:
+        if credential == "api-key":
+            return await world.key(scope)
+        admin = await world.user(world.highest)
+        return Caller(scope, "made token", await intruder.made(admin, scope=scope), admin.user)
+    except NotTested as reason:
+        raise NotTested(str(reason), LOWER_SCOPE) from None
+
+
+@requirement("SEC-E15")
+@pytest.mark.parametrize("credential", LESSER)
+@pytest.mark.parametrize("scope", _ROLES[:-1])
+async def test_what_the_token_says_counts(credential: str, scope: str, world: World, intruder: Intruder) -> None:
+    """A credential with a lower scope than its user's role is denied what only the role may, reads and writes."""
+    caller, operation = await lesser(credential, scope, world, intruder), intruder.reserved[0]
+    await expect_denied_as_usual(world, await world.user(scope), operation.name)
+    door = await world.request(operation, caller)
+
+    answer = await (
+        world.reads(caller, operation.name) if credential == "api-key" else world.perform(door, caller, attack="SEC-E15")
+    )
+
+    intruder.judge_denied(answer, door)
+    if credential == "made-token" and scope == _ROLES[0]:
+        write = await world.request(world.spec.operations["create-service"], caller)
+        intruder.judge_denied(await world.perform(write, caller, attack="SEC-E15"), write)

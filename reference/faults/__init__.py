@@ -1,6 +1,7 @@
 """The fault catalogue: each fault is one small change of one decision, with one switch."""
 
 from rolecall.reference.faults import (
+    api_keys,
     carrying,
     claims,
     conditions,
@@ -15,6 +16,7 @@ from rolecall.reference.faults import (
     keys,
     load,
     near_misses,
+    passwords,
     permissions,
     profile,
     refresh,
@@ -54,6 +56,8 @@ THEMES = (
     effects,
     profile,
     keys,
+    api_keys,
+    passwords,
     flips,
     expiry,
     refresh,

@@ -192,6 +192,29 @@ def two_headers_differ(server: Server) -> None:
         return values[:1] if call.id is None else values[-1:]
 
 
+@fault("second-header-at-deletes", finding="SEC-H06-consistent")
+def second_header_at_deletes(server: Server) -> None:
+    """Of two Authorization headers the last counts where something is deleted, and the first elsewhere.
+
+    Modelled on github.com/nodejs/node/issues/45699.
+    """
+
+    @instead_of(server.bearer.headers)
+    def one_of_them(call: Call) -> list[str]:
+        values = call.header_values(b"authorization")
+        return values[-1:] if call.method == "DELETE" else values[:1]
+
+
+@fault("second-header-at-refresh", finding="SEC-H06-consistent")
+def second_header_at_refresh(server: Server) -> None:
+    """Of two Authorization headers the last counts at a refresh, which a proxy answers, and the first elsewhere."""
+
+    @instead_of(server.bearer.headers)
+    def one_of_them(call: Call) -> list[str]:
+        values = call.header_values(b"authorization")
+        return values[-1:] if call.path.endswith("/auth/token") else values[:1]
+
+
 @fault("long-token-crashes", finding="SEC-H07-no-crash")
 def long_token_crashes(server: Server) -> None:
     """A token of more than 4096 characters ends in a crash."""

@@ -2,6 +2,7 @@
 
 from rolecall.reference.variants import (
     answers,
+    api_keys,
     histories,
     ids,
     keys,
@@ -24,6 +25,7 @@ __all__ = [
     "VARIANTS",
     "Variant",
     "answers",
+    "api_keys",
     "histories",
     "ids",
     "keys",

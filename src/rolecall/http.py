@@ -146,7 +146,14 @@ class Client:
         return exchange
 
     async def send_raw(
-        self, method: str, path: str, fields: Iterable[tuple[str, bytes]], *, caller: str = "nobody", attack: str
+        self,
+        method: str,
+        path: str,
+        fields: Iterable[tuple[str, bytes]],
+        *,
+        caller: str = "nobody",
+        attack: str,
+        about: About = None,
     ) -> Exchange:
         """Send a request without a body whose header fields stand on the wire as given, on a connection of its own.
 
@@ -161,7 +168,7 @@ class Client:
         url = urlsplit(self.base_url + sendable(path))
         usual = {"host": url.netloc, "user-agent": "rolecall", "x-rolecall-attack": attack, "connection": "close"}
         lines = [*((name, value.encode()) for name, value in usual.items()), *fields]
-        self.gate.admit(method, url.geturl(), {name: "" for name, _ in lines}, None)
+        self.gate.admit(method, url.geturl(), {name: "" for name, _ in lines}, about)
         begin = f"{method} {url._replace(scheme='', netloc='').geturl()} HTTP/1.1".encode()
         message = b"\r\n".join([begin, *(b"%s: %s" % (name.encode(), value) for name, value in lines), b"", b""])
         exchange = self._record(method, url.geturl(), {name: _shown(value) for name, value in lines}, caller, attack)

@@ -1,0 +1,252 @@
+"""API keys: no way around the permission table, gone when they are deleted, and shown once."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from typing import Any
+
+from rolecall.conformance.bounds import expect_no_crash, expect_no_more_than
+from rolecall.conformance.ids import in_path
+from rolecall.conformance.judge import Judge
+from rolecall.conformance.marks import each, requirement
+from rolecall.conformance.sacrifice import any_session, change, changeable, delete_user, sacrificial
+from rolecall.conformance.tables import API_KEY, API_KEYS, Operation, load_specification
+from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.world import World
+from rolecall.evidence import Exchange, cite
+from rolecall.gate import Thing
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+
+_ROLES = load_specification().roles
+
+# --- No way around the table ------------------------------------------------------------------------------------------
+
+#: A role, and the higher scope that it asks for.
+LADDER = {f"{lower}-asks-for-{higher}": (lower, [higher]) for lower, higher in combinations(_ROLES, 2)}
+LADDER[f"{_ROLES[0]}-asks-for-its-own-and-{_ROLES[-1]}"] = (_ROLES[0], [_ROLES[0], _ROLES[-1]])
+
+
+def reserved_above(role: str, world: World) -> list[Operation]:
+    """For each role above this one a list that it may, and no role below it."""
+    spec, above = world.spec, world.roles[world.roles.index(role) + 1 :] if role else world.roles[1:]
+    return [
+        next(op for op in spec.operations.values() if op.effect == "list" and spec.allowed_roles(op.name)[-1] == higher)
+        for higher in above
+    ]
+
+
+async def expect_no_rights_above(role: str, key: Caller, world: World, why: str) -> None:
+    """A key may not read what only roles above this one may; without a role, above the lowest.
+
+    Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself is that cell's finding.
+    """
+    for operation in reserved_above(role, world):
+        usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
+        answer = cite(await world.perform(await world.request(operation, key), key), "answer")
+        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
+            raise Finding(f"{operation.name} denied to a key {why}", f"{answer.status}", answer)
+
+
+@requirement("SEC-K01")
+@each("case", LADDER)
+async def test_no_role_gets_a_key_above_itself(case: str, world: World) -> None:
+    """A role that asks for a key with a scope above its own gets none, or one that may no more than itself."""
+    role, scopes = LADDER[case]
+
+    answer = cite(await world.ask_for_key(scopes, attack="SEC-K01", maker=await changeable(world, role)), "answer")
+
+    expect_no_crash(answer)
+    if answer.ok:
+        await expect_no_rights_above(role, world.key_of(answer, scopes), world, f"that {role} made")
+
+
+#: What `scopes` holds beside names that are known, and those of it that are.
+ODD_SCOPES: dict[str, tuple[list[Any], str]] = {
+    "unknown": (["rolecall"], ""),
+    "unknown-beside-the-lowest": (["{low}", "rolecall"], "{low}"),
+    "joined-by-a-comma": (["{low},{high}"], ""),
+    "in-capitals": (["{HIGH}"], ""),
+    "with-a-space": (["{high} "], ""),
+    "longer": (["{high}istrator"], ""),
+    "wildcard": (["*"], ""),
+    "array-in-the-array": ([["{high}"]], ""),
+}
+
+
+@requirement("SEC-K04")
+@each("case", ODD_SCOPES)
+async def test_odd_scopes_give_no_rights(case: str, world: World) -> None:
+    """A key with scopes that nobody knows is refused, or may no more than those of its names that are known."""
+    names = {"low": world.roles[0], "high": world.highest, "HIGH": world.highest.upper()}
+    scopes, known = world.fill(ODD_SCOPES[case][0], **names), world.fill(ODD_SCOPES[case][1], **names)
+
+    answer = cite(await world.ask_for_key(scopes, attack="SEC-K04"), "answer")
+
+    expect_no_crash(answer)
+    if answer.ok:
+        await expect_no_rights_above(known, world.key_of(answer, [case]), world, f"with scopes {case.replace('-', ' ')}")
+
+
+# --- A key is no token of a user --------------------------------------------------------------------------------------
+
+#: Where a key stands in a refresh in place of what belongs there.
+PLACES = ("bearer", "refresh-token-by-post", "refresh-token-by-get", "client-id")
+
+
+async def refresh_with_key(place: str, key: Caller, caller: Caller, world: World) -> Exchange:
+    """Refresh a session with a key in one place."""
+    refresh_token, who = caller.grant.refresh_token, str(key)
+    if place == "bearer":
+        return await world.tokens.refresh_get(refresh_token, bearer=key.token, caller=who, attack="SEC-K05")
+    if place == "refresh-token-by-get":
+        return await world.tokens.refresh_get(key.token, bearer=key.token, caller=who, attack="SEC-K05")
+    if place == "refresh-token-by-post":
+        maker = world.account(world.highest).email
+        return await world.tokens.refresh_post(key.token, maker, caller=who, attack="SEC-K05")
+    return await world.tokens.refresh_post(refresh_token, key.token, caller=who, attack="SEC-K05")
+
+
+@requirement("SEC-K05")
+@each("place", PLACES)
+async def test_a_key_gets_no_other_users_token(place: str, world: World, judge: Judge) -> None:
+    """A key in a refresh, as bearer, refresh token or clientId, gets no token wider than the refresh token's user has."""
+    key = await world.key(world.roles[0])
+    caller = await any_session(world, world.roles[0])
+
+    answer = await refresh_with_key(place, key, caller, world)
+
+    if place.startswith("refresh-token"):
+        expect_no_wider(answer, key, world)
+    else:
+        expect_no_more_than(caller.grant, answer)
+    judge.note(f"a key as {place.replace('-', ' ')}: {'exchanged for a token' if answer.ok else f'refused ({answer.status})'}")
+
+
+def expect_no_wider(answer: Exchange, key: Caller, world: World) -> None:
+    """A refusal, or a token of the user whom the key acts as, with the key's scope."""
+    expect_no_crash(answer)
+    grant = Grant.of(answer)
+    if grant.token and (grant.user != key.user or world.role_of_scope(grant.claims.get("scope")) != key.role):
+        raise Finding(f"no token, or one of user {key.user} with scope {key.role}", f"{grant.user}, {grant.scope!r}", answer)
+
+
+# --- Keys that are gone, and keys whose maker is ------------------------------------------------------------------------
+
+
+async def door(key: Caller, world: World) -> tuple[Operation, Exchange]:
+    """Something that a key is seen to be allowed, so that a server which remembers keys remembers this one now.
+
+    Raises:
+        Inconclusive: there is nothing.
+    """
+    for operation in world.spec.operations.values():
+        if operation.effect == "list" and world.spec.allows(operation.name, key.role):
+            answer = await world.perform(await world.request(operation, key), key)
+            if world.dialect.allows(operation, answer):
+                return operation, cite(answer, "control")
+    raise Inconclusive(f"a list that {key} may see", "the cells of API keys")
+
+
+async def is_let_in(key: Caller, operation: Operation, since: float, world: World, attack: str) -> Exchange | None:
+    """The answer that still lets a key in when the patience with a server that lags is over; None when it is refused."""
+    request, answers = await world.request(operation, key), []
+
+    async def is_refused() -> bool:
+        answers.append(cite(await world.perform(request, key, attack=attack), "answer"))
+        return not answers[-1].ok
+
+    return None if await world.patience.until(is_refused, since, f"{attack} refused") else answers[-1]
+
+
+async def delete_key(key: Exchange, world: World) -> Exchange:
+    """Let the highest role's account delete a key, by the answer that gave it.
+
+    Raises:
+        NotTested: there is no way to.
+    """
+    name = json.loads(key.request_body)["name"]
+    entry = world.ledger.named(API_KEY, name)
+    if entry is None or not entry.id:
+        raise NotTested(f"a key that can be deleted: {key} tells no id of it", API_KEYS)
+    path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
+    answer = await world.send("DELETE", path, await world.user(world.highest), about=Thing(API_KEY, entry.id))
+    if not answer.ok:
+        raise NotTested(f"a key that can be deleted by {world.highest}: {answer}", API_KEYS)
+    world.ledger.gone(entry)
+    return answer
+
+
+@requirement("SEC-K02")
+async def test_a_deleted_key_opens_nothing(world: World) -> None:
+    """A key that was used and then deleted is not let in any more."""
+    made = await world.ask_for_key([world.highest])
+    key = world.key_of(made, [world.highest])
+    operation, _ = await door(key, world)
+    deleted = await delete_key(made, world)
+
+    if let_in := await is_let_in(key, operation, deleted.finished, world, "SEC-K02"):
+        raise Finding("no rights for a key that was deleted", f"{let_in.status}: let in", let_in)
+
+
+@requirement("SEC-K03")
+async def test_a_key_ends_with_its_maker(world: World) -> None:
+    """A key opens nothing any more once the user whom it acts as was deleted."""
+    maker = await sacrificial(world, world.highest)
+    await delete_key(await world.ask_for_key([world.roles[0]], maker=maker.caller), world)  # else one of them might be left
+    key = await made_by(maker.caller, world)
+    operation, _ = await door(key, world)
+    deleted = await delete_user(world, maker)
+
+    if let_in := await is_let_in(key, operation, deleted.finished, world, "SEC-K03"):
+        raise Finding("no rights for a key whose user was deleted", f"{let_in.status}: let in", let_in)
+
+
+async def made_by(maker: Caller, world: World) -> Caller:
+    """A key of the highest scope that a made-up user has made, and acts as.
+
+    Raises:
+        NotApplicable: it acts as somebody else.
+    """
+    key = await world.create_key([world.highest], maker)
+    if key.user and key.user != maker.user:
+        raise NotApplicable(f"a key acts as user {key.user}, who did not make it")
+    return key
+
+
+@requirement("SEC-K03-demoted")
+async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge: Judge) -> None:
+    """When the role of a key's maker is lowered, what the key may still do is written down."""
+    maker = await sacrificial(world, world.highest)
+    key = await made_by(maker.caller, world)
+    operation = reserved_above(world.roles[-2], world)[0]
+    control = await world.perform(await world.request(operation, key), key)
+    await change(world, maker, role=world.roles[0])
+
+    answer = await world.perform(await world.request(operation, key), key)
+
+    judge.cite(control, answer)
+    judge.note(f"a key {'keeps its scope' if answer.ok else 'loses its scope'} when the role of its maker is lowered")
+
+
+# --- Keys are shown once ------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-K06")
+@each("where", ("list", "fetch"))
+async def test_a_key_is_shown_once(where: str, world: World, judge: Judge) -> None:
+    """A key stands in the answer that made it; where keys are listed or fetched, it is not to be seen."""
+    made = await world.ask_for_key([world.roles[0]])
+    key, path = world.key_of(made, [world.roles[0]]), world.target.api_keys.create_path
+    entry = world.ledger.named(API_KEY, json.loads(made.request_body)["name"])
+    if where == "fetch":
+        if entry is None or not entry.id:
+            raise NotApplicable(f"the target gives keys no id ({made})")
+        path = f"{path}/{in_path(entry.id)}"
+
+    answer = cite(await world.send("GET", path, await world.user(world.highest)), "answer")
+
+    if not answer.ok:
+        raise NotApplicable(f"the target does not {where} keys ({answer})")
+    if key.token.rpartition(".")[2] in answer.text:
+        raise Finding("a key that is shown when it is made, and never again", f"{answer.status} with the key in it", answer)

@@ -1,0 +1,308 @@
+"""Faults of who makes API keys, what odd scopes give, what a key is taken for, and how long it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal, bad_request, not_found
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.jsontext import Document, dumps, loads
+from rolecall.reference.permissions import MANAGE_API_KEYS, RANK
+from rolecall.reference.settings import ROLES
+from rolecall.reference.store import RefreshRow
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import API_KEY, Principal
+
+# --- Who makes keys -------------------------------------------------------------------------------------
+
+
+def _makers(server: Server, may_ask: Callable[[Principal, list[str]], bool]) -> None:
+    """Let others than admins make keys."""
+    keys, scopes = server.dispatcher.keys, server.api_keys.scopes
+    asking: list[Principal] = []
+
+    @instead_of(server.dispatcher.keys)
+    async def more_makers(call: Call) -> Answer:
+        principal = server.guard.authenticate(call)
+        if server.guard.may(principal, MANAGE_API_KEYS) or call.method != "POST":
+            return await keys(call)
+        asking.append(principal)
+        try:
+            return server.api_keys.answer(call, principal)
+        finally:
+            asking.clear()
+
+    @instead_of(server.api_keys.scopes)
+    def checked(value: object) -> list[str]:
+        found = scopes(value)
+        if asking and not may_ask(asking[0], found):
+            raise Refusal(403, "Not with these scopes")
+        return found
+
+
+@fault("anybody-makes-any-key", finding="SEC-K01")
+def anybody_makes_any_key(server: Server) -> None:
+    """Whoever is logged in makes keys, with any scopes.
+
+    Modelled on github.com/own-pay/OwnPay/issues/353 and decocms/studio/pull/4119.
+    """
+    _makers(server, lambda principal, scopes: True)
+
+
+@fault("bots-make-admin-keys", finding="SEC-K01")
+def bots_make_admin_keys(server: Server) -> None:
+    """Bots make keys as well, with any scopes."""
+    _makers(server, lambda principal, scopes: server.permissions.rank(principal.scopes) >= RANK["bot"])
+
+
+@fault("one-own-scope-is-enough", finding="SEC-K01")
+def one_own_scope_is_enough(server: Server) -> None:
+    """Everybody makes keys with the own scope, and whatever stands beside it is not looked at.
+
+    Modelled on github.com/microclaw/microclaw/issues/90.
+    """
+    _makers(server, lambda principal, scopes: bool(principal.scopes & set(scopes)))
+
+
+# --- Odd scopes -----------------------------------------------------------------------------------------
+
+
+def _reading(server: Server, read: Callable[[list[Any]], list[Any]]) -> None:
+    """Read scopes that are texts in another way before they are checked."""
+    scopes = server.api_keys.scopes
+
+    @instead_of(server.api_keys.scopes)
+    def otherwise(value: object) -> list[str]:
+        is_odd = isinstance(value, list) and value and all(isinstance(one, (str, list)) for one in value)
+        return scopes(read(value) if isinstance(value, list) and is_odd else value)
+
+
+@fault("unknown-beside-known-is-all", finding="SEC-K04")
+def unknown_beside_known_is_all(server: Server) -> None:
+    """A key with a name that nobody knows beside one that is known has all scopes: its permissions cannot be read, and none are held."""
+
+    def odd(value: list[Any]) -> list[Any]:
+        known = [one for one in value if one in ROLES]
+        return list(ROLES) if known and len(known) < len(value) else value
+
+    _reading(server, odd)
+
+
+@fault("key-scopes-split-at-commas", finding="SEC-K04")
+def key_scopes_split_at_commas(server: Server) -> None:
+    """A key's scopes are joined by commas to be stored, and split at them to be read."""
+    _reading(server, lambda value: [part for one in value for part in (one.split(",") if isinstance(one, str) else [one])])
+
+
+@fault("key-scopes-flattened", finding="SEC-K04")
+def key_scopes_flattened(server: Server) -> None:
+    """Arrays in the array of a key's scopes are flattened."""
+    _reading(server, lambda value: [part for one in value for part in (one if isinstance(one, list) else [one])])
+
+
+@fault("key-scopes-by-beginning", finding="SEC-K04")
+def key_scopes_by_beginning(server: Server) -> None:
+    """A key's scope that begins with a name is taken for it."""
+
+    def known(one: Any) -> Any:
+        return next((role for role in ROLES if isinstance(one, str) and one.startswith(role)), one)
+
+    _reading(server, lambda value: [known(one) for one in value])
+
+
+@fault("key-scope-star-is-all", finding="SEC-K04")
+def key_scope_star_is_all(server: Server) -> None:
+    """A key may be made with the scope *, which is every scope.
+
+    Modelled on github.com/decocms/studio/pull/4119.
+    """
+    _reading(server, lambda value: list(ROLES) if value == ["*"] else value)
+
+
+# --- A key in a refresh ---------------------------------------------------------------------------------
+
+
+@fault("key-refreshes-for-all", finding="SEC-K05")
+def key_refreshes_for_all(server: Server) -> None:
+    """GET refresh with an API key as bearer gives a token of the key's user for anybody's refresh token."""
+    before = server.tokens.refresh_before_expiry
+
+    @instead_of(server.tokens.refresh_before_expiry)
+    def of_key(call: Call) -> Answer:
+        principal = server.guard.authenticate(call)
+        if principal.credential == "token":
+            return before(call)
+        server.refresh.find(server.tokens.refresh_parameter(call))
+        return server.tokens.tokens(principal.user, "*")
+
+
+@fault("key-is-a-refresh-token", finding="SEC-K05")
+def key_is_a_refresh_token(server: Server) -> None:
+    """A key in the place of a refresh token gives a token of its user, with the user's role in place of the key's scope."""
+    find = server.refresh.find
+
+    @instead_of(server.refresh.find)
+    def either(token: str) -> RefreshRow:
+        try:
+            return find(token)
+        except Refusal:
+            if token.count(".") != 2:
+                raise
+            principal = server.verifier.principal(token)
+            if principal.credential == "token":
+                raise
+            return RefreshRow("", principal.id, server.clock.now(), None)
+
+
+# --- Keys that are gone ---------------------------------------------------------------------------------
+
+
+@fault("deleted-key-is-cached", finding="SEC-K02")
+def deleted_key_is_cached(server: Server) -> None:
+    """A key that was used once is remembered as good, also after it was deleted.
+
+    Modelled on github.com/TykTechnologies/tyk/issues/2293 and AtlasOfLivingAustralia/biocache-service/issues/374.
+    """
+    check = server.verifier.check_api_key
+    good: set[str] = set()
+
+    @instead_of(server.verifier.check_api_key)
+    def remembered(claims: Document) -> None:
+        if claims.get("jti") not in good:
+            check(claims)
+            good.add(str(claims.get("jti")))
+
+
+@fault("deleted-key-is-only-unlisted", finding="SEC-K02")
+def deleted_key_is_only_unlisted(server: Server) -> None:
+    """A key that is deleted is not listed any more, and goes on working.
+
+    Modelled on github.com/amberelectric/public-api/issues/6.
+    """
+    answer, every = server.api_keys.answer, server.store.api_keys
+    unlisted: set[str] = set()
+
+    @instead_of(server.store.api_keys)
+    def listed() -> list[str]:
+        return [text for text in every() if loads(text.encode())["id"] not in unlisted]
+
+    @instead_of(server.api_keys.answer)
+    def hidden(call: Call, principal: Principal) -> Answer:
+        if call.method != "DELETE":
+            return answer(call, principal)
+        if call.id is None or call.id in unlisted or call.id not in {loads(text.encode())["id"] for text in every()}:
+            raise not_found()
+        unlisted.add(call.id)
+        return Answer(204)
+
+
+@fault("key-outlives-its-user", finding="SEC-K03")
+def key_outlives_its_user(server: Server) -> None:
+    """Who a key belongs to is remembered, so that the key of a user who was deleted goes on working.
+
+    Modelled on github.com/OctopusDeploy/Issues/issues/4779.
+    """
+    person = server.verifier.person
+    known: dict[str, Principal] = {}
+
+    @instead_of(server.verifier.person)
+    def remembered(claims: Document) -> Principal:
+        if claims.get("grant_type") != API_KEY:
+            return person(claims)
+        jti = str(claims.get("jti"))
+        if jti not in known:
+            known[jti] = person(claims)
+        return known[jti]
+
+
+@fault("key-without-user-is-admins", finding="SEC-K03")
+def key_without_user_is_admins(server: Server) -> None:
+    """A key whose user was deleted is taken over by the oldest admin there is."""
+    subject = server.verifier.subject
+
+    @instead_of(server.verifier.subject)
+    def taken_over(claims: Document) -> Document:
+        if claims.get("grant_type") == API_KEY and server.store.get("users", str(claims.get("_id"))) is None:
+            return subject({**claims, "_id": server.accounts["admin"].id})
+        return subject(claims)
+
+
+# --- Keys that are shown --------------------------------------------------------------------------------
+
+
+def _kept(server: Server) -> dict[str, str]:
+    """The keys that are made, by their ids."""
+    create = server.api_keys.create
+    kept: dict[str, str] = {}
+
+    @instead_of(server.api_keys.create)
+    def noted(call: Call, principal: Principal) -> Answer:
+        answer = create(call, principal)
+        document = loads(answer.body)
+        kept[document["id"]] = document["token"]
+        return answer
+
+    return kept
+
+
+@fault("keys-listed-in-clear", finding="SEC-K06")
+def keys_listed_in_clear(server: Server) -> None:
+    """The list of keys shows each key.
+
+    Modelled on github.com/jamcalli/Pulsarr/pull/394.
+    """
+    kept, every = _kept(server), server.store.api_keys
+
+    @instead_of(server.store.api_keys)
+    def in_clear() -> list[str]:
+        keys = [loads(text.encode()) for text in every()]
+        return [dumps({**key, "token": kept.get(key["id"], "")}) for key in keys]
+
+
+@fault("key-fetched-in-clear", finding="SEC-K06")
+def key_fetched_in_clear(server: Server) -> None:
+    """A key can be fetched by its id, and is in the answer."""
+    kept, answer = _kept(server), server.api_keys.answer
+
+    @instead_of(server.api_keys.answer)
+    def fetched(call: Call, principal: Principal) -> Answer:
+        if call.verb == "GET" and call.id is not None:
+            if call.id not in kept:
+                raise bad_request("There is no such key")
+            return Answer.of(200, {"id": call.id, "token": kept[call.id]})
+        return answer(call, principal)
+
+
+# --- What the token says --------------------------------------------------------------------------------
+
+
+@fault("role-counts-and-not-scope", finding="SEC-E15", needs=("signing-key",))
+def role_counts_and_not_scope(server: Server) -> None:
+    """What a time-based token may is its user's role, whatever scope it has.
+
+    Modelled on github.com/Bike4Mind/bike4mind/issues/1937.
+    """
+    person = server.verifier.person
+
+    @instead_of(server.verifier.person)
+    def by_role(claims: Document) -> Principal:
+        one = person(claims)
+        if one.credential != "token" or RANK.get(one.user["role"], -1) <= server.permissions.rank(one.scopes):
+            return one  # a lowered role is another matter
+        return Principal(one.user, frozenset({one.user["role"]}), one.credential, claims)
+
+
+@fault("role-counts-at-creates", finding="SEC-E15", needs=("signing-key",))
+def role_counts_at_creates(server: Server) -> None:
+    """Whether somebody may create services is asked of the user's role, and not of the token's scope."""
+    may = server.guard.may
+
+    @instead_of(server.guard.may)
+    def by_role(principal: Principal, operation: str) -> bool:
+        if operation == "create-service" and principal.credential == "token":
+            role = str(principal.user["role"])
+            return may(Principal(principal.user, frozenset({role}), "token", principal.claims), operation)
+        return may(principal, operation)
