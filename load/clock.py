@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,12 +78,11 @@ class MovedClock:
     @contextmanager
     def ahead(self) -> Iterator[Left]:
         """Take a token of each role, move the clock past their end, and put it back when the block is over."""
-        try:
-            yield self._go_ahead()
-        finally:
-            self._put_back()
-            self._ledger.close()
-            self._server.close()
+        with closing(self._server), closing(self._ledger):
+            try:
+                yield self._go_ahead()
+            finally:
+                self._put_back()
 
     def _go_ahead(self) -> Left:
         try:
@@ -153,7 +152,9 @@ class MovedClock:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         body = json.dumps({"advance": seconds}).encode()
         self._ledger.intend(CLOCK, f"{seconds:+.12g} s")
-        self._moved = self._moved or seconds
+        if not self._moved:
+            self._moved = seconds
+            self._say_left("it was not put back")
         connection = Connection(origin, timeout=self._target.timeout, verify=self._target.verify_tls)
         try:
             connection.exchange(request(origin, "POST", path, {"content-type": "application/json"}, body))
@@ -177,12 +178,13 @@ class MovedClock:
             except RolecallError as error:
                 why = str(error)
         if self._moved:
-            by_hand = f'POST {{"advance": {-self._moved:.12g}}} to [expiry] clock_url'
-            self.left_behind = (
-                f"the target's clock, moved by {self._moved:.12g} s: {why}; look at its time, and put it back ({by_hand})"
-            )
+            self._say_left(why)
+
+    def _say_left(self, why: str) -> None:
+        by_hand = f'look at its time, and put it back (POST {{"advance": {-self._moved:.12g}}} to [expiry] clock_url)'
+        self.left_behind = f"the target's clock, moved by {self._moved:.12g} s: {why}; {by_hand}"
 
     def _settle(self) -> None:
         for entry in self._ledger.doubtful:
             self._ledger.gone(entry)
-        self._moved = 0.0
+        self._moved, self.left_behind = 0.0, ""

@@ -128,6 +128,21 @@ def test_a_clock_that_stays_ahead_is_said(tmp_path: Path) -> None:
     assert "gone" not in (tmp_path / "ledger.jsonl").read_text(encoding="utf-8")
 
 
+def interrupted() -> float:
+    """Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def test_a_second_interruption_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who presses Ctrl-C again does not wait for the clock, and hears that it was left ahead."""
+    with served() as (_, target):
+        moved = MovedClock(target, tmp_path)
+        with pytest.raises(KeyboardInterrupt), moved.ahead():
+            monkeypatch.setattr(moved, "_shift", interrupted)
+
+    assert "it was not put back" in moved.left_behind
+
+
 def test_a_target_that_is_gone_meanwhile_is_said(tmp_path: Path) -> None:
     """Where nobody answers at the end, nobody knows, and that is said."""
     with served() as (_, target):

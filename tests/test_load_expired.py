@@ -101,6 +101,7 @@ def test_the_canary_of_short_lives() -> None:
         (Expiry(signing_key=SECRET), False, "the target does not take tokens made with the key"),
         (Expiry(signing_key=SECRET, algorithm="RS256"), True, "is none for the algorithm RS256"),
         (Expiry(), True, "there is no way to one; give bank, signing_key_env or clock_url under [expiry]"),
+        (Expiry(clock_url=f"{URL}/__clock"), True, "the clock is moved by the rolecall load that begins a run"),
         (Expiry(command="./expired {role}"), True, "command and wait of [expiry] are for certify alone"),
         (Expiry(wait=60), True, "command and wait of [expiry] are for certify alone"),
     ],

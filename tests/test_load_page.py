@@ -349,3 +349,39 @@ def test_a_browser_shows_it(width: int, scheme: str, tmp_path: Path) -> None:
     assert seen["tip"].splitlines()[0] == "14 s"
     assert "good answers" in seen["tip"]
     assert seen["ink"] == ("rgb(230, 234, 240)" if scheme == "dark" else "rgb(27, 35, 48)")
+
+
+SAMPLED = {
+    "cells": ["list-users as guest", "list-users as guest (HEAD)"],
+    "expired": ["fetch-user-self as guest (expired token: bank)"],
+    "others": [f"list-forms as guest: 200, {HOSTILE}"],
+    "not_tested": [],
+    "left": [],
+}
+
+
+def test_what_was_tried_under_load() -> None:
+    """The page says what was tried of the permission table, what with expired tokens, and what was left out."""
+    page = load_page.write(run(sampled=SAMPLED))
+
+    assert "2 cells were tried" in page
+    assert "1 with expired tokens" in page
+    assert "fetch-user-self as guest (expired token: bank)" in page
+    assert "not tested under load" not in page
+    assert HOSTILE not in page
+
+
+def test_what_was_not_tested_under_load() -> None:
+    """What could not be tested is one line with the reason, on the page and in the terminal."""
+    document = run(sampled={**SAMPLED, "expired": [], "not_tested": ["expired tokens: there is no way to one"]})
+
+    assert "not tested under load: expired tokens: there is no way to one" in load_page.write(document)
+    assert "not tested    under load: expired tokens: there is no way to one" in load_terminal.summary(document, "runs/1")
+
+
+@pytest.mark.parametrize("sampled", [None, {}, {name: [] for name in SAMPLED}])
+def test_other_scenarios_try_no_cells(sampled: dict[str, Any] | None) -> None:
+    """Where nothing was sampled the page has no section about it."""
+    document = run(**({} if sampled is None else {"sampled": sampled}))
+
+    assert "Permissions and expiry under load" not in load_page.write(document)

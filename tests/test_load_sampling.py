@@ -14,6 +14,7 @@ import pytest
 
 from rolecall.conformance.tables import load_specification
 from rolecall.load.accounts import Account
+from rolecall.load.checks import sampling
 from rolecall.load.checks.expired import ExpiredTokens
 from rolecall.load.checks.invariants import Invariants
 from rolecall.load.checks.sampling import Probe, Sampling
@@ -219,7 +220,7 @@ def test_every_kind_in_turn() -> None:
     with sampled(signing=True) as it:
         probes = [it.sampling.next() for _ in range(4 * len(it.sampling.cells))]
 
-    rows = ["cells denied", "cells allowed", "cells denied, in shapes", "expired tokens"]
+    rows = ["cells denied", "cells allowed", "denied, other shapes", "expired tokens"]
     assert all(isinstance(probe, Probe) for probe in probes)
     assert [probe.row for probe in probes if probe and probe.stage == "first"][:2] == rows[:2]
     assert all(rows[number % 4] == probe.row for number, probe in enumerate(probes) if probe and probe.stage == "first")
@@ -766,3 +767,14 @@ def test_one_log_in_of_a_role_at_a_time() -> None:
     assert [probe.cell.role for probe in probes if probe and probe.stage == "log-in"] == ["guest"]
     assert all(probe.cell.role != "guest" for probe in probes if probe and probe.stage == "first")
     assert len(list(filter(None, probes))) == 40
+
+
+def test_a_slow_target_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where shapes take too long before the load, those that were tried are sampled, and it is said that others are not."""
+    monkeypatch.setattr(sampling, "_LONGEST", 0.02)
+    with sampled() as it:
+        it.turns()
+
+    assert len(it.sampling.shaped) < 60
+    assert it.sampling.others == ["denied reads in more shapes: those before took 0.02 s, and the load was to begin"]
+    assert it.violations.total == 0

@@ -36,6 +36,7 @@ from rolecall.target import Expiry
 #: Seconds by which a token is past its end before it counts as expired, as in the suite (`conformance.expiry`).
 MARGIN = 62
 BANK, KEY, CLOCK = "bank", "signing key", "clock"
+_OR_GIVE = "give bank or signing_key_env under [expiry] in the target file"
 _GIVE = "give bank, signing_key_env or clock_url under [expiry] in the target file"
 
 
@@ -134,6 +135,8 @@ class ExpiredTokens:
     def _nothing_given(self, callers: Mapping[str, Grant]) -> str:
         if not callers:
             return "nobody is logged in"
+        if self._options.clock_url:
+            return f"the clock is moved by the rolecall load that begins a run, for its own processes alone; {_OR_GIVE}"
         if self._options.command or self._options.wait:
             return f"command and wait of [expiry] are for certify alone; {_GIVE}"
         return f"there is no way to one; {_GIVE}"

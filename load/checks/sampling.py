@@ -50,6 +50,7 @@ _READS, _WRITES = ("list", "fetch"), ("update", "delete")
 #: Seconds until a log-in for a role is tried again that did not succeed.
 _PATIENCE = 5.0
 _UNDER_WAY = 1.0
+_LONGEST = 30.0  # seconds for shapes before the load: what is not ready after two minutes is taken for dead
 _PASSED_OVER = 16  # cells whose roles are being logged in anew
 _TRIES = 3  # of what may be repeated, before and after the load
 
@@ -94,7 +95,7 @@ class Probe:
             return "expired tokens"
         if self.cell.allowed or self.stage == "before":
             return "cells allowed"
-        return "cells denied, in shapes" if self.cell.shape else "cells denied"
+        return "denied, other shapes" if self.cell.shape else "cells denied"
 
 
 class _Caller:
@@ -187,8 +188,8 @@ class Sampling:
                 self.cells.append(cell)
             else:
                 self.others.append(f"{cell}: {answer.status if answer else 'no answer'}, not {_word(cell.allowed)}")
-        self._try_shapes()
         self._try_expired()
+        self._try_shapes(perf_counter() + _LONGEST)
         kinds = ([cell for cell in self.cells if cell.allowed is allowed] for allowed in (False, True))
         self._turns = _in_turn([*kinds, self.shaped, self.expired])
 
@@ -249,8 +250,8 @@ class Sampling:
                 break
         return answer
 
-    def _try_shapes(self) -> None:
-        """Try denied reads in other shapes, and keep those that are refused."""
+    def _try_shapes(self, until: float) -> None:
+        """Try denied reads in other shapes, and keep those that are refused; no more of them after this moment (`time.perf_counter`)."""
         reads = [cell for cell in self.cells if cell.operation.effect in _READS]
         openers: dict[str, Cell] = {}
         for cell in reads:
@@ -258,6 +259,9 @@ class Sampling:
                 openers.setdefault(cell.path, cell)
         denied = [(cell, openers.get(cell.path)) for cell in reads if not cell.allowed]
         for cell in shaped(denied, quote(id_text(self._organization), safe="")):
+            if perf_counter() > until:
+                self.others.append(f"denied reads in more shapes: those before took {_LONGEST:g} s, and the load was to begin")
+                break
             if cell.method == "HEAD" and cell.operation.effect == "list" and self._dialect.denied_list == "empty":
                 continue  # an empty list has the head of a full one
             answer = self._try(cell)
