@@ -11,18 +11,19 @@ import multiprocessing
 import os
 import re
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from rolecall.conformance.prepared import Order, Prepared, Said
 from rolecall.conformance.tables import CREDENTIALS
 from rolecall.embedded import CHEAP
 from rolecall.errors import RolecallError
@@ -38,6 +39,7 @@ _PRELOAD = [
     "rolecall.conformance.progress",
     "rolecall.reference.__main__",
 ]
+INTRUSIVE = "--intrusive"
 _TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 #: Trouble that is a finding of its own.
@@ -89,7 +91,13 @@ class Case:
     @property
     def intrusive(self) -> bool:
         """Whether it takes tests to see it that are opt-in."""
-        return "intrusive" in self.description.rpartition("(needs ")[2]
+        return "intrusive" in self.needs
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What a tester has to be given to see it, as the server's list says."""
+        said = re.search(r"\(needs ([^)]+)\)$", self.description)
+        return frozenset(said[1].split(", ")) if said else frozenset()
 
     @property
     def options(self) -> list[str]:
@@ -103,7 +111,7 @@ class Case:
 class Trial:
     """One run of the suite against a case: its options, what is put at the end of the target file, and a mutation of the suite.
 
-    ``without`` names a table that the target file is to lack.
+    ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests are run and no others.
     """
 
     case: Case
@@ -111,11 +119,21 @@ class Trial:
     target: str = ""
     without: str = ""
     mutation: str = ""
+    only: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it takes long and hardly keeps a core busy."""
+        return self.case.name in _SLOW or (self.case.intrusive and INTRUSIVE in self.options)
 
 
 @dataclass
 class Result:
-    """What the suite said of a case; ``outcomes`` are those of requirements and of tests, by name."""
+    """What the suite said of a case; ``outcomes`` are those of requirements and of tests, by name.
+
+    ``failed`` are the failed tests of each requirement, ``lacking`` is the capability that a test lacked, by its name. ``without``
+    says for each thing that a tester may not have what a run without it said (`rolecall.conformance.without`).
+    """
 
     case: Case
     verdict: str = ""
@@ -126,6 +144,9 @@ class Result:
     undecided: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     outcomes: dict[str, str] = field(default_factory=dict, repr=False)
+    failed: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    lacking: dict[str, str] = field(default_factory=dict, repr=False)
+    without: dict[str, str] = field(default_factory=dict)
     requests: int = 0
     seconds: float = 0.0
     crash: str = ""
@@ -171,7 +192,7 @@ class Result:
     def document(self) -> dict[str, Any]:
         """The row of the kill table, for machines."""
         row = asdict(self)
-        del row["outcomes"], row["mutation"]
+        del row["outcomes"], row["failed"], row["lacking"], row["mutation"]
         return {**row, "caught": self.caught, "localised": self.localised, "as_expected": self.as_expected}
 
 
@@ -235,26 +256,32 @@ def spread(things: list[Any], size: int) -> list[Any]:
 
 def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
     """Run the suite against each case, as many at a time as there are cores; results in the order of the cases."""
-    trials = [Trial(case, ("--intrusive",) if case.intrusive else ()) for case in chosen]
-    return run_trials(trials, on_result)
+    return run_trials([Trial(case, options_of(case)) for case in chosen], on_result)
+
+
+def options_of(case: Case) -> tuple[str, ...]:
+    """What the suite has to be told to see a case."""
+    return (INTRUSIVE,) if case.intrusive else ()
 
 
 def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
     """Run the suite as often as there are trials, as many at a time as there are cores; results in their order."""
     os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
-    context = _processes()
     trials = list(trials)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as busy, ThreadPoolExecutor(1) as waiting, tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runs = stack.enter_context(closing(_Runs(_processes())))
+        busy, waiting, loads = (stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1))
         futures: dict[Trial, Future[Result]] = {}
-        for number, trial in enumerate(sorted(trials, key=lambda trial: not _waits(trial.case))):
-            pool = waiting if _waits(trial.case) and len(trials) > 1 else busy
-            futures[trial] = pool.submit(_run, context, trial, Path(folder) / f"{number}-{trial.case.name}")
+        for number, trial in enumerate(trials):
+            pool = busy if len(trials) == 1 else loads if trial.case.load else waiting if trial.waits else busy
+            futures[trial] = pool.submit(_run, runs, trial, folder / f"{number}-{trial.case.name}")
             futures[trial].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
         try:
             return [futures[trial].result() for trial in trials]
         except BaseException:  # Ctrl-C, mostly: what has not begun never will
-            for pool in (busy, waiting):
+            for pool in (busy, waiting, loads):
                 pool.shutdown(wait=False, cancel_futures=True)
             raise
 
@@ -268,18 +295,14 @@ def _processes() -> Any:
     return context
 
 
-def _waits(case: Case) -> bool:
-    return case.name in _SLOW or case.intrusive or bool(case.load)
-
-
-def _run(context: Any, trial: Trial, place: Path) -> Result:
+def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
     """One trial: start the server, run the suite, stop the server; ``place`` is where its files go, without their endings."""
     case = trial.case
     if case.load:
         return _run_load(case, place)
     started = time.monotonic()
-    server_says, server_end = context.Pipe(duplex=False)
-    server = context.Process(target=_serve, args=(case, server_end))
+    server_says, server_end = runs.context.Pipe(duplex=False)
+    server = runs.context.Process(target=_serve, args=(case, server_end))
     server.start()
     server_end.close()
     result = Result(case, mutation=trial.mutation)
@@ -288,39 +311,83 @@ def _run(context: Any, trial: Trial, place: Path) -> Result:
         file = place.with_name(f"{place.name}.toml")
         file.touch(mode=0o600)
         file.write_text(_lacking(target, trial.without) + trial.target, encoding="utf-8")
-        run_says, run_end = context.Pipe(duplex=False)
-        options = ["--target", str(file), "--out", str(place), *trial.options]
-        run = context.Process(target=_certify, args=(options, trial.mutation, run_end))
-        run.start()
-        run_end.close()
-        try:
-            if not run_says.poll(_TIMEOUT):
-                raise RolecallError(f"no result within {_TIMEOUT:g} s")
-            document, crash = run_says.recv()
-        finally:
-            run.join(5)
-            if run.is_alive():
-                run.kill()
-                run.join()
-        _fill(result, document, crash)
+        _fill(result, runs.run(trial, file, place))
         server.terminate()
         if server_says.poll(_TIMEOUT):
             result.harm = server_says.recv()
     except (EOFError, RolecallError) as error:
         result.crash = str(error) or "the process ended without a word"
     finally:
-        server.terminate()
-        server.join(5)
-        if server.is_alive():
-            server.kill()
-            server.join()
+        _end(server)
     result.seconds = round(time.monotonic() - started, 2)
     return result
 
 
+class _Runs:
+    """Runs of the suite, each in a process of its own: forked from one that has collected it, where that can be.
+
+    It cannot where nothing can be forked (Windows), and where what is collected is another suite: of a mutation, which is put in
+    its place before, or a part that pytest selects.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+        self._prepared: list[Prepared] = []
+        self._free: list[Prepared] = []  # appending and popping are atomic
+
+    def run(self, trial: Trial, target: Path, out: Path) -> Said:
+        """What came of a run.
+
+        Raises:
+            RolecallError: nothing did in time.
+            EOFError: the process is gone.
+        """
+        if self.context.get_start_method() == "forkserver" and not trial.mutation and set(trial.options) <= {INTRUSIVE}:
+            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, trial.only))
+        return self._run_alone(trial, target, out)
+
+    def _run_prepared(self, order: Order) -> Said:
+        try:
+            prepared = self._free.pop()
+        except IndexError:
+            prepared = Prepared(self.context)
+            self._prepared.append(prepared)
+        came = prepared.run(order, _TIMEOUT)
+        self._free.append(prepared)
+        return came
+
+    def _run_alone(self, trial: Trial, target: Path, out: Path) -> Said:
+        says, its_end = self.context.Pipe(duplex=False)
+        words = ["--target", str(target), "--out", str(out), *trial.options, *(("-k", trial.only) if trial.only else ())]
+        process = self.context.Process(target=_certify, args=(words, trial.mutation, its_end))
+        process.start()
+        its_end.close()
+        try:
+            if not says.poll(_TIMEOUT):
+                raise RolecallError(f"no result within {_TIMEOUT:g} s")
+            came: Said = says.recv()
+            return came
+        finally:
+            _end(process)
+
+    def close(self) -> None:
+        """End the processes that have collected the suite."""
+        for prepared in self._prepared:
+            prepared.close()
+
+
+def _end(process: Any) -> None:
+    """Let a process end, or end it."""
+    process.terminate()
+    process.join(5)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
 def _lacking(target: str, table: str) -> str:
     """A target file's text without one of its tables."""
-    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^\[].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
+    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^[\n].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
 
 
 def _run_load(case: Case, place: Path) -> Result:
@@ -350,9 +417,10 @@ def _by_cause(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(samples, key=lambda sample: list(KINDS).index(sample["kind"]))
 
 
-def _fill(result: Result, document: dict[str, Any] | None, crash: str) -> None:
+def _fill(result: Result, said: Said) -> None:
+    document = said.document
     if document is None:
-        result.crash = crash
+        result.crash = said.crash
         return
     result.verdict, result.exit_code = document["verdict"], document["exit_code"]
     result.findings = [finding["requirement"] for finding in document["findings"]]
@@ -360,7 +428,9 @@ def _fill(result: Result, document: dict[str, Any] | None, crash: str) -> None:
     result.failed_cells = [finding["cell"] for finding in document["findings"] if finding["cell"]]
     result.undecided = [r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")]
     result.reasons, result.requests = document["reasons"], document["requests"]
+    result.lacking = said.lacking
     for entry in document["requirements"]:
+        result.failed[entry["id"]] = [test["name"] for test in entry["tests"] if test["outcome"] == "failed"]
         result.outcomes |= {entry["id"]: entry["outcome"], **{test["name"]: test["outcome"] for test in entry["tests"]}}
     result.findings = list(dict.fromkeys(result.findings))
     if document["exit_code"] == 6:
@@ -390,23 +460,14 @@ def _serve(case: Case, says: Connection) -> None:
     )
 
 
-def _certify(options: list[str], mutation: str, says: Connection) -> None:
-    """In a process of its own: one run of the suite, or of a mutation of it; says its results, or why there are none."""
-    import gc
-
+def _certify(words: list[str], mutation: str, says: Connection) -> None:
+    """In a process of its own: one run of the suite, or of a mutation of it, which is put in its place before it is collected."""
     from rolecall.conformance import mutations
-    from rolecall.conformance.progress import Progress
-    from rolecall.conformance.suite import run_suite
+    from rolecall.conformance.prepared import run_once
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.disable()  # a short life: nothing is worth the looking
     if mutation:
         mutations.catalogue()[mutation].apply()
-    options = [*options, "--concurrency", "16", "--no-reports"]
-    try:
-        says.send((run_suite(options, Progress(sys.stderr, silent=True)).document, ""))
-    except RolecallError as error:
-        says.send((None, str(error)))
+    says.send(run_once(*words))
 
 
 def tally(results: list[Result]) -> dict[str, int]:

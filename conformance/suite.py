@@ -25,7 +25,7 @@ _UNMOVED = ("-W", "ignore", "-p", "no:unraisableexception", "-p", "no:threadexce
 _ALLOCATIONS = 100_000
 
 
-def run_suite(options: Sequence[str], progress: Progress) -> Run:
+def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[object] = ()) -> Run:
     """Run the suite with options of the plugin (``--target FILE``) and of pytest (``-k EXPR``), and return the run.
 
     What pytest itself prints is dropped: everything it knows is in the run's results.
@@ -40,7 +40,7 @@ def run_suite(options: Sequence[str], progress: Progress) -> Run:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
         words += ["--capture=no", "--color=no", "--tb=native", *_UNMOVED, *options, str(folder)]
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _unmoved_by_the_environment():
-            code = pytest.main(words, plugins=[progress])
+            code = pytest.main(words, plugins=[progress, *plugins])
     progress.clear()
     run = progress.run
     if run and run.fatal:
