@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Said:
 
     document: dict[str, Any] | None = None
     crash: str = ""
-    lacking: dict[str, str] | None = None
+    lacking: dict[str, str] = field(default_factory=dict)
 
 
 #: The options of a run that nobody is going to read about.

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -99,7 +100,13 @@ class Case:
     @property
     def intrusive(self) -> bool:
         """Whether it takes tests to see it that are opt-in."""
-        return "intrusive" in self.description.rpartition("(needs ")[2]
+        return "intrusive" in self.needs
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What a tester has to be given to see it, as the server's list says."""
+        said = re.search(r"\(needs ([^)]+)\)$", self.description)
+        return frozenset(said[1].split(", ")) if said else frozenset()
 
     @property
     def options(self) -> list[str]:
@@ -123,10 +130,19 @@ class Trial:
     mutation: str = ""
     only: str = ""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it takes long and hardly keeps a core busy."""
+        return self.case.name in _SLOW or (self.case.intrusive and INTRUSIVE in self.options)
+
 
 @dataclass
 class Result:
-    """What the suite said of a case; ``outcomes`` are those of requirements and of tests, by name."""
+    """What the suite said of a case; ``outcomes`` are those of requirements and of tests, by name.
+
+    ``failed`` are the failed tests of each requirement, ``lacking`` is the capability that a test lacked, by its name. ``without``
+    says for each thing that a tester may not have what a run without it said (`rolecall.conformance.without`).
+    """
 
     case: Case
     verdict: str = ""
@@ -137,6 +153,9 @@ class Result:
     undecided: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     outcomes: dict[str, str] = field(default_factory=dict, repr=False)
+    failed: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    lacking: dict[str, str] = field(default_factory=dict, repr=False)
+    without: dict[str, str] = field(default_factory=dict)
     requests: int = 0
     seconds: float = 0.0
     crash: str = ""
@@ -182,7 +201,7 @@ class Result:
     def document(self) -> dict[str, Any]:
         """The row of the kill table, for machines."""
         row = asdict(self)
-        del row["outcomes"], row["mutation"]
+        del row["outcomes"], row["failed"], row["lacking"], row["mutation"]
         return {**row, "caught": self.caught, "localised": self.localised, "as_expected": self.as_expected}
 
 
@@ -246,30 +265,34 @@ def spread(things: list[Any], size: int) -> list[Any]:
 
 def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
     """Run the suite against each case, as many at a time as there are cores; results in the order of the cases."""
-    trials = [Trial(case, (INTRUSIVE,) if case.intrusive else ()) for case in chosen]
-    return run_trials(trials, on_result)
+    return run_trials([Trial(case, options_of(case)) for case in chosen], on_result)
+
+
+def options_of(case: Case) -> tuple[str, ...]:
+    """What the suite has to be told to see a case."""
+    return (INTRUSIVE,) if case.intrusive else ()
 
 
 def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
     """Run the suite as often as there are trials, as many at a time as there are cores; results in their order."""
     os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
-    runs = _Runs(_processes())
     trials = list(trials)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as busy, ThreadPoolExecutor(1) as waiting, tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runs = stack.enter_context(closing(_Runs(_processes())))
+        busy, waiting, loads = (stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1))
         futures: dict[Trial, Future[Result]] = {}
-        for number, trial in enumerate(sorted(trials, key=lambda trial: not _waits(trial.case))):
-            pool = waiting if _waits(trial.case) and len(trials) > 1 else busy
-            futures[trial] = pool.submit(_run, runs, trial, Path(folder) / f"{number}-{trial.case.name}")
+        for number, trial in enumerate(trials):
+            pool = busy if len(trials) == 1 else loads if trial.case.load else waiting if trial.waits else busy
+            futures[trial] = pool.submit(_run, runs, trial, folder / f"{number}-{trial.case.name}")
             futures[trial].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
         try:
             return [futures[trial].result() for trial in trials]
         except BaseException:  # Ctrl-C, mostly: what has not begun never will
-            for pool in (busy, waiting):
+            for pool in (busy, waiting, loads):
                 pool.shutdown(wait=False, cancel_futures=True)
             raise
-        finally:
-            runs.close()
 
 
 def _processes() -> Any:
@@ -279,10 +302,6 @@ def _processes() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     return context
-
-
-def _waits(case: Case) -> bool:
-    return case.name in _SLOW or case.intrusive or bool(case.load)
 
 
 def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
@@ -377,7 +396,7 @@ def _end(process: Any) -> None:
 
 def _lacking(target: str, table: str) -> str:
     """A target file's text without one of its tables."""
-    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^\[].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
+    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^[\n].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
 
 
 def _run_load(case: Case, place: Path) -> Result:
@@ -418,7 +437,9 @@ def _fill(result: Result, said: Said) -> None:
     result.failed_cells = [finding["cell"] for finding in document["findings"] if finding["cell"]]
     result.undecided = [r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")]
     result.reasons, result.requests = document["reasons"], document["requests"]
+    result.lacking = said.lacking
     for entry in document["requirements"]:
+        result.failed[entry["id"]] = [test["name"] for test in entry["tests"] if test["outcome"] == "failed"]
         result.outcomes |= {entry["id"]: entry["outcome"], **{test["name"]: test["outcome"] for test in entry["tests"]}}
     result.findings = list(dict.fromkeys(result.findings))
     if document["exit_code"] == 6:

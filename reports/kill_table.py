@@ -17,6 +17,8 @@ _KINDS = {
     "trouble": ("Trouble", "Nobody's verdict: the run must end honestly and accuse no requirement that was kept."),
     "lint": ("Lint", "A server that rejects every request of ours outside the specification that is no marked attack."),
 }
+#: What a run can be without, by the word for it.
+_WITHOUT = {"api-keys": "API keys", "clock-and-key": "clock and key"}
 
 
 def line(case: dict[str, Any]) -> str:
@@ -40,6 +42,33 @@ def line(case: dict[str, Any]) -> str:
     return text + "".join(f"\n      {detail}" for detail in details)
 
 
+def title_without(name: str) -> str:
+    """The heading of what is said without something."""
+    return f"without {_WITHOUT[name]}"
+
+
+def line_without(case: dict[str, Any], name: str) -> str:
+    """One fault on the terminal, and what is said of it without something."""
+    said = case["without"][name]
+    return f"{'!!' if said.startswith('NO') else 'ok':<3}{case['case']['name']:<44}{case['case']['planted']:<28}{said}"
+
+
+def summary_without(cases: Iterable[dict[str, Any]]) -> list[str]:
+    """For each thing that was left out, how many faults are still caught and why the others are not, in a sentence."""
+    cases = list(cases)
+    sentences = []
+    for name, title in _WITHOUT.items():
+        said = [case["without"][name] for case in cases if name in case["without"]]
+        missed = sum(words.startswith("NO") for words in said)
+        explained = sum(words.startswith("needs") for words in said)
+        if said:
+            sentences.append(
+                f"Without {title}: {len(said) - missed - explained} of {len(said)} still caught, "
+                f"{explained} missed for want of that, {missed} for another reason."
+            )
+    return sentences
+
+
 def summary(counts: dict[str, int]) -> str:
     """The counts in two sentences."""
     return (
@@ -52,39 +81,65 @@ def summary(counts: dict[str, int]) -> str:
 
 def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
     """The whole table as Markdown."""
-    lines = [
-        "# Kill table",
-        "",
-        "Made by `rolecall selftest --write docs/kill-table.md`; not edited by hand.",
-        "",
-        summary(counts),
-    ]
     cases = list(cases)
+    lines = ["# Kill table", "", "Made by `make selftest`; not edited by hand.", "", summary(counts)]
+    lines += [line for sentence in summary_without(cases) for line in ("", sentence)]
     for kind, (title, meaning) in _KINDS.items():
         rows = [case for case in cases if case["case"]["kind"] == kind]
-        if not rows:
-            continue
-        planted = kind in ("fault", "flip")
-        lines += ["", f"## {title}", "", meaning, ""]
-        lines += (
-            ["| case | what it does | modelled on | planted | first finding | as expected |", "|---|---|---|---|---|---|"]
-            if planted
-            else [
-                "| case | what it does | verdict | as expected |",
-                "|---|---|---|---|",
-            ]
-        )
-        for case in rows:
-            first = _found(case)[0] if _found(case) else "none"
-            report = case["case"]["report"] or "-"
-            middle = f"{report} | {case['case']['planted']} | {first}" if planted else case["verdict"] or case["crash"]
-            lines.append(
-                f"| {case['case']['name']} | {case['case']['description']} | {middle} | {'yes' if case['as_expected'] else 'NO'} |"
-            )
+        if rows:
+            lines += ["", f"## {title}", "", meaning, ""]
+            lines += _faults(rows) if kind in ("fault", "flip") else _others(rows)
     lines += ["", "## Requirements", "", "Which faults trip each requirement, those that were planted for it first.", ""]
     lines += ["| requirement | tripped by |", "|---|---|"]
     lines += [f"| {id} | {', '.join(names)} |" for id, names in sorted(_tripped(cases).items())]
     return "\n".join(lines) + "\n"
+
+
+def _faults(cases: list[dict[str, Any]]) -> list[str]:
+    """The rows of faults; a run under load is not asked what it sees without something."""
+    asked = [name for name in _WITHOUT if any(name in case["without"] for case in cases)]
+    heading = [
+        "case",
+        "what it does",
+        "modelled on",
+        "planted",
+        "first finding",
+        *map(title_without, asked),
+        "as expected",
+    ]
+    rows = [
+        [
+            case["case"]["name"],
+            case["case"]["description"],
+            case["case"]["report"] or "-",
+            case["case"]["planted"],
+            _found(case)[0] if _found(case) else "none",
+            *(case["without"].get(name, "-") for name in asked),
+            _as_expected(case),
+        ]
+        for case in cases
+    ]
+    return _table(heading, rows)
+
+
+def _others(cases: list[dict[str, Any]]) -> list[str]:
+    rows = [
+        [case["case"]["name"], case["case"]["description"], case["verdict"] or case["crash"], _as_expected(case)]
+        for case in cases
+    ]
+    return _table(["case", "what it does", "verdict", "as expected"], rows)
+
+
+def _table(heading: list[str], rows: list[list[str]]) -> list[str]:
+    return [_row(heading), "|" + "---|" * len(heading), *map(_row, rows)]
+
+
+def _row(parts: list[str]) -> str:
+    return f"| {' | '.join(parts)} |"
+
+
+def _as_expected(case: dict[str, Any]) -> str:
+    return "yes" if case["as_expected"] else "NO"
 
 
 def _tripped(cases: list[dict[str, Any]], most: int = 3) -> dict[str, list[str]]:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from rolecall.conformance import selftest
+from rolecall.conformance import selftest, without
 from rolecall.conformance.selftest import Case, Result
 from rolecall.conformance.tables import load_specification
+from rolecall.conformance.without import LACKS
 from rolecall.load.checks.violations import KINDS
 from rolecall.reports import kill_table
 from tests.command import rolecall
@@ -173,6 +174,96 @@ def test_the_tally_adds_up() -> None:
     }
 
 
+# --- With less --------------------------------------------------------------------------------------------------------------
+
+KEYS, EXPIRY = LACKS["api-keys"], LACKS["clock-and-key"]
+TESTS = {"PERM-list-users": ["test_a", "test_b"], "SEC-A18": ["test_c"]}
+NEEDY = Case("needy", "fault", "PERM-list-users", "It lives too long. (needs clock, intrusive)")
+NOT_TESTED = {"test_a": "not-tested", "test_b": "not-tested", "test_c": "passed"}
+
+
+def less(*findings: str, outcomes: dict[str, str] = NOT_TESTED, lacking: str = "", **more: Any) -> Result:
+    """What a run said of a fault that two tests had seen, without something that both say that they lack."""
+    capabilities = dict.fromkeys(("test_a", "test_b"), lacking) if lacking else {}
+    return Result(FAULT, findings=list(findings), outcomes=outcomes, lacking=capabilities, **more)
+
+
+#: What was left out, the fault, the run without it, and what is said of it.
+WITH_LESS = {
+    "still": (KEYS, FAULT, less("PERM-list-users"), "yes"),
+    "still, among others": (KEYS, FAULT, less("AUTH-required", "PERM-list-users"), "yes"),
+    "as advice": (KEYS, FAULT, less(advice=["PERM-list-users"]), "yes"),
+    "by another": (KEYS, FAULT, less("AUTH-required", "PERM-list-forms"), "by AUTH-required"),
+    "its tests say what they lack": (KEYS, FAULT, less(lacking="api-keys"), "needs API keys"),
+    "they lack something else": (KEYS, FAULT, less(lacking="second-user"), "NO"),
+    "they do not say": (KEYS, FAULT, less(), "NO"),
+    "the catalogue says it": (EXPIRY, NEEDY, less(), "needs clock and key"),
+    "the catalogue says something else": (KEYS, NEEDY, less(), "NO"),
+    "a test was run": (KEYS, FAULT, less(outcomes=NOT_TESTED | {"test_b": "passed"}, lacking="api-keys"), "NO"),
+    "a test was run, though it needs it": (EXPIRY, NEEDY, less(outcomes=NOT_TESTED | {"test_b": "inconclusive"}), "NO"),
+    "it broke": (KEYS, FAULT, less("PERM-list-users", crash="it broke"), "NO: it broke"),
+    "it harmed": (KEYS, FAULT, less("PERM-list-users", harm=["a user is gone"]), "NO: a user is gone"),
+}
+
+
+@pytest.mark.parametrize("name", WITH_LESS)
+def test_what_is_said_of_a_fault_with_less(name: str) -> None:
+    """A fault that nothing catches any more is one for which just the missing thing is needed, or it ought to be caught."""
+    lack, case, said, expected = WITH_LESS[name]
+
+    words = without.verdict(lack, Result(case, failed=TESTS), said)
+
+    assert words == expected
+    assert without.is_explained(words) is not expected.startswith("NO")
+
+
+def test_a_fault_that_was_not_caught_at_all_is_not_explained() -> None:
+    """Where no test had seen it with everything, nothing that is missing explains that none sees it now."""
+    assert without.verdict(KEYS, Result(FAULT, failed={"PERM-list-users": []}), less(lacking="api-keys")) == "NO"
+
+
+def test_the_rest_is_run_where_the_first_part_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First each fault's own tests are run, then everything for those that they do not catch; no load, no innocent server."""
+    under_load = Case("loaded", "fault", "SEC-A17", load=("guarded",))
+    whole = [Result(case, failed=TESTS) for case in (FAULT, NEEDY, FLIP, LEGAL, under_load)]
+    run: list[selftest.Trial] = []
+
+    def run_trials(trials: list[selftest.Trial], on_result: Any) -> None:
+        for trial in trials:
+            run.append(trial)
+            caught = trial.case is FLIP or (trial.case is FAULT and not trial.only)
+            on_result(Result(trial.case, findings=["PERM-list-users"] if caught else [], outcomes=NOT_TESTED))
+
+    monkeypatch.setattr(without, "run_trials", run_trials)
+
+    without.look(EXPIRY, whole)
+
+    assert [(trial.case.name, trial.only, trial.options, trial.without) for trial in run] == [
+        ("a-fault", "PERM-list-users", (), "expiry"),
+        ("needy", "PERM-list-users", ("--intrusive",), "expiry"),
+        ("flip-list-users-guest", "PERM-list-users", (), "expiry"),
+        ("a-fault", "", (), "expiry"),
+        ("needy", "", ("--intrusive",), "expiry"),
+    ]
+    said = {result.case.name: result.without.get("clock-and-key") for result in whole}
+    assert said == {
+        "a-fault": "yes",
+        "needy": "needs clock and key",
+        "flip-list-users-guest": "yes",
+        "a-variant": None,
+        "loaded": None,
+    }
+
+
+def test_a_table_is_left_out_alone() -> None:
+    """A target file without one of its tables has all the others."""
+    target = '[target]\na = "[b]"\n\n[api_keys]\nc = 1\n\n[expiry]\nd = 1\n\n[dialect]\ne = 1\n'
+
+    assert selftest._lacking(target, "api_keys") == target.replace("[api_keys]\nc = 1\n\n", "")
+    assert selftest._lacking(target, "dialect") == target.replace("[dialect]\ne = 1\n", "")
+    assert selftest._lacking(target, "") == target
+
+
 # --- The command ------------------------------------------------------------------------------------------------------------
 
 
@@ -198,7 +289,9 @@ def test_a_sample_of_nothing_is_a_mistake(size: str, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     """``--json`` prints counts and cases and nothing else; a fault that is caught by its requirement is exit code 0."""
-    finished = rolecall("selftest", "--fault", "list-is-empty", "--json", "--write", "table.md", cwd=tmp_path)
+    words = ("--fault", "list-is-empty", "--without", "api-keys", "--without", "clock-and-key", "--json", "--write", "table.md")
+
+    finished = rolecall("selftest", *words, cwd=tmp_path)
 
     assert finished.code == 0, finished.said
     document = json.loads(finished.stdout)
@@ -207,10 +300,15 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     assert case["case"]["name"] == "list-is-empty"
     assert case["findings"][0] == case["case"]["planted"] == "PERM-list-organizations"
     assert case["as_expected"] is True
+    assert case["without"] == {"api-keys": "yes", "clock-and-key": "yes"}
     assert case["seconds"] > 0
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table == kill_table.write(document["cases"], document["counts"])
-    assert "| list-is-empty | Every list is answered 200 with nothing in it. | - | PERM-list-organizations |" in table
+    assert (
+        "| list-is-empty | Every list is answered 200 with nothing in it. | - | PERM-list-organizations | PERM-list-organizations | yes | yes | yes |"
+        in table
+    )
+    assert "Without API keys: 1 of 1 still caught, 0 missed for want of that, 0 for another reason." in table
     assert "1 of 1 faults caught, 1 localised, 0 silent" in table
 
 
@@ -238,7 +336,7 @@ class Row:
     def __init__(self, line: str) -> None:
         name, description, *middle, as_expected = (part.strip() for part in line.strip().strip("|").split(" | "))
         self.name, self.description, self.as_expected = name, description, as_expected
-        self.report, self.planted, self.first = middle if len(middle) == 3 else ("", "", "")
+        self.report, self.planted, self.first, *self.without = middle if len(middle) >= 3 else ("", "", "")
         self.verdict = middle[0] if len(middle) == 1 else ""
 
 
@@ -280,6 +378,15 @@ def test_the_kill_table_shows_no_no(rows: dict[str, Row]) -> None:
     """Every case was as expected: each fault found first by its own requirement, nobody else blamed."""
     assert [row.name for row in rows.values() if row.as_expected != "yes"] == []
     assert [row.name for row in rows.values() if row.planted != row.first] == []
+
+
+def test_the_kill_table_says_what_is_seen_with_less(rows: dict[str, Row], cases: list[Case]) -> None:
+    """Each fault that the suite sees is caught without API keys, and without clock and key, or what is missing explains it."""
+    for case in cases:
+        if case.kind in ("fault", "flip"):
+            said = rows[case.name].without
+            assert len(said) == len(LACKS), f"{case.name}: make selftest"
+            assert all(words == "-" if case.load else without.is_explained(words) for words in said), f"{case.name}: {said}"
 
 
 def test_the_kill_tables_counts_are_its_rows(page: str, rows: dict[str, Row]) -> None:

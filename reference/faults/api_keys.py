@@ -7,9 +7,9 @@ from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal, bad_request, not_found
+from rolecall.reference.errors import Refusal, not_found
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, dumps, loads
+from rolecall.reference.jsontext import Document, loads
 from rolecall.reference.permissions import MANAGE_API_KEYS, RANK
 from rolecall.reference.settings import ROLES
 from rolecall.reference.store import RefreshRow
@@ -246,34 +246,6 @@ def _kept(server: Server) -> dict[str, str]:
         return answer
 
     return kept
-
-
-@fault("keys-listed-in-clear", finding="SEC-K06")
-def keys_listed_in_clear(server: Server) -> None:
-    """The list of keys shows each key.
-
-    Modelled on github.com/jamcalli/Pulsarr/pull/394.
-    """
-    kept, every = _kept(server), server.store.api_keys
-
-    @instead_of(server.store.api_keys)
-    def in_clear() -> list[str]:
-        keys = [loads(text.encode()) for text in every()]
-        return [dumps({**key, "token": kept.get(key["id"], "")}) for key in keys]
-
-
-@fault("key-fetched-in-clear", finding="SEC-K06")
-def key_fetched_in_clear(server: Server) -> None:
-    """A key can be fetched by its id, and is in the answer."""
-    kept, answer = _kept(server), server.api_keys.answer
-
-    @instead_of(server.api_keys.answer)
-    def fetched(call: Call, principal: Principal) -> Answer:
-        if call.verb == "GET" and call.id is not None:
-            if call.id not in kept:
-                raise bad_request("There is no such key")
-            return Answer.of(200, {"id": call.id, "token": kept[call.id]})
-        return answer(call, principal)
 
 
 # --- What the token says --------------------------------------------------------------------------------

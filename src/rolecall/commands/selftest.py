@@ -6,11 +6,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import say
+
+if TYPE_CHECKING:
+    from rolecall.conformance.selftest import Result
 
 T = TypeVar("T")
 HELP = "run the suite against every fault and every legal variant; print the kill table"
@@ -25,6 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mutations", action="store_true", help="break the suite instead, in every way there is: each must be seen"
     )
     what.add_argument("--mutation", action="append", metavar="NAME", help="only this mutation of the suite; repeatable")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=("api-keys", "clock-and-key"),
+        metavar="WHAT",
+        help="say also which faults are caught without API keys (api-keys), or without clock and signing key (clock-and-key)",
+    )
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="write the table there (docs/kill-table.md, docs/mutations.md)"
     )
@@ -58,18 +70,40 @@ def run(arguments: argparse.Namespace) -> int:
     if loud:
         say(kill_table.HEADER)
     results = selftest.run_all(chosen, lambda result: say(kill_table.line(result.document())) if loud else None)
+    unexplained = _look_without(arguments.without, results, loud)
     counts = selftest.tally(results)
     if arguments.json:
         say(selftest.to_json(results))
     else:
-        say(kill_table.summary(counts))
+        say("\n".join([kill_table.summary(counts), *kill_table.summary_without(result.document() for result in results)]))
         if unloaded:
             say(f"not run, since {' and '.join(absent)} is not installed (pip install 'rolecall[load]'): {', '.join(unloaded)}")
     if arguments.write:
         arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
         say(f"written: {arguments.write}", stream=sys.stderr)
     bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"] + counts["harmed"]
-    return int(ExitCode.FAILED if bad else ExitCode.CONFORMANT)
+    return int(ExitCode.FAILED if bad or unexplained else ExitCode.CONFORMANT)
+
+
+def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> int:
+    """Run each fault again without each of these; how many are not caught any more and should be."""
+    from rolecall.conformance import without
+    from rolecall.reports import kill_table
+
+    unexplained = 0
+    for name in dict.fromkeys(names):
+        if loud:
+            say(f"\n{kill_table.title_without(name)}")
+        without.look(without.LACKS[name], results, partial(_say_without, name) if loud else lambda result: None)
+        said = [result.without[name] for result in results if name in result.without]
+        unexplained += sum(not without.is_explained(words) for words in said)
+    return unexplained
+
+
+def _say_without(name: str, result: Result) -> None:
+    from rolecall.reports import kill_table
+
+    say(kill_table.line_without(result.document(), name))
 
 
 def _check_sample(size: int) -> None:
