@@ -8,10 +8,18 @@ from rolecall.reference.faults import FAULTS
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
 from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.switches import instead_of
-from tests.reference import probes_errors, probes_issue, probes_load, probes_permissions, probes_refresh, probes_tokens
+from tests.reference import (
+    probes_errors,
+    probes_exceptions,
+    probes_issue,
+    probes_load,
+    probes_permissions,
+    probes_refresh,
+    probes_tokens,
+)
 from tests.reference.asking import PROBES, QUICK, Api, with_api
 
-CATALOGUE = (probes_errors, probes_issue, probes_load, probes_permissions, probes_refresh, probes_tokens)
+CATALOGUE = (probes_errors, probes_exceptions, probes_issue, probes_load, probes_permissions, probes_refresh, probes_tokens)
 
 SINGLE = [name for name in FAULTS if not name.startswith("flip-")]
 
