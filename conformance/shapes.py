@@ -59,7 +59,12 @@ SHAPES: tuple[Shape, ...] = (
     _narrow("of what is active, populated", "status=active&populate=organization"),
     _narrow("since a date", "createdAt=%3E%3D2020-01-01&type=chat"),
     Shape("selected and populated", "SEC-E17", ("fetch",), {"": "select=id&populate=organization"}),
-    Shape("with the own id as a parameter", "SEC-E04", ("fetch",), {"": "user={self}&organization={organization}"}),
+    Shape(
+        "with the own id as a parameter",
+        "SEC-E04",
+        ("fetch",),
+        {"": "user={self}&organization={organization}", "user": "organization={organization}"},
+    ),
     Shape(
         "with a parameter that means nothing, as another media type",
         "SEC-E17",

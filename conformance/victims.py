@@ -17,8 +17,12 @@ from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, note
 from rolecall.outcomes import Finding, Inconclusive
 
-#: Members that say when, or how often, a thing was touched: that one of them moved is noted, and is no effect.
-_STAMP = re.compile(r"(?i).*(?:at|date|time|timestamp|version|revision|etag)|__v")
+#: Members that say when a thing was last touched, or how often: that one of them moved is noted, and is no effect. When it was
+#: deleted, archived or closed is one.
+_STAMP = re.compile(
+    r"(?i)(?:last_?)?(?:updated?|modified|changed|touched|accessed|seen|viewed|fetched|checked)(?:_?(?:at|on|date|time))?"
+    r"|__v|_?version|_?rev(?:ision)?|_?etag"
+)
 
 
 @dataclass

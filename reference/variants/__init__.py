@@ -3,6 +3,7 @@
 from rolecall.reference.variants import (
     answers,
     api_keys,
+    exceptions,
     histories,
     ids,
     keys,
@@ -26,6 +27,7 @@ __all__ = [
     "Variant",
     "answers",
     "api_keys",
+    "exceptions",
     "histories",
     "ids",
     "keys",

@@ -10,6 +10,7 @@ from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.switches import instead_of
 from tests.reference import (
     probes_errors,
+    probes_exceptions,
     probes_issue,
     probes_load,
     probes_permissions,
@@ -22,6 +23,7 @@ from tests.reference.asking import PROBES, QUICK, Api, with_api
 
 CATALOGUE = (
     probes_errors,
+    probes_exceptions,
     probes_issue,
     probes_load,
     probes_permissions,
