@@ -14,6 +14,8 @@ from gevent import monkey
 monkey.patch_all()
 
 import argparse  # noqa: E402  # gevent comes first
+import os  # noqa: E402
+import secrets  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -27,6 +29,7 @@ import gevent  # noqa: E402
 
 from rolecall.conformance.tables import load_specification  # noqa: E402
 from rolecall.load.accounts import Account, from_target  # noqa: E402
+from rolecall.load.checks.expired import ExpiredTokens  # noqa: E402
 from rolecall.load.engine import Engine  # noqa: E402
 from rolecall.load.measure.recorder import Recorder  # noqa: E402
 from rolecall.load.scenarios import NAMES, USUAL_WEIGHTS, Scenario, maker  # noqa: E402
@@ -55,6 +58,7 @@ SERVERS = {
 #: Faults that only load shows, with the scenario, and the arrivals a second, that show them.
 FAULTS = {
     "permissions-open-when-busy": ("guarded", 0),
+    "expired-let-in-when-busy": ("guarded", 0),
     "one-token-in-300-of-another-user": ("issuance", 150),
     "refresh-tokens-run-out": ("refresh-get", 250),
     "race-kills-both-winners": ("refresh-race", 20),
@@ -93,7 +97,8 @@ def site_of(target: Target, accounts: Sequence[Account], *, lone: bool) -> Site:
     tables = load_specification()
     dialect = tables.dialect(target.dialect, target.source)
     spec = tables.for_target(target.operations, dialect, target.source)
-    return Site(Origin.of(target.base_url), spec, dialect, accounts, timeout=5, sessions_coexist=not lone)
+    expired = ExpiredTokens(target.expiry, target.base_url)
+    return Site(Origin.of(target.base_url), spec, dialect, accounts, timeout=5, sessions_coexist=not lone, expired=expired)
 
 
 def run(site: Site, scenario: str, seconds: float, rate: float, users: int) -> None:
@@ -190,6 +195,7 @@ def main() -> None:
     parser.add_argument("--faults", action="store_true", help="add the faults that only load shows, one at a time")
     parser.add_argument("--show", action="store_true", help="print the exchanges of violations")
     options = parser.parse_args()
+    os.environ.setdefault("ROLECALL_SIGNING_KEY", secrets.token_urlsafe(48))  # the servers', so that there are expired tokens
     wrong = 0
     for name in options.only or SERVERS:
         if options.faults:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import httpx
 import pytest
 
+from rolecall.conformance.bank import Deposit
 from rolecall.conformance.tables import load_specification
 from rolecall.load.accounts import Account
 from rolecall.load.checks import sampling
@@ -778,3 +782,27 @@ def test_a_slow_target_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) ->
     assert len(it.sampling.shaped) < 60
     assert it.sampling.others == ["denied reads in more shapes: those before took 0.02 s, and the load was to begin"]
     assert it.violations.total == 0
+
+
+def test_tokens_of_the_bank_are_presented(tmp_path: Path) -> None:
+    """What an earlier night has left is presented as its own user, and refused; where it is let in, that is a violation."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        user = one.server.resources.stored("users", one.accounts["guest2"].id)
+        token = one.server.issuer.write(one.server.issuer.claims(user) | {"iat": 1_700_000_000, "exp": 1_700_086_400})
+        deposit = Deposit(one.base_url, "guest", user["id"], one.accounts["guest2"].email, 1_700_086_400, token, "")
+        tmp_path.chmod(0o700)
+        (tmp_path / "tokens.json").touch(mode=0o600)
+        (tmp_path / "tokens.json").write_text(json.dumps([asdict(deposit)]), encoding="utf-8")
+
+        with sampling_of(one, expired=ExpiredTokens(Expiry(bank=tmp_path), one.base_url)) as it:
+            it.turns()
+            assert {(cell.role, cell.way) for cell in it.sampling.expired} == {("guest", "bank")}
+            assert f"/v2/users/{user['id']}" in {cell.path for cell in it.sampling.expired}
+            assert (it.sampling.not_tested, it.violations.total) == ([], 0)
+
+            @instead_of(one.server.verifier.expired)
+            def endless(exp: int) -> bool:
+                return False
+
+            it.turns()
+            assert set(it.violations.counts) == {"expired-let-in"}
