@@ -22,7 +22,6 @@ def opens(role: str, method: str, path: str, **options: object) -> Probe:
 for _name, _probe in (
     ("own-organization-fetched", opens("guest", "GET", "/v2/organizations/{organization}")),
     ("own-organization-updated", opens("agent", "PATCH", "/v2/organizations/{organization}", json={"meta": {}})),
-    ("users-delete-themselves", opens("guest", "DELETE", "/v2/users/{self}")),
     ("list-of-oneself-unguarded", opens("guest", "GET", "/v2/users?id={self}")),
     ("list-by-id-unguarded", opens("guest", "GET", "/v2/services?id={services}")),
     ("list-of-own-organization-unguarded", opens("guest", "GET", "/v2/forms?organization={organization}")),
