@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
-from rolecall.conformance import bounds, cascade, closed, expiry, judge, plugin, results, token_judge
+from rolecall.conformance import bounds, cascade, closed, expiry, judge, passwords, plugin, results, rights, token_judge
 from rolecall.conformance.ahead import Job
 from rolecall.conformance.forge import signed_by
 from rolecall.conformance.intruder import Intruder, TargetKey
 from rolecall.conformance.judge import Judge
+from rolecall.conformance.moves import Moved
 from rolecall.conformance.mutation import Mutation, Sight, constant, constant_later, function, member, nothing, nothing_later
 from rolecall.conformance.patience import Patience
 from rolecall.conformance.responses import Responses
@@ -179,6 +180,30 @@ def _judgements() -> Iterable[Mutation]:
         "Keys of several scopes may have any rights.",
         member(Judge, "expect_rights", nothing_later),
         (Sight("key-several-scopes-are-admin", "KEY-union"),),
+    )
+    yield Mutation(
+        "rights-above-unseen",
+        "A key may do what only higher roles may.",
+        function(rights.expect_no_rights_above, nothing_later),
+        (Sight("anybody-makes-any-key", "SEC-K01"),),
+    )
+    yield Mutation(
+        "unearned-rights-unseen",
+        "A user without a role may do whatever its token opens.",
+        function(rights.expect_at_most, nothing_later),
+        (Sight("no-role-is-admin", "SEC-E14"),),
+    )
+    yield Mutation(
+        "new-rights-unseen",
+        "What a new token opens after a change of role is not looked at.",
+        member(Moved, "_expect_rights", nothing_later),
+        (Sight("role-cached-until-restart", "SEC-R17"),),
+    )
+    yield Mutation(
+        "kept-passwords-unseen",
+        "No member of an answer holds what is kept of a password.",
+        function(passwords.hashes_in, constant(iter(()))),
+        (Sight("users-listed-with-password-hash", "SEC-I20 or PERM-list"),),
     )
     yield Mutation(
         "cascade-never-breaks",

@@ -10,6 +10,7 @@ from rolecall.conformance.bounds import expect_no_crash, expect_no_more_than
 from rolecall.conformance.ids import in_path
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement
+from rolecall.conformance.rights import expect_no_rights_above, reserved_above
 from rolecall.conformance.sacrifice import any_session, change, changeable, delete_user, sacrificial
 from rolecall.conformance.tables import API_KEY, API_KEYS, Operation, load_specification
 from rolecall.conformance.tokens import Caller, Grant
@@ -25,27 +26,6 @@ _ROLES = load_specification().roles
 #: A role, and the higher scope that it asks for.
 LADDER = {f"{lower}-asks-for-{higher}": (lower, [higher]) for lower, higher in combinations(_ROLES, 2)}
 LADDER[f"{_ROLES[0]}-asks-for-its-own-and-{_ROLES[-1]}"] = (_ROLES[0], [_ROLES[0], _ROLES[-1]])
-
-
-def reserved_above(role: str, world: World) -> list[Operation]:
-    """For each role above this one a list that it may, and no role below it."""
-    spec, above = world.spec, world.roles[world.roles.index(role) + 1 :] if role else world.roles[1:]
-    return [
-        next(op for op in spec.operations.values() if op.effect == "list" and spec.allowed_roles(op.name)[-1] == higher)
-        for higher in above
-    ]
-
-
-async def expect_no_rights_above(role: str, key: Caller, world: World, why: str) -> None:
-    """A key may not read what only roles above this one may; without a role, above the lowest.
-
-    Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself is that cell's finding.
-    """
-    for operation in reserved_above(role, world):
-        usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
-        answer = cite(await world.perform(await world.request(operation, key), key), "answer")
-        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
-            raise Finding(f"{operation.name} denied to a key {why}", f"{answer.status}", answer)
 
 
 @requirement("SEC-K01")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.conformance.test_passwords import hashes_in, spellings
+from rolecall.conformance.passwords import hashes_in, spellings
 from rolecall.conformance.test_passwords import test_no_answer_holds_a_password as no_answer_holds_a_password
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding

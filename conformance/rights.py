@@ -1,0 +1,51 @@
+"""What somebody may not have, by any scope or role: the lists of the roles above."""
+
+from __future__ import annotations
+
+from rolecall.conformance.tables import Operation
+from rolecall.conformance.tokens import Caller
+from rolecall.conformance.world import World
+from rolecall.evidence import cite
+from rolecall.outcomes import Finding
+
+
+def reserved_above(role: str, world: World) -> list[Operation]:
+    """For each role above this one a list that it may, and no role below it."""
+    spec, above = world.spec, world.roles[world.roles.index(role) + 1 :] if role else world.roles[1:]
+    return [
+        next(op for op in spec.operations.values() if op.effect == "list" and spec.allowed_roles(op.name)[-1] == higher)
+        for higher in above
+    ]
+
+
+async def expect_no_rights_above(role: str, key: Caller, world: World, why: str) -> None:
+    """A key may not read what only roles above this one may; without a role, above the lowest.
+
+    Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself is that cell's finding.
+    """
+    for operation in reserved_above(role, world):
+        usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
+        answer = cite(await world.perform(await world.request(operation, key), key), "answer")
+        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
+            raise Finding(f"{operation.name} denied to a key {why}", f"{answer.status}", answer)
+
+
+async def expect_at_most(shown: str, caller: Caller, world: World) -> None:
+    """A token of a user that shows this role, or none of the known ones, has no scope above it and opens nothing above it."""
+    roles = world.roles
+    most = roles.index(shown) if shown in roles else len(roles) - 2
+    what = f"no rights above {roles[most]}: the user shows the role {shown!r}"
+    for where, scope in (("the answer", caller.grant.scope), ("the JWT", caller.grant.claims.get("scope"))):
+        named = world.role_of_scope(scope)
+        if named and roles.index(named) > most:
+            raise Finding(what, f"scope {scope!r} in {where}", caller.grant.exchange)
+    for higher in roles[most + 1 :]:
+        operation = next(
+            operation
+            for operation in world.spec.operations.values()
+            if operation.effect == "list" and world.spec.allowed_roles(operation.name)[-1] == higher
+        )
+        answer = cite(await world.perform(await world.request(operation, caller), caller), "answer")
+        usual = await world.reads(await world.user(roles[most]), operation.name)
+        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
+            raise Finding(what, f"{answer.status} at {operation.name}", answer)
