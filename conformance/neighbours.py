@@ -9,12 +9,16 @@ from rolecall.conformance.sacrifice import Sacrifice, sacrificial, scapegoat
 from rolecall.conformance.world import World
 from rolecall.outcomes import NotTested
 
+#: From a letter of ASCII to its full-width twin, which is the same letter where compatibility does not count (Unicode, NFKC).
+_TO_FULL_WIDTH = 0xFEE0
 #: E-mails of one user that look much like another's, which this is made of.
 NEIGHBOURS: dict[str, Callable[[str], str]] = {
     "with-a-tag": lambda email: email.replace("@", "+twin@"),
     "longer": lambda email: f"x{email}",
     "any-letter": lambda email: email.replace(".", "_", 1),
     "of-another-domain": lambda email: email.replace("@", "@twin."),
+    "with-a-dot": lambda email: f"{email[0]}.{email[1:]}",
+    "of-other-letters": lambda email: f"{chr(ord(email[0]) + _TO_FULL_WIDTH)}{email[1:]}",
 }
 
 

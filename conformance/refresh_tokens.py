@@ -18,6 +18,12 @@ def altered_end(token: str) -> str:
     return token[:-PART] + token[-PART:].translate(_MOVED)
 
 
+def altered_front(token: str) -> str:
+    """The refresh token with another part in front of its secret; the token itself where there is none."""
+    front, dot, secret = token.rpartition(".")
+    return f"{front.translate(_MOVED)}{dot}{secret}"
+
+
 def altered_beginning(token: str) -> str:
     """The refresh token whose secret part begins otherwise, and is as long."""
     front, dot, secret = token.rpartition(".")

@@ -55,9 +55,8 @@ SHAPES: tuple[Shape, ...] = (
         conversation="participants.user={self}",
         contact="owner={self}",
     ),
-    _narrow("one at a time, no more than its id", "limit=1&offset=0&sort=-createdAt&select=id"),
-    _narrow("of what is active, populated", "status=active&populate=organization"),
-    _narrow("since a date", "createdAt=%3E%3D2020-01-01&type=chat"),
+    _narrow("one at a time, no more than its id, populated", "limit=1&offset=0&sort=-createdAt&select=id&populate=organization"),
+    _narrow("of what is active, since a date", "status=active&createdAt=%3E%3D2020-01-01&type=chat"),
     Shape("selected and populated", "SEC-E17", ("fetch",), {"": "select=id&populate=organization"}),
     Shape(
         "with the own id as a parameter",
@@ -123,23 +122,30 @@ def attempts(operation: str, *, everything: bool) -> list[Attempt]:
 
 @cache
 def _cover() -> dict[str, tuple[Attempt, ...]]:
-    """Each denied operation with each of its shapes, by the role that has met this shape, and this operation, least often.
+    """Each denied operation in each of its shapes, by a role that has met this operation and this shape least often.
 
-    So every pair of operation and shape is there, every pair of operation and role as far as there are shapes, and every pair of
-    role and shape.
+    A role that is denied little meets the shapes that are left at the last operation that is denied to it: so every operation, every
+    role and every shape have met in pairs.
     """
     spec, met = load_specification(), Counter[tuple[str, str]]()
-    found: dict[str, tuple[Attempt, ...]] = {}
-    for operation in spec.operations.values():
-        roles, chosen = denied(spec, operation.name), []
-        for shape in SHAPES if roles and not operation.is_self else ():
-            if operation.effect not in shape.effects:
-                continue
-            role = min(roles, key=lambda role, shape=shape: (met[operation.name, role], met[shape.name, role]))  # type: ignore[misc]
-            met.update([(operation.name, role), (shape.name, role)])
-            chosen.append(Attempt(role, shape))
-        found[operation.name] = tuple(chosen)
-    return found
+    found: dict[str, list[Attempt]] = {name: [] for name in spec.operations}
+    fitting = [
+        (operation.name, shape)
+        for operation in spec.operations.values()
+        for shape in SHAPES
+        if operation.effect in shape.effects and not operation.is_self
+    ]
+    for name, shape in fitting:
+        if roles := denied(spec, name):
+            rarest = min((met[name, role], met[shape.name, role], number) for number, role in enumerate(roles))
+            found[name].append(Attempt(roles[rarest[2]], shape))
+            met.update([(name, roles[rarest[2]]), (shape.name, roles[rarest[2]])])
+    for name, shape in reversed(fitting):
+        for role in denied(spec, name):
+            if not met[shape.name, role]:
+                found[name].append(Attempt(role, shape))
+                met[shape.name, role] += 1
+    return {name: tuple(chosen) for name, chosen in found.items()}
 
 
 def dressed(request: Request, shape: Shape, values: Mapping[str, str]) -> tuple[str, dict[str, Any]]:

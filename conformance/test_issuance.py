@@ -11,7 +11,7 @@ from rolecall.conformance.marks import each, requirement, roles
 from rolecall.conformance.neighbours import parts_of
 from rolecall.conformance.sacrifice import Sacrifice, attackable, sacrificial, scapegoat
 from rolecall.conformance.tables import SECOND_USER
-from rolecall.conformance.tokens import claims_of, header_of, user_of
+from rolecall.conformance.tokens import Grant, claims_of, header_of, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
@@ -210,6 +210,20 @@ async def test_all_of_a_long_password_counts(world: World, judge: Judge) -> None
     answer = await world.tokens.post({"email": user.account.email, "password": wrong}, caller="nobody", attack="ISSUE-refused")
 
     judge.expect_no_token(answer, user.caller.grant.exchange)
+
+
+@requirement("ISSUE-refused")
+async def test_a_password_does_not_end_at_a_nul(world: World) -> None:
+    """The right password with a NUL and more behind it gets no token, as in languages whose texts end there (CWE-626)."""
+    account = (await attackable(world)).account
+
+    answer = await world.tokens.post(
+        {"email": account.email, "password": f"{account.password}\0x"}, caller="nobody", attack="ISSUE-refused"
+    )
+
+    cite(answer, "answer")
+    if Grant.of(answer).token:
+        raise Finding("no token", f"{answer.status} with a token", answer)
 
 
 @requirement("ISSUE-refused")

@@ -18,7 +18,12 @@ from rolecall.target import Account
 #: What a user is made with in place of a password, which a server may refuse; ``...`` leaves the member out.
 NO_PASSWORD: dict[str, Any] = {"missing": ..., "null": None}
 #: What is tried as the password of such a user: few enough for a server that locks accounts.
-GUESSES: tuple[dict[str, Any], ...] = ({"password": "rolecall-is-not-this"}, {"password": ""}, {})
+GUESSES: tuple[dict[str, Any], ...] = (
+    {"password": "rolecall-is-not-this"},
+    {"password": ""},
+    {},
+    {"password": "{id}"},
+)
 
 
 @requirement("SEC-E14")
@@ -33,7 +38,8 @@ async def test_no_password_opens_an_account_without_one(password: str, world: Wo
         raise NotApplicable(f"the target makes no user with {password} password ({made})")
 
     for guess in GUESSES:
-        answer = await world.tokens.post({"email": request.body["email"], **guess}, caller="nobody", attack="SEC-E14")
+        credentials = {"email": request.body["email"], **world.fill(guess, id=user.id)}
+        answer = await world.tokens.post(credentials, caller="nobody", attack="SEC-E14")
         judge.expect_no_token(answer, made)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
 from rolecall.conformance.neighbours import NEIGHBOURS, parts_of, twin_of
-from rolecall.conformance.refresh_tokens import PART, altered_beginning, altered_end, never_issued
+from rolecall.conformance.refresh_tokens import PART, altered_beginning, altered_end, altered_front, never_issued
 from rolecall.conformance.sacrifice import another_session, any_session, fresh_session, scapegoat
 from rolecall.conformance.tokens import Caller, Grant, user_of
 from rolecall.conformance.world import World
@@ -170,6 +170,7 @@ NOT_WHOLE: dict[str, Tampering] = {
     "other-case": lambda token: token.swapcase(),
     "another-end": altered_end,
     "another-beginning-of-the-secret": altered_beginning,
+    "another-front": altered_front,
     "wildcard-at-the-end": lambda token: token[:-PART] + "%",
 }
 

@@ -28,7 +28,7 @@ from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, T
 class Call:
     """A refresh that breaks one ``rule``, by its requirement, and is unusual in something that does not mend it.
 
-    ``bearer``: own, another's, the highest role's, an API key, or none. ``token``: whole, altered, or never issued. ``client``: the
+    ``bearer``: own, own and damaged, another's, the highest role's, an API key, or none. ``token``: whole, altered, or never issued. ``client``: the
     own e-mail, an unknown one, another user's, the bearer's, or none. GET sends a clientId in the query.
     """
 
@@ -42,6 +42,7 @@ class Call:
 #: Each rule under each way to call, pairwise. Alone the rules are broken in test_refresh.py.
 CALLS = {
     "get-with-client-id-for-bearer": Call("REFRESH-get-bearer", "get", "", client="own"),
+    "get-with-damaged-bearer": Call("REFRESH-get-bearer", "get", "damaged"),
     "get-with-bearer-of-the-highest-role": Call("REFRESH-get-foreign", "get", "highest"),
     "get-with-bearer-of-another-and-client-id": Call("REFRESH-get-foreign", "get", "another", client="own"),
     "get-with-altered-token-and-client-id": Call("REFRESH-whole-token", "get", "own", "altered", "own"),
@@ -86,6 +87,8 @@ async def bearer_of(call: Call, caller: Caller, world: World) -> str:
         except (NotTested, Inconclusive):
             pass
     others = {"": "", "own": caller.token}
+    if call.bearer == "damaged":
+        return Parts.of(caller.token).with_last_byte_changed()
     if call.bearer in others:
         return others[call.bearer]
     return (await (another(world) if call.bearer == "another" else changeable(world, world.highest))).token

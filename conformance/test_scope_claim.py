@@ -67,6 +67,24 @@ async def test_only_the_name_itself_is_the_scope(case: str, world: World, intrud
 
 
 @requirement("SEC-A04")
+async def test_no_other_claim_is_the_scope(world: World, intruder: Intruder) -> None:
+    """A token of the lowest scope may not do more for what stands in claims that the target's own tokens do not have."""
+    caller, reserved = await world.user(world.roles[0]), (await intruder.doors())[-1]
+    admin, own = world.highest, caller.grant.claims
+    others = {"scp": [admin], "scopes": [admin], "roles": [admin], "role": admin, "permissions": [admin]}
+    token = await intruder.made(caller, **{name: value for name, value in others.items() if name not in own})
+    if reserved.operation != intruder.reserved[0]:
+        raise Inconclusive(f"a read that {admin} alone may do", intruder.reserved[0].requirement)
+    await expect_denied_as_usual(world, caller, reserved.operation.name)
+
+    answer = await world.perform(reserved, Caller(caller.role, "made token", token, caller.user), attack="SEC-A04")
+
+    expect_no_crash(answer)
+    if not world.dialect.denies(reserved.operation, answer):
+        raise Finding(f"a refusal: the scope is {world.roles[0]}", f"{answer.status}", answer)
+
+
+@requirement("SEC-A04")
 @each("spacing", ("space-in-front", "space-behind", "two-spaces"))
 async def test_odd_spacing_breaks_nothing(spacing: str, world: World, intruder: Intruder) -> None:
     """A token with spaces too many in its scope is no server error; whether it is let in does not matter."""

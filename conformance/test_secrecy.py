@@ -99,10 +99,15 @@ def failures(responses: Responses) -> list[Exchange]:
     return found
 
 
+#: What may be the signature of a token: 32 bytes and more, in base64url.
+_SIGNATURE = re.compile(r"[\w-]{43,}", re.ASCII)
+
+
 @requirement("SEC-I14", phase=SUMMARY)
 async def test_errors_tell_no_secrets(responses: Responses, world: World) -> None:
     """No error repeats the password, token or refresh token in its request's header or body, or tells another."""
     secrets = true_secrets(responses, world)
+    signatures = {secret.rpartition(".")[2] for secret in secrets if any(jwts_in(secret))}
     for exchange in failures(responses):
         text = readable(exchange)
         for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
@@ -110,6 +115,9 @@ async def test_errors_tell_no_secrets(responses: Responses, world: World) -> Non
                 raise Finding("an error without secrets", f"{exchange.status} with the {what} of its request in it", exchange)
         if any(token in secrets and token != bearer(exchange) and token not in exchange.url for token in jwts_in(text)):
             raise Finding("an error without secrets", f"{exchange.status} with a token in it", exchange)
+        sent = f"{bearer(exchange)} {exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"
+        if any(signature in signatures and signature not in sent for signature in _SIGNATURE.findall(text)):
+            raise Finding("an error without secrets", f"{exchange.status} with the right signature of a token in it", exchange)
 
 
 def readable(exchange: Exchange) -> str:

@@ -81,6 +81,7 @@ async def test_a_strange_alg_is_refused(algorithm: str, world: World, intruder: 
 #: What can be wrong with a signature, or with the number of parts (five are an encrypted token's, RFC 7516 3.1).
 DAMAGES: dict[str, Callable[[Parts], str]] = {
     "last-byte-changed": Parts.with_last_byte_changed,
+    "signature-of-zeros": lambda parts: parts.resigned(bytes(len(parts.signature_bytes))),
     "signature-cut-in-half": lambda parts: parts.resigned(parts.signature_bytes[: len(parts.signature_bytes) // 2]),
     "two-parts": lambda parts: f"{parts.head}.{parts.body}",
     "four-parts": lambda parts: f"{parts.head}.{parts.body}.{parts.signature}.{parts.signature}",

@@ -157,11 +157,13 @@ def makers_are_kept(server: Server) -> None:
 
 @variant("looks-counted")
 def looks_counted(server: Server) -> None:
-    """A thing counts how often it was fetched, and when it was last seen, and shows that."""
+    """Things other than users and organizations count how often they were fetched, and when they were last seen, and show it."""
     fetch = server.resources.fetch
 
     @instead_of(server.resources.fetch)
     def counted(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        if resource in ("users", "organizations"):
+            return fetch(call, principal, resource, id)
         document = loads(server.resources.existing(principal, resource, id).encode())
         document |= {"views": document.get("views", 0) + 1, "lastSeenAt": server.clock.instant()}
         server.store.replace(resource, id, dumps(document))
