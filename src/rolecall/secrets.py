@@ -121,6 +121,10 @@ class Secrets:
         """Take texts for public: what stands in them is hidden nowhere but where its place says that it is a secret."""
         self._ordinary = "\n".join((self._ordinary, *texts)).lower()
 
+    def publish(self, id: str) -> None:
+        """Take an id that the target gave for public, also where it is about to be tried as a password."""
+        self._publish(self._ids, (id,))
+
     def add(self, value: object, kind: str) -> None:
         """Remember a secret of this ``kind`` ("password", "token", "refresh-token", "key"); non-strings are ignored."""
         if isinstance(value, str) and value and value not in self._owners:
