@@ -6,7 +6,19 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
-from rolecall.conformance import bounds, cascade, closed, expiry, judge, passwords, plugin, results, rights, token_judge
+from rolecall.conformance import (
+    bounds,
+    cascade,
+    closed,
+    expiry,
+    judge,
+    passwords,
+    plugin,
+    results,
+    rights,
+    token_judge,
+    victims,
+)
 from rolecall.conformance.ahead import Job
 from rolecall.conformance.forge import signed_by
 from rolecall.conformance.intruder import Intruder, TargetKey
@@ -281,6 +293,16 @@ async def _looked_at_once(patience: Patience, look: Callable[[], Awaitable[bool]
     return await look()
 
 
+def _traces() -> Iterable[Mutation]:
+    """What refused writes have left on a thing."""
+    yield Mutation(
+        "traces-unseen",
+        "A thing may be changed, marked or hidden by writes that were refused.",
+        function(victims.expect_untouched, nothing_later),
+        (Sight("denied-delete-marks", "PERM-delete-organization"), Sight("create-writes-over", "SEC-E07")),
+    )
+
+
 def _token_judgements() -> Iterable[Mutation]:
     """What an answer of the token endpoint means."""
     checks = {
@@ -448,5 +470,5 @@ def _trouble_accuses() -> None:
 @cache
 def catalogue() -> dict[str, Mutation]:
     """Every mutation by its name."""
-    families = (_judgements, _observations, _token_judgements, _attacks, _verdicts, _unchecked_requirements)
+    families = (_judgements, _observations, _traces, _token_judgements, _attacks, _verdicts, _unchecked_requirements)
     return {mutation.name: mutation for family in families for mutation in family()}
