@@ -47,20 +47,28 @@ async def expect_role_shown(world: World, user: Sacrifice, role: str, since: flo
     return True
 
 
+def scopes(grant: Grant) -> dict[str, object]:
+    """The two scopes of a token answer, by where they stand."""
+    return {"the answer": grant.scope, "the JWT": grant.claims.get("scope")}
+
+
 class Moved:
     """A user whose role was changed, and what its new tokens are held against."""
 
-    def __init__(self, world: World, user: Sacrifice, role: str, operation: Operation, since: float, usual: Grant) -> None:
+    def __init__(self, world: World, user: Sacrifice, role: str, operation: Operation, since: float) -> None:
         self._world = world
-        self.user, self.role, self.operation, self._since, self._usual = user, role, operation, since, usual
+        self.user, self.role, self.operation, self._since = user, role, operation, since
+        before = scopes(user.caller.grant).items()
+        self._telling = {where for where, scope in before if world.role_of_scope(scope) == user.account.role}
 
     def wrong(self, answer: Exchange) -> tuple[str, str] | None:
-        """Where a token answer has another scope than the new role's, and which; None where it has none, or there is no token."""
+        """Where a token answer has another scope than the new role's, and which; None where it has none, or there is no token.
+
+        Where the scope did not say the old role before the change either, it says nothing of the change.
+        """
         grant = Grant.of(answer)
-        usual = self._usual
-        places = {"the answer": (grant.scope, usual.scope), "the JWT": (grant.claims.get("scope"), usual.claims.get("scope"))}
-        for where, (scope, of_others) in places.items():
-            if grant.token and not self._world.is_scope_of(scope, self.role, of_others):
+        for where, scope in scopes(grant).items():
+            if grant.token and where in self._telling and self._world.role_of_scope(scope) != self.role:
                 return where, repr(scope)
         return None
 
@@ -120,7 +128,7 @@ async def moved(world: World, before: str, after: str) -> Moved:
     user = await sacrificial(world, before)
     await world.perform(await world.request(operation, user.caller), user.caller)  # who remembers roles remembers this one now
     changed = await change(world, user, role=after)
-    case = Moved(world, user, after, operation, changed.finished, (await world.user(after)).grant)
+    case = Moved(world, user, after, operation, changed.finished)
     if not await expect_role_shown(world, user, after, changed.finished):
         login = await world.tokens.issue(user.account)
         if not Grant.of(login).token or case.wrong(login):

@@ -1,4 +1,4 @@
-"""What somebody may not have, by any scope or role: the lists of the roles above."""
+"""What somebody may not have, by any scope or role: the lists of the roles above, and what the highest alone may create."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ def reserved_above(role: str, world: World) -> list[Operation]:
     ]
 
 
+def reserved_create(world: World) -> Operation:
+    """A create that the highest role alone may do."""
+    creates = (operation for operation in world.spec.operations.values() if operation.effect == "create")
+    return next(operation for operation in creates if world.spec.allowed_roles(operation.name) == (world.highest,))
+
+
 async def expect_no_rights_above(role: str, key: Caller, world: World, why: str) -> None:
-    """A key may not read what only roles above this one may; without a role, above the lowest.
+    """A key may not read what only roles above this one may, nor create what the highest alone may; without a role, above the lowest.
 
     Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself is that cell's finding.
     """
@@ -28,6 +34,12 @@ async def expect_no_rights_above(role: str, key: Caller, world: World, why: str)
         answer = cite(await world.perform(await world.request(operation, key), key), "answer")
         if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
             raise Finding(f"{operation.name} denied to a key {why}", f"{answer.status}", answer)
+    create, lower = reserved_create(world), await world.user(role or world.roles[0])
+    answer = cite(await world.perform(await world.request(create, key), key, attack="SEC-K04"), "answer")
+    if world.dialect.allows(create, answer):
+        usual = await world.perform(await world.request(create, lower), lower)
+        if world.dialect.denies(create, usual):
+            raise Finding(f"{create.name} denied to a key {why}", f"{answer.status}", answer)
 
 
 async def expect_at_most(shown: str, caller: Caller, world: World) -> None:

@@ -129,12 +129,13 @@ async def test_no_way_to_call_mends_a_broken_rule(case: str, world: World, judge
 @calls(EXPIRED_CALLS, phase=EXPIRY)
 async def test_an_expired_bearer_mends_no_broken_rule(case: str, world: World, expiry: Expiry, judge: Judge) -> None:
     """A refresh that breaks a rule gets no token, also where the bearer that comes with it is the own one and has expired."""
-    call, expired = EXPIRED_CALLS[case], (await expiry.spare())[0]
-    async with expiry.logged_in_again(expired) as live:
-        answer = await send(call, live, expired.caller.token, world)
+    call, spare = EXPIRED_CALLS[case], await expiry.spare()
+    for expired in spare if world.intrusive else spare[:1]:
+        async with expiry.logged_in_again(expired) as live:
+            answer = await send(call, live, expired.caller.token, world)
 
-        judge.expect_no_token(answer)
-        await judge.control_refresh(usual(call, live, world))
+            judge.expect_no_token(answer)
+            await judge.control_refresh(usual(call, live, world))
 
 
 # --- Halves of two credentials ----------------------------------------------------------------------------------------
