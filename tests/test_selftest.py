@@ -304,7 +304,10 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     assert case["seconds"] > 0
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table == kill_table.write(document["cases"], document["counts"])
-    assert "| list-is-empty | Every list is answered 200 with nothing in it. | - | PERM-list-organizations | PERM-list-organizations | yes | yes | yes |" in table
+    assert (
+        "| list-is-empty | Every list is answered 200 with nothing in it. | - | PERM-list-organizations | PERM-list-organizations | yes | yes | yes |"
+        in table
+    )
     assert "Without API keys: 1 of 1 still caught, 0 missed for want of that, 0 for another reason." in table
     assert "1 of 1 faults caught, 1 localised, 0 silent" in table
 
