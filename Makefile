@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify test long lint selftest docs bench clean
+.PHONY: certify test long nightly lint selftest docs bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
@@ -15,6 +15,9 @@ test: $(VENV)/.tested
 
 long: $(VENV)/.tested
 	$(BIN)/python -m pytest -m long
+
+nightly: $(VENV)/.tested
+	$(BIN)/python -m pytest -m nightly
 
 lint: $(VENV)/.tested
 	$(BIN)/tox run -e lint,types

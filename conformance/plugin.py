@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Generator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +116,18 @@ def check_test(item: pytest.Item) -> None:
     if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
         raise pytest.UsageError(f"{item.nodeid} is no `async def`, as the tests of this suite are")
     given = item.callspec.params if hasattr(item, "callspec") else {}
-    unknown = [name for name in inspect.signature(item.obj).parameters if name not in given and name not in OFFERED]
+    unknown = [name for name in _parameters(item.obj) if name not in given and name not in OFFERED]
     if unknown:
         raise pytest.UsageError(f"{item.nodeid} asks for {', '.join(unknown)}; a test can ask for {', '.join(OFFERED)}")
     for mark in _REFUSED_MARKS:
         if item.get_closest_marker(mark):
             raise pytest.UsageError(f"{item.nodeid} is marked {mark}, which has no effect here: raise NotTested or NotApplicable")
+
+
+@cache
+def _parameters(test: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of what a test asks for, looked up once for all its cases."""
+    return tuple(inspect.signature(test).parameters)
 
 
 def requirement_of(item: pytest.Item) -> str:
@@ -195,8 +201,7 @@ class Suite:
     def _job(self, item: pytest.Item) -> Job:
         assert isinstance(item, pytest.Function)
         parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
-        names = inspect.signature(item.obj).parameters
-        arguments = {name: parameters[name] if name in parameters else getattr(self.run, name) for name in names}
+        arguments = {name: parameters[name] if name in parameters else getattr(self.run, name) for name in _parameters(item.obj)}
         return Job(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
 
     @pytest.hookimpl(tryfirst=True)

@@ -114,6 +114,7 @@ class _Orders:
         for item in session.items:
             _ = item.location  # which is looked up once, and by every run
         order = self._next()
+        session.config.pluginmanager.unregister(name="terminalreporter")  # it would write to where nobody reads
         run = session.config.stash[RUN]
         run.options = replace(run.options, target=order.target, out=order.out, intrusive=order.intrusive)
         if order.only:

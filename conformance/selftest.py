@@ -282,13 +282,13 @@ def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = la
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runs = stack.enter_context(closing(_Runs(_processes())))
         busy, waiting, loads = (stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1))
-        futures: dict[Trial, Future[Result]] = {}
+        futures: list[Future[Result]] = []
         for number, trial in enumerate(trials):
             pool = busy if len(trials) == 1 else loads if trial.case.load else waiting if trial.waits else busy
-            futures[trial] = pool.submit(_run, runs, trial, folder / f"{number}-{trial.case.name}")
-            futures[trial].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
+            futures.append(pool.submit(_run, runs, trial, folder / f"{number}-{trial.case.name}"))
+            futures[-1].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
         try:
-            return [futures[trial].result() for trial in trials]
+            return [future.result() for future in futures]
         except BaseException:  # Ctrl-C, mostly: what has not begun never will
             for pool in (busy, waiting, loads):
                 pool.shutdown(wait=False, cancel_futures=True)

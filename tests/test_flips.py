@@ -16,6 +16,8 @@ from rolecall.conformance.tables import TOKEN, load_specification
 SAMPLE = ("flip-fetch-user-self-guest", "flip-delete-user-guest")
 SPEC = load_specification()
 FLIPS = {f"flip-{cell.operation}-{cell.role}": cell for cell in SPEC.cells if cell.credential == TOKEN}
+#: Twenty of them, spread over operations and roles.
+MORE = selftest.spread(list(FLIPS), 20)
 
 Results = dict[str, selftest.Result]
 
@@ -66,12 +68,25 @@ def test_a_flip_is_found(name: str, sample: Results) -> None:
 
 
 @pytest.fixture(scope="module")
+def more() -> Results:
+    """The flips of the long run, judged."""
+    return judged(MORE)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", MORE)
+def test_more_flips_are_found(name: str, more: Results) -> None:
+    """Each of twenty single wrong cells is that cell's finding and nobody else's."""
+    assert_found_as_itself(more[name])
+
+
+@pytest.fixture(scope="module")
 def everything() -> Results:
     """All flips, judged."""
     return judged(FLIPS)
 
 
-@pytest.mark.long
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", FLIPS)
 def test_every_flip_is_found(name: str, everything: Results) -> None:
     """Each of the 188 single wrong cells is that cell's finding and nobody else's."""

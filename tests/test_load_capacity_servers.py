@@ -15,7 +15,7 @@ from rolecall.load.capacity.search import Search
 from tests.queues import Bench, Line, Server, Throttle, fixed
 from tests.simulated_servers import KINDS, Pausing, PenaltyBox, Varying, Window, switching
 
-#: The kinds of which a few searches are made with the ordinary tests.
+#: The kinds of which a few searches are made with the ordinary tests, and twenty with the long ones; of the others by night.
 QUICK = (
     "steady",
     "noisy",
@@ -58,8 +58,9 @@ def test_is_right_or_does_not_say_so(name: str) -> None:
     assert [] == [search.rate for search in found if search.rate and search.rate > 1.05 * true]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in QUICK else pytest.mark.nightly) for name in KINDS]
+)
 def test_is_right_however_the_dice_fall(name: str) -> None:
     """So it is in eighteen of twenty; where no rate is carried, an answer is as wrong as its interval."""
     found, true = searches(name, 20), KINDS[name].true
