@@ -55,8 +55,8 @@ SHAPES: tuple[Shape, ...] = (
         conversation="participants.user={self}",
         contact="owner={self}",
     ),
-    _narrow("one at a time, no more than its id, populated", "limit=1&offset=0&sort=-createdAt&select=id&populate=organization"),
-    _narrow("of what is active, since a date", "status=active&createdAt=%3E%3D2020-01-01&type=chat"),
+    _narrow("one at a time, no more than its id, populated", "limit=1&offset=1&sort=-createdAt&select=id&populate=organization"),
+    _narrow("searched for, active, since a date", "name=~rolecall&status=active&createdAt=%3E%3D2020-01-01&type=chat"),
     Shape("selected and populated", "SEC-E17", ("fetch",), {"": "select=id&populate=organization"}),
     Shape(
         "with the own id as a parameter",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rolecall.conformance.bounds import expect_no_grant
 from rolecall.conformance.fixtures import made_up_password
@@ -55,13 +55,16 @@ async def test_new_tokens_follow_the_role(move: str, world: World) -> None:
 # --- Another password -------------------------------------------------------------------------------------------------
 
 
-async def with_new_password(world: World) -> Sacrifice:
-    """A user whose password was changed, with the old one in its account.
+async def with_new_password(world: World, *, is_renewed: bool = False) -> Sacrifice:
+    """A user whose password was changed, with the old one in its account; its session may be one that was refreshed.
 
     Raises:
         NotTested: a log-in shows that it cannot be.
     """
     user, password = await sacrificial(world, world.roles[0]), made_up_password()
+    if is_renewed:
+        grant = Grant.of(await world.tokens.refresh_by("post", user.caller.grant.refresh_token, user.caller, attack=""))
+        user = replace(user, caller=user.caller.continued(grant)) if grant.refresh_token else user
     await change(world, user, password=password)
     body = {"email": user.account.email, "password": password}
     control = await world.tokens.post(body, caller=str(user.caller), attack="")
@@ -92,14 +95,42 @@ async def test_an_old_password_gets_no_token(world: World, judge: Judge) -> None
 @requirement("SEC-R18")
 @each("path", ("get", "post"))
 async def test_a_new_password_ends_old_refresh_tokens(path: str, world: World, judge: Judge) -> None:
-    """When a user's password was changed, a refresh token from before is refused."""
-    user = await with_new_password(world)
+    """When a user's password was changed, a refresh token from before is refused: of the log-in, or of a refresh since."""
+    user = await with_new_password(world, is_renewed=path == "post")
 
     answer = await world.tokens.refresh_by(path, user.caller.grant.refresh_token, user.caller, attack="")
 
     judge.cite(answer)
     if answer.ok:
         raise Finding("a refusal: the password was changed", f"{answer.status}", answer)
+
+
+# --- Another address ---------------------------------------------------------------------------------------------------
+
+
+@requirement("ISSUE-refused")
+async def test_an_address_that_was_given_up_logs_nobody_in(world: World) -> None:
+    """Once a user shows another e-mail, and logs in with it, the one from before gets no token."""
+    user = await sacrificial(world, world.roles[0])
+    before, after = user.account.email, user.account.email.replace("@", ".moved@")
+    changed = await change(world, user, email=after)
+    if (await world.observe(user.fixture) or {}).get("email") != after:
+        raise NotApplicable("an update does not change the e-mail of a user here, or not at once")
+    control = cite(await world.tokens.issue(replace(user.account, email=after)), "control")
+    if not control.ok:
+        raise NotApplicable(f"a user whose e-mail was changed does not log in with the new one ({control})")
+
+    async def is_refused() -> bool:
+        nonlocal answer
+        answer = await world.tokens.post(
+            {"email": before, "password": user.account.password}, caller="nobody", attack="ISSUE-refused"
+        )
+        return not Grant.of(answer).token
+
+    answer = control
+    if not await world.patience.until(is_refused, changed.finished, "an e-mail that was given up"):
+        raise Finding("no token for an e-mail that is the user's no more", f"{answer.status} with a token", answer)
+    cite(answer, "answer")
 
 
 # --- No user any more -------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def disabled_user_refreshes(server: Server) -> None:
         return loads(text.encode()) if refreshing and text else user_of(id)
 
 
-@fault("token-follows-the-email", finding="SEC-J17-deleted")
+@fault("token-follows-the-email", finding="SEC-J17", needs=("signing-key",))
 def token_follows_the_email(server: Server) -> None:
     """A token names its user's e-mail beside the id; where there is no such id, the user is looked up by the e-mail.
 
@@ -160,7 +160,7 @@ def token_follows_the_email(server: Server) -> None:
             return subject({**claims, "_id": account.id})
 
 
-@fault("old-email-logs-in", finding="SEC-I11-other-user")
+@fault("old-email-logs-in", finding="ISSUE-refused")
 def old_email_logs_in(server: Server) -> None:
     """Which account an address belongs to is looked up once: a user who was given another is found by the old one, too.
 
