@@ -277,6 +277,20 @@ async def test_the_own_organization_is_no_exception(role: str, world: World, jud
     await judge.control(request)
 
 
+@requirement("PERM-fetch-user")
+@each("role", denied(_SPEC, "fetch-user"))
+async def test_who_takes_part_is_no_exception(role: str, world: World, judge: Judge) -> None:
+    """Who may not fetch users may not fetch one with whom it takes part in a conversation."""
+    await world.shared("conversation")  # all accounts take part in it
+    caller, other = await world.user(role), await world.user(world.highest)
+    fixture = Fixture(world.spec.resources["user"], other.user, "")
+    request = await world.request(world.spec.operations["fetch-user"], caller, fixture)
+
+    answer = await world.perform(request, caller)
+
+    await judge.expect_denied(answer, replace(request, fixture=None), caller)
+
+
 @pytest.mark.parametrize(
     ("operation", "role"),
     [

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.closed import expect_denied_as_usual, expect_refused, unless_open
@@ -14,7 +15,7 @@ from rolecall.conformance.ids import id_text, in_path, own_id, unused_id, walked
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
 from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import Sacrifice, changeable, sacrificial
+from rolecall.conformance.sacrifice import Sacrifice, changeable, sacrificial, scapegoat
 from rolecall.conformance.shapes import with_query
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.tokens import Caller
@@ -147,6 +148,44 @@ async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Jud
             answer = await world.perform(request, caller, attack="SEC-A05")
 
             expect_refused(answer, other)
+
+
+@requirement("SEC-A05")
+@each("effect", ("fetch", "update"))
+async def test_an_id_in_the_query_does_not_decide(effect: str, world: World, judge: Judge) -> None:
+    """A request for one's own user whose query names another user shows nothing of the other, and leaves it as it is."""
+    user, other = await scapegoat(world) if effect == "fetch" else await sacrificial(world, _LOWEST), await world.fresh("user")
+    plain = await world.request(world.spec.operations[f"{effect}-user-self"], user.caller)
+    id = quote(other.id, safe="")
+    request = replace(plain, path=f"{plain.path}{'&' if '?' in plain.path else '?'}id={id}&_id={id}")
+
+    answer = await world.perform(request, user.caller, attack="SEC-A05")
+
+    expect_no_crash(answer)
+    if other.name and other.name in answer.text:
+        raise Finding(f"nothing of {other}", f"{answer.status} with it in the body", answer)
+    now = await world.observe(other)
+    if effect == "update" and (now is None or judge.reads_back(now, plain)):
+        raise Finding(f"{other} as it was", f"{answer.status}, and it was changed", answer)
+
+
+#: What a database takes for any id.
+PATTERNS = {"percent": "%", "asterisk": "*", "underscores": "_"}
+
+
+@requirement("SEC-A05")
+@each("pattern", PATTERNS)
+async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
+    """A pattern in place of one's own id shows nobody, in particular nobody else."""
+    caller = (await scapegoat(world)).caller  # who was made last is not the first whom a pattern finds
+    text = PATTERNS[pattern] * (len(caller.user) if pattern == "underscores" else 1)
+    plain = await world.request(world.spec.operations["fetch-user-self"], caller)
+
+    answer = await world.send("GET", plain.path.replace(in_path(caller.user), quote(text, safe="")), caller, attack="SEC-A05")
+
+    expect_no_crash(answer)
+    if answer.ok and (shown := own_id(answer.json)) and shown != caller.user:
+        raise Finding("a refusal: no user has this id", f"{answer.status} with user {shown}", answer)
 
 
 @requirement("SEC-A05")

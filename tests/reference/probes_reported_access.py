@@ -249,14 +249,6 @@ async def same_second(api: Api) -> bool:
     return sum(answer.status_code == 200 for answer in answers) > 1
 
 
-@sees("neighbouring-ids-are-one-number")
-async def neighbours(api: Api) -> bool:
-    users = [await api.new_user() for _ in range(3)]
-    token = await log_in(api, users[1])
-    await api.ask("PATCH", f"/v2/users/{users[1]['id']}", token, json={"displayName": "Mine"})
-    return any(document(api, "users", user["id"]).get("displayName") == "Mine" for user in users[::2])
-
-
 # --- narrower lists --------------------------------------------------------------------------------------
 
 

@@ -467,20 +467,6 @@ async def of_a_deleted_user(api: Api) -> bool:
     return await api.accepted(key["token"])
 
 
-@sees("key-of-a-disabled-user")
-async def of_a_disabled_user(api: Api) -> bool:
-    user = await made(api, role="admin")
-    key = read(await api.key(["admin"], user=user["id"]))
-    await change(api, user, status="inactive")
-    return await api.accepted(key["token"])
-
-
-@sees("key-refreshes-for-anybody")
-async def key_as_bearer(api: Api) -> bool:
-    key = read(await api.key(["guest"]))["token"]
-    return (await api.get_refresh(key, read(await api.login("bot"))["refreshToken"])).is_success
-
-
 @sees("key-becomes-a-session")
 async def key_as_refresh_token(api: Api) -> bool:
     key = read(await api.key(["guest"]))["token"]

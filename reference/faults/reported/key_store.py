@@ -15,7 +15,7 @@ from rolecall.reference.refresh import digest
 from rolecall.reference.settings import ROLES
 from rolecall.reference.store import RefreshRow
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import API_KEY, DISABLED, Principal
+from rolecall.reference.tokens import API_KEY, Principal
 
 # --- who may make a key, and of which scope --------------------------------------------------------------
 
@@ -193,38 +193,7 @@ def key_of_a_deleted_user(server: Server) -> None:
         return subject(claims)
 
 
-@fault("key-of-a-disabled-user", finding="SEC-K03")
-def key_of_a_disabled_user(server: Server) -> None:
-    """Whether a user is still active is asked where tokens are checked, and not where keys are.
-
-    Modelled on marmotdata/marmot issue 252.
-    """
-    subject = server.verifier.subject
-
-    @instead_of(server.verifier.subject)
-    def whatever_status(claims: Document) -> Document:
-        id = claims.get("_id")
-        user = server.resources.stored("users", id) if isinstance(id, str) else {}
-        if claims.get("grant_type") == API_KEY and user.get("status") in DISABLED:
-            return user
-        return subject(claims)
-
-
 # --- keys in the place of tokens -------------------------------------------------------------------------
-
-
-@fault("key-refreshes-for-anybody", finding="SEC-K05")
-def key_refreshes_for_anybody(server: Server) -> None:
-    """With an API key as the bearer GET refresh does not ask whose the refresh token is: keys are for services, which act for all.
-
-    Modelled on sheaf-project/sheaf pull request 194.
-    """
-    check = server.refresh.check_bearer
-
-    @instead_of(server.refresh.check_bearer)
-    def services_too(row: RefreshRow, principal: Principal) -> None:
-        if principal.credential == "token":
-            check(row, principal)
 
 
 @fault("key-becomes-a-session", finding="SEC-K05")

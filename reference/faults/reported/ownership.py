@@ -12,9 +12,7 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.faults.reported.common import asked_for, body_of, make_exception, note_makers, parameter, takes_part
-from rolecall.reference.jsontext import Document, dumps, loads
-from rolecall.reference.permissions import CHANGE_ROLES
-from rolecall.reference.resources import new_id
+from rolecall.reference.jsontext import loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
@@ -231,36 +229,3 @@ def same_second_is_oneself(server: Server) -> None:
         if call.resource != "users" or call.id is None or call.id[8:18] != process:
             return is_self(call, principal)
         return call.id[:18] == principal.id[:18]
-
-
-@fault("neighbouring-ids-are-one-number", finding="SEC-A05")
-def neighbouring_ids_are_one_number(server: Server) -> None:
-    """Users have ids beyond 2**53, and a profile is saved by the number that JavaScript makes of its id: neighbours are changed, too.
-
-    Modelled on https://github.com/tangledbytes/nodejs-snowflake/issues/11.
-    """
-    numbers = itertools.count(2**54 + secrets.randbelow(2**20) * 2**12)
-    is_id, update = server.resources.is_id, server.resources.update
-
-    @instead_of(server.resources.new_id)
-    def counted(resource: str) -> str:
-        return str(next(numbers)) if resource == "users" else new_id()
-
-    @instead_of(server.resources.is_id)
-    def also_a_number(text: str) -> bool:
-        return is_id(text) or re.fullmatch(r"[1-9][0-9]{16}", text) is not None
-
-    @instead_of(server.refresh.well_formed)
-    def behind_either(token: str) -> bool:
-        return re.fullmatch(r"([0-9a-f]{24}|[1-9][0-9]{16})\.[0-9a-f]{80}", token) is not None
-
-    @instead_of(server.resources.update)
-    async def by_number(call: Call, principal: Principal, resource: str, id: str) -> Answer:
-        answer = await update(call, principal, resource, id)
-        if resource == "users" and id.isdigit() and not server.guard.may(principal, CHANGE_ROLES):
-            members = server.resources.profile_members(server.resources.members(call.json()), principal)
-            for text in [*server.store.containing("users")]:
-                neighbour: Document = loads(text.encode())
-                if neighbour["id"].isdigit() and neighbour["id"] != id and float(neighbour["id"]) == float(id):
-                    server.store.replace("users", neighbour["id"], dumps({**neighbour, **members}))
-        return answer
