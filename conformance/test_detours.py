@@ -136,10 +136,11 @@ async def test_head_is_denied_where_get_is(operation: str, world: World, judge: 
 
     answer = await world.send("HEAD", request.path, caller, attack="SEC-A10")
 
-    if usual.ok:  # a dialect in which an empty list is a denial
-        expect_as_empty(answer, usual)
-    else:
-        expect_refused(answer)
+    async with unless_open(world, judge, operation, caller):
+        if usual.ok:  # a dialect in which an empty list is a denial
+            expect_as_empty(answer, usual)
+        else:
+            expect_refused(answer)
     await judge.control(request)
 
 
@@ -153,7 +154,8 @@ async def test_head_of_a_thing_is_denied_where_get_is(operation: str, world: Wor
 
     answer = await world.send("HEAD", request.path, caller, attack="SEC-A10")
 
-    expect_refused(answer)
+    async with unless_open(world, judge, operation, caller):
+        expect_refused(answer)
     await judge.control(request)
 
 
@@ -256,7 +258,8 @@ async def test_no_spelling_of_a_path_leads_around(operation: str, trick: str, wo
 
     answer = await knock(world, spelled(path, trick), "SEC-A11")
 
-    expect_hidden(answer, *hidden)
+    async with unless_open(world, judge, operation, await world.user(_LOWEST)):
+        expect_hidden(answer, *hidden)
 
 
 @requirement("SEC-A11")
@@ -270,7 +273,8 @@ async def test_every_kind_of_thing_is_guarded_in_any_spelling(operation: str, wo
     for trick in tricks:
         answer = await knock(world, (spelled if is_list else spelled_by_kind)(path, trick), "SEC-A11")
 
-        expect_hidden(answer, *hidden)
+        async with unless_open(world, judge, operation, await world.user(_LOWEST)):
+            expect_hidden(answer, *hidden)
 
 
 @requirement("SEC-A11")
@@ -312,7 +316,8 @@ async def test_no_other_version_is_weaker(operation: str, version: str, world: W
 
     answer = await knock(world, re.sub(r"^/v\d+", VERSIONS[version], path), "SEC-A16")
 
-    expect_hidden(answer, *hidden)
+    async with unless_open(world, judge, operation, await world.user(_LOWEST)):
+        expect_hidden(answer, *hidden)
 
 
 @requirement("SEC-A16")
@@ -323,4 +328,5 @@ async def test_no_other_host_is_weaker(name: str, world: World, judge: Judge) ->
 
     answer = await knock(world, path, "SEC-A16", host=name)
 
-    expect_hidden(answer, *hidden)
+    async with unless_open(world, judge, "list-users", await world.user(_LOWEST)):
+        expect_hidden(answer, *hidden)
