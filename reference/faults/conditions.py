@@ -103,7 +103,7 @@ def expired_bearer_instead_of_client_id(server: Server) -> None:
     _post_excused(server, was_own)
 
 
-@fault("bearer-instead-of-secret", finding="REFRESH-whole-token")
+@fault("bearer-instead-of-secret", finding="REFRESH-unknown-token")
 def bearer_instead_of_secret(server: Server) -> None:
     """POST refresh with the own bearer looks at the user in the refresh token, and no further."""
     after = server.tokens.refresh_after_expiry
