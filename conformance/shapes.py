@@ -25,7 +25,7 @@ class Shape:
     """One way to ask for the same: ``name`` is how a report calls it, ``case`` the row of the catalogue of negative cases.
 
     ``queries`` are what is added to the query, by the resource that is asked for ("" for all others). ``body`` says what becomes of
-    the body: ``"same"``, ``"none"``, ``"form"`` (its texts as a form), or ``"besides"`` (one where none belongs).
+    the body: ``"same"``, ``"none"``, ``"form"`` (its texts as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs).
     """
 
     name: str
@@ -69,7 +69,10 @@ SHAPES: tuple[Shape, ...] = (
         "SEC-E17",
         (*_READS, *_WRITES),
         {"": "_=1&verbose=true&format=json"},
-        {"accept": "text/csv, application/xml;q=0.9, */*;q=0.1"},
+        {
+            "accept": "text/html, text/csv;q=0.9, application/xml;q=0.9, */*;q=0.1",
+            "content-type": "application/json; charset=utf-8",
+        },
     ),
     Shape("in part", "SEC-E08", _READS, headers={"range": "bytes=0-0", "if-none-match": "*"}),
     Shape("as plain text", "SEC-E17", ("create", "update"), headers={"content-type": "text/plain"}),
@@ -80,6 +83,7 @@ SHAPES: tuple[Shape, ...] = (
         headers={"content-type": "application/x-www-form-urlencoded"},
         body="form",
     ),
+    Shape("in a list", "SEC-E17", ("create",), body="list"),
     Shape("without a body", "SEC-E17", ("update",), body="none"),
     Shape("with a body", "SEC-E17", ("delete",), headers={"connection": "close"}, body="besides"),
 )
@@ -156,8 +160,12 @@ def dressed(request: Request, shape: Shape, values: Mapping[str, str]) -> tuple[
         options["json"] = None
     elif shape.body == "besides":
         options["json"] = {"name": request.name, "id": request.thing.id if request.thing else ""}
+    elif shape.body == "list":
+        options["json"] = [request.body]
     elif shape.body == "form":
         options |= {"json": None, "content": urlencode(dict(_texts(request.body))).encode()}
+    if options["json"] is None and "content" not in options:
+        options["headers"].pop("content-type", None)
     return path, options
 
 

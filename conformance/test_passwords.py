@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from rolecall.conformance.marks import SUMMARY, requirement
 from rolecall.conformance.passwords import hashes_in, is_of_users, passwords_sent, spellings
 from rolecall.conformance.responses import Responses
+from rolecall.conformance.shapes import with_query
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding, NotTested
+from rolecall.outcomes import Finding, Inconclusive, NotTested
+
+
+async def look_inside(world: World) -> None:
+    """Ask for users where they are parts of something else; where that cannot be asked for, the answers of the run have to do."""
+    admin = await world.user(world.highest)
+    with suppress(Inconclusive, NotTested):
+        request = await world.request(world.spec.operations["fetch-conversation"], admin)
+        await world.send("GET", with_query(request.path, "populate=participants.user,organization"), admin, attack="SEC-I20")
 
 
 @requirement("SEC-I20", phase=SUMMARY)
 async def test_no_answer_holds_a_password(responses: Responses, world: World) -> None:
     """No answer of the run holds a password that was sent, or a member with what is kept of one; what errors repeat is SEC-I14's matter."""
+    await look_inside(world)
     answers: dict[bytes, Exchange] = {}
     everything = responses.all()
     for exchange in everything:

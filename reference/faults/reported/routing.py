@@ -307,7 +307,7 @@ def type_with_a_charset_unguarded(server: Server) -> None:
     )
 
 
-@fault("requests-without-body-unguarded", finding="PERM-create-conversation")
+@fault("requests-without-body-unguarded", finding="PERM-update-organization")
 def requests_without_body_unguarded(server: Server) -> None:
     """A create or update without a body is not shown to the part that decides, and is carried out with nothing in it.
 
