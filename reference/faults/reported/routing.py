@@ -278,7 +278,7 @@ def members_of_organizations_unguarded(server: Server) -> None:
 # --- requests that are dressed otherwise -----------------------------------------------------------------
 
 
-@fault("page-of-a-refusal-shows-it", finding="PERM-list-organizations")
+@fault("page-of-a-refusal-shows-it", finding="PERM-fetch-organization")
 def page_of_a_refusal_shows_it(server: Server) -> None:
     """For a client that wants HTML the page around a refusal is rendered with what was asked for.
 
