@@ -134,7 +134,8 @@ class Stranger:
         self.unsafe.append(f"{method} {path}")
         if parts.path in ("/v2/auth/token", "/clock"):
             return
-        segments = parts.path.strip("/").split("/")[1:]
+        segments = [segment for segment in parts.path.split("/") if segment][1:]
+        segments = segments[2:] if len(segments) == 4 else segments  # below its parent: the thing itself comes last
         names_thing = len(segments) == 2 and segments[1] != ""
         if (method in ("PUT", "PATCH", "DELETE") or overrides) and not names_thing:
             self.harm.append(f"{method} {path}: a whole collection")
