@@ -10,8 +10,9 @@ BIN    := $(VENV)/bin
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
 
+# Whole files side by side: what a file's tests share is made once. The long ones measure time, one after the other.
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 long: $(VENV)/.tested
 	$(BIN)/python -m pytest -m long

@@ -16,7 +16,8 @@ SERVERS = (
     "plain", "lone", "revoked", "lost", "short", "all", "any-order", "few", "theft", "grace", "reusable", "failed", "no-jti",
 )  # fmt: skip
 
-pytestmark = pytest.mark.long
+#: Of these a long run is made; of the others by night.
+SAMPLE = {"plain", "lone", "short", "all"}
 
 
 def run(*words: str) -> str:
@@ -27,7 +28,9 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(
+    "server", [pytest.param(server, marks=pytest.mark.long if server in SAMPLE else pytest.mark.nightly) for server in SERVERS]
+)
 def test_no_false_alarm(server: str) -> None:
     """Two short runs of every scenario, of the twenty that are made by hand: bursts with four accounts, a closed loop with forty."""
     said = run("--runs=2", "--seconds=1.5", f"--only={server}", "--show")
@@ -35,12 +38,14 @@ def test_no_false_alarm(server: str) -> None:
     assert said.count("2 of 2 as it should be") == 7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("server", ["plain", "all"])
 def test_faults_are_found_all_the_same(server: str) -> None:
     """Each fault that only load shows is found on the plain server, and on the one on which least is certain."""
     assert run("--runs=1", "--seconds=6", f"--only={server}", "--faults").count("1 of 1 as it should be") == 5
 
 
+@pytest.mark.long
 def test_all_servers_are_tried() -> None:
     """The script knows no other."""
     choices = re.search(r"--only \{([^}]*)\}", run("--help"))

@@ -68,8 +68,9 @@ class TestCapacity:
         assert true == pytest.approx(found.rate, rel=0.05)
         assert found.seconds < 175
 
-    @pytest.mark.long
-    @pytest.mark.parametrize("name", KNOWN)
+    @pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=pytest.mark.nightly if at % 3 else pytest.mark.long) for at, name in enumerate(KNOWN)]
+    )
     def test_is_found_however_the_dice_fall(self, name: str) -> None:
         """Thirty of thirty searches find it within 5 %, and the interval holds what it says."""
         true, server, settings = KNOWN[name]

@@ -313,7 +313,7 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
 
 
 def test_a_case_that_breaks_is_no_success(tmp_path: Path) -> None:
-    """When a case's server does not even start, that is a crash in the table, and exit code 1 within seconds."""
+    """When a case's server does not even start, that is a crash in the table, and exit code 1 long before it is given up."""
     began = time.monotonic()
 
     finished = rolecall(
@@ -324,7 +324,7 @@ def test_a_case_that_breaks_is_no_success(tmp_path: Path) -> None:
     assert "!! baseline" in finished.stdout
     assert "!! list-is-empty" in finished.stdout
     assert "2 crashes" in finished.stdout
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < selftest._TIMEOUT / 2
 
 
 # --- The kill table -----------------------------------------------------------------------------------------------------------
