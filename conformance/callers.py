@@ -102,7 +102,7 @@ class Callers:
         """
         caller = await self._user(name)
         lifetime = caller.grant.lifetime
-        if lifetime and time.monotonic() - caller.grant.exchange.finished > _FRESH * lifetime:
+        if lifetime and 0 < _FRESH * lifetime < time.monotonic() - caller.grant.exchange.finished:
             forget(self, "_user", name)
             caller = await self._user(name)
         return caller

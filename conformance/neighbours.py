@@ -20,6 +20,8 @@ NEIGHBOURS: dict[str, Callable[[str], str]] = {
     "with-a-dot": lambda email: f"{email[0]}.{email[1:]}",
     "of-other-letters": lambda email: f"{chr(ord(email[0]) + _TO_FULL_WIDTH)}{email[1:]}",
 }
+#: Those of them of which one is tried as the clientId of the other.
+AS_CLIENTS = ("with-a-tag", "longer", "any-letter", "of-another-domain")
 
 
 @memoised

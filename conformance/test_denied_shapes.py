@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from rolecall.conformance.expiry import Expiry
-from rolecall.conformance.fixtures import Fixture, Request
+from rolecall.conformance.fixtures import Fixture, Request, made_up_password
 from rolecall.conformance.ids import id_text, identifiers
 from rolecall.conformance.judge import SETTLING, Judge
 from rolecall.conformance.marks import ALONE, EXPIRY, each, operations, requirement
@@ -315,6 +315,54 @@ async def test_a_member_does_not_change_the_own_organization(operation: str, rol
 
     expect_still_refused(world, answer, request, f"{role}, of the own organization")
     await judge.expect_no_effect(request, answer, member.caller)
+
+
+# --- Traces where accounts are kept ----------------------------------------------------------------------------------------
+
+
+@requirement("PERM-create-user")
+async def test_a_refused_user_takes_no_address(world: World, judge: Judge) -> None:
+    """The e-mail of a user that was refused is free: who may create users gives it to another."""
+    caller, admin = await world.user(denied(_SPEC, "create-user")[-1]), await world.user(world.highest)
+    plain = await world.request(world.spec.operations["create-user"], caller)
+    answer = await world.perform(plain, caller)
+    await judge.expect_denied(answer, plain, caller)
+    again = await world.request(world.spec.operations["create-user"], admin)
+    email = (plain.body or {}).get("email")
+
+    made = await world.perform(replace(again, body={**again.body, "email": email}), admin, attack="PERM-create-user")
+
+    if made.ok or not email:
+        return
+    other = await world.perform(again, admin)
+    if other.ok:
+        raise Finding("an e-mail that is free after the refusal", f"{answer.status}, and then {made.status}", made)
+    raise Inconclusive(f"a user made by {admin}: {other}", "PERM-create-user")
+
+
+@requirement("PERM-update-user")
+async def test_a_refused_update_leaves_the_way_to_log_in(world: World, judge: Judge) -> None:
+    """A user whom somebody who may not tried to give another e-mail and password still logs in with its own."""
+    caller, user = await world.user(denied(_SPEC, "update-user")[-1]), await throw_away_user(world)
+    plain = await world.request(world.spec.operations["update-user"], caller, user.fixture)
+    members = {"email": user.account.email.replace("@", ".taken@"), "password": made_up_password()}
+
+    answer = await world.perform(replace(plain, body={**plain.body, **members}), caller, attack="PERM-update-user")
+
+    expect_still_refused(world, answer, plain, f"{caller.role}, with another e-mail and password")
+    login = cite(await world.tokens.issue(user.account), "observation")
+    if not login.ok:
+        raise Finding("a user who logs in as before", f"{answer.status}, and the log-in {login.status}", answer)
+
+
+async def throw_away_user(world: World) -> Sacrifice:
+    """A user whom a test may lock out."""
+    try:
+        return await sacrificial(world, world.roles[0])
+    except NotTested as reason:
+        if not reason.capability:
+            raise
+        raise NotApplicable(f"{reason}") from None
 
 
 # --- When the token has expired -----------------------------------------------------------------------------------------

@@ -211,7 +211,6 @@ TRICKS: dict[str, Callable[[str, str], str]] = {
     "double-encoded-letter": lambda front, last: f"{front}/%25{ord(last[0]):02x}{last[1:]}",
     "trailing-space": lambda front, last: f"{front}/{last}%20",
     "trailing-line-break": lambda front, last: f"{front}/{last}%0a",
-    "format": lambda front, last: f"{front}/{last}?_format=json",
 }
 
 

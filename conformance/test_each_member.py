@@ -23,6 +23,9 @@ _NOT_TRIED = re.compile(
     r"(?i).*id|e-?mail|password|role|scopes?|status|type|organi[sz]ation|parent|participants|messages|conversation|.*at"
 )
 
+#: The kinds of things that are emptied; all of them with ``--intrusive``.
+_EMPTIED = ("organization", "conversation", "contact")
+
 Path = tuple[str | int, ...]
 
 
@@ -93,6 +96,33 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
         written = next(written for written in updates if written.lost(now))
         lost = ", ".join(written.lost(now))
         raise Finding(f"{lost} of {fixture} as updated", f"{written.answer.status}, and it reads as before", written.answer)
+    if resource in _EMPTIED or world.intrusive:
+        await expect_emptied(world, fixture, {written.member for written in updates} & MORE.keys())
+
+
+async def expect_emptied(world: World, fixture: Fixture, members: set[str]) -> None:
+    """What an update to an empty list or object was answered with is stored: empty is a value, and not none.
+
+    Raises:
+        Finding: a member that the answer shows as empty is not.
+    """
+    admin = await world.user(world.highest)
+    plain = await world.request(world.spec.operations[f"update-{fixture.resource.name}"], admin, fixture)
+    body = {name: type(MORE[name])() for name in sorted(members)}
+    if not body:
+        return
+    answer = await world.send(plain.operation.method, plain.path, admin, json=body, about=plain.thing)
+    emptied = {name for name, value in body.items() if answer.ok and answer.document.get(name) == value}
+    full: set[str] = set()
+
+    async def is_empty() -> bool:
+        shown = await world.observe(fixture) or {}
+        full.clear()
+        full.update(name for name in emptied if shown.get(name))
+        return not full
+
+    if emptied and not await world.patience.until(is_empty, answer.finished, f"{fixture.resource.name} emptied"):
+        raise Finding(f"{', '.join(sorted(full))} of {fixture} empty, as answered", f"{answer.status}, and it is not", answer)
 
 
 async def full(world: World, resource: str) -> tuple[Fixture, dict[str, Any]]:

@@ -170,7 +170,7 @@ async def test_an_id_in_the_query_does_not_decide(effect: str, world: World, jud
 
 
 #: What a database takes for any id.
-PATTERNS = {"percent": "%", "asterisk": "*", "underscores": "_"}
+PATTERNS = {"percent": "%", "asterisk": "*"}
 
 
 @requirement("SEC-A05")
@@ -178,10 +178,11 @@ PATTERNS = {"percent": "%", "asterisk": "*", "underscores": "_"}
 async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
     """A pattern in place of one's own id shows nobody, in particular nobody else."""
     caller = (await scapegoat(world)).caller  # who was made last is not the first whom a pattern finds
-    text = PATTERNS[pattern] * (len(caller.user) if pattern == "underscores" else 1)
     plain = await world.request(world.spec.operations["fetch-user-self"], caller)
 
-    answer = await world.send("GET", plain.path.replace(in_path(caller.user), quote(text, safe="")), caller, attack="SEC-A05")
+    answer = await world.send(
+        "GET", plain.path.replace(in_path(caller.user), quote(PATTERNS[pattern], safe="")), caller, attack="SEC-A05"
+    )
 
     expect_no_crash(answer)
     if answer.ok and (shown := own_id(answer.json)) and shown != caller.user:
@@ -275,7 +276,7 @@ INSIDE = {
     "conversations-populate-users": ("list-conversations", 1, "populate=participants.user", "user"),
     "conversation-populate-users": ("fetch-conversation", 0, "populate=participants.user", "user"),
     "conversation-populate-organization": ("fetch-conversation", 0, "populate=organization", "organization"),
-    "self-populate-organization": ("fetch-user-self", 0, "populate=organization", "organization"),
+    "self-populate-organization": ("fetch-user-self", 0, "populate=organization.name", "organization"),
     "self-expand-organization": ("fetch-user-self", 0, "expand=organization", "organization"),
     "self-include-organization": ("fetch-user-self", 0, "include=organization", "organization"),
 }

@@ -130,6 +130,20 @@ async def test_nothing_is_created_inside_of_another_create(case: str, world: Wor
         world.ledger.gone(entry)
 
 
+@requirement("SEC-E07")
+async def test_a_create_takes_over_nothing_that_is_there(world: World, judge: Judge) -> None:
+    """A conversation that is created with a message in it that has the id of another message leaves that one as it is, and where it is."""
+    caller = await world.user(next(role for role in denied(_SPEC, "update-message") if _SPEC.allows("create-conversation", role)))
+    plain = await world.request(world.spec.operations["create-conversation"], caller)
+    async with victim(world, "message") as thing:
+        message = {"id": world.as_given(thing.fixture.id), "text": plain.name}
+        answer = await world.perform(replace(plain, body={**plain.body, "messages": [message]}), caller, attack=_ATTACK)
+
+        expect_no_crash(answer)
+        async with unless_open(world, judge, "update-message", caller):
+            await expect_untouched(world, thing, [Tried(plain, answer, f"{caller.role}, inside of a new conversation")])
+
+
 # --- Over what is there -------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +27,7 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
     "role-in-organizations": {"organizations": [{"organization": "{organization}", "role": "{admin}", "selected": True}]},
     "role-in-objects": {"user": {"role": "{admin}"}, "profile": {"role": "{admin}", "scope": "{admin}"}},
     "role-in-meta": {"meta": {"role": "{admin}", "scope": "{admin}"}},
-    "dotted": {"user.role": "{admin}", "organizations.0.role": "{admin}"},
+    "other-spellings": {"user.role": "{admin}", "organizations.0.role": "{admin}", "Role": "{admin}", "SCOPE": "{admin}"},
     "operator": {"$set": {"role": "{admin}", "scope": "{admin}"}},
 }
 
@@ -45,6 +47,27 @@ async def write(world: World, sacrifice: Sacrifice, members: dict[str, Any]) -> 
     plain = await world.request(world.spec.operations["update-user-self"], sacrifice.caller)
     answer = await world.perform(replace(plain, body={**plain.body, **members}), sacrifice.caller, attack="SEC-A06")
     expect_no_crash(answer)
+    return answer
+
+
+def twice(body: Mapping[str, Any], role: str, admin: str) -> bytes:
+    """An update in which the role comes twice: the own one, and the highest."""
+    return (
+        f"{json.dumps(body)[:-1]}, {json.dumps('role')}: {json.dumps(role)}, {json.dumps('role')}: {json.dumps(admin)}}}".encode()
+    )
+
+
+async def write_otherwise(world: World, sacrifice: Sacrifice) -> Exchange:
+    """Let a made-up user write the highest role into itself in other forms of an update: a merge patch (RFC 7396), and a body with two roles."""
+    plain = await world.request(world.spec.operations["update-user-self"], sacrifice.caller)
+    merge = {"content": json.dumps({**plain.body, "role": world.highest}).encode()}
+    double = {"content": twice(plain.body, sacrifice.account.role, world.highest)}
+    for options, media_type in ((merge, "application/merge-patch+json"), (double, "application/json")):
+        headers = {"content-type": media_type}
+        answer = await world.send(
+            plain.operation.method, plain.path, sacrifice.caller, about=plain.thing, attack="SEC-A06", headers=headers, **options
+        )
+        expect_no_crash(answer)
     return answer
 
 
@@ -121,7 +144,8 @@ async def test_no_role_below_the_highest_promotes_itself(role: str, world: World
     for assignment in ASSIGNMENTS:
         update = await assign(world, sacrifice, assignment)
     for value in NOT_GIVEN.values():
-        update = await write(world, sacrifice, {"role": value})
+        await write(world, sacrifice, {"role": value})
+    update = await write_otherwise(world, sacrifice)
 
     await expect_no_more_at_once(world, sacrifice, reserved, usual)
     await expect_unpromoted(world, sacrifice, update, "all of these")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
+from rolecall.conformance.ids import own_id
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import SUMMARY, cells, requirement
 from rolecall.conformance.sacrifice import changeable
@@ -14,6 +18,10 @@ from rolecall.outcomes import Finding, NotTested
 ROLES = load_specification().roles
 #: The list operations: each must show even the newest thing.
 LISTS = [operation.name for operation in load_specification().operations.values() if operation.effect == "list"]
+
+DELETES = [operation.name for operation in load_specification().operations.values() if operation.effect == "delete"]
+#: What says of a thing in a list that it is deleted.
+_IS_MARKED = re.compile(r"(?i)deleted|archived|removed")
 
 #: What creates or updates and is refused to somebody: it is looked for once more at the end.
 REFUSED = [
@@ -111,6 +119,28 @@ async def test_an_allowed_delete_removes_the_thing(cell: Cell, world: World, jud
     await judge.expect_allowed(answer, request, caller)
     if not await judge.takes_effect(request, answer, caller):
         raise Finding(f"{request.fixture} gone", f"{answer.status}, and it is still there", answer)
+
+
+@pytest.mark.parametrize("operation", [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in DELETES])
+async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judge: Judge) -> None:
+    """At the end of the run no list shows what was deleted, and its delete answered with success."""
+    resource = world.spec.operations[operation].resource.name
+    if not (deleted := world.deleted.get(resource)):
+        raise NotTested(f"a {resource} that was deleted")
+    judge.cite(*deleted.values())
+    left: set[str] = set()
+
+    async def are_gone() -> bool:
+        listed = [item for item in await world.listing(resource, time.monotonic()) if own_id(item) in deleted]
+        left.clear()
+        left.update(own_id(item) for item in listed if not _IS_MARKED.search(f"{item}"))
+        return not left
+
+    if not await world.patience.until(
+        are_gone, max(answer.finished for answer in deleted.values()), f"deleted {resource}s in lists"
+    ):
+        id = min(left)
+        raise Finding(f"{resource} {id} gone from the list", f"{deleted[id].status}, and the list still shows it", deleted[id])
 
 
 # --- Denied -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.neighbours import NEIGHBOURS, parts_of, twin_of
+from rolecall.conformance.neighbours import AS_CLIENTS, parts_of, twin_of
 from rolecall.conformance.refresh_tokens import PART, altered_beginning, altered_end, altered_front, never_issued
 from rolecall.conformance.sacrifice import another_session, any_session, fresh_session, scapegoat
 from rolecall.conformance.tokens import Caller, Grant, user_of
@@ -247,7 +247,7 @@ async def test_post_needs_the_users_own_client_id(case: str, world: World, judge
 
 
 @requirement("REFRESH-client")
-@each("likeness", NEIGHBOURS)
+@each("likeness", AS_CLIENTS)
 async def test_post_needs_no_mailbox_that_is_much_alike(likeness: str, world: World, judge: Judge) -> None:
     """POST with the e-mail of another user whose e-mail is nearly the same gets no token; with the own one it does."""
     one, twin = await scapegoat(world), await twin_of(world, likeness)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.judge import Judge
+from rolecall.conformance.judge import SETTLING, Judge
 from rolecall.conformance.marks import each, operations, requirement
 from rolecall.conformance.world import World
-from rolecall.outcomes import Inconclusive
+from rolecall.outcomes import Finding, Inconclusive
 
 #: A member that is an array wherever the API has it.
 _WRONG = {"tags": "rolecall: this has to be an array"}
@@ -29,6 +31,30 @@ async def test_a_wrong_write_is_not_done_in_part(operation: str, world: World, j
     expect_no_crash(answer)
     if answer.status >= 400:
         await judge.expect_no_effect(request, answer, caller)
+
+
+#: Creates with several messages, the last of which is none; "{name}" is that by which what was made would be found.
+SEVERAL: dict[str, tuple[str, Any]] = {
+    "a-list-of-messages": ("create-message", [{"text": "{name}"}, {"text": {"is": "none"}}]),
+    "a-conversation-with-messages": ("create-conversation", {"name": "{name}", "messages": [{"text": "{name}"}, "none"]}),
+}
+
+
+@requirement("SEC-A13")
+@each("case", SEVERAL)
+async def test_several_things_are_not_made_in_part(case: str, world: World) -> None:
+    """A create with several messages, one of which is wrong, is carried out or refused: not refused and done in part."""
+    name, body = SEVERAL[case]
+    caller = await world.user(world.highest)
+    plain = await world.request(world.spec.operations[name], caller)
+    request = replace(plain, body=world.fill(body, name=plain.name))
+
+    answer = await world.perform(request, caller, attack="SEC-A13")
+
+    expect_no_crash(answer)
+    await asyncio.sleep(SETTLING)
+    if answer.status >= 400 and await world.find(request.operation.resource.name, plain.name, answer.finished):
+        raise Finding("a refusal without effect", f"{answer.status}, and a part of it was made", answer)
 
 
 #: Creates that lack something: which member is left out. What is left must hold the name by which it would be found.

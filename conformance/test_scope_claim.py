@@ -71,7 +71,7 @@ async def test_no_other_claim_is_the_scope(world: World, intruder: Intruder) -> 
     """A token of the lowest scope may not do more for what stands in claims that the target's own tokens do not have."""
     caller, reserved = await world.user(world.roles[0]), (await intruder.doors())[-1]
     admin, own = world.highest, caller.grant.claims
-    others = {"scp": [admin], "scopes": [admin], "roles": [admin], "role": admin, "permissions": [admin]}
+    others: dict[str, Any] = {"scp": [admin], "scopes": [admin], "roles": [admin], "role": admin, "permissions": [admin]}
     token = await intruder.made(caller, **{name: value for name, value in others.items() if name not in own})
     if reserved.operation != intruder.reserved[0]:
         raise Inconclusive(f"a read that {admin} alone may do", intruder.reserved[0].requirement)

@@ -52,6 +52,7 @@ class World(Making):
         self.patience = Patience(self.dialect.consistency)
         self._bare: set[str] = set()  # the ids of things that were made with nothing in them
         self.full: set[str] = set()  # the resources of which one could not be deleted for what is in it
+        self.deleted: dict[str, dict[str, Exchange]] = {}  # by resource and id: deletes that were answered with success
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
         self._alive: dict[str, Coalesced[Exchange | None]] = {}
@@ -174,6 +175,7 @@ class World(Making):
         if operation.effect == "delete" and exchange.ok and request.thing:
             deleted = self.ledger.of(request.thing.resource, request.thing.id)
             if deleted:
+                self.deleted.setdefault(request.thing.resource, {})[request.thing.id] = exchange
                 self.ledger.gone(deleted)
         if operation.effect == "delete" and exchange.status == _CONFLICT:
             self._note_full(request, exchange)

@@ -370,12 +370,6 @@ async def locked_out(api: Api) -> bool:
     return (await api.login("guest2")).status_code == 401
 
 
-@sees("denied-conversation-leaves-its-messages")
-async def orphans(api: Api) -> bool:
-    await api.ask("POST", "/v2/conversations", "guest", json={"messages": [{"text": "Orphan"}]})
-    return "Orphan" in (await api.ask("GET", "/v2/messages?type=chat", "admin")).text
-
-
 @sees("half-of-a-list-of-messages")
 async def half(api: Api) -> bool:
     path = f"/v2/conversations/{api.put('conversations')}/messages"

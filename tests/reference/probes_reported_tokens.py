@@ -399,15 +399,6 @@ async def an_hour_late(api: Api) -> bool:
     return await api.accepted(api.token("admin", iat=now - DAY - 3600, exp=now - 3600))
 
 
-@sees("refreshed-token-keeps-its-end")
-async def the_old_end(api: Api) -> bool:
-    issued = read(await api.login("bot"))
-    api.server.clock.advance(DAY - 3600)
-    new = read(await api.get_refresh(issued["token"], issued["refreshToken"]))
-    claims = api.server.verifier.document(new["token"].split(".")[1])
-    return bool(claims["exp"] < api.server.clock.now() + 7200)
-
-
 @sees("lifetime-counted-in-minutes-on-post")
 async def a_short_life(api: Api) -> bool:
     issued = read(await api.login("bot"))

@@ -114,7 +114,7 @@ def no_role_is_the_default_role(server: Server) -> None:
     _role_from(server, emptied)
 
 
-@fault("unknown-role-is-above-all", finding="SEC-A06")
+@fault("unknown-role-is-above-all", finding="SEC-E14")
 def unknown_role_is_above_all(server: Server) -> None:
     """One may empty the own role, and the place of a role in the list from admin down to guest is -1 if it is not there.
 
@@ -391,24 +391,6 @@ def denied_update_changes_the_account(server: Server) -> None:
                 return
 
     _before_refusing(server, rename)
-
-
-@fault("denied-conversation-leaves-its-messages", finding="PERM-create-conversation")
-def denied_conversation_leaves_its_messages(server: Server) -> None:
-    """The messages in the body of a new conversation are saved first, and stay when the conversation is refused.
-
-    Modelled on https://github.com/ithouse/lolita/issues/34.
-    """
-
-    def save(call: Call, principal: Principal, operation: str) -> None:
-        messages = body_of(call).get("messages") if operation == "create-conversation" else None
-        conversation = server.resources.new_id("conversations")
-        for message in messages if isinstance(messages, list) else []:
-            if isinstance(message, dict) and isinstance(message.get("text"), str):
-                members = {**server.resources.members(message), "type": "chat", "conversation": conversation}
-                server.resources.new_document(Change(principal, "messages", members), user=principal.id)
-
-    _before_refusing(server, save)
 
 
 @fault("half-of-a-list-of-messages", finding="SEC-A13")

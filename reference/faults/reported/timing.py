@@ -74,32 +74,6 @@ def times_are_texts(server: Server) -> None:
             raise server.verifier.expiry()
 
 
-@fault("refreshed-token-keeps-its-end", finding="REFRESH-new-token", needs=CLOCK)
-def refreshed_token_keeps_its_end(server: Server) -> None:
-    """GET refresh copies the claims of the bearer and gives them a new time of issue: the end stays that of the log-in.
-
-    Modelled on szerhusenBC/jwt-spring-security-demo pull request 54.
-    """
-    before, bearer = server.tokens.refresh_before_expiry, server.tokens.bearer_of_refresh
-    end: list[int] = []
-
-    @instead_of(server.tokens.bearer_of_refresh)
-    def noted(call: Call) -> Principal:
-        principal = bearer(call)
-        end[:] = [principal.claims.get("exp", 0)]
-        return principal
-
-    @instead_of(server.tokens.refresh_before_expiry)
-    def copied(call: Call) -> Answer:
-        answer = before(call)
-        document = loads(answer.body)
-        claims = server.verifier.checked_claims(document["token"])
-        if end and end[0]:
-            document["token"] = server.issuer.write({**claims, "exp": end[0]})
-        answer.body = dumps(document).encode()
-        return answer
-
-
 @fault("lifetime-counted-in-minutes-on-post", finding="REFRESH-new-token")
 def lifetime_counted_in_minutes_on_post(server: Server) -> None:
     """POST refresh has a setting of its own for the lifetime, 1440, which is meant in minutes and read in seconds.

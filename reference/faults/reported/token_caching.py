@@ -79,7 +79,7 @@ def verified_tokens_kept_by_signature(server: Server) -> None:
         return good
 
 
-@fault("callers-kept-by-organization-and-scope", finding="ISSUE-identity")
+@fault("callers-kept-by-organization-and-scope", finding="PERM-fetch-user-self")
 def callers_kept_by_organization_and_scope(server: Server) -> None:
     """Whose a verified token is, is kept for five minutes under what was thought to name it: its organization and its scope.
 
@@ -200,7 +200,7 @@ def old_password_remembered(server: Server) -> None:
         return right
 
 
-@fault("refreshes-answered-by-user", finding="REFRESH-whole-token")
+@fault("refreshes-answered-by-user", finding="REFRESH-unknown-token")
 def refreshes_answered_by_user(server: Server) -> None:
     """So that a refresh may be sent twice its answer is kept, under the first half of the token: any second half gets it again.
 
