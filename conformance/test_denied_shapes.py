@@ -118,8 +118,8 @@ async def test_a_read_is_refused_right_after_it_was_allowed(operation: str, worl
     await judge.expect_denied(answer, request, caller)
 
 
-@rows("list", "fetch", phase=ALONE)
-async def test_a_read_is_refused_some_time_after_it_was_allowed(operation: str, world: World, judge: Judge) -> None:
+@rows("list", phase=ALONE)
+async def test_a_list_is_refused_some_time_after_it_was_allowed(operation: str, world: World, judge: Judge) -> None:
     """After all the others have asked who may not is still refused, and not told that nothing has changed."""
     role = denied(world.spec, operation)[0]
     caller = await world.user(role)
@@ -371,15 +371,15 @@ async def throw_away_user(world: World) -> Sacrifice:
 @requirement("EXPIRY-403", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("list", "fetch"))
 async def test_an_expired_token_reads_nothing_in_any_shape(operation: str, world: World, expiry: Expiry, judge: Judge) -> None:
-    """A narrower list right after a live token was shown it, a HEAD and other dress are refused to a token that has expired."""
+    """A narrower list, a HEAD and a request in other dress are refused to a token that has expired."""
     asked, expired = world.spec.operations[operation], (await expiry.tokens(world.highest))[0]
     request = await world.request(asked, expired.caller)
     shapes = [shape for shape in SHAPES if asked.effect in shape.effects]
     if not world.intrusive:
         shapes = [in_turn(shapes, operation)] if asked.effect == "list" else []
     for shape in shapes:
-        live = await sent(world, request, await world.user(world.highest), shape, "EXPIRY-403")
-        judge.cite(live)
+        if world.intrusive:
+            judge.cite(await sent(world, request, await world.user(world.highest), shape, "EXPIRY-403"))
 
         answer = await sent(world, request, expired.caller, shape, "EXPIRY-403")
 
