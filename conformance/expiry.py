@@ -59,6 +59,7 @@ class Expired:
     source: str
     refresh_token: str = field(default="", repr=False)
     is_spare: bool = False
+    first_answer: Exchange | None = None  # where nothing came between it and a good one to the same request
 
     @property
     def evidence(self) -> str:
@@ -438,10 +439,20 @@ class Expiry:
         over = max([lifetime, *(int(self._over(caller) - issued) for caller in callers if (issued := _issued(caller)))])
         await self._advance(over + _MINUTE - first, over + _MINUTE)
         await self._prove(callers)
+        aged = _expired(callers, "clock")
+        again = {caller.role: await self._ask_again(caller) for caller in callers[:-1]}
         if not now:
             why = "an answer in a token's last minute: neither a new token's iat nor the Date showed that the clock moved to it"
             self._too_late = dict.fromkeys(self._world.roles, why) | self._too_late
-        return _expired(callers, "clock")
+        return [replace(one, first_answer=None if one.is_spare else again[one.caller.role]) for one in aged]
+
+    async def _ask_again(self, caller: Caller) -> Exchange | None:
+        """What a token that has expired is answered to the request that it was let in with in its last minute: caches would let it in again."""
+        almost = self._almost.get((caller.role, "clock"))
+        if almost is None or not almost.exchange.ok:
+            return None
+        request = next(request for request in await self._signs(caller) if almost.exchange.url.endswith(request.path))
+        return await self._world.perform(request, caller, attack="EXPIRY-403")
 
     async def _advance(self, seconds: float, total: float) -> Reading | None:
         """Move the target's clock on, to be ``total`` seconds ahead; its time then, or None when its time does not show that.

@@ -9,10 +9,10 @@ from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, requirement
 from rolecall.conformance.rights import expect_at_most
 from rolecall.conformance.sacrifice import make_user, scapegoat
-from rolecall.conformance.tokens import Grant
+from rolecall.conformance.tokens import Caller, Grant
 from rolecall.conformance.world import World
-from rolecall.evidence import cite
-from rolecall.outcomes import NotApplicable
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, NotApplicable
 from rolecall.target import Account
 
 #: What a user is made with in place of a password, which a server may refuse; ``...`` leaves the member out.
@@ -67,3 +67,43 @@ async def test_no_role_gives_no_rights(role: str, world: World) -> None:
 
     shown = str((await world.observe(user) or {}).get("role"))
     await expect_at_most(shown, session(account, grant), world)
+
+
+#: What a user is made as that is not active; the first is tried, the others show whether a status means anything here.
+NOT_ACTIVE = ("inactive", "blocked", "suspended", "disabled")
+
+
+@requirement("SEC-E14")
+async def test_an_inactive_user_gets_no_token(world: World) -> None:
+    """A user that was made inactive gets no token, where a status keeps anybody from anything."""
+    await scapegoat(world)  # says what is missing where no user can be made at all
+    answer, caller = await log_in_as(NOT_ACTIVE[0], world)
+    cite(answer, "answer")
+    if caller is None:
+        return
+    if not (shown := await world.fetch_self(caller)).ok:
+        raise Finding(
+            f"no token for a user who is {NOT_ACTIVE[0]}", f"{answer.status}, and then {shown.status} for that token", answer
+        )
+    for status in NOT_ACTIVE[1:]:
+        refusal, other = await log_in_as(status, world)
+        if other is None:
+            raise Finding(f"no token for a user who is {NOT_ACTIVE[0]}, as for one who is {status}", f"{answer.status}", answer)
+        cite(refusal, "control")
+    raise NotApplicable(f"no status of a user keeps anybody out: {', '.join(NOT_ACTIVE)} are let in ({answer})")
+
+
+async def log_in_as(status: str, world: World) -> tuple[Exchange, Caller | None]:
+    """The log-in of a user that was made with a status, and its session; None where it is refused.
+
+    Raises:
+        NotApplicable: the target makes no such user, or does not show that it is one.
+    """
+    request, made, user = await make_user(world, attack="SEC-E14", role=world.roles[0], status=status)
+    if user is None or (await world.observe(user) or {}).get("status") != status:
+        cite(made, "answer")
+        raise NotApplicable(f"the target makes no user who is {status} ({made})")
+    account = Account(status, world.roles[0], request.body["email"], request.body["password"])
+    answer = await world.tokens.post({"email": account.email, "password": account.password}, caller="nobody", attack="SEC-E14")
+    grant = Grant.of(answer)
+    return answer, session(account, grant) if grant.token else None

@@ -27,7 +27,8 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
     "role-in-organizations": {"organizations": [{"organization": "{organization}", "role": "{admin}", "selected": True}]},
     "role-in-objects": {"user": {"role": "{admin}"}, "profile": {"role": "{admin}", "scope": "{admin}"}},
     "role-in-meta": {"meta": {"role": "{admin}", "scope": "{admin}"}},
-    "other-spellings": {"user.role": "{admin}", "organizations.0.role": "{admin}", "Role": "{admin}", "SCOPE": "{admin}"},
+    "role-in-other-letters": {"Role": "{admin}", "SCOPE": "{admin}"},
+    "dotted": {"user.role": "{admin}", "organizations.0.role": "{admin}"},
     "operator": {"$set": {"role": "{admin}", "scope": "{admin}"}},
 }
 

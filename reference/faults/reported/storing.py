@@ -282,8 +282,6 @@ def deleted_things_stay_in_lists(server: Server) -> None:
             return gone(principal, resource, id)
         unmarked(principal, resource, id)
         marked.add((resource, id))
-        document = server.resources.stored(resource, id) | {"deletedAt": server.clock.instant()}
-        server.store.replace(resource, id, dumps(document))
         return server.resources.deleted()
 
 
