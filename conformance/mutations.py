@@ -197,7 +197,7 @@ def _judgements() -> Iterable[Mutation]:
         "rights-above-unseen",
         "A key may do what only higher roles may.",
         function(rights.expect_no_rights_above, nothing_later),
-        (Sight("anybody-makes-any-key", "SEC-K01"),),
+        (Sight("key-above-its-maker", "SEC-K01"),),
     )
     yield Mutation(
         "unearned-rights-unseen",

@@ -7,9 +7,9 @@ from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.errors import Refusal, not_found
+from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, loads
+from rolecall.reference.jsontext import Document
 from rolecall.reference.permissions import MANAGE_API_KEYS, RANK
 from rolecall.reference.settings import ROLES
 from rolecall.reference.store import RefreshRow
@@ -41,15 +41,6 @@ def _makers(server: Server, may_ask: Callable[[Principal, list[str]], bool]) -> 
         if asking and not may_ask(asking[0], found):
             raise Refusal(403, "Not with these scopes")
         return found
-
-
-@fault("anybody-makes-any-key", finding="SEC-K01")
-def anybody_makes_any_key(server: Server) -> None:
-    """Whoever is logged in makes keys, with any scopes.
-
-    Modelled on github.com/own-pay/OwnPay/issues/353 and decocms/studio/pull/4119.
-    """
-    _makers(server, lambda principal, scopes: True)
 
 
 @fault("bots-make-admin-keys", finding="SEC-K01")
@@ -101,16 +92,6 @@ def key_scopes_split_at_commas(server: Server) -> None:
 def key_scopes_flattened(server: Server) -> None:
     """Arrays in the array of a key's scopes are flattened."""
     _reading(server, lambda value: [part for one in value for part in (one if isinstance(one, list) else [one])])
-
-
-@fault("key-scopes-by-beginning", finding="SEC-K04")
-def key_scopes_by_beginning(server: Server) -> None:
-    """A key's scope that begins with a name is taken for it."""
-
-    def known(one: Any) -> Any:
-        return next((role for role in ROLES if isinstance(one, str) and one.startswith(role)), one)
-
-    _reading(server, lambda value: [known(one) for one in value])
 
 
 @fault("key-scope-star-is-all", finding="SEC-K04")
@@ -176,29 +157,6 @@ def deleted_key_is_cached(server: Server) -> None:
             good.add(str(claims.get("jti")))
 
 
-@fault("deleted-key-is-only-unlisted", finding="SEC-K02")
-def deleted_key_is_only_unlisted(server: Server) -> None:
-    """A key that is deleted is not listed any more, and goes on working.
-
-    Modelled on github.com/amberelectric/public-api/issues/6.
-    """
-    answer, every = server.api_keys.answer, server.store.api_keys
-    unlisted: set[str] = set()
-
-    @instead_of(server.store.api_keys)
-    def listed() -> list[str]:
-        return [text for text in every() if loads(text.encode())["id"] not in unlisted]
-
-    @instead_of(server.api_keys.answer)
-    def hidden(call: Call, principal: Principal) -> Answer:
-        if call.method != "DELETE":
-            return answer(call, principal)
-        if call.id is None or call.id in unlisted or call.id not in {loads(text.encode())["id"] for text in every()}:
-            raise not_found()
-        unlisted.add(call.id)
-        return Answer(204)
-
-
 @fault("key-outlives-its-user", finding="SEC-K03")
 def key_outlives_its_user(server: Server) -> None:
     """Who a key belongs to is remembered, so that the key of a user who was deleted goes on working.
@@ -218,53 +176,7 @@ def key_outlives_its_user(server: Server) -> None:
         return known[jti]
 
 
-@fault("key-without-user-is-admins", finding="SEC-K03")
-def key_without_user_is_admins(server: Server) -> None:
-    """A key whose user was deleted is taken over by the oldest admin there is."""
-    subject = server.verifier.subject
-
-    @instead_of(server.verifier.subject)
-    def taken_over(claims: Document) -> Document:
-        if claims.get("grant_type") == API_KEY and server.store.get("users", str(claims.get("_id"))) is None:
-            return subject({**claims, "_id": server.accounts["admin"].id})
-        return subject(claims)
-
-
-# --- Keys that are shown --------------------------------------------------------------------------------
-
-
-def _kept(server: Server) -> dict[str, str]:
-    """The keys that are made, by their ids."""
-    create = server.api_keys.create
-    kept: dict[str, str] = {}
-
-    @instead_of(server.api_keys.create)
-    def noted(call: Call, principal: Principal) -> Answer:
-        answer = create(call, principal)
-        document = loads(answer.body)
-        kept[document["id"]] = document["token"]
-        return answer
-
-    return kept
-
-
 # --- What the token says --------------------------------------------------------------------------------
-
-
-@fault("role-counts-and-not-scope", finding="SEC-E15", needs=("signing-key",))
-def role_counts_and_not_scope(server: Server) -> None:
-    """What a time-based token may is its user's role, whatever scope it has.
-
-    Modelled on github.com/Bike4Mind/bike4mind/issues/1937.
-    """
-    person = server.verifier.person
-
-    @instead_of(server.verifier.person)
-    def by_role(claims: Document) -> Principal:
-        one = person(claims)
-        if one.credential != "token" or RANK.get(one.user["role"], -1) <= server.permissions.rank(one.scopes):
-            return one  # a lowered role is another matter
-        return Principal(one.user, frozenset({one.user["role"]}), one.credential, claims)
 
 
 @fault("role-counts-at-creates", finding="SEC-E15", needs=("signing-key",))

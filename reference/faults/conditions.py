@@ -54,28 +54,6 @@ def bearer_instead_of_client_id(server: Server) -> None:
     _post_excused(server, lambda call, row: _caller(server, call) is not None)
 
 
-@fault("own-bearer-instead-of-client-id", finding="REFRESH-client")
-def own_bearer_instead_of_client_id(server: Server) -> None:
-    """POST refresh with the own bearer takes the clientId of anybody."""
-
-    def is_own(call: Call, row: RefreshRow) -> bool:
-        caller = _caller(server, call)
-        return caller is not None and caller.id == row.user
-
-    _post_excused(server, is_own)
-
-
-@fault("admin-refreshes-without-client-id", finding="REFRESH-client")
-def admin_refreshes_without_client_id(server: Server) -> None:
-    """POST refresh with an admin's bearer needs no clientId."""
-
-    def is_admin(call: Call, row: RefreshRow) -> bool:
-        caller = _caller(server, call)
-        return caller is not None and "admin" in caller.scopes
-
-    _post_excused(server, is_admin)
-
-
 @fault("key-instead-of-client-id", finding="REFRESH-client")
 def key_instead_of_client_id(server: Server) -> None:
     """POST refresh with an API key as bearer does not look at the clientId: a service refreshes for its users."""
@@ -140,12 +118,6 @@ def _names_own_client(server: Server, call: Call, row: RefreshRow) -> bool:
     return client is not None and client.id == row.user
 
 
-@fault("client-id-instead-of-bearer", finding="REFRESH-get-bearer")
-def client_id_instead_of_bearer(server: Server) -> None:
-    """GET refresh with a clientId in its query needs no bearer, as if it were a POST."""
-    _get_excused(server, lambda call, row: call.header(b"authorization") is None and _names_own_client(server, call, row))
-
-
 @fault("client-id-excuses-foreign-bearer", finding="REFRESH-get-foreign")
 def client_id_excuses_foreign_bearer(server: Server) -> None:
     """GET refresh with the right clientId takes anybody's bearer."""
@@ -163,27 +135,12 @@ def admin_refreshes_for_all(server: Server) -> None:
     _get_excused(server, is_admin)
 
 
-@fault("client-id-excuses-expired-bearer", finding="REFRESH-get-expired", needs=("clock",))
-def client_id_excuses_expired_bearer(server: Server) -> None:
-    """GET refresh with the right clientId takes an expired bearer."""
-
-    def was_good(call: Call, row: RefreshRow) -> bool:
-        try:
-            server.guard.authenticate(call)
-        except Expired:
-            return _names_own_client(server, call, row)
-        except Refusal:
-            return False
-        return False
-
-    _get_excused(server, was_good)
-
-
 # --- Halves ---------------------------------------------------------------------------------------------
 
 
-def _by_secret(server: Server, user_of: Callable[[str, RefreshRow], str]) -> None:
-    """Find a refresh token by its secret alone; whose it is then is another question."""
+@fault("refresh-by-secret-alone", finding="SEC-E12")
+def refresh_by_secret_alone(server: Server) -> None:
+    """Of a refresh token the secret is looked up, and the user in front of it is not looked at."""
     issue, find = server.refresh.issue, server.refresh.find
     rows: dict[str, str] = {}
 
@@ -203,19 +160,7 @@ def _by_secret(server: Server, user_of: Callable[[str, RefreshRow], str]) -> Non
                 raise
             if not server.refresh.usable(row):
                 raise
-            return RefreshRow(row.hash, user_of(token, row), row.issued, row.used)
-
-
-@fault("refresh-by-secret-alone", finding="SEC-E12")
-def refresh_by_secret_alone(server: Server) -> None:
-    """Of a refresh token the secret is looked up, and the user in front of it is not looked at."""
-    _by_secret(server, lambda token, row: row.user)
-
-
-@fault("refresh-as-user-in-front", finding="SEC-E12")
-def refresh_as_user_in_front(server: Server) -> None:
-    """Of a refresh token the secret is looked up, and the user in front of it gets the new token."""
-    _by_secret(server, lambda token, row: token.partition(".")[0])
+            return row
 
 
 @fault("wrong-secret-ends-all-sessions", finding="SEC-E12")

@@ -7,7 +7,7 @@ from typing import Any
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, dumps, loads
+from rolecall.reference.jsontext import Document, loads
 from rolecall.reference.permissions import RANK
 from rolecall.reference.refresh import digest
 from rolecall.reference.settings import ROLES
@@ -79,22 +79,6 @@ def raised_role_late(server: Server) -> None:
     @instead_of(server.issuer.scope)
     def of_bearer(user: Document) -> str:
         return asking[0] if asking else scope(user)
-
-
-@fault("scope-of-answer-is-old", finding="SEC-R17")
-def scope_of_answer_is_old(server: Server) -> None:
-    """The answer of a log-in says the scope that the user had at the first one; the token in it is right."""
-    tokens = server.tokens.tokens
-    first: dict[str, str] = {}
-
-    @instead_of(server.tokens.tokens)
-    def said(user: Document, old: str | None = None) -> Answer:
-        answer = tokens(user, old)
-        document = loads(answer.body)
-        if old is None:
-            document["scope"] = first.setdefault(user["id"], document["scope"])
-            answer.body = dumps(document).encode()
-        return answer
 
 
 # --- Another password -----------------------------------------------------------------------------------

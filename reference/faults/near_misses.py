@@ -87,12 +87,6 @@ def email_by_beginning(server: Server) -> None:
     _account_alike(server, lambda given, known: known.startswith(given))
 
 
-@fault("email-by-end", finding="ISSUE-refused")
-def email_by_end(server: Server) -> None:
-    """A user is found by the end of the e-mail."""
-    _account_alike(server, lambda given, known: known.endswith(given))
-
-
 @fault("email-by-local-part", finding="ISSUE-refused")
 def email_by_local_part(server: Server) -> None:
     """A user is found by what stands before the @ of the e-mail.
@@ -153,12 +147,6 @@ def client_id_without_tag(server: Server) -> None:
     _client_alike(server, lambda given, own: untagged(given) == untagged(own))
 
 
-@fault("client-id-by-beginning", finding="REFRESH-client")
-def client_id_by_beginning(server: Server) -> None:
-    """A clientId will do that begins with the user's e-mail, or that it begins with."""
-    _client_alike(server, lambda given, own: len(given) > 3 and (own.startswith(given) or given.startswith(own)))
-
-
 # --- Refresh tokens -------------------------------------------------------------------------------------
 
 
@@ -199,25 +187,6 @@ def no_password_is_any_password(server: Server) -> None:
     @instead_of(server.tokens.password_matches)
     async def nothing_to_compare(password: str, account: Account | None) -> bool:
         return (account is not None and account.password is None) or await matches(password, account)
-
-
-@fault("no-password-is-an-empty-one", finding="SEC-E14")
-def no_password_is_an_empty_one(server: Server) -> None:
-    """A user that was made without a password gets a token for an empty or missing one.
-
-    Modelled on github.com/Icinga/icinga-web/issues/271.
-    """
-    text, matches = server.tokens.text, server.tokens.password_matches
-
-    @instead_of(server.tokens.text)
-    def perhaps_empty(body: Document, name: str) -> str:
-        return "" if name == "password" and not body.get(name) else text(body, name)
-
-    @instead_of(server.tokens.password_matches)
-    async def equal(password: str, account: Account | None) -> bool:
-        if not password:
-            return account is not None and account.password is None
-        return await matches(password, account)
 
 
 @fault("no-role-is-admin", finding="SEC-E14")

@@ -17,6 +17,7 @@ from tests.reference import (
     probes_refresh,
     probes_reported_access,
     probes_reported_tokens,
+    probes_token_rules,
     probes_tokens,
 )
 from tests.reference.asking import PROBES, QUICK, Api, with_api
@@ -30,6 +31,7 @@ CATALOGUE = (
     probes_refresh,
     probes_reported_access,
     probes_reported_tokens,
+    probes_token_rules,
     probes_tokens,
 )
 
