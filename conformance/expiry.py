@@ -94,6 +94,7 @@ class Expiry:
         self._again = asyncio.Lock()
         self._made: dict[str, Sacrifice] = {}  # by user: those whose tokens are going to expire
         self._almost: dict[tuple[str, str], AlmostExpired] = {}  # by role and source
+        self._let_in: dict[str, Request] = {}  # by token: what it was let in with in its last minute
         self._too_late: dict[str, str] = {}  # why a role's last minute could not be judged
         self._why_not: list[str] = []  # a way leads nowhere, because of what the target or its file is
         self._troubled: list[str] = []  # a way leads somewhere, and trouble stood in it to the end
@@ -284,6 +285,7 @@ class Expiry:
             if now.latest(answer.finished) >= min(ends):
                 raise TooLate(f"an answer before a token's end: {answer} came later")
             if answer.ok:
+                self._let_in[caller.token] = request
                 break
         assert answer is not None, f"there is nothing that the role {caller.role} may do"
         return answer
@@ -448,11 +450,8 @@ class Expiry:
 
     async def _ask_again(self, caller: Caller) -> Exchange | None:
         """What a token that has expired is answered to the request that it was let in with in its last minute: caches would let it in again."""
-        almost = self._almost.get((caller.role, "clock"))
-        if almost is None or not almost.exchange.ok:
-            return None
-        request = next(request for request in await self._signs(caller) if almost.exchange.url.endswith(request.path))
-        return await self._world.perform(request, caller, attack="EXPIRY-403")
+        request = self._let_in.get(caller.token)
+        return await self._world.perform(request, caller, attack="EXPIRY-403") if request else None
 
     async def _advance(self, seconds: float, total: float) -> Reading | None:
         """Move the target's clock on, to be ``total`` seconds ahead; its time then, or None when its time does not show that.

@@ -183,7 +183,7 @@ def findings(spec: Specification, results: list[TestResult]) -> list[TestResult]
     """The failed tests of deciding requirements: causes before what may follow from them."""
     position = {id: index for index, id in enumerate(order_of(spec.requirements))}
     failed = [r for r in results if r.outcome is Outcome.FAILED and spec.requirements[r.requirement].decides]
-    return sorted(failed, key=lambda result: position[result.requirement])
+    return sorted(failed, key=lambda result: (position[result.requirement], not result.cell))
 
 
 def advice(spec: Specification, results: list[TestResult]) -> list[TestResult]:

@@ -15,8 +15,8 @@ from rolecall.outcomes import Finding, Inconclusive, NotTested
 
 async def look_inside(world: World) -> None:
     """Ask for users where they are parts of something else; where that cannot be asked for, the answers of the run have to do."""
-    admin = await world.user(world.highest)
     with suppress(Inconclusive, NotTested):
+        admin = await world.user(world.highest)
         request = await world.request(world.spec.operations["fetch-conversation"], admin)
         await world.send("GET", with_query(request.path, "populate=participants.user,organization"), admin, attack="SEC-I20")
 

@@ -12,7 +12,7 @@ import pytest
 from rolecall.conformance.passwords import hashes_in, spellings
 from rolecall.conformance.test_passwords import test_no_answer_holds_a_password as no_answer_holds_a_password
 from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding
+from rolecall.outcomes import Finding, NotTested
 from tests.exchanges import exchange
 
 PASSWORD = "Sesam&Oeffne<dich>42"
@@ -63,7 +63,12 @@ def test_a_hash_of_something_else_is_no_users() -> None:
 def judged(*answers: Exchange) -> None:
     """The requirement over these answers."""
     responses: Any = SimpleNamespace(all=lambda: list(answers))
-    world: Any = SimpleNamespace(target=SimpleNamespace(accounts={"guest": SimpleNamespace(password="hunter2-of-the-file")}))
+    account = SimpleNamespace(password="hunter2-of-the-file")
+
+    async def user(role: str) -> None:
+        raise NotTested("a server that could be asked")
+
+    world: Any = SimpleNamespace(target=SimpleNamespace(accounts={"guest": account}), highest="admin", user=user)
     asyncio.run(no_answer_holds_a_password(responses, world))
 
 
