@@ -231,12 +231,13 @@ def cases() -> list[Case]:
 
 
 def _trying(listed: list[Case]) -> Iterator[Case]:
-    """A server with all that is `TRYING`, in every scenario; and with each fault that only load shows."""
+    """A server with all that is `TRYING`, in every scenario; and with a fault of each load that shows some."""
     what = f"All of this: {', '.join(TRYING)}."
     for scenario in _SCENARIOS:
         yield _loaded(f"trying server under {scenario}", what, scenario, *TRYING)
+    first = {case.load: case.name for case in reversed(listed) if case.kind == "fault"}
     for case in listed:
-        if case.kind == "fault" and case.load:
+        if case.kind == "fault" and case.load and first[case.load] == case.name:
             switches = (*_variants(*TRYING), "--fault", case.name)
             description = f"{case.description} On a trying server."
             yield replace(case, name=f"{case.name} on a trying server", description=description, switches=switches)

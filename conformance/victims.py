@@ -72,6 +72,22 @@ async def _new(world: World, resource: str) -> Victim:
     return Victim(fixture, document, await _is_listed(world, fixture, answer.finished))
 
 
+async def expect_there(world: World, victim: Victim, tried: Sequence[Tried]) -> None:
+    """A thing is still there, whatever it has become by those who may change it.
+
+    Raises:
+        Finding: it is gone.
+    """
+    await asyncio.sleep(SETTLING)
+    await world.patience.settle(tried[-1].answer.finished)
+    now = await world.observe(victim.fixture)
+    if now is None:
+        raise Finding(
+            f"{victim.fixture} there: {_names(tried)} refused", f"{tried[-1].answer.status}, and it is gone", tried[-1].answer
+        )
+    victim.document = now
+
+
 async def expect_untouched(world: World, victim: Victim, tried: Sequence[Tried], *, in_list: bool = False) -> None:
     """A thing is as it was before it was tried to change it: there, with the same members, and shown by its list.
 
