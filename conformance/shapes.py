@@ -70,7 +70,7 @@ SHAPES: tuple[Shape, ...] = (
         (*_READS, *_WRITES),
         {"": "_=1&verbose=true&format=json"},
         {
-            "accept": "text/html, text/csv;q=0.9, application/xml;q=0.9, */*;q=0.1",
+            "accept": "text/csv, text/html;q=0.9, application/xml;q=0.9, */*;q=0.1",
             "content-type": "application/json; charset=utf-8",
         },
     ),

@@ -378,6 +378,8 @@ class World(Making):
             everything: list[dict[str, Any]] = []
             size = 0
             async for exchange in self.pages(path, caller):
+                if exchange.ok and exchange.json is None:  # cut off, or no JSON at all: what it lacks may be there
+                    raise Trouble(f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json")
                 everything += items(exchange)
                 size += exchange.length
             if size > DOCUMENTS_LIMIT:
