@@ -138,7 +138,7 @@ def admin_refreshes_for_all(server: Server) -> None:
 # --- Halves ---------------------------------------------------------------------------------------------
 
 
-@fault("refresh-by-secret-alone", finding="SEC-E12")
+@fault("refresh-by-secret-alone", finding="REFRESH-whole-token")
 def refresh_by_secret_alone(server: Server) -> None:
     """Of a refresh token the secret is looked up, and the user in front of it is not looked at."""
     issue, find = server.refresh.issue, server.refresh.find

@@ -265,7 +265,7 @@ def secret_of_anybody_refreshes(server: Server) -> None:
         return row if row.user == user else RefreshRow(row.hash, user, row.issued, row.used)
 
 
-@fault("bearer-compared-with-first-half", finding="SEC-E12")
+@fault("bearer-compared-with-first-half", finding="REFRESH-whole-token")
 def bearer_compared_with_first_half(server: Server) -> None:
     """GET refresh compares the bearer with the id in the refresh token, and then takes the user of the row that its secret finds.
 
@@ -295,7 +295,7 @@ def bearer_compared_with_first_half(server: Server) -> None:
         check(RefreshRow(row.hash, said, row.issued, row.used), principal)
 
 
-@fault("own-bearer-needs-no-secret", finding="REFRESH-whole-token")
+@fault("own-bearer-needs-no-secret", finding="REFRESH-unknown-token")
 def own_bearer_needs_no_secret(server: Server) -> None:
     """GET refresh knows by the bearer who is asking, and wants no more of the refresh token than that it begins with that user's id.
 
