@@ -201,5 +201,9 @@ async def test_halves_of_two_access_tokens_make_none(world: World, intruder: Int
     high, low = [Parts.of((await world.user(role)).token) for role in (world.highest, world.roles[0])]
     mixed = {f"{high.head}.{high.body}.{low.signature}", f"{low.head}.{high.body}.{high.signature}"}
 
-    for token in sorted(mixed - {f"{high.head}.{high.body}.{high.signature}"}):
+    tokens = sorted(mixed - {f"{high.head}.{high.body}.{high.signature}"})
+    if not tokens:
+        raise Inconclusive("access tokens of two users that differ in their signatures", "ISSUE-identity")
+
+    for token in tokens:
         await intruder.expect_shut(token, attack="SEC-E12")
