@@ -42,6 +42,19 @@ def test_so_many_log_ins_and_no_more() -> None:
         budget.admit(URL, RIGHT, "")
 
 
+def test_a_wrong_log_in_that_may_be_granted_counts() -> None:
+    """When fifteen log-ins were granted a wrong one is not tried either, since it may be granted as well; nor beside others like it."""
+    budget = LogInBudget([GUEST])
+    for _ in range(MOST_GRANTED - 1):
+        trial = budget.admit(URL, RIGHT, "")
+        assert trial is not None
+        budget.answered(trial, 200)
+    assert budget.admit(URL, WRONG, "SEC-I12") is not None
+
+    with pytest.raises(NotTested, match="enough for one run"):
+        budget.admit(URL, WRONG, "SEC-I12")
+
+
 def test_so_many_refusals_and_no_more_in_a_row() -> None:
     """Two refused log-ins in a row are the most, also while they are under way; a good one begins the row anew; four are all."""
     budget = LogInBudget([GUEST])

@@ -60,7 +60,7 @@ class LogInBudget:
         is_right = not attack and any(used.account.password.lower() in text for text in texts)
         if used.refusal:
             raise NotTested(f"[accounts.{used.account.name}] was refused ({used.refusal}): nothing more is tried with it")
-        if is_right and used.granted >= MOST_GRANTED:
+        if used.granted + (0 if is_right else used.in_a_row) >= MOST_GRANTED:  # a wrong one may be granted all the same
             raise NotTested(f"{MOST_GRANTED} log-ins to [accounts.{used.account.name}] are enough for one run")
         if not is_right and (used.refused >= MOST_REFUSED or used.in_a_row >= MOST_IN_A_ROW):
             raise NotTested(f"a wrong log-in more to [accounts.{used.account.name}]: it might be locked; let the run make users")
