@@ -40,8 +40,13 @@ def expect_no_grant(exchange: Exchange) -> None:
         raise Finding("no token", f"{exchange.status} with a token", exchange)
 
 
-def expect_no_more_than(worth: Grant, exchange: Exchange) -> None:
-    """A refusal, or a token of the same user, scope and lifetime as ``worth``: nothing that was asked for besides."""
+def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None = None) -> None:
+    """A refusal, or a token of the same user, scope and lifetime as ``worth``: nothing that was asked for besides.
+
+    Args:
+        worth: what the same credentials got before.
+        usual: what a plain request of the same kind got, where its lifetime counts and not that of ``worth``.
+    """
     expect_no_crash(exchange)
     cite(worth.exchange, "control")
     grant = Grant.of(exchange)
@@ -57,9 +62,14 @@ def expect_no_more_than(worth: Grant, exchange: Exchange) -> None:
     ):
         if given != right:
             raise Finding(f"a refusal, or a token with {what} {right!r}", f"{given!r}", exchange)
-    usual, given = lifetime(worth), lifetime(grant)
-    if given > usual + LIFETIME_TOLERANCE:
-        raise Finding(f"a refusal, or a token that lives {usual:g} s", f"{given:g} s", exchange)
+    longest = usual or worth
+    if outlives(grant, longest):
+        raise Finding(f"a refusal, or a token that lives {lifetime(longest):g} s", f"{lifetime(grant):g} s", exchange)
+
+
+def outlives(grant: Grant, other: Grant) -> bool:
+    """Whether a token was given for longer than another one, by more than clocks that round."""
+    return lifetime(grant) > lifetime(other) + LIFETIME_TOLERANCE
 
 
 def lifetime(grant: Grant) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 
+from rolecall.conformance.bounds import expect_no_more_than, outlives
 from rolecall.conformance.claims import LIFETIME_TOLERANCE, is_number
 from rolecall.conformance.expiry import Expired
 from rolecall.conformance.ids import own_id
+from rolecall.conformance.sacrifice import fresh_session
 from rolecall.conformance.tokens import Caller, Grant, user_of
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
@@ -120,6 +122,23 @@ class TokenJudge:
             raise Finding("a refusal without a token", f"{exchange.status} with a token", exchange)
         if exchange.status not in self._world.dialect.refused:
             raise Finding(f"a refusal: {_statuses(self._world.dialect.refused)}", f"{exchange.status}", exchange)
+
+    async def expect_refresh_at_most(self, exchange: Exchange, caller: Caller, method: str) -> None:
+        """The answer to an attack on a refresh is a refusal, or a token of the caller's user and scope that lives as usual.
+
+        How long tokens of a refresh live is REFRESH-new-token's matter. So one that lives longer than the one of the log-in is
+        held against a plain refresh by this ``method``, ``get`` or ``post``, of another session.
+
+        Raises:
+            Finding: it is wider, or another user's, or lives longer than after a plain refresh.
+            Inconclusive: it lives longer than after a log-in, and there is no plain refresh to compare it with.
+        """
+        grant, usual = Grant.of(exchange), caller.grant
+        if grant.token and outlives(grant, usual):
+            plain = await fresh_session(self._world, caller.role)
+            answer = await self._world.tokens.refresh_by(method, plain.grant.refresh_token, plain, attack="")
+            usual = self.expect_grant(cite(answer, "control"))
+        expect_no_more_than(caller.grant, exchange, usual=usual)
 
     def expect_let_in(self, exchange: Exchange, when: str) -> None:
         """The token was taken: whatever the answer says, it does not say that the token is bad."""

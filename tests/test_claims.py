@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
+from rolecall.conformance import token_judge
 from rolecall.conformance.bounds import expect_no_more_than
 from rolecall.conformance.claims import lifetime, numeric_date
-from rolecall.conformance.tokens import Grant
+from rolecall.conformance.token_judge import TokenJudge
+from rolecall.conformance.tokens import Caller, Grant
+from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding
 from rolecall.reference.server import running
@@ -19,7 +27,7 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.target import target_file as describe
 from tests.exchanges import exchange
 from tests.servers import certify, target
-from tests.token_answers import ADA, LOGIN, answer, claims, document, found, looking
+from tests.token_answers import ADA, DAY, LOGIN, USER, answer, claims, document, found, looking
 
 HUGE = 10**400
 #: What JSON may hold in place of an instant.
@@ -66,6 +74,35 @@ def test_a_huge_exp_is_more_than_was_asked_for() -> None:
 
     with pytest.raises(Finding, match="actual:   inf s"):
         expect_no_more_than(Grant.of(worth), granted(claims(jti=..., exp=HUGE)))
+
+
+#: Days that tokens live: after a log-in, a plain refresh and an attack; and whether that is held against the attack.
+LIVES = {
+    "as-after-a-log-in": (1, 30, 1, False),
+    "as-after-a-refresh": (1, 30, 30, False),
+    "longer-than-after-a-refresh": (1, 30, 3650, True),
+    "longer-than-after-both": (1, 1, 30, True),
+    "refresh-shorter": (1, 0, 1, False),
+}
+
+
+@pytest.mark.parametrize("case", LIVES)
+def test_a_refreshed_token_lives_as_after_a_plain_refresh(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an attack on a refresh got lives too long where it outlives both a log-in's token and one of a plain refresh."""
+    log_in, plain, attack, blamed = LIVES[case]
+
+    def living(days: int) -> Exchange:
+        return granted(claims(jti=..., exp=1_700_000_000 + days * DAY))
+
+    async def refresh_by(*words: object, **options: object) -> Exchange:
+        return living(plain)
+
+    session = Caller("agent", "token", "", USER, session=Grant.of(living(log_in)))
+    monkeypatch.setattr(token_judge, "fresh_session", AsyncMock(return_value=session))
+    judge = TokenJudge(cast(World, SimpleNamespace(tokens=SimpleNamespace(refresh_by=refresh_by))))
+
+    with pytest.raises(Finding, match=re.escape(f"{attack * DAY:g} s")) if blamed else nullcontext():
+        asyncio.run(judge.expect_refresh_at_most(living(attack), session, "post"))
 
 
 @pytest.mark.parametrize("claim", ["iat", "exp"])

@@ -6,7 +6,7 @@ import itertools
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ SERVERS = {"node": ("node", "node/server.mjs"), "java": ("java", "java/Server.ja
 
 
 @contextmanager
-def foreign(name: str, *options: str) -> Iterator[str]:
-    """A server of another stack, as long as the block lasts; its target file."""
+def foreign(name: str, *options: str, folder: Path = FOREIGN) -> Iterator[str]:
+    """A server of another stack, as long as the block lasts; its target file. Its code is in a ``folder`` like `FOREIGN`."""
     program, file = SERVERS[name]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed here")
     process = subprocess.Popen(
-        [program, str(FOREIGN / file), "--port", "0", *options],
+        [program, str(folder / file), "--port", "0", *options],
         env=environment(ROLECALL_SIGNING_KEY=KEY),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -119,14 +119,79 @@ def test_a_flip_on_a_foreign_server_is_found_as_itself(cell: Cell, tmp_path: Pat
 BUGS = sorted((FOREIGN / "bugs").glob("*/*.patch"))
 
 
-@pytest.mark.parametrize("patch", [pytest.param(patch, id=f"{patch.parent.name}-{patch.stem}") for patch in BUGS])
+#: Four of them that the long tests try: a bug that decides and one that is advice, in each server.
+SAMPLE = {"node-09-account-without-password", "node-17-key-cache-outlives-user", "java-12-refreshed-exp", "java-17-revoked-key"}
+
+
+def patched(patch: Path, folder: Path) -> Path:
+    """A copy of the server that a bug is for, with the bug; in the ``folder``, laid out as `FOREIGN` is."""
+    file = SERVERS[patch.parent.name][1]
+    server = folder / file
+    server.parent.mkdir(parents=True)
+    shutil.copy(FOREIGN / file, server)
+    applied = subprocess.run(["git", "apply", "-p1", str(patch)], cwd=server.parent, capture_output=True, text=True, check=False)
+    assert applied.returncode == 0, applied.stderr
+    return server
+
+
+def name_of(patch: Path) -> str:
+    """A bug's name among the tests: its server and its file."""
+    return f"{patch.parent.name}-{patch.stem}"
+
+
+def named() -> dict[str, str]:
+    """The requirement that the table of the bugs names beside each."""
+    rows = (line.strip("| ").split(" | ") for line in (FOREIGN / "bugs" / "README.md").read_text(encoding="utf-8").splitlines())
+    return {f"{row[0]}-{row[1].partition(':')[0]}": row[2] for row in rows if row[0] in SERVERS}
+
+
+@pytest.mark.parametrize("patch", [pytest.param(patch, id=name_of(patch)) for patch in BUGS])
 def test_a_bug_fits_its_server(patch: Path, tmp_path: Path) -> None:
     """Each bug says what it is and what it breaks, and can be put into the server as it is now."""
-    server = FOREIGN / SERVERS[patch.parent.name][1]
-    shutil.copy(server, tmp_path)
     text = patch.read_text(encoding="utf-8")
-    applied = subprocess.run(["git", "apply", "-p1", str(patch)], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    server = patched(patch, tmp_path)
 
     assert all(f"# {head}: " in text for head in ("what", "breaks", "modelled on", "seen by"))
-    assert applied.returncode == 0, applied.stderr
-    assert (tmp_path / server.name).read_bytes() != server.read_bytes()
+    assert server.read_bytes() != (FOREIGN / server.relative_to(tmp_path)).read_bytes()
+
+
+def test_every_bug_is_in_the_table() -> None:
+    """The table has each bug, and a requirement that is one beside it; the sample is of them."""
+    table = named()
+
+    assert set(table) == {name_of(patch) for patch in BUGS}
+    assert set(table.values()) <= set(SPEC.requirements)
+    assert set(table) >= SAMPLE
+
+
+def first_named(patch: Path, folder: Path) -> str:
+    """What a whole run holds against the server with this bug first: a finding, else advice that the server without it does not get."""
+    with foreign(patch.parent.name, folder=patched(patch, folder / "server").parent.parent) as text:
+        (folder / "target.toml").write_text(text, encoding="utf-8")
+        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=folder, env={"ROLECALL_SIGNING_KEY": KEY})
+    held = [*finished.results["findings"], *finished.results["advice"]]
+    return next((entry["requirement"] for entry in held if entry["requirement"] not in ADVICE_WITHOUT_BUGS), "")
+
+
+#: What the two servers are advised as they are.
+ADVICE_WITHOUT_BUGS = {"RESPONSE-error", "SEC-T08-milliseconds"}
+
+
+def bugs(chosen: Callable[[str], bool]) -> pytest.MarkDecorator:
+    """One test per bug whose name is ``chosen``."""
+    return pytest.mark.parametrize("patch", [pytest.param(bug, id=name_of(bug)) for bug in BUGS if chosen(name_of(bug))])
+
+
+@pytest.mark.long
+@bugs(SAMPLE.__contains__)
+def test_a_bug_of_the_sample_is_found_as_itself(patch: Path, tmp_path: Path) -> None:
+    """A run on a server by other hands with a bug of theirs names first what the table names: that which is broken."""
+    assert first_named(patch, tmp_path) == named()[name_of(patch)]
+
+
+@pytest.mark.nightly
+@bugs(lambda name: True)
+def test_a_bug_is_found_as_itself(patch: Path, tmp_path: Path) -> None:
+    """Each of the forty bugs is named first as the table names it."""
+    assert first_named(patch, tmp_path) == named()[name_of(patch)]

@@ -201,3 +201,15 @@ def test_a_lawful_server_is_not_blamed(variant: str, tmp_path: Path) -> None:
     select = LAWFUL[variant]
 
     assert found(("--variant", variant), select, tmp_path)[select] in ("passed", "not-applicable")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["post", "get"])
+def test_how_long_refreshed_tokens_live_is_no_attacks_finding(method: str, tmp_path: Path) -> None:
+    """Where a plain refresh gives tokens for 14 days, an attack on the refresh that gets the same gets nothing more."""
+    select = {"post": "SEC-R09 or SEC-R13 or SEC-R14 or SEC-R16 or SEC-I12", "get": "SEC-R15 or SEC-K05"}[method]
+
+    outcomes = found(("--fault", "refresh-gives-14-days"), select, tmp_path)
+
+    assert outcomes
+    assert "failed" not in outcomes.values(), outcomes
