@@ -169,4 +169,6 @@ async def test_what_the_token_says_counts(credential: str, scope: str, world: Wo
     intruder.judge_denied(answer, door)
     if credential == "made-token" and scope == _ROLES[0]:
         write = await world.request(world.spec.operations["create-service"], caller)
-        intruder.judge_denied(await world.perform(write, caller, attack="SEC-E15"), write)
+        made = await world.perform(write, caller, attack="SEC-E15")
+        again = await world.request(write.operation, caller)
+        await intruder.expect_denied(made, again, await world.user(scope))
