@@ -45,15 +45,6 @@ def _post_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -
         return _exchanged(server, row, token) if excused(call, row) else after(call, body)
 
 
-@fault("bearer-instead-of-client-id", finding="REFRESH-client")
-def bearer_instead_of_client_id(server: Server) -> None:
-    """POST refresh with any good bearer does not look at the clientId: the caller is known already.
-
-    Modelled on github.com/giantswarm/mcp-oauth/issues/178 and frappe/frappe/issues/41534.
-    """
-    _post_excused(server, lambda call, row: _caller(server, call) is not None)
-
-
 @fault("key-instead-of-client-id", finding="REFRESH-client")
 def key_instead_of_client_id(server: Server) -> None:
     """POST refresh with an API key as bearer does not look at the clientId: a service refreshes for its users."""
@@ -124,43 +115,7 @@ def client_id_excuses_foreign_bearer(server: Server) -> None:
     _get_excused(server, lambda call, row: _caller(server, call) is not None and _names_own_client(server, call, row))
 
 
-@fault("admin-refreshes-for-all", finding="REFRESH-get-foreign")
-def admin_refreshes_for_all(server: Server) -> None:
-    """GET refresh with an admin's bearer takes the refresh token of any user."""
-
-    def is_admin(call: Call, row: RefreshRow) -> bool:
-        caller = _caller(server, call)
-        return caller is not None and caller.credential == "token" and "admin" in caller.scopes
-
-    _get_excused(server, is_admin)
-
-
 # --- Halves ---------------------------------------------------------------------------------------------
-
-
-@fault("refresh-by-secret-alone", finding="SEC-E12")
-def refresh_by_secret_alone(server: Server) -> None:
-    """Of a refresh token the secret is looked up, and the user in front of it is not looked at."""
-    issue, find = server.refresh.issue, server.refresh.find
-    rows: dict[str, str] = {}
-
-    @instead_of(server.refresh.issue)
-    def noted(user: str) -> str:
-        token = issue(user)
-        rows[token.rpartition(".")[2]] = digest(token)
-        return token
-
-    @instead_of(server.refresh.find)
-    def by_secret(token: str) -> RefreshRow:
-        try:
-            return find(token)
-        except Refusal:
-            row = server.store.refresh_token(rows.get(token.rpartition(".")[2], ""))
-            if row is None or row.hash == digest(token) or not server.refresh.well_formed(token):
-                raise
-            if not server.refresh.usable(row):
-                raise
-            return row
 
 
 @fault("wrong-secret-ends-all-sessions", finding="SEC-E12")

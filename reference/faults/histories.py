@@ -54,55 +54,7 @@ def lowered_role_kept_by_log_in(server: Server) -> None:
         return tokens({**user, "role": best} if old is None else user, old)
 
 
-@fault("raised-role-late", finding="SEC-R17")
-def raised_role_late(server: Server) -> None:
-    """A token that comes from a GET refresh has the scope of the bearer that asked for it.
-
-    Modelled on github.com/IdentityServer/IdentityServer3/issues/784 and DuendeArchive/IdentityServer4/issues/1822.
-    """
-    before, bearer, scope = server.tokens.refresh_before_expiry, server.tokens.bearer_of_refresh, server.issuer.scope
-    asking: list[str] = []
-
-    @instead_of(server.tokens.bearer_of_refresh)
-    def noted(call: Any) -> Principal:
-        principal = bearer(call)
-        asking[:] = [str(principal.claims.get("scope"))]
-        return principal
-
-    @instead_of(server.tokens.refresh_before_expiry)
-    def copied(call: Any) -> Answer:
-        try:
-            return before(call)
-        finally:
-            asking.clear()
-
-    @instead_of(server.issuer.scope)
-    def of_bearer(user: Document) -> str:
-        return asking[0] if asking else scope(user)
-
-
 # --- Another password -----------------------------------------------------------------------------------
-
-
-@fault("old-password-logs-in", finding="ISSUE-refused")
-def old_password_logs_in(server: Server) -> None:
-    """Right passwords are remembered, to save the cost of a hash, and a new password does not make them forgotten.
-
-    Modelled on the Okta advisory of October 2024 (a cache of passwords in front of delegated authentication).
-    """
-    matches = server.tokens.password_matches
-    right: set[tuple[str, str]] = set()
-
-    @instead_of(server.tokens.password_matches)
-    async def remembered(password: str, account: Account | None) -> bool:
-        if account is None:
-            return await matches(password, account)
-        if (account.id, password) in right:
-            return True
-        if not await matches(password, account):
-            return False
-        right.add((account.id, password))
-        return True
 
 
 @fault("get-refresh-after-password-change", finding="SEC-R18")
