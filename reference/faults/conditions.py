@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.common import note_tokens
 from rolecall.reference.faults.expiry import despite_expiry
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
@@ -121,15 +122,7 @@ def client_id_excuses_foreign_bearer(server: Server) -> None:
 @fault("wrong-secret-ends-all-sessions", finding="SEC-E12")
 def wrong_secret_ends_all_sessions(server: Server) -> None:
     """A refresh token of which only the user is right is taken for stolen, and ends all sessions of that user, whom everybody can name."""
-    find = server.refresh.find
-    secrets: set[str] = set()
-    issue = server.refresh.issue
-
-    @instead_of(server.refresh.issue)
-    def noted(user: str) -> str:
-        token = issue(user)
-        secrets.add(token.rpartition(".")[2])
-        return token
+    find, secrets = server.refresh.find, note_tokens(server, lambda token: token.rpartition(".")[2])
 
     @instead_of(server.refresh.find)
     def alarmed(token: str) -> RefreshRow:

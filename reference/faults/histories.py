@@ -6,8 +6,9 @@ from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
+from rolecall.reference.faults.common import keep_sessions_of_the_deleted, note_the_deleted
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, loads
+from rolecall.reference.jsontext import Document
 from rolecall.reference.permissions import RANK
 from rolecall.reference.refresh import digest
 from rolecall.reference.settings import ROLES
@@ -87,25 +88,10 @@ def get_refresh_after_password_change(server: Server) -> None:
 # --- No user any more -----------------------------------------------------------------------------------
 
 
-def _ghosts(server: Server) -> dict[str, Document]:
-    """The users that were deleted, as they were."""
-    remove = server.store.remove
-    gone: dict[str, Document] = {}
-
-    @instead_of(server.store.remove)
-    def remembered(resource: str, id: str) -> None:
-        text = server.store.get(resource, id) if resource == "users" else None
-        if text:
-            gone[id] = loads(text.encode())
-        remove(resource, id)
-
-    return gone
-
-
 @fault("deleted-user-logs-in", finding="SEC-J17-deleted")
 def deleted_user_logs_in(server: Server) -> None:
     """Deleting a user leaves its account, which goes on logging in."""
-    gone = _ghosts(server)
+    gone = note_the_deleted(server)
     user, remove = server.tokens.user, server.store.remove
 
     @instead_of(server.store.remove)
@@ -126,8 +112,7 @@ def refresh_tokens_by_address(server: Server) -> None:
 
     Modelled on github.com/gpustack/gpustack/issues/1693.
     """
-    remove, check = server.store.remove, server.refresh.check_client
-    issue = server.refresh.issue
+    check, issue = server.refresh.check_client, server.refresh.issue
     address: dict[str, str] = {}
 
     @instead_of(server.refresh.issue)
@@ -136,12 +121,7 @@ def refresh_tokens_by_address(server: Server) -> None:
         address[user] = account.email.lower() if account else ""
         return issue(user)
 
-    @instead_of(server.store.remove)
-    def without_tokens(resource: str, id: str) -> None:
-        rows = server.store.refresh_tokens_of(id) if resource == "users" else []
-        remove(resource, id)
-        for row in rows:
-            server.store.add_refresh_token(row)
+    keep_sessions_of_the_deleted(server)
 
     user = server.tokens.user
 
