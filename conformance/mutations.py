@@ -203,7 +203,7 @@ def _judgements() -> Iterable[Mutation]:
         "unearned-rights-unseen",
         "A user without a role may do whatever its token opens.",
         function(rights.expect_at_most, nothing_later),
-        (Sight("no-role-is-admin", "SEC-E14"),),
+        (Sight("no-role-may-all", "SEC-E14"),),
     )
     yield Mutation(
         "new-rights-unseen",
@@ -215,7 +215,7 @@ def _judgements() -> Iterable[Mutation]:
         "kept-passwords-unseen",
         "No member of an answer holds what is kept of a password.",
         function(passwords.hashes_in, constant(iter(()))),
-        (Sight("users-listed-with-password-hash", "SEC-I20 or PERM-list"),),
+        (Sight("users-of-lists-show-the-hash", "SEC-I20 or PERM-list"),),
     )
     yield Mutation(
         "cascade-never-breaks",

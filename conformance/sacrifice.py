@@ -16,7 +16,7 @@ from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.gate import Thing
 from rolecall.login_budget import MOST_GRANTED
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.outcomes import Inconclusive, NotApplicable, NotTested, Trouble
 from rolecall.target import Account
 
 _NEEDED = "a user of one's own: users made by this run cannot"
@@ -186,6 +186,24 @@ async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange
     if not answer.ok:
         raise Inconclusive(f"a change of {', '.join(members)} by {world.highest}: {answer}", "PERM-update-user")
     return answer
+
+
+async def disable(world: World, sacrifice: Sacrifice, status: str) -> Exchange:
+    """Let the highest role give a made-up user a status that keeps it from logging in; the log-in that was refused.
+
+    Raises:
+        NotApplicable: the target takes no such status, or lets the user log in all the same.
+    """
+    try:
+        await change(world, sacrifice, status=status)
+    except Trouble:
+        raise
+    except Inconclusive as refusal:
+        raise NotApplicable(f"the target takes no user with status {status!r} ({refusal.missing})") from None
+    login = await world.tokens.issue(sacrifice.account)
+    if login.ok:
+        raise NotApplicable(f"a user with status {status!r} still logs in, so it disables nobody ({login})")
+    return login
 
 
 async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller:

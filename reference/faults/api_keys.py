@@ -12,7 +12,6 @@ from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
 from rolecall.reference.permissions import MANAGE_API_KEYS, RANK
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import RefreshRow
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
 
@@ -47,15 +46,6 @@ def _makers(server: Server, may_ask: Callable[[Principal, list[str]], bool]) -> 
 def bots_make_admin_keys(server: Server) -> None:
     """Bots make keys as well, with any scopes."""
     _makers(server, lambda principal, scopes: server.permissions.rank(principal.scopes) >= RANK["bot"])
-
-
-@fault("one-own-scope-is-enough", finding="SEC-K01")
-def one_own_scope_is_enough(server: Server) -> None:
-    """Everybody makes keys with the own scope, and whatever stands beside it is not looked at.
-
-    Modelled on github.com/microclaw/microclaw/issues/90.
-    """
-    _makers(server, lambda principal, scopes: bool(principal.scopes & set(scopes)))
 
 
 # --- Odd scopes -----------------------------------------------------------------------------------------
@@ -120,41 +110,7 @@ def key_refreshes_for_all(server: Server) -> None:
         return server.tokens.tokens(principal.user, "*")
 
 
-@fault("key-is-a-refresh-token", finding="SEC-K05")
-def key_is_a_refresh_token(server: Server) -> None:
-    """A key in the place of a refresh token gives a token of its user, with the user's role in place of the key's scope."""
-    find = server.refresh.find
-
-    @instead_of(server.refresh.find)
-    def either(token: str) -> RefreshRow:
-        try:
-            return find(token)
-        except Refusal:
-            if token.count(".") != 2:
-                raise
-            principal = server.verifier.principal(token)
-            if principal.credential == "token":
-                raise
-            return RefreshRow("", principal.id, server.clock.now(), None)
-
-
 # --- Keys that are gone ---------------------------------------------------------------------------------
-
-
-@fault("deleted-key-is-cached", finding="SEC-K02")
-def deleted_key_is_cached(server: Server) -> None:
-    """A key that was used once is remembered as good, also after it was deleted.
-
-    Modelled on github.com/TykTechnologies/tyk/issues/2293 and AtlasOfLivingAustralia/biocache-service/issues/374.
-    """
-    check = server.verifier.check_api_key
-    good: set[str] = set()
-
-    @instead_of(server.verifier.check_api_key)
-    def remembered(claims: Document) -> None:
-        if claims.get("jti") not in good:
-            check(claims)
-            good.add(str(claims.get("jti")))
 
 
 @fault("key-outlives-its-user", finding="SEC-K03")
@@ -177,16 +133,3 @@ def key_outlives_its_user(server: Server) -> None:
 
 
 # --- What the token says --------------------------------------------------------------------------------
-
-
-@fault("role-counts-at-creates", finding="SEC-E15", needs=("signing-key",))
-def role_counts_at_creates(server: Server) -> None:
-    """Whether somebody may create services is asked of the user's role, and not of the token's scope."""
-    may = server.guard.may
-
-    @instead_of(server.guard.may)
-    def by_role(principal: Principal, operation: str) -> bool:
-        if operation == "create-service" and principal.credential == "token":
-            role = str(principal.user["role"])
-            return may(Principal(principal.user, frozenset({role}), "token", principal.claims), operation)
-        return may(principal, operation)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.common import note_tokens
 from rolecall.reference.faults.expiry import despite_expiry
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
@@ -43,15 +44,6 @@ def _post_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -
         token = server.tokens.text(body, "refreshToken")
         row = server.refresh.find(token)
         return _exchanged(server, row, token) if excused(call, row) else after(call, body)
-
-
-@fault("bearer-instead-of-client-id", finding="REFRESH-client")
-def bearer_instead_of_client_id(server: Server) -> None:
-    """POST refresh with any good bearer does not look at the clientId: the caller is known already.
-
-    Modelled on github.com/giantswarm/mcp-oauth/issues/178 and frappe/frappe/issues/41534.
-    """
-    _post_excused(server, lambda call, row: _caller(server, call) is not None)
 
 
 @fault("key-instead-of-client-id", finding="REFRESH-client")
@@ -124,57 +116,13 @@ def client_id_excuses_foreign_bearer(server: Server) -> None:
     _get_excused(server, lambda call, row: _caller(server, call) is not None and _names_own_client(server, call, row))
 
 
-@fault("admin-refreshes-for-all", finding="REFRESH-get-foreign")
-def admin_refreshes_for_all(server: Server) -> None:
-    """GET refresh with an admin's bearer takes the refresh token of any user."""
-
-    def is_admin(call: Call, row: RefreshRow) -> bool:
-        caller = _caller(server, call)
-        return caller is not None and caller.credential == "token" and "admin" in caller.scopes
-
-    _get_excused(server, is_admin)
-
-
 # --- Halves ---------------------------------------------------------------------------------------------
-
-
-@fault("refresh-by-secret-alone", finding="REFRESH-whole-token")
-def refresh_by_secret_alone(server: Server) -> None:
-    """Of a refresh token the secret is looked up, and the user in front of it is not looked at."""
-    issue, find = server.refresh.issue, server.refresh.find
-    rows: dict[str, str] = {}
-
-    @instead_of(server.refresh.issue)
-    def noted(user: str) -> str:
-        token = issue(user)
-        rows[token.rpartition(".")[2]] = digest(token)
-        return token
-
-    @instead_of(server.refresh.find)
-    def by_secret(token: str) -> RefreshRow:
-        try:
-            return find(token)
-        except Refusal:
-            row = server.store.refresh_token(rows.get(token.rpartition(".")[2], ""))
-            if row is None or row.hash == digest(token) or not server.refresh.well_formed(token):
-                raise
-            if not server.refresh.usable(row):
-                raise
-            return row
 
 
 @fault("wrong-secret-ends-all-sessions", finding="SEC-E12")
 def wrong_secret_ends_all_sessions(server: Server) -> None:
     """A refresh token of which only the user is right is taken for stolen, and ends all sessions of that user, whom everybody can name."""
-    find = server.refresh.find
-    secrets: set[str] = set()
-    issue = server.refresh.issue
-
-    @instead_of(server.refresh.issue)
-    def noted(user: str) -> str:
-        token = issue(user)
-        secrets.add(token.rpartition(".")[2])
-        return token
+    find, secrets = server.refresh.find, note_tokens(server, lambda token: token.rpartition(".")[2])
 
     @instead_of(server.refresh.find)
     def alarmed(token: str) -> RefreshRow:

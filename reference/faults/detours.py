@@ -8,6 +8,7 @@ from collections.abc import Callable
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.common import route_past_the_guard
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
 from rolecall.reference.resources import RESOURCES
@@ -20,25 +21,12 @@ from rolecall.reference.tokens import Principal
 
 def _respelled(server: Server, plainly: Callable[[str], str]) -> None:
     """Serve paths of another spelling to everybody with a token."""
-    unknown = server.dispatcher.unknown
-    answer = server.dispatcher.answer
 
-    async def let_in(call: Call) -> Answer | None:
+    def respelled(call: Call) -> re.Match[str] | None:
         path = plainly(call.path)
-        found = re.fullmatch(r"/v2/([a-z]+)(?:/([0-9a-f]{24}))?", path)
-        if path == call.path or found is None or found[1] not in RESOURCES:
-            return None
-        principal = server.guard.authenticate(call)
-        call.resource, call.id = found[1], found[2]
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        return None if path == call.path else re.fullmatch(r"/v2/([a-z]+)(?:/([0-9a-f]{24}))?", path)
 
-    @instead_of(server.dispatcher.unknown)
-    async def unknown_but_for_spelling(call: Call) -> Answer:
-        return await let_in(call) or await unknown(call)
-
-    @instead_of(server.dispatcher.answer)
-    async def answer_but_for_spelling(call: Call) -> Answer:
-        return await let_in(call) or await answer(call)
+    route_past_the_guard(server, respelled)
 
 
 @fault("trailing-slash-unguarded", finding="SEC-A11")

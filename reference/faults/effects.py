@@ -5,8 +5,9 @@ from __future__ import annotations
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.common import note_makers
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, dumps, loads
+from rolecall.reference.jsontext import dumps, loads
 from rolecall.reference.permissions import RANK
 from rolecall.reference.query import ListQuery
 from rolecall.reference.resources import TEXTS, Change
@@ -120,14 +121,7 @@ def list_leaves_out_newest(server: Server) -> None:
 def list_leaves_out_others(server: Server) -> None:
     """An agent's list is empty of everything that the agent did not make."""
     found = server.resources.found
-    new_document = server.resources.new_document
-    makers: dict[str, str] = {}
-
-    @instead_of(server.resources.new_document)
-    def remembered(change: Change, **extra: object) -> Document:
-        document = new_document(change, **extra)
-        makers[document["id"]] = change.principal.id
-        return document
+    makers = note_makers(server)
 
     @instead_of(server.resources.found)
     def own(query: ListQuery, principal: Principal, resource: str) -> list[str]:

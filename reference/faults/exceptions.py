@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import parse_qs
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.cache import Cache
+from rolecall.reference.faults.common import (
+    Exemption,
+    asked_for,
+    before_refusing,
+    change_stored,
+    make_exception,
+    note_makers,
+    perform_unguarded,
+    route_past_the_guard,
+)
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.query import ListQuery
@@ -18,20 +28,12 @@ from rolecall.reference.settings import ROLES
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-Exempt = Callable[[Call, Principal, str], bool]
 
-
-def _exempt(server: Server, applies: Exempt) -> None:
+def _exempt(server: Server, applies: Exemption) -> None:
     """Permit more than the table does, to callers with a time-based token."""
-    permitted = server.dispatcher.permitted
-
-    @instead_of(server.dispatcher.permitted)
-    def permitted_or_exempt(call: Call, principal: Principal, operation: str) -> bool:
-        return permitted(call, principal, operation) or (principal.credential == "token" and applies(call, principal, operation))
-
-
-def _item(server: Server, call: Call) -> Document:
-    return server.resources.stored(call.resource, call.id) if call.id else {}
+    make_exception(
+        server, lambda call, principal, operation: principal.credential == "token" and applies(call, principal, operation)
+    )
 
 
 def _query(call: Call) -> dict[str, str]:
@@ -41,24 +43,10 @@ def _query(call: Call) -> dict[str, str]:
 # --- one's own things ------------------------------------------------------------------------------------
 
 
-def _makers(server: Server) -> dict[str, str]:
-    """Who made what, from now on."""
-    new_document = server.resources.new_document
-    makers: dict[str, str] = {}
-
-    @instead_of(server.resources.new_document)
-    def remembered(change: Change, **extra: object) -> Document:
-        document = new_document(change, **extra)
-        makers[document["id"]] = change.principal.id
-        return document
-
-    return makers
-
-
 @fault("makers-delete-their-own", finding="PERM-delete-conversation")
 def makers_delete_their_own(server: Server) -> None:
     """Who has made a thing may delete it, whatever the role; of API keys nobody thought."""
-    makers = _makers(server)
+    makers = note_makers(server)
     _exempt(
         server, lambda call, principal, operation: operation.startswith("delete-") and makers.get(call.id or "") == principal.id
     )
@@ -70,7 +58,7 @@ def makers_fetch_their_own(server: Server) -> None:
 
     Modelled on an owner's exception in a route filter, the kind of OWASP API5:2023, broken function level authorization.
     """
-    makers = _makers(server)
+    makers = note_makers(server)
     _exempt(
         server, lambda call, principal, operation: operation.startswith("fetch-") and makers.get(call.id or "") == principal.id
     )
@@ -81,7 +69,7 @@ def first_participant_updates(server: Server) -> None:
     """Who began a conversation may update it, as the first of its participants."""
 
     def began(call: Call, principal: Principal, operation: str) -> bool:
-        participants: list[Document] = _item(server, call).get("participants") or [{}]
+        participants: list[Document] = asked_for(server, call).get("participants") or [{}]
         return operation == "update-conversation" and participants[0].get("user") == principal.id
 
     _exempt(server, began)
@@ -159,7 +147,7 @@ def _near(server: Server, is_near: Callable[[Document, Document], bool]) -> None
 
     @instead_of(server.dispatcher.is_self)
     def nearly(call: Call, principal: Principal) -> bool:
-        return is_self(call, principal) or (call.resource == "users" and is_near(principal.user, _item(server, call)))
+        return is_self(call, principal) or (call.resource == "users" and is_near(principal.user, asked_for(server, call)))
 
 
 @fault("self-by-mailbox-prefix", finding="SEC-A05")
@@ -276,7 +264,7 @@ def delete_with_body_unguarded(server: Server) -> None:
 
 def _kept_answers(server: Server, applies: Callable[[Call], bool], seconds: float) -> None:
     """Keep the answers to reads for some seconds by their URL alone, and give them before anybody is asked who he is for."""
-    kept: dict[tuple[str, bytes], tuple[float, Answer]] = {}
+    kept: Cache[Answer] = Cache(seconds)
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -285,11 +273,7 @@ def _kept_answers(server: Server, applies: Callable[[Call], bool], seconds: floa
             return await answer(call)
         server.guard.authenticate(call)
         key = (call.path, call.scope["query_string"])
-        until, found = kept.get(key, (0.0, None))
-        if found is None or until < time.monotonic():
-            found = await answer(call)
-            kept[key] = (time.monotonic() + seconds, found)
-        return found
+        return kept.get(key) or kept.put(key, await answer(call))
 
 
 @fault("lists-cached-before-guard", finding="PERM-list-organizations")
@@ -325,23 +309,13 @@ def not_modified_before_guard(server: Server) -> None:
 
 def _misspelt(server: Server, kind: str, plain: Callable[[Call], str]) -> None:
     """Serve one kind of thing in another spelling of its path to everybody with a token."""
-    for method in (server.dispatcher.answer, server.dispatcher.unknown):
-        _serve_misspelt(server, method, kind, plain)
 
-
-def _serve_misspelt(server: Server, method: Callable[..., object], kind: str, plain: Callable[[Call], str]) -> None:
-    usual = getattr(server.dispatcher, method.__name__)
-
-    @instead_of(usual)
-    async def served(call: Call) -> Answer:
+    def misspelt(call: Call) -> re.Match[str] | None:
         found = re.fullmatch(rf"/v2/({kind})(?:/([0-9a-f]{{24}}))?", plain(call))
         raw = (call.scope.get("raw_path") or b"").decode("latin-1")
-        if found is None or raw == found[0]:
-            answer: Answer = await usual(call)
-            return answer
-        principal = server.guard.authenticate(call)
-        call.resource, call.id = found[1], found[2]
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        return None if found is None or raw == found[0] else found
+
+    route_past_the_guard(server, misspelt)
 
 
 @fault("guard-on-literal-prefix", finding="SEC-A11")
@@ -453,9 +427,7 @@ def children_of_organizations_unguarded(server: Server) -> None:
         found = re.fullmatch(r"/v2/organizations/[0-9a-f]{24}/([a-z]+)(?:/([0-9a-f]{24}))?", call.path)
         if found is None or found[1] not in RESOURCES:
             return await unknown(call)
-        principal = server.guard.authenticate(call)
-        call.resource, call.id = found[1], found[2]
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        return await perform_unguarded(server, call, found[1], found[2])
 
 
 @fault("create-writes-over", finding="SEC-E07")
@@ -518,8 +490,7 @@ def _role_not_given(server: Server, is_none: Callable[[object], bool]) -> None:
             call.body = dumps({name: value for name, value in body.items() if name != "role"}).encode()
         answer = await update(call, principal, resource, id)
         if takes_away:
-            document = server.resources.stored(resource, id) | {"role": "agent"}
-            server.store.replace(resource, id, dumps(document))
+            change_stored(server, resource, id, role="agent")
         return answer
 
 
@@ -576,43 +547,40 @@ def content_only_once(server: Server) -> None:
 # --- traces ----------------------------------------------------------------------------------------------
 
 
-def _after_refusal(server: Server, action: str, change: Callable[[Document], None]) -> None:
+def _mark_refused(server: Server, action: str, **members: object) -> None:
     """Change the thing that a refused request was about, before it is refused."""
-    refuse = server.dispatcher.refuse
 
-    @instead_of(server.dispatcher.refuse)
-    async def marked(call: Call, principal: Principal, operation: str) -> Answer:
-        document = _item(server, call)
+    def mark(call: Call, principal: Principal, operation: str) -> None:
+        document = asked_for(server, call)
         if document and operation.startswith(action):
-            change(document)
-            server.store.replace(call.resource, document["id"], dumps(document))
-        return await refuse(call, principal, operation)
+            change_stored(server, call.resource, document["id"], **members)
+
+    before_refusing(server, mark)
 
 
 @fault("denied-delete-marks", finding="PERM-delete-organization")
 def denied_delete_marks(server: Server) -> None:
     """A delete that is refused has set deletedAt before."""
-    _after_refusal(server, "delete-", lambda document: document.update(deletedAt="2026-01-01T00:00:00.000Z"))
+    _mark_refused(server, "delete-", deletedAt="2026-01-01T00:00:00.000Z")
 
 
 @fault("denied-update-counts", finding="PERM-update-organization")
 def denied_update_counts(server: Server) -> None:
     """An update that is refused has set the status of the thing to pending."""
-    _after_refusal(server, "update-", lambda document: document.update(status="pending"))
+    _mark_refused(server, "update-", status="pending")
 
 
 @fault("denied-delete-hides", finding="PERM-delete-organization")
 def denied_delete_hides(server: Server) -> None:
     """What somebody has tried to delete is in no list any more, and still there by its id."""
     hidden: set[str] = set()
-    refuse = server.dispatcher.refuse
     found = server.resources.found
 
-    @instead_of(server.dispatcher.refuse)
-    async def hiding(call: Call, principal: Principal, operation: str) -> Answer:
+    def hide(call: Call, principal: Principal, operation: str) -> None:
         if operation.startswith("delete-") and call.id:
             hidden.add(call.id)
-        return await refuse(call, principal, operation)
+
+    before_refusing(server, hide)
 
     @instead_of(server.resources.found)
     def shown(query: ListQuery, principal: Principal, resource: str) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
+from rolecall.reference.faults.common import keep_sessions_of_the_deleted, note_the_deleted
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, loads
+from rolecall.reference.jsontext import Document
 from rolecall.reference.permissions import RANK
 from rolecall.reference.refresh import digest
 from rolecall.reference.settings import ROLES
@@ -54,55 +55,7 @@ def lowered_role_kept_by_log_in(server: Server) -> None:
         return tokens({**user, "role": best} if old is None else user, old)
 
 
-@fault("raised-role-late", finding="SEC-R17")
-def raised_role_late(server: Server) -> None:
-    """A token that comes from a GET refresh has the scope of the bearer that asked for it.
-
-    Modelled on github.com/IdentityServer/IdentityServer3/issues/784 and DuendeArchive/IdentityServer4/issues/1822.
-    """
-    before, bearer, scope = server.tokens.refresh_before_expiry, server.tokens.bearer_of_refresh, server.issuer.scope
-    asking: list[str] = []
-
-    @instead_of(server.tokens.bearer_of_refresh)
-    def noted(call: Any) -> Principal:
-        principal = bearer(call)
-        asking[:] = [str(principal.claims.get("scope"))]
-        return principal
-
-    @instead_of(server.tokens.refresh_before_expiry)
-    def copied(call: Any) -> Answer:
-        try:
-            return before(call)
-        finally:
-            asking.clear()
-
-    @instead_of(server.issuer.scope)
-    def of_bearer(user: Document) -> str:
-        return asking[0] if asking else scope(user)
-
-
 # --- Another password -----------------------------------------------------------------------------------
-
-
-@fault("old-password-logs-in", finding="ISSUE-refused")
-def old_password_logs_in(server: Server) -> None:
-    """Right passwords are remembered, to save the cost of a hash, and a new password does not make them forgotten.
-
-    Modelled on the Okta advisory of October 2024 (a cache of passwords in front of delegated authentication).
-    """
-    matches = server.tokens.password_matches
-    right: set[tuple[str, str]] = set()
-
-    @instead_of(server.tokens.password_matches)
-    async def remembered(password: str, account: Account | None) -> bool:
-        if account is None:
-            return await matches(password, account)
-        if (account.id, password) in right:
-            return True
-        if not await matches(password, account):
-            return False
-        right.add((account.id, password))
-        return True
 
 
 @fault("get-refresh-after-password-change", finding="SEC-R18")
@@ -135,25 +88,10 @@ def get_refresh_after_password_change(server: Server) -> None:
 # --- No user any more -----------------------------------------------------------------------------------
 
 
-def _ghosts(server: Server) -> dict[str, Document]:
-    """The users that were deleted, as they were."""
-    remove = server.store.remove
-    gone: dict[str, Document] = {}
-
-    @instead_of(server.store.remove)
-    def remembered(resource: str, id: str) -> None:
-        text = server.store.get(resource, id) if resource == "users" else None
-        if text:
-            gone[id] = loads(text.encode())
-        remove(resource, id)
-
-    return gone
-
-
 @fault("deleted-user-logs-in", finding="SEC-J17-deleted")
 def deleted_user_logs_in(server: Server) -> None:
     """Deleting a user leaves its account, which goes on logging in."""
-    gone = _ghosts(server)
+    gone = note_the_deleted(server)
     user, remove = server.tokens.user, server.store.remove
 
     @instead_of(server.store.remove)
@@ -174,8 +112,7 @@ def refresh_tokens_by_address(server: Server) -> None:
 
     Modelled on github.com/gpustack/gpustack/issues/1693.
     """
-    remove, check = server.store.remove, server.refresh.check_client
-    issue = server.refresh.issue
+    check, issue = server.refresh.check_client, server.refresh.issue
     address: dict[str, str] = {}
 
     @instead_of(server.refresh.issue)
@@ -184,12 +121,7 @@ def refresh_tokens_by_address(server: Server) -> None:
         address[user] = account.email.lower() if account else ""
         return issue(user)
 
-    @instead_of(server.store.remove)
-    def without_tokens(resource: str, id: str) -> None:
-        rows = server.store.refresh_tokens_of(id) if resource == "users" else []
-        remove(resource, id)
-        for row in rows:
-            server.store.add_refresh_token(row)
+    keep_sessions_of_the_deleted(server)
 
     user = server.tokens.user
 

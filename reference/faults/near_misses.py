@@ -1,4 +1,4 @@
-"""Faults of comparisons that take what is nearly right, and of accounts that lack what is compared with."""
+"""Faults of comparisons that take what is nearly right, and of a role that there is not."""
 
 from __future__ import annotations
 
@@ -9,29 +9,11 @@ from rolecall.reference.faults.credentials import compare_loosely
 from rolecall.reference.faults.refresh import find_loosely
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, loads
-from rolecall.reference.resources import Change
 from rolecall.reference.settings import ROLES
 from rolecall.reference.store import Account, RefreshRow
 from rolecall.reference.switches import instead_of
 
 # --- Passwords ------------------------------------------------------------------------------------------
-
-
-@fault("password-cut-at-72-bytes", finding="ISSUE-refused")
-def password_cut_at_72_bytes(server: Server) -> None:
-    """Only the first 72 bytes of a password count.
-
-    Modelled on github.com/bcrypt-ruby/bcrypt-ruby/issues/283 and netlify/gotrue/pull/449.
-    """
-    hash_one, compare = server.passwords.hash, server.passwords.compare
-
-    @instead_of(server.passwords.hash)
-    def cut(password: str) -> str:
-        return hash_one(password[:72])
-
-    @instead_of(server.passwords.compare)
-    def cut_alike(password: str, kept: str) -> bool:
-        return compare(password[:72], kept)
 
 
 @fault("password-compared-up-to-128", finding="ISSUE-refused")
@@ -150,15 +132,6 @@ def client_id_without_tag(server: Server) -> None:
 # --- Refresh tokens -------------------------------------------------------------------------------------
 
 
-@fault("refresh-by-first-72-characters", finding="REFRESH-whole-token")
-def refresh_by_first_72_characters(server: Server) -> None:
-    """A refresh token is kept as a bcrypt hash, which sees its first 72 characters.
-
-    Modelled on the Okta advisory of October 2024 (AD/LDAP delegated authentication) and golang.org/x/crypto/bcrypt.
-    """
-    find_loosely(server, lambda token, right: len(token) == len(right) and token[:72] == right[:72])
-
-
 @fault("refresh-by-last-half", finding="REFRESH-whole-token")
 def refresh_by_last_half(server: Server) -> None:
     """Of a refresh token the last 40 characters are compared, whatever stands before them."""
@@ -173,38 +146,7 @@ def refresh_with_wildcards(server: Server) -> None:
     find_loosely(server, lambda token, right: len(token) > 25 and token.endswith("%") and right.startswith(token[:-1]))
 
 
-# --- What is missing ------------------------------------------------------------------------------------
-
-
-@fault("no-password-is-any-password", finding="SEC-E14")
-def no_password_is_any_password(server: Server) -> None:
-    """A user that was made without a password gets a token for any.
-
-    Modelled on github.com/masastack/MASA.Auth/issues/517 and openwebwork/webwork2/pull/577.
-    """
-    matches = server.tokens.password_matches
-
-    @instead_of(server.tokens.password_matches)
-    async def nothing_to_compare(password: str, account: Account | None) -> bool:
-        return (account is not None and account.password is None) or await matches(password, account)
-
-
-@fault("no-role-is-admin", finding="SEC-E14")
-def no_role_is_admin(server: Server) -> None:
-    """A user that was made without a role is shown as an agent, and gets tokens of an admin."""
-    new_user, scope = server.resources.new_user, server.issuer.scope
-    without: set[str] = set()
-
-    @instead_of(server.resources.new_user)
-    async def noted(change: Change) -> Document:
-        document = await new_user(change)
-        if "role" not in change.members:
-            without.add(document["id"])
-        return document
-
-    @instead_of(server.issuer.scope)
-    def first(user: Document) -> str:
-        return ROLES[-1] if user["id"] in without else scope(user)
+# --- Roles ----------------------------------------------------------------------------------------------
 
 
 @fault("unknown-role-is-admin", finding="SEC-E14")

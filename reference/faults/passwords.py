@@ -31,19 +31,3 @@ def user_shows_local_auth(server: Server) -> None:
             _, salt, kept = (_kept(server, user) or "$$").split("$")
             answer.body = dumps({**user, "auth": {"local": {"hash": kept, "salt": salt}}}).encode()
         return answer
-
-
-@fault("users-listed-with-password-hash", finding="SEC-I20")
-def users_listed_with_password_hash(server: Server) -> None:
-    """The list of users has their hashes under password; a user that is fetched has not.
-
-    Modelled on github.com/goharbor/harbor/issues/6838.
-    """
-    listing = server.resources.listing
-
-    @instead_of(server.resources.listing)
-    def more(call: Call, principal: Principal, resource: str) -> Answer:
-        answer = listing(call, principal, resource)
-        if resource == "users":
-            answer.body = dumps([{**user, "password": _kept(server, user)} for user in loads(answer.body)]).encode()
-        return answer

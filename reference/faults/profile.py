@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.common import change_stored
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.jsontext import Document, dumps
+from rolecall.reference.jsontext import Document
 from rolecall.reference.settings import ROLES
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -23,9 +24,7 @@ def _own_role(server: Server, role_in: Callable[[Document], object]) -> None:
         role = role_in(body) if resource == "users" and isinstance(body, dict) else None
         answer = await update(call, principal, resource, id)
         if role in ROLES:
-            document = server.resources.stored(resource, id) | {"role": role}
-            server.store.replace(resource, id, dumps(document))
-            return server.resources.updated(document)
+            return server.resources.updated(change_stored(server, resource, id, role=role))
         return answer
 
 

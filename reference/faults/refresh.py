@@ -7,13 +7,13 @@ from collections.abc import Callable
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.faults.expiry import despite_expiry
+from rolecall.reference.faults.expiry import refresh_by_expired_bearers
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
 from rolecall.reference.refresh import digest
 from rolecall.reference.store import Account, RefreshRow
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import Expired, Principal
+from rolecall.reference.tokens import Principal
 
 # --- which refresh token is taken ------------------------------------------------------------------------
 
@@ -231,14 +231,7 @@ def refresh_without_bearer(server: Server) -> None:
 @fault("refresh-with-expired-bearer", finding="REFRESH-get-expired", needs=("clock",))
 def refresh_with_expired_bearer(server: Server) -> None:
     """GET refresh takes an expired access token."""
-    bearer = server.tokens.bearer_of_refresh
-
-    @instead_of(server.tokens.bearer_of_refresh)
-    def patient(call: Call) -> Principal:
-        try:
-            return bearer(call)
-        except Expired:
-            return despite_expiry(server, call)
+    refresh_by_expired_bearers(server, lambda call: True)
 
 
 @fault("client-id-unchecked", finding="REFRESH-client")
@@ -263,11 +256,16 @@ def client_id_of_anybody(server: Server) -> None:
 @fault("client-id-optional", finding="REFRESH-client")
 def client_id_optional(server: Server) -> None:
     """POST refresh takes the clientId if there is one."""
+    client_excused(server, lambda body: "clientId" not in body)
+
+
+def client_excused(server: Server, where: Callable[[Document], bool]) -> None:
+    """Put the right clientId into some bodies of POST refresh."""
     after = server.tokens.refresh_after_expiry
 
     @instead_of(server.tokens.refresh_after_expiry)
     def completed(call: Call, body: Document) -> Answer:
-        if "clientId" not in body:
+        if where(body):
             row = server.refresh.find(server.tokens.text(body, "refreshToken"))
             account = server.store.account(row.user)
             body = {**body, "clientId": account.email if account else ""}

@@ -495,12 +495,6 @@ async def created(api: Api) -> bool:
     return (await made(api)).get("password") == "Sesame-1"
 
 
-@sees("populated-user-shows-the-hash")
-async def populated(api: Api) -> bool:
-    talk = read(await api.ask("POST", "/v2/conversations", "agent", json={"name": "Talk"}))
-    return "passwordHash" in (await api.ask("GET", f"/v2/conversations/{talk['id']}?populate=participants.user", "bot")).text
-
-
 @sees("users-of-lists-show-the-hash")
 async def in_lists(api: Api) -> bool:
     return "passwordHash" in (await api.ask("GET", "/v2/users", "admin")).text

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from typing import Generic, TypeVar
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.cache import Cache, clear_at_changes
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.switches import instead_of
@@ -19,41 +18,8 @@ from rolecall.reference.tokens import Principal
 KEPT = 5.0
 """Seconds for which an answer is kept."""
 
-Value = TypeVar("Value")
-
-
-class Cache(Generic[Value]):
-    """What was answered in the last seconds, forgotten when anything in the store changes."""
-
-    def __init__(self, server: Server, seconds: float = KEPT) -> None:
-        self._seconds = seconds
-        self._kept: dict[Hashable, tuple[float, Value]] = {}
-        for change in (server.store.add, server.store.replace):
-            self._forget_at(change)
-        self._forget_at_removal(server)
-
-    def _forget_at(self, change: Callable[[str, str, str], None]) -> None:
-        @instead_of(change)
-        def changed(resource: str, id: str, body: str) -> None:
-            self._kept.clear()
-            change(resource, id, body)
-
-    def _forget_at_removal(self, server: Server) -> None:
-        remove = server.store.remove
-
-        @instead_of(server.store.remove)
-        def removed(resource: str, id: str) -> None:
-            self._kept.clear()
-            remove(resource, id)
-
-    def get(self, key: Hashable) -> Value | None:
-        """What is kept under a key."""
-        moment, value = self._kept.get(key, (0.0, None))
-        return value if time.monotonic() - moment < self._seconds else None
-
-    def put(self, key: Hashable, value: Value) -> None:
-        """Keep something from now on."""
-        self._kept[key] = (time.monotonic(), value)
+DECIDED = 2.0
+"""Seconds for which it is kept that somebody was allowed or refused something."""
 
 
 def _url(call: Call) -> tuple[str, bytes]:
@@ -67,7 +33,7 @@ def _copy(answer: Answer) -> Answer:
 
 def _answers_cached(server: Server, key: Callable[[Call, Principal], Hashable | None]) -> None:
     """Keep good answers behind the authentication and in front of the permissions; no key, no keeping."""
-    cache: Cache[Answer] = Cache(server)
+    cache: Cache[Answer] = clear_at_changes(server, Cache(KEPT))
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -124,18 +90,15 @@ def decisions_cached_by_url(server: Server) -> None:
 
     Modelled on https://github.com/apache/usergrid/pull/526.
     """
-    allowed: dict[tuple[str, str], float] = {}
+    allowed: Cache[bool] = Cache(DECIDED)
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
     def remembered(call: Call, principal: Principal, operation: str) -> bool:
         key = (call.method, call.path)
-        if time.monotonic() - allowed.get(key, float("-inf")) < 2:
+        if allowed.get(key):
             return True
-        if not permitted(call, principal, operation):
-            return False
-        allowed[key] = time.monotonic()
-        return True
+        return permitted(call, principal, operation) and allowed.put(key, True)
 
 
 @fault("refusals-cached-by-url", finding="PERM-list-organizations")
@@ -144,7 +107,7 @@ def refusals_cached_by_url(server: Server) -> None:
 
     Modelled on https://github.com/ging/fiware-pep-proxy/issues/143.
     """
-    refused: dict[tuple[str, bytes], float] = {}
+    refused: Cache[bool] = Cache(DECIDED)
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -152,13 +115,13 @@ def refusals_cached_by_url(server: Server) -> None:
         if call.verb != "GET":
             return await answer(call)
         server.guard.authenticate(call)
-        if time.monotonic() - refused.get(_url(call), float("-inf")) < 2:
+        if refused.get(_url(call)):
             raise Refusal(403, "Permission Denied")
         try:
             return await answer(call)
         except Refusal as refusal:
             if refusal.status == 403:
-                refused[_url(call)] = time.monotonic()
+                refused.put(_url(call), True)
             raise
 
 
@@ -168,7 +131,7 @@ def refusals_with_the_cached_body(server: Server) -> None:
 
     Modelled on https://github.com/cantaloupe-project/cantaloupe/issues/347.
     """
-    cache: Cache[bytes] = Cache(server)
+    cache: Cache[bytes] = clear_at_changes(server, Cache(KEPT))
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -193,7 +156,7 @@ def not_modified_before_the_guard(server: Server) -> None:
 
     Modelled on https://github.com/kwhitley/apicache/issues/225.
     """
-    tags: Cache[str] = Cache(server)
+    tags: Cache[str] = clear_at_changes(server, Cache(KEPT))
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.common import note_tokens
+from rolecall.reference.faults.refresh import client_excused
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, loads
 from rolecall.reference.refresh import digest
@@ -174,15 +176,7 @@ def client_id_empty_unchecked(server: Server) -> None:
 
     Modelled on ArnaudGuiovanna/tutor-mcp issue 30.
     """
-    after = server.tokens.refresh_after_expiry
-
-    @instead_of(server.tokens.refresh_after_expiry)
-    def if_given(call: Call, body: Document) -> Answer:
-        if "clientId" in body and body["clientId"] in ("", None):
-            row = server.refresh.find(server.tokens.text(body, "refreshToken"))
-            account = server.store.account(row.user)
-            body = {**body, "clientId": account.email if account else ""}
-        return after(call, body)
+    client_excused(server, lambda body: "clientId" in body and body["clientId"] in ("", None))
 
 
 @fault("client-id-unchecked-beside-bearer", finding="REFRESH-client")
@@ -209,16 +203,14 @@ def client_id_unchecked_beside_bearer(server: Server) -> None:
 # --- refresh tokens --------------------------------------------------------------------------------------
 
 
+def _secret(token: str) -> str:
+    """What stands behind the user's id in a refresh token."""
+    return token.rpartition(".")[2]
+
+
 def _kept_as(server: Server, seen: Callable[[str], str]) -> None:
     """Keep and look up what is seen of a refresh token, instead of the token."""
-    issue, find = server.refresh.issue, server.refresh.find
-    whole: dict[str, str] = {}
-
-    @instead_of(server.refresh.issue)
-    def kept(user: str) -> str:
-        token = issue(user)
-        whole[seen(token)] = token
-        return token
+    find, whole = server.refresh.find, note_tokens(server, seen)
 
     @instead_of(server.refresh.find)
     def looked_up(token: str) -> RefreshRow:
@@ -240,7 +232,7 @@ def first_half_of_refresh_token_ignored(server: Server) -> None:
 
     Modelled on gchq/stroom issue 4436.
     """
-    _kept_as(server, lambda token: token.rpartition(".")[2])
+    _kept_as(server, _secret)
 
 
 @fault("secret-of-anybody-refreshes", finding="SEC-E12")
@@ -249,14 +241,7 @@ def secret_of_anybody_refreshes(server: Server) -> None:
 
     Modelled on gchq/stroom issue 4436.
     """
-    issue, find = server.refresh.issue, server.refresh.find
-    whole: dict[str, str] = {}
-
-    @instead_of(server.refresh.issue)
-    def kept(user: str) -> str:
-        token = issue(user)
-        whole[token.rpartition(".")[2]] = token
-        return token
+    find, whole = server.refresh.find, note_tokens(server, _secret)
 
     @instead_of(server.refresh.find)
     def in_two_steps(token: str) -> RefreshRow:
@@ -271,15 +256,9 @@ def bearer_compared_with_first_half(server: Server) -> None:
 
     Modelled on idenplane/idenplane issue 532.
     """
-    issue, find, check = server.refresh.issue, server.refresh.find, server.refresh.check_bearer
-    whole: dict[str, str] = {}
+    find, check = server.refresh.find, server.refresh.check_bearer
+    whole = note_tokens(server, _secret)
     said = ""
-
-    @instead_of(server.refresh.issue)
-    def kept(user: str) -> str:
-        token = issue(user)
-        whole[token.rpartition(".")[2]] = token
-        return token
 
     @instead_of(server.refresh.find)
     def by_secret(token: str) -> RefreshRow:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, forbidden
+from rolecall.reference.faults.cache import Cache
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.faults.reported.token_caching import Cache
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import MANAGE_API_KEYS, RANK
 from rolecall.reference.refresh import digest

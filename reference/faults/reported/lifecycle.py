@@ -5,6 +5,7 @@ from __future__ import annotations
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.common import keep_sessions_of_the_deleted, note_the_deleted
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import RANK
@@ -81,17 +82,8 @@ def deleted_user_refreshes(server: Server) -> None:
 
     Modelled on apache/ofbiz-framework pull request 1646.
     """
-    remove, user_of = server.store.remove, server.tokens.user
-    gone: dict[str, Document] = {}
-
-    @instead_of(server.store.remove)
-    def without_tokens(resource: str, id: str) -> None:
-        rows = server.store.refresh_tokens_of(id) if resource == "users" else []
-        if resource == "users":
-            gone[id] = server.resources.stored("users", id)
-        remove(resource, id)
-        for row in rows:
-            server.store.add_refresh_token(row)
+    user_of, gone = server.tokens.user, note_the_deleted(server)
+    keep_sessions_of_the_deleted(server)
 
     @instead_of(server.tokens.user)
     def from_the_token(id: str) -> Document:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.common import make_exception, parameter
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.faults.reported.common import make_exception, parameter
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal

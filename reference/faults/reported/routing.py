@@ -10,8 +10,8 @@ from urllib.parse import unquote
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import forbidden
+from rolecall.reference.faults.common import body_of, make_exception, route_past_the_guard
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.faults.reported.common import body_of, make_exception
 from rolecall.reference.jsontext import NotJson, dumps, loads
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.switches import instead_of
@@ -24,23 +24,7 @@ _RESOURCE = re.compile(r"/v2/([a-z]+)(?:/([^/]+))?")
 
 def _past_the_guard(server: Server, meant: Callable[[Call], str | None]) -> None:
     """Serve a path that is spelled otherwise as the one that is meant, to everybody with a token."""
-    answer, unknown = server.dispatcher.answer, server.dispatcher.unknown
-
-    async def served(call: Call) -> Answer | None:
-        found = _RESOURCE.fullmatch(meant(call) or "")
-        if found is None or found[1] not in RESOURCES:
-            return None
-        principal = server.guard.authenticate(call)
-        call.resource, call.id = found[1], found[2]
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
-
-    @instead_of(server.dispatcher.answer)
-    async def routed(call: Call) -> Answer:
-        return await served(call) or await answer(call)
-
-    @instead_of(server.dispatcher.unknown)
-    async def routed_after_all(call: Call) -> Answer:
-        return await served(call) or await unknown(call)
+    route_past_the_guard(server, lambda call: _RESOURCE.fullmatch(meant(call) or ""))
 
 
 @fault("guard-of-two-prefixes-minds-case", finding="SEC-A11")

@@ -8,7 +8,6 @@ from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.resources import Change
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import Principal
 
 
 def _row(server: Server, user: Document) -> Document:
@@ -43,33 +42,6 @@ def create_shows_the_password(server: Server) -> None:
         password = change.members.get("password")
         document = await new_user(change)
         return document if password is None else {**document, "password": password}
-
-
-@fault("populated-user-shows-the-hash", finding="SEC-I20")
-def populated_user_shows_the_hash(server: Server) -> None:
-    """A user who is populated into something else is the row of the table: what hides its hash is asked for users only.
-
-    Modelled on CVE-2023-22894.
-    """
-    populated = server.resources.populated
-
-    @instead_of(server.resources.populated)
-    def with_rows(document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
-        return _with_hashes(server, populated(document, paths, principal, resource), depth=0)
-
-
-def _with_hashes(server: Server, value: Document, depth: int) -> Document:
-    """The users inside of something, each as its row."""
-
-    def shown(member: object) -> object:
-        if isinstance(member, list):
-            return [shown(part) for part in member]
-        if isinstance(member, dict):
-            row = _row(server, member) if "email" in member else member
-            return _with_hashes(server, row, depth + 1)
-        return member
-
-    return {name: shown(member) for name, member in value.items()}
 
 
 @fault("users-of-lists-show-the-hash", finding="SEC-I20")

@@ -8,8 +8,8 @@ from typing import Any
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request
+from rolecall.reference.faults.common import asked_for, before_refusing, body_of, change_stored
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.faults.reported.common import body_of
 from rolecall.reference.jsontext import Document, NotJson, as_pairs, dumps, lenient, loads
 from rolecall.reference.resources import Change
 from rolecall.reference.settings import ROLES
@@ -94,9 +94,7 @@ def _role_from(server: Server, role_in: Callable[[Call], object]) -> None:
         answer = await update(call, principal, resource, id)
         if found is nothing or found is None:
             return answer
-        document = server.resources.stored(resource, id) | {"role": found}
-        server.store.replace(resource, id, dumps(document))
-        return server.resources.updated(document)
+        return server.resources.updated(change_stored(server, resource, id, role=found))
 
 
 @fault("no-role-is-the-default-role", finding="SEC-A06")
@@ -184,8 +182,7 @@ def role_twice_in_a_body(server: Server) -> None:
             return await update(call, principal, resource, id)
         call.body = dumps(loads(call.body, lenient)).encode()
         answer = await update(call, principal, resource, id)
-        document = server.resources.stored(resource, id) | {"role": role}
-        server.store.replace(resource, id, dumps(document))
+        change_stored(server, resource, id, role=role)
         return answer
 
 
@@ -288,16 +285,6 @@ def deleted_things_stay_in_lists(server: Server) -> None:
 # --- refused, and something done -------------------------------------------------------------------------
 
 
-def _before_refusing(server: Server, do: Callable[[Call, Principal, str], None]) -> None:
-    """Do something of what was asked for, and refuse."""
-    refuse = server.dispatcher.refuse
-
-    @instead_of(server.dispatcher.refuse)
-    async def too_late(call: Call, principal: Principal, operation: str) -> Answer:
-        do(call, principal, operation)
-        return await refuse(call, principal, operation)
-
-
 @fault("denied-delete-leaves-a-mark", finding="PERM-delete-organization")
 def denied_delete_leaves_a_mark(server: Server) -> None:
     """A delete is marked on the thing, and the part that sends the refusal does not end the action; what sweeps never comes.
@@ -306,12 +293,11 @@ def denied_delete_leaves_a_mark(server: Server) -> None:
     """
 
     def mark(call: Call, principal: Principal, operation: str) -> None:
-        document = server.resources.stored(call.resource, call.id or "")
+        document = asked_for(server, call)
         if operation.startswith("delete-") and document:
-            document |= {"deletedAt": server.clock.instant(), "status": "deleted"}
-            server.store.replace(call.resource, call.id or "", dumps(document))
+            change_stored(server, call.resource, document["id"], deletedAt=server.clock.instant(), status="deleted")
 
-    _before_refusing(server, mark)
+    before_refusing(server, mark)
 
 
 @fault("denied-delete-leaves-the-lists", finding="PERM-delete-contact")
@@ -346,7 +332,7 @@ def denied_delete_leaves_the_lists(server: Server) -> None:
     def in_index(principal: Principal, resource: str, document: Document) -> bool:
         return listed(principal, resource, document) and not (inside == ["contacts"] and document["id"] in unlisted)
 
-    _before_refusing(server, forget)
+    before_refusing(server, forget)
 
 
 @fault("denied-create-takes-the-address", finding="PERM-create-user")
@@ -388,7 +374,7 @@ def denied_update_changes_the_account(server: Server) -> None:
             except Duplicate:
                 return
 
-    _before_refusing(server, rename)
+    before_refusing(server, rename)
 
 
 @fault("half-of-a-list-of-messages", finding="SEC-A13")

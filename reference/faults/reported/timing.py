@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.clock import iso
-from rolecall.reference.faults.expiry import HOUR, despite_expiry
+from rolecall.reference.faults.expiry import HOUR, despite_expiry, ignore_expiry, refresh_by_expired_bearers
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.switches import instead_of
-from rolecall.reference.tokens import LIFETIME, Expired, Principal
+from rolecall.reference.tokens import LIFETIME
 
 CLOCK = ("clock",)
 
@@ -95,27 +93,13 @@ def lifetime_counted_in_minutes_on_post(server: Server) -> None:
 # --- where the end is not looked at ----------------------------------------------------------------------
 
 
-def _forgiven(server: Server, where: Callable[[Call], bool]) -> None:
-    """Let an expired token through in some places."""
-    authenticate = server.guard.authenticate
-
-    @instead_of(server.guard.authenticate)
-    def lenient(call: Call) -> Principal:
-        try:
-            return authenticate(call)
-        except Expired:
-            if not where(call):
-                raise
-            return despite_expiry(server, call)
-
-
 @fault("expired-heads-still", finding="EXPIRY-403", needs=CLOCK)
 def expired_heads_still(server: Server) -> None:
     """HEAD is routed like GET, and its token checked by code that asks whether it is GET: an expired one gets through.
 
     Modelled on https://blog.teddykatz.com/2019/11/05/github-oauth-bypass.html.
     """
-    _forgiven(server, lambda call: call.method == "HEAD")
+    ignore_expiry(server, lambda call: call.method == "HEAD")
 
 
 @fault("expired-nested-still", finding="EXPIRY-403", needs=CLOCK)
@@ -124,7 +108,7 @@ def expired_nested_still(server: Server) -> None:
 
     Modelled on nimbleflux/fluxbase pull request 304.
     """
-    _forgiven(server, lambda call: call.conversation is not None)
+    ignore_expiry(server, lambda call: call.conversation is not None)
 
 
 @fault("expired-searches-still", finding="EXPIRY-403", needs=CLOCK)
@@ -133,7 +117,7 @@ def expired_searches_still(server: Server) -> None:
 
     Modelled on nearform/fastify-auth0-verify issue 189.
     """
-    _forgiven(server, lambda call: call.verb == "GET" and call.id is None and call.resource != "" and bool(call.query))
+    ignore_expiry(server, lambda call: call.verb == "GET" and call.id is None and call.resource != "" and bool(call.query))
 
 
 @fault("expired-self-still", finding="EXPIRY-403", needs=CLOCK)
@@ -147,7 +131,7 @@ def expired_self_still(server: Server) -> None:
         principal = despite_expiry(server, call)
         return call.verb == "GET" and server.dispatcher.is_self(call, principal)
 
-    _forgiven(server, own)
+    ignore_expiry(server, own)
 
 
 @fault("expired-bearer-refreshes-with-client-id", finding="REFRESH-get-expired", needs=CLOCK)
@@ -156,16 +140,7 @@ def expired_bearer_refreshes_with_client_id(server: Server) -> None:
 
     Modelled on tjoudeh/AngularJSAuthentication issue 39.
     """
-    bearer = server.tokens.bearer_of_refresh
-
-    @instead_of(server.tokens.bearer_of_refresh)
-    def patient(call: Call) -> Principal:
-        try:
-            return bearer(call)
-        except Expired:
-            if not any(name == "clientId" for name, _ in call.query):
-                raise
-            return despite_expiry(server, call)
+    refresh_by_expired_bearers(server, lambda call: any(name == "clientId" for name, _ in call.query))
 
 
 @fault("expired-bearer-refreshes-for-an-hour", finding="REFRESH-get-expired", needs=CLOCK)
@@ -174,14 +149,4 @@ def expired_bearer_refreshes_for_an_hour(server: Server) -> None:
 
     Modelled on dusktreader/flask-praetorian issue 229.
     """
-    bearer = server.tokens.bearer_of_refresh
-
-    @instead_of(server.tokens.bearer_of_refresh)
-    def for_an_hour(call: Call) -> Principal:
-        try:
-            return bearer(call)
-        except Expired:
-            principal = despite_expiry(server, call)
-            if server.clock.now() >= principal.claims["exp"] + HOUR:
-                raise
-            return principal
+    refresh_by_expired_bearers(server, lambda call: server.clock.now() < despite_expiry(server, call).claims["exp"] + HOUR)

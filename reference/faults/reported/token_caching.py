@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
 
 from rolecall.reference.app import Action, Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.cache import Cache
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.faults.reported.comparing import BCRYPT
 from rolecall.reference.jsontext import Document, loads
@@ -16,32 +15,6 @@ from rolecall.reference.refresh import digest
 from rolecall.reference.store import Account
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
-
-Kept = TypeVar("Kept")
-
-FIVE_MINUTES = 300.0
-"""Seconds for which most caches keep what they have, by the clock of the process: no hook moves it."""
-
-
-class Cache(Generic[Kept]):
-    """Keeps things for five minutes."""
-
-    def __init__(self) -> None:
-        self._kept: dict[Hashable, tuple[float, Kept]] = {}
-
-    def get(self, key: Hashable) -> Kept | None:
-        """What is kept under a key."""
-        until, value = self._kept.get(key, (0.0, None))
-        return value if time.monotonic() < until else None
-
-    def put(self, key: Hashable, value: Kept) -> Kept:
-        """Keep something, in the place of what was there."""
-        self._kept[key] = (time.monotonic() + FIVE_MINUTES, value)
-        return value
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
 
 
 @fault("verified-tokens-outlive-their-end", finding="EXPIRY-403", needs=("clock",))
@@ -156,6 +129,19 @@ def answers_kept_by_token(server: Server) -> None:
         return answer
 
 
+def _keep_right_passwords(server: Server, key: Callable[[Account, str], Hashable]) -> None:
+    """Do not hash a password again for five minutes that was right, by what is kept of an account and a password."""
+    matches = server.tokens.password_matches
+    known: Cache[bool] = Cache()
+
+    @instead_of(server.tokens.password_matches)
+    async def remembered(password: str, account: Account | None) -> bool:
+        if account is None:
+            return await matches(password, account)
+        name = key(account, password)
+        return bool(known.get(name)) or (await matches(password, account) and known.put(name, True))
+
+
 @fault("log-ins-kept-by-72-bytes", finding="ISSUE-refused")
 def log_ins_kept_by_72_bytes(server: Server) -> None:
     """A log-in that succeeded is known for five minutes by the bcrypt hash of id, e-mail and password: of their first 72 bytes.
@@ -164,20 +150,9 @@ def log_ins_kept_by_72_bytes(server: Server) -> None:
 
     Modelled on https://trust.okta.com/security-advisories/okta-ad-ldap-delegated-authentication-username/.
     """
-    matches = server.tokens.password_matches
-    known: Cache[bool] = Cache()
-
-    @instead_of(server.tokens.password_matches)
-    async def remembered(password: str, account: Account | None) -> bool:
-        if account is None:
-            return await matches(password, account)
-        key = f"{account.id}{account.email}{password}".encode("utf-8", "replace")[:BCRYPT]
-        if known.get(key):
-            return True
-        right = await matches(password, account)
-        if right:
-            known.put(key, True)
-        return right
+    _keep_right_passwords(
+        server, lambda account, password: f"{account.id}{account.email}{password}".encode("utf-8", "replace")[:BCRYPT]
+    )
 
 
 @fault("old-password-remembered", finding="ISSUE-refused")
@@ -186,18 +161,7 @@ def old_password_remembered(server: Server) -> None:
 
     Modelled on stalwartlabs/stalwart issue 217.
     """
-    matches = server.tokens.password_matches
-    known: Cache[bool] = Cache()
-
-    @instead_of(server.tokens.password_matches)
-    async def remembered(password: str, account: Account | None) -> bool:
-        key = (account.id if account else "", digest(password))
-        if known.get(key):
-            return True
-        right = await matches(password, account)
-        if right:
-            known.put(key, True)
-        return right
+    _keep_right_passwords(server, lambda account, password: (account.id, digest(password)))
 
 
 @fault("refreshes-answered-by-user", finding="REFRESH-unknown-token")
