@@ -378,6 +378,7 @@ class _Runs:
             came: Said = says.recv()
             return came
         finally:
+            process.join(5)  # whoever has said all leaves by itself
             _end(process)
 
     def close(self) -> None:
