@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rolecall.reference.alterations import note_tokens
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.faults.common import note_tokens
 from rolecall.reference.faults.expiry import despite_expiry
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document

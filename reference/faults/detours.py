@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from rolecall.reference.alterations import route_past_the_guard
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.faults.common import route_past_the_guard
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
 from rolecall.reference.resources import RESOURCES

@@ -7,10 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import parse_qs
 
-from rolecall.reference.app import Server
-from rolecall.reference.call import Answer, Call
-from rolecall.reference.faults.cache import Cache
-from rolecall.reference.faults.common import (
+from rolecall.reference.alterations import (
     Exemption,
     asked_for,
     before_refusing,
@@ -20,6 +17,9 @@ from rolecall.reference.faults.common import (
     perform_unguarded,
     route_past_the_guard,
 )
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.cache import Cache
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.query import ListQuery

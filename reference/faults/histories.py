@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rolecall.reference.alterations import keep_sessions_of_the_deleted, note_the_deleted
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
-from rolecall.reference.faults.common import keep_sessions_of_the_deleted, note_the_deleted
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
 from rolecall.reference.permissions import RANK

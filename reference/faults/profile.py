@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rolecall.reference.alterations import change_stored
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.faults.common import change_stored
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document
 from rolecall.reference.settings import ROLES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from rolecall.reference.alterations import note_keys
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
@@ -107,20 +108,12 @@ def keys_follow_the_role(server: Server) -> None:
 @variant("keys-listed-with-their-beginning")
 def keys_listed_with_their_beginning(server: Server) -> None:
     """The list of keys shows the first characters of each, to tell them apart."""
-    create, every = server.api_keys.create, server.store.api_keys
-    begins: dict[str, str] = {}
-
-    @instead_of(server.api_keys.create)
-    def noted(call: Call, principal: Principal) -> Answer:
-        answer = create(call, principal)
-        document = loads(answer.body)
-        begins[document["id"]] = document["token"][:8]
-        return answer
+    every, known = server.store.api_keys, note_keys(server)
 
     @instead_of(server.store.api_keys)
     def listed() -> list[str]:
         keys = [loads(text.encode()) for text in every()]
-        return [dumps({**key, "prefix": begins.get(key["id"], ""), "token": "********"}) for key in keys]
+        return [dumps({**key, "prefix": known.get(key["id"], "")[:8], "token": "********"}) for key in keys]
 
 
 @variant("passwords-hinted-at")

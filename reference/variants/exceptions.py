@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from rolecall.reference.alterations import asked_for, before_refusing, change_stored
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request
@@ -173,15 +174,13 @@ def looks_counted(server: Server) -> None:
 @variant("attempts-logged")
 def attempts_logged(server: Server) -> None:
     """A refused write moves the time at which a thing was last accessed, and nothing else."""
-    refuse = server.dispatcher.refuse
 
-    @instead_of(server.dispatcher.refuse)
-    async def logged(call: Call, principal: Principal, operation: str) -> Answer:
-        text = server.store.get(call.resource, call.id) if call.id else None
-        if text and call.verb != "GET":
-            document = loads(text.encode()) | {"lastAccessedAt": server.clock.instant()}
-            server.store.replace(call.resource, document["id"], dumps(document))
-        return await refuse(call, principal, operation)
+    def log(call: Call, principal: Principal, operation: str) -> None:
+        document = asked_for(server, call)
+        if document and call.verb != "GET":
+            change_stored(server, call.resource, document["id"], lastAccessedAt=server.clock.instant())
+
+    before_refusing(server, log)
 
 
 @variant("tags-in-lower-case")

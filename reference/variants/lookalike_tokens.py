@@ -7,6 +7,7 @@ import unicodedata
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from rolecall.reference.alterations import note_keys
 from rolecall.reference.app import Action, Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request, forbidden
@@ -317,20 +318,12 @@ def unknown_key_scopes_mean_nothing(server: Server) -> None:
 @variant("keys-listed-masked")
 def keys_listed_masked(server: Server) -> None:
     """The list of keys shows the last four letters of each token."""
-    create, keys = server.api_keys.create, server.store.api_keys
-    ends: dict[str, str] = {}
-
-    @instead_of(server.api_keys.create)
-    def noted(call: Call, principal: Principal) -> Answer:
-        answer = create(call, principal)
-        key = loads(answer.body)
-        ends[key["id"]] = key["token"][-4:]
-        return answer
+    keys, known = server.store.api_keys, note_keys(server)
 
     @instead_of(server.store.api_keys)
     def masked() -> list[str]:
         rows = [loads(text.encode()) for text in keys()]
-        return [dumps({**row, "token": f"****{ends.get(row['id'], '')}"}) for row in rows]
+        return [dumps({**row, "token": f"****{known.get(row['id'], '')[-4:]}"}) for row in rows]
 
 
 @variant("keys-end-with-the-rights-of-their-user")

@@ -11,10 +11,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any
 
+from rolecall.reference.alterations import body_of, note_makers
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request, forbidden
-from rolecall.reference.jsontext import Document, NotJson, dumps, loads
+from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.query import CONTROLS
 from rolecall.reference.resources import LISTS, OBJECTS, OWN_PROFILE, RESOURCES, TEXTS, Change, new_id
 from rolecall.reference.switches import instead_of
@@ -83,20 +84,12 @@ def method_override_guarded(server: Server) -> None:
     @instead_of(server.wire.before)
     async def overridden(call: Call) -> Answer | None:
         if call.method == "POST" and call.resource in RESOURCES:
-            wanted = call.header(b"x-http-method-override") or dict(call.query).get("_method") or _body(call).get("_method")
+            wanted = call.header(b"x-http-method-override") or dict(call.query).get("_method") or body_of(call).get("_method")
             if wanted in ("GET", "PATCH", "DELETE"):
                 call.method = wanted
-                if "_method" in _body(call):
-                    call.body = dumps({name: value for name, value in _body(call).items() if name != "_method"}).encode()
+                if "_method" in body_of(call):
+                    call.body = dumps({name: value for name, value in body_of(call).items() if name != "_method"}).encode()
         return await before(call)
-
-
-def _body(call: Call) -> Document:
-    try:
-        body = loads(call.body)
-    except NotJson:
-        return {}
-    return body if isinstance(body, dict) else {}
 
 
 @variant("nested-routes-guarded")
@@ -306,14 +299,7 @@ def makers_shown(server: Server) -> None:
 @variant("owners-who-are-admins")
 def owners_who_are_admins(server: Server) -> None:
     """Whoever made a thing may do everything with it, if it is an admin who made it and comes as one."""
-    makers: dict[str, str] = {}
-    new_document, permitted = server.resources.new_document, server.dispatcher.permitted
-
-    @instead_of(server.resources.new_document)
-    def noted(change: Change, **extra: Any) -> Document:
-        document = new_document(change, **extra)
-        makers[document["id"]] = change.principal.id
-        return document
+    makers, permitted = note_makers(server), server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
     def owned(call: Call, principal: Principal, operation: str) -> bool:
@@ -326,7 +312,7 @@ def ids_in_bodies_must_agree(server: Server) -> None:
     """An update whose body has another id than the path is answered 400."""
 
     def look(call: Call) -> None:
-        named = [_body(call)[name] for name in ("id", "_id") if name in _body(call)]
+        named = [body_of(call)[name] for name in ("id", "_id") if name in body_of(call)]
         if call.method == "PATCH" and any(id != call.id for id in named):
             raise bad_request("The body is about another thing than the path")
 
@@ -417,7 +403,7 @@ def ids_of_the_client(server: Server) -> None:
 
     @instead_of(server.resources.create)
     async def with_id(call: Call, principal: Principal, resource: str) -> Answer:
-        id = _body(call).get("id")
+        id = body_of(call).get("id")
         if not isinstance(id, str) or not server.resources.is_id(id):
             return await create(call, principal, resource)
         if server.store.get(resource, id) is not None:
@@ -440,12 +426,12 @@ def organizations_inside_creates_guarded(server: Server) -> None:
 
     @instead_of(server.resources.create)
     async def nested(call: Call, principal: Principal, resource: str) -> Answer:
-        inside = _body(call).get("organization")
+        inside = body_of(call).get("organization")
         if resource != "organizations" and isinstance(inside, dict):
             if not server.guard.may(principal, "create-organization"):
                 raise forbidden()
             made = server.resources.new_document(Change(principal, "organizations", server.resources.members(inside)))
-            call.body = dumps({**_body(call), "organization": made["id"]}).encode()
+            call.body = dumps({**body_of(call), "organization": made["id"]}).encode()
         return await create(call, principal, resource)
 
 
@@ -474,7 +460,7 @@ def empty_values_remove(server: Server) -> None:
 
     @instead_of(server.resources.update)
     async def removing(call: Call, principal: Principal, resource: str, id: str) -> Answer:
-        body = _body(call)
+        body = body_of(call)
         empty = [name for name, value in body.items() if value in (None, "") and name not in ("role", "password", "email")]
         if any(name in RESOURCES[resource].required for name in empty):
             raise bad_request("A required member cannot be taken away")

@@ -6,10 +6,10 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+from rolecall.reference.alterations import note_tokens
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.faults.common import note_tokens
 from rolecall.reference.faults.refresh import client_excused
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, loads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rolecall.reference.alterations import note_keys
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, forbidden
@@ -218,28 +219,13 @@ def key_becomes_a_session(server: Server) -> None:
 # --- what is shown ---------------------------------------------------------------------------------------
 
 
-def _remembered(server: Server) -> dict[str, str]:
-    """The tokens of all keys, by the keys' ids."""
-    create = server.api_keys.create
-    known: dict[str, str] = {}
-
-    @instead_of(server.api_keys.create)
-    def noted(call: Call, principal: Principal) -> Answer:
-        answer = create(call, principal)
-        key = loads(answer.body)
-        known[key["id"]] = key["token"]
-        return answer
-
-    return known
-
-
 @fault("keys-listed-in-clear", finding="SEC-K06")
 def keys_listed_in_clear(server: Server) -> None:
     """The list of keys is the rows of the table, with the tokens in them.
 
     Modelled on MarlBurroW/kinbot issue 102.
     """
-    known = _remembered(server)
+    known = note_keys(server)
     keys = server.store.api_keys
 
     @instead_of(server.store.api_keys)
@@ -254,7 +240,7 @@ def key_fetched_in_clear(server: Server) -> None:
 
     Modelled on ttimot24/horizont-cms pull request 102.
     """
-    known = _remembered(server)
+    known = note_keys(server)
     answer = server.api_keys.answer
 
     @instead_of(server.api_keys.answer)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from rolecall.reference.alterations import keep_sessions_of_the_deleted, note_the_deleted
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.faults.common import keep_sessions_of_the_deleted, note_the_deleted
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, dumps, loads
 from rolecall.reference.permissions import RANK

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rolecall.reference.alterations import make_exception, parameter
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.faults.common import make_exception, parameter
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.switches import instead_of

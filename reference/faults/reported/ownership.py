@@ -8,9 +8,9 @@ import secrets
 import time
 from fnmatch import fnmatchcase
 
+from rolecall.reference.alterations import asked_for, body_of, make_exception, note_makers, parameter, takes_part
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
-from rolecall.reference.faults.common import asked_for, body_of, make_exception, note_makers, parameter, takes_part
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import loads
 from rolecall.reference.switches import instead_of

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from html import escape
 from urllib.parse import unquote
 
+from rolecall.reference.alterations import body_of, make_exception, route_past_the_guard
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import forbidden
-from rolecall.reference.faults.common import body_of, make_exception, route_past_the_guard
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import NotJson, dumps, loads
 from rolecall.reference.resources import RESOURCES

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rolecall.reference.alterations import asked_for, before_refusing, body_of, change_stored
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request
-from rolecall.reference.faults.common import asked_for, before_refusing, body_of, change_stored
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.jsontext import Document, NotJson, as_pairs, dumps, lenient, loads
 from rolecall.reference.resources import Change

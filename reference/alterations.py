@@ -1,4 +1,4 @@
-"""What faults of several parts need."""
+"""What several faults and variants need."""
 
 from __future__ import annotations
 
@@ -147,3 +147,18 @@ def note_tokens(server: Server, part: Callable[[str], str]) -> dict[str, str]:
         return token
 
     return whole
+
+
+def note_keys(server: Server) -> dict[str, str]:
+    """The API keys that are made from now on, in full, by their ids."""
+    create = server.api_keys.create
+    known: dict[str, str] = {}
+
+    @instead_of(server.api_keys.create)
+    def noted(call: Call, principal: Principal) -> Answer:
+        answer = create(call, principal)
+        key = loads(answer.body)
+        known[key["id"]] = key["token"]
+        return answer
+
+    return known
