@@ -30,10 +30,12 @@ async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -
 
 
 @asynccontextmanager
-async def unless_open(world: World, judge: Judge, operation: str, caller: Caller) -> AsyncIterator[None]:
+async def unless_open(
+    world: World, judge: Judge, operation: str, caller: Caller, thing: Fixture | None = None
+) -> AsyncIterator[None]:
     """Hold a way around a denial against the target only where the usual way is shut; who had it open is another cell's matter.
 
-    The usual way is tried only when there is something to be held against the target.
+    The usual way is tried only when there is something to be held against the target: on ``thing``, else on a new one.
 
     Raises:
         Finding: as inside the block, where the usual way is denied and has no effect.
@@ -43,7 +45,7 @@ async def unless_open(world: World, judge: Judge, operation: str, caller: Caller
         yield
     except Finding:
         asked = world.spec.operations[operation]
-        request = await world.request_on_own_fixture(asked, caller)
+        request = await (world.request(asked, caller, thing) if thing else world.request_on_own_fixture(asked, caller))
         usual = cite(await world.perform(request, caller), "denied as usual")
         is_done = False
         if asked.effect in ("create", "update", "delete"):

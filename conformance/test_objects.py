@@ -142,9 +142,11 @@ async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Jud
     if other is None:
         raise NotApplicable(f"the target makes no user with such an address ({made})")
 
-    for name in ("fetch-user", "update-user"):
+    # Somebody who is far from the caller, and was not made by this run just now.
+    admin = Fixture(world.spec.resources["user"], (await world.user(world.highest)).user, "")
+    for name, far in (("fetch-user", admin), ("update-user", None)):
         request = await world.request(world.spec.operations[name], caller, other)
-        async with unless_open(world, judge, name, caller):
+        async with unless_open(world, judge, name, caller, far):
             answer = await world.perform(request, caller, attack="SEC-A05")
 
             expect_refused(answer, other)
