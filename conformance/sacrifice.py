@@ -178,14 +178,18 @@ async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange
     """Let the highest role change a made-up user.
 
     Raises:
-        Inconclusive: it is refused.
+        NotApplicable: the target does not take such a change: nothing says that roles, passwords or e-mails are changed by updates.
+        Inconclusive: it fails otherwise.
     """
     admin = await world.user(world.highest)
     plain = await world.request(world.spec.operations["update-user"], admin, sacrifice.fixture)
     answer = await world.perform(replace(plain, body=members), admin)
-    if not answer.ok:
-        raise Inconclusive(f"a change of {', '.join(members)} by {world.highest}: {answer}", "PERM-update-user")
-    return answer
+    if answer.ok:
+        return answer
+    what = f"a change of {', '.join(members)} of a user by {world.highest}"
+    if 400 <= answer.status < 500:
+        raise NotApplicable(f"{what} is not taken ({answer})")
+    raise Inconclusive(f"{what}: {answer}", "PERM-update-user")
 
 
 async def disable(world: World, sacrifice: Sacrifice, status: str) -> Exchange:
@@ -194,12 +198,7 @@ async def disable(world: World, sacrifice: Sacrifice, status: str) -> Exchange:
     Raises:
         NotApplicable: the target takes no such status, or lets the user log in all the same.
     """
-    try:
-        await change(world, sacrifice, status=status)
-    except Trouble:
-        raise
-    except Inconclusive as refusal:
-        raise NotApplicable(f"the target takes no user with status {status!r} ({refusal.missing})") from None
+    await change(world, sacrifice, status=status)
     login = await world.tokens.issue(sacrifice.account)
     if login.ok:
         raise NotApplicable(f"a user with status {status!r} still logs in, so it disables nobody ({login})")

@@ -13,6 +13,21 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.registry import variant
 
 
+@variant("accounts-are-changed-elsewhere")
+def accounts_are_changed_elsewhere(server: Server) -> None:
+    """An update of a user changes no role, password, e-mail or status: with one of these in it, it is answered 422."""
+    update = server.resources.update_account
+
+    @instead_of(server.resources.update_account)
+    async def profiles_only(id: str, members: Document) -> None:
+        before = server.resources.stored("users", id)
+        if "password" in members or any(
+            members.get(name, before.get(name)) != before.get(name) for name in ("role", "email", "status")
+        ):
+            raise Refusal(422, "Roles, passwords, addresses and states of users are changed by the administration")
+        await update(id, members)
+
+
 @variant("role-change-ends-sessions")
 def role_change_ends_sessions(server: Server) -> None:
     """A user whose role was changed has to log in anew: its access tokens and refresh tokens are refused."""
