@@ -19,7 +19,7 @@ from rolecall.conformance.token_endpoint import PATH
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
-from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Trouble
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 
 # --- One rule broken, and called otherwise than usual -----------------------------------------------------------------
 
@@ -78,14 +78,17 @@ async def another(world: World) -> Caller:
 
 
 async def bearer_of(call: Call, caller: Caller, world: World) -> str:
-    """The token that goes with a call; where there are no API keys the highest role's goes instead of one."""
+    """The token that goes with a call.
+
+    Raises:
+        NotApplicable: it is an API key, and there are none.
+    """
     if call.bearer == "key":
         try:
             return (await world.key(world.highest)).token
-        except Trouble:
-            raise
-        except (NotTested, Inconclusive):
-            pass
+        except NotTested as reason:
+            cite(caller.grant.exchange, "control")
+            raise NotApplicable(f"a refresh with an API key: {reason}") from None
     others = {"": "", "own": caller.token}
     if call.bearer == "damaged":
         return Parts.of(caller.token).with_last_byte_changed()

@@ -78,6 +78,6 @@ def is_explained(said: str) -> bool:
 def _is_explained(lack: Lack, whole: Result, result: Result) -> bool:
     """Whether none of the planted requirement's tests that had seen a fault was run, for want of what is left out."""
     tests = whole.failed[whole.case.planted]
-    if not tests or any(result.outcomes.get(test) != "not-tested" for test in tests):
+    if not tests or any(result.outcomes.get(test) not in ("not-tested", "not-applicable") for test in tests):
         return False
     return bool(whole.case.needs & lack.capabilities) or {result.lacking.get(test) for test in tests} <= lack.capabilities

@@ -46,7 +46,7 @@ def _post_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -
         return _exchanged(server, row, token) if excused(call, row) else after(call, body)
 
 
-@fault("key-instead-of-client-id", finding="REFRESH-client")
+@fault("key-instead-of-client-id", finding="REFRESH-client", needs=("api-keys",))
 def key_instead_of_client_id(server: Server) -> None:
     """POST refresh with an API key as bearer does not look at the clientId: a service refreshes for its users."""
 

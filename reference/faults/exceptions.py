@@ -610,13 +610,13 @@ def _let_in_expired(server: Server, applies: Callable[[Call], bool]) -> None:
             looked_away.clear()
 
 
-@fault("expired-heads-let-in", finding="EXPIRY-403")
+@fault("expired-heads-let-in", finding="EXPIRY-403", needs=("clock",))
 def expired_heads_let_in(server: Server) -> None:
     """HEAD is answered to tokens that have expired, so that monitors go on."""
     _let_in_expired(server, lambda call: call.method == "HEAD")
 
 
-@fault("expired-filtered-lists-let-in", finding="EXPIRY-403")
+@fault("expired-filtered-lists-let-in", finding="EXPIRY-403", needs=("clock",))
 def expired_filtered_lists_let_in(server: Server) -> None:
     """A list by id, or of one thing, is answered to tokens that have expired."""
     _let_in_expired(server, lambda call: call.verb == "GET" and call.id is None and bool({"id", "limit"} & set(_query(call))))

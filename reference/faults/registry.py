@@ -20,7 +20,7 @@ class Fault:
     description: str
     apply: Apply
     needs: tuple[str, ...] = ()
-    """What a tester needs to see it: "signing-key", "clock", "intrusive"; with "load", the suite does not see it at all."""
+    """What a tester needs to see it: "signing-key", "clock", "api-keys", "intrusive"; with "load", the suite does not see it at all."""
     report: str = ""
     """The public report that it is modelled on: an advisory, an issue, a post-mortem."""
 
