@@ -167,13 +167,13 @@ def self_by_local_part(server: Server) -> None:
 
 @fault("self-by-moment", finding="SEC-A05")
 def self_by_moment(server: Server) -> None:
-    """Users are compared by the time in their ids: who was made within the same two seconds as a made user counts as that user."""
+    """Users are compared by the time in their ids: who was made within the same five seconds as a made user counts as that user."""
     accounts = {account.id for account in server.accounts.values()}
 
     def moment(user: Document) -> float:
         return datetime.fromisoformat(user["createdAt"]).timestamp() if "createdAt" in user else 0.0
 
-    _near(server, lambda own, other: own["id"] not in accounts and abs(moment(own) - moment(other)) < 2)
+    _near(server, lambda own, other: own["id"] not in accounts and abs(moment(own) - moment(other)) < 5)
 
 
 # --- narrower lists --------------------------------------------------------------------------------------
