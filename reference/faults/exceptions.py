@@ -173,7 +173,7 @@ def self_by_moment(server: Server) -> None:
     def moment(user: Document) -> float:
         return datetime.fromisoformat(user["createdAt"]).timestamp() if "createdAt" in user else 0.0
 
-    _near(server, lambda own, other: own["id"] not in accounts and abs(moment(own) - moment(other)) < 5)
+    _near(server, lambda own, other: not accounts & {own["id"], other["id"]} and abs(moment(own) - moment(other)) < 5)
 
 
 # --- narrower lists --------------------------------------------------------------------------------------
