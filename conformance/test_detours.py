@@ -209,7 +209,7 @@ TRICKS: dict[str, Callable[[str, str], str]] = {
     "path-parameter": lambda front, last: f"{front}/{last};x=1",
     "json-suffix": lambda front, last: f"{front}/{last}.json",
     "upper-case": lambda front, last: f"{front}/{last}".upper(),
-    "capital": lambda front, last: f"{front}/{last[0].upper()}{last[1:]}",
+    "capital": lambda front, last: f"{front}/{re.sub('[a-z]', lambda letter: letter[0].upper(), last, count=1)}",
     "encoded-letter": lambda front, last: f"{front}/%{ord(last[0]):02x}{last[1:]}",
     "encoded-slash": lambda front, last: f"{front}%2f{last}",
     "trailing-nul": lambda front, last: f"{front}/{last}%00",
