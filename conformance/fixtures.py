@@ -92,6 +92,11 @@ def fill_path(template: str, values: Mapping[str, Any]) -> str:
     return fill_text(template, {name: in_path(str(value)) for name, value in values.items()})
 
 
+def with_query(path: str, query: str) -> str:
+    """A path with more in its query."""
+    return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
+
+
 def items(exchange: Exchange) -> list[dict[str, Any]]:
     """The objects of a list answer; empty when it is no list."""
     return [item for item in exchange.json if isinstance(item, dict)] if isinstance(exchange.json, list) else []

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from rolecall.conformance.fixtures import Request
+from rolecall.conformance.fixtures import Request, with_query
 from rolecall.conformance.tables import Specification, load_specification
 
 _READS, _WRITES = ("list", "fetch"), ("create", "update", "delete")
@@ -167,11 +167,6 @@ def dressed(request: Request, shape: Shape, values: Mapping[str, str]) -> tuple[
     if options["json"] is None and "content" not in options:
         options["headers"].pop("content-type", None)
     return path, options
-
-
-def with_query(path: str, query: str) -> str:
-    """A path with more in its query."""
-    return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
 
 
 def _filled(query: str, values: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
-from rolecall.conformance.fixtures import Request
+from rolecall.conformance.fixtures import Request, with_query
 from rolecall.conformance.ids import own_id
 from rolecall.conformance.intruder import Intruder
 from rolecall.conformance.judge import Judge
@@ -87,7 +87,7 @@ async def test_what_white_space_does(place: str, world: World, intruder: Intrude
 async def test_a_token_in_the_query_is_not_seen(parameter: str, world: World, intruder: Intruder) -> None:
     """A good token in the query, without an Authorization header, is not let in."""
     query = urlencode({parameter: (await world.user(world.highest)).token})
-    doors = [replace(door, path=f"{door.path}{'&' if '?' in door.path else '?'}{query}") for door in await intruder.doors()]
+    doors = [replace(door, path=with_query(door.path, query)) for door in await intruder.doors()]
 
     await intruder.expect_shut(attack="SEC-H05", doors=doors, statuses=intruder.unreadable)
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.closed import expect_denied_as_usual, expect_hidden, expect_refused, unless_open
-from rolecall.conformance.fixtures import Fixture, Request
+from rolecall.conformance.fixtures import Fixture, Request, with_query
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
-from rolecall.conformance.shapes import denied, in_turn, with_query
+from rolecall.conformance.shapes import denied, in_turn
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.victims import Tried, expect_there, expect_untouched, victim

@@ -10,13 +10,12 @@ from urllib.parse import quote
 
 from rolecall.conformance.bounds import expect_no_crash
 from rolecall.conformance.closed import expect_denied_as_usual, expect_refused, unless_open
-from rolecall.conformance.fixtures import Fixture, in_address, items
+from rolecall.conformance.fixtures import Fixture, in_address, items, with_query
 from rolecall.conformance.ids import id_text, in_path, own_id, unused_id, walked
 from rolecall.conformance.judge import Judge
 from rolecall.conformance.marks import each, operations, requirement
 from rolecall.conformance.memo import memoised
 from rolecall.conformance.sacrifice import Sacrifice, changeable, sacrificial, scapegoat
-from rolecall.conformance.shapes import with_query
 from rolecall.conformance.tables import load_specification
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.victims import Tried, expect_untouched, victim
@@ -159,7 +158,7 @@ async def test_an_id_in_the_query_does_not_decide(effect: str, world: World, jud
     user, other = await scapegoat(world) if effect == "fetch" else await sacrificial(world, _LOWEST), await world.fresh("user")
     plain = await world.request(world.spec.operations[f"{effect}-user-self"], user.caller)
     id = quote(other.id, safe="")
-    request = replace(plain, path=f"{plain.path}{'&' if '?' in plain.path else '?'}id={id}&_id={id}")
+    request = replace(plain, path=with_query(plain.path, f"id={id}&_id={id}"))
 
     answer = await world.perform(request, user.caller, attack="SEC-A05")
 
@@ -342,7 +341,7 @@ async def test_an_allowed_read_does_not_carry_a_denied_one(case: str, world: Wor
     documents = await denied_documents(world, resource)
     await expect_denied_as_usual(world, caller, f"fetch-{resource}")
     request = await world.request(world.spec.operations[operation], caller)
-    path = f"{request.path}{'&' if '?' in request.path else '?'}{query}"
+    path = with_query(request.path, query)
 
     answer = await world.send("GET", path, caller, attack="SEC-A14")
 

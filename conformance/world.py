@@ -10,7 +10,7 @@ from typing import Any
 
 from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
 from rolecall.conformance.borrowing import Borrowing
-from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, in_address, items, made_up_password
+from rolecall.conformance.fixtures import Fixture, Request, fill, fill_path, in_address, items, made_up_password, with_query
 from rolecall.conformance.ids import id_text, own_id
 from rolecall.conformance.making import Making
 from rolecall.conformance.members import REFUSED, Attempts, Members, barely
@@ -411,7 +411,7 @@ class World(Making):
             if not next_path:
                 if not new or not exchange.ok or len(new) < SMALLEST_PAGE or exchange.header("link"):
                     return
-                next_path = f"{path}{'&' if '?' in path else '?'}offset={len(seen)}"
+                next_path = with_query(path, f"offset={len(seen)}")
         raise Inconclusive(f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages", "the list's Link header")
 
     def _next(self, exchange: Exchange) -> str:

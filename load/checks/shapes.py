@@ -8,10 +8,11 @@ role does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
+from rolecall.conformance.fixtures import with_query
 from rolecall.conformance.tables import Operation
 
 #: Shapes in which one denied read is tried.
@@ -80,7 +81,7 @@ def shapes_of(plain: Cell, opener: Cell | None, organization: str = "") -> list[
         Shape("HEAD", path, "HEAD"),
         *([Shape(AFTER, path, after=opener)] if opener else []),
         Shape("with a slash at the end", f"{bare}/{rest}"),
-        *(Shape(f"with {name}", f"{bare}?{query}{'&' if query else ''}{more}") for name, more in narrower.items()),
+        *(Shape(f"with {name}", with_query(path, more)) for name, more in narrower.items()),
         Shape("with a slash twice", f"{front}//{last}{rest}"),
         Shape(f"with {_OVERRIDE}: OPTIONS", path, headers={_OVERRIDE: "OPTIONS"}),
         Shape("in capitals", f"{_upper(bare, last, plain)}{rest}"),
@@ -104,18 +105,7 @@ def shaped(denied: Iterable[tuple[Cell, Cell | None]], organization: str = "") -
 
 def dressed(plain: Cell, shape: Shape) -> Cell:
     """A plain cell in a shape."""
-    return Cell(
-        plain.operation,
-        plain.role,
-        plain.allowed,
-        shape.path,
-        plain.body,
-        shape.shape,
-        shape.method,
-        shape.headers,
-        shape.after,
-        plain.way,
-    )
+    return replace(plain, **shape._asdict())
 
 
 def _upper(bare: str, last: str, plain: Cell) -> str:
