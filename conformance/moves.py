@@ -47,18 +47,13 @@ async def expect_role_shown(world: World, user: Sacrifice, role: str, since: flo
     return True
 
 
-def scopes(grant: Grant) -> dict[str, object]:
-    """The two scopes of a token answer, by where they stand."""
-    return {"the answer": grant.scope, "the JWT": grant.claims.get("scope")}
-
-
 class Moved:
     """A user whose role was changed, and what its new tokens are held against."""
 
     def __init__(self, world: World, user: Sacrifice, role: str, operation: Operation, since: float) -> None:
         self._world = world
         self.user, self.role, self.operation, self._since = user, role, operation, since
-        before = scopes(user.caller.grant).items()
+        before = user.caller.grant.scopes.items()
         self._telling = {where for where, scope in before if world.role_of_scope(scope) == user.account.role}
 
     def wrong(self, answer: Exchange) -> tuple[str, str] | None:
@@ -67,7 +62,7 @@ class Moved:
         Where the scope did not say the old role before the change either, it says nothing of the change.
         """
         grant = Grant.of(answer)
-        for where, scope in scopes(grant).items():
+        for where, scope in grant.scopes.items():
             if grant.token and where in self._telling and self._world.role_of_scope(scope) != self.role:
                 return where, repr(scope)
         return None

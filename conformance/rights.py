@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from rolecall.conformance.tables import Operation
 from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
-from rolecall.evidence import cite
+from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding
 
 
@@ -24,16 +26,22 @@ def reserved_create(world: World) -> Operation:
     return next(operation for operation in creates if world.spec.allowed_roles(operation.name) == (world.highest,))
 
 
+async def _opened_above(role: str, caller: Caller, world: World) -> AsyncIterator[tuple[Operation, Exchange]]:
+    """The lists of the roles above this one that a caller gets to see, where a token of the role does not."""
+    for operation in reserved_above(role, world):
+        usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
+        answer = cite(await world.perform(await world.request(operation, caller), caller), "answer")
+        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
+            yield operation, answer
+
+
 async def expect_no_rights_above(role: str, key: Caller, world: World, why: str) -> None:
     """A key may not read what only roles above this one may; without a role, what roles above the lowest may, nor create as the highest.
 
     Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself is that cell's finding.
     """
-    for operation in reserved_above(role, world):
-        usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
-        answer = cite(await world.perform(await world.request(operation, key), key), "answer")
-        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
-            raise Finding(f"{operation.name} denied to a key {why}", f"{answer.status}", answer)
+    async for operation, answer in _opened_above(role, key, world):
+        raise Finding(f"{operation.name} denied to a key {why}", f"{answer.status}", answer)
     if role:
         return
     create, lower = reserved_create(world), await world.user(world.roles[0])
@@ -49,17 +57,9 @@ async def expect_at_most(shown: str, caller: Caller, world: World) -> None:
     roles = world.roles
     most = roles.index(shown) if shown in roles else len(roles) - 2
     what = f"no rights above {roles[most]}: the user shows the role {shown!r}"
-    for where, scope in (("the answer", caller.grant.scope), ("the JWT", caller.grant.claims.get("scope"))):
+    for where, scope in caller.grant.scopes.items():
         named = world.role_of_scope(scope)
         if named and roles.index(named) > most:
             raise Finding(what, f"scope {scope!r} in {where}", caller.grant.exchange)
-    for higher in roles[most + 1 :]:
-        operation = next(
-            operation
-            for operation in world.spec.operations.values()
-            if operation.effect == "list" and world.spec.allowed_roles(operation.name)[-1] == higher
-        )
-        answer = cite(await world.perform(await world.request(operation, caller), caller), "answer")
-        usual = await world.reads(await world.user(roles[most]), operation.name)
-        if world.dialect.allows(operation, answer) and world.dialect.denies(operation, usual):
-            raise Finding(what, f"{answer.status} at {operation.name}", answer)
+    async for operation, answer in _opened_above(roles[most], caller, world):
+        raise Finding(what, f"{answer.status} at {operation.name}", answer)

@@ -232,15 +232,14 @@ async def messages_of(world: World, conversation: Fixture) -> Fixture:
     return replace(await world.shared("message"), conversation=conversation.id)
 
 
-@memoised
-async def throw_away(world: World, role: str) -> Sacrifice:
-    """A user of a role that these tests may lose.
+async def throw_away(world: World, role: str, **members: Any) -> Sacrifice:
+    """A user of a role that a test may lose.
 
     Raises:
         NotApplicable: none can be made: what an account's own user may do to itself is not tried.
     """
     try:
-        return await sacrificial(world, role)
+        return await sacrificial(world, role, **members)
     except NotTested as reason:
         if not reason.capability:
             raise
@@ -301,12 +300,7 @@ async def test_who_takes_part_is_no_exception(role: str, world: World, judge: Ju
 async def test_a_member_does_not_change_the_own_organization(operation: str, role: str, world: World, judge: Judge) -> None:
     """Who may not update or delete organizations may not do it with the one of the own user."""
     organization = await world.fresh("organization")
-    try:
-        member = await sacrificial(world, role, organization=world.as_given(organization.id))
-    except NotTested as reason:
-        if not reason.capability:
-            raise
-        raise NotApplicable(f"{reason}") from None
+    member = await throw_away(world, role, organization=world.as_given(organization.id))
     request = await world.request(world.spec.operations[operation], member.caller, organization)
 
     answer = await world.send(
@@ -341,9 +335,9 @@ async def test_a_refused_user_takes_no_address(world: World, judge: Judge) -> No
 
 
 @requirement("PERM-update-user")
-async def test_a_refused_update_leaves_the_way_to_log_in(world: World, judge: Judge) -> None:
+async def test_a_refused_update_leaves_the_way_to_log_in(world: World) -> None:
     """A user whom somebody who may not tried to give another e-mail and password still logs in with its own."""
-    caller, user = await world.user(denied(_SPEC, "update-user")[-1]), await throw_away_user(world)
+    caller, user = await world.user(denied(_SPEC, "update-user")[-1]), await throw_away(world, world.roles[0])
     plain = await world.request(world.spec.operations["update-user"], caller, user.fixture)
     members = {"email": user.account.email.replace("@", ".taken@"), "password": made_up_password()}
 
@@ -353,16 +347,6 @@ async def test_a_refused_update_leaves_the_way_to_log_in(world: World, judge: Ju
     login = cite(await world.tokens.issue(user.account), "observation")
     if not login.ok:
         raise Finding("a user who logs in as before", f"{answer.status}, and the log-in {login.status}", answer)
-
-
-async def throw_away_user(world: World) -> Sacrifice:
-    """A user whom a test may lock out."""
-    try:
-        return await sacrificial(world, world.roles[0])
-    except NotTested as reason:
-        if not reason.capability:
-            raise
-        raise NotApplicable(f"{reason}") from None
 
 
 # --- When the token has expired -----------------------------------------------------------------------------------------

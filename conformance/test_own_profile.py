@@ -87,10 +87,8 @@ async def expect_unpromoted(world: World, sacrifice: Sacrifice, answer: Exchange
     grant = Grant.of(login)
     if not grant.token:
         raise Inconclusive(f"a log-in {after}: {login}", "ISSUE-status")
-    usual = sacrifice.caller.grant
-    places = {"the answer": (grant.scope, usual.scope), "the JWT": (grant.claims.get("scope"), usual.claims.get("scope"))}
-    for where, (scope, was) in places.items():
-        if not world.is_scope_of(scope, role, was):
+    for where, scope in grant.scopes.items():
+        if not world.is_scope_of(scope, role, sacrifice.caller.grant.scopes[where]):
             raise Finding(f"scope {role} as before", f"{scope!r} in {where} of the next log-in {after}", login)
 
 

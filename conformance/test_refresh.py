@@ -75,11 +75,9 @@ async def test_a_refresh_keeps_user_and_scope(path: str, role: str, world: World
     for what, value in (("the answer's user", new.user), ("the JWT's user", user_of(new.claims))):
         if value != caller.user:
             raise Finding(f"{what} {caller.user}", f"{value!r}", new.exchange)
-    old = caller.grant
-    places = {"the answer's": (new.scope, old.scope), "the JWT's": (new.claims.get("scope"), old.claims.get("scope"))}
-    for what, (scope, was) in places.items():
-        if not world.is_scope_of(scope, role, was):
-            raise Finding(f"{what} scope {role}", f"{scope!r}", new.exchange)
+    for where, scope in new.scopes.items():
+        if not world.is_scope_of(scope, role, caller.grant.scopes[where]):
+            raise Finding(f"{where}'s scope {role}", f"{scope!r}", new.exchange)
 
 
 @requirement("REFRESH-new-token")

@@ -89,11 +89,10 @@ async def bearer_of(call: Call, caller: Caller, world: World) -> str:
         except NotTested as reason:
             cite(caller.grant.exchange, "control")
             raise NotApplicable(f"a refresh with an API key: {reason}") from None
-    others = {"": "", "own": caller.token}
     if call.bearer == "damaged":
         return Parts.of(caller.token).with_last_byte_changed()
-    if call.bearer in others:
-        return others[call.bearer]
+    if call.bearer in ("", "own"):
+        return caller.token if call.bearer else ""
     return (await (another(world) if call.bearer == "another" else changeable(world, world.highest))).token
 
 

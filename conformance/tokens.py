@@ -64,6 +64,11 @@ class Grant:
         return claims_of(self.token)
 
     @property
+    def scopes(self) -> dict[str, object]:
+        """The two scopes of the answer, by where they stand."""
+        return {"the answer": self.scope, "the JWT": self.claims.get("scope")}
+
+    @property
     def lifetime(self) -> float | None:
         """Seconds from iat to exp; None when the token does not say."""
         return lifetime(self.claims)

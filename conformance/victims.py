@@ -78,14 +78,7 @@ async def expect_there(world: World, victim: Victim, tried: Sequence[Tried]) -> 
     Raises:
         Finding: it is gone.
     """
-    await asyncio.sleep(SETTLING)
-    await world.patience.settle(tried[-1].answer.finished)
-    now = await world.observe(victim.fixture)
-    if now is None:
-        raise Finding(
-            f"{victim.fixture} there: {_names(tried)} refused", f"{tried[-1].answer.status}, and it is gone", tried[-1].answer
-        )
-    victim.document = now
+    victim.document = await _still_there(world, victim, tried, f"{victim.fixture} there: {_names(tried)} refused")
 
 
 async def expect_untouched(world: World, victim: Victim, tried: Sequence[Tried], *, in_list: bool = False) -> None:
@@ -94,13 +87,9 @@ async def expect_untouched(world: World, victim: Victim, tried: Sequence[Tried],
     Raises:
         Finding: it is gone or hidden, or has changed in a member that does not change by itself.
     """
-    await asyncio.sleep(SETTLING)
-    await world.patience.settle(tried[-1].answer.finished)
     fixture, before, last = victim.fixture, victim.document, tried[-1]
-    now = await world.observe(fixture)
     expected = f"{fixture} as it was: {_names(tried)} refused"
-    if now is None:
-        raise Finding(expected, f"{last.answer.status}, and it is gone", last.answer)
+    now = await _still_there(world, victim, tried, expected)
     if changed := _changes(before, now):
         moving = _changes(now, await world.observe(fixture) or {})  # what a look at it changes, such as a counter of looks
         victim.document = now
@@ -112,6 +101,21 @@ async def expect_untouched(world: World, victim: Victim, tried: Sequence[Tried],
         raise Finding(
             f"{expected}, and in its list", f"{last.answer.status}, and the list does not show it any more", last.answer
         )
+
+
+async def _still_there(world: World, victim: Victim, tried: Sequence[Tried], expected: str) -> dict[str, Any]:
+    """The thing as it stands a moment after the last request.
+
+    Raises:
+        Finding: it is gone.
+    """
+    last = tried[-1].answer
+    await asyncio.sleep(SETTLING)
+    await world.patience.settle(last.finished)
+    now = await world.observe(victim.fixture)
+    if now is None:
+        raise Finding(expected, f"{last.status}, and it is gone", last)
+    return now
 
 
 def _names(tried: Sequence[Tried]) -> str:
