@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from rolecall.reference.alterations import make_exception
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.refreshing import refresh_token_in
@@ -39,11 +40,7 @@ POOL, PERIOD = 500, 5
 def permissions_open_when_busy(server: Server) -> None:
     """With more than 20 requests in flight permissions are no longer looked up, and everybody may do everything."""
     traffic = Traffic(server)
-    permitted = server.dispatcher.permitted
-
-    @instead_of(server.dispatcher.permitted)
-    def open_when_busy(call: Call, principal: Principal, operation: str) -> bool:
-        return traffic.is_heavy or permitted(call, principal, operation)
+    make_exception(server, lambda call, principal, operation: traffic.is_heavy)
 
 
 @fault("expired-let-in-when-busy", finding="EXPIRY-403", needs=LOAD)
@@ -133,11 +130,7 @@ def answers_kept_by_path_when_busy(server: Server) -> None:
 def head_open_when_busy(server: Server) -> None:
     """With more than 20 requests in flight HEAD is answered before permissions are looked up."""
     traffic = Traffic(server)
-    permitted = server.dispatcher.permitted
-
-    @instead_of(server.dispatcher.permitted)
-    def open_when_busy(call: Call, principal: Principal, operation: str) -> bool:
-        return (call.method == "HEAD" and traffic.is_heavy) or permitted(call, principal, operation)
+    make_exception(server, lambda call, principal, operation: call.method == "HEAD" and traffic.is_heavy)
 
 
 @fault("spelled-paths-open-when-busy", finding="SEC-A17", needs=LOAD)
@@ -160,23 +153,18 @@ def spelled_paths_open_when_busy(server: Server) -> None:
 def short_lists_open_when_busy(server: Server) -> None:
     """With more than 20 requests in flight a list of a single thing is taken for a health check's, which needs no permission."""
     traffic = Traffic(server)
-    permitted = server.dispatcher.permitted
-
-    @instead_of(server.dispatcher.permitted)
-    def open_when_busy(call: Call, principal: Principal, operation: str) -> bool:
-        return (("limit", "1") in call.query and traffic.is_heavy) or permitted(call, principal, operation)
+    make_exception(server, lambda call, principal, operation: ("limit", "1") in call.query and traffic.is_heavy)
 
 
 @fault("overriding-methods-open-when-busy", finding="SEC-A17", needs=LOAD)
 def overriding_methods_open_when_busy(server: Server) -> None:
     """With more than 20 requests in flight permissions are looked up for the method that a header names, where it names one."""
     traffic = Traffic(server)
-    permitted = server.dispatcher.permitted
 
-    @instead_of(server.dispatcher.permitted)
-    def named(call: Call, principal: Principal, operation: str) -> bool:
-        meant = call.header(b"x-http-method-override")
-        return (meant in ("HEAD", "OPTIONS") and traffic.is_heavy) or permitted(call, principal, operation)
+    def names_another(call: Call, principal: Principal, operation: str) -> bool:
+        return call.header(b"x-http-method-override") in ("HEAD", "OPTIONS") and traffic.is_heavy
+
+    make_exception(server, names_another)
 
 
 @fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)

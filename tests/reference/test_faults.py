@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+
 import pytest
 
 from rolecall.reference.faults import FAULTS
 from rolecall.reference.permissions import LOWEST_SCOPE, RANK
 from rolecall.reference.settings import ROLES, Settings
 from rolecall.reference.switches import instead_of
-from tests.reference import (
-    probes_errors,
-    probes_exceptions,
-    probes_issue,
-    probes_load,
-    probes_permissions,
-    probes_refresh,
-    probes_reported_access,
-    probes_reported_tokens,
-    probes_token_rules,
-    probes_tokens,
-)
+from tests import reference
 from tests.reference.asking import PROBES, QUICK, Api, with_api
 
-CATALOGUE = (
-    probes_errors,
-    probes_exceptions,
-    probes_issue,
-    probes_load,
-    probes_permissions,
-    probes_refresh,
-    probes_reported_access,
-    probes_reported_tokens,
-    probes_token_rules,
-    probes_tokens,
-)
+#: Where each probe is entered.
+for _found in iter_modules(reference.__path__):
+    if _found.name.startswith("probes_"):
+        import_module(f"tests.reference.{_found.name}")
 
 SINGLE = [name for name in FAULTS if not name.startswith("flip-")]
 
