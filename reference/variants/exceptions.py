@@ -10,7 +10,6 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.jsontext import Document, dumps, loads
-from rolecall.reference.query import ListQuery
 from rolecall.reference.resources import RESOURCES, Change
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -91,43 +90,6 @@ def override_before_guard(server: Server) -> None:
         if call.method == "POST" and call.id is not None and method in ("PATCH", "DELETE"):
             call.method = method
         return await answer(call)
-
-
-@variant("put-updates")
-def put_updates(server: Server) -> None:
-    """PUT of a thing is an update like PATCH, with the same permissions."""
-    answer = server.dispatcher.answer
-
-    @instead_of(server.dispatcher.answer)
-    async def as_patch(call: Call) -> Answer:
-        if call.method == "PUT" and call.id is not None:
-            call.method = "PATCH"
-        return await answer(call)
-
-
-@variant("nested-routes")
-def nested_routes(server: Server) -> None:
-    """Messages are listed below their conversation, and things below their organization, to those who may list or fetch them."""
-    conversation_messages, unknown = server.dispatcher.conversation_messages, server.dispatcher.unknown
-
-    @instead_of(server.dispatcher.conversation_messages)
-    async def messages(call: Call) -> Answer:
-        if call.method != "GET" or call.id is None:
-            return await conversation_messages(call)
-        principal = server.guard.authenticate(call)
-        if not server.guard.may(principal, "list-messages"):
-            raise Refusal(403, "Permission Denied")
-        server.resources.existing(principal, "conversations", call.id)
-        found = server.resources.found(ListQuery.parse([("conversation", call.id)]), principal, "messages")
-        return Answer(200, f"[{','.join(found)}]".encode())
-
-    @instead_of(server.dispatcher.unknown)
-    async def below(call: Call) -> Answer:
-        found = re.fullmatch(r"/v2/(?:organizations|conversations)/[0-9a-f]{24}/([a-z]+)(?:/([0-9a-f]{24}))?", call.path)
-        if found is None or found[1] not in RESOURCES:
-            return await unknown(call)
-        call.resource, call.id = found[1], found[2]
-        return await server.dispatcher.answer(call)
 
 
 @variant("given-ids-refused")
