@@ -57,7 +57,7 @@ def check_files(finished: Finished) -> dict[str, Any]:
 
 def check_manners(finished: Finished) -> None:
     """Nothing is printed that a user cannot make sense of: no traceback, no library's words, no secret."""
-    for unwanted in ("Traceback", "INTERNALERROR", 'File "', "httpx", "httptools", "Exception", "password-of-"):
+    for unwanted in ("Traceback", "INTERNALERROR", 'File "', "httpx", "httptools", "Exception", "-7Hq2"):
         assert unwanted not in finished.said, unwanted
 
 

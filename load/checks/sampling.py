@@ -274,7 +274,7 @@ class Sampling:
 
     def _try_expired(self) -> None:
         """Ask with expired tokens what their roles may read, and keep what is refused as such."""
-        grants = {role: caller.grant for role, caller in self._callers.items()}
+        grants = {role: self._caller(role).grant for role in self._callers}
         refused = []
         for way, role in self._tokens.ways(grants, self._lets_in):
             for cell in self._with_expired(way, role):
