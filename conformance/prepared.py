@@ -20,7 +20,9 @@ import pytest
 
 from rolecall.conformance.plugin import RUN, requirement_of
 from rolecall.conformance.progress import Progress
+from rolecall.conformance.results import order_of
 from rolecall.conformance.suite import run_suite
+from rolecall.conformance.tables import load_specification
 from rolecall.errors import RolecallError
 
 
@@ -28,13 +30,15 @@ from rolecall.errors import RolecallError
 class Order:
     """One run: the target file, the folder for the run's files, and whether what is opt-in is run.
 
-    ``only`` is a requirement: its tests and no others are run.
+    ``only`` is a requirement: its tests and no others are run. ``through`` is one as well: its tests are run, and those of all whose
+    findings are named before its own.
     """
 
     target: Path
     out: Path
     intrusive: bool = False
     only: str = ""
+    through: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,10 @@ class _Orders:
         run.options = replace(run.options, target=order.target, out=order.out, intrusive=order.intrusive)
         if order.only:
             session.items = [item for item in session.items if requirement_of(item) == order.only]
+        if order.through:
+            named = order_of(load_specification().requirements)
+            before = set(named[: named.index(order.through) + 1])
+            session.items = [item for item in session.items if requirement_of(item) in before]
         return (yield)
 
     def _next(self) -> Order:

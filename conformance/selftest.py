@@ -2,6 +2,10 @@
 
 Every case is two processes, a server and a run, both forked from a process that has imported what they need. The cases
 know of each other nothing.
+
+A fault is looked for by the tests of the requirement that it breaks, and of all those whose findings would be named before; by the others
+only where it is not found so. Under load it is looked for shortly first. What is innocent, and a cell that is turned round, is always
+looked at by the whole suite: of them it counts what else is said.
 """
 
 from __future__ import annotations
@@ -15,16 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from rolecall.conformance.prepared import Order, Prepared, Said
-from rolecall.conformance.tables import CREDENTIALS
+from rolecall.conformance.tables import CREDENTIALS, Requirement, load_specification
 from rolecall.embedded import CHEAP
 from rolecall.errors import RolecallError
 
@@ -69,7 +74,8 @@ LOADS: dict[str, tuple[str, ...]] = {
     "race-kills-both-winners": ("refresh-race", "--rate=20"),
     "race-gives-another-users-token": ("refresh-race", "--rate=50"),
 }
-_LOADED = "8s"
+#: For how long: of a fault shortly first.
+_SHORTLY, _LOADED = "2s", "8s"
 #: A server that makes it hard to tell a fault from what it may do: nothing may be held against it in any scenario, and the faults
 #: that only load shows are found there as well.
 TRYING = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")
@@ -120,7 +126,8 @@ class Case:
 class Trial:
     """One run of the suite against a case: its options, what is put at the end of the target file, and a mutation of the suite.
 
-    ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests are run and no others.
+    ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests are run and no others; ``through`` is
+    a requirement after whose tests, and those of all that is named before it, nothing more is run.
     """
 
     case: Case
@@ -129,6 +136,7 @@ class Trial:
     without: str = ""
     mutation: str = ""
     only: str = ""
+    through: str = ""
 
     @property
     def waits(self) -> bool:
@@ -264,9 +272,23 @@ def spread(things: list[Any], size: int) -> list[Any]:
     return [things[index * len(things) // size] for index in range(size)]
 
 
-def run_all(chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
-    """Run the suite against each case, as many at a time as there are cores; results in the order of the cases."""
-    return run_trials([Trial(case, options_of(case)) for case in chosen], on_result)
+def run_all(
+    chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None, *, whole: bool = False
+) -> list[Result]:
+    """Run the suite against each case, as many at a time as there are cores; results in the order of the cases.
+
+    Args:
+        whole: run all of the suite against each fault, also where it is found sooner.
+    """
+    requirements = load_specification().requirements
+    return run_trials(
+        [Trial(case, options_of(case), through="" if whole else _through(case, requirements)) for case in chosen], on_result
+    )
+
+
+def _through(case: Case, requirements: Mapping[str, Requirement]) -> str:
+    """The requirement with which the suite may end where it finds a fault; of hardening a finding is named after all others."""
+    return case.planted if case.kind == "fault" and requirements[case.planted].decides else ""
 
 
 def options_of(case: Case) -> tuple[str, ...]:
@@ -306,11 +328,25 @@ def _processes() -> Any:
 
 
 def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
-    """One trial: start the server, run the suite, stop the server; ``place`` is where its files go, without their endings."""
-    case = trial.case
+    """One trial; ``place`` is where its files go, without their endings."""
+    started, case = time.monotonic(), trial.case
     if case.load:
-        return _run_load(case, place)
-    started = time.monotonic()
+        tries = [
+            partial(_run_load, case, lasting, place) for lasting in (*((_SHORTLY,) if case.kind == "fault" else ()), _LOADED)
+        ]
+    else:
+        tries = [partial(_run_suite, runs, it, place) for it in dict.fromkeys((trial, replace(trial, through="")))]
+    for attempt in tries:
+        result = attempt()
+        if result.localised or result.harm:
+            break
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _run_suite(runs: _Runs, trial: Trial, place: Path) -> Result:
+    """Start the server, run the suite, stop the server."""
+    case = trial.case
     server_says, server_end = runs.context.Pipe(duplex=False)
     server = runs.context.Process(target=_serve, args=(case, server_end))
     server.start()
@@ -329,7 +365,6 @@ def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
         result.crash = str(error) or "the process ended without a word"
     finally:
         _end(server)
-    result.seconds = round(time.monotonic() - started, 2)
     return result
 
 
@@ -353,7 +388,7 @@ class _Runs:
             EOFError: the process is gone.
         """
         if self.context.get_start_method() == "forkserver" and not trial.mutation and set(trial.options) <= {INTRUSIVE}:
-            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, trial.only))
+            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, trial.only, trial.through))
         return self._run_alone(trial, target, out)
 
     def _run_prepared(self, order: Order) -> Said:
@@ -401,10 +436,10 @@ def _lacking(target: str, table: str) -> str:
     return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^[\n].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
 
 
-def _run_load(case: Case, place: Path) -> Result:
+def _run_load(case: Case, duration: str, place: Path) -> Result:
     """One case under load: ``rolecall load`` starts the server, and stops it."""
-    started, result = time.monotonic(), Result(case)
-    words = [*case.load, f"--duration={_LOADED}", "--json", "--out", str(place)]
+    result = Result(case)
+    words = [*case.load, f"--duration={duration}", "--json", "--out", str(place)]
     words += [f"--serve-option={option}" for option in case.options]
     command = [sys.executable, "-m", "rolecall", "load", *words]
     try:
@@ -417,7 +452,6 @@ def _run_load(case: Case, place: Path) -> Result:
         result.crash = finished.stderr.strip() or "the process ended without a word"
     except subprocess.TimeoutExpired:
         result.crash = f"no result within {_TIMEOUT:g} s"
-    result.seconds = round(time.monotonic() - started, 2)
     return result
 
 

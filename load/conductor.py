@@ -100,8 +100,8 @@ class Conductor:
 
         Args:
             options: that are the same for all workers.
-            scenario: of an open loop; empty for a closed one, whose clients Locust makes.
-            clients: how many are made beforehand, over all workers.
+            scenario: what its clients do.
+            clients: how many are made beforehand, over all workers; none for a closed loop, whose clients Locust makes.
 
         Raises:
             NotReady: one cannot.

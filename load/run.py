@@ -136,7 +136,7 @@ class LoadRun:
                 if perf_counter() - self._segment.began > limit + 10:
                     break
             return
-        self.conductor.prepare("", 0, plan.shared(self.options))
+        self.conductor.prepare(self.scenario, 0, plan.shared(self.options))
         self._segment = self.conductor.go(None)
         seconds = duration(self.options.duration, "--duration") if self.options.duration else _LONG
         ramp = duration(self.options.ramp, "--ramp") if self.options.ramp else 0.0

@@ -384,8 +384,7 @@ class Guarded(Scenario):
         self._steps = 0
 
     def prepare(self) -> None:
-        """Find out which cells can be tried, if nobody has yet."""
-        _ = self.site.sampling
+        """As the other scenario has it."""
         self._inner.prepare()
 
     def step(self, due: float) -> None:
@@ -420,8 +419,12 @@ USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 
 
 
 def maker(name: str, site: Site, weights: Mapping[str, int], guarding: str = Issuance.name) -> Callable[[], Scenario]:
-    """What makes the clients of a scenario; those of ``mixed`` are shared out by weight, evenly."""
+    """What makes the clients of a scenario; those of ``mixed`` are shared out by weight, evenly.
+
+    That of ``guarded`` finds out first which cells can be tried, which takes some seconds.
+    """
     if name == Guarded.name:
+        _ = site.sampling
         inner = maker(guarding, site, weights)
         return lambda: Guarded(site, inner())
     if name != MIXED:

@@ -150,12 +150,19 @@ class Site:
 
     def tidy(self) -> dict[str, list[str]]:
         """Delete what was made for the cells: which ones were sampled, which not and why, and what could not be deleted."""
-        sampling = self._sampling
-        if sampling is None:
-            return {name: [] for name in SAMPLED}
-        cells = [*sampling.cells, *sampling.shaped]
-        found = (list(map(str, cells)), list(map(str, sampling.expired)), sampling.others, sampling.not_tested, sampling.close())
-        return dict(zip(SAMPLED, found, strict=True))
+        with self._sampling_begins:  # a run may be over before they are prepared
+            sampling = self._sampling
+            if sampling is None:
+                return {name: [] for name in SAMPLED}
+            cells = [*sampling.cells, *sampling.shaped]
+            found = (
+                list(map(str, cells)),
+                list(map(str, sampling.expired)),
+                sampling.others,
+                sampling.not_tested,
+                sampling.close(),
+            )
+            return dict(zip(SAMPLED, found, strict=True))
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 

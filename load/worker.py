@@ -107,8 +107,8 @@ class Worker:
             )
             self.site.begin(Recorder(perf_counter()))
             self._knock(aim.base_url)
-            if job["scenario"]:
-                make = maker(job["scenario"], self.site, weights(self._options), self._options.guarding)
+            make = self._maker(job["scenario"])
+            if job["clients"]:
                 self._engine = Engine(
                     make, most=self._options.in_flight, patience=math.inf if self._options.capacity else _PATIENCE
                 )
@@ -278,13 +278,17 @@ class Worker:
     def client(self, scenario: str) -> Scenario:
         """One more client of a closed loop, ready for its first step; blocks until the run has begun."""
         self.going.wait()
-        assert self.site is not None
         try:
-            if scenario not in self._makers:
-                self._makers[scenario] = maker(scenario, self.site, weights(self._options), self._options.guarding)
-            client = self._makers[scenario]()
+            client = self._maker(scenario)()
             client.prepare()
         except Exception as error:  # noqa: BLE001  # Locust would print it, and go on with a user less
             self._break(error)
             raise GreenletExit from None
         return client
+
+    def _maker(self, scenario: str) -> Callable[[], Scenario]:
+        """What makes the clients of a scenario."""
+        assert self.site is not None
+        if scenario not in self._makers:
+            self._makers[scenario] = maker(scenario, self.site, weights(self._options), self._options.guarding)
+        return self._makers[scenario]

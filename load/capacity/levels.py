@@ -23,7 +23,7 @@ class ScalingRun(CapacityRun):
 
     def _load(self) -> None:
         options = self.options
-        self.conductor.prepare("", 0, plan.shared(options))
+        self.conductor.prepare(self.scenario, 0, plan.shared(options))
         levels = Levels(self.conductor, self.of_steps, self.environment.runner, self.stopped)
         climb = Climb(
             self.until_stopped(levels.measure),

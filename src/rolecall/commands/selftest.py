@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="say also which faults are caught without API keys (api-keys), or without clock and signing key (clock-and-key)",
     )
     parser.add_argument(
+        "--whole", action="store_true", help="run all of the suite against each fault, also where a part of it has found it"
+    )
+    parser.add_argument(
         "--write", type=Path, metavar="FILE", help="write the table there (docs/kill-table.md, docs/mutations.md)"
     )
     parser.add_argument("--json", action="store_true", help="print the table as JSON and nothing else")
@@ -69,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(kill_table.HEADER)
-    results = selftest.run_all(chosen, lambda result: say(kill_table.line(result.document())) if loud else None)
+    results = selftest.run_all(
+        chosen, lambda result: say(kill_table.line(result.document())) if loud else None, whole=arguments.whole
+    )
     unexplained = _look_without(arguments.without, results, loud)
     counts = selftest.tally(results)
     if arguments.json:
