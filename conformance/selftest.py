@@ -288,7 +288,7 @@ def run_all(
 
 def _through(case: Case, requirements: Mapping[str, Requirement]) -> str:
     """The requirement with which the suite may end where it finds a fault; of hardening a finding is named after all others."""
-    return case.planted if case.kind == "fault" and requirements[case.planted].decides else ""
+    return case.planted if case.kind == "fault" and not case.load and requirements[case.planted].decides else ""
 
 
 def options_of(case: Case) -> tuple[str, ...]:
