@@ -19,7 +19,6 @@ import gevent
 
 from rolecall.load.checks.families import Call, Family, outcome_of
 from rolecall.load.checks.sessions import Grant, Path, Refresh, Use
-from rolecall.load.measure.recorder import Entry
 from rolecall.load.roster import Login
 from rolecall.load.site import Site
 from rolecall.load.transport.client import Connection, Failure
@@ -85,10 +84,23 @@ class Scenario:
             return None
         entry = site.entries.get(name) or site.entry(method, name)
         connection = connection or self.connection
-        response, sent = self._exchange(connection, request, entry, due)
-        if response is None:
+        under_way = site.under_way
+        site.recorder.begun += 1
+        under_way[connection] = entry, due
+        try:
+            response = connection.exchange(request)
+        except Failure as failure:
+            sent = 0.0 if failure.kind in _NEVER_LEFT else connection.sent
+            self._unanswered(failure.kind, sent, connection)
             if use is not None:
                 use.unanswered(left=bool(sent))
+            return None
+        except BaseException:  # this client is ended, and no fault of the server's
+            self._unanswered("withdrawn", connection.sent, connection)
+            raise
+        if under_way.pop(connection, None) is None:  # the end of the run has counted it
+            if use is not None:
+                use.unanswered(left=True)
             return None
         if response.status in expected:
             entry.success(due, connection.sent, connection.received, len(response.body))
@@ -96,31 +108,18 @@ class Scenario:
         if response.status == 429:
             entry.throttled(due, connection.sent, connection.received)
             self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
-            return response
-        if use is not None and use.may_be_refused and response.status in self._refusals(use):
+        elif use is not None and use.may_be_refused and response.status in self._refusals(use):
             entry = self.site.entries.get(_ENDED) or self.site.entry("any", _ENDED)
             entry.success(due, connection.sent, connection.received, len(response.body))
-            return response
-        entry.failure(str(response.status), due, connection.sent, connection.received)
+        else:
+            entry.failure(str(response.status), due, connection.sent, connection.received)
         return response
 
-    def _exchange(self, connection: Connection, request: bytes, entry: Entry, due: float) -> tuple[Response | None, float]:
-        """The answer to a request, and when the request left; a failure is counted, unless the end of the run has counted it."""
-        under_way = self.site.under_way
-        self.site.recorder.begun += 1
-        under_way[connection] = entry, due
-        try:
-            response = connection.exchange(request)
-        except Failure as failure:
-            sent = 0.0 if failure.kind in _NEVER_LEFT else connection.sent
-            if under_way.pop(connection, None):
-                entry.failure(failure.kind, due, sent, connection.received)
-            return None, sent
-        except BaseException:  # this client is ended, and no fault of the server's
-            if under_way.pop(connection, None):
-                entry.failure("withdrawn", due, connection.sent, connection.received)
-            raise
-        return (response if under_way.pop(connection, None) else None), connection.sent
+    def _unanswered(self, kind: str, sent: float, connection: Connection) -> None:
+        """Count an exchange that got no answer, unless the end of the run has counted it."""
+        entry, due = self.site.under_way.pop(connection, (None, 0.0))
+        if entry is not None:
+            entry.failure(kind, due, sent, connection.received)
 
     def _refusals(self, use: Use) -> frozenset[int]:
         """The statuses that say that a token, or a refresh token, is not good any more."""

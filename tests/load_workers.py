@@ -32,7 +32,7 @@ class Led:
         self._shared = options
 
     def prepare(self, scenario: str = "", clients: int = 0) -> None:
-        """Get ready, for an open loop where a scenario is named."""
+        """Get ready, for an open loop where there are clients."""
         job = {"scenario": scenario, "clients": clients, "index": 0, "workers": self._workers, "options": self._shared}
         self.worker.prepare(job)
         assert self.said.pop() == ("ready", {"error": "", "exit_code": 0})

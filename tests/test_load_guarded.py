@@ -92,6 +92,16 @@ def test_faults_that_only_show_when_busy(fault: str, kind: str, tmp_path: Path) 
 
 
 @pytest.mark.long
+def test_cells_are_prepared_before_a_closed_loop_begins(tmp_path: Path) -> None:
+    """A closed loop that lasts a second tries cells from its beginning, however long it took to find out which."""
+    run = load("guarded", "--users=20", "--duration=1s", cwd=tmp_path)
+
+    assert run.came_to(0), run.said
+    assert run.entry("cells denied")["requests"] > 3
+    assert run.entry("expired tokens")["requests"] > 3
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("variant", ["sheds-load", "keeps-answers-by-token", "lone-sessions", "few-sessions"])
 def test_lawful_servers_that_are_busy(variant: str, tmp_path: Path) -> None:
     """Who sends everybody away when busy, keeps answers by token, or ends sessions, breaks no promise."""

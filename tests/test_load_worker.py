@@ -209,7 +209,7 @@ class TestStandingStill:
         monkeypatch.setattr(module, "_AWAY", 0.4)
         with Miniature(sound) as server:
             led = Led(tmp_path, server.url, led=True)
-            led.prepare("issuance" if how == "open" else "", clients=2)
+            led.prepare("issuance", clients=2 if how == "open" else 0)
             users = [] if how == "open" else [led.user("issuance")]
             led.go(rate=50 if how == "open" else 0, seconds=30)
             gevent.sleep(0.3)

@@ -333,17 +333,18 @@ class Invariants:
 
         A JWT is three parts in base64url without padding, and nothing else (RFC 7515 2 and 3.1).
         """
-        head, _, rest = token.partition(".")
-        payload, _, signature = rest.partition(".")
+        try:
+            head, payload, signature = token.split(".")
+        except ValueError:
+            return None
         claims = _segment(payload)
         if (
             type(claims) is dict
             and (head in self._heads or self._is_head(head))
-            and _BASE64URL(signature)  # and there is no other point in it
+            and _BASE64URL(signature)
             and len(signature) % 4 != 1
             and (claims["_id"] if type(claims.get("_id")) is str else _as_text(claims, "_id"))
-            and type(claims.get("iat")) is int
-            and type(claims.get("exp")) is int
+            and type(claims.get("iat")) is type(claims.get("exp")) is int
         ):
             return claims
         return None
@@ -436,11 +437,12 @@ def _segment(text: str) -> Any:
     """The JSON in a part of a JWT, None if there is none (base64url without padding and nothing else, RFC 7515 2)."""
     if len(text) % 4 == 1 or "+" in text or "/" in text:
         return None
-    if "-" in text or "_" in text:  # seldom: JSON in ASCII has them only for some >, ? and ~
-        text = text.translate(_TO_BASE64)
+    size = len(text) * 3 // 4
     try:
         data = a2b_base64(text + "==")
-        return orjson.loads(data) if len(data) == len(text) * 3 // 4 else None  # else what is no base64 was passed over
+        if len(data) != size:  # - and _ were passed over; they are seldom: JSON in ASCII has them only for some >, ? and ~
+            data = a2b_base64(text.translate(_TO_BASE64) + "==")
+        return orjson.loads(data) if len(data) == size else None
     except orjson.JSONDecodeError:
         return read_json(data)
     except ValueError:

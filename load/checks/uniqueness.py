@@ -78,17 +78,19 @@ class Seen:
         """
         table, mask = self._table, self._mask
         at = (fingerprint & mask) * _WAYS
-        first, second, third = table[at], table[at + 1], table[at + 2]
-        if (
-            first ^ fingerprint <= mask
-            or second ^ fingerprint <= mask
-            or third ^ fingerprint <= mask
-            or table[at + 3] ^ fingerprint <= mask
-        ):
-            return self._owner_of(fingerprint) == owner & mask and owner != 0
-        table[at + 3] = third
-        table[at + 2] = second
-        table[at + 1] = first
+        first = table[at]
+        if first:  # else the set is empty
+            second, third = table[at + 1], table[at + 2]
+            if (
+                first ^ fingerprint <= mask
+                or second ^ fingerprint <= mask
+                or third ^ fingerprint <= mask
+                or table[at + 3] ^ fingerprint <= mask
+            ):
+                return self._owner_of(fingerprint) == owner & mask and owner != 0
+            table[at + 3] = third
+            table[at + 2] = second
+            table[at + 1] = first
         table[at] = fingerprint & ~mask | owner & mask
         if self._tells:
             self._new.append(fingerprint)
@@ -103,8 +105,9 @@ class Seen:
         """Whether a fingerprint was seen before, whoever the owner is (0.4 us)."""
         table, mask = self._table, self._mask
         at = (fingerprint & mask) * _WAYS
-        return (
-            table[at] ^ fingerprint <= mask
+        first = table[at]
+        return first != 0 and (  # else the set is empty
+            first ^ fingerprint <= mask
             or table[at + 1] ^ fingerprint <= mask
             or table[at + 2] ^ fingerprint <= mask
             or table[at + 3] ^ fingerprint <= mask
