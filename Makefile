@@ -24,7 +24,7 @@ lint: $(VENV)/.tested
 	$(BIN)/tox run -e lint,types
 
 selftest: $(VENV)/.installed
-	$(BIN)/rolecall selftest --without api-keys --without clock-and-key --write docs/kill-table.md
+	$(BIN)/rolecall selftest --whole --without api-keys --without clock-and-key --write docs/kill-table.md
 	$(BIN)/rolecall selftest --mutations --write docs/mutations.md
 
 docs: $(VENV)/.installed

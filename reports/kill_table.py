@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-HEADER = f"{'':<3}{'case':<44}{'planted':<28}{'first finding':<28}{'seconds':>8}"
+HEADER = f"{'':<3}{'case':<44}{'planted':<34}{'first finding':<34}{'seconds':>8}"
 _KINDS = {
     "fault": ("Faults", "Each breaks the specification in one way; the planted requirement must be the first finding."),
     "flip": ("Flips", "Each turns one cell of the permission table round, for tokens and API keys alike."),
@@ -25,8 +25,8 @@ def line(case: dict[str, Any]) -> str:
     """One case on the terminal: ``ok``, or ``!!`` with what was said instead."""
     first = _found(case)[0] if _found(case) else case["verdict"] or "-"
     text = (
-        f"{'ok' if case['as_expected'] else '!!':<3}{case['case']['name']:<44}{case['case']['planted'] or '-':<28}"
-        f"{first:<28}{case['seconds']:>8.1f}"
+        f"{'ok' if case['as_expected'] else '!!':<3}{case['case']['name']:<44}{case['case']['planted'] or '-':<34}"
+        f"{first:<34}{case['seconds']:>8.1f}"
     )
     if case["as_expected"]:
         return text
@@ -50,7 +50,7 @@ def title_without(name: str) -> str:
 def line_without(case: dict[str, Any], name: str) -> str:
     """One fault on the terminal, and what is said of it without something."""
     said = case["without"][name]
-    return f"{'!!' if said.startswith('NO') else 'ok':<3}{case['case']['name']:<44}{case['case']['planted']:<28}{said}"
+    return f"{'!!' if said.startswith('NO') else 'ok':<3}{case['case']['name']:<44}{case['case']['planted']:<34}{said}"
 
 
 def summary_without(cases: Iterable[dict[str, Any]]) -> list[str]:
