@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.neighbours import NEIGHBOURS, twin_of
-from rolecall.conformance.sacrifice import attackable, fresh_session, sacrificial, scapegoat
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller, Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement, roles
+from rolecall.toolkit.neighbours import NEIGHBOURS, twin_of
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.throwaway_users import attackable, fresh_session, sacrificial, scapegoat
+from rolecall.toolkit.token_endpoint import PATH
+from rolecall.toolkit.world import World
 
 # --- Which user -------------------------------------------------------------------------------------------------------
 

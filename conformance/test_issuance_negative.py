@@ -8,17 +8,17 @@ import json
 import re
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import attackable, throw_away_admin
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding
 from rolecall.target import Account
+from rolecall.tokens import Caller
+from rolecall.toolkit.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.throwaway_users import attackable, throw_away_admin
+from rolecall.toolkit.token_endpoint import PATH
+from rolecall.toolkit.world import World
 
 WRONG = "rolecall-is-not-this"
 

@@ -8,18 +8,18 @@ from urllib.parse import urlencode
 
 import pytest
 
-from rolecall.conformance.expiry import Expiry
-from rolecall.conformance.forge import Parts
-from rolecall.conformance.intruder import Intruder
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import EXPIRY, each, requirement
-from rolecall.conformance.refresh_tokens import altered_end, never_issued
-from rolecall.conformance.sacrifice import any_session, changeable, fresh_session
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
+from rolecall.jwt_forging import Parts
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.tokens import Caller
+from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import EXPIRY, each, requirement
+from rolecall.toolkit.refresh_tokens import altered_end, never_issued
+from rolecall.toolkit.throwaway_users import any_session, changeable, fresh_session
+from rolecall.toolkit.token_endpoint import PATH
+from rolecall.toolkit.world import World
 
 # --- One rule broken, and called otherwise than usual -----------------------------------------------------------------
 

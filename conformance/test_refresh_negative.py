@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from rolecall.conformance.bounds import expect_no_grant, expect_no_more_than
-from rolecall.conformance.expiry import Expiry
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import EXPIRY, each, requirement
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import any_session, fresh_session, sacrificial
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller, Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.bounds import expect_no_grant, expect_no_more_than
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import EXPIRY, each, requirement
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.throwaway_users import any_session, fresh_session, sacrificial
+from rolecall.toolkit.token_endpoint import PATH
+from rolecall.toolkit.world import World
 
 # --- Whose token ------------------------------------------------------------------------------------------------------
 

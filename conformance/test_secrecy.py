@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rolecall.conformance.claims import numeric_date
-from rolecall.conformance.ids import walked
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import SUMMARY, each, requirement
-from rolecall.conformance.responses import Responses
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Grant, claims_of, header_of
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.fields import elements
 from rolecall.jwts import is_jwt, jwts_in
 from rolecall.outcomes import Finding, NotApplicable, NotTested
+from rolecall.spec.claims import numeric_date
+from rolecall.spec.ids import walked
+from rolecall.tokens import Grant, claims_of, header_of
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import SUMMARY, each, requirement
+from rolecall.toolkit.responses import Responses
+from rolecall.toolkit.token_endpoint import PATH
+from rolecall.toolkit.world import World
 
 # --- Nobody keeps it --------------------------------------------------------------------------------------------------
 

@@ -22,14 +22,14 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from rolecall.errors import UsageError
-from rolecall.load import plan, web
-from rolecall.load.capacity.levels import ScalingRun
-from rolecall.load.capacity.rates import CapacityRun
-from rolecall.load.conductor import Conductor
-from rolecall.load.measure.locust_stats import flush, write_tables
-from rolecall.load.run import LoadRun
-from rolecall.load.scenarios import Scenario
-from rolecall.load.worker import Worker
+from rolecall.loadgen import plan, web
+from rolecall.loadgen.capacity.rate_steps import CapacityRun
+from rolecall.loadgen.capacity.user_steps import ScalingRun
+from rolecall.loadgen.coordinator import Conductor
+from rolecall.loadgen.measure.locust_stats import flush, write_tables
+from rolecall.loadgen.run import LoadRun
+from rolecall.loadgen.scenarios import Scenario
+from rolecall.loadgen.worker import Worker
 
 #: Steps of a client between two looks of Locust at it.
 _STEPS = 100

@@ -1,0 +1,538 @@
+"""The judge is judged: the whole suite against the reference server with each fault and each legal variant.
+
+Every case is two processes, a server and a run, both forked from a process that has imported what they need. The cases
+know of each other nothing.
+
+A fault is looked for by the tests of the requirement that it breaks, and of all those whose findings would be named before; by the others
+only where it is not found so. Under load it is looked for shortly first. What is innocent, and a cell that is turned round, is always
+looked at by the whole suite: of them it counts what else is said.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from rolecall.embedded import CHEAP
+from rolecall.errors import RolecallError
+from rolecall.selftest.prepared import Order, Prepared, Said
+from rolecall.spec.model import CREDENTIALS, Requirement, load_specification
+
+#: What a case's processes import; the fork server imports it once for all of them.
+_PRELOAD = [
+    "allure",
+    "jwt",
+    "jsonschema",
+    "httpx",
+    "anyio._backends._asyncio",
+    "rolecall.harness.entry",
+    "rolecall.harness.progress",
+    "rolecall.reference.__main__",
+]
+INTRUSIVE = "--intrusive"
+_TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
+_SIGNING_KEY = "ROLECALL_SIGNING_KEY"
+#: Trouble that is a finding of its own.
+_OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-then": "RESPONSE-json"}
+#: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
+_SLOW = frozenset(
+    {"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then", "every-15th-503-retry-after"}
+    | {"lists-lag", "reads-lag", "log-ins-200-a-minute"}
+)
+
+
+#: What finds the faults that only show under load: words of ``rolecall load``. Under the same load nothing is held against
+#: the baseline.
+LOADS: dict[str, tuple[str, ...]] = {
+    "permissions-open-when-busy": ("guarded", "--users=60"),
+    "expired-let-in-when-busy": ("guarded", "--users=60"),
+    "expired-unknown-when-busy": ("guarded", "--users=60"),
+    "verified-tokens-kept-when-busy": ("guarded", "--users=60"),
+    "answers-kept-by-user-when-busy": ("guarded", "--users=60"),
+    "answers-kept-by-path-when-busy": ("guarded", "--users=60"),
+    "head-open-when-busy": ("guarded", "--users=60"),
+    "spelled-paths-open-when-busy": ("guarded", "--users=60"),
+    "short-lists-open-when-busy": ("guarded", "--users=60"),
+    "overriding-methods-open-when-busy": ("guarded", "--users=60"),
+    "one-token-in-300-of-another-user": ("issuance", "--rate=150"),
+    "refresh-tokens-run-out": ("refresh-get", "--rate=250"),
+    "race-kills-both-winners": ("refresh-race", "--rate=20"),
+    "race-gives-another-users-token": ("refresh-race", "--rate=50"),
+}
+#: For how long: of a fault shortly first.
+_SHORTLY, _LOADED = "2s", "8s"
+#: A server that makes it hard to tell a fault from what it may do: nothing may be held against it in any scenario, and the faults
+#: that only load shows are found there as well.
+TRYING = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")
+#: Those of them that are lawful servers for a run without load as well.
+_LAWFUL = ("lone-sessions", "refresh-revokes-access-tokens")
+_SCENARIOS = ("issuance", "refresh-get", "refresh-post", "refresh-race", "session", "guarded", "mixed")
+_GENTLE = "--rate=40"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint; loaded is an innocent one under load.
+
+    A probe is any server, for mutations of the suite.
+
+    ``load`` are the words of the load that it is put under in place of the suite; ``switches`` are the server's options where
+    its name is not one of them. ``report`` is the public report that a fault is modelled on.
+    """
+
+    name: str
+    kind: str
+    planted: str = ""
+    description: str = ""
+    load: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+    report: str = ""
+
+    @property
+    def intrusive(self) -> bool:
+        """Whether it takes tests to see it that are opt-in."""
+        return "intrusive" in self.needs
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What a tester has to be given to see it, as the server's list says."""
+        said = re.search(r"\(needs ([^)]+)\)$", self.description)
+        return frozenset(said[1].split(", ")) if said else frozenset()
+
+    @property
+    def options(self) -> list[str]:
+        """The switch of ``rolecall serve``, or several."""
+        if self.switches or self.kind in ("baseline", "loaded", "probe"):
+            return list(self.switches)
+        return ["--fault" if self.kind in ("fault", "flip") else "--variant", self.name]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of the suite against a case: its options, what is put at the end of the target file, and a mutation of the suite.
+
+    ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests are run and no others; ``through`` is
+    a requirement after whose tests, and those of all that is named before it, nothing more is run.
+    """
+
+    case: Case
+    options: tuple[str, ...] = ()
+    target: str = ""
+    without: str = ""
+    mutation: str = ""
+    only: str = ""
+    through: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it takes long and hardly keeps a core busy."""
+        return self.case.name in _SLOW or (self.case.intrusive and INTRUSIVE in self.options)
+
+
+@dataclass
+class Result:
+    """What the suite said of a case; ``outcomes`` are those of requirements and of tests, by name.
+
+    ``failed`` are the failed tests of each requirement, ``lacking`` is the capability that a test lacked, by its name. ``without``
+    says for each thing that a tester may not have what a run without it said (`rolecall.selftest.without`).
+    """
+
+    case: Case
+    verdict: str = ""
+    exit_code: int = -1
+    findings: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+    failed_cells: list[str] = field(default_factory=list)
+    undecided: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    outcomes: dict[str, str] = field(default_factory=dict, repr=False)
+    failed: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    lacking: dict[str, str] = field(default_factory=dict, repr=False)
+    without: dict[str, str] = field(default_factory=dict)
+    requests: int = 0
+    seconds: float = 0.0
+    crash: str = ""
+    harm: list[str] = field(default_factory=list)
+    mutation: str = ""
+
+    @property
+    def found(self) -> list[str]:
+        """What is held against the server: findings first, then advice."""
+        return list(dict.fromkeys(self.findings + self.advice))
+
+    @property
+    def caught(self) -> bool:
+        """Whether a fault was noticed and said aloud."""
+        return bool(self.found)
+
+    @property
+    def localised(self) -> bool:
+        """Whether the first finding is the requirement that was broken; of a flip, also that just its two cells failed."""
+        if not self.found or self.found[0] != self.case.planted:
+            return False
+        return self.case.kind != "flip" or (set(self.findings) == {self.case.planted} and self._only_its_cell())
+
+    def _only_its_cell(self) -> bool:
+        cell = self.case.name.removeprefix("flip-")
+        return set(self.failed_cells) == {f"{cell}-{credential}" for credential in CREDENTIALS}
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the suite said of this case what it should, and left the server as it was."""
+        if self.crash or self.harm:
+            return False
+        if self.case.kind in ("fault", "flip"):
+            return self.localised
+        if self.case.kind == "trouble":
+            return not set(self.findings) - {self.case.planted}
+        if self.case.kind == "loaded":
+            return not self.found  # the verdict is also that of this machine, which may be busy
+        if self.case.kind == "baseline" and self.found:
+            return False  # the reference server gives no cause for advice either
+        return self.verdict == "conformant" and self.exit_code == 0  # all that was made is gone, too
+
+    def document(self) -> dict[str, Any]:
+        """The row of the kill table, for machines."""
+        row = asdict(self)
+        del row["outcomes"], row["failed"], row["lacking"], row["mutation"]
+        return {**row, "caught": self.caught, "localised": self.localised, "as_expected": self.as_expected}
+
+
+def cases() -> list[Case]:
+    """Everything that the reference server can be, asked of its command line, but for what is there to be measured."""
+    listed = [Case("baseline", "baseline", description="The reference server as it is.")]
+    for option in ("--list-variants", "--list-faults"):
+        command = [sys.executable, "-m", "rolecall", "serve", option]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        for name, second, description, report in (line.split("\t") for line in lines):
+            if second == "load":
+                continue
+            if second == "under-load":
+                listed.append(_loaded(f"{name} under mixed", description, "mixed", name))
+                if name in _LAWFUL:
+                    listed.append(Case(name, "legal", "", description))
+                continue
+            if option == "--list-faults":
+                kind = "flip" if name.startswith("flip-") else "fault"
+                listed.append(Case(name, kind, second, description, LOADS.get(name, ()), report=report))
+            else:
+                listed.append(Case(name, second, _OWN_FINDING.get(name, ""), description))
+    description = "The reference server as it is, under load."
+    loads = dict.fromkeys(LOADS.values())
+    listed += [Case(f"baseline under {' '.join(load)}", "loaded", "", description, load) for load in loads]
+    return listed + list(_trying(listed))
+
+
+def _trying(listed: list[Case]) -> Iterator[Case]:
+    """A server with all that is `TRYING`, in every scenario; and with a fault of each load that shows some."""
+    what = f"All of this: {', '.join(TRYING)}."
+    for scenario in _SCENARIOS:
+        yield _loaded(f"trying server under {scenario}", what, scenario, *TRYING)
+    first = {case.load: case.name for case in reversed(listed) if case.kind == "fault"}
+    for case in listed:
+        if case.kind == "fault" and case.load and first[case.load] == case.name:
+            switches = (*_variants(*TRYING), "--fault", case.name)
+            description = f"{case.description} On a trying server."
+            yield replace(case, name=f"{case.name} on a trying server", description=description, switches=switches)
+
+
+def _loaded(name: str, description: str, scenario: str, *variants: str) -> Case:
+    """An innocent server under a load that is no strain."""
+    return Case(name, "loaded", "", description, (scenario, _GENTLE), tuple(_variants(*variants)))
+
+
+def _variants(*names: str) -> Iterator[str]:
+    for name in names:
+        yield from ("--variant", name)
+
+
+def sample(everything: list[Case], size: int) -> list[Case]:
+    """The baseline and an evenly spread choice of the others; the same one every time."""
+    return everything[:1] + spread(everything[1:], size)
+
+
+def spread(things: list[Any], size: int) -> list[Any]:
+    """An evenly spread choice of so many things, or all there are; the same one every time."""
+    size = min(size, len(things))
+    return [things[index * len(things) // size] for index in range(size)]
+
+
+def run_all(
+    chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None, *, whole: bool = False
+) -> list[Result]:
+    """Run the suite against each case, as many at a time as there are cores; results in the order of the cases.
+
+    Args:
+        whole: run all of the suite against each fault, also where it is found sooner.
+    """
+    requirements = load_specification().requirements
+    return run_trials(
+        [Trial(case, options_of(case), through="" if whole else _through(case, requirements)) for case in chosen], on_result
+    )
+
+
+def _through(case: Case, requirements: Mapping[str, Requirement]) -> str:
+    """The requirement with which the suite may end where it finds a fault; of hardening a finding is named after all others."""
+    return case.planted if case.kind == "fault" and not case.load and requirements[case.planted].decides else ""
+
+
+def options_of(case: Case) -> tuple[str, ...]:
+    """What the suite has to be told to see a case."""
+    return (INTRUSIVE,) if case.intrusive else ()
+
+
+def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
+    """Run the suite as often as there are trials, as many at a time as there are cores; results in their order."""
+    os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
+    trials = list(trials)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runs = stack.enter_context(closing(_Runs(_processes())))
+        busy, waiting, loads = (stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1))
+        futures: list[Future[Result]] = []
+        for number, trial in enumerate(trials):
+            pool = busy if len(trials) == 1 else loads if trial.case.load else waiting if trial.waits else busy
+            futures.append(pool.submit(_run, runs, trial, folder / f"{number}-{trial.case.name}"))
+            futures[-1].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
+        try:
+            return [future.result() for future in futures]
+        except BaseException:  # Ctrl-C, mostly: what has not begun never will
+            for pool in (busy, waiting, loads):
+                pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _processes() -> Any:
+    """How the cases' processes are made: forked from one that has imported everything, or begun anew (Windows)."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    return context
+
+
+def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
+    """One trial; ``place`` is where its files go, without their endings."""
+    started, case = time.monotonic(), trial.case
+    if case.load:
+        tries = [
+            partial(_run_load, case, lasting, place) for lasting in (*((_SHORTLY,) if case.kind == "fault" else ()), _LOADED)
+        ]
+    else:
+        tries = [partial(_run_suite, runs, it, place) for it in dict.fromkeys((trial, replace(trial, through="")))]
+    for attempt in tries:
+        result = attempt()
+        if result.localised or result.harm:
+            break
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _run_suite(runs: _Runs, trial: Trial, place: Path) -> Result:
+    """Start the server, run the suite, stop the server."""
+    case = trial.case
+    server_says, server_end = runs.context.Pipe(duplex=False)
+    server = runs.context.Process(target=_serve, args=(case, server_end))
+    server.start()
+    server_end.close()
+    result = Result(case, mutation=trial.mutation)
+    try:
+        target = server_says.recv()
+        file = place.with_name(f"{place.name}.toml")
+        file.touch(mode=0o600)
+        file.write_text(_lacking(target, trial.without) + trial.target, encoding="utf-8")
+        _fill(result, runs.run(trial, file, place))
+        server.terminate()
+        if server_says.poll(_TIMEOUT):
+            result.harm = server_says.recv()
+    except (EOFError, RolecallError) as error:
+        result.crash = str(error) or "the process ended without a word"
+    finally:
+        _end(server)
+    return result
+
+
+class _Runs:
+    """Runs of the suite, each in a process of its own: forked from one that has collected it, where that can be.
+
+    It cannot where nothing can be forked (Windows), and where what is collected is another suite: of a mutation, which is put in
+    its place before, or a part that pytest selects.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+        self._prepared: list[Prepared] = []
+        self._free: list[Prepared] = []  # appending and popping are atomic
+
+    def run(self, trial: Trial, target: Path, out: Path) -> Said:
+        """What came of a run.
+
+        Raises:
+            RolecallError: nothing did in time.
+            EOFError: the process is gone.
+        """
+        if self.context.get_start_method() == "forkserver" and not trial.mutation and set(trial.options) <= {INTRUSIVE}:
+            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, trial.only, trial.through))
+        return self._run_alone(trial, target, out)
+
+    def _run_prepared(self, order: Order) -> Said:
+        try:
+            prepared = self._free.pop()
+        except IndexError:
+            prepared = Prepared(self.context)
+            self._prepared.append(prepared)
+        came = prepared.run(order, _TIMEOUT)
+        self._free.append(prepared)
+        return came
+
+    def _run_alone(self, trial: Trial, target: Path, out: Path) -> Said:
+        says, its_end = self.context.Pipe(duplex=False)
+        words = ["--target", str(target), "--out", str(out), *trial.options, *(("-k", trial.only) if trial.only else ())]
+        process = self.context.Process(target=_certify, args=(words, trial.mutation, its_end))
+        process.start()
+        its_end.close()
+        try:
+            if not says.poll(_TIMEOUT):
+                raise RolecallError(f"no result within {_TIMEOUT:g} s")
+            came: Said = says.recv()
+            return came
+        finally:
+            process.join(5)  # whoever has said all leaves by itself
+            _end(process)
+
+    def close(self) -> None:
+        """End the processes that have collected the suite."""
+        for prepared in self._prepared:
+            prepared.close()
+
+
+def _end(process: Any) -> None:
+    """Let a process end, or end it."""
+    process.terminate()
+    process.join(5)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def _lacking(target: str, table: str) -> str:
+    """A target file's text without one of its tables."""
+    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^[\n].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
+
+
+def _run_load(case: Case, duration: str, place: Path) -> Result:
+    """One case under load: ``rolecall load`` starts the server, and stops it."""
+    result = Result(case)
+    words = [*case.load, f"--duration={duration}", "--json", "--out", str(place)]
+    words += [f"--serve-option={option}" for option in case.options]
+    command = [sys.executable, "-m", "rolecall", "load", *words]
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+        document = json.loads(finished.stdout)
+        result.verdict, result.exit_code, result.requests = document["verdict"], finished.returncode, document["requests"]
+        result.findings = list(dict.fromkeys(sample["requirement"] for sample in _by_cause(document["violation_samples"])))
+        result.reasons = document["reasons"]
+    except ValueError:
+        result.crash = finished.stderr.strip() or "the process ended without a word"
+    except subprocess.TimeoutExpired:
+        result.crash = f"no result within {_TIMEOUT:g} s"
+    return result
+
+
+def _by_cause(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Violations, with what another may only follow from first."""
+    from rolecall.loadgen.checks.violations import KINDS
+
+    return sorted(samples, key=lambda sample: list(KINDS).index(sample["kind"]))
+
+
+def _fill(result: Result, said: Said) -> None:
+    document = said.document
+    if document is None:
+        result.crash = said.crash
+        return
+    result.verdict, result.exit_code = document["verdict"], document["exit_code"]
+    result.findings = [finding["requirement"] for finding in document["findings"]]
+    result.advice = list(dict.fromkeys(finding["requirement"] for finding in document["advice"]))
+    result.failed_cells = [finding["cell"] for finding in document["findings"] if finding["cell"]]
+    result.undecided = [r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")]
+    result.reasons, result.requests = document["reasons"], document["requests"]
+    result.lacking = said.lacking
+    for entry in document["requirements"]:
+        result.failed[entry["id"]] = [test["name"] for test in entry["tests"] if test["outcome"] == "failed"]
+        result.outcomes |= {entry["id"]: entry["outcome"], **{test["name"]: test["outcome"] for test in entry["tests"]}}
+    result.findings = list(dict.fromkeys(result.findings))
+    if document["exit_code"] == 6:
+        result.crash = "; ".join(document["reasons"])
+
+
+def _serve(case: Case, says: Connection) -> None:
+    """In a process of its own: the reference server; says its target file when it is ready, and at the end what was done to it.
+
+    A run with --intrusive may log in more often than its budget.
+    """
+    import argparse
+
+    from rolecall.reference.__main__ import add_arguments, settings_from
+    from rolecall.reference.server import serve
+    from rolecall.reference.target import target_file
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a fault may crash the server on purpose
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(["--port", "0", *CHEAP, *case.options])
+    serve(
+        settings_from(arguments),
+        lambda running: says.send(target_file(running.server, running.base_url)),
+        exit_with_parent=True,
+        take_census=lambda census: says.send(census.damage() + ([] if case.intrusive else census.log_ins_beyond_budget())),
+    )
+
+
+def _certify(words: list[str], mutation: str, says: Connection) -> None:
+    """In a process of its own: one run of the suite, or of a mutation of it, which is put in its place before it is collected."""
+    from rolecall.selftest import mutations
+    from rolecall.selftest.prepared import run_once
+
+    if mutation:
+        mutations.catalogue()[mutation].apply()
+    says.send(run_once(*words))
+
+
+def tally(results: list[Result]) -> dict[str, int]:
+    """The counts that the self-test answers for."""
+    planted = [result for result in results if result.case.kind in ("fault", "flip")]
+    innocent = [result for result in results if result.case.kind in ("baseline", "loaded", "legal", "lint")]
+    return {
+        "faults": len(planted),
+        "caught": sum(result.caught for result in planted),
+        "localised": sum(result.localised for result in planted),
+        "silent": sum(not result.caught for result in planted),
+        "innocent": len(innocent),
+        "false_alarms": sum(not result.as_expected for result in innocent),
+        "troubled": sum(result.case.kind == "trouble" for result in results),
+        "wrong_accusations": sum(result.case.kind == "trouble" and not result.as_expected for result in results),
+        "crashes": sum(bool(result.crash) for result in results),
+        "harmed": sum(bool(result.harm) for result in results),
+    }
+
+
+def to_json(results: list[Result]) -> str:
+    """The kill table for machines."""
+    return json.dumps({"counts": tally(results), "cases": [result.document() for result in results]}, indent=1)
