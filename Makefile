@@ -28,7 +28,7 @@ selftest: $(VENV)/.installed
 	$(BIN)/rolecall selftest --mutations --write docs/mutations.md
 
 docs: $(VENV)/.installed
-	$(BIN)/python -c 'from rolecall.spec.model import load_specification as load; from rolecall.report import docs_pages; \
+	$(BIN)/python -c 'from rolecall.spec.loading import load_specification as load; from rolecall.report import docs_pages; \
 	  open("docs/requirements.md", "w").write(docs_pages.requirements(load().requirements)); \
 	  open("docs/readings.md", "w").write(docs_pages.readings(load().readings))'
 

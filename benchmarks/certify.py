@@ -27,7 +27,7 @@ import httpx
 
 from rolecall.embedded import embedded_target
 from rolecall.http.gate import TOKEN_PATH
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.target import EMBEDDED_CONCURRENCY, Target
 
 LATENCY = 0.050  # seconds

@@ -35,7 +35,7 @@ from rolecall.loadgen.open_loop import Engine  # noqa: E402
 from rolecall.loadgen.provisioning import make_users  # noqa: E402
 from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, Scenario, maker  # noqa: E402
 from rolecall.loadgen.transport.wire import Origin  # noqa: E402
-from rolecall.spec.model import load_specification  # noqa: E402
+from rolecall.spec.loading import load_specification  # noqa: E402
 from rolecall.target import Target, load_target  # noqa: E402
 
 ALL = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")

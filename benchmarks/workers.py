@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from load import ACCOUNT, CONNECTIONS, accounts, nginx
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 
 
 def written(folder: Path, url: str) -> list[str]:

@@ -10,9 +10,10 @@ from rolecall.evidence import Exchange, cite
 from rolecall.http.gate import Thing
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import in_path
-from rolecall.spec.model import API_KEY, API_KEYS, Operation, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import API_KEY, API_KEYS, Operation
 from rolecall.tokens import Caller, Grant
-from rolecall.toolkit.bounds import expect_no_crash
+from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.rights import expect_no_rights_above, reserved_above

@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, NotApplicable
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import with_query
 from rolecall.tokens import Caller
-from rolecall.toolkit.bounds import expect_no_crash
-from rolecall.toolkit.expectations import expect_denied_as_usual, expect_hidden, expect_refused, unless_open
+from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
+from rolecall.toolkit.expectations import expect_hidden, expect_no_crash, expect_refused
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.shapes import denied, in_turn
-from rolecall.toolkit.things import Fixture, Request, with_query
+from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.victims import Tried, expect_there, expect_untouched, victim
 from rolecall.toolkit.world import World
 

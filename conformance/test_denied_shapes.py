@@ -13,14 +13,15 @@ import pytest
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import id_text, identifiers
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import made_up_password
 from rolecall.tokens import Caller
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import SETTLING, Judge
 from rolecall.toolkit.marks import ALONE, EXPIRY, each, operations, requirement
 from rolecall.toolkit.shapes import SHAPES, Shape, attempts, denied, dressed, in_turn
 from rolecall.toolkit.shared import memoised
-from rolecall.toolkit.things import Fixture, Request, made_up_password
+from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.throwaway_users import Sacrifice, sacrificial
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World

@@ -10,7 +10,7 @@ from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Fixture

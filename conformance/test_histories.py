@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.model import THROW_AWAY_USER
+from rolecall.spec.templates import made_up_password
 from rolecall.tokens import Grant
-from rolecall.toolkit.bounds import expect_no_grant
+from rolecall.toolkit.expectations import expect_no_grant
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.moves import moved
-from rolecall.toolkit.things import made_up_password
 from rolecall.toolkit.throwaway_users import Sacrifice, change, delete_user, disable, sacrificial
 from rolecall.toolkit.world import World
 

@@ -8,12 +8,12 @@ from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import SECOND_USER
+from rolecall.spec.templates import made_up_password
 from rolecall.target import Account
 from rolecall.tokens import Grant, claims_of, header_of, user_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import parts_of
-from rolecall.toolkit.things import made_up_password
 from rolecall.toolkit.throwaway_users import Sacrifice, attackable, sacrificial, scapegoat
 from rolecall.toolkit.world import World
 

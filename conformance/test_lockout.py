@@ -11,10 +11,10 @@ from statistics import median
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, NotTested
 from rolecall.spec.model import INTRUSIVE
+from rolecall.tokens import TOKEN_PATH
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, requirement
 from rolecall.toolkit.throwaway_users import sacrificial
-from rolecall.toolkit.token_endpoint import PATH
 from rolecall.toolkit.world import World
 
 #: One more than anybody may fail in a row at most (NIST SP 800-63B 5.2.2); who has had enough before says so before.
@@ -38,7 +38,7 @@ def opted_in(world: World, why: str) -> None:
 
 async def ask(world: World, body: dict[str, str], attack: str) -> Exchange:
     """Post a guess; whatever comes is the answer, and nothing is waited out."""
-    return await world.client.send("POST", PATH, json=body, attack=attack, patient=False)
+    return await world.client.send("POST", TOKEN_PATH, json=body, attack=attack, patient=False)
 
 
 # --- Time -------------------------------------------------------------------------------------------------------------

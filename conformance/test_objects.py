@@ -11,14 +11,15 @@ from urllib.parse import quote
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import id_text, in_path, own_id, unused_id, walked
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import in_address, with_query
 from rolecall.tokens import Caller
-from rolecall.toolkit.bounds import expect_no_crash
-from rolecall.toolkit.expectations import expect_denied_as_usual, expect_refused, unless_open
+from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
+from rolecall.toolkit.expectations import expect_no_crash, expect_refused
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.shared import memoised
-from rolecall.toolkit.things import Fixture, in_address, items, with_query
+from rolecall.toolkit.things import Fixture, items
 from rolecall.toolkit.throwaway_users import Sacrifice, changeable, sacrificial, scapegoat
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World

@@ -10,10 +10,10 @@ from typing import Any
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotApplicable
 from rolecall.spec.ids import id_text, identifiers, in_path, own_id
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller
-from rolecall.toolkit.bounds import expect_no_crash
-from rolecall.toolkit.expectations import unless_open
+from rolecall.toolkit.controls import unless_open
+from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.judge import SETTLING, Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.shapes import denied, in_turn

@@ -9,10 +9,10 @@ from typing import Any
 
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.tokens import Grant
 from rolecall.toolkit.attacker import Intruder
-from rolecall.toolkit.bounds import expect_no_crash
+from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.throwaway_users import Sacrifice, sacrificial

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.spec.templates import with_query
 from rolecall.toolkit.marks import SUMMARY, requirement
 from rolecall.toolkit.passwords import hashes_in, is_of_users, passwords_sent, spellings
 from rolecall.toolkit.responses import Responses
-from rolecall.toolkit.things import with_query
 from rolecall.toolkit.world import World
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from rolecall.outcomes import Finding, NotTested
 from rolecall.spec.ids import own_id
-from rolecall.spec.model import Cell, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Cell
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, cells, requirement
 from rolecall.toolkit.throwaway_users import changeable

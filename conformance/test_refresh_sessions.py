@@ -7,7 +7,7 @@ import asyncio
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, NotTested
 from rolecall.spec.model import INTRUSIVE
-from rolecall.toolkit.bounds import expect_no_crash, expect_one_or_all
+from rolecall.toolkit.expectations import expect_no_crash, expect_one_or_all
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, each, requirement
 from rolecall.toolkit.throwaway_users import fresh_session, sacrificial

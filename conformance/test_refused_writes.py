@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rolecall.outcomes import Finding, Inconclusive
-from rolecall.toolkit.bounds import expect_no_crash
+from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.judge import SETTLING, Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.world import World

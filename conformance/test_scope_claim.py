@@ -7,8 +7,8 @@ from typing import Any
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.tokens import Caller
 from rolecall.toolkit.attacker import Intruder
-from rolecall.toolkit.bounds import expect_no_crash
-from rolecall.toolkit.expectations import expect_denied_as_usual
+from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.world import World
 

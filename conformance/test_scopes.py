@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
-from rolecall.spec.model import API_KEY, CREDENTIALS, LOWER_SCOPE, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import API_KEY, CREDENTIALS, LOWER_SCOPE
 from rolecall.tokens import Caller
 from rolecall.toolkit.attacker import Intruder
-from rolecall.toolkit.expectations import expect_denied_as_usual, expect_refused
+from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.expectations import expect_refused
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.observed_cells import Observed

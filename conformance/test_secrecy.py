@@ -16,11 +16,10 @@ from rolecall.jwts import is_jwt, jwts_in
 from rolecall.outcomes import Finding, NotApplicable, NotTested
 from rolecall.spec.claims import numeric_date
 from rolecall.spec.ids import walked
-from rolecall.tokens import Grant, claims_of, header_of
+from rolecall.tokens import TOKEN_PATH, Grant, claims_of, header_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
-from rolecall.toolkit.token_endpoint import PATH
 from rolecall.toolkit.world import World
 
 # --- Nobody keeps it --------------------------------------------------------------------------------------------------
@@ -46,7 +45,7 @@ def granted(responses: Responses) -> list[Exchange]:
 
 
 def _is_token_endpoint(exchange: Exchange) -> bool:
-    return urlsplit(exchange.url).path.endswith(PATH)
+    return urlsplit(exchange.url).path.endswith(TOKEN_PATH)
 
 
 # --- Nobody is told ---------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from rolecall.jwt_forging import Parts, with_member
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Trouble
 from rolecall.tokens import Caller
 from rolecall.toolkit.attacker import Intruder, made_up, skew
-from rolecall.toolkit.bounds import expect_no_crash
 from rolecall.toolkit.clock import TOO_FAR_APART, server_time
+from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRY, each, requirement

@@ -12,14 +12,15 @@ from rolecall.http.link import resolved
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import own_id
 from rolecall.spec.model import Operation
+from rolecall.spec.templates import with_query
+from rolecall.tokens import TOKEN_PATH as TOKENS
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.attacker import Intruder
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
-from rolecall.toolkit.things import Request, with_query
+from rolecall.toolkit.things import Request
 from rolecall.toolkit.throwaway_users import any_session
-from rolecall.toolkit.token_endpoint import PATH as TOKENS
 from rolecall.toolkit.world import World
 
 # --- The scheme -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.report import docs_pages
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))

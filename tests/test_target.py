@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rolecall.errors import ExitCode, UsageError
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.target import DEFAULT_RATE, Target, load_target, parse_target
 
 ROLES = ("guest", "agent", "bot", "admin")

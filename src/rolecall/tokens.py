@@ -12,6 +12,9 @@ from rolecall.evidence import Exchange
 from rolecall.spec.claims import lifetime
 from rolecall.spec.ids import id_text
 
+#: Where tokens are issued and refreshed.
+TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # not a secret
+
 
 def header_of(token: str) -> dict[str, Any]:
     """The JOSE header of a JWT, not verified; empty when it is no JWT."""

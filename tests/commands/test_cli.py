@@ -16,7 +16,7 @@ import pytest
 from rolecall import __version__
 from rolecall.errors import ExitCode
 from rolecall.schema_validation import faults
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from tests.conftest import Reference, Watched
 from tests.support import miniatures
 from tests.support.command import ROLES, Finished, finish, rolecall, start, target_file, target_text

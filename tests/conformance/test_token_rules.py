@@ -8,7 +8,7 @@ import pytest
 
 from conformance.test_issuance import LONG
 from conformance.test_refresh_conditions import CALLS, EXPIRED_CALLS, Call, calls, halves
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.toolkit.marks import requirement
 from rolecall.toolkit.neighbours import NEIGHBOURS, parts_of
 from rolecall.toolkit.refresh_tokens import PART, altered_beginning, altered_end

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rolecall.spec.model import TOKEN, Cell, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import TOKEN, Cell
 from tests.support.command import environment, rolecall
 
 SPEC = load_specification()

@@ -10,17 +10,8 @@ from rolecall.errors import ExitCode
 from rolecall.harness.results import TestResult as Tested
 from rolecall.harness.results import Verdict, findings, is_good_part, judge, order_of, outcome_of, requirement_outcomes
 from rolecall.outcomes import Outcome
-from rolecall.spec.model import (
-    API_KEY,
-    API_KEYS,
-    CAPABILITIES,
-    LAST_MINUTE,
-    SECOND_USER,
-    SIGNING_KEY,
-    TOKEN,
-    Cell,
-    load_specification,
-)
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import API_KEY, API_KEYS, CAPABILITIES, LAST_MINUTE, SECOND_USER, SIGNING_KEY, TOKEN, Cell
 
 SPEC = load_specification()
 PASSED, FAILED, INCONCLUSIVE, ERROR = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR

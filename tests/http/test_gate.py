@@ -23,7 +23,7 @@ from rolecall.http.gate import Creation, Gate, Thing, Withheld, means_another_me
 from rolecall.ledger import CLOCK, Ledger
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.redaction import Secrets
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.target import Account, ApiKeys, Target
 from rolecall.toolkit.throwaway_users import changeable
 from rolecall.toolkit.world import World

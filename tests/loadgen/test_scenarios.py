@@ -27,7 +27,7 @@ from rolecall.loadgen.scenarios import (
     maker,
 )
 from rolecall.loadgen.transport.wire import Origin, Response
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from tests.support.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
 from tests.support.token_answers import DAY, USER, claims, document
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import pytest
 
 from rolecall.selftest import running
-from rolecall.spec.model import TOKEN, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import TOKEN
 
 #: One of each direction: what nobody may be refused, and what is nobody's but the admin's to do.
 SAMPLE = ("flip-fetch-user-self-guest", "flip-delete-user-guest")

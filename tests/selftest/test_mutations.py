@@ -13,7 +13,7 @@ from rolecall.selftest import mutation_run, running
 from rolecall.selftest.mutation import Mutation, Sight, function, nothing
 from rolecall.selftest.mutations import catalogue
 from rolecall.selftest.running import Case, Result
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from tests.support.command import rolecall
 from tests.support.servers import ROOT
 
@@ -64,13 +64,13 @@ def test_a_probe_is_several_switches() -> None:
 
 def test_a_function_is_replaced_wherever_it_was_imported_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """What modules have imported by name is replaced there as well; otherwise a mutation would break nothing."""
-    from rolecall.toolkit import bounds, expectations
+    from rolecall.toolkit import expectations, token_judge
 
-    for module in (bounds, expectations):
-        monkeypatch.setattr(module, "expect_no_crash", bounds.expect_no_crash)  # put back when the test is over
-    function(bounds.expect_no_crash, nothing)()
+    for module in (expectations, token_judge):
+        monkeypatch.setattr(module, "expect_no_more_than", expectations.expect_no_more_than)  # put back when the test is over
+    function(expectations.expect_no_more_than, nothing)()
 
-    assert bounds.expect_no_crash is expectations.expect_no_crash is nothing
+    assert expectations.expect_no_more_than is token_judge.expect_no_more_than is nothing
 
 
 # --- Arithmetic ---------------------------------------------------------------------------------------------------------

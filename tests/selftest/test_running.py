@@ -16,7 +16,7 @@ from rolecall.report import kill_table
 from rolecall.selftest import running, without
 from rolecall.selftest.running import Case, Result
 from rolecall.selftest.without import LACKS
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from tests.support.command import rolecall
 from tests.support.servers import ROOT
 

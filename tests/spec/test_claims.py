@@ -22,7 +22,7 @@ from rolecall.reference.target import target_file as describe
 from rolecall.spec.claims import lifetime, numeric_date
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit import token_judge
-from rolecall.toolkit.bounds import expect_no_more_than
+from rolecall.toolkit.expectations import expect_no_more_than
 from rolecall.toolkit.token_judge import TokenJudge
 from rolecall.toolkit.world import World
 from tests.support.exchanges import exchange

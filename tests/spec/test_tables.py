@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from rolecall.reference.permissions import LOWEST_SCOPE
-from rolecall.spec.model import CREDENTIALS, Permissions, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import CREDENTIALS, Permissions
 from tests.support.command import ROLES, environment
 from tests.support.servers import ROOT
 

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from tests.support.command import Finished, rolecall
 
 SPEC = load_specification()

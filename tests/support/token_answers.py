@@ -11,7 +11,7 @@ from rolecall.loadgen.accounts import Account
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 
 USER, OTHER = "599e1fcd9da1c72645c95886", "5f47d86c51755a001dc41b82"
 ADA, BEA = Account("ada@example.org", "Sesame-1", "agent"), Account("bea@example.org", "Sesame-2", "agent")

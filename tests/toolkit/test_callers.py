@@ -12,10 +12,10 @@ import pytest
 
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Trouble
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
-from rolecall.toolkit.bounds import expect_one_or_all
 from rolecall.toolkit.callers import Callers
+from rolecall.toolkit.expectations import expect_one_or_all
 from tests.support.exchanges import exchange
 from tests.support.token_answers import claims, jwt
 

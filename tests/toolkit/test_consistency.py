@@ -12,7 +12,7 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.harness.run import Run
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.toolkit.consistency import Patience
 from rolecall.toolkit.things import Request
 from tests.support.exchanges import exchange

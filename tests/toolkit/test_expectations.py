@@ -20,8 +20,10 @@ from rolecall.evidence import Exchange
 from rolecall.jwt_forging import Parts
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import identifiers, unused_id, walked
-from rolecall.spec.model import Dialect, load_specification
-from rolecall.toolkit.expectations import expect_denied_as_usual, expect_hidden
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Dialect
+from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.observed_cells import Seen
 from rolecall.toolkit.refresh_tokens import never_issued

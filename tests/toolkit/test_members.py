@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rolecall.evidence import Exchange
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.members import MOST_TRIES, REFUSED, Attempts, Members, members_missing, members_named
 from rolecall.toolkit.things import Request

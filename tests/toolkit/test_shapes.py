@@ -14,7 +14,7 @@ from conformance.test_each_member import Written, changed, leaves
 from rolecall.evidence import Evidence, Exchange
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Finding
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.toolkit import victims
 from rolecall.toolkit.consistency import Patience
 from rolecall.toolkit.shapes import SHAPES, attempts, denied, dressed, in_turn

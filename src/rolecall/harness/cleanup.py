@@ -17,8 +17,9 @@ from rolecall.ledger import Entry
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.spec.ids import in_path, own_id
 from rolecall.spec.model import API_KEY
+from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
-from rolecall.toolkit.things import Fixture, fill_path, items
+from rolecall.toolkit.things import Fixture, items
 from rolecall.toolkit.world import World
 
 _LOOKS = 3  # at each list, at least: what deletes in the background needs a moment

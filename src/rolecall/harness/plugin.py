@@ -18,7 +18,7 @@ from rolecall.harness.run import DEFAULT_OUT, Options, Run
 from rolecall.harness.scheduler import Job
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.toolkit.attacker import Intruder
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge

@@ -12,10 +12,9 @@ from rolecall.errors import Unreachable, UsageError
 from rolecall.evidence import Exchange
 from rolecall.http.transports import AWAY
 from rolecall.outcomes import Inconclusive, NotTested
-from rolecall.tokens import Grant
+from rolecall.tokens import TOKEN_PATH, Grant
 from rolecall.toolkit.attacker import skew
 from rolecall.toolkit.clock import TOO_FAR_APART
-from rolecall.toolkit.token_endpoint import PATH
 from rolecall.toolkit.world import World
 
 #: Statuses that say that there is no token endpoint at this place, or none to which one may POST.
@@ -59,7 +58,7 @@ class Preflight:
         account = self._world.account(name)
         if answer.status in _NOT_THERE and not self._grants:
             what = f"is answered {answer.status}: there is no token endpoint. Is base_url in the target file right?"
-            raise Unreachable(f"{self._world.target.base_url}{PATH}", what)
+            raise Unreachable(f"{self._world.target.base_url}{TOKEN_PATH}", what)
         if answer.status in _REFUSED and not Grant.of(answer).token:
             raise UsageError(
                 f"{self._world.target.source}, [accounts.{name}]",

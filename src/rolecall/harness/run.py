@@ -30,7 +30,8 @@ from rolecall.outcomes import Inconclusive, NotTested, Outcome
 from rolecall.redaction import Secrets
 from rolecall.report import curl, har, junit, leaks
 from rolecall.report.allure import AllureResults
-from rolecall.spec.model import Cell, Specification, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Cell, Specification
 from rolecall.target import Target, load_target
 from rolecall.token_bank import Bank
 from rolecall.toolkit.attacker import Intruder

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rolecall.errors import UsageError
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.target import Target
 
 COLUMNS = ("email", "password", "role")

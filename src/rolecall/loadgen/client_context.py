@@ -23,8 +23,8 @@ from rolecall.loadgen.transport import wire
 from rolecall.loadgen.transport.client import Connection, Failure
 from rolecall.loadgen.transport.wire import Origin, Response
 from rolecall.spec.model import Dialect, Specification
-from rolecall.toolkit.things import fill_path
-from rolecall.toolkit.token_endpoint import PATH
+from rolecall.spec.templates import fill_path
+from rolecall.tokens import TOKEN_PATH
 
 #: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled and what is not tested with the
 #: reason, and what is left behind.
@@ -90,7 +90,7 @@ class Site:
         self.is_over = False
         #: Requests beside the load, which are in no figure: of set-up and of tidying up.
         self.beside = 0
-        self._refresh_get = self._template("GET", f"{PATH}?refreshToken=~1", bearer="~2")
+        self._refresh_get = self._template("GET", f"{TOKEN_PATH}?refreshToken=~1", bearer="~2")
         self._reads: dict[str, tuple[bytes, ...]] = {}
         self._lists: dict[str, tuple[str, ...]] = {}
         self._done: set[tuple[str, str]] = set()
@@ -169,7 +169,7 @@ class Site:
     def _issue(self, account: Account) -> bytes:
         """A log-in with e-mail and password."""
         body = json.dumps({"email": account.email, "password": account.password}).encode()
-        return wire.request(self.origin, "POST", PATH, {"content-type": "application/json"}, body)
+        return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
 
     def refresh_get(self, grant: Grant) -> bytes:
         """A refresh before expiry: the refresh token in the query, the access token as bearer."""
@@ -178,7 +178,7 @@ class Site:
     def refresh_post(self, grant: Grant) -> bytes:
         """A refresh after expiry: refresh token and e-mail in the body, no Authorization."""
         body = json.dumps({"refreshToken": grant.refresh_token, "clientId": grant.account.email}).encode()
-        return wire.request(self.origin, "POST", PATH, {"content-type": "application/json"}, body)
+        return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
 
     def read(self, operation: str, grant: Grant) -> bytes:
         """An operation without a body, on the caller's own user where it is about one."""

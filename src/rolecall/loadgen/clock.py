@@ -27,10 +27,10 @@ from rolecall.loadgen.provisioning import NoUsers, Server
 from rolecall.loadgen.transport.client import Connection, Failure
 from rolecall.loadgen.transport.wire import Origin, request
 from rolecall.spec.claims import lifetime, numeric_date
+from rolecall.spec.templates import fill_path
 from rolecall.target import Target
 from rolecall.token_bank import Bank
 from rolecall.tokens import claims_of, user_of
-from rolecall.toolkit.things import fill_path
 
 #: Seconds by which a clock that was read twice may be elsewhere than it should be, for all that was not moved.
 _SLACK = 60.0

@@ -28,7 +28,7 @@ from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import Guarded
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.target import Target, load_target
 
 #: Users that are made for a run on the embedded server.

@@ -16,7 +16,8 @@ from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, Guarded, RefreshRace
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.transport.wire import Origin
-from rolecall.spec.model import Dialect, Specification, load_specification, suggest
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Dialect, Specification, suggest
 from rolecall.target import Expiry, Target, is_loopback, load_target
 
 #: What is asked of every run, unless it asks for something else of the same.

@@ -16,10 +16,11 @@ from rolecall.loadgen.accounts import Account
 from rolecall.loadgen.checks.invariants import read_json
 from rolecall.loadgen.transport.client import Connection, Failure
 from rolecall.loadgen.transport.wire import Origin, Response, request
-from rolecall.spec.model import Dialect, Specification, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Dialect, Specification
+from rolecall.spec.templates import fill, fill_path, made_up_password
 from rolecall.target import Target
-from rolecall.toolkit.things import fill, fill_path, made_up_password
-from rolecall.toolkit.token_endpoint import PATH
+from rolecall.tokens import TOKEN_PATH
 
 #: How often it is asked whether sessions coexist, and seconds between two times unless a Retry-After says so, and at most.
 _TRIES, _PAUSE, _LONGEST_PAUSE = 3, 1.0, 10.0
@@ -98,7 +99,7 @@ class Server:
         Raises:
             Unreachable, NoUsers: as for `ask`.
         """
-        return self.ask("POST", PATH, {"email": email, "password": password})
+        return self.ask("POST", TOKEN_PATH, {"email": email, "password": password})
 
     def log_in(self, name: str) -> dict[str, Any]:
         """What an account's log-in is answered: tokens.
@@ -107,7 +108,7 @@ class Server:
             NoUsers: it is not.
         """
         account = self.target.accounts[name]
-        answer = self.document("POST", PATH, {"email": account.email, "password": account.password})
+        answer = self.document("POST", TOKEN_PATH, {"email": account.email, "password": account.password})
         if not isinstance(answer.get("token"), str) or not isinstance(answer.get("refreshToken"), str):
             raise NoUsers(f"{self.target.base_url} gives {account.email} no tokens")
         return answer
@@ -177,7 +178,7 @@ def sessions_coexist(target: Target) -> bool | None:
 def _goes_on(server: Server, refresh_token: str, email: str) -> bool | None:
     """Whether a session can be refreshed; None where nothing follows from the answer, or there is none."""
     try:
-        status = server.ask("POST", PATH, {"refreshToken": refresh_token, "clientId": email}).status
+        status = server.ask("POST", TOKEN_PATH, {"refreshToken": refresh_token, "clientId": email}).status
     except (NoUsers, Unreachable):
         return None
     if status in server.dialect.refreshed or 200 <= status < 300:

@@ -12,8 +12,9 @@ from rolecall.jwt_forging import signed_by
 from rolecall.outcomes import Finding, Outcome, Trouble
 from rolecall.selftest.mutation import Mutation, Sight, constant, constant_later, function, member, nothing, nothing_later
 from rolecall.selftest.running import Case
-from rolecall.spec.model import Dialect, load_specification
-from rolecall.toolkit import bounds, expectations, expiry, judge, observed_cells, passwords, rights, token_judge, victims
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Dialect
+from rolecall.toolkit import controls, expectations, expiry, judge, observed_cells, passwords, rights, token_judge, victims
 from rolecall.toolkit.attacker import Intruder, TargetKey
 from rolecall.toolkit.consistency import Patience
 from rolecall.toolkit.judge import Judge
@@ -330,9 +331,9 @@ async def _drop(self: TokenJudge, refresh: Any) -> None:
 def _attacks() -> Iterable[Mutation]:
     """What an attack may get at most."""
     checks: list[tuple[Callable[..., Any], str, str, str]] = [
-        (bounds.expect_no_crash, "A server error is as good as a refusal.", "bad-json-crashes", "SEC-I09"),
-        (bounds.expect_no_grant, "An answer to what is no log-in may hold a token.", "put-issues-tokens", "SEC-I16"),
-        (bounds.expect_no_more_than, "What is asked for besides may be granted.", "login-grants-scope-of-body", "SEC-I12"),
+        (expectations.expect_no_crash, "A server error is as good as a refusal.", "bad-json-crashes", "SEC-I09"),
+        (expectations.expect_no_grant, "An answer to what is no log-in may hold a token.", "put-issues-tokens", "SEC-I16"),
+        (expectations.expect_no_more_than, "What is asked for besides may be granted.", "login-grants-scope-of-body", "SEC-I12"),
         (expectations.expect_hidden, "A way around a denial may show the thing.", "trailing-slash-unguarded", "SEC-A11"),
         (expectations.expect_refused, "A way around a denial may lead somewhere.", "head-unguarded", "SEC-A10"),
     ]
@@ -341,13 +342,13 @@ def _attacks() -> Iterable[Mutation]:
     yield Mutation(
         "lifetimes-alike",
         "A token that was asked for may live for any time.",
-        function(bounds.lifetime, constant(0.0)),
+        function(expectations.lifetime, constant(0.0)),
         (Sight("login-grants-lifetime-of-body", "SEC-I12"),),
     )
     yield Mutation(
         "usual-way-unchecked",
         "A way around a denial is judged though the usual way is open.",
-        function(expectations.expect_denied_as_usual, nothing_later),
+        function(controls.expect_denied_as_usual, nothing_later),
         (OPEN_ANYWAY,),
     )
     yield Mutation(

@@ -23,7 +23,7 @@ from rolecall.harness.entry import run_suite
 from rolecall.harness.plugin import RUN, requirement_of
 from rolecall.harness.progress import Progress
 from rolecall.harness.results import order_of
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 
 
 @dataclass(frozen=True)

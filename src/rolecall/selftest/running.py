@@ -31,7 +31,8 @@ from typing import Any
 from rolecall.embedded import CHEAP
 from rolecall.errors import RolecallError
 from rolecall.selftest.prepared import Order, Prepared, Said
-from rolecall.spec.model import CREDENTIALS, Requirement, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import CREDENTIALS, Requirement
 
 #: What a case's processes import; the fork server imports it once for all of them.
 _PRELOAD = [

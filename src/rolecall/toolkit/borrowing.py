@@ -19,9 +19,10 @@ from rolecall.http.gate import Thing
 from rolecall.ledger import CHANGE, Entry
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.spec.model import Operation
+from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
 from rolecall.toolkit.shared import memoised
-from rolecall.toolkit.things import Fixture, Request, fill_path
+from rolecall.toolkit.things import Fixture, Request
 
 if TYPE_CHECKING:
     from rolecall.toolkit.world import World

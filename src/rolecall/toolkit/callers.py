@@ -14,11 +14,11 @@ from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.spec.claims import role_of_scope
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Specification
+from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, user_of
 from rolecall.toolkit.members import Path
 from rolecall.toolkit.shared import forget, memoised
-from rolecall.toolkit.things import fill, fill_path
 from rolecall.toolkit.token_endpoint import TokenEndpoint
 
 #: Where an answer may have a key, and the user whom it acts as: the specification has no such answer (AMB-10, AMB-15).

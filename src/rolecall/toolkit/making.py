@@ -17,12 +17,13 @@ from rolecall.ledger import Entry
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
+from rolecall.spec.templates import fill_path, in_address
 from rolecall.tokens import Caller
 from rolecall.toolkit.callers import Callers
 from rolecall.toolkit.consistency import Patience
 from rolecall.toolkit.members import Path, names_in, texts_at
 from rolecall.toolkit.shared import memoised, unbroken
-from rolecall.toolkit.things import Fixture, fill_path, in_address, items
+from rolecall.toolkit.things import Fixture, items
 
 _NAME, _ADDRESS = "{name}", "{email}"
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")

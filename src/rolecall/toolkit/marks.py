@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from rolecall.spec.model import Cell, Operation, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Cell, Operation
 
 #: Phases of a run: what may run at the same time. Tests that measure time or try an account's patience run one by one;
 #: tests of expiry move the target's clock, so they come after all these; those that refresh an expired session, which may end its

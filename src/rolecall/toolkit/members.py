@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rolecall.evidence import Exchange
-from rolecall.spec.model import load_specification, marked
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import marked
 from rolecall.toolkit.things import Request
 
 #: Statuses with which a body is refused for what is in it.

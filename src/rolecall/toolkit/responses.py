@@ -7,9 +7,10 @@ from collections import defaultdict
 from urllib.parse import urlsplit
 
 from rolecall.evidence import Evidence, Exchange, cite
-from rolecall.spec.model import Specification, load_specification
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Specification
 from rolecall.target import Target
-from rolecall.toolkit.token_endpoint import PATH
+from rolecall.tokens import TOKEN_PATH
 
 _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 
@@ -87,7 +88,7 @@ class Responses:
         if not exchange.url.startswith(self._base):
             return ""
         path = urlsplit(exchange.url.removeprefix(self._base)).path
-        if path == PATH:
+        if path == TOKEN_PATH:
             return "token" if exchange.method in ("GET", "POST") else ""
         if path == self._keys_path and exchange.method == "POST":
             return "api-key"

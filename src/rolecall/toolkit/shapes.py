@@ -14,8 +14,10 @@ from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from rolecall.spec.model import Specification, load_specification
-from rolecall.toolkit.things import Request, with_query
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Specification
+from rolecall.spec.templates import with_query
+from rolecall.toolkit.things import Request
 
 _READS, _WRITES = ("list", "fetch"), ("create", "update", "delete")
 

@@ -13,7 +13,7 @@ from rolecall.schema_validation import faults
 from rolecall.spec.claims import LIFETIME_TOLERANCE, is_number
 from rolecall.spec.ids import own_id
 from rolecall.tokens import Caller, Grant, user_of
-from rolecall.toolkit.bounds import expect_no_more_than, outlives
+from rolecall.toolkit.expectations import expect_no_more_than, outlives
 from rolecall.toolkit.expiry import Expired
 from rolecall.toolkit.throwaway_users import fresh_session
 from rolecall.toolkit.world import World

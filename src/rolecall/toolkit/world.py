@@ -17,6 +17,7 @@ from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, Trouble
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Operation, Specification
+from rolecall.spec.templates import fill, fill_path, in_address, made_up_password, with_query
 from rolecall.target import Target
 from rolecall.tokens import Caller, claims_of
 from rolecall.toolkit.borrowing import Borrowing
@@ -24,7 +25,7 @@ from rolecall.toolkit.consistency import Patience
 from rolecall.toolkit.making import Making
 from rolecall.toolkit.members import REFUSED, Attempts, Members, barely
 from rolecall.toolkit.shared import Coalesced, forget, memoised
-from rolecall.toolkit.things import Fixture, Request, fill, fill_path, in_address, items, made_up_password, with_query
+from rolecall.toolkit.things import Fixture, Request, items
 
 _MOST_PAGES = 200
 _CONFLICT = 409  # RFC 9110 15.5.10: the state of the thing stands in the way, as where it is not empty

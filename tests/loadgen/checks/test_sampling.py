@@ -31,7 +31,7 @@ from rolecall.reference.settings import Settings
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Expired
 from rolecall.reference.variants import VARIANTS
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from rolecall.target import Expiry
 from rolecall.token_bank import Deposit
 from tests.reference.asking import QUICK

@@ -8,7 +8,7 @@ import pytest
 
 from rolecall.loadgen.checks.shapes import AFTER, EACH, Cell, shaped, shapes_of
 from rolecall.loadgen.transport.wire import Origin, request
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 
 SPEC = load_specification()
 ID = "5f47d86c51755a001dc41b82"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rolecall.loadgen.checks.violations import KINDS, LONGEST, Violation, Violations
-from rolecall.spec.model import load_specification
+from rolecall.spec.loading import load_specification
 from tests.spec.test_tables import EXEMPT
 from tests.support.token_answers import LOGIN, USER, answer, document, jwt
 

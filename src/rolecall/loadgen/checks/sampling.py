@@ -41,9 +41,9 @@ from rolecall.loadgen.transport import wire
 from rolecall.loadgen.transport.wire import Origin, Response
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Dialect, Operation, Specification
+from rolecall.spec.templates import fill, fill_path, made_up_password
 from rolecall.target import Expiry
-from rolecall.toolkit.things import fill, fill_path, made_up_password
-from rolecall.toolkit.token_endpoint import PATH
+from rolecall.tokens import TOKEN_PATH
 
 #: What may be tried, in this order: what is let through wrongly spoils nothing that comes after it.
 _READS, _WRITES = ("list", "fetch"), ("update", "delete")
@@ -508,7 +508,7 @@ class Sampling:
         return True
 
     def _log_in(self, account: Account) -> bytes:
-        return self._request("POST", PATH, {"email": account.email, "password": account.password})
+        return self._request("POST", TOKEN_PATH, {"email": account.email, "password": account.password})
 
     def _request_of(self, cell: Cell, token: str) -> bytes:
         return self._request(cell.method or cell.operation.method, cell.path, cell.body, token, cell.headers)

@@ -13,7 +13,7 @@ from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 from rolecall.spec.model import Operation
-from rolecall.toolkit.things import with_query
+from rolecall.spec.templates import with_query
 
 #: Shapes in which one denied read is tried.
 EACH = 3

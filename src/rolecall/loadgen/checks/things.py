@@ -17,7 +17,7 @@ from rolecall.loadgen.checks.invariants import read_json
 from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.ids import own_id, walked
 from rolecall.spec.model import Dialect, Operation, Specification
-from rolecall.toolkit.things import fill_path
+from rolecall.spec.templates import fill_path
 
 _MOST_PAGES = 20
 _PAUSE = 0.3  # seconds between two looks for a new thing, which a fetch or a list may show late (AMB-17)
