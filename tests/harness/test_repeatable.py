@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from rolecall.selftest import cases as catalogue
 from rolecall.selftest import running
-from rolecall.selftest.running import Case, Result, Trial
+from rolecall.selftest.cases import Case
+from rolecall.selftest.running import Result, Trial
 
 #: Servers that differ from one run to the next, or that a run has to wait for.
 _NOT_THE_SAME = ("random", "now-and-then", "every-15th")
@@ -13,10 +15,10 @@ _NOT_THE_SAME = ("random", "now-and-then", "every-15th")
 
 def servers(count: int) -> list[Case]:
     """Faults, flips (a quarter) and variants, spread over the catalogue: those that are the same server every time."""
-    same = [case for case in running.cases() if not case.load and not any(word in case.name for word in _NOT_THE_SAME)]
+    same = [case for case in catalogue.cases() if not case.load and not any(word in case.name for word in _NOT_THE_SAME)]
     quick = [case for case in same if not Trial(case, running.options_of(case)).waits]
-    flips = running.spread([case for case in quick if case.kind == "flip"], count // 4)
-    return running.spread([case for case in quick if case.kind != "flip"], count - len(flips)) + flips
+    flips = catalogue.spread([case for case in quick if case.kind == "flip"], count // 4)
+    return catalogue.spread([case for case in quick if case.kind != "flip"], count - len(flips)) + flips
 
 
 def assert_the_same(cases: list[Case], times: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from rolecall.selftest import cases as catalogue
 from rolecall.selftest import running
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import TOKEN
@@ -18,14 +19,14 @@ SAMPLE = ("flip-fetch-user-self-guest", "flip-delete-user-guest")
 SPEC = load_specification()
 FLIPS = {f"flip-{cell.operation}-{cell.role}": cell for cell in SPEC.cells if cell.credential == TOKEN}
 #: Twenty of them, spread over operations and roles.
-MORE = running.spread(list(FLIPS), 20)
+MORE = catalogue.spread(list(FLIPS), 20)
 
 Results = dict[str, running.Result]
 
 
 def judged(names: Iterable[str]) -> Results:
     """What the whole suite says of each of these servers, alone."""
-    known = {case.name: case for case in running.cases()}
+    known = {case.name: case for case in catalogue.cases()}
     return {result.case.name: result for result in running.run_all([known[name] for name in names])}
 
 
@@ -45,7 +46,7 @@ def assert_found_as_itself(result: running.Result) -> None:
 
 def test_there_is_a_flip_for_every_cell() -> None:
     """The reference server can turn round each of the 188 cells, 110 that are allowed and 78 that are not."""
-    offered = {case.name for case in running.cases() if case.kind == "flip"}
+    offered = {case.name for case in catalogue.cases() if case.kind == "flip"}
 
     assert offered == set(FLIPS)
     assert len(offered) == 188

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from rolecall.report import mutation_table
-from rolecall.selftest import mutation_run, running
+from rolecall.selftest import cases as all_cases
+from rolecall.selftest import mutation_run
+from rolecall.selftest.cases import Case
 from rolecall.selftest.mutation import Mutation, Sight, function, nothing
 from rolecall.selftest.mutations import catalogue
-from rolecall.selftest.running import Case, Result
+from rolecall.selftest.running import Result
 from rolecall.spec.loading import load_specification
 from tests.support.command import rolecall
 from tests.support.servers import ROOT
@@ -26,7 +28,7 @@ PROBE = Case("a-probe", "probe", switches=("--fault", "list-is-empty"))
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
     """All cases of the self-test."""
-    return running.cases()
+    return all_cases.cases()
 
 
 # --- The catalogue ------------------------------------------------------------------------------------------------------

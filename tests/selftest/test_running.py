@@ -13,8 +13,10 @@ import pytest
 
 from rolecall.loadgen.checks.violations import KINDS
 from rolecall.report import kill_table
+from rolecall.selftest import cases as catalogue
 from rolecall.selftest import running, without
-from rolecall.selftest.running import Case, Result
+from rolecall.selftest.cases import Case
+from rolecall.selftest.running import Result
 from rolecall.selftest.without import LACKS
 from rolecall.spec.loading import load_specification
 from tests.support.command import rolecall
@@ -32,7 +34,7 @@ TROUBLE = Case("wrong-content-type", "trouble", "RESPONSE-json")
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
     """All cases there are."""
-    return running.cases()
+    return catalogue.cases()
 
 
 # --- Processes ----------------------------------------------------------------------------------------------------------
@@ -90,9 +92,9 @@ def test_every_requirement_that_accuses_is_planted(cases: list[Case]) -> None:
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_a_sample_is_spread_and_repeatable(size: int, cases: list[Case]) -> None:
     """A sample is the baseline and ``size`` different others from the beginning to the end, the same every time."""
-    chosen = running.sample(cases, size)
+    chosen = catalogue.sample(cases, size)
 
-    assert chosen == running.sample(cases, size)
+    assert chosen == catalogue.sample(cases, size)
     assert chosen[0].name == "baseline"
     assert len(chosen) == len(set(chosen)) == size + 1
     places = [cases.index(case) for case in chosen]
@@ -103,7 +105,7 @@ def test_a_sample_is_spread_and_repeatable(size: int, cases: list[Case]) -> None
 
 def test_a_sample_is_never_larger_than_what_there_is(cases: list[Case]) -> None:
     """More than all is all, each once."""
-    assert running.sample(cases, len(cases) + 10) == cases
+    assert catalogue.sample(cases, len(cases) + 10) == cases
 
 
 # --- Arithmetic -----------------------------------------------------------------------------------------------------------

@@ -57,13 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_mutations(arguments)
     from rolecall.loadgen import missing
     from rolecall.report import kill_table
+    from rolecall.selftest import cases as catalogue
     from rolecall.selftest import running
 
-    everything = running.cases()
+    everything = catalogue.cases()
     chosen = everything
     if arguments.sample is not None:
         _check_sample(arguments.sample)
-        chosen = running.sample(everything, arguments.sample)
+        chosen = catalogue.sample(everything, arguments.sample)
     if arguments.fault:
         chosen = _named("--fault", arguments.fault, {case.name: case for case in everything}, "no fault and no variant")
     absent = missing()
@@ -139,7 +140,8 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
         UsageError: there is no such mutation.
     """
     from rolecall.report import mutation_table
-    from rolecall.selftest import mutation_run, mutations, running
+    from rolecall.selftest import cases as catalogue
+    from rolecall.selftest import mutation_run, mutations
 
     if arguments.fault:
         raise UsageError("--fault", "faults and variants are chosen without --mutations", "Choose mutations with --mutation.")
@@ -153,7 +155,7 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(mutation_table.HEADER)
-    killed = mutation_run.run(chosen, running.cases(), lambda one: say(mutation_table.line(one.document())) if loud else None)
+    killed = mutation_run.run(chosen, catalogue.cases(), lambda one: say(mutation_table.line(one.document())) if loud else None)
     rows = [one.document() for one in killed]
     say(json.dumps({"mutations": rows}, indent=1) if arguments.json else mutation_table.summary(rows))
     if arguments.write:

@@ -8,11 +8,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rolecall.http.login_budget import MOST_GRANTED, MOST_IN_A_ROW, MOST_REFUSED
 from rolecall.reference.app import Server
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.strict_json import loads
 
+#: Log-ins that a tester may try an account with: that succeed, that are refused, and that are refused in a row. More may lock it.
+MOST_GRANTED, MOST_REFUSED, MOST_IN_A_ROW = 15, 4, 2
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # not a secret
 _OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")

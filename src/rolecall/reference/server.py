@@ -17,7 +17,7 @@ from rolecall.reference.app import Credentials, Server
 from rolecall.reference.census import Census
 from rolecall.reference.protocol import Protocol
 from rolecall.reference.settings import Settings, SettingsError
-from rolecall.reference.switchboard import apply_switches
+from rolecall.reference.switches import apply_switches
 
 KEEP_ALIVE = 75  # seconds: longer than any pause of a client, or idle connections break under its hands
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rolecall.selftest.running import Case, Result, Trial
+from rolecall.selftest.cases import Case
+from rolecall.selftest.running import Result, Trial
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rolecall.selftest.cases import Case, spread
 from rolecall.selftest.mutation import Mutation, Sight
 from rolecall.selftest.mutations import catalogue, selects
-from rolecall.selftest.running import Case, Result, run_trials, spread
+from rolecall.selftest.running import Result, run_trials
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from rolecall.harness import plugin, results
 from rolecall.harness.scheduler import Job
 from rolecall.jwt_forging import signed_by
 from rolecall.outcomes import Finding, Outcome, Trouble
+from rolecall.selftest.cases import Case
 from rolecall.selftest.mutation import Mutation, Sight, constant, constant_later, function, member, nothing, nothing_later
-from rolecall.selftest.running import Case
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect
 from rolecall.toolkit import controls, expectations, expiry, judge, observed_cells, passwords, rights, token_judge, victims
