@@ -29,13 +29,14 @@ LOCUSTFILE = Path(__file__).parents[2] / "load" / "locustfile.py"
 
 #: A locustfile with a mistake of its own.
 BROKEN = f"""
-import runpy
+import runpy, sys
 from rolecall.loadgen import scenarios
 
 def broken(self, due):
     raise KeyError("the-token-of-somebody")
 
 scenarios.Issuance.step = broken
+sys.path.insert(0, {str(LOCUSTFILE.parent)!r})  # as Locust does for the file that it is given
 globals().update(runpy.run_path({str(LOCUSTFILE)!r}))
 """
 

@@ -120,8 +120,8 @@ class Session:
             return self._launch(f"--expired-tokens={file}")
 
     def _launch(self, *more: str) -> int:
-        with as_file(files("rolecall.load") / "locustfile.py") as locustfile, contextlib.ExitStack() as stack:
-            command = [*_LOCUST, "-f", str(locustfile), "--headless", "--only-summary", *self.words, *more]
+        with as_file(files("rolecall.load")) as folder, contextlib.ExitStack() as stack:
+            command = [*_LOCUST, "-f", str(folder / "locustfile.py"), "--headless", "--only-summary", *self.words, *more]
             if not self.workers:
                 return _wait(stack.enter_context(_process(command)))
             bind, port = self.bind or "127.0.0.1", self.port or _free_port()
@@ -243,8 +243,8 @@ def work(arguments: argparse.Namespace) -> int:
     _allowed_target(arguments.target)
     words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port)]
     words += [*_whom(arguments), f"--parent={os.getpid()}"]
-    with as_file(files("rolecall.load") / "locustfile.py") as locustfile:
-        command = [*_LOCUST, "-f", str(locustfile), *words]
+    with as_file(files("rolecall.load")) as folder:
+        command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *words]
         with _process(command) as process:
             return _wait(process)
 

@@ -1,0 +1,100 @@
+"""The Locust user classes: one for each scenario, which ``rolecall.loadgen.scenarios`` holds."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import gevent
+from locust import User, task
+from locust.user.task import LOCUST_STATE_STOPPING
+
+from rolecall.loadgen.process import THIS_PROCESS
+from rolecall.loadgen.scenarios import Scenario
+
+#: Steps of a client between two looks of Locust at it.
+_STEPS = 100
+
+
+class Client(User):
+    """A client of a scenario in Locust's closed loop."""
+
+    abstract = True
+    scenario: str
+    client: Scenario | None = None
+
+    def on_start(self) -> None:
+        """Get what the first step needs."""
+        self.client = THIS_PROCESS.worker.client(self.scenario)
+
+    def on_stop(self) -> None:
+        """Close what is open."""
+        if self.client:  # else it was ended before the run began
+            self.client.close()
+
+    @task
+    def steps(self) -> None:
+        """Some steps, one right after the other; a 429 is heeded."""
+        client, step, going = self.client, THIS_PROCESS.worker.step, THIS_PROCESS.worker.going.is_set
+        assert client is not None
+        for _ in range(_STEPS):
+            if self._state == LOCUST_STATE_STOPPING or not going():
+                gevent.sleep(0.05)
+                return
+            step(client)
+            if client.pause:
+                until, client.pause = perf_counter() + client.pause, 0.0
+                while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
+                    gevent.sleep(min(left, 0.25))
+
+
+class Arrivals(User):
+    """Stands for the open schedule, which needs no users of Locust's; Locust needs one."""
+
+    abstract = True
+
+    @task
+    def wait_for_the_end(self) -> None:
+        """Nothing."""
+        gevent.sleep(0.5)
+
+
+class Issuance(Client):
+    """Log-ins with e-mail and password."""
+
+    scenario = "issuance"
+
+
+class RefreshGet(Client):
+    """Chains of refreshes before expiry."""
+
+    scenario = "refresh-get"
+
+
+class RefreshPost(Client):
+    """Chains of refreshes as after expiry."""
+
+    scenario = "refresh-post"
+
+
+class Session(Client):
+    """Log in, read what the role may read, refresh, go on."""
+
+    scenario = "session"
+
+
+class RefreshRace(Client):
+    """Several clients refresh with the same token at the same instant."""
+
+    scenario = "refresh-race"
+
+
+class Guarded(Client):
+    """Another scenario, while cells of the permission table are tried."""
+
+    scenario = "guarded"
+
+
+class Mixed(Client):
+    """Clients of several scenarios, by --weights."""
+
+    scenario = "mixed"
