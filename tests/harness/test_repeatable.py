@@ -7,7 +7,7 @@ import pytest
 from rolecall.selftest import cases as catalogue
 from rolecall.selftest import running
 from rolecall.selftest.cases import Case
-from rolecall.selftest.running import Result, Trial
+from rolecall.selftest.trials import Result, Trial
 
 #: Servers that differ from one run to the next, or that a run has to wait for.
 _NOT_THE_SAME = ("random", "now-and-then", "every-15th")

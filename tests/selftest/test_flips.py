@@ -11,6 +11,7 @@ import pytest
 
 from rolecall.selftest import cases as catalogue
 from rolecall.selftest import running
+from rolecall.selftest.trials import Result
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import TOKEN
 
@@ -21,7 +22,7 @@ FLIPS = {f"flip-{cell.operation}-{cell.role}": cell for cell in SPEC.cells if ce
 #: Twenty of them, spread over operations and roles.
 MORE = catalogue.spread(list(FLIPS), 20)
 
-Results = dict[str, running.Result]
+Results = dict[str, Result]
 
 
 def judged(names: Iterable[str]) -> Results:
@@ -30,7 +31,7 @@ def judged(names: Iterable[str]) -> Results:
     return {result.case.name: result for result in running.run_all([known[name] for name in names])}
 
 
-def assert_found_as_itself(result: running.Result) -> None:
+def assert_found_as_itself(result: Result) -> None:
     """Exactly this cell failed, with both credentials, and nothing else is held against the server."""
     cell = FLIPS[result.case.name]
     assert result.crash == ""

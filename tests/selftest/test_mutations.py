@@ -14,7 +14,7 @@ from rolecall.selftest import mutation_run
 from rolecall.selftest.cases import Case
 from rolecall.selftest.mutation import Mutation, Sight, function, nothing
 from rolecall.selftest.mutations import catalogue
-from rolecall.selftest.running import Result
+from rolecall.selftest.trials import Result
 from rolecall.spec.loading import load_specification
 from tests.support.command import rolecall
 from tests.support.servers import ROOT

@@ -16,7 +16,7 @@ from rolecall.report import kill_table
 from rolecall.selftest import cases as catalogue
 from rolecall.selftest import running, without
 from rolecall.selftest.cases import Case
-from rolecall.selftest.running import Result
+from rolecall.selftest.trials import Result, Trial
 from rolecall.selftest.without import LACKS
 from rolecall.spec.loading import load_specification
 from tests.support.command import rolecall
@@ -228,9 +228,9 @@ def test_the_rest_is_run_where_the_first_part_is_not_enough(monkeypatch: pytest.
     """First each fault's own tests are run, then everything for those that they do not catch; no load, no innocent server."""
     under_load = Case("loaded", "fault", "SEC-A17", load=("guarded",))
     whole = [Result(case, failed=TESTS) for case in (FAULT, NEEDY, FLIP, LEGAL, under_load)]
-    run: list[running.Trial] = []
+    run: list[Trial] = []
 
-    def run_trials(trials: list[running.Trial], on_result: Any) -> None:
+    def run_trials(trials: list[Trial], on_result: Any) -> None:
         for trial in trials:
             run.append(trial)
             caught = trial.case is FLIP or (trial.case is FAULT and not trial.only)

@@ -14,7 +14,7 @@ from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import say
 
 if TYPE_CHECKING:
-    from rolecall.selftest.running import Result
+    from rolecall.selftest.trials import Result
 
 T = TypeVar("T")
 HELP = "run the suite against every fault and every legal variant; print the kill table"

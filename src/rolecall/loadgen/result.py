@@ -15,7 +15,6 @@ import rolecall
 from rolecall.errors import ExitCode, RolecallError, UsageError
 from rolecall.histogram import Histogram
 from rolecall.loadgen import objectives, plan
-from rolecall.loadgen.capacity.findings import Outcome
 from rolecall.loadgen.checks.violations import KINDS, Violation
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.unexpected import described
@@ -25,7 +24,7 @@ LOAD, CAPACITY = "load.json", "capacity.json"
 #: The findings of a search that took no step.
 NOTHING_FOUND: Mapping[str, Any] = {
     "axis": "rate",
-    "outcome": str(Outcome.UNFINISHED),
+    "outcome": "unfinished",
     "because": "no step was taken",
     "capacity": {"rate": None, "low": None, "high": None},
     "knee": None,

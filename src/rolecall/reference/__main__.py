@@ -56,13 +56,13 @@ def announce(running: Running) -> None:
 def print_catalogues(arguments: argparse.Namespace) -> None:
     """One switch a line: its name, what it concerns, what it does, the public report that it is modelled on."""
     if arguments.list_faults:
-        from rolecall.reference.faults import FAULTS  # noqa: PLC0415  # as in switches
+        from rolecall.reference.faults import FAULTS  # noqa: PLC0415  # as in `apply_switches`
 
         for fault in FAULTS.values():
             needs = f" (needs {', '.join(fault.needs)})" if fault.needs else ""
             print(f"{fault.name}\t{fault.finding}\t{fault.description}{needs}\t{fault.report}")
     if arguments.list_variants:
-        from rolecall.reference.variants import VARIANTS  # noqa: PLC0415  # as in switches
+        from rolecall.reference.variants import VARIANTS  # noqa: PLC0415  # as in `apply_switches`
 
         for variant in VARIANTS.values():
             print(f"{variant.name}\t{variant.kind}\t{variant.description}\t")

@@ -8,8 +8,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import uvicorn
 
@@ -17,7 +18,6 @@ from rolecall.reference.app import Credentials, Server
 from rolecall.reference.census import Census
 from rolecall.reference.protocol import Protocol
 from rolecall.reference.settings import Settings, SettingsError
-from rolecall.reference.switches import apply_switches
 
 KEEP_ALIVE = 75  # seconds: longer than any pause of a client, or idle connections break under its hands
 
@@ -187,3 +187,34 @@ async def _watch_parent(runner: Uvicorn) -> None:
     while os.getppid() == parent:  # noqa: ASYNC110  # nothing tells of a parent's end but looking
         await asyncio.sleep(0.5)
     runner.end()
+
+
+def apply_switches(server: Server) -> None:
+    """Throw the switches of a server's settings: first the variants, then the faults.
+
+    The catalogues are imported only if one of them is asked for: a plain server starts sooner without.
+    """
+    if server.settings.variants:
+        from rolecall.reference.variants import VARIANTS  # noqa: PLC0415  # see above
+
+        for name in server.settings.variants:
+            _check_known(name, "variant", VARIANTS)
+            VARIANTS[name].apply(server)
+    if server.settings.faults:
+        from rolecall.reference.faults import FAULTS  # noqa: PLC0415  # see above
+
+        for name in server.settings.faults:
+            _check_known(name, "fault", FAULTS)
+            FAULTS[name].apply(server)
+
+
+def _check_known(name: str, kind: str, entries: Collection[str]) -> None:
+    """Refuse a name that no entry has.
+
+    Raises:
+        SettingsError: there is no entry of this name; with what may have been meant.
+    """
+    if name not in entries:
+        close = get_close_matches(name, entries, n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise SettingsError(f"there is no {kind} called {name}{meant}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolecall.selftest.cases import Case
-from rolecall.selftest.running import Result, Trial
+from rolecall.selftest.trials import Result, Trial
 
 
 @dataclass(frozen=True)

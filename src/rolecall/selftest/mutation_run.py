@@ -9,7 +9,8 @@ from typing import Any
 from rolecall.selftest.cases import Case, spread
 from rolecall.selftest.mutation import Mutation, Sight
 from rolecall.selftest.mutations import catalogue, selects
-from rolecall.selftest.running import Result, run_trials
+from rolecall.selftest.running import run_trials
+from rolecall.selftest.trials import Result
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rolecall.selftest.running import Result, Trial, options_of, run_trials
+from rolecall.selftest.running import options_of, run_trials
+from rolecall.selftest.trials import Result, Trial
 from rolecall.spec.model import API_KEYS, LAST_MINUTE, PUBLIC_KEY, SIGNING_KEY
 
 CAUGHT = "yes"
