@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import httpx
 
-if os.environ.get("ROLECALL_HTTPX") == "httpx2":
+if not TYPE_CHECKING and os.environ.get("ROLECALL_HTTPX") == "httpx2":
     httpx = import_module("httpx2")
 
 __all__ = ["httpx"]

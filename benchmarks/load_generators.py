@@ -1,6 +1,6 @@
 """How fast load generators are on one core: ours with every answer checked and without, stock Locust, wrk, hey, ab, autocannon.
 
-Run it with ``python benchmarks/load.py``. It installs nothing; what is not there is left out, nginx has to be.
+Run it with ``python benchmarks/load_generators.py``. It installs nothing; what is not there is left out, nginx has to be.
 
 All of them log in over the same number of connections, at nginx, which has the first core and answers with a token body of the usual
 size that is another one each time: nginx's ``$request_id`` is in the signature and in the refresh token, so that looking for
