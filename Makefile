@@ -28,9 +28,9 @@ selftest: $(VENV)/.installed
 	$(BIN)/rolecall selftest --mutations --write docs/mutations.md
 
 docs: $(VENV)/.installed
-	$(BIN)/python -c 'from rolecall.conformance.tables import load_specification as load; from rolecall.reports import tables; \
-	  open("docs/requirements.md", "w").write(tables.requirements(load().requirements)); \
-	  open("docs/readings.md", "w").write(tables.readings(load().readings))'
+	$(BIN)/python -c 'from rolecall.spec.loading import load_specification as load; from rolecall.report import docs_pages; \
+	  open("docs/requirements.md", "w").write(docs_pages.requirements(load().requirements)); \
+	  open("docs/readings.md", "w").write(docs_pages.readings(load().readings))'
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/certify.py

@@ -1,7 +1,7 @@
 """The search for the capacity against simulated servers of known capacity: what it answers, how often it is right, how long it takes.
 
 Run it with ``python benchmarks/capacity.py [SEARCHES] [KIND ...]``; all kinds, twenty searches each, take some minutes. The servers are
-those of ``tests/simulated_servers.py``, in virtual time: each search is over in a fraction of a second, and the seconds in the last
+those of ``tests/support/simulated_servers.py``, in virtual time: each search is over in a fraction of a second, and the seconds in the last
 column are those that it would take. A search is right when its interval is around the sustained rate, or when it does not say that it
 found one. A row that is wrong (more than one search in ten is not right, or an answer is more than 5 % too high) ends with a word.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from rolecall.load.capacity.search import Capacity, Outcome, Search
-from tests.queues import Bench
-from tests.simulated_servers import KINDS
+from rolecall.loadgen.capacity.by_rate import Capacity, Outcome, Search
+from tests.support.queues import Bench
+from tests.support.simulated_servers import KINDS
 
 #: Of the searches, how many may be wrong; by how much an answer may be too high.
 ALLOWED, TOO_HIGH = 0.1, 1.05

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import httpx
 
-from rolecall.conformance.tables import load_specification
 from rolecall.embedded import embedded_target
-from rolecall.gate import TOKEN_PATH
+from rolecall.http.gate import TOKEN_PATH
+from rolecall.spec.loading import load_specification
 from rolecall.target import EMBEDDED_CONCURRENCY, Target
 
 LATENCY = 0.050  # seconds

@@ -27,15 +27,15 @@ from time import perf_counter  # noqa: E402
 
 import gevent  # noqa: E402
 
-from rolecall.conformance.tables import load_specification  # noqa: E402
-from rolecall.load.accounts import Account, from_target  # noqa: E402
-from rolecall.load.checks.expired import ExpiredTokens  # noqa: E402
-from rolecall.load.engine import Engine  # noqa: E402
-from rolecall.load.measure.recorder import Recorder  # noqa: E402
-from rolecall.load.scenarios import NAMES, USUAL_WEIGHTS, Scenario, maker  # noqa: E402
-from rolecall.load.site import Site  # noqa: E402
-from rolecall.load.transport.wire import Origin  # noqa: E402
-from rolecall.load.users import make_users  # noqa: E402
+from rolecall.loadgen.accounts import Account, from_target  # noqa: E402
+from rolecall.loadgen.checks.expired import ExpiredTokens  # noqa: E402
+from rolecall.loadgen.client_context import Site  # noqa: E402
+from rolecall.loadgen.measure.recorder import Recorder  # noqa: E402
+from rolecall.loadgen.open_loop import Engine  # noqa: E402
+from rolecall.loadgen.provisioning import make_users  # noqa: E402
+from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, Scenario, maker  # noqa: E402
+from rolecall.loadgen.transport.wire import Origin  # noqa: E402
+from rolecall.spec.loading import load_specification  # noqa: E402
 from rolecall.target import Target, load_target  # noqa: E402
 
 ALL = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")
@@ -175,7 +175,7 @@ def runs(name: str, chosen: Sequence[str], options: argparse.Namespace, fault: s
 
 def count(measured: dict[str, object], errors: Counter[str], rows: Counter[str]) -> None:
     """Add what a run measured: requests, those that the end of a session explains, and errors."""
-    from rolecall.load.measure.totals import Totals  # noqa: PLC0415
+    from rolecall.loadgen.measure.totals import Totals  # noqa: PLC0415
 
     totals = Totals()
     totals.merge("one", measured)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Whether the memory of a load run is flat: the resident size of a master and its worker, every ten seconds, at 2,000 requests a second.
 
-Run it with ``python benchmarks/memory.py --minutes 10``, against the nginx of ``benchmarks/load.py``, with all invariants on. What counts
+Run it with ``python benchmarks/memory.py --minutes 10``, against the nginx of ``benchmarks/load_generators.py``, with all invariants on. What counts
 is the growth after the first minute, in which buffers and tables get their size.
 """
 
@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 
 import psutil
-
-from load import ROOT, accounts, free_port, nginx
+from load_generators import ROOT, accounts, free_port, nginx
 
 EVERY, SETTLED = 10.0, 60.0  # seconds
 MEGABYTE = 1024 * 1024

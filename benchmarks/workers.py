@@ -1,6 +1,6 @@
 """Whether two workers carry twice as much as one: requests per second, and CPU time per request, of one and of two workers.
 
-Run it with ``python benchmarks/workers.py``, against the nginx of ``benchmarks/load.py``, with all invariants on. A server that is not the
+Run it with ``python benchmarks/workers.py``, against the nginx of ``benchmarks/load_generators.py``, with all invariants on. A server that is not the
 limit needs a core or more, and so does each worker: on two cores three processes cannot be as fast as each alone, and what counts is
 the CPU time of a request. If that stays what it was, two workers with a core each carry twice as much.
 """
@@ -17,8 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from load import ACCOUNT, CONNECTIONS, accounts, nginx
-from rolecall.conformance.tables import load_specification
+from load_generators import ACCOUNT, CONNECTIONS, accounts, nginx
+
+from rolecall.spec.loading import load_specification
 
 
 def written(folder: Path, url: str) -> list[str]:

@@ -1,3 +1,3 @@
 """Brings the plugin along when pytest is given this folder's path."""
 
-pytest_plugins = ["rolecall.conformance.plugin"]
+pytest_plugins = ["rolecall.harness.plugin"]

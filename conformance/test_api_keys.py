@@ -6,18 +6,19 @@ import json
 from itertools import combinations
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.ids import in_path
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.rights import expect_no_rights_above, reserved_above
-from rolecall.conformance.sacrifice import any_session, change, changeable, delete_user, sacrificial
-from rolecall.conformance.tables import API_KEY, API_KEYS, Operation, load_specification
-from rolecall.conformance.tokens import Caller, Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
-from rolecall.gate import Thing
+from rolecall.http.gate import Thing
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import in_path
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import API_KEY, API_KEYS, Operation
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.rights import expect_no_rights_above, reserved_above
+from rolecall.toolkit.throwaway_users import any_session, change, changeable, delete_user, sacrificial
+from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
 

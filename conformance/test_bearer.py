@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import SUMMARY, operations, requirement
-from rolecall.conformance.sacrifice import changeable
-from rolecall.conformance.world import World
 from rolecall.outcomes import NotTested
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import SUMMARY, operations, requirement
+from rolecall.toolkit.throwaway_users import changeable
+from rolecall.toolkit.world import World
 
 
 @requirement("AUTH-required")

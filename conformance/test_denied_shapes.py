@@ -10,20 +10,21 @@ from urllib.parse import quote
 
 import pytest
 
-from rolecall.conformance.expiry import Expiry
-from rolecall.conformance.fixtures import Fixture, Request, made_up_password
-from rolecall.conformance.ids import id_text, identifiers
-from rolecall.conformance.judge import SETTLING, Judge
-from rolecall.conformance.marks import ALONE, EXPIRY, each, operations, requirement
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import Sacrifice, sacrificial
-from rolecall.conformance.shapes import SHAPES, Shape, attempts, denied, dressed, in_turn
-from rolecall.conformance.tables import load_specification
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.victims import Tried, expect_untouched, victim
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import id_text, identifiers
+from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import made_up_password
+from rolecall.tokens import Caller
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.marks import ALONE, EXPIRY, each, operations, requirement
+from rolecall.toolkit.shapes import SHAPES, Shape, attempts, denied, dressed, in_turn
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.things import Fixture, Request
+from rolecall.toolkit.throwaway_users import Sacrifice, sacrificial
+from rolecall.toolkit.victims import Tried, expect_untouched, victim
+from rolecall.toolkit.world import World
 
 _SPEC = load_specification()
 

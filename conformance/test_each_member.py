@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rolecall.conformance.fixtures import Fixture
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.tables import load_specification
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable
+from rolecall.spec.loading import load_specification
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.world import World
 
 #: What many kinds of things keep besides: it is written at their creation where the target takes it.
 MORE: dict[str, Any] = {"meta": {"note": "{name}"}, "tags": ["{name}"]}

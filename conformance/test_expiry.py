@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from rolecall.conformance.expiry import Expired, Expiry
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import EXPIRED_SESSIONS, EXPIRY, SUMMARY, operations, requirement, roles
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import sessions_outlast_log_ins
-from rolecall.conformance.world import World
 from rolecall.evidence import Evidence, Exchange, Pieces, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, Trouble
+from rolecall.toolkit.expiry import Expired, Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import EXPIRED_SESSIONS, EXPIRY, SUMMARY, operations, requirement, roles
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.throwaway_users import sessions_outlast_log_ins
+from rolecall.toolkit.world import World
 
 
 @requirement("EXPIRY-not-before", phase=EXPIRY)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rolecall.conformance.bounds import expect_no_grant
-from rolecall.conformance.fixtures import made_up_password
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.moves import moved
-from rolecall.conformance.sacrifice import Sacrifice, change, delete_user, disable, sacrificial
-from rolecall.conformance.tables import THROW_AWAY_USER
-from rolecall.conformance.tokens import Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.model import THROW_AWAY_USER
+from rolecall.spec.templates import made_up_password
+from rolecall.tokens import Grant
+from rolecall.toolkit.expectations import expect_no_grant
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.moves import moved
+from rolecall.toolkit.throwaway_users import Sacrifice, change, delete_user, disable, sacrificial
+from rolecall.toolkit.world import World
 
 # --- Another role -----------------------------------------------------------------------------------------------------
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from rolecall.conformance.fixtures import made_up_password
-from rolecall.conformance.ids import own_id
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.neighbours import parts_of
-from rolecall.conformance.sacrifice import Sacrifice, attackable, sacrificial, scapegoat
-from rolecall.conformance.tables import SECOND_USER
-from rolecall.conformance.tokens import Grant, claims_of, header_of, user_of
-from rolecall.conformance.world import World
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import own_id
+from rolecall.spec.model import SECOND_USER
+from rolecall.spec.templates import made_up_password
 from rolecall.target import Account
+from rolecall.tokens import Grant, claims_of, header_of, user_of
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement, roles
+from rolecall.toolkit.neighbours import parts_of
+from rolecall.toolkit.throwaway_users import Sacrifice, attackable, sacrificial, scapegoat
+from rolecall.toolkit.world import World
 
 
 @requirement("ISSUE-status")

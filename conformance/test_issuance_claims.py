@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.neighbours import NEIGHBOURS, twin_of
-from rolecall.conformance.sacrifice import attackable, fresh_session, sacrificial, scapegoat
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller, Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.tokens import TOKEN_PATH, Caller, Grant
+from rolecall.toolkit.expectations import expect_no_crash, expect_no_grant, expect_no_more_than
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement, roles
+from rolecall.toolkit.neighbours import NEIGHBOURS, twin_of
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.throwaway_users import attackable, fresh_session, sacrificial, scapegoat
+from rolecall.toolkit.world import World
 
 # --- Which user -------------------------------------------------------------------------------------------------------
 
@@ -141,7 +140,7 @@ async def test_a_refresh_grants_no_wishes(case: str, world: World, judge: Judge)
 async def test_credentials_in_a_url_get_no_token(way: str, world: World) -> None:
     """E-mail and password in the query, where logs and histories keep them, are refused: those of a user made for it."""
     account = (await attackable(world)).account
-    path = f"{PATH}?email={quote(account.email, safe='')}&password={quote(account.password, safe='')}"
+    path = f"{TOKEN_PATH}?email={quote(account.email, safe='')}&password={quote(account.password, safe='')}"
     content = b"{}" if way == "post-with-empty-object" else None
 
     answer = await world.client.send("GET" if way == "get" else "POST", path, content=content, attack="SEC-I15")
@@ -159,10 +158,10 @@ async def misuse(world: World, case: str) -> Exchange:
     user = await sacrificial(world, world.roles[0]) if case == "delete" else await attackable(world)
     account, caller = user.account, user.caller
     if case.startswith("get"):
-        path = PATH + ("?refreshToken=" if "empty" in case else "")
+        path = TOKEN_PATH + ("?refreshToken=" if "empty" in case else "")
         return await world.send("GET", path, caller, attack="SEC-I16", repeatable=False)
     body = {"email": account.email, "password": account.password}
-    return await world.send(case.upper(), PATH, caller, json=None if case == "delete" else body, attack="SEC-I16")
+    return await world.send(case.upper(), TOKEN_PATH, caller, json=None if case == "delete" else body, attack="SEC-I16")
 
 
 @requirement("SEC-I16")

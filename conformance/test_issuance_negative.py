@@ -8,17 +8,16 @@ import json
 import re
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_crash, expect_no_grant, expect_no_more_than
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import attackable, throw_away_admin
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding
 from rolecall.target import Account
+from rolecall.tokens import TOKEN_PATH, Caller
+from rolecall.toolkit.expectations import expect_no_crash, expect_no_grant, expect_no_more_than
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.throwaway_users import attackable, throw_away_admin
+from rolecall.toolkit.world import World
 
 WRONG = "rolecall-is-not-this"
 
@@ -96,7 +95,7 @@ async def test_operators_outside_json_are_no_credentials(where: str, world: Worl
     """An operator spelled as a parameter, ``password[$ne]=``, gets no token either."""
     email = (await attackable(world)).account.email.replace("+", "%2B").replace("@", "%40")
     parameters = f"email={email}&password[$ne]=x"
-    path = f"{PATH}?{parameters}" if where == "query" else PATH
+    path = f"{TOKEN_PATH}?{parameters}" if where == "query" else TOKEN_PATH
     form = {"content-type": "application/x-www-form-urlencoded"}
 
     answer = await world.client.send(
@@ -135,7 +134,7 @@ async def test_members_that_come_twice_open_no_other_account(case: str, world: W
     account, own = user.account, user.caller
     words = world.fill(TWICE[case], email=account.email, password=account.password, victim=victim.email)
 
-    answer = await world.client.send("POST", PATH, content=as_object(words), attack="SEC-I08")
+    answer = await world.client.send("POST", TOKEN_PATH, content=as_object(words), attack="SEC-I08")
 
     expect_no_more_than(own.grant, answer)
 
@@ -214,7 +213,7 @@ async def ask_strangely(world: World, case: str) -> tuple[Caller, Exchange]:
     media_type, how = BODIES[case]
     user = await attackable(world)
     content, headers = written(how, user.account), {"content-type": media_type}
-    return user.caller, await world.client.send("POST", PATH, headers=headers, content=content, attack="SEC-I09")
+    return user.caller, await world.client.send("POST", TOKEN_PATH, headers=headers, content=content, attack="SEC-I09")
 
 
 @requirement("SEC-I09")
@@ -275,7 +274,7 @@ async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
     email = (await attackable(world)).account.email
     content = b'{"email":%b,"%b":"%b"}' % (json.dumps(email).encode(), member.encode(), b"x" * (megabytes * _MEGABYTE))
 
-    answer = await world.client.send("POST", PATH, content=content, attack="SEC-I10")
+    answer = await world.client.send("POST", TOKEN_PATH, content=content, attack="SEC-I10")
     answer.request_body = content[:200] + b"... (%d bytes)" % len(content)  # enough as evidence: the rest repeats itself
 
     expect_no_grant(answer)
@@ -292,12 +291,12 @@ async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> N
     small = gzip.compress(written("object", account))
     packed = {"content-encoding": "gzip"}
 
-    answer = await world.client.send("POST", PATH, headers=packed, content=small, attack="SEC-I10")
+    answer = await world.client.send("POST", TOKEN_PATH, headers=packed, content=small, attack="SEC-I10")
 
     if answer.ok:
         megabytes = 100 if world.intrusive else 16
         spaces = await asyncio.to_thread(gzip.compress, b" " * (megabytes * _MEGABYTE) + written("object", account))
-        answer = await world.client.send("POST", PATH, headers=packed, content=spaces, attack="SEC-I10")
+        answer = await world.client.send("POST", TOKEN_PATH, headers=packed, content=spaces, attack="SEC-I10")
         if answer.ok:
             raise Finding("413 or 400", f"{answer.status} for {megabytes} MB in {len(spaces):,} bytes", answer)
     expect_no_grant(answer)

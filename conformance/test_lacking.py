@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from rolecall.conformance.callers import session
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.rights import expect_at_most
-from rolecall.conformance.sacrifice import make_user, scapegoat
-from rolecall.conformance.tokens import Caller, Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, NotApplicable
 from rolecall.target import Account
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.callers import session
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.rights import expect_at_most
+from rolecall.toolkit.throwaway_users import make_user, scapegoat
+from rolecall.toolkit.world import World
 
 #: What a user is made with in place of a password, which a server may refuse; ``...`` leaves the member out.
 NO_PASSWORD: dict[str, Any] = {"missing": ..., "null": None}

@@ -8,20 +8,21 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.closed import expect_denied_as_usual, expect_refused, unless_open
-from rolecall.conformance.fixtures import Fixture, in_address, items, with_query
-from rolecall.conformance.ids import id_text, in_path, own_id, unused_id, walked
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, operations, requirement
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import Sacrifice, changeable, sacrificial, scapegoat
-from rolecall.conformance.tables import load_specification
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.victims import Tried, expect_untouched, victim
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import id_text, in_path, own_id, unused_id, walked
+from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import in_address, with_query
+from rolecall.tokens import Caller
+from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
+from rolecall.toolkit.expectations import expect_no_crash, expect_refused
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, operations, requirement
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.things import Fixture, items
+from rolecall.toolkit.throwaway_users import Sacrifice, changeable, sacrificial, scapegoat
+from rolecall.toolkit.victims import Tried, expect_untouched, victim
+from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
 _LOWEST = _ROLES[0]

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.closed import unless_open
-from rolecall.conformance.fixtures import Fixture
-from rolecall.conformance.ids import id_text, identifiers, in_path, own_id
-from rolecall.conformance.judge import SETTLING, Judge
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.shapes import denied, in_turn
-from rolecall.conformance.tables import load_specification
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.victims import Tried, Victim, expect_untouched, victim
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotApplicable
+from rolecall.spec.ids import id_text, identifiers, in_path, own_id
+from rolecall.spec.loading import load_specification
+from rolecall.tokens import Caller
+from rolecall.toolkit.controls import unless_open
+from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.shapes import denied, in_turn
+from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.victims import Tried, Victim, expect_untouched, victim
+from rolecall.toolkit.world import World
 
 _SPEC = load_specification()
 _ATTACK = "SEC-E07"

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.fixtures import Request
-from rolecall.conformance.intruder import Intruder
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.sacrifice import Sacrifice, sacrificial
-from rolecall.conformance.tables import load_specification
-from rolecall.conformance.tokens import Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.spec.loading import load_specification
+from rolecall.tokens import Grant
+from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.things import Request
+from rolecall.toolkit.throwaway_users import Sacrifice, sacrificial
+from rolecall.toolkit.world import World
 
 #: What is written into one's own user, besides a change that is allowed; "{admin}" is the highest role.
 ASSIGNMENTS: dict[str, dict[str, Any]] = {

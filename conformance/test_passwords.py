@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from rolecall.conformance.fixtures import with_query
-from rolecall.conformance.marks import SUMMARY, requirement
-from rolecall.conformance.passwords import hashes_in, is_of_users, passwords_sent, spellings
-from rolecall.conformance.responses import Responses
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.spec.templates import with_query
+from rolecall.toolkit.marks import SUMMARY, requirement
+from rolecall.toolkit.passwords import hashes_in, is_of_users, passwords_sent, spellings
+from rolecall.toolkit.responses import Responses
+from rolecall.toolkit.world import World
 
 
 async def look_inside(world: World) -> None:

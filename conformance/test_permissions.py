@@ -7,13 +7,14 @@ import time
 
 import pytest
 
-from rolecall.conformance.ids import own_id
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import SUMMARY, cells, requirement
-from rolecall.conformance.sacrifice import changeable
-from rolecall.conformance.tables import Cell, load_specification
-from rolecall.conformance.world import World
 from rolecall.outcomes import Finding, NotTested
+from rolecall.spec.ids import own_id
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Cell
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import SUMMARY, cells, requirement
+from rolecall.toolkit.throwaway_users import changeable
+from rolecall.toolkit.world import World
 
 ROLES = load_specification().roles
 #: The list operations: each must show even the newest thing.

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import each, requirement, roles
-from rolecall.conformance.neighbours import AS_CLIENTS, parts_of, twin_of
-from rolecall.conformance.refresh_tokens import PART, altered_beginning, altered_end, altered_front, never_issued
-from rolecall.conformance.sacrifice import another_session, any_session, fresh_session, scapegoat
-from rolecall.conformance.tokens import Caller, Grant, user_of
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable
+from rolecall.tokens import Caller, Grant, user_of
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement, roles
+from rolecall.toolkit.neighbours import AS_CLIENTS, parts_of, twin_of
+from rolecall.toolkit.refresh_tokens import PART, altered_beginning, altered_end, altered_front, never_issued
+from rolecall.toolkit.throwaway_users import another_session, any_session, fresh_session, scapegoat
+from rolecall.toolkit.world import World
 
 Refresh = Callable[[World, Grant, Caller], Awaitable[Exchange]]
 Tampering = Callable[[str], str]

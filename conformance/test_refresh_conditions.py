@@ -8,18 +8,17 @@ from urllib.parse import urlencode
 
 import pytest
 
-from rolecall.conformance.expiry import Expiry
-from rolecall.conformance.forge import Parts
-from rolecall.conformance.intruder import Intruder
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import EXPIRY, each, requirement
-from rolecall.conformance.refresh_tokens import altered_end, never_issued
-from rolecall.conformance.sacrifice import any_session, changeable, fresh_session
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite, note
+from rolecall.jwt_forging import Parts
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.tokens import TOKEN_PATH, Caller
+from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import EXPIRY, each, requirement
+from rolecall.toolkit.refresh_tokens import altered_end, never_issued
+from rolecall.toolkit.throwaway_users import any_session, changeable, fresh_session
+from rolecall.toolkit.world import World
 
 # --- One rule broken, and called otherwise than usual -----------------------------------------------------------------
 
@@ -106,9 +105,9 @@ async def send(call: Call, caller: Caller, bearer: str, world: World) -> Exchang
         members["clientId"] = clients.get(call.client) or (await another(world)).email
     who = str(caller)
     if call.method == "get":
-        path = f"{PATH}?{urlencode(members)}"
+        path = f"{TOKEN_PATH}?{urlencode(members)}"
         return await world.client.send("GET", path, token=bearer, caller=who, attack=call.rule, repeatable=False)
-    return await world.client.send("POST", PATH, token=bearer, json=members, caller=who, attack=call.rule)
+    return await world.client.send("POST", TOKEN_PATH, token=bearer, json=members, caller=who, attack=call.rule)
 
 
 def usual(call: Call, caller: Caller, world: World) -> Awaitable[Exchange]:

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from rolecall.conformance.bounds import expect_no_grant, expect_no_more_than
-from rolecall.conformance.expiry import Expiry
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import EXPIRY, each, requirement
-from rolecall.conformance.memo import memoised
-from rolecall.conformance.sacrifice import any_session, fresh_session, sacrificial
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Caller, Grant
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, NotTested
+from rolecall.tokens import TOKEN_PATH, Caller, Grant
+from rolecall.toolkit.expectations import expect_no_grant, expect_no_more_than
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import EXPIRY, each, requirement
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.throwaway_users import any_session, fresh_session, sacrificial
+from rolecall.toolkit.world import World
 
 # --- Whose token ------------------------------------------------------------------------------------------------------
 
@@ -70,7 +69,7 @@ async def refresh_with_bearer(world: World, bearer: str) -> tuple[Caller, Exchan
 async def post_with(caller: Caller, token: str, world: World) -> Exchange:
     """POST a refresh as ``caller``, with this token as bearer."""
     body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email}
-    return await world.client.send("POST", PATH, token=token, json=body, caller=str(caller), attack="SEC-R13")
+    return await world.client.send("POST", TOKEN_PATH, token=token, json=body, caller=str(caller), attack="SEC-R13")
 
 
 @requirement("SEC-R13")
@@ -161,7 +160,7 @@ async def test_operators_in_the_query_are_no_refresh_tokens(operator: str, world
     caller = await any_session(world, world.roles[0])
     query = f"{quote(f'refreshToken[{operator}]', safe='[]')}={'%5E' if operator == '$regex' else ''}"
 
-    answer = await world.send("GET", f"{PATH}?{query}", caller, attack="SEC-R15", repeatable=False)
+    answer = await world.send("GET", f"{TOKEN_PATH}?{query}", caller, attack="SEC-R15", repeatable=False)
 
     expect_no_grant(answer)
     refresh_token = caller.grant.refresh_token
@@ -175,7 +174,7 @@ async def test_a_second_refresh_token_opens_no_other_session(order: str, world: 
     caller, other = await fresh_session(world, world.roles[0]), await fresh_session(world, world.roles[1])
     tokens = [quote(one.grant.refresh_token, safe="") for one in (caller, other)]
     first, second = tokens if order == "own-first" else reversed(tokens)
-    path = f"{PATH}?refreshToken={first}&refreshToken={second}"
+    path = f"{TOKEN_PATH}?refreshToken={first}&refreshToken={second}"
 
     answer = await world.send("GET", path, caller, attack="SEC-R15", repeatable=False)
 
@@ -197,7 +196,7 @@ async def test_a_refresh_does_not_widen_the_scope(where: str, world: World, judg
         body = {"refreshToken": refresh_token, "clientId": caller.email, "scope": scope}
         answer = await world.tokens.post(body, caller=str(caller), attack="SEC-R16")
     else:
-        path = f"{PATH}?refreshToken={quote(refresh_token, safe='')}&scope={quote(scope)}"
+        path = f"{TOKEN_PATH}?refreshToken={quote(refresh_token, safe='')}&scope={quote(scope)}"
         answer = await world.send("GET", path, caller, attack="SEC-R16", repeatable=False)
 
     await judge.expect_refresh_at_most(answer, caller, "post" if where.startswith("body") else "get")
@@ -210,7 +209,7 @@ async def test_a_refresh_does_not_widen_the_scope(where: str, world: World, judg
 async def test_head_refreshes_nothing(world: World, judge: Judge) -> None:
     """HEAD on the URL of a refresh, as a link checker sends it, does not use the refresh token up."""
     caller = await fresh_session(world, world.roles[0])
-    path = f"{PATH}?refreshToken={quote(caller.grant.refresh_token, safe='')}"
+    path = f"{TOKEN_PATH}?refreshToken={quote(caller.grant.refresh_token, safe='')}"
 
     answer = await world.send("HEAD", path, caller, attack="SEC-R22", repeatable=False)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from rolecall.conformance.bounds import expect_no_crash, expect_one_or_all
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import ALONE, each, requirement
-from rolecall.conformance.sacrifice import fresh_session, sacrificial
-from rolecall.conformance.tables import INTRUSIVE
-from rolecall.conformance.world import World
 from rolecall.evidence import cite
 from rolecall.outcomes import Finding, NotTested
+from rolecall.spec.model import INTRUSIVE
+from rolecall.toolkit.expectations import expect_no_crash, expect_one_or_all
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import ALONE, each, requirement
+from rolecall.toolkit.throwaway_users import fresh_session, sacrificial
+from rolecall.toolkit.world import World
 
 #: Seconds after which a grace window should be over.
 _AFTER_GRACE = 65.0

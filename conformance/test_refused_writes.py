@@ -6,11 +6,11 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.judge import SETTLING, Judge
-from rolecall.conformance.marks import each, operations, requirement
-from rolecall.conformance.world import World
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.marks import each, operations, requirement
+from rolecall.toolkit.world import World
 
 #: A member that is an array wherever the API has it.
 _WRONG = {"tags": "rolecall: this has to be an array"}

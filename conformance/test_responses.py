@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from rolecall.conformance.marks import SUMMARY, requirement
-from rolecall.conformance.responses import Responses, kinds
-from rolecall.conformance.tables import API_KEY, API_KEYS
 from rolecall.outcomes import Finding, NotTested
-from rolecall.schemas import faults
+from rolecall.schema_validation import faults
+from rolecall.spec.model import API_KEY, API_KEYS
+from rolecall.toolkit.marks import SUMMARY, requirement
+from rolecall.toolkit.responses import Responses, kinds
 
 
 @requirement("RESPONSE-json", phase=SUMMARY)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.closed import expect_denied_as_usual
-from rolecall.conformance.intruder import Intruder
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.tokens import Caller
+from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.world import World
 
 #: Claims that do not hold the highest role's name as one of several with spaces between; "{admin}" is the name.
 NO_ADMIN: dict[str, Any] = {

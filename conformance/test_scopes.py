@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from rolecall.conformance.cascade import Observed
-from rolecall.conformance.closed import expect_denied_as_usual, expect_refused
-from rolecall.conformance.intruder import Intruder
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import SUMMARY, each, requirement
-from rolecall.conformance.tables import API_KEY, CREDENTIALS, LOWER_SCOPE, load_specification
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import API_KEY, CREDENTIALS, LOWER_SCOPE
+from rolecall.tokens import Caller
+from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.expectations import expect_refused
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import SUMMARY, each, requirement
+from rolecall.toolkit.observed_cells import Observed
+from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
 

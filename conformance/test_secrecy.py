@@ -10,18 +10,17 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from rolecall.conformance.claims import numeric_date
-from rolecall.conformance.ids import walked
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import SUMMARY, each, requirement
-from rolecall.conformance.responses import Responses
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.conformance.tokens import Grant, claims_of, header_of
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
 from rolecall.fields import elements
 from rolecall.jwts import is_jwt, jwts_in
 from rolecall.outcomes import Finding, NotApplicable, NotTested
+from rolecall.spec.claims import numeric_date
+from rolecall.spec.ids import walked
+from rolecall.tokens import TOKEN_PATH, Grant, claims_of, header_of
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import SUMMARY, each, requirement
+from rolecall.toolkit.responses import Responses
+from rolecall.toolkit.world import World
 
 # --- Nobody keeps it --------------------------------------------------------------------------------------------------
 
@@ -46,7 +45,7 @@ def granted(responses: Responses) -> list[Exchange]:
 
 
 def _is_token_endpoint(exchange: Exchange) -> bool:
-    return urlsplit(exchange.url).path.endswith(PATH)
+    return urlsplit(exchange.url).path.endswith(TOKEN_PATH)
 
 
 # --- Nobody is told ---------------------------------------------------------------------------------------------------

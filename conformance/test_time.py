@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from rolecall.conformance.bounds import expect_no_crash
-from rolecall.conformance.clock import TOO_FAR_APART, server_time
-from rolecall.conformance.expiry import Expiry
-from rolecall.conformance.forge import Parts, with_member
-from rolecall.conformance.intruder import Intruder, made_up, skew
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.marks import EXPIRY, each, requirement
-from rolecall.conformance.sacrifice import any_session, fresh_session
-from rolecall.conformance.tokens import Caller
-from rolecall.conformance.world import World
 from rolecall.evidence import Exchange, cite
+from rolecall.jwt_forging import Parts, with_member
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Trouble
+from rolecall.tokens import Caller
+from rolecall.toolkit.attacker import Intruder, made_up, skew
+from rolecall.toolkit.clock import TOO_FAR_APART, server_time
+from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import EXPIRY, each, requirement
+from rolecall.toolkit.throwaway_users import any_session, fresh_session
+from rolecall.toolkit.world import World
 
 _DAY = 24 * 60 * 60
 _TRIES = 5  # to be answered within one and the same second

@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 import jwt
 from cryptography.hazmat.primitives import serialization
 
-from rolecall.conformance.fixtures import Request
-from rolecall.conformance.forge import Parts, as_secrets, compact, signed_by, with_member
-from rolecall.conformance.ids import unused_id
-from rolecall.conformance.intruder import Intruder, made_up
-from rolecall.conformance.judge import Judge
-from rolecall.conformance.listener import NOWHERE, listening
-from rolecall.conformance.marks import each, requirement
-from rolecall.conformance.sacrifice import Sacrifice, change, delete_user, disable, sacrificial
-from rolecall.conformance.tables import PUBLIC_KEY
-from rolecall.conformance.world import World
 from rolecall.evidence import cite
+from rolecall.jwt_forging import Parts, as_secrets, compact, signed_by, with_member
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import unused_id
+from rolecall.spec.model import PUBLIC_KEY
 from rolecall.target import is_loopback
+from rolecall.toolkit.attacker import Intruder, made_up
+from rolecall.toolkit.callback_server import NOWHERE, listening
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.things import Request
+from rolecall.toolkit.throwaway_users import Sacrifice, change, delete_user, disable, sacrificial
+from rolecall.toolkit.world import World
 
 
 async def real(world: World) -> Parts:

@@ -1,8 +1,1 @@
-"""Load scenarios: tokens issued and refreshed at any rate, every answer still checked."""
-
-from importlib.util import find_spec
-
-
-def missing() -> list[str]:
-    """What the extra ``load`` brings and is not there."""
-    return [name for name in ("locust", "orjson") if find_spec(name) is None]
+"""What a load engineer reads and edits: the locustfile and the Locust user classes."""

@@ -1,189 +1,100 @@
-"""Users made for a load run, through the API, where many are needed and the target is a throw-away server of our own."""
+"""The Locust user classes: one for each scenario, which ``rolecall.loadgen.scenarios`` holds."""
 
 from __future__ import annotations
 
-import json
-import secrets
-from collections.abc import Sequence
-from contextlib import closing
-from itertools import cycle, islice
-from typing import Any
+from time import perf_counter
 
 import gevent
+from locust import User, task
+from locust.user.task import LOCUST_STATE_STOPPING
 
-from rolecall.conformance.fixtures import fill, fill_path, made_up_password
-from rolecall.conformance.tables import Dialect, Specification, load_specification
-from rolecall.conformance.token_endpoint import PATH
-from rolecall.errors import ExitCode, RolecallError, Unreachable
-from rolecall.load.accounts import Account
-from rolecall.load.checks.invariants import read_json
-from rolecall.load.transport.client import Connection, Failure
-from rolecall.load.transport.wire import Origin, Response, request
-from rolecall.target import Target
+from rolecall.loadgen.process import THIS_PROCESS
+from rolecall.loadgen.scenarios import Scenario
 
-#: How often it is asked whether sessions coexist, and seconds between two times unless a Retry-After says so, and at most.
-_TRIES, _PAUSE, _LONGEST_PAUSE = 3, 1.0, 10.0
-#: Statuses of a server that is not up to it just now, beside 5xx: no verdict about the request.
-_PASSING = frozenset({408, 425, 429})
-_UNREACHABLE = frozenset({"refused", "dns", "tls", "timeout"})
+#: Steps of a client between two looks of Locust at it.
+_STEPS = 100
 
 
-class NoUsers(RolecallError):
-    """The target makes no users that can log in; the text says what it answered."""
+class Client(User):
+    """A client of a scenario in Locust's closed loop."""
 
-    exit_code = ExitCode.INCONCLUSIVE
+    abstract = True
+    scenario: str
+    client: Scenario | None = None
 
+    def on_start(self) -> None:
+        """Get what the first step needs."""
+        self.client = THIS_PROCESS.worker.client(self.scenario)
 
-class _NotNow(NoUsers):
-    """Nothing follows from this answer, or from its not coming: another time it may be another one."""
+    def on_stop(self) -> None:
+        """Close what is open."""
+        if self.client:  # else it was ended before the run began
+            self.client.close()
 
-
-class Server:
-    """What is asked of a target before the load, over the connection that the load has, too: no proxy, no redirect, all bounded."""
-
-    def __init__(self, target: Target) -> None:
-        tables = load_specification()
-        self.dialect: Dialect = tables.dialect(target.dialect, target.source)
-        self.spec: Specification = tables.for_target(target.operations, self.dialect, target.source)
-        self.target = target
-        self.bearer = ""
-        #: Seconds to wait before the same is asked again.
-        self.pause = _PAUSE
-        self._origin = Origin.of(target.base_url)
-        self._connection = Connection(self._origin, timeout=target.timeout, verify=target.verify_tls)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def ask(self, method: str, path: str, body: Any) -> Response:
-        """Send a request, with a JSON body if there is one.
-
-        Raises:
-            Unreachable: there is no server, or none that answers.
-            NoUsers: there is no whole answer.
-        """
-        headers = {"authorization": f"Bearer {self.bearer}"} if self.bearer else {}
-        headers |= {} if body is None else {"content-type": "application/json"}
-        try:
-            message = request(self._origin, method, path, headers, None if body is None else json.dumps(body).encode())
-        except ValueError as error:
-            raise NoUsers(f"{self.target.base_url}: {method} {path.partition('?')[0]} cannot be asked: {error}") from None
-        try:
-            response = self._connection.exchange(message)
-        except Failure as failure:
-            if failure.kind in _UNREACHABLE:
-                raise Unreachable(self.target.base_url, f"cannot be reached: {failure}") from None
-            raise _NotNow(f"{self.target.base_url}: {method} {path} was not answered: {failure}") from None
-        self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
-        return response
-
-    def document(self, method: str, path: str, body: Any) -> dict[str, Any]:
-        """The object that a request is answered with.
-
-        Raises:
-            NoUsers: it is answered with anything else, or not to the end.
-            Unreachable: there is no server, or none that answers.
-        """
-        response = self.ask(method, path, body)
-        document = read_json(response.body) if 200 <= response.status < 300 else None
-        if not isinstance(document, dict):
-            kind = _NotNow if _is_passing(response.status) else NoUsers
-            raise kind(f"{self.target.base_url}: {method} {path} was answered {response.status}")
-        return document
-
-    def issue(self, email: str, password: str) -> Response:
-        """The answer to a log-in.
-
-        Raises:
-            Unreachable, NoUsers: as for `ask`.
-        """
-        return self.ask("POST", PATH, {"email": email, "password": password})
-
-    def log_in(self, name: str) -> dict[str, Any]:
-        """What an account's log-in is answered: tokens.
-
-        Raises:
-            NoUsers: it is not.
-        """
-        account = self.target.accounts[name]
-        answer = self.document("POST", PATH, {"email": account.email, "password": account.password})
-        if not isinstance(answer.get("token"), str) or not isinstance(answer.get("refreshToken"), str):
-            raise NoUsers(f"{self.target.base_url} gives {account.email} no tokens")
-        return answer
+    @task
+    def steps(self) -> None:
+        """Some steps, one right after the other; a 429 is heeded."""
+        client, step, going = self.client, THIS_PROCESS.worker.step, THIS_PROCESS.worker.going.is_set
+        assert client is not None
+        for _ in range(_STEPS):
+            if self._state == LOCUST_STATE_STOPPING or not going():
+                gevent.sleep(0.05)
+                return
+            step(client)
+            if client.pause:
+                until, client.pause = perf_counter() + client.pause, 0.0
+                while self._state != LOCUST_STATE_STOPPING and (left := until - perf_counter()) > 0:
+                    gevent.sleep(min(left, 0.25))
 
 
-def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Account]:
-    """Make users with random passwords, by the account of the highest role; 200 take the embedded server a second.
+class Arrivals(User):
+    """Stands for the open schedule, which needs no users of Locust's; Locust needs one."""
 
-    Args:
-        roles: those that the users get in turn; all roles unless given.
+    abstract = True
 
-    Raises:
-        NoUsers: a user cannot be made.
-        Unreachable: there is no server, or none that answers.
-    """
-    run = secrets.token_hex(4)
-    with closing(Server(target)) as server:
-        spec = server.spec
-        operation = spec.operations["create-user"]
-        admin = server.log_in(spec.roles[-1])
-        server.bearer = admin["token"]
-        accounts = []
-        for number, role in enumerate(islice(cycle(roles or spec.roles), count), 1):
-            email, password = f"rolecall.load.{run}.{number}@{target.email_domain}", made_up_password()
-            values = {
-                "name": f"rolecall-load-{run}-{number}",
-                "email": email,
-                "password": password,
-                "organization": admin.get("organization"),
-            }
-            body = {**fill(operation.body, values), "role": role}
-            answer = server.document(operation.method, fill_path(operation.path, values), body)
-            if answer.get("role", role) != role:
-                raise NoUsers(f"{target.base_url} made a user of role {role} one of another role")
-            accounts.append(Account(email, password, role, str(answer.get("id", ""))))
-    return accounts
+    @task
+    def wait_for_the_end(self) -> None:
+        """Nothing."""
+        gevent.sleep(0.5)
 
 
-def sessions_coexist(target: Target) -> bool | None:
-    """Whether a user's log-in leaves the user's other sessions alone, which the specification does not say (SEC-I18-first).
+class Issuance(Client):
+    """Log-ins with e-mail and password."""
 
-    Returns:
-        None where that cannot be known: the refresh that would tell is neither granted nor refused, however often it is asked for.
-
-    Raises:
-        NoUsers: the first account cannot log in.
-        Unreachable: there is no server, or none that answers.
-    """
-    name = next(iter(target.accounts))
-    with closing(Server(target)) as server:
-        for attempt in range(_TRIES):
-            if attempt:
-                gevent.sleep(server.pause)  # a refresh without an answer may have been carried out: all is begun anew
-            try:
-                first = server.log_in(name)
-                server.log_in(name)
-            except _NotNow:
-                if attempt == _TRIES - 1:
-                    raise
-                continue
-            goes_on = _goes_on(server, first["refreshToken"], target.accounts[name].email)
-            if goes_on is not None:
-                return goes_on
-    return None
+    scenario = "issuance"
 
 
-def _goes_on(server: Server, refresh_token: str, email: str) -> bool | None:
-    """Whether a session can be refreshed; None where nothing follows from the answer, or there is none."""
-    try:
-        status = server.ask("POST", PATH, {"refreshToken": refresh_token, "clientId": email}).status
-    except (NoUsers, Unreachable):
-        return None
-    if status in server.dialect.refreshed or 200 <= status < 300:
-        return True
-    return False if status in server.dialect.refused and not _is_passing(status) else None
+class RefreshGet(Client):
+    """Chains of refreshes before expiry."""
+
+    scenario = "refresh-get"
 
 
-def _is_passing(status: int) -> bool:
-    return status >= 500 or status in _PASSING
+class RefreshPost(Client):
+    """Chains of refreshes as after expiry."""
+
+    scenario = "refresh-post"
+
+
+class Session(Client):
+    """Log in, read what the role may read, refresh, go on."""
+
+    scenario = "session"
+
+
+class RefreshRace(Client):
+    """Several clients refresh with the same token at the same instant."""
+
+    scenario = "refresh-race"
+
+
+class Guarded(Client):
+    """Another scenario, while cells of the permission table are tried."""
+
+    scenario = "guarded"
+
+
+class Mixed(Client):
+    """Clients of several scenarios, by --weights."""
+
+    scenario = "mixed"

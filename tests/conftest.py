@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Finished, rolecall, start
-from tests.miniatures import Tap
+from tests.support.command import Finished, rolecall, start
+from tests.support.miniatures import Tap
 
 # A shell that starts something in the background lets it ignore Ctrl-C, and what it starts in turn: tests send Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.conformance.tables import load_specification
-from rolecall.reports import tables
+from rolecall.report import docs_pages
+from rolecall.spec.loading import load_specification
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -19,8 +19,8 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
-        ("requirements.md", lambda: tables.requirements(load_specification().requirements)),
-        ("readings.md", lambda: tables.readings(load_specification().readings)),
+        ("requirements.md", lambda: docs_pages.requirements(load_specification().requirements)),
+        ("readings.md", lambda: docs_pages.readings(load_specification().readings)),
     ],
     ids=["requirements", "readings"],
 )

@@ -10,7 +10,7 @@ import pytest
 from rolecall.bounds import JSON_DEPTH, JSON_VALUES, KEPT, LEAST
 from rolecall.evidence import Evidence, Exchange, Pieces, cite, note
 from rolecall.outcomes import Inconclusive
-from tests.exchanges import exchange
+from tests.support.exchanges import exchange
 
 
 class TestExchange:

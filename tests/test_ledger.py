@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from rolecall.ledger import Ledger
-from tests.command import start
-from tests.servers import serving
+from tests.support.command import start
+from tests.support.servers import serving
 
 
 def lines(path: Path) -> list[dict[str, object]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.conformance.tables import load_specification
 from rolecall.errors import ExitCode, UsageError
+from rolecall.spec.loading import load_specification
 from rolecall.target import DEFAULT_RATE, Target, load_target, parse_target
 
 ROLES = ("guest", "agent", "bot", "admin")

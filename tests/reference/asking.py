@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import httpx
 
 from rolecall.reference.app import Server
-from rolecall.reference.jsontext import dumps, loads
 from rolecall.reference.resources import RESOURCES, new_id
 from rolecall.reference.server import build
 from rolecall.reference.settings import Settings
+from rolecall.reference.strict_json import dumps, loads
 from rolecall.reference.tokens import SigningKey, compact
 
 QUICK = 2

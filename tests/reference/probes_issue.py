@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 
-from rolecall.reference.patience import MOST_WRONG
+from rolecall.reference.lockout import MOST_WRONG
 from tests.reference.asking import Api, Probe, read, sees
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from rolecall.reference.jsontext import dumps
+from rolecall.reference.strict_json import dumps
 from rolecall.reference.tokens import SigningKey
 from rolecall.reference.variants.tokens import public_key_of
 from tests.reference.asking import Api, Probe, read, sees

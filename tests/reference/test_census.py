@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import httpx
 import pytest
 
+from rolecall.http import login_budget
+from rolecall.reference import census as module
 from rolecall.reference.app import Server
 from rolecall.reference.census import Census
 from rolecall.reference.server import running
@@ -45,3 +47,9 @@ def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
 def test_log_ins_are_counted(tries: list[tuple[str, bool]], is_too_much: bool) -> None:
     """An account that is logged in, or refused, more often than a run may is named; others are not counted."""
     assert bool(counted(tries)) == is_too_much
+
+
+def test_the_budget_is_that_of_a_run() -> None:
+    """The reference server imports nothing of the rest, and all the same counts against the budget that a run has."""
+    for name in ("MOST_GRANTED", "MOST_REFUSED", "MOST_IN_A_ROW"):
+        assert getattr(module, name) == getattr(login_budget, name)

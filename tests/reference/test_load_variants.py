@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from rolecall.conformance.selftest import LOADS, cases
 from rolecall.reference.faults import FAULTS
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.variants import VARIANTS, load
+from rolecall.selftest.cases import LOADS, cases
 from tests.reference.asking import QUICK, Api, tell
 
 QUEUES = {"one-at-a-time-4ms": 0.004, "one-at-a-time-10ms": 0.01, "one-at-a-time-20ms": 0.02}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rolecall.reference.jsontext import dumps
 from rolecall.reference.settings import Settings
+from rolecall.reference.strict_json import dumps
 from rolecall.reference.tokens import SigningKey
 from tests.reference.asking import QUICK, Api, read, with_api
 from tests.reference.probes_tokens import (

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         UsageError: Locust is not installed.
     """
     need_locust()
-    from rolecall.load.scenarios import NAMES
+    from rolecall.loadgen.scenarios import NAMES
 
     add_common_arguments(parser)
     parser.add_argument("--scenario", choices=NAMES, default="issuance", help="what is sent (default: %(default)s)")
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         RolecallError: an option, the target file or the accounts are wrong, or the search could not be begun.
     """
-    from rolecall.load import launch, result
-    from rolecall.reports import load_terminal
+    from rolecall.loadgen import launch, result
+    from rolecall.report import load_terminal
 
     words = [launch.locust_class(arguments.scenario), "--capacity"]
     if arguments.most_users is not None:

@@ -34,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
-    from rolecall.conformance.progress import Progress
-    from rolecall.conformance.run import Options
-    from rolecall.conformance.suite import run_suite
-    from rolecall.reports import terminal
+    from rolecall.harness.entry import run_suite
+    from rolecall.harness.progress import Progress
+    from rolecall.harness.run import Options
+    from rolecall.report import terminal
 
     Options(rate=arguments.rate, concurrency=arguments.concurrency).check()
     end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job

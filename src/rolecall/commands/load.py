@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         UsageError: Locust is not installed.
     """
     need_locust()
-    from rolecall.load.scenarios import NAMES
+    from rolecall.loadgen.scenarios import NAMES
 
     _take_options_anywhere(parser)
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
@@ -66,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be begun.
     """
-    from rolecall.load import compare, launch, plan, result
-    from rolecall.reports import load_terminal
+    from rolecall.loadgen import compare, launch, plan, result
+    from rolecall.report import load_terminal
 
     if arguments.worker:
         return launch.work(arguments)
@@ -118,7 +118,7 @@ def need_locust() -> None:
     Raises:
         UsageError: Locust is, or what comes with it.
     """
-    from rolecall.load import missing
+    from rolecall.loadgen import missing
 
     if names := missing():
         raise UsageError("rolecall load", f"{' and '.join(names)} is not installed", "pip install 'rolecall[load]'")

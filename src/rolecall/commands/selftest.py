@@ -14,7 +14,7 @@ from rolecall.errors import ExitCode, UsageError
 from rolecall.screen import say
 
 if TYPE_CHECKING:
-    from rolecall.conformance.selftest import Result
+    from rolecall.selftest.trials import Result
 
 T = TypeVar("T")
 HELP = "run the suite against every fault and every legal variant; print the kill table"
@@ -55,15 +55,16 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.mutations or arguments.mutation:
         return _run_mutations(arguments)
-    from rolecall.conformance import selftest
-    from rolecall.load import missing
-    from rolecall.reports import kill_table
+    from rolecall.loadgen import missing
+    from rolecall.report import kill_table
+    from rolecall.selftest import cases as catalogue
+    from rolecall.selftest import running
 
-    everything = selftest.cases()
+    everything = catalogue.cases()
     chosen = everything
     if arguments.sample is not None:
         _check_sample(arguments.sample)
-        chosen = selftest.sample(everything, arguments.sample)
+        chosen = catalogue.sample(everything, arguments.sample)
     if arguments.fault:
         chosen = _named("--fault", arguments.fault, {case.name: case for case in everything}, "no fault and no variant")
     absent = missing()
@@ -72,13 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(kill_table.HEADER)
-    results = selftest.run_all(
+    results = running.run_all(
         chosen, lambda result: say(kill_table.line(result.document())) if loud else None, whole=arguments.whole
     )
     unexplained = _look_without(arguments.without, results, loud)
-    counts = selftest.tally(results)
+    counts = running.tally(results)
     if arguments.json:
-        say(selftest.to_json(results))
+        say(running.to_json(results))
     else:
         say("\n".join([kill_table.summary(counts), *kill_table.summary_without(result.document() for result in results)]))
         if unloaded:
@@ -92,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> int:
     """Run each fault again without each of these; how many are not caught any more and should be."""
-    from rolecall.conformance import without
-    from rolecall.reports import kill_table
+    from rolecall.report import kill_table
+    from rolecall.selftest import without
 
     unexplained = 0
     for name in dict.fromkeys(names):
@@ -106,7 +107,7 @@ def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> in
 
 
 def _say_without(name: str, result: Result) -> None:
-    from rolecall.reports import kill_table
+    from rolecall.report import kill_table
 
     say(kill_table.line_without(result.document(), name))
 
@@ -122,7 +123,7 @@ def _named(option: str, names: Iterable[str], known: Mapping[str, T], what: str)
     Raises:
         UsageError: one of them stands for nothing.
     """
-    from rolecall.conformance.tables import suggest
+    from rolecall.spec.model import suggest
 
     chosen = []
     for name in names:
@@ -138,8 +139,9 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: there is no such mutation.
     """
-    from rolecall.conformance import mutation_run, mutations, selftest
-    from rolecall.reports import mutation_table
+    from rolecall.report import mutation_table
+    from rolecall.selftest import cases as catalogue
+    from rolecall.selftest import mutation_run, mutations
 
     if arguments.fault:
         raise UsageError("--fault", "faults and variants are chosen without --mutations", "Choose mutations with --mutation.")
@@ -153,7 +155,7 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(mutation_table.HEADER)
-    killed = mutation_run.run(chosen, selftest.cases(), lambda one: say(mutation_table.line(one.document())) if loud else None)
+    killed = mutation_run.run(chosen, catalogue.cases(), lambda one: say(mutation_table.line(one.document())) if loud else None)
     rows = [one.document() for one in killed]
     say(json.dumps({"mutations": rows}, indent=1) if arguments.json else mutation_table.summary(rows))
     if arguments.write:

@@ -1,0 +1,403 @@
+"""Carrying the token: in one Authorization: Bearer header, and by nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from urllib.parse import urlencode, urlsplit
+
+from rolecall.evidence import Exchange, cite
+from rolecall.http.link import resolved
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import own_id
+from rolecall.spec.model import Operation
+from rolecall.spec.templates import with_query
+from rolecall.tokens import TOKEN_PATH as TOKENS
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import SUMMARY, each, requirement
+from rolecall.toolkit.responses import Responses
+from rolecall.toolkit.things import Request
+from rolecall.toolkit.throwaway_users import any_session
+from rolecall.toolkit.world import World
+
+# --- The scheme -------------------------------------------------------------------------------------------------------
+
+#: Authorization headers that are not "Bearer" and a token.
+OTHER_SCHEMES = {
+    "basic": "Basic {token}",
+    "token": "Token {token}",
+    "jwt": "JWT {token}",
+    "no-scheme": "{token}",
+    "bearer-alone": "Bearer",
+    "bearer-and-spaces": "Bearer   ",
+}
+
+
+@requirement("SEC-H02")
+@each("header", OTHER_SCHEMES)
+async def test_other_schemes_are_refused(header: str, world: World, intruder: Intruder) -> None:
+    """A good token under another scheme or none is not let in, nor is the word Bearer without a token."""
+    token = (await world.user(world.highest)).token
+    headers = {"authorization": OTHER_SCHEMES[header].replace("{token}", token)}
+    doors = await intruder.doors()
+    with contextlib.suppress(NotTested):
+        doors.append(await intruder.door_of_everybody())
+
+    await intruder.expect_shut(attack="SEC-H02", headers=headers, doors=doors, statuses=intruder.unreadable)
+
+
+async def with_header(value: str, world: World, intruder: Intruder, attack: str) -> Exchange:
+    """The answer at the caller's own user to an Authorization header that holds the good token in this form."""
+    token = (await world.user(world.highest)).token
+    door = (await intruder.doors())[0]
+    headers = {"authorization": value.replace("{token}", token)}
+    return await world.perform(door, None, attack=attack, headers=headers)
+
+
+@requirement("SEC-H03")
+@each("scheme", ("bearer", "BEARER"))
+async def test_the_scheme_has_no_case(scheme: str, world: World, intruder: Intruder, judge: Judge) -> None:
+    """A good token is let in however the letters of the scheme are written."""
+    answer = await with_header(f"{scheme} {{token}}", world, intruder, "SEC-H03")
+
+    judge.expect_let_in(answer, f"with the scheme {scheme}")
+
+
+#: White space that RFC 9110 11.4 does not have between scheme and token, or behind it.
+WHITE_SPACE = {"two-spaces": "Bearer  {token}", "tab": "Bearer\t{token}", "space-at-the-end": "Bearer {token} "}
+
+
+@requirement("SEC-H04")
+@each("place", WHITE_SPACE)
+async def test_what_white_space_does(place: str, world: World, intruder: Intruder, judge: Judge) -> None:
+    """A good token with white space around it: whether it is let in is written down."""
+    answer = await with_header(WHITE_SPACE[place], world, intruder, "SEC-H04")
+
+    judge.cite(answer)
+    judge.note(f"a token with {place.replace('-', ' ')} is {'let in' if answer.ok else f'refused ({answer.status})'}")
+
+
+# --- Other places -----------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-H05")
+@each("parameter", ("access_token", "token"))
+async def test_a_token_in_the_query_is_not_seen(parameter: str, world: World, intruder: Intruder) -> None:
+    """A good token in the query, without an Authorization header, is not let in."""
+    query = urlencode({parameter: (await world.user(world.highest)).token})
+    doors = [replace(door, path=with_query(door.path, query)) for door in await intruder.doors()]
+
+    await intruder.expect_shut(attack="SEC-H05", doors=doors, statuses=intruder.unreadable)
+
+
+@requirement("SEC-H05")
+async def test_a_token_in_a_cookie_is_not_seen(world: World, intruder: Intruder) -> None:
+    """A good token in cookies of the usual names, without an Authorization header, is not let in."""
+    token = (await world.user(world.highest)).token
+    cookie = "; ".join(f"{name}={token}" for name in ("access_token", "token", "jwt", "Authorization"))
+
+    await intruder.expect_shut(attack="SEC-H05", headers={"cookie": cookie}, statuses=intruder.unreadable)
+
+
+@requirement("SEC-H05")
+@each("form", ("json", "urlencoded"))
+async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: Judge) -> None:
+    """A create with a good token in its body, without an Authorization header, is refused and creates nothing."""
+    admin = await world.user(world.highest)
+    request = await world.request(world.spec.operations["create-knowledge-item"], admin)
+    body = {**request.body, "access_token": admin.token, "token": admin.token}
+
+    if form == "json":
+        answer = await world.perform(replace(request, body=body), None, attack="SEC-H05")
+    else:
+        content, headers = urlencode(body).encode(), {"content-type": "application/x-www-form-urlencoded"}
+        sent = replace(request, body=None)
+        answer = await world.perform(sent, None, attack="SEC-H05", content=content, headers=headers)
+
+    judge.expect_no_token(answer)
+    await judge.expect_no_effect(request, answer, None)
+    await judge.control(request)
+
+
+# --- Two headers ------------------------------------------------------------------------------------------------------
+
+#: Both of two tokens in one request; "{low}" is the lowest role's, "{high}" the highest role's.
+BOTH: dict[str, list[tuple[str, str]]] = {
+    "lowest-first": [("Authorization", "Bearer {low}"), ("authorization", "Bearer {high}")],
+    "highest-first": [("Authorization", "Bearer {high}"), ("authorization", "Bearer {low}")],
+    "joined": [("authorization", "Bearer {low}, Bearer {high}")],
+}
+
+
+async def barred(world: World, intruder: Intruder) -> list[Operation]:
+    """Reads that were seen to be open to the highest role and closed to the lowest: lists and fetches."""
+    spec, lowest, highest = world.spec, await world.user(world.roles[0]), await world.user(world.highest)
+    others = [
+        next(op for op in spec.operations.values() if op.effect == effect and len(spec.allowed_roles(op.name)) == 2)
+        for effect in ("list", "fetch")
+    ]
+    found = []
+    for operation in (*intruder.reserved, *others):
+        high, low = await world.reads(highest, operation.name), await world.reads(lowest, operation.name)
+        if world.dialect.allows(operation, high) and world.dialect.denies(operation, low):
+            cite(high, "control")
+            cite(low, "denied")
+            found.append(operation)
+    if not found:
+        raise Inconclusive("a read that the highest role may and the lowest may not", "the permission table")
+    return found
+
+
+async def with_both(order: str, request: Request, world: World, attack: str, low: Caller | None = None) -> Exchange:
+    """The answer to a request that carries two tokens: the highest role's, and the lowest role's, or another of such a user."""
+    lowest = low or await world.user(world.roles[0])
+    tokens = {"low": lowest.token, "high": (await world.user(world.highest)).token}
+    fields = [(name, value.format(**tokens).encode()) for name, value in BOTH[order]]
+    method, about = request.operation.method, request.thing
+    return cite(
+        await world.client.send_raw(method, request.path, fields, caller="two tokens", attack=attack, about=about), "answer"
+    )
+
+
+async def closed_to_the_lowest(world: World, intruder: Intruder) -> list[Request]:
+    """Requests that the highest role may make and the lowest may not: reads, a look at the highest's own user, and a delete."""
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    requests = [await world.request(operation, highest) for operation in await barred(world, intruder)]
+    own = await world.request(world.spec.operations["fetch-user-self"], highest)
+    if world.dialect.denies(own.operation, await world.perform(own, lowest, attack="SEC-H06-consistent")):
+        requests.append(own)
+    if not world.read_only:
+        requests.append(await world.request_on_own_fixture(world.spec.operations["delete-knowledge-item"], highest))
+    return requests
+
+
+async def refreshed_by_lowest(order: str, world: World) -> Exchange | None:
+    """The answer to a GET refresh with two tokens that shows that the lowest role's counts; None where it shows nothing."""
+    caller = await any_session(world, world.roles[0])
+    fetch = await world.request(world.spec.operations["fetch-user-self"], caller)
+    refresh = replace(fetch, path=f"{TOKENS}?{urlencode({'refreshToken': caller.grant.refresh_token})}", thing=None)
+    answer = await with_both(order, refresh, world, "SEC-H06-consistent", caller)
+    return answer if Grant.of(answer).user == caller.user else None
+
+
+@requirement("SEC-H06-consistent")
+@each("order", BOTH)
+async def test_of_two_tokens_the_same_counts_everywhere(order: str, world: World, intruder: Intruder) -> None:
+    """Two tokens in one request: if the highest role's opens one thing, it opens all of them, and nothing breaks."""
+    opened: dict[bool, Exchange] = {}
+    for request in await closed_to_the_lowest(world, intruder):
+        answer = await with_both(order, request, world, "SEC-H06-consistent")
+        if answer.status >= 500:
+            raise Finding("one of the tokens, or a refusal", f"{answer.status}", answer)
+        opened[world.dialect.allows(request.operation, answer)] = answer
+    if refreshed := await refreshed_by_lowest(order, world):
+        opened[False] = refreshed
+
+    if len(opened) == 2:
+        raise Finding("the same token everywhere, or a refusal", f"{opened[True]}, but {opened[False]}", opened[True])
+
+
+@requirement("SEC-H06")
+@each("order", BOTH)
+async def test_which_of_two_tokens_counts(order: str, world: World, intruder: Intruder, judge: Judge) -> None:
+    """Two tokens in one request: which of them counts is written down."""
+    operation = (await barred(world, intruder))[0]
+    request = await world.request(operation, await world.user(world.highest))
+
+    answer = await with_both(order, request, world, "SEC-H06")
+
+    opens = world.dialect.allows(operation, answer)
+    counts = "the highest role's counts" if opens else f"the highest role's does not count ({answer.status or answer.error})"
+    judge.note(f"of two tokens, {order.replace('-', ' ')}, {counts}")
+
+
+# --- Absurd tokens ----------------------------------------------------------------------------------------------------
+
+#: Characters of a token.
+LENGTHS = {"nothing": 0, "one": 1, "8-thousand": 8 * 1024, "64-thousand": 64 * 1024, "million": 1024 * 1024}
+_TOO_LONG = (413, 431)
+_AT_ONCE = 5.0  # seconds
+
+
+async def with_bytes(value: bytes, world: World, intruder: Intruder, attack: str) -> Exchange:
+    """The answer at the highest role's own user to an Authorization header of these bytes."""
+    door = (await intruder.doors())[0]
+    answer = await world.client.send_raw("GET", door.path, [("authorization", value)], caller="nobody", attack=attack)
+    return cite(answer, "answer")
+
+
+@requirement("SEC-H07-no-crash")
+@each("length", LENGTHS)
+async def test_a_token_of_any_length_breaks_nothing(length: str, world: World, intruder: Intruder) -> None:
+    """A token of no, one or a million characters is not let in and causes no server error; the real one still works."""
+    answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, intruder, "SEC-H07-no-crash")
+
+    if answer.ok or answer.status >= 500:
+        raise Finding("a refusal", f"{answer.status}", answer)
+    await world.alive(await world.user(world.highest), answer.finished)
+
+
+@requirement("SEC-H07")
+@each("length", LENGTHS)
+async def test_a_token_of_any_length_is_refused_at_once(length: str, world: World, intruder: Intruder) -> None:
+    """A token of no, one or a million characters is refused within five seconds, with a status that says why."""
+    answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, intruder, "SEC-H07")
+
+    statuses = (*intruder.unreadable, *_TOO_LONG)
+    if answer.status and answer.status not in statuses:
+        raise Finding(f"one of {', '.join(map(str, statuses))}", f"{answer.status}", answer)
+    if answer.finished - answer.started > _AT_ONCE:
+        raise Finding(f"an answer within {_AT_ONCE:g} s", f"{answer.finished - answer.started:.1f} s", answer)
+
+
+#: What is put into the middle of a token's signature.
+STRANGERS = {
+    "control-character": b"\x01",
+    "nul": b"\x00",
+    "bare-carriage-return": b"\r",
+    "bare-line-feed": b"\n",
+    "folded-line": b"\r\n ",
+    "escaped-line-break": b"%0d%0aX-Rolecall-Injected:%20yes",
+    "latin-1": b"\xe9",
+    "utf-8": "\N{SNOWMAN}".encode(),
+}
+
+
+@requirement("SEC-H08")
+@each("stranger", STRANGERS)
+async def test_strange_characters_break_nothing(stranger: str, world: World, intruder: Intruder) -> None:
+    """A good token with characters that no token has is not let in, breaks nothing, and comes back in no header."""
+    token = (await world.user(world.highest)).token.encode()
+    middle = len(token) - 12
+    value = b"Bearer " + token[:middle] + STRANGERS[stranger] + token[middle:]
+
+    answer = await with_bytes(value, world, intruder, "SEC-H08")
+
+    statuses = (*intruder.unreadable, *_TOO_LONG)
+    if answer.status and answer.status not in statuses:
+        let_in = ": let in" if answer.ok else ""
+        raise Finding(f"{' or '.join(map(str, intruder.unreadable))}: not let in", f"{answer.status}{let_in}", answer)
+    claims = token.decode().split(".")[1 if b"." in token else 0]
+    for name, text in answer.headers:
+        if claims in text or name.lower() == "x-rolecall-injected":
+            raise Finding("no header that repeats the token", f"{name}: {text}", answer)
+    await world.alive(await world.user(world.highest), answer.finished)
+
+
+# --- Other headers ----------------------------------------------------------------------------------------------------
+
+#: Headers by which a gateway tells a server who is calling: with the highest role's user, address or name as value.
+IDENTITIES: dict[str, Callable[[Caller], str]] = {
+    "X-User-Id": lambda highest: highest.user,
+    "X-Role": lambda highest: highest.role,
+    "X-Forwarded-User": lambda highest: highest.email,
+}
+
+
+@requirement("SEC-H09")
+@each("header", IDENTITIES)
+async def test_no_header_makes_another_user(header: str, world: World, intruder: Intruder) -> None:
+    """With the lowest role's token and a header that names the highest, one is still the lowest role's user."""
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    headers = {header: IDENTITIES[header](highest)}
+    for operation in (await barred(world, intruder))[:2]:
+        door = await world.request(operation, highest)
+        answer = await world.perform(door, lowest, attack="SEC-H09", headers=headers)
+        await intruder.expect_denied(answer, door, lowest)
+
+    await expect_own_user(lowest, headers, world)
+
+
+#: Headers by which a front-end tells a server the path that was asked for.
+PATHS = ("X-Original-URL", "X-Rewrite-URL")
+
+
+@requirement("SEC-H09")
+@each("header", PATHS)
+async def test_no_header_makes_another_path(header: str, world: World, intruder: Intruder) -> None:
+    """A header that names another path leads nowhere: neither from an open path to a closed one, nor the other way."""
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    closed = await world.request((await barred(world, intruder))[0], highest)
+    prefix = urlsplit(world.client.base_url).path
+    own = await world.request(world.spec.operations["fetch-user-self"], lowest)
+
+    answer = await world.perform(closed, lowest, attack="SEC-H09", headers={header: f"{prefix}{own.path}"})
+
+    await intruder.expect_denied(answer, closed, lowest)
+    await expect_own_user(lowest, {header: f"{prefix}{closed.path}"}, world)
+
+
+async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: World) -> None:
+    """With headers that mean nothing, a fetch of one's own user shows one's own user, or is refused."""
+    request = await world.request(world.spec.operations["fetch-user-self"], caller)
+    answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
+    if answer.ok and own_id(answer.document) != caller.user:
+        raise Finding(f"user {caller.user}, whatever {', '.join(headers)} says", "something else", answer)
+    if answer.status >= 500:
+        raise Finding("an answer other than a server error", f"{answer.status}", answer)
+
+
+# --- What answers say -------------------------------------------------------------------------------------------------
+
+
+@requirement("SEC-H10", phase=SUMMARY)
+async def test_a_401_names_the_scheme(world: World, intruder: Intruder, responses: Responses) -> None:
+    """Every 401 of the run has a WWW-Authenticate header with the scheme Bearer."""
+    await world.perform((await intruder.doors())[0], None, attack="SEC-H10")
+    answers = responses.with_status(401)
+    if not answers:
+        raise NotApplicable("the target answers nothing with 401")
+
+    for answer in answers:
+        challenge = ", ".join(value for name, value in answer.headers if name.lower() == "www-authenticate")
+        if "bearer" not in challenge.lower():
+            raise Finding("WWW-Authenticate: Bearer with a 401", challenge or "none", answer)
+
+
+@requirement("SEC-H11", phase=SUMMARY)
+async def test_no_token_is_sent_elsewhere(world: World, responses: Responses) -> None:
+    """No answer of the run, not even to a path with a slash too many, redirects to another host or to plain HTTP."""
+    highest = await world.user(world.highest)
+    missing: Inconclusive | None = None
+    for operation in world.spec.operations.values():
+        if operation.effect == "list" and "?" not in operation.path:
+            try:
+                request = await world.request(operation, highest)
+            except Inconclusive as error:  # nothing can be made there, which is no reason not to look at the other answers
+                missing = error
+                continue
+            slashed = replace(request, path=f"{request.path}/")
+            cite(await world.perform(slashed, highest, attack="SEC-H11"), "answer")
+
+    for answer in responses.with_status(301, 302, 303, 307, 308):
+        here = urlsplit(answer.url)
+        there = urlsplit(resolved(answer.url, answer.header("location")) or answer.url)
+        if there.hostname != here.hostname or (here.scheme, there.scheme) == ("https", "http"):
+            raise Finding("no redirect to another host or to plain HTTP", f"{answer.status} to {there.geturl()}", answer)
+    if missing:
+        raise missing
+
+
+ORIGIN = "https://rolecall.invalid"
+
+
+@requirement("SEC-H12")
+@each("method", ("GET", "OPTIONS"))
+async def test_no_web_page_may_use_credentials(method: str, world: World, intruder: Intruder) -> None:
+    """The origin of a web page that nobody knows is not allowed to send credentials."""
+    highest = await world.user(world.highest)
+    door = (await intruder.doors())[0]
+    headers = {"origin": ORIGIN}
+    if method == "GET":
+        answer = await world.perform(door, highest, attack="SEC-H12", headers=headers)
+    else:
+        asked = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+        answer = await world.send(method, door.path, None, attack="SEC-H12", headers={**headers, **asked})
+
+    cite(answer, "answer")
+    allowed, credentials = (answer.header(f"access-control-allow-{name}") for name in ("origin", "credentials"))
+    if allowed == ORIGIN and credentials.lower() == "true":
+        raise Finding("no credentials for any origin", f"{ORIGIN} may send them", answer)

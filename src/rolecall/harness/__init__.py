@@ -1,0 +1,1 @@
+"""What runs the conformance tests: the pytest plugin, the scheduler, a run and its results."""

@@ -1,0 +1,369 @@
+"""The pytest plugin: options, tests run ahead, outcomes of our own, and the run's files at the end."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import allure
+import pytest
+
+from rolecall.endings import end_as_ctrl_c_does
+from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
+from rolecall.harness.results import TestResult, is_good_part
+from rolecall.harness.run import DEFAULT_OUT, Options, Run
+from rolecall.harness.scheduler import Job
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
+from rolecall.report import exchanges, terminal
+from rolecall.spec.loading import load_specification
+from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.observed_cells import Observed
+from rolecall.toolkit.responses import Responses
+from rolecall.toolkit.world import World
+
+RUN = pytest.StashKey[Run]()
+_SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of a run, the same as those of ``rolecall certify``."""
+    group = parser.getgroup("rolecall", "certify a server (without --target: the embedded one)")
+    group.addoption("--target", type=Path, metavar="FILE", help="target file of the server to certify")
+    group.addoption("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="where the run's folder is made")
+    group.addoption("--rate", type=float, metavar="N", help="requests per second, instead of the target file's")
+    group.addoption("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
+    group.addoption("--read-only", action="store_true", help="send nothing that would write")
+    group.addoption("--intrusive", action="store_true", help="also what may lock an account out or takes long")
+    group.addoption("--no-reports", action="store_true", help="leave results.json and nothing else")
+    group.addoption("--serve-option", action="append", default=[], help="an option for the embedded server")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark, and the run unless nothing is going to be run."""
+    config.addinivalue_line("markers", "requirement(id, phase): the requirement that the test proves")
+    option = config.option
+    options = Options(
+        target=option.target,
+        out=option.out,
+        rate=option.rate,
+        concurrency=option.concurrency,
+        read_only=option.read_only,
+        intrusive=option.intrusive,
+        reports=not option.no_reports,
+        serve_options=tuple(option.serve_option),
+    )
+    try:
+        options.check()
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.stash[RUN] = Run(options)
+    config.pluginmanager.register(Suite(config.stash[RUN]), "rolecall-suite")
+
+
+@pytest.fixture(scope="session")
+def world(request: pytest.FixtureRequest) -> World:
+    """The world of the run."""
+    return request.config.stash[RUN].world
+
+
+@pytest.fixture(scope="session")
+def judge(request: pytest.FixtureRequest) -> Judge:
+    """The judge of the run."""
+    return request.config.stash[RUN].judge
+
+
+@pytest.fixture(scope="session")
+def expiry(request: pytest.FixtureRequest) -> Expiry:
+    """The ways to an expired token."""
+    return request.config.stash[RUN].expiry
+
+
+@pytest.fixture(scope="session")
+def intruder(request: pytest.FixtureRequest) -> Intruder:
+    """Who tries tokens that are none."""
+    return request.config.stash[RUN].intruder
+
+
+@pytest.fixture(scope="session")
+def observed(request: pytest.FixtureRequest) -> Observed:
+    """What was seen of the cells."""
+    return request.config.stash[RUN].observed
+
+
+@pytest.fixture(scope="session")
+def responses(request: pytest.FixtureRequest) -> Responses:
+    """All responses of the run."""
+    return request.config.stash[RUN].responses
+
+
+#: The fixtures above: all that a test can ask for, since it runs before pytest makes any.
+OFFERED = ("world", "judge", "expiry", "intruder", "observed", "responses")
+#: Marks with which pytest leaves a test out, or forgives it: here a requirement would stay unproven, or its finding unsaid.
+_REFUSED_MARKS = ("skip", "skipif", "xfail", "usefixtures")
+
+
+def check_test(item: pytest.Item) -> None:
+    """Refuse a test that would not be run as it is written.
+
+    Raises:
+        UsageError: it is no ``async def``, asks for a fixture of its own, or bears a mark that has no effect here.
+    """
+    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
+        raise pytest.UsageError(f"{item.nodeid} is no `async def`, as the tests of this suite are")
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    unknown = [name for name in _parameters(item.obj) if name not in given and name not in OFFERED]
+    if unknown:
+        raise pytest.UsageError(f"{item.nodeid} asks for {', '.join(unknown)}; a test can ask for {', '.join(OFFERED)}")
+    for mark in _REFUSED_MARKS:
+        if item.get_closest_marker(mark):
+            raise pytest.UsageError(f"{item.nodeid} is marked {mark}, which has no effect here: raise NotTested or NotApplicable")
+
+
+@cache
+def _parameters(test: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of what a test asks for, looked up once for all its cases."""
+    return tuple(inspect.signature(test).parameters)
+
+
+def requirement_of(item: pytest.Item) -> str:
+    """The id of the requirement that a test proves."""
+    mark = item.get_closest_marker("requirement")
+    if mark is None:
+        raise pytest.UsageError(f"{item.nodeid} does not say which requirement it proves")
+    if mark.args[0] not in load_specification().requirements:
+        raise pytest.UsageError(f"{item.nodeid} proves {mark.args[0]}, which is not in requirements.toml")
+    return str(mark.args[0])
+
+
+class Suite:
+    """The hooks that need the run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.total = 0
+        self.on_result: Callable[[TestResult], None] = lambda result: None
+
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Let ``-k`` find a test by its requirement's id, too."""
+        item.extra_keyword_matches.add(requirement_of(item))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put the phases in order; within one, the order of the files stays."""
+        for item in items:
+            check_test(item)
+        self.total = len(items)
+        items.sort(key=_phase)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Open the run, start the tests, and close the run when pytest has reported the last of them."""
+        if session.config.option.collectonly or not session.items:
+            return (yield)
+        end_as_ctrl_c_does()
+        proven = {requirement_of(item) for item in session.items}
+        self.run.selected = len(session.items) < self.total or proven != set(load_specification().requirements)
+        try:
+            self.run.open()
+        except RolecallError as error:
+            self.run.fatal = error
+            raise pytest.UsageError(str(error)) from None
+        if session.config.pluginmanager.has_plugin("allure_listener"):
+            self.run.allure = None
+        try:
+            self.run.fly_ahead()
+            self.run.ahead.start([self._job(item) for item in session.items])
+            with self.run.ahead.minding_ctrl_c():
+                return (yield)
+        except RolecallError as error:
+            self.run.abort(error)
+            session.shouldfail = str(error)
+            return True
+        except (pytest.Session.Failed, pytest.Session.Interrupted) as error:  # -x, --maxfail
+            self.run.aborted = str(error)
+            raise
+        except BaseException as error:
+            self.run.abort(error)
+            raise
+        finally:
+            session.config.stash[VERDICT] = self.run.close()
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell of a bug of the harness in one sentence, where the run has not done so already."""
+        if not hasattr(self.run, "document") and not isinstance(excinfo.value, RolecallError):
+            self.run.give_up(excinfo.value)
+
+    def _job(self, item: pytest.Item) -> Job:
+        assert isinstance(item, pytest.Function)
+        parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
+        arguments = {name: parameters[name] if name in parameters else getattr(self.run, name) for name in _parameters(item.obj)}
+        return Job(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """Report a test whose work is done elsewhere without pytest's set-up and tear-down, unless Allure listens to those."""
+        if item.config.pluginmanager.has_plugin("allure_listener"):
+            return None
+        assert isinstance(item, pytest.Function)
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        reraise = (pytest.exit.Exception, KeyboardInterrupt)
+        call = pytest.CallInfo.from_call(lambda: self.pytest_pyfunc_call(item), when="call", reraise=reraise)
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        item.ihook.pytest_runtest_logreport(report=report)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        """Instead of calling the test, wait for it and raise what it raised."""
+        __tracebackhide__ = True
+        job = self.run.ahead.wait(pyfuncitem.nodeid)
+        if pyfuncitem.config.pluginmanager.has_plugin("allure_listener"):
+            self._tell_listener(pyfuncitem, job)
+        if job.error is None:
+            return True
+        self._redact(job.error)
+        if isinstance(job.error, NotTested | NotApplicable):
+            pytest.skip(str(job.error))
+        # The first frame is the runner's; the second is the test.
+        traceback = job.error.__traceback__
+        raise job.error.with_traceback(traceback.tb_next if traceback else None)
+
+    def _redact(self, error: BaseException) -> None:
+        """Take the secrets out of an error's text before anybody prints it."""
+        redact = self.run.secrets.redact
+        for name in ("expected", "actual", "missing"):
+            if hasattr(error, name):
+                setattr(error, name, redact(getattr(error, name)))
+        error.args = tuple(redact(value) if isinstance(value, str) else value for value in error.args)
+
+    def _tell_listener(self, item: pytest.Function, job: Job) -> None:
+        """Tell Allure's own listener, which a user has turned on, what the test is about and what went over the wire."""
+        for label, value in self._labels(item).items():
+            allure.dynamic.label(label, value)
+        allure.dynamic.description(self._description(item))
+        if job.evidence.exchanges:
+            text = exchanges.write(job.evidence.exchanges, self.run.secrets.redact)
+            allure.attach(text, "exchanges", allure.attachment_type.TEXT)
+
+    def _record(self, item: pytest.Item, report: pytest.TestReport, result: TestResult) -> None:
+        if self.run.allure:
+            self.run.allure.add(
+                item,
+                result.outcome.value,
+                labels=self._labels(item),
+                description=self._description(item),
+                message=result.reason,
+                trace=report.longreprtext,
+                exchanges=result.evidence.exchanges,
+                seconds=result.seconds,
+            )
+
+    @staticmethod
+    def _labels(item: pytest.Item) -> dict[str, str]:
+        requirement = load_specification().requirements[requirement_of(item)]
+        return {
+            "epic": "Web1on1 v2: authentication",
+            "feature": requirement.feature,
+            "story": requirement.id,
+            "severity": _SEVERITY[requirement.level],
+        }
+
+    @staticmethod
+    def _description(item: pytest.Item) -> str:
+        requirement = load_specification().requirements[requirement_of(item)]
+        return f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Give the report the outcome in our words and keep the result."""
+        report = yield
+        if call.when == "call" or (call.when == "setup" and call.excinfo):
+            job = self.run.ahead.jobs.get(item.nodeid)
+            ours = job.error if job and job.done.is_set() else None  # pytest knows only that some are skipped
+            result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
+            report.rolecall = result.outcome  # type: ignore[attr-defined]  # for pytest_report_teststatus, below
+            self.run.results.append(result)
+            self._record(item, report, result)
+            self.on_result(result)
+        return report
+
+    def _result(self, item: pytest.Item, error: BaseException | None) -> TestResult:
+        result = TestResult(item.name, requirement_of(item), Outcome.PASSED)
+        result.cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")  # type: ignore[attr-defined]
+        job = self.run.ahead.jobs.get(item.nodeid)
+        if job:
+            result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
+        if error is not None:
+            self._explain(result, error)
+        if result.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) and not result.evidence.exchanges:
+            said = "passed" if result.outcome is Outcome.PASSED else "said that it is not applicable"
+            result.outcome, result.reason = Outcome.ERROR, f"the test {said} without looking at any exchange"
+        return result
+
+    def _explain(self, result: TestResult, error: BaseException) -> None:
+        """Put what a test raised into the words of its result."""
+        result.reason = str(error)
+        if isinstance(error, Finding):
+            result.outcome, result.expected, result.actual = Outcome.FAILED, error.expected, error.actual
+            result.reason = f"expected {error.expected}; got {error.actual}"
+            result.shown_by = error.exchange
+        elif isinstance(error, AssertionError):
+            result.outcome, result.actual = Outcome.FAILED, str(error)
+            result.expected = load_specification().requirements[result.requirement].statement
+            result.shown_by = result.evidence.exchanges[-1] if result.evidence.exchanges else None
+        elif isinstance(error, Inconclusive):
+            result.outcome, result.reason, result.look_at = Outcome.INCONCLUSIVE, f"missing: {error.missing}", error.look_at
+        elif isinstance(error, NotApplicable):
+            result.outcome, result.reason = Outcome.NOT_APPLICABLE, f"not applicable: {error}"
+        elif isinstance(error, NotTested):
+            result.outcome, result.capability = Outcome.NOT_TESTED, error.capability
+        elif isinstance(error, pytest.skip.Exception):
+            result.outcome = Outcome.NOT_TESTED
+        elif isinstance(error, RolecallError):
+            result.outcome, result.look_at = Outcome.INCONCLUSIVE, "the target"
+        else:
+            result.outcome, result.reason = Outcome.ERROR, f"{type(error).__name__}: {error} ({place_of(error)})"
+            self.run.note_bug(error)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """``?`` for a test that proved nothing, ``o`` for one that this target leaves nothing to prove."""
+        outcome = getattr(report, "rolecall", None)
+        if outcome is Outcome.INCONCLUSIVE:
+            return "inconclusive", "?", "INCONCLUSIVE"
+        if outcome is Outcome.NOT_APPLICABLE:
+            return "not applicable", "o", "NOT APPLICABLE"
+        return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """The exit code of pytest becomes ours, except that choosing a part of the suite is no fault of anybody."""
+        verdict = session.config.stash.get(VERDICT, None)
+        if verdict is None:
+            if self.run.bugs:
+                session.exitstatus = int(ExitCode.HARNESS_ERROR)
+            return
+        good_part = self.run.selected and not self.run.aborted and is_good_part(self.run.spec, self.run.results)
+        if verdict.exit_code is not ExitCode.INCONCLUSIVE or not good_part:
+            session.exitstatus = int(verdict.exit_code)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The verdict below pytest's own summary."""
+        if hasattr(self.run, "document"):
+            terminalreporter.section("rolecall")
+            terminalreporter.write_line(terminal.summary(self.run.document, str(self.run.folder)))
+
+
+VERDICT = pytest.StashKey[Any]()
+
+
+def _phase(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("requirement")
+    return int(mark.kwargs.get("phase", 0)) if mark else 0

@@ -1,0 +1,78 @@
+"""The preflight: one log-in for each account, before anything else is sent; what is wrong with the set-up is said at once.
+
+A wrong prefix costs one request, a wrong password one log-in, and each ends the run with its cause. What may be the target's
+own fault is left to the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rolecall.errors import Unreachable, UsageError
+from rolecall.evidence import Exchange
+from rolecall.http.transports import AWAY
+from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.tokens import TOKEN_PATH, Grant
+from rolecall.toolkit.attacker import skew
+from rolecall.toolkit.clock import TOO_FAR_APART
+from rolecall.toolkit.world import World
+
+#: Statuses that say that there is no token endpoint at this place, or none to which one may POST.
+_NOT_THERE = (404, 405, 410)
+#: Statuses that say that e-mail or password are wrong.
+_REFUSED = (400, 401, 403)
+
+
+class Preflight:
+    """The log-ins before the run, and what they showed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._grants: dict[str, Grant] = {}
+
+    async def run(self) -> None:
+        """Log every account in, the highest role first; afterwards it is known who was there before the run.
+
+        Raises:
+            Unreachable: nothing answers, or only a gateway does (RFC 9110 15.6.3 to 15.6.5), or there is no token endpoint.
+            UsageError: e-mail or password of an account are refused.
+        """
+        world = self._world
+        for name in sorted(world.target.accounts, key=lambda name: name != world.highest):
+            try:
+                answer = await world.first_answer(name)
+            except (Inconclusive, NotTested):
+                if not self._grants and world.client.last_status in AWAY:
+                    what = f"gives no usable answer: {world.client.last_status} to the first log-in"
+                    raise Unreachable(world.target.base_url, what) from None
+                continue
+            grant = Grant.of(answer)
+            if answer.ok and grant.token:
+                self._grants[name] = grant
+                await world.user(name)
+            else:
+                self._tell(name, answer)
+
+    def _tell(self, name: str, answer: Exchange) -> None:
+        """Say what is wrong with the target file, where a log-in without a token shows that."""
+        account = self._world.account(name)
+        if answer.status in _NOT_THERE and not self._grants:
+            what = f"is answered {answer.status}: there is no token endpoint. Is base_url in the target file right?"
+            raise Unreachable(f"{self._world.target.base_url}{TOKEN_PATH}", what)
+        if answer.status in _REFUSED and not Grant.of(answer).token:
+            raise UsageError(
+                f"{self._world.target.source}, [accounts.{name}]",
+                f"the log-in of {account.email} is refused ({answer.status})",
+                "Is the password right, and the account not locked? Nothing more was tried with it.",
+            )
+
+    def remarks(self) -> Iterator[str]:
+        """What a reader should know first of what the log-ins showed, though the tests judge it."""
+        for name, grant in self._grants.items():
+            role = self._world.role_of_scope(grant.scope)
+            if role and role != self._world.account(name).role:
+                yield f"[accounts.{name}] logs in with scope {grant.scope!r}, not as {self._world.account(name).role}"
+        for grant in list(self._grants.values())[:1]:
+            low, high = skew(grant.exchange)
+            if low > TOO_FAR_APART or high < -TOO_FAR_APART:
+                yield f"the target's clock is {(low + high) / 2:+.0f} s from ours"

@@ -1,0 +1,178 @@
+"""Runs the selected tests ahead of pytest, concurrently on one event loop in a thread of its own.
+
+pytest then asks for each test in its usual order and gets the finished result, or waits for it. A test reads, fails and
+is reported as an ordinary pytest test, while a far-away target is waited for once and not a thousand times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from rolecall.evidence import Evidence, Pieces
+from rolecall.outcomes import Trouble
+from rolecall.spec.model import Cell
+from rolecall.toolkit.marks import ALONE
+from rolecall.toolkit.shared import UNBROKEN
+
+_TRIES = 3
+_LAST_WORDS = 5.0  # seconds for what is under way when the run is stopped
+
+
+@dataclass
+class Job:
+    """One test: how to call it, the phase it belongs to, and what came of it."""
+
+    name: str
+    phase: int
+    call: Callable[[], Awaitable[None]]
+    cell: Cell | None = None
+    tries: int = 0
+    seconds: float = 0.0
+    evidence: Pieces = field(default_factory=Pieces)
+    error: BaseException | None = None
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Ahead:
+    """An event loop in a thread, and the jobs it works through phase by phase."""
+
+    def __init__(self, in_flight: int) -> None:
+        self.jobs: dict[str, Job] = {}
+        self._in_flight = in_flight
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rolecall-ahead", daemon=True)
+        self._running: asyncio.Task[None] | None = None
+        self._interrupted = False
+
+    def open(self) -> None:
+        """Start the loop."""
+        self._thread.start()
+
+    def start(self, jobs: Iterable[Job]) -> None:
+        """Begin with the first phase."""
+        self.jobs = {job.name: job for job in jobs}
+        self.do(self._start())
+
+    async def _start(self) -> None:
+        self._running = asyncio.create_task(self._run())
+
+    def wait(self, name: str) -> Job:
+        """Wait for a test; its ``error`` is set if it failed.
+
+        Waits in small steps, so that Ctrl-C is noticed on every platform.
+
+        Raises:
+            KeyboardInterrupt: there was one.
+        """
+        job = self.jobs[name]
+        while not self._interrupted:
+            if job.done.wait(timeout=0.2):
+                return job
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def minding_ctrl_c(self) -> Iterator[None]:
+        """Let Ctrl-C end the waiting for a test: raised in the middle of some plugin's work it may be lost there.
+
+        A second one is raised wherever it comes.
+        """
+        usual = signal.getsignal(signal.SIGINT)
+
+        def remember(number: int, frame: object) -> None:
+            self._interrupted = True
+            signal.signal(signal.SIGINT, usual)
+
+        ours = usual is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+        if ours:
+            signal.signal(signal.SIGINT, remember)
+        try:
+            yield
+        finally:
+            if ours:
+                signal.signal(signal.SIGINT, usual)
+
+    def do(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
+        """Run something else on the same loop and return its result.
+
+        Raises:
+            TimeoutError: it was not done after ``timeout`` seconds.
+        """
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result(timeout)
+        except (TimeoutError, KeyboardInterrupt):
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Give up what is still running; what is done stays done, and what may not be broken off comes to its end."""
+        self.do(self._stop())
+
+    async def _stop(self) -> None:
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            if task.get_name() != UNBROKEN:
+                task.cancel()
+        if rest:
+            _, late = await asyncio.wait(rest, timeout=_LAST_WORDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def close(self) -> None:
+        """Stop the loop and its thread, and whatever was given up and is still under way."""
+        self.do(self._cancel_rest())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _cancel_rest(self) -> None:
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    async def _run(self) -> None:
+        for number, phase in groupby(sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase):
+            slots = asyncio.Semaphore(1 if number == ALONE else self._in_flight)
+            async with asyncio.TaskGroup() as group:
+                for job in phase:
+                    await slots.acquire()
+                    group.create_task(self._run_in(slots, job))
+
+    async def _run_in(self, slots: asyncio.Semaphore, job: Job) -> None:
+        try:
+            await self._run_one(job)
+        finally:
+            slots.release()
+
+    async def _run_one(self, job: Job) -> None:
+        """Run a test; one that met passing trouble starts again from the beginning, with fixtures of its own."""
+        started = time.monotonic()
+        try:
+            while True:
+                job.tries += 1
+                try:
+                    # Of this try alone: what came of one that was given up proves nothing.
+                    with Evidence.collect() as job.evidence:
+                        await job.call()
+                except Trouble:
+                    if job.tries < _TRIES:
+                        continue
+                    raise
+                break
+        except BaseException as error:
+            job.error = error
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        finally:
+            job.seconds = time.monotonic() - started
+            job.done.set()

@@ -1,0 +1,296 @@
+"""The way to the target: what is sent is what the test wrote, and only to the target, and every exchange is recorded.
+
+No cookies, no redirects, no proxies from the environment. Every request passes the layers of `transports`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from rolecall.bounds import FIELD_SHOWN, URL_LIMIT
+from rolecall.errors import Unreachable
+from rolecall.evidence import Evidence, Exchange
+from rolecall.http._httpx import httpx
+from rolecall.http.connection import VERBATIM
+from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
+from rolecall.http.link import sendable
+from rolecall.http.transports import AWAY, EXCHANGE, PATIENT, REPEATABLE, Network, Pace, Pacing, Recording, Retrying
+from rolecall.outcomes import Trouble
+from rolecall.redaction import Secrets
+from rolecall.target import Target
+
+#: httpx logs whole URLs at INFO, and the specification's refresh call has a refresh token in its query.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+#: On whose behalf a request asks whether anybody is there at all; no answer to it is held against anybody.
+_PROBE = "probe"
+
+
+class Client:
+    """Sends requests to one target, as far as the gate lets them through, and records every exchange."""
+
+    def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, gate: Gate) -> None:
+        self.base_url = target.base_url
+        self.dead: Unreachable | None = None
+        self._network = Network(target)
+        self._pace = Pace(target.rate_limit)
+        self._recording = Recording(Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency))
+        self._evidence = evidence
+        self._answered: Exchange | None = None  # the last plain read that was answered
+        self._doubting = asyncio.Lock()
+        self.gate = gate
+        self.last_status = 0
+        self.secrets = secrets
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        caller: str = "nobody",
+        token: str = "",
+        headers: Mapping[str, str | None] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        attack: str = "",
+        about: About = None,
+        repeatable: bool | None = None,
+        patient: bool = True,
+    ) -> Exchange:
+        """Send one request and return its recorded exchange.
+
+        Args:
+            path: begins with ``/``; the target's base URL goes before it.
+            token: sent as ``Authorization: Bearer``; none when empty.
+            headers: added to the usual ones, or sent instead; one that is None is left out.
+            attack: the id of the requirement on whose behalf the request leaves the specification on purpose.
+            about: what a request that may change something is about; the gate lets it through only with that.
+            repeatable: whether it may be sent again when nobody knows if it was carried out; by default the safe
+                methods are (RFC 9110 9.2.2).
+            patient: wait as a 429 asks, and send again; otherwise it is the answer.
+
+        Raises:
+            Trouble: no complete answer came, for a reason that may pass.
+            Unreachable: the target is gone; every later call says so at once.
+            NotTested: nothing may be written.
+            Inconclusive: it might change something that is not the run's own, so it was not sent.
+        """
+        return await self.send_to(
+            self.base_url + sendable(path),
+            method,
+            caller=caller,
+            token=token,
+            headers=headers,
+            json=json,
+            content=content,
+            attack=attack,
+            about=about,
+            repeatable=repeatable,
+            patient=patient,
+        )
+
+    async def send_to(
+        self,
+        url: str,
+        method: str,
+        *,
+        caller: str,
+        token: str = "",
+        headers: Mapping[str, str | None] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        attack: str = "",
+        about: About = None,
+        repeatable: bool | None = None,
+        patient: bool = True,
+    ) -> Exchange:
+        """As `send`, to any URL: for hooks of the target that are not part of the API."""
+        if self.dead:
+            raise replace(self.dead)  # a new one: whoever raises one again and again makes its traceback longer and longer
+        usual = {"accept": "application/json", "user-agent": "rolecall"}
+        if token:
+            usual["authorization"] = f"Bearer {token}"
+        if json is not None:
+            content = jsonlib.dumps(json, separators=(",", ":")).encode()
+        if content is not None:
+            usual["content-type"] = "application/json"
+        if attack:
+            usual["x-rolecall-attack"] = attack
+        sent = {name: value for name, value in {**usual, **(headers or {})}.items() if value is not None}
+        self.gate.admit(method, url, sent, about)
+        trial = self.gate.admit_log_in(method, url, content or b"", attack)
+        exchange = self._record(method, url, sent, caller, attack, content or b"")
+        request = _request(
+            exchange,
+            headers=[(name.encode(), value.encode("utf-8", "replace")) for name, value in sent.items()],
+            content=content,
+            extensions={
+                REPEATABLE: method in SAFE if repeatable is None else repeatable,
+                PATIENT: patient,
+            },
+        )
+        try:
+            await self._transmit(request, exchange)
+        finally:
+            if trial:
+                self.gate.log_ins.answered(trial, exchange.status)
+        return exchange
+
+    async def send_raw(
+        self,
+        method: str,
+        path: str,
+        fields: Iterable[tuple[str, bytes]],
+        *,
+        caller: str = "nobody",
+        attack: str,
+        about: About = None,
+    ) -> Exchange:
+        """Send a request without a body whose header fields stand on the wire as given, on a connection of its own.
+
+        The exchange has status 0 and an error when the target closed the connection instead of answering: it refused. An answer
+        that had begun, and did not come whole or cannot be read, is none, unless it had begun with a client error (4xx).
+
+        Raises:
+            Trouble, Unreachable: as for `send`.
+        """
+        if self.dead:
+            raise replace(self.dead)
+        url = urlsplit(self.base_url + sendable(path))
+        usual = {"host": url.netloc, "user-agent": "rolecall", "x-rolecall-attack": attack, "connection": "close"}
+        lines = [*((name, value.encode()) for name, value in usual.items()), *fields]
+        self.gate.admit(method, url.geturl(), {name: "" for name, _ in lines}, about)
+        begin = f"{method} {url._replace(scheme='', netloc='').geturl()} HTTP/1.1".encode()
+        message = b"\r\n".join([begin, *(b"%s: %s" % (name.encode(), value) for name, value in lines), b"", b""])
+        exchange = self._record(method, url.geturl(), {name: _shown(value) for name, value in lines}, caller, attack)
+        extensions = {REPEATABLE: method in SAFE, PATIENT: True, VERBATIM: message}
+        await self._transmit(_request(exchange, extensions=extensions), exchange)
+        return exchange
+
+    def _record(
+        self, method: str, url: str, headers: Mapping[str, str], caller: str, attack: str, content: bytes = b""
+    ) -> Exchange:
+        """The record of a request that is about to leave.
+
+        Raises:
+            Trouble: its URL is so long that it does not.
+        """
+        exchange = self._evidence.record(
+            method=method, url=url[:URL_LIMIT], request_headers=headers, request_body=content, caller=caller, attack=attack
+        )
+        if len(url) > URL_LIMIT:
+            exchange.error = f"it was not sent: its URL has {len(url):,} characters, and none of more than {URL_LIMIT:,} is sent"
+            raise Trouble(f"an answer to {exchange}", "the ids and links that the target gives")
+        return exchange
+
+    async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
+        """Let a request pass all layers; what comes back is in ``exchange``."""
+        self.secrets.learn_sent(exchange)
+        asked = time.monotonic()
+        try:
+            await self._recording.handle_async_request(request)
+        except httpx.TransportError as error:
+            self._take(exchange)
+            await self._judge_silence(error, exchange)
+            closed = isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
+            if closed and VERBATIM in request.extensions and (exchange.begun is None or 400 <= exchange.begun < 500):
+                # A server that refuses a request before it has read all of it closes with bytes unread, and the reset that
+                # follows may overtake the end of its answer (RFC 9112 9.6); what it said is in the status line.
+                exchange.status = exchange.begun or 0
+                return
+            raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
+        self._take(exchange)
+        self.last_status = exchange.status
+        if exchange.status == 429 and request.extensions[PATIENT]:
+            if self._pace.last_answer < asked:
+                self.dead = Unreachable(self.base_url, "gives no usable answer: nothing but 429, whatever the rate_limit")
+                raise replace(self.dead)
+            raise Trouble(f"an answer to {exchange}: throttled {exchange.attempts} times", "the rate_limit of the target file")
+        if exchange.status in AWAY:
+            raise Trouble(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
+        if exchange.ok and exchange.is_torn:
+            raise Trouble(f"a body that is JSON: {exchange}", "RESPONSE-json")
+        plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
+        if plain and exchange.url.startswith(f"{self.base_url}/"):
+            self._answered = exchange
+
+    def _take(self, exchange: Exchange) -> None:
+        """Learn the secrets of what came back, whole or in part, and count it."""
+        self.secrets.learn_received(exchange)
+        self._evidence.received(exchange, self.secrets.redact)
+
+    async def _judge_silence(self, error: httpx.TransportError, exchange: Exchange) -> None:
+        """Tell a target that is gone from one that dropped a request.
+
+        Raises:
+            Unreachable: nothing was answered since ``exchange`` was sent, and another request gets no answer either.
+        """
+        async with self._doubting:  # one question for all whose requests have failed at the same time
+            if self.dead:
+                raise replace(self.dead)
+            if self._network.last_answer > exchange.started:
+                return
+            try:
+                await self._probe()
+            except httpx.TransportError:
+                unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+                what = "cannot be reached" if unreached else "gives no usable answer"
+                self.dead = Unreachable(self.base_url, f"{what}: {exchange.error}")
+                raise replace(self.dead) from None
+
+    async def _probe(self) -> None:
+        """Ask for something that was answered before, in turn and recorded as every request is; any answer will do.
+
+        Raises:
+            httpx.TransportError: there is none.
+        """
+        known = self._answered
+        url, headers = (
+            (known.url, known.request_headers) if known else (f"{self.base_url}{TOKEN_PATH}", {"user-agent": "rolecall"})
+        )
+        exchange = self._record("GET", url, headers, known.caller if known else "nobody", _PROBE)
+        fields = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
+        request = _request(exchange, headers=fields, extensions={REPEATABLE: False, PATIENT: False})
+        try:
+            await self._recording.handle_async_request(request)
+        finally:
+            self._take(exchange)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._network.aclose()
+
+
+def _request(exchange: Exchange, **parts: Any) -> httpx.Request:
+    """The request of an exchange.
+
+    Raises:
+        Trouble: its URL is none, as with an id or a link of the target in it.
+    """
+    extensions = {EXCHANGE: exchange, **parts.pop("extensions")}
+    try:
+        return httpx.Request(exchange.method, _url(exchange.url), extensions=extensions, **parts)
+    except (httpx.InvalidURL, ValueError) as error:
+        exchange.error = f"it was not sent: {error}"
+        raise Trouble(f"an answer to {exchange}", "the ids and links that the target gives") from None
+
+
+@lru_cache(maxsize=1024)
+def _url(url: str) -> httpx.URL:
+    """A URL, read once: a run asks for the same ones again and again."""
+    return httpx.URL(url)
+
+
+def _shown(value: bytes) -> str:
+    """A header field as evidence."""
+    text = value.decode("latin-1")
+    return text if len(text) <= FIELD_SHOWN else f"{text[:32]}... ({len(text):,} characters)"

@@ -1,0 +1,201 @@
+"""The gate below everything that sends: a request that may change something leaves only when it is about the run's own.
+
+The argument, in one place (docs/safety.md tells it to operators). A request may change something when its method is not
+safe (RFC 9110 9.2.1), or when it says that it means another method. Such a request leaves only
+
+- to the token endpoint, where it concerns sessions, which the run opens itself;
+- to make something: its ledger entry is written, and where it is made inside of something else, that is the run's own;
+- about one thing, whose id stands in the path, and which the run made; or is a user that is borrowed at this moment; or
+  has an id of which it was seen that nothing else answers to it;
+- to the clock hook that the target file names, with its ledger entry written;
+
+and none of them in a read-only run, but for log-ins. Whose a thing is, the target alone cannot say: a create may be
+answered with somebody else's id. An id is the run's own when the answer shows the name that the run gave, and when the
+target had not shown that id, for that kind of thing, before the create left, nor as the user of one of the accounts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from rolecall.http.login_budget import LogInBudget, Trial
+from rolecall.ledger import CLOCK, Entry, Ledger
+from rolecall.outcomes import Inconclusive, NotTested
+from rolecall.target import Account
+
+#: Methods that ask for nothing to be changed (RFC 9110 9.2.1).
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # where log-ins and refreshes go
+#: What a read-only run may send.
+_READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Header fields in which some servers look for the method that is really meant, and the parameter that others know.
+_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+_OVERRIDE = "_method"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a request is about: one thing, by its kind and id. ``in_path``: whether the path names it."""
+
+    resource: str
+    id: str
+    in_path: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.resource} {self.id or '(id unknown)'}"
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What a request is about: something new, under its ledger entry; ``inside`` is what it becomes a part of, if anything."""
+
+    entry: Entry
+    inside: Thing | None = None
+
+
+About = Thing | Creation | None
+
+
+class Withheld(Inconclusive):
+    """The gate did not let a request leave: it is not certain that it is about something of the run's own."""
+
+
+class Gate:
+    """Knows what is the run's own, and refuses what is not.
+
+    Args:
+        ledger: what the run made.
+        base_url: the target's; paths begin behind it.
+        accounts: those of the target file, each of which has a budget of log-ins.
+        clock_url: the hook that moves the target's clock; empty when there is none.
+        read_only: let nothing through that may change a thing.
+    """
+
+    def __init__(
+        self, ledger: Ledger, base_url: str, accounts: Iterable[Account] = (), *, clock_url: str = "", read_only: bool = False
+    ) -> None:
+        self.ledger = ledger
+        self.log_ins = LogInBudget(accounts)
+        self.read_only = read_only
+        self._base_url = base_url
+        self._clock_url = clock_url
+        self._protected: set[tuple[str, str]] = set()
+        self._seen: dict[tuple[str, str], float] = {}
+        self._borrowed: Counter[tuple[str, str]] = Counter()
+        self._nothing: set[tuple[str, str]] = set()
+
+    # --- What is whose ---------------------------------------------------------------------------------------------
+
+    def protect(self, resource: str, id: str) -> None:
+        """Note that a thing was there before the run: an account's user. It is never the run's own, whatever the target says."""
+        if id:
+            self._protected.add((resource, id))
+
+    def is_protected(self, resource: str, id: str) -> bool:
+        """Whether this thing was there before the run, and is one of the accounts' users."""
+        return (resource, id) in self._protected
+
+    def saw(self, resource: str, id: str, moment: float) -> None:
+        """The target has shown a thing with this id at this moment (monotonic seconds)."""
+        if id and (resource, id) not in self._seen and self.ledger.of(resource, id) is None:
+            self._seen[resource, id] = moment
+
+    def is_others(self, resource: str, id: str, before: float) -> bool:
+        """Whether a thing was there before this moment (monotonic seconds), and is none that the run made."""
+        return self.is_protected(resource, id) or self._seen.get((resource, id), before) < before
+
+    def own(self, entry: Entry, id: str) -> None:
+        """Note the id of a thing of which it is certain that the run made it."""
+        self._seen.pop((entry.resource, id), None)
+        self.ledger.created(entry, id)
+
+    def owns(self, thing: Thing) -> bool:
+        """Whether the run made this thing, and has not deleted it yet."""
+        if self.is_protected(thing.resource, thing.id):
+            return False
+        entry = self.ledger.of(thing.resource, thing.id)
+        return entry is not None and not entry.gone
+
+    def answers_to_nothing(self, thing: Thing) -> None:
+        """It was seen that nothing but the run's own has this id: it is made up, or another spelling of one."""
+        self._nothing.add((thing.resource, thing.id))
+
+    @contextmanager
+    def borrowing(self, resource: str, id: str) -> Iterator[None]:
+        """Inside the block a thing that was there before may be changed: whoever borrows it puts it back."""
+        self._borrowed[resource, id] += 1
+        try:
+            yield
+        finally:
+            self._borrowed[resource, id] -= 1
+
+    # --- What may leave --------------------------------------------------------------------------------------------
+
+    def admit(self, method: str, url: str, headers: Mapping[str, str], about: About) -> None:
+        """Let a request pass, or say why not.
+
+        Raises:
+            NotTested: the run is read-only.
+            Withheld: it might change something of which it is not certain that the run made it.
+        """
+        parts = urlsplit(url)
+        is_token_endpoint = self._is_token_endpoint(url)
+        overrides = means_another_method(parts.query, headers)
+        if self.read_only and (overrides or not (method in _READ_ONLY or (method == "POST" and is_token_endpoint))):
+            raise NotTested(f"--read-only: {method} {parts.path} may write")
+        if is_token_endpoint or (method in SAFE and not overrides):
+            return
+        what = f"{method} {parts.path}"
+        is_clock = isinstance(about, Creation) and about.entry.resource == CLOCK
+        if not (url == self._clock_url if is_clock else url.startswith(f"{self._base_url}/")):
+            raise Withheld(f"a reason to send {what} elsewhere than to the target", "the target file")
+        if isinstance(about, Creation):
+            self._admit_creation(what, about)
+        else:
+            self._admit_change(what, f"{parts.path}?{parts.query}", about)
+
+    def admit_log_in(self, method: str, url: str, content: bytes, attack: str) -> Trial | None:
+        """Take a log-in to one of the accounts from its budget; None where the request is none.
+
+        Raises:
+            NotTested: the budget is used up.
+        """
+        is_log_in = method in ("POST", "GET") and self._is_token_endpoint(url)
+        return self.log_ins.admit(url, content, attack) if is_log_in else None
+
+    def _is_token_endpoint(self, url: str) -> bool:
+        return url.partition("?")[0] == f"{self._base_url}{TOKEN_PATH}"
+
+    def _admit_creation(self, what: str, creation: Creation) -> None:
+        if not self.ledger.is_open(creation.entry):
+            raise Withheld(f"an entry in the ledger for {what}", "the ledger of the run")
+        if creation.inside and not self.owns(creation.inside):
+            raise Withheld(f"a {creation.inside.resource} of the run's own to make a {creation.entry.resource} in")
+
+    def _admit_change(self, what: str, rest: str, thing: Thing | None) -> None:
+        if thing is None or not thing.id:
+            raise Withheld(f"the id of the thing that {what} is about", "the answer that should have told it")
+        key = (thing.resource, thing.id)
+        if not (self.owns(thing) or self._borrowed[key] > 0 or key in self._nothing):
+            raise Withheld(f"certainty that {thing} was made by this run: {what} was not sent", "the answer to its creation")
+        if thing.in_path and not names(rest, thing.id):
+            raise Withheld(f"the id of {thing} in the path: {what} was not sent", "[operations] in the target file")
+
+
+def means_another_method(query: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request says that it means another method than its own, in a header field or a parameter."""
+    return any(name.lower() in _OVERRIDES for name in headers) or any(
+        name == _OVERRIDE for name, _ in parse_qsl(query, keep_blank_values=True)
+    )
+
+
+def names(path: str, id: str) -> bool:
+    """Whether an id stands in a path as a whole segment, or in its query as a whole value."""
+    path, _, query = path.partition("?")
+    return id in [unquote(segment, errors="surrogateescape") for segment in path.split("/")] or id in [
+        value for _, value in parse_qsl(query, keep_blank_values=True)
+    ]

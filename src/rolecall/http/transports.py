@@ -1,0 +1,307 @@
+"""The layers that every request of a run passes, each an httpx transport: recording -> pacing -> retrying -> network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import math
+import re
+import socket
+import ssl
+import time
+from collections import deque
+from urllib.parse import urlsplit
+
+from rolecall.bounds import KEPT
+from rolecall.evidence import Exchange
+from rolecall.fields import elements, seconds_to_wait
+from rolecall.http._httpx import httpx
+from rolecall.http.coding import Undecodable, decoded
+from rolecall.http.connection import VERBATIM, Connection, Fragment, Unreadable
+from rolecall.target import Target
+
+AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
+_ATTEMPTS = 4
+_THROTTLED_ATTEMPTS = 8
+_LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
+
+_ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name has several
+
+#: A text up to a quoted string that does not end.
+_FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
+
+#: What a request carries through the layers: its exchange; whether it may be sent again when nobody knows if it was carried out;
+#: whether a 429 is waited for.
+EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rolecall.patient"
+
+
+class Recording(httpx.AsyncBaseTransport):
+    """Fills in the exchange with what came back; what came of an answer that is not whole, `Network` has filled in."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, and note what came of it."""
+        exchange: Exchange = request.extensions[EXCHANGE]
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.TransportError as error:
+            begun = f"; the answer had begun with status {exchange.begun}" if exchange.begun else ""
+            exchange.error = f"{_sentence(error)}{begun}"
+            raise
+        finally:
+            exchange.finished = time.monotonic()
+        exchange.status, exchange.begun = response.status_code, None
+        exchange.http_version = _version(response)
+        exchange.headers = _fields(response.headers.raw)
+        exchange.body = response.content
+        return response
+
+
+class Pace:
+    """When the next request may leave: so many per second, and fewer for a while once the target has asked for it."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit or float("inf")
+        self._rate = self._limit
+        self._next = 0.0
+        self._begun = 0.0
+        self._slowed = 0.0
+        self._raised = 0.0
+        self._growth = 0.0  # of the rate, per second
+        self._answered: deque[float] = deque(maxlen=1000)
+
+    async def turn(self) -> None:
+        """Wait for one's turn."""
+        now = time.monotonic()
+        self._begun = self._begun or now
+        self._rate = min(self._limit, self._rate * math.exp(self._growth * min(now - self._raised, 60.0)))
+        self._raised = now
+        slot = max(self._next, now)
+        self._next = slot + 1 / self._rate
+        if slot > now:
+            await asyncio.sleep(slot - now)
+
+    @property
+    def last_answer(self) -> float:
+        """When the last request was let through; 0 before the first."""
+        return self._answered[-1] if self._answered else 0.0
+
+    def answered(self) -> None:
+        """Note that a request was let through."""
+        self._answered.append(time.monotonic())
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody go for some seconds."""
+        self._next = max(self._next, time.monotonic() + seconds)
+
+    def slow_down(self, seconds: float, sent: float) -> None:
+        """Pause, and go on at the rate that was let through; once for all that were sent before the pause.
+
+        The rate rises again, the slower the longer the pause: a moment's trouble must not make a night's run take days.
+        """
+        now = time.monotonic()
+        if sent >= self._slowed:
+            window = min(1.0, max(0.1, now - self._begun))
+            let_through = sum(1 for moment in self._answered if moment > now - window)
+            if let_through:
+                self._rate = min(self._rate, max(1.0, 0.9 * let_through / window))
+            self._growth = 0.02 / max(1.0, seconds)
+            self._slowed = now
+        self.pause(seconds)
+
+
+class Pacing(httpx.AsyncBaseTransport):
+    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for (RFC 6585 4)."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace, concurrency: int) -> None:
+        self._inner = inner
+        self._pace = pace
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send when it is time, and again when the target asked to wait."""
+        exchange: Exchange = request.extensions[EXCHANGE]
+        for attempt in range(1, _THROTTLED_ATTEMPTS + 1):
+            async with self._slots:
+                await self._pace.turn()
+                sent = time.monotonic()
+                response = await self._inner.handle_async_request(request)
+            if response.status_code != 429:
+                self._pace.answered()
+                return response
+            if not request.extensions[PATIENT]:
+                return response
+            seconds = _retry_after(response, 1.0)
+            if seconds > _LONGEST_WAIT:
+                return response
+            self._pace.slow_down(seconds, sent)
+            if attempt < _THROTTLED_ATTEMPTS:
+                exchange.attempts += 1
+        return response
+
+
+class Retrying(httpx.AsyncBaseTransport):
+    """Sends again what did not reach the target, and what is safe to send twice when the target was briefly away."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace) -> None:
+        self._inner = inner
+        self._pace = pace
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send, and again where that is safe."""
+        repeatable = request.extensions[REPEATABLE]
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                response = await self._inner.handle_async_request(request)
+                if response.status_code not in AWAY or not repeatable or attempt == _ATTEMPTS:
+                    return response
+                seconds = _retry_after(response, 0.0)
+                if seconds > _LONGEST_WAIT:
+                    return response
+                self._pace.pause(seconds)
+            except Unreadable:
+                raise
+            except httpx.ConnectError:
+                if attempt == _ATTEMPTS:
+                    raise
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if not repeatable or attempt == _ATTEMPTS:
+                    raise
+            request.extensions[EXCHANGE].attempts += 1
+            await asyncio.sleep(0.05 * 2**attempt)
+            await self._pace.turn()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class Network(httpx.AsyncBaseTransport):
+    """The wire: connections that are used again, the newest first; reads the whole answer, within a time and a size."""
+
+    def __init__(self, target: Target) -> None:
+        self._tls = _tls(target)
+        self._idle: list[Connection] = []
+        self._timeout = target.timeout
+        self.last_answer = 0.0
+        #: Whether a connection carries a second request; None where that was not seen yet.
+        self._keeps: bool | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send on a connection that is free, or a new one; an exchange is that of the last time that it was sent.
+
+        A target that closes each connection without saying so would lose what is sent meanwhile. So one that did it once
+        gets a new connection for each request, and until one was seen to be kept, what must not be sent twice gets one.
+        """
+        exchange: Exchange = request.extensions[EXCHANGE]
+        verbatim = VERBATIM in request.extensions  # who knows where the target thinks that it ends
+        anew = verbatim or self._keeps is False or (self._keeps is None and not request.extensions[REPEATABLE])
+        connection = self._idle.pop() if self._idle and not anew else Connection(self._tls)
+        was_open = connection.is_open
+        exchange.at, exchange.started = time.time(), time.monotonic()
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await connection.handle_async_request(request)
+                response.request = request
+                await _read(response)
+            if was_open and self._keeps is None:
+                self._keeps = True
+        except TimeoutError:
+            if connection.is_connecting:
+                raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
+            raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
+        except Undecodable as error:
+            _note(Fragment(response.status_code, _version(response), response.headers.raw, error.decoded[:KEPT]), exchange)
+            raise Unreadable(str(error)) from None
+        finally:
+            if connection.fragment:
+                _note(connection.fragment, exchange)
+            if connection.was_dropped:
+                self._keeps = False
+            if verbatim or self._keeps is False:
+                await connection.aclose()
+            else:
+                self._idle.append(connection)
+        self.last_answer = time.monotonic()
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for connection in self._idle:
+            with contextlib.suppress(httpx.TransportError):
+                await connection.aclose()
+
+
+async def _read(response: httpx.Response) -> None:
+    """Read the body and take its codings off, which httpx does without a limit, and not all of them.
+
+    Raises:
+        Undecodable: that cannot be done.
+    """
+    codings = elements(response.headers.get_list("content-encoding"))
+    codings += [name for name in elements(response.headers.get_list("transfer-encoding")) if name != "chunked"]
+    if not codings:
+        await response.aread()
+        return
+    body = b"".join([piece async for piece in response.aiter_raw()])
+    response._content = decoded(body, codings)  # noqa: SLF001  # what aread() does
+
+
+def _note(fragment: Fragment, exchange: Exchange) -> None:
+    """Keep what came of an answer that did not come whole; half a string may be half a secret, and is left out."""
+    exchange.begun = fragment.status
+    exchange.http_version = fragment.version
+    exchange.headers = _fields(fragment.headers)
+    finished = _FINISHED.match(fragment.body)
+    exchange.body = finished[0] if finished else b""
+
+
+def _version(response: httpx.Response) -> str:
+    version: bytes = response.extensions["http_version"]
+    return version.decode()
+
+
+def _fields(raw: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(key.decode("latin-1"), value.decode("latin-1")) for key, value in raw]
+
+
+def _tls(target: Target) -> ssl.SSLContext | None:
+    """How TLS is spoken to the target and to its clock; None for plain HTTP, since loading the CA bundle alone takes 20 ms."""
+    if isinstance(target.verify_tls, str):
+        return ssl.create_default_context(cafile=target.verify_tls)
+    if all(urlsplit(url).scheme != "https" for url in (target.base_url, target.expiry.clock_url)):
+        return None
+    context: ssl.SSLContext = httpx.create_ssl_context(verify=target.verify_tls, trust_env=False)
+    return context
+
+
+def _retry_after(response: httpx.Response, otherwise: float) -> float:
+    """Seconds that an answer asks to wait; ``otherwise`` when it says nothing."""
+    first = {name: next(iter(response.headers.get_list(name)), "") for name in ("retry-after", "date")}
+    seconds = seconds_to_wait(first["retry-after"], first["date"])
+    return otherwise if seconds is None else seconds
+
+
+def _sentence(error: Exception) -> str:
+    """What a transport error means, without the library's words where they say nothing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return f"its name cannot be resolved ({cause.strerror})"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"it does not speak TLS as we do ({cause.reason})"
+        if isinstance(cause, ConnectionRefusedError) or set(_ERRNO.findall(str(cause))) == {str(errno.ECONNREFUSED)}:
+            return "nobody listens there"
+        cause = cause.__cause__ or cause.__context__
+    meanings: dict[type[Exception], str] = {
+        httpx.ConnectError: "nobody accepts the connection",
+        httpx.RemoteProtocolError: "the answer was cut off or is no HTTP",
+        httpx.LocalProtocolError: "the request cannot be sent as HTTP",
+        httpx.ReadError: "the connection broke while the answer was read",
+    }
+    if isinstance(error, httpx.TimeoutException | Unreadable):
+        return str(error)  # ours
+    meaning = meanings.get(type(error), type(error).__name__)
+    return f"{meaning} ({error})" if str(error) else meaning

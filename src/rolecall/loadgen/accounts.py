@@ -1,0 +1,98 @@
+"""The users whom a load run logs in: those of a target file, or many from a CSV file, each worker its share."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from rolecall.errors import UsageError
+from rolecall.spec.loading import load_specification
+from rolecall.target import Target
+
+COLUMNS = ("email", "password", "role")
+_FIRST_LINE = f"The first line names the columns: {','.join(COLUMNS)}."
+
+
+@dataclass(frozen=True)
+class Account:
+    """One user: ``role`` is the scope that its tokens must have, ``user`` its id where that is known beforehand."""
+
+    email: str
+    password: str = field(repr=False)
+    role: str
+    user: str = ""
+
+
+def from_target(target: Target) -> list[Account]:
+    """The accounts of a target file."""
+    return [Account(account.email, account.password, account.role) for account in target.accounts.values()]
+
+
+def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[Account]:
+    """The accounts of a CSV file (RFC 4180, UTF-8) whose first line names the columns email, password and role.
+
+    Raises:
+        UsageError: the file cannot be read, or something in it is no account; the message says in which line, and repeats
+            no password.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            accounts = list(_accounts(_rows(file, str(path)), str(path), roles or load_specification().roles))
+    except OSError as error:
+        raise UsageError(str(path), f"this cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(str(path), "this is not UTF-8", "Save it as CSV UTF-8.") from None
+    if not accounts:
+        raise UsageError(str(path), "there is no account in it", _FIRST_LINE)
+    return accounts
+
+
+def _accounts(rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequence[str]) -> Iterator[Account]:
+    """The accounts of numbered rows. No value is repeated in a message: where columns are mixed up, it may be a password."""
+    where, header = next(rows, (source, []))
+    columns = [name.strip().lower() for name in header]
+    if sorted(columns) != sorted(COLUMNS):
+        raise UsageError(where, "this does not name the columns email, password and role", _FIRST_LINE)
+    lines: dict[str, str] = {}
+    for where, row in rows:
+        if len(row) != len(columns):
+            raise UsageError(
+                where, f"{len(columns)} fields are wanted, not {len(row)}", "A field with a comma or a quote in it is quoted."
+            )
+        entry = dict(zip(columns, row, strict=True))
+        email, password, role = entry["email"].strip(), entry["password"], entry["role"].strip()
+        if not email or not password:
+            raise UsageError(where, f"the {'password' if email else 'email'} is empty")
+        if role not in roles:
+            raise UsageError(where, "the role is none that is known", f"Known: {', '.join(roles)}.")
+        if email in lines:
+            raise UsageError(where, f"the email is that of {lines[email]}", "Every account is a user of its own.")
+        lines[email] = where
+        yield Account(email, password, role)
+
+
+def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
+    """The rows that are not empty, each with where it ends: ``users.csv:17``."""
+    reader = csv.reader(file, strict=True)
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise UsageError(f"{source}:{reader.line_num}", f"this is not CSV: {error}") from None
+        if row is None:
+            return
+        if any(value.strip() for value in row):
+            yield f"{source}:{reader.line_num}", row
+
+
+def share(accounts: Sequence[Account], worker: int, workers: int) -> list[Account]:
+    """The accounts of one worker (counted from 0): its own alone, as long as there are as many as workers."""
+    return list(accounts[worker::workers]) or [accounts[worker % len(accounts)]]
+
+
+def are_shared(accounts: Sequence[Account], worker: int, workers: int) -> bool:
+    """Whether another worker has the account of this one as well, since there are more workers than accounts."""
+    return worker % len(accounts) + len(accounts) < workers

@@ -1,0 +1,147 @@
+"""Throughput by concurrency: levels of ever more clients in a closed loop, and the law that they follow (`scalability.py`)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import stdev
+from typing import Any
+
+from rolecall.loadgen.capacity.findings import Outcome
+from rolecall.loadgen.capacity.scalability import FEWEST, CannotFit, Point, fit
+from rolecall.loadgen.capacity.steps import THROTTLED, Judgement, Step, Verdict, judge, knee, milliseconds, significant
+
+#: The throughput has passed its peak when it is below this share of the best.
+_PASSED = 0.8
+#: The share of requests without a good answer from which on a throughput is that of a server that refuses.
+_REFUSING = THROTTLED
+
+#: Seconds that a level is looked at, at the least; and that its warm-up and its end take, about.
+_SHORTEST, _AROUND = 2.0, 1.5
+
+#: So many clients for so many seconds, not counting the warm-up.
+Measure = Callable[[int, float], Step]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What was found; ``levels`` are the judgements with their numbers of clients, in the order in which they were tried."""
+
+    outcome: Outcome
+    because: str
+    levels: Sequence[tuple[int, Judgement]]
+    seconds: float
+
+    @property
+    def points(self) -> list[Point]:
+        """The levels at which the server answered as it should."""
+        return [Point(n, it.step.throughput) for n, it in self.levels if it.usable and not _refusing(it.step)]
+
+    def document(self) -> dict[str, Any]:
+        """The findings of ``capacity.json``: the highest throughput of a level that held, and the law."""
+        held = [it.step for _, it in self.levels if it.verdict in {Verdict.HELD, Verdict.UNCLEAR}]
+        best = max(held, key=lambda step: step.throughput, default=None)
+        turn = knee([it for _, it in self.levels])
+        try:
+            law, why = fit(self.points).document(), ""
+        except CannotFit as reason:
+            law, why = None, f"; no law: {reason}"
+        return {
+            "axis": "concurrency",
+            "outcome": str(self.outcome),
+            "because": self.because + why,
+            "capacity": {**_interval(best), "confidence": 0.95},
+            "knee": turn
+            and {"rate": significant(turn.throughput), "p50_ms": milliseconds(turn.p50), "p99_ms": milliseconds(turn.p99)},
+            "steps": [{**it.document(), "concurrency": n} for n, it in self.levels],
+            "usl": law,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+class Climb:
+    """Raises the number of clients, until the throughput has passed its peak.
+
+    ``measure(clients, seconds)`` lets so many clients send one request after the other: some seconds of warm-up, then as many as it
+    is told, in slices; the step's rate is the throughput. It never asks for more than ``most`` clients, and takes ``seconds`` of
+    ``clock``. ``told`` hears of every level.
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        *,
+        most: int = 256,
+        seconds: float = 165.0,
+        clock: Callable[[], float] = time.monotonic,
+        told: Callable[[int, Judgement], None] = lambda clients, judgement: None,
+    ) -> None:
+        self.levels: list[tuple[int, Judgement]] = []
+        self._measure = measure
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._told = told
+        self._began = clock()
+        self._end = Outcome.UNFINISHED, "it was interrupted"
+
+    def run(self) -> Scaling:
+        """Climb to the end. Whatever ``measure`` raises goes through; `scaling` then says what is known so far."""
+        self._end = self._climb()
+        return self.scaling()
+
+    def scaling(self) -> Scaling:
+        """What is known by now."""
+        return Scaling(*self._end, self.levels, self._clock() - self._began)
+
+    def _climb(self) -> tuple[Outcome, str]:
+        levels = numbers(self._most)
+        latency = math.inf
+        best = 0.0
+        for at, clients in enumerate(levels):
+            began = self._clock()
+            left = self._seconds - (began - self._began)
+            seconds = max(_SHORTEST, left / (len(levels) - at) - _AROUND)
+            if left < seconds:
+                return Outcome.UNFINISHED, f"the time was over at {clients} clients"
+            step = self._measure(clients, seconds)
+            latency = min(latency, step.p50 or math.inf)
+            it = judge(step, latency)
+            self.levels.append((clients, it))
+            self._told(clients, it)
+            if it.verdict is Verdict.VIOLATED:
+                return Outcome.VIOLATED, f"with {clients} clients it was no longer right: {it.why}"
+            if it.verdict is Verdict.GENERATOR:
+                return Outcome.GENERATOR, f"this machine ran out before the server did: {it.why}"
+            if _refusing(step):
+                held = any(it.verdict is Verdict.HELD for _, it in self.levels)
+                return Outcome.FOUND if held else Outcome.NOTHING_HELD, f"with {clients} clients it refused: {it.why}"
+            best = max(best, step.throughput)
+            if step.throughput < _PASSED * best and at + 1 >= FEWEST:
+                return Outcome.FOUND, f"{clients} clients get less than fewer did"
+        return Outcome.AT_LEAST, f"{self._most} clients, the most that were to be tried, get no less than fewer did"
+
+
+def numbers(most: int) -> list[int]:
+    """Levels of concurrency up to the most, each about 1.4 times the one before."""
+    levels = {round(2 ** (half / 2)) for half in range(1 + 2 * max(0, math.floor(math.log2(most))))}
+    return sorted(levels | {most})
+
+
+def _refusing(step: Step) -> bool:
+    ended = sum(step.ended)
+    return not step.ok or step.failed + step.throttled > _REFUSING * ended
+
+
+def _interval(step: Step | None) -> dict[str, float | None]:
+    if step is None:
+        return {"rate": None, "low": None, "high": None}
+    paces = [it.ok * len(step.slices) / step.seconds for it in step.slices]
+    error = 1.96 * stdev(paces) / math.sqrt(len(paces))
+    return {
+        "rate": significant(step.throughput),
+        "low": significant(max(0.0, step.throughput - error)),
+        "high": significant(step.throughput + error),
+    }

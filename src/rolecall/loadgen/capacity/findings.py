@@ -1,0 +1,72 @@
+"""What a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rolecall.loadgen.capacity.state import State
+from rolecall.loadgen.capacity.steps import Judgement, knee, milliseconds, significant
+from rolecall.loadgen.objectives import Objective
+
+
+class Outcome(StrEnum):
+    """How a search ended."""
+
+    FOUND = "found"
+    AT_LEAST = "at-least"  # the ceiling held
+    NOTHING_HELD = "nothing-held"
+    UNSTABLE = "unstable"  # the server did not carry the same all the time
+    VIOLATED = "violated"
+    GENERATOR = "generator"  # this machine ran out before the server did
+    UNFINISHED = "unfinished"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a search found: the capacity lies between ``low`` and ``high`` with a probability of ``confidence``.
+
+    ``rate`` is one that was seen to hold, in the last step. ``held`` is the highest rate that clearly held, ``failed`` the lowest above
+    it that clearly failed. Where the server was unstable there is no rate, and ``low`` and ``high`` are the least and the most that it
+    carried; ``states`` says when.
+    """
+
+    outcome: Outcome
+    because: str
+    rate: float | None
+    low: float | None
+    high: float | None
+    held: float | None
+    failed: float | None
+    steps: Sequence[Judgement]
+    seconds: float
+    confidence: float = 0.95
+    states: Sequence[State] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The findings of ``capacity.json``."""
+        best = knee(self.steps)
+        return {
+            "axis": "rate",
+            "outcome": str(self.outcome),
+            "because": self.because,
+            "capacity": {
+                **{name: significant(getattr(self, name)) for name in ("rate", "low", "high", "held", "failed")},
+                "confidence": self.confidence,
+            },
+            "states": [state.document() for state in self.states],
+            "knee": best and {"rate": significant(best.rate), "p50_ms": milliseconds(best.p50), "p99_ms": milliseconds(best.p99)},
+            "steps": [judged.document() for judged in self.steps],
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def broken(objectives: Iterable[Objective], findings: Mapping[str, Any]) -> Iterator[str]:
+    """The objectives of the rate that the capacity does not hold, in sentences; ``findings`` are those of ``capacity.json``."""
+    rate = findings["capacity"]["rate"]
+    for objective in objectives:
+        if objective.measure == "rate" and (rate is None or not objective.holds({"rate": rate})):
+            more = ", the most that it was to try" if findings["outcome"] == Outcome.AT_LEAST else ""
+            yield f"{objective.text} did not hold: the capacity is {rate}/s{more}"

@@ -1,0 +1,136 @@
+"""The steps of a search for the capacity, on real workers: each is a segment of open load, seen without its warm-up."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rolecall.loadgen import plan, result
+from rolecall.loadgen.capacity.by_rate import Search
+from rolecall.loadgen.capacity.by_users import Scaling
+from rolecall.loadgen.capacity.findings import Capacity, Outcome, broken
+from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
+from rolecall.loadgen.capacity.steps import Judgement, Slice, Step
+from rolecall.loadgen.coordinator import Conductor
+from rolecall.loadgen.objectives import Objective
+from rolecall.loadgen.run import LoadRun
+from rolecall.loadgen.schedule import Arrivals, Phase, Schedule
+
+N = TypeVar("N", int, float)
+
+#: Seconds that those under way have at the end of a step; whoever still waits for a client then is not sent any more.
+_GRACE = 10.0
+
+
+class CapacityRun(LoadRun):
+    """A search for the capacity in place of a single load."""
+
+    #: What is known by now of what is looked for.
+    found: Callable[[], Capacity | Scaling] | None = None
+
+    def _load(self) -> None:
+        options = self.options
+        self.conductor.prepare(self.scenario, _CLIENTS, plan.shared(options))
+        steps = Steps(self.conductor, self.of_steps, options.arrivals, options.seed)
+        search = Search(
+            self.until_stopped(steps.measure),
+            start=options.first_rate,
+            ceiling=options.most_rate or math.inf,
+            seconds=options.search_time,
+            told=lambda judged: self.tell(f"{judged.step.rate:,.1f}/s", judged),
+        )
+        self.found = search.capacity
+        with contextlib.suppress(Stopped):
+            search.run()
+
+    @property
+    def of_steps(self) -> list[Objective]:
+        """The objectives that a step has to hold: not those of the rate, which is what is looked for."""
+        return [objective for objective in self.objectives if objective.measure != "rate"]
+
+    def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:
+        """The same, until somebody stops the run or a worker dies."""
+
+        def step(much: N, seconds: float) -> Step:
+            if self.stopped.is_set() or self.conductor.died:
+                raise Stopped
+            return measure(much, seconds)
+
+        return step
+
+    def tell(self, load: str, judged: Judgement) -> None:
+        """Say what a step found."""
+        step = judged.step
+        self.say(
+            f"{load:>11} for {step.seconds:.0f} s: {judged.verdict}  {step.throughput:,.1f}/s answered"
+            + ("" if step.p50 is None or step.p99 is None else f"  p50 {1000 * step.p50:,.1f} ms  p99 {1000 * step.p99:,.1f} ms")
+            + (f"  ({judged.why})" if judged.why else "")
+        )
+
+    def write(self) -> dict[str, Any]:
+        """Judge, and write capacity.json and its page."""
+        found = self.found() if self.found else None
+        findings = found.document() if found else result.NOTHING_FOUND
+        invalid = self.why_void()
+        word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
+        missed = list(broken(self.objectives, findings)) if word == "met" else []
+        if missed:
+            word = "missed" if found and found.outcome is Outcome.FOUND else "invalid"
+        if self.conductor.violations.total:
+            word = "missed"
+        document = {
+            **result.about(self.options, self.scenario, self.started),
+            "verdict": word,
+            "exit_code": int(self.exit_code(word)),
+            "reasons": [*invalid, *([found.because] if found and not invalid else []), *missed],
+            "objectives": [objective.text for objective in self.objectives],
+            **findings,
+            "violation_samples": result.samples(self.conductor.violations.samples),
+        }
+        result.write_capacity(Path(self.options.run_folder), document)
+        return document
+
+
+#: Clients that are logged in before a search.
+_CLIENTS = 32
+_VERDICTS = {
+    Outcome.FOUND: "met",
+    Outcome.AT_LEAST: "met",
+    Outcome.NOTHING_HELD: "missed",
+    Outcome.UNSTABLE: "invalid",
+    Outcome.VIOLATED: "missed",
+    Outcome.GENERATOR: "invalid",
+    Outcome.UNFINISHED: "invalid",
+}
+
+
+class Stopped(Exception):
+    """Somebody stopped the run, or a worker died."""
+
+
+class Steps(Segments):
+    """Offers rates to the target, as `search.Search` asks for them."""
+
+    def __init__(self, conductor: Conductor, objectives: Sequence[Objective], arrivals: Arrivals, seed: int) -> None:
+        super().__init__(conductor, objectives)
+        self._arrivals = arrivals
+        self._seed = seed
+
+    def measure(self, rate: float, seconds: float) -> Step:
+        """Offer a rate for so many seconds, after a warm-up, and wait until all has been answered."""
+        width, warm_up = cut(seconds)
+        count = warm_up + SLICES
+        schedule = Schedule((Phase(rate, rate, count * width),), self._arrivals, self._seed)
+        segment = self.conductor.go(schedule, width=width, grace=_GRACE, abandon=True)
+        self.conductor.wait(segment, schedule.duration + 2 * _GRACE)
+
+        measured = segment.totals.document(schedule.duration)
+        seen = rows(measured, ("scheduled", "completed", "throttled", "errors"), count)
+        waiting = sum(due - done for due, done, *_ in seen[:warm_up])
+        slices = [
+            Slice(due, max(done - throttled - failed, 0), throttled, failed) for due, done, throttled, failed in seen[warm_up:]
+        ]
+        return self.step(rate, width, segment, measured, slices, waiting)

@@ -1,0 +1,61 @@
+"""The levels of a climb over numbers of clients, on real workers: each is a segment of Locust's closed loop, without its warm-up."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from gevent.event import Event
+
+from rolecall.loadgen import plan
+from rolecall.loadgen.capacity.by_users import Climb
+from rolecall.loadgen.capacity.rate_steps import CapacityRun, Stopped
+from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
+from rolecall.loadgen.capacity.steps import Slice, Step
+from rolecall.loadgen.coordinator import Conductor
+from rolecall.loadgen.objectives import Objective
+from rolecall.loadgen.run import GRACE
+
+
+class ScalingRun(CapacityRun):
+    """A climb over numbers of clients, in place of a search over rates."""
+
+    def _load(self) -> None:
+        options = self.options
+        self.conductor.prepare(self.scenario, 0, plan.shared(options))
+        levels = Levels(self.conductor, self.of_steps, self.environment.runner, self.stopped)
+        climb = Climb(
+            self.until_stopped(levels.measure),
+            most=options.most_users,
+            seconds=options.search_time,
+            told=lambda clients, judged: self.tell(f"{clients:,} users", judged),
+        )
+        self.found = climb.scaling
+        with contextlib.suppress(Stopped):
+            climb.run()
+
+
+class Levels(Segments):
+    """Lets so many of Locust's users send, as `climb.Climb` asks for them."""
+
+    def __init__(self, conductor: Conductor, objectives: Sequence[Objective], runner: Any, stopped: Event) -> None:
+        super().__init__(conductor, objectives)
+        self._runner = runner
+        self._stopped = stopped
+
+    def measure(self, clients: int, seconds: float) -> Step:
+        """Let so many clients send one request after the other, for so many seconds after a warm-up."""
+        width, warm_up = cut(seconds)
+        count = warm_up + SLICES
+        self._runner.start(clients, spawn_rate=clients)
+        segment = self.conductor.go(None, width=width)
+        self._stopped.wait(count * width)
+        self.conductor.end()
+        self.conductor.wait(segment, 2 * GRACE)
+
+        measured = segment.totals.document()
+        seen = rows(measured, ("requests", "throttled", "errors"), count)[warm_up:]
+        slices = [Slice(ended, ended - throttled - failed, throttled, failed) for ended, throttled, failed in seen]
+        throughput = sum(it.ok for it in slices) / (SLICES * width)
+        return self.step(throughput, width, segment, measured, slices, clients)

@@ -1,0 +1,544 @@
+"""Cells of the permission table that are tried again and again while a server is under load: a denial must stay one.
+
+What is tried does no harm if it is let through: reads, and updates and deletes of things that were made for the purpose. Creates are
+left to the suite, which finds and deletes what a wrong one has made.
+
+Before the load every cell is tried once. Only those that are answered as the table says are sampled; of the others it is said that
+they are not, for the suite to judge. From then on a denial that turns into permission is a violation at once (`denied-allowed`). A
+permission that turns into a denial might be that of a token that is no longer good, so it is asked again: where the same token is
+let in now, or a new one is denied as well that is certainly good (`sessions`), it is a violation (`allowed-denied`); where only a new
+token is let in, it is none. Answers that are neither, such as 404, 429 and 5xx, say nothing about permissions; nor does 401, after which
+the role logs in anew at once.
+
+Denied reads are tried in other shapes as well (`shapes`). A shape that was refused before the load with a status of another meaning,
+as a path that leads nowhere is, counts as open only where its answer shows what is denied. And what each role may read is asked with
+expired tokens (`expired`), where there are some.
+
+Where there are several accounts of a role, the one that tries its cells is not logged in by the load: on a server with one session for
+each user, its token would be dead most of the time.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, cycle, islice
+from random import Random
+from time import perf_counter
+from typing import Any, Literal
+from urllib.parse import quote
+
+from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
+from rolecall.loadgen.checks.invariants import Invariants, read_json
+from rolecall.loadgen.checks.races import outcome_of
+from rolecall.loadgen.checks.sessions import Grant, Session, Use
+from rolecall.loadgen.checks.shapes import AFTER_GOOD, Cell, dressed, shaped, shapes_of
+from rolecall.loadgen.checks.things import Things, document_of
+from rolecall.loadgen.transport import wire
+from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.spec.ids import id_text, own_id
+from rolecall.spec.model import Dialect, Operation, Specification
+from rolecall.spec.templates import fill, fill_path, made_up_password
+from rolecall.target import Expiry
+from rolecall.tokens import TOKEN_PATH
+
+#: What may be tried, in this order: what is let through wrongly spoils nothing that comes after it.
+_READS, _WRITES = ("list", "fetch"), ("update", "delete")
+#: Seconds until a log-in for a role is tried again that did not succeed.
+_PATIENCE = 5.0
+_UNDER_WAY = 1.0
+_LONGEST = 30.0  # seconds for shapes before the load: what is not ready after two minutes is taken for dead
+_PASSED_OVER = 16  # cells whose roles are being logged in anew
+_TRIES = 3  # of what may be repeated, before and after the load
+
+Exchange = Callable[[bytes], Response | None]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A request to send, and what it is about.
+
+    Attributes:
+        name: for statistics: it holds nothing that is sent.
+        expected: the statuses with which the server does its work.
+        suspect: the exchange that gave cause for this one.
+        login: of a log-in, which was sent when this was made.
+        grant: of a cell, with what it is tried.
+        is_renewed: whether a log-in has just gone before it, so that another one would be of no use.
+        presented: of a cell that is tried with an expired token.
+    """
+
+    cell: Cell
+    method: str
+    name: str
+    request: bytes = field(repr=False)
+    expected: tuple[int, ...]
+    stage: Literal["before", "first", "again", "log-in", "anew"] = "first"
+    suspect: tuple[bytes, Response] | None = field(default=None, repr=False)
+    login: Session | None = field(default=None, repr=False)
+    grant: Grant | None = field(default=None, repr=False)
+    is_renewed: bool = False
+    presented: Presented | None = field(default=None, repr=False)
+
+    @property
+    def use(self) -> Use | None:
+        """What is to be told if there is no answer."""
+        return self.login or self.presented or self.grant
+
+    @property
+    def row(self) -> str:
+        """What it counts as: there are a few rows, not one for each cell."""
+        if self.presented:
+            return "expired tokens"
+        if self.cell.allowed or self.stage == "before":
+            return "cells allowed"
+        return "denied, other shapes" if self.cell.shape else "cells denied"
+
+
+class _Caller:
+    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience`` is over (`time.perf_counter`).
+
+    While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with one session of each user it would end it.
+    """
+
+    def __init__(self, account: Account, grant: Grant) -> None:
+        self.account = account
+        self.grant = grant
+        self.patience = 0.0
+        self.begun = -_UNDER_WAY
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether a log-in may be under way, or must not be tried yet."""
+        now = perf_counter()
+        return now < self.begun + _UNDER_WAY or now < self.patience
+
+    @property
+    def has_to_renew(self) -> bool:
+        """Whether the token is too old, or known to have been ended by another log-in."""
+        holder = self.grant.session.holder
+        return not self.grant.is_fresh or (holder.lone and not holder.shared and self.grant.may_be_refused)
+
+
+class Sampling:
+    """The cells that are sampled.
+
+    Args:
+        accounts: one of each role, which tries its cells; that of the highest makes the things.
+        exchange: sends a request and waits for its answer, None if there is none; for `prepare` and `close` alone.
+
+    Attributes:
+        cells: what is sampled of the table as it stands there.
+        shaped: denied reads in other shapes.
+        expired: what is asked with expired tokens.
+        others: what is not sampled, each with the reason.
+        not_tested: what is not tested at all, with the reason.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        spec: Specification,
+        dialect: Dialect,
+        invariants: Invariants,
+        accounts: Iterable[Account],
+        exchange: Exchange,
+        *,
+        email_domain: str = "example.org",
+        expired: ExpiredTokens | None = None,
+    ) -> None:
+        self.cells: list[Cell] = []
+        self.shaped: list[Cell] = []
+        self.expired: list[Cell] = []
+        self.others: list[str] = []
+        self.not_tested: list[str] = []
+        self._tokens = expired or ExpiredTokens(Expiry(), origin.url)
+        self._origin = origin
+        self._spec = spec
+        self._dialect = dialect
+        self._invariants = invariants
+        self._accounts = {account.role: account for account in accounts}
+        self._exchange = exchange
+        self._email_domain = email_domain
+        self._run = f"rolecall-load-{secrets.token_hex(4)}"
+        self._callers: dict[str, _Caller] = {}
+        self._organization: Any = None  # its id as the target writes it: a number, where it is one
+        self._things = Things(spec, dialect, self._run, self._ask, self._fill, self._untouchable, origin.url)
+        self._turns: Iterator[Cell] = iter(())
+        #: Statuses that say that the token is not good, or no longer.
+        self.lost_token = frozenset((*dialect.anonymous, *dialect.expired))
+
+    # --- Before and after the load -----------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Log in, make the things, and try every cell once."""
+        for role in self._spec.roles:
+            account = self._accounts.get(role)
+            if account is None or not self._renew(account):
+                self.others.append(f"everything as {role}: nobody of that role is logged in")
+        self._look_up_organization()
+        for resource in self._spec.resources:
+            self._things.make(resource, self._at_hand(self._spec.operations[f"create-{resource}"]))
+        for cell in self._candidates():
+            answer = self._ask(cell.operation, cell.role, cell.path, cell.body)
+            if answer is not None and self.verdict(cell, answer) is cell.allowed:
+                self.cells.append(cell)
+            else:
+                self.others.append(f"{cell}: {answer.status if answer else 'no answer'}, not {_word(cell.allowed)}")
+        self._try_expired()
+        self._try_shapes(perf_counter() + _LONGEST)
+        kinds = ([cell for cell in self.cells if cell.allowed is allowed] for allowed in (False, True))
+        self._turns = _in_turn([*kinds, self.shaped, self.expired])
+
+    def close(self) -> list[str]:
+        """Delete the things; what could not be deleted, as ``user 5f47d8...``."""
+        return self._things.delete(self._at_hand)
+
+    def _renew(self, account: Account) -> bool:
+        """Log in, and wait for it: whether that succeeded."""
+        request = self._log_in(account)
+        for _ in range(_TRIES):
+            session = self._invariants.log_in(account)
+            answer = self._exchange(request)
+            if answer is None:
+                session.unanswered(left=True)
+            elif self._let_in(session, answer, request):
+                return True
+            elif outcome_of(answer.status) == "refused":
+                return False
+        return False
+
+    def _ask(self, operation: Operation, role: str, path: str, body: Any = None) -> Response | None:
+        """Send a request, and wait for its answer. What is no create is repeated where there is none."""
+        may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
+        for _ in range(_TRIES):
+            caller = self._caller(role)
+            answer = self._exchange(self._request(operation.method, path, body, caller.grant.token))
+            if answer is None or outcome_of(answer.status) == "unknown":
+                if operation.effect == "create":
+                    break
+                continue
+            # It may be the token that was refused: 401 says so, and what is allowed to the role leaves little else.
+            is_lost = answer.status in self.lost_token and answer.status not in self._dialect.denied
+            if not is_lost and not (may and answer.status in self.lost_token and caller.grant.may_be_refused):
+                break
+            if is_renewed or not self._renew(caller.account):
+                break
+            is_renewed = True
+        return answer
+
+    def _caller(self, role: str) -> _Caller:
+        """Who tries the cells of a role, logged in anew if need be."""
+        caller = self._callers[role]
+        return self._callers[role] if caller.has_to_renew and self._renew(caller.account) else caller
+
+    def _try(self, cell: Cell) -> Response | None:
+        """Send a cell's request, after what goes before it, and wait for its answer; no log-in follows from what it is."""
+        answer = None
+        for _ in range(_TRIES):
+            caller = self._caller(cell.role)
+            if cell.after:
+                self._exchange(self._request_of(cell.after, self._caller(cell.after.role).grant.token))
+            presented = self._present(cell) if cell.way else None
+            answer = self._exchange(self._request_of(cell, presented.token if presented else caller.grant.token))
+            if answer is not None and outcome_of(answer.status) != "unknown":
+                if presented and answer.status in self._dialect.expired:
+                    presented.seen()
+                break
+        return answer
+
+    def _try_shapes(self, until: float) -> None:
+        """Try denied reads in other shapes, and keep those that are refused; no more of them after this moment (`time.perf_counter`)."""
+        reads = [cell for cell in self.cells if cell.operation.effect in _READS]
+        openers: dict[str, Cell] = {}
+        for cell in reads:
+            if cell.allowed:
+                openers.setdefault(cell.path, cell)
+        denied = [(cell, openers.get(cell.path)) for cell in reads if not cell.allowed]
+        for cell in shaped(denied, quote(id_text(self._organization), safe="")):
+            if perf_counter() > until:
+                self.others.append(f"denied reads in more shapes: those before took {_LONGEST:g} s, and the load was to begin")
+                break
+            if cell.method == "HEAD" and cell.operation.effect == "list" and self._dialect.denied_list == "empty":
+                continue  # an empty list has the head of a full one
+            answer = self._try(cell)
+            if answer is not None and self.verdict(cell, answer) is False:
+                self.shaped.append(cell)
+            elif answer is not None and outcome_of(answer.status) == "refused" and cell.method != "HEAD":
+                self.shaped.append(replace(cell, refused=answer.status))
+            else:
+                self.others.append(f"{cell}: {answer.status if answer else 'no answer'}, not denied")
+
+    def _try_expired(self) -> None:
+        """Ask with expired tokens what their roles may read, and keep what is refused as such."""
+        grants = {role: self._caller(role).grant for role in self._callers}
+        refused = []
+        for way, role in self._tokens.ways(grants, self._lets_in):
+            for cell in self._with_expired(way, role):
+                answer = self._try(cell)
+                if answer is not None and answer.status in self._dialect.expired:
+                    self.expired.append(cell)
+                else:
+                    refused.append(f"{cell}: {answer.status if answer else 'no answer'} before the load, not refused as expired")
+        if not self.expired:
+            self.not_tested.append(f"expired tokens: {'; '.join([*self._tokens.why_not, *refused[:1]])}")
+        else:
+            self.others += [f"more expired tokens: {why}" for why in self._tokens.why_not]
+        self.others += refused
+
+    def _with_expired(self, way: str, role: str) -> Iterator[Cell]:
+        """The own profile, a list and a fetch, another one for each role; plainly, and in a few shapes."""
+        index = list(self._callers).index(role)
+        may = [cell for cell in self.cells if cell.role == role and cell.allowed]
+        user = self._present(Cell(self._spec.operations["fetch-user-self"], role, allowed=True, path="", way=way)).user
+        for plain in may:
+            if plain.operation.is_self:
+                filled = self._fill(plain.operation, role, "", user)
+                if filled:
+                    cell = replace(plain, path=filled[0], way=way)
+                    yield from (cell, replace(cell, shape=AFTER_GOOD, after=plain))
+        for effect in _READS:
+            others = [cell for cell in may if cell.operation.effect == effect and not cell.operation.is_self]
+            for plain in others[index % len(others) :][:1] if others else ():
+                cell = replace(plain, way=way)
+                yield from (cell, replace(cell, shape=AFTER_GOOD, after=plain))
+                yield from (dressed(cell, it) for it in shapes_of(cell, None) if it.shape in ("HEAD", "with limit=1"))
+
+    def _lets_in(self, grant: Grant, token: str) -> bool:
+        """Whether a token is let in as the user of a grant."""
+        operation = self._spec.operations["fetch-user-self"]
+        request = self._request(operation.method, fill_path(operation.path, {"self": grant.user}), None, token)
+        answers = (self._exchange(request) for _ in range(_TRIES))
+        return any(answer is not None and answer.status in operation.success for answer in answers)
+
+    def _present(self, cell: Cell) -> Presented:
+        """The expired token with which a cell is tried now."""
+        return self._tokens.present(cell.way, cell.role, self._callers[cell.role].grant, self._invariants.holder)
+
+    def _untouchable(self) -> set[tuple[str, str]]:
+        """What was there before: the accounts' users, and their organization."""
+        users = {caller.grant.user for caller in self._callers.values()} | self._invariants.users
+        return {("user", id) for id in users} | {("organization", id_text(self._organization))}
+
+    def _look_up_organization(self) -> None:
+        """What the highest role's own profile says of the organization that things are made in."""
+        operation = self._spec.operations["fetch-user-self"]
+        for role in self._at_hand(operation)[:1]:
+            answer = self._ask(operation, role, fill_path(operation.path, {"self": self._callers[role].grant.user}))
+            found = document_of(answer).get("organization")
+            self._organization = found if id_text(found) else None
+
+    def _candidates(self) -> list[Cell]:
+        """All cells that can be tried, in the order in which they do."""
+        cells = []
+        for operation in self._spec.operations.values():
+            for role in self._callers:
+                effects = _READS if self._spec.allows(operation.name, role) else _READS + _WRITES
+                cell = self._filled(operation, role, f"{self._run}-tried") if operation.effect in effects else None
+                if cell is not None:
+                    cells.append(cell)
+        return sorted(cells, key=lambda cell: (_READS + _WRITES).index(cell.operation.effect))
+
+    def _filled(self, operation: Operation, role: str, name: str) -> Cell | None:
+        """A cell with its path and its body; None where there is no such thing as it is about."""
+        filled = self._fill(operation, role, name)
+        return Cell(operation, role, self._spec.allows(operation.name, role), *filled) if filled else None
+
+    def _fill(self, operation: Operation, role: str, name: str, user: str = "") -> tuple[str, Any] | None:
+        """The path and the body of a request, as this user or as the role's own; None as above."""
+        ids = self._things.ids
+        values = {
+            "id": ids.get(operation.resource.name),
+            "conversation": ids.get("conversation"),
+            "self": user or self._callers[role].grant.user,
+            "name": name,
+            "email": f"{name.replace('-', '.')}@{self._email_domain}",
+            "password": made_up_password(),
+            "organization": self._organization,
+            "participants": [{"user": caller.grant.user} for caller in self._callers.values()],
+        }
+        if any(f"{{{key}}}" in operation.path and not values[key] for key in ("id", "conversation")):
+            return None
+        return fill_path(operation.path, values), fill(operation.body, values)
+
+    def _at_hand(self, operation: Operation) -> list[str]:
+        """The roles that may, highest first, of those that are logged in."""
+        return [role for role in self._spec.allowed_roles(operation.name) if role in self._callers]
+
+    # --- Under load --------------------------------------------------------------------------------------------------
+
+    def next(self) -> Probe | None:
+        """The next request, or a log-in for it; None where nothing is sampled.
+
+        In turn it is that of a denied cell, of an allowed one, of a denied one in another shape, and one with an expired token.
+        """
+        for cell in islice(self._turns, _PASSED_OVER):
+            caller = self._callers[cell.role]
+            if not caller.has_to_renew:
+                return self._before(cell, cell.after) if cell.after else self._probe(cell)
+            if not caller.is_renewing:
+                return self._log_in_for(cell, None)
+        return None
+
+    def look(self, probe: Probe, answer: Response) -> Probe | None:
+        """Look at an answer; what has to be asked next to be sure, if anything."""
+        if probe.stage == "log-in":
+            return self._logged_in(probe, answer)
+        if probe.stage == "before":
+            return self._after(probe.cell, answer)
+        if probe.presented is None:
+            return self._look_at_cell(probe, answer)
+        self._look_at_expired(probe.cell, probe.presented, probe.request, answer)
+        return None
+
+    def _after(self, cell: Cell, answer: Response) -> Probe | None:
+        """What follows the answer to what goes before a cell: the cell, unless that was not let in."""
+        if 200 <= answer.status < 300:
+            return self._probe(cell)
+        return self._renewal(cell.after) if cell.after and answer.status in self.lost_token else None
+
+    def _look_at_cell(self, probe: Probe, answer: Response) -> Probe | None:
+        cell = probe.cell
+        said = self.verdict(cell, answer)
+        is_lost = answer.status in self.lost_token and answer.status != cell.refused
+        if said is None and probe.stage == "first" and is_lost and not probe.is_renewed:
+            return self._renewal(cell)
+        if not cell.allowed:
+            if said:
+                message = f"{cell} was denied before the load, and is now answered {answer.status}"
+                self._invariants.violations.report("denied-allowed", message, probe.request, answer)
+        elif said is False and probe.stage == "first":
+            return replace(probe, stage="again", suspect=(probe.request, answer))
+        elif said is False and probe.stage == "again":
+            return self._log_in_for(cell, probe.suspect)
+        elif probe.suspect and (said if probe.stage == "again" else said is False and not self._is_excused(probe)):
+            request, denial = probe.suspect
+            message = f"{cell} was allowed before the load, and was then answered {denial.status}"
+            self._invariants.violations.report("allowed-denied", message, request, denial)
+        return None
+
+    def _look_at_expired(self, cell: Cell, presented: Presented, request: bytes, answer: Response) -> None:
+        dialect, kind = self._dialect, ""
+        if answer.status in dialect.expired:
+            presented.seen()
+        elif 200 <= answer.status < 300:
+            kind = "expired-let-in"
+        elif answer.status in (*dialect.anonymous, *dialect.malformed, *dialect.denied) and not presented.may_be_refused:
+            kind = "expired-otherwise"
+        if kind:
+            message = f"{cell} was refused as expired before the load, and is now answered {answer.status}"
+            self._invariants.violations.report(kind, message, request, answer)
+
+    @staticmethod
+    def _is_excused(probe: Probe) -> bool:
+        """Whether the token may have been ended since it was fetched, so that a denial may be that of a dead one."""
+        return probe.grant is None or probe.grant.may_be_refused
+
+    def _logged_in(self, probe: Probe, answer: Response) -> Probe | None:
+        caller, session = self._callers[probe.cell.role], probe.login
+        assert session is not None  # it is a log-in
+        if not self._let_in(session, answer, probe.request):
+            caller.patience = perf_counter() + _PATIENCE
+            return None
+        return replace(self._probe(probe.cell, "anew" if probe.suspect else "first", probe.suspect), is_renewed=True)
+
+    def verdict(self, cell: Cell, answer: Response) -> bool | None:
+        """Whether an answer lets the caller through; None where it does not say."""
+        if cell.refused and answer.status not in self._dialect.denied:
+            return True if 200 <= answer.status < 300 and self._shows(cell, answer) else None
+        if 200 <= answer.status < 300:
+            is_empty = cell.operation.effect == "list" and self._dialect.denied_list == "empty" and read_json(answer.body) == []
+            return cell.allowed or not is_empty
+        if answer.status in self._dialect.denied:
+            return self._shows_thing(cell, answer)
+        return None
+
+    def _shows_thing(self, cell: Cell, answer: Response) -> bool:
+        return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
+
+    def _shows(self, cell: Cell, answer: Response) -> bool:
+        """Whether an answer shows our thing, or as a list any things: a page that is there for everybody does neither."""
+        listed = read_json(answer.body) if cell.operation.effect == "list" else None
+        return self._shows_thing(cell, answer) or (isinstance(listed, list) and any(map(own_id, listed)))
+
+    # --- Requests ----------------------------------------------------------------------------------------------------
+
+    def _probe(
+        self,
+        cell: Cell,
+        stage: Literal["first", "anew"] = "first",
+        suspect: tuple[bytes, Response] | None = None,
+    ) -> Probe:
+        grant = self._callers[cell.role].grant
+        if cell.way:
+            presented = self._present(cell)
+            request = self._request_of(cell, presented.token)
+            return Probe(cell, cell.method, f"{cell}", request, self._dialect.expired, presented=presented)
+        request = self._request_of(cell, grant.token)
+        refused = (*self._dialect.denied, cell.refused) if cell.refused else self._dialect.denied
+        expected = cell.operation.success if cell.allowed else refused
+        method = cell.method or cell.operation.method
+        return Probe(cell, method, f"{cell}, {_word(cell.allowed)}", request, expected, stage, suspect, grant=grant)
+
+    def _before(self, cell: Cell, first: Cell) -> Probe:
+        """What goes before a cell: the same, asked by somebody who may."""
+        grant = self._callers[first.role].grant
+        request, operation = self._request_of(first, grant.token), first.operation
+        return Probe(cell, operation.method, f"{first}, allowed", request, operation.success, "before", grant=grant)
+
+    def _renewal(self, cell: Cell) -> Probe | None:
+        """A log-in for a cell whose token was refused, unless one is under way."""
+        return None if self._callers[cell.role].is_renewing else self._log_in_for(cell, None)
+
+    def _log_in_for(self, cell: Cell, suspect: tuple[bytes, Response] | None) -> Probe:
+        account = self._callers[cell.role].account
+        self._callers[cell.role].begun = perf_counter()
+        request, session = self._log_in(account), self._invariants.log_in(account)
+        return Probe(cell, "POST", f"issue (to sample as {cell.role})", request, self._dialect.issued, "log-in", suspect, session)
+
+    def _let_in(self, session: Session, answer: Response, request: bytes) -> bool:
+        """Take the tokens of a log-in's answer."""
+        grant = self._invariants.logged_in(session, answer, request)
+        if grant is None or not grant.sound:
+            return False
+        self._callers[grant.account.role] = _Caller(grant.account, grant)
+        return True
+
+    def _log_in(self, account: Account) -> bytes:
+        return self._request("POST", TOKEN_PATH, {"email": account.email, "password": account.password})
+
+    def _request_of(self, cell: Cell, token: str) -> bytes:
+        return self._request(cell.method or cell.operation.method, cell.path, cell.body, token, cell.headers)
+
+    def _request(self, method: str, path: str, body: Any = None, token: str = "", more: Mapping[str, str] = {}) -> bytes:
+        headers = {**more, **({"authorization": f"Bearer {token}"} if token else {})}
+        if body is None:
+            return wire.request(self._origin, method, path, headers)
+        return wire.request(
+            self._origin, method, path, {**headers, "content-type": "application/json"}, json.dumps(body).encode()
+        )
+
+
+def _in_turn(kinds: Sequence[Sequence[Cell]]) -> Iterator[Cell]:
+    """One of each kind in turn for ever, and of each kind one in each shape; else in an order of chance that is always the same."""
+    return _alternating([_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind])
+
+
+def _by_shape(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells by their shape, those of each shape in an order of chance."""
+    shapes: dict[str, list[Cell]] = {}
+    for cell in Random(0).sample(cells, len(cells)):  # noqa: S311  # an order, no secret
+        shapes.setdefault(cell.shape, []).append(cell)
+    return list(shapes.values())
+
+
+def _alternating(several: Sequence[Iterator[Cell]]) -> Iterator[Cell]:
+    """The next one of each, in turn."""
+    return chain.from_iterable(zip(*several, strict=False)) if several else iter(())
+
+
+def _word(allowed: bool) -> str:
+    return "allowed" if allowed else "denied"

@@ -1,0 +1,227 @@
+"""Where the clients of one process go, as whom, and who looks at what they get: all that they share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from time import perf_counter
+from urllib.parse import quote
+
+from gevent.lock import RLock
+
+from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.checks.expired import ExpiredTokens
+from rolecall.loadgen.checks.invariants import Invariants
+from rolecall.loadgen.checks.races import Families
+from rolecall.loadgen.checks.sampling import Sampling
+from rolecall.loadgen.checks.sessions import Grant
+from rolecall.loadgen.checks.violations import Violations
+from rolecall.loadgen.measure.recorder import Entry, Recorder
+from rolecall.loadgen.roster import Roster
+from rolecall.loadgen.transport import wire
+from rolecall.loadgen.transport.client import Connection, Failure
+from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.spec.model import Dialect, Specification
+from rolecall.spec.templates import fill_path
+from rolecall.tokens import TOKEN_PATH
+
+#: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled and what is not tested with the
+#: reason, and what is left behind.
+SAMPLED = ("cells", "expired", "others", "not_tested", "left")
+
+
+class Site:
+    """A target, some of its users, and the judges of its answers.
+
+    Args:
+        spec: the target's own tables (`Specification.for_target`).
+        timeout: seconds for one exchange.
+        sessions_coexist: False where a log-in is known to end the user's other sessions.
+        shared_accounts: whether other processes log in as the same accounts.
+        looks: whether answers are looked at; without, only their status is (``--no-invariants``).
+        expired: where expired tokens come from.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        spec: Specification,
+        dialect: Dialect,
+        accounts: Sequence[Account],
+        *,
+        timeout: float,
+        verify: bool | str = True,
+        sessions_coexist: bool = True,
+        shared_accounts: bool = False,
+        tells: bool = False,
+        looks: bool = True,
+        racers: int = 5,
+        email_domain: str = "example.org",
+        expired: ExpiredTokens | None = None,
+    ) -> None:
+        self.origin = origin
+        self.spec = spec
+        self.dialect = dialect
+        self.looks = looks
+        self.violations = Violations([(account.password, "password") for account in accounts])
+        self.invariants = Invariants(
+            spec, dialect, self.violations, tells=tells, sessions_coexist=sessions_coexist, shared_accounts=shared_accounts
+        )
+        self.races = Families(self.violations)
+        self.racers = racers
+        self.recorder = Recorder(0.0)
+        self._email_domain = email_domain
+        self._expired = expired
+        self._sampling: Sampling | None = None
+        self._sampling_begins = RLock()
+        self._timeout = timeout
+        self._verify = verify
+        #: Every account in turn, each with the request that logs it in; or held by somebody.
+        self.logins = Roster([(account, self._issue(account)) for account in accounts])
+        #: Statuses with which a server refuses a token that is not good, or no longer; and a refresh token.
+        self.lost_token = frozenset((*dialect.anonymous, *dialect.expired, *dialect.malformed, *dialect.denied))
+        self.lost_refresh_token = self.lost_token | frozenset(dialect.refused)
+        #: By name; asked for by `entry`, unless they are there.
+        self.entries: dict[str, Entry] = {}
+        #: The exchanges that have no end yet: the row in which each counts, and when it was due.
+        self.under_way: dict[Connection, tuple[Entry, float]] = {}
+        #: Whether what is measured is over: nothing is sent any more, by those who are in the middle of a step, either.
+        self.is_over = False
+        #: Requests beside the load, which are in no figure: of set-up and of tidying up.
+        self.beside = 0
+        self._refresh_get = self._template("GET", f"{TOKEN_PATH}?refreshToken=~1", bearer="~2")
+        self._reads: dict[str, tuple[bytes, ...]] = {}
+        self._lists: dict[str, tuple[str, ...]] = {}
+        self._done: set[tuple[str, str]] = set()
+
+    def begin(self, recorder: Recorder) -> None:
+        """Measure with this recorder from now on."""
+        self.recorder = recorder
+        self.violations.started = recorder.start
+        self.entries = {}
+        self.under_way = {}
+        self.is_over = False
+
+    def give_up(self) -> None:
+        """Nobody waits any more: what is under way has failed as `unanswered`, with the time for which it was waited for."""
+        now, given_up = perf_counter(), self.under_way
+        self.under_way, self.is_over = {}, True
+        for connection, (entry, due) in given_up.items():
+            entry.failure("unanswered", due, connection.sent, now)
+            connection.close()
+        given_up.clear()  # whoever waits in one of them sees that it is counted
+
+    def entry(self, method: str, name: str) -> Entry:
+        """The row that a request counts in; ``name`` says what it is for, and holds nothing of what was sent."""
+        found = self.entries[name] = self.recorder.entry(method, name)
+        return found
+
+    def connect(self) -> Connection:
+        """A connection of one's own."""
+        return Connection(self.origin, timeout=self._timeout, verify=self._verify)
+
+    def ask(self, connection: Connection, request: bytes) -> Response | None:
+        """Send a request beside the load; None where it is not answered."""
+        self.beside += 1
+        try:
+            return connection.exchange(request)
+        except Failure:
+            return None
+
+    @property
+    def sampling(self) -> Sampling:
+        """The cells that are tried under load; the first who asks finds out which."""
+        with self._sampling_begins:
+            if self._sampling is None:
+                connection = self.connect()
+                self._sampling = Sampling(
+                    self.origin,
+                    self.spec,
+                    self.dialect,
+                    self.invariants,
+                    self.logins.reserve(),
+                    partial(self.ask, connection),
+                    email_domain=self._email_domain,
+                    expired=self._expired,
+                )
+                self._sampling.prepare()
+        return self._sampling
+
+    def tidy(self) -> dict[str, list[str]]:
+        """Delete what was made for the cells: which ones were sampled, which not and why, and what could not be deleted."""
+        with self._sampling_begins:  # a run may be over before they are prepared
+            sampling = self._sampling
+            if sampling is None:
+                return {name: [] for name in SAMPLED}
+            cells = [*sampling.cells, *sampling.shaped]
+            found = (
+                list(map(str, cells)),
+                list(map(str, sampling.expired)),
+                sampling.others,
+                sampling.not_tested,
+                sampling.close(),
+            )
+            return dict(zip(SAMPLED, found, strict=True))
+
+    # --- Requests ----------------------------------------------------------------------------------------------------
+
+    def _issue(self, account: Account) -> bytes:
+        """A log-in with e-mail and password."""
+        body = json.dumps({"email": account.email, "password": account.password}).encode()
+        return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
+
+    def refresh_get(self, grant: Grant) -> bytes:
+        """A refresh before expiry: the refresh token in the query, the access token as bearer."""
+        return self._fill(self._refresh_get, quote(grant.refresh_token, safe=""), grant.token)
+
+    def refresh_post(self, grant: Grant) -> bytes:
+        """A refresh after expiry: refresh token and e-mail in the body, no Authorization."""
+        body = json.dumps({"refreshToken": grant.refresh_token, "clientId": grant.account.email}).encode()
+        return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
+
+    def read(self, operation: str, grant: Grant) -> bytes:
+        """An operation without a body, on the caller's own user where it is about one."""
+        template = self._reads.get(operation)
+        if template is None:
+            it = self.spec.operations[operation]
+            template = self._reads[operation] = self._template(it.method, fill_path(it.path, {"self": "~1"}), bearer="~2")
+        return self._fill(template, quote(grant.user, safe=""), grant.token)
+
+    # --- What a role may read ----------------------------------------------------------------------------------------
+
+    def lists(self, role: str) -> tuple[str, ...]:
+        """The lists that a role may read, and for which nothing but a token is needed."""
+        found = self._lists.get(role)
+        if found is None:
+            found = self._lists[role] = tuple(
+                name
+                for name, it in self.spec.operations.items()
+                if it.effect == "list" and "{" not in it.path and self.spec.allows(name, role)
+            )
+        return found
+
+    def allowed(self, operation: str, grant: Grant, response: Response, request: bytes) -> None:
+        """Look at the answer to what the caller's role may do ("+" in the permission table): once it was done, it is not denied.
+
+        The end of the token, which is answered 403 as well, would explain it.
+        """
+        cell = operation, grant.account.role
+        if response.status in self.spec.operations[operation].success:
+            grant.session.let_in(refreshed=False, read=True)
+            self._done.add(cell)
+        elif response.status in self.dialect.denied and cell in self._done and not grant.may_be_refused:
+            message = f"{operation} as {cell[1]} was allowed, and is now answered {response.status}"
+            self.violations.report("allowed-denied", message, request, response)
+
+    def _template(self, method: str, path: str, bearer: str) -> tuple[bytes, ...]:
+        """A request in pieces, between which two texts are to stand; the second is the bearer token."""
+        text = wire.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
+        before, _, rest = text.partition(b"~1") if b"~1" in text else (b"", b"", text)
+        return (before, *rest.split(b"~2"))
+
+    @staticmethod
+    def _fill(template: tuple[bytes, ...], first: str, token: str) -> bytes:
+        before, between, after = template
+        text = token.encode()  # a JWT, which can stand in a header
+        return b"".join((before, first.encode() if before else b"", between, text, after))

@@ -1,0 +1,272 @@
+"""What the master does, or a process without workers: begins and ends a run, adds up what the workers report, and judges.
+
+A run is one segment of load; a search for the capacity is many. A segment: all workers are told to `go`, each reports every second, and
+the segment is over when each has sent its last report, or is dead.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from gevent.event import Event
+
+from rolecall.errors import ExitCode, RolecallError
+from rolecall.loadgen.checks.invariants import AcrossWorkers
+from rolecall.loadgen.checks.races import Families
+from rolecall.loadgen.checks.violations import Violations
+from rolecall.loadgen.client_context import SAMPLED
+from rolecall.loadgen.measure.totals import Delta, Totals
+from rolecall.loadgen.measure.totals import Worker as WorkerTotals
+from rolecall.loadgen.schedule import Schedule
+from rolecall.loadgen.unexpected import described
+
+#: Seconds that workers have to log their clients in.
+_PREPARATION = 120.0
+#: Seconds between the word to go and the start, so that all workers have it by then.
+_DELAY = 0.2
+
+#: Seconds after which who is not there is dead. Locust's master forgets each worker that stops, until it is ready again.
+_ABSENT = 1.0
+
+Send = Callable[[str, dict[str, Any], str], None]
+
+
+class NotReady(RolecallError):
+    """A worker cannot begin; the text says why."""
+
+    def __init__(self, why: str, exit_code: ExitCode = ExitCode.HARNESS_ERROR) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
+
+
+@dataclass
+class Segment:
+    """A while of load, and what came of it."""
+
+    number: int
+    totals: Totals
+    began: float
+    waiting_for: set[str]
+    closed: bool = False
+    over: Event = field(default_factory=Event)
+    errors: list[str] = field(default_factory=list)
+
+
+class Conductor:
+    """Leads the workers.
+
+    Args:
+        send: sends a message to the worker of this name.
+        alive: the names of the workers that are there now.
+    """
+
+    def __init__(self, send: Send, alive: Callable[[], list[str]]) -> None:
+        self._send = send
+        self._alive = alive
+        self._workers: list[str] = []
+        self._answers: dict[str, tuple[str, int]] = {}
+        self._ready = Event()
+        self._segments = 0
+        self.segment: Segment | None = None
+        self.violations = Violations()
+        self._across = AcrossWorkers(self.violations)
+        self.races = Families(self.violations)
+        self.sampled: dict[str, set[str]] = {name: set() for name in SAMPLED}
+        self.died: list[str] = []
+        self.errors: list[str] = []
+        #: Requests beside the load: of set-up and of tidying up.
+        self.beside = 0
+        self._names: dict[str, str] = {}
+        self._absent: dict[str, float] = {}
+        self._why: dict[str, str] = {}
+        self._strangers: list[str] = []
+
+    @property
+    def lost(self) -> list[str]:
+        """What became of the workers that did not carry their part, in sentences; and who came to a closed loop too late."""
+        gone = [f"worker {self._names[client]} {self._why[client]}" for client in self.died]
+        return gone + [
+            f"worker {client} came when the run had begun: it was given users of the others, and has sent nothing"
+            for client in self._strangers
+        ]
+
+    def prepare(self, scenario: str, clients: int, options: Mapping[str, Any]) -> None:
+        """Let the workers get ready.
+
+        Args:
+            options: that are the same for all workers.
+            scenario: what its clients do.
+            clients: how many are made beforehand, over all workers; none for a closed loop, whose clients Locust makes.
+
+        Raises:
+            NotReady: one cannot.
+        """
+        self._workers = self._alive()
+        if not self._workers:
+            raise NotReady("no worker is there", ExitCode.INCONCLUSIVE)
+        self._forget()
+        self._answers, self._ready = {}, Event()
+        count = len(self._workers)
+        self._names = {client: f"{client.rpartition('_')[0] or client}-{index}" for index, client in enumerate(self._workers, 1)}
+        for index, name in enumerate(self._workers):
+            job = {
+                "scenario": scenario,
+                "clients": -(-clients // count),
+                "index": index,
+                "workers": count,
+                "options": dict(options),
+            }
+            self._send("prepare", job, name)
+        self._await(self._ready, _PREPARATION, lambda: set(self._answers) >= set(self._workers) - set(self.died))
+        silent = sorted(set(self._workers) - set(self._answers))
+        if errors := [(error, code) for error, code in self._answers.values() if error]:
+            raise NotReady(errors[0][0], ExitCode(errors[0][1]))
+        if silent:
+            raise NotReady(f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: {', '.join(silent)}")
+
+    def _forget(self) -> None:
+        """Begin anew: on Locust's web page one run may follow another."""
+        self.violations = Violations()
+        self._across, self.races = AcrossWorkers(self.violations), Families(self.violations)
+        self.sampled = {name: set() for name in SAMPLED}
+        self.died, self.errors, self.beside = [], [], 0
+        self._absent, self._why, self._strangers = {}, {}, []
+
+    def ready(self, worker: str, message: Mapping[str, Any]) -> None:
+        """A worker is ready, or says why it cannot be."""
+        try:
+            self._answers[worker] = str(message["error"]), int(ExitCode(message["exit_code"]))
+        except (KeyError, TypeError, ValueError):
+            self._answers[worker] = f"worker {worker} answers what cannot be read", int(ExitCode.HARNESS_ERROR)
+        if set(self._answers) >= set(self._workers):
+            self._ready.set()
+
+    def go(self, schedule: Schedule | None, *, width: float = 1.0, grace: float = 10.5, abandon: bool = False) -> Segment:
+        """Begin a segment; without a schedule it lasts until `end`.
+
+        Args:
+            width: of the slices of time in which it is measured, in seconds.
+            grace: seconds that those under way have when nobody is due any more.
+            abandon: whether those who wait for a client then are given up; else they are sent.
+        """
+        self._segments += 1
+        began = perf_counter() + _DELAY
+        self.violations.started = began
+        waiting_for = set(self._workers) - set(self.died)
+        self.segment = segment = Segment(self._segments, Totals(width), began, waiting_for, closed=schedule is None)
+        for index, name in enumerate(self._workers):
+            job = {
+                "number": segment.number,
+                "delay": _DELAY,
+                "width": width,
+                "schedule": schedule.pack() if schedule else None,
+                "grace": grace,
+                "abandon": abandon,
+                "index": index,
+                "workers": len(self._workers),
+            }
+            self._send("go", job, name)
+        return segment
+
+    def end(self, grace: float = math.inf) -> None:
+        """Let the workers send nobody any more; ``grace`` is how long those under way have, if less than they have anyway."""
+        for name in self._workers:
+            self._send("end", {} if grace == math.inf else {"grace": grace}, name)
+
+    def wait(self, segment: Segment, seconds: float) -> bool:
+        """Wait for the last reports: whether they came."""
+        self._await(segment.over, seconds, lambda: not segment.waiting_for)
+        return not segment.waiting_for
+
+    def report(self, worker: str, message: Mapping[str, Any]) -> None:
+        """Add what a worker reports; one whose report cannot be read is no part of the run any more."""
+        segment = self.segment
+        try:
+            if worker in self.died or worker not in self._names:
+                self._dismiss(worker)
+                self._note_left(message)
+                return
+            if segment is None or message["number"] != segment.number:
+                return
+            self._add(segment, worker, message)
+        except Exception as error:  # noqa: BLE001  # it comes from another machine, and Locust would print a traceback
+            self._lose(worker, f"sent a report that cannot be read ({described(error)}): is it of another version?")
+
+    def _add(self, segment: Segment, worker: str, message: Mapping[str, Any]) -> None:
+        name, alone = self._names[worker], len(self._workers) == 1
+        last, away = bool(message["last"]), float(message["away"])
+        if message["measured"] is not None:
+            delta = Delta.read(message["measured"])
+            self.violations.merge(message["violations"])
+            if not alone:
+                self._compare(segment, message)
+            segment.totals.add(name, delta)
+        self.beside += int(message["beside"])
+        self._note_left(message)
+        if error := str(message["error"]):
+            segment.errors.append(error)
+            if error not in self.errors:
+                self.errors.append(error)
+        if away:
+            self._lose(worker, f"stood still for {away:,.1f} s, and was not waited for")
+        elif last:
+            segment.totals.workers.setdefault(name, WorkerTotals()).state = "finished"
+            self._await_no_more(worker)
+
+    def _note_left(self, message: Mapping[str, Any]) -> None:
+        """What a worker has tried, and what it has left at the target, which is true whether it is part of the run or not."""
+        for what, found in dict(message["sampled"] or {}).items():
+            self.sampled[what].update(map(str, found))
+
+    def _compare(self, segment: Segment, message: Mapping[str, Any]) -> None:
+        """What is only seen over all workers."""
+        before = self.violations.total
+        self._across.merge(message["seen"])
+        self.races.merge(message["races"])
+        found = self.violations.take().get("counts", {}) if self.violations.total > before else {}
+        for kind, count in found.items():
+            segment.totals.violation(kind, perf_counter() - segment.began, count)
+
+    def _await(self, event: Event, seconds: float, enough: Callable[[], bool]) -> None:
+        """Wait for an event, and look every moment who is still alive."""
+        until = time.monotonic() + seconds
+        while not event.wait(0.25) and time.monotonic() < until and not enough():
+            self.look_after()
+
+    def look_after(self) -> None:
+        """See who has died, and who has come too late: nobody waits for the dead."""
+        alive, now = set(self._alive()), time.monotonic()
+        for name in self._workers:
+            if name in alive:
+                self._absent.pop(name, None)
+            elif name not in self.died and now - self._absent.setdefault(name, now) > _ABSENT:
+                self._lose(name, "died")
+        if self.segment and self.segment.closed and self.segment.waiting_for:
+            self._strangers += sorted(alive - set(self._workers) - set(self._strangers))
+
+    def _lose(self, worker: str, why: str) -> None:
+        """A worker is no part of the run any more; what it had reported until now stays."""
+        if worker in self.died or worker not in self._names:
+            return
+        self.died.append(worker)
+        self._why[worker] = why
+        self._dismiss(worker)
+        if self.segment:
+            self.segment.totals.workers.setdefault(self._names[worker], WorkerTotals()).state = "died"
+            self._await_no_more(worker)
+
+    def _await_no_more(self, worker: str) -> None:
+        segment = self.segment
+        if segment:
+            segment.waiting_for.discard(worker)
+            if not segment.waiting_for:
+                segment.over.set()
+
+    def _dismiss(self, worker: str) -> None:
+        """Let a worker that is no part of the run send nothing."""
+        self._send("end", {"grace": 0.0}, worker)

@@ -1,0 +1,308 @@
+"""Locust's processes: started with the words that our options come to, waited for, and ended."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from rolecall.embedded import embedded_target
+from rolecall.errors import ExitCode, UsageError
+from rolecall.loadgen import compare, plan, result
+from rolecall.loadgen.accounts import COLUMNS, Account
+from rolecall.loadgen.checks.expired import Left
+from rolecall.loadgen.clock import MovedClock, is_needed
+from rolecall.loadgen.provisioning import make_users, sessions_coexist
+from rolecall.loadgen.scenarios import Guarded
+from rolecall.spec.loading import load_specification
+from rolecall.target import Target, load_target
+
+#: Users that are made for a run on the embedded server.
+_USERS = 40
+#: Seconds that Locust has to write what it knows once it has been interrupted, and that its processes have to leave.
+_LAST_WORDS, _LEAVE = 20.0, 5.0
+_WORKERS_WAIT = 60  # seconds for workers of our own to come
+#: The environment variable with the embedded server's signing key.
+_KEY = "ROLECALL_EMBEDDED_SIGNING_KEY"
+#: Its own log repeats what we say; what it warns of is still printed.
+_LOCUST = (sys.executable, "-m", "locust", "--skip-log-setup")
+_NOT_KNOWN = (
+    "\nnote          whether a log-in ends the user's other sessions is not known: a refresh was neither granted nor refused."
+    "\n              It is taken for one that does, so that only an account's newest session has to go on."
+)
+_MOVES = (
+    "\nnote          the target's clock is moved past the end of tokens that are taken now, for the length of the run, for everybody"
+    "\n              there; then it is put back. A signing_key_env or a bank under [expiry] does without that."
+)
+#: Our options that are passed on as they are.
+_PASSED = (
+    "arrivals",
+    "seed",
+    "in_flight",
+    "racers",
+    "weights",
+    "guarding",
+    "prometheus_port",
+    "first_rate",
+    "most_rate",
+    "most_users",
+    "search_time",
+)
+
+
+@dataclass
+class Session:
+    """A run that is about to begin: where its files go, and Locust's words."""
+
+    scenario: str
+    folder: Path
+    words: list[str]
+    aim: plan.Aim
+    clock: Target | None = None  # the one whose clock is moved for the run
+    workers: int = 0
+    bind: str = ""
+    port: int = 0
+    note: str = ""
+
+    def plan(self, arguments: argparse.Namespace) -> str:
+        """What is about to be sent, in a line; and in a second one what could not be found out before."""
+        if getattr(arguments, "users", None):
+            load = f"{arguments.users} users for {arguments.duration}"
+        elif getattr(arguments, "rate", None):
+            schedule = plan.schedule(plan.parse(self.words))
+            assert schedule is not None
+            load = f"{arguments.rate} arrivals/s ({arguments.arrivals}), {schedule.count():,} in {schedule.duration:g} s"
+        else:
+            load = "a search for the capacity"
+        who = f"{len(self.aim.accounts)} accounts, {self.workers or 1} process{'es' if self.workers > 1 else ''}"
+        return f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at {self.aim.base_url}{self.note}"
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Run Locust to its end and return the document that it left, or one that says that it left none."""
+        exit_code, clock = ExitCode.HARNESS_ERROR, MovedClock(self.clock, self.folder) if self.clock else None
+        try:
+            why = f"Locust ended at once (exit {self._launch_at(clock)}); see what it printed above"
+        except KeyboardInterrupt:
+            exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
+        path = self.folder / name
+        if not path.is_file():
+            result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
+        if clock and clock.left_behind:
+            result.leave_behind(self.folder, clock.left_behind)
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return document
+
+    def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+        """The document with what has changed since an earlier run, written anew."""
+        document = {**document, "comparison": compare.compare(before, document).document()}
+        result.write_document(self.folder, document)
+        return document
+
+    def _launch_at(self, clock: MovedClock | None) -> int:
+        """Run Locust, while the target's clock is ahead if it has to be."""
+        if clock is None:
+            return self._launch()
+        with clock.ahead() as left, _expired_tokens(left) as file:
+            return self._launch(f"--expired-tokens={file}")
+
+    def _launch(self, *more: str) -> int:
+        with as_file(files("rolecall.load")) as folder, contextlib.ExitStack() as stack:
+            command = [*_LOCUST, "-f", str(folder / "locustfile.py"), "--headless", "--only-summary", *self.words, *more]
+            if not self.workers:
+                return _wait(stack.enter_context(_process(command)))
+            bind, port = self.bind or "127.0.0.1", self.port or _free_port()
+            conducting = ["--master", "--master-bind-host", bind, "--master-bind-port", str(port)]
+            conducting += ["--expect-workers", str(self.workers)]
+            if not self.bind:
+                conducting += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
+            conductor = stack.enter_context(_process([*command, *conducting]))
+            for _ in range(0 if self.bind else self.workers):
+                stack.enter_context(_process([*command, "--worker", "--master-host", bind, "--master-port", str(port)]))
+            return _wait(conductor)
+
+
+@contextlib.contextmanager
+def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Session]:
+    """Everything that a run needs before Locust is started; the embedded server runs as long as the block lasts.
+
+    Raises:
+        UsageError: an option, the target file or the accounts are wrong, or the target is not to be put under load.
+        RolecallError: the embedded server, or its users, cannot be had.
+    """
+    if arguments.workers < 0:
+        raise UsageError("--workers", "there are no fewer than none")
+    run = Path(arguments.out) / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3))
+    words = [*words, *_passed(arguments), "--run-folder", str(run), "--csv", str(run / "locust"), f"--parent={os.getpid()}"]
+    plan.check(plan.parse(words))
+    target = _allowed_target(arguments.target) if arguments.target else None
+    with contextlib.ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
+        _make_folder(run)
+        try:
+            whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
+            coexist = sessions_coexist(target)
+            words += whom if coexist else [*whom, "--lone-sessions"]
+            aim = plan.Aim.of(plan.parse(words))
+        except KeyboardInterrupt:
+            result.write_nothing(plan.parse(words), arguments.scenario, int(ExitCode.INTERRUPTED), "it was interrupted")
+            raise
+        except BaseException:
+            run.rmdir()  # there is nothing to say in it
+            raise
+        master = getattr(arguments, "master", False)
+        workers = max(arguments.workers, 1) if master else arguments.workers
+        bind = (arguments.bind_host or "127.0.0.1") if master else ""
+        clock = target if arguments.scenario == Guarded.name and is_needed(target) else None
+        note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
+        port = arguments.master_port if master else 0
+        yield Session(arguments.scenario, run, words, aim, clock, workers, bind, port, note)
+
+
+def _passed(arguments: argparse.Namespace) -> Iterator[str]:
+    """Our options that Locust's processes get as they are."""
+    for name in _PASSED:
+        if getattr(arguments, name, None) is not None:
+            yield f"--{name.replace('_', '-')}={getattr(arguments, name)}"
+    if arguments.json or arguments.quiet:
+        yield "--silent"
+    for objective in arguments.slo:
+        yield f"--slo={objective}"
+
+
+@contextlib.contextmanager
+def _expired_tokens(left: Left) -> Iterator[Path]:
+    """A file with expired tokens, as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "expired.json"
+        left.write(file)
+        yield file
+
+
+def _allowed_target(file: Path) -> Target:
+    target = load_target(file, load_specification().roles)
+    plan.see_that_load_is_allowed(target, target.base_url)
+    return target
+
+
+def _whom(arguments: argparse.Namespace) -> list[str]:
+    """The words that say where to and as whom; where both are files, they stay where they are."""
+    words = [f"--target={arguments.target}"] if arguments.target else []
+    return words + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
+
+
+def _embedded(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[list[str], Target]:
+    """The embedded server with users of its own, as long as the stack is open."""
+    target = stack.enter_context(embedded_target(load_specification().roles, arguments.serve_option))
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
+    file = _write_target(Path(folder) / "target.toml", target)
+    stack.callback(os.environ.pop, _KEY, None)
+    os.environ[_KEY] = target.expiry.signing_key
+    words = [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}", f"--target={file}"]
+    return words, target
+
+
+def _write_target(path: Path, target: Target) -> Path:
+    """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's, too."""
+    tables = {"target": {"name": target.name, "base_url": target.base_url}, "dialect": target.dialect}
+    tables |= {"expiry": {"signing_key_env": _KEY}} if target.expiry.signing_key else {}
+    tables |= {
+        f"accounts.{name}": {"email": account.email, "password": account.password} for name, account in target.accounts.items()
+    }
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8") as file:
+        for table, values in tables.items():
+            file.write(f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return path
+
+
+def work(arguments: argparse.Namespace) -> int:
+    """Work for a master on another machine until it is done.
+
+    Raises:
+        UsageError: nobody said where it is, or where to send and as whom: no master's word is enough for that.
+    """
+    if not arguments.master_host:
+        raise UsageError("--master-host", "nobody said where the master is")
+    if not arguments.target:
+        raise UsageError("--worker", "this machine does not say where to, and as whom", "Give TARGET, as on the master.")
+    _allowed_target(arguments.target)
+    words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port)]
+    words += [*_whom(arguments), f"--parent={os.getpid()}"]
+    with as_file(files("rolecall.load")) as folder:
+        command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *words]
+        with _process(command) as process:
+            return _wait(process)
+
+
+def locust_class(scenario: str) -> str:
+    """The name that a scenario's user class has in the locustfile: ``refresh-get`` is RefreshGet."""
+    return scenario.title().replace("-", "")
+
+
+def _write_accounts(path: Path, accounts: Sequence[Account]) -> Path:
+    path.touch(mode=0o600)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows((account.email, account.password, account.role) for account in accounts)
+    return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            str(folder), f"the run's folder cannot be made: {error.strerror}", "Choose another with --out."
+        ) from None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to end in order."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}  # LOCUST_HOST, above all
+    process = subprocess.Popen(command, env=ours, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_LEAVE)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C. The process has come to its end by then; a second one does not wait for that.
+    """
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()  # not SIGINT: a process that is still importing would tell of it in a traceback
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(_LAST_WORDS)
+        raise

@@ -1,0 +1,283 @@
+"""What all workers measured, merged: on the master, or beside the one recorder of a run without workers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rolecall.histogram import Histogram
+from rolecall.loadgen.measure.conservation import Accounts
+from rolecall.loadgen.measure.recorder import Second, Sums
+from rolecall.loadgen.measure.timeline import Timeline, pairs
+
+_PERCENTS = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "p99.99": 99.99}
+_ARRIVALS = ("scheduled", "sent", "completed", "late", "dropped")
+#: What a recorder counts, in the order of its report.
+COUNTERS = (*_ARRIVALS, "unanswered", "begun")
+#: The progress line speaks of so many seconds: workers report every three.
+_RECENT = 5
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How the run goes now: per second over the last few seconds, times in seconds, counts since the start."""
+
+    second: int
+    rate: float
+    p50: float
+    p99: float
+    requests: int
+    errors: int
+    throttled: int
+    violations: int
+
+
+@dataclass
+class Worker:
+    """What is known of one worker: how it ended, for whoever sees that to say; CPU time, over the run and in its worst report.
+
+    ``stood_still`` is how long it did nothing at all in pauses that matter (`measure.pauses`), in seconds.
+    """
+
+    state: Literal["running", "finished", "died"] = "running"
+    cpu_seconds: float = 0.0
+    seconds: float = 0.0
+    cpu_most: float = 0.0
+    requests: int = 0
+    longest_pause: float = 0.0
+    stood_still: float = 0.0
+
+    @property
+    def cpu(self) -> float:
+        """The share of one core that it used."""
+        return self.cpu_seconds / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What a worker's `Recorder.take` gave, read as a whole before any of it is added: a report counts, or it does not."""
+
+    counters: list[int]
+    cpu: tuple[float, float]
+    ended: float
+    lag: Histogram
+    longest_pause: float
+    stood_still: float
+    disturbed: Histogram
+    disturbed_errors: dict[str, int]
+    entries: list[tuple[str, str, Sums]]
+    seconds: list[tuple[int, Second]]
+    violations: dict[str, int]
+
+    @classmethod
+    def read(cls, delta: Mapping[str, Any]) -> Delta:
+        """The report as it came; ValueError, TypeError, KeyError, AttributeError or struct.error where it is none."""
+        longest, stood_still, disturbed, disturbed_errors = delta["pauses"]
+        cpu, seconds = delta["cpu"]
+        counters = list(map(_count, delta["arrivals"]))
+        if len(counters) != len(COUNTERS):
+            raise ValueError(f"{len(counters)} counters, not {len(COUNTERS)}")
+        return cls(
+            counters=counters,
+            cpu=(float(cpu), float(seconds)),
+            ended=float(delta["ended"]),
+            lag=Histogram.unpack(delta["lag"]),
+            longest_pause=float(longest),
+            stood_still=float(stood_still),
+            disturbed=Histogram.unpack(disturbed),
+            disturbed_errors=_counts(disturbed_errors),
+            entries=[(str(method), str(name), _sums(packed)) for method, name, packed in delta["entries"]],
+            seconds=[(_count(number, _LAST_SECOND), _second(packed)) for number, packed in delta["seconds"]],
+            violations=_counts(delta["violations"]),
+        )
+
+
+#: The last second that a report may speak of, 46 days after the start: the timeline has a row for each up to it.
+_LAST_SECOND = 4_000_000
+
+
+def _count(value: Any, most: float = math.inf) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"a {type(value).__name__} that is no count")
+    return value
+
+
+def _counts(value: Mapping[str, Any]) -> dict[str, int]:
+    return {str(kind): _count(count) for kind, count in value.items()}
+
+
+def _sums(packed: list[Any]) -> Sums:
+    sums = Sums.unpack(packed)
+    for counts in (sums.errors, sums.own):
+        _counts(counts)
+    _count(sums.size)
+    return sums
+
+
+def _second(packed: list[Any]) -> Second:
+    second = Second.unpack(packed)
+    for value in (second.errors, second.throttled, second.violations, *second.arrivals):
+        _count(value)
+    return second
+
+
+class Totals:
+    """The sum of all deltas, whatever their order; ``width`` is that of the recorders."""
+
+    def __init__(self, width: float = 1.0) -> None:
+        self.timeline = Timeline(width)
+        self.workers: dict[str, Worker] = {}
+        self.entries: dict[tuple[str, str], Sums] = {}
+        self.lag = Histogram()
+        self.violations: Counter[str] = Counter()
+        #: Seconds from the start until the last request ended, to a thirtieth.
+        self.ended = 0.0
+        self.disturbed = Histogram()
+        self.disturbed_errors: Counter[str] = Counter()
+        self._counters = [0] * len(COUNTERS)
+
+    def merge(self, worker: str, delta: Mapping[str, Any]) -> None:
+        """Add what a worker's `Recorder.take` gave."""
+        self.add(worker, Delta.read(delta))
+
+    def add(self, worker: str, delta: Delta) -> None:
+        """Add what has been read of a worker's report."""
+        state = self.workers.setdefault(worker, Worker())
+        cpu, seconds = delta.cpu
+        state.cpu_seconds += cpu
+        state.seconds += seconds
+        if seconds >= 0.5:  # a share of less says more of the moment than of the worker
+            state.cpu_most = max(state.cpu_most, cpu / seconds)
+        state.longest_pause = max(state.longest_pause, delta.longest_pause)
+        state.stood_still += delta.stood_still
+        self._counters = [old + new for old, new in zip(self._counters, delta.counters, strict=True)]
+        self.ended = max(self.ended, delta.ended)
+        self.lag.merge(delta.lag)
+        self.disturbed.merge(delta.disturbed)
+        self.disturbed_errors.update(delta.disturbed_errors)
+        for method, name, sums in delta.entries:
+            state.requests += sums.count
+            self.entries.setdefault((method, name), Sums()).merge(sums)
+        for number, second in delta.seconds:
+            self.timeline.add(number, second)
+        self.violations.update(delta.violations)
+
+    def violation(self, kind: str, at: float, count: int = 1) -> None:
+        """A violation that is only seen over all workers, ``at`` seconds from the start."""
+        self.violations[kind] += count
+        self.timeline.violation(max(int(at / self.timeline.width), 0), count)
+
+    def snapshot(self) -> Snapshot:
+        """For the progress line: the run as it goes now."""
+        response, counts = self.timeline.recent(_RECENT)
+        p50, p99 = response.percentiles([50, 99])
+        all_ = self._all()
+        return Snapshot(
+            second=int(len(self.timeline) * self.timeline.width),
+            rate=counts["requests"] - counts["errors"] - counts["throttled"],
+            p50=p50,
+            p99=p99,
+            requests=all_.count,
+            errors=all_.errors.total(),
+            throttled=all_.throttled.count,
+            violations=self.violations.total(),
+        )
+
+    def document(self, duration: float = 0.0) -> dict[str, Any]:
+        """The measured part of ``load.json``; the run was to last ``duration`` seconds, and lasts until its last request ends."""
+        all_ = self._all()
+        seconds = max(duration, self.ended)
+        good = all_.response.count - all_.errors.total()
+        return {
+            "duration_s": round(seconds, 3),
+            **dict(zip(_ARRIVALS, self._counters[: len(_ARRIVALS)], strict=True)),
+            "requests": all_.count,
+            "throttled": all_.throttled.count,
+            "errors": dict(sorted(all_.errors.items())),
+            "own_failures": dict(sorted(all_.own.items())),
+            "conservation": self.accounts(all_).document(),
+            "violations": dict(sorted(self.violations.items())),
+            "rate": round(good / seconds, 3) if seconds else 0.0,
+            "response_ms": _times(all_.response),
+            "service_ms": _times(all_.service),
+            "dispatch_lag_ms": _times(self.lag),
+            "pauses": self._pauses(),
+            "workers": [
+                {
+                    "name": name,
+                    "state": worker.state,
+                    "requests": worker.requests,
+                    "cpu": round(worker.cpu, 3),
+                    "cpu_most": round(worker.cpu_most, 3),
+                    "longest_pause_ms": round(worker.longest_pause * 1000, 1),
+                    "stood_still_ms": round(worker.stood_still * 1000, 1),
+                }
+                for name, worker in sorted(self.workers.items())
+            ],
+            "entries": [
+                {
+                    "method": method,
+                    "name": name,
+                    "requests": sums.count,
+                    "throttled": sums.throttled.count,
+                    "errors": dict(sorted(sums.errors.items())),
+                    "bytes": sums.size,
+                    "response_ms": _times(sums.response),
+                    "service_ms": _times(sums.service),
+                }
+                for (method, name), sums in sorted(self.entries.items())
+            ],
+            "timeline": self.timeline.document(),
+            "batches": list(self.timeline.batches()),
+        }
+
+    def accounts(self, all_: Sums | None = None) -> Accounts:
+        """What was sent, and what came of it."""
+        counted = dict(zip(COUNTERS, self._counters, strict=True))
+        all_ = all_ or self._all()
+        failed = all_.errors.total()
+        return Accounts(
+            scheduled=counted["scheduled"],
+            dropped=counted["dropped"],
+            sent=counted["sent"],
+            completed=counted["completed"],
+            unanswered=counted["unanswered"],
+            requests_sent=counted["begun"],
+            good=all_.response.count - failed,
+            throttled=all_.throttled.count,
+            failed=failed,
+            own_failures=all_.own.total(),
+            by_second=self.timeline.requests,
+        )
+
+    def _pauses(self) -> dict[str, Any]:
+        """How this side stood still, and the requests that may have been disturbed by that: all of them are in the other figures, too."""
+        workers = self.workers.values()
+        return {
+            "longest_ms": round(1000 * max((worker.longest_pause for worker in workers), default=0.0), 1),
+            "stood_still_ms": round(1000 * max((worker.stood_still for worker in workers), default=0.0), 1),
+            "requests": self.disturbed.count,
+            "errors": dict(sorted(self.disturbed_errors.items())),
+            "response_ms": pairs(self.disturbed),
+        }
+
+    @property
+    def response(self) -> Histogram:
+        """The response times of all requests, for the percentile file."""
+        return self._all().response
+
+    def _all(self) -> Sums:
+        merged = Sums()
+        for sums in self.entries.values():
+            merged.merge(sums)
+        return merged
+
+
+def _times(histogram: Histogram) -> dict[str, float]:
+    values = histogram.percentiles(list(_PERCENTS.values()))
+    times = dict(zip(_PERCENTS, values, strict=True))
+    times.update(max=histogram.maximum, min=histogram.minimum, mean=histogram.mean)
+    return {name: round(seconds * 1000, 4) for name, seconds in times.items()}

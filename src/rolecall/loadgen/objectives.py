@@ -1,0 +1,200 @@
+"""Objectives: what a load run must hold, as people write it (``p99<250ms``), judged against what ``load.json`` says."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rolecall.errors import UsageError
+from rolecall.histogram import Histogram
+
+Verdict = Literal["met", "missed", "invalid"]
+
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+}
+_FORM = re.compile(r"([a-z]+[0-9.]*)(<=|>=|==|<|>)([0-9]+(?:\.[0-9]+)?)([a-z%/]*)")
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+#: Units of a time, in milliseconds.
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+#: What is counted, and the whole of which it is a share.
+_WHOLE = {"errors": "let in", "throttled": "requests", "violations": "requests", "late": "scheduled", "dropped": "scheduled"}
+_KNOWN = "known: p50 (or any percentile), mean, max in us, ms, s; rate in /s; errors, throttled, violations, late, dropped as a number or in %"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A measure, and the limit that it must keep: times in milliseconds of response time, from when a request was due.
+
+    ``rate`` is the good answers a second; the others are counts, or shares in per cent: ``errors`` of the requests that were not
+    throttled, ``throttled`` and ``violations`` of all requests, ``late`` and ``dropped`` of all that were scheduled.
+    """
+
+    text: str
+    measure: str
+    comparison: str
+    limit: float
+    unit: Literal["ms", "%", "/s", ""]
+
+    @classmethod
+    def parse(cls, text: str, where: str = "--slo") -> Objective:
+        """The objective that a person wrote; UsageError, with what is known, when it cannot be read."""
+        plain = re.sub(r"\s", "", text.lower())
+        match = _FORM.fullmatch(plain)
+        if match is None:
+            raise UsageError(where, f"{text!r} is no objective", f'write it as "p99<250ms"; {_KNOWN}')
+        measure, comparison, number, unit = match.groups()
+        limit = float(number)
+        if measure in ("mean", "max") or _PERCENTILE.fullmatch(measure):
+            if unit not in _UNITS:
+                raise UsageError(
+                    where, f"{text!r}: a time needs a unit, one of {', '.join(_UNITS)}", f"{measure}{comparison}{number}ms?"
+                )
+            return cls(plain, measure, comparison, limit * _UNITS[unit], "ms")
+        if measure == "rate" and unit in ("", "/s"):
+            return cls(plain, measure, comparison, limit, "/s")
+        if measure in _WHOLE and unit in ("", "%"):
+            return cls(plain, measure, comparison, limit, "%" if unit else "")
+        what = "unit" if measure == "rate" or measure in _WHOLE else "measure"
+        raise UsageError(where, f"{text!r}: no such {what} as {unit if what == 'unit' else measure!r}", _KNOWN)
+
+    def observed(self, document: Mapping[str, Any]) -> float | None:
+        """What ``load.json`` says of the measure, in this objective's unit; None when nothing was measured."""
+        if self.unit == "ms":
+            return _time(self.measure, document) if _let_in(document) else None
+        if self.unit == "/s":
+            return float(document["rate"])
+        value = document[self.measure]
+        count = float(sum(value.values()) if isinstance(value, Mapping) else value)
+        if not self.unit:
+            return count
+        of = _WHOLE[self.measure]
+        whole = _let_in(document) if of == "let in" else document[of]
+        return 100 * count / whole if whole else None
+
+    def holds(self, document: Mapping[str, Any]) -> bool:
+        """Whether the limit is kept; what was not measured keeps none."""
+        observed = self.observed(document)
+        return observed is not None and _COMPARE[self.comparison](observed, self.limit)
+
+
+def judge(objectives: Iterable[Objective], document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """``objectives`` of ``load.json``: each with what was observed, in its unit, and whether it held."""
+    return [
+        {
+            "objective": it.text,
+            "measure": it.measure,
+            "unit": it.unit,
+            "limit": it.limit,
+            "observed": it.observed(document),
+            "held": it.holds(document),
+        }
+        for it in objectives
+    ]
+
+
+def verdict(
+    judged: Sequence[Mapping[str, Any]],
+    violations: int,
+    void: Sequence[str],
+    limited: Sequence[str] = (),
+    *,
+    beyond: bool = False,
+) -> Verdict:
+    """The verdict of a run.
+
+    Args:
+        violations: how many; one is a violation however the run went.
+        void: what broke, on our side; such a run proves no more.
+        limited: how this side was not able to offer the load, or to measure what it did.
+        beyond: whether an objective is missed beyond doubt, even if all that ``limited`` is about had been perfect (`at_best`).
+    """
+    if violations:
+        return "missed"
+    if void:
+        return "invalid"
+    if beyond:
+        return "missed"
+    if limited:
+        return "invalid"
+    return "met" if all(it["held"] for it in judged) else "missed"
+
+
+def beyond_doubt(objectives: Iterable[Objective], document: Mapping[str, Any], *, slow: bool = False) -> list[Objective]:
+    """The objectives that are missed even if all had been perfect that this side did not send, or may have disturbed.
+
+    A limit from below, as that of ``rate``, is never missed beyond doubt: what was not sent might have been answered.
+    """
+    best = at_best(document, slow=slow)
+    return [it for it in objectives if it.comparison in _FROM_ABOVE and _is_beyond(it, best)]
+
+
+_FROM_ABOVE = {"<": operator.ge, "<=": operator.gt, "==": operator.gt}
+
+
+def _is_beyond(objective: Objective, best: Mapping[str, Any]) -> bool:
+    observed = objective.observed(best)
+    return observed is not None and bool(_FROM_ABOVE[objective.comparison](observed, objective.limit))
+
+
+def at_best(document: Mapping[str, Any], *, slow: bool = False) -> dict[str, Any]:
+    """What ``load.json`` would have said of the best server that could have left what was measured.
+
+    What was dropped or could not be sent is taken to be answered well, and at once; so is what was due before this process went on
+    after a pause. Where the generator was ``slow`` altogether, all times may be its own.
+    """
+    unsent = int(document["dropped"]) + sum(document["own_failures"].values())
+    pauses = document["pauses"]
+    errors = Counter(document["errors"])
+    errors.subtract(pauses["errors"])
+    best = {
+        **document,
+        "requests": document["requests"] + unsent,
+        "errors": dict(+errors),
+        "dropped": 0,
+        "late": 0,
+    }
+    if slow:
+        return best | _times({0.0: _let_in(best)})
+    at_once = unsent + pauses["requests"]
+    if not at_once:
+        return best
+    times: Counter[float] = Counter({0.0: at_once})
+    for batch in document["batches"]:
+        times.update(dict(batch["response_ms"]))
+    times.subtract(dict(pauses["response_ms"]))
+    return best | _times(+times)
+
+
+def _times(counts: Mapping[float, int]) -> dict[str, Any]:
+    """The response times of ``load.json``, from how many requests took how many milliseconds."""
+    pairs = sorted(counts.items())
+    histogram = Histogram.of((ms / 1000, count) for ms, count in pairs)
+    return {
+        "batches": [{"response_ms": pairs}],
+        "response_ms": {"mean": histogram.mean * 1000, "max": histogram.maximum * 1000},
+    }
+
+
+def _let_in(document: Mapping[str, Any]) -> int:
+    """The requests that the server did not turn away at the door."""
+    return int(document["requests"] - document["throttled"])
+
+
+def _time(measure: str, document: Mapping[str, Any]) -> float:
+    times = document["response_ms"]
+    if measure in times:
+        return float(times[measure])
+    return _response(document).percentile(float(measure[1:])) * 1000
+
+
+def _response(document: Mapping[str, Any]) -> Histogram:
+    return Histogram.of((ms / 1000, count) for batch in document["batches"] for ms, count in batch["response_ms"])

@@ -1,0 +1,193 @@
+"""What a run leaves: ``load.json`` or ``capacity.json``, and the pages and figures beside it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import rolecall
+from rolecall.errors import ExitCode, RolecallError, UsageError
+from rolecall.histogram import Histogram
+from rolecall.loadgen import objectives, plan
+from rolecall.loadgen.checks.violations import KINDS, Violation
+from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.unexpected import described
+from rolecall.report import load_page, percentiles
+
+LOAD, CAPACITY = "load.json", "capacity.json"
+#: The findings of a search that took no step.
+NOTHING_FOUND: Mapping[str, Any] = {
+    "axis": "rate",
+    "outcome": "unfinished",
+    "because": "no step was taken",
+    "capacity": {"rate": None, "low": None, "high": None},
+    "knee": None,
+    "steps": [],
+}
+
+
+def about(options: argparse.Namespace, scenario: str, started: float) -> dict[str, Any]:
+    """What every document says first; ``started`` in seconds since the epoch."""
+    return {
+        "run": Path(options.run_folder).name,
+        "rolecall": rolecall.__version__,
+        "scenario": scenario,
+        "options": _shape(options, scenario),
+        "target": plan.whereto(options),
+        "started": _iso(started),
+        "finished": _iso(time.time()),
+    }
+
+
+def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
+    """Violations as documents show them."""
+    return [
+        {"kind": it.kind, "requirement": KINDS[it.kind].requirement, "message": it.message, "exchange": it.exchange, "at": it.at}
+        for it in violations
+    ]
+
+
+class NotWritten(RolecallError):
+    """A file of the result could not be written; the text says which, and why."""
+
+    exit_code = ExitCode.HARNESS_ERROR
+
+
+def write(folder: Path, document: Mapping[str, Any], response: Histogram) -> None:
+    """Write what a load run leaves, beside Locust's own CSV files.
+
+    Raises:
+        NotWritten: a file could not be; where load.json could, it says so, too.
+    """
+    _write(folder, LOAD, document, {"percentiles.hgrm": lambda: percentiles.write(response), **_page(document)})
+
+
+def write_document(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write load.json and its page; whoever finds load.json finds all of it.
+
+    Raises:
+        NotWritten: as for `write`.
+    """
+    _write(folder, LOAD, document, _page(document))
+
+
+def write_capacity(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write capacity.json and its page.
+
+    Raises:
+        NotWritten: as for `write`.
+    """
+    _write(folder, CAPACITY, document, {"load.html": lambda: load_page.write(None, document)})
+
+
+def _page(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
+    return {"load.html": lambda: load_page.write(document)}
+
+
+def _write(folder: Path, name: str, document: Mapping[str, Any], beside: Mapping[str, Callable[[], str]]) -> None:
+    """Write the files ``beside`` the document, then the document; it is written, with the reason, where another could not be."""
+    reasons = []
+    with contextlib.suppress(OSError):  # of which the files will say more
+        folder.mkdir(parents=True, exist_ok=True)
+    for file, text in beside.items():
+        try:
+            _write_whole(folder / file, text())
+        except Exception as error:  # noqa: BLE001  # what was measured is not to be lost for a page
+            reasons.append(_why_not(folder / file, error))
+    if reasons:
+        document = _incomplete(document, reasons)
+    try:
+        _write_whole(folder / name, _lines(document))
+    except OSError as error:
+        reasons.append(_why_not(folder / name, error))
+    if reasons:
+        raise NotWritten("; ".join(reasons))
+
+
+def leave_out(folder: Path, path: Path, error: Exception) -> None:
+    """Say in a document that is there already that a file beside it could not be written."""
+    for document in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
+        found = json.loads(document.read_text(encoding="utf-8"))
+        _write_whole(document, _lines(_incomplete(found, [_why_not(path, error)])))
+
+
+def leave_behind(folder: Path, what: str) -> None:
+    """Say in a document that is there already that something was left behind at the target, found when the run was over."""
+    for path in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        missed = found["verdict"] == "missed"
+        found["verdict"], found["exit_code"] = (
+            ("missed", found["exit_code"]) if missed else ("invalid", int(ExitCode.LEFT_BEHIND))
+        )
+        found["reasons"].append(f"left behind: {what}")
+        if path.name == LOAD:
+            write_document(folder, found)
+        else:
+            write_capacity(folder, found)
+
+
+def _incomplete(document: Mapping[str, Any], reasons: Sequence[str]) -> dict[str, Any]:
+    """The document of a run of which a file is missing: no reason against it if it is missed, and else none for it."""
+    verdict = "missed" if document["verdict"] == "missed" else "invalid"
+    found = {"verdict": verdict, "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [*document["reasons"], *reasons]}
+    return {**document, **found}
+
+
+def _why_not(path: Path, error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else described(error)
+    return f"{path} could not be written: {reason}"
+
+
+def write_nothing(options: argparse.Namespace, scenario: str, exit_code: int, why: str) -> None:
+    """Write what is left of a run in which nothing was measured."""
+    document = {
+        **about(options, scenario, time.time()),
+        "verdict": "invalid",
+        "exit_code": exit_code,
+        "reasons": [why],
+        "violation_samples": [],
+    }
+    folder, chosen = Path(options.run_folder), plan.objectives(options)
+    if options.capacity:
+        write_capacity(folder, {**document, **NOTHING_FOUND, "objectives": [objective.text for objective in chosen]})
+        return
+    totals = Totals()
+    schedule = plan.schedule(options)
+    measured = totals.document()
+    document |= {"arrivals": schedule.pack() if schedule else None, "users": None if schedule else options.num_users}
+    write(folder, {**document, **measured, "objectives": objectives.judge(chosen, measured)}, totals.response)
+
+
+def _lines(document: Mapping[str, Any]) -> str:
+    """A member a line, so that people can read it; the long columns stay on theirs."""
+    lines = (f" {json.dumps(name)}: {json.dumps(value)}" for name, value in document.items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """All of it, or nothing."""
+    unfinished = path.with_suffix(".tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+def _shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
+    try:
+        return plan.shape(options, scenario)
+    except UsageError:  # which is why there is no run
+        return {}
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

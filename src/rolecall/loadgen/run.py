@@ -1,0 +1,281 @@
+"""A load run from its beginning to its last file: what the process that conducts it does beside Locust."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+
+from rolecall.errors import ExitCode, RolecallError
+from rolecall.loadgen import plan, result
+from rolecall.loadgen.checks.violations import KINDS
+from rolecall.loadgen.coordinator import Conductor, Segment
+from rolecall.loadgen.judgement import Judgement
+from rolecall.loadgen.measure import prometheus
+from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.objectives import Objective
+from rolecall.loadgen.schedule import Schedule, duration
+from rolecall.loadgen.unexpected import described
+from rolecall.screen import harmless, is_terminal
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+    from locust.runners import Runner
+
+#: Seconds of load for which clients are logged in beforehand; those that it takes more log in when they are needed.
+_BEFOREHAND = 0.25
+#: Seconds that those under way at the end have: as long as an exchange may take by default, and the moment until that is seen.
+GRACE = 10.5
+#: Seconds that they have where somebody ended the run, and that their reports may take then.
+_SHORT_GRACE, _LAST_WORDS = 2.0, 4.0
+_LONG = 86_400.0 * 365
+
+
+@dataclass
+class LoadRun:
+    """One run on Locust's master, or in its only process.
+
+    ``scenario`` is the name of the one that an open schedule drives; in a closed loop it says what Locust's users do.
+    """
+
+    environment: Environment
+    options: argparse.Namespace
+    conductor: Conductor
+    scenario: str
+    document: dict[str, Any] | None = None
+    _schedule: Schedule | None = None
+    objectives: list[Objective] = field(default_factory=list)
+    stopped: Event = field(default_factory=Event)
+    _interrupted: bool = False
+    _said: float = 0.0
+    _error: RolecallError | None = None
+    _segment: Segment | None = None
+    started: float = 0.0
+
+    @property
+    def _runner(self) -> Runner:
+        assert self.environment.runner is not None  # it is what told us to begin
+        return self.environment.runner
+
+    def begin(self) -> None:
+        """Conduct a run, beside whatever Locust does."""
+        self.document, self._segment, self._error, self.started = None, None, None, time.time()
+        self._interrupted = False
+        self.stopped.clear()
+        gevent.spawn(self._conduct)
+
+    def _conduct(self) -> None:
+        """Prepare, load, wait for the end, judge and write; then Locust may go."""
+        watching, metrics = gevent.spawn(self._watch), None
+        try:
+            if self.options.prometheus_port:
+                metrics = prometheus.serve(
+                    self.options.prometheus_port, lambda: self.conductor.segment.totals if self.conductor.segment else None
+                )
+            self._schedule = plan.schedule(self.options)
+            self.objectives = plan.objectives(self.options)
+            self._load()
+        except RolecallError as error:
+            self._error = error
+        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+            self.conductor.errors.append(described(error))
+        try:
+            watching.kill()
+            self.finish()
+            if metrics:
+                metrics.stop()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Locust may end, or wait for the next run that its page begins."""
+        if self.options.headless:
+            self._runner.quit()
+        elif self.document and self.document["verdict"] == "invalid":
+            self._runner.stop()
+
+    def end(self, grace: float = GRACE, reports: float = 2 * GRACE) -> None:
+        """Send nobody any more, and wait for what those under way have to report, so many seconds in all."""
+        if self._segment and self._segment.waiting_for:
+            self.conductor.end(grace)
+            self.conductor.wait(self._segment, reports)
+
+    def stop(self) -> None:
+        """Locust has stopped its users: the run is over."""
+        self.stopped.set()
+
+    def interrupt(self) -> None:
+        """Ctrl-C, or a signal: see what is known by now, and write it."""
+        if self.started and self.document is None:
+            self._interrupted = not self.stopped.is_set()  # else Locust ended what had its time, as with --run-time
+            self.stopped.set()
+            self.end(_SHORT_GRACE, _LAST_WORDS)
+            self.finish()
+
+    def _load(self) -> None:
+        schedule = self._schedule
+        if schedule:
+            peak = max(max(phase.low, phase.high) for phase in schedule.phases)
+            self.conductor.prepare(self.scenario, max(8, math.ceil(peak * _BEFOREHAND)), plan.shared(self.options))
+            self._segment = self.conductor.go(schedule, grace=GRACE)
+            limit = schedule.duration + GRACE
+            while not self.conductor.wait(self._segment, 1.0) and not self.stopped.is_set():
+                if self.conductor.errors:  # the others need not go on with what is void
+                    self.conductor.end()
+                if perf_counter() - self._segment.began > limit + 10:
+                    break
+            return
+        self.conductor.prepare(self.scenario, 0, plan.shared(self.options))
+        self._segment = self.conductor.go(None)
+        seconds = duration(self.options.duration, "--duration") if self.options.duration else _LONG
+        ramp = duration(self.options.ramp, "--ramp") if self.options.ramp else 0.0
+        until = perf_counter() + seconds + ramp
+        while perf_counter() < until and not self.stopped.wait(0.1) and not self.conductor.errors:
+            pass
+        self._runner.stop()
+
+    def _watch(self) -> None:
+        """Look after the workers, and say how the run goes."""
+        try:
+            while True:
+                gevent.sleep(1.0)
+                if self._segment is None or self._segment.waiting_for:  # at the end Locust forgets its workers
+                    self.conductor.look_after()
+                if self._segment is not None and self.options.run_folder:
+                    self._say_how_it_goes(self._segment)
+        except Exception as error:  # noqa: BLE001  # a run that nobody looks after is void
+            self.conductor.errors.append(described(error))
+
+    def _say_how_it_goes(self, segment: Segment) -> None:
+        now = segment.totals.snapshot()
+        if now.requests:
+            self.say(
+                f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 {1000 * now.p99:,.1f} ms"
+                f"  errors {now.errors:,}  throttled {now.throttled:,}  violations {now.violations:,}",
+                passing=True,
+            )
+
+    def say(self, line: str, *, passing: bool = False) -> None:
+        """Say how the run goes, to people; what is ``passing`` is seldom said where it cannot be taken back."""
+        if not self.options.headless or self.options.silent:
+            return
+        line = harmless(line)
+        with contextlib.suppress(OSError, ValueError):  # whoever read it may have left, and the run is not about that
+            if is_terminal(sys.stderr):
+                sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
+            elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
+                self._said = time.monotonic()
+                sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    # --- The end -----------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Judge, and write what the run leaves; once, and whatever happens, with an exit code."""
+        if self.document is not None:
+            return
+        try:
+            self.document = self.write()
+        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+            why = str(error) if isinstance(error, RolecallError) else f"rolecall itself broke: {described(error)}"
+            self.document = {"verdict": "invalid", "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [why]}
+            self._tell(why)
+        self.environment.process_exit_code = int(self.document["exit_code"])
+        if not self.options.run_folder:  # Locust was started by itself: its log is where it is looked for
+            for reason in self.document["reasons"]:
+                logging.getLogger(__name__).warning(reason)
+        with contextlib.suppress(OSError, ValueError):
+            if self.options.headless and is_terminal(sys.stderr):
+                sys.stderr.write(f"\r{' ' * _WIDTH}\r")
+
+    def leave_out(self, path: Path, error: Exception) -> None:
+        """A file beside the result could not be written: the result says so."""
+        try:
+            if self.options.run_folder:
+                result.leave_out(Path(self.options.run_folder), path, error)
+        except (OSError, ValueError) as worse:
+            self._tell(f"{path} could not be written: {described(worse)}")
+
+    def _tell(self, why: str) -> None:
+        """Say why there is no result, where it is not in a file."""
+        if self.options.run_folder:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(f"rolecall: {why}\n")
+
+    def write(self) -> dict[str, Any]:
+        """Judge, and write load.json and what lies beside it."""
+        segment = self._segment or Segment(0, Totals(), perf_counter(), set())
+        planned = self._schedule.duration if self._schedule and not self._interrupted else 0.0
+        measured = segment.totals.document(planned)
+        violations = self.conductor.violations
+        judged = Judgement.of(
+            measured,
+            self.objectives,
+            violations=violations.total,
+            void=[*self.why_void(), *self._why_incomplete(segment, measured)],
+            closed=self._schedule is None,
+        )
+        seen = [f"{count} x {kind}: {KINDS[kind].statement}" for kind, count in measured["violations"].items()]
+        document = {
+            **result.about(self.options, self.scenario, self.started),
+            "verdict": judged.verdict,
+            "exit_code": int(self.exit_code(judged.verdict)),
+            "reasons": seen + judged.reasons,
+            "arrivals": self._schedule.pack() if self._schedule else None,
+            "users": None if self._schedule else self.options.num_users,
+            **measured,
+            "objectives": judged.objectives,
+            "requests_beside": self.conductor.beside,
+            "violation_samples": result.samples(violations.samples),
+            "sampled": {name: sorted(found) for name, found in self.conductor.sampled.items()},
+        }
+        if self.options.run_folder:
+            result.write(Path(self.options.run_folder), document, segment.totals.response)
+        return document
+
+    def why_void(self) -> list[str]:
+        """What broke, on our side; nothing where all went well."""
+        reasons = [str(self._error)] if self._error else []
+        reasons += ["it was interrupted"] if self._interrupted else []
+        reasons += [f"left behind: {thing}" for thing in sorted(self.conductor.sampled["left"])]
+        return reasons + self.conductor.lost + [f"rolecall itself broke: {error}" for error in self.conductor.errors]
+
+    def _why_incomplete(self, segment: Segment, measured: Mapping[str, Any]) -> Iterator[str]:
+        """What of the run is not in its figures, where it came to its end."""
+        if self._error or self._interrupted or self.conductor.errors:
+            return
+        if segment.waiting_for:
+            yield f"no last report came from {len(segment.waiting_for)} workers"
+        for broken in measured["conservation"]["broken"]:
+            yield f"the accounts of the run do not add up: {broken}"
+
+    def exit_code(self, word: str) -> ExitCode:
+        """The exit code that goes with a verdict."""
+        if self._interrupted:
+            return ExitCode.INTERRUPTED
+        if word == "missed":
+            return ExitCode.FAILED
+        if self._error:
+            return self._error.exit_code
+        if self.conductor.errors:
+            return ExitCode.HARNESS_ERROR
+        if self.conductor.sampled["left"]:
+            return ExitCode.LEFT_BEHIND
+        return ExitCode.INCONCLUSIVE if word == "invalid" else ExitCode.CONFORMANT
+
+
+#: Seconds between two passing lines where there is no terminal.
+_SAY_EVERY = 10.0
+#: Characters that a line written over another has at least.
+_WIDTH = 110

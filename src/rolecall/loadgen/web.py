@@ -1,0 +1,118 @@
+"""Who may use Locust's web page: its own page alone, and only for the host that the command line names.
+
+The page has no log-in, and lets anybody choose a host and any option (Locust 2.47, web.py). So a page of another origin in the
+same browser, or one whose name was led to this machine (DNS rebinding), could have the accounts' passwords sent anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, Response, jsonify, make_response, request
+
+from rolecall.errors import UsageError
+from rolecall.loadgen.transport.wire import Origin
+
+#: What Locust's own page sends to begin a run; `extra` are options of other locustfiles that it shows.
+_FIELDS = frozenset({"user_count", "spawn_rate", "host", "run_time", "profile", "user_classes", "shape_class"})
+_EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104  # recognized, not bound
+_FOREIGN = "this page answers to itself alone: open it by the address that Locust was given (--web-host)"
+_log = logging.getLogger(__name__)
+
+
+def guard(app: Flask, *, web_host: str, display_name: str, where_to: str, extra: Callable[[], Iterable[str]]) -> None:
+    """Refuse, with a sentence, what is not asked for by the page itself, or leads elsewhere than the command line.
+
+    Args:
+        web_host: where the page listens (``--web-host``); everywhere if it is empty or ``*``.
+        display_name: what else the page is called (``--web-host-display-name``).
+        where_to: the target's base URL; empty where the command line names none.
+        extra: names of other options that the page shows.
+    """
+    names = {
+        web_host.strip("[]").lower(),
+        (urlsplit(f"//{display_name.rpartition('//')[2]}").hostname or "").lower(),
+    } - _EVERYWHERE
+    everywhere = web_host in _EVERYWHERE
+    if everywhere:
+        names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    @app.before_request
+    def refuse() -> Response | None:
+        if _is_foreign(request, names, everywhere=everywhere):
+            _log.warning("refused %s %s: it came from another page", request.method, request.path)
+            return make_response(f"{_FOREIGN}\n", 403)
+        if why := _leads_astray(request, where_to, extra):
+            _log.warning("refused %s %s: %s", request.method, request.path, why)
+            return make_response(jsonify({"success": False, "message": why, "host": where_to}), 403)
+        return None
+
+    @app.after_request
+    def not_in_a_frame(response: Response) -> Response:
+        response.headers["X-Frame-Options"] = "DENY"
+        return response
+
+
+def _is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> bool:
+    """Whether a request is not one of the page itself, or of a program on this machine."""
+    host = asked.environ.get("HTTP_HOST", "").lower()
+    name = _name_of(host)
+    if not (_is_loopback(name) or name in names or (everywhere and _is_address(name))):
+        return True
+    origin = asked.headers.get("Origin")
+    if origin is not None and origin.lower().partition("://")[2] != host:
+        return True
+    opens = asked.method == "GET" and asked.headers.get("Sec-Fetch-Dest") == "document"  # a link to it may be followed
+    return not opens and asked.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
+
+
+def _leads_astray(asked: Request, where_to: str, extra: Callable[[], Iterable[str]]) -> str:
+    """Why a run is not begun like this; empty where it may be."""
+    if asked.method != "POST":
+        return ""
+    if asked.path.endswith("/user"):
+        settings = asked.get_json(force=True, silent=True)
+        return _other_host(settings.get("host") if isinstance(settings, dict) else None, where_to)
+    if not asked.path.endswith("/swarm"):
+        return ""
+    unknown = sorted(set(asked.form) - _FIELDS)
+    if unknown and not set(unknown) <= set(extra()):
+        return f"options are given on the command line, and not by this page: {', '.join(unknown)[:100]}"
+    return next(filter(None, (_other_host(host, where_to) for host in asked.form.getlist("host"))), "")
+
+
+def _other_host(host: object, where_to: str) -> str:
+    """Why a host is refused; empty where it is none, or the command line's."""
+    if not host or host == where_to:
+        return ""
+    try:
+        if where_to and isinstance(host, str) and Origin.of(host) == Origin.of(where_to):
+            return ""
+    except UsageError:
+        pass
+    here = f"which is {where_to}" if where_to else "which names none: give --host URL"
+    return f"load goes to the host of the command line alone, {here}"
+
+
+def _name_of(host: str) -> str:
+    """The name in a Host field, without its port; empty where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return name == "localhost" or (_is_address(name) and ip_address(name).is_loopback)

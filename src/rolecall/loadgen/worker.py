@@ -1,0 +1,294 @@
+"""One process's part in a run: its clients, what they measure, and a report of it every second.
+
+It is told what to do in three messages, and answers each: `prepare` (with `ready`, when its clients are), `go` (with reports, the last
+of which is marked) and `end`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import math
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from greenlet import GreenletExit
+
+from rolecall.errors import ExitCode, RolecallError, Unreachable
+from rolecall.loadgen import orders
+from rolecall.loadgen.accounts import are_shared, share
+from rolecall.loadgen.client_context import Site
+from rolecall.loadgen.measure.pauses import Pauses
+from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.open_loop import Engine
+from rolecall.loadgen.plan import Aim, weights
+from rolecall.loadgen.provisioning import NoUsers
+from rolecall.loadgen.scenarios import Scenario, maker
+from rolecall.loadgen.schedule import Schedule
+from rolecall.loadgen.transport.client import Failure
+from rolecall.loadgen.unexpected import described
+
+_REPORT = 1.0  # seconds
+_GRACE = 10.5  # seconds that those under way have at the end of a closed loop, as in an open schedule
+#: Seconds after which a worker that stood still is no part of the run: its master has called it missing, and gone on without it.
+_AWAY = 3.0
+_PATIENCE = 10.0  # seconds that who is due waits for a free client
+
+#: A report in which nothing is new.
+_NOTHING: Mapping[str, Any] = {
+    "measured": None,
+    "violations": {},
+    "seen": None,
+    "races": None,
+    "sampled": None,
+    "beside": 0,
+    "last": False,
+    "away": 0.0,
+    "error": "",
+}
+
+Send = Callable[[str, dict[str, Any]], None]
+
+
+class Worker:
+    """The clients of one process.
+
+    Args:
+        options: Locust's, with ours.
+        flush: adds what is new to Locust's own statistics (`measure.locust_stats`).
+        send: sends a message to the master: ``ready`` or ``report``.
+        led: whether the master is another process, which does not wait for a worker that stands still.
+    """
+
+    def __init__(self, options: argparse.Namespace, flush: Callable[[Recorder], None], send: Send, *, led: bool = False) -> None:
+        self._own = argparse.Namespace(**vars(options))  # its files are its own: Locust will put the master's in their place
+        self._options = self._own
+        self._flush = flush
+        self._send = send
+        self._led = led
+        self._engine: Engine | None = None
+        self._reporting: gevent.Greenlet[[], None] | None = None
+        self._makers: dict[str, Callable[[], Scenario]] = {}
+        self._number = 0
+        self._grace = _GRACE
+        self._pauses: Pauses | None = None
+        self._away = 0.0
+        self.site: Site | None = None
+        #: Set while clients in a closed loop are to go on.
+        self.going = Event()
+
+    def prepare(self, job: Mapping[str, Any]) -> None:
+        """Read where to go and as whom; make the clients of an open loop, and log them in."""
+        if self._engine:
+            self._engine.close()
+            self._engine = None
+        error, exit_code = "", ExitCode.CONFORMANT
+        self._makers = {}
+        try:
+            self._options = orders.taken(self._own, job)
+            aim = Aim.of(self._options)
+            self.site = Site(
+                aim.origin,
+                aim.spec,
+                aim.dialect,
+                share(aim.accounts, job["index"], job["workers"]),
+                timeout=aim.timeout,
+                verify=aim.verify,
+                sessions_coexist=not self._options.lone_sessions,
+                shared_accounts=are_shared(aim.accounts, job["index"], job["workers"]),
+                tells=job["workers"] > 1,
+                looks=not self._options.no_invariants,
+                racers=self._options.racers,
+                email_domain=aim.target.email_domain if aim.target else "example.org",
+                expired=aim.expired,
+            )
+            self.site.begin(Recorder(perf_counter()))
+            self._knock(aim.base_url)
+            make = self._maker(job["scenario"])
+            if job["clients"]:
+                self._engine = Engine(
+                    make, most=self._options.in_flight, patience=math.inf if self._options.capacity else _PATIENCE
+                )
+                self._engine.provide(job["clients"])
+            self.site.beside += self.site.recorder.begun
+        except RolecallError as reason:
+            error, exit_code = str(reason), reason.exit_code
+        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for an answer
+            error, exit_code = f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR
+        gc.collect()
+        gc.freeze()
+        self._send("ready", {"error": error, "exit_code": int(exit_code)})
+
+    def _knock(self, base_url: str) -> None:
+        """Log in once, to tell a target that is not there, or takes no log-ins, from one that is slow.
+
+        Raises:
+            Unreachable: nobody answers.
+            NoUsers: the first account is refused.
+        """
+        assert self.site is not None
+        (account, request), connection = next(self.site.logins), self.site.connect()
+        self.site.beside += 1
+        try:
+            response = connection.exchange(request)
+        except Failure as failure:
+            raise Unreachable(base_url, f"cannot be reached: {failure}") from None
+        finally:
+            connection.close()
+        if response.status not in (*self.site.dialect.issued, 429):
+            raise NoUsers(
+                f"{base_url} answers {response.status} to the log-in of {account.email}: there is nothing to load it with"
+            )
+
+    def go(self, job: Mapping[str, Any]) -> None:
+        """Begin to measure; send who is due, in an open loop."""
+        try:
+            self._begin(job)
+        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for a report
+            self._send("report", {**_NOTHING, "number": job.get("number"), "last": True, "error": described(reason)})
+
+    def _begin(self, job: Mapping[str, Any]) -> None:
+        assert self.site is not None
+        self._number, self._grace, self._away = job["number"], job["grace"], 0.0
+        recorder = Recorder(perf_counter() + job["delay"], job["width"])
+        self.site.begin(recorder)
+        if self._pauses is not None:
+            self._pauses.close()
+        self._pauses = Pauses(recorder, seconds=_AWAY if self._led else math.inf, away=self._leave)
+        self._reporting = gevent.spawn(self._report_on)
+        if job["schedule"]:
+            times = Schedule.unpack(job["schedule"]).due(job["index"], job["workers"])
+            gevent.spawn(self._run, times, job["grace"], job["abandon"])
+        else:
+            self.going.set()
+
+    def end(self, job: Mapping[str, Any]) -> None:
+        """Send nobody any more; the last report follows when those under way have come to their end, or had the time to."""
+        grace = min(self._grace, job.get("grace", math.inf))
+        self.going.clear()
+        if self._engine and self._engine.is_running:
+            self._engine.stop(grace)
+            return
+        until = perf_counter() + grace
+        while self._is_under_way and perf_counter() < until:
+            gevent.sleep(0.02)
+        self._report_last()
+
+    @property
+    def _is_under_way(self) -> bool:
+        return self.site is not None and bool(self.site.recorder.under_way or self.site.under_way)
+
+    def _leave(self, seconds: float) -> None:
+        """In the hub: this process stood still for so long that the others have gone on without it."""
+        self._away = seconds
+        self.going.clear()
+        if self._engine:
+            self._engine.stop(0.0)
+        gevent.spawn(self.end, {"grace": 0.0})
+
+    def _run(self, times: Iterator[float], grace: float, abandon: bool) -> None:
+        assert self._engine is not None
+        assert self._pauses is not None
+        assert self.site is not None
+        error = ""
+        try:
+            self._engine.run(self.site.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look)
+        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
+            error = described(reason)
+        self._report_last(error)
+
+    def step(self, client: Scenario) -> None:
+        """A step of a client in a closed loop. If the client breaks, which is no fault of the server, the run is over."""
+        assert self.site is not None
+        recorder = self.site.recorder
+        recorder.sent += 1
+        recorder.under_way += 1
+        try:
+            client.step(perf_counter())
+        except Exception as error:  # noqa: BLE001  # Locust would note it in a table, and go on
+            self._break(error)
+        finally:
+            if recorder.under_way:  # else it was given up
+                recorder.completed += 1
+                recorder.under_way -= 1
+
+    def _break(self, error: Exception) -> None:
+        """A client of a closed loop broke: the run is void, and over."""
+        self.going.clear()
+        self._report_last(described(error))
+
+    def _report_on(self) -> None:
+        while True:
+            gevent.sleep(_REPORT)
+            self._send("report", self._report())
+
+    def _report_last(self, error: str = "") -> None:
+        """Give up what is under way, and tell all that is not told yet; once."""
+        reporting, self._reporting = self._reporting, None
+        if reporting is None:
+            return
+        reporting.kill()
+        if self._pauses is not None:
+            self._pauses.close()
+        assert self.site is not None
+        self.site.recorder.give_up()
+        self.site.give_up()
+        report = self._report()  # at once: what comes from now on belongs to nothing any more
+        if self._engine and not self._options.capacity:
+            self._engine.close()  # whoever writes the result needs files, too; in a search this was only a step
+        self._send("report", {**report, "away": self._away})  # what follows may take its time, and this is not to wait for it
+        last = {**_NOTHING, "number": report["number"], "last": True, "error": error}
+        try:
+            last["sampled"] = self.site.tidy()
+        except Exception as reason:  # noqa: BLE001  # as in `_run`
+            last["error"] = error or described(reason)
+        self._send("report", last | {"beside": self._beside()})
+
+    def _beside(self) -> int:
+        assert self.site is not None
+        count, self.site.beside = self.site.beside, 0
+        return count
+
+    def _report(self) -> dict[str, Any]:
+        """What is new since the last report; where that cannot be told, why."""
+        report = {**_NOTHING, "number": self._number, "beside": self._beside()}
+        try:
+            return report | self._news()
+        except Exception as reason:  # noqa: BLE001  # as in `go`
+            return report | {"error": described(reason)}
+
+    def _news(self) -> dict[str, Any]:
+        assert self.site is not None
+        site = self.site
+        site.recorder.tick(perf_counter())
+        violations = site.violations.take()
+        for kind, count in violations.get("counts", {}).items():
+            site.recorder.violation(kind, count)
+        self._flush(site.recorder)
+        return {
+            "measured": site.recorder.take(),
+            "violations": violations,
+            "seen": site.invariants.take(),
+            "races": site.races.take(),
+        }
+
+    def client(self, scenario: str) -> Scenario:
+        """One more client of a closed loop, ready for its first step; blocks until the run has begun."""
+        self.going.wait()
+        try:
+            client = self._maker(scenario)()
+            client.prepare()
+        except Exception as error:  # noqa: BLE001  # Locust would print it, and go on with a user less
+            self._break(error)
+            raise GreenletExit from None
+        return client
+
+    def _maker(self, scenario: str) -> Callable[[], Scenario]:
+        """What makes the clients of a scenario."""
+        assert self.site is not None
+        if scenario not in self._makers:
+            self._makers[scenario] = maker(scenario, self.site, weights(self._options), self._options.guarding)
+        return self._makers[scenario]

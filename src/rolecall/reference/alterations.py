@@ -1,0 +1,164 @@
+"""What several faults and variants need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.resources import RESOURCES, Change
+from rolecall.reference.strict_json import Document, NotJson, dumps, loads
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+
+Exemption = Callable[[Call, Principal, str], bool]
+"""Whether a caller may do an operation, whatever the permission table says."""
+
+
+def make_exception(server: Server, applies: Exemption) -> None:
+    """Let callers past the permission table where an exception applies."""
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def excepted(call: Call, principal: Principal, operation: str) -> bool:
+        return permitted(call, principal, operation) or applies(call, principal, operation)
+
+
+def asked_for(server: Server, call: Call) -> Document:
+    """The document that a request is about, or an empty one."""
+    if call.id is None or call.resource not in RESOURCES:
+        return {}
+    return server.resources.stored(call.resource, call.id)
+
+
+def takes_part(principal: Principal, conversation: Document) -> bool:
+    """Whether the caller is a participant."""
+    return any(participant.get("user") == principal.id for participant in conversation.get("participants", []))
+
+
+def body_of(call: Call) -> Document:
+    """The body if it is an object, or an empty one; whatever its type is said to be."""
+    try:
+        body = loads(call.body)
+    except NotJson:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def parameter(call: Call, name: str) -> str | None:
+    """The last parameter of this name in the query."""
+    return dict(call.query).get(name)
+
+
+def note_makers(server: Server) -> dict[str, str]:
+    """Who made what from now on: ids of things to ids of users."""
+    makers: dict[str, str] = {}
+    new_document = server.resources.new_document
+
+    @instead_of(server.resources.new_document)
+    def noted(change: Change, **extra: object) -> Document:
+        document = new_document(change, **extra)
+        makers[document["id"]] = change.principal.id
+        return document
+
+    return makers
+
+
+def before_refusing(server: Server, do: Callable[[Call, Principal, str], None]) -> None:
+    """Do something of what was asked for, and refuse."""
+    refuse = server.dispatcher.refuse
+
+    @instead_of(server.dispatcher.refuse)
+    async def too_late(call: Call, principal: Principal, operation: str) -> Answer:
+        do(call, principal, operation)
+        return await refuse(call, principal, operation)
+
+
+async def perform_unguarded(server: Server, call: Call, resource: str, id: str | None) -> Answer:
+    """Do what a request means for a resource or a thing, for everybody with a good token or key."""
+    principal = server.guard.authenticate(call)
+    call.resource, call.id = resource, id
+    return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+
+
+def route_past_the_guard(server: Server, found_in: Callable[[Call], re.Match[str] | None]) -> None:
+    """Serve to everybody with a token what is found in a request: its first group is a resource, its second an id or nothing."""
+    answer, unknown = server.dispatcher.answer, server.dispatcher.unknown
+
+    async def let_in(call: Call) -> Answer | None:
+        found = found_in(call)
+        if found is None or found[1] not in RESOURCES:
+            return None
+        return await perform_unguarded(server, call, found[1], found[2])
+
+    @instead_of(server.dispatcher.answer)
+    async def routed(call: Call) -> Answer:
+        return await let_in(call) or await answer(call)
+
+    @instead_of(server.dispatcher.unknown)
+    async def routed_after_all(call: Call) -> Answer:
+        return await let_in(call) or await unknown(call)
+
+
+def change_stored(server: Server, resource: str, id: str, **members: object) -> Document:
+    """Change members of a document in the store, past all checks; what it is now."""
+    document = server.resources.stored(resource, id) | members
+    server.store.replace(resource, id, dumps(document))
+    return document
+
+
+def note_the_deleted(server: Server) -> dict[str, Document]:
+    """The users that are deleted from now on, as they were, by their ids."""
+    remove = server.store.remove
+    gone: dict[str, Document] = {}
+
+    @instead_of(server.store.remove)
+    def noted(resource: str, id: str) -> None:
+        text = server.store.get(resource, id) if resource == "users" else None
+        if text:
+            gone[id] = loads(text.encode())
+        remove(resource, id)
+
+    return gone
+
+
+def keep_sessions_of_the_deleted(server: Server) -> None:
+    """Let the refresh tokens of a user outlive it."""
+    remove = server.store.remove
+
+    @instead_of(server.store.remove)
+    def without_tokens(resource: str, id: str) -> None:
+        rows = server.store.refresh_tokens_of(id) if resource == "users" else []
+        remove(resource, id)
+        for row in rows:
+            server.store.add_refresh_token(row)
+
+
+def note_tokens(server: Server, part: Callable[[str], str]) -> dict[str, str]:
+    """The refresh tokens that are issued from now on, by a part of each."""
+    issue = server.refresh.issue
+    whole: dict[str, str] = {}
+
+    @instead_of(server.refresh.issue)
+    def noted(user: str) -> str:
+        token = issue(user)
+        whole[part(token)] = token
+        return token
+
+    return whole
+
+
+def note_keys(server: Server) -> dict[str, str]:
+    """The API keys that are made from now on, in full, by their ids."""
+    create = server.api_keys.create
+    known: dict[str, str] = {}
+
+    @instead_of(server.api_keys.create)
+    def noted(call: Call, principal: Principal) -> Answer:
+        answer = create(call, principal)
+        key = loads(answer.body)
+        known[key["id"]] = key["token"]
+        return answer
+
+    return known

@@ -1,0 +1,184 @@
+"""Faults that leave a way around the permissions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from rolecall.reference.alterations import route_past_the_guard
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.resources import RESOURCES
+from rolecall.reference.settings import ROLES
+from rolecall.reference.strict_json import Document
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+
+# --- ways around -----------------------------------------------------------------------------------------
+
+
+def _respelled(server: Server, plainly: Callable[[str], str]) -> None:
+    """Serve paths of another spelling to everybody with a token."""
+
+    def respelled(call: Call) -> re.Match[str] | None:
+        path = plainly(call.path)
+        return None if path == call.path else re.fullmatch(r"/v2/([a-z]+)(?:/([0-9a-f]{24}))?", path)
+
+    route_past_the_guard(server, respelled)
+
+
+@fault("trailing-slash-unguarded", finding="SEC-A11")
+def trailing_slash_unguarded(server: Server) -> None:
+    """With a slash at its end a path is served without a look at the permissions."""
+    _respelled(server, lambda path: re.sub(r"/+$", "", path))
+
+
+@fault("double-slash-unguarded", finding="SEC-A11")
+def double_slash_unguarded(server: Server) -> None:
+    """With a double slash in it a path is served without a look at the permissions."""
+    _respelled(server, lambda path: re.sub(r"//+", "/", path))
+
+
+@fault("upper-case-path-unguarded", finding="SEC-A11")
+def upper_case_path_unguarded(server: Server) -> None:
+    """In capitals a path is served without a look at the permissions."""
+    _respelled(server, str.lower)
+
+
+@fault("dot-segment-unguarded", finding="SEC-A11")
+def dot_segment_unguarded(server: Server) -> None:
+    """With /./ or /x/../ in it a path is served without a look at the permissions."""
+    _respelled(server, lambda path: re.sub(r"/\.(?=/)|/[^/]+/\.\.(?=/)", "", path))
+
+
+@fault("path-parameter-unguarded", finding="SEC-A11")
+def path_parameter_unguarded(server: Server) -> None:
+    """With ;x behind a segment a path is served without a look at the permissions."""
+    _respelled(server, lambda path: re.sub(r";[^/]*", "", path))
+
+
+@fault("json-suffix-unguarded", finding="SEC-A11")
+def json_suffix_unguarded(server: Server) -> None:
+    """With .json at its end a path is served without a look at the permissions."""
+    _respelled(server, lambda path: re.sub(r"\.json$", "", path))
+
+
+@fault("other-version-unguarded", finding="SEC-A16")
+def other_version_unguarded(server: Server) -> None:
+    """Under /v1 and /v3, or without a version, the same is served to everybody with a token."""
+    _respelled(server, lambda path: re.sub(r"^(?:/v[13])?(?=/(?!v2))", "/v2", path))
+
+
+@fault("method-override-honoured", finding="SEC-A09")
+def method_override_honoured(server: Server) -> None:
+    """X-HTTP-Method-Override and its like change the method after the permissions were looked at."""
+    _overridden(
+        server,
+        lambda call: call.header(b"x-http-method-override") or call.header(b"x-method-override") or call.header(b"x-http-method"),
+    )
+
+
+@fault("method-parameter-honoured", finding="SEC-A09")
+def method_parameter_honoured(server: Server) -> None:
+    """A parameter _method changes the method after the permissions were looked at."""
+    _overridden(server, lambda call: dict(call.query).get("_method"))
+
+
+def _overridden(server: Server, wanted: Callable[[Call], str | None]) -> None:
+    """Authorize the method on the wire and perform the one that is wanted."""
+    perform = server.dispatcher.perform
+    operation_of = server.dispatcher.operation
+
+    @instead_of(server.dispatcher.operation)
+    def lenient(call: Call, principal: Principal) -> str:
+        # POST to an item is where such headers are used; it counts as the update of the item's own kind
+        if call.method == "POST" and call.id is not None and call.resource in RESOURCES and wanted(call):
+            return "fetch-user-self"
+        return operation_of(call, principal)
+
+    @instead_of(server.dispatcher.perform)
+    async def overridden(call: Call, principal: Principal, operation: str) -> Answer:
+        method = wanted(call)
+        if method and method.upper() in ("GET", "POST", "PATCH", "DELETE"):
+            call.method = method.upper()
+            operation = operation_of(call, principal)
+        return await perform(call, principal, operation)
+
+
+@fault("put-unguarded", finding="SEC-A08")
+def put_unguarded(server: Server) -> None:
+    """PUT was never meant to work, updates all the same, and is not guarded."""
+    answer = server.dispatcher.answer
+
+    @instead_of(server.dispatcher.answer)
+    async def forgotten(call: Call) -> Answer:
+        if call.method != "PUT" or call.id is None or call.resource not in RESOURCES:
+            return await answer(call)
+        principal = server.guard.authenticate(call)
+        return await server.resources.update(call, principal, call.resource, call.id)
+
+
+@fault("head-unguarded", finding="SEC-A10")
+def head_unguarded(server: Server) -> None:
+    """HEAD is not guarded: its status and length tell what GET would have told."""
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def get_only(call: Call, principal: Principal, operation: str) -> bool:
+        return call.method == "HEAD" or permitted(call, principal, operation)
+
+
+@fault("options-show-data", finding="SEC-A10")
+def options_show_data(server: Server) -> None:
+    """OPTIONS is answered to anybody, with the resource in the body."""
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def shown(call: Call) -> Answer | None:
+        if call.method == "OPTIONS" and call.resource in RESOURCES:
+            texts = [server.store.get(call.resource, call.id)] if call.id else []
+            page = [text for text in texts if text] or server.store.page(call.resource, 100, 0)
+            return Answer(200, f"[{','.join(page)}]".encode())
+        return await before(call)
+
+
+@fault("trace-echoes", finding="SEC-A10-trace")
+def trace_echoes(server: Server) -> None:
+    """TRACE sends the request back, token and all."""
+    before = server.wire.before
+
+    @instead_of(server.wire.before)
+    async def echoed(call: Call) -> Answer | None:
+        if call.method == "TRACE":
+            lines = [b": ".join(header) for header in call.headers]
+            return Answer(200, b"\r\n".join(lines), media_type="message/http")
+        return await before(call)
+
+
+@fault("populate-shows-denied", finding="SEC-A14")
+def populate_shows_denied(server: Server) -> None:
+    """Populate pulls in what the caller may not fetch."""
+    populated = server.resources.populated
+
+    @instead_of(server.resources.populated)
+    def everything(document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
+        mighty = Principal(principal.user, frozenset(ROLES), principal.credential, principal.claims)
+        return populated(document, paths, mighty, resource)
+
+
+# --- limits ----------------------------------------------------------------------------------------------
+
+
+@fault("strange-limit-crashes", finding="SEC-A18")
+def strange_limit_crashes(server: Server) -> None:
+    """A limit that is not a number of things ends in a crash."""
+    listing = server.resources.listing
+
+    @instead_of(server.resources.listing)
+    def fragile(call: Call, principal: Principal, resource: str) -> Answer:
+        try:
+            return listing(call, principal, resource)
+        except Refusal as refusal:
+            raise (Refusal(500, "Internal server error") if "limit" in refusal.message else refusal) from None

@@ -1,0 +1,306 @@
+"""Faults that only show under load: when many requests are in flight, or two refreshes meet.
+
+The suite asks one thing at a time, or ten at the most, and has no reason to see them; the load scenarios have. Requests of this
+server do not meet by themselves, since one thread answers one after the other; so each fault adds the short wait for somebody
+else, a database or another service, during which real servers let them meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from rolecall.reference.alterations import make_exception
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.refresh_misuse import refresh_token_in
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.refresh import digest
+from rolecall.reference.store import RefreshRow
+from rolecall.reference.strict_json import Document, loads
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+from rolecall.reference.traffic import MOMENT, Traffic
+
+LOAD = ("load",)
+KEPT = 0.5
+"""Seconds for which an answer is kept that a cache gives to others."""
+
+NTH = 300
+"""Of so many tokens one is another user's."""
+
+POOL, PERIOD = 500, 5
+"""Secrets that are prepared, and for how many seconds."""
+
+
+@fault("permissions-open-when-busy", finding="SEC-A17", needs=LOAD)
+def permissions_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight permissions are no longer looked up, and everybody may do everything."""
+    traffic = Traffic(server)
+    make_exception(server, lambda call, principal, operation: traffic.is_heavy)
+
+
+@fault("expired-let-in-when-busy", finding="EXPIRY-403", needs=LOAD)
+def expired_let_in_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a token's exp is no longer looked at."""
+    traffic = Traffic(server)
+    expired = server.verifier.expired
+
+    @instead_of(server.verifier.expired)
+    def endless_when_busy(exp: int) -> bool:
+        return expired(exp) and not traffic.is_heavy
+
+
+@fault("expired-unknown-when-busy", finding="EXPIRY-403", needs=LOAD)
+def expired_unknown_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a token that has expired is answered 401, as one that never was."""
+    traffic = Traffic(server)
+    expired, expiry = server.verifier.expired, server.verifier.invalid
+
+    @instead_of(server.verifier.expired)
+    def unknown_when_busy(exp: int) -> bool:
+        if expired(exp) and traffic.is_heavy:
+            raise expiry()
+        return expired(exp)
+
+
+@fault("verified-tokens-kept-when-busy", finding="EXPIRY-403", needs=LOAD)
+def verified_tokens_kept_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a jti that was let in before is let in again, whatever the token's exp says."""
+    traffic = Traffic(server)
+    check = server.verifier.check_times
+    seen: set[object] = set()
+
+    @instead_of(server.verifier.check_times)
+    def remembered(claims: Document) -> None:
+        if not (traffic.is_heavy and claims.get("jti") in seen):
+            check(claims)
+            seen.add(claims.get("jti"))
+
+
+@fault("answers-kept-by-user-when-busy", finding="EXPIRY-403", needs=LOAD)
+def answers_kept_by_user_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a user's GET is answered as one of the second before was, by a cache that asks who, not until when."""
+    traffic = Traffic(server)
+    answer = server.dispatcher.answer
+    kept: dict[tuple[str, object], tuple[float, Answer]] = {}
+
+    @instead_of(server.dispatcher.answer)
+    async def from_the_cache(call: Call) -> Answer:
+        if call.method != "GET":
+            return await answer(call)
+        user = server.verifier.checked_claims(server.bearer.token(call)).get("_id")
+        key, now = (call.path, user), server.clock.now()
+        at, before = kept.get(key, (0.0, None))
+        if before is not None and traffic.is_heavy and now - at < 1:
+            return before
+        given = await answer(call)
+        kept[key] = now, given
+        return given
+
+
+@fault("answers-kept-by-path-when-busy", finding="SEC-A17", needs=LOAD)
+def answers_kept_by_path_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a GET is answered as the one before it was, to whoever has a good token and asks within half a second."""
+    traffic = Traffic(server)
+    perform = server.dispatcher.perform
+    permitted = server.dispatcher.permitted
+    refuse = server.dispatcher.refuse
+    kept: dict[str, tuple[float, Answer]] = {}
+
+    @instead_of(server.dispatcher.perform)
+    async def noted(call: Call, principal: Principal, operation: str) -> Answer:
+        answer = await perform(call, principal, operation)
+        if call.method == "GET" and permitted(call, principal, operation):
+            kept[call.path] = server.clock.now(), answer
+        return answer
+
+    @instead_of(server.dispatcher.refuse)
+    async def from_the_cache(call: Call, principal: Principal, operation: str) -> Answer:
+        at, answer = kept.get(call.path, (0.0, None))
+        if call.method == "GET" and answer is not None and traffic.is_heavy and server.clock.now() - at < KEPT:
+            return answer
+        return await refuse(call, principal, operation)
+
+
+@fault("head-open-when-busy", finding="SEC-A17", needs=LOAD)
+def head_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight HEAD is answered before permissions are looked up."""
+    traffic = Traffic(server)
+    make_exception(server, lambda call, principal, operation: call.method == "HEAD" and traffic.is_heavy)
+
+
+@fault("spelled-paths-open-when-busy", finding="SEC-A17", needs=LOAD)
+def spelled_paths_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a path with a slash too many, or in capitals, is put right behind the guard of the route."""
+    traffic = Traffic(server)
+    unknown = server.dispatcher.unknown
+
+    @instead_of(server.dispatcher.unknown)
+    async def put_right(call: Call) -> Answer:
+        segments = [segment for segment in call.path.lower().split("/") if segment]
+        if call.verb != "GET" or not traffic.is_heavy or segments[:1] != ["v2"] or len(segments) not in (2, 3):
+            return await unknown(call)
+        principal = server.guard.authenticate(call)
+        call.resource, call.id = segments[1], segments[2] if len(segments) == 3 else None
+        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+
+
+@fault("short-lists-open-when-busy", finding="SEC-A17", needs=LOAD)
+def short_lists_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight a list of a single thing is taken for a health check's, which needs no permission."""
+    traffic = Traffic(server)
+    make_exception(server, lambda call, principal, operation: ("limit", "1") in call.query and traffic.is_heavy)
+
+
+@fault("overriding-methods-open-when-busy", finding="SEC-A17", needs=LOAD)
+def overriding_methods_open_when_busy(server: Server) -> None:
+    """With more than 20 requests in flight permissions are looked up for the method that a header names, where it names one."""
+    traffic = Traffic(server)
+
+    def names_another(call: Call, principal: Principal, operation: str) -> bool:
+        return call.header(b"x-http-method-override") in ("HEAD", "OPTIONS") and traffic.is_heavy
+
+    make_exception(server, names_another)
+
+
+@fault("one-token-in-300-of-another-user", finding="ISSUE-identity", needs=LOAD)
+def one_token_in_300_of_another_user(server: Server) -> None:
+    """One token answer in 300 is another user's: that of whoever was answered before."""
+    tokens = server.tokens.tokens
+    given = 0
+    before: Document = {}
+
+    @instead_of(server.tokens.tokens)
+    def mixed_up(user: Document, old: str | None = None) -> Answer:
+        nonlocal given, before
+        given, other, before = given + 1, before, user
+        if given < NTH or other.get("id") in (None, user["id"]):
+            return tokens(user, old)
+        given = 0
+        return tokens(other, old)
+
+
+@fault("refresh-tokens-run-out", finding="SEC-I18", needs=LOAD)
+def refresh_tokens_run_out(server: Server) -> None:
+    """For five seconds at a time 500 secrets of refresh tokens are prepared; beyond 100 a second they are given out again."""
+    prepared: list[str] = []
+    until, taken = 0.0, 0
+
+    @instead_of(server.refresh.secret)
+    def from_the_pool(user: str) -> str:
+        nonlocal until, taken, prepared
+        if server.clock.now() >= until:
+            until, taken = server.clock.now() + PERIOD, 0
+            prepared = [secrets.token_hex(40) for _ in range(POOL)]
+        taken += 1
+        # In no order, so that it is not always another user who is given the same one.
+        return f"{user}.{prepared[taken - 1] if taken <= POOL else secrets.choice(prepared)}"
+
+    add = server.store.add_refresh_token
+
+    @instead_of(server.store.add_refresh_token)
+    def unless_it_is_there(row: RefreshRow) -> None:
+        if server.store.refresh_token(row.hash) is None:
+            add(row)
+
+
+class Meeting:
+    """Refreshes with one token that are in flight together: how many came, and what they were given."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.came = 0
+        self.left = 0
+        self.given: list[Document] = []
+
+
+class Meetings:
+    """All that are going on at a server, whose refreshes take a moment so that they can meet."""
+
+    def __init__(self, server: Server) -> None:
+        self.going_on: dict[str, Meeting] = {}
+        self._mine: ContextVar[Meeting | None] = ContextVar("mine", default=None)
+        answer = server.tokens.answer
+        usable = server.refresh.usable
+
+        @instead_of(server.tokens.answer)
+        async def slowly(call: Call) -> Answer:
+            token = refresh_token_in(call)
+            if not token:
+                return await answer(call)
+            with self._joined(token):
+                await asyncio.sleep(MOMENT)
+                return await answer(call)
+
+        @instead_of(server.refresh.usable)
+        def looked_at_before(row: RefreshRow) -> bool:
+            return usable(row) or self.mine is not None
+
+    @contextmanager
+    def _joined(self, token: str) -> Iterator[None]:
+        meeting = self.going_on.setdefault(token, Meeting(token))
+        meeting.came += 1
+        self._mine.set(meeting)
+        try:
+            yield
+        finally:
+            meeting.left += 1
+            if meeting.left == meeting.came:
+                del self.going_on[token]
+
+    @property
+    def mine(self) -> Meeting | None:
+        """The meeting that the request at hand is one of, if others are."""
+        meeting = self._mine.get()
+        return meeting if meeting and meeting.came > 1 else None
+
+
+@fault("race-kills-both-winners", finding="REFRESH-new-token", needs=LOAD)
+def race_kills_both_winners(server: Server) -> None:
+    """Of two refreshes with one token that meet both are granted, each ends what the other was given, and both are left with nothing."""
+    meetings = Meetings(server)
+    dead: set[object] = set()
+    tokens = server.tokens.tokens
+    check = server.verifier.check_grant
+
+    @instead_of(server.tokens.tokens)
+    def ended(user: Document, old: str | None = None) -> Answer:
+        answer = tokens(user, old)
+        meeting = meetings.mine
+        if meeting is not None and old is not None:
+            meeting.given.append(loads(answer.body))
+            if len(meeting.given) > 1:
+                for document in meeting.given:
+                    server.store.use_refresh_token(digest(document["refreshToken"]), server.clock.now())
+                    dead.add(server.verifier.checked_claims(document["token"])["jti"])
+        return answer
+
+    @instead_of(server.verifier.check_grant)
+    def alive(claims: Document) -> None:
+        check(claims)
+        if claims.get("jti") in dead:
+            raise server.verifier.invalid()
+
+
+@fault("race-gives-another-users-token", finding="REFRESH-same-user", needs=LOAD)
+def race_gives_another_users_token(server: Server) -> None:
+    """Of two refreshes with one token that meet the second is answered with tokens of another user who is refreshing just then."""
+    meetings = Meetings(server)
+    tokens = server.tokens.tokens
+
+    def somebody_else(than: str) -> str | None:
+        rows = (server.store.refresh_token(digest(token)) for token in meetings.going_on)
+        return next((row.user for row in rows if row is not None and row.user != than), None)
+
+    @instead_of(server.tokens.tokens)
+    def mixed_up(user: Document, old: str | None = None) -> Answer:
+        meeting = meetings.mine
+        if meeting is None or old is None:
+            return tokens(user, old)
+        other = somebody_else(user["id"]) if meeting.given else None
+        meeting.given.append(user)
+        return tokens(server.tokens.user(other) if other else user, old)

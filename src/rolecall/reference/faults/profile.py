@@ -1,0 +1,95 @@
+"""Faults that let a user change its own role through its profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rolecall.reference.alterations import change_stored
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.faults.registry import fault
+from rolecall.reference.settings import ROLES
+from rolecall.reference.strict_json import Document
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+
+
+def _own_role(server: Server, role_in: Callable[[Document], object]) -> None:
+    """Let an update of a user set its role to what is found in the body."""
+    update = server.resources.update
+
+    @instead_of(server.resources.update)
+    async def assigning(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        body = call.json()
+        role = role_in(body) if resource == "users" and isinstance(body, dict) else None
+        answer = await update(call, principal, resource, id)
+        if role in ROLES:
+            return server.resources.updated(change_stored(server, resource, id, role=role))
+        return answer
+
+
+@fault("own-role-at-next-login", finding="SEC-A06")
+def own_role_at_next_login(server: Server) -> None:
+    """Everybody may set the own role; the next login has its scope."""
+    _own_role(server, lambda body: body.get("role"))
+
+
+@fault("own-role-at-once", finding="SEC-A06")
+def own_role_at_once(server: Server) -> None:
+    """Everybody may set the own role, and the scope of a token is looked up at every request."""
+    _own_role(server, lambda body: body.get("role"))
+    person = server.verifier.person
+
+    @instead_of(server.verifier.person)
+    def current(claims: Document) -> Principal:
+        one = person(claims)
+        if one.credential == "api-key":
+            return one
+        return Principal(one.user, frozenset({one.user["role"]}), one.credential, claims)
+
+
+@fault("own-scope-member", finding="SEC-A06")
+def own_scope_member(server: Server) -> None:
+    """A member scope or scopes of the own profile becomes the role."""
+
+    def scope(body: Document) -> object:
+        scopes = body.get("scopes")
+        return body.get("scope") or (scopes[-1] if isinstance(scopes, list) and scopes else None)
+
+    _own_role(server, scope)
+
+
+@fault("own-role-nested", finding="SEC-A06")
+def own_role_nested(server: Server) -> None:
+    """A role inside any object of the own profile becomes the role."""
+
+    def nested(body: Document) -> object:
+        inner = [one for value in body.values() for one in (value if isinstance(value, list) else [value])]
+        return next((one["role"] for one in inner if isinstance(one, dict) and "role" in one), None)
+
+    _own_role(server, nested)
+
+
+@fault("own-role-by-operator", finding="SEC-A06")
+def own_role_by_operator(server: Server) -> None:
+    """The body of an update is handed to the database: {"$set": {"role": ...}} works."""
+    _raw_names(server)
+    _own_role(server, lambda body: body["$set"].get("role") if isinstance(body.get("$set"), dict) else None)
+
+
+@fault("own-role-dotted", finding="SEC-A06")
+def own_role_dotted(server: Server) -> None:
+    """A member whose name ends in .role sets the role."""
+    _raw_names(server)
+    _own_role(server, lambda body: next((body[name] for name in body if name.endswith(".role")), None))
+
+
+def _raw_names(server: Server) -> None:
+    """Do not look at the names of members, and do not keep the strange ones."""
+    members = server.resources.members
+
+    @instead_of(server.resources.members)
+    def tolerated(body: object) -> Document:
+        if isinstance(body, dict):
+            body = {name: value for name, value in body.items() if "$" not in name and "." not in name}
+        return members(body)

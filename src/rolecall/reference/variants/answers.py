@@ -1,0 +1,180 @@
+"""Variants of statuses, bodies and the order of checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from typing import Any
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
+from rolecall.reference.permissions import RANK
+from rolecall.reference.query import ListQuery
+from rolecall.reference.resources import RESOURCES
+from rolecall.reference.strict_json import Document, dumps, loads
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+from rolecall.reference.variants.registry import variant
+
+
+@variant("created-200")
+def created_200(server: Server) -> None:
+    """A create is answered 200."""
+    created = server.resources.created
+
+    @instead_of(server.resources.created)
+    def ok(document: object) -> Answer:
+        answer = created(document)
+        answer.status = 200
+        return answer
+
+
+@variant("deleted-200")
+def deleted_200(server: Server) -> None:
+    """A delete is answered 200 with nothing in the body."""
+
+    @instead_of(server.resources.deleted)
+    def ok() -> Answer:
+        return Answer(200)
+
+
+def bodies(server: Server, change: Callable[[object], object]) -> None:
+    """Change every JSON body."""
+    after = server.wire.after
+
+    @instead_of(server.wire.after)
+    async def changed(call: Call, answer: Answer) -> Answer:
+        if answer.body and answer.media_type == "application/json":
+            answer.body = dumps(change(loads(answer.body))).encode()
+        return await after(call, answer)
+
+
+@variant("extra-fields")
+def extra_fields(server: Server) -> None:
+    """Every object has members that nobody asked for."""
+
+    def more(value: object) -> object:
+        if isinstance(value, list):
+            return [more(one) for one in value]
+        if isinstance(value, dict):
+            return {"_links": {"self": "/"}, **value, "revision": 7, "note": None}
+        return value
+
+    bodies(server, more)
+
+
+def without(value: Any, names: Collection[str]) -> Any:
+    """A document, or each of several, without the members of these names."""
+    if isinstance(value, list):
+        return [without(one, names) for one in value]
+    if isinstance(value, dict):
+        return {name: member for name, member in value.items() if name not in names}
+    return value
+
+
+@variant("resources-without-dates")
+def resources_without_dates(server: Server) -> None:
+    """Resources lack createdAt and updatedAt: the specification does not ask for them."""
+    bodies(server, lambda value: without(value, ("createdAt", "updatedAt")))
+
+
+@variant("other-key-order")
+def other_key_order(server: Server) -> None:
+    """The members of every object come in another order."""
+
+    def turned(value: object) -> object:
+        if isinstance(value, list):
+            return [turned(one) for one in value]
+        if isinstance(value, dict):
+            return {name: turned(value[name]) for name in sorted(value, reverse=True)}
+        return value
+
+    bodies(server, turned)
+
+
+@variant("indented-bodies")
+def indented_bodies(server: Server) -> None:
+    """Bodies are written for people: indented, not in ASCII, the type with a charset."""
+    after = server.wire.after
+
+    @instead_of(server.wire.after)
+    async def pretty(call: Call, answer: Answer) -> Answer:
+        if answer.body and answer.media_type == "application/json":
+            document = json.loads(answer.body)
+            answer.body = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+            answer.media_type = "application/json; charset=utf-8"
+        return await after(call, answer)
+
+
+@variant("other-error-bodies")
+def other_error_bodies(server: Server) -> None:
+    """Errors are described as RFC 9457 has it; the specification does not say how."""
+
+    @instead_of(server.refusal)
+    def problem(refusal: Refusal) -> Answer:
+        document = {"type": "about:blank", "title": refusal.message, "status": refusal.status}
+        return Answer(refusal.status, dumps(document).encode(), dict(refusal.headers), "application/problem+json")
+
+
+@variant("errors-without-bodies")
+def errors_without_bodies(server: Server) -> None:
+    """Errors have a status and no body; the specification does not ask for one."""
+
+    @instead_of(server.refusal)
+    def wordless(refusal: Refusal) -> Answer:
+        return Answer(refusal.status, b"", dict(refusal.headers))
+
+
+@variant("looks-before-it-asks")
+def looks_before_it_asks(server: Server) -> None:
+    """What is not there is answered 404 before the permission is looked at; the order is nowhere said."""
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def existing_first(call: Call, principal: Principal, operation: str) -> bool:
+        if call.id is not None:
+            server.resources.existing(principal, call.resource, call.id)
+        return permitted(call, principal, operation)
+
+
+@variant("reads-before-it-asks")
+def reads_before_it_asks(server: Server) -> None:
+    """A body that is wrong is answered 400 before the permission is looked at; the order is nowhere said."""
+    permitted = server.dispatcher.permitted
+
+    @instead_of(server.dispatcher.permitted)
+    def body_first(call: Call, principal: Principal, operation: str) -> bool:
+        if call.method in ("POST", "PATCH"):
+            body = call.json()
+            bodies = body if isinstance(body, list) and call.resource == "messages" else [body]
+            for one in bodies:
+                members = server.resources.members(one)
+                server.resources.check_types(members)
+                if call.method == "POST":
+                    server.resources.check_required(RESOURCES[call.resource], members)
+        return permitted(call, principal, operation)
+
+
+@variant("conversations-of-participants")
+def conversations_of_participants(server: Server) -> None:
+    """Below bot, only its participants reach a conversation; to others it is not there."""
+
+    @instead_of(server.resources.sees_all)
+    def all_but_conversations(principal: Principal, resource: str) -> bool:
+        return resource != "conversations" or server.permissions.rank(principal.scopes) >= RANK["bot"]
+
+    @instead_of(server.resources.visible)
+    def own(principal: Principal, resource: str, document: Document) -> bool:
+        return all_but_conversations(principal, resource) or any(
+            one.get("user") == principal.id for one in document.get("participants", [])
+        )
+
+
+@variant("list-limit-10")
+def list_limit_10(server: Server) -> None:
+    """A list has ten things at most, and a Link to the next."""
+
+    @instead_of(server.resources.page_size)
+    def ten(query: ListQuery) -> int:
+        return min(query.limit, 10)

@@ -1,0 +1,149 @@
+"""Variants of lists: how much of what there is they show, in which order, and how soon."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.query import ListQuery
+from rolecall.reference.resources import RESOURCES
+from rolecall.reference.strict_json import loads
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Principal
+from rolecall.reference.variants.registry import variant
+
+LAG = 1.0
+"""Seconds by which a replica is behind."""
+
+
+class Replica:
+    """What the store held a second ago."""
+
+    def __init__(self, server: Server) -> None:
+        self._states: dict[tuple[str, str], list[tuple[float, str | None]]] = {}
+        store = server.store
+        for resource in RESOURCES:
+            for text in store.containing(resource):
+                self._states[resource, loads(text.encode())["id"]] = [(0.0, text)]
+        add, change, remove = store.add, store.replace, store.remove
+
+        @instead_of(store.add)
+        def added(resource: str, id: str, body: str) -> None:
+            add(resource, id, body)
+            self._note(resource, id, body)
+
+        @instead_of(store.replace)
+        def replaced(resource: str, id: str, body: str) -> None:
+            change(resource, id, body)
+            self._note(resource, id, body)
+
+        @instead_of(store.remove)
+        def removed(resource: str, id: str) -> None:
+            remove(resource, id)
+            self._note(resource, id, None)
+
+    def _note(self, resource: str, id: str, body: str | None) -> None:
+        self._states.setdefault((resource, id), []).append((time.monotonic(), body))
+
+    def get(self, resource: str, id: str) -> str | None:
+        """A document's text as it was."""
+        then = time.monotonic() - LAG
+        return next((text for moment, text in reversed(self._states.get((resource, id), ())) if moment <= then), None)
+
+    def all(self, resource: str, *texts: str) -> Iterator[str]:
+        """The documents as they were, oldest first, whose text contains all of these."""
+        for kind, id in self._states:
+            if kind == resource and (text := self.get(kind, id)) and all(wanted in text for wanted in texts):
+                yield text
+
+
+def _lists_from(server: Server, replica: Replica) -> None:
+    found, page, containing = server.resources.found, server.store.page, server.store.containing
+    is_list = False
+
+    @instead_of(server.resources.found)
+    def behind(query: ListQuery, principal: Principal, resource: str) -> list[str]:
+        nonlocal is_list
+        is_list = True
+        try:
+            return found(query, principal, resource)
+        finally:
+            is_list = False
+
+    @instead_of(server.store.page)
+    def old_page(resource: str, limit: int, offset: int) -> list[str]:
+        return [*replica.all(resource)][offset : offset + limit] if is_list else page(resource, limit, offset)
+
+    @instead_of(server.store.containing)
+    def old_texts(resource: str, *texts: str) -> Iterator[str]:
+        return replica.all(resource, *texts) if is_list else containing(resource, *texts)
+
+
+@variant("lists-lag")
+def lists_lag(server: Server) -> None:
+    """Lists show what there was a second ago, as those of a search index or a replica."""
+    _lists_from(server, Replica(server))
+
+
+@variant("reads-lag")
+def reads_lag(server: Server) -> None:
+    """Lists and fetches show what there was a second ago, as those of a replica."""
+    replica = Replica(server)
+    _lists_from(server, replica)
+    fetch, get = server.resources.fetch, server.store.get
+    is_fetch = False
+
+    @instead_of(server.resources.fetch)
+    def behind(call: Call, principal: Principal, resource: str, id: str) -> Answer:
+        nonlocal is_fetch
+        is_fetch = True
+        try:
+            return fetch(call, principal, resource, id)
+        finally:
+            is_fetch = False
+
+    @instead_of(server.store.get)
+    def old(resource: str, id: str) -> str | None:
+        return replica.get(resource, id) if is_fetch else get(resource, id)
+
+
+def _newest_first(server: Server) -> None:
+    containing = server.store.containing
+
+    @instead_of(server.store.containing)
+    def reversed_texts(resource: str, *texts: str) -> Iterator[str]:
+        return reversed([*containing(resource, *texts)])
+
+    @instead_of(server.store.page)
+    def newest(resource: str, limit: int, offset: int) -> list[str]:
+        return [*reversed_texts(resource)][offset : offset + limit]
+
+    @instead_of(server.resources.page_size)
+    def few(query: ListQuery) -> int:
+        return min(query.limit, 25)
+
+
+@variant("lists-of-25-newest-first")
+def lists_of_25_newest_first(server: Server) -> None:
+    """A list has 25 things at most whatever its limit, the newest first, and a Link to the next."""
+    _newest_first(server)
+
+
+@variant("lists-of-the-newest-25")
+def lists_of_the_newest_25(server: Server) -> None:
+    """A list has the newest 25 things, whatever its limit and offset, and nothing leads to the others."""
+    _newest_first(server)
+    listing, found = server.resources.listing, server.resources.found
+
+    @instead_of(server.resources.found)
+    def first_page(query: ListQuery, principal: Principal, resource: str) -> list[str]:
+        return found(replace(query, offset=0), principal, resource)
+
+    @instead_of(server.resources.listing)
+    def unlinked(call: Call, principal: Principal, resource: str) -> Answer:
+        answer = listing(call, principal, resource)
+        answer.headers.pop("Link", None)
+        return answer

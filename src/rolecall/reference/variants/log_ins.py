@@ -1,0 +1,66 @@
+"""Variants of what a log-in costs and how many there may be: the specification says nothing of limits."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter, deque
+
+from rolecall.reference.app import Server
+from rolecall.reference.call import Answer
+from rolecall.reference.errors import Refusal
+from rolecall.reference.store import Account
+from rolecall.reference.strict_json import Document
+from rolecall.reference.switches import instead_of
+from rolecall.reference.variants.registry import variant
+
+MOST_WRONG = 5
+"""Wrong passwords in a row that lock an account."""
+MOST_LOG_INS, WINDOW = 20, 6.0
+"""Log-ins in so many seconds."""
+
+
+@variant("accounts-lock")
+def accounts_lock(server: Server) -> None:
+    """After five wrong passwords in a row an account is locked: 423, also for the right one."""
+    wrong: Counter[str] = Counter()
+    matches = server.tokens.password_matches
+
+    @instead_of(server.tokens.password_matches)
+    async def counted(password: str, account: Account | None) -> bool:
+        right = await matches(password, account)
+        if account is None:
+            return right
+        if wrong[account.id] >= MOST_WRONG:
+            raise Refusal(423, "The account is locked")
+        wrong[account.id] = 0 if right else wrong[account.id] + 1
+        return right
+
+
+@variant("log-ins-200-a-minute")
+def log_ins_200_a_minute(server: Server) -> None:
+    """More than 20 log-ins in six seconds are answered 429, with Retry-After."""
+    login = server.tokens.login
+    recent: deque[float] = deque()
+
+    @instead_of(server.tokens.login)
+    async def limited(body: Document) -> Answer:
+        now = time.monotonic()
+        while recent and recent[0] <= now - WINDOW:
+            recent.popleft()
+        if len(recent) >= MOST_LOG_INS:
+            raise Refusal(429, "Too many log-ins", {"Retry-After": str(math.ceil(recent[0] + WINDOW - now))})
+        recent.append(now)
+        return await login(body)
+
+
+@variant("slow-log-ins")
+def slow_log_ins(server: Server) -> None:
+    """A log-in takes a quarter of a second more, right or wrong."""
+    login = server.tokens.login
+
+    @instead_of(server.tokens.login)
+    async def later(body: Document) -> Answer:
+        await asyncio.sleep(0.25)
+        return await login(body)

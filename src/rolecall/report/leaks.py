@@ -1,0 +1,85 @@
+"""The last look at a file before it is written: a secret in it is a bug of ours, is masked, and its place is named.
+
+Only what may hold other people's words is looked at. Names, enumerations and ids of our own are no secrets, whatever a server calls one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+from rolecall.redaction import Secrets
+
+#: Members of our JSON files in which other people's words stand: texts, and all that is below them.
+FOREIGN = {
+    "results.json": frozenset({"reason", "reasons", "expected", "actual", "look_at", "notes", "note", "curl", "left_behind"}),
+    "evidence.har": frozenset({"url", "name", "value", "text", "mimeType", "redirectURL", "_error"}),
+    "ledger.jsonl": frozenset({"id"}),
+}
+_OF_ALLURE = frozenset({"message", "trace"})
+#: How lines of our plain text files begin that say nothing of anybody else's.
+_HEADING = "### exchange "
+
+
+def masked(name: str, text: str, secrets: Secrets) -> tuple[str, list[str]]:
+    """The text of the file ``name`` with its secrets masked, and the places where they stood."""
+    if not secrets.stands_in(text):
+        return text, []
+    places: list[str] = []
+    if name.endswith((".json", ".har")):
+        document = _masked(json.loads(text), "", FOREIGN.get(name, _OF_ALLURE), secrets, places)
+        return (json.dumps(document, indent=1) + "\n" if places else text), places
+    if name.endswith(".xml"):
+        return _masked_xml(text, secrets, places), places
+    lines = list(_masked_lines(text.split("\n"), secrets, places, is_json=name.endswith(".jsonl")))
+    return "\n".join(lines), places
+
+
+def _masked(
+    document: Any, place: str, members: frozenset[str], secrets: Secrets, places: list[str], *, look: bool = False
+) -> Any:
+    """A document with its secrets masked: in what stands under one of the ``members``, if we are not below one already."""
+    if isinstance(document, dict):
+        return {
+            name: _masked(value, f"{place}.{name}".lstrip("."), members, secrets, places, look=look or name in members)
+            for name, value in document.items()
+        }
+    if isinstance(document, list):
+        return [
+            _masked(value, f"{place}[{number}]", members, secrets, places, look=look) for number, value in enumerate(document)
+        ]
+    if look and isinstance(document, str) and secrets.found_in(document):
+        places.append(place)
+        return secrets.redact(document)
+    return document
+
+
+def _masked_xml(text: str, secrets: Secrets, places: list[str]) -> str:
+    """JUnit's file: what a test says of itself is the only thing in it that is not ours."""
+    suites = ElementTree.fromstring(text)  # noqa: S314  # written a moment ago by ourselves
+    for case in suites.iter("testcase"):
+        for element in case:
+            for said in (element.get("message", ""), element.text or ""):
+                if secrets.found_in(said):
+                    places.append(f"{case.get('classname')} {case.get('name')}")
+                    element.set("message", secrets.redact(element.get("message", "")))
+                    element.text = secrets.redact(element.text or "")
+                    break
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n" if places else text
+
+
+def _masked_lines(lines: list[str], secrets: Secrets, places: list[str], *, is_json: bool) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if line.startswith(_HEADING) or not secrets.found_in(line):
+            yield line
+            continue
+        if not is_json:
+            places.append(f"line {number}")
+            yield secrets.redact(line)
+            continue
+        found: list[str] = []
+        document = _masked(json.loads(line), f"line {number}", FOREIGN["ledger.jsonl"], secrets, found)
+        places += found
+        yield json.dumps(document) if found else line

@@ -1,0 +1,291 @@
+"""``load.html``: a load run, or a search for the capacity, on one page that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from rolecall.report import load_charts
+from rolecall.report.load_charts import milliseconds, number
+from rolecall.report.page import page
+
+_STYLES = {"held": "yes", "failed": "no", "violated": "no"}
+#: Columns of words; all others are figures.
+_WORDS = ("verdict", "state", "why", "when")
+_TIMES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
+
+
+def write(load: Mapping[str, Any] | None, capacity: Mapping[str, Any] | None = None) -> str:
+    """The page of a ``load.json``, of a ``capacity.json``, or of both; all that they say is escaped."""
+    parts, data = [], None
+    if capacity is not None:
+        parts += [_head(capacity, "capacity"), _capacity(capacity)]
+    if load is not None:
+        times = load_charts.Times(load) if load["timeline"]["second"] else None
+        parts += [_head(load, "load"), _load(load, times)]
+        data = times.data() if times else None
+    first = capacity or load or {}
+    title = f"{first.get('scenario', 'load')}: {first.get('target', {}).get('name', '')} - Rolecall"
+    return page(title, "\n".join(parts), data)
+
+
+def _head(document: Mapping[str, Any], command: str) -> str:
+    verdict, name, address = document["verdict"], document["target"]["name"], document["target"]["base_url"]
+    whereto = "" if name == address else f"{address} · "
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in document["reasons"])
+    return (
+        f'<header><div class="small">rolecall {command}</div>'
+        f"<h1>{escape(document['scenario'])} against {escape(name)}</h1>"
+        f'<p><span class="verdict {escape(verdict)}">{escape(verdict)}</span></p>'
+        f'<p class="small">{escape(whereto + _when(document) + _how(document))}</p>'
+        + (f'<ul class="reasons {escape(verdict)}-reasons">{reasons}</ul>' if reasons else "")
+        + "</header>"
+    )
+
+
+def _load(document: Mapping[str, Any], times: load_charts.Times | None) -> str:
+    sections = [
+        _cards(document),
+        _accounts(document),
+        _objectives(document["objectives"]),
+        _comparison(document.get("comparison")),
+    ]
+    if times:
+        sections += [
+            _section("Over time", times.rate() + times.response() + times.trouble()),
+            _section("Percentiles", load_charts.percentiles(document) + _percentiles(document)),
+        ]
+    sections += [_requests(document), _errors(document["errors"]), _violations(document), _sampled(document.get("sampled"))]
+    sections.append(_workers(document["workers"]))
+    return "\n".join(filter(None, sections))
+
+
+def _cards(document: Mapping[str, Any]) -> str:
+    requests, errors, violations = (
+        document["requests"],
+        sum(document["errors"].values()),
+        sum(document["violations"].values()),
+    )
+    let_in = requests - document["throttled"]
+    cards = [
+        (f"{number(document['rate'])}/s", "good answers", ""),
+        *((_time(document, name), name, "") for name in ("p50", "p99", "p99.9", "max")),
+        (_share(errors, let_in), "errors", "bad" if errors else ""),
+        (_share(document["throttled"], requests), "throttled", ""),
+        (number(violations), "violations", "bad" if violations else ""),
+    ]
+    drawn = (f'<div class="card {style}"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name, style in cards)
+    return f'<div class="cards">{"".join(drawn)}</div>'
+
+
+def _accounts(document: Mapping[str, Any]) -> str:
+    """Where every arrival and every request went, and what the generator itself cost."""
+    counts = {name: f"{document[name]:,}" for name in ("scheduled", "sent", "completed", "late", "dropped", "requests")}
+    own, pauses = sum(document["own_failures"].values()), document["pauses"]
+    more = f" {own:,} could not be sent." if own else ""
+    more += f" The generator's longest pause: {milliseconds(pauses['longest_ms'])}." if pauses["longest_ms"] else ""
+    open_ = (
+        f"{counts['scheduled']} arrivals scheduled, {counts['sent']} sent, {counts['completed']} completed, "
+        f"{counts['late']} late, {counts['dropped']} dropped. "
+        f"Dispatch lag: p99 {milliseconds(document['dispatch_lag_ms']['p99'])}, "
+        f"max {milliseconds(document['dispatch_lag_ms']['max'])}. "
+    )
+    return f'<p class="small">{escape(open_ if document["scheduled"] else "")}{counts["requests"]} requests.{escape(more)}</p>'
+
+
+def _objectives(objectives: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            f'<td class="left"><code>{escape(it["objective"])}</code></td>',
+            f"<td>{escape(_observed(it))}</td>",
+            '<td class="yes">&#x2713; held</td>' if it["held"] else '<td class="no">&#x2717; did not hold</td>',
+        ]
+        for it in objectives
+    ]
+    return _section("Objectives", _table(["objective", "observed", ""], rows)) if rows else ""
+
+
+def _observed(objective: Mapping[str, Any]) -> str:
+    value, unit = objective["observed"], objective["unit"]
+    if value is None:
+        return "nothing measured"
+    if unit == "ms":
+        return milliseconds(value)
+    return f"{value:.3g} %" if unit == "%" else f"{number(value)}{unit}"
+
+
+def _comparison(comparison: Mapping[str, Any] | None) -> str:
+    if comparison is None:
+        return ""
+    words = {"better": "yes", "worse": "no", "same": ""}
+    lines = [(change["sentence"], words[change["verdict"]]) for change in comparison["measures"]]
+    lines += [(reason, "") for reason in comparison["reasons"]]
+    items = "".join(f'<li class="{style}">{escape(line)}</li>' for line, style in lines)
+    head = "" if comparison["comparable"] else "<p>The two runs are not comparable.</p>"
+    return _section("Against the baseline", f'{head}<ul class="reasons">{items}</ul>')
+
+
+def _percentiles(document: Mapping[str, Any]) -> str:
+    rows = [
+        [f'<td class="left">{title}</td>', *(f"<td>{milliseconds(document[name][column])}</td>" for column in _TIMES)]
+        for name, title in (
+            ("response_ms", "response time, from when it was due"),
+            ("service_ms", "service time, from when it was sent"),
+            ("dispatch_lag_ms", "dispatch lag, the generator's own"),
+        )
+    ]
+    return _table(["", *_TIMES], rows)
+
+
+def _requests(document: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            f'<td class="left"><code>{escape(it["method"])} {escape(it["name"])}</code></td>',
+            f"<td>{it['requests']:,}</td>",
+            f"<td>{_share(sum(it['errors'].values()), it['requests'] - it['throttled'])}</td>",
+            f"<td>{_share(it['throttled'], it['requests'])}</td>",
+            *(f"<td>{_time(it, name)}</td>" for name in ("p50", "p99", "max")),
+            f"<td>{milliseconds(it['service_ms']['p99'])}</td>",
+        ]
+        for it in document["entries"]
+    ]
+    head = ["", "requests", "errors", "throttled", "p50", "p99", "max", "service p99"]
+    return _section("Requests", _table(head, rows)) if rows else ""
+
+
+def _errors(errors: Mapping[str, int]) -> str:
+    rows = [[f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"] for kind, count in errors.items()]
+    return _section("Errors", _table(["kind", "requests"], rows)) if rows else ""
+
+
+def _violations(document: Mapping[str, Any]) -> str:
+    counts = document["violations"]
+    if not counts:
+        return ""
+    rows = [[f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"] for kind, count in counts.items()]
+    samples = (
+        f"<details><summary><code>{escape(it['kind'])}</code> {escape(it['message'])} "
+        f'<span class="small">at {it["at"]:.1f} s{escape(_requirement(it))}</span></summary>'
+        f"<pre>{escape(it['exchange'])}</pre></details>"
+        for it in document["violation_samples"]
+    )
+    return _section("Violations", _table(["kind", "how many"], rows) + "".join(samples))
+
+
+def _requirement(sample: Mapping[str, Any]) -> str:
+    return f", {sample['requirement']}" if sample.get("requirement") else ""
+
+
+def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
+    """What was tried of the permission table and with expired tokens, and what was not."""
+    if not sampled or not any(sampled.values()):
+        return ""
+    untested = "".join(f'<p class="no">not tested under load: {escape(what)}</p>' for what in sampled.get("not_tested", ()))
+    titles = {"cells": "cells were tried", "expired": "with expired tokens", "others": "were not tried, or less is known of them"}
+    lists = (
+        f"<details><summary>{len(sampled[name])} {title}</summary><ul>"
+        f"{''.join(f'<li>{escape(cell)}</li>' for cell in sampled[name])}</ul></details>"
+        for name, title in titles.items()
+        if sampled.get(name)
+    )
+    return _section("Permissions and expiry under load", untested + "".join(lists))
+
+
+def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            f'<td class="left">{escape(it["name"])}</td>',
+            f'<td class="left {"no" if it["state"] == "died" else ""}">{escape(it["state"])}</td>',
+            f"<td>{it['requests']:,}</td>",
+            f"<td>{it['cpu']:.0%}</td>",
+            f"<td>{it.get('cpu_most', it['cpu']):.0%}</td>",
+        ]
+        for it in workers
+    ]
+    return _section("Workers", _table(["", "state", "requests", "of a core", "at most"], rows)) if rows else ""
+
+
+def _capacity(document: Mapping[str, Any]) -> str:
+    found = document["capacity"]
+    cards = [("-" if found["rate"] is None else f"{number(found['rate'])}/s", "capacity")]
+    if found["low"] is not None and found["high"] is not None:
+        confidence = f"{100 * found['confidence']:g} % interval" if "confidence" in found else "interval"
+        if document["outcome"] == "unstable":
+            confidence = "carried, at the least and at the most"
+        cards.append((f"{number(found['low'])} .. {number(found['high'])}/s", confidence))
+    if document["knee"]:
+        cards.append((f"{number(document['knee']['rate'])}/s", "knee"))
+    drawn = "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in cards)
+    objectives = ", ".join(f"<code>{escape(text)}</code>" for text in document["objectives"])
+    rows = [
+        [
+            f'<td class="left">{number(step["rate"])}/s</td>',
+            f'<td class="left {_STYLES.get(step["verdict"], "")}">{escape(step["verdict"])}</td>',
+            f"<td>{number(step['throughput'])}/s</td>",
+            *(f"<td>{milliseconds(step[name]) if step[name] else '-'}</td>" for name in ("p50_ms", "p99_ms")),
+            *(f"<td>{step[name]:,}</td>" for name in ("errors", "throttled", "violations")),
+            f'<td class="left">{escape(step["why"])}</td>',
+        ]
+        for step in document["steps"]
+    ]
+    head = ["rate", "verdict", "good", "p50", "p99", "errors", "throttled", "violations", "why"]
+    return (
+        f'<div class="cards">{drawn}</div><p class="small">The search: {escape(document["because"])}.'
+        + (f" Objectives: {objectives}." if objectives else "")
+        + f"</p>{_states(document.get('states', []))}{_section('Capacity', load_charts.capacity(document))}"
+        + _section("Steps", _table(head, rows))
+    )
+
+
+def _states(states: Sequence[Mapping[str, Any]]) -> str:
+    """What a server carried, and when, where it did not carry the same all the time."""
+    rows = [
+        [
+            f'<td class="left">{number(state["from"])} .. {number(state["to"])} s</td>',
+            f"<td>{'-' if state['rate'] is None else number(state['rate'])}/s</td>",
+        ]
+        for state in states
+    ]
+    return _section("States", _table(["when", "carried"], rows)) if len(rows) > 1 else ""
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    cells = "".join(f'<th class="{"left" if name in _WORDS else ""}">{escape(name)}</th>' for name in head)
+    lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _time(counted: Mapping[str, Any], name: str) -> str:
+    """A response time of the run, or of one row; throttled requests have none."""
+    return milliseconds(counted["response_ms"][name]) if counted["requests"] > counted["throttled"] else "-"
+
+
+def _share(part: float, of: float) -> str:
+    if not part:
+        return "0"
+    share = 100 * part / of if of else 100.0
+    return f"{share:.3g} %" if share >= 0.001 else "<0.001 %"
+
+
+def _when(document: Mapping[str, Any]) -> str:
+    return str(document["started"])[:19].replace("T", " ") + " UTC"
+
+
+def _how(document: Mapping[str, Any]) -> str:
+    if document.get("users"):
+        return f" · {document['users']} users · {number(document['duration_s'])} s"
+    arrivals = document.get("arrivals")
+    if not arrivals:
+        return ""
+    phases = arrivals["phases"]
+    rates = ", ".join(f"{_rates(it['low'], it['high'])}/s for {number(it['seconds'])} s" for it in phases[:6])
+    return f" · {arrivals['arrivals']} arrivals: {rates}{', ...' if len(phases) > 6 else ''}"
+
+
+def _rates(low: float, high: float) -> str:
+    return number(low) if low == high else f"{number(low)}..{number(high)}"

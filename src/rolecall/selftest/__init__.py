@@ -1,0 +1,1 @@
+"""The self-test: the suite against servers with planted faults, and against lawful variants."""

@@ -1,0 +1,319 @@
+"""The judge is judged: the whole suite against the reference server with each fault and each legal variant.
+
+Every case is two processes, a server and a run, both forked from a process that has imported what they need. The cases
+know of each other nothing.
+
+A fault is looked for by the tests of the requirement that it breaks, and of all those whose findings would be named before; by the others
+only where it is not found so. Under load it is looked for shortly first. What is innocent, and a cell that is turned round, is always
+looked at by the whole suite: of them it counts what else is said.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from rolecall.embedded import CHEAP
+from rolecall.errors import RolecallError
+from rolecall.selftest.cases import Case
+from rolecall.selftest.prepared import Order, Prepared, Said
+from rolecall.selftest.trials import INTRUSIVE, Result, Trial
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Requirement
+
+#: What a case's processes import; the fork server imports it once for all of them.
+_PRELOAD = [
+    "allure",
+    "jwt",
+    "jsonschema",
+    "httpx",
+    "anyio._backends._asyncio",
+    "rolecall.harness.entry",
+    "rolecall.harness.progress",
+    "rolecall.reference.__main__",
+]
+_TIMEOUT = 420.0  # seconds; the slowest case is a server that lets 20 requests a second through
+_SIGNING_KEY = "ROLECALL_SIGNING_KEY"
+#: For how long: of a fault shortly first.
+_SHORTLY, _LOADED = "2s", "8s"
+
+
+def run_all(
+    chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None, *, whole: bool = False
+) -> list[Result]:
+    """Run the suite against each case, as many at a time as there are cores; results in the order of the cases.
+
+    Args:
+        whole: run all of the suite against each fault, also where it is found sooner.
+    """
+    requirements = load_specification().requirements
+    return run_trials(
+        [Trial(case, options_of(case), through="" if whole else _through(case, requirements)) for case in chosen], on_result
+    )
+
+
+def _through(case: Case, requirements: Mapping[str, Requirement]) -> str:
+    """The requirement with which the suite may end where it finds a fault; of hardening a finding is named after all others."""
+    return case.planted if case.kind == "fault" and not case.load and requirements[case.planted].decides else ""
+
+
+def options_of(case: Case) -> tuple[str, ...]:
+    """What the suite has to be told to see a case."""
+    return (INTRUSIVE,) if case.intrusive else ()
+
+
+def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
+    """Run the suite as often as there are trials, as many at a time as there are cores; results in their order."""
+    os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
+    trials = list(trials)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runs = stack.enter_context(closing(_Runs(_processes())))
+        busy, waiting, loads = (stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1))
+        futures: list[Future[Result]] = []
+        for number, trial in enumerate(trials):
+            pool = busy if len(trials) == 1 else loads if trial.case.load else waiting if trial.waits else busy
+            futures.append(pool.submit(_run, runs, trial, folder / f"{number}-{trial.case.name}"))
+            futures[-1].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
+        try:
+            return [future.result() for future in futures]
+        except BaseException:  # Ctrl-C, mostly: what has not begun never will
+            for pool in (busy, waiting, loads):
+                pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _processes() -> Any:
+    """How the cases' processes are made: forked from one that has imported everything, or begun anew (Windows)."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    return context
+
+
+def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
+    """One trial; ``place`` is where its files go, without their endings."""
+    started, case = time.monotonic(), trial.case
+    if case.load:
+        tries = [
+            partial(_run_load, case, lasting, place) for lasting in (*((_SHORTLY,) if case.kind == "fault" else ()), _LOADED)
+        ]
+    else:
+        tries = [partial(_run_suite, runs, it, place) for it in dict.fromkeys((trial, replace(trial, through="")))]
+    for attempt in tries:
+        result = attempt()
+        if result.localised or result.harm:
+            break
+    result.seconds = round(time.monotonic() - started, 2)
+    return result
+
+
+def _run_suite(runs: _Runs, trial: Trial, place: Path) -> Result:
+    """Start the server, run the suite, stop the server."""
+    case = trial.case
+    server_says, server_end = runs.context.Pipe(duplex=False)
+    server = runs.context.Process(target=_serve, args=(case, server_end))
+    server.start()
+    server_end.close()
+    result = Result(case, mutation=trial.mutation)
+    try:
+        target = server_says.recv()
+        file = place.with_name(f"{place.name}.toml")
+        file.touch(mode=0o600)
+        file.write_text(_lacking(target, trial.without) + trial.target, encoding="utf-8")
+        _fill(result, runs.run(trial, file, place))
+        server.terminate()
+        if server_says.poll(_TIMEOUT):
+            result.harm = server_says.recv()
+    except (EOFError, RolecallError) as error:
+        result.crash = str(error) or "the process ended without a word"
+    finally:
+        _end(server)
+    return result
+
+
+class _Runs:
+    """Runs of the suite, each in a process of its own: forked from one that has collected it, where that can be.
+
+    It cannot where nothing can be forked (Windows), and where what is collected is another suite: of a mutation, which is put in
+    its place before, or a part that pytest selects.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self.context = context
+        self._prepared: list[Prepared] = []
+        self._free: list[Prepared] = []  # appending and popping are atomic
+
+    def run(self, trial: Trial, target: Path, out: Path) -> Said:
+        """What came of a run.
+
+        Raises:
+            RolecallError: nothing did in time.
+            EOFError: the process is gone.
+        """
+        if self.context.get_start_method() == "forkserver" and not trial.mutation and set(trial.options) <= {INTRUSIVE}:
+            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, trial.only, trial.through))
+        return self._run_alone(trial, target, out)
+
+    def _run_prepared(self, order: Order) -> Said:
+        try:
+            prepared = self._free.pop()
+        except IndexError:
+            prepared = Prepared(self.context)
+            self._prepared.append(prepared)
+        came = prepared.run(order, _TIMEOUT)
+        self._free.append(prepared)
+        return came
+
+    def _run_alone(self, trial: Trial, target: Path, out: Path) -> Said:
+        says, its_end = self.context.Pipe(duplex=False)
+        words = ["--target", str(target), "--out", str(out), *trial.options, *(("-k", trial.only) if trial.only else ())]
+        process = self.context.Process(target=_certify, args=(words, trial.mutation, its_end))
+        process.start()
+        its_end.close()
+        try:
+            if not says.poll(_TIMEOUT):
+                raise RolecallError(f"no result within {_TIMEOUT:g} s")
+            came: Said = says.recv()
+            return came
+        finally:
+            process.join(5)  # whoever has said all leaves by itself
+            _end(process)
+
+    def close(self) -> None:
+        """End the processes that have collected the suite."""
+        for prepared in self._prepared:
+            prepared.close()
+
+
+def _end(process: Any) -> None:
+    """Let a process end, or end it."""
+    process.terminate()
+    process.join(5)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def _lacking(target: str, table: str) -> str:
+    """A target file's text without one of its tables."""
+    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^[\n].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
+
+
+def _run_load(case: Case, duration: str, place: Path) -> Result:
+    """One case under load: ``rolecall load`` starts the server, and stops it."""
+    result = Result(case)
+    words = [*case.load, f"--duration={duration}", "--json", "--out", str(place)]
+    words += [f"--serve-option={option}" for option in case.options]
+    command = [sys.executable, "-m", "rolecall", "load", *words]
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+        document = json.loads(finished.stdout)
+        result.verdict, result.exit_code, result.requests = document["verdict"], finished.returncode, document["requests"]
+        result.findings = list(dict.fromkeys(sample["requirement"] for sample in _by_cause(document["violation_samples"])))
+        result.reasons = document["reasons"]
+    except ValueError:
+        result.crash = finished.stderr.strip() or "the process ended without a word"
+    except subprocess.TimeoutExpired:
+        result.crash = f"no result within {_TIMEOUT:g} s"
+    return result
+
+
+def _by_cause(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Violations, with what another may only follow from first."""
+    from rolecall.loadgen.checks.violations import KINDS
+
+    return sorted(samples, key=lambda sample: list(KINDS).index(sample["kind"]))
+
+
+def _fill(result: Result, said: Said) -> None:
+    document = said.document
+    if document is None:
+        result.crash = said.crash
+        return
+    result.verdict, result.exit_code = document["verdict"], document["exit_code"]
+    result.findings = [finding["requirement"] for finding in document["findings"]]
+    result.advice = list(dict.fromkeys(finding["requirement"] for finding in document["advice"]))
+    result.failed_cells = [finding["cell"] for finding in document["findings"] if finding["cell"]]
+    result.undecided = [r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")]
+    result.reasons, result.requests = document["reasons"], document["requests"]
+    result.lacking = said.lacking
+    for entry in document["requirements"]:
+        result.failed[entry["id"]] = [test["name"] for test in entry["tests"] if test["outcome"] == "failed"]
+        result.outcomes |= {entry["id"]: entry["outcome"], **{test["name"]: test["outcome"] for test in entry["tests"]}}
+    result.findings = list(dict.fromkeys(result.findings))
+    if document["exit_code"] == 6:
+        result.crash = "; ".join(document["reasons"])
+
+
+def _serve(case: Case, says: Connection) -> None:
+    """In a process of its own: the reference server; says its target file when it is ready, and at the end what was done to it.
+
+    A run with --intrusive may log in more often than its budget.
+    """
+    import argparse
+
+    from rolecall.reference.__main__ import add_arguments, settings_from
+    from rolecall.reference.server import serve
+    from rolecall.reference.target import target_file
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a fault may crash the server on purpose
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(["--port", "0", *CHEAP, *case.options])
+    serve(
+        settings_from(arguments),
+        lambda running: says.send(target_file(running.server, running.base_url)),
+        exit_with_parent=True,
+        take_census=lambda census: says.send(census.damage() + ([] if case.intrusive else census.log_ins_beyond_budget())),
+    )
+
+
+def _certify(words: list[str], mutation: str, says: Connection) -> None:
+    """In a process of its own: one run of the suite, or of a mutation of it, which is put in its place before it is collected."""
+    from rolecall.selftest import mutations
+    from rolecall.selftest.prepared import run_once
+
+    if mutation:
+        mutations.catalogue()[mutation].apply()
+    says.send(run_once(*words))
+
+
+def tally(results: list[Result]) -> dict[str, int]:
+    """The counts that the self-test answers for."""
+    planted = [result for result in results if result.case.kind in ("fault", "flip")]
+    innocent = [result for result in results if result.case.kind in ("baseline", "loaded", "legal", "lint")]
+    return {
+        "faults": len(planted),
+        "caught": sum(result.caught for result in planted),
+        "localised": sum(result.localised for result in planted),
+        "silent": sum(not result.caught for result in planted),
+        "innocent": len(innocent),
+        "false_alarms": sum(not result.as_expected for result in innocent),
+        "troubled": sum(result.case.kind == "trouble" for result in results),
+        "wrong_accusations": sum(result.case.kind == "trouble" and not result.as_expected for result in results),
+        "crashes": sum(bool(result.crash) for result in results),
+        "harmed": sum(bool(result.harm) for result in results),
+    }
+
+
+def to_json(results: list[Result]) -> str:
+    """The kill table for machines."""
+    return json.dumps({"counts": tally(results), "cases": [result.document() for result in results]}, indent=1)

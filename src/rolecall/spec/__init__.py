@@ -1,0 +1,1 @@
+"""The specification as data: the model of its tables, and how a target reads them."""

@@ -1,0 +1,65 @@
+"""Templates of paths and bodies, as the tables of operations write them, filled in for one request."""
+
+from __future__ import annotations
+
+import re
+import secrets as random
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from rolecall.outcomes import Inconclusive
+from rolecall.spec.ids import in_path
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_WHOLE = re.compile(r"^\{(\w+)\}$")
+
+
+def fill(template: Any, values: Mapping[str, Any]) -> Any:
+    """A body with its placeholders replaced; a member whose placeholder has no value is left out."""
+    if isinstance(template, Mapping):
+        filled = {key: fill(value, values) for key, value in template.items()}
+        return {key: value for key, value in filled.items() if value is not None or template[key] is None}
+    if isinstance(template, list):
+        return [fill(value, values) for value in template]
+    if not isinstance(template, str):
+        return template
+    if whole := _WHOLE.match(template):
+        return values.get(whole.group(1))
+    return fill_text(template, values)
+
+
+def fill_text(template: str, values: Mapping[str, Any]) -> str:
+    """A text with its placeholders replaced."""
+    return _PLACEHOLDER.sub(lambda match: str(values.get(match.group(1), "")), template)
+
+
+def fill_path(template: str, values: Mapping[str, Any]) -> str:
+    """A path with its placeholders replaced; a value stays within its segment, or its parameter (RFC 3986 2.1).
+
+    Raises:
+        Inconclusive: a value is missing; without an id the path would be that of the whole collection.
+    """
+    for name in _PLACEHOLDER.findall(template):
+        if not str(values.get(name, "")).strip():
+            raise Inconclusive(f"what stands for {{{name}}} in {template}", "the answer that should have told it")
+    return fill_text(template, {name: in_path(str(value)) for name, value in values.items()})
+
+
+def with_query(path: str, query: str) -> str:
+    """A path with more in its query."""
+    return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
+
+
+def in_address(name: str) -> str:
+    """A name, or the beginning of names, as it stands in the e-mail address of what is called so."""
+    return f"rolecall.{name.removeprefix('rolecall-').replace('-', '.')}"
+
+
+def made_up_password() -> str:
+    """A password of chance that every common policy takes: 20 characters of four kinds (AMB-21)."""
+    kinds = (string.ascii_uppercase, string.ascii_lowercase, string.digits, "!@#$%^&*_-")
+    letters = [random.choice(kind) for kind in kinds]
+    letters += [random.choice(string.ascii_letters + string.digits) for _ in range(16)]
+    random.SystemRandom().shuffle(letters)
+    return "".join(letters)

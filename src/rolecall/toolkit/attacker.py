@@ -1,0 +1,280 @@
+"""Tokens that are none, tried where the real one is let in; and what the target's own key, if it is given, can make."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+
+from rolecall.evidence import Exchange, cite
+from rolecall.jwt_forging import OwnKey, Parts, Sign, compact, own_key_for, own_keys, signed_by
+from rolecall.outcomes import Finding, Inconclusive, NotTested
+from rolecall.spec.ids import identifiers
+from rolecall.spec.model import SIGNING_KEY, Operation
+from rolecall.tokens import Caller
+from rolecall.toolkit.clock import TOO_FAR_APART, date_of, time_of_target
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.things import Request
+from rolecall.toolkit.world import World
+
+
+@dataclass(frozen=True)
+class TargetKey:
+    """The key that the target signs with."""
+
+    algorithm: str
+    sign: Sign = field(repr=False)
+    secret: bytes = field(repr=False)
+
+
+def no_key(reason: str) -> NotTested:
+    """Why nothing can be signed as the target signs."""
+    return NotTested(reason, SIGNING_KEY)
+
+
+class Intruder:
+    """Tries tokens at doors: requests that the real token was seen to be let in with."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    # --- Doors -----------------------------------------------------------------------------------------------------
+
+    @property
+    def reserved(self) -> list[Operation]:
+        """The reads that the highest role alone may do; the first is a list."""
+        spec = self._world.spec
+        return [
+            operation
+            for operation in spec.operations.values()
+            if operation.effect in ("list", "fetch") and spec.allowed_roles(operation.name) == (self._world.highest,)
+        ]
+
+    async def doors(self, caller: Caller | None = None) -> list[Request]:
+        """A fetch of the caller's own user (the highest role's by default), and a list that only the highest may see.
+
+        Raises:
+            Inconclusive: neither is open to the real token.
+        """
+        highest = await self._world.user(self._world.highest)
+        wanted = ((self._world.spec.operations["fetch-user-self"], caller or highest), (self.reserved[0], highest))
+        doors = []
+        for operation, owner in wanted:
+            with contextlib.suppress(NotTested):
+                doors += [door] if (door := await self.door(operation, owner)) else []
+        if not doors:
+            raise Inconclusive("a request that a real token is let in with", "PERM-fetch-user-self, PERM-list-services")
+        return doors
+
+    async def door_of_everybody(self) -> Request:
+        """A fetch that every role may do: it opens to whoever is taken for anybody at all.
+
+        Raises:
+            Inconclusive: it is open to nobody's real token.
+        """
+        signs = self._world.signs_of_life(self._world.roles[0])
+        operation = next(operation for operation in signs if not operation.is_self)
+        for role in self._world.roles:
+            if door := await self.door(operation, await self._world.user(role)):
+                return door
+        raise Inconclusive("a request that every role may do", operation.requirement)
+
+    async def door(self, operation: Operation, owner: Caller) -> Request | None:
+        """The request of a read, if it is seen to be open to its owner."""
+        control = await self._world.reads(owner, operation.name)
+        if not self._world.dialect.allows(operation, control):
+            return None
+        cite(control, "control")
+        return await self._world.request(operation, owner)
+
+    # --- What must not be let in -----------------------------------------------------------------------------------
+
+    async def expect_shut(
+        self,
+        token: str = "",
+        *,
+        attack: str,
+        headers: Mapping[str, str] | None = None,
+        doors: Iterable[Request] | None = None,
+        statuses: tuple[int, ...] = (),
+    ) -> list[Exchange]:
+        """No door opens to a token, or to whatever ``headers`` hold instead, and the real one still works afterwards.
+
+        A refusal may be answered with any of ``statuses``; by default as a request without a valid token is.
+
+        Raises:
+            Finding: one opens, or the answer is no refusal.
+        """
+        answers = []
+        caller = made_up(token) if token else None
+        for door in await self.doors() if doors is None else doors:
+            answer = await self._world.perform(door, caller, attack=attack, headers=headers)
+            self.judge_shut(answer, door, statuses)
+            answers.append(answer)
+        await self._world.alive(await self._world.user(self._world.highest), answers[-1].finished)
+        return answers
+
+    def judge_shut(self, answer: Exchange, door: Request, statuses: tuple[int, ...] = ()) -> None:
+        """The answer is a refusal, and shows nothing of what is behind the door.
+
+        Raises:
+            Finding: it is let in, or the answer is none of ``statuses``.
+        """
+        cite(answer, "answer")
+        statuses = statuses or self._world.dialect.anonymous
+        expected = f"{' or '.join(map(str, sorted(set(statuses))))}: not let in"
+        if answer.ok:
+            who = f" as user {answer.document.get('id')!r}" if door.operation.is_self else ""
+            raise Finding(expected, f"{answer.status}: let in{who}", answer)
+        if 300 <= answer.status < 400:
+            raise Finding(expected, f"{answer.status}: a redirect is no refusal", answer)
+        if answer.status >= 500:
+            raise Finding(expected, f"{answer.status}: a server error is no refusal", answer)
+        self._expect_no_sight(answer, door)
+        if answer.status not in statuses:
+            raise Finding(expected, f"{answer.status}", answer)
+
+    def judge_denied(self, answer: Exchange, door: Request) -> None:
+        """The answer denies what the token's own role may not do, or does not take the token at all.
+
+        Raises:
+            Finding: it is let in, or the answer is no refusal.
+        """
+        dialect = self._world.dialect
+        if dialect.denies_as_specified(door.operation, answer):
+            self._expect_no_sight(answer, door)
+            cite(answer, "answer")
+        else:
+            self.judge_shut(answer, door, (*self.unreadable, *dialect.denied))
+
+    async def expect_denied(self, answer: Exchange, door: Request, plainly: Caller) -> None:
+        """The same as `judge_denied`; but what is let in without the attack as well is the matter of that cell of the table.
+
+        Raises:
+            Finding: it is let in, and the same request by ``plainly``, who may not, is refused.
+            Inconclusive: that is let in, too.
+        """
+        try:
+            self.judge_denied(answer, door)
+        except Finding:
+            usual = await self._world.perform(door, plainly)
+            if self._world.dialect.allows(door.operation, usual):
+                raise Inconclusive(f"{door.operation.name} denied to {plainly}: {usual}", door.operation.requirement) from None
+            raise
+
+    @staticmethod
+    def _expect_no_sight(answer: Exchange, door: Request) -> None:
+        if door.fixture and door.fixture.id in identifiers(answer.json):
+            raise Finding(f"a refusal that shows nothing of {door.fixture}", f"{answer.status} with it in the body", answer)
+
+    @property
+    def unreadable(self) -> tuple[int, ...]:
+        """How a token that is no JWT may be refused."""
+        statuses: tuple[int, ...] = self._world.dialect.malformed
+        return statuses
+
+    # --- Keys ------------------------------------------------------------------------------------------------------
+
+    def own_key(self, kind: str) -> OwnKey:
+        """A key of ours, by its kind in a JWK: RSA, EC or oct."""
+        return own_keys()[kind]
+
+    def own_key_for(self, algorithm: str) -> OwnKey:
+        """A key of ours that a token of this algorithm could be signed with."""
+        return own_key_for(algorithm)
+
+    @memoised
+    async def target_key(self) -> TargetKey:
+        """The key that the target signs with, proven by a token made with it that is let in.
+
+        Raises:
+            NotTested: it is not given, or is not the one in use.
+        """
+        options = self._world.target.expiry
+        if not options.signing_key:
+            raise no_key("no signing key: give signing_key_env (and algorithm) under [expiry] in the target file")
+        caller = await self._world.user(self._world.highest)
+        parts = Parts.of(caller.token)
+        if parts.algorithm != options.algorithm:
+            raise no_key(f"[expiry] algorithm is {options.algorithm}, but the target signs with {parts.algorithm}")
+        secret = options.signing_key.encode()
+        try:
+            key = TargetKey(options.algorithm, signed_by(options.algorithm, secret), secret)
+            token = self._made(key, parts)
+        except (ValueError, TypeError, jwt.PyJWTError):
+            raise no_key(f"what signing_key_env under [expiry] names is no private key for {options.algorithm}") from None
+        door = (await self.doors())[0]
+        control = await self._world.perform(door, Caller(caller.role, "made token", token, caller.user))
+        if not control.ok:
+            raise no_key(f"the key under [expiry] is not the one in use: an untampered token made with it is refused ({control})")
+        return key
+
+    async def made(
+        self,
+        caller: Caller,
+        *,
+        header: Mapping[str, Any] | None = None,
+        body: bytes = b"",
+        without: str = "",
+        **claims: Any,
+    ) -> str:
+        """A token like a caller's, with other claims or another header, signed with the target's own key.
+
+        ``body`` are the claims as JSON text, where no writer writes such JSON; ``without`` names a claim to leave out.
+
+        Raises:
+            NotTested: as for `target_key`.
+        """
+        key = await self.target_key()
+        return self._made(key, Parts.of(caller.token), header=header, body=body, without=without, claims=claims)
+
+    @staticmethod
+    def _made(
+        key: TargetKey,
+        parts: Parts,
+        *,
+        header: Mapping[str, Any] | None = None,
+        body: bytes = b"",
+        without: str = "",
+        claims: Mapping[str, Any] | None = None,
+    ) -> str:
+        # A second earlier than the real one: what is let in must have been made here.
+        times = {name: value - 1 for name, value in parts.claims.items() if name in ("iat", "exp") and type(value) is int}
+        content = {**parts.claims, **times, **(claims or {})}
+        content.pop(without, None)
+        return compact({**parts.header, **(header or {})}, body or content, key.sign)
+
+    # --- Time ------------------------------------------------------------------------------------------------------
+
+    async def now(self) -> float:
+        """The target's time at least, by the clock that it writes into tokens.
+
+        Raises:
+            Inconclusive: its clock and ours are too far apart.
+        """
+        caller = await self._world.user(self._world.highest)
+        low, high = skew(caller.grant.exchange)
+        if low > TOO_FAR_APART or high < -TOO_FAR_APART:
+            raise Inconclusive(f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11")
+        return time_of_target(caller.grant).earliest(time.monotonic())
+
+
+def made_up(token: str) -> Caller:
+    """Somebody who has nothing but a token that nobody issued."""
+    return Caller("nobody", "made-up token", token, "")
+
+
+def skew(exchange: Exchange) -> tuple[float, float]:
+    """By how many seconds the target's clock is ahead of ours, at least and at most; (0, 0) when it does not say.
+
+    A Date header (RFC 9110 6.6.1) is in whole seconds, and was written between request and answer.
+    """
+    date = date_of(exchange)
+    if date is None:
+        return 0.0, 0.0
+    wall = time.time() - time.monotonic()
+    return date - (wall + exchange.finished), date + 1 - (wall + exchange.started)

@@ -1,0 +1,279 @@
+"""The target's clock: what time it is there; and its moves by the hook of the target file, each of which is undone.
+
+Every move is in the ledger before its request leaves. Whether it happened is never taken from the answer, which may be lost or
+untrue, but from the target's time before and afterwards: a log-in shows it in the new token's iat and in the Date header.
+Either may be blind: a proxy writes a Date of its own, and a target may give out a token that it has issued before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from rolecall.errors import Unreachable
+from rolecall.evidence import Exchange
+from rolecall.fields import http_date
+from rolecall.http.gate import Creation
+from rolecall.ledger import CLOCK, Entry
+from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.spec.claims import numeric_date
+from rolecall.target import Account
+from rolecall.tokens import Grant
+from rolecall.toolkit.shared import unbroken
+from rolecall.toolkit.throwaway_users import sacrificial
+from rolecall.toolkit.world import World
+
+#: Seconds between our clock and the target's beyond which nothing is said about times.
+TOO_FAR_APART = 60
+_SLACK = 10.0  # seconds by which clocks drift meanwhile, and by which those of several hosts differ
+_ROUNDS = 3  # moves back that are answered, and may have been carried out or not
+_BLIND = 5  # looks at a clock that shows none of the times that it may have
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks
+ISSUE, DATE = "iat", "Date"
+
+
+def date_of(exchange: Exchange) -> float | None:
+    """The Date header of an answer, in seconds since the epoch (RFC 9110 6.6.1); None when there is none."""
+    return http_date(exchange.header("date"))
+
+
+def server_time(exchange: Exchange) -> float:
+    """The target's time when it answered, from its Date header; our own when it sends none."""
+    date = date_of(exchange)
+    return exchange.at if date is None else date
+
+
+class Reading(NamedTuple):
+    """How far the target's clock is ahead of our monotonic one, in seconds, at least and at most."""
+
+    low: float
+    high: float
+
+    def earliest(self, moment: float) -> float:
+        """The target's time at a monotonic moment, at least."""
+        return moment + self.low
+
+    def latest(self, moment: float) -> float:
+        """The target's time at a monotonic moment, at most."""
+        return moment + self.high
+
+
+def by_date(exchange: Exchange) -> Reading | None:
+    """What an answer's Date header says: whole seconds, which many servers write only once a second."""
+    date = date_of(exchange)
+    return None if date is None else Reading(date - exchange.finished, date + 2 - exchange.started)
+
+
+def by_issue(grant: Grant) -> Reading | None:
+    """What a new token's iat says: seconds with or without a fraction, rounded in whatever way."""
+    issued = numeric_date(grant.claims, "iat")
+    return None if issued is None else Reading(issued - 1 - grant.exchange.finished, issued + 1 - grant.exchange.started)
+
+
+def time_of_target(grant: Grant) -> Reading:
+    """The target's clock, by a log-in: that which it writes into tokens, else its Date header, else our own clock.
+
+    A token that is much older than the answer's Date was issued before, and says nothing of the time.
+    """
+    issued, date = by_issue(grant), by_date(grant.exchange)
+    if issued and date and issued.high < date.low - TOO_FAR_APART:
+        return date
+    ours = time.time() - time.monotonic()
+    return issued or date or Reading(ours, ours)
+
+
+@dataclass(eq=False)
+class Move:
+    """One move that was sent: ``done`` as its answer has it, None when no answer came or it does not say."""
+
+    seconds: float
+    entry: Entry
+    done: bool | None = None
+
+    def __str__(self) -> str:
+        said = {True: "answered with success", False: "refused", None: "not answered, or with an error"}
+        return f"{self.seconds:+.12g} s ({said[self.done]})"
+
+
+def shift_of(moves: Iterable[Move], low: float, high: float) -> float | None:
+    """The sum of those moves that happened, as a clock tells that has moved by ``low`` to ``high`` seconds.
+
+    Of the sums that fit, it is one that contradicts the fewest answers, and then the nearest; None when none fits.
+    """
+    contradicted = {0.0: 0}  # answers, by the sum of the moves that happened
+    for move in moves:
+        sums: dict[float, int] = {}
+        for seconds, count in contradicted.items():
+            for total, more in ((seconds, move.done is True), (seconds + move.seconds, move.done is False)):
+                sums[total] = min(sums.get(total, count + more), count + more)
+        contradicted = sums
+    middle = (low + high) / 2
+    fitting = [seconds for seconds in contradicted if low - _SLACK <= seconds <= high + _SLACK]
+    return min(fitting, key=lambda seconds: (contradicted[seconds], abs(seconds - middle)), default=None)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a log-in shows of the target's clock, by where it is shown."""
+
+    grant: Grant
+    readings: Mapping[str, Reading]
+
+
+class TargetClock:
+    """Moves the target's clock, finds out by how much it has moved, and puts it back."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._moves: list[Move] = []
+        self._before: Mapping[str, Reading] = {}
+        self._followed: set[str] = set()  # where the moves were seen
+        self._tokens: set[str] = set()  # that were given out, and say nothing of the time when they come again
+        self._measured: float | None = None  # seconds, since the last move was sent
+        self._where: float | None = None  # the same, as a sum of moves
+        self._trouble = ""
+        self._account: Account | None = None
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the clock may be elsewhere than it was, because of us."""
+        return bool(self._moves)
+
+    async def move(self, seconds: float) -> None:
+        """Move the clock on, or back.
+
+        Raises:
+            NotTested: nothing may be written, or nothing shows the target's time.
+            Trouble: nobody knows whether it was moved, and it may help to try again.
+            Inconclusive: the hook does not say that it was moved.
+        """
+        if self._world.read_only:
+            raise NotTested("--read-only: the target's clock would be moved")
+        if not self._moves:
+            self._tokens.add((await self._world.user(self._world.highest)).token)
+            self._before = (await self.look()).readings
+            if not self._before:
+                raise NotTested("a clock that can be put back: neither a Date header nor a token's iat shows the target's time")
+        await unbroken(self._send(int(seconds) if seconds == int(seconds) else seconds))
+
+    async def _send(self, seconds: float) -> None:
+        move = Move(seconds, self._world.ledger.intend(CLOCK, f"{seconds:+.12g} s"))
+        self._moves.append(move)
+        self._measured = self._where = None
+        url, body = self._world.target.expiry.clock_url, {"advance": seconds}
+        exchange = await self._world.client.send_to(
+            url, "POST", caller="the clock", json=body, attack="clock", about=Creation(move.entry), patient=False
+        )
+        self._world.forget_logins()  # whatever is shared may have expired
+        if exchange.ok:
+            move.done = True
+        elif 400 <= exchange.status < 500:
+            move.done = False
+            self._world.ledger.refused(move.entry)
+        if exchange.status == 429:
+            raise Trouble(f"a clock that moves: {exchange}", "[expiry] clock_url")
+        if not exchange.ok:
+            raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")
+
+    async def look(self) -> Look:
+        """Log in, and read the target's time from what comes; a refusal has a Date, too."""
+        account = await self._witness()
+        exchange = await self._world.tokens.issue(account)
+        grant = Grant.of(exchange)
+        issued = by_issue(grant) if exchange.ok and grant.token not in self._tokens else None
+        self._tokens.add(grant.token)
+        if account.name in self._world.target.accounts:
+            self._world.forget_logins()  # where an account has one session, this was it
+        readings = {ISSUE: issued, DATE: by_date(exchange)}
+        return Look(grant, {where: reading for where, reading in readings.items() if reading})
+
+    async def _witness(self) -> Account:
+        """Who logs in to see the time: a user made for it before the first move, for accounts are not logged in often."""
+        if self._account is None:
+            try:
+                self._account = replace((await sacrificial(self._world, self._world.roles[0])).account, name="witness")
+            except (NotTested, Inconclusive):
+                self._account = self._world.account(self._world.highest)
+        return self._account
+
+    def shift(self, look: Look) -> float | None:
+        """By how many seconds the clock has moved because of us, as a look at it shows; None when that cannot be told."""
+        seen: dict[str, tuple[float, float]] = {}
+        for where in look.readings.keys() & self._before.keys():
+            now, before = look.readings[where], self._before[where]
+            seen[where] = now.low - before.high, now.high - before.low
+        sums = {where: shift_of(self._moves, low, high) for where, (low, high) in seen.items()}
+        self._followed |= {where for where, seconds in sums.items() if seconds}
+        # A Date that was never seen to follow may be a proxy's; a new token's iat is the target's own in any case.
+        trusted = self._followed or ({ISSUE} if any(move.done is not False for move in self._moves) else {ISSUE, DATE})
+        shown = [where for where in (ISSUE, DATE) if where in seen and where in trusted]
+        self._measured = sum(seen[shown[0]]) / 2 if shown else None
+        self._where = sums[shown[0]] if len({sums[where] for where in shown}) == 1 else None
+        return self._where
+
+    async def put_back(self, within: float) -> None:
+        """Give the target its time back; what is not proven to be back after ``within`` seconds stays in `left`.
+
+        A target that does not answer is asked again and again; a hook that answers gets `_ROUNDS` chances.
+        """
+        until, pause = time.monotonic() + within, _FIRST_PAUSE
+        answered = blind = 0
+        while self._moves and blind < _BLIND:
+            self._world.client.dead = None  # the target may be back, and nothing is worse than not to have tried
+            try:
+                shift = self.shift(await self.look())
+                if shift == 0:
+                    self._settle()
+                elif shift is None:
+                    blind += 1
+                elif answered < _ROUNDS:
+                    await self.move(-shift)
+                    answered += 1
+                    if self.shift(await self.look()) == 0:  # mostly it is back at once
+                        self._settle()
+                else:
+                    return
+            except (Trouble, Unreachable) as reason:
+                self._trouble = str(reason)
+            except Inconclusive as reason:
+                self._trouble = str(reason)
+                answered += 1
+            if not self._moves or time.monotonic() + pause > until:
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        await self._undo_what_was_answered()
+
+    async def _undo_what_was_answered(self) -> None:
+        """Where nothing shows the target's time any more: undo what it says that it did. It stays in `left`, unproven."""
+        said = sum(move.seconds for move in self._moves if move.done)
+        if said and self._measured is None:
+            with contextlib.suppress(Inconclusive, Unreachable):
+                await self.move(-said)
+
+    def _settle(self) -> None:
+        """The clock is where it was: there is nothing to undo any more."""
+        for move in self._moves:
+            self._world.ledger.gone(move.entry)
+        self._moves.clear()
+        self._followed.clear()
+        self._trouble = ""
+        self._world.forget_logins()  # a token of tomorrow may be refused today
+
+    def left(self, why: str = "") -> list[str]:
+        """For the report: where the clock was left, if it is not proven to be where it was, and what to do about it."""
+        if not self._moves:
+            return []
+        why = why or self._trouble or "its time does not show that it was put back"
+        said = sum(move.seconds for move in self._moves if move.done)
+        where = self._where or (said if self._measured is None and all(move.done is not None for move in self._moves) else 0)
+        if where:
+            by_hand = f'POST {{"advance": {-where:.12g}}} to [expiry] clock_url'
+            return [f"the target's clock, moved by {where:.12g} s: {why}; put it back ({by_hand})"]
+        seen = "" if self._measured is None else f", and its time shows {self._measured:+.0f} s"
+        moves = ", ".join(map(str, self._moves))
+        return [f"the target's clock, perhaps moved (sent: {moves}{seen}): {why}; compare its time with yours, and set it right"]

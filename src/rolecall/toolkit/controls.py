@@ -1,0 +1,54 @@
+"""Controls of ways around a denial: the usual way is denied, so that what gets through is held against this way alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive
+from rolecall.tokens import Caller
+from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.world import World
+
+
+async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -> Exchange:
+    """The control of a way around a denial: the usual way is denied.
+
+    Raises:
+        Inconclusive: it is not, which is the finding of that cell alone.
+    """
+    usual = cite(await world.reads(caller, operation), "denied as usual")
+    if not world.dialect.denies(world.spec.operations[operation], usual):
+        missing = f"{operation} denied to {caller}: {usual.status}"
+        raise Inconclusive(missing, world.spec.operations[operation].requirement)
+    return usual
+
+
+@asynccontextmanager
+async def unless_open(
+    world: World, judge: Judge, operation: str, caller: Caller, thing: Fixture | None = None
+) -> AsyncIterator[None]:
+    """Hold a way around a denial against the target only where the usual way is shut; who had it open is another cell's matter.
+
+    The usual way is tried only when there is something to be held against the target: on ``thing``, else on a new one.
+
+    Raises:
+        Finding: as inside the block, where the usual way is denied and has no effect.
+        Inconclusive: it is not.
+    """
+    try:
+        yield
+    except Finding:
+        asked = world.spec.operations[operation]
+        request = await (world.request(asked, caller, thing) if thing else world.request_on_own_fixture(asked, caller))
+        usual = cite(await world.perform(request, caller), "denied as usual")
+        is_done = False
+        if asked.effect in ("create", "update", "delete"):
+            await asyncio.sleep(SETTLING)
+            is_done = await judge.took_effect(request, usual, caller)
+        if is_done or not world.dialect.denies(asked, usual):
+            raise Inconclusive(f"{operation} denied to {caller}: {usual}", asked.requirement) from None
+        raise

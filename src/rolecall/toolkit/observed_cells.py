@@ -1,0 +1,56 @@
+"""What was seen of the cells, whatever the table says of them, and the cascade as a law over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from rolecall.evidence import Exchange, Pieces
+from rolecall.spec.model import Cell, Dialect, Operation
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The answers that the cells of one kind of credential got, by (operation, role), as a dialect reads them."""
+
+    answers: Mapping[tuple[str, str], Exchange]
+    operations: Mapping[str, Operation]
+    dialect: Dialect
+
+    def allowed(self, lower: str, higher: str) -> list[str]:
+        """The operations that ``lower`` was allowed, and that ``higher`` was seen to try as well."""
+        return [
+            operation
+            for (operation, role), answer in self.answers.items()
+            if role == lower and (operation, higher) in self.answers and self.dialect.allows(self.operations[operation], answer)
+        ]
+
+    def breaks(self, lower: str, higher: str) -> list[str]:
+        """Those of them that were refused to ``higher``."""
+        return [
+            operation
+            for operation in self.allowed(lower, higher)
+            if self.dialect.denies(self.operations[operation], self.answers[operation, higher])
+        ]
+
+
+class Observed:
+    """The cells that the tests of this run have looked at up to now."""
+
+    def __init__(
+        self, cells: Callable[[], Iterable[tuple[Cell, Pieces]]], operations: Mapping[str, Operation], dialect: Dialect
+    ) -> None:
+        self._cells = cells
+        self._operations, self._dialect = operations, dialect
+
+    def cells(self, credential: str) -> Seen:
+        """What was seen with one kind of credential."""
+        return Seen(
+            {
+                (cell.operation, cell.role): evidence.named["answer"]
+                for cell, evidence in self._cells()
+                if cell.credential == credential and "answer" in evidence.named
+            },
+            self._operations,
+            self._dialect,
+        )

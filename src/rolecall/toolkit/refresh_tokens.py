@@ -1,0 +1,44 @@
+"""Refresh tokens as nobody was given them: altered in a part, or never issued."""
+
+from __future__ import annotations
+
+from rolecall.outcomes import Inconclusive
+from rolecall.tokens import claims_of
+
+#: Every digit and letter, moved by one; those of hexadecimal numbers stay such.
+_MOVED = str.maketrans(
+    "0123456789" + "abcdef" + "ABCDEF" + "ghijklmnopqrstuvwxyz" + "GHIJKLMNOPQRSTUVWXYZ",
+    "1234567890" + "bcdefa" + "BCDEFA" + "hijklmnopqrstuvwxyzg" + "HIJKLMNOPQRSTUVWXYZG",
+)
+PART = 8  # characters of a refresh token that are altered, so that what they say is altered in every encoding
+
+
+def altered_end(token: str) -> str:
+    """The refresh token with another end of the same length."""
+    return token[:-PART] + token[-PART:].translate(_MOVED)
+
+
+def altered_front(token: str) -> str:
+    """The refresh token with another part in front of its secret; the token itself where there is none."""
+    front, dot, secret = token.rpartition(".")
+    return f"{front.translate(_MOVED)}{dot}{secret}"
+
+
+def altered_beginning(token: str) -> str:
+    """The refresh token whose secret part begins otherwise, and is as long."""
+    front, dot, secret = token.rpartition(".")
+    return f"{front}{dot}{secret[:PART].translate(_MOVED)}{secret[PART:]}"
+
+
+def never_issued(token: str, user: str) -> str:
+    """A refresh token of the same form whose secret is another one: of a JWT its signature, else all but its user's id.
+
+    Raises:
+        Inconclusive: there is nothing in it that could be another.
+    """
+    parts = token.split(".")
+    kept = parts[:-1] if claims_of(token) else [part for part in parts if part == user]
+    other = ".".join(part if part in kept else part.translate(_MOVED) for part in parts)
+    if other == token:
+        raise Inconclusive("a refresh token with digits or letters, to make another of", "the form of the refresh token")
+    return other

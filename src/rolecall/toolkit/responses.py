@@ -1,0 +1,114 @@
+"""The responses of a run, sorted by the schema that they must have."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from urllib.parse import urlsplit
+
+from rolecall.evidence import Evidence, Exchange, cite
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Specification
+from rolecall.target import Target
+from rolecall.tokens import TOKEN_PATH
+
+_PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
+
+
+def kinds() -> list[str]:
+    """The names of the schemas that responses have: of tokens, keys, every resource, and lists of every resource."""
+    resources = load_specification().resources
+    return ["token", "api-key", *resources, *(f"{name}-list" for name in resources)]
+
+
+class Responses:
+    """All responses of a run up to now."""
+
+    def __init__(self, evidence: Evidence, spec: Specification, target: Target) -> None:
+        self._evidence = evidence
+        self._base = target.base_url
+        self._keys_path = target.api_keys.create_path
+        self._operations = [
+            (operation.method, re.compile(_PLACEHOLDER.sub("[^/]+", re.escape(urlsplit(operation.path).path)) + "$"), operation)
+            for operation in spec.operations.values()
+            if operation.effect != "delete"
+        ]
+        self._sorted: dict[str, list[Exchange]] | None = None
+
+    def all(self) -> list[Exchange]:
+        """The target's answers, whatever they are answers to."""
+        return _cited(
+            [exchange for exchange in self._evidence.exchanges if exchange.status and exchange.url.startswith(self._base)]
+        )
+
+    def of(self, kind: str) -> list[Exchange]:
+        """The successful responses that must have the schema ``kind``, no body twice; the newest is cited as evidence.
+
+        What was asked for outside the specification has no schema, and a body that is no JSON is RESPONSE-json's matter.
+
+        Raises:
+            Inconclusive: a body was kept in part, or is too large to be looked at.
+        """
+        if self._sorted is None:
+            self._sorted = defaultdict(list)
+            for exchange in self._evidence.exchanges:
+                if not exchange.ok or not exchange.body or exchange.attack or exchange.is_torn:
+                    continue
+                if found := self._kind(exchange):
+                    self._sorted[found].append(exchange)
+        return _distinct(_cited(self._sorted[kind]))
+
+    def with_body(self) -> list[Exchange]:
+        """The target's responses with a body, whatever their status, to requests for which one is defined."""
+        return _cited(
+            [exchange for exchange in self._evidence.exchanges if exchange.ok and exchange.body and self._kind(exchange)]
+        )
+
+    def errors(self) -> list[Exchange]:
+        """The refusals of well-formed requests that have a body, none twice; what is no HTTP at all is refused by whoever reads HTTP."""
+        return _distinct(
+            _cited(
+                [
+                    exchange
+                    for exchange in self._evidence.exchanges
+                    if 400 <= exchange.status < 500
+                    and exchange.body
+                    and not exchange.attack
+                    and not exchange.is_torn
+                    and exchange.url.startswith(self._base)
+                ]
+            )
+        )
+
+    def with_status(self, *statuses: int) -> list[Exchange]:
+        """The target's answers with one of these statuses."""
+        return _cited([e for e in self._evidence.exchanges if e.status in statuses and e.url.startswith(self._base)])
+
+    def _kind(self, exchange: Exchange) -> str:
+        if not exchange.url.startswith(self._base):
+            return ""
+        path = urlsplit(exchange.url.removeprefix(self._base)).path
+        if path == TOKEN_PATH:
+            return "token" if exchange.method in ("GET", "POST") else ""
+        if path == self._keys_path and exchange.method == "POST":
+            return "api-key"
+        for method, pattern, operation in self._operations:
+            if method == exchange.method and pattern.match(path):
+                if operation.effect == "create" and isinstance(exchange.json, list):
+                    return f"{operation.resource.name}-list"
+                return f"{operation.resource.name}-list" if operation.effect == "list" else operation.resource.name
+        return ""
+
+
+def _cited(exchanges: list[Exchange]) -> list[Exchange]:
+    if exchanges:
+        cite(exchanges[-1])
+    return exchanges
+
+
+def _distinct(exchanges: list[Exchange]) -> list[Exchange]:
+    """The first one with each body."""
+    by_body: dict[bytes, Exchange] = {}
+    for exchange in exchanges:
+        by_body.setdefault(exchange.body, exchange)
+    return list(by_body.values())

@@ -1,0 +1,188 @@
+"""Shapes of a denied request: ways to ask for the same thing that code makes exceptions for, as data, and a cover of them.
+
+The permission table knows no exception but oneself, so what it denies is denied in each of these shapes. Each denied row meets
+each shape that suits it, and each role that it is denied to meets as many of them as the rows allow; ``--intrusive`` asks for all
+combinations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Specification
+from rolecall.spec.templates import with_query
+from rolecall.toolkit.things import Request
+
+_READS, _WRITES = ("list", "fetch"), ("create", "update", "delete")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One way to ask for the same: ``name`` is how a report calls it, ``case`` the row of the catalogue of negative cases.
+
+    ``queries`` are what is added to the query, by the resource that is asked for ("" for all others). ``body`` says what becomes of
+    the body: ``"same"``, ``"none"``, ``"form"`` (its texts as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs).
+    """
+
+    name: str
+    case: str
+    effects: tuple[str, ...]
+    queries: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = "same"
+
+    def query(self, resource: str) -> str:
+        """What is added to the query for a resource."""
+        return self.queries.get(resource, self.queries.get("", ""))
+
+
+def _narrow(name: str, query: str, **queries: str) -> Shape:
+    return Shape(name, "SEC-E03", ("list",), {"": query, **queries})
+
+
+#: {id}: the thing that is there; {self}: the caller; {organization}: the caller's; {email}: the caller's address.
+SHAPES: tuple[Shape, ...] = (
+    _narrow("with an id filter", "id={id}"),
+    _narrow("of the own organization", "organization={organization}"),
+    _narrow(
+        "of oneself",
+        "user={self}",
+        user="id={self}&email={email}",
+        conversation="participants.user={self}",
+        contact="owner={self}",
+    ),
+    _narrow("one at a time, no more than its id, populated", "limit=1&offset=1&sort=-createdAt&select=id&populate=organization"),
+    _narrow("searched for, active, since a date", "name=~rolecall&status=active&createdAt=%3E%3D2020-01-01&type=chat"),
+    Shape("selected and populated", "SEC-E17", ("fetch",), {"": "select=id&populate=organization"}),
+    Shape(
+        "with the own id as a parameter",
+        "SEC-E04",
+        ("fetch",),
+        {"": "user={self}&organization={organization}", "user": "organization={organization}"},
+    ),
+    Shape(
+        "with a parameter that means nothing, as another media type",
+        "SEC-E17",
+        (*_READS, *_WRITES),
+        {"": "_=1&verbose=true&format=json"},
+        {
+            "accept": "text/csv, text/html;q=0.9, application/xml;q=0.9, */*;q=0.1",
+            "content-type": "application/json; charset=utf-8",
+        },
+    ),
+    Shape("in part", "SEC-E08", _READS, headers={"range": "bytes=0-0", "if-none-match": "*"}),
+    Shape("as plain text", "SEC-E17", ("create", "update"), headers={"content-type": "text/plain"}),
+    Shape(
+        "as a form",
+        "SEC-E17",
+        ("create", "update"),
+        headers={"content-type": "application/x-www-form-urlencoded"},
+        body="form",
+    ),
+    Shape("in a list", "SEC-E17", ("create",), body="list"),
+    Shape("without a body", "SEC-E17", ("update",), body="none"),
+    Shape("with a body", "SEC-E17", ("delete",), headers={"connection": "close"}, body="besides"),
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A role that may not, and the shape in which it asks all the same."""
+
+    role: str
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.role}, {self.shape.name}"
+
+
+def denied(spec: Specification, operation: str) -> list[str]:
+    """The roles that may not, the lowest first."""
+    return [role for role in spec.roles if not spec.allows(operation, role)]
+
+
+T = TypeVar("T")
+
+
+def in_turn(names: Sequence[T], key: str) -> T:
+    """One of some things, another one for each key: a resource, or an operation."""
+    spec = load_specification()
+    keys = list(spec.resources) if key in spec.resources else list(spec.operations)
+    return names[keys.index(key) % len(names)]
+
+
+def attempts(operation: str, *, everything: bool) -> list[Attempt]:
+    """Who asks for a denied operation, and in which shapes: by the cover, or all of them."""
+    spec = load_specification()
+    if not everything:
+        return list(_cover()[operation])
+    shapes = [shape for shape in SHAPES if spec.operations[operation].effect in shape.effects]
+    return [Attempt(role, shape) for role in denied(spec, operation) for shape in shapes]
+
+
+@cache
+def _cover() -> dict[str, tuple[Attempt, ...]]:
+    """Each denied operation in each of its shapes, by a role that has met this operation and this shape least often.
+
+    A role that is denied little meets the shapes that are left at the last operation that is denied to it: so every operation, every
+    role and every shape have met in pairs.
+    """
+    spec, met = load_specification(), Counter[tuple[str, str]]()
+    found: dict[str, list[Attempt]] = {name: [] for name in spec.operations}
+    fitting = [
+        (operation.name, shape)
+        for operation in spec.operations.values()
+        for shape in SHAPES
+        if operation.effect in shape.effects and not operation.is_self
+    ]
+    for name, shape in fitting:
+        if roles := denied(spec, name):
+            rarest = min((met[name, role], met[shape.name, role], number) for number, role in enumerate(roles))
+            found[name].append(Attempt(roles[rarest[2]], shape))
+            met.update([(name, roles[rarest[2]]), (shape.name, roles[rarest[2]])])
+    for name, shape in reversed(fitting):
+        for role in denied(spec, name):
+            if not met[shape.name, role]:
+                found[name].append(Attempt(role, shape))
+                met[shape.name, role] += 1
+    return {name: tuple(chosen) for name, chosen in found.items()}
+
+
+def dressed(request: Request, shape: Shape, values: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """The path of a request in a shape, and what else is sent: header fields, and the body."""
+    path = with_query(request.path, _filled(shape.query(request.operation.resource.name), values))
+    options: dict[str, Any] = {"headers": dict(shape.headers), "json": request.body}
+    if shape.body == "none":
+        options["json"] = None
+    elif shape.body == "besides":
+        options["json"] = {"name": request.name, "id": request.thing.id if request.thing else ""}
+    elif shape.body == "list":
+        options["json"] = [request.body]
+    elif shape.body == "form":
+        options |= {"json": None, "content": urlencode(dict(_texts(request.body))).encode()}
+    if options["json"] is None and "content" not in options:
+        options["headers"].pop("content-type", None)
+    return path, options
+
+
+def _filled(query: str, values: Mapping[str, str]) -> str:
+    """A query with what is known of its values; parameters whose value is unknown are left out."""
+    parts = [part.split("=", 1) for part in query.split("&") if part]
+    filled = [(name, values.get(value[1:-1], "") if value.startswith("{") else value) for name, value in parts]
+    return "&".join(f"{name}={value}" for name, value in filled if value)
+
+
+def _texts(body: Any, front: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of a body as the fields of a form: ``profile[name]=...``."""
+    for name, value in body.items() if isinstance(body, Mapping) else ():
+        key = f"{front}[{name}]" if front else name
+        if isinstance(value, str):
+            yield key, value
+        elif isinstance(value, Mapping):
+            yield from _texts(value, key)

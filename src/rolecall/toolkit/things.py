@@ -1,0 +1,58 @@
+"""Things on the target that tests act upon: how their requests are written and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rolecall.evidence import Exchange
+from rolecall.http.gate import Thing
+from rolecall.spec.model import Operation, Resource
+
+
+@dataclass(frozen=True)
+class Fixture:
+    """One thing on the target. ``name`` is unique to this run (empty when the thing was there before)."""
+
+    resource: Resource
+    id: str
+    name: str
+    made_by: Exchange | None = field(default=None, repr=False)
+    conversation: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.resource.name} {self.id}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of an operation, ready to be sent by any caller.
+
+    ``name`` is what it writes; ``thing`` what an update or a delete is about; ``inside`` what a create is made a part of.
+    """
+
+    operation: Operation
+    path: str
+    body: Any = None
+    name: str = ""
+    fixture: Fixture | None = None
+    thing: Thing | None = None
+    inside: Thing | None = None
+
+    def renamed(self, name: str) -> Request:
+        """The same request with another mark."""
+        return replace(self, body=_replaced(self.body, self.name, name), name=name)
+
+
+def _replaced(body: Any, old: str, new: str) -> Any:
+    if isinstance(body, Mapping):
+        return {key: _replaced(value, old, new) for key, value in body.items()}
+    if isinstance(body, list):
+        return [_replaced(value, old, new) for value in body]
+    return body.replace(old, new) if isinstance(body, str) and old else body
+
+
+def items(exchange: Exchange) -> list[dict[str, Any]]:
+    """The objects of a list answer; empty when it is no list."""
+    return [item for item in exchange.json if isinstance(item, dict)] if isinstance(exchange.json, list) else []

@@ -1,0 +1,290 @@
+"""Users made for one test, whose role and password it may change, and whom an attack may lock out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rolecall.evidence import Exchange
+from rolecall.http.gate import Thing
+from rolecall.http.login_budget import MOST_GRANTED
+from rolecall.outcomes import Inconclusive, NotApplicable, NotTested, Trouble
+from rolecall.spec.model import THROW_AWAY_USER, TOKEN
+from rolecall.target import Account
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.callers import session
+from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.things import Fixture, Request
+from rolecall.toolkit.world import World
+
+_NEEDED = "a user of one's own: users made by this run cannot"
+
+
+@dataclass(frozen=True)
+class Sacrifice:
+    """A user that nobody else uses: how it logs in, its first session, and where it is."""
+
+    account: Account
+    caller: Caller
+    fixture: Fixture
+
+
+async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
+    """Make a user of a role with a password, and log it in; the run's tidy-up deletes it.
+
+    Raises:
+        NotTested: the target lets nobody make a user that can log in with that role.
+    """
+    request, answer, fixture = await make_user(world, role=role, **members)
+    email, password = request.body.get("email"), request.body.get("password")
+    if fixture is None or not isinstance(email, str) or not isinstance(password, str):
+        lacking = THROW_AWAY_USER if answer.status < 500 else ""
+        raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})", lacking)
+    await world.wait_for(fixture)
+    account = Account(role, role, email, password)
+    grant = Grant.of(await world.tokens.issue(account))
+    if world.role_of_scope(grant.scope) != role:
+        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})", THROW_AWAY_USER)
+    return Sacrifice(account, session(account, grant), fixture)
+
+
+async def make_user(world: World, *, attack: str = "", **members: Any) -> tuple[Request, Exchange, Fixture | None]:
+    """Let the highest role make a user with these members beside the usual ones; ``...`` leaves one out.
+
+    Returns:
+        What was asked for, the answer, and the user; None where none was made.
+    """
+    admin = await world.user(world.highest)
+    plain = await world.request(world.spec.operations["create-user"], admin)
+    body = {name: value for name, value in {**plain.body, **members}.items() if value is not ...}
+    request = replace(plain, body=body)
+    answer = await world.perform(request, admin, attack=attack)
+    return request, answer, await world.made(request, answer) if answer.ok else None
+
+
+async def delete_user(world: World, user: Sacrifice) -> Exchange:
+    """Let the highest role delete a made-up user, and see that it is gone.
+
+    Raises:
+        Inconclusive: it is still there.
+    """
+    admin = await world.user(world.highest)
+    request = await world.request(world.spec.operations["delete-user"], admin, user.fixture)
+    answer = await world.perform(request, admin)
+
+    async def is_gone() -> bool:
+        return await world.observe(user.fixture) is None
+
+    if not answer.ok or not await world.patience.until(is_gone, answer.finished, "deleted user"):
+        raise Inconclusive(f"a user that is gone: {answer}", "PERM-delete-user")
+    return answer
+
+
+@dataclass
+class Pool:
+    """Users of one role that are made for sessions: one test has one of them at a time."""
+
+    free: list[Sacrifice] = field(default_factory=list)
+    lent: int = 0
+    returned: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def idle(self) -> Sacrifice | None:
+        """A user that no test has; None where another one should be made, also because waiting takes too long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_FOR_IDLE):
+                while not self.free and self.lent >= _AT_ONCE:
+                    self.returned.clear()
+                    await self.returned.wait()
+        return self.free.pop() if self.free else None
+
+    def lend(self, user: Sacrifice) -> None:
+        """Let the test that is running have a user until it is over."""
+        task = asyncio.current_task()
+        assert task is not None, "a test runs in a task of its own"
+        self.lent += 1
+        task.add_done_callback(lambda _: self._take_back(user))
+
+    def _take_back(self, user: Sacrifice) -> None:
+        self.lent -= 1
+        self.put(user)
+
+    def put(self, user: Sacrifice) -> None:
+        """A user that no test has any more, for the next one."""
+        self.free.append(user)
+        self.returned.set()
+
+
+#: Users for sessions at once, of each role: more would have to be made and deleted. Seconds after which one is made all the same.
+_AT_ONCE, _WAIT_FOR_IDLE = 4, 3.0
+
+
+async def fresh_session(world: World, role: str) -> Caller:
+    """A session of a role that no other test uses, of a user that no other test uses at the same time.
+
+    The user is made by the run; when the test is over it goes to the next one, which logs it in anew. Where none can be made
+    it is the role's account, as far as its budget of log-ins goes.
+
+    Raises:
+        NotTested: no user can be made, and the account has been logged in often enough.
+        Inconclusive: the user cannot log in any more.
+    """
+    pool = world.pools.setdefault(role, Pool())
+    user = await pool.idle()
+    try:
+        is_new, user = user is None, user or await sacrificial(world, role)
+    except NotTested:
+        return await world.fresh_caller(role)
+    pool.lend(user)
+    if is_new:
+        return user.caller
+    # A log-in may end the user's other sessions.
+    world.spare[role] = [session for session in world.spare.get(role, ()) if session.user != user.caller.user]
+    return await another_session(world, user)
+
+
+async def another_session(world: World, user: Sacrifice) -> Caller:
+    """A new session of a user that the run made.
+
+    Raises:
+        Inconclusive: the user cannot log in any more.
+    """
+    answer = await world.tokens.issue(user.account)
+    grant = Grant.of(answer)
+    if not grant.token:
+        raise Inconclusive(f"another session of a user made by the run: {answer}", "ISSUE-status")
+    return session(user.account, grant)
+
+
+async def any_session(world: World, role: str) -> Caller:
+    """A session for an attack that does not get anywhere: one that another test has left in good order, else a fresh one.
+
+    Nobody else has its user meanwhile, for a log-in may end it.
+    """
+    pool, spare = world.pools.setdefault(role, Pool()), world.spare.get(role, [])
+    for left in reversed(spare):
+        user = next((user for user in pool.free if user.caller.user == left.user), None)
+        if user or not world.gate.owns(Thing("user", left.user)):
+            spare.remove(left)
+            if user:
+                pool.free.remove(user)
+                pool.lend(user)
+            return left
+    return await fresh_session(world, role)
+
+
+async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange:
+    """Let the highest role change a made-up user.
+
+    Raises:
+        NotApplicable: the target does not take such a change: nothing says that roles, passwords or e-mails are changed by updates.
+        Inconclusive: it fails otherwise.
+    """
+    admin = await world.user(world.highest)
+    plain = await world.request(world.spec.operations["update-user"], admin, sacrifice.fixture)
+    answer = await world.perform(replace(plain, body=members), admin)
+    if answer.ok:
+        return answer
+    what = f"a change of {', '.join(members)} of a user by {world.highest}"
+    if 400 <= answer.status < 500:
+        raise NotApplicable(f"{what} is not taken ({answer})")
+    raise Inconclusive(f"{what}: {answer}", "PERM-update-user")
+
+
+async def disable(world: World, sacrifice: Sacrifice, status: str) -> Exchange:
+    """Let the highest role give a made-up user a status that keeps it from logging in; the log-in that was refused.
+
+    Raises:
+        NotApplicable: the target takes no such status, or lets the user log in all the same.
+    """
+    await change(world, sacrifice, status=status)
+    login = await world.tokens.issue(sacrifice.account)
+    if login.ok:
+        raise NotApplicable(f"a user with status {status!r} still logs in, so it disables nobody ({login})")
+    return login
+
+
+async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller:
+    """A caller of a role whose own user a test may change: one that this run makes, where it can; else the account's.
+
+    A key's own user is whom it acts as, mostly its maker; so a user that the run makes makes the key.
+    """
+    try:
+        if credential == TOKEN:
+            return (await _made_for_changes(world, role)).caller
+        if world.target.api_keys.create_path and role not in world.target.api_keys.tokens:
+            maker = (await _made_for_changes(world, world.highest)).caller
+            return await _key_by(world, role, maker)
+    except Trouble:
+        raise
+    except (NotTested, Inconclusive):
+        pass
+    return await world.caller(role, credential)
+
+
+@memoised
+async def _made_for_changes(world: World, role: str) -> Sacrifice:
+    return await sacrificial(world, role)
+
+
+@memoised
+async def _key_by(world: World, role: str, maker: Caller) -> Caller:
+    return await world.create_key([role], maker)
+
+
+@memoised
+async def scapegoat(world: World) -> Sacrifice:
+    """A made-up user of the lowest role that tests share: they may log it in as often as they like, not change it."""
+    return await sacrificial(world, world.roles[0])
+
+
+@memoised
+async def sessions_outlast_log_ins(world: World) -> bool:
+    """Whether a session lives on when its user has logged in as often as an account may be in a run; False where nobody can tell."""
+    try:
+        user = await sacrificial(world, world.roles[0])
+    except NotTested:
+        return False
+    for _ in range(MOST_GRANTED):
+        await world.tokens.issue(user.account)
+    refreshed = await world.tokens.refresh_post(user.caller.grant.refresh_token, user.account.email, caller=str(user.caller))
+    return refreshed.ok
+
+
+async def throw_away_admin(world: World) -> Account:
+    """An account of the highest role, made for attacks to name; the one of the target file where none can be made."""
+    try:
+        return (await _made_for_changes(world, world.highest)).account
+    except Trouble:
+        raise
+    except (NotTested, Inconclusive):
+        return world.account(world.highest)
+
+
+async def attackable(world: World) -> Sacrifice:
+    """A user of the lowest role on whom a log-in that must be refused is tried.
+
+    After a few it gives way to another, before a server locks it. Where none can be made it is the role's account, whose
+    budget of log-ins ends sooner.
+    """
+    async with world.attacks.lock:
+        if world.attacks.left <= 0:
+            pool = world.pools.setdefault(world.roles[0], Pool())
+            if world.attacks.user:  # a good log-in ends the row of refused ones
+                pool.put(world.attacks.user)
+                world.attacks.user = None
+            try:
+                world.attacks.user = pool.free.pop(0) if len(pool.free) > 1 else await sacrificial(world, world.roles[0])
+            except NotTested:
+                caller = await world.user(world.roles[0])
+                fixture = Fixture(world.spec.resources["user"], caller.user, "")
+                return Sacrifice(world.account(world.roles[0]), caller, fixture)
+            world.attacks.left = _ATTACKS
+        world.attacks.left -= 1
+        user: Sacrifice = world.attacks.user
+        return user
+
+
+#: Refused log-ins of one user: servers lock an account after five.
+_ATTACKS = 3

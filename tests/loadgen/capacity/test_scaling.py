@@ -1,0 +1,31 @@
+"""``rolecall capacity --most-users``: ever more clients against a real server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rolecall.schema_validation import faults
+from tests.support.load_runs import load
+
+ONE_AT_A_TIME = "--serve-option=--variant=one-at-a-time-10ms"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_one_at_a_time_has_a_bound_and_no_peak(workers: str, tmp_path: Path) -> None:
+    """More clients of a server that serves 100 a second get no more than that, and the law says so."""
+    words = ("--most-users", "8", "--search-time", "30", "--workers", workers, ONE_AT_A_TIME)
+
+    run = load(*words, cwd=tmp_path, command="capacity")
+    document = json.loads((run.folder / "capacity.json").read_text(encoding="utf-8"))
+
+    assert (0, "met", "at-least") == (run.code, document["verdict"], document["outcome"]), run.said
+    assert [] == faults("capacity", document)
+    assert [1, 2, 3, 4, 6, 8] == [step["concurrency"] for step in document["steps"]]
+    assert 85 < document["capacity"]["rate"] < 105
+    assert document["usl"]["sigma"] > 0.5
+    assert "law           " in run.stdout
+    assert [] == run.left

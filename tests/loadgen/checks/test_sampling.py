@@ -1,0 +1,813 @@
+"""Cells of the permission table under load: what is sampled does no harm, and nothing is accused that was not as specified before."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import httpx
+import pytest
+
+from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.checks import sampling
+from rolecall.loadgen.checks.expired import ExpiredTokens
+from rolecall.loadgen.checks.invariants import Invariants
+from rolecall.loadgen.checks.sampling import Probe, Sampling
+from rolecall.loadgen.checks.shapes import Cell
+from rolecall.loadgen.checks.violations import Violations
+from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.reference.call import Answer, Call
+from rolecall.reference.errors import Refusal
+from rolecall.reference.permissions import LOWEST_SCOPE
+from rolecall.reference.server import Running, running
+from rolecall.reference.settings import Settings
+from rolecall.reference.switches import instead_of
+from rolecall.reference.tokens import Expired
+from rolecall.reference.variants import VARIANTS
+from rolecall.spec.loading import load_specification
+from rolecall.target import Expiry
+from rolecall.token_bank import Deposit
+from tests.reference.asking import QUICK
+from tests.support.command import ROLES
+
+#: Legal variants in which resources and permissions differ; the others are tried as well, in the long run.
+DIFFERENT = {
+    "created-200",
+    "deleted-200",
+    "extra-fields",
+    "indented-bodies",
+    "other-error-bodies",
+    "looks-before-it-asks",
+    "reads-before-it-asks",
+    "conversations-of-participants",
+    "list-limit-10",
+    "gzip",
+    "scope-cascade",
+    "scope-of-current-role",
+}
+#: Servers that the plain client of these tests cannot talk to, or that need an operation's body in the target file.
+NOT_HERE = {"closes-without-saying", "wants-members-of-its-own"}
+LEGAL = [
+    pytest.param(variant.name, marks=() if variant.name in DIFFERENT else pytest.mark.long)
+    for variant in VARIANTS.values()
+    if variant.kind == "legal" and variant.name not in NOT_HERE
+]
+SPEC = load_specification()
+
+
+class Wire:
+    """A plain client for raw requests; it remembers what it sent, and may lose every so many answers."""
+
+    def __init__(self, base_url: str, lossy: int = 0) -> None:
+        self.client = httpx.Client(base_url=base_url, timeout=10)
+        self.sent: Counter[str] = Counter()
+        self.lines: list[tuple[str, str]] = []
+        self._lossy = lossy
+
+    def log_in(self, account: Account) -> None:
+        """A log-in of which the sampling does not know."""
+        body = {"email": account.email, "password": account.password}
+        assert self.client.post("/v2/auth/token", json=body).is_success
+
+    def exchange(self, request: bytes) -> Response | None:
+        """Send a request as it is written."""
+        head, _, body = request.partition(b"\r\n\r\n")
+        line, *fields = head.decode().split("\r\n")
+        method, path, _ = line.split(" ")
+        headers = dict(field.split(": ", 1) for field in fields)
+        del headers["host"]
+        self.sent[method] += 1
+        self.lines.append((method, path))
+        answer = self.client.request(method, path, headers=headers, content=body)
+        if self._lossy and len(self.lines) % self._lossy == 0:
+            return None
+        return Response(answer.status_code, b"HTTP/1.1 200 OK", answer.content, True)
+
+
+class Sampled:
+    """A sampling that is prepared, and what belongs to it."""
+
+    def __init__(
+        self, one: Running, dialect: dict[str, Any], roles: tuple[str, ...], lossy: int, expired: ExpiredTokens | None
+    ) -> None:
+        chosen = SPEC.dialect(dialect, "tests")
+        spec = SPEC.for_target({}, chosen, "tests")
+        self.server = one.server
+        self.wire = Wire(one.base_url, lossy)
+        self.violations = Violations()
+        self.accounts = {role: Account(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles}
+        self.invariants = Invariants(spec, chosen, self.violations, places=2**10)
+        self.sampling = Sampling(
+            Origin.of(one.base_url),
+            spec,
+            chosen,
+            self.invariants,
+            self.accounts.values(),
+            self.wire.exchange,
+            expired=expired,
+        )
+        self.sampling.prepare()
+
+    def turn(self) -> list[str]:
+        """One sample, to its end: the stages that it took."""
+        stages = []
+        probe = self.sampling.next()
+        while probe is not None:
+            stages.append(probe.stage)
+            answer = self.wire.exchange(probe.request)
+            assert answer is not None
+            probe = self.sampling.look(probe, answer)
+        return stages
+
+    def turns(self, rounds: int = 1) -> None:
+        """Sample everything so many times."""
+        kinds = [[cell for cell in self.sampling.cells if cell.allowed is allowed] for allowed in (False, True)]
+        kinds = list(filter(None, [*kinds, self.sampling.shaped, self.sampling.expired]))
+        for _ in range(rounds * len(kinds) * max(map(length, kinds), default=0)):
+            self.turn()
+
+
+def length(cells: list[Cell]) -> int:
+    """How many turns of a kind it takes until each of its cells has had one: its shapes come in turn."""
+    shapes = Counter(cell.shape for cell in cells)
+    return len(shapes) * max(shapes.values())
+
+
+@contextmanager
+def sampled(
+    *variants: str,
+    roles: tuple[str, ...] = ROLES,
+    dialect: Any = None,
+    faults: tuple[str, ...] = (),
+    signing: bool = False,
+) -> Iterator[Sampled]:
+    """A sampling of a reference server; with its signing key, or without."""
+    with running(Settings(scrypt_n=QUICK, variants=variants, faults=faults)) as one:
+        expired = ExpiredTokens(Expiry(signing_key=one.signing_key), one.base_url) if signing else None
+        with sampling_of(one, dialect, roles, expired=expired) as it:
+            yield it
+
+
+@contextmanager
+def sampling_of(
+    one: Running,
+    dialect: Any = None,
+    roles: tuple[str, ...] = ROLES,
+    lossy: int = 0,
+    expired: ExpiredTokens | None = None,
+) -> Iterator[Sampled]:
+    """A sampling of a server that runs."""
+    it = Sampled(one, dialect or {}, roles, lossy, expired)
+    with closing(it.wire.client):
+        yield it
+
+
+# --- What is sampled --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_tried_does_no_harm() -> None:
+    """Allowed cells are reads, denied ones reads and writes of things made for it: all there are, and each as the table says."""
+    with sampled() as it:
+        cells = it.sampling.cells
+
+        assert it.sampling.others == []
+        assert {cell.operation.effect for cell in cells if cell.allowed} == {"list", "fetch"}
+        assert {cell.operation.effect for cell in cells if not cell.allowed} == {"list", "fetch", "update", "delete"}
+        assert len({str(cell) for cell in cells}) == len(cells)
+        assert all(cell.allowed == (ROLES.index(cell.role) >= ROLES.index(LOWEST_SCOPE[cell.operation.name])) for cell in cells)
+        tried = [operation for operation in SPEC.operations.values() if operation.effect != "create"]
+        expected = {
+            f"{operation.name} as {role}"
+            for operation in tried
+            for role in ROLES
+            if operation.effect in ("list", "fetch") or not SPEC.allows(operation.name, role)
+        }
+        assert {str(cell) for cell in cells} == expected
+        assert it.violations.total == 0
+
+
+def test_things_are_made_for_it_and_deleted_afterwards() -> None:
+    """Nothing that was there before is written to, and nothing is left behind."""
+    with sampled() as it:
+        before = {resource: it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "services", "kbitems")}
+        it.turns()
+        assert it.sampling.close() == []
+        after = {resource: it.server.store.page(resource, 100, 0) for resource in before}
+
+    assert all(len(after[resource]) == len(before[resource]) - 1 for resource in before)
+    assert all(set(after[resource]) <= set(before[resource]) for resource in before)
+    assert "rolecall-load" not in str(after)
+
+
+def test_what_cannot_be_deleted_is_named() -> None:
+    """A thing that the server keeps is said to be left behind."""
+    with sampled() as it:
+
+        @instead_of(it.server.resources.delete)
+        def kept(principal: Any, resource: str, id: str) -> Answer:
+            return Answer(403 if resource == "forms" else 204)
+
+        (left,) = it.sampling.close()
+
+    assert left.startswith("form ")
+
+
+def test_every_kind_in_turn() -> None:
+    """A denied cell, an allowed one, a denied one in a shape, and an expired token: in turn, and all of them come up."""
+    with sampled(signing=True) as it:
+        probes = [it.sampling.next() for _ in range(4 * len(it.sampling.cells))]
+
+    rows = ["cells denied", "cells allowed", "denied, other shapes", "expired tokens"]
+    assert all(isinstance(probe, Probe) for probe in probes)
+    assert [probe.row for probe in probes if probe and probe.stage == "first"][:2] == rows[:2]
+    assert all(rows[number % 4] == probe.row for number, probe in enumerate(probes) if probe and probe.stage == "first")
+    everything = (*it.sampling.cells, *it.sampling.shaped, *it.sampling.expired)
+    assert {str(probe.cell) for probe in probes if probe} == {str(cell) for cell in everything}
+
+
+def test_names_and_texts_hold_no_secrets() -> None:
+    """What a probe is called, and how it is printed, tells no token and no password."""
+    with sampled() as it:
+        probe = it.sampling.next()
+
+    assert probe is not None
+    assert probe.name == f"{probe.cell}, denied"
+    assert "eyJ" not in repr(probe)
+    assert "eyJ" not in probe.name
+
+
+def test_without_an_admin_less_is_sampled() -> None:
+    """Where only some roles have accounts, their lists and own profiles are sampled, and what they can make; no more is tried."""
+    with sampled(roles=("guest", "agent")) as it:
+        names = {str(cell) for cell in it.sampling.cells}
+
+    assert {"list-users as guest", "fetch-user-self as guest", "list-contacts as agent"} <= names
+    assert "fetch-service as guest" not in names
+    assert {cell.role for cell in it.sampling.cells} == {"guest", "agent"}
+    assert any(other.startswith("everything as admin") for other in it.sampling.others)
+
+
+def test_nobody_to_ask() -> None:
+    """With no account that can log in nothing is sampled, and nobody is accused."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        one.accounts["guest"].password = "wrong"
+        with sampling_of(one, roles=("guest",)) as it:
+            assert it.sampling.next() is None
+
+    assert it.sampling.cells == []
+    assert it.violations.total == 0
+
+
+# --- Who is not accused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", LEGAL)
+def test_no_legal_server_is_accused(variant: str) -> None:
+    """Whatever is legal is sampled for a while, and nothing is said against it."""
+    if variant.startswith(("latency", "rate-limit")):
+        pytest.skip("sampling hundreds of cells one after the other takes a minute there; nothing about cells is different")
+    with sampled(variant) as it:
+        for _ in range(60):
+            it.turn()
+
+        assert dict(it.violations.counts) == {}
+        assert len(it.sampling.cells) > 100
+
+
+def test_what_is_not_as_specified_without_load_is_not_sampled() -> None:
+    """A wrong cell is the suite's to judge: it is named, left out, and no violation."""
+    with sampled(faults=("flip-list-users-guest", "flip-fetch-form-admin")) as it:
+        it.turns()
+
+    assert sorted(it.sampling.others) == ["fetch-form as admin: 403, not allowed", "list-users as guest: 200, not denied"]
+    assert it.violations.total == 0
+
+
+def test_an_empty_list_is_a_denial_where_it_is_read_so() -> None:
+    """Under that reading a denied list may be answered with nothing in it, and not with something."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        shown: list[dict[str, str]] = []
+
+        @instead_of(one.server.dispatcher.refuse)
+        async def a_list(call: Call, principal: Any, operation: str) -> Answer:
+            return Answer.of(200, shown) if operation.startswith("list-") else Answer.of(403, {})
+
+        with sampling_of(one, {"denied_list": "empty"}) as it:
+            it.turns()
+            assert it.sampling.others == []
+            assert it.violations.total == 0
+
+            shown.append({"id": "x"})
+            it.turns()
+            assert set(it.violations.counts) == {"denied-allowed"}
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+def test_what_says_nothing_about_permissions(status: int) -> None:
+    """Overload, a lost token, a thing that is gone: neither denied nor allowed cells are accused."""
+    with sampled() as it:
+
+        @instead_of(it.server.dispatcher.answer)
+        async def troubled(call: Call) -> Answer:
+            return Answer.of(status, {})
+
+        it.turns()
+
+    assert it.violations.total == 0
+
+
+def test_a_token_that_is_no_longer_good_is_no_denial() -> None:
+    """Where a token has ended, which is answered 403 as well, a new one is fetched, and nobody is accused."""
+    with sampled() as it:
+        it.server.clock.advance(25 * 60 * 60)
+        it.turns()
+
+    assert dict(it.violations.counts) == {}
+    assert it.wire.sent["POST"] > 4
+
+
+def test_a_token_is_renewed_before_it_ends() -> None:
+    """Where tokens live for a minute, the sampler logs in anew in time."""
+    with sampled() as it:
+        for caller in it.sampling._callers.values():
+            caller.grant.asked -= 0.95 * caller.grant.lifetime
+        stages = [it.turn() for _ in range(2 * len(it.sampling.cells))]
+
+    assert stages.count(["log-in", "first"]) == len(ROLES)
+    assert it.violations.total == 0
+
+
+def test_a_login_by_somebody_else_costs_a_new_one_and_no_more() -> None:
+    """Where the role's session was ended by another log-in, the next 401 is followed by a log-in at once, and the cell is tried again (B9)."""
+    with sampled("lone-sessions") as it:
+        for role in ROLES:
+            it.wire.log_in(it.accounts[role])
+        stages = [it.turn() for _ in range(2 * len(it.sampling.cells))]
+
+    assert sum("log-in" in turn for turn in stages) == len(ROLES)
+    assert all(turn in (["first"], ["before", "first"]) for turn in stages if "log-in" not in turn)
+    assert dict(it.violations.counts) == {}
+
+
+def test_a_denial_by_a_token_that_may_be_dead_is_none() -> None:
+    """Where a new token is denied and another log-in of the account has been begun meanwhile, it may have been ended: nobody is accused."""
+    with sampled() as it:
+        allowed = next(cell for cell in it.sampling.cells if cell.allowed)
+
+        @instead_of(it.server.dispatcher.permitted)
+        def closed(call: Call, principal: Any, operation: str) -> bool:
+            return False
+
+        def outcome(*, disturbed: bool) -> dict[str, int]:
+            probe = it.sampling._probe(allowed)
+            while probe is not None:
+                answer = it.wire.exchange(probe.request)
+                assert answer is not None
+                if disturbed and probe.stage == "anew":
+                    it.invariants.log_in(it.accounts[allowed.role])
+                probe = it.sampling.look(probe, answer)
+            return dict(it.violations.counts)
+
+        assert outcome(disturbed=False) == {"allowed-denied": 1}
+        assert outcome(disturbed=True) == {"allowed-denied": 1}
+
+
+@pytest.mark.parametrize("variants", [("lone-sessions",), ("short-lifetimes",)], ids=["ended", "expired"])
+def test_what_was_made_is_deleted_though_the_tokens_have_ended(variants: tuple[str, ...]) -> None:
+    """At the end every role may have to log in anew; nothing is left behind for that (B9)."""
+    with sampled(*variants, dialect={"lifetime": 3} if "short-lifetimes" in variants else None) as it:
+        for role in ROLES:
+            it.wire.log_in(it.accounts[role])
+        it.server.clock.advance(10)
+        for caller in it.sampling._callers.values():
+            caller.grant.asked -= 10 if "short-lifetimes" in variants else 0
+
+        assert it.sampling.close() == []
+        assert "rolecall-load" not in str([it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "forms")])
+
+
+def test_lost_answers_cost_nothing() -> None:
+    """Where one answer in three is lost, all cells are found out all the same, and what was made is deleted, or named."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        with sampling_of(one, lossy=3) as it:
+            assert it.sampling.others == []
+            assert len(it.sampling.cells) > 120
+            left = it.sampling.close()
+
+        assert all("perhaps" in thing for thing in left)
+        assert len(left) < 3
+        there = str(
+            [one.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "forms", "services", "kbitems")]
+        )
+        assert there.count("rolecall-load") <= len(left)
+        assert dict(it.violations.counts) == {}
+
+
+@pytest.mark.parametrize("id", ["", ".", "..", 7, None, "the admin's", "somebody's"])
+def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
+    """What a create says is a new thing's id, and is none or somebody else's, is not written to: what was made is found by name."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        perform = one.server.dispatcher.perform
+        others = {"the admin's": one.accounts["admin"].id, "somebody's": next(iter(one.server.store.page("users", 100, 0)))}
+        shown = others.get(id, id)
+
+        @instead_of(one.server.dispatcher.perform)
+        async def wrong(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            return Answer.of(201, {"id": shown}) if operation == "create-user" else answer
+
+        with sampling_of(one) as it:
+            made = it.sampling._things.ids["user"]
+            it.turns()
+            assert it.sampling.close() == []
+            written = [path for method, path in it.wire.lines if method in ("PATCH", "DELETE") and path.startswith("/v2/users")]
+
+        assert made not in (*others.values(), shown)
+        assert set(written) == {f"/v2/users/{made}"}
+        assert "rolecall-load" not in str(one.server.store.page("users", 100, 0))
+
+
+@pytest.mark.parametrize("variant", ["numeric-ids", "uuid-ids", "lists-lag", pytest.param("reads-lag", marks=pytest.mark.long)])
+def test_things_of_other_servers(variant: str) -> None:
+    """Whatever ids are, and however late lists are: the things are made, tried and deleted."""
+    with sampled(variant) as it:
+        assert it.sampling.others == []
+        assert it.sampling.close() == []
+        left = [it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "services", "kbitems")]
+
+    assert "rolecall-load" not in str(left)
+
+
+def test_what_is_shown_nowhere_is_named() -> None:
+    """A thing that was made, and is shown nowhere under its name, is named as perhaps there; nothing is deleted for it."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        perform = one.server.dispatcher.perform
+
+        @instead_of(one.server.dispatcher.perform)
+        async def hiding(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation)
+            return (
+                Answer.of(200, [])
+                if operation == "list-contacts"
+                else Answer.of(404, {})
+                if operation == "fetch-contact"
+                else answer
+            )
+
+        with sampling_of(one) as it:
+            left = it.sampling.close()
+            deleted = [path for method, path in it.wire.lines if method == "DELETE" and path.startswith("/v2/contacts")]
+
+    assert [line.partition(",")[0] for line in left] == [f"contact called {it.sampling._run}-contact"]
+    assert deleted == []
+
+
+# --- Who is -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_denial_that_turns_into_permission() -> None:
+    """A check that fails open after the load has begun is a violation, with its exchange."""
+    with sampled() as it:
+
+        @instead_of(it.server.dispatcher.permitted)
+        def open_to_all(call: Call, principal: Any, operation: str) -> bool:
+            return True
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+    sample = it.violations.samples[0]
+    assert "was denied before the load, and is now answered 20" in sample.message
+    assert "HTTP/1.1 200 OK" in sample.exchange
+    assert "<token-" in sample.exchange
+
+
+def test_a_denial_that_shows_the_thing_is_none() -> None:
+    """A 403 with the thing in its body has shown what it denies."""
+    with sampled() as it:
+        perform = it.server.dispatcher.perform
+
+        @instead_of(it.server.dispatcher.refuse)
+        async def leaking(call: Call, principal: Any, operation: str) -> Answer:
+            answer = await perform(call, principal, operation) if operation.startswith("fetch-") else Answer(403)
+            answer.status = 403
+            return answer
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+
+
+@pytest.mark.parametrize("often", [1, 2], ids=["every-time", "every-other-time"])
+def test_a_permission_that_turns_into_a_denial(often: int) -> None:
+    """A check that fails closed is a violation whether it lasts or passes: with a token that is let in, or with a new one."""
+    with sampled() as it:
+        permitted, asked = it.server.dispatcher.permitted, iter(range(10**9))
+
+        @instead_of(it.server.dispatcher.permitted)
+        def closed(call: Call, principal: Any, operation: str) -> bool:
+            return permitted(call, principal, operation) and bool(next(asked) % often)
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"allowed-denied"}
+
+
+def test_permissions_that_open_when_it_is_busy() -> None:
+    """The fault that only load shows is found by sampling beside 40 clients, and not without them."""
+    with sampled(faults=("permissions-open-when-busy",)) as it:
+        for _ in range(20):
+            it.turn()
+        assert it.violations.total == 0
+        assert it.sampling.others == []
+        over = threading.Event()
+        url, token = it.wire.client.base_url, it.sampling._callers["admin"].grant.token
+
+        def client() -> None:
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10) as http:
+                while not over.is_set():
+                    http.get("/v2/services")
+
+        clients = [threading.Thread(target=client) for _ in range(40)]
+        for each in clients:
+            each.start()
+        try:
+            started = perf_counter()
+            while not it.violations.total and perf_counter() - started < 20:
+                it.turn()
+        finally:
+            over.set()
+            for each in clients:
+                each.join()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+
+
+# --- Other shapes -----------------------------------------------------------------------------------------------------
+
+SHAPES = {
+    "HEAD",
+    "right after a role that may",
+    "with a slash at the end",
+    "with a slash twice",
+    "in capitals",
+    "with a letter encoded",
+    "with x-http-method-override: OPTIONS",
+    "with limit=1",
+    "with select=id",
+    "with the own organization",
+}
+
+
+def test_shapes_are_refused_before_the_load() -> None:
+    """Denied reads are sampled in every shape; paths that lead nowhere are known by their status."""
+    with sampled() as it:
+        shapes = {cell.shape: cell.refused for cell in it.sampling.shaped}
+
+    assert set(shapes) == SHAPES
+    assert shapes["with a slash at the end"] == 404
+    assert shapes["HEAD"] == shapes["with limit=1"] == 0
+    assert it.sampling.others == []
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_a_shape_that_opens(shape: str) -> None:
+    """Each shape that is let through after the load has begun, and no other, is a violation that names it."""
+    with sampled() as it:
+        opened = {cell.path for cell in it.sampling.shaped if cell.shape == shape}
+        permitted, unknown = it.server.dispatcher.permitted, it.server.dispatcher.unknown
+        before: list[str] = [""]
+
+        def is_open(call: Call) -> bool:
+            path = f"{call.scope['raw_path'].decode()}?{call.scope['query_string'].decode()}".removesuffix("?")
+            after, before[0] = before[0] == path, path
+            return {
+                "HEAD": call.method == "HEAD",
+                "right after a role that may": after,
+                "with x-http-method-override: OPTIONS": call.header(b"x-http-method-override") is not None,
+            }.get(shape, path in opened)
+
+        @instead_of(it.server.dispatcher.permitted)
+        def open_to_a_shape(call: Call, principal: Any, operation: str) -> bool:
+            return is_open(call) or permitted(call, principal, operation)
+
+        @instead_of(it.server.dispatcher.unknown)
+        async def put_right(call: Call) -> Answer:
+            segments = [segment for segment in call.path.lower().split("/") if segment]
+            if not is_open(call):
+                return await unknown(call)
+            call.resource, call.id = segments[1], segments[2] if len(segments) == 3 else None
+            principal = it.server.guard.authenticate(call)
+            return await it.server.dispatcher.perform(call, principal, it.server.dispatcher.operation(call, principal))
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"denied-allowed"}
+    assert all(f"({shape}) was denied before the load" in sample.message for sample in it.violations.samples)
+
+
+@pytest.mark.parametrize("page", [b"<h1>Busy</h1>", b"[]", b"{}", b'{"message":"busy"}'])
+def test_a_page_for_everybody_opens_nothing(page: bytes) -> None:
+    """Where a path that led nowhere is answered 200 with nothing of what is denied, nobody is accused."""
+    with sampled() as it:
+
+        @instead_of(it.server.dispatcher.unknown)
+        async def shown(call: Call) -> Answer:
+            return Answer(200, page)
+
+        it.turns()
+
+    assert it.violations.total == 0
+
+
+def test_a_shape_that_was_open_before_is_not_sampled() -> None:
+    """HEAD that is unguarded without load is the suite's to judge: it is left out, and said."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        permitted = one.server.dispatcher.permitted
+
+        @instead_of(one.server.dispatcher.permitted)
+        def unguarded(call: Call, principal: Any, operation: str) -> bool:
+            return call.method == "HEAD" or permitted(call, principal, operation)
+
+        with sampling_of(one) as it:
+            it.turns()
+
+    assert not any(cell.shape == "HEAD" for cell in it.sampling.shaped)
+    assert it.sampling.others
+    assert all("(HEAD): 200, not denied" in other for other in it.sampling.others)
+    assert it.violations.total == 0
+
+
+# --- Expired tokens ---------------------------------------------------------------------------------------------------
+
+
+def test_expired_tokens_are_presented() -> None:
+    """Each role's is, plainly, by HEAD, in a short list, and right after the good one; and is refused."""
+    with sampled(signing=True) as it:
+        it.turns()
+
+    expired = it.sampling.expired
+    assert {cell.role for cell in expired} == set(ROLES)
+    assert {cell.shape for cell in expired} == {"", "HEAD", "with limit=1", "right after a good token"}
+    assert {cell.operation.effect for cell in expired} == {"list", "fetch"}
+    assert it.sampling.not_tested == []
+    assert it.violations.total == 0
+
+
+def test_an_expired_token_that_is_let_in() -> None:
+    """Who lets it in once the load has begun breaks EXPIRY-403, and the exchange shows when the token ended."""
+    with sampled(signing=True) as it:
+
+        @instead_of(it.server.verifier.expired)
+        def endless(exp: int) -> bool:
+            return False
+
+        it.turns()
+
+    assert set(it.violations.counts) == {"expired-let-in"}
+    sample = it.violations.samples[0]
+    assert "was refused as expired before the load, and is now answered 200" in sample.message
+    assert "<token-" in sample.exchange
+    assert all(it.server.signing_key not in sample.exchange for sample in it.violations.samples)
+
+
+@pytest.mark.parametrize(("status", "accused"), [(401, True), (400, True), (404, False), (429, False), (503, False)])
+def test_an_expired_token_that_is_refused_otherwise(status: int, accused: bool) -> None:
+    """A status that is about tokens in place of 403 breaks EXPIRY-403; overload, and a thing that is gone, say nothing."""
+    with sampled(signing=True) as it:
+        check = it.server.verifier.check_times
+
+        @instead_of(it.server.verifier.check_times)
+        def otherwise(claims: Any) -> None:
+            try:
+                check(claims)
+            except Expired:
+                raise Refusal(status, "Busy") from None
+
+        it.turns()
+
+    assert set(it.violations.counts) == ({"expired-otherwise"} if accused else set())
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_ended_session_explains_a_401(is_known: bool) -> None:
+    """Where each user has one session, another log-in ends that of an expired token: 401 is lawful then, and only then."""
+    with sampled("lone-sessions", signing=True) as it:
+        for cell in it.sampling.expired:
+            if is_known:
+                it.invariants.log_in(it.accounts[cell.role])
+            it.wire.log_in(it.accounts[cell.role])
+            probe = it.sampling._probe(cell)
+            answer = it.wire.exchange(probe.request)
+            assert answer is not None
+            assert answer.status == 401
+            assert it.sampling.look(probe, answer) is None
+
+    assert set(it.violations.counts) == (set() if is_known else {"expired-otherwise"})
+
+
+def test_a_new_session_has_a_token_of_its_own() -> None:
+    """After the role has logged in anew, what is presented has expired and belongs to the new session."""
+    with sampled("lone-sessions", signing=True) as it:
+        cell = it.sampling.expired[0]
+        first = it.sampling._present(cell).token
+        it.sampling._renew(it.accounts[cell.role])
+
+        second = it.sampling._present(cell).token
+        assert first != second
+        assert it.wire.client.get("/v2/services", headers={"authorization": f"Bearer {second}"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("never-expires", "200 before the load"), ("expired-401", "401 before the load")],
+)
+def test_what_was_not_refused_as_expired_before(fault: str, said: str) -> None:
+    """A server that is wrong without load is the suite's to judge: nothing is presented, and the run says why."""
+    with sampled(signing=True, faults=(fault,)) as it:
+        it.turns()
+
+    assert it.sampling.expired == []
+    assert len(it.sampling.not_tested) == 1
+    assert it.sampling.not_tested[0].startswith("expired tokens: ")
+    assert said in it.sampling.not_tested[0]
+    assert it.violations.total == 0
+
+
+def test_no_expired_token() -> None:
+    """Where the target file names no way to one, that is said, and all else is sampled."""
+    with sampled() as it:
+        it.turns()
+
+    assert it.sampling.not_tested == [
+        "expired tokens: there is no way to one; give bank, signing_key_env or clock_url under [expiry] in the target file"
+    ]
+
+
+def test_a_reading_in_which_expired_is_401() -> None:
+    """In the vendor's dialect an expired token is answered 401, and expected to be."""
+    with running(Settings(scrypt_n=QUICK, dialect="sdk")) as one:
+        tokens = ExpiredTokens(Expiry(signing_key=one.signing_key), one.base_url)
+        with sampling_of(one, one.server.readings, expired=tokens) as it:
+            it.turns()
+
+    assert it.sampling.expired
+    assert dict(it.violations.counts) == {}
+
+
+# --- One log-in at a time ---------------------------------------------------------------------------------------------
+
+
+def test_one_log_in_of_a_role_at_a_time() -> None:
+    """While a role's log-in is under way nobody begins another, which would end it on some servers; other roles go on meanwhile."""
+    with sampled("lone-sessions") as it:
+        caller = it.sampling._callers["guest"]
+        caller.grant.session.holder.lone = True
+        it.invariants.log_in(caller.account)  # somebody else's, so that the guest has to renew
+        probes = [it.sampling.next() for _ in range(40)]
+
+    assert [probe.cell.role for probe in probes if probe and probe.stage == "log-in"] == ["guest"]
+    assert all(probe.cell.role != "guest" for probe in probes if probe and probe.stage == "first")
+    assert len(list(filter(None, probes))) == 40
+
+
+def test_a_slow_target_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where shapes take too long before the load, those that were tried are sampled, and it is said that others are not."""
+    monkeypatch.setattr(sampling, "_LONGEST", 0.02)
+    with sampled() as it:
+        it.turns()
+
+    assert len(it.sampling.shaped) < 60
+    assert it.sampling.others == ["denied reads in more shapes: those before took 0.02 s, and the load was to begin"]
+    assert it.violations.total == 0
+
+
+def test_tokens_of_the_bank_are_presented(tmp_path: Path) -> None:
+    """What an earlier night has left is presented as its own user, and refused; where it is let in, that is a violation."""
+    with running(Settings(scrypt_n=QUICK)) as one:
+        user = one.server.resources.stored("users", one.accounts["guest2"].id)
+        token = one.server.issuer.write(one.server.issuer.claims(user) | {"iat": 1_700_000_000, "exp": 1_700_086_400})
+        deposit = Deposit(one.base_url, "guest", user["id"], one.accounts["guest2"].email, 1_700_086_400, token, "")
+        tmp_path.chmod(0o700)
+        (tmp_path / "tokens.json").touch(mode=0o600)
+        (tmp_path / "tokens.json").write_text(json.dumps([asdict(deposit)]), encoding="utf-8")
+
+        with sampling_of(one, expired=ExpiredTokens(Expiry(bank=tmp_path), one.base_url)) as it:
+            it.turns()
+            assert {(cell.role, cell.way) for cell in it.sampling.expired} == {("guest", "bank")}
+            assert f"/v2/users/{user['id']}" in {cell.path for cell in it.sampling.expired}
+            assert (it.sampling.not_tested, it.violations.total) == ([], 0)
+
+            @instead_of(one.server.verifier.expired)
+            def endless(exp: int) -> bool:
+                return False
+
+            it.turns()
+            assert set(it.violations.counts) == {"expired-let-in"}

@@ -1,0 +1,226 @@
+"""What a run proves: never met by what was not measured, never missed by what this side did, and void where its accounts are broken."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from rolecall.loadgen.judgement import Judgement
+from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.objectives import Objective, at_best, beyond_doubt
+
+#: Long ago, so that whatever a recorder is told has happened already.
+START = 1000.0
+
+
+class Measured:
+    """What workers measured in ten seconds, by what came of it; all of it adds up."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder(START)
+        self.entry = self.recorder.entry("POST", "issue")
+        self._dice = random.Random(1)
+
+    def _begin(self, count: int) -> list[float]:
+        self.recorder.scheduled += count
+        self.recorder.sent += count
+        self.recorder.begun += count
+        self.recorder.completed += count
+        return [START + 10 * self._dice.random() for _ in range(count)]
+
+    def good(self, count: int, ms: float = 10.0) -> Measured:
+        """Answers as they should be."""
+        for at in self._begin(count):
+            self.entry.success(at - ms / 1000, at - ms / 1000, at, 1)
+        return self
+
+    def failed(self, count: int, kind: str = "500", ms: float = 10.0) -> Measured:
+        """Answers as they should not be, or none."""
+        for at in self._begin(count):
+            self.entry.failure(kind, at - ms / 1000, at - ms / 1000, at)
+        return self
+
+    def throttled(self, count: int) -> Measured:
+        """Answers of 429."""
+        for at in self._begin(count):
+            self.entry.throttled(at - 0.001, at - 0.001, at)
+        return self
+
+    def dropped(self, count: int) -> Measured:
+        """Arrivals for whom no client was free."""
+        self.recorder.scheduled += count
+        self.recorder.dropped += count
+        return self
+
+    def paused(self, seconds: float) -> Measured:
+        """The process stood still until now; what was due before is disturbed."""
+        self.recorder.paused(seconds, START + 20, long=True)
+        return self
+
+    def resumed(self) -> Measured:
+        """What comes from now on is not disturbed."""
+        self.recorder.resumed = 0.0
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """The measured part of ``load.json``."""
+        totals = Totals()
+        totals.merge("one", {**self.recorder.take(), "cpu": [1.0, 10.0]})  # not that of this test
+        document = totals.document(10)
+        assert document["conservation"]["holds"], document["conservation"]
+        return document
+
+    def judged(self, *objectives: str, void: Sequence[str] = (), violations: int = 0, closed: bool = False) -> Judgement:
+        """The verdict, with ``errors<1%`` unless other objectives are named."""
+        chosen = [Objective.parse(text) for text in objectives or ("errors<1%",)]
+        return Judgement.of(self.document(), chosen, violations=violations, void=void, closed=closed)
+
+
+class TestNothingLetIn:
+    """What was not measured keeps no objective, and a run without a good answer is not met."""
+
+    @pytest.mark.parametrize("text", ["p99<250ms", "p97<1ms", "max<1s", "mean<1s", "errors<1%"])
+    def test_all_throttled(self, text: str) -> None:
+        """Of requests that were all answered 429 there are no times and no share of errors."""
+        judged = Measured().throttled(200).judged(text, "throttled<=100%")
+
+        assert [it["observed"] for it in judged.objectives] == [None, 100]
+        assert [it["held"] for it in judged.objectives] == [False, True]
+        assert (judged.verdict, judged.reasons[0][:20]) == ("invalid", "nothing was let in: ")
+
+    def test_errors_are_a_share_of_what_was_let_in(self) -> None:
+        """All that was let in failed: that many were turned away makes it no better."""
+        judged = Measured().throttled(9_905).failed(95).judged()
+
+        assert judged.objectives[0]["observed"] == 100
+        assert judged.verdict == "missed"
+        assert judged.reasons[0] == "errors<1% did not hold: 100 %"
+
+    def test_errors_that_were_allowed(self) -> None:
+        """Where any number of errors is allowed, a run without one good answer proves nothing all the same."""
+        judged = Measured().failed(50).judged("errors<1000")
+
+        assert (judged.verdict, judged.reasons[0][:26]) == ("invalid", "nothing good was answered:")
+
+    @pytest.mark.parametrize(("objectives", "verdict"), [(["p99<1s"], "invalid"), (["p99<1s", "throttled<99.5%"], "met")])
+    def test_hardly_anything_let_in(self, objectives: list[str], verdict: str) -> None:
+        """A server that turns nearly all away was not under the load that was asked for, unless that is what was asked for."""
+        judged = Measured().throttled(990).good(10).judged(*objectives)
+
+        assert judged.verdict == verdict
+
+    def test_some_throttled(self) -> None:
+        """A limiter at work is no fault, and no reason against the rest."""
+        assert Measured().throttled(100).good(900).judged("p99<250ms", "errors<1%").verdict == "met"
+
+    def test_nothing_at_all(self) -> None:
+        """A run without an answer is no statement."""
+        assert Measured().judged().verdict == "invalid"
+
+
+class TestBeyondDoubt:
+    """What was not sent can only have been no better: a run that is missed even so is missed, any other invalid."""
+
+    def test_a_server_that_hangs(self) -> None:
+        """Two thousand errors among at most four thousand are too many, however the dropped ones had gone."""
+        judged = Measured().failed(2_000, "timeout", 10_000).good(95).dropped(1_407).judged()
+
+        assert judged.verdict == "missed"
+        assert judged.reasons == [
+            "errors<1% did not hold: 95.47 %",
+            "1407 arrivals were dropped, nobody was free to send them: raise --in-flight",
+        ]
+
+    @pytest.mark.parametrize(("dropped", "verdict"), [(0, "missed"), (1_799, "missed"), (1_801, "invalid")])
+    def test_the_dropped_are_taken_as_perfect(self, dropped: int, verdict: str) -> None:
+        """Nineteen errors are more than one in a hundred of up to 1,900: with so many it is missed, with more it is not known."""
+        run = Measured().good(81).failed(19).dropped(dropped)
+
+        assert run.judged().verdict == verdict
+
+    @pytest.mark.parametrize(("text", "verdict"), [("p50<50ms", "missed"), ("p99<50ms", "missed"), ("p20<50ms", "invalid")])
+    def test_times(self, text: str, verdict: str) -> None:
+        """A third more that took no time at all: the median is too long even so, the shortest fifth is not."""
+        assert Measured().good(300, ms=100).dropped(100).judged(text).verdict == verdict
+
+    def test_a_rate_from_below_is_never_missed_for_sure(self) -> None:
+        """What was dropped might have been answered, and the rate have been as high as was asked for."""
+        assert Measured().good(900).dropped(200).judged("rate>100").verdict == "invalid"
+
+    def test_what_this_machine_could_not_send(self) -> None:
+        """Attempts for which this machine had no file are no error, and make a run invalid."""
+        run = Measured().good(500)
+        run.recorder.begun += 300
+        for _ in range(300):
+            run.entry.failure("local", START + 5, 0.0, START + 5)
+        judged = run.judged("errors<1%", "p50<5s")
+
+        assert (judged.verdict, [it["held"] for it in judged.objectives]) == ("invalid", [True, True])
+        assert judged.reasons[0].startswith("the generator was out of files, ports or memory: 300 requests")
+
+    def test_a_generator_that_was_behind(self) -> None:
+        """Where the generator was too slow, times may be its own; answers that were wrong are the server's."""
+        slow, wrong = Measured().good(1000, ms=400), Measured().good(900).failed(100)
+        for run in (slow, wrong):
+            for _ in range(1000):
+                run.recorder.lag.note(0.3)
+
+        assert slow.judged("p99<250ms").verdict == "invalid"
+        assert wrong.judged("p99<250ms", "errors<1%").verdict == "missed"
+
+    def test_void_is_void(self) -> None:
+        """What broke on our side is no verdict, however many errors there were; a violation is one all the same."""
+        assert Measured().failed(100).judged(void=["a worker died"]).verdict == "invalid"
+        assert Measured().failed(100).judged(void=["a worker died"]).reasons == ["a worker died"]
+        assert Measured().failed(100).judged(void=["a worker died"], violations=1).verdict == "missed"
+
+    def test_nothing_unsent_changes_nothing(self) -> None:
+        """Where all was sent and nothing disturbed, the best that could have been is what was."""
+        document = Measured().good(100).failed(3).throttled(5).document()
+        best = at_best(document)
+
+        assert {name: best[name] for name in ("requests", "errors", "response_ms", "batches")} == {
+            name: document[name] for name in ("requests", "errors", "response_ms", "batches")
+        }
+        assert beyond_doubt([Objective.parse("errors<1%")], document)
+
+
+class TestPauses:
+    """What this process did while it stood still is not the server's: not its times, and not its timeouts."""
+
+    def test_times_of_a_pause(self) -> None:
+        """In a closed loop a pause of three seconds is the longest response time of all; it is said whose it is."""
+        judged = Measured().good(990).paused(0.3).good(20, ms=3_000).judged("p99<250ms", closed=True)
+
+        assert judged.verdict == "invalid"
+        (why,) = judged.reasons
+        assert why.startswith("the generator was at a standstill for up to 300 ms: without the 20 requests that")
+        assert why.endswith("p99<250ms might have held")
+
+    def test_timeouts_of_a_pause(self) -> None:
+        """Answers that came while nobody read are no errors."""
+        judged = Measured().good(900).paused(2.0).failed(50, "timeout", 2_000).judged()
+
+        assert judged.verdict == "invalid"
+
+    def test_what_was_slow_without_it(self) -> None:
+        """A server that is too slow before and after the pause, too, is too slow."""
+        judged = Measured().good(700).good(300, ms=400).paused(0.2).good(20, ms=600).judged("p99<250ms", closed=True)
+
+        assert judged.verdict == "missed"
+
+    def test_what_held_in_spite_of_it(self) -> None:
+        """A pause makes figures worse, never better: what held with it holds."""
+        assert Measured().good(1_000).paused(0.15).good(5, ms=180).judged("p99<250ms", closed=True).verdict == "met"
+
+    def test_a_loop_that_stood_still_offered_less(self) -> None:
+        """A closed loop that did nothing for three of ten seconds was not so many users."""
+        judged = Measured().good(1_000).paused(3.0).judged("errors<1%", closed=True)
+
+        assert judged.verdict == "invalid"
+        assert judged.reasons[0].startswith("the generator was at a standstill for 3,000 ms (worker one")
+        assert Measured().good(1_000).paused(3.0).judged("errors<1%", closed=False).verdict == "met"  # which has its lag

@@ -1,0 +1,250 @@
+"""The open loop sends who is due when they are due, whatever became of those before, and counts everybody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import gevent
+import pytest
+
+from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.open_loop import Engine
+from rolecall.loadgen.schedule import Schedule
+
+
+class Client:
+    """A client whose steps take their time, and whose response time is measured as that of any other."""
+
+    def __init__(self, seconds: float, log: list[tuple[float, float]], recorder: Recorder) -> None:
+        self._seconds = seconds
+        self._log = log
+        self._entry = recorder.entry("GET", "step")
+        self.is_open = True
+
+    def prepare(self) -> None:
+        """Nothing."""
+
+    def step(self, due: float) -> None:
+        """Wait, and note."""
+        sent = perf_counter()
+        self._log.append((due, sent))
+        if self._seconds:
+            gevent.sleep(self._seconds)
+        self._entry.success(due, sent, perf_counter(), 0)
+
+    def close(self) -> None:
+        """It is closed."""
+        self.is_open = False
+
+
+class Breaking(Client):
+    """A client with a mistake in it."""
+
+    def step(self, due: float) -> None:
+        """Break."""
+        raise KeyError(due)
+
+
+class Run:
+    """A schedule sent by an engine."""
+
+    def __init__(
+        self, rate: float, seconds: float, step: float, *, most: int = 100, kind: type[Client] = Client, **options: Any
+    ) -> None:
+        self.log: list[tuple[float, float]] = []
+        self.recorder = Recorder(perf_counter() + 0.05)
+        self.clients: list[Client] = []
+        self.engine = Engine(self._make(kind, step), most=most, patience=options.pop("patience", 10.0))
+        self.times = Schedule.parse(str(rate), seconds).due(0, 1)
+        self.options = {"grace": 10.0} | options
+
+    def _make(self, kind: type[Client], step: float) -> Callable[[], Any]:
+        def make() -> Client:
+            self.clients.append(kind(step, self.log, self.recorder))
+            return self.clients[-1]
+
+        return make
+
+    def __call__(self) -> dict[str, Any]:
+        """To its end: what load.json would say."""
+        self.engine.run(self.recorder, self.times, **self.options)
+        totals = Totals()
+        totals.merge("one", self.recorder.take())
+        accounts = totals.accounts()
+        assert accounts.scheduled == accounts.sent + accounts.dropped
+        assert accounts.sent == accounts.completed + accounts.unanswered
+        return {**totals.document(), "unanswered": accounts.unanswered}
+
+
+def test_everybody_is_sent_when_due() -> None:
+    """Steps that take long hold up nobody: each is sent at its moment, by as many clients as that takes."""
+    run = Run(100, 0.5, step=0.3)
+
+    said = run()
+
+    assert (said["scheduled"], said["sent"], said["completed"], said["dropped"]) == (50, 50, 50, 0)
+    assert [round((due - run.recorder.start) * 100) for due, _ in run.log] == list(range(50))
+    assert all(sent >= due for due, sent in run.log)
+    assert 25 <= len(run.clients) <= 50  # 0.3 s at 100/s
+
+
+def test_clients_made_beforehand_are_used() -> None:
+    """Those that are there are sent before others are made, the last who came free first."""
+    run = Run(100, 0.2, step=0.0)
+    run.engine.provide(5)
+
+    run()
+
+    assert len(run.clients) == 5
+
+
+def test_who_waits_for_a_client_waits_since_due() -> None:
+    """With one client all others wait: in order, none is lost, and the waiting is response time but no service time."""
+    run = Run(50, 0.4, step=0.05, most=1)
+
+    said = run()
+
+    assert said["completed"] == 20
+    assert [due for due, _ in run.log] == sorted(due for due, _ in run.log)
+    assert said["response_ms"]["max"] > 500  # the last is due at 0.38 s, and served from 0.95 s on
+    assert said["service_ms"]["p50"] < 200
+    assert said["late"] >= 15
+
+
+def test_patience_ends() -> None:
+    """Who waits for longer than the patience is dropped, and counted as that."""
+    run = Run(100, 0.5, step=0.2, most=1, patience=0.1)
+
+    said = run()
+
+    assert said["dropped"] > 30
+    assert said["sent"] + said["dropped"] == said["scheduled"] == 50
+    assert said["completed"] == said["sent"]
+
+
+def test_those_who_wait_at_the_end_are_given_up_if_so_wanted() -> None:
+    """A search does not wait for a queue that it has built up; those under way are waited for all the same."""
+    run = Run(100, 0.3, step=0.1, most=1, abandon=True)
+    began = perf_counter()
+
+    said = run()
+
+    assert perf_counter() - began < 2
+    assert said["completed"] == said["sent"] < 10
+    assert said["scheduled"] == 30
+    assert said["dropped"] == 30 - said["sent"]
+
+
+def test_the_grace_ends() -> None:
+    """Whoever hangs holds up the end for no longer than the grace, and is unanswered; those who still wait are dropped."""
+    run = Run(20, 0.2, step=30.0, most=2, grace=0.2)
+    began = perf_counter()
+
+    said = run()
+
+    assert perf_counter() - began < 5
+    assert (said["scheduled"], said["sent"], said["completed"], said["dropped"]) == (4, 2, 0, 2)
+    assert said["unanswered"] == 2
+
+
+def test_the_grace_can_be_made_shorter() -> None:
+    """Who ends a run sooner does not wait for as long as was planned."""
+    run = Run(20, 30, step=30.0, most=2, grace=60)
+    gevent.spawn_later(0.3, run.engine.stop, 0.2)
+    began = perf_counter()
+
+    said = run()
+
+    assert perf_counter() - began < 10
+    assert said["unanswered"] == 2
+
+
+def test_who_hung_is_not_charged_to_the_next_run() -> None:
+    """A step counts where it was sent: one that ends in the middle of another run adds nothing to it, and does not hold up its end."""
+    run = Run(20, 0.2, step=0.8, most=4, grace=0.05)
+    first = run()
+    run.recorder, run.times = Recorder(perf_counter()), Schedule.parse("5", 1.0).due(0, 1)
+    run.options["grace"] = 5.0
+
+    second = run()
+
+    assert first["unanswered"] == 4
+    assert (second["scheduled"], second["completed"], second["unanswered"]) == (5, 5, 0)
+
+
+def test_whoever_acts_looks_before() -> None:
+    """Before those are sent who became due in a pause, it is seen that there was one, and whether this process still has a part."""
+    run = Run(100, 20, step=0.0)
+    run.options["look"] = lambda _: run.engine.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
+    gevent.sleep(0.3)
+    gevent.spawn_later(0.2, time.sleep, 0.6)
+
+    said = run()
+
+    assert said["scheduled"] < 60
+
+
+def test_a_client_that_breaks() -> None:
+    """A mistake of ours is raised where the engine was started, at once."""
+    run = Run(50, 20, step=0.0, kind=Breaking)
+
+    with pytest.raises(KeyError):
+        run()
+
+    assert not run.engine.is_running
+
+
+class Unmade(Client):
+    """A client that cannot be made."""
+
+    def __init__(self, *_: Any) -> None:
+        raise OSError("no file is left")
+
+
+def test_a_client_that_cannot_be_made(capfd: pytest.CaptureFixture[str]) -> None:
+    """A mistake in the hub ends the run once, and is not printed twice in a millisecond."""
+    run = Run(50, 20, step=0.0, kind=Unmade)
+
+    with pytest.raises(OSError, match="no file is left"):
+        run.engine.run(run.recorder, run.times, **run.options)
+
+    assert capfd.readouterr().err == ""
+
+
+class Unready(Client):
+    """A client that breaks before the load."""
+
+    def prepare(self) -> None:
+        """Break."""
+        raise KeyError("prepare")
+
+
+def test_a_client_that_breaks_beforehand(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is prepared by its own kind's means; what that breaks with is raised, and not printed by gevent."""
+    with pytest.raises(KeyError, match="prepare"):
+        Run(50, 20, step=0.0, kind=Unready).engine.provide(3)
+
+    assert capfd.readouterr().err == ""
+
+
+def test_stopped() -> None:
+    """Nobody is sent after the stop; those under way come to their end."""
+    run = Run(100, 20, step=0.1)
+    gevent.spawn_later(0.4, run.engine.stop)
+
+    said = run()
+
+    assert said["completed"] == said["sent"] == said["scheduled"] < 100
+
+
+def test_closed() -> None:
+    """All clients are closed, and the engine runs again until then."""
+    run = Run(100, 0.1, step=0.0)
+    run()
+    run.engine.close()
+
+    assert not any(client.is_open for client in run.clients)

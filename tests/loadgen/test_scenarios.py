@@ -1,0 +1,314 @@
+"""What the clients of scenarios send, one step after the other, and what they make of trouble."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import pytest
+
+from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.client_context import Site
+from rolecall.loadgen.measure.recorder import Recorder
+from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.scenarios import (
+    SCENARIOS,
+    USUAL_WEIGHTS,
+    Guarded,
+    RefreshGet,
+    Refreshing,
+    RefreshPost,
+    RefreshRace,
+    Session,
+    maker,
+)
+from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.spec.loading import load_specification
+from tests.support.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
+from tests.support.token_answers import DAY, USER, claims, document
+
+ACCOUNT = Account("ada@example.org", "Sesame-1", "agent")
+
+
+@contextmanager
+def site_of(answer: Answer) -> Iterator[tuple[Site, Miniature]]:
+    """A site with one account, at a miniature."""
+    tables = load_specification()
+    dialect = tables.dialect({}, "tests")
+    spec = tables.for_target({}, dialect, "tests")
+    with Miniature(answer) as server:
+        site = Site(Origin.of(server.url), spec, dialect, [ACCOUNT], timeout=2)
+        site.begin(Recorder(perf_counter()))
+        yield site, server
+
+
+def granted(request: Received, connection: Connection) -> None:
+    """New tokens for whoever asks."""
+    now = int(time.time())
+    connection.send(json_response(document(USER, claims(USER, iat=now, exp=now + DAY))))
+
+
+def profile(request: Received, connection: Connection) -> None:
+    """The only user there is, or an empty list."""
+    connection.send(json_response({"id": USER} if USER in request.path else []))
+
+
+def tokens_and_reads(request: Received, connection: Connection) -> None:
+    """A server on which all goes well."""
+    (granted if request.path.startswith("/v2/auth/token") else profile)(request, connection)
+
+
+def cut(request: Received, connection: Connection) -> None:
+    """Closed without an answer."""
+    connection.cut()
+
+
+def errors(site: Site) -> dict[str, int]:
+    """The errors by kind."""
+    totals = Totals()
+    totals.merge("one", site.recorder.take())
+    found: dict[str, int] = totals.document()["errors"]
+    return found
+
+
+def test_a_chain_of_refreshes() -> None:
+    """Each refresh presents what the one before it gave, by GET in the query, by POST in the body with the e-mail."""
+    for scenario in (RefreshGet, RefreshPost):
+        with site_of(tokens_and_reads) as (site, server):
+            client = scenario(site)
+            client.prepare()
+            held = []
+            for _ in range(3):
+                assert client.grant is not None
+                held.append((client.grant.token, client.grant.refresh_token))
+                client.step(perf_counter())
+            client.close()
+
+        asked = [it for it in server.received[1:] if it.path.startswith("/v2/auth/token")]
+        if scenario is RefreshGet:
+            assert [(it.headers["authorization"], it.path.partition("refreshToken=")[2]) for it in asked] == [
+                (f"Bearer {token}", refresh) for token, refresh in held
+            ]
+        else:
+            assert [json.loads(it.body) for it in asked] == [
+                {"refreshToken": refresh, "clientId": ACCOUNT.email} for _, refresh in held
+            ]
+            assert all("authorization" not in it.headers for it in asked)
+        assert not site.violations.counts
+
+
+def test_a_session_reads_and_refreshes() -> None:
+    """A session reads its profile and lists, and refreshes by either path, with the newest token always."""
+    with site_of(tokens_and_reads) as (site, server):
+        client = Session(site)
+        client.prepare()
+        for _ in range(40):
+            client.step(perf_counter())
+        client.close()
+
+    paths = Counter(it.path.partition("?")[0] for it in server.received if it.method == "GET")
+    assert paths[f"/v2/users/{USER}"] > 5
+    assert sum(count for path, count in paths.items() if path not in (f"/v2/users/{USER}", "/v2/auth/token")) > 5
+    assert paths["/v2/auth/token"] > 1
+    assert not site.violations.counts
+
+
+@pytest.mark.parametrize(
+    ("trouble", "found"),
+    [
+        ([always(response(401))], {"chain-broken": 1}),  # whoever holds the last refresh token can go on
+        ([cut], {}),  # it may have been carried out, so that nobody knows what is held
+        ([always(response(500)), always(response(401))], {}),  # so may this one, so that the second is refused rightly
+        ([always(response(429, retry_after="1")), always(response(401))], {"chain-broken": 1}),  # this one was not
+    ],
+)
+def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int]) -> None:
+    """A chain is broken where a refresh is refused that nothing explains; then the client logs in anew, and goes on."""
+    with site_of(in_turn(granted, *trouble, granted, tokens_and_reads)) as (site, server):
+        client = RefreshPost(site)
+        client.prepare()
+        for _ in range(len(trouble) + 2):
+            client.step(perf_counter())
+        client.close()
+
+    assert dict(site.violations.counts) == found
+    assert json.loads(server.received[1 + len(trouble)].body) == {"email": ACCOUNT.email, "password": ACCOUNT.password}
+
+
+def test_trouble_is_counted_by_kind() -> None:
+    """An answer that did not come and one that is none are two kinds of error."""
+    with site_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (site, _):
+        client = RefreshGet(site)
+        client.prepare()
+        for _ in range(3):
+            client.step(perf_counter())
+        client.close()
+
+        assert errors(site) == {"closed": 1, "garbage": 1, "500": 1}
+
+
+@pytest.mark.parametrize("change", ["two words", "ümlaut", "a\r\nx: y", "", "{}=", "{} ", "{}\n", "{}é", "{}.x", "{}\ud800"])
+def test_a_token_that_cannot_be_sent(change: str) -> None:
+    """A token with what may not stand in a header is a violation of the server's, never sent, and breaks no client (B6)."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        value = change.format(document(USER)["token"])
+        connection.send(json_response(document(USER, token=value) if "auth/token" in request.path else {"id": USER}))
+
+    with site_of(answer) as (site, server):
+        for scenario in (*SCENARIOS, "guarded"):
+            client = maker(scenario, site, {})()
+            client.prepare()
+            for _ in range(11 if scenario == "guarded" else 2):
+                client.step(perf_counter())
+            client.close()
+
+    assert set(site.violations.counts) == ({"jwt"} if change else {"shape"})
+    assert not [it for it in server.received if "authorization" in it.headers]
+
+
+@pytest.mark.parametrize("text", ["\ud800", "x" * 3 + "\udfff"])
+@pytest.mark.parametrize("member", ["refreshToken", "user", "scope"])
+def test_half_a_character_cannot_be_sent(member: str, text: str) -> None:
+    """Nor is a refresh token, or a user's id, that no request can hold."""
+
+    def answer(request: Received, connection: Connection) -> None:
+        connection.send(json_response(document(USER) | {member: text}))
+
+    with site_of(answer) as (site, _):
+        for scenario in SCENARIOS:
+            client = maker(scenario, site, {})()
+            client.prepare()
+            client.step(perf_counter())
+            client.close()
+
+    assert set(site.violations.counts) == {"shape"}
+
+
+# --- Tokens that are old (B7), sessions that were ended (B3) ----------------------------------------------------------------
+
+
+def test_an_old_token_is_not_used_any_more() -> None:
+    """A client that was idle for most of a token's life goes on by POST, which needs no access token."""
+    for scenario in (RefreshGet, Session, RefreshRace):
+        with site_of(tokens_and_reads) as (site, server):
+            client = scenario(site)
+            client.prepare()
+            for _ in range(3):
+                assert client.grant is not None
+                client.grant.asked -= 0.95 * DAY
+                already = len(server.received)
+                client.step(perf_counter())
+                assert (server.received[already].method, server.received[already].path) == ("POST", "/v2/auth/token")
+            client.close()
+
+        assert not site.violations.counts
+        assert not errors(site)
+
+
+@pytest.mark.parametrize("scenario", [RefreshGet, RefreshPost, Session, RefreshRace])
+def test_the_end_of_a_session_by_another_login_is_no_error(scenario: type[Refreshing]) -> None:
+    """A refusal that another log-in of the account explains is a row of its own, and the client logs in anew."""
+    ended = False
+
+    def answer(request: Received, connection: Connection) -> None:
+        if b"password" in request.body or not ended:
+            tokens_and_reads(request, connection)
+        else:
+            connection.send(json_response({}, 401))
+
+    with site_of(answer) as (site, _):
+        client = scenario(site)
+        client.prepare()
+        site.invariants.log_in(ACCOUNT)
+        ended = True
+        for _ in range(2):
+            client.step(perf_counter())
+            assert client.grant is None
+            ended = False
+            client.step(perf_counter())
+            assert client.grant is not None
+            ended = True
+        client.close()
+
+        assert not site.violations.counts
+        assert ("session ended" in site.entries) is (scenario is not RefreshRace)  # in a race refusals are what is expected
+        assert not errors(site)
+
+
+def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
+    """A refresh may revoke the access tokens of its session, so that to try a refresh token first would kill what is tried next."""
+    with site_of(tokens_and_reads) as (site, server):
+        client = RefreshRace(site)
+        client.prepare()
+        client.step(perf_counter())
+        client.close()
+
+    asked = ["read" if USER in it.path and "auth" not in it.path else "refresh" for it in server.received[1:]]
+    assert asked == ["refresh"] * site.racers + ["read"] * site.racers + ["refresh"] * site.racers
+    assert not site.violations.counts
+
+
+def test_a_race_goes_on_with_what_is_last() -> None:
+    """Of the refreshes after a race the last one's tokens are certain to be good."""
+    with site_of(tokens_and_reads) as (site, _):
+        client = RefreshRace(site)
+        client.prepare()
+        client.step(perf_counter())
+
+        assert client.grant is not None
+        assert not client.grant.may_be_refused
+        client.close()
+
+
+def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
+    """Where another log-in was under way, nobody has to win (B3)."""
+    with site_of(in_turn(granted, always(response(401)))) as (site, _):
+        client = RefreshRace(site)
+        client.prepare()
+        site.invariants.log_in(ACCOUNT)
+        client.step(perf_counter())
+        client.close()
+
+    assert not site.violations.counts
+
+    with site_of(in_turn(granted, always(response(401)))) as (site, _):
+        client = RefreshRace(site)
+        client.prepare()
+        client.step(perf_counter())
+        client.close()
+
+    assert dict(site.violations.counts) == {"race-nobody": 1}
+
+
+def test_weights_are_kept_evenly() -> None:
+    """Clients of a mixture come by their weights, in every stretch of them."""
+    with site_of(granted) as (site, _):
+        make = maker("mixed", site, USUAL_WEIGHTS)
+        names = [make().name for _ in range(30)]
+
+    for start in (0, 10, 20):
+        assert Counter(names[start : start + 10]) == USUAL_WEIGHTS
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(b"3", 3), (b"0", 0), (b"600", 600), (b"Sun, 22 Nov 2026 16:00:09 GMT", 9), (b"-1", 1), (b"soon", 1), (None, 1)],
+)
+def test_retry_after(value: bytes | None, seconds: float) -> None:
+    """Seconds, and a date by the server's own clock, are heeded; what is neither is a second."""
+    field = b"" if value is None else b"\r\nretry-after: " + value
+    head = b"HTTP/1.1 429 Whatever\r\ndate: Sun, 22 Nov 2026 16:00:00 GMT" + field
+
+    assert Response(429, head, b"", True).seconds_to_wait == seconds
+
+
+def test_makers_of_one_scenario() -> None:
+    """A scenario's own maker makes that, and guarded one around another."""
+    with site_of(granted) as (site, _):
+        assert isinstance(maker("session", site, {})(), Session)
+        assert isinstance(maker("guarded", site, {}, "session")(), Guarded)

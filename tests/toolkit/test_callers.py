@@ -1,0 +1,86 @@
+"""Who sends requests: a token that ends while its request waits is not held against the target."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rolecall.evidence import Exchange
+from rolecall.outcomes import Finding, Trouble
+from rolecall.spec.loading import load_specification
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.callers import Callers
+from rolecall.toolkit.expectations import expect_one_or_all
+from tests.support.exchanges import exchange
+from tests.support.token_answers import claims, jwt
+
+MINUTES = 300
+
+
+def caller(age: float, **of: Any) -> Caller:
+    """Somebody who logged in so many seconds ago, for five minutes."""
+    token = jwt(claims(exp=1_700_000_000 + MINUTES) | of)
+    login = time.monotonic() - age
+    body = json.dumps({"token": token}).encode()
+    return Caller("guest", "token", token, "u1", "", Grant.of(exchange("POST", body=body, started=login - 0.1, finished=login)))
+
+
+def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
+    """A request as somebody, which is answered after a while, as the clock says."""
+    spec = load_specification()
+
+    async def answer(method: str, path: str, **options: Any) -> Exchange:
+        return exchange(method, status=status, finished=time.monotonic() + waits)
+
+    callers: Any = object.__new__(Callers)
+    callers.dialect, callers.client = spec.dialect({}, "tests"), SimpleNamespace(send=answer)
+    sent: Exchange = asyncio.run(callers.send("GET", "/v2/users", of))
+    return sent
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_ended_while_its_request_waited(status: int) -> None:
+    """A refusal of a request that was asked for in time, and answered after its token's end, is trouble, and no finding."""
+    with pytest.raises(Trouble, match="an answer before the token's end"):
+        send(caller(MINUTES - 30), status=status, waits=60)
+
+
+@pytest.mark.parametrize(
+    ("age", "status", "waits"),
+    [(10, 403, 60), (MINUTES - 30, 200, 60), (MINUTES - 30, 404, 60), (MINUTES + 5, 403, 60)],
+    ids=["answered-in-time", "let-in", "another-answer", "asked-when-it-had-ended"],
+)
+def test_what_is_an_answer_all_the_same(age: float, status: int, waits: float) -> None:
+    """An answer in time, one that the end did not decide, and one to a token that is presented because it ended, all count."""
+    assert send(caller(age), status=status, waits=waits).status == status
+
+
+@pytest.mark.parametrize("of", [None, Caller("guest", "API key", "k", "u1"), caller(MINUTES - 30, exp=10**400)])
+def test_who_has_no_end(of: Caller | None) -> None:
+    """Nobody, an API key, and a token that says no end are answered whenever."""
+    assert send(of, status=403, waits=60).status == 403
+
+
+def refreshed(good: int, attempts: int) -> list[Exchange]:
+    """The answers to ten refreshes at once, some of them good, after so many attempts each."""
+    return [exchange("POST", status=200 if number < good else 400, attempts=attempts) for number in range(10)]
+
+
+@pytest.mark.parametrize(("good", "attempts"), [(1, 1), (10, 1), (1, 2), (10, 2)])
+def test_one_refresh_or_all(good: int, attempts: int) -> None:
+    """One good answer of ten, or ten, is as it should be."""
+    expect_one_or_all(refreshed(good, attempts))
+
+
+@pytest.mark.parametrize("good", [0, 5])
+def test_some_refreshes(good: int) -> None:
+    """Five good answers of ten that came at once are a finding; when some were asked to wait they did not come at once."""
+    with pytest.raises(Finding):
+        expect_one_or_all(refreshed(good, 1))
+    with pytest.raises(Trouble, match="asked for some of them to wait"):
+        expect_one_or_all(refreshed(good, 2))

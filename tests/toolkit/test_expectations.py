@@ -1,0 +1,438 @@
+"""What an answer means, in memory: denials as a dialect has them, the cascade, marks, hidden things, and secrets in errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from conformance.test_bypasses import expect_as_empty
+from conformance.test_issuance_claims import leaves
+from conformance.test_objects import denied_documents, exposed
+from conformance.test_secrecy import readable, tells
+from conformance.test_secrecy import test_errors_tell_no_secrets as errors_tell_no_secrets
+from conformance.test_token_integrity import DAMAGES
+from rolecall.errors import UsageError
+from rolecall.evidence import Exchange
+from rolecall.jwt_forging import Parts
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import identifiers, unused_id, walked
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Dialect
+from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.expectations import expect_hidden
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.observed_cells import Seen
+from rolecall.toolkit.refresh_tokens import never_issued
+from rolecall.toolkit.things import Fixture, Request
+from tests.support.exchanges import exchange
+
+SPEC = load_specification()
+LIST, FETCH = SPEC.operations["list-users"], SPEC.operations["fetch-user"]
+DEFAULT, EMPTY = SPEC.dialect({}, "a test"), SPEC.dialect({"denied_list": "empty"}, "a test")
+
+
+def answer(status: int, document: Any = ..., **facts: Any) -> Exchange:
+    """An answer with a JSON body, or none."""
+    body = b"" if document is ... else json.dumps(document).encode()
+    return exchange(status=status, body=body, **facts)
+
+
+# --- One predicate of what a denial is ------------------------------------------------------------------------------------
+
+#: Dialect, answer to a list, whether it allows, denies, and denies as specified.
+ANSWERS: dict[str, tuple[Dialect, Exchange, bool, bool, bool]] = {
+    "403": (DEFAULT, answer(403), False, True, True),
+    "404": (DEFAULT, answer(404), False, True, False),
+    "a-list": (DEFAULT, answer(200, [{"id": "1"}]), True, False, False),
+    "an-empty-list": (DEFAULT, answer(200, []), True, False, False),
+    "an-empty-list-that-denies": (EMPTY, answer(200, []), False, True, True),
+    "a-list-that-shows-something": (EMPTY, answer(200, [{"id": "1"}]), True, False, False),
+    "an-empty-object": (EMPTY, answer(200, {}), True, False, False),
+    "403-beside-it": (EMPTY, answer(403), False, True, True),
+    "a-redirect": (DEFAULT, answer(302), False, False, False),
+    "a-crash": (DEFAULT, answer(500), False, False, False),
+    "a-crash-with-an-empty-list": (EMPTY, answer(500, []), False, False, False),
+    "no-answer": (DEFAULT, answer(0), False, False, False),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_what_a_denial_is(case: str) -> None:
+    """The dialect alone says what allows and what denies; a redirect and a server error are neither."""
+    dialect, said, allows, denies, as_specified = ANSWERS[case]
+
+    assert dialect.allows(LIST, said) is allows
+    assert dialect.denies(LIST, said) is denies
+    assert dialect.denies_as_specified(LIST, said) is as_specified
+
+
+def test_an_empty_list_denies_lists_only() -> None:
+    """A fetch that is answered with an empty array is no denial in any dialect."""
+    assert EMPTY.allows(FETCH, answer(200, []))
+    assert not EMPTY.denies(FETCH, answer(200, []))
+
+
+class World:
+    """As much of a world as these judgements need: a dialect, and one answer to every read."""
+
+    spec = SPEC
+    highest = "admin"
+
+    def __init__(
+        self, said: Exchange | None = None, dialect: Dialect = DEFAULT, documents: Any = (), organization: str = ""
+    ) -> None:
+        self.said, self.dialect, self._documents, self._organization = said, dialect, list(documents), organization
+
+    async def reads(self, caller: object, operation: str) -> Exchange:
+        """The answer to every read."""
+        assert self.said is not None
+        return self.said
+
+    async def user(self, name: str) -> Any:
+        """Nobody in particular."""
+        return Fixture(SPEC.resources["user"], "1", "")
+
+    async def organization(self) -> str:
+        """The accounts' organization, as far as it is known."""
+        return self._organization
+
+    async def observe(self, fixture: Fixture) -> Any:
+        """The first thing there is."""
+        return next(iter(self._documents), None)
+
+    async def listing(self, resource: str, after: float) -> Any:
+        """All there is."""
+        return self._documents
+
+
+@pytest.mark.parametrize(("said", "dialect"), [(answer(403), DEFAULT), (answer(404), DEFAULT), (answer(200, []), EMPTY)])
+def test_the_usual_way_is_denied(said: Exchange, dialect: Dialect) -> None:
+    """What this dialect calls a denial is the control of a way around it."""
+    assert asyncio.run(expect_denied_as_usual(World(said, dialect), "guest", "list-users")) is said  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("said", [answer(200, []), answer(302), answer(500)])
+def test_the_usual_way_is_not_denied(said: Exchange) -> None:
+    """Where the usual way is not denied, there is nothing to be found around it; a crash is no denial either."""
+    with pytest.raises(Inconclusive, match="list-users denied to guest"):
+        asyncio.run(expect_denied_as_usual(World(said), "guest", "list-users"))  # type: ignore[arg-type]
+
+
+def test_head_may_be_as_the_empty_list() -> None:
+    """Where an empty list is a denial, HEAD may be answered so, too, and may not tell a length that GET would not."""
+    usual = answer(200, [], headers=[("Content-Length", "2")])
+
+    expect_as_empty(answer(200, headers=[("Content-Length", "2")]), usual)
+    expect_as_empty(answer(200), usual)
+    expect_as_empty(answer(403, headers=[("Content-Length", "99")]), usual)
+    with pytest.raises(Finding, match="Content-Length: 4711"):
+        expect_as_empty(answer(200, headers=[("Content-Length", "4711")]), usual)
+
+
+# --- The cascade ----------------------------------------------------------------------------------------------------------
+
+
+def seen(answers: dict[tuple[str, str], Exchange], dialect: Dialect = DEFAULT) -> Seen:
+    """What was seen of some cells."""
+    return Seen(answers, SPEC.operations, dialect)
+
+
+def test_a_cascade_needs_both_roles() -> None:
+    """Nothing follows for a role of which nothing was seen."""
+    only_guest = seen({("list-users", "guest"): answer(200, [{"id": "1"}])})
+
+    assert only_guest.allowed("guest", "agent") == only_guest.allowed("agent", "bot") == only_guest.breaks("guest", "agent") == []
+
+
+def test_a_cascade_that_breaks() -> None:
+    """What the lower role was allowed and the higher one refused breaks the cascade; what neither may does not count."""
+    found = seen(
+        {
+            ("list-users", "guest"): answer(200, [{"id": "1"}]),
+            ("list-users", "agent"): answer(403),
+            ("list-forms", "guest"): answer(403),
+            ("list-forms", "agent"): answer(403),
+            ("fetch-user", "guest"): answer(200, {"id": "1"}),
+            ("fetch-user", "agent"): answer(200, {"id": "1"}),
+        }
+    )
+
+    assert found.allowed("guest", "agent") == ["list-users", "fetch-user"]
+    assert found.breaks("guest", "agent") == ["list-users"]
+
+
+def test_an_empty_list_allows_nothing_in_its_dialect() -> None:
+    """Where an empty list is a denial, the cascade takes it for one on either side."""
+    answers = {("list-users", "guest"): answer(200, []), ("list-users", "agent"): answer(403)}
+
+    assert seen(answers).breaks("guest", "agent") == ["list-users"]
+    assert seen(answers, EMPTY).allowed("guest", "agent") == []
+
+
+# --- Marks ------------------------------------------------------------------------------------------------------------------
+
+
+def request(operation: str, body: Any, name: str = "rolecall-1-2") -> Request:
+    """A request with a body."""
+    return Request(SPEC.operations[operation], "/", body, name)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {},
+        {"enabled": False},
+        {"password": "rolecall-1-2"},
+        {"messages": [{"text": "rolecall-1-2"}]},
+        {"rolecall-1-2": "name"},
+    ],
+)
+@pytest.mark.parametrize("document", [None, {}, {"enabled": False, "password": "rolecall-1-2"}])
+def test_without_a_mark_nothing_reads_back(body: Any, document: Any) -> None:
+    """A body in which no member that is shown again holds the test's name proves nothing of any document."""
+    with pytest.raises(Inconclusive, match="a mark by which to know"):
+        Judge.reads_back(document, request("update-service", body))
+
+
+def test_without_a_name_nothing_reads_back() -> None:
+    """The empty name, which every text holds, is no mark."""
+    with pytest.raises(Inconclusive, match="a mark by which to know"):
+        Judge.reads_back({"name": "anything"}, request("update-service", {"name": "anything"}, name=""))
+
+
+def test_a_mark_reads_back() -> None:
+    """What was written is known by every member that holds the test's name, at any depth, and by nothing else."""
+    asked = request("update-contact", {"profile": {"name": "rolecall-1-2"}, "remark": "as we do it"})
+
+    assert Judge.reads_back({"profile": {"name": "rolecall-1-2", "more": 1}}, asked)
+    assert not Judge.reads_back({"profile": {"name": "before"}, "remark": "as we do it"}, asked)
+    assert not Judge.reads_back(None, asked)
+
+
+#: Bodies that a target file may not give: what comes of them could not be seen.
+UNMARKED: dict[str, tuple[str, dict[str, Any]]] = {
+    "create-without": ("create-form", {"title": "a form"}),
+    "update-without": ("update-service", {"enabled": False}),
+    "update-of-nothing": ("update-service", {}),
+    "only-in-a-password": ("update-user", {"password": "x{name}"}),
+    "only-in-first-messages": ("create-conversation", {"messages": [{"text": "{name}"}]}),
+    "only-as-a-members-name": ("create-form", {"{name}": "a form"}),
+}
+
+
+@pytest.mark.parametrize("case", UNMARKED)
+def test_a_body_without_a_mark_is_refused(case: str) -> None:
+    """A body of the target file that lacks {name} where it would be read back is a mistake, said with the remedy."""
+    operation, body = UNMARKED[case]
+
+    with pytest.raises(UsageError) as refused:
+        SPEC.for_target({operation: {"body": body}}, DEFAULT, "staging.toml")
+
+    assert str(refused.value).startswith(
+        f"staging.toml, [operations.{operation}] body: no member that can be read back holds {{name}}"
+    )
+    assert '= "{name}"' in str(refused.value) or '"{name}"' in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("operation", "override"),
+    [
+        ("create-form", {"body": {"title": "form {name}"}}),
+        ("update-contact", {"body": {"profile": {"names": ["{name}"]}}}),
+        ("delete-form", {"method": "POST", "body": {"reason": "a test"}}),
+        ("update-service", {"method": "PUT"}),
+    ],
+)
+def test_a_body_with_a_mark_is_taken(operation: str, override: dict[str, Any]) -> None:
+    """A mark may stand at any depth and within a longer text; a delete needs none, and neither does a body that is not given."""
+    changed = SPEC.for_target({operation: override}, DEFAULT, "staging.toml")
+
+    for key, value in override.items():
+        assert getattr(changed.operations[operation], key) == value
+
+
+# --- Hidden things --------------------------------------------------------------------------------------------------------
+
+
+def test_a_thing_without_an_id_cannot_be_hidden() -> None:
+    """Of a thing with neither id nor name nobody can say that an answer does not show it."""
+    with pytest.raises(Inconclusive, match="the id of a user"):
+        expect_hidden(answer(403), Fixture(SPEC.resources["user"], "", ""))
+
+
+ORGANIZATION = {"id": "1", "name": "ours", "status": "active", "settings": {"plan": "gold"}, "tags": []}
+
+
+def test_a_document_is_known_by_what_no_reference_has() -> None:
+    """A denied thing inside an allowed one is known by members that a reference to it would not carry."""
+    world: Any = World(documents=[ORGANIZATION], organization="1")
+
+    documents = asyncio.run(denied_documents(world, "organization"))
+
+    assert exposed(answer(200, {"organization": ORGANIZATION}), documents) == ["status", "settings"]
+    assert exposed(answer(200, {"organization": {"id": "1", "name": "ours"}}), documents) == []
+
+
+def test_where_nothing_tells_the_organization_any_of_them_is_denied() -> None:
+    """If tokens and users do not name their organization, all that the highest role lists are looked for."""
+    others = [{**ORGANIZATION, "id": str(number)} for number in range(3)]
+
+    documents = asyncio.run(denied_documents(World(documents=others), "organization"))  # type: ignore[arg-type]
+
+    assert exposed(answer(200, [{"id": "9", "parent": others[2]}]), documents) == ["status", "settings"]
+
+
+def test_a_document_that_cannot_be_seen_proves_nothing() -> None:
+    """Where the highest role does not see it either, or sees nothing but a reference, nothing is compared with nothing."""
+    with pytest.raises(Inconclusive, match="organization as admin sees it"):
+        asyncio.run(denied_documents(World(organization="1"), "organization"))  # type: ignore[arg-type]
+    bare: Any = World(documents=[{"id": "1", "name": "ours"}], organization="1")
+    with pytest.raises(NotApplicable, match="nothing that a reference"):
+        asyncio.run(denied_documents(bare, "organization"))
+
+
+# --- Documents of any depth -----------------------------------------------------------------------------------------------
+
+
+def nested(depth: int) -> Any:
+    """An id within so many objects and arrays."""
+    document: Any = {"id": "deep"}
+    for _ in range(depth):
+        document = {"inner": [document]}
+    return document
+
+
+def test_documents_may_be_of_any_depth() -> None:
+    """What a newer Python reads, deeper than it walks, is walked all the same: ids are found, and nothing breaks."""
+    deep = {"id": "first", "name": "here", "inner": nested(5_000)}
+
+    assert list(identifiers(deep)) == ["first", "deep"]
+    assert Judge.reads_back(deep, request("update-service", {"name": "here"}, name="here"))
+    assert sum(1 for _ in walked(deep)) > 10_000
+    assert ("name", "here") in list(leaves(deep))
+
+
+def test_a_document_is_walked_in_order() -> None:
+    """A thing's own id comes before those of what is in it, and these as they are written."""
+    assert list(identifiers({"owner": {"id": "2"}, "others": [{"_id": "3"}, {"id": "4"}], "id": "1"})) == ["1", "2", "3", "4"]
+
+
+# --- Tokens and ids -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["last-byte-changed", "signature-cut-in-half"])
+def test_a_token_without_a_signature_has_none_to_damage(damage: str) -> None:
+    """An unsigned token is another requirement's finding; the damage to it is inconclusive or none, and breaks nothing here."""
+    parts = Parts.of("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.")
+
+    try:
+        token = DAMAGES[damage](parts)
+    except Inconclusive as reason:
+        assert "a signature to change" in str(reason)
+    else:
+        assert token == f"{parts.head}.{parts.body}.{parts.signature}", "the test says so: nothing was damaged"
+
+
+def test_a_signature_that_is_no_base64_is_nothing_to_tamper_with() -> None:
+    """A third part that cannot be decoded is said to be that, and is no bug of ours."""
+    with pytest.raises(Inconclusive, match="no base64url"):
+        Parts.of("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.a").with_last_byte_changed()
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1OTllIn0.q83vEjRWeJCrze8SNFZ4kA"
+
+
+@pytest.mark.parametrize(
+    ("token", "user", "kept"),
+    [
+        ("599e.0123abcd", "599e", "599e."),
+        ("0123abcd.599e", "599e", ".599e"),
+        ("0123abcd", "599e", ""),
+        ("xyzxyz.xyz", "599e", "."),
+        (JWT, "599e", "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1OTllIn0."),
+    ],
+)
+def test_an_unknown_refresh_token_looks_like_a_known_one(token: str, user: str, kept: str) -> None:
+    """The secret of a refresh token is moved wherever it stands, and its user's id or its claims are kept."""
+    other = never_issued(token, user)
+
+    assert other != token
+    assert len(other) == len(token)
+    assert kept in other
+
+
+def test_a_refresh_token_of_which_no_other_can_be_made() -> None:
+    """Where nothing can be moved nobody is accused of taking it for the real one."""
+    with pytest.raises(Inconclusive, match="digits or letters"):
+        never_issued("---.___", "599e")
+
+
+@pytest.mark.parametrize("id", ["7", "599e1fcd9da1c72645c95886", "2D4A6C1E-93B7-4F52-8A10-7C3D5E9F1B24", "user-12", ""])
+def test_an_unused_id_is_another(id: str) -> None:
+    """It looks like the one it was made of and is another; short ones, which may count up, become longer than any counter."""
+    other = unused_id(id)
+
+    assert other != id
+    assert len(other) == max(len(id), 16)
+    assert id[:8] == other[:8] or len(id) < 16
+    assert other.isdigit() or not id.isdigit()
+
+
+# --- Secrets in errors ----------------------------------------------------------------------------------------------------
+
+PASSWORD = "Sesam&Oeffne<dich>4'2+\U0001f511"
+#: How an error may spell the password: as writers of JSON and HTML do, and as one of them within another.
+SPELLED: dict[str, str] = {
+    "plainly": json.dumps({"message": PASSWORD}, ensure_ascii=False),
+    "in-ascii": json.dumps({"message": PASSWORD}),
+    "as-go-does": json.dumps({"message": PASSWORD}).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
+    "as-dotnet-does": '{"m":"Sesam\\u0026Oeffne\\u003Cdich\\u003E4\\u00272\\u002B\\uD83D\\uDD11"}',
+    "every-character": '{"m":"' + "".join(f"\\u{ord(c):04x}" for c in "Sesam&Oeffne<dich>4'2+") + '\\ud83d\\udd11"}',
+    "as-html": f"<p>{PASSWORD.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}</p>".replace("'", "&#39;"),
+    "html-in-json": json.dumps({"message": PASSWORD.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}),
+    "json-in-json": json.dumps({"message": json.dumps({"password": PASSWORD})}),
+    "cut-off-json": json.dumps({"message": PASSWORD})[:-2],
+    "in-a-member's-name": json.dumps({PASSWORD: "is wrong"}),
+    "percent-encoded": json.dumps({"url": "?password=Sesam%26Oeffne%3Cdich%3E4%272%2B%F0%9F%94%91"}),
+}
+
+
+@pytest.mark.parametrize("case", SPELLED)
+def test_an_error_tells_a_password_however_it_is_spelled(case: str) -> None:
+    """What a reader of the answer would read as the password is the password."""
+    assert tells(readable(exchange(status=400, body=SPELLED[case].encode())), PASSWORD)
+
+
+@pytest.mark.parametrize("case", SPELLED)
+def test_a_password_in_an_error_is_a_finding(case: str) -> None:
+    """SEC-I14 holds it against the target that an error repeats the password of its request, however it is spelled."""
+    asked = json.dumps({"email": "guest@example.org", "password": PASSWORD}).encode()
+    login = exchange("POST", status=200, request_body=asked, body=b"{}")
+    error = exchange("POST", status=400, request_body=asked, body=SPELLED[case].encode())
+    answers: Any = SimpleNamespace(all=lambda: [login, error])
+    world: Any = SimpleNamespace(target=SimpleNamespace(secrets=[]))
+
+    with pytest.raises(Finding, match="400 with the password of its request in it"):
+        asyncio.run(errors_tell_no_secrets(answers, world))
+
+
+def test_errors_without_bodies_tell_nothing() -> None:
+    """A target whose errors have no bodies repeats nothing; one that never erred was not tested."""
+    world: Any = SimpleNamespace(target=SimpleNamespace(secrets=[]))
+    wordless: Any = SimpleNamespace(all=lambda: [exchange(status=403)])
+    flawless: Any = SimpleNamespace(all=lambda: [exchange(status=200)])
+
+    asyncio.run(errors_tell_no_secrets(wordless, world))
+    with pytest.raises(NotTested, match="no error"):
+        asyncio.run(errors_tell_no_secrets(flawless, world))
+
+
+def test_an_error_that_tells_nothing() -> None:
+    """A text that only resembles the password does not tell it, and neither does none at all."""
+    for body in (b"", b"Sesam&Oeffne", json.dumps({"message": "invalid"}).encode(), b"\\u00", b"&#;"):
+        assert not tells(readable(exchange(status=400, body=body)), PASSWORD)
