@@ -71,7 +71,7 @@ class Unreachable(RolecallError):
 
 
 def place_of(error: BaseException) -> str:
-    """Where an exception came from, as ``src/rolecall/toolkit/judge.py, line 12``; empty when nobody raised it."""
+    """Where an exception came from, as ``toolkit/judge.py, line 12``; empty when nobody raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return ""

@@ -1,7 +1,7 @@
 """The search for a server's capacity: the highest rate of arrivals that it carries while the objectives hold.
 
 It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few seconds is noisy, so nothing
-rests on a single one: all that was seen goes into one belief of where the capacity is (`belief.py`), which says where to look
+rests on a single one: all that was seen goes into one belief of where the capacity is (`posterior.py`), which says where to look
 next, when it is known well enough, and how well it is known. What a single step says is in `steps.py`.
 
 What the belief says is a conclusion, and the search does not end with one. It ends with a longer step at the answer, which has to hold

@@ -31,7 +31,7 @@ explains it; `sessions` keeps account of that, and has the argument:
   another log-in of the account, a second use of a refresh token, the end of the refresh token's life; by GET, of the access token's.
 * a token (`token-dead`, `allowed-denied`): "We can make protected api calls with the accessToken". The same explains it, and a
   refresh that was sent since, even if its answer never came.
-* in a race: see `families`.
+* in a race: see `races`.
 
 Tokens are decoded anew every time: the payloads of a real server differ, so to remember them would help in a benchmark only.
 """
