@@ -90,7 +90,7 @@ def test_a_target_that_lags_is_given_its_time(operation: str, waits: bool) -> No
     assert (judged(story) > 1.0) is waits
 
 
-@pytest.mark.parametrize("operation", ["update-user-self", "update-contact"])
+@pytest.mark.parametrize("operation", ["update-user-self", "create-contact", "update-contact"])
 def test_a_success_that_shows_late_is_done(operation: str) -> None:
     """A write that is answered with success is looked for as long as a target may lag."""
 
