@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,7 +100,7 @@ def test_a_refreshed_token_lives_as_after_a_plain_refresh(case: str, monkeypatch
     monkeypatch.setattr(token_judge, "fresh_session", AsyncMock(return_value=session))
     judge = TokenJudge(cast(World, SimpleNamespace(tokens=SimpleNamespace(refresh_by=refresh_by))))
 
-    with pytest.raises(Finding, match=re.escape(f"{attack * DAY:g} s")) if blamed else nullcontext():
+    with pytest.raises(Finding, match=f"actual:   {attack * DAY} s") if blamed else nullcontext():
         asyncio.run(judge.expect_refresh_at_most(living(attack), session, "post"))
 
 
