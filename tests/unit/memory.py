@@ -58,6 +58,7 @@ class Server:
         self.accounts: dict[str, Account] = {}
         self._numbers = itertools.count(1)
         self._callers: dict[str, tuple[str, str, tuple[str, ...]]] = {}  # by token
+        self._refresh_tokens: dict[str, str] = {}  # each of one use: the user it is of
         self._instead: list[tuple[str, str, Reply]] = []
         for name in (*SPEC.roles, *more):
             account = Account(name, name.rstrip("0123456789"), f"{name}@example.org", f"Sesame-of-{name}-1")
@@ -124,21 +125,20 @@ class Server:
 
     def _grant(self, asked: Asked) -> Answer:
         given = {**asked.query, **(asked.body if isinstance(asked.body, dict) else {})}
-        wanted = ("email", "password") if asked.operation == "log-in" else ("refreshToken",)
-        user = next((user for user in self.things["user"].values() if all(user.get(n) == given.get(n) for n in wanted)), None)
+        if asked.operation == "refresh":
+            user = self.things["user"].get(self._refresh_tokens.pop(given["refreshToken"], ""))
+        else:
+            who = (given.get("email"), given.get("password"))
+            user = next((user for user in self.things["user"].values() if (user.get("email"), user.get("password")) == who), None)
         if user is None:
             return 401, {"message": "no"}
         role, number = user.get("role", "guest"), next(self._numbers)
         token = jwt.encode({"_id": user["id"], "scope": role, "iat": 1, "exp": 1 + DAY, "jti": f"{number}"}, "k" * 32)
+        refresh_token = f"{user['id']}.{number:040x}"
         self._callers[token] = (role, user["id"], (role,))
-        user["refreshToken"] = f"{user['id']}.{number:040x}"
-        return 200, {
-            "tokenType": "Bearer",
-            "token": token,
-            "refreshToken": user["refreshToken"],
-            "user": user["id"],
-            "scope": role,
-        }
+        self._refresh_tokens[refresh_token] = user["id"]
+        granted = {"token": token, "refreshToken": refresh_token, "user": user["id"], "scope": role}
+        return 200, {"tokenType": "Bearer", **granted}
 
     def _keys(self, asked: Asked) -> Answer:
         if asked.operation == "list-keys":
@@ -151,7 +151,7 @@ class Server:
 
 
 def _shown(thing: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in thing.items() if name not in ("password", "refreshToken")}
+    return {name: value for name, value in thing.items() if name != "password"}
 
 
 _PATHS = [
