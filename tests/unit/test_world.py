@@ -357,7 +357,7 @@ def test_a_bare_one_that_is_not_taken_is_made_in_full() -> None:
     """Where a thing with nothing but its name is refused, one with everything is made; its 409 is an answer like any other."""
 
     def wanting(asked: Asked) -> Answer | None:
-        return None if "organization" in asked.body else (400, {"message": "organization is required"})
+        return None if "organization" in asked.body else (400, {"message": "no"})
 
     async def story(world: World) -> Exchange:
         world.full.add("contact")
@@ -365,6 +365,10 @@ def test_a_bare_one_that_is_not_taken_is_made_in_full() -> None:
 
     server = answering("create-contact", wanting)
     assert play(story, server).status == 204
+    *bare, made = ["organization" in sent.body for sent in server.asked if sent.operation == "create-contact"]
+    assert made
+    assert not any(bare)
+    assert bare
 
     server = answering("delete-contact", (409, None))
     assert play(story, server).status == 409
