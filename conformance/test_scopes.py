@@ -133,7 +133,7 @@ async def test_order_and_repetition_do_not_matter(spelling: str, world: World, j
         raise NotApplicable(f"the target makes no key with a scope that comes twice ({answer})")
     key = world.key_of(answer, scopes)
 
-    await judge.expect_rights(key, scopes)
+    await judge.expect_rights(key, scopes, contested=True)
 
 
 #: Credentials of the highest role's user that have less than its role: made with the target's own key, or API keys.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,7 +71,7 @@ def test_a_huge_exp_is_more_than_was_asked_for() -> None:
     """A token that says an end of 400 digits lives longer than any other: that is a finding, and breaks nothing."""
     worth = granted(claims(jti=...))
 
-    with pytest.raises(Finding, match="actual:   inf s"):
+    with pytest.raises(Finding, match="actual:   it has no end"):
         expect_no_more_than(Grant.of(worth), granted(claims(jti=..., exp=HUGE)))
 
 
@@ -101,7 +100,7 @@ def test_a_refreshed_token_lives_as_after_a_plain_refresh(case: str, monkeypatch
     monkeypatch.setattr(token_judge, "fresh_session", AsyncMock(return_value=session))
     judge = TokenJudge(cast(World, SimpleNamespace(tokens=SimpleNamespace(refresh_by=refresh_by))))
 
-    with pytest.raises(Finding, match=re.escape(f"{attack * DAY:g} s")) if blamed else nullcontext():
+    with pytest.raises(Finding, match=f"actual:   {attack * DAY} s") if blamed else nullcontext():
         asyncio.run(judge.expect_refresh_at_most(living(attack), session, "post"))
 
 

@@ -91,7 +91,8 @@ def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None
             raise Finding(f"a refusal, or a token with {what} {right!r}", f"{given!r}", exchange)
     longest = usual or worth
     if outlives(grant, longest):
-        raise Finding(f"a refusal, or a token that lives {lifetime(longest):g} s", f"{lifetime(grant):g} s", exchange)
+        expected = f"a refusal, or a token that lives {_seconds(longest)}"
+        raise Finding(expected, "it has no end" if grant.lifetime is None else _seconds(grant), exchange)
 
 
 def outlives(grant: Grant, other: Grant) -> bool:
@@ -102,3 +103,8 @@ def outlives(grant: Grant, other: Grant) -> bool:
 def lifetime(grant: Grant) -> float:
     """Seconds from a token's iat to its exp; endless when it does not say."""
     return float("inf") if grant.lifetime is None else grant.lifetime
+
+
+def _seconds(grant: Grant) -> str:
+    """A token's lifetime in words; all digits of whole seconds, also of a month."""
+    return f"{lifetime(grant):.15g} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -189,8 +190,8 @@ class Judge(TokenJudge):
 
         return await self._world.patience.until(reads_back, answer.finished, f"{request.operation.name} as written")
 
-    async def took_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
-        """Whether a write was carried out, whatever it was answered.
+    async def took_effect(self, request: Request, answer: Exchange, caller: Caller | None, after: float = 0.0) -> bool:
+        """Whether a write was carried out, whatever it was answered; a list is read anew after ``after`` (monotonic seconds).
 
         Raises:
             Inconclusive: nobody who may look gets to see it, or what was written bears no mark by which to know it.
@@ -198,7 +199,7 @@ class Judge(TokenJudge):
         effect, fixture = request.operation.effect, request.fixture
         if effect == "create":
             self._marked(request)
-            return await self._world.find(request.operation.resource.name, request.name, answer.finished) is not None
+            return await self._world.find(request.operation.resource.name, request.name, max(after, answer.finished)) is not None
         if fixture is None:
             assert caller is not None, "a write is on a fixture or on the caller's own user"
             fixture = Fixture(request.operation.resource, caller.user, "")
@@ -214,8 +215,11 @@ class Judge(TokenJudge):
         Raises:
             Inconclusive, Trouble: as for `took_effect`.
         """
-        look, kind = partial(self.took_effect, request, answer, caller), f"{request.operation.name} done"
-        return await self._world.patience.until(look, answer.finished, kind)
+
+        async def is_done() -> bool:
+            return await self.took_effect(request, answer, caller, time.monotonic())
+
+        return await self._world.patience.until(is_done, answer.finished, f"{request.operation.name} done")
 
     async def expect_no_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> None:
         """A write that was refused was not carried out all the same, nor a little later; it is looked for again at the end."""
@@ -253,11 +257,13 @@ class Judge(TokenJudge):
             return self.reads_back(listed, request)
         return await self.took_effect(request, answer, None)
 
-    async def expect_rights(self, key: Caller, scopes: list[str]) -> None:
+    async def expect_rights(self, key: Caller, scopes: list[str], *, contested: bool = False) -> None:
         """An API key may read what keys of its single scopes may read, together, and nothing else.
 
-        Judged where the single keys do as the table says: a cell that is wrong by itself is that cell's finding. What each of several
-        scopes allows says nothing of their union, and is not read.
+        Judged where the single keys do as the table says: a cell that is wrong by itself is that cell's finding.
+
+        Args:
+            contested: read only what not each of several scopes allows.
 
         Raises:
             Inconclusive: there is nothing that the single keys were seen to be allowed.
@@ -267,7 +273,7 @@ class Judge(TokenJudge):
             if operation.effect not in ("list", "fetch") or operation.is_self:
                 continue
             tabled = [world.spec.allows(operation.name, scope) for scope in distinct]
-            if len(distinct) > 1 and all(tabled):
+            if contested and len(distinct) > 1 and all(tabled):
                 continue
             singly = [await world.reads(await world.key(scope), operation.name) for scope in distinct]
             if not all(self._is_as_tabled(operation, *seen) for seen in zip(singly, tabled, strict=True)):

@@ -27,7 +27,7 @@ def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Cal
     @wraps(method)
     async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
         tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_memo", {})
-        key = (method.__name__, args, tuple(kwargs.items()))
+        key = (method, args, tuple(kwargs.items()))  # the function itself: two modules may call theirs the same
         task = tasks.get(key)
         if task is None:
             task = tasks[key] = asyncio.ensure_future(method(self, *args, **kwargs))
@@ -59,9 +59,9 @@ async def unbroken(work: Coroutine[Any, Any, R]) -> R:
 
 
 def forget(owner: object, method: str, *args: Hashable) -> None:
-    """Forget the memoised results of one method, all of them or those for ``args``, so that it runs again."""
+    """Forget the memoised results of the methods of this name, all of them or those for ``args``, so that they run again."""
     tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
-    for key in [key for key in tasks if key[0] == method and (not args or key[1] == args)]:
+    for key in [key for key in tasks if key[0].__name__ == method and (not args or key[1] == args)]:
         del tasks[key]
 
 

@@ -8,7 +8,17 @@ import pytest
 
 from rolecall.errors import ExitCode
 from rolecall.harness.results import TestResult as Tested
-from rolecall.harness.results import Verdict, findings, is_good_part, judge, order_of, outcome_of, requirement_outcomes
+from rolecall.harness.results import (
+    Verdict,
+    advice,
+    counts,
+    findings,
+    is_good_part,
+    judge,
+    order_of,
+    outcome_of,
+    requirement_outcomes,
+)
 from rolecall.outcomes import Outcome
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import API_KEY, API_KEYS, CAPABILITIES, LAST_MINUTE, SECOND_USER, SIGNING_KEY, TOKEN, Cell
@@ -65,10 +75,11 @@ def test_what_is_excused_alone_is_not_tested() -> None:
     assert outcome_of([result("KEY-scopes", NOT_TESTED, lacks=API_KEYS)], API_KEYS) is NOT_TESTED
 
 
-@pytest.mark.parametrize("id", SPEC.requirements)
-def test_a_capability_is_one_that_tests_can_lack(id: str) -> None:
+def test_a_capability_is_one_that_tests_can_lack() -> None:
     """What a requirement names is a word that an exception can carry; a typing error would excuse nothing, or never end."""
-    assert SPEC.requirements[id].capability in (*CAPABILITIES, "")
+    named = {entry.capability: id for id, entry in SPEC.requirements.items()}
+
+    assert {name: id for name, id in named.items() if name not in (*CAPABILITIES, "")} == {}
 
 
 # --- The verdict --------------------------------------------------------------------------------------------------------
@@ -79,20 +90,52 @@ def test_everything_passed_is_conformant() -> None:
     assert verdict_of(all_passed()) == Verdict("conformant", ExitCode.CONFORMANT, [])
 
 
-@pytest.mark.parametrize("id", [id for id, entry in SPEC.requirements.items() if entry.decides])
-@pytest.mark.parametrize("outcome", [FAILED, INCONCLUSIVE, NOT_TESTED, ERROR])
-def test_one_test_that_does_not_prove_keeps_it_from_being_conformant(id: str, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "word", "code", "reason"),
+    [
+        (FAILED, "not-conformant", ExitCode.FAILED, "1 requirement failed: {}"),
+        (INCONCLUSIVE, "inconclusive", ExitCode.INCONCLUSIVE, "1 requirement could not be decided: {}"),
+        (NOT_TESTED, "inconclusive", ExitCode.INCONCLUSIVE, "1 requirement not proven, because not tested: {}"),
+        (ERROR, "inconclusive", ExitCode.HARNESS_ERROR, "the harness broke at {}"),
+    ],
+)
+def test_one_test_that_does_not_prove_keeps_it_from_being_conformant(
+    outcome: Outcome, word: str, code: ExitCode, reason: str
+) -> None:
     """Beside a passed test of a deciding requirement, one that failed, is open, was not tested or broke is named and decides."""
-    said = verdict_of(all_passed(result(id, outcome)))
+    for id in (id for id, entry in SPEC.requirements.items() if entry.decides):
+        assert verdict_of(all_passed(result(id, outcome))) == Verdict(word, code, [reason.format(id)])
 
-    word, code = {
-        FAILED: ("not-conformant", ExitCode.FAILED),
-        INCONCLUSIVE: ("inconclusive", ExitCode.INCONCLUSIVE),
-        NOT_TESTED: ("inconclusive", ExitCode.INCONCLUSIVE),
-        ERROR: ("inconclusive", ExitCode.HARNESS_ERROR),
-    }[outcome]
-    assert (said.word, said.exit_code) == (word, code)
-    assert id in said.reasons[0]
+
+def test_of_many_requirements_some_are_named() -> None:
+    """A reason names four requirements and says how many more there are."""
+    ids = [id for id, entry in SPEC.requirements.items() if entry.decides][:6]
+
+    said = verdict_of(all_passed(*(result(id, FAILED) for id in ids)))
+
+    assert said.reasons == [f"6 requirements failed: {', '.join(ids[:4])} and 2 more"]
+
+
+def test_all_that_is_wrong_is_said_worst_first() -> None:
+    """A verdict says why the run ended early, what failed, broke and stayed open, and what was left behind; the harness decides the code."""
+    told = [
+        result("SEC-J03", FAILED),
+        result("SEC-J04", ERROR),
+        result("SEC-J05", INCONCLUSIVE),
+        result("AUTH-required", NOT_TESTED),
+    ]
+
+    said = verdict_of(all_passed(*told), left=("contact 1", "contact 2"), aborted="interrupted")
+
+    assert (said.word, said.exit_code) == ("not-conformant", ExitCode.HARNESS_ERROR)
+    assert said.reasons == [
+        "interrupted",
+        "1 requirement failed: SEC-J03",
+        "the harness broke at SEC-J04",
+        "1 requirement could not be decided: SEC-J05",
+        "1 requirement not proven, because not tested: AUTH-required",
+        "2 things created by this run could not be deleted",
+    ]
 
 
 @pytest.mark.parametrize("outcome", [FAILED, INCONCLUSIVE, NOT_TESTED, ERROR])
@@ -251,3 +294,25 @@ def test_expiry_that_was_not_proven_at_all_is_said_once() -> None:
 
     assert said.word == "inconclusive"
     assert sum("no way to one" in reason for reason in said.reasons) == 1
+
+
+def test_advice_is_in_the_order_of_the_table() -> None:
+    """Failed tests of what decides nothing are advice and no findings, in the table's order; what passed is neither."""
+    hardening = [id for id, entry in SPEC.requirements.items() if not entry.decides]
+    results = [result(id, FAILED) for id in reversed(hardening)] + [result("SEC-J03", FAILED), result(hardening[0])]
+
+    assert [told.requirement for told in advice(SPEC, results)] == hardening
+    assert [told.requirement for told in findings(SPEC, results)] == ["SEC-J03"]
+
+
+def test_a_cell_comes_before_the_rest_of_its_requirement() -> None:
+    """Of one requirement's findings the cells of the permission table stand first: they say most."""
+    cell, other = result("PERM-list-users", FAILED), result("PERM-list-users", FAILED)
+    cell.cell = SPEC.cells[0]
+
+    assert findings(SPEC, [other, cell]) == [cell, other]
+
+
+def test_outcomes_are_counted() -> None:
+    """Each outcome has its number, also when there is none of it."""
+    assert counts([PASSED, FAILED, PASSED]) == {outcome.value: {PASSED: 2, FAILED: 1}.get(outcome, 0) for outcome in Outcome}

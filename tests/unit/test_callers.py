@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from rolecall.evidence import Exchange
-from rolecall.outcomes import Finding, Trouble
+from rolecall.outcomes import Trouble
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.callers import Callers
-from rolecall.toolkit.expectations import expect_one_or_all
 from tests.support.exchanges import exchange
 from tests.support.token_answers import claims, jwt
 
@@ -64,23 +63,3 @@ def test_what_is_an_answer_all_the_same(age: float, status: int, waits: float) -
 def test_who_has_no_end(of: Caller | None) -> None:
     """Nobody, an API key, and a token that says no end are answered whenever."""
     assert send(of, status=403, waits=60).status == 403
-
-
-def refreshed(good: int, attempts: int) -> list[Exchange]:
-    """The answers to ten refreshes at once, some of them good, after so many attempts each."""
-    return [exchange("POST", status=200 if number < good else 400, attempts=attempts) for number in range(10)]
-
-
-@pytest.mark.parametrize(("good", "attempts"), [(1, 1), (10, 1), (1, 2), (10, 2)])
-def test_one_refresh_or_all(good: int, attempts: int) -> None:
-    """One good answer of ten, or ten, is as it should be."""
-    expect_one_or_all(refreshed(good, attempts))
-
-
-@pytest.mark.parametrize("good", [0, 5])
-def test_some_refreshes(good: int) -> None:
-    """Five good answers of ten that came at once are a finding; when some were asked to wait they did not come at once."""
-    with pytest.raises(Finding):
-        expect_one_or_all(refreshed(good, 1))
-    with pytest.raises(Trouble, match="asked for some of them to wait"):
-        expect_one_or_all(refreshed(good, 2))

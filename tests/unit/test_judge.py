@@ -1,0 +1,334 @@
+"""What an answer means for somebody who may, or may not, in memory: whose fault it is, and the words that a reader gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rolecall.evidence import Evidence, Exchange, Pieces
+from rolecall.outcomes import Finding, Inconclusive, Trouble
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.things import Request
+from rolecall.toolkit.world import World
+from tests.support.exchanges import exchange
+from tests.unit.memory import SPEC, Answer, Asked, Server
+from tests.unit.stage import answering, asked, judged
+
+
+def allowed(operation: str, by: str, server: Server) -> Pieces:
+    """Judge an operation that a role may; the evidence."""
+
+    async def story(world: World, judge: Judge) -> Pieces:
+        with Evidence.collect() as evidence:
+            await judge.expect_allowed(*await asked(world, operation, by))
+        return evidence
+
+    return judged(story, server)
+
+
+def denied(operation: str, by: str, server: Server, **facts: Any) -> Pieces:
+    """Judge an operation that a role may not; the evidence."""
+
+    async def story(world: World, judge: Judge) -> Pieces:
+        with Evidence.collect() as evidence:
+            await judge.expect_denied(*await asked(world, operation, by))
+        return evidence
+
+    return judged(story, server, **facts)
+
+
+# --- What is allowed ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", [op for op in SPEC.operations if not SPEC.operations[op].is_self])
+def test_a_success_is_as_it_should_be(operation: str) -> None:
+    """Whatever the table allows to the highest role and is answered with success is taken, and the answer is the evidence."""
+    evidence = allowed(operation, "admin", Server())
+
+    assert evidence.named["answer"].ok
+    assert "alive" not in evidence.named, "a success needs no proof that the credential lives"
+
+
+@pytest.mark.parametrize("status", [202, 302, 500])
+def test_neither_done_nor_refused_is_a_finding_at_once(status: int) -> None:
+    """Another success, a redirect or a server error is the target's fault, and nothing else has to be asked."""
+    server = answering("fetch-contact", (status, None), by="bot")
+
+    with pytest.raises(Finding) as found:
+        allowed("fetch-contact", "bot", server)
+
+    assert (found.value.expected, found.value.actual) == ("200: bot may fetch contact", f"{status}")
+    assert found.value.exchange is not None
+    assert server.asked[-1].operation == "fetch-contact", "nothing was asked after it"
+
+
+def test_a_refusal_of_a_live_caller_is_a_finding() -> None:
+    """Who may and is refused, and whose token works elsewhere, was refused wrongly; that it works is in the evidence."""
+    server = answering("fetch-contact", (403, None), by="bot")
+
+    async def story(world: World, judge: Judge) -> Pieces:
+        with Evidence.collect() as evidence, pytest.raises(Finding) as found:
+            await judge.expect_allowed(*await asked(world, "fetch-contact", "bot"))
+        assert (found.value.expected, found.value.actual) == ("200: bot may fetch contact", "403: it was refused")
+        return evidence
+
+    alive = judged(story, server).named["alive"]
+
+    assert (alive.ok, alive.caller) == (True, "bot (token)")
+    assert server.asked[-1].by == "bot", "a denial is understood: no other role has to try it"
+
+
+def test_a_refusal_of_a_dead_credential_proves_nothing() -> None:
+    """Who may do nothing at all any more is perhaps not logged in: that is for the tests of issuance."""
+    server = Server()
+    for operation in SPEC.operations:
+        server.instead(operation, (401, None), by="agent")
+
+    with pytest.raises(Inconclusive) as open_:
+        allowed("list-contacts", "agent", server)
+
+    assert open_.value.missing == "a live credential: agent (token) may do nothing at all"
+    assert open_.value.look_at == "the requirements of issuance and expiry"
+
+
+@pytest.mark.parametrize("operation", ["list-contacts", "delete-knowledge-item"])
+def test_what_others_can_was_understood(operation: str) -> None:
+    """A 404 to one who may, where another role gets it done, is that role's finding: path and body are right."""
+    with pytest.raises(Finding) as found:
+        allowed(operation, "bot", answering(operation, (404, None), by="bot"))
+
+    assert found.value.actual == "404: it was refused"
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 415, 422])
+def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
+    """What is not understood for anybody is not held against the target: the tables may be wrong about it."""
+    with pytest.raises(Inconclusive) as open_:
+        allowed("list-contacts", "bot", answering("list-contacts", (status, None)))
+
+    assert open_.value.missing.startswith("an answer to GET /v2/contacts from a server that knows it: GET /v2/contacts as bot")
+    assert open_.value.look_at == "[operations.list-contacts] in the target file, if it is done elsewhere or with another body"
+
+
+# --- What is denied -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["list-contacts", "fetch-contact", "create-contact", "update-contact", "delete-contact"])
+def test_a_denial_is_as_it_should_be(operation: str) -> None:
+    """A denial with the status of the dialect is taken as it is: nothing else has to be asked."""
+    assert denied(operation, "guest", Server()).named["answer"].status == 403
+
+
+def test_an_empty_list_is_a_denial_where_the_dialect_has_it() -> None:
+    """Under ``denied_list = "empty"`` a list that shows nothing denies; under the default it was allowed."""
+    server = answering("list-contacts", (200, []), by="guest")
+
+    denied("list-contacts", "guest", server, dialect={"denied_list": "empty"})
+    with pytest.raises(Finding, match="200: it was allowed"):
+        denied("list-contacts", "guest", server)
+
+
+@pytest.mark.parametrize(
+    ("status", "actual"),
+    [
+        (200, "200: it was allowed"),
+        (204, "204: it was allowed"),
+        (302, "302: a redirect is no denial"),
+        (500, "500: a server error is no denial"),
+    ],
+)
+def test_no_denial_is_a_finding_at_once(status: int, actual: str) -> None:
+    """Who is let through, redirected or met with a crash was not denied, whatever else is so."""
+    server = answering("fetch-contact", (status, None), by="guest")
+
+    with pytest.raises(Finding) as found:
+        denied("fetch-contact", "guest", server)
+
+    assert (found.value.expected, found.value.actual) == ("403: guest may not fetch contact", actual)
+    assert found.value.exchange is not None
+
+
+@pytest.mark.parametrize("show", ["name", "id"])
+def test_a_refusal_may_not_show_what_it_refuses(show: str) -> None:
+    """A denial with the thing's name or id in its body tells what it should keep to itself."""
+
+    def telling(asked: Asked) -> Answer:
+        contact = server.things["contact"][asked.id]
+        return 403, {"message": contact["profile"]["name"]} if show == "name" else {"about": {"id": asked.id}}
+
+    server = answering("fetch-contact", telling, by="guest")
+
+    with pytest.raises(Finding) as found:
+        denied("fetch-contact", "guest", server)
+
+    assert found.value.expected.startswith("a refusal that shows nothing of contact 0")
+    assert found.value.actual == "403 with the thing in its body"
+
+
+def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
+    """A 404 in the place of a 403 is held against the target once somebody who may got it, and the caller is known to live."""
+    server = answering("fetch-contact", (404, None), by="guest")
+
+    async def story(world: World, judge: Judge) -> dict[str, Exchange]:
+        with Evidence.collect() as evidence, pytest.raises(Finding) as found:
+            await judge.expect_denied(*await asked(world, "fetch-contact", "guest"))
+        assert (found.value.expected, found.value.actual) == ("403: guest may not fetch contact", "404")
+        return evidence.named
+
+    named = judged(story, server)
+
+    assert (named["control"].ok, named["control"].caller) == (True, "admin (token)")
+    assert (named["alive"].ok, named["alive"].caller) == (True, "guest (token)")
+
+
+def test_another_refusal_proves_nothing_where_nobody_can() -> None:
+    """Where those who may get no further either, the 404 says nothing of permissions; their cells are where to look."""
+    with pytest.raises(Inconclusive) as open_:
+        denied("update-contact", "guest", answering("update-contact", (404, None)))
+
+    assert open_.value.missing.startswith("the same request succeeding for admin or bot: PATCH /v2/contacts/0")
+    assert open_.value.look_at == "the cells of PERM-update-contact that are allowed"
+
+
+@pytest.mark.parametrize(("status", "actual"), [(401, ""), (403, ""), (404, "404"), (200, "200: it was allowed")])
+def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
+    """Without a token the status is that of somebody who is not known, and there is no credential that could be dead."""
+
+    async def story(world: World, judge: Judge) -> None:
+        request = await world.request(world.spec.operations["list-contacts"], None)
+        await judge.expect_denied(await world.perform(request, None), request, None)
+
+    server = answering("list-contacts", (status, None), by="nobody")
+    if not actual:
+        judged(story, server)
+        return
+    with pytest.raises(Finding) as found:
+        judged(story, server)
+    assert (found.value.expected, found.value.actual) == ("401 or 403: nobody without a token may list contacts", actual)
+
+
+# --- Controls -----------------------------------------------------------------------------------------------------------
+
+
+def control(operation: str, server: Server, *, times: int = 1) -> tuple[Exchange, Server]:
+    """The control of what a guest tried."""
+
+    async def story(world: World, judge: Judge) -> Exchange:
+        _, request, _ = await asked(world, operation, "guest")
+        server.asked.clear()
+        for _ in range(times):
+            control = await judge.control(request)
+        return control
+
+    return judged(story, server), server
+
+
+def test_a_read_is_controlled_once() -> None:
+    """That a list works is shown by the first role that may, once for the whole run."""
+    answer, server = control("list-contacts", Server(), times=3)
+
+    assert (answer.caller, answer.status) == ("admin (token)", 200)
+    assert server.count("list-contacts", "admin") == 1
+
+
+def test_a_create_is_controlled_by_what_was_made() -> None:
+    """The shared thing shows that one can be made; nothing else is made for it."""
+    answer, server = control("create-contact", Server(), times=2)
+
+    assert (answer.method, answer.status) == ("POST", 201)
+    assert server.count("create-contact") <= 1
+
+
+def test_an_update_is_controlled_on_the_same_thing_with_another_mark() -> None:
+    """What was tried is repeated to the letter but for the mark, so that the control is not taken for the attack's effect."""
+
+    async def story(world: World, judge: Judge) -> tuple[Exchange, Request]:
+        _, request, _ = await asked(world, "update-contact", "guest")
+        return await judge.control(request), request
+
+    answer, request = judged(story)
+
+    assert answer.url.endswith(request.path)
+    assert request.name not in answer.request_body.decode()
+    assert "-update-contact" in answer.request_body.decode()
+
+
+def test_a_control_may_be_of_another_role() -> None:
+    """Where the highest role is refused the next one that may will do; a read has to show what it is of."""
+    server = answering("list-contacts", (403, None), by="admin")
+    assert control("list-contacts", server)[0].caller == "bot (token)"
+
+    server = answering("fetch-contact", (200, {"id": "another"}), by="admin")
+    assert control("fetch-contact", server)[0].caller == "bot (token)"
+
+
+def test_what_was_learnt_meanwhile_is_tried_again() -> None:
+    """Where the control shows that a member is not known here, the refusal was perhaps for that: the test begins anew."""
+
+    def picky(asked: Asked) -> Answer | None:
+        if asked.by != "admin":
+            return 404, None
+        return (422, {"message": "unknown: title"}) if "title" in asked.body else None
+
+    with pytest.raises(Trouble) as trouble:
+        control("update-knowledge-item", answering("update-knowledge-item", picky))
+
+    assert trouble.value.missing == "update-knowledge-item without the members that the target does not know"
+    assert trouble.value.look_at == "the answers to update-knowledge-item"
+
+
+def controlled_alive(operation: str, server: Server, *, answer: int = 403) -> dict[str, Exchange]:
+    """The evidence of a control beside what a bot's ended token was answered."""
+
+    async def story(world: World, judge: Judge) -> dict[str, Exchange]:
+        dead = await world.user("bot")
+        request = await world.request_on_own_fixture(world.spec.operations[operation], dead)
+        answered = exchange(request.operation.method, status=answer)
+        with Evidence.collect() as evidence, world.gate.borrowing("user", dead.user):
+            await judge.control_alive(request, answered, dead)
+        return evidence.named
+
+    return judged(story, server)
+
+
+@pytest.mark.parametrize(
+    ("operation", "caller"),
+    [
+        ("list-contacts", "admin (token)"),
+        ("delete-knowledge-item", "bot (token)"),
+        ("fetch-user-self", "bot (token)"),
+        ("update-user-self", "bot (token)"),
+    ],
+)
+def test_what_a_dead_token_was_refused_is_done_for_a_live_one(operation: str, caller: str) -> None:
+    """That the token had ended is shown by the same thing being done for one that has not."""
+    control = controlled_alive(operation, Server())["control"]
+
+    assert (control.ok, control.caller) == (True, caller)
+
+
+def test_an_account_is_not_changed_for_a_control() -> None:
+    """A change of oneself is tried as a user that the run made, where it can make one; else as the account."""
+    server = Server()
+    made = controlled_alive("update-user-self", server)["control"]
+    assert not made.url.endswith(next(id for id, user in server.things["user"].items() if user["role"] == "bot"))
+
+    server = answering("create-user", (403, None))
+    own = controlled_alive("update-user-self", server)["control"]
+    assert own.url.endswith(next(id for id, user in server.things["user"].items() if user["role"] == "bot"))
+
+
+def test_a_success_of_a_dead_token_needs_no_control() -> None:
+    """What was done says by itself that it can be done."""
+    assert controlled_alive("delete-knowledge-item", Server(), answer=204) == {}
+
+
+@pytest.mark.parametrize("operation", ["delete-knowledge-item", "fetch-user-self"])
+def test_what_is_not_done_for_a_live_token_either_proves_nothing(operation: str) -> None:
+    """Where a live token of the same user is refused as well, the end of the other one explains nothing."""
+    with pytest.raises(Inconclusive) as open_:
+        controlled_alive(operation, answering(operation, (403, None)))
+
+    assert open_.value.missing.startswith("the same request succeeding with a token that has not expired: ")
+    assert open_.value.look_at == f"the cells of PERM-{operation} that are allowed"

@@ -1,0 +1,225 @@
+"""Whether a write was carried out, whatever it was answered, in memory: at once, later, and at the end of the run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rolecall.evidence import Evidence, Pieces
+from rolecall.outcomes import Finding, Inconclusive, Trouble
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.things import Fixture, Request
+from rolecall.toolkit.world import World
+from tests.unit.memory import Answer, Asked, Server
+from tests.unit.stage import answering, asked, judged
+
+# --- What became of it --------------------------------------------------------------------------------------------------
+
+
+def effect(operation: str, server: Server, by: str = "guest") -> bool:
+    """Whether what a role tried was carried out."""
+
+    async def story(world: World, judge: Judge) -> bool:
+        answer, request, caller = await asked(world, operation, by)
+        return await judge.took_effect(request, answer, caller)
+
+    return judged(story, server)
+
+
+WRITES = ["create-contact", "update-contact", "delete-contact", "delete-form", "update-user"]
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_a_refusal_with_an_effect_is_seen(operation: str) -> None:
+    """What was answered 403 and done all the same is seen to be done; what was only refused is not."""
+
+    def done_all_the_same(asked: Asked) -> Answer:
+        server.act(asked)
+        return 403, None
+
+    server = answering(operation, done_all_the_same, by="guest")
+
+    assert effect(operation, server)
+    assert not effect(operation, Server())
+
+
+@pytest.mark.parametrize(
+    ("operation", "done"), [("create-contact", "created"), ("update-contact", "updated"), ("delete-contact", "deleted")]
+)
+def test_a_refusal_with_an_effect_is_a_finding(operation: str, done: str) -> None:
+    """It is looked for a moment later, since a server may work in the background, and noted to be looked for at the end."""
+
+    async def later(asked: Asked) -> None:
+        await asyncio.sleep(0.05)
+        server.act(asked)
+
+    tasks = []
+
+    def refuse(asked: Asked) -> Answer:
+        tasks.append(asyncio.get_running_loop().create_task(later(asked)))
+        return 403, None
+
+    async def story(world: World, judge: Judge) -> None:
+        answer, request, caller = await asked(world, operation, "guest")
+        await judge.expect_no_effect(request, answer, caller)
+        assert world.patience.refused == [(request, answer)]
+
+    server = answering(operation, refuse, by="guest")
+    with pytest.raises(Finding) as found:
+        judged(story, server)
+
+    assert (found.value.expected, found.value.actual) == ("a refusal without effect", f"403, and it was {done} all the same")
+    judged(story, Server())
+
+
+@pytest.mark.parametrize(("operation", "waits"), [("update-contact", True), ("create-contact", False)])
+def test_a_target_that_lags_is_given_its_time(operation: str, waits: bool) -> None:
+    """Where changes were seen to show late, a refused one is looked for later; a create stays in the list, and at the end."""
+
+    async def story(world: World, judge: Judge) -> float:
+        answer, request, caller = await asked(world, operation, "guest")
+        world.patience.lag, begun = 1.0, time.monotonic()
+        await judge.expect_no_effect(request, answer, caller)
+        return time.monotonic() - begun
+
+    assert (judged(story) > 1.0) is waits
+
+
+@pytest.mark.parametrize("operation", ["update-user-self", "create-contact", "update-contact"])
+def test_a_success_that_shows_late_is_done(operation: str) -> None:
+    """A write that is answered with success is looked for as long as a target may lag."""
+
+    async def later(asked: Asked) -> None:
+        await asyncio.sleep(0.5)
+        server.act(asked)
+
+    tasks = []
+
+    def promise(asked: Asked) -> Answer:
+        tasks.append(asyncio.get_running_loop().create_task(later(asked)))
+        return 200, None
+
+    async def story(world: World, judge: Judge) -> tuple[bool, float]:
+        answer, request, caller = await asked(world, operation, "bot")
+        return await judge.takes_effect(request, answer, caller), world.patience.lag
+
+    server = answering(operation, promise, by="bot")
+    done, lag = judged(story, server)
+
+    assert done
+    assert 0.4 < lag < 1.0
+
+
+def test_a_success_that_never_shows_is_not_done() -> None:
+    """What is answered with success and never shown was not done."""
+
+    async def story(world: World, judge: Judge) -> bool:
+        answer, request, caller = await asked(world, "update-contact", "bot")
+        return await judge.takes_effect(request, answer, caller)
+
+    assert not judged(story, answering("update-contact", (200, None)))
+
+
+def test_another_run_in_the_same_user_is_trouble() -> None:
+    """Two runs that write to one account's user may undo each other's work; that is no one's finding."""
+    server = answering("update-user-self", (200, None))
+    for user in server.things["user"].values():
+        user["givenName"] = "rolecall-20261124-111111-000000-5-update-user-self"
+
+    with pytest.raises(Trouble) as trouble:
+        effect("update-user-self", server)
+
+    assert trouble.value.missing == "a user to oneself: another run is changing guest (token)"
+    assert trouble.value.look_at == "that run"
+
+
+def test_a_create_without_a_mark_cannot_be_looked_for() -> None:
+    """What bears no mark in a member that is shown cannot be told from what was there."""
+
+    async def story(world: World, judge: Judge) -> bool:
+        answer, request, caller = await asked(world, "create-contact", "guest")
+        return await judge.took_effect(replace(request, body={"profile": {}}), answer, caller)
+
+    with pytest.raises(Inconclusive, match="a mark by which to know what create-contact wrote"):
+        judged(story)
+
+
+@pytest.mark.parametrize(("keeps", "is_written"), [(True, True), (False, False)])
+def test_what_a_create_wrote_is_there(keeps: bool, is_written: bool) -> None:
+    """A new thing holds what its create wrote, or does not for as long as one may wait."""
+
+    def forgets(asked: Asked) -> Answer:
+        thing = server.add("knowledge-item", name=asked.body["name"], title=asked.body["title"])
+        if not keeps:
+            server.instead("fetch-knowledge-item", lambda _: (200, {**thing, "name": "x", "title": "x"}))
+        return 201, thing
+
+    async def story(world: World, judge: Judge) -> bool:
+        answer, request, _ = await asked(world, "create-knowledge-item", "admin")
+        made = Fixture(request.operation.resource, answer.json["id"], request.name, answer)
+        return await judge.is_as_written(made, request, answer)
+
+    server = answering("create-knowledge-item", forgets)
+    assert judged(story, server) is is_written
+
+
+# --- At the end of the run ----------------------------------------------------------------------------------------------
+
+
+def later(operation: str, meanwhile: Callable[[Server, Request], object], server: Server | None = None) -> Pieces:
+    """Judge at the end of the run what a guest was refused, after something happened."""
+    server = server or Server()
+
+    async def story(world: World, judge: Judge) -> Pieces:
+        answer, request, _ = await asked(world, operation, "guest")
+        meanwhile(server, request)
+        with Evidence.collect() as evidence:
+            await judge.expect_none_later([(request, answer)])
+        assert answer in evidence.exchanges
+        return evidence
+
+    return judged(story, server)
+
+
+def write(server: Server, request: Request) -> None:
+    """Carry out what was refused."""
+    kept = server.things[request.operation.resource.name]
+    if request.operation.effect == "create":
+        server.add(request.operation.resource.name, **request.body)
+    elif request.fixture:
+        kept[request.fixture.id] |= request.body or {}
+
+
+@pytest.mark.parametrize(
+    ("operation", "done"), [("create-contact", "created"), ("update-contact", "updated"), ("update-organization", "updated")]
+)
+def test_a_refusal_that_is_carried_out_later_is_a_finding(operation: str, done: str) -> None:
+    """What was refused and stands there at the end of the run was done all the same."""
+    with pytest.raises(Finding) as found:
+        later(operation, write)
+
+    assert found.value.expected == "a refusal without effect, at the end of the run as well"
+    assert found.value.actual.endswith(f"later it was {done}")
+    later(operation, lambda *_: None)
+
+
+def test_a_refused_delete_is_not_looked_for_later() -> None:
+    """Others may have deleted the thing since: a delete was judged when it was refused."""
+    later("delete-contact", lambda server, _: server.things["contact"].clear())
+
+
+@pytest.mark.parametrize("shown", [[], [{"id": "another"}], {"none": "of them"}])
+def test_what_the_list_does_not_show_is_fetched(shown: Any) -> None:
+    """Where the list does not show the thing, or not the member, or cannot be read, the thing itself is looked at."""
+
+    def written(server: Server, request: Request) -> None:
+        write(server, request)
+        server.instead("list-contacts", (200, shown) if isinstance(shown, list) else (403, None))
+
+    with pytest.raises(Finding, match="later it was updated"):
+        later("update-contact", written)

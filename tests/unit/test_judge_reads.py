@@ -1,0 +1,229 @@
+"""What a read shows, and what a key with several scopes may read, in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rolecall.evidence import Evidence
+from rolecall.outcomes import Finding, Inconclusive
+from rolecall.target import ApiKeys
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.things import Fixture, Request
+from rolecall.toolkit.world import World
+from tests.unit.memory import SPEC, Answer, Asked, Server
+from tests.unit.stage import RUN, answering, asked, judged
+
+# --- The rights of a key with several scopes ----------------------------------------------------------------------------
+
+
+def rights(scopes: list[str], server: Server) -> None:
+    """Judge what a key with these scopes may read."""
+
+    async def story(world: World, judge: Judge) -> None:
+        await judge.expect_rights(await world.create_key(scopes), scopes)
+
+    judged(story, server)
+
+
+@pytest.mark.parametrize("scopes", [["guest", "bot"], ["agent", "agent"], ["admin", "guest"]])
+def test_a_key_may_what_its_scopes_may(scopes: list[str]) -> None:
+    """A key of several scopes that opens what each of them opens, and no more, is as it should be."""
+    rights(scopes, Server())
+
+
+def test_a_key_that_may_less_than_its_scopes() -> None:
+    """Where one of its scopes opens a list, the key of both has to open it."""
+    with pytest.raises(Finding) as found:
+        rights(["guest", "bot"], answering("list-contacts", (403, None), by="key:guest+bot"))
+
+    assert (found.value.expected, found.value.actual) == ("list-contacts allowed, as for guest or bot alone", "403")
+
+
+def test_a_key_that_may_more_than_its_scopes() -> None:
+    """What neither of its scopes opens the key of both may not open."""
+    with pytest.raises(Finding) as found:
+        rights(["guest", "bot"], answering("list-services", (200, []), by="key:guest+bot"))
+
+    assert (found.value.expected, found.value.actual) == ("list-services denied, as for guest or bot alone", "200")
+
+
+def test_a_cell_that_is_wrong_by_itself_is_not_the_unions() -> None:
+    """Where a single key already has more or less than the table says, nothing follows for the key of both."""
+    server = answering("list-services", (200, []), by="key:bot")
+    server.instead("list-services", (200, []), by="key:guest+bot")
+    server.instead("list-forms", (403, None), by="key:bot")
+    server.instead("list-forms", (403, None), by="key:guest+bot")
+
+    rights(["guest", "bot"], server)
+
+
+def test_a_cell_that_opens_meanwhile_is_not_the_unions() -> None:
+    """Where a single key is let in by now as well, as from a cache, it is the cell's own finding."""
+
+    def opened(asked: Asked) -> Answer | None:
+        return (200, []) if server.count("list-services", "key:guest+bot") else None
+
+    server = answering("list-services", opened)
+
+    rights(["guest", "bot"], server)
+
+
+def test_a_key_that_acts_as_another_may_not_see_the_same_things() -> None:
+    """A thing that is not there for whom the key acts as says nothing of the key's scopes."""
+
+    def elsewhere(asked: Asked) -> Answer | None:
+        status, document, *_ = server.usual(asked)
+        another = {**document, "user": "somebody else"} if asked.body["scopes"] == ["guest", "bot"] else document
+        return status, another
+
+    server = answering("make-key", elsewhere)
+    server.instead("fetch-conversation", (404, None), by="key:guest+bot")
+
+    rights(["guest", "bot"], server)
+    with pytest.raises(Finding, match="fetch-conversation allowed"):
+        rights(["guest", "bot"], answering("fetch-conversation", (404, None), by="key:guest+bot"))
+
+
+def test_rights_of_which_nothing_was_seen() -> None:
+    """Where the single keys may read nothing that the table allows, nothing can be compared."""
+    server = Server()
+    for operation in SPEC.operations:
+        server.instead(operation, (403, None), by="key:guest")
+
+    with pytest.raises(Inconclusive) as open_:
+        rights(["guest"], server)
+
+    assert open_.value.missing == "a read that keys of guest alone are allowed"
+    assert open_.value.look_at == "the cells of API keys"
+
+
+# --- What a read shows --------------------------------------------------------------------------------------------------
+
+
+def shown(operation: str, server: Server, **facts: Any) -> bool:
+    """Whether a read by the highest role shows what it is of."""
+
+    async def story(world: World, judge: Judge) -> bool:
+        answer, request, caller = await asked(world, operation, "admin")
+        return await judge.shows(answer, request, caller)
+
+    return judged(story, server, **facts)
+
+
+@pytest.mark.parametrize("operation", ["fetch-contact", "fetch-user-self", "list-contacts", "list-messages"])
+def test_a_read_shows_what_it_is_of(operation: str) -> None:
+    """A fetch shows the thing with its id, a list has it among the others."""
+    assert shown(operation, Server())
+
+
+@pytest.mark.parametrize(
+    ("operation", "document"), [("fetch-contact", {"id": "x"}), ("fetch-user-self", {"id": "x"}), ("list-contacts", [])]
+)
+def test_a_read_that_shows_something_else(operation: str, document: Any) -> None:
+    """A success with another thing, or without the one that is there, shows nothing."""
+    assert not shown(operation, answering(operation, (200, document)))
+
+
+def test_a_list_that_is_no_array() -> None:
+    """A list of another shape cannot be looked through: that is for the schema's test."""
+    with pytest.raises(Inconclusive) as open_:
+        shown("list-contacts", answering("list-contacts", (200, {"items": []})))
+
+    assert open_.value.missing.startswith("a list that is a JSON array: GET /v2/contacts")
+    assert open_.value.look_at == "RESPONSE-schema"
+
+
+def test_a_list_that_lags() -> None:
+    """A new thing that a list shows a moment later is shown."""
+
+    def lags(asked: Asked) -> Answer | None:
+        made = [created for created in server.asked if created.operation == "create-contact"]
+        return (200, []) if made and time.monotonic() < 1001.0 else None
+
+    server = answering("list-contacts", lags)
+
+    assert shown("list-contacts", server)
+
+
+def pages(server: Server, size: int, *, newest_first: bool = False, cut: bool = False) -> Callable[[Asked], Answer]:
+    """A list of contacts in pages, by offset; cut off after the first when there is no way to the rest."""
+
+    def page(asked: Asked) -> Answer:
+        everything = list(server.things["contact"].values())
+        offset = 0 if cut else int(asked.query.get("offset", 0))
+        return 200, (everything[::-1] if newest_first else everything)[offset : offset + size]
+
+    return page
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_long_list_is_looked_through(newest_first: bool) -> None:
+    """What is on a later page is shown."""
+    server = Server()
+    for number in range(25):
+        server.add("contact", name=f"contact {number}")
+    server.instead("list-contacts", pages(server, 10, newest_first=newest_first))
+
+    assert shown("list-contacts", server)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_list_that_is_cut_shows_a_new_one(newest_first: bool) -> None:
+    """Where a list shows a page and no way to the rest, a thing that is made just now has to be on it."""
+    server = Server()
+    ids = [server.add("contact", name=f"contact {number}")["id"] for number in range(25)]
+    server.instead("list-contacts", pages(server, 10, newest_first=newest_first, cut=True))
+
+    async def story(world: World, judge: Judge) -> bool:
+        caller = await world.user("admin")
+        beyond = Fixture(world.spec.resources["contact"], ids[0 if newest_first else -1], "")
+        request = await world.request(world.spec.operations["list-contacts"], caller, beyond)
+        return await judge.shows(await world.perform(request, caller), request, caller)
+
+    assert judged(story, server, read_only=True) is False, "nothing is made to find out"
+    assert server.count("create-contact") == 0
+    assert judged(story, server) is newest_first
+    assert server.count("create-contact") == (1 if newest_first else 2)
+
+
+def test_what_did_not_come_back_is_noted() -> None:
+    """A server need not know all members: what it has dropped is written down beside the evidence."""
+    asked = Request(SPEC.operations["update-knowledge-item"], "/", {"name": "rolecall-1", "title": "rolecall-1"}, "rolecall-1")
+    with Evidence.collect() as evidence:
+        assert Judge.reads_back({"id": "1", "title": "rolecall-1"}, asked)
+        assert Judge.reads_back({"id": "1", "title": "rolecall-1", "name": "rolecall-1"}, asked)
+    assert evidence.notes == ["update-knowledge-item: name did not come back"]
+
+    with pytest.raises(Inconclusive) as open_:
+        Judge.reads_back({"id": "1", "text": "before"}, asked)
+    assert open_.value.missing == (
+        "a member that update-knowledge-item writes and the target knows: what it shows has none of name, title"
+    )
+    assert open_.value.look_at == "[operations.update-knowledge-item] body in the target file"
+
+
+def test_what_is_not_there_was_not_written() -> None:
+    """A thing that is gone holds nothing, and a run's id is part of every mark."""
+    asked = Request(SPEC.operations["update-form"], "/", {"name": f"rolecall-{RUN}-1"}, f"rolecall-{RUN}-1")
+
+    assert not Judge.reads_back(None, asked)
+    assert Judge.reads_back({"name": f"rolecall-{RUN}-1"}, asked)
+    assert not Judge.reads_back({"name": "rolecall-20261124-111111-000000-1"}, asked)
+
+
+def test_ready_made_keys_are_judged_alike() -> None:
+    """Keys that the target file gives are compared as those that the run makes; whom they act as nothing tells."""
+    server = Server()
+    tokens = {}
+    for scope in ("guest", "bot"):
+        tokens[scope] = f"ready-{scope}"
+        server._callers[tokens[scope]] = (f"key:{scope}", "", (scope,))
+
+    async def story(world: World, judge: Judge) -> None:
+        await judge.expect_rights(await world.create_key(["guest", "bot"]), ["guest", "bot"])
+
+    judged(story, server, api_keys=ApiKeys("/v2/apikeys", tokens=tokens))

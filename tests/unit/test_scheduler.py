@@ -1,0 +1,367 @@
+"""Tests that run ahead of pytest, in memory: phases, how many at once, tries and their evidence, and how a run is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from rolecall.evidence import cite, note
+from rolecall.harness import scheduler
+from rolecall.harness.scheduler import Ahead, Job
+from rolecall.outcomes import Finding, Trouble
+from rolecall.toolkit.marks import ALONE, EXPIRY, ORDINARY, SUMMARY
+from rolecall.toolkit.shared import unbroken
+from tests.support.exchanges import exchange
+
+NEVER = 60.0  # seconds: a test that has to wait so long has failed
+
+
+@contextmanager
+def opened(in_flight: int = 4) -> Iterator[Ahead]:
+    """A scheduler that is closed at the end."""
+    ahead = Ahead(in_flight)
+    ahead.open()
+    try:
+        yield ahead
+    finally:
+        ahead.close()
+
+
+def run(*jobs: Job, in_flight: int = 4) -> list[Job]:
+    """Run tests to their end."""
+    with opened(in_flight) as ahead:
+        ahead.start(jobs)
+        return [ahead.wait(job.name) for job in jobs]
+
+
+# --- One test -----------------------------------------------------------------------------------------------------------
+
+
+def test_evidence_is_of_the_last_try_alone() -> None:
+    """What a try saw that met trouble is no evidence of the one that passed: it looked at nothing, and that can be seen."""
+    tries = []
+
+    async def looks_once() -> None:
+        tries.append(cite(exchange(), "control"))
+        if len(tries) == 1:
+            raise Trouble("an answer: reset")
+
+    async def looks_only_at_first() -> None:
+        if not tries:
+            tries.append(cite(exchange(), "control"))
+            raise Trouble("an answer: reset")
+
+    (job,) = run(Job("looks each time", 0, looks_once))
+    assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (2, None, tries[1:], {"control": tries[1]})
+
+    tries.clear()
+    (job,) = run(Job("looks at first", 0, looks_only_at_first))
+    assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (2, None, [], {})
+
+
+def test_trouble_that_does_not_pass_keeps_its_evidence() -> None:
+    """The third try is the last, and what it saw is shown."""
+
+    async def fails() -> None:
+        cite(exchange())
+        raise Trouble("an answer: reset")
+
+    (job,) = run(Job("fails", 0, fails))
+
+    assert (job.tries, len(job.evidence.exchanges)) == (3, 1)
+    assert isinstance(job.error, Trouble)
+
+
+@pytest.mark.parametrize(
+    "error", [Finding("200", "403"), ValueError("a bug"), SystemExit(3)], ids=lambda error: type(error).__name__
+)
+def test_whatever_ends_a_test_is_its_own(error: BaseException) -> None:
+    """A failure is kept for pytest and not tried again; the tests beside it run on."""
+
+    async def fails() -> None:
+        raise error
+
+    async def passes() -> None:
+        await asyncio.sleep(0)
+
+    failed, passed = run(Job("fails", 0, fails), Job("passes", 0, passes))
+
+    assert (failed.error, failed.tries) == (error, 1)
+    assert (passed.error, passed.tries) == (None, 1)
+
+
+def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:
+    """Each test has what it looked at itself, however their requests interleave."""
+
+    def looking(name: str) -> Callable[[], Awaitable[None]]:
+        async def looks() -> None:
+            for number in range(3):
+                note(f"{name} {number}")
+                await asyncio.sleep(0)
+
+        return looks
+
+    jobs = run(*(Job(name, 0, looking(name)) for name in "abc"))
+
+    assert [job.evidence.notes for job in jobs] == [[f"{name} {number}" for number in range(3)] for name in "abc"]
+    assert all(job.seconds >= 0 for job in jobs)
+
+
+# --- Many tests -----------------------------------------------------------------------------------------------------------
+
+
+class Meeting:
+    """Tests that note how many of them are under way, by name."""
+
+    def __init__(self) -> None:
+        self.now: list[str] = []
+        self.together: dict[str, set[str]] = {}
+        self.order: list[str] = []
+
+    def job(self, name: str, phase: int) -> Job:
+        """One that lets the others take their turn a few times."""
+
+        async def meets() -> None:
+            self.order.append(name)
+            self.now.append(name)
+            for _ in range(10):
+                for other in self.now:
+                    self.together.setdefault(other, set()).update(self.now)
+                await asyncio.sleep(0)
+            self.now.remove(name)
+
+        return Job(name, phase, meets)
+
+
+def test_phases_come_one_after_the_other() -> None:
+    """No test meets one of another phase, in whichever order they are given; the order within a phase is kept."""
+    meeting = Meeting()
+    given = [("s", SUMMARY), ("a", ORDINARY), ("e", EXPIRY), ("b", ORDINARY), ("f", EXPIRY)]
+
+    run(*(meeting.job(name, phase) for name, phase in given))
+
+    assert meeting.order == ["a", "b", "e", "f", "s"]
+    assert meeting.together == {"a": {"a", "b"}, "b": {"a", "b"}, "e": {"e", "f"}, "f": {"e", "f"}, "s": {"s"}}
+
+
+def test_tests_that_must_be_alone_are() -> None:
+    """In the phase of those that measure time there is one at a time, however many may be in flight."""
+    meeting = Meeting()
+
+    run(*(meeting.job(name, ALONE) for name in "abc"))
+
+    assert meeting.together == {name: {name} for name in "abc"}
+
+
+def test_no_more_at_a_time_than_may_be_in_flight() -> None:
+    """As many tests are under way as may be, and no more."""
+    meeting, most = Meeting(), []
+    jobs = [meeting.job(str(number), ORDINARY) for number in range(9)]
+
+    def counted(call: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def counts() -> None:
+            most.append(len(meeting.now) + 1)
+            await call()
+
+        return counts
+
+    for job in jobs:
+        job.call = counted(job.call)
+
+    run(*jobs, in_flight=3)
+
+    assert max(most) == 3
+
+
+# --- What else the loop does, and how it ends ---------------------------------------------------------------------------
+
+
+def test_something_else_runs_on_the_same_loop() -> None:
+    """What is done beside the tests gives its result, or its failure."""
+
+    async def loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    async def fails() -> None:
+        raise ValueError("a bug")
+
+    with opened() as ahead:
+        assert ahead.do(loop()) is ahead._loop
+        with pytest.raises(ValueError, match="a bug"):
+            ahead.do(fails())
+
+
+def test_what_takes_too_long_is_given_up() -> None:
+    """What is not done in time is cancelled, and the loop goes on."""
+    cancelled = threading.Event()
+
+    async def never() -> None:
+        try:
+            await asyncio.sleep(NEVER)
+        finally:
+            cancelled.set()
+
+    with opened() as ahead:
+        with pytest.raises(TimeoutError):
+            ahead.do(never(), timeout=0.01)
+        assert cancelled.wait(NEVER)
+        assert ahead.do(asyncio.sleep(0, "on"), timeout=NEVER) == "on"
+
+
+@pytest.fixture
+def usual_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python has it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+class Interrupted(Future[Any]):
+    """What is waited for when Ctrl-C comes."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Be interrupted."""
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_something_else_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt while the caller waits cancels what it waits for."""
+    future = Interrupted()
+    ahead = Ahead(1)
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", lambda coroutine, loop: coroutine.close() or future)
+
+    with pytest.raises(KeyboardInterrupt):
+        ahead.do(asyncio.sleep(0))
+
+    assert future.cancelled()
+    ahead._loop.close()
+
+
+def waits_for_ever(job: list[Job]) -> Job:
+    """A test that does not end by itself."""
+
+    async def never() -> None:
+        await asyncio.sleep(NEVER)
+
+    job.append(Job("never", 0, never))
+    return job[0]
+
+
+@pytest.mark.usefixtures("usual_ctrl_c")
+def test_ctrl_c_ends_the_waiting_for_a_test() -> None:
+    """The first Ctrl-C ends the wait for a test; the second is raised where it comes; afterwards all is as it was."""
+    jobs: list[Job] = []
+    with opened() as ahead:
+        ahead.start([waits_for_ever(jobs)])
+        with ahead.minding_ctrl_c():
+            signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                ahead.wait("never")
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ahead.stop()
+
+    assert jobs[0].done.is_set()
+    assert isinstance(jobs[0].error, asyncio.CancelledError)
+
+
+@pytest.mark.usefixtures("usual_ctrl_c")
+def test_ctrl_c_of_others_is_left_alone() -> None:
+    """Where somebody else minds Ctrl-C, or pytest runs in another thread, nothing is changed."""
+    ahead = Ahead(1)
+    seen: list[Any] = []
+
+    def minds(number: int, frame: object) -> None:
+        seen.append(number)
+
+    signal.signal(signal.SIGINT, minds)
+    with ahead.minding_ctrl_c():
+        assert signal.getsignal(signal.SIGINT) is minds
+        signal.raise_signal(signal.SIGINT)
+    assert seen == [signal.SIGINT]
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def elsewhere() -> None:
+        with ahead.minding_ctrl_c():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen[1] is signal.default_int_handler
+    ahead._loop.close()
+
+
+def test_a_run_that_is_stopped() -> None:
+    """What is under way is cancelled, what is done stays done, and what says what the target now has comes to its end."""
+    ended: list[str] = []
+    begun = threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.sleep(0.02)
+        ended.append("made")
+
+    async def makes() -> None:
+        await unbroken(work())
+
+    async def passes() -> None:
+        ended.append("passed")
+
+    async def never_begun() -> None:
+        ended.append("never")
+
+    jobs = [Job("passes", 0, passes), Job("makes", 0, makes), Job("later", 1, never_begun)]
+    with opened() as ahead:
+        ahead.start(jobs)
+        assert begun.wait(NEVER)
+        ahead.stop()
+        ahead.stop()  # there is nothing left to stop
+
+    assert ended == ["passed", "made"]
+    assert jobs[0].error is None
+    assert isinstance(jobs[1].error, asyncio.CancelledError)
+    assert not jobs[2].done.is_set()
+
+
+def test_what_does_not_come_to_its_end_is_cancelled_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may not be broken off has a few seconds, and no more."""
+    monkeypatch.setattr(scheduler, "_LAST_WORDS", 0.01)
+    cancelled, begun = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(NEVER)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async def makes() -> None:
+        await unbroken(work())
+
+    with opened() as ahead:
+        ahead.start([Job("makes", 0, makes)])
+        assert begun.wait(NEVER)
+        ahead.stop()
+        assert cancelled.is_set()
+
+
+def test_closing_leaves_nothing_behind() -> None:
+    """Whatever is still under way is cancelled, and thread and loop have ended."""
+    jobs: list[Job] = []
+    with opened() as ahead:
+        ahead.start([waits_for_ever(jobs)])
+
+    assert not ahead._thread.is_alive()
+    assert ahead._loop.is_closed()
+    assert jobs[0].done.is_set() or jobs[0].tries == 0
