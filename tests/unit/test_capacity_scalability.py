@@ -17,7 +17,7 @@ from rolecall.load.capacity.scalability import CannotFit, Law, Point, fit
 from rolecall.load.capacity.search import Outcome
 from rolecall.load.capacity.steps import Slice, Step, Verdict
 
-SCHEMA = Path(__file__).parent.parent / "schemas" / "capacity.schema.json"
+SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "capacity.schema.json"
 
 LAWS = {
     "peak": Law(100, 0.05, 0.0005, 1, 0, 256),

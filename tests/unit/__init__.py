@@ -1,0 +1,1 @@
+"""Tests in memory of what decides: no sockets, no processes, no waiting."""
