@@ -64,7 +64,8 @@ def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None
             raise Finding(f"a refusal, or a token with {what} {right!r}", f"{given!r}", exchange)
     longest = usual or worth
     if outlives(grant, longest):
-        raise Finding(f"a refusal, or a token that lives {lifetime(longest):g} s", f"{lifetime(grant):g} s", exchange)
+        usually, here = (f"{lifetime(of):.12g} s" for of in (longest, grant))  # a month in digits, not as 2.592e+06
+        raise Finding(f"a refusal, or a token that lives {usually}", here, exchange)
 
 
 def outlives(grant: Grant, other: Grant) -> bool:
