@@ -40,7 +40,7 @@ class Tidying:
         """Put back what is on loan and delete what was made, newest kinds first.
 
         Raises:
-            Inconclusive: the highest role gets no token, so nothing could be done.
+            Inconclusive, NotTested: the highest role gets no token, so nothing could be done.
         """
         world = self._world
         await world.borrowing.put_all_back()
@@ -74,14 +74,14 @@ class Tidying:
         """The highest role, logged in anew, for the run may have taken its time; where that fails, with the token it has.
 
         Raises:
-            Inconclusive: there is none.
+            Inconclusive, NotTested: there is none.
         """
         for _ in range(_LOG_INS):
             try:
                 return await self._world.fresh_caller(self._world.highest)
             except Trouble:  # it passes
                 continue
-            except Inconclusive:
+            except (Inconclusive, NotTested):  # refused, or as many log-ins as one run may have
                 break
         return await self._world.user(self._world.highest)
 
@@ -234,7 +234,7 @@ async def tidy(world: World) -> list[str]:
     tidying = Tidying(world)
     try:
         await tidying.tidy()
-    except Inconclusive as reason:
+    except (Inconclusive, NotTested) as reason:
         doubtful = [f"perhaps {entry}: not looked for, {reason}" for entry in world.ledger.doubtful if entry.is_thing]
         return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left] + doubtful
     return tidying.left
