@@ -12,7 +12,7 @@ from rolecall.conformance.tokens import Caller
 from rolecall.conformance.world import World
 from rolecall.ledger import CHANGE
 from rolecall.outcomes import NotTested
-from tests.unit.shelves import NAME, Shelves
+from tests.unit.shelves import NAME, URL, Shelves
 
 DENIED = (403, {"message": "not for you"})
 
@@ -502,3 +502,51 @@ def test_what_does_not_help_is_not_tried_for_ever(target: Shelves) -> None:
 
     assert line.startswith("conversation v1")
     assert deleted(target).count("/v2/conversations/v1") <= 3
+
+
+def full_until_messages_are_gone(target: Shelves) -> None:
+    """A server that deletes no conversation that has messages."""
+
+    def answer(_: object) -> object:
+        return (409, {"message": "it is not empty"}) if target.shelves.get("/v2/messages") else ...
+
+    for id in list(target.shelves["/v2/conversations"]):
+        target.instead[f"DELETE /v2/conversations/{id}"] = answer
+
+
+async def begun(world: World) -> None:
+    """Let the run make a conversation with a message in it, as its creation has one."""
+    name = world.new_name("create-conversation")
+    body = {"name": name, "messages": [{"text": name}]}
+    await world.create("conversation", name, "POST", "/v2/conversations", await world.user("admin"), json=body)
+
+
+def test_the_message_that_a_conversation_began_with_is_the_runs_own(target: Shelves) -> None:
+    """It came with the conversation, and was not there before: it is deleted, and the conversation after it."""
+
+    async def told(world: World) -> list[str]:
+        await begun(world)
+        full_until_messages_are_gone(target)
+        return await tidy(world)
+
+    assert target.after(told) == []
+    assert target.are_empty()
+
+
+@pytest.mark.parametrize(("full", "other"), [("v1", "v2"), ("v2", "v1")])
+def test_what_is_found_in_one_conversation_is_not_forgotten_in_the_next(full: str, other: str, target: Shelves) -> None:
+    """Each list of messages has lines of its own: what is left in one is told after another was read, in whatever order."""
+    for number in (1, 2):
+        target.made("conversation", f"v{number}")
+        target.world.parents.add(f"v{number}")
+    target.doubtful("message", claimed="m1")
+    target.later("message", "m1", "somebody")
+    others = [{"id": f"m{number}"} for number in range(10, 20)]  # enough for a second page
+    pages = {
+        f"/v2/messages?conversation={full}": [target.shelves["/v2/messages"]["m1"]],
+        f"/v2/messages?conversation={other}": others,
+        f"/v2/messages?conversation={other}&offset=10": others,
+    }
+    target.instead["GET /v2/messages"] = lambda exchange: (200, pages[exchange.url.removeprefix(URL)])
+
+    assert target.left() == ["perhaps message m1: a creation was answered with it"]
