@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import os
 import stat
-import time
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,6 +185,41 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert "belongs to another user" in complaint(tmp_path / "bank")
 
 
+def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of another user is refused, unless it is root's, or root runs this: in containers the folder is often the user's."""
+    filled(tmp_path / "bank", [ROW])
+    mine = (tmp_path / "bank").stat().st_uid
+    monkeypatch.setattr(module.os, "getuid", lambda: mine + 1000)
+    owner = mine or 4711
+    monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, owner))
+
+    assert "this token bank's folder belongs to another user" in complaint(tmp_path / "bank")
+
+    monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, 0))
+    assert "this token bank's folder" not in complaint(tmp_path / "bank")
+    monkeypatch.setattr(module.os, "getuid", lambda: 0)
+    monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, owner))
+    Bank(tmp_path / "bank", HERE)._check_folder()
+
+
+def _with_owner(stat: Callable[[Path], os.stat_result], owner: int) -> Callable[[Path], os.stat_result]:
+    """What is said of files, but for whose they are."""
+
+    def said(path: Path, **options: Any) -> os.stat_result:
+        facts = list(stat(path, **options))
+        facts[4] = owner
+        return os.stat_result(facts)
+
+    return said
+
+
+def test_a_bank_is_a_folder(tmp_path: Path) -> None:
+    """A file in the folder's place is no bank."""
+    (tmp_path / "bank").touch()
+
+    assert "this is no token bank: a bank is a folder" in complaint(tmp_path / "bank")
+
+
 def test_a_link_is_no_bank(tmp_path: Path) -> None:
     """A link in the bank's place, to wherever it leads, is not followed."""
     elsewhere = filled(tmp_path / "elsewhere", [ROW])
@@ -230,20 +269,98 @@ def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 # --- Two at a time ---------------------------------------------------------------------------------------------------
 
 
-def test_a_lock_that_is_kept_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where another run keeps the bank for good, this one says so and goes on without it."""
-    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+class Watch:
+    """The time, which passes where somebody sleeps; what is to happen ``at`` a moment happens then."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.naps: list[float] = []
+        self.at: dict[float, Callable[[], object]] = {}
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let them pass."""
+        self.naps.append(seconds)
+        self.now += seconds
+        for moment in [moment for moment in self.at if moment <= self.now]:
+            self.at.pop(moment)()
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """The bank's time."""
+    watch = Watch()
+    monkeypatch.setattr(module, "time", watch)
+    return watch
+
+
+def test_a_lock_that_is_kept_is_told(watch: Watch, tmp_path: Path) -> None:
+    """Where another run keeps the bank for good, this one waits for twenty seconds, says so, and goes on without it."""
     bank = Bank(tmp_path / "bank", HERE)
     bank.deposit([caller()])
 
-    with bank._locked():
-        began = time.monotonic()
-        with pytest.raises(UsageError, match="another run keeps this token bank locked"):
-            bank.deposit([caller()])
-        assert time.monotonic() - began < 5
+    with bank._locked(), pytest.raises(UsageError) as error:
+        bank.deposit([caller()])
 
+    assert str(error.value).startswith(f"{tmp_path / 'bank'}: another run keeps this token bank locked")
+    assert error.value.hint == "Wait for its end."
+    assert 20 < watch.now < 20.1
+    assert set(watch.naps) == {0.02}
     bank.deposit([caller()])
     assert len(bank.deposits()) == 2
+
+
+def test_a_lock_that_is_given_back_is_taken(watch: Watch, tmp_path: Path) -> None:
+    """Another run needs milliseconds: this one comes after it."""
+    bank = Bank(tmp_path / "bank", HERE)
+    bank.deposit([caller()])
+    other = contextlib.ExitStack()
+    other.enter_context(bank._locked())
+    watch.at[0.05] = other.close
+
+    bank.deposit([caller()])
+
+    assert 0.05 <= watch.now < 0.1
+    assert len(bank.deposits()) == 2
+
+
+def test_windows_locks_the_first_byte(monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path) -> None:
+    """Where there is no fcntl the system's own lock is used: taken without waiting, tried again, and given back."""
+    taken: list[tuple[str, int]] = []
+    refuse = [PermissionError("somebody has it")]
+
+    def locking(descriptor: int, mode: str, count: int) -> None:
+        taken.append((mode, count))
+        if refuse:
+            raise refuse.pop()
+
+    monkeypatch.setattr(module, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK="lock", LK_UNLCK="unlock"))
+    bank = Bank(tmp_path / "bank", HERE)
+
+    bank.deposit([caller()])
+
+    assert taken == [("lock", 1), ("lock", 1), ("unlock", 1)]
+    assert watch.naps == [0.02]
+    assert len(bank.deposits()) == 1
+
+
+def test_the_module_loads_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows there is none."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    spec = importlib.util.spec_from_file_location("bank_on_windows", module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "bank_on_windows", copy)
+
+    spec.loader.exec_module(copy)
+
+    assert copy.fcntl is None
+    assert copy.Bank.__name__ == "Bank"
 
 
 def test_a_disk_that_is_full_costs_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
