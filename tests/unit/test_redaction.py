@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import itertools
 import json
 import math
 import random
@@ -14,6 +15,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import jwt
 import pytest
 
+from rolecall import secrets as module
 from rolecall.evidence import Exchange
 from rolecall.secrets import Secrets
 
@@ -127,20 +129,19 @@ class TestSpellings:
         assert redacted.endswith(r"|\u0043%44&lt;")
 
     @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-    @pytest.mark.parametrize("before", ["", "u", "us", "user:"])
-    @pytest.mark.parametrize("after", ["", ":", "::", ":tail"])
     @pytest.mark.parametrize("secret", [PASSWORD, REFRESH_TOKEN, "123456", "1234567"])
-    def test_base64_at_every_alignment(self, secret: str, before: str, after: str, encode: object) -> None:
+    def test_base64_at_every_alignment(self, secret: str, encode: object) -> None:
         """In base64, where a secret may begin at any of three positions, none of its inner characters is left."""
-        written = encode((before + secret + after).encode()).decode()  # type: ignore[operator]
         secrets = knowing((secret, "password"))
 
-        redacted = secrets.redact(f"Basic {written}")
+        for before, after in itertools.product(("", "u", "us", "user:"), ("", ":", "::", ":tail")):
+            written = encode((before + secret + after).encode()).decode()  # type: ignore[operator]
+            redacted = secrets.redact(f"Basic {written}")
 
-        assert "<password-1>" in redacted
-        front, back = redacted.removeprefix("Basic ").rstrip("=").split("<password-1>")
-        assert len(front) <= math.ceil(len(before) * 8 / 6) + 1  # what else is a neighbour, or a character shared with one
-        assert len(back) <= math.ceil(len(after) * 8 / 6) + 1
+            assert "<password-1>" in redacted
+            front, back = redacted.removeprefix("Basic ").rstrip("=").split("<password-1>")
+            assert len(front) <= math.ceil(len(before) * 8 / 6) + 1  # what else is a neighbour, or a character shared with one
+            assert len(back) <= math.ceil(len(after) * 8 / 6) + 1
 
     def test_a_basic_header(self) -> None:
         """A Basic header that the harness sent is known as a whole, and its password wherever it stands."""
@@ -501,3 +502,364 @@ class TestLearning:
 
         assert "surrogate" not in secrets.redact(body.decode("utf-8", "replace"))
         assert "not UTF-8" not in secrets.redact(body.decode("utf-8", "replace"))
+
+
+class TestWhatBecomesASecret:
+    """What is remembered of what passes, and what is not: a word is none, an id is none, what is known is no second one."""
+
+    @pytest.mark.parametrize(
+        ("header", "known"),
+        [
+            ("Bearer", False),  # the scheme alone
+            ("Bearer opaque-credential", True),
+            ("0123456789abcde", False),  # fifteen characters, alone: a word
+            ("0123456789abcdef", True),
+            ("Bearer  0123456789", True),
+        ],
+    )
+    def test_a_header_that_was_sent(self, header: str, known: bool) -> None:
+        """The credential behind the scheme is a secret; a header without one is, where it is no word."""
+        secrets = Secrets()
+        secrets.learn_sent(exchange(headers={"AUTHORIZATION": header}))
+
+        assert secrets.found_in(f"so: {header.rpartition(' ')[2]};") == known
+
+    def test_other_headers_are_no_credentials(self) -> None:
+        """What stands in another header is not taken for one."""
+        secrets = Secrets()
+        secrets.learn_sent(exchange(headers={"accept": "application/vnd.example", "user-agent": "some/agent-of-1.0"}))
+
+        assert secrets.redact("some/agent-of-1.0 application/vnd.example") == "some/agent-of-1.0 application/vnd.example"
+
+    @pytest.mark.parametrize(
+        ("member", "label"),
+        [
+            ("password", "<password-1>"),
+            ("new_password", "<password-1>"),
+            ("oldPassword", "<token-1>"),
+            ("refreshToken", "<refresh-token-1>"),
+            ("refresh_token", "<refresh-token-1>"),
+            ("apiKey", "<key-1>"),
+            ("api_key", "<key-1>"),
+            ("clientSecret", "<token-1>"),
+            ("JWT", "<token-1>"),
+        ],
+    )
+    @pytest.mark.parametrize("place", ["body", "query"])
+    def test_the_label_says_what_it_was_called(self, member: str, label: str, place: str) -> None:
+        """A secret is labelled by the member, or the parameter, that it came in."""
+        value = "opaque-value-0815"
+        sent = {"sent": json.dumps({member: value}).encode()} if place == "body" else {"url": f"http://t/x?a=1&{member}={value}"}
+        secrets = Secrets()
+        secrets.learn_sent(exchange(**sent))  # type: ignore[arg-type]
+
+        assert secrets.redact(f"it is {value}.") == f"it is {label}."
+
+    def test_a_cookie_has_a_label_of_its_own(self) -> None:
+        """A cookie of sixteen characters is a secret, a shorter one is not; other header fields set none."""
+        secrets = Secrets()
+        fields = [
+            ("SET-COOKIE", "a=0123456789abcdef"),
+            ("set-cookie", "b=fedcba987654321"),
+            ("x-cookie", "c=00112233445566778899"),
+        ]
+        secrets.learn_received(exchange(got_headers=fields))
+
+        assert secrets.redact("0123456789abcdef fedcba987654321 00112233445566778899") == (
+            "<cookie-1> fedcba987654321 00112233445566778899"
+        )
+
+    @pytest.mark.parametrize(("status", "begun"), [(200, None), (299, None), (0, 200)])
+    def test_a_short_token_of_a_success(self, status: int, begun: int | None) -> None:
+        """What a success calls a token is one from eight characters on, also where the answer broke off; less is hidden in its place."""
+        seen = exchange(status=status, got=b'[{"token":"r4nd0m-7"},{"token":"sh0rt-7"}]')
+        seen.begun = begun
+        secrets = Secrets()
+        secrets.learn_received(seen)
+
+        assert secrets.redact("r4nd0m-7 sh0rt-7") == "<token-1> sh0rt-7"
+        assert secrets.redact('"token":"sh0rt-7"') == '"token":"<token-2>"'
+
+    @pytest.mark.parametrize(("status", "begun"), [(300, None), (400, None), (0, None), (0, 400), (199, None)])
+    def test_a_short_token_of_a_refusal(self, status: int, begun: int | None) -> None:
+        """What a refusal calls a token is one from sixteen characters on, and if it has no spaces: else it says what is wrong."""
+        long, short, sentence = "0123456789abcdef", "0123456789abcde", "it is much too short"
+        seen = exchange(status=status, got=json.dumps([{"token": value} for value in (long, short, sentence)]).encode())
+        seen.begun = begun
+        secrets = Secrets()
+        secrets.learn_received(seen)
+
+        assert secrets.redact(f"{long} / {short} / {sentence}") == f"<token-1> / {short} / {sentence}"
+
+    def test_what_has_spaces_is_hidden_in_its_place(self) -> None:
+        """A token with a space in it is like ordinary text: it is hidden where it stands as a value, and nowhere else."""
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'{"token":"for the time being"}'))
+
+        assert secrets.is_plain("for the time being")
+        assert secrets.redact('"token":"for the time being", for the time being') == '"token":"<token-1>", for the time being'
+
+    @pytest.mark.parametrize("value", [None, 5, "", ["x"], b"bytes-of-some-length"])
+    def test_only_texts_are_secrets(self, value: object) -> None:
+        """Nothing else is remembered."""
+        secrets = Secrets()
+        secrets.add(value, "password")
+
+        assert secrets.redact("None 5 ['x'] bytes-of-some-length") == "None 5 ['x'] bytes-of-some-length"
+
+    def test_a_number_is_no_secret(self) -> None:
+        """A member that is called token and holds a number has no secret in it."""
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'{"token": 1234567890123456}'))
+
+        assert secrets.redact("1234567890123456") == "1234567890123456"
+
+    def test_a_made_up_word_is_hidden_in_its_place_only(self) -> None:
+        """A password of letters alone that an attack tries is a word of ordinary text, one of sixteen letters is not."""
+        secrets = Secrets()
+        secrets.learn_sent(exchange(sent=b'{"password":"Sesame"}'))
+        secrets.learn_sent(exchange(sent=b'{"password":"abcdefghijklmnop"}'))
+
+        assert secrets.redact('"password":"Sesame", Sesame') == '"password":"<password-1>", Sesame'
+        assert secrets.redact("so: abcdefghijklmnop") == "so: <password-2>"
+
+    def test_a_made_up_value_is_looked_at_once(self) -> None:
+        """What was sent and taken for public stays so, also when it is sent again."""
+        secrets = Secrets()
+        secrets.publish("user-4711-of-chance")
+        for _ in range(2):
+            secrets.learn_sent(exchange(sent=b'{"password":"user-4711-of-chance"}'))
+
+        assert secrets.redact("user-4711-of-chance") == "user-4711-of-chance"
+
+    @pytest.mark.parametrize("added", ["", "x", "12345"])
+    @pytest.mark.parametrize("front", [True, False])
+    def test_an_id_with_next_to_nothing_is_no_secret(self, added: str, front: bool) -> None:
+        """An id that is tried as a password with up to five characters more, at either end, stays an id."""
+        secrets = Secrets()
+        secrets.publish("user-4711-of-chance")
+        tried = f"{added}user-4711-of-chance" if front else f"user-4711-of-chance{added}"
+        secrets.learn_sent(exchange(sent=json.dumps({"password": tried}).encode()))
+
+        assert secrets.redact(f"it is {tried}") == f"it is {tried}"
+
+    def test_an_id_with_more_is_a_secret(self) -> None:
+        """With six characters more it may be a password of somebody's."""
+        secrets = Secrets()
+        secrets.publish("user-4711-of-chance")
+        secrets.learn_sent(exchange(sent=b'{"password":"user-4711-of-chance-12345"}'))
+
+        assert secrets.redact("it is user-4711-of-chance-12345") == "it is <password-1>"
+
+    def test_a_secret_that_is_also_an_id_stays_one(self) -> None:
+        """What is known as a secret does not become public by being called an id."""
+        secrets = knowing(("opaque-value-0815", "token"))
+        secrets.publish("opaque-value-0815")
+        secrets.learn_sent(exchange(sent=b'{"password":"opaque-value-0815x"}'))
+
+        assert secrets.redact("opaque-value-0815") == "<token-1>"
+        assert secrets.redact("opaque-value-0815x") == "<password-1>"
+
+    def test_ids_are_learnt_from_answers_with_tokens_alone(self) -> None:
+        """Where nothing is called a token, ids are not noted: any list would fill the memory."""
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'{"id":"an-id-of-a-list-17"}'))
+        secrets.learn_sent(exchange(sent=b'{"password":"an-id-of-a-list-17"}'))
+        secrets.learn_received(exchange(got=b'{"user":"an-id-of-a-user-18","token":"opaque-value-0815"}'))
+        secrets.learn_sent(exchange(sent=b'{"password":"an-id-of-a-user-18"}'))
+
+        assert secrets.redact("an-id-of-a-list-17 an-id-of-a-user-18") == "<password-1> an-id-of-a-user-18"
+
+    @pytest.mark.parametrize("name", ["_id", "id", "user", "userId", "sub"])
+    def test_an_id_in_claims_is_public(self, name: str) -> None:
+        """Who a token is about is read from its claims, too; other texts in them are, from six characters on."""
+        token = jwt.encode({name: "user-4711-of-chance", "role": "reader-of-all", "n": 5, "x": "abc"}, "k" * 32)
+        secrets = knowing((token, "token"))
+        for tried in ("user-4711-of-chance", "reader-of-all"):
+            secrets.learn_sent(exchange(sent=json.dumps({"password": tried}).encode()))
+
+        assert secrets.redact("user-4711-of-chance reader-of-all") == "user-4711-of-chance reader-of-all"
+
+    @pytest.mark.parametrize("claims", ["bm90IGpzb24", "WzFd", "bm90-", "e30"])
+    def test_claims_that_are_none(self, claims: str) -> None:
+        """What looks like a JWT and has no claims is hidden by its signature all the same."""
+        token = f"eyJhbGciOiJIUzI1NiJ9.{claims}.c2lnbmF0dXJlLW9mLWl0"
+        secrets = knowing((token, "token"))
+
+        assert secrets.redact(token) == f"eyJhbGciOiJIUzI1NiJ9.{claims}.<token-1>"
+
+    def test_an_ordinary_word_is_one_in_any_case(self) -> None:
+        """A secret that is a word of reports in other letters is hidden in its place; from a hundred characters on nothing is a word."""
+        secrets = Secrets()
+        secrets.spare("Something of Ours", "x" * 101)
+        for value in ("SOMETHING", "thing of ours", "x" * 100, "x" * 101):
+            secrets.add(value, "password")
+
+        assert [secrets.is_plain(value) for value in ("SOMETHING", "thing of ours", "x" * 100, "x" * 101)] == [True] * 3 + [False]
+        assert not secrets.is_plain("something")
+
+    def test_a_short_secret_in_disguise_is_short(self) -> None:
+        """Escapes make a value no longer than it is."""
+        secrets = knowing(("%41%42%43", "password"))
+
+        assert secrets.is_plain("%41%42%43")
+
+
+class TestFloods:
+    """What a target may make us remember has bounds; beyond them a value is hidden in its place."""
+
+    def test_so_many_of_one_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of an answer with more, the first are remembered; the next answer has as many again."""
+        monkeypatch.setattr(module, "MOST_PER_ANSWER", 2)
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"}]'))
+        assert not secrets.is_flooded
+
+        secrets.learn_received(exchange(got=b'[{"token":"opaque-3-xyz"},{"token":"opaque-4-xyz"},{"token":"opaque-5-xyz"}]'))
+
+        assert secrets.is_flooded
+        assert secrets.redact("opaque-2-xyz opaque-4-xyz opaque-5-xyz") == "<token-2> <token-4> opaque-5-xyz"
+        assert secrets.redact('{"token":"opaque-5-xyz"}') == '{"token":"<token>"}'
+
+    def test_so_many_of_one_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of a run with more, the first are remembered; what we know ourselves is, however many there were."""
+        monkeypatch.setattr(module, "MOST_PER_RUN", 2)
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"},{"token":"opaque-3-xyz"}]'))
+        secrets.add("of-our-own-0815", "password")
+
+        assert secrets.is_flooded
+        assert secrets.redact("opaque-2-xyz opaque-3-xyz of-our-own-0815") == "<token-2> opaque-3-xyz <password-1>"
+
+    def test_so_many_characters_of_one_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Twelve characters each: two of them, and one of a single character less, fill thirty-five."""
+        monkeypatch.setattr(module, "MOST_CHARACTERS", 35)
+        secrets = Secrets()
+        for value in ("opaque-1-xyz", "opaque-2-xyz", "opaque-3-xyz", "opaque-4-xy"):
+            secrets.learn_received(exchange(got=json.dumps({"token": value}).encode()))
+
+        assert secrets.is_flooded
+        assert (
+            secrets.redact("opaque-1-xyz opaque-2-xyz opaque-3-xyz opaque-4-xy") == "<token-1> <token-2> opaque-3-xyz <token-3>"
+        )
+
+    def test_a_secret_of_the_greatest_length(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One of just so many characters is remembered, received or sent, a longer one is not."""
+        monkeypatch.setattr(module, "LONGEST", 12)
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-wxyz"}]'))
+        secrets.learn_sent(exchange(sent=b'[{"token":"opaque-3-xyz"},{"token":"opaque-4-wxyz"}]'))
+
+        assert secrets.redact("opaque-1-xyz opaque-2-wxyz opaque-3-xyz opaque-4-wxyz") == (
+            "<token-1> opaque-2-wxyz <token-2> opaque-4-wxyz"
+        )
+
+    def test_so_many_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of words that a server calls its tokens a few are remembered, of our own passwords all."""
+        monkeypatch.setattr(module, "MOST_PLAIN", 1)
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'[{"token":"passed"}]'))
+        assert not secrets.is_flooded
+        secrets.learn_received(exchange(got=b'[{"token":"failed"}]'))
+        secrets.add("verdict", "password")
+
+        assert secrets.is_flooded
+        assert [secrets.is_plain(word) for word in ("passed", "failed", "verdict")] == [True, False, True]
+
+    def test_so_many_members(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of a body with more members that are called so, no more are looked at, and it counts as a flood."""
+        monkeypatch.setattr(module, "_MOST_FOUND", 2)
+        few, many = Secrets(), Secrets()
+        few.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"}]'))
+        many.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"},{"token":"opaque-3-xyz"}]' * 2))
+
+        assert (few.is_flooded, many.is_flooded) == (False, True)
+        assert many.redact("opaque-3-xyz") == "<token-3>"
+
+    def test_in_a_flood_words_stay_and_sentences_too(self) -> None:
+        """What is hidden in its place alone is no short word and no sentence: those say what is wrong."""
+        secrets = knowing(("of-our-own-0815", "token"))
+        secrets.learn_received(exchange(got=json.dumps({"token": "x" * (module.LONGEST + 1)}).encode()))
+
+        assert secrets.redact('{"token":"12345678"} {"token":"1234567"} {"token":"is too short"}') == (
+            '{"token":"<token>"} {"token":"1234567"} {"token":"is too short"}'
+        )
+        assert not secrets.found_in('{"token":"12345678"}')
+
+    def test_a_large_body_of_our_own_is_looked_through_at_its_front(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A request that is longer is one that we made up for its length."""
+        monkeypatch.setattr(module, "_SENT", 40)
+        secrets = Secrets()
+        secrets.learn_sent(exchange(sent=b'{"token":"opaque-1-xyz"}' + b" " * 16 + b'{"token":"opaque-2-xyz"}'))
+
+        assert secrets.redact("opaque-1-xyz opaque-2-xyz") == "<token-1> opaque-2-xyz"
+
+    def test_a_text_that_is_too_much_like_a_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where looking would take too long the text is withheld, and counts as one that holds a secret."""
+        secrets = knowing(("opaque-value-0815", "token"))
+        monkeypatch.setattr("rolecall.needles._COMPARISONS", -10_000)
+
+        assert secrets.redact("it is opaque-value-0815!") == "<not shown: too much of it is like a secret>"
+        assert secrets.found_in("it is opaque-value-0815!")
+        assert secrets.stands_in("it is opaque-value-0815!")
+
+
+class TestDocuments:
+    """Texts of our own documents."""
+
+    SECRETS = ("opaque-value-0815", "token")
+
+    def test_texts_at_any_depth(self) -> None:
+        """Lists, tuples and objects are gone through; numbers stay, and names are ours."""
+        secrets = knowing(self.SECRETS)
+        document = {"opaque-value-0815": ["opaque-value-0815", {"x": ("opaque-value-0815", 5, None, True)}]}
+
+        assert secrets.redacted(document) == {"opaque-value-0815": ["<token-1>", {"x": ["<token-1>", 5, None, True]}]}
+
+    def test_texts_under_some_members(self) -> None:
+        """Where members are named, only what is under them is redacted, at any depth below."""
+        secrets = knowing(self.SECRETS)
+        text = "opaque-value-0815"
+        document = {"actual": [{"deep": text}], "name": text, "inner": [{"actual": text, "name": text}]}
+
+        assert secrets.redacted(document, frozenset({"actual"})) == {
+            "actual": [{"deep": "<token-1>"}],
+            "name": text,
+            "inner": [{"actual": "<token-1>", "name": text}],
+        }
+        assert secrets.redacted(text, frozenset({"actual"})) == text
+
+    def test_a_text_of_our_own_is_searched_as_it_stands(self) -> None:
+        """What we wrote has our escapes only: a secret in it is found raw, and not behind escapes of others."""
+        secrets = knowing(("opaque/value<0815", "token"))
+
+        assert secrets.stands_in("so: opaque/value<0815.")
+        assert secrets.stands_in("so: opaque/value&lt;0815.")
+        assert not secrets.stands_in("so: opaque%2Fvalue%3C0815.")
+        assert not secrets.stands_in("so: nothing.")
+
+    def test_a_text_without_secrets_is_given_back(self) -> None:
+        """The very same."""
+        text = "nothing at all"
+
+        assert knowing(self.SECRETS).redact(text) is text
+
+    def test_secrets_side_by_side(self) -> None:
+        """The same one twice in a row has its label twice; one that is kept in pieces has one."""
+        long = "".join(f"{number:06x}" for number in range(0, 16**6, 9973))[:9000]
+        secrets = knowing(self.SECRETS, (long, "token"))
+
+        assert secrets.redact("opaque-value-0815" * 2) == "<token-1><token-1>"
+        assert secrets.redact(f"({long})") == "(<token-2>)"
+        assert secrets.redact(f"{long}, {long}") == "<token-2>, <token-2>"
+
+    @pytest.mark.parametrize("length", [4096, 4097, 8192, 8193])
+    def test_a_long_secret_is_whole_however_it_is_cut(self, length: int) -> None:
+        """No piece of one is left, at any length."""
+        long = "".join(f"{number:06x}" for number in range(0, 16**6, 9973))[:length]
+
+        assert knowing((long, "token")).redact(f"<{long}>") == "<<token-1>>"
+
+    def test_halves_of_characters(self) -> None:
+        """A text that no encoding can write is redacted like any other."""
+        assert knowing(("opaque\ud800-0815", "token")).redact("x opaque\ud800-0815 \udfff") == "x <token-1> \udfff"
