@@ -33,7 +33,7 @@ class Tidying:
     def __init__(self, world: World) -> None:
         self._world = world
         self._why: dict[int, str] = {}
-        self._found: dict[str, str] = {}
+        self._found: dict[tuple[str, str], str] = {}  # by the path of a list, and an id in it
         self._deleted: set[str] = set()  # the resources of which something was deleted
         self._unseen: dict[str, str] = {}
 
@@ -41,7 +41,7 @@ class Tidying:
         """Put back what is on loan and delete what was made, newest kinds first.
 
         Raises:
-            Inconclusive: the highest role gets no token, so nothing could be done.
+            Inconclusive, NotTested: the highest role gets no token, so nothing could be done.
         """
         world = self._world
         await world.borrowing.put_all_back()
@@ -75,14 +75,14 @@ class Tidying:
         """The highest role, logged in anew, for the run may have taken its time; where that fails, with the token it has.
 
         Raises:
-            Inconclusive: there is none.
+            Inconclusive, NotTested: there is none.
         """
         for _ in range(_LOG_INS):
             try:
                 return await self._world.fresh_caller(self._world.highest)
             except Trouble:  # it passes
                 continue
-            except Inconclusive:
+            except (Inconclusive, NotTested):  # refused, or as many log-ins as one run may have
                 break
         return await self._world.user(self._world.highest)
 
@@ -189,8 +189,8 @@ class Tidying:
             except Inconclusive as reason:
                 self._unseen[resource] = f"the list of {resource}s cannot be read ({reason})"
                 return
-            self._found = {key: line for key, line in self._found.items() if not key.startswith(f"{resource}/")}
-            deletable = [entry for item in found if (entry := await self._entry_of(resource, item))]
+            self._found = {key: line for key, line in self._found.items() if key[0] != path}
+            deletable = [entry for item in found if (entry := await self._entry_of(path, resource, item))]
             if not deletable:
                 return
             await asyncio.gather(*(self._delete(admin, entry) for entry in deletable))
@@ -198,7 +198,7 @@ class Tidying:
                 return
         for entry in deletable:
             if entry.gone and entry.number not in self._why:
-                self._found[f"{resource}/{entry.id}"] = f"{entry}: its deletion was answered, and it is still in the list"
+                self._found[path, entry.id] = f"{entry}: its deletion was answered, and it is still in the list"
 
     async def _carrying_our_name(self, admin: Caller, path: str, resource: str) -> list[dict[str, object]]:
         """What shows the run's name, and what an answer called the run's without showing its name."""
@@ -213,8 +213,8 @@ class Tidying:
             found.extend(ours)
         return found
 
-    async def _entry_of(self, resource: str, item: dict[str, object]) -> Entry | None:
-        """The ledger's entry of a thing found under the run's name; None where it is not certain that it is the run's."""
+    async def _entry_of(self, path: str, resource: str, item: dict[str, object]) -> Entry | None:
+        """The ledger's entry of a thing found in a list under the run's name; None where it is not certain that it is the run's."""
         world, id = self._world, own_id(item)
         known = world.ledger.of(resource, id)
         if known and not known.gone:
@@ -223,7 +223,7 @@ class Tidying:
         if not (id and is_named) or (known is None and await world.was_there_before(resource, id)):
             if is_named or not await world.was_there_before(resource, id):
                 what = "it carries the run's name, and was there before" if id and is_named else "a creation was answered with it"
-                self._found[f"{resource}/{id}"] = f"perhaps {resource} {id or '(id unknown)'}: {what}"
+                self._found[path, id] = f"perhaps {resource} {id or '(id unknown)'}: {what}"
             return None
         entry = world.ledger.intend(resource, known.name if known else "found at the end")
         world.gate.own(entry, id)
@@ -235,7 +235,7 @@ async def tidy(world: World) -> list[str]:
     tidying = Tidying(world)
     try:
         await tidying.tidy()
-    except Inconclusive as reason:
+    except (Inconclusive, NotTested) as reason:
         doubtful = [f"perhaps {entry}: not looked for, {reason}" for entry in world.ledger.doubtful if entry.is_thing]
         return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left] + doubtful
     return tidying.left

@@ -412,7 +412,7 @@ class Expiry:
         callers = await self._callers()
         lives = [caller.grant.lifetime or float("inf") for caller in callers]
         if max(lives) > self._options.wait:
-            raise NotTested(f"tokens live {max(lives):.15g} s, longer than [expiry] wait = {self._options.wait:g}")
+            raise NotTested(f"tokens live {max(lives):.12g} s, longer than [expiry] wait = {self._options.wait:.12g}")
         end = time.monotonic() + max(lives)
         await asyncio.sleep(max(lives) + 2)
         await self._outlast(callers, end + MARGIN)

@@ -52,6 +52,11 @@ class Making(Callers):
         a refusal.
         """
         await self._look_before(resource)
+        for (
+            inner
+        ) in self.spec.resources.values():  # what is made inside of it may come with it, as a conversation's first message
+            if inner.parent == resource:
+                await self._look_before(inner.name)
         return await unbroken(self._create(resource, name, method, path, caller, inside, options))
 
     async def _create(

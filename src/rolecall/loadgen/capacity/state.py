@@ -184,8 +184,11 @@ class State:
             if not below.of:
                 continue
             is_flat = chance.trend(_by_rate(name, calm), every.clump) < _TREND
-            if _looks_broken(below) or (is_flat and _looks_broken(every)):
-                return f"not {name} at any rate: {below.bad / below.of:.2%} of {below.of:,} requests at rates up to {rate:.4g}/s"
+            for share, most in ((below, rate), (every, max(judged.step.rate for judged in calm))):
+                if _looks_broken(share) and (is_flat or share is below):
+                    return (
+                        f"not {name} at any rate: {share.bad / share.of:.2%} of {share.of:,} requests at rates up to {most:.4g}/s"
+                    )
         return ""
 
     def contradictions(self, answer: float) -> list[Judgement]:

@@ -17,7 +17,7 @@ from rolecall.loadgen.capacity.by_users import Climb, Scaling, numbers
 from rolecall.loadgen.capacity.scalability import CannotFit, Law, Point, fit
 from rolecall.loadgen.capacity.steps import Slice, Step, Verdict
 
-SCHEMA = Path(__file__).parents[3] / "schemas" / "capacity.schema.json"
+SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "capacity.schema.json"
 
 LAWS = {
     "peak": Law(100, 0.05, 0.0005, 1, 0, 256),

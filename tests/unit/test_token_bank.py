@@ -1,0 +1,379 @@
+"""The token bank: what it keeps, what it takes, and from whom."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rolecall import token_bank as module
+from rolecall.errors import UsageError
+from rolecall.token_bank import Bank, Deposit
+from rolecall.tokens import Caller, Grant
+from tests.support.exchanges import exchange
+from tests.support.token_answers import DAY, claims, jwt
+
+HERE, THERE = "http://target.example", "http://other.example"
+ROW = {
+    "base_url": HERE,
+    "role": "guest",
+    "user": "u1",
+    "email": "guest@example.org",
+    "expires": 1_700_000_000,
+    "token": "a.b.c",
+    "refresh_token": "u1.r",
+}
+
+
+def caller(role: str = "guest", number: int = 1, **changes: Any) -> Caller:
+    """Somebody who has logged in."""
+    token = jwt(claims(**changes))
+    body = json.dumps({"token": token, "refreshToken": f"{role}.{number}"}).encode()
+    return Caller(role, "token", token, role, f"{role}@example.org", Grant.of(exchange("POST", body=body)))
+
+
+def filled(folder: Path, content: object, mode: int = 0o600) -> Path:
+    """A bank whose file holds this."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / "tokens.json"
+    path.touch(mode=0o600)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    path.chmod(mode)
+    return path
+
+
+def complaint(folder: Path) -> str:
+    """What is wrong with a bank, as it is said before anything is sent."""
+    with pytest.raises(UsageError) as error:
+        Bank(folder, HERE).deposits()
+    return str(error.value)
+
+
+# --- What it keeps ---------------------------------------------------------------------------------------------------
+
+
+def test_it_keeps_the_newest_of_each_role_and_target(tmp_path: Path) -> None:
+    """Of each role the three newest tokens are kept, for each target by itself."""
+    for number in range(5):
+        Bank(tmp_path / "bank", HERE).deposit([caller("guest", number), caller("admin", number)])
+    Bank(tmp_path / "bank", THERE).deposit([caller("guest", 9)])
+
+    kept = [(deposit.role, deposit.refresh_token) for deposit in Bank(tmp_path / "bank", HERE).deposits()]
+
+    assert sorted(kept) == [(role, f"{role}.{number}") for role in ("admin", "guest") for number in (2, 3, 4)]
+    assert [deposit.refresh_token for deposit in Bank(tmp_path / "bank", THERE).deposits()] == ["guest.9"]
+
+
+def test_a_refresh_token_that_was_presented_is_not_kept(tmp_path: Path) -> None:
+    """A refresh token that this run presents may be spent by tomorrow; its access token stays."""
+    bank = Bank(tmp_path / "bank", HERE)
+    bank.deposit([caller()])
+
+    bank.deposit([caller("guest", 2)], presented=bank.deposits())
+
+    assert [deposit.refresh_token for deposit in bank.deposits()] == ["", "guest.2"]
+
+
+@pytest.mark.parametrize("exp", [10**400, float("inf"), True, "tomorrow", ...], ids=lambda exp: f"{exp}"[:10])
+def test_a_token_that_says_no_end_is_not_kept(exp: object, tmp_path: Path) -> None:
+    """Nobody could tell when such a token has expired; the others are kept beside it."""
+    bank = Bank(tmp_path / "bank", HERE)
+
+    bank.deposit([caller("guest", exp=exp), caller("admin")])
+
+    assert [(deposit.role, deposit.expires) for deposit in bank.deposits()] == [("admin", 1_700_000_000 + DAY)]
+
+
+def test_a_name_shows_no_token() -> None:
+    """What is printed of a deposit holds neither of its tokens."""
+    assert not [secret for secret in ("a.b.c", "u1.r") if secret in repr(Deposit.of(ROW))]
+
+
+# --- What it takes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"expires": None},
+        {"expires": "1700000000"},
+        {"expires": True},
+        {"expires": 10**400},
+        {"expires": -5},
+        {"expires": float("nan")},
+        {"expires": float("inf")},
+        {"role": 5},
+        {"token": None},
+        {"refresh_token": ["x"]},
+        {"base_url": {}},
+        {"more": "x"},
+    ],
+    ids=lambda wrong: f"{wrong}"[:30],
+)
+def test_a_row_of_the_wrong_kind_is_no_deposit(wrong: dict[str, Any], tmp_path: Path) -> None:
+    """What is wrong with a bank is said at the start, and not found out at the end of the night."""
+    filled(tmp_path / "bank", [ROW, ROW | wrong])
+
+    said = complaint(tmp_path / "bank")
+
+    assert "this is no token bank: a deposit" in said
+    assert "a.b.c" not in said
+
+
+@pytest.mark.parametrize("content", ["", "[", "null", "7", '{"a": 1}', "[null]", "[[]]", "[" * 100_000, '"\\ud800"'])
+def test_what_is_no_list_of_deposits_is_no_bank(content: str, tmp_path: Path) -> None:
+    """Whatever JSON there is, or none: it is refused with one sentence, and left as it is."""
+    path = filled(tmp_path / "bank", content)
+
+    assert "this is no token bank" in complaint(tmp_path / "bank")
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_bytes_that_are_no_text_are_no_bank(tmp_path: Path) -> None:
+    """A file that is no UTF-8 is refused like any other that is no bank."""
+    filled(tmp_path / "bank", "").write_bytes(b'["\xff"]')
+
+    assert "this is no token bank" in complaint(tmp_path / "bank")
+
+
+def test_there_is_no_bank_yet(tmp_path: Path) -> None:
+    """A bank that is not there yet is empty."""
+    assert Bank(tmp_path / "bank", HERE).deposits() == []
+
+
+# --- From whom -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o620, 0o602])
+def test_a_file_that_others_get_at_is_refused(mode: int, tmp_path: Path) -> None:
+    """A bank that others may read or write is a mistake, and how to mend it is said."""
+    filled(tmp_path / "bank", [ROW], mode)
+
+    assert f"chmod 600 {tmp_path / 'bank' / 'tokens.json'}" in complaint(tmp_path / "bank")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
+@pytest.mark.parametrize("there", [True, False], ids=["with-tokens", "empty"])
+def test_a_folder_that_others_may_write_to_is_refused(there: bool, mode: int, tmp_path: Path) -> None:
+    """Whoever may write to the folder could put a file of his own in the bank's place: nothing is read or written there."""
+    folder = tmp_path / "bank"
+    folder.mkdir()
+    if there:
+        filled(folder, [ROW])
+    folder.chmod(mode)
+
+    assert f"chmod go-w {folder}" in complaint(folder)
+    with pytest.raises(UsageError):
+        Bank(folder, HERE).deposit([caller()])
+    assert [path.name for path in folder.iterdir()] == ["tokens.json"] * there
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """A bank that belongs to another user is not read, whatever its mode: he can read it."""
+    os.chown(filled(tmp_path / "bank", [ROW]), 65534, 65534)
+
+    assert "belongs to another user" in complaint(tmp_path / "bank")
+
+
+def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of another user is refused, unless it is root's, or root runs this: in containers the folder is often the user's."""
+    filled(tmp_path / "bank", [ROW])
+    mine = (tmp_path / "bank").stat().st_uid
+    monkeypatch.setattr(module.os, "getuid", lambda: mine + 1000)
+    owner = mine or 4711
+    monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, owner))
+
+    assert "this token bank's folder belongs to another user" in complaint(tmp_path / "bank")
+
+    monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, 0))
+    assert "this token bank's folder" not in complaint(tmp_path / "bank")
+    monkeypatch.setattr(module.os, "getuid", lambda: 0)
+    monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, owner))
+    Bank(tmp_path / "bank", HERE)._check_folder()
+
+
+def _with_owner(stat: Callable[[Path], os.stat_result], owner: int) -> Callable[[Path], os.stat_result]:
+    """What is said of files, but for whose they are."""
+
+    def said(path: Path, **options: Any) -> os.stat_result:
+        facts = list(stat(path, **options))
+        facts[4] = owner
+        return os.stat_result(facts)
+
+    return said
+
+
+def test_a_bank_is_a_folder(tmp_path: Path) -> None:
+    """A file in the folder's place is no bank."""
+    (tmp_path / "bank").touch()
+
+    assert "this is no token bank: a bank is a folder" in complaint(tmp_path / "bank")
+
+
+def test_a_link_is_no_bank(tmp_path: Path) -> None:
+    """A link in the bank's place, to wherever it leads, is not followed."""
+    elsewhere = filled(tmp_path / "elsewhere", [ROW])
+    (tmp_path / "bank").mkdir(mode=0o700)
+    (tmp_path / "bank" / "tokens.json").symlink_to(elsewhere)
+
+    assert "cannot be read" in complaint(tmp_path / "bank")
+    assert json.loads(elsewhere.read_text(encoding="utf-8")) == [ROW]
+
+
+def test_a_pipe_is_no_bank(tmp_path: Path) -> None:
+    """A pipe in the bank's place is refused at once; nobody waits for what may come through it."""
+    (tmp_path / "bank").mkdir(mode=0o700)
+    os.mkfifo(tmp_path / "bank" / "tokens.json", 0o600)
+
+    assert "it is no ordinary file" in complaint(tmp_path / "bank")
+
+
+def test_files_that_somebody_laid_out_are_not_used(tmp_path: Path) -> None:
+    """A new file is one that was not there before, for its owner alone: names laid out in advance get no token."""
+    folder = tmp_path / "bank"
+    folder.mkdir(mode=0o700)
+    laid = folder / f"tokens.{os.getpid()}.new"
+    laid.touch(mode=0o666)
+    before = os.umask(0)
+    try:
+        Bank(folder, HERE).deposit([caller()])
+    finally:
+        os.umask(before)
+
+    assert laid.read_text(encoding="utf-8") == ""
+    assert stat.S_IMODE((folder / "tokens.json").stat().st_mode) == 0o600
+    assert not [path for path in folder.glob("*.new") if path != laid]
+
+
+def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where every file's mode is 0666 (Windows) the bank works on the second night, too."""
+    monkeypatch.setattr(module, "_HAS_MODES", False)
+    filled(tmp_path / "bank", [ROW], 0o666)
+    bank = Bank(tmp_path / "bank", HERE)
+
+    bank.deposit([caller()])
+
+    assert len(bank.deposits()) == 2
+
+
+# --- Two at a time ---------------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """The time, which passes where somebody sleeps; what is to happen ``at`` a moment happens then."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.naps: list[float] = []
+        self.at: dict[float, Callable[[], object]] = {}
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let them pass."""
+        self.naps.append(seconds)
+        self.now += seconds
+        for moment in [moment for moment in self.at if moment <= self.now]:
+            self.at.pop(moment)()
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """The bank's time."""
+    watch = Watch()
+    monkeypatch.setattr(module, "time", watch)
+    return watch
+
+
+def test_a_lock_that_is_kept_is_told(watch: Watch, tmp_path: Path) -> None:
+    """Where another run keeps the bank for good, this one waits for twenty seconds, says so, and goes on without it."""
+    bank = Bank(tmp_path / "bank", HERE)
+    bank.deposit([caller()])
+
+    with bank._locked(), pytest.raises(UsageError) as error:
+        bank.deposit([caller()])
+
+    assert str(error.value).startswith(f"{tmp_path / 'bank'}: another run keeps this token bank locked")
+    assert error.value.hint == "Wait for its end."
+    assert 20 < watch.now < 20.1
+    assert set(watch.naps) == {0.02}
+    bank.deposit([caller()])
+    assert len(bank.deposits()) == 2
+
+
+def test_a_lock_that_is_given_back_is_taken(watch: Watch, tmp_path: Path) -> None:
+    """Another run needs milliseconds: this one comes after it."""
+    bank = Bank(tmp_path / "bank", HERE)
+    bank.deposit([caller()])
+    other = contextlib.ExitStack()
+    other.enter_context(bank._locked())
+    watch.at[0.05] = other.close
+
+    bank.deposit([caller()])
+
+    assert 0.05 <= watch.now < 0.1
+    assert len(bank.deposits()) == 2
+
+
+def test_windows_locks_the_first_byte(monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path) -> None:
+    """Where there is no fcntl the system's own lock is used: taken without waiting, tried again, and given back."""
+    taken: list[tuple[str, int]] = []
+    refuse = [PermissionError("somebody has it")]
+
+    def locking(descriptor: int, mode: str, count: int) -> None:
+        taken.append((mode, count))
+        if refuse:
+            raise refuse.pop()
+
+    monkeypatch.setattr(module, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK="lock", LK_UNLCK="unlock"))
+    bank = Bank(tmp_path / "bank", HERE)
+
+    bank.deposit([caller()])
+
+    assert taken == [("lock", 1), ("lock", 1), ("unlock", 1)]
+    assert watch.naps == [0.02]
+    assert len(bank.deposits()) == 1
+
+
+def test_the_module_loads_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows there is none."""
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    spec = importlib.util.spec_from_file_location("bank_on_windows", module.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "bank_on_windows", copy)
+
+    spec.loader.exec_module(copy)
+
+    assert copy.fcntl is None
+    assert copy.Bank.__name__ == "Bank"
+
+
+def test_a_disk_that_is_full_costs_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """When tonight's tokens cannot be written, those of yesterday are still there, and no piece of a file is."""
+    bank = Bank(tmp_path / "bank", HERE)
+    bank.deposit([caller()])
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match="cannot be written: No space left on device"):
+        bank.deposit([caller("guest", 2)])
+
+    assert [deposit.refresh_token for deposit in bank.deposits()] == ["guest.1"]
+    assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == ["tokens.json", "tokens.lock"]
