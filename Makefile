@@ -1,14 +1,16 @@
-# Everything from a fresh clone: `make certify` runs the main job, `make test` the tests.
+# Everything from a fresh clone: `make certify` runs the main job, `make test` the tests, `make setup` only installs.
 # Another Python: make PYTHON=python3.12 certify
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify test long nightly lint selftest docs bench clean
+.PHONY: certify setup test long nightly lint selftest docs bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
+
+setup: $(VENV)/.tested
 
 # Whole files side by side: what a file's tests share is made once. The long ones measure time, one after the other.
 test: $(VENV)/.tested

@@ -10,9 +10,8 @@ import pytest
 
 from rolecall.report import docs_pages
 from rolecall.spec.loading import load_specification
+from tests.support.documentation import PAGES, ROOT
 
-ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 
 
@@ -26,10 +25,12 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 )
 def test_pages_made_from_tables_are_fresh(page: str, expected: Callable[[], str]) -> None:
     """A page that is made from a table is what `make docs` would make of it now."""
-    assert expected() == (ROOT / "docs" / page).read_text(encoding="utf-8")
+    is_fresh = expected() == (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+    assert is_fresh, f"docs/{page} is not what its table says: run `make docs`"
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", *PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of a page leads to a file that is there."""
     broken = [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
@@ -56,3 +57,27 @@ def test_the_readme_shows_every_exit_code_and_file() -> None:
         assert word in readme
     for file in ("results.json", "junit.xml", "allure-results/", "evidence.har", "ledger.jsonl"):
         assert file in readme
+
+
+def test_the_index_leads_to_every_page() -> None:
+    """docs/index.md has a link to each page in docs/ but itself."""
+    linked = set(_LINK.findall((ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
+
+    assert [] == [page.name for page in PAGES if page.parent.name == "docs" and page.name not in {*linked, "index.md"}]
+
+
+def test_the_glossary_has_thirty_words_each_in_a_sentence() -> None:
+    """The glossary can be read at a sitting: 30 words in alphabetical order, each with one sentence."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", page, re.MULTILINE)
+
+    assert 30 == len(rows)
+    assert sorted(rows) == rows
+    assert [] == [word for word, sentence in rows if not sentence.endswith(".") or ". " in sentence]
+
+
+def test_the_site_has_a_place_for_every_page() -> None:
+    """The menu of the site names every page, and no other."""
+    menu = set(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+
+    assert {page.name.lower() if page.parent == ROOT else page.name for page in PAGES} == menu
