@@ -19,10 +19,9 @@ import pytest
 from rolecall.__main__ import COMMANDS, _parser
 from rolecall.report import load_terminal
 from rolecall.target import parse_target
-from tests.support.command import ROLES, environment
-from tests.support.documentation import PAGES, WRITTEN, commands, shown_in, without_redirection, words
-from tests.support.documentation import ROOT, blocks
 from tests.report.test_load_page import search
+from tests.support.command import ROLES, environment
+from tests.support.documentation import PAGES, ROOT, WRITTEN, blocks, commands, shown_in, without_redirection, words
 
 #: What a reader types beside our own commands.
 OF_OTHERS = {"cat", "cd", "docker", "git", "grep", "ssh", "export", "gh", "twine"}
@@ -44,7 +43,7 @@ def help_of(*command: str) -> str:
 def options_of_the_locustfile() -> str:
     """What the locustfile adds to Locust's options, in a process of its own: Locust patches the one that imports it."""
     code = (
-        "from locust.argument_parser import get_empty_argument_parser; from rolecall.load import plan;"
+        "from locust.argument_parser import get_empty_argument_parser; from rolecall.loadgen import plan;"
         "parser = get_empty_argument_parser(); plan.add_arguments(parser, include_in_web_ui=False); print(parser.format_help())"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
