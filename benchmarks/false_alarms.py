@@ -27,11 +27,11 @@ from time import perf_counter  # noqa: E402
 
 import gevent  # noqa: E402
 
-from rolecall.loadgen.accounts import Account, from_target  # noqa: E402
+from rolecall.loadgen.accounts import LoadAccount, from_target  # noqa: E402
 from rolecall.loadgen.checks.expired import ExpiredTokens  # noqa: E402
-from rolecall.loadgen.client_context import Site  # noqa: E402
+from rolecall.loadgen.client_context import ClientContext  # noqa: E402
 from rolecall.loadgen.measure.recorder import Recorder  # noqa: E402
-from rolecall.loadgen.open_loop import Engine  # noqa: E402
+from rolecall.loadgen.open_loop import OpenLoop  # noqa: E402
 from rolecall.loadgen.provisioning import make_users  # noqa: E402
 from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, Scenario, maker  # noqa: E402
 from rolecall.loadgen.transport.wire import Origin  # noqa: E402
@@ -92,21 +92,23 @@ def served(folder: Path, variants: Sequence[str], fault: str) -> Iterator[Target
             server.terminate()
 
 
-def site_of(target: Target, accounts: Sequence[Account], *, lone: bool) -> Site:
+def site_of(target: Target, accounts: Sequence[LoadAccount], *, lone: bool) -> ClientContext:
     """What the clients of a run share."""
     tables = load_specification()
     dialect = tables.dialect(target.dialect, target.source)
     spec = tables.for_target(target.operations, dialect, target.source)
     expired = ExpiredTokens(target.expiry, target.base_url)
-    return Site(Origin.of(target.base_url), spec, dialect, accounts, timeout=5, sessions_coexist=not lone, expired=expired)
+    return ClientContext(
+        Origin.of(target.base_url), spec, dialect, accounts, timeout=5, sessions_coexist=not lone, expired=expired
+    )
 
 
-def run(site: Site, scenario: str, seconds: float, rate: float, users: int) -> None:
+def run(site: ClientContext, scenario: str, seconds: float, rate: float, users: int) -> None:
     """One run: at a rate, or in a closed loop of so many users where there is none."""
     site.begin(Recorder(perf_counter()))
     make = maker(scenario, site, USUAL_WEIGHTS)
     if rate:
-        engine = Engine(make, most=200, patience=10)
+        engine = OpenLoop(make, most=200, patience=10)
         engine.provide(max(8, int(rate / 4)))
         site.begin(Recorder(perf_counter()))
         engine.run(site.recorder, bursts(rate, seconds), grace=10)

@@ -17,7 +17,7 @@ from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.rights import expect_no_rights_above, reserved_above
-from rolecall.toolkit.throwaway_users import any_session, change, changeable, delete_user, sacrificial
+from rolecall.toolkit.throwaway_users import any_session, change, changeable, delete_user, throwaway_user
 from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
@@ -115,7 +115,7 @@ def expect_no_wider(answer: Exchange, key: Caller, world: World) -> None:
 # --- Keys that are gone, and keys whose maker is ------------------------------------------------------------------------
 
 
-async def door(key: Caller, world: World) -> tuple[Operation, Exchange]:
+async def protected_request(key: Caller, world: World) -> tuple[Operation, Exchange]:
     """Something that a key is seen to be allowed, so that a server which remembers keys remembers this one now.
 
     Raises:
@@ -163,7 +163,7 @@ async def test_a_deleted_key_opens_nothing(world: World) -> None:
     """A key that was used and then deleted is not let in any more."""
     made = await world.ask_for_key([world.highest])
     key = world.key_of(made, [world.highest])
-    operation, _ = await door(key, world)
+    operation, _ = await protected_request(key, world)
     deleted = await delete_key(made, world)
 
     if let_in := await is_let_in(key, operation, deleted.finished, world, "SEC-K02"):
@@ -173,10 +173,10 @@ async def test_a_deleted_key_opens_nothing(world: World) -> None:
 @requirement("SEC-K03")
 async def test_a_key_ends_with_its_maker(world: World) -> None:
     """A key opens nothing any more once the user whom it acts as was deleted."""
-    maker = await sacrificial(world, world.highest)
+    maker = await throwaway_user(world, world.highest)
     await delete_key(await world.ask_for_key([world.roles[0]], maker=maker.caller), world)  # else one of them might be left
     key = await made_by(maker.caller, world)
-    operation, _ = await door(key, world)
+    operation, _ = await protected_request(key, world)
     deleted = await delete_user(world, maker)
 
     if let_in := await is_let_in(key, operation, deleted.finished, world, "SEC-K03"):
@@ -198,7 +198,7 @@ async def made_by(maker: Caller, world: World) -> Caller:
 @requirement("SEC-K03-demoted")
 async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge: Judge) -> None:
     """When the role of a key's maker is lowered, what the key may still do is written down."""
-    maker = await sacrificial(world, world.highest)
+    maker = await throwaway_user(world, world.highest)
     key = await made_by(maker.caller, world)
     operation = reserved_above(world.roles[-2], world)[0]
     control = await world.perform(await world.request(operation, key), key)

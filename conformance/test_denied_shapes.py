@@ -20,9 +20,9 @@ from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import SETTLING, Judge
 from rolecall.toolkit.marks import ALONE, EXPIRY, each, operations, requirement
 from rolecall.toolkit.shapes import SHAPES, Shape, attempts, denied, dressed, in_turn
-from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, Request
-from rolecall.toolkit.throwaway_users import Sacrifice, sacrificial
+from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World
 
@@ -92,7 +92,7 @@ def expect_still_refused(world: World, answer: Exchange, request: Request, how: 
 # --- Right after somebody who may ---------------------------------------------------------------------------------------
 
 
-@memoised
+@shared_setup
 async def just_allowed(world: World, operation: str) -> tuple[Request, Exchange]:
     """A read of somebody who may, of the shared thing, and what it was answered.
 
@@ -195,7 +195,7 @@ def own_things() -> list[Any]:
     return chosen
 
 
-@memoised
+@shared_setup
 async def own(world: World, role: str, resource: str) -> Fixture:
     """A thing that a role's own user has made with a time-based token.
 
@@ -233,14 +233,14 @@ async def messages_of(world: World, conversation: Fixture) -> Fixture:
     return replace(await world.shared("message"), conversation=conversation.id)
 
 
-async def throw_away(world: World, role: str, **members: Any) -> Sacrifice:
+async def throw_away(world: World, role: str, **members: Any) -> ThrowawayUser:
     """A user of a role that a test may lose.
 
     Raises:
         NotApplicable: none can be made: what an account's own user may do to itself is not tried.
     """
     try:
-        return await sacrificial(world, role, **members)
+        return await throwaway_user(world, role, **members)
     except NotTested as reason:
         if not reason.capability:
             raise

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from rolecall.evidence import Evidence, Exchange, Pieces, cite
-from rolecall.outcomes import Finding, Inconclusive, NotTested, Trouble
-from rolecall.toolkit.expiry import Expired, Expiry
+from rolecall.evidence import Evidence, Exchange, TestEvidence, cite
+from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
+from rolecall.toolkit.expiry import ExpiredToken, Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRED_SESSIONS, EXPIRY, SUMMARY, operations, requirement, roles
-from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.throwaway_users import sessions_outlast_log_ins
 from rolecall.toolkit.world import World
 
@@ -79,7 +79,7 @@ async def test_an_expired_token_writes_nothing(operation: str, world: World, exp
 
 
 @asynccontextmanager
-async def excusing_log_ins(expired: Expired, world: World) -> AsyncIterator[None]:
+async def excusing_log_ins(expired: ExpiredToken, world: World) -> AsyncIterator[None]:
     """Hold nothing against a target that a later log-in explains: an account has been logged in since its session was put in the bank.
 
     Raises:
@@ -95,18 +95,18 @@ async def excusing_log_ins(expired: Expired, world: World) -> AsyncIterator[None
 
 
 @dataclass(frozen=True)
-class Attempt:
+class RefreshAttempt:
     """A write that was tried with an expired token, and what was seen of it.
 
     ``effect`` is what is held against the target, or was missing, when it was looked at what became of the write; ``undone`` is
     what was missing for a live token to get the same done.
     """
 
-    expired: Expired
+    expired: ExpiredToken
     answer: Exchange
     effect: Finding | Inconclusive | None
     undone: Inconclusive | None
-    evidence: Pieces
+    evidence: TestEvidence
 
     def cited(self) -> Exchange:
         """The answer, as evidence of the test now running, with what else was sent for it."""
@@ -115,8 +115,8 @@ class Attempt:
         return self.answer
 
 
-@memoised
-async def attempted(world: World, operation: str, expiry: Expiry, judge: Judge) -> Attempt:
+@shared_setup
+async def attempted(world: World, operation: str, expiry: Expiry, judge: Judge) -> RefreshAttempt:
     """Try a write with the highest role's best proven expired token; one attempt serves every test that asks about it.
 
     It is on a thing that is there for nothing else, or on the caller's own user, on loan.
@@ -130,7 +130,7 @@ async def attempted(world: World, operation: str, expiry: Expiry, judge: Judge) 
             answer = await world.perform(request, expired.caller, attack="EXPIRY-403")
             try:
                 await judge.expect_no_effect(request, answer, expired.caller)
-            except Trouble:
+            except TransientFailure:
                 raise
             except (Finding, Inconclusive) as reason:
                 effect = reason
@@ -138,11 +138,11 @@ async def attempted(world: World, operation: str, expiry: Expiry, judge: Judge) 
                 await (
                     judge.control_alive(request, answer, expired.caller) if tried.is_self or effect else judge.control(request)
                 )
-            except Trouble:
+            except TransientFailure:
                 raise
             except Inconclusive as reason:
                 undone = reason
-    return Attempt(expired, answer, effect, undone, evidence)
+    return RefreshAttempt(expired, answer, effect, undone, evidence)
 
 
 @requirement("EXPIRY-no-effect", phase=SUMMARY)

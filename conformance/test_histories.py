@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
-from rolecall.spec.model import THROW_AWAY_USER
+from rolecall.spec.model import THROWAWAY_USER
 from rolecall.spec.templates import made_up_password
 from rolecall.tokens import Grant
 from rolecall.toolkit.expectations import expect_no_grant
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.moves import moved
-from rolecall.toolkit.throwaway_users import Sacrifice, change, delete_user, disable, sacrificial
+from rolecall.toolkit.throwaway_users import ThrowawayUser, change, delete_user, disable, throwaway_user
 from rolecall.toolkit.world import World
 
 # --- Another role -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Move:
+class RoleMove:
     """A change of role, from one place in the table to another, and the paths of refresh in the order in which they are tried."""
 
     before: int
@@ -29,10 +29,10 @@ class Move:
 
 
 MOVES = {
-    "to-the-top": Move(0, -1, ("get", "post")),
-    "to-the-bottom": Move(-1, 0, ("post", "get")),
-    "one-up": Move(1, 2, ("post", "get")),
-    "one-down": Move(2, 1, ("get", "post")),
+    "to-the-top": RoleMove(0, -1, ("get", "post")),
+    "to-the-bottom": RoleMove(-1, 0, ("post", "get")),
+    "one-up": RoleMove(1, 2, ("post", "get")),
+    "one-down": RoleMove(2, 1, ("get", "post")),
 }
 
 
@@ -46,7 +46,7 @@ async def test_new_tokens_follow_the_role(move: str, world: World) -> None:
     for path in MOVES[move].paths:  # each with the newest session: a refresh may use the older one up
         grant = await case.expect_scope(path)
         if grant.token and grant.refresh_token:
-            case.user = Sacrifice(case.user.account, case.user.caller.continued(grant), case.user.fixture)
+            case.user = ThrowawayUser(case.user.account, case.user.caller.continued(grant), case.user.fixture)
     login = await case.expect_scope("log-in")
     if not login.token:
         raise Inconclusive(f"a log-in after a change of role: {login.exchange}", "ISSUE-status")
@@ -55,13 +55,13 @@ async def test_new_tokens_follow_the_role(move: str, world: World) -> None:
 # --- Another password -------------------------------------------------------------------------------------------------
 
 
-async def with_new_password(world: World, *, is_renewed: bool = False) -> Sacrifice:
+async def with_new_password(world: World, *, is_renewed: bool = False) -> ThrowawayUser:
     """A user whose password was changed, with the old one in its account; its session may be one that was refreshed.
 
     Raises:
         NotTested: a log-in shows that it cannot be.
     """
-    user, password = await sacrificial(world, world.roles[0]), made_up_password()
+    user, password = await throwaway_user(world, world.roles[0]), made_up_password()
     if is_renewed:
         grant = Grant.of(await world.tokens.refresh_by("post", user.caller.grant.refresh_token, user.caller, attack=""))
         user = replace(user, caller=user.caller.continued(grant)) if grant.refresh_token else user
@@ -70,7 +70,7 @@ async def with_new_password(world: World, *, is_renewed: bool = False) -> Sacrif
     control = await world.tokens.post(body, caller=str(user.caller), attack="")
     if not Grant.of(control).token:
         said = f"a log-in with the new one was answered {control.status}"
-        raise NotTested(f"a user whose password can be changed: {said}", THROW_AWAY_USER)
+        raise NotTested(f"a user whose password can be changed: {said}", THROWAWAY_USER)
     cite(control, "control")
     return user
 
@@ -111,7 +111,7 @@ async def test_a_new_password_ends_old_refresh_tokens(path: str, world: World, j
 @requirement("ISSUE-refused")
 async def test_an_address_that_was_given_up_logs_nobody_in(world: World) -> None:
     """Once a user shows another e-mail, and logs in with it, the one from before gets no token."""
-    user = await sacrificial(world, world.roles[0])
+    user = await throwaway_user(world, world.roles[0])
     before, after = user.account.email, user.account.email.replace("@", ".moved@")
     changed = await change(world, user, email=after)
     if (await world.observe(user.fixture) or {}).get("email") != after:
@@ -136,7 +136,7 @@ async def test_an_address_that_was_given_up_logs_nobody_in(world: World) -> None
 WAYS = ("log-in", "post", "get")
 
 
-async def go(way: str, user: Sacrifice, world: World, attack: str) -> Exchange:
+async def go(way: str, user: ThrowawayUser, world: World, attack: str) -> Exchange:
     """Ask for a token as a user: by its password, or by its refresh token on either path."""
     account = user.account
     if way == "log-in":
@@ -148,7 +148,7 @@ async def go(way: str, user: Sacrifice, world: World, attack: str) -> Exchange:
 @requirement("SEC-J17-deleted")
 async def test_a_deleted_user_gets_no_token(world: World, judge: Judge) -> None:
     """Once a user was deleted, neither its password nor its refresh token, on either path, gets a token."""
-    user = await sacrificial(world, world.roles[1])
+    user = await throwaway_user(world, world.roles[1])
     cite(user.caller.grant.exchange, "control")
     await delete_user(world, user)
 
@@ -159,10 +159,10 @@ async def test_a_deleted_user_gets_no_token(world: World, judge: Judge) -> None:
 @requirement("SEC-J17-deleted")
 async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Judge) -> None:
     """Who gets the e-mail of a user that was deleted gets none of its sessions: the old refresh token is refused, the new one works."""
-    user = await sacrificial(world, world.roles[1])
+    user = await throwaway_user(world, world.roles[1])
     await delete_user(world, user)
     try:
-        heir = await sacrificial(world, world.roles[0], email=user.account.email)
+        heir = await throwaway_user(world, world.roles[0], email=user.account.email)
     except NotTested as reason:
         raise NotApplicable(f"the target gives the e-mail of a deleted user to nobody else: {reason}") from None
 
@@ -178,7 +178,7 @@ async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Jud
 @each("status", ("inactive", "disabled"))
 async def test_a_disabled_user_gets_no_new_token(status: str, world: World) -> None:
     """Where a status keeps a user from logging in, its refresh token gets nothing either, on both paths."""
-    user = await sacrificial(world, world.roles[0])
+    user = await throwaway_user(world, world.roles[0])
     cite(await disable(world, user, status), "control")
 
     for path in ("post", "get"):

@@ -14,7 +14,7 @@ from rolecall.tokens import Grant, claims_of, header_of, user_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import parts_of
-from rolecall.toolkit.throwaway_users import Sacrifice, attackable, sacrificial, scapegoat
+from rolecall.toolkit.throwaway_users import ThrowawayUser, attackable, lockable_account, throwaway_user
 from rolecall.toolkit.world import World
 
 
@@ -180,17 +180,17 @@ def credentials(account: Account) -> dict[str, str]:
 LONG = (260, 130, 80)
 
 
-async def user_with_long_password(world: World) -> Sacrifice:
+async def user_with_long_password(world: World) -> ThrowawayUser:
     """A user with the longest password that the target takes.
 
     Raises:
         NotApplicable: it takes none that is longer than the beginning at which some servers stop to look.
     """
-    await scapegoat(world)  # says what is missing where no user can be made at all
+    await lockable_account(world)  # says what is missing where no user can be made at all
     for length in LONG:
         password = "".join(made_up_password() for _ in range(length // 20 + 1))[:length]
         try:
-            return await sacrificial(world, world.roles[0], password=password)
+            return await throwaway_user(world, world.roles[0], password=password)
         except NotTested as reason:
             refusal = str(reason)
     raise NotApplicable(f"the target takes no password of {LONG[-1]} characters: {refusal}")

@@ -14,8 +14,8 @@ from rolecall.toolkit.expectations import expect_no_crash, expect_no_grant, expe
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import NEIGHBOURS, twin_of
-from rolecall.toolkit.shared import memoised
-from rolecall.toolkit.throwaway_users import attackable, fresh_session, sacrificial, scapegoat
+from rolecall.toolkit.shared import shared_setup
+from rolecall.toolkit.throwaway_users import attackable, fresh_session, lockable_account, throwaway_user
 from rolecall.toolkit.world import World
 
 # --- Which user -------------------------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 }
 
 
-@memoised
+@shared_setup
 async def log_in_as_spelled(world: World, spelling: str) -> tuple[Caller, Exchange]:
     """Log in with the right password, and the e-mail in other letters; the user, and the answer."""
     user = await attackable(world)
@@ -74,7 +74,7 @@ async def test_other_spellings_are_nobody_else(spelling: str, world: World, judg
 @each("likeness", NEIGHBOURS)
 async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) -> None:
     """Of two users with nearly the same e-mail, and the same password, the one whose e-mail was sent is logged in."""
-    one, twin = await scapegoat(world), await twin_of(world, likeness)
+    one, twin = await lockable_account(world), await twin_of(world, likeness)
 
     answer = await world.tokens.issue(one.account)
 
@@ -152,10 +152,10 @@ async def test_credentials_in_a_url_get_no_token(way: str, world: World) -> None
 MISUSES = ("get-without-refresh-token", "get-with-empty-refresh-token", "put", "patch", "delete")
 
 
-@memoised
+@shared_setup
 async def misuse(world: World, case: str) -> Exchange:
     """Ask the token endpoint for what it does not do: with the right credentials, or with the right bearer."""
-    user = await sacrificial(world, world.roles[0]) if case == "delete" else await attackable(world)
+    user = await throwaway_user(world, world.roles[0]) if case == "delete" else await attackable(world)
     account, caller = user.account, user.caller
     if case.startswith("get"):
         path = TOKEN_PATH + ("?refreshToken=" if "empty" in case else "")
@@ -195,7 +195,7 @@ async def test_other_methods_are_called_so(case: str, world: World, judge: Judge
 @requirement("SEC-I18")
 async def test_every_login_is_a_session_of_its_own(world: World) -> None:
     """Two log-ins of one user give two refresh tokens."""
-    user = await sacrificial(world, world.roles[0])
+    user = await throwaway_user(world, world.roles[0])
     first, second = user.caller.grant, Grant.of(await world.tokens.issue(user.account))
 
     if not first.refresh_token:
@@ -207,7 +207,7 @@ async def test_every_login_is_a_session_of_its_own(world: World) -> None:
 @requirement("SEC-I18-first")
 async def test_what_becomes_of_the_first_session(world: World, judge: Judge) -> None:
     """Whether a second log-in ends the first session is written down."""
-    user = await sacrificial(world, world.roles[0])
+    user = await throwaway_user(world, world.roles[0])
     caller = user.caller
     await world.tokens.issue(user.account)
     request = await world.request(world.spec.operations["fetch-user-self"], caller)

@@ -15,8 +15,8 @@ from rolecall.tokens import TOKEN_PATH, Caller
 from rolecall.toolkit.expectations import expect_no_crash, expect_no_grant, expect_no_more_than
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
-from rolecall.toolkit.shared import memoised
-from rolecall.toolkit.throwaway_users import attackable, throw_away_admin
+from rolecall.toolkit.shared import shared_setup
+from rolecall.toolkit.throwaway_users import attackable, throwaway_admin
 from rolecall.toolkit.world import World
 
 WRONG = "rolecall-is-not-this"
@@ -130,7 +130,7 @@ def as_object(words: list[str]) -> bytes:
 @each("case", TWICE)
 async def test_members_that_come_twice_open_no_other_account(case: str, world: World) -> None:
     """A body with two e-mails or two passwords is refused, or gets the token of the account that the password is of."""
-    user, victim = await attackable(world), await throw_away_admin(world)
+    user, victim = await attackable(world), await throwaway_admin(world)
     account, own = user.account, user.caller
     words = world.fill(TWICE[case], email=account.email, password=account.password, victim=victim.email)
 
@@ -207,7 +207,7 @@ def credentials(account: Account) -> list[tuple[str, str]]:
     return [("email", account.email), ("password", account.password)]
 
 
-@memoised
+@shared_setup
 async def ask_strangely(world: World, case: str) -> tuple[Caller, Exchange]:
     """Post the right credentials of a user in a body that is no plain JSON object; that user, and the answer."""
     media_type, how = BODIES[case]

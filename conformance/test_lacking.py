@@ -12,7 +12,7 @@ from rolecall.toolkit.callers import session
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.rights import expect_at_most
-from rolecall.toolkit.throwaway_users import make_user, scapegoat
+from rolecall.toolkit.throwaway_users import lockable_account, make_user
 from rolecall.toolkit.world import World
 
 #: What a user is made with in place of a password, which a server may refuse; ``...`` leaves the member out.
@@ -30,7 +30,7 @@ GUESSES: tuple[dict[str, Any], ...] = (
 @each("password", NO_PASSWORD)
 async def test_no_password_opens_an_account_without_one(password: str, world: World, judge: Judge) -> None:
     """A user that was made without a password gets no token, whatever is sent as its password or left out."""
-    cite((await scapegoat(world)).caller.grant.exchange, "control")  # with a password such a user logs in
+    cite((await lockable_account(world)).caller.grant.exchange, "control")  # with a password such a user logs in
     members = {"role": world.roles[0], "password": NO_PASSWORD[password]}
     request, made, user = await make_user(world, attack="SEC-E14", **members)
     if user is None:
@@ -52,7 +52,7 @@ NO_ROLE: dict[str, Any] = {"missing": ..., "null": None, "empty": "", "unknown":
 @each("role", NO_ROLE)
 async def test_no_role_gives_no_rights(role: str, world: World) -> None:
     """A user that was made without a role has the rights of the role that it shows, and without one not those of the highest."""
-    await scapegoat(world)  # says what is missing where no user can be made at all
+    await lockable_account(world)  # says what is missing where no user can be made at all
     request, made, user = await make_user(world, attack="SEC-E14", role=NO_ROLE[role])
     if user is None:
         cite(made, "answer")
@@ -76,7 +76,7 @@ NOT_ACTIVE = ("inactive", "blocked", "suspended", "disabled")
 @requirement("SEC-E14")
 async def test_an_inactive_user_gets_no_token(world: World) -> None:
     """A user that was made inactive gets no token, where a status keeps anybody from anything."""
-    await scapegoat(world)  # says what is missing where no user can be made at all
+    await lockable_account(world)  # says what is missing where no user can be made at all
     answer, caller = await log_in_as(NOT_ACTIVE[0], world)
     cite(answer, "answer")
     if caller is None:

@@ -14,7 +14,7 @@ from rolecall.spec.model import INTRUSIVE
 from rolecall.tokens import TOKEN_PATH
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, requirement
-from rolecall.toolkit.throwaway_users import sacrificial
+from rolecall.toolkit.throwaway_users import throwaway_user
 from rolecall.toolkit.world import World
 
 #: One more than anybody may fail in a row at most (NIST SP 800-63B 5.2.2); who has had enough before says so before.
@@ -60,7 +60,7 @@ async def test_an_unknown_email_takes_as_long_as_a_wrong_password(world: World, 
     opted_in(world, f"{_PAIRS} wrong passwords for each of {_ROUNDS} users")
     gaps = []
     for turn in range(_ROUNDS):  # with others each time: a server may well have enough of so many guesses at one user
-        known = (await sacrificial(world, world.roles[0])).account.email
+        known = (await throwaway_user(world, world.roles[0])).account.email
         unknown = f"rolecall.nobody.{turn}.{world.run_id}@{world.target.email_domain}"
         times: dict[str, list[float]] = {known: [], unknown: []}
         for number in range(_WARM_UP + _PAIRS):
@@ -101,8 +101,8 @@ async def guess(attempt: Callable[[], Awaitable[Exchange]]) -> tuple[int, Exchan
 async def test_wrong_passwords_are_counted(world: World, judge: Judge) -> None:
     """After a hundred wrong passwords in a row a user is locked, delayed or throttled, and no other user suffers by it."""
     opted_in(world, f"{_GUESSES} wrong passwords for one user")
-    sacrifice = await sacrificial(world, world.roles[0])
-    right = {"email": sacrifice.account.email, "password": sacrifice.account.password}
+    user = await throwaway_user(world, world.roles[0])
+    right = {"email": user.account.email, "password": user.account.password}
 
     times, last, noticed = await guess(lambda: ask(world, right | {"password": _WRONG}, "SEC-I05"))
     login = await ask(world, right, "SEC-I05")
@@ -128,7 +128,7 @@ def of_the_same_form(token: str) -> str:
 async def test_wrong_refresh_tokens_are_counted(world: World) -> None:
     """After a hundred refresh tokens of chance in a row there is a delay or 429."""
     opted_in(world, f"{_GUESSES} wrong refresh tokens for one user")
-    caller = (await sacrificial(world, world.roles[0])).caller
+    caller = (await throwaway_user(world, world.roles[0])).caller
     refresh_token = caller.grant.refresh_token
 
     async def attempt() -> Exchange:

@@ -18,9 +18,9 @@ from rolecall.toolkit.controls import expect_denied_as_usual, unless_open
 from rolecall.toolkit.expectations import expect_no_crash, expect_refused
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
-from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, items
-from rolecall.toolkit.throwaway_users import Sacrifice, changeable, sacrificial, scapegoat
+from rolecall.toolkit.throwaway_users import ThrowawayUser, changeable, lockable_account, throwaway_user
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World
 
@@ -55,11 +55,11 @@ async def test_anothers_id_in_capitals_is_not_ones_own(operation: str, world: Wo
 @each("member", ("id", "_id"))
 async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judge: Judge) -> None:
     """An update of one's own user that names another user in its body leaves the other as it is."""
-    sacrifice, other = await sacrificial(world, _LOWEST), await world.fresh("user")
-    plain = await world.request(world.spec.operations["update-user-self"], sacrifice.caller)
+    user, other = await throwaway_user(world, _LOWEST), await world.fresh("user")
+    plain = await world.request(world.spec.operations["update-user-self"], user.caller)
     request = replace(plain, body={**plain.body, member: world.as_given(other.id)})
 
-    answer = await world.perform(request, sacrifice.caller, attack="SEC-A05")
+    answer = await world.perform(request, user.caller, attack="SEC-A05")
 
     expect_no_crash(answer)
     now = await world.observe(other)
@@ -107,7 +107,7 @@ NEAR = {
 }
 
 
-@memoised
+@shared_setup
 async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | None, Exchange]]]:
     """A user of the lowest role, and others with nearly the same address, the first of them made in the same moment.
 
@@ -128,7 +128,9 @@ async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | No
         return await world.made(request, answer) if answer.ok else None, answer
 
     first, *rest = addresses
-    own, neighbour = await asyncio.gather(sacrificial(world, world.roles[0], email=f"{local}x@{domain}"), made(addresses[first]))
+    own, neighbour = await asyncio.gather(
+        throwaway_user(world, world.roles[0], email=f"{local}x@{domain}"), made(addresses[first])
+    )
     return own.caller, {first: neighbour, **{case: await made(addresses[case]) for case in rest}}
 
 
@@ -156,7 +158,10 @@ async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Jud
 @each("effect", ("fetch", "update"))
 async def test_an_id_in_the_query_does_not_decide(effect: str, world: World, judge: Judge) -> None:
     """A request for one's own user whose query names another user shows nothing of the other, and leaves it as it is."""
-    user, other = await scapegoat(world) if effect == "fetch" else await sacrificial(world, _LOWEST), await world.fresh("user")
+    user, other = (
+        await lockable_account(world) if effect == "fetch" else await throwaway_user(world, _LOWEST),
+        await world.fresh("user"),
+    )
     plain = await world.request(world.spec.operations[f"{effect}-user-self"], user.caller)
     id = quote(other.id, safe="")
     request = replace(plain, path=with_query(plain.path, f"id={id}&_id={id}"))
@@ -179,7 +184,7 @@ PATTERNS = {"percent": "%", "asterisk": "*"}
 @each("pattern", PATTERNS)
 async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
     """A pattern in place of one's own id shows nobody, in particular nobody else."""
-    caller = (await scapegoat(world)).caller  # who was made last is not the first whom a pattern finds
+    caller = (await lockable_account(world)).caller  # who was made last is not the first whom a pattern finds
     plain = await world.request(world.spec.operations["fetch-user-self"], caller)
 
     answer = await world.send(
@@ -233,18 +238,18 @@ async def test_a_refusal_does_not_tell_what_there_is(operation: str, world: Worl
 BELONGINGS = ("user", "contact", "knowledge-item")
 
 
-@memoised
-async def foreigner(world: World) -> Sacrifice:
+@shared_setup
+async def user_of_another_organization(world: World) -> ThrowawayUser:
     """A user in an organization of its own, of the role below the highest."""
     organization = await world.fresh("organization")
-    return await sacrificial(world, world.roles[-2], organization=world.as_given(organization.id))
+    return await throwaway_user(world, world.roles[-2], organization=world.as_given(organization.id))
 
 
 @requirement("SEC-A07")
 @each("resource", BELONGINGS)
 async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world: World, judge: Judge) -> None:
     """A user of another organization is shown a thing both in the list and by its id, or in neither way."""
-    caller, thing = (await foreigner(world)).caller, await world.shared(resource)
+    caller, thing = (await user_of_another_organization(world)).caller, await world.shared(resource)
     if not thing.name:
         raise NotTested(f"a {resource} of the accounts' own organization: none can be made")
     listing = world.spec.operations[f"list-{resource}s"]
@@ -308,7 +313,7 @@ def exposed(answer: Exchange, documents: list[dict[str, Any]]) -> list[str]:
     return max(shown, key=len, default=[])
 
 
-@memoised
+@shared_setup
 async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
     """The highest role's user, or the accounts' organization, as the highest role sees it.
 

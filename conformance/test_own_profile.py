@@ -11,11 +11,11 @@ from rolecall.evidence import Exchange, cite, note
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Grant
-from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import Sacrifice, sacrificial
+from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
 from rolecall.toolkit.world import World
 
 #: What is written into one's own user, besides a change that is allowed; "{admin}" is the highest role.
@@ -37,16 +37,16 @@ ASSIGNMENTS: dict[str, dict[str, Any]] = {
 NOT_GIVEN: dict[str, Any] = {"null": None, "empty-text": "", "empty-list": [], "empty-object": {}}
 
 
-async def assign(world: World, sacrifice: Sacrifice, assignment: str) -> Exchange:
+async def assign(world: World, user: ThrowawayUser, assignment: str) -> Exchange:
     """Let a made-up user write something into itself that is not its own to decide."""
     organization = await world.organization() or ""
-    return await write(world, sacrifice, world.fill(ASSIGNMENTS[assignment], admin=world.highest, organization=organization))
+    return await write(world, user, world.fill(ASSIGNMENTS[assignment], admin=world.highest, organization=organization))
 
 
-async def write(world: World, sacrifice: Sacrifice, members: dict[str, Any]) -> Exchange:
+async def write(world: World, user: ThrowawayUser, members: dict[str, Any]) -> Exchange:
     """Let a made-up user update itself, with these members besides."""
-    plain = await world.request(world.spec.operations["update-user-self"], sacrifice.caller)
-    answer = await world.perform(replace(plain, body={**plain.body, **members}), sacrifice.caller, attack="SEC-A06")
+    plain = await world.request(world.spec.operations["update-user-self"], user.caller)
+    answer = await world.perform(replace(plain, body={**plain.body, **members}), user.caller, attack="SEC-A06")
     expect_no_crash(answer)
     return answer
 
@@ -58,37 +58,37 @@ def twice(body: Mapping[str, Any], role: str, admin: str) -> bytes:
     )
 
 
-async def write_otherwise(world: World, sacrifice: Sacrifice) -> Exchange:
+async def write_otherwise(world: World, user: ThrowawayUser) -> Exchange:
     """Let a made-up user write the highest role into itself in other forms of an update: a merge patch (RFC 7396), and a body with two roles."""
-    plain = await world.request(world.spec.operations["update-user-self"], sacrifice.caller)
+    plain = await world.request(world.spec.operations["update-user-self"], user.caller)
     merge = {"content": json.dumps({**plain.body, "role": world.highest}).encode()}
-    double = {"content": twice(plain.body, sacrifice.account.role, world.highest)}
+    double = {"content": twice(plain.body, user.account.role, world.highest)}
     for options, media_type in ((merge, "application/merge-patch+json"), (double, "application/json")):
         headers = {"content-type": media_type}
         answer = await world.send(
-            plain.operation.method, plain.path, sacrifice.caller, about=plain.thing, attack="SEC-A06", headers=headers, **options
+            plain.operation.method, plain.path, user.caller, about=plain.thing, attack="SEC-A06", headers=headers, **options
         )
         expect_no_crash(answer)
     return answer
 
 
-async def expect_unpromoted(world: World, sacrifice: Sacrifice, answer: Exchange, what: str) -> None:
+async def expect_unpromoted(world: World, user: ThrowawayUser, answer: Exchange, what: str) -> None:
     """The user is what it was, as others see it and at its next log-in.
 
     Raises:
         Inconclusive: it cannot log in any more.
     """
-    before = sacrifice.fixture.made_by.document if sacrifice.fixture.made_by else {}
-    role, after = sacrifice.account.role, f"after an update with {what.replace('-', ' ')}"
-    seen = await world.observe(sacrifice.fixture) or {}
+    before = user.fixture.made_by.document if user.fixture.made_by else {}
+    role, after = user.account.role, f"after an update with {what.replace('-', ' ')}"
+    seen = await world.observe(user.fixture) or {}
     if "role" in before and seen.get("role", before["role"]) != before["role"]:
         raise Finding(f"role {before['role']!r} as before", f"role {seen['role']!r} {after}", answer)
-    login = cite(await world.tokens.issue(sacrifice.account), "control")
+    login = cite(await world.tokens.issue(user.account), "control")
     grant = Grant.of(login)
     if not grant.token:
         raise Inconclusive(f"a log-in {after}: {login}", "ISSUE-status")
     for where, scope in grant.scopes.items():
-        if not world.is_scope_of(scope, role, sacrifice.caller.grant.scopes[where]):
+        if not world.is_scope_of(scope, role, user.caller.grant.scopes[where]):
             raise Finding(f"scope {role} as before", f"{scope!r} in {where} of the next log-in {after}", login)
 
 
@@ -96,55 +96,55 @@ async def expect_unpromoted(world: World, sacrifice: Sacrifice, answer: Exchange
 @each("assignment", ASSIGNMENTS)
 async def test_the_lowest_role_does_not_promote_itself(assignment: str, world: World) -> None:
     """An update of one's own user that names a role or a scope changes neither, as all see at the next log-in."""
-    sacrifice = await sacrificial(world, world.roles[0])
+    user = await throwaway_user(world, world.roles[0])
 
-    answer = await assign(world, sacrifice, assignment)
+    answer = await assign(world, user, assignment)
 
-    await expect_unpromoted(world, sacrifice, answer, assignment)
+    await expect_unpromoted(world, user, answer, assignment)
 
 
 @requirement("SEC-A06")
-async def test_a_role_that_is_not_given_stays(world: World, intruder: Intruder) -> None:
+async def test_a_role_that_is_not_given_stays(world: World, attacker: Attacker) -> None:
     """An update of one's own user with null or nothing as role, scope, organization or status leaves the role and the rights as they were."""
-    sacrifice = await sacrificial(world, world.roles[0])
-    reserved = await world.request(intruder.reserved[0], sacrifice.caller)
+    user = await throwaway_user(world, world.roles[0])
+    reserved = await world.request(attacker.reserved[0], user.caller)
     usual = await world.reads(await world.user(world.roles[0]), reserved.operation.name)
 
     for name in ("role", "scope"):
         for value in NOT_GIVEN.values():
-            answer = await write(world, sacrifice, {name: value})
-    await expect_unpromoted(world, sacrifice, answer, "no role and no scope")
+            answer = await write(world, user, {name: value})
+    await expect_unpromoted(world, user, answer, "no role and no scope")
     for value in NOT_GIVEN.values():
-        answer = await write(world, sacrifice, {"organization": value, "status": value})
-    await expect_no_more_at_once(world, sacrifice, reserved, usual)
+        answer = await write(world, user, {"organization": value, "status": value})
+    await expect_no_more_at_once(world, user, reserved, usual)
     try:
-        await expect_unpromoted(world, sacrifice, answer, "no organization and no status")
+        await expect_unpromoted(world, user, answer, "no organization and no status")
     except Inconclusive as reason:  # it may end its own log-ins
         note(f"{reason}")
 
 
-async def expect_no_more_at_once(world: World, sacrifice: Sacrifice, reserved: Request, usual: Exchange) -> None:
+async def expect_no_more_at_once(world: World, user: ThrowawayUser, reserved: Request, usual: Exchange) -> None:
     """A made-up user's token does not open what it did not open before."""
-    at_once = await world.perform(reserved, sacrifice.caller)
+    at_once = await world.perform(reserved, user.caller)
     may, might = (world.dialect.allows(reserved.operation, answer) for answer in (at_once, usual))
     if may and not might:
-        role = sacrifice.account.role
+        role = user.account.role
         raise Finding(f"{role} may not {reserved.operation.name}", f"{at_once.status} after the updates", at_once)
 
 
 @requirement("SEC-A06")
 @each("role", load_specification().roles[1:-1])
-async def test_no_role_below_the_highest_promotes_itself(role: str, world: World, intruder: Intruder) -> None:
+async def test_no_role_below_the_highest_promotes_itself(role: str, world: World, attacker: Attacker) -> None:
     """The same for the roles in between, all such updates one after the other; nor may their tokens do more at once."""
-    sacrifice = await sacrificial(world, role)
-    reserved = await world.request(intruder.reserved[0], sacrifice.caller)
+    user = await throwaway_user(world, role)
+    reserved = await world.request(attacker.reserved[0], user.caller)
     usual = await world.reads(await world.user(role), reserved.operation.name)
 
     for assignment in ASSIGNMENTS:
-        update = await assign(world, sacrifice, assignment)
+        update = await assign(world, user, assignment)
     for value in NOT_GIVEN.values():
-        await write(world, sacrifice, {"role": value})
-    update = await write_otherwise(world, sacrifice)
+        await write(world, user, {"role": value})
+    update = await write_otherwise(world, user)
 
-    await expect_no_more_at_once(world, sacrifice, reserved, usual)
-    await expect_unpromoted(world, sacrifice, update, "all of these")
+    await expect_no_more_at_once(world, user, reserved, usual)
+    await expect_unpromoted(world, user, update, "all of these")

@@ -14,7 +14,7 @@ from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import AS_CLIENTS, parts_of, twin_of
 from rolecall.toolkit.refresh_tokens import PART, altered_beginning, altered_end, altered_front, never_issued
-from rolecall.toolkit.throwaway_users import another_session, any_session, fresh_session, scapegoat
+from rolecall.toolkit.throwaway_users import another_session, any_session, fresh_session, lockable_account
 from rolecall.toolkit.world import World
 
 Refresh = Callable[[World, Grant, Caller], Awaitable[Exchange]]
@@ -255,7 +255,7 @@ async def test_post_needs_the_users_own_client_id(case: str, world: World, judge
 @each("likeness", AS_CLIENTS)
 async def test_post_needs_no_mailbox_that_is_much_alike(likeness: str, world: World, judge: Judge) -> None:
     """POST with the e-mail of another user whose e-mail is nearly the same gets no token; with the own one it does."""
-    one, twin = await scapegoat(world), await twin_of(world, likeness)
+    one, twin = await lockable_account(world), await twin_of(world, likeness)
     caller = await another_session(world, twin)
 
     answer = await world.tokens.refresh_post(

@@ -12,7 +12,7 @@ from rolecall.evidence import Exchange, cite, note
 from rolecall.jwt_forging import Parts
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.tokens import TOKEN_PATH, Caller
-from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRY, each, requirement
@@ -24,7 +24,7 @@ from rolecall.toolkit.world import World
 
 
 @dataclass(frozen=True)
-class Call:
+class RefreshCall:
     """A refresh that breaks one ``rule``, by its requirement, and is unusual in something that does not mend it.
 
     ``bearer``: own, own and damaged, another's, the highest role's, an API key, or none. ``token``: whole, altered, or never issued. ``client``: the
@@ -40,30 +40,32 @@ class Call:
 
 #: Each rule under each way to call, pairwise. Alone the rules are broken in test_refresh.py.
 CALLS = {
-    "get-with-client-id-for-bearer": Call("REFRESH-get-bearer", "get", "", client="own"),
-    "get-with-damaged-bearer": Call("REFRESH-get-bearer", "get", "damaged"),
-    "get-with-bearer-of-the-highest-role": Call("REFRESH-get-foreign", "get", "highest"),
-    "get-with-bearer-of-another-and-client-id": Call("REFRESH-get-foreign", "get", "another", client="own"),
-    "get-with-altered-token-and-client-id": Call("REFRESH-whole-token", "get", "own", "altered", "own"),
-    "get-with-unknown-token-and-client-id": Call("REFRESH-unknown-token", "get", "own", "unknown", "own"),
-    "post-with-altered-token-and-own-bearer": Call("REFRESH-whole-token", "post", "own", "altered", "own"),
-    "post-with-altered-token-and-bearer-of-the-highest-role": Call("REFRESH-whole-token", "post", "highest", "altered", "own"),
-    "post-with-unknown-token-and-own-bearer": Call("REFRESH-unknown-token", "post", "own", "unknown", "own"),
-    "post-with-unknown-token-and-key": Call("REFRESH-unknown-token", "post", "key", "unknown", "own"),
-    "post-with-client-id-of-another-and-own-bearer": Call("REFRESH-client", "post", "own", client="another"),
-    "post-with-client-id-and-bearer-of-another": Call("REFRESH-client", "post", "another", client="another"),
-    "post-without-client-id-and-bearer-of-the-highest-role": Call("REFRESH-client", "post", "highest"),
-    "post-with-unknown-client-id-and-key": Call("REFRESH-client", "post", "key", client="unknown"),
+    "get-with-client-id-for-bearer": RefreshCall("REFRESH-get-bearer", "get", "", client="own"),
+    "get-with-damaged-bearer": RefreshCall("REFRESH-get-bearer", "get", "damaged"),
+    "get-with-bearer-of-the-highest-role": RefreshCall("REFRESH-get-foreign", "get", "highest"),
+    "get-with-bearer-of-another-and-client-id": RefreshCall("REFRESH-get-foreign", "get", "another", client="own"),
+    "get-with-altered-token-and-client-id": RefreshCall("REFRESH-whole-token", "get", "own", "altered", "own"),
+    "get-with-unknown-token-and-client-id": RefreshCall("REFRESH-unknown-token", "get", "own", "unknown", "own"),
+    "post-with-altered-token-and-own-bearer": RefreshCall("REFRESH-whole-token", "post", "own", "altered", "own"),
+    "post-with-altered-token-and-bearer-of-the-highest-role": RefreshCall(
+        "REFRESH-whole-token", "post", "highest", "altered", "own"
+    ),
+    "post-with-unknown-token-and-own-bearer": RefreshCall("REFRESH-unknown-token", "post", "own", "unknown", "own"),
+    "post-with-unknown-token-and-key": RefreshCall("REFRESH-unknown-token", "post", "key", "unknown", "own"),
+    "post-with-client-id-of-another-and-own-bearer": RefreshCall("REFRESH-client", "post", "own", client="another"),
+    "post-with-client-id-and-bearer-of-another": RefreshCall("REFRESH-client", "post", "another", client="another"),
+    "post-without-client-id-and-bearer-of-the-highest-role": RefreshCall("REFRESH-client", "post", "highest"),
+    "post-with-unknown-client-id-and-key": RefreshCall("REFRESH-client", "post", "key", client="unknown"),
 }
 #: The same with a bearer that has expired, which is the caller's own.
 EXPIRED_CALLS = {
-    "get-with-expired-bearer-and-client-id": Call("REFRESH-get-expired", "get", "own", client="own"),
-    "post-with-expired-bearer-and-client-id-of-another": Call("REFRESH-client", "post", "own", client="another"),
-    "post-with-expired-bearer-and-altered-token": Call("REFRESH-whole-token", "post", "own", "altered", "own"),
+    "get-with-expired-bearer-and-client-id": RefreshCall("REFRESH-get-expired", "get", "own", client="own"),
+    "post-with-expired-bearer-and-client-id-of-another": RefreshCall("REFRESH-client", "post", "own", client="another"),
+    "post-with-expired-bearer-and-altered-token": RefreshCall("REFRESH-whole-token", "post", "own", "altered", "own"),
 }
 
 
-def calls(cases: dict[str, Call], *, phase: int | None = None) -> pytest.MarkDecorator:
+def calls(cases: dict[str, RefreshCall], *, phase: int | None = None) -> pytest.MarkDecorator:
     """One test per call, each under the requirement of the rule that it breaks."""
     options = {} if phase is None else {"phase": phase}
     return pytest.mark.parametrize(
@@ -76,7 +78,7 @@ async def another(world: World) -> Caller:
     return await changeable(world, world.roles[1])
 
 
-async def bearer_of(call: Call, caller: Caller, world: World) -> str:
+async def bearer_of(call: RefreshCall, caller: Caller, world: World) -> str:
     """The token that goes with a call.
 
     Raises:
@@ -95,7 +97,7 @@ async def bearer_of(call: Call, caller: Caller, world: World) -> str:
     return (await (another(world) if call.bearer == "another" else changeable(world, world.highest))).token
 
 
-async def send(call: Call, caller: Caller, bearer: str, world: World) -> Exchange:
+async def send(call: RefreshCall, caller: Caller, bearer: str, world: World) -> Exchange:
     """Call as it stands in the table, with the refresh token of a session."""
     whole = caller.grant.refresh_token
     tokens = {"whole": whole, "altered": altered_end(whole)}
@@ -110,7 +112,7 @@ async def send(call: Call, caller: Caller, bearer: str, world: World) -> Exchang
     return await world.client.send("POST", TOKEN_PATH, token=bearer, json=members, caller=who, attack=call.rule)
 
 
-def usual(call: Call, caller: Caller, world: World) -> Awaitable[Exchange]:
+def usual(call: RefreshCall, caller: Caller, world: World) -> Awaitable[Exchange]:
     """The control: the same path of refresh with everything as it should be."""
     return world.tokens.refresh_by(call.method, caller.grant.refresh_token, caller, attack="")
 
@@ -197,7 +199,7 @@ async def expect_unharmed(caller: Caller, world: World, judge: Judge, *, is_publ
 
 
 @requirement("SEC-E12")
-async def test_halves_of_two_access_tokens_make_none(world: World, intruder: Intruder) -> None:
+async def test_halves_of_two_access_tokens_make_none(world: World, attacker: Attacker) -> None:
     """The claims of the highest role's token under the header or the signature of the lowest role's open nothing."""
     high, low = [Parts.of((await world.user(role)).token) for role in (world.highest, world.roles[0])]
     mixed = {f"{high.head}.{high.body}.{low.signature}", f"{low.head}.{high.body}.{high.signature}"}
@@ -207,4 +209,4 @@ async def test_halves_of_two_access_tokens_make_none(world: World, intruder: Int
         raise Inconclusive("access tokens of two users that differ in their signatures", "ISSUE-identity")
 
     for token in tokens:
-        await intruder.expect_shut(token, attack="SEC-E12")
+        await attacker.expect_rejected(token, attack="SEC-E12")

@@ -13,8 +13,8 @@ from rolecall.toolkit.expectations import expect_no_grant, expect_no_more_than
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRY, each, requirement
-from rolecall.toolkit.shared import memoised
-from rolecall.toolkit.throwaway_users import any_session, fresh_session, sacrificial
+from rolecall.toolkit.shared import shared_setup
+from rolecall.toolkit.throwaway_users import any_session, fresh_session, throwaway_user
 from rolecall.toolkit.world import World
 
 # --- Whose token ------------------------------------------------------------------------------------------------------
@@ -31,7 +31,7 @@ async def session_with_a_plus(world: World) -> Caller:
     """A session of a user whose e-mail has a plus in it, where one can be made; else of any."""
     email = f"rolecall+{world.new_name('plus').replace('-', '.')}@{world.target.email_domain}"
     try:
-        return (await sacrificial(world, world.roles[0], email=email)).caller
+        return (await throwaway_user(world, world.roles[0], email=email)).caller
     except NotTested:
         return await fresh_session(world, world.roles[0])
 
@@ -54,7 +54,7 @@ async def test_other_spellings_of_the_client_id(spelling: str, world: World, jud
 BEARERS = ("own", "another-users", "garbage")
 
 
-@memoised
+@shared_setup
 async def refresh_with_bearer(world: World, bearer: str) -> tuple[Caller, Exchange]:
     """POST a refresh with an Authorization header."""
     caller = await fresh_session(world, world.roles[0])
@@ -113,7 +113,7 @@ MIXTURES = {"admin-logs-in": (-1, 0), "admin-refreshes": (0, -1)}
 async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, judge: Judge) -> None:
     """A body with a password of one user and a refresh token of another gets what one of them is worth, or nothing."""
     first, second = (world.roles[number] for number in MIXTURES[mixture])
-    owner, other = await sacrificial(world, first), await fresh_session(world, second)
+    owner, other = await throwaway_user(world, first), await fresh_session(world, second)
     login = {"email": owner.account.email, "password": owner.account.password}
     refresh = {"refreshToken": other.grant.refresh_token, "clientId": other.email}
 

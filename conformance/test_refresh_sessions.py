@@ -10,7 +10,7 @@ from rolecall.spec.model import INTRUSIVE
 from rolecall.toolkit.expectations import expect_no_crash, expect_one_or_all
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, each, requirement
-from rolecall.toolkit.throwaway_users import fresh_session, sacrificial
+from rolecall.toolkit.throwaway_users import fresh_session, throwaway_user
 from rolecall.toolkit.world import World
 
 #: Seconds after which a grace window should be over.
@@ -54,8 +54,8 @@ async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, jud
 @requirement("SEC-R11")
 async def test_ten_refreshes_at_once(world: World) -> None:
     """Of ten refreshes with one token at once one succeeds, or all; none crashes, and the user is not locked out."""
-    sacrifice = await sacrificial(world, world.roles[0])
-    caller = sacrifice.caller
+    user = await throwaway_user(world, world.roles[0])
+    caller = user.caller
     refresh_token = caller.grant.refresh_token
 
     answers = await asyncio.gather(
@@ -65,6 +65,6 @@ async def test_ten_refreshes_at_once(world: World) -> None:
     for answer in answers:
         expect_no_crash(answer)
     expect_one_or_all(answers)
-    login = cite(await world.tokens.issue(sacrifice.account), "control")
+    login = cite(await world.tokens.issue(user.account), "control")
     if not login.ok:
         raise Finding("a user who can still log in", f"{login.status}", login)

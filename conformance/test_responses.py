@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rolecall.outcomes import Finding, NotTested
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from rolecall.spec.model import API_KEY, API_KEYS
 from rolecall.toolkit.marks import SUMMARY, requirement
 from rolecall.toolkit.responses import Responses, kinds
@@ -35,7 +35,7 @@ async def test_answers_have_the_shape_of_their_schema(kind: str, responses: Resp
     if not exchanges:
         raise NotTested(f"the run saw no {kind}", API_KEYS if kind == API_KEY else "")
     for exchange in exchanges:
-        wrong = faults(kind, exchange.json)
+        wrong = validation_errors(kind, exchange.json)
         if wrong:
             raise Finding(f"a body as in {kind}.schema.json", "; ".join(wrong), exchange)
 
@@ -47,6 +47,6 @@ async def test_errors_are_as_the_vendors_client_reads_them(responses: Responses)
     if not exchanges:
         raise NotTested("the run saw no refusal with a body")
     for exchange in exchanges:
-        wrong = faults("error", exchange.json)
+        wrong = validation_errors("error", exchange.json)
         if wrong:
             raise Finding("a body as in error.schema.json", "; ".join(wrong), exchange)

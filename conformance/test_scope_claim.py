@@ -6,7 +6,7 @@ from typing import Any
 
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.tokens import Caller
-from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.controls import expect_denied_as_usual
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.marks import each, requirement
@@ -33,7 +33,7 @@ NO_ADMIN: dict[str, Any] = {
 }
 
 
-async def with_scope(world: World, intruder: Intruder, case: str) -> Caller:
+async def with_scope(world: World, attacker: Attacker, case: str) -> Caller:
     """The lowest role's token with another scope claim, signed with the target's own key."""
     caller = await world.user(world.roles[0])
     admin = world.highest
@@ -42,21 +42,21 @@ async def with_scope(world: World, intruder: Intruder, case: str) -> Caller:
     if isinstance(value, list) and isinstance(usual, list):
         raise NotApplicable(f"the target's own scope claims are arrays, as {usual!r}")
     if value is ...:
-        token = await intruder.made(caller, without="scope")
+        token = await attacker.made(caller, without="scope")
     else:
-        token = await intruder.made(caller, scope=world.fill(value, **names))
+        token = await attacker.made(caller, scope=world.fill(value, **names))
     return Caller(caller.role, "made token", token, caller.user)
 
 
 @requirement("SEC-A04")
 @each("case", NO_ADMIN)
-async def test_only_the_name_itself_is_the_scope(case: str, world: World, intruder: Intruder) -> None:
+async def test_only_the_name_itself_is_the_scope(case: str, world: World, attacker: Attacker) -> None:
     """A token whose scope only resembles the highest role's name may not do what is reserved to that role."""
-    caller, reserved = await with_scope(world, intruder, case), (await intruder.doors())[-1]
-    if reserved.operation != intruder.reserved[0]:
+    caller, reserved = await with_scope(world, attacker, case), (await attacker.protected_requests())[-1]
+    if reserved.operation != attacker.reserved[0]:
         if world.read_only:
             raise NotTested("--read-only: there is nothing yet that only the highest role may see")
-        raise Inconclusive(f"a read that {world.highest} alone may do", intruder.reserved[0].requirement)
+        raise Inconclusive(f"a read that {world.highest} alone may do", attacker.reserved[0].requirement)
     await expect_denied_as_usual(world, await world.user(world.roles[0]), reserved.operation.name)
 
     answer = await world.perform(reserved, caller, attack="SEC-A04")
@@ -67,14 +67,14 @@ async def test_only_the_name_itself_is_the_scope(case: str, world: World, intrud
 
 
 @requirement("SEC-A04")
-async def test_no_other_claim_is_the_scope(world: World, intruder: Intruder) -> None:
+async def test_no_other_claim_is_the_scope(world: World, attacker: Attacker) -> None:
     """A token of the lowest scope may not do more for what stands in claims that the target's own tokens do not have."""
-    caller, reserved = await world.user(world.roles[0]), (await intruder.doors())[-1]
+    caller, reserved = await world.user(world.roles[0]), (await attacker.protected_requests())[-1]
     admin, own = world.highest, caller.grant.claims
     others: dict[str, Any] = {"scp": [admin], "scopes": [admin], "roles": [admin], "role": admin, "permissions": [admin]}
-    token = await intruder.made(caller, **{name: value for name, value in others.items() if name not in own})
-    if reserved.operation != intruder.reserved[0]:
-        raise Inconclusive(f"a read that {admin} alone may do", intruder.reserved[0].requirement)
+    token = await attacker.made(caller, **{name: value for name, value in others.items() if name not in own})
+    if reserved.operation != attacker.reserved[0]:
+        raise Inconclusive(f"a read that {admin} alone may do", attacker.reserved[0].requirement)
     await expect_denied_as_usual(world, caller, reserved.operation.name)
 
     answer = await world.perform(reserved, Caller(caller.role, "made token", token, caller.user), attack="SEC-A04")
@@ -86,11 +86,11 @@ async def test_no_other_claim_is_the_scope(world: World, intruder: Intruder) -> 
 
 @requirement("SEC-A04")
 @each("spacing", ("space-in-front", "space-behind", "two-spaces"))
-async def test_odd_spacing_breaks_nothing(spacing: str, world: World, intruder: Intruder) -> None:
+async def test_odd_spacing_breaks_nothing(spacing: str, world: World, attacker: Attacker) -> None:
     """A token with spaces too many in its scope is no server error; whether it is let in does not matter."""
     caller, (guest, agent) = await world.user(world.roles[1]), world.roles[:2]
     scope = {"space-in-front": f" {agent}", "space-behind": f"{agent} ", "two-spaces": f"{guest}  {agent}"}[spacing]
-    made = Caller(caller.role, "made token", await intruder.made(caller, scope=scope), caller.user)
+    made = Caller(caller.role, "made token", await attacker.made(caller, scope=scope), caller.user)
     request = await world.request(world.spec.operations["fetch-user-self"], made)
 
     answer = await world.perform(request, made, attack="SEC-A04")

@@ -11,12 +11,12 @@ from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import API_KEY, CREDENTIALS, LOWER_SCOPE
 from rolecall.tokens import Caller
-from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.controls import expect_denied_as_usual
 from rolecall.toolkit.expectations import expect_refused
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
-from rolecall.toolkit.observed_cells import Observed
+from rolecall.toolkit.observed_cells import ObservedCells
 from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
@@ -26,7 +26,7 @@ _ROLES = load_specification().roles
 @pytest.mark.parametrize("credential", CREDENTIALS)
 @pytest.mark.parametrize(("lower", "higher"), list(pairwise(_ROLES)))
 async def test_a_role_may_do_what_the_one_below_may(
-    credential: str, lower: str, higher: str, world: World, observed: Observed, judge: Judge
+    credential: str, lower: str, higher: str, world: World, observed: ObservedCells, judge: Judge
 ) -> None:
     """Everything that a role was seen to be allowed, the next higher role was seen to be allowed too."""
     if credential == API_KEY:
@@ -76,9 +76,9 @@ async def test_a_key_needs_an_array_of_scopes(case: str, world: World) -> None:
 
 
 @requirement("KEY-scopes")
-async def test_a_scope_in_other_letters_gives_nothing(world: World, intruder: Intruder) -> None:
+async def test_a_scope_in_other_letters_gives_nothing(world: World, attacker: Attacker) -> None:
     """Scope names are case-sensitive (RFC 6749 3.3): a key with the highest scope in other letters has no such rights."""
-    top, reserved = world.highest, intruder.reserved[0]
+    top, reserved = world.highest, attacker.reserved[0]
     answer = await world.ask_for_key([top.capitalize()], attack="KEY-scopes")
     if not answer.ok:
         expect_refused(answer)
@@ -140,7 +140,7 @@ async def test_order_and_repetition_do_not_matter(spelling: str, world: World, j
 LESSER = ("made-token", "api-key")
 
 
-async def lesser(credential: str, scope: str, world: World, intruder: Intruder) -> Caller:
+async def lesser(credential: str, scope: str, world: World, attacker: Attacker) -> Caller:
     """A credential of this kind with a lower scope than its user's role.
 
     Raises:
@@ -150,7 +150,7 @@ async def lesser(credential: str, scope: str, world: World, intruder: Intruder) 
         if credential == "api-key":
             return await world.key(scope)
         admin = await world.user(world.highest)
-        return Caller(scope, "made token", await intruder.made(admin, scope=scope), admin.user)
+        return Caller(scope, "made token", await attacker.made(admin, scope=scope), admin.user)
     except NotTested as reason:
         raise NotTested(str(reason), LOWER_SCOPE) from None
 
@@ -158,19 +158,21 @@ async def lesser(credential: str, scope: str, world: World, intruder: Intruder) 
 @requirement("SEC-E15")
 @pytest.mark.parametrize("credential", LESSER)
 @pytest.mark.parametrize("scope", _ROLES[:-1])
-async def test_what_the_token_says_counts(credential: str, scope: str, world: World, intruder: Intruder) -> None:
+async def test_what_the_token_says_counts(credential: str, scope: str, world: World, attacker: Attacker) -> None:
     """A credential with a lower scope than its user's role is denied what only the role may, reads and writes."""
-    caller, operation = await lesser(credential, scope, world, intruder), intruder.reserved[0]
+    caller, operation = await lesser(credential, scope, world, attacker), attacker.reserved[0]
     await expect_denied_as_usual(world, await world.user(scope), operation.name)
-    door = await world.request(operation, caller)
+    protected_request = await world.request(operation, caller)
 
     answer = await (
-        world.reads(caller, operation.name) if credential == "api-key" else world.perform(door, caller, attack="SEC-E15")
+        world.reads(caller, operation.name)
+        if credential == "api-key"
+        else world.perform(protected_request, caller, attack="SEC-E15")
     )
 
-    intruder.judge_denied(answer, door)
+    attacker.judge_denied(answer, protected_request)
     if credential == "made-token" and scope == _ROLES[0]:
         write = await world.request(world.spec.operations["create-service"], caller)
         made = await world.perform(write, caller, attack="SEC-E15")
         again = await world.request(write.operation, caller)
-        await intruder.expect_denied(made, again, await world.user(scope))
+        await attacker.expect_denied(made, again, await world.user(scope))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rolecall.evidence import Exchange, cite
 from rolecall.jwt_forging import Parts, with_member
-from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Trouble
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, TransientFailure
 from rolecall.tokens import Caller
-from rolecall.toolkit.attacker import Intruder, made_up, skew
+from rolecall.toolkit.attacker import Attacker, skew, unissued
 from rolecall.toolkit.clock import TOO_FAR_APART, server_time
 from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.expiry import Expiry
@@ -19,10 +19,10 @@ _DAY = 24 * 60 * 60
 _TRIES = 5  # to be answered within one and the same second
 
 
-async def ended(seconds: float, world: World, intruder: Intruder) -> str:
+async def ended(seconds: float, world: World, attacker: Attacker) -> str:
     """A well signed token of the highest role that ended so many seconds ago."""
-    end = int(await intruder.now() - seconds)
-    return await intruder.made(await world.user(world.highest), iat=end - world.dialect.lifetime, exp=end)
+    end = int(await attacker.now() - seconds)
+    return await attacker.made(await world.user(world.highest), iat=end - world.dialect.lifetime, exp=end)
 
 
 # --- The end ----------------------------------------------------------------------------------------------------------
@@ -33,14 +33,14 @@ AGES = {"61-seconds": 61, "five-minutes": 300}
 
 @requirement("SEC-T03-beyond-leeway")
 @each("age", AGES)
-async def test_a_token_is_refused_a_minute_after_its_end(age: str, world: World, intruder: Intruder) -> None:
+async def test_a_token_is_refused_a_minute_after_its_end(age: str, world: World, attacker: Attacker) -> None:
     """A token that ended more than a minute ago is not let in, and neither is one that ended a day ago."""
-    token, older = await ended(AGES[age], world, intruder), await ended(_DAY, world, intruder)
+    token, older = await ended(AGES[age], world, attacker), await ended(_DAY, world, attacker)
 
-    for door in await intruder.doors():
-        answer = await world.perform(door, made_up(token), attack="SEC-T03-beyond-leeway")
+    for protected_request in await attacker.protected_requests():
+        answer = await world.perform(protected_request, unissued(token), attack="SEC-T03-beyond-leeway")
 
-        control = await world.perform(door, made_up(older), attack="SEC-T03-beyond-leeway")
+        control = await world.perform(protected_request, unissued(older), attack="SEC-T03-beyond-leeway")
         if control.ok or control.status >= 500:
             raise Inconclusive("a refusal of a token that ended a day ago", "EXPIRY-403")
         expect_no_crash(answer)
@@ -48,78 +48,78 @@ async def test_a_token_is_refused_a_minute_after_its_end(age: str, world: World,
             raise Finding(f"refused {AGES[age]} s after its end", f"{answer.status}: let in", answer)
 
 
-async def at_the_second(after: int, world: World, intruder: Intruder, attack: str) -> Exchange:
+async def at_the_second(after: int, world: World, attacker: Attacker, attack: str) -> Exchange:
     """The answer to a token whose end was so many whole seconds before the very second in which it was answered.
 
     Raises:
         NotApplicable: the target does not say what second it has.
         Inconclusive: no answer came within the second.
     """
-    await intruder.now()
+    await attacker.now()
     admin = await world.user(world.highest)
-    door = (await intruder.doors())[0]
-    answer = await world.perform(door, admin)
+    protected_request = (await attacker.protected_requests())[0]
+    answer = await world.perform(protected_request, admin)
     if not answer.header("date"):
         cite(answer, "answer")
         raise NotApplicable("the target does not tell what second it has: its answers have no Date header")
     for _ in range(_TRIES):
         second = int(server_time(answer))  # it had begun before the token is sent
         end = second - after
-        token = await intruder.made(admin, iat=end - world.dialect.lifetime, exp=end)
-        answer = await world.perform(door, made_up(token), attack=attack)
+        token = await attacker.made(admin, iat=end - world.dialect.lifetime, exp=end)
+        answer = await world.perform(protected_request, unissued(token), attack=attack)
         if server_time(answer) == second:
             return cite(answer, "answer")
     raise Inconclusive("an answer within the second that was asked about", "the latency of the target")
 
 
 @requirement("SEC-T03")
-async def test_a_token_is_refused_a_second_after_its_end(world: World, intruder: Intruder) -> None:
+async def test_a_token_is_refused_a_second_after_its_end(world: World, attacker: Attacker) -> None:
     """A token whose end was in the second before is not let in."""
-    answer = await at_the_second(1, world, intruder, "SEC-T03")
+    answer = await at_the_second(1, world, attacker, "SEC-T03")
 
     if answer.ok:
         raise Finding("refused one second after its end, without leeway", f"{answer.status}: let in", answer)
 
 
 @requirement("SEC-T04")
-async def test_the_second_in_which_a_token_ends(world: World, intruder: Intruder, judge: Judge) -> None:
+async def test_the_second_in_which_a_token_ends(world: World, attacker: Attacker, judge: Judge) -> None:
     """A token is presented in the very second of its end; whether it is still let in is written down."""
-    answer = await at_the_second(0, world, intruder, "SEC-T04")
+    answer = await at_the_second(0, world, attacker, "SEC-T04")
 
     judge.note(f"in the second of its end a token is {'let in' if answer.ok else f'refused ({answer.status})'}")
 
 
 @requirement("SEC-T10")
 @each("where", ("fetch-user-self", "refresh"))
-async def test_expired_and_tampered_with(where: str, world: World, intruder: Intruder, judge: Judge) -> None:
+async def test_expired_and_tampered_with(where: str, world: World, attacker: Attacker, judge: Judge) -> None:
     """A live token whose end was moved into the past under the old signature is not let in, and refreshes nothing."""
     live = await any_session(world, world.roles[0])
     issued = live.grant.exchange.at
     token = Parts.of(live.token).edited(iat=int(issued) - 2 * _DAY, exp=int(issued) - _DAY)
 
-    await present(where, token, live, world, intruder, judge)
+    await present(where, token, live, world, attacker, judge)
 
 
 @requirement("SEC-T10", phase=EXPIRY)
 @each("where", ("fetch-user-self", "refresh"))
 async def test_really_expired_and_tampered_with(
-    where: str, world: World, expiry: Expiry, intruder: Intruder, judge: Judge
+    where: str, world: World, expiry: Expiry, attacker: Attacker, judge: Judge
 ) -> None:
     """A token that has really expired, with a changed signature, is not let in, and refreshes nothing."""
     for expired in await expiry.spare():
         token = Parts.of(expired.caller.token).with_last_byte_changed()
 
         async with expiry.logged_in_again(expired) as live:
-            await present(where, token, live, world, intruder, judge)
+            await present(where, token, live, world, attacker, judge)
 
 
-async def present(where: str, token: str, live: Caller, world: World, intruder: Intruder, judge: Judge) -> None:
+async def present(where: str, token: str, live: Caller, world: World, attacker: Attacker, judge: Judge) -> None:
     """Present a token instead of a live one: at the caller's own user, or as the bearer of a refresh."""
     refresh_token = live.grant.refresh_token
     if where != "refresh":
         request = await world.request(world.spec.operations[where], live)
-        answer = await world.perform(request, made_up(token), attack="SEC-T10")
-        intruder.judge_shut(answer, request, (*world.dialect.anonymous, *world.dialect.expired))
+        answer = await world.perform(request, unissued(token), attack="SEC-T10")
+        attacker.check_rejected(answer, request, (*world.dialect.anonymous, *world.dialect.expired))
         await world.alive(live, answer.finished)
         return
     answer = await world.tokens.refresh_get(refresh_token, bearer=token, caller="nobody", attack="SEC-T10")
@@ -131,21 +131,21 @@ async def present(where: str, token: str, live: Caller, world: World, intruder: 
 
 
 @requirement("SEC-T05")
-async def test_a_token_is_refused_before_its_time(world: World, intruder: Intruder) -> None:
+async def test_a_token_is_refused_before_its_time(world: World, attacker: Attacker) -> None:
     """A well signed token that is not to be used for another hour (nbf) is not let in."""
-    token = await intruder.made(await world.user(world.highest), nbf=int(await intruder.now()) + 3600)
+    token = await attacker.made(await world.user(world.highest), nbf=int(await attacker.now()) + 3600)
 
-    await intruder.expect_shut(token, attack="SEC-T05")
+    await attacker.expect_rejected(token, attack="SEC-T05")
 
 
 @requirement("SEC-T06")
-async def test_a_token_from_the_future(world: World, intruder: Intruder, judge: Judge) -> None:
+async def test_a_token_from_the_future(world: World, attacker: Attacker, judge: Judge) -> None:
     """A well signed token that says it was issued in an hour: whether it is let in is written down."""
-    now = int(await intruder.now())
-    token = await intruder.made(await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime)
-    door = (await intruder.doors())[0]
+    now = int(await attacker.now())
+    token = await attacker.made(await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime)
+    protected_request = (await attacker.protected_requests())[0]
 
-    answer = await world.perform(door, made_up(token), attack="SEC-T06")
+    answer = await world.perform(protected_request, unissued(token), attack="SEC-T06")
 
     judge.note(f"a token issued in an hour is {'let in' if answer.ok else f'refused ({answer.status})'}")
 
@@ -154,13 +154,13 @@ async def test_a_token_from_the_future(world: World, intruder: Intruder, judge: 
 
 
 @requirement("SEC-T07")
-async def test_a_token_without_end_is_refused(world: World, intruder: Intruder) -> None:
+async def test_a_token_without_end_is_refused(world: World, attacker: Attacker) -> None:
     """A well signed time-based token without exp is not let in."""
     admin = await world.user(world.highest)
     await tell_from_key(admin, world)
-    token = await intruder.made(admin, without="exp")
+    token = await attacker.made(admin, without="exp")
 
-    await intruder.expect_shut(token, attack="SEC-T07", statuses=(*intruder.unreadable, *world.dialect.expired))
+    await attacker.expect_rejected(token, attack="SEC-T07", statuses=(*attacker.unreadable, *world.dialect.expired))
 
 
 async def tell_from_key(caller: Caller, world: World) -> None:
@@ -171,7 +171,7 @@ async def tell_from_key(caller: Caller, world: World) -> None:
     """
     try:
         key = Parts.of((await world.key(caller.role)).token).claims
-    except Trouble:
+    except TransientFailure:
         raise
     except (NotTested, Inconclusive):
         return
@@ -197,47 +197,47 @@ NO_END = {
 FAR_ENDS = {"2-to-the-31": "2147483648", "2-to-the-53-and-1": "9007199254740993", "10-to-the-400": "1e400"}
 
 
-async def ending(text: str, world: World, intruder: Intruder) -> str:
+async def ending(text: str, world: World, attacker: Attacker) -> str:
     """A well signed token of the highest role whose exp is written like this."""
-    admin, now = await world.user(world.highest), int(await intruder.now())
+    admin, now = await world.user(world.highest), int(await attacker.now())
     value = text.replace("{past}", str(now - 3600)).replace("{ahead}", str(now + 3600))
     claims = {**Parts.of(admin.token).claims, "iat": now - 7200}
-    return await intruder.made(admin, body=with_member(claims, "exp", value))
+    return await attacker.made(admin, body=with_member(claims, "exp", value))
 
 
 @requirement("SEC-T08")
 @each("end", NO_END)
-async def test_an_end_that_is_none_is_refused(end: str, world: World, intruder: Intruder) -> None:
+async def test_an_end_that_is_none_is_refused(end: str, world: World, attacker: Attacker) -> None:
     """A well signed token whose exp is no number, or a number in the past, is not let in, and nothing breaks."""
-    token = await ending(NO_END[end], world, intruder)
+    token = await ending(NO_END[end], world, attacker)
 
-    await intruder.expect_shut(token, attack="SEC-T08", statuses=(*intruder.unreadable, *world.dialect.expired))
+    await attacker.expect_rejected(token, attack="SEC-T08", statuses=(*attacker.unreadable, *world.dialect.expired))
 
 
 @requirement("SEC-T08")
 @each("end", FAR_ENDS)
-async def test_an_end_far_away_breaks_nothing(end: str, world: World, intruder: Intruder) -> None:
+async def test_an_end_far_away_breaks_nothing(end: str, world: World, attacker: Attacker) -> None:
     """A well signed token with a very large exp is refused, or believed; nothing breaks."""
-    token = await ending(FAR_ENDS[end], world, intruder)
+    token = await ending(FAR_ENDS[end], world, attacker)
 
-    for door in await intruder.doors():
-        answer = await world.perform(door, made_up(token), attack="SEC-T08")
+    for protected_request in await attacker.protected_requests():
+        answer = await world.perform(protected_request, unissued(token), attack="SEC-T08")
         if not answer.ok:
-            intruder.judge_shut(answer, door, (*intruder.unreadable, *world.dialect.expired))
+            attacker.check_rejected(answer, protected_request, (*attacker.unreadable, *world.dialect.expired))
 
 
 @requirement("SEC-T08-milliseconds")
-async def test_milliseconds_do_not_last_for_ages(world: World, intruder: Intruder) -> None:
+async def test_milliseconds_do_not_last_for_ages(world: World, attacker: Attacker) -> None:
     """A well signed token of two days ago whose exp is in milliseconds is over: it does not live for 50,000 years.
 
     A server may let in such a token for the 24 hours after its iat, so that one has to be older.
     """
-    issued = int(await intruder.now()) - 2 * _DAY
+    issued = int(await attacker.now()) - 2 * _DAY
     end = (issued + world.dialect.lifetime) * 1000
-    token = await intruder.made(await world.user(world.highest), iat=issued, exp=end)
+    token = await attacker.made(await world.user(world.highest), iat=issued, exp=end)
 
-    statuses = (*intruder.unreadable, *world.dialect.expired)
-    await intruder.expect_shut(token, attack="SEC-T08-milliseconds", statuses=statuses)
+    statuses = (*attacker.unreadable, *world.dialect.expired)
+    await attacker.expect_rejected(token, attack="SEC-T08-milliseconds", statuses=statuses)
 
 
 # --- The clock --------------------------------------------------------------------------------------------------------

@@ -17,12 +17,12 @@ from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import unused_id
 from rolecall.spec.model import PUBLIC_KEY
 from rolecall.target import is_loopback
-from rolecall.toolkit.attacker import Intruder, made_up
+from rolecall.toolkit.attacker import Attacker, unissued
 from rolecall.toolkit.callback_server import NOWHERE, listening
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import Sacrifice, change, delete_user, disable, sacrificial
+from rolecall.toolkit.throwaway_users import ThrowawayUser, change, delete_user, disable, throwaway_user
 from rolecall.toolkit.world import World
 
 
@@ -35,23 +35,23 @@ async def real(world: World) -> Parts:
 
 
 @requirement("SEC-J03")
-async def test_an_empty_signature_is_refused(world: World, intruder: Intruder) -> None:
+async def test_an_empty_signature_is_refused(world: World, attacker: Attacker) -> None:
     """An issued token whose signature was taken away is not let in."""
     parts = await real(world)
 
-    await intruder.expect_shut(f"{parts.head}.{parts.body}.", attack="SEC-J03", statuses=intruder.unreadable)
+    await attacker.expect_rejected(f"{parts.head}.{parts.body}.", attack="SEC-J03", statuses=attacker.unreadable)
 
 
 @requirement("SEC-J01")
 @each("form", ("with-last-dot", "without-last-dot"))
-async def test_alg_none_is_refused(form: str, world: World, intruder: Intruder) -> None:
+async def test_alg_none_is_refused(form: str, world: World, attacker: Attacker) -> None:
     """A token with alg none and no signature is not let in."""
     parts = await real(world)
     token = compact({**parts.header, "alg": "none"}, parts.claims)
 
     token = token if form == "with-last-dot" else token.rstrip(".")
 
-    await intruder.expect_shut(token, attack="SEC-J01", statuses=intruder.unreadable)
+    await attacker.expect_rejected(token, attack="SEC-J01", statuses=attacker.unreadable)
 
 
 #: Members `alg` of a header, as JSON text; "{alg}" is the one that the target uses.
@@ -69,13 +69,13 @@ STRANGE_ALGORITHMS: dict[str, list[str]] = {
 
 @requirement("SEC-J02")
 @each("algorithm", STRANGE_ALGORITHMS)
-async def test_a_strange_alg_is_refused(algorithm: str, world: World, intruder: Intruder) -> None:
+async def test_a_strange_alg_is_refused(algorithm: str, world: World, attacker: Attacker) -> None:
     """A token without a signature is not let in, and nothing breaks, however its alg is written."""
     parts = await real(world)
     values = [value.replace("{alg}", parts.algorithm) for value in STRANGE_ALGORITHMS[algorithm]]
     token = compact(with_member(parts.header, "alg", *values), parts.claims)
 
-    await intruder.expect_shut(token, attack="SEC-J02", statuses=intruder.unreadable)
+    await attacker.expect_rejected(token, attack="SEC-J02", statuses=attacker.unreadable)
 
 
 #: What can be wrong with a signature, or with the number of parts (five are an encrypted token's, RFC 7516 3.1).
@@ -91,43 +91,43 @@ DAMAGES: dict[str, Callable[[Parts], str]] = {
 
 @requirement("SEC-J04")
 @each("damage", DAMAGES)
-async def test_a_damaged_token_is_refused(damage: str, world: World, intruder: Intruder) -> None:
+async def test_a_damaged_token_is_refused(damage: str, world: World, attacker: Attacker) -> None:
     """A token with a changed or cut signature, or with too few or too many parts, is not let in, and nothing breaks."""
     parts = await real(world)
     token = DAMAGES[damage](parts)
     if token == f"{parts.head}.{parts.body}.{parts.signature}":
         raise Inconclusive("a signature that this damages", "ISSUE-jwt")
 
-    await intruder.expect_shut(token, attack="SEC-J04", statuses=intruder.unreadable)
+    await attacker.expect_rejected(token, attack="SEC-J04", statuses=attacker.unreadable)
 
 
 @requirement("SEC-J05")
-async def test_an_edited_scope_is_refused(world: World, intruder: Intruder) -> None:
+async def test_an_edited_scope_is_refused(world: World, attacker: Attacker) -> None:
     """The lowest role's token with the highest scope written into it opens nothing, not even what it opened before."""
     lowest, highest = await world.user(world.roles[0]), await real(world)
     token = Parts.of(lowest.token).edited(scope=highest.claim("scope"))
 
-    await intruder.expect_shut(token, attack="SEC-J05", doors=await intruder.doors(lowest))
+    await attacker.expect_rejected(token, attack="SEC-J05", protected_requests=await attacker.protected_requests(lowest))
 
 
 @requirement("SEC-J05")
-async def test_an_edited_user_is_refused(world: World, intruder: Intruder) -> None:
+async def test_an_edited_user_is_refused(world: World, attacker: Attacker) -> None:
     """The lowest role's token with another user's id written into it does not act as that user."""
     lowest, highest = await world.user(world.roles[0]), await real(world)
     token = Parts.of(lowest.token).edited(_id=highest.user)
 
-    await intruder.expect_shut(token, attack="SEC-J05")
+    await attacker.expect_rejected(token, attack="SEC-J05")
 
 
 @requirement("SEC-J06")
 @each("kind", ("of-the-targets-algorithm", "RSA", "EC", "oct"))
-async def test_another_key_is_refused(kind: str, world: World, intruder: Intruder) -> None:
+async def test_another_key_is_refused(kind: str, world: World, attacker: Attacker) -> None:
     """An issued token's claims, signed with a key of our own of any kind, are not let in."""
     parts = await real(world)
-    key = intruder.own_key(kind) if kind.isalpha() else intruder.own_key_for(parts.algorithm)
+    key = attacker.own_key(kind) if kind.isalpha() else attacker.own_key_for(parts.algorithm)
     token = compact({**parts.header, "alg": key.algorithm}, parts.claims, key.sign)
 
-    await intruder.expect_shut(token, attack="SEC-J06")
+    await attacker.expect_rejected(token, attack="SEC-J06")
 
 
 # --- The key ----------------------------------------------------------------------------------------------------------
@@ -220,13 +220,13 @@ async def public_key(parts: Parts, world: World) -> Any:
 
 @requirement("SEC-J08")
 @each("form", ("pem", "pem-stripped", "der", "jwk"))
-async def test_the_public_key_is_no_secret(form: str, world: World, intruder: Intruder) -> None:
+async def test_the_public_key_is_no_secret(form: str, world: World, attacker: Attacker) -> None:
     """Where tokens are signed with a private key, one whose HMAC is keyed with the public key is not let in."""
     parts = await real(world)
     secret = as_secrets(await public_key(parts, world))[form]
     token = compact({**parts.header, "alg": "HS256"}, parts.claims, signed_by("HS256", secret))
 
-    await intruder.expect_shut(token, attack="SEC-J08")
+    await attacker.expect_rejected(token, attack="SEC-J08")
 
 
 #: Algorithms that work with one and the same key (RFC 7518 3.1).
@@ -234,9 +234,9 @@ FAMILIES = (("HS256", "HS384", "HS512"), ("RS256", "RS384", "RS512", "PS256", "P
 
 
 @requirement("SEC-J09")
-async def test_one_key_has_one_algorithm(world: World, intruder: Intruder) -> None:
+async def test_one_key_has_one_algorithm(world: World, attacker: Attacker) -> None:
     """A token that the target's own key signed with another algorithm is not let in."""
-    key = await intruder.target_key()
+    key = await attacker.target_key()
     parts = await real(world)
     others = [name for family in FAMILIES if key.algorithm in family for name in family if name != key.algorithm]
     if not others:
@@ -245,7 +245,7 @@ async def test_one_key_has_one_algorithm(world: World, intruder: Intruder) -> No
 
     for algorithm in others:
         token = compact({**parts.header, "alg": algorithm}, parts.claims, signed_by(algorithm, key.secret))
-        await intruder.expect_shut(token, attack="SEC-J09")
+        await attacker.expect_rejected(token, attack="SEC-J09")
 
 
 # --- The header -------------------------------------------------------------------------------------------------------
@@ -253,52 +253,52 @@ async def test_one_key_has_one_algorithm(world: World, intruder: Intruder) -> No
 
 @requirement("SEC-J10")
 @each("kind", ("RSA", "EC", "oct"))
-async def test_an_embedded_key_is_not_used(kind: str, world: World, intruder: Intruder) -> None:
+async def test_an_embedded_key_is_not_used(kind: str, world: World, attacker: Attacker) -> None:
     """A token that brings the key for its own signature in its header is not let in."""
-    parts, key = await real(world), intruder.own_key(kind)
+    parts, key = await real(world), attacker.own_key(kind)
     token = compact({**parts.header, "alg": key.algorithm, "jwk": dict(key.jwk)}, parts.claims, key.sign)
 
-    await intruder.expect_shut(token, attack="SEC-J10")
+    await attacker.expect_rejected(token, attack="SEC-J10")
 
 
 REFERENCES = ("jku", "x5u")
 
 
-async def referring(reference: str, url: str, world: World, intruder: Intruder) -> str:
+async def referring(reference: str, url: str, world: World, attacker: Attacker) -> str:
     """A token whose header says that its key is to be had at an address."""
-    parts, key = await real(world), intruder.own_key("RSA")
+    parts, key = await real(world), attacker.own_key("RSA")
     header = {**parts.header, "alg": key.algorithm, reference: f"{url}{KEY_SET}", "kid": "rolecall"}
     return compact(header, parts.claims, key.sign)
 
 
-async def key_set(intruder: Intruder) -> dict[str, Any]:
+async def key_set(attacker: Attacker) -> dict[str, Any]:
     """The document at that address."""
-    key = intruder.own_key("RSA")
+    key = attacker.own_key("RSA")
     return {"keys": [{**key.jwk, "kid": "rolecall", "use": "sig", "alg": key.algorithm}]}
 
 
 @requirement("SEC-J11-denied")
 @each("reference", REFERENCES)
-async def test_a_key_from_elsewhere_is_not_used(reference: str, world: World, intruder: Intruder) -> None:
+async def test_a_key_from_elsewhere_is_not_used(reference: str, world: World, attacker: Attacker) -> None:
     """A token that names the address of the key for its own signature is not let in."""
-    async with listening(await key_set(intruder)) as listener:
+    async with listening(await key_set(attacker)) as listener:
         url = listener.url if is_loopback(world.target.base_url) else NOWHERE
-        token = await referring(reference, url, world, intruder)
+        token = await referring(reference, url, world, attacker)
 
-        await intruder.expect_shut(token, attack="SEC-J11-denied")
+        await attacker.expect_rejected(token, attack="SEC-J11-denied")
 
 
 @requirement("SEC-J11")
 @each("reference", REFERENCES)
-async def test_an_address_in_a_token_is_not_called(reference: str, world: World, intruder: Intruder) -> None:
+async def test_an_address_in_a_token_is_not_called(reference: str, world: World, attacker: Attacker) -> None:
     """The address that a token names for its key is not called."""
     if not is_loopback(world.target.base_url):
         raise NotTested("a listener that the target can reach: only where both are on this machine")
-    async with listening(await key_set(intruder)) as listener:
-        token = await referring(reference, listener.url, world, intruder)
-        door = (await intruder.doors())[0]
+    async with listening(await key_set(attacker)) as listener:
+        token = await referring(reference, listener.url, world, attacker)
+        protected_request = (await attacker.protected_requests())[0]
 
-        answer = await world.perform(door, made_up(token), attack="SEC-J11")
+        answer = await world.perform(protected_request, unissued(token), attack="SEC-J11")
 
         if await listener.was_called():
             raise Finding(f"nobody calls the address in {reference}", "it was called", answer)
@@ -320,27 +320,27 @@ _ASLEEP = 5.0  # seconds, which some of them ask for
 
 @requirement("SEC-J12")
 @each("kid", KEY_IDS)
-async def test_a_key_id_is_only_an_id(kid: str, world: World, intruder: Intruder) -> None:
+async def test_a_key_id_is_only_an_id(kid: str, world: World, attacker: Attacker) -> None:
     """A kid that is a path, a query, a command, an object or very long finds no key, and breaks or delays nothing."""
     parts = await real(world)
     value, secret = KEY_IDS[kid]
     token = compact({**parts.header, "alg": "HS256", "kid": value}, parts.claims, signed_by("HS256", secret))
     too_long = (413, 431) if kid == "four-kilobytes" else ()
 
-    answers = await intruder.expect_shut(token, attack="SEC-J12", statuses=(*intruder.unreadable, *too_long))
+    answers = await attacker.expect_rejected(token, attack="SEC-J12", statuses=(*attacker.unreadable, *too_long))
 
     if all(answer.finished - answer.started >= _ASLEEP for answer in answers):
         raise Finding("an answer at once", f"{_ASLEEP:g} s of sleep, as the kid asks", answers[-1])
 
 
 @requirement("SEC-J13")
-async def test_a_critical_extension_is_not_passed_over(world: World, intruder: Intruder) -> None:
+async def test_a_critical_extension_is_not_passed_over(world: World, attacker: Attacker) -> None:
     """A well signed token with an extension that has to be understood, and cannot be, is not let in."""
     admin = await world.user(world.highest)
     extension = "https://rolecall.invalid/unheard-of"
-    token = await intruder.made(admin, header={"crit": [extension], extension: True})
+    token = await attacker.made(admin, header={"crit": [extension], extension: True})
 
-    await intruder.expect_shut(token, attack="SEC-J13", statuses=intruder.unreadable)
+    await attacker.expect_rejected(token, attack="SEC-J13", statuses=attacker.unreadable)
 
 
 # --- The form ---------------------------------------------------------------------------------------------------------
@@ -383,54 +383,54 @@ SIGNATURES: dict[str, Callable[[Parts], str]] = {
 
 @requirement("SEC-J15")
 @each("spelling", SPELLINGS)
-async def test_a_token_has_one_spelling(spelling: str, world: World, intruder: Intruder) -> None:
+async def test_a_token_has_one_spelling(spelling: str, world: World, attacker: Attacker) -> None:
     """An issued token in JSON form, or with characters in it that do not belong there, is not let in."""
     token = SPELLINGS[spelling](await real(world))
 
-    await intruder.expect_shut(token, attack="SEC-J15", statuses=intruder.unreadable)
+    await attacker.expect_rejected(token, attack="SEC-J15", statuses=attacker.unreadable)
 
 
 @requirement("SEC-J15-signature")
 @each("spelling", SIGNATURES)
-async def test_a_signature_has_one_spelling(spelling: str, world: World, intruder: Intruder) -> None:
+async def test_a_signature_has_one_spelling(spelling: str, world: World, attacker: Attacker) -> None:
     """An issued token whose signature has padding, or characters that do not belong there, is not let in."""
     parts = await real(world)
     token = f"{parts.head}.{parts.body}.{SIGNATURES[spelling](parts)}"
 
-    await intruder.expect_shut(token, attack="SEC-J15-signature", statuses=intruder.unreadable)
+    await attacker.expect_rejected(token, attack="SEC-J15-signature", statuses=attacker.unreadable)
 
 
 # --- The claims -------------------------------------------------------------------------------------------------------
 
 
-async def twice(first: str, second: str, world: World, intruder: Intruder) -> tuple[str, Request]:
+async def twice(first: str, second: str, world: World, attacker: Attacker) -> tuple[str, Request]:
     """A well signed token of the lowest role with two scopes, and a door that only the highest one opens."""
     lowest = await world.user(world.roles[0])
     scopes = {role: json.dumps(Parts.of((await world.user(role)).token).claim("scope")) for role in (first, second)}
     body = with_member(Parts.of(lowest.token).claims, "scope", scopes[first], scopes[second])
-    token = await intruder.made(lowest, body=body)
-    door = await intruder.door(intruder.reserved[0], await world.user(world.highest))
-    if not door:
-        raise Inconclusive("a list that only the highest role may see", intruder.reserved[0].requirement)
-    return token, door
+    token = await attacker.made(lowest, body=body)
+    protected_request = await attacker.protected_request(attacker.reserved[0], await world.user(world.highest))
+    if not protected_request:
+        raise Inconclusive("a list that only the highest role may see", attacker.reserved[0].requirement)
+    return token, protected_request
 
 
 @requirement("SEC-J14-never-wider")
-async def test_of_two_scopes_the_first_never_counts(world: World, intruder: Intruder) -> None:
+async def test_of_two_scopes_the_first_never_counts(world: World, attacker: Attacker) -> None:
     """A token with two scopes, first the highest and then the lowest, does not have the rights of the first."""
-    token, door = await twice(world.highest, world.roles[0], world, intruder)
+    token, protected_request = await twice(world.highest, world.roles[0], world, attacker)
 
-    answer = await world.perform(door, made_up(token), attack="SEC-J14-never-wider")
+    answer = await world.perform(protected_request, unissued(token), attack="SEC-J14-never-wider")
 
-    await intruder.expect_denied(answer, door, await world.user(world.roles[0]))
+    await attacker.expect_denied(answer, protected_request, await world.user(world.roles[0]))
 
 
 @requirement("SEC-J14")
-async def test_what_becomes_of_two_scopes(world: World, intruder: Intruder, judge: Judge) -> None:
+async def test_what_becomes_of_two_scopes(world: World, attacker: Attacker, judge: Judge) -> None:
     """A token with two scopes, first the lowest and then the highest: what counts is written down."""
-    token, door = await twice(world.roles[0], world.highest, world, intruder)
+    token, protected_request = await twice(world.roles[0], world.highest, world, attacker)
 
-    answer = await world.perform(door, made_up(token), attack="SEC-J14")
+    answer = await world.perform(protected_request, unissued(token), attack="SEC-J14")
 
     judge.note(f"of two scopes in one token {'the last counts' if answer.ok else f'the last does not count ({answer.status})'}")
 
@@ -449,36 +449,36 @@ NOBODY: dict[str, list[str]] = {
 
 @requirement("SEC-J17")
 @each("user", NOBODY)
-async def test_a_token_of_nobody_is_refused(user: str, world: World, intruder: Intruder) -> None:
+async def test_a_token_of_nobody_is_refused(user: str, world: World, attacker: Attacker) -> None:
     """A well signed token whose user is unknown, empty or no text is not let in, and nothing breaks."""
     admin = await world.user(world.highest)
     parts = Parts.of(admin.token)
     real_id = str(parts.user)
     unknown = unused_id(real_id)
     values = [value.replace("{user}", real_id).replace("{unknown}", unknown) for value in NOBODY[user]]
-    token = await intruder.made(admin, body=with_member(parts.claims, "_id", *values))
+    token = await attacker.made(admin, body=with_member(parts.claims, "_id", *values))
 
-    await intruder.expect_shut(token, attack="SEC-J17", statuses=intruder.unreadable)
+    await attacker.expect_rejected(token, attack="SEC-J17", statuses=attacker.unreadable)
 
 
 @requirement("SEC-J18")
 @each("claim", ("iss", "aud"))
-async def test_a_token_for_others_is_refused(claim: str, world: World, intruder: Intruder) -> None:
+async def test_a_token_for_others_is_refused(claim: str, world: World, attacker: Attacker) -> None:
     """Where tokens say who issued them, or for whom, a well signed one that says otherwise is not let in."""
     admin = await world.user(world.highest)
     if claim not in Parts.of(admin.token).claims:
         cite(admin.grant.exchange, "answer")
         raise NotApplicable(f"the target's tokens have no {claim}")
     others: dict[str, Any] = {claim: "https://rolecall.invalid"}
-    token = await intruder.made(admin, **others)
+    token = await attacker.made(admin, **others)
 
-    await intruder.expect_shut(token, attack="SEC-J18")
+    await attacker.expect_rejected(token, attack="SEC-J18")
 
 
 # --- The user behind the token ----------------------------------------------------------------------------------------
 
 
-async def rights(user: Sacrifice, world: World) -> Mapping[str, Request]:
+async def rights(user: ThrowawayUser, world: World) -> Mapping[str, Request]:
     """The reads that a made-up user is seen to have a right to, with their requests.
 
     Raises:
@@ -501,7 +501,7 @@ async def rights(user: Sacrifice, world: World) -> Mapping[str, Request]:
 async def test_how_long_an_old_scope_lasts(world: World, judge: Judge) -> None:
     """When a user's role is lowered, what the token from before may still do is written down."""
     lower, higher = world.roles[:2]
-    user = await sacrificial(world, higher)
+    user = await throwaway_user(world, higher)
     lost = {name: request for name, request in (await rights(user, world)).items() if not world.spec.allows(name, lower)}
     if not lost:
         raise Inconclusive(f"a read that {higher} may and {lower} may not", "the permission table")
@@ -514,7 +514,7 @@ async def test_how_long_an_old_scope_lasts(world: World, judge: Judge) -> None:
     judge.note(f"a token {'keeps its scope' if kept else 'loses its scope at once'} when its user's role is lowered")
 
 
-async def expect_dead(user: Sacrifice, before: Mapping[str, Request], what: str, world: World, attack: str) -> None:
+async def expect_dead(user: ThrowawayUser, before: Mapping[str, Request], what: str, world: World, attack: str) -> None:
     """A user's old token opens nothing of what it opened before."""
     for request in before.values():
         answer = cite(await world.perform(request, user.caller, attack=attack), "answer")
@@ -525,7 +525,7 @@ async def expect_dead(user: Sacrifice, before: Mapping[str, Request], what: str,
 @requirement("SEC-J17-deleted")
 async def test_a_deleted_users_token_dies(world: World) -> None:
     """The token of a user opens nothing any more once the user was deleted."""
-    user = await sacrificial(world, world.roles[1])
+    user = await throwaway_user(world, world.roles[1])
     before = await rights(user, world)
     await delete_user(world, user)
 
@@ -536,7 +536,7 @@ async def test_a_deleted_users_token_dies(world: World) -> None:
 @each("status", ("inactive", "disabled"))
 async def test_a_disabled_users_token_dies(status: str, world: World) -> None:
     """Where a status keeps a user from logging in, the token from before opens nothing any more either."""
-    user = await sacrificial(world, world.roles[1])
+    user = await throwaway_user(world, world.roles[1])
     before = await rights(user, world)
     await disable(world, user, status)
 

@@ -15,7 +15,7 @@ from rolecall.spec.model import Operation
 from rolecall.spec.templates import with_query
 from rolecall.tokens import TOKEN_PATH as TOKENS
 from rolecall.tokens import Caller, Grant
-from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
@@ -38,30 +38,32 @@ OTHER_SCHEMES = {
 
 @requirement("SEC-H02")
 @each("header", OTHER_SCHEMES)
-async def test_other_schemes_are_refused(header: str, world: World, intruder: Intruder) -> None:
+async def test_other_schemes_are_refused(header: str, world: World, attacker: Attacker) -> None:
     """A good token under another scheme or none is not let in, nor is the word Bearer without a token."""
     token = (await world.user(world.highest)).token
     headers = {"authorization": OTHER_SCHEMES[header].replace("{token}", token)}
-    doors = await intruder.doors()
+    protected_requests = await attacker.protected_requests()
     with contextlib.suppress(NotTested):
-        doors.append(await intruder.door_of_everybody())
+        protected_requests.append(await attacker.protected_request_of_everybody())
 
-    await intruder.expect_shut(attack="SEC-H02", headers=headers, doors=doors, statuses=intruder.unreadable)
+    await attacker.expect_rejected(
+        attack="SEC-H02", headers=headers, protected_requests=protected_requests, statuses=attacker.unreadable
+    )
 
 
-async def with_header(value: str, world: World, intruder: Intruder, attack: str) -> Exchange:
+async def with_header(value: str, world: World, attacker: Attacker, attack: str) -> Exchange:
     """The answer at the caller's own user to an Authorization header that holds the good token in this form."""
     token = (await world.user(world.highest)).token
-    door = (await intruder.doors())[0]
+    protected_request = (await attacker.protected_requests())[0]
     headers = {"authorization": value.replace("{token}", token)}
-    return await world.perform(door, None, attack=attack, headers=headers)
+    return await world.perform(protected_request, None, attack=attack, headers=headers)
 
 
 @requirement("SEC-H03")
 @each("scheme", ("bearer", "BEARER"))
-async def test_the_scheme_has_no_case(scheme: str, world: World, intruder: Intruder, judge: Judge) -> None:
+async def test_the_scheme_has_no_case(scheme: str, world: World, attacker: Attacker, judge: Judge) -> None:
     """A good token is let in however the letters of the scheme are written."""
-    answer = await with_header(f"{scheme} {{token}}", world, intruder, "SEC-H03")
+    answer = await with_header(f"{scheme} {{token}}", world, attacker, "SEC-H03")
 
     judge.expect_let_in(answer, f"with the scheme {scheme}")
 
@@ -72,9 +74,9 @@ WHITE_SPACE = {"two-spaces": "Bearer  {token}", "tab": "Bearer\t{token}", "space
 
 @requirement("SEC-H04")
 @each("place", WHITE_SPACE)
-async def test_what_white_space_does(place: str, world: World, intruder: Intruder, judge: Judge) -> None:
+async def test_what_white_space_does(place: str, world: World, attacker: Attacker, judge: Judge) -> None:
     """A good token with white space around it: whether it is let in is written down."""
-    answer = await with_header(WHITE_SPACE[place], world, intruder, "SEC-H04")
+    answer = await with_header(WHITE_SPACE[place], world, attacker, "SEC-H04")
 
     judge.cite(answer)
     judge.note(f"a token with {place.replace('-', ' ')} is {'let in' if answer.ok else f'refused ({answer.status})'}")
@@ -85,21 +87,24 @@ async def test_what_white_space_does(place: str, world: World, intruder: Intrude
 
 @requirement("SEC-H05")
 @each("parameter", ("access_token", "token"))
-async def test_a_token_in_the_query_is_not_seen(parameter: str, world: World, intruder: Intruder) -> None:
+async def test_a_token_in_the_query_is_not_seen(parameter: str, world: World, attacker: Attacker) -> None:
     """A good token in the query, without an Authorization header, is not let in."""
     query = urlencode({parameter: (await world.user(world.highest)).token})
-    doors = [replace(door, path=with_query(door.path, query)) for door in await intruder.doors()]
+    protected_requests = [
+        replace(protected_request, path=with_query(protected_request.path, query))
+        for protected_request in await attacker.protected_requests()
+    ]
 
-    await intruder.expect_shut(attack="SEC-H05", doors=doors, statuses=intruder.unreadable)
+    await attacker.expect_rejected(attack="SEC-H05", protected_requests=protected_requests, statuses=attacker.unreadable)
 
 
 @requirement("SEC-H05")
-async def test_a_token_in_a_cookie_is_not_seen(world: World, intruder: Intruder) -> None:
+async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker) -> None:
     """A good token in cookies of the usual names, without an Authorization header, is not let in."""
     token = (await world.user(world.highest)).token
     cookie = "; ".join(f"{name}={token}" for name in ("access_token", "token", "jwt", "Authorization"))
 
-    await intruder.expect_shut(attack="SEC-H05", headers={"cookie": cookie}, statuses=intruder.unreadable)
+    await attacker.expect_rejected(attack="SEC-H05", headers={"cookie": cookie}, statuses=attacker.unreadable)
 
 
 @requirement("SEC-H05")
@@ -132,7 +137,7 @@ BOTH: dict[str, list[tuple[str, str]]] = {
 }
 
 
-async def barred(world: World, intruder: Intruder) -> list[Operation]:
+async def barred(world: World, attacker: Attacker) -> list[Operation]:
     """Reads that were seen to be open to the highest role and closed to the lowest: lists and fetches."""
     spec, lowest, highest = world.spec, await world.user(world.roles[0]), await world.user(world.highest)
     others = [
@@ -140,7 +145,7 @@ async def barred(world: World, intruder: Intruder) -> list[Operation]:
         for effect in ("list", "fetch")
     ]
     found = []
-    for operation in (*intruder.reserved, *others):
+    for operation in (*attacker.reserved, *others):
         high, low = await world.reads(highest, operation.name), await world.reads(lowest, operation.name)
         if world.dialect.allows(operation, high) and world.dialect.denies(operation, low):
             cite(high, "control")
@@ -162,10 +167,10 @@ async def with_both(order: str, request: Request, world: World, attack: str, low
     )
 
 
-async def closed_to_the_lowest(world: World, intruder: Intruder) -> list[Request]:
+async def closed_to_the_lowest(world: World, attacker: Attacker) -> list[Request]:
     """Requests that the highest role may make and the lowest may not: reads, a look at the highest's own user, and a delete."""
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
-    requests = [await world.request(operation, highest) for operation in await barred(world, intruder)]
+    requests = [await world.request(operation, highest) for operation in await barred(world, attacker)]
     own = await world.request(world.spec.operations["fetch-user-self"], highest)
     if world.dialect.denies(own.operation, await world.perform(own, lowest, attack="SEC-H06-consistent")):
         requests.append(own)
@@ -185,10 +190,10 @@ async def refreshed_by_lowest(order: str, world: World) -> Exchange | None:
 
 @requirement("SEC-H06-consistent")
 @each("order", BOTH)
-async def test_of_two_tokens_the_same_counts_everywhere(order: str, world: World, intruder: Intruder) -> None:
+async def test_of_two_tokens_the_same_counts_everywhere(order: str, world: World, attacker: Attacker) -> None:
     """Two tokens in one request: if the highest role's opens one thing, it opens all of them, and nothing breaks."""
     opened: dict[bool, Exchange] = {}
-    for request in await closed_to_the_lowest(world, intruder):
+    for request in await closed_to_the_lowest(world, attacker):
         answer = await with_both(order, request, world, "SEC-H06-consistent")
         if answer.status >= 500:
             raise Finding("one of the tokens, or a refusal", f"{answer.status}", answer)
@@ -202,9 +207,9 @@ async def test_of_two_tokens_the_same_counts_everywhere(order: str, world: World
 
 @requirement("SEC-H06")
 @each("order", BOTH)
-async def test_which_of_two_tokens_counts(order: str, world: World, intruder: Intruder, judge: Judge) -> None:
+async def test_which_of_two_tokens_counts(order: str, world: World, attacker: Attacker, judge: Judge) -> None:
     """Two tokens in one request: which of them counts is written down."""
-    operation = (await barred(world, intruder))[0]
+    operation = (await barred(world, attacker))[0]
     request = await world.request(operation, await world.user(world.highest))
 
     answer = await with_both(order, request, world, "SEC-H06")
@@ -222,18 +227,20 @@ _TOO_LONG = (413, 431)
 _AT_ONCE = 5.0  # seconds
 
 
-async def with_bytes(value: bytes, world: World, intruder: Intruder, attack: str) -> Exchange:
+async def with_bytes(value: bytes, world: World, attacker: Attacker, attack: str) -> Exchange:
     """The answer at the highest role's own user to an Authorization header of these bytes."""
-    door = (await intruder.doors())[0]
-    answer = await world.client.send_raw("GET", door.path, [("authorization", value)], caller="nobody", attack=attack)
+    protected_request = (await attacker.protected_requests())[0]
+    answer = await world.client.send_raw(
+        "GET", protected_request.path, [("authorization", value)], caller="nobody", attack=attack
+    )
     return cite(answer, "answer")
 
 
 @requirement("SEC-H07-no-crash")
 @each("length", LENGTHS)
-async def test_a_token_of_any_length_breaks_nothing(length: str, world: World, intruder: Intruder) -> None:
+async def test_a_token_of_any_length_breaks_nothing(length: str, world: World, attacker: Attacker) -> None:
     """A token of no, one or a million characters is not let in and causes no server error; the real one still works."""
-    answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, intruder, "SEC-H07-no-crash")
+    answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07-no-crash")
 
     if answer.ok or answer.status >= 500:
         raise Finding("a refusal", f"{answer.status}", answer)
@@ -242,11 +249,11 @@ async def test_a_token_of_any_length_breaks_nothing(length: str, world: World, i
 
 @requirement("SEC-H07")
 @each("length", LENGTHS)
-async def test_a_token_of_any_length_is_refused_at_once(length: str, world: World, intruder: Intruder) -> None:
+async def test_a_token_of_any_length_is_refused_at_once(length: str, world: World, attacker: Attacker) -> None:
     """A token of no, one or a million characters is refused within five seconds, with a status that says why."""
-    answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, intruder, "SEC-H07")
+    answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07")
 
-    statuses = (*intruder.unreadable, *_TOO_LONG)
+    statuses = (*attacker.unreadable, *_TOO_LONG)
     if answer.status and answer.status not in statuses:
         raise Finding(f"one of {', '.join(map(str, statuses))}", f"{answer.status}", answer)
     if answer.finished - answer.started > _AT_ONCE:
@@ -268,18 +275,18 @@ STRANGERS = {
 
 @requirement("SEC-H08")
 @each("stranger", STRANGERS)
-async def test_strange_characters_break_nothing(stranger: str, world: World, intruder: Intruder) -> None:
+async def test_strange_characters_break_nothing(stranger: str, world: World, attacker: Attacker) -> None:
     """A good token with characters that no token has is not let in, breaks nothing, and comes back in no header."""
     token = (await world.user(world.highest)).token.encode()
     middle = len(token) - 12
     value = b"Bearer " + token[:middle] + STRANGERS[stranger] + token[middle:]
 
-    answer = await with_bytes(value, world, intruder, "SEC-H08")
+    answer = await with_bytes(value, world, attacker, "SEC-H08")
 
-    statuses = (*intruder.unreadable, *_TOO_LONG)
+    statuses = (*attacker.unreadable, *_TOO_LONG)
     if answer.status and answer.status not in statuses:
         let_in = ": let in" if answer.ok else ""
-        raise Finding(f"{' or '.join(map(str, intruder.unreadable))}: not let in", f"{answer.status}{let_in}", answer)
+        raise Finding(f"{' or '.join(map(str, attacker.unreadable))}: not let in", f"{answer.status}{let_in}", answer)
     claims = token.decode().split(".")[1 if b"." in token else 0]
     for name, text in answer.headers:
         if claims in text or name.lower() == "x-rolecall-injected":
@@ -299,14 +306,14 @@ IDENTITIES: dict[str, Callable[[Caller], str]] = {
 
 @requirement("SEC-H09")
 @each("header", IDENTITIES)
-async def test_no_header_makes_another_user(header: str, world: World, intruder: Intruder) -> None:
+async def test_no_header_makes_another_user(header: str, world: World, attacker: Attacker) -> None:
     """With the lowest role's token and a header that names the highest, one is still the lowest role's user."""
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
     headers = {header: IDENTITIES[header](highest)}
-    for operation in (await barred(world, intruder))[:2]:
-        door = await world.request(operation, highest)
-        answer = await world.perform(door, lowest, attack="SEC-H09", headers=headers)
-        await intruder.expect_denied(answer, door, lowest)
+    for operation in (await barred(world, attacker))[:2]:
+        protected_request = await world.request(operation, highest)
+        answer = await world.perform(protected_request, lowest, attack="SEC-H09", headers=headers)
+        await attacker.expect_denied(answer, protected_request, lowest)
 
     await expect_own_user(lowest, headers, world)
 
@@ -317,16 +324,16 @@ PATHS = ("X-Original-URL", "X-Rewrite-URL")
 
 @requirement("SEC-H09")
 @each("header", PATHS)
-async def test_no_header_makes_another_path(header: str, world: World, intruder: Intruder) -> None:
+async def test_no_header_makes_another_path(header: str, world: World, attacker: Attacker) -> None:
     """A header that names another path leads nowhere: neither from an open path to a closed one, nor the other way."""
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
-    closed = await world.request((await barred(world, intruder))[0], highest)
+    closed = await world.request((await barred(world, attacker))[0], highest)
     prefix = urlsplit(world.client.base_url).path
     own = await world.request(world.spec.operations["fetch-user-self"], lowest)
 
     answer = await world.perform(closed, lowest, attack="SEC-H09", headers={header: f"{prefix}{own.path}"})
 
-    await intruder.expect_denied(answer, closed, lowest)
+    await attacker.expect_denied(answer, closed, lowest)
     await expect_own_user(lowest, {header: f"{prefix}{closed.path}"}, world)
 
 
@@ -344,9 +351,9 @@ async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: Wor
 
 
 @requirement("SEC-H10", phase=SUMMARY)
-async def test_a_401_names_the_scheme(world: World, intruder: Intruder, responses: Responses) -> None:
+async def test_a_401_names_the_scheme(world: World, attacker: Attacker, responses: Responses) -> None:
     """Every 401 of the run has a WWW-Authenticate header with the scheme Bearer."""
-    await world.perform((await intruder.doors())[0], None, attack="SEC-H10")
+    await world.perform((await attacker.protected_requests())[0], None, attack="SEC-H10")
     answers = responses.with_status(401)
     if not answers:
         raise NotApplicable("the target answers nothing with 401")
@@ -386,16 +393,16 @@ ORIGIN = "https://rolecall.invalid"
 
 @requirement("SEC-H12")
 @each("method", ("GET", "OPTIONS"))
-async def test_no_web_page_may_use_credentials(method: str, world: World, intruder: Intruder) -> None:
+async def test_no_web_page_may_use_credentials(method: str, world: World, attacker: Attacker) -> None:
     """The origin of a web page that nobody knows is not allowed to send credentials."""
     highest = await world.user(world.highest)
-    door = (await intruder.doors())[0]
+    protected_request = (await attacker.protected_requests())[0]
     headers = {"origin": ORIGIN}
     if method == "GET":
-        answer = await world.perform(door, highest, attack="SEC-H12", headers=headers)
+        answer = await world.perform(protected_request, highest, attack="SEC-H12", headers=headers)
     else:
         asked = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
-        answer = await world.send(method, door.path, None, attack="SEC-H12", headers={**headers, **asked})
+        answer = await world.send(method, protected_request.path, None, attack="SEC-H12", headers={**headers, **asked})
 
     cite(answer, "answer")
     allowed, credentials = (answer.header(f"access-control-allow-{name}") for name in ("origin", "credentials"))

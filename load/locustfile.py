@@ -18,13 +18,13 @@ import gevent
 from locust import argument_parser, events
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
-from users import Arrivals, Client, Guarded, Issuance, Mixed, RefreshGet, RefreshPost, RefreshRace, Session
+from users import Arrivals, Guarded, Issuance, Mixed, RefreshGet, RefreshPost, RefreshRace, ScenarioUser, Session
 
 from rolecall.errors import UsageError
 from rolecall.loadgen import plan, web
 from rolecall.loadgen.capacity.rate_steps import CapacityRun
 from rolecall.loadgen.capacity.user_steps import ScalingRun
-from rolecall.loadgen.coordinator import Conductor
+from rolecall.loadgen.coordinator import Coordinator
 from rolecall.loadgen.measure.locust_stats import flush, write_tables
 from rolecall.loadgen.process import THIS_PROCESS
 from rolecall.loadgen.run import LoadRun
@@ -83,20 +83,20 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         return
     if isinstance(runner, MasterRunner):
         environment.parsed_locustfiles = [_NOT_SENT]
-        conductor = Conductor(
+        coordinator = Coordinator(
             lambda kind, data, name: runner.send_message(f"rolecall.{kind}", data, name),
             lambda: [node.id for node in runner.clients.values() if node.state != STATE_MISSING],
         )
         for kind in ("ready", "report"):
-            runner.register_message(f"rolecall.{kind}", partial(_heard_from, getattr(conductor, kind)))
+            runner.register_message(f"rolecall.{kind}", partial(_heard_from, getattr(coordinator, kind)))
     else:
-        THIS_PROCESS.worker = Worker(options, told, lambda kind, data: getattr(conductor, kind)(_ALONE, data))
-        conductor = Conductor(_beside, lambda: [_ALONE])
-    chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, Client)]
+        THIS_PROCESS.worker = Worker(options, told, lambda kind, data: getattr(coordinator, kind)(_ALONE, data))
+        coordinator = Coordinator(_beside, lambda: [_ALONE])
+    chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, ScenarioUser)]
     conducted: type[LoadRun] = LoadRun
     if options.capacity:
         conducted = ScalingRun if options.most_users else CapacityRun
-    THIS_PROCESS.run = conducted(environment, options, conductor, chosen[0] if len(chosen) == 1 else "mixed")
+    THIS_PROCESS.run = conducted(environment, options, coordinator, chosen[0] if len(chosen) == 1 else "mixed")
     if options.rate or conducted is CapacityRun:
         environment.user_classes = [Arrivals]
 
@@ -104,7 +104,7 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
 def _guard(web_ui: Any, options: argparse.Namespace) -> None:
     """Let the web page be used by itself alone, for the command line's host."""
     try:
-        where_to = plan.where_to(options)
+        where_to = plan.chosen_url(options)
     except UsageError:  # it will be said when a run is begun
         where_to = ""
     web.guard(

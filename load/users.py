@@ -15,7 +15,7 @@ from rolecall.loadgen.scenarios import Scenario
 _STEPS = 100
 
 
-class Client(User):
+class ScenarioUser(User):
     """A client of a scenario in Locust's closed loop."""
 
     abstract = True
@@ -58,43 +58,43 @@ class Arrivals(User):
         gevent.sleep(0.5)
 
 
-class Issuance(Client):
+class Issuance(ScenarioUser):
     """Log-ins with e-mail and password."""
 
     scenario = "issuance"
 
 
-class RefreshGet(Client):
+class RefreshGet(ScenarioUser):
     """Chains of refreshes before expiry."""
 
     scenario = "refresh-get"
 
 
-class RefreshPost(Client):
+class RefreshPost(ScenarioUser):
     """Chains of refreshes as after expiry."""
 
     scenario = "refresh-post"
 
 
-class Session(Client):
+class Session(ScenarioUser):
     """Log in, read what the role may read, refresh, go on."""
 
     scenario = "session"
 
 
-class RefreshRace(Client):
+class RefreshRace(ScenarioUser):
     """Several clients refresh with the same token at the same instant."""
 
     scenario = "refresh-race"
 
 
-class Guarded(Client):
+class Guarded(ScenarioUser):
     """Another scenario, while cells of the permission table are tried."""
 
     scenario = "guarded"
 
 
-class Mixed(Client):
+class Mixed(ScenarioUser):
     """Clients of several scenarios, by --weights."""
 
     scenario = "mixed"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rolecall.bounds import JSON_DEPTH, JSON_VALUES, KEPT, LEAST
-from rolecall.evidence import Evidence, Exchange, Pieces, cite, note
+from rolecall.evidence import Evidence, Exchange, TestEvidence, cite, note
 from rolecall.outcomes import Inconclusive
 from tests.support.exchanges import exchange
 
@@ -186,7 +186,7 @@ class TestPieces:
         """Of two tests that send at the same time, each gets its own exchanges, in their order."""
         evidence = Evidence()
 
-        async def test(name: str) -> Pieces:
+        async def test(name: str) -> TestEvidence:
             with Evidence.collect() as pieces:
                 for number in range(3):
                     evidence.record(method="GET", url=f"{name}/{number}", request_headers={}, request_body=b"", caller=name)
@@ -194,7 +194,7 @@ class TestPieces:
                 note(name)
             return pieces
 
-        async def main() -> list[Pieces]:
+        async def main() -> list[TestEvidence]:
             return list(await asyncio.gather(test("one"), test("two")))
 
         for name, pieces in zip(("one", "two"), asyncio.run(main()), strict=True):

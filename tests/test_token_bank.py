@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from rolecall.token_bank import Bank
+from rolecall.token_bank import TokenBank
 from tests.unit.test_token_bank import HERE, caller
 
 
@@ -13,10 +13,10 @@ def test_runs_that_end_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     """What two runs put in at the same moment is all there afterwards."""
     for attempt in range(10):
         urls = [f"{HERE}/{attempt}/{number}" for number in range(4)]
-        threads = [threading.Thread(target=Bank(tmp_path / "bank", url).deposit, args=([caller()],)) for url in urls]
+        threads = [threading.Thread(target=TokenBank(tmp_path / "bank", url).deposit, args=([caller()],)) for url in urls]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-        assert [len(Bank(tmp_path / "bank", url).deposits()) for url in urls] == [1] * 4
+        assert [len(TokenBank(tmp_path / "bank", url).deposits()) for url in urls] == [1] * 4

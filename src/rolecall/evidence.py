@@ -18,7 +18,7 @@ from rolecall.bounds import DOCUMENTS_LIMIT, JSON_DEPTH, JSON_VALUES, KEPT, LEAS
 from rolecall.outcomes import Inconclusive
 
 #: The exchanges that belong to the test now running in this task; shared set-up belongs to whoever awaited it first.
-_current: ContextVar[Pieces | None] = ContextVar("current", default=None)
+_current: ContextVar[TestEvidence | None] = ContextVar("current", default=None)
 
 
 _NO_JSON, _TOO_LARGE = object(), object()  # in place of a document; None is one
@@ -162,12 +162,14 @@ class Exchange:
 
 
 @dataclass
-class Pieces:
+class TestEvidence:
     """The evidence of one test: its exchanges in order, and by name those that its judgement rests on."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    __test__ = False  # a name that pytest would otherwise collect
 
 
 class Evidence:
@@ -199,9 +201,9 @@ class Evidence:
 
     @staticmethod
     @contextmanager
-    def collect() -> Iterator[Pieces]:
+    def collect() -> Iterator[TestEvidence]:
         """The exchanges that are sent, or cited, inside the block."""
-        pieces = Pieces()
+        pieces = TestEvidence()
         token = _current.set(pieces)
         try:
             yield pieces

@@ -17,7 +17,7 @@ CHANGE, CLOCK = "change of user", "change of the clock"
 
 
 @dataclass(eq=False)
-class Entry:
+class LedgerEntry:
     """One thing that may exist because of us.
 
     ``id`` is empty until (and unless) it is certain; ``claimed`` is what an answer called it before that.
@@ -45,18 +45,18 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries: list[Entry] = []
-        self._by_id: dict[tuple[str, str], Entry] = {}
+        self._entries: list[LedgerEntry] = []
+        self._by_id: dict[tuple[str, str], LedgerEntry] = {}
         self._file = path.open("a", encoding="utf-8")
 
-    def intend(self, resource: str, name: str) -> Entry:
+    def intend(self, resource: str, name: str) -> LedgerEntry:
         """Note that a request which may create ``name``, or change it, is about to leave."""
-        entry = Entry(len(self._entries) + 1, resource, name)
+        entry = LedgerEntry(len(self._entries) + 1, resource, name)
         self._entries.append(entry)
         self._write(event="intend", number=entry.number, resource=resource, name=name)
         return entry
 
-    def created(self, entry: Entry, id: str) -> None:
+    def created(self, entry: LedgerEntry, id: str) -> None:
         """Note the id of what was made, once it is certain that the run made it.
 
         Raises:
@@ -73,40 +73,40 @@ class Ledger:
         self._by_id[entry.resource, id] = entry
         self._write(event="created", number=entry.number, id=id)
 
-    def gone(self, entry: Entry) -> None:
+    def gone(self, entry: LedgerEntry) -> None:
         """Note that the thing was deleted, or was never made."""
         if not entry.gone:
             entry.gone = True
             self._write(event="gone", number=entry.number)
 
-    def refused(self, entry: Entry) -> None:
+    def refused(self, entry: LedgerEntry) -> None:
         """Note that the target said no; whether it kept to that is another question."""
         entry.refused = True
         self._write(event="refused", number=entry.number)
 
-    def of(self, resource: str, id: str) -> Entry | None:
+    def of(self, resource: str, id: str) -> LedgerEntry | None:
         """The entry of the thing of this kind with this id; different kinds of things may have the same ids."""
         return self._by_id.get((resource, id)) if id else None
 
-    def named(self, resource: str, name: str) -> Entry | None:
+    def named(self, resource: str, name: str) -> LedgerEntry | None:
         """The newest entry of a thing of this kind that was to have this name."""
         return next((entry for entry in reversed(self._entries) if (entry.resource, entry.name) == (resource, name)), None)
 
-    def is_open(self, entry: Entry) -> bool:
+    def is_open(self, entry: LedgerEntry) -> bool:
         """Whether a request for this entry may leave: it is written down, and nothing is known of its end yet."""
         return entry.number <= len(self._entries) and self._entries[entry.number - 1] is entry and not entry.gone
 
-    def with_id(self, resource: str) -> Iterator[Entry]:
+    def with_id(self, resource: str) -> Iterator[LedgerEntry]:
         """The things of this kind that were certainly made, also those that are gone."""
         return (entry for entry in self._entries if entry.resource == resource and entry.id)
 
     @property
-    def left(self) -> Iterator[Entry]:
+    def left(self) -> Iterator[LedgerEntry]:
         """What has an id and is not known to be gone, newest first."""
         return (entry for entry in reversed(self._entries) if entry.id and not entry.gone)
 
     @property
-    def doubtful(self) -> Iterator[Entry]:
+    def doubtful(self) -> Iterator[LedgerEntry]:
         """What may have been made without our learning its id: no answer came, or none that shows that it is ours."""
         return (entry for entry in reversed(self._entries) if not (entry.id or entry.gone or entry.refused))
 

@@ -47,7 +47,7 @@ class Inconclusive(Exception):
         return f"missing: {self.missing}" + (f" (look at: {self.look_at})" if self.look_at else "")
 
 
-class Trouble(Inconclusive):
+class TransientFailure(Inconclusive):
     """The network or a passing overload stood in the way; the same test may well succeed when it is tried again."""
 
 

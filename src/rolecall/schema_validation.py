@@ -20,7 +20,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX)))
 
 
-def faults(name: str, document: Any, most: int = 5) -> list[str]:
+def validation_errors(name: str, document: Any, most: int = 5) -> list[str]:
     """What is wrong with a document: at most ``most`` sentences, each with the place it speaks of.
 
     The values themselves are not repeated: they may be secrets.

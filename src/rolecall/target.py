@@ -34,7 +34,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class ApiKeys:
+class ApiKeyOptions:
     """Where keys come from: a path at which the admin creates them, or ready-made ones by role.
 
     ``acts_as`` is the account whose user they act as, where neither a key nor the server tells.
@@ -49,7 +49,7 @@ class ApiKeys:
 
 
 @dataclass(frozen=True)
-class Expiry:
+class ExpiryOptions:
     """Ways to a really expired token; all that are given are used."""
 
     bank: Path | None = None
@@ -76,8 +76,8 @@ class Target:
     verify_tls: bool | str = True
     email_domain: str = "example.org"
     load_allowed: bool = False
-    api_keys: ApiKeys = ApiKeys()
-    expiry: Expiry = Expiry()
+    api_keys: ApiKeyOptions = ApiKeyOptions()
+    expiry: ExpiryOptions = ExpiryOptions()
     dialect: Mapping[str, Any] = field(default_factory=dict)
     operations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
@@ -145,10 +145,10 @@ def parse_target(
         verify_tls=_verify_tls(about, folder),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
-        api_keys=ApiKeys(
+        api_keys=ApiKeyOptions(
             create_path=create_path, acts_as=_acts_as(keys, accounts), tokens=_key_tokens(keys.table("tokens"), tuple(roles))
         ),
-        expiry=Expiry(
+        expiry=ExpiryOptions(
             bank=folder / bank if bank else None,
             clock_url=clock_url,
             signing_key=expiry.environment("signing_key_env"),

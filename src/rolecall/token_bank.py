@@ -37,7 +37,7 @@ _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(o
 
 
 @dataclass(frozen=True)
-class Deposit:
+class BankedToken:
     """A token of an earlier run; ``expires`` is its exp, in seconds since the epoch."""
 
     base_url: str
@@ -49,7 +49,7 @@ class Deposit:
     refresh_token: str = field(repr=False)
 
     @classmethod
-    def of(cls, row: object) -> Deposit:
+    def of(cls, row: object) -> BankedToken:
         """A row of the file.
 
         Raises:
@@ -68,7 +68,7 @@ class Deposit:
         return cls(**row)
 
 
-class Bank:
+class TokenBank:
     """A folder with one file that only its owner can read (mode 0600)."""
 
     def __init__(self, folder: Path, base_url: str) -> None:
@@ -76,7 +76,7 @@ class Bank:
         self._path = folder / "tokens.json"
         self._base_url = base_url
 
-    def deposits(self) -> list[Deposit]:
+    def deposits(self) -> list[BankedToken]:
         """What earlier runs put in for this target.
 
         Raises:
@@ -84,7 +84,7 @@ class Bank:
         """
         return [deposit for deposit in self._read() if deposit.base_url == self._base_url]
 
-    def deposit(self, callers: Iterable[Caller], presented: Iterable[Deposit] = ()) -> None:
+    def deposit(self, callers: Iterable[Caller], presented: Iterable[BankedToken] = ()) -> None:
         """Put in the tokens of these callers; only the newest of each role are kept.
 
         The refresh tokens of what was ``presented`` may be spent by now: they are not kept for another night.
@@ -93,7 +93,7 @@ class Bank:
             UsageError: as for `deposits`, or the bank cannot be written, or another run does not leave it.
         """
         tonight = [
-            Deposit(self._base_url, caller.role, caller.user, caller.email, expires, caller.token, caller.grant.refresh_token)
+            BankedToken(self._base_url, caller.role, caller.user, caller.email, expires, caller.token, caller.grant.refresh_token)
             for caller in callers
             if (expires := numeric_date(caller.grant.claims, "exp")) is not None
         ]
@@ -106,9 +106,9 @@ class Bank:
         except OSError as error:
             raise UsageError(str(self._path), f"the token bank cannot be written: {error.strerror}") from None
 
-    def _write(self, deposits: Iterable[Deposit]) -> None:
+    def _write(self, deposits: Iterable[BankedToken]) -> None:
         """Put a new file in the old one's place, so that whoever reads sees either of them and nothing between."""
-        kept: dict[tuple[str, str], list[Deposit]] = {}
+        kept: dict[tuple[str, str], list[BankedToken]] = {}
         for deposit in deposits:
             kept.setdefault((deposit.base_url, deposit.role), []).append(deposit)
         rows = [asdict(deposit) for group in kept.values() for deposit in group[-_MOST_PER_ROLE:]]
@@ -124,7 +124,7 @@ class Bank:
             Path(new).unlink(missing_ok=True)
             raise
 
-    def _read(self) -> list[Deposit]:
+    def _read(self) -> list[BankedToken]:
         try:
             self._check_folder()
             descriptor = os.open(self._path, os.O_RDONLY | _SAFELY)
@@ -138,7 +138,7 @@ class Bank:
                 rows: Any = json.load(file)
             if not isinstance(rows, list):
                 raise ValueError("it must be a list of deposits")  # noqa: TRY004
-            return [Deposit.of(row) for row in rows]
+            return [BankedToken.of(row) for row in rows]
         except (OSError, ValueError, RecursionError) as error:
             why = str(error) if isinstance(error, ValueError) else type(error).__name__
             raise UsageError(str(self._path), f"this is no token bank: {why}", "Move it away; a new one is begun.") from None

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rolecall.errors import ExitCode
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.conftest import Reference
 from tests.support import miniatures
 from tests.support.command import FILES, Finished, environment, rolecall, target_file, target_text
@@ -47,7 +47,7 @@ def check_files(finished: Finished) -> dict[str, Any]:
     """The run's folder is complete, and every file of it valid; its results."""
     document = finished.results
     assert {path.name for path in finished.folder.iterdir()} >= FILES
-    assert faults("results", document) == []
+    assert validation_errors("results", document) == []
     assert document["exit_code"] == finished.code
     ElementTree.parse(finished.folder / "junit.xml")
     har = json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))

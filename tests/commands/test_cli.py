@@ -15,7 +15,7 @@ import pytest
 
 from rolecall import __version__
 from rolecall.errors import ExitCode
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from rolecall.spec.loading import load_specification
 from tests.conftest import Reference, Watched
 from tests.support import miniatures
@@ -144,7 +144,7 @@ class TestOutput:
 
         assert finished.stdout == (finished.folder / "results.json").read_text(encoding="utf-8")
         assert finished.stderr == ""
-        assert faults("results", json.loads(finished.stdout)) == []
+        assert validation_errors("results", json.loads(finished.stdout)) == []
         assert json.loads(finished.stdout)["exit_code"] == finished.code == ExitCode.INCONCLUSIVE
 
     def test_quiet_is_one_line(self, tmp_path: Path, reference: Reference) -> None:

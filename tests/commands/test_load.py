@@ -500,7 +500,7 @@ class TestEnded:
 
     def test_ctrl_c_of_a_search(self, tmp_path: Path) -> None:
         """A search for the capacity says what it knew: a valid capacity.json."""
-        from rolecall.schema_validation import faults
+        from rolecall.schema_validation import validation_errors
 
         with Miniature(sound) as server:
             run = load(
@@ -514,7 +514,7 @@ class TestEnded:
 
         found = json.loads((run.folder / "capacity.json").read_text(encoding="utf-8"))
         assert (run.code, found["exit_code"], run.left) == (130, 130, []), run.said
-        assert faults("capacity", found) == []
+        assert validation_errors("capacity", found) == []
 
     def test_sigterm(self, tmp_path: Path) -> None:
         """What a CI system sends is heeded as Ctrl-C is."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.test_issuance import LONG
-from conformance.test_refresh_conditions import CALLS, EXPIRED_CALLS, Call, calls, halves
+from conformance.test_refresh_conditions import CALLS, EXPIRED_CALLS, RefreshCall, calls, halves
 from rolecall.spec.loading import load_specification
 from rolecall.toolkit.marks import requirement
 from rolecall.toolkit.neighbours import NEIGHBOURS, parts_of
@@ -81,7 +81,7 @@ def test_a_long_password_is_longer_than_where_some_stop() -> None:
 # --- Two conditions -----------------------------------------------------------------------------------------------------
 
 
-def broken(call: Call) -> set[str]:
+def broken(call: RefreshCall) -> set[str]:
     """The rules that a call breaks, by what stands in it; a bearer of the own user is good here."""
     rules = {"altered": {"REFRESH-whole-token"}, "unknown": {"REFRESH-unknown-token"}}.get(call.token, set())
     if call.method == "post":

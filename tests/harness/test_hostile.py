@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.support import hostile
 from tests.support.command import finish, start
 from tests.support.miniatures import Connection, Miniature, Received, response
@@ -114,7 +114,7 @@ def expect_whole_run(file: str, out: Path) -> None:
 
     (folder,) = out.iterdir()
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    assert faults("results", results) == []
+    assert validation_errors("results", results) == []
     assert process.returncode == results["exit_code"] and process.returncode in (0, 1, 3, 4, 7), stdout + stderr
     assert json.loads((folder / "evidence.har").read_text(encoding="utf-8"))["log"]["entries"]
     assert ElementTree.parse(folder / "junit.xml").getroot() is not None
@@ -138,7 +138,7 @@ def test_load_is_unmoved(scenario: str, tmp_path: Path) -> None:
 
     document = json.loads((finished.folder / "load.json").read_text(encoding="utf-8"))
     assert told[0] >= _READY
-    assert faults("load", document) == []
+    assert validation_errors("load", document) == []
     assert finished.code == document["exit_code"] and finished.code in (0, 1, 3), finished.said
     expect_harmless(finished.said)
     assert memory.most < MOST_MEMORY

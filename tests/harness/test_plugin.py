@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.conftest import Reference
 from tests.support.command import FILES, Finished, environment, finish, start
 from tests.support.miniatures import Miniature, always, response
@@ -45,7 +45,7 @@ def outcomes_of(results: dict[str, Any]) -> dict[str, str]:
 def assert_whole(finished: Finished) -> None:
     """Every file of the run is there, and results.json is valid and says what the exit code said."""
     assert {path.name for path in finished.folder.iterdir()} >= FILES
-    assert faults("results", finished.results) == []
+    assert validation_errors("results", finished.results) == []
     assert finished.results["exit_code"] == finished.code
     json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))
 
@@ -70,7 +70,7 @@ def test_pytest_selects_cells(reference: Reference, tmp_path: Path) -> None:
     assert finished.results["selected"] is True
     assert finished.results["verdict"] == "inconclusive"
     assert "only a part of the suite was selected" in finished.stdout
-    assert faults("results", finished.results) == []
+    assert validation_errors("results", finished.results) == []
 
 
 def test_a_test_is_called_by_the_id_that_a_person_types(reference: Reference, tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_what_is_not_applicable_is_an_outcome_of_its_own(own: Callable[..., Fini
     assert (entry["outcome"], entry["reason"]) == ("not-applicable", "not applicable: of such a target nothing can be said")
     assert "1 passed" in finished.stdout
     assert "1 not applicable" in finished.stdout
-    assert faults("results", finished.results) == []
+    assert validation_errors("results", finished.results) == []
 
 
 def test_what_was_not_tested_leaves_a_part_open(own: Callable[..., Finished]) -> None:

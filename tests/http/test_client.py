@@ -22,9 +22,9 @@ from rolecall.bounds import BODY_LIMIT
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.http.client import Client
-from rolecall.outcomes import NotTested, Trouble
+from rolecall.outcomes import NotTested, TransientFailure
 from rolecall.redaction import Secrets
-from rolecall.target import Account, Expiry, Target
+from rolecall.target import Account, ExpiryOptions, Target
 from tests.support import miniatures
 from tests.support.certificates import Certificates
 from tests.support.gates import OpenGate, read_only
@@ -174,7 +174,7 @@ class TestWhatIsSent:
             async def conversation(it: Client) -> Exchange:
                 try:
                     await it.send("GET", "/v2/users", token=token)
-                except Trouble as trouble:
+                except TransientFailure as trouble:
                     assert "cannot be sent as HTTP" in str(trouble)
                 return await it.send("GET", "/v2/users", token="a good one")
 
@@ -189,7 +189,7 @@ class TestWhatIsSent:
 
             async def conversation(client: Client) -> Exchange:
                 for attempt in (client.send("GET", path), client.send_raw("GET", path, [], attack="SEC-A11")):
-                    with pytest.raises(Trouble, match=r"it was not sent: its URL has [0-9,]+ characters") as caught:
+                    with pytest.raises(TransientFailure, match=r"it was not sent: its URL has [0-9,]+ characters") as caught:
                         await attempt
                     assert len(str(caught.value)) < 1000
                 return await client.send("GET", "/v2/users")
@@ -203,7 +203,7 @@ class TestWhatIsSent:
         with Miniature(OK) as server:
 
             async def conversation(client: Client) -> None:
-                with pytest.raises(Trouble, match="it was not sent"):
+                with pytest.raises(TransientFailure, match="it was not sent"):
                     await client.send_to(f"{server.url}:port/x", "GET", caller="nobody")
 
             talk(server.url, conversation)
@@ -299,7 +299,7 @@ class TestWhatComesBack:
         with Miniature(in_turn(always(data), OK)) as server:
 
             async def conversation(client: Client) -> Exchange:
-                with pytest.raises(Trouble, match=f"{says}.* the answer had begun with status 200"):
+                with pytest.raises(TransientFailure, match=f"{says}.* the answer had begun with status 200"):
                     await client.send("GET", "/v2/users")
                 return client._evidence.exchanges[0]
 
@@ -345,7 +345,7 @@ class TestWhatComesBack:
     def test_a_torn_body(self) -> None:
         """A success that says that it is JSON, and is not, says nothing."""
         torn = response(200, b'{"a": ', content_type="application/JSON")
-        with Miniature(always(torn)) as server, pytest.raises(Trouble, match="a body that is JSON"):
+        with Miniature(always(torn)) as server, pytest.raises(TransientFailure, match="a body that is JSON"):
             get(server.url)
 
     def test_what_came_of_a_broken_answer(self) -> None:
@@ -362,7 +362,7 @@ class TestWhatComesBack:
         with Miniature(in_turn(broken, OK)) as server:
 
             async def conversation(client: Client) -> tuple[Exchange, str]:
-                with pytest.raises(Trouble):
+                with pytest.raises(TransientFailure):
                     await client.send("POST", "/v2/auth/token", json={})
                 exchange = client._evidence.exchanges[0]
                 assert not client.secrets.found_in("qrstuvwxyz0123456789")
@@ -378,7 +378,7 @@ class TestWhatComesBack:
         with Miniature(in_turn(miniatures.endless, OK)) as server:
 
             async def conversation(client: Client) -> Exchange:
-                with pytest.raises(Trouble, match="had begun with status 200"):
+                with pytest.raises(TransientFailure, match="had begun with status 200"):
                     await client.send("GET", "/v2/users")
                 return client._evidence.exchanges[0]
 
@@ -392,7 +392,7 @@ class TestWhatComesBack:
         with Miniature(in_turn(miniatures.huge, OK)) as server:
 
             async def conversation(it: Client) -> Exchange:
-                with pytest.raises(Trouble, match=f"-> the (body|answer) is larger than {BODY_LIMIT:,} bytes"):
+                with pytest.raises(TransientFailure, match=f"-> the (body|answer) is larger than {BODY_LIMIT:,} bytes"):
                     await it.send("POST", "/v2/users", json={})
                 return await it.send("POST", "/v2/users", json={})
 
@@ -404,7 +404,7 @@ class TestWhatComesBack:
         with Miniature(in_turn(answer, OK)) as server:
 
             async def conversation(it: Client) -> Exchange:
-                with pytest.raises(Trouble, match="no complete answer within"):
+                with pytest.raises(TransientFailure, match="no complete answer within"):
                     await it.send("GET", "/v2/users")
                 return await it.send("GET", "/v2/users")
 
@@ -426,7 +426,7 @@ class TestWhatComesBack:
         """Bytes that are no HTTP are trouble with a sentence, not an exception of a library."""
         with (
             Miniature(in_turn(always(data), OK)) as server,
-            pytest.raises(Trouble, match=r"POST /v2/users as nobody -> the (answer|body|header fields)"),
+            pytest.raises(TransientFailure, match=r"POST /v2/users as nobody -> the (answer|body|header fields)"),
         ):
             talk(server.url, lambda it: it.send("POST", "/v2/users", json={}))
 
@@ -519,7 +519,7 @@ class TestWhatComesBack:
 
         with Miniature(in_turn(flood, OK)) as server:
             before = time.monotonic()
-            with pytest.raises(Trouble, match=r"longer|larger"):
+            with pytest.raises(TransientFailure, match=r"longer|larger"):
                 post(server.url, timeout=30.0)
 
         assert time.monotonic() - before < 5
@@ -529,7 +529,7 @@ class TestWhatComesBack:
         bomb = gzip.compress(bytes(64 * 1024 * 1024))
         with (
             Miniature(in_turn(always(response(200, bomb, content_encoding="gzip")), OK)) as server,
-            pytest.raises(Trouble, match="larger than"),
+            pytest.raises(TransientFailure, match="larger than"),
         ):
             post(server.url)
 
@@ -667,7 +667,7 @@ class TestPace:
 
             async def conversation(it: Client) -> str:
                 others = asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(40)))
-                with pytest.raises(Trouble, match="throttled 8 times") as caught:
+                with pytest.raises(TransientFailure, match="throttled 8 times") as caught:
                     await it.send("POST", "/v2/users", json={})
                 await others
                 return caught.value.look_at
@@ -712,7 +712,7 @@ class TestSendingAgain:
 
     def test_trouble_that_stays_is_trouble(self) -> None:
         """A GET that is answered 503 every time is given up after a few tries at the target's rate; it says nothing."""
-        with Miniature(always(response(503))) as server, pytest.raises(Trouble, match="503"):
+        with Miniature(always(response(503))) as server, pytest.raises(TransientFailure, match="503"):
             get(server.url, rate_limit=4.0)
 
         assert len(server.received) == 4
@@ -738,7 +738,7 @@ class TestSendingAgain:
 
     def test_a_create_is_not_tried_again(self) -> None:
         """A POST that met a 503 may have been carried out: it is not sent twice."""
-        with Miniature(in_turn(always(response(503)), OK)) as server, pytest.raises(Trouble, match="503"):
+        with Miniature(in_turn(always(response(503)), OK)) as server, pytest.raises(TransientFailure, match="503"):
             post(server.url)
 
         assert len(server.received) == 1
@@ -750,7 +750,7 @@ class TestSendingAgain:
             assert get(server.url).ok
         assert len(server.received) == 2
 
-        with Miniature(in_turn(answer, OK)) as server, pytest.raises(Trouble):
+        with Miniature(in_turn(answer, OK)) as server, pytest.raises(TransientFailure):
             post(server.url)
         assert [request.method for request in server.received] == [
             "POST",
@@ -767,7 +767,7 @@ class TestSendingAgain:
 
     def test_a_get_that_is_not(self) -> None:
         """A GET that uses something up, such as a refresh, is not sent again."""
-        with Miniature(in_turn(miniatures.reset, OK)) as server, pytest.raises(Trouble):
+        with Miniature(in_turn(miniatures.reset, OK)) as server, pytest.raises(TransientFailure):
             talk(server.url, lambda it: it.send("GET", "/v2/auth/token?refreshToken=used-up", repeatable=False))
 
         assert [request.path for request in server.received] == [
@@ -856,9 +856,9 @@ class TestDead:
             async def conversation(it: Client) -> Exchange:
                 slow = asyncio.create_task(it.send("GET", "/v2/users?slow"))
                 await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(3)))
-                with pytest.raises(Trouble):
+                with pytest.raises(TransientFailure):
                     await slow
-                with pytest.raises(Trouble):  # alone, too
+                with pytest.raises(TransientFailure):  # alone, too
                     await it.send("POST", "/v2/users?slow")
                 return await it.send("GET", "/v2/users")
 
@@ -881,7 +881,7 @@ class TestDead:
                 await client.send("GET", "/v2/users", token="token-of-guest", caller="guest")
                 posts = (client.send("POST", "/v2/users", token="token-of-guest", json={}) for _ in range(5))
                 found = await asyncio.gather(*posts, return_exceptions=True)
-                assert [type(error) for error in found] == [Trouble] * 5
+                assert [type(error) for error in found] == [TransientFailure] * 5
                 return client._evidence.exchanges
 
             exchanges = talk(server.url, conversation, timeout=1.0, rate_limit=10.0)
@@ -976,7 +976,7 @@ class TestTls:
                 server.url,
                 lambda client: client.send_to(url, "POST", caller="clock", json={}),
                 verify_tls=how,
-                expiry=Expiry(clock_url=url),
+                expiry=ExpiryOptions(clock_url=url),
             )
 
         assert exchange.ok
@@ -998,7 +998,7 @@ class TestTls:
             if closes:
                 assert post(server.url, verify_tls=str(certificates.ca)).json == {"fine": True}
             else:
-                with pytest.raises(Trouble, match="TLS was ended without close_notify"):
+                with pytest.raises(TransientFailure, match="TLS was ended without close_notify"):
                     post(server.url, verify_tls=str(certificates.ca))
 
     def test_no_tls_at_all(self) -> None:
@@ -1037,7 +1037,7 @@ def test_everything_is_recorded(tmp_path: Path) -> None:
     async def main(url: str) -> None:
         it = Client(target(url, timeout=0.4), evidence, Secrets(), OpenGate())
         await it.send("GET", "/v2/users")
-        with pytest.raises(Trouble):
+        with pytest.raises(TransientFailure):
             await it.send("POST", "/v2/users", json={})
         await it.close()
 

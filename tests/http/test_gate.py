@@ -24,7 +24,7 @@ from rolecall.ledger import CLOCK, Ledger
 from rolecall.outcomes import Finding, Inconclusive, NotTested
 from rolecall.redaction import Secrets
 from rolecall.spec.loading import load_specification
-from rolecall.target import Account, ApiKeys, Target
+from rolecall.target import Account, ApiKeyOptions, Target
 from rolecall.toolkit.throwaway_users import changeable
 from rolecall.toolkit.world import World
 
@@ -193,7 +193,7 @@ class Anything(Client):
     """
 
     def __init__(self, gate: Gate, seed: int) -> None:
-        target = Target("anything", URL, _accounts(), api_keys=ApiKeys("/v2/apikeys"), source="anything")
+        target = Target("anything", URL, _accounts(), api_keys=ApiKeyOptions("/v2/apikeys"), source="anything")
         super().__init__(target, Evidence(), Secrets(), gate)
         self.target = target
         self.chance = random.Random(seed)

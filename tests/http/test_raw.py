@@ -11,7 +11,7 @@ import pytest
 from rolecall.errors import Unreachable
 from rolecall.evidence import Evidence, Exchange
 from rolecall.http.client import Client
-from rolecall.outcomes import Trouble
+from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
 from rolecall.target import Account, Target
 from tests.support.gates import OpenGate
@@ -116,7 +116,7 @@ def test_an_answer_that_had_begun_is_no_refusal(begun: bytes) -> None:
         else:
             FINE(request, connection)
 
-    with Miniature(answer) as server, pytest.raises(Trouble):
+    with Miniature(answer) as server, pytest.raises(TransientFailure):
         talk(server, lambda client: raw(client, b"Bearer one"))
 
 
@@ -149,7 +149,7 @@ def test_one_that_had_begun_before() -> None:
             FINE(request, connection)
 
     turns = in_turn(beginning, cut)
-    with Miniature(answer) as server, pytest.raises(Trouble):
+    with Miniature(answer) as server, pytest.raises(TransientFailure):
         talk(server, lambda client: raw(client, b"Bearer one"))
 
 
@@ -162,7 +162,7 @@ def test_a_dead_target_is_none() -> None:
 @pytest.mark.parametrize(("answer", "settings"), [(always(response(503)), {}), (in_turn(silent, FINE), {"timeout": 0.3})])
 def test_trouble_is_no_refusal(answer: Answer, settings: dict[str, Any]) -> None:
     """A target that is away, or says nothing, has refused nothing."""
-    with Miniature(answer) as server, pytest.raises(Trouble):
+    with Miniature(answer) as server, pytest.raises(TransientFailure):
         talk(server, lambda client: raw(client, b"Bearer one"), **settings)
 
 

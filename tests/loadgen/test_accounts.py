@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.accounts import Account, from_target, read_csv, share
-from rolecall.target import Account as TargetAccount
+from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv, share
+from rolecall.target import LoadAccount as TargetAccount
 from rolecall.target import Target
 
 GOOD = "email,password,role\nada@example.org,Sesame-1,agent\n"
@@ -37,7 +37,7 @@ def written(folder: Path, content: str | bytes) -> Path:
 )
 def test_what_spreadsheets_write_is_read(content: str | bytes, tmp_path: Path) -> None:
     """Byte order mark, line ends, empty lines, order and case of the columns and quotes do not matter."""
-    assert read_csv(written(tmp_path, content)) == [Account("ada@example.org", "Sesame-1", "agent")]
+    assert read_csv(written(tmp_path, content)) == [LoadAccount("ada@example.org", "Sesame-1", "agent")]
 
 
 def test_a_password_is_taken_to_the_letter(tmp_path: Path) -> None:
@@ -120,15 +120,15 @@ def test_accounts_of_a_target_file() -> None:
     }
 
     assert from_target(Target("x", "http://localhost", accounts)) == [
-        Account("g@example.org", "a", "guest"),
-        Account("g2@example.org", "b", "guest"),
+        LoadAccount("g@example.org", "a", "guest"),
+        LoadAccount("g2@example.org", "b", "guest"),
     ]
 
 
 @pytest.mark.parametrize(("users", "workers"), [(10, 1), (10, 3), (3, 3), (2, 5), (1, 4)])
 def test_every_worker_has_its_share(users: int, workers: int) -> None:
     """All accounts are given out, evenly; no two workers have the same as long as there are enough."""
-    accounts = [Account(f"user{number}@example.org", "x", "guest") for number in range(users)]
+    accounts = [LoadAccount(f"user{number}@example.org", "x", "guest") for number in range(users)]
 
     shares = [share(accounts, worker, workers) for worker in range(workers)]
 

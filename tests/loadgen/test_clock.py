@@ -20,7 +20,7 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.server import Running, running
 from rolecall.reference.settings import Settings
 from rolecall.reference.switches import instead_of
-from rolecall.target import Account, Expiry, Target
+from rolecall.target import Account, ExpiryOptions, Target
 from tests.reference.asking import QUICK
 from tests.support.command import ROLES
 
@@ -37,7 +37,7 @@ HOOKS = {
 def target_of(one: Running) -> Target:
     """A target file's content for a reference server."""
     accounts = {name: Account(name, name.rstrip("2"), it.email, it.password or "") for name, it in one.accounts.items()}
-    return Target("tests", one.base_url, accounts, timeout=PATIENCE, expiry=Expiry(clock_url=f"{one.base_url}/__clock"))
+    return Target("tests", one.base_url, accounts, timeout=PATIENCE, expiry=ExpiryOptions(clock_url=f"{one.base_url}/__clock"))
 
 
 @contextmanager
@@ -168,12 +168,12 @@ def test_nobody_can_log_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("expiry", "needed"),
     [
-        (Expiry(), False),
-        (Expiry(clock_url="http://127.0.0.1:1/__clock"), True),
-        (Expiry(clock_url="http://127.0.0.1:1/__clock", signing_key="a key"), False),
-        (Expiry(clock_url="http://127.0.0.1:1/__clock", bank=Path("/nowhere")), True),
+        (ExpiryOptions(), False),
+        (ExpiryOptions(clock_url="http://127.0.0.1:1/__clock"), True),
+        (ExpiryOptions(clock_url="http://127.0.0.1:1/__clock", signing_key="a key"), False),
+        (ExpiryOptions(clock_url="http://127.0.0.1:1/__clock", bank=Path("/nowhere")), True),
     ],
 )
-def test_the_clock_is_moved_for_want_of_another_way(expiry: Expiry, needed: bool) -> None:
+def test_the_clock_is_moved_for_want_of_another_way(expiry: ExpiryOptions, needed: bool) -> None:
     """It moves for everybody there, so it stays where it is wherever a key, or a token of the bank, does as well."""
     assert is_needed(Target("tests", "http://127.0.0.1:1", {}, expiry=expiry)) is needed

@@ -15,7 +15,7 @@ from rolecall.errors import UsageError
 from rolecall.loadgen import plan
 from rolecall.loadgen.compare import compare, read
 from rolecall.loadgen.result import about
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.support.load_documents import load_document
 
 Times = Callable[[random.Random, float], float]
@@ -167,7 +167,7 @@ def test_another_mix_is_another_load(scenario: str, before: list[str], after: li
     for seed, options in enumerate((before, after)):
         document = load_document(seed, rate=50, seconds=10, scenario=scenario)
         pair.append(document | about(plan.parse(["--rate", "50", *options]), scenario, 0.0))
-        assert faults("load", pair[-1]) == []
+        assert validation_errors("load", pair[-1]) == []
 
     assert compare(*pair).comparable == (not words)
     assert words in str(compare(*pair))
@@ -189,7 +189,7 @@ def test_a_comparison_fits_the_schema(baseline: dict[str, Any]) -> None:
     """load.json with a comparison in it is what its schema says, also where a share has no ratio."""
     comparison = compare(baseline, load_document(3, times=slower(2))).document()
 
-    assert faults("load", {**baseline, "comparison": comparison}) == []
+    assert validation_errors("load", {**baseline, "comparison": comparison}) == []
 
 
 def test_a_run_is_read_from_its_folder(baseline: dict[str, Any], tmp_path: Path) -> None:
@@ -214,15 +214,15 @@ def test_what_is_no_run_is_refused(text: str | None, words: str, tmp_path: Path)
 def test_the_schema_notices() -> None:
     """A document of the recorder is valid; each thing that is missing or of another kind is not."""
     document = load_document(9, seconds=3, errors=0.1)
-    assert faults("load", document) == []
+    assert validation_errors("load", document) == []
 
     for name in ("verdict", "scheduled", "late", "errors", "violations", "response_ms", "timeline", "batches", "workers"):
-        assert faults("load", {key: value for key, value in document.items() if key != name}) != []
+        assert validation_errors("load", {key: value for key, value in document.items() if key != name}) != []
     for name, value in (("verdict", "good"), ("rate", "100"), ("errors", 3), ("exit_code", 77), ("dropped", -1)):
-        assert faults("load", {**document, name: value}) != []
+        assert validation_errors("load", {**document, name: value}) != []
     torn = copy.deepcopy(document)
     torn["batches"][0]["response_ms"][0] = [1.5]
-    assert faults("load", torn) != []
+    assert validation_errors("load", torn) != []
 
 
 @pytest.mark.long

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rolecall.loadgen import coordinator as module
-from rolecall.loadgen.coordinator import Conductor, NotReady
+from rolecall.loadgen.coordinator import Coordinator, NotReady
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.schedule import Phase, Schedule
 
@@ -22,17 +22,17 @@ class Led:
     def __init__(self, *workers: str) -> None:
         self.sent: list[tuple[str, dict[str, Any], str]] = []
         self.alive = list(workers)
-        self.conductor = Conductor(self._send, lambda: list(self.alive))
+        self.coordinator = Coordinator(self._send, lambda: list(self.alive))
 
     def _send(self, kind: str, data: dict[str, Any], name: str) -> None:
         self.sent.append((kind, data, name))
         if kind == "prepare":
-            self.conductor.ready(name, {"error": "", "exit_code": 0})
+            self.coordinator.ready(name, {"error": "", "exit_code": 0})
 
     def go(self, schedule: Schedule | None = None) -> module.Segment:
         """A segment has begun: closed, unless there is a schedule."""
-        self.conductor.prepare("" if schedule is None else "issuance", 0, {})
-        return self.conductor.go(schedule)
+        self.coordinator.prepare("" if schedule is None else "issuance", 0, {})
+        return self.coordinator.go(schedule)
 
     def report(self, worker: str, *, last: bool = False, **changes: Any) -> None:
         """A report of one good request."""
@@ -42,10 +42,10 @@ class Led:
         recorder.entry("POST", "issue").success(now - 0.01, now - 0.01, now, 1)
         message = {
             "number": 1, "measured": recorder.take(), "violations": {}, "seen": {"tokens": b"", "refresh_tokens": b"", "users": b""},
-            "races": self.conductor.races.take(),
+            "races": self.coordinator.races.take(),
             "sampled": None, "beside": 2, "last": last, "away": 0.0, "error": "",
         } | changes  # fmt: skip
-        self.conductor.report(worker, {name: value for name, value in message.items() if value is not ...})
+        self.coordinator.report(worker, {name: value for name, value in message.items() if value is not ...})
 
     def dismissed(self) -> list[str]:
         """The workers that were told to end at once."""
@@ -53,10 +53,10 @@ class Led:
 
     def pass_by(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Look twice, with more time between than an absence may last."""
-        self.conductor.look_after()
+        self.coordinator.look_after()
         now = time.monotonic()
         monkeypatch.setattr(module.time, "monotonic", lambda: now + 5)
-        self.conductor.look_after()
+        self.coordinator.look_after()
 
 
 def test_a_worker_that_comes_late_to_a_closed_loop() -> None:
@@ -64,14 +64,14 @@ def test_a_worker_that_comes_late_to_a_closed_loop() -> None:
     led = Led("one_a", "two_b")
     led.go()
     led.alive.append("late_c")
-    led.conductor.look_after()
+    led.coordinator.look_after()
     led.alive.remove("late_c")  # it need not stay
-    led.conductor.look_after()
+    led.coordinator.look_after()
 
-    assert led.conductor.lost == [
+    assert led.coordinator.lost == [
         "worker late_c came when the run had begun: it was given users of the others, and has sent nothing"
     ]
-    assert led.conductor.died == []
+    assert led.coordinator.died == []
 
 
 def test_a_worker_that_comes_late_to_an_open_schedule() -> None:
@@ -79,12 +79,12 @@ def test_a_worker_that_comes_late_to_an_open_schedule() -> None:
     led = Led("one_a", "two_b")
     led.go(RATE)
     led.alive.append("late_c")
-    led.conductor.look_after()
+    led.coordinator.look_after()
     led.report("late_c", last=True)
 
-    assert led.conductor.lost == []
-    assert led.conductor.segment is not None
-    assert led.conductor.segment.totals.document()["requests"] == 0
+    assert led.coordinator.lost == []
+    assert led.coordinator.segment is not None
+    assert led.coordinator.segment.totals.document()["requests"] == 0
 
 
 def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,8 +97,8 @@ def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     led.alive.append("two_b")
     led.report("two_b", last=True, sampled={"left": ["user 5f47d86c51755a001dc41b82"]})
 
-    assert led.conductor.lost == ["worker two-2 died"]
-    assert led.conductor.sampled["left"] == {"user 5f47d86c51755a001dc41b82"}  # which is so all the same
+    assert led.coordinator.lost == ["worker two-2 died"]
+    assert led.coordinator.sampled["left"] == {"user 5f47d86c51755a001dc41b82"}  # which is so all the same
     assert segment.totals.workers["two-2"].state == "died"
     assert segment.totals.document()["requests"] == 1  # what it had said before
     assert led.dismissed() == ["two_b", "two_b"]
@@ -113,7 +113,7 @@ def test_a_worker_that_stood_still() -> None:
     segment = led.go()
     led.report("one_a", last=True, away=12.34)
 
-    assert led.conductor.lost == ["worker one-1 stood still for 12.3 s, and was not waited for"]
+    assert led.coordinator.lost == ["worker one-1 stood still for 12.3 s, and was not waited for"]
     assert segment.totals.document()["requests"] == 1
     assert segment.over.is_set()
 
@@ -142,7 +142,7 @@ def test_a_report_that_cannot_be_read(changes: dict[str, Any]) -> None:
     segment = led.go()
     led.report("two_b", **changes)
 
-    (why,) = led.conductor.lost
+    (why,) = led.coordinator.lost
     assert why.startswith("worker two-2 sent a report that cannot be read (")
     assert segment.waiting_for == {"one_a"}
     assert segment.totals.workers["two-2"].state == "died"
@@ -153,16 +153,16 @@ def test_a_report_of_a_stranger() -> None:
     led = Led("one_a")
     segment = led.go()
     led.report("nobody_x", last=True)
-    led.conductor.report("nobody_x", {})
+    led.coordinator.report("nobody_x", {})
 
-    assert (led.dismissed(), led.conductor.lost, segment.waiting_for) == (["nobody_x"] * 2, [], {"one_a"})
+    assert (led.dismissed(), led.coordinator.lost, segment.waiting_for) == (["nobody_x"] * 2, [], {"one_a"})
 
 
 def test_an_answer_that_cannot_be_read() -> None:
     """A worker that is ready in words of its own is one that is not ready."""
     led = Led("one_a")
-    ready: Callable[..., None] = led.conductor.ready
-    led.conductor.ready = lambda worker, message: ready(worker, {"mood": "fine"})  # type: ignore[method-assign]
+    ready: Callable[..., None] = led.coordinator.ready
+    led.coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})  # type: ignore[method-assign]
 
     with pytest.raises(NotReady, match="what cannot be read"):
         led.go()
@@ -182,7 +182,7 @@ def test_what_is_sent_beside_the_load_adds_up() -> None:
         led.report(worker)
         led.report(worker, last=True)
 
-    assert led.conductor.beside == 8
+    assert led.coordinator.beside == 8
 
 
 def test_another_run_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +194,6 @@ def test_another_run_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     led.pass_by(monkeypatch)
     led.go()
 
-    conductor = led.conductor
-    assert (conductor.lost, conductor.errors, conductor.violations.total, conductor.beside) == ([], [], 0, 0)
-    assert list(conductor.died) == []
+    coordinator = led.coordinator
+    assert (coordinator.lost, coordinator.errors, coordinator.violations.total, coordinator.beside) == ([], [], 0, 0)
+    assert list(coordinator.died) == []

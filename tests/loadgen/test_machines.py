@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.support.namespaces import Host, missing, network
 
 RATE, SECONDS = 60, 12
@@ -127,7 +127,7 @@ class Run:
         self.code = self.master.wait(90)
         (folder,) = (self.folder / "runs").iterdir()
         document: dict[str, Any] = json.loads((folder / "load.json").read_text(encoding="utf-8"))
-        assert [] == faults("load", document)
+        assert [] == validation_errors("load", document)
         return document
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
-from rolecall.loadgen.open_loop import Engine
+from rolecall.loadgen.open_loop import OpenLoop
 from rolecall.loadgen.schedule import Schedule
 
 
@@ -58,7 +58,7 @@ class Run:
         self.log: list[tuple[float, float]] = []
         self.recorder = Recorder(perf_counter() + 0.05)
         self.clients: list[Client] = []
-        self.engine = Engine(self._make(kind, step), most=most, patience=options.pop("patience", 10.0))
+        self.engine = OpenLoop(self._make(kind, step), most=most, patience=options.pop("patience", 10.0))
         self.times = Schedule.parse(str(rate), seconds).due(0, 1)
         self.options = {"grace": 10.0} | options
 

@@ -110,7 +110,7 @@ def test_a_worker_is_told_by_its_own_command_line(tmp_path: Path, capsys: pytest
     assert main([*worker, str(elsewhere)]) == 2
     assert "load_allowed = true" in capsys.readouterr().err
     with pytest.raises(UsageError, match="is not allowed"):
-        plan.Aim.of(plan.parse(["--target", str(elsewhere)]))
+        plan.ResolvedTarget.of(plan.parse(["--target", str(elsewhere)]))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from rolecall.loadgen.accounts import Account, are_shared, share
+from rolecall.loadgen.accounts import LoadAccount, are_shared, share
 from rolecall.loadgen.roster import Roster
 
 ROLES = ("guest", "agent", "bot", "admin")
@@ -14,7 +14,7 @@ ROLES = ("guest", "agent", "bot", "admin")
 
 def roster(count: int) -> Roster:
     """So many accounts, the roles in turn."""
-    return Roster([(Account(f"{number}@example.org", "x", ROLES[number % 4]), b"%d" % number) for number in range(count)])
+    return Roster([(LoadAccount(f"{number}@example.org", "x", ROLES[number % 4]), b"%d" % number) for number in range(count)])
 
 
 def turns(of: Roster, count: int) -> list[int]:
@@ -82,9 +82,9 @@ def test_one_of_each_role_is_reserved_where_there_are_others() -> None:
 def test_which_accounts_are_those_of_several_workers() -> None:
     """What is said of an account to be shared is what comes of sharing them out."""
     for count in range(1, 6):
-        everybody = [Account(f"{number}@example.org", "x", "guest") for number in range(count)]
+        everybody = [LoadAccount(f"{number}@example.org", "x", "guest") for number in range(count)]
         for workers in range(1, 14):
             shares = [set(share(everybody, worker, workers)) for worker in range(workers)]
             for worker, mine in enumerate(shares):
-                others = set[Account]().union(*shares[:worker], *shares[worker + 1 :])
+                others = set[LoadAccount]().union(*shares[:worker], *shares[worker + 1 :])
                 assert are_shared(everybody, worker, workers) is bool(mine & others)

@@ -11,19 +11,19 @@ from time import perf_counter
 
 import pytest
 
-from rolecall.loadgen.accounts import Account
-from rolecall.loadgen.client_context import Site
+from rolecall.loadgen.accounts import LoadAccount
+from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.scenarios import (
     SCENARIOS,
     USUAL_WEIGHTS,
-    Guarded,
-    RefreshGet,
-    Refreshing,
-    RefreshPost,
-    RefreshRace,
-    Session,
+    GuardedScenario,
+    RefreshGetScenario,
+    RefreshingScenario,
+    RefreshPostScenario,
+    RefreshRaceScenario,
+    SessionScenario,
     maker,
 )
 from rolecall.loadgen.transport.wire import Origin, Response
@@ -31,17 +31,17 @@ from rolecall.spec.loading import load_specification
 from tests.support.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
 from tests.support.token_answers import DAY, USER, claims, document
 
-ACCOUNT = Account("ada@example.org", "Sesame-1", "agent")
+ACCOUNT = LoadAccount("ada@example.org", "Sesame-1", "agent")
 
 
 @contextmanager
-def site_of(answer: Answer) -> Iterator[tuple[Site, Miniature]]:
+def site_of(answer: Answer) -> Iterator[tuple[ClientContext, Miniature]]:
     """A site with one account, at a miniature."""
     tables = load_specification()
     dialect = tables.dialect({}, "tests")
     spec = tables.for_target({}, dialect, "tests")
     with Miniature(answer) as server:
-        site = Site(Origin.of(server.url), spec, dialect, [ACCOUNT], timeout=2)
+        site = ClientContext(Origin.of(server.url), spec, dialect, [ACCOUNT], timeout=2)
         site.begin(Recorder(perf_counter()))
         yield site, server
 
@@ -67,7 +67,7 @@ def cut(request: Received, connection: Connection) -> None:
     connection.cut()
 
 
-def errors(site: Site) -> dict[str, int]:
+def errors(site: ClientContext) -> dict[str, int]:
     """The errors by kind."""
     totals = Totals()
     totals.merge("one", site.recorder.take())
@@ -77,7 +77,7 @@ def errors(site: Site) -> dict[str, int]:
 
 def test_a_chain_of_refreshes() -> None:
     """Each refresh presents what the one before it gave, by GET in the query, by POST in the body with the e-mail."""
-    for scenario in (RefreshGet, RefreshPost):
+    for scenario in (RefreshGetScenario, RefreshPostScenario):
         with site_of(tokens_and_reads) as (site, server):
             client = scenario(site)
             client.prepare()
@@ -89,7 +89,7 @@ def test_a_chain_of_refreshes() -> None:
             client.close()
 
         asked = [it for it in server.received[1:] if it.path.startswith("/v2/auth/token")]
-        if scenario is RefreshGet:
+        if scenario is RefreshGetScenario:
             assert [(it.headers["authorization"], it.path.partition("refreshToken=")[2]) for it in asked] == [
                 (f"Bearer {token}", refresh) for token, refresh in held
             ]
@@ -104,7 +104,7 @@ def test_a_chain_of_refreshes() -> None:
 def test_a_session_reads_and_refreshes() -> None:
     """A session reads its profile and lists, and refreshes by either path, with the newest token always."""
     with site_of(tokens_and_reads) as (site, server):
-        client = Session(site)
+        client = SessionScenario(site)
         client.prepare()
         for _ in range(40):
             client.step(perf_counter())
@@ -129,7 +129,7 @@ def test_a_session_reads_and_refreshes() -> None:
 def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int]) -> None:
     """A chain is broken where a refresh is refused that nothing explains; then the client logs in anew, and goes on."""
     with site_of(in_turn(granted, *trouble, granted, tokens_and_reads)) as (site, server):
-        client = RefreshPost(site)
+        client = RefreshPostScenario(site)
         client.prepare()
         for _ in range(len(trouble) + 2):
             client.step(perf_counter())
@@ -142,7 +142,7 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
 def test_trouble_is_counted_by_kind() -> None:
     """An answer that did not come and one that is none are two kinds of error."""
     with site_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (site, _):
-        client = RefreshGet(site)
+        client = RefreshGetScenario(site)
         client.prepare()
         for _ in range(3):
             client.step(perf_counter())
@@ -194,7 +194,7 @@ def test_half_a_character_cannot_be_sent(member: str, text: str) -> None:
 
 def test_an_old_token_is_not_used_any_more() -> None:
     """A client that was idle for most of a token's life goes on by POST, which needs no access token."""
-    for scenario in (RefreshGet, Session, RefreshRace):
+    for scenario in (RefreshGetScenario, SessionScenario, RefreshRaceScenario):
         with site_of(tokens_and_reads) as (site, server):
             client = scenario(site)
             client.prepare()
@@ -210,8 +210,8 @@ def test_an_old_token_is_not_used_any_more() -> None:
         assert not errors(site)
 
 
-@pytest.mark.parametrize("scenario", [RefreshGet, RefreshPost, Session, RefreshRace])
-def test_the_end_of_a_session_by_another_login_is_no_error(scenario: type[Refreshing]) -> None:
+@pytest.mark.parametrize("scenario", [RefreshGetScenario, RefreshPostScenario, SessionScenario, RefreshRaceScenario])
+def test_the_end_of_a_session_by_another_login_is_no_error(scenario: type[RefreshingScenario]) -> None:
     """A refusal that another log-in of the account explains is a row of its own, and the client logs in anew."""
     ended = False
 
@@ -236,14 +236,16 @@ def test_the_end_of_a_session_by_another_login_is_no_error(scenario: type[Refres
         client.close()
 
         assert not site.violations.counts
-        assert ("session ended" in site.entries) is (scenario is not RefreshRace)  # in a race refusals are what is expected
+        assert ("session ended" in site.entries) is (
+            scenario is not RefreshRaceScenario
+        )  # in a race refusals are what is expected
         assert not errors(site)
 
 
 def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
     """A refresh may revoke the access tokens of its session, so that to try a refresh token first would kill what is tried next."""
     with site_of(tokens_and_reads) as (site, server):
-        client = RefreshRace(site)
+        client = RefreshRaceScenario(site)
         client.prepare()
         client.step(perf_counter())
         client.close()
@@ -256,7 +258,7 @@ def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
 def test_a_race_goes_on_with_what_is_last() -> None:
     """Of the refreshes after a race the last one's tokens are certain to be good."""
     with site_of(tokens_and_reads) as (site, _):
-        client = RefreshRace(site)
+        client = RefreshRaceScenario(site)
         client.prepare()
         client.step(perf_counter())
 
@@ -268,7 +270,7 @@ def test_a_race_goes_on_with_what_is_last() -> None:
 def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
     """Where another log-in was under way, nobody has to win (B3)."""
     with site_of(in_turn(granted, always(response(401)))) as (site, _):
-        client = RefreshRace(site)
+        client = RefreshRaceScenario(site)
         client.prepare()
         site.invariants.log_in(ACCOUNT)
         client.step(perf_counter())
@@ -277,7 +279,7 @@ def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
     assert not site.violations.counts
 
     with site_of(in_turn(granted, always(response(401)))) as (site, _):
-        client = RefreshRace(site)
+        client = RefreshRaceScenario(site)
         client.prepare()
         client.step(perf_counter())
         client.close()
@@ -310,5 +312,5 @@ def test_retry_after(value: bytes | None, seconds: float) -> None:
 def test_makers_of_one_scenario() -> None:
     """A scenario's own maker makes that, and guarded one around another."""
     with site_of(granted) as (site, _):
-        assert isinstance(maker("session", site, {})(), Session)
-        assert isinstance(maker("guarded", site, {}, "session")(), Guarded)
+        assert isinstance(maker("session", site, {})(), SessionScenario)
+        assert isinstance(maker("guarded", site, {}, "session")(), GuardedScenario)

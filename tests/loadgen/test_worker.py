@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from rolecall.loadgen import worker as module
-from rolecall.loadgen.scenarios import Issuance
+from rolecall.loadgen.scenarios import IssuanceScenario
 from tests.support.load_servers import from_the, sound
 from tests.support.load_workers import Led, wait_for
 from tests.support.miniatures import Miniature, silent
@@ -125,7 +125,7 @@ def test_what_is_sent_beside_the_load_is_counted(tmp_path: Path) -> None:
         assert len(server.received) == led.accounts.requests_sent + sum(report["beside"] for report in led.reports)
 
 
-class Broken(Issuance):
+class Broken(IssuanceScenario):
     """A client with a mistake in it."""
 
     def prepare(self) -> None:

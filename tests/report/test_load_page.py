@@ -15,7 +15,7 @@ import pytest
 
 from rolecall.loadgen.objectives import Objective, judge
 from rolecall.report import load_page, load_terminal
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.support.load_documents import load_document
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -37,7 +37,7 @@ def run(**members: Any) -> dict[str, Any]:
         {"kind": "another-user", "requirement": "ISSUE-identity", "message": "not the caller", "exchange": "POST /x", "at": 20.5}
     ]
     document |= {"verdict": "missed", "exit_code": 1, "reasons": ["another-user: 3 violations"], **members}
-    assert faults("load", document) == []
+    assert validation_errors("load", document) == []
     return document
 
 
@@ -78,7 +78,7 @@ def search(**members: Any) -> dict[str, Any]:
         "steps": [step(100), step(200), step(400, "failed", errors=30, throttled=9), step(220, "unclear")],
         **members,
     }
-    assert faults("capacity", document) == []
+    assert validation_errors("capacity", document) == []
     return document
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from rolecall.reference.permissions import LOWEST_SCOPE
 from rolecall.spec.loading import load_specification
-from rolecall.spec.model import CREDENTIALS, Permissions
+from rolecall.spec.model import CREDENTIALS, PermissionTable
 from tests.support.command import ROLES, environment
 from tests.support.servers import ROOT
 
@@ -129,14 +129,14 @@ def test_a_broken_row_is_refused(row: str) -> None:
     table = f"| Permission | guest | agent | bot | admin |\n|:---|:-:|:-:|:-:|:-:|\n| {row} |\n"
 
     with pytest.raises(ValueError, match="List users"):
-        Permissions.parse(table)
+        PermissionTable.parse(table)
 
 
 def test_the_cells_follow_the_table() -> None:
     """What an edited table says is what is read: nothing is repeated in Python."""
     text = "| Permission | low | high |\n|:--|:-:|:-:|\n| List users | + | - |\n"
 
-    assert Permissions.parse(text) == Permissions(("low", "high"), {"List users": {"low": True, "high": False}})
+    assert PermissionTable.parse(text) == PermissionTable(("low", "high"), {"List users": {"low": True, "high": False}})
 
 
 # --- Requirements and their tests -------------------------------------------------------------------------------------

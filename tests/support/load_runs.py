@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.support.command import ROLES, Finished, finish, start
 
 #: In the environment of a command and of all that it starts.
@@ -30,7 +30,7 @@ class LoadRun(Finished):
     def document(self) -> dict[str, Any]:
         """The load.json of the only run, which is valid."""
         document: dict[str, Any] = json.loads((self.folder / "load.json").read_text(encoding="utf-8"))
-        assert faults("load", document) == []
+        assert validation_errors("load", document) == []
         # Where Ctrl-C meets an import, Python may die of it once more in the end (-2); to a shell that is 130, too.
         assert document["exit_code"] == (130 if self.code == -signal.SIGINT else self.code)
         return document

@@ -15,10 +15,10 @@ import pytest
 
 from rolecall.evidence import Exchange
 from rolecall.ledger import Ledger
-from rolecall.outcomes import NotTested, Trouble
+from rolecall.outcomes import NotTested, TransientFailure
 from rolecall.redaction import Secrets
 from rolecall.target import Account
-from rolecall.target import Expiry as Options
+from rolecall.target import ExpiryOptions as Options
 from rolecall.tokens import Caller, Grant, claims_of
 from rolecall.toolkit.expiry import Expiry
 
@@ -54,7 +54,7 @@ class TimedTarget:
             monkeypatch.setattr(f"rolecall.toolkit.{module}.time", clock)
         monkeypatch.setattr(asyncio, "sleep", self._sleep)
         for module in ("clock", "expiry"):
-            monkeypatch.setattr(f"rolecall.toolkit.{module}.sacrificial", nobody_can_be_made)
+            monkeypatch.setattr(f"rolecall.toolkit.{module}.throwaway_user", nobody_can_be_made)
         self.expiry = Expiry(self.world)
 
     def _world(self, options: dict[str, Any]) -> SimpleNamespace:
@@ -145,7 +145,7 @@ class TimedTarget:
 
 #: What a hook decides that leaves the clock as it is.
 STAYS = object()
-LOST = Trouble("an answer to POST /__clock: the connection broke", "the connection to the target")
+LOST = TransientFailure("an answer to POST /__clock: the connection broke", "the connection to the target")
 
 
 async def nobody_can_be_made(world: object, role: str) -> NoReturn:

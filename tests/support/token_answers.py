@@ -7,14 +7,14 @@ import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.loading import load_specification
 
 USER, OTHER = "599e1fcd9da1c72645c95886", "5f47d86c51755a001dc41b82"
-ADA, BEA = Account("ada@example.org", "Sesame-1", "agent"), Account("bea@example.org", "Sesame-2", "agent")
+ADA, BEA = LoadAccount("ada@example.org", "Sesame-1", "agent"), LoadAccount("bea@example.org", "Sesame-2", "agent")
 LOGIN = b'POST /v2/auth/token HTTP/1.1\r\nhost: x\r\ncontent-length: 52\r\n\r\n{"email":"ada@example.org","password":"Sesame-1"}'
 HEADER = {"alg": "HS256", "typ": "JWT"}
 DAY = 24 * 60 * 60

@@ -12,10 +12,10 @@ import pytest
 
 from rolecall.errors import Unreachable
 from rolecall.evidence import Exchange
-from rolecall.ledger import Entry
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.ledger import LedgerEntry
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.tokens import Grant
-from rolecall.toolkit.clock import Move, Reading, by_date, date_of, server_time, shift_of, time_of_target
+from rolecall.toolkit.clock import ClockMove, ClockReading, by_date, date_of, server_time, shift_of, time_of_target
 from tests.support.exchanges import exchange
 from tests.support.timed_target import DAY, LOST, STAYS, TimedTarget, in_turn, refusing
 
@@ -52,9 +52,9 @@ def there_and_back(timed: TimedTarget, *seconds: float) -> None:
 # --- What the target's time tells ------------------------------------------------------------------------------------
 
 
-def moved(*seconds: tuple[float, bool | None]) -> list[Move]:
+def moved(*seconds: tuple[float, bool | None]) -> list[ClockMove]:
     """Moves, and what was answered to each."""
-    return [Move(distance, Entry(1, "change of the clock", ""), done) for distance, done in seconds]
+    return [ClockMove(distance, LedgerEntry(1, "change of the clock", ""), done) for distance, done in seconds]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_date_of_a_whole_second_is_read_with_its_doubt() -> None:
     """A Date was written between request and answer, in whole seconds, and some servers write it once a second only."""
     answer = exchange(headers=[("Date", "Sun, 06 Nov 1994 08:49:37 GMT")], started=100.0, finished=100.5)
 
-    assert by_date(answer) == Reading(784111777 - 100.5, 784111779 - 100.0)
+    assert by_date(answer) == ClockReading(784111777 - 100.5, 784111779 - 100.0)
 
 
 @pytest.mark.parametrize("age", [0, 30, 3600])
@@ -343,5 +343,5 @@ def test_a_throttled_hook_is_trouble(timed: TimedTarget) -> None:
     """A hook that asks to wait (429) is tried again later, and its word is no statement on the whole target."""
     timed.hook = refusing(429)
 
-    with pytest.raises(Trouble):
+    with pytest.raises(TransientFailure):
         asyncio.run(timed.expiry.clock.move(DAY))

@@ -13,7 +13,7 @@ import pytest
 from rolecall.errors import UsageError
 from rolecall.harness.run import Run
 from rolecall.spec.loading import load_specification
-from rolecall.toolkit.consistency import Patience
+from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.things import Request
 from tests.support.exchanges import exchange
 
@@ -33,7 +33,7 @@ def after(looks: int) -> Callable[[], Awaitable[bool]]:
 @pytest.mark.parametrize("looks", [1, 2, 3])
 def test_what_is_shown_in_time_is_shown(looks: int) -> None:
     """A thing that a list shows only after a moment is there, and how long it took is known; at once is no lag."""
-    patience = Patience(3)
+    patience = ConsistencyWait(3)
 
     assert asyncio.run(patience.until(after(looks), time.monotonic()))
     assert (patience.lag > 0) == (looks > 1)
@@ -41,7 +41,7 @@ def test_what_is_shown_in_time_is_shown(looks: int) -> None:
 
 def test_patience_ends() -> None:
     """What is never shown is not there, after the seconds of the dialect and no later; nothing is learnt of a lag."""
-    patience, begun = Patience(0.3), time.monotonic()
+    patience, begun = ConsistencyWait(0.3), time.monotonic()
 
     assert not asyncio.run(patience.until(after(1000), begun))
     assert time.monotonic() - begun >= 0.3
@@ -51,13 +51,13 @@ def test_patience_ends() -> None:
 def test_what_never_works_is_not_waited_for_each_time() -> None:
     """Three looks of one kind get all of the time in vain, the next ones less; other kinds do not, nor a target that lags."""
 
-    async def waited(patience: Patience, kind: str) -> float:
+    async def waited(patience: ConsistencyWait, kind: str) -> float:
         begun = time.monotonic()
         assert not await patience.until(after(1000), begun, kind)
         return time.monotonic() - begun
 
     async def waits() -> list[float]:
-        patience = Patience(0.6)
+        patience = ConsistencyWait(0.6)
         times = [await waited(patience, kind) for kind in ("contact", "contact", "contact", "contact", "form", "", "")]
         patience.lag = 0.1
         return [*times, await waited(patience, "contact")]
@@ -67,7 +67,7 @@ def test_what_never_works_is_not_waited_for_each_time() -> None:
 
 def test_what_is_long_ago_is_looked_at_once() -> None:
     """Nothing is waited for when the write is longer ago than the patience."""
-    assert not asyncio.run(Patience(3).until(after(2), time.monotonic() - 60))
+    assert not asyncio.run(ConsistencyWait(3).until(after(2), time.monotonic() - 60))
 
 
 @pytest.mark.parametrize(("lag", "waits"), [(0.0, False), (0.2, True)])
@@ -75,14 +75,14 @@ def test_only_a_target_that_lags_is_waited_for(lag: float, waits: bool) -> None:
     """Before something is looked for that must not be there, a target that was seen to lag gets its time, and no other."""
     begun = time.monotonic()
 
-    asyncio.run(Patience(3, lag=lag).settle(begun))
+    asyncio.run(ConsistencyWait(3, lag=lag).settle(begun))
 
     assert (time.monotonic() - begun >= 0.3) == waits
 
 
 def test_refused_writes_are_kept_apart() -> None:
     """What is looked for at the end are the writes of one operation, those of attacks apart."""
-    patience = Patience(3)
+    patience = ConsistencyWait(3)
     for name, attack in (("create-form", ""), ("create-user", ""), ("create-form", "EXPIRY-403")):
         patience.refused.append((Request(SPEC.operations[name], "/"), exchange(status=403, attack=attack)))
 

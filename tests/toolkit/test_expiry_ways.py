@@ -13,13 +13,13 @@ import jwt
 import pytest
 
 from rolecall.evidence import Evidence, Exchange
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
-from rolecall.toolkit.expiry import Expired
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.toolkit.expiry import ExpiredToken
 from tests.support.timed_target import DAY, KEY, LOST, ROLES, STAYS, Decide, TimedTarget, in_turn, refusing
 
 #: The ways to a token's last minute, as a target file names them.
 WAYS = {"clock": {"clock_url": "http://x/"}, "signing key": {"clock_url": "", "signing_key": KEY}}
-RESET = Trouble("an answer to GET /fetch-user-self: the connection broke", "the connection to the target")
+RESET = TransientFailure("an answer to GET /fetch-user-self: the connection broke", "the connection to the target")
 
 
 @pytest.fixture
@@ -352,7 +352,7 @@ def test_a_bank_that_broke_meanwhile_is_no_end_of_the_other_ways(make: Any, tmp_
 # --- Wait ------------------------------------------------------------------------------------------------------------
 
 
-def waiting(make: Any, leeway: float) -> tuple[list[Expired], TimedTarget, float]:
+def waiting(make: Any, leeway: float) -> tuple[list[ExpiredToken], TimedTarget, float]:
     """What waiting for tokens of five seconds gives, and how long it took."""
     timed: TimedTarget = make(clock_url="", wait=10.0)
     timed.lifetime, timed.leeway = 5, leeway

@@ -16,7 +16,7 @@ from rolecall.ledger import Ledger
 from rolecall.outcomes import Finding
 from rolecall.spec.loading import load_specification
 from rolecall.toolkit import victims
-from rolecall.toolkit.consistency import Patience
+from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.shapes import SHAPES, attempts, denied, dressed, in_turn
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.victims import Tried, Victim, expect_untouched
@@ -113,7 +113,7 @@ def tried_on(*documents: dict[str, Any] | None, listed: bool = True, monkeypatch
     async def listing(resource: str, after: float) -> list[dict[str, Any]]:
         return [{"id": "7"}] if listed else []
 
-    world: Any = SimpleNamespace(observe=look(*documents), listing=listing, patience=Patience(0.0))
+    world: Any = SimpleNamespace(observe=look(*documents), listing=listing, patience=ConsistencyWait(0.0))
     answer = Exchange(1, "DELETE", "http://target/v2/contacts/7", {}, b"", "guest", status=403)
     tried = [Tried(request("delete-contact", "/v2/contacts/7"), answer, "guest, with a body")]
     with Evidence.collect():

@@ -18,11 +18,11 @@ from rolecall.harness import cleanup
 from rolecall.http._httpx import httpx
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
-from rolecall.ledger import Entry, Ledger
-from rolecall.outcomes import Trouble
+from rolecall.ledger import Ledger, LedgerEntry
+from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
 from rolecall.spec.loading import load_specification
-from rolecall.target import Account, ApiKeys, Target
+from rolecall.target import Account, ApiKeyOptions, Target
 from rolecall.toolkit.members import names_in
 from rolecall.toolkit.world import World
 
@@ -44,7 +44,7 @@ class Shelves(Client):
 
     def __init__(self) -> None:
         accounts = {role: Account(role, role, f"{role}@example.org", f"Secret-of-{role}-1") for role in SPEC.roles}
-        target = Target("shelves", URL, accounts, api_keys=ApiKeys(KEYS), source="a test")
+        target = Target("shelves", URL, accounts, api_keys=ApiKeyOptions(KEYS), source="a test")
         gate = Gate(Ledger(Path(os.devnull)), URL, accounts.values())
         super().__init__(target, Evidence(), Secrets(), gate)
         self.world = World(target, SPEC, self, gate.ledger, RUN, read_only=False, intrusive=False)
@@ -63,20 +63,20 @@ class Shelves(Client):
         thing = self.shelves.setdefault(_collection(resource), {})[id] = {"id": id, **named, **members}
         return thing
 
-    def made(self, resource: str, id: str, name: str = f"{NAME}1-test", **members: Any) -> Entry:
+    def made(self, resource: str, id: str, name: str = f"{NAME}1-test", **members: Any) -> LedgerEntry:
         """A thing that the run has made, and of which it knows the id."""
         self.later(resource, id, name, **members)
         entry = self._intend(resource, name)
         self.world.gate.own(entry, id)
         return entry
 
-    def doubtful(self, resource: str, claimed: str = "") -> Entry:
+    def doubtful(self, resource: str, claimed: str = "") -> LedgerEntry:
         """Something that may have been made: no answer came, or one that called it by an id and showed no name."""
         entry = self._intend(resource, f"{NAME}2-test")
         entry.claimed = claimed
         return entry
 
-    def _intend(self, resource: str, name: str) -> Entry:
+    def _intend(self, resource: str, name: str) -> LedgerEntry:
         self.world.written |= {(resource, *place) for place in names_in(_named(resource, name), name)}
         return self.world.ledger.intend(resource, name)
 
@@ -102,7 +102,7 @@ class Shelves(Client):
             said = self._usual(exchange, path)
         if said is None:
             exchange.error = "no answer"
-            raise Trouble(f"an answer to {exchange}")
+            raise TransientFailure(f"an answer to {exchange}")
         status, document = said
         exchange.status, exchange.finished = status, exchange.started
         exchange.headers = [("content-type", "application/json")]

@@ -20,7 +20,7 @@ from rolecall.http.gate import Gate
 from rolecall.http.transports import Recording
 from rolecall.ledger import Ledger
 from rolecall.redaction import Secrets
-from rolecall.target import ApiKeys, Target
+from rolecall.target import ApiKeyOptions, Target
 from rolecall.tokens import Caller
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Request
@@ -61,7 +61,7 @@ def play(story: Callable[[World], Awaitable[T]], server: Server | None = None, *
     server = server or Server()
 
     async def played() -> T:
-        target = Target("memory", URL, server.accounts, **{"api_keys": ApiKeys(KEYS), "source": "a test", **facts})
+        target = Target("memory", URL, server.accounts, **{"api_keys": ApiKeyOptions(KEYS), "source": "a test", **facts})
         ledger = Ledger(Path(os.devnull))
         client = Client(target, Evidence(), Secrets(), Gate(ledger, URL, server.accounts.values(), read_only=read_only))
         client._recording = Recording(Wire(server))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rolecall.evidence import Evidence, Exchange
-from rolecall.outcomes import Finding, Trouble
+from rolecall.outcomes import Finding, TransientFailure
 from rolecall.spec.claims import LIFETIME_TOLERANCE
 from rolecall.tokens import Grant
 from rolecall.toolkit.expectations import (
@@ -163,7 +163,7 @@ def test_some_refreshes(good: int) -> None:
         expect_one_or_all(refreshed(good, 1))
     assert (found.value.expected, found.value.actual) == ("one good answer, or all 10", f"{good}")
 
-    with pytest.raises(Trouble) as trouble:
+    with pytest.raises(TransientFailure) as trouble:
         expect_one_or_all(refreshed(good, 2))
     assert trouble.value.missing == "10 refreshes at once: the target asked for some of them to wait"
     assert trouble.value.look_at == "the target's rate limit"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rolecall.evidence import Exchange
-from rolecall.outcomes import Trouble
+from rolecall.outcomes import TransientFailure
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.callers import Callers
@@ -45,7 +45,7 @@ def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_that_ended_while_its_request_waited(status: int) -> None:
     """A refusal of a request that was asked for in time, and answered after its token's end, is trouble, and no finding."""
-    with pytest.raises(Trouble, match="an answer before the token's end"):
+    with pytest.raises(TransientFailure, match="an answer before the token's end"):
         send(caller(MINUTES - 30), status=status, waits=60)
 
 

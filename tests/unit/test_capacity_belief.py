@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rolecall.loadgen.capacity.posterior import Belief
+from rolecall.loadgen.capacity.posterior import Posterior
 
 
 class TestBelief:
@@ -14,7 +14,7 @@ class TestBelief:
 
     def test_begins_with_no_knowledge(self) -> None:
         """Before anything was seen, the capacity may be anywhere: the middle of the two limits is a guess."""
-        low, middle, high = Belief(50, 200).quantiles(0.025, 0.5, 0.975)
+        low, middle, high = Posterior(50, 200).quantiles(0.025, 0.5, 0.975)
 
         assert low < 60
         assert high > 150
@@ -57,7 +57,7 @@ class TestBelief:
 
     def test_strain_has_a_limit(self) -> None:
         """Nothing bad at 95/s and far too much at 105/s put the capacity between."""
-        belief = Belief(50, 200)
+        belief = Posterior(50, 200)
         belief.excess(105, 0.0, 0.003)
         for _ in range(2):
             belief.strain(95, 0, 10)
@@ -69,7 +69,7 @@ class TestBelief:
 
     def test_the_lower_of_the_two_limits_counts(self) -> None:
         """A server that keeps up to 150/s, but not its objective beyond 80/s, carries 80/s."""
-        belief = Belief(50, 200)
+        belief = Posterior(50, 200)
         belief.excess(160, 0.0625, 0.003)
         for _ in range(3):
             belief.strain(76, 1, 10)
@@ -79,14 +79,14 @@ class TestBelief:
         assert 80 == pytest.approx(belief.quantiles(0.5)[0], rel=0.04)
 
 
-def kept() -> Belief:
+def kept() -> Posterior:
     """No knowledge but that the objectives are kept up to nearly 200/s."""
-    belief = Belief(50, 200)
+    belief = Posterior(50, 200)
     for _ in range(3):
         belief.strain(198, 0, 10)
     return belief
 
 
-def _width(belief: Belief) -> float:
+def _width(belief: Posterior) -> float:
     low, high = belief.quantiles(0.1, 0.9)
     return math.log(high / low)

@@ -12,10 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rolecall.loadgen.capacity.by_rate import Outcome
+from rolecall.loadgen.capacity.by_rate import SearchOutcome
 from rolecall.loadgen.capacity.by_users import Climb, Scaling, numbers
 from rolecall.loadgen.capacity.scalability import CannotFit, Law, Point, fit
-from rolecall.loadgen.capacity.steps import Slice, Step, Verdict
+from rolecall.loadgen.capacity.steps import Slice, Step, StepVerdict
 
 SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "capacity.schema.json"
 
@@ -124,7 +124,7 @@ class TestClimb:
         found = climbed(lambda clients: level(LAWS["peak"].throughput(clients), clients), most=1024)
         written = found.document()
 
-        assert Outcome.FOUND == found.outcome
+        assert SearchOutcome.FOUND == found.outcome
         assert 44 < found.levels[-1][0] < 300
         assert 43.6 == pytest.approx(written["usl"]["peak_concurrency"], rel=0.05)
         assert 1074 == pytest.approx(written["capacity"]["rate"], rel=0.02)
@@ -133,7 +133,7 @@ class TestClimb:
         """Where throughput only rises, the capacity is at least that."""
         found = climbed(lambda clients: level(50 * clients, clients), most=32)
 
-        assert (Outcome.AT_LEAST, 32) == (found.outcome, found.levels[-1][0])
+        assert (SearchOutcome.AT_LEAST, 32) == (found.outcome, found.levels[-1][0])
         assert 1600 == found.document()["capacity"]["rate"]
 
     def test_a_level_that_refuses_is_the_last_and_on_no_curve(self) -> None:
@@ -146,18 +146,18 @@ class TestClimb:
 
         found = climbed(measure)
 
-        assert (Outcome.FOUND, 23) == (found.outcome, found.levels[-1][0])
+        assert (SearchOutcome.FOUND, 23) == (found.outcome, found.levels[-1][0])
         assert 16 == max(point.concurrency for point in found.points)
 
     @pytest.mark.parametrize(
         ("changes", "outcome", "verdict"),
         [
-            ({"violations": 1}, Outcome.VIOLATED, Verdict.VIOLATED),
-            ({"generator": "its core was busy"}, Outcome.GENERATOR, Verdict.GENERATOR),
+            ({"violations": 1}, SearchOutcome.VIOLATED, StepVerdict.VIOLATED),
+            ({"generator": "its core was busy"}, SearchOutcome.GENERATOR, StepVerdict.GENERATOR),
         ],
         ids=["violated", "generator"],
     )
-    def test_stops(self, changes: dict[str, Any], outcome: Outcome, verdict: Verdict) -> None:
+    def test_stops(self, changes: dict[str, Any], outcome: SearchOutcome, verdict: StepVerdict) -> None:
         """A violation, or a machine that is too slow, ends the climb, and there are too few levels for a law."""
         found = climbed(lambda clients: level(50 * clients, clients, **changes if clients > 2 else {}))
 
@@ -175,7 +175,7 @@ class TestClimb:
 
         found = Climb(measure, seconds=60, clock=lambda: now[0]).run()
 
-        assert Outcome.UNFINISHED == found.outcome
+        assert SearchOutcome.UNFINISHED == found.outcome
         assert 2 <= len(found.levels) < 5
         assert found.seconds < 80
 
@@ -190,7 +190,7 @@ class TestClimb:
 
         found = Climb(measure, seconds=165, clock=lambda: now[0]).run()
 
-        assert Outcome.AT_LEAST == found.outcome
+        assert SearchOutcome.AT_LEAST == found.outcome
         assert 150 < found.seconds < 170
         assert max(asked) < 2 * min(asked)
 

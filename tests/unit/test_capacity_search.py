@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rolecall.loadgen.capacity import by_rate, posterior
-from rolecall.loadgen.capacity.by_rate import Outcome, Search
+from rolecall.loadgen.capacity.by_rate import Search, SearchOutcome
 from rolecall.loadgen.capacity.findings import Capacity
-from rolecall.loadgen.capacity.steps import Share, Slice, Step, Verdict
+from rolecall.loadgen.capacity.steps import Share, Slice, Step, StepVerdict
 from tests.unit.fluids import Fluid, changing, steady
 
 
@@ -37,12 +37,12 @@ def test_what_a_server_carries_is_found(server: Fluid) -> None:
     """Whether it queues what is too much, refuses it, or is given up: the answer held in the last and longest step."""
     found = searched(server)
 
-    assert found.outcome is Outcome.FOUND
+    assert found.outcome is SearchOutcome.FOUND
     assert found.rate == pytest.approx(100, rel=0.03)
     assert found.low is not None
     assert found.high is not None
     assert found.low <= found.rate <= 100 <= found.high
-    assert (found.steps[-1].step.rate, found.steps[-1].verdict) == (found.rate, Verdict.HELD)
+    assert (found.steps[-1].step.rate, found.steps[-1].verdict) == (found.rate, StepVerdict.HELD)
     assert found.because.startswith(f"{found.rate:.5g}/s held for 15 s at the end; known to ±")
     assert found.seconds == server.now < 175
 
@@ -51,7 +51,7 @@ def test_an_objective_is_found() -> None:
     """A server that errs beyond 80/s carries no more, whatever it answers."""
     found = searched(steady(1000, erring=lambda rate: 0.001 if rate < 80 else 0.2))
 
-    assert found.outcome is Outcome.FOUND
+    assert found.outcome is SearchOutcome.FOUND
     assert found.rate is not None
     assert 60 < found.rate < 80
 
@@ -65,7 +65,7 @@ def test_a_server_that_warmed_up_is_what_it_is_now() -> None:
     """It carried less before: that is said, and the last step takes the time that is left."""
     found = searched(changing((0, 50), (40, 200)))
 
-    assert found.outcome is Outcome.FOUND
+    assert found.outcome is SearchOutcome.FOUND
     assert found.rate == pytest.approx(200, rel=0.05)
     assert "and until second 18 it carried less" in found.because
     assert [state.value < 100 for state in found.states] == [True, False]
@@ -77,40 +77,45 @@ def test_a_server_that_warmed_up_is_what_it_is_now() -> None:
 @pytest.mark.parametrize(
     ("server", "settings", "outcome", "because"),
     [
-        (steady(1000), {"ceiling": 70.0}, Outcome.AT_LEAST, "70/s held for 15 s at the end: the most that it was to try"),
-        (steady(100, erring=lambda rate: 0.5), {}, Outcome.NOTHING_HELD, "not even 1.95/s held: not errors<1%"),
-        (steady(1000, wrong=80), {}, Outcome.VIOLATED, "at 80/s it was no longer right: 1 violations"),
-        (steady(1000, most=150), {}, Outcome.GENERATOR, "this machine ran out before the server did: it could offer no more"),
-        (steady(1000, most=5), {}, Outcome.GENERATOR, "this machine ran out before the server did: its core was busy"),
-        (steady(10_000), {"seconds": 15.0}, Outcome.UNFINISHED, "the time was over before a rate failed"),
+        (steady(1000), {"ceiling": 70.0}, SearchOutcome.AT_LEAST, "70/s held for 15 s at the end: the most that it was to try"),
+        (steady(100, erring=lambda rate: 0.5), {}, SearchOutcome.NOTHING_HELD, "not even 1.95/s held: not errors<1%"),
+        (steady(1000, wrong=80), {}, SearchOutcome.VIOLATED, "at 80/s it was no longer right: 1 violations"),
+        (
+            steady(1000, most=150),
+            {},
+            SearchOutcome.GENERATOR,
+            "this machine ran out before the server did: it could offer no more",
+        ),
+        (steady(1000, most=5), {}, SearchOutcome.GENERATOR, "this machine ran out before the server did: its core was busy"),
+        (steady(10_000), {"seconds": 15.0}, SearchOutcome.UNFINISHED, "the time was over before a rate failed"),
         (
             changing((0, 400), (60, 100)),
             {},
-            Outcome.UNSTABLE,
+            SearchOutcome.UNSTABLE,
             "it carried more before than it does now: 399.6/s from second 0 to 55",
         ),
         (
             changing((0, 200), (25, 50)),
             {"ceiling": 70.0},
-            Outcome.UNSTABLE,
+            SearchOutcome.UNSTABLE,
             "it carried more before than it does now: 61/s from second",
         ),
         (
             changing((0, 200), (30, 20), patience=5.0),
             {},
-            Outcome.UNSTABLE,
+            SearchOutcome.UNSTABLE,
             "it carried more before than it does now: 200/s from second",
         ),
         (
             Fluid(lambda at: 200 if (at // 40) % 2 else 100),
             {},
-            Outcome.UNSTABLE,
+            SearchOutcome.UNSTABLE,
             "the same rates held at one time and failed at another: 121.4/s from second 0 to",
         ),
         (
             changing((0, 200), (50, 1)),
             {},
-            Outcome.UNSTABLE,
+            SearchOutcome.UNSTABLE,
             "197.99/s was to be the answer, and did not hold: 197.5/s from second 0",
         ),
     ],
@@ -128,20 +133,20 @@ def test_a_server_that_warmed_up_is_what_it_is_now() -> None:
         "dies",
     ],
 )
-def test_how_a_search_ends(server: Fluid, settings: dict[str, Any], outcome: Outcome, because: str) -> None:
+def test_how_a_search_ends(server: Fluid, settings: dict[str, Any], outcome: SearchOutcome, because: str) -> None:
     """Each outcome with its sentence; a rate that is not known is not told."""
     found = searched(server, **settings)
 
     assert (found.outcome, found.because[: len(because)]) == (outcome, because)
     known = {
-        Outcome.AT_LEAST: (70.0, 70.0, None),
-        Outcome.NOTHING_HELD: (None, None, None),
-        Outcome.VIOLATED: (40.0, 40.0, None),
-        Outcome.UNFINISHED: (40.0, 40.0, None),
+        SearchOutcome.AT_LEAST: (70.0, 70.0, None),
+        SearchOutcome.NOTHING_HELD: (None, None, None),
+        SearchOutcome.VIOLATED: (40.0, 40.0, None),
+        SearchOutcome.UNFINISHED: (40.0, 40.0, None),
     }
     if outcome in known:
         assert (found.rate, found.low, found.high) == known[outcome]
-    if outcome is Outcome.UNSTABLE:
+    if outcome is SearchOutcome.UNSTABLE:
         assert found.rate is None
         assert found.low is not None
         assert found.high is not None
@@ -161,7 +166,7 @@ def test_errors_at_any_rate_are_no_capacity() -> None:
     """Three in two hundred whatever the rate: there is no rate that holds, and the sentence says how many there were."""
     found = searched(steady(1000, erring=lambda rate: 0.015))
 
-    assert found.outcome is Outcome.NOTHING_HELD
+    assert found.outcome is SearchOutcome.NOTHING_HELD
     assert found.rate is None
     assert found.because.startswith("not errors<1% at any rate: 1.")
 
@@ -170,7 +175,7 @@ def test_nothing_is_carried_any_more_is_another_thing_than_nothing_ever_was(monk
     """A server that carried something before has changed: `nothing-held` is one that never did."""
     found = searched(changing((0, 100), (40, 0.5)), seconds=400.0)
 
-    assert found.outcome is Outcome.UNSTABLE
+    assert found.outcome is SearchOutcome.UNSTABLE
 
 
 def test_a_server_that_changes_all_the_time_is_not_looked_at_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +183,7 @@ def test_a_server_that_changes_all_the_time_is_not_looked_at_for_ever(monkeypatc
     monkeypatch.setattr(by_rate, "_CHANGES", 1)
     found = searched(changing((0, 50), (40, 200)))
 
-    assert (found.outcome, found.because[:26]) == (Outcome.UNSTABLE, "it did not stay the same: ")
+    assert (found.outcome, found.because[:26]) == (SearchOutcome.UNSTABLE, "it did not stay the same: ")
 
 
 # --- At the answer ----------------------------------------------------------------------------------------------------
@@ -219,7 +224,7 @@ def test_an_answer_that_does_not_hold_is_lowered() -> None:
     found = searched(at_the_end(lambda number, step: missing(0.03, step) if number == 1 else None))
 
     first, second = tried(found)
-    assert found.outcome is Outcome.FOUND
+    assert found.outcome is SearchOutcome.FOUND
     assert found.rate == second <= 0.985 * first
 
 
@@ -229,7 +234,7 @@ def test_an_answer_that_never_holds_is_none() -> None:
 
     assert tried(found) == sorted(tried(found), reverse=True)
     assert len(tried(found)) > 1
-    assert (found.outcome, found.rate) == (Outcome.UNFINISHED, None)
+    assert (found.outcome, found.rate) == (SearchOutcome.UNFINISHED, None)
     assert found.because == f"{tried(found)[-1]:.5g}/s was to be the answer, and did not hold"
 
 
@@ -239,7 +244,7 @@ def test_an_objective_that_is_nearly_kept_is_looked_at_twice() -> None:
 
     first, second = tried(found)
     assert first == second == found.rate
-    assert found.outcome is Outcome.FOUND
+    assert found.outcome is SearchOutcome.FOUND
 
 
 def test_two_looks_that_break_it_together_lower_the_answer() -> None:
@@ -266,7 +271,7 @@ def test_a_ceiling_that_held_shortly_and_not_for_long_is_none() -> None:
         ceiling=70.0,
     )
 
-    assert found.outcome is not Outcome.AT_LEAST
+    assert found.outcome is not SearchOutcome.AT_LEAST
     assert found.rate is None or found.rate < 61
 
 
@@ -288,7 +293,7 @@ def test_what_is_known_when_it_breaks_off() -> None:
         looking.run()
 
     found = looking.capacity()
-    assert (found.outcome, found.because) == (Outcome.UNFINISHED, "it was interrupted")
+    assert (found.outcome, found.because) == (SearchOutcome.UNFINISHED, "it was interrupted")
     assert found.rate == pytest.approx(100, rel=0.1)
 
 
@@ -313,14 +318,14 @@ def test_a_hiccup_of_this_machine_is_asked_again() -> None:
     """One step that it was too slow for does not end the search."""
     found = searched(steady(100, change=lambda number, step: replace(step, generator="busy") if number == 5 else step))
 
-    assert found.outcome is Outcome.FOUND
+    assert found.outcome is SearchOutcome.FOUND
 
 
 def test_a_machine_that_is_too_slow_too_often_ends_it() -> None:
     """Four steps are too many."""
     found = searched(steady(100, change=lambda number, step: replace(step, generator="busy") if number > 6 else step))
 
-    assert (found.outcome, found.because) == (Outcome.GENERATOR, "this machine ran out before the server did: busy")
+    assert (found.outcome, found.because) == (SearchOutcome.GENERATOR, "this machine ran out before the server did: busy")
 
 
 def test_an_incident_is_looked_at_again_and_not_counted() -> None:
@@ -331,7 +336,7 @@ def test_an_incident_is_looked_at_again_and_not_counted() -> None:
 
     found = searched(steady(100, change=pause))
 
-    assert found.outcome is Outcome.FOUND
+    assert found.outcome is SearchOutcome.FOUND
     assert found.rate == pytest.approx(100, rel=0.05)
     assert found.low is not None
     assert found.low <= 0.955 * found.rate
@@ -349,7 +354,7 @@ def test_a_server_that_refuses_in_blocks_is_not_searched() -> None:
 
     found = searched(steady(1000, change=blocks))
 
-    assert found.outcome is Outcome.UNSTABLE
+    assert found.outcome is SearchOutcome.UNSTABLE
     assert found.because.startswith(
         "429 came in blocks, as of a limiter with a quota for some time: no step of this search outlasts it"
     )

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from rolecall.loadgen.capacity.findings import Outcome
+from rolecall.loadgen.capacity.findings import SearchOutcome
 from rolecall.loadgen.capacity.stepper import NOW_AND_THEN, Changed, Stepper, Stop
-from rolecall.loadgen.capacity.steps import Judgement, Slice, Step, Verdict
+from rolecall.loadgen.capacity.steps import Slice, Step, StepJudgement, StepVerdict
 
 
 def held(rate: float, seconds: float = 10.0, p50: float | None = 0.01, left: int = 0) -> Step:
@@ -50,7 +50,7 @@ class Script:
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         return step(rate) if callable(step) else step
 
-    def stepper(self, seconds: float = 165.0, told: Callable[[Judgement], None] = lambda judged: None) -> Stepper:
+    def stepper(self, seconds: float = 165.0, told: Callable[[StepJudgement], None] = lambda judged: None) -> Stepper:
         """A stepper of these steps."""
         return Stepper(self, 5.0, seconds, lambda: self.now, told)
 
@@ -58,13 +58,13 @@ class Script:
 def knowing(stepper: Stepper, steps: Iterable[Step]) -> None:
     """Let a stepper learn these steps."""
     for step in steps:
-        stepper.history.now.learn(Judgement(step, Verdict.HELD) if step.ok == step.due else judged_as_failed(step))
+        stepper.history.now.learn(StepJudgement(step, StepVerdict.HELD) if step.ok == step.due else judged_as_failed(step))
 
 
-def judged_as_failed(step: Step) -> Judgement:
+def judged_as_failed(step: Step) -> StepJudgement:
     """A step that failed by what it did not carry."""
     excess = 1 - step.ok / step.due
-    return Judgement(step, Verdict.FAILED, "the backlog grew", excess, 0.001, excess, 0.001, saturated=True)
+    return StepJudgement(step, StepVerdict.FAILED, "the backlog grew", excess, 0.001, excess, 0.001, saturated=True)
 
 
 BRACKETED = [held(90), held(95), fell(110, 0.1), fell(120, 0.17)]
@@ -95,7 +95,7 @@ class TestTime:
 
     def test_each_step_is_told_with_its_moment(self) -> None:
         """As it was judged, and the second at which it began."""
-        told: list[Judgement] = []
+        told: list[StepJudgement] = []
         stepper = Script(held(10)).stepper(told=told.append)
 
         stepper.step(10, 10)
@@ -124,20 +124,20 @@ class TestEnds:
         with pytest.raises(Stop) as end:
             stepper.step(80, 10)
 
-        assert (end.value.outcome, end.value.because) == (Outcome.VIOLATED, "at 80/s it was no longer right: 2 violations")
+        assert (end.value.outcome, end.value.because) == (SearchOutcome.VIOLATED, "at 80/s it was no longer right: 2 violations")
         assert (end.value.rate, end.value.refuted, str(end.value)) == (None, False, end.value.because)
 
     def test_a_machine_that_is_too_slow_for_the_fourth_time(self) -> None:
         """Three steps may be lost."""
         stepper = Script(Step(80, 10, [Slice(40, 40)] * 20, generator="its core was busy")).stepper()
         for _ in range(3):
-            assert stepper.step(80, 10).verdict is Verdict.GENERATOR
+            assert stepper.step(80, 10).verdict is StepVerdict.GENERATOR
 
         with pytest.raises(Stop) as end:
             stepper.step(80, 10)
 
         assert (end.value.outcome, end.value.because) == (
-            Outcome.GENERATOR,
+            SearchOutcome.GENERATOR,
             "this machine ran out before the server did: its core was busy",
         )
 
@@ -196,7 +196,7 @@ class TestSettling:
         with pytest.raises(Stop) as end:
             stepper.step(100, 10)
 
-        assert end.value.outcome is Outcome.UNSTABLE
+        assert end.value.outcome is SearchOutcome.UNSTABLE
         assert end.value.because.startswith("40 s after it was overloaded it did not answer 5/s")
         assert 40 < stepper.passed() - 11 < 45
 
@@ -271,7 +271,7 @@ class TestAtOdds:
         with pytest.raises(Stop) as end:
             stepper.take(stepper.step(80, 11), 11)
 
-        assert end.value.outcome is Outcome.UNSTABLE
+        assert end.value.outcome is SearchOutcome.UNSTABLE
         assert end.value.because.startswith(f"{NOW_AND_THEN}: ")
 
     def test_a_step_that_says_nothing_is_not_learnt(self) -> None:
@@ -304,7 +304,7 @@ class TestBlocks:
         with pytest.raises(Stop) as end:
             stepper.take(stepper.step(100, 10), 10)
 
-        assert end.value.outcome is Outcome.UNSTABLE
+        assert end.value.outcome is SearchOutcome.UNSTABLE
         assert end.value.because == (
             "429 came in blocks, as of a limiter with a quota for some time: no step of this search outlasts it: "
             "0/s from second 0 to 45"

@@ -9,11 +9,11 @@ import pytest
 
 from rolecall.loadgen.capacity import chance
 from rolecall.loadgen.capacity.steps import (
-    Judgement,
     Share,
     Slice,
     Step,
-    Verdict,
+    StepJudgement,
+    StepVerdict,
     judge,
     keep_together,
     knee,
@@ -35,13 +35,13 @@ class TestStep:
         """A queue that is busy but keeps up holds, with many under way."""
         it = bench(Line(fixed(0.1), servers=50))
 
-        assert Verdict.HELD == judge(it.measure(480, 10), 0.1).verdict
+        assert StepVerdict.HELD == judge(it.measure(480, 10), 0.1).verdict
 
     def test_above_the_capacity_the_backlog_grows(self) -> None:
         """Two in a hundred too many are seen in ten seconds, and measured."""
         judged = judge(bench(Line(fixed(0.01))).measure(102, 10), 0.01)
 
-        assert Verdict.FAILED == judged.verdict
+        assert StepVerdict.FAILED == judged.verdict
         assert 0.02 == pytest.approx(judged.growth, abs=0.003)
         assert "the backlog grew from" in judged.why
 
@@ -49,14 +49,14 @@ class TestStep:
         """Where a full queue turns requests away, the backlog grows no more, and what was turned away is the excess."""
         judged = judge(bench(Line(fixed(0.01), patience=0.2)).measure(125, 10), 0.01)
 
-        assert Verdict.FAILED == judged.verdict
+        assert StepVerdict.FAILED == judged.verdict
         assert 0.2 == pytest.approx(judged.excess, abs=0.01)
 
     def test_a_burst_that_is_worked_off_is_no_overload(self) -> None:
         """A backlog that was there and went away holds."""
         slices = [Slice(100, 100)] * 3 + [Slice(100, 40)] + [Slice(100, 115)] * 4 + [Slice(100, 100)] * 2
 
-        assert Verdict.HELD == judge(Step(100, 10, slices), 0.01).verdict
+        assert StepVerdict.HELD == judge(Step(100, 10, slices), 0.01).verdict
 
     def test_a_wandering_backlog_is_unclear(self) -> None:
         """Growth that may be chance decides nothing."""
@@ -64,7 +64,7 @@ class TestStep:
 
         judged = judge(Step(100, 10, slices), 0.01)
 
-        assert (Verdict.UNCLEAR, False) == (judged.verdict, judged.growing)
+        assert (StepVerdict.UNCLEAR, False) == (judged.verdict, judged.growing)
 
     def test_saturation(self) -> None:
         """A server that always has a backlog is saturated; one that has many under way is not."""
@@ -86,20 +86,25 @@ class TestStep:
         """Throttling, a broken objective and silence fail, with the reason."""
         judged = judge(step, 0.01)
 
-        assert (Verdict.FAILED, why) == (judged.verdict, judged.why)
+        assert (StepVerdict.FAILED, why) == (judged.verdict, judged.why)
 
     def test_what_is_allowed_does_not_fail(self) -> None:
         """A few errors and a few 429 within the limits hold."""
         step = Step(100, 3, [Slice(1000, 990, throttled=5, failed=5)] * 3, objectives=[Share("errors<1%", 15, 3000, 0.01)])
 
-        assert Verdict.HELD == judge(step, 0.01).verdict
+        assert StepVerdict.HELD == judge(step, 0.01).verdict
 
     @pytest.mark.parametrize(
         ("bad", "clump", "verdict"),
-        [(3, 1.0, Verdict.UNCLEAR), (12, 1.0, Verdict.FAILED), (12, 12.0, Verdict.UNCLEAR), (2, 1.0, Verdict.HELD)],
+        [
+            (3, 1.0, StepVerdict.UNCLEAR),
+            (12, 1.0, StepVerdict.FAILED),
+            (12, 12.0, StepVerdict.UNCLEAR),
+            (2, 1.0, StepVerdict.HELD),
+        ],
         ids=["few", "many", "many-at-once", "allowed"],
     )
-    def test_chance_fails_no_step(self, bad: int, clump: float, verdict: Verdict) -> None:
+    def test_chance_fails_no_step(self, bad: int, clump: float, verdict: StepVerdict) -> None:
         """Three late of 200 may be one in a hundred, and so may twelve that were late together; twelve by themselves are not."""
         step = Step(20, 10, [Slice(20, 20)] * 10, objectives=[Share("p99<1s", bad, 200, 0.01, clump)])
 
@@ -111,7 +116,7 @@ class TestStep:
 
         judged = judge(Step(20, 10, slices, objectives=[Share("errors<1%", 12, 200, 0.01)]), 0.01)
 
-        assert (Verdict.UNCLEAR, "errors<1% may be chance") == (judged.verdict, judged.why)
+        assert (StepVerdict.UNCLEAR, "errors<1% may be chance") == (judged.verdict, judged.why)
 
     def test_a_limiter_is_judged_by_what_came_after_the_first_429(self) -> None:
         """Of 125/s, 100/s are let through once the burst is used up: that is the pace, however long the burst lasted."""
@@ -119,7 +124,7 @@ class TestStep:
 
         judged = judge(Step(125, 20, slices), 0.01)
 
-        assert (Verdict.FAILED, True) == (judged.verdict, judged.limited)
+        assert (StepVerdict.FAILED, True) == (judged.verdict, judged.limited)
         assert 0.2 == pytest.approx(judged.excess, abs=1e-6)
 
     def test_429_at_the_very_end_say_nothing_yet(self) -> None:
@@ -143,7 +148,7 @@ class TestStep:
         judged = judge(step, math.inf)
 
         assert judged.strain
-        assert (Verdict.HELD, 0, 0) == (judged.verdict, judged.excess, judged.strain.strain)
+        assert (StepVerdict.HELD, 0, 0) == (judged.verdict, judged.excess, judged.strain.strain)
 
     def test_the_knee_is_where_power_is_highest(self) -> None:
         """Of 100/s in 10 ms, 190/s in 20 ms and 195/s in 200 ms, the first has most throughput for the time."""
@@ -235,7 +240,7 @@ class TestFigures:
             violations=0,
             objectives=[Share("x", 1, 1, 0.5)],
         )
-        judged = Judgement(step, Verdict.FAILED, "not x", growth=0.123456789, second=7.654)
+        judged = StepJudgement(step, StepVerdict.FAILED, "not x", growth=0.123456789, second=7.654)
 
         assert judged.document() == {
             "second": 7.7,
@@ -263,21 +268,21 @@ class TestVerdict:
         both = judge(Step(100, 3, silent, violations=3, generator="its core was busy"), 0.01)
         slow = judge(Step(100, 3, silent, generator="its core was busy"), 0.01)
 
-        assert (both.verdict, both.why, both.usable) == (Verdict.VIOLATED, "3 violations", False)
-        assert (slow.verdict, slow.why, slow.usable) == (Verdict.GENERATOR, "its core was busy", False)
+        assert (both.verdict, both.why, both.usable) == (StepVerdict.VIOLATED, "3 violations", False)
+        assert (slow.verdict, slow.why, slow.usable) == (StepVerdict.GENERATOR, "its core was busy", False)
 
     def test_growth_by_just_three_deviations_is_no_growth_yet(self) -> None:
         """Changes of 0, 1, 1 and 1 are three, give or take one: what may be chance is unclear, one more is too much."""
         just, more = judge(backlogs(0, 1, 1, 1), 0.01), judge(backlogs(1, 1, 1, 1), 0.01)
 
         assert (just.growth, just.error) == (3 / 64, 1 / 64)
-        assert (just.verdict, just.why, just.growing) == (Verdict.UNCLEAR, "", False)
-        assert (more.verdict, more.why, more.growing) == (Verdict.FAILED, "the backlog grew from 0 to 4", True)
+        assert (just.verdict, just.why, just.growing) == (StepVerdict.UNCLEAR, "", False)
+        assert (more.verdict, more.why, more.growing) == (StepVerdict.FAILED, "the backlog grew from 0 to 4", True)
 
     def test_growth_by_no_more_than_one_deviation_is_none(self) -> None:
         """A change of one, give or take one."""
-        assert judge(backlogs(0, 0, 0, 1), 0.01).verdict is Verdict.HELD
-        assert judge(backlogs(0, 1, 0, 1), 0.01).verdict is Verdict.UNCLEAR
+        assert judge(backlogs(0, 0, 0, 1), 0.01).verdict is StepVerdict.HELD
+        assert judge(backlogs(0, 1, 0, 1), 0.01).verdict is StepVerdict.UNCLEAR
 
     def test_growth_is_from_the_beginning_to_the_end(self) -> None:
         """Also what grew in the first slice and in the last one."""
@@ -298,7 +303,7 @@ class TestVerdict:
         shares = [Share("p99<1s", 3, 200, 0.01), Share("p50<1s", 0, 200, 0.5), Share("p98<1s", 5, 200, 0.02)]
         judged = judge(Step(20, 10, [Slice(20, 20)] * 10, objectives=shares), 0.01)
 
-        assert (judged.verdict, judged.why) == (Verdict.UNCLEAR, "p99<1s may be chance, p98<1s may be chance")
+        assert (judged.verdict, judged.why) == (StepVerdict.UNCLEAR, "p99<1s may be chance, p98<1s may be chance")
 
     @pytest.mark.parametrize(("waiting", "saturated"), [(16, False), (17, True)])
     def test_a_backlog_beyond_what_is_under_way(self, waiting: int, saturated: bool) -> None:
@@ -352,22 +357,22 @@ class TestCarried:
     @pytest.mark.parametrize(
         ("verdict", "words"),
         [
-            (Verdict.HELD, (True, True, False, True)),
-            (Verdict.UNCLEAR, (False, True, False, True)),
-            (Verdict.FAILED, (False, False, True, True)),
-            (Verdict.VIOLATED, (False, False, False, False)),
-            (Verdict.GENERATOR, (False, False, False, False)),
+            (StepVerdict.HELD, (True, True, False, True)),
+            (StepVerdict.UNCLEAR, (False, True, False, True)),
+            (StepVerdict.FAILED, (False, False, True, True)),
+            (StepVerdict.VIOLATED, (False, False, False, False)),
+            (StepVerdict.GENERATOR, (False, False, False, False)),
         ],
     )
-    def test_by_its_verdict(self, verdict: Verdict, words: tuple[bool, ...]) -> None:
+    def test_by_its_verdict(self, verdict: StepVerdict, words: tuple[bool, ...]) -> None:
         """Held, carried, failed, usable."""
-        judged = Judgement(backlogs(0, 0, 0), verdict)
+        judged = StepJudgement(backlogs(0, 0, 0), verdict)
 
         assert (judged.held, judged.carried, judged.failed, judged.usable) == words
 
     def test_blocks_say_nothing(self) -> None:
         """A step in which 429 came in blocks is not usable, whatever its verdict."""
-        assert not Judgement(backlogs(0, 0, 0), Verdict.HELD, blocks=True).usable
+        assert not StepJudgement(backlogs(0, 0, 0), StepVerdict.HELD, blocks=True).usable
 
     @pytest.mark.parametrize(
         ("growth", "error", "carried"),
@@ -375,19 +380,19 @@ class TestCarried:
     )
     def test_unclear_growth(self, growth: float, error: float, carried: bool) -> None:
         """Three quarters of a per cent, or twice the error, may be those of a server that is busy all the time."""
-        assert Judgement(backlogs(0, 0, 0), Verdict.UNCLEAR, growth=growth, error=error).carried == carried
+        assert StepJudgement(backlogs(0, 0, 0), StepVerdict.UNCLEAR, growth=growth, error=error).carried == carried
 
     def test_an_objective_that_is_broken_is_not_carried(self) -> None:
         """Be it by chance."""
         broken, kept = Share("x", 3, 200, 0.01), Share("x", 2, 200, 0.01)
 
-        assert not Judgement(backlogs(0, 0, 0), Verdict.UNCLEAR, strain=broken).carried
-        assert Judgement(backlogs(0, 0, 0), Verdict.UNCLEAR, strain=kept).carried
+        assert not StepJudgement(backlogs(0, 0, 0), StepVerdict.UNCLEAR, strain=broken).carried
+        assert StepJudgement(backlogs(0, 0, 0), StepVerdict.UNCLEAR, strain=kept).carried
 
     def test_growing_is_by_more_than_three_deviations(self) -> None:
         """Not by just three."""
-        assert not Judgement(backlogs(0, 0, 0), Verdict.HELD, growth=3.0, error=1.0).growing
-        assert Judgement(backlogs(0, 0, 0), Verdict.HELD, growth=3.1, error=1.0).growing
+        assert not StepJudgement(backlogs(0, 0, 0), StepVerdict.HELD, growth=3.0, error=1.0).growing
+        assert StepJudgement(backlogs(0, 0, 0), StepVerdict.HELD, growth=3.1, error=1.0).growing
 
     @pytest.mark.parametrize(
         ("changes", "slices"),
@@ -402,7 +407,7 @@ class TestCarried:
     )
     def test_the_ascent_of_a_backlog(self, changes: tuple[int, ...], slices: int) -> None:
         """From where it began to rise to where it was longest."""
-        assert Judgement(backlogs(*changes, waiting=3), Verdict.HELD).ascent == slices
+        assert StepJudgement(backlogs(*changes, waiting=3), StepVerdict.HELD).ascent == slices
 
     @pytest.mark.parametrize(
         ("paces", "slices"),
@@ -410,7 +415,7 @@ class TestCarried:
     )
     def test_slices_in_which_it_was_slower(self, paces: tuple[int, ...], slices: int) -> None:
         """By a fifth and more, than in the better quarter of them."""
-        assert Judgement(Step(100, 8, [Slice(100, pace) for pace in paces]), Verdict.HELD).dull == slices
+        assert StepJudgement(Step(100, 8, [Slice(100, pace) for pace in paces]), StepVerdict.HELD).dull == slices
 
 
 class TestLimiter:
@@ -447,7 +452,7 @@ class TestLimiter:
 
         assert judged.strain is not None
         assert (judged.strain.name, judged.strain.bad, judged.strain.of) == ("throttled<1%", 10, 10_000)
-        assert (judged.limited, judged.verdict, judged.excess) == (False, Verdict.HELD, 0.0)
+        assert (judged.limited, judged.verdict, judged.excess) == (False, StepVerdict.HELD, 0.0)
 
     def test_a_late_few_are_no_block(self) -> None:
         """A 429 in the last slice says nothing of a limiter that is one."""
@@ -471,7 +476,7 @@ class TestLimiter:
         """After a last good answer all are refused: that is closed, and no block."""
         judged = judge(throttling(*[(125, 0)] * 3, (60, 65), (100, 25), *[(0, 125)] * 5), 0.01)
 
-        assert (judged.closed, judged.blocks, judged.verdict) == (True, False, Verdict.FAILED)
+        assert (judged.closed, judged.blocks, judged.verdict) == (True, False, StepVerdict.FAILED)
         assert judged.excess == pytest.approx(1 - 100 / 6 / 125)
 
     def test_something_is_let_through(self) -> None:
@@ -532,9 +537,9 @@ class TestExcess:
 class TestTogether:
     """Several steps at the same rate."""
 
-    def look(self, *shares: Share) -> Judgement:
+    def look(self, *shares: Share) -> StepJudgement:
         """A step with these objectives."""
-        return Judgement(Step(100, 3, [Slice(100, 100)] * 3, objectives=shares), Verdict.UNCLEAR)
+        return StepJudgement(Step(100, 3, [Slice(100, 100)] * 3, objectives=shares), StepVerdict.UNCLEAR)
 
     def test_they_keep_what_they_keep_together(self) -> None:
         """Three and one of two hundred each are just one per cent of all; four and one are more."""
@@ -552,9 +557,9 @@ class TestTogether:
 
     def test_the_knee_is_among_the_usable(self) -> None:
         """A step that says nothing, and one of which no response time is known, are none; without any there is none."""
-        good = Judgement(Step(50, 1, [Slice(50, 50)], p50=0.01), Verdict.HELD)
-        void = Judgement(Step(100, 1, [Slice(100, 100)], p50=0.001), Verdict.GENERATOR)
-        silent = Judgement(Step(100, 1, [Slice(100, 100)]), Verdict.HELD)
+        good = StepJudgement(Step(50, 1, [Slice(50, 50)], p50=0.01), StepVerdict.HELD)
+        void = StepJudgement(Step(100, 1, [Slice(100, 100)], p50=0.001), StepVerdict.GENERATOR)
+        silent = StepJudgement(Step(100, 1, [Slice(100, 100)]), StepVerdict.HELD)
 
         assert knee([void, good, silent]) is good.step
         assert knee([void, silent]) is None

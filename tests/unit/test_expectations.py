@@ -25,7 +25,7 @@ from rolecall.spec.model import Dialect
 from rolecall.toolkit.controls import expect_denied_as_usual
 from rolecall.toolkit.expectations import expect_hidden
 from rolecall.toolkit.judge import Judge
-from rolecall.toolkit.observed_cells import Seen
+from rolecall.toolkit.observed_cells import CredentialCells
 from rolecall.toolkit.refresh_tokens import never_issued
 from rolecall.toolkit.things import Fixture, Request
 from tests.support.exchanges import exchange
@@ -136,9 +136,9 @@ def test_head_may_be_as_the_empty_list() -> None:
 # --- The cascade ----------------------------------------------------------------------------------------------------------
 
 
-def seen(answers: dict[tuple[str, str], Exchange], dialect: Dialect = DEFAULT) -> Seen:
+def seen(answers: dict[tuple[str, str], Exchange], dialect: Dialect = DEFAULT) -> CredentialCells:
     """What was seen of some cells."""
-    return Seen(answers, SPEC.operations, dialect)
+    return CredentialCells(answers, SPEC.operations, dialect)
 
 
 def test_a_cascade_needs_both_roles() -> None:

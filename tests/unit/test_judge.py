@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rolecall.evidence import Evidence, Exchange, Pieces
-from rolecall.outcomes import Finding, Inconclusive, Trouble
+from rolecall.evidence import Evidence, Exchange, TestEvidence
+from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
@@ -16,10 +16,10 @@ from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import answering, asked, judged
 
 
-def allowed(operation: str, by: str, server: Server) -> Pieces:
+def allowed(operation: str, by: str, server: Server) -> TestEvidence:
     """Judge an operation that a role may; the evidence."""
 
-    async def story(world: World, judge: Judge) -> Pieces:
+    async def story(world: World, judge: Judge) -> TestEvidence:
         with Evidence.collect() as evidence:
             await judge.expect_allowed(*await asked(world, operation, by))
         return evidence
@@ -27,10 +27,10 @@ def allowed(operation: str, by: str, server: Server) -> Pieces:
     return judged(story, server)
 
 
-def denied(operation: str, by: str, server: Server, **facts: Any) -> Pieces:
+def denied(operation: str, by: str, server: Server, **facts: Any) -> TestEvidence:
     """Judge an operation that a role may not; the evidence."""
 
-    async def story(world: World, judge: Judge) -> Pieces:
+    async def story(world: World, judge: Judge) -> TestEvidence:
         with Evidence.collect() as evidence:
             await judge.expect_denied(*await asked(world, operation, by))
         return evidence
@@ -67,7 +67,7 @@ def test_a_refusal_of_a_live_caller_is_a_finding() -> None:
     """Who may and is refused, and whose token works elsewhere, was refused wrongly; that it works is in the evidence."""
     server = answering("fetch-contact", (403, None), by="bot")
 
-    async def story(world: World, judge: Judge) -> Pieces:
+    async def story(world: World, judge: Judge) -> TestEvidence:
         with Evidence.collect() as evidence, pytest.raises(Finding) as found:
             await judge.expect_allowed(*await asked(world, "fetch-contact", "bot"))
         assert (found.value.expected, found.value.actual) == ("200: bot may fetch contact", "403: it was refused")
@@ -271,7 +271,7 @@ def test_what_was_learnt_meanwhile_is_tried_again() -> None:
             return 404, None
         return (422, {"message": "unknown: title"}) if "title" in asked.body else None
 
-    with pytest.raises(Trouble) as trouble:
+    with pytest.raises(TransientFailure) as trouble:
         control("update-knowledge-item", answering("update-knowledge-item", picky))
 
     assert trouble.value.missing == "update-knowledge-item without the members that the target does not know"

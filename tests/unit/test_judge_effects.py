@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rolecall.evidence import Evidence, Pieces
-from rolecall.outcomes import Finding, Inconclusive, Trouble
+from rolecall.evidence import Evidence, TestEvidence
+from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
@@ -131,7 +131,7 @@ def test_another_run_in_the_same_user_is_trouble() -> None:
     for user in server.things["user"].values():
         user["givenName"] = "rolecall-20261124-111111-000000-5-update-user-self"
 
-    with pytest.raises(Trouble) as trouble:
+    with pytest.raises(TransientFailure) as trouble:
         effect("update-user-self", server)
 
     assert trouble.value.missing == "a user to oneself: another run is changing guest (token)"
@@ -171,11 +171,11 @@ def test_what_a_create_wrote_is_there(keeps: bool, is_written: bool) -> None:
 # --- At the end of the run ----------------------------------------------------------------------------------------------
 
 
-def later(operation: str, meanwhile: Callable[[Server, Request], object], server: Server | None = None) -> Pieces:
+def later(operation: str, meanwhile: Callable[[Server, Request], object], server: Server | None = None) -> TestEvidence:
     """Judge at the end of the run what a guest was refused, after something happened."""
     server = server or Server()
 
-    async def story(world: World, judge: Judge) -> Pieces:
+    async def story(world: World, judge: Judge) -> TestEvidence:
         answer, request, _ = await asked(world, operation, "guest")
         meanwhile(server, request)
         with Evidence.collect() as evidence:

@@ -10,7 +10,7 @@ import pytest
 
 from rolecall.evidence import Evidence
 from rolecall.outcomes import Finding, Inconclusive
-from rolecall.target import ApiKeys
+from rolecall.target import ApiKeyOptions
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
@@ -226,4 +226,4 @@ def test_ready_made_keys_are_judged_alike() -> None:
     async def story(world: World, judge: Judge) -> None:
         await judge.expect_rights(await world.create_key(["guest", "bot"]), ["guest", "bot"])
 
-    judged(story, server, api_keys=ApiKeys("/v2/apikeys", tokens=tokens))
+    judged(story, server, api_keys=ApiKeyOptions("/v2/apikeys", tokens=tokens))

@@ -231,7 +231,7 @@ def test_a_role_that_an_update_leaves_as_it_was() -> None:
         follow("log-in", server)
 
     assert str(lacking.value) == "a user whose role can be changed: an update leaves it as it was"
-    assert lacking.value.capability == "sacrificial-user"
+    assert lacking.value.capability == "throwaway-user"
 
 
 def test_where_users_show_no_role_a_log_in_tells() -> None:
@@ -247,7 +247,7 @@ def test_where_users_show_no_role_a_log_in_tells() -> None:
     with pytest.raises(NotTested) as lacking:
         follow("get", server)
     assert str(lacking.value).startswith("a user whose role can be changed: nothing shows that it was (POST /v2/auth/token")
-    assert lacking.value.capability == "sacrificial-user"
+    assert lacking.value.capability == "throwaway-user"
 
 
 def test_a_role_that_shows_late() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from rolecall.outcomes import NotTested
 from rolecall.toolkit.neighbours import AS_CLIENTS, NEIGHBOURS, parts_of, twin_of
-from rolecall.toolkit.throwaway_users import Sacrifice, scapegoat
+from rolecall.toolkit.throwaway_users import ThrowawayUser, lockable_account
 from rolecall.toolkit.world import World
 from tests.unit.memory import Answer, Asked, Server
 from tests.unit.stage import answering, play
@@ -42,8 +42,8 @@ def test_parts_of_an_e_mail() -> None:
 def test_a_twin_has_the_like_e_mail_and_the_same_password(likeness: str) -> None:
     """Two users are made of which one's e-mail is much like the other's, with one password; once for all tests."""
 
-    async def story(world: World) -> tuple[Sacrifice, Sacrifice, Sacrifice]:
-        return await scapegoat(world), await twin_of(world, likeness), await twin_of(world, likeness)
+    async def story(world: World) -> tuple[ThrowawayUser, ThrowawayUser, ThrowawayUser]:
+        return await lockable_account(world), await twin_of(world, likeness), await twin_of(world, likeness)
 
     server = Server()
     one, twin, again = play(story, server)
@@ -70,4 +70,4 @@ def test_a_target_that_takes_no_second_one() -> None:
         play(story, server)
 
     assert str(lacking.value) == "two users whose e-mails are alike (with a tag): the target has no second one"
-    assert lacking.value.capability == "sacrificial-user"
+    assert lacking.value.capability == "throwaway-user"

@@ -127,7 +127,7 @@ def test_all_that_is_wrong_is_said_worst_first() -> None:
 
     said = verdict_of(all_passed(*told), left=("contact 1", "contact 2"), aborted="interrupted")
 
-    assert (said.word, said.exit_code) == ("not-conformant", ExitCode.HARNESS_ERROR)
+    assert (said.status, said.exit_code) == ("not-conformant", ExitCode.HARNESS_ERROR)
     assert said.reasons == [
         "interrupted",
         "1 requirement failed: SEC-J03",
@@ -141,14 +141,14 @@ def test_all_that_is_wrong_is_said_worst_first() -> None:
 @pytest.mark.parametrize("outcome", [FAILED, INCONCLUSIVE, NOT_TESTED, ERROR])
 def test_advice_decides_nothing(outcome: Outcome) -> None:
     """What is only advice keeps no server from being conformant."""
-    assert verdict_of(all_passed(result("SEC-H03", outcome))).word == "conformant"
+    assert verdict_of(all_passed(result("SEC-H03", outcome))).status == "conformant"
 
 
 def test_a_deciding_requirement_may_be_none_of_this_targets() -> None:
     """A requirement whose tests all say why they are not applicable keeps no server from being conformant."""
     results = [r if r.requirement != "SEC-J08" else result("SEC-J08", NOT_APPLICABLE) for r in all_passed()]
 
-    assert verdict_of(results).word == "conformant"
+    assert verdict_of(results).status == "conformant"
     assert requirement_outcomes(SPEC, results)["SEC-J08"][0] is NOT_APPLICABLE
 
 
@@ -162,7 +162,7 @@ def test_what_is_not_covered_is_said() -> None:
 
     said = verdict_of(results)
 
-    assert (said.word, said.exit_code) == ("conformant", ExitCode.CONFORMANT)
+    assert (said.status, said.exit_code) == ("conformant", ExitCode.CONFORMANT)
     assert said.reasons == [
         "not covered: SEC-T03-beyond-leeway: no signing key",
         "not covered: ISSUE-identity: one user per role",
@@ -179,7 +179,7 @@ def test_missing_keys_are_one_sentence() -> None:
         return all_passed(*cells)
 
     assert verdict_of(keyless(API_KEYS)) == Verdict("conformant", ExitCode.CONFORMANT, ["API keys were not tested: no keys"])
-    assert verdict_of(keyless("")).word == "inconclusive"
+    assert verdict_of(keyless("")).status == "inconclusive"
 
 
 def test_expiry_is_never_excused() -> None:
@@ -189,7 +189,7 @@ def test_expiry_is_never_excused() -> None:
 
     said = verdict_of(results)
 
-    assert (said.word, said.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
+    assert (said.status, said.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
     assert said.reasons[-1] == "expiry was not proven: no way to one"
 
 
@@ -197,7 +197,7 @@ def test_a_part_is_never_conformant() -> None:
     """Where tests were deselected the verdict is inconclusive, even if every requirement still has one that passed."""
     said = verdict_of(all_passed(), selected=True)
 
-    assert (said.word, said.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
+    assert (said.status, said.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
     assert said.reasons == ["only a part of the suite was selected; 0 requirements were not looked at"]
 
 
@@ -205,7 +205,7 @@ def test_a_run_that_ended_early_is_never_conformant() -> None:
     """A run that was broken off is inconclusive, and says why first."""
     said = verdict_of(all_passed(), aborted="interrupted")
 
-    assert (said.word, said.reasons) == ("inconclusive", ["interrupted"])
+    assert (said.status, said.reasons) == ("inconclusive", ["interrupted"])
 
 
 @pytest.mark.parametrize(("more", "code"), [((), ExitCode.LEFT_BEHIND), ((result("SEC-J03", FAILED),), ExitCode.FAILED)])
@@ -280,7 +280,7 @@ def test_with_a_bank_alone_the_last_minute_is_not_covered() -> None:
 
     said = verdict_of(results)
 
-    assert said.word == "conformant"
+    assert said.status == "conformant"
     assert said.reasons == ["not covered: EXPIRY-not-before: no token in its last minute"]
 
 
@@ -292,7 +292,7 @@ def test_expiry_that_was_not_proven_at_all_is_said_once() -> None:
 
     said = verdict_of(results)
 
-    assert said.word == "inconclusive"
+    assert said.status == "inconclusive"
     assert sum("no way to one" in reason for reason in said.reasons) == 1
 
 

@@ -14,19 +14,19 @@ import pytest
 
 from rolecall.evidence import cite, note
 from rolecall.harness import scheduler
-from rolecall.harness.scheduler import Ahead, Job
-from rolecall.outcomes import Finding, Trouble
+from rolecall.harness.scheduler import ScheduledTest, Scheduler
+from rolecall.outcomes import Finding, TransientFailure
 from rolecall.toolkit.marks import ALONE, EXPIRY, ORDINARY, SUMMARY
-from rolecall.toolkit.shared import unbroken
+from rolecall.toolkit.shared import uncancelled
 from tests.support.exchanges import exchange
 
 NEVER = 60.0  # seconds: a test that has to wait so long has failed
 
 
 @contextmanager
-def opened(in_flight: int = 4) -> Iterator[Ahead]:
+def opened(in_flight: int = 4) -> Iterator[Scheduler]:
     """A scheduler that is closed at the end."""
-    ahead = Ahead(in_flight)
+    ahead = Scheduler(in_flight)
     ahead.open()
     try:
         yield ahead
@@ -34,7 +34,7 @@ def opened(in_flight: int = 4) -> Iterator[Ahead]:
         ahead.close()
 
 
-def run(*jobs: Job, in_flight: int = 4) -> list[Job]:
+def run(*jobs: ScheduledTest, in_flight: int = 4) -> list[ScheduledTest]:
     """Run tests to their end."""
     with opened(in_flight) as ahead:
         ahead.start(jobs)
@@ -51,18 +51,18 @@ def test_evidence_is_of_the_last_try_alone() -> None:
     async def looks_once() -> None:
         tries.append(cite(exchange(), "control"))
         if len(tries) == 1:
-            raise Trouble("an answer: reset")
+            raise TransientFailure("an answer: reset")
 
     async def looks_only_at_first() -> None:
         if not tries:
             tries.append(cite(exchange(), "control"))
-            raise Trouble("an answer: reset")
+            raise TransientFailure("an answer: reset")
 
-    (job,) = run(Job("looks each time", 0, looks_once))
+    (job,) = run(ScheduledTest("looks each time", 0, looks_once))
     assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (2, None, tries[1:], {"control": tries[1]})
 
     tries.clear()
-    (job,) = run(Job("looks at first", 0, looks_only_at_first))
+    (job,) = run(ScheduledTest("looks at first", 0, looks_only_at_first))
     assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (2, None, [], {})
 
 
@@ -71,12 +71,12 @@ def test_trouble_that_does_not_pass_keeps_its_evidence() -> None:
 
     async def fails() -> None:
         cite(exchange())
-        raise Trouble("an answer: reset")
+        raise TransientFailure("an answer: reset")
 
-    (job,) = run(Job("fails", 0, fails))
+    (job,) = run(ScheduledTest("fails", 0, fails))
 
     assert (job.tries, len(job.evidence.exchanges)) == (3, 1)
-    assert isinstance(job.error, Trouble)
+    assert isinstance(job.error, TransientFailure)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_whatever_ends_a_test_is_its_own(error: BaseException) -> None:
     async def passes() -> None:
         await asyncio.sleep(0)
 
-    failed, passed = run(Job("fails", 0, fails), Job("passes", 0, passes))
+    failed, passed = run(ScheduledTest("fails", 0, fails), ScheduledTest("passes", 0, passes))
 
     assert (failed.error, failed.tries) == (error, 1)
     assert (passed.error, passed.tries) == (None, 1)
@@ -108,7 +108,7 @@ def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:
 
         return looks
 
-    jobs = run(*(Job(name, 0, looking(name)) for name in "abc"))
+    jobs = run(*(ScheduledTest(name, 0, looking(name)) for name in "abc"))
 
     assert [job.evidence.notes for job in jobs] == [[f"{name} {number}" for number in range(3)] for name in "abc"]
     assert all(job.seconds >= 0 for job in jobs)
@@ -125,7 +125,7 @@ class Meeting:
         self.together: dict[str, set[str]] = {}
         self.order: list[str] = []
 
-    def job(self, name: str, phase: int) -> Job:
+    def job(self, name: str, phase: int) -> ScheduledTest:
         """One that lets the others take their turn a few times."""
 
         async def meets() -> None:
@@ -137,7 +137,7 @@ class Meeting:
                 await asyncio.sleep(0)
             self.now.remove(name)
 
-        return Job(name, phase, meets)
+        return ScheduledTest(name, phase, meets)
 
 
 def test_phases_come_one_after_the_other() -> None:
@@ -234,7 +234,7 @@ class Interrupted(Future[Any]):
 def test_ctrl_c_while_something_else_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupt while the caller waits cancels what it waits for."""
     future = Interrupted()
-    ahead = Ahead(1)
+    ahead = Scheduler(1)
     monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", lambda coroutine, loop: coroutine.close() or future)
 
     with pytest.raises(KeyboardInterrupt):
@@ -244,20 +244,20 @@ def test_ctrl_c_while_something_else_is_done(monkeypatch: pytest.MonkeyPatch) ->
     ahead._loop.close()
 
 
-def waits_for_ever(job: list[Job]) -> Job:
+def waits_for_ever(job: list[ScheduledTest]) -> ScheduledTest:
     """A test that does not end by itself."""
 
     async def never() -> None:
         await asyncio.sleep(NEVER)
 
-    job.append(Job("never", 0, never))
+    job.append(ScheduledTest("never", 0, never))
     return job[0]
 
 
 @pytest.mark.usefixtures("usual_ctrl_c")
 def test_ctrl_c_ends_the_waiting_for_a_test() -> None:
     """The first Ctrl-C ends the wait for a test; the second is raised where it comes; afterwards all is as it was."""
-    jobs: list[Job] = []
+    jobs: list[ScheduledTest] = []
     with opened() as ahead:
         ahead.start([waits_for_ever(jobs)])
         with ahead.minding_ctrl_c():
@@ -276,7 +276,7 @@ def test_ctrl_c_ends_the_waiting_for_a_test() -> None:
 @pytest.mark.usefixtures("usual_ctrl_c")
 def test_ctrl_c_of_others_is_left_alone() -> None:
     """Where somebody else minds Ctrl-C, or pytest runs in another thread, nothing is changed."""
-    ahead = Ahead(1)
+    ahead = Scheduler(1)
     seen: list[Any] = []
 
     def minds(number: int, frame: object) -> None:
@@ -312,7 +312,7 @@ def test_a_run_that_is_stopped() -> None:
         ended.append("made")
 
     async def makes() -> None:
-        await unbroken(work())
+        await uncancelled(work())
 
     async def passes() -> None:
         ended.append("passed")
@@ -320,7 +320,7 @@ def test_a_run_that_is_stopped() -> None:
     async def never_begun() -> None:
         ended.append("never")
 
-    jobs = [Job("passes", 0, passes), Job("makes", 0, makes), Job("later", 1, never_begun)]
+    jobs = [ScheduledTest("passes", 0, passes), ScheduledTest("makes", 0, makes), ScheduledTest("later", 1, never_begun)]
     with opened() as ahead:
         ahead.start(jobs)
         assert begun.wait(NEVER)
@@ -347,10 +347,10 @@ def test_what_does_not_come_to_its_end_is_cancelled_in_the_end(monkeypatch: pyte
             raise
 
     async def makes() -> None:
-        await unbroken(work())
+        await uncancelled(work())
 
     with opened() as ahead:
-        ahead.start([Job("makes", 0, makes)])
+        ahead.start([ScheduledTest("makes", 0, makes)])
         assert begun.wait(NEVER)
         ahead.stop()
         assert cancelled.is_set()
@@ -358,7 +358,7 @@ def test_what_does_not_come_to_its_end_is_cancelled_in_the_end(monkeypatch: pyte
 
 def test_closing_leaves_nothing_behind() -> None:
     """Whatever is still under way is cancelled, and thread and loop have ended."""
-    jobs: list[Job] = []
+    jobs: list[ScheduledTest] = []
     with opened() as ahead:
         ahead.start([waits_for_ever(jobs)])
 

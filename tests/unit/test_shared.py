@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rolecall.outcomes import Finding, Inconclusive, NotTested, Trouble
-from rolecall.toolkit.shared import UNBROKEN, Coalesced, forget, memoised, unbroken
+from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
+from rolecall.toolkit.shared import UNCANCELLED, SingleFlight, invalidate, shared_setup, uncancelled
 from tests.unit.stage import passing
 
 
@@ -20,7 +20,7 @@ class Setup:
         self.fails = list(fails)
         self.made: list[Any] = []
 
-    @memoised
+    @shared_setup
     async def thing(self, name: str = "", *, size: int = 0) -> tuple[str, int, int]:
         """Make one, which takes a second."""
         self.made.append(name)
@@ -29,7 +29,7 @@ class Setup:
             raise self.fails.pop(0)
         return name, size, len(self.made)
 
-    @memoised
+    @shared_setup
     async def other(self, name: str = "") -> str:
         """Make another one."""
         self.made.append(f"other {name}")
@@ -87,7 +87,7 @@ def test_a_failure_is_everybodys_and_nobody_tries_again(failure: Exception) -> N
 
 def test_trouble_passes_and_the_next_one_tries_again() -> None:
     """Those who waited get the trouble; whoever asks afterwards begins anew, once for all of them."""
-    setup = Setup(Trouble("an answer: reset"))
+    setup = Setup(TransientFailure("an answer: reset"))
 
     async def story() -> tuple[list[Any], list[Any]]:
         first = await asyncio.gather(*(setup.thing("a") for _ in range(3)), return_exceptions=True)
@@ -95,18 +95,18 @@ def test_trouble_passes_and_the_next_one_tries_again() -> None:
 
     first, second = passing(story)
 
-    assert [type(error) for error in first] == [Trouble] * 3
+    assert [type(error) for error in first] == [TransientFailure] * 3
     assert second == [("a", 0, 2)] * 3
 
 
 def test_who_hears_late_of_trouble_does_not_undo_a_new_beginning() -> None:
     """The first who hears of trouble may have begun anew before the others hear of it: that work is not thrown away."""
-    setup = Setup(Trouble("an answer: reset"))
+    setup = Setup(TransientFailure("an answer: reset"))
 
     async def stubborn() -> tuple[str, int, int]:
         try:
             return await setup.thing("a")
-        except Trouble:
+        except TransientFailure:
             return await setup.thing("a")
 
     async def story() -> list[Any]:
@@ -142,12 +142,12 @@ def test_what_is_forgotten_is_made_again() -> None:
             await setup.thing("b")
             await setup.other("a")
 
-        forget(setup, "thing")  # there is nothing yet
+        invalidate(setup, "thing")  # there is nothing yet
         await all_three()
-        forget(setup, "thing", "a")
+        invalidate(setup, "thing", "a")
         await all_three()
         assert setup.made == ["a", "b", "other a", "a"]
-        forget(setup, "thing")
+        invalidate(setup, "thing")
         await all_three()
 
     passing(story)
@@ -158,7 +158,7 @@ def test_what_is_forgotten_is_made_again() -> None:
 def same_name(result: str) -> Any:
     """A shared set-up of a module of its own, that has the name of another's."""
 
-    @memoised
+    @shared_setup
     async def foreigner(owner: Setup) -> str:
         return result
 
@@ -185,14 +185,14 @@ def test_what_was_begun_is_brought_to_its_end() -> None:
         return "made"
 
     async def story() -> str:
-        test = asyncio.create_task(unbroken(work()))
+        test = asyncio.create_task(uncancelled(work()))
         await asyncio.sleep(0.5)
         test.cancel()
         with pytest.raises(asyncio.CancelledError):
             await test
         assert ended == []
-        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == UNBROKEN))
-        return await unbroken(work())
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == UNCANCELLED))
+        return await uncancelled(work())
 
     assert passing(story) == "made"
     assert ended == ["made", "made"]
@@ -204,11 +204,11 @@ def test_what_fails_when_nobody_looks_is_no_noise() -> None:
 
     async def work() -> None:
         await asyncio.sleep(1)
-        raise Trouble("an answer: reset")
+        raise TransientFailure("an answer: reset")
 
     async def story() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
-        test = asyncio.create_task(unbroken(work()))
+        test = asyncio.create_task(uncancelled(work()))
         await asyncio.sleep(0.5)
         test.cancel()
         await asyncio.gather(test, return_exceptions=True)
@@ -222,7 +222,7 @@ def test_what_fails_when_nobody_looks_is_no_noise() -> None:
 # --- One probe for all --------------------------------------------------------------------------------------------------
 
 
-def probing(*results: str | None) -> tuple[Coalesced[str | None], list[float]]:
+def probing(*results: str | None) -> tuple[SingleFlight[str | None], list[float]]:
     """A probe that takes a second, and the moments at which it was sent."""
     left, sent = list(results), []
 
@@ -231,7 +231,7 @@ def probing(*results: str | None) -> tuple[Coalesced[str | None], list[float]]:
         await asyncio.sleep(1)
         return left.pop(0)
 
-    return Coalesced(probe), sent
+    return SingleFlight(probe), sent
 
 
 def test_one_answer_serves_all_who_asked_before_it() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from rolecall import token_bank as module
 from rolecall.errors import UsageError
-from rolecall.token_bank import Bank, Deposit
+from rolecall.token_bank import BankedToken, TokenBank
 from rolecall.tokens import Caller, Grant
 from tests.support.exchanges import exchange
 from tests.support.token_answers import DAY, claims, jwt
@@ -54,7 +54,7 @@ def filled(folder: Path, content: object, mode: int = 0o600) -> Path:
 def complaint(folder: Path) -> str:
     """What is wrong with a bank, as it is said before anything is sent."""
     with pytest.raises(UsageError) as error:
-        Bank(folder, HERE).deposits()
+        TokenBank(folder, HERE).deposits()
     return str(error.value)
 
 
@@ -64,18 +64,18 @@ def complaint(folder: Path) -> str:
 def test_it_keeps_the_newest_of_each_role_and_target(tmp_path: Path) -> None:
     """Of each role the three newest tokens are kept, for each target by itself."""
     for number in range(5):
-        Bank(tmp_path / "bank", HERE).deposit([caller("guest", number), caller("admin", number)])
-    Bank(tmp_path / "bank", THERE).deposit([caller("guest", 9)])
+        TokenBank(tmp_path / "bank", HERE).deposit([caller("guest", number), caller("admin", number)])
+    TokenBank(tmp_path / "bank", THERE).deposit([caller("guest", 9)])
 
-    kept = [(deposit.role, deposit.refresh_token) for deposit in Bank(tmp_path / "bank", HERE).deposits()]
+    kept = [(deposit.role, deposit.refresh_token) for deposit in TokenBank(tmp_path / "bank", HERE).deposits()]
 
     assert sorted(kept) == [(role, f"{role}.{number}") for role in ("admin", "guest") for number in (2, 3, 4)]
-    assert [deposit.refresh_token for deposit in Bank(tmp_path / "bank", THERE).deposits()] == ["guest.9"]
+    assert [deposit.refresh_token for deposit in TokenBank(tmp_path / "bank", THERE).deposits()] == ["guest.9"]
 
 
 def test_a_refresh_token_that_was_presented_is_not_kept(tmp_path: Path) -> None:
     """A refresh token that this run presents may be spent by tomorrow; its access token stays."""
-    bank = Bank(tmp_path / "bank", HERE)
+    bank = TokenBank(tmp_path / "bank", HERE)
     bank.deposit([caller()])
 
     bank.deposit([caller("guest", 2)], presented=bank.deposits())
@@ -86,7 +86,7 @@ def test_a_refresh_token_that_was_presented_is_not_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("exp", [10**400, float("inf"), True, "tomorrow", ...], ids=lambda exp: f"{exp}"[:10])
 def test_a_token_that_says_no_end_is_not_kept(exp: object, tmp_path: Path) -> None:
     """Nobody could tell when such a token has expired; the others are kept beside it."""
-    bank = Bank(tmp_path / "bank", HERE)
+    bank = TokenBank(tmp_path / "bank", HERE)
 
     bank.deposit([caller("guest", exp=exp), caller("admin")])
 
@@ -95,7 +95,7 @@ def test_a_token_that_says_no_end_is_not_kept(exp: object, tmp_path: Path) -> No
 
 def test_a_name_shows_no_token() -> None:
     """What is printed of a deposit holds neither of its tokens."""
-    assert not [secret for secret in ("a.b.c", "u1.r") if secret in repr(Deposit.of(ROW))]
+    assert not [secret for secret in ("a.b.c", "u1.r") if secret in repr(BankedToken.of(ROW))]
 
 
 # --- What it takes ---------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_bytes_that_are_no_text_are_no_bank(tmp_path: Path) -> None:
 
 def test_there_is_no_bank_yet(tmp_path: Path) -> None:
     """A bank that is not there yet is empty."""
-    assert Bank(tmp_path / "bank", HERE).deposits() == []
+    assert TokenBank(tmp_path / "bank", HERE).deposits() == []
 
 
 # --- From whom -------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_a_folder_that_others_may_write_to_is_refused(there: bool, mode: int, tm
 
     assert f"chmod go-w {folder}" in complaint(folder)
     with pytest.raises(UsageError):
-        Bank(folder, HERE).deposit([caller()])
+        TokenBank(folder, HERE).deposit([caller()])
     assert [path.name for path in folder.iterdir()] == ["tokens.json"] * there
 
 
@@ -199,7 +199,7 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, t
     assert "this token bank's folder" not in complaint(tmp_path / "bank")
     monkeypatch.setattr(module.os, "getuid", lambda: 0)
     monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, owner))
-    Bank(tmp_path / "bank", HERE)._check_folder()
+    TokenBank(tmp_path / "bank", HERE)._check_folder()
 
 
 def _with_owner(stat: Callable[[Path], os.stat_result], owner: int) -> Callable[[Path], os.stat_result]:
@@ -246,7 +246,7 @@ def test_files_that_somebody_laid_out_are_not_used(tmp_path: Path) -> None:
     laid.touch(mode=0o666)
     before = os.umask(0)
     try:
-        Bank(folder, HERE).deposit([caller()])
+        TokenBank(folder, HERE).deposit([caller()])
     finally:
         os.umask(before)
 
@@ -259,7 +259,7 @@ def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """Where every file's mode is 0666 (Windows) the bank works on the second night, too."""
     monkeypatch.setattr(module, "_HAS_MODES", False)
     filled(tmp_path / "bank", [ROW], 0o666)
-    bank = Bank(tmp_path / "bank", HERE)
+    bank = TokenBank(tmp_path / "bank", HERE)
 
     bank.deposit([caller()])
 
@@ -299,7 +299,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 def test_a_lock_that_is_kept_is_told(watch: Watch, tmp_path: Path) -> None:
     """Where another run keeps the bank for good, this one waits for twenty seconds, says so, and goes on without it."""
-    bank = Bank(tmp_path / "bank", HERE)
+    bank = TokenBank(tmp_path / "bank", HERE)
     bank.deposit([caller()])
 
     with bank._locked(), pytest.raises(UsageError) as error:
@@ -315,7 +315,7 @@ def test_a_lock_that_is_kept_is_told(watch: Watch, tmp_path: Path) -> None:
 
 def test_a_lock_that_is_given_back_is_taken(watch: Watch, tmp_path: Path) -> None:
     """Another run needs milliseconds: this one comes after it."""
-    bank = Bank(tmp_path / "bank", HERE)
+    bank = TokenBank(tmp_path / "bank", HERE)
     bank.deposit([caller()])
     other = contextlib.ExitStack()
     other.enter_context(bank._locked())
@@ -339,7 +339,7 @@ def test_windows_locks_the_first_byte(monkeypatch: pytest.MonkeyPatch, watch: Wa
 
     monkeypatch.setattr(module, "fcntl", None)
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK="lock", LK_UNLCK="unlock"))
-    bank = Bank(tmp_path / "bank", HERE)
+    bank = TokenBank(tmp_path / "bank", HERE)
 
     bank.deposit([caller()])
 
@@ -360,12 +360,12 @@ def test_the_module_loads_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatc
     spec.loader.exec_module(copy)
 
     assert copy.fcntl is None
-    assert copy.Bank.__name__ == "Bank"
+    assert copy.TokenBank.__name__ == "TokenBank"
 
 
 def test_a_disk_that_is_full_costs_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """When tonight's tokens cannot be written, those of yesterday are still there, and no piece of a file is."""
-    bank = Bank(tmp_path / "bank", HERE)
+    bank = TokenBank(tmp_path / "bank", HERE)
     bank.deposit([caller()])
 
     def full(descriptor: int) -> None:

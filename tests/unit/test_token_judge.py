@@ -12,15 +12,15 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from rolecall.evidence import Evidence, Exchange, Pieces
+from rolecall.evidence import Evidence, Exchange, TestEvidence
 from rolecall.http.gate import Gate
 from rolecall.ledger import Ledger
-from rolecall.outcomes import Finding, Inconclusive, Trouble
+from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit import token_judge
-from rolecall.toolkit.expiry import Expired
+from rolecall.toolkit.expiry import ExpiredToken
 from rolecall.toolkit.token_judge import TokenJudge
 from tests.support.exchanges import exchange
 from tests.support.token_answers import DAY, OTHER, USER, claims, document, jwt
@@ -85,7 +85,7 @@ def judge(world: HouseOfAnswers) -> TokenJudge:
 
 
 @pytest.fixture
-def evidence() -> Iterator[Pieces]:
+def evidence() -> Iterator[TestEvidence]:
     """What is cited and noted during the test."""
     with Evidence.collect() as pieces:
         yield pieces
@@ -102,7 +102,7 @@ def refused(error: pytest.ExceptionInfo[Finding]) -> tuple[str, str]:
 class TestIssued:
     """Good credentials get a token; whether they are good only the target knows."""
 
-    def test_a_good_status_is_enough(self, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_a_good_status_is_enough(self, judge: TokenJudge, evidence: TestEvidence) -> None:
         """A status of the reading passes, and the answer is cited."""
         seen = answer(201)
 
@@ -111,7 +111,7 @@ class TestIssued:
         assert evidence.named == {"answer": seen}
 
     @pytest.mark.parametrize("status", [400, 401, 429, 499])
-    def test_a_refusal_proves_nothing(self, status: int, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_a_refusal_proves_nothing(self, status: int, judge: TokenJudge, evidence: TestEvidence) -> None:
         """A refused log-in may be the target file's fault: it is undecided, with where to look."""
         seen = answer(status)
 
@@ -171,7 +171,7 @@ class TestTokenAnswer:
 class TestRefreshed:
     """A good refresh."""
 
-    def test_passes_with_status_and_shape(self, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_passes_with_status_and_shape(self, judge: TokenJudge, evidence: TestEvidence) -> None:
         """200 and a token answer; the answer is cited."""
         seen = granted()
 
@@ -262,7 +262,7 @@ class TestLifetime:
 class TestWorks:
     """A token that was granted is let in, as its own user."""
 
-    def test_as_its_own_user(self, world: HouseOfAnswers, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_as_its_own_user(self, world: HouseOfAnswers, judge: TokenJudge, evidence: TestEvidence) -> None:
         """The user's own profile says who it is; nothing else is asked."""
         world.fetch_self.return_value = answer(200, {"id": USER})
 
@@ -316,9 +316,9 @@ class TestWorks:
     def test_trouble_is_no_death(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
         """Where the look for other things meets passing trouble, the token is not called dead."""
         world.fetch_self.return_value = answer(403)
-        world.alive.side_effect = Trouble("an answer")
+        world.alive.side_effect = TransientFailure("an answer")
 
-        with pytest.raises(Trouble):
+        with pytest.raises(TransientFailure):
             asyncio.run(judge.expect_works(logged_in()))
 
 
@@ -329,7 +329,7 @@ class TestNoToken:
     """A refusal with no token in it."""
 
     @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422])
-    def test_a_refusal(self, status: int, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_a_refusal(self, status: int, judge: TokenJudge, evidence: TestEvidence) -> None:
         """Every refusing status of the reading passes; the controls are cited beside it."""
         seen, control = answer(status, {"message": "no"}), granted()
 
@@ -395,7 +395,7 @@ class TestRefreshAtMost:
     """An attack on a refresh gets a refusal, or what its own credentials are worth."""
 
     @pytest.mark.parametrize("seen", [answer(401), answer(400, {"message": "no"})])
-    def test_a_refusal(self, seen: Exchange, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_a_refusal(self, seen: Exchange, judge: TokenJudge, evidence: TestEvidence) -> None:
         """A refusal is right; the log-in that it is held against is cited."""
         caller = logged_in()
 
@@ -435,7 +435,7 @@ class TestRefreshAtMost:
         method: str,
         world: HouseOfAnswers,
         judge: TokenJudge,
-        evidence: Pieces,
+        evidence: TestEvidence,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Where every refresh gives thirty days, so may this one; the plain refresh is by the same method, and is the control."""
@@ -478,7 +478,7 @@ class TestRefreshAtMost:
 class TestLetIn:
     """Whether a token is taken, before and after its end."""
 
-    def test_let_in(self, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_let_in(self, judge: TokenJudge, evidence: TestEvidence) -> None:
         """Any success; it is cited."""
         seen = answer(204)
 
@@ -496,11 +496,11 @@ class TestLetIn:
         assert refused(error) == ("let in in its last minute", f"{status}")
         assert error.value.exchange is seen
 
-    def test_expired(self, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_expired(self, judge: TokenJudge, evidence: TestEvidence) -> None:
         """403 is what the page has; how the token came to its end stands beside it."""
         seen = answer(403)
 
-        judge.expect_expired(seen, Expired(logged_in(), "bank"))
+        judge.expect_expired(seen, ExpiredToken(logged_in(), "bank"))
 
         assert evidence.named == {"answer": seen}
         assert evidence.notes == ["bank, evidence grade A: 403"]
@@ -513,7 +513,7 @@ class TestLetIn:
         """Another status is a finding with its grade; that of RFC 6750 comes with the line for the target file."""
         seen = answer(status)
         with pytest.raises(Finding) as error:
-            judge.expect_expired(seen, Expired(logged_in(), "signing key"))
+            judge.expect_expired(seen, ExpiredToken(logged_in(), "signing key"))
 
         assert refused(error) == ("403 once the token has expired (signing key, evidence grade B)", actual)
         assert error.value.exchange is seen
@@ -522,10 +522,10 @@ class TestLetIn:
         """With that line 401 passes."""
         world.dialect = SPEC.dialect({"expired": [401]}, "a test")
 
-        judge.expect_expired(answer(401), Expired(logged_in(), "clock"))
+        judge.expect_expired(answer(401), ExpiredToken(logged_in(), "clock"))
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_nobody_is_let_in(self, status: int, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_nobody_is_let_in(self, status: int, judge: TokenJudge, evidence: TestEvidence) -> None:
         """Without a valid token either status is right; the answer is cited."""
         seen = answer(status)
 
@@ -558,7 +558,7 @@ class TestControl:
 
         return asyncio.run(judge.control_refresh(refresh(), caller))
 
-    def test_succeeds(self, judge: TokenJudge, evidence: Pieces) -> None:
+    def test_succeeds(self, judge: TokenJudge, evidence: TestEvidence) -> None:
         """It is given back, and cited as the control."""
         seen = granted()
 
@@ -628,7 +628,7 @@ class TestControl:
         assert world.spare == {}
 
 
-def test_exchanges_of_other_tests_count_as_evidence(judge: TokenJudge, evidence: Pieces) -> None:
+def test_exchanges_of_other_tests_count_as_evidence(judge: TokenJudge, evidence: TestEvidence) -> None:
     """Of several the newest stands for all; a note stands beside it."""
     first, last = answer(), answer()
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rolecall.evidence import Evidence, Exchange
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
-from rolecall.target import ApiKeys
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.target import ApiKeyOptions
 from rolecall.tokens import Caller
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
@@ -336,7 +336,7 @@ def test_what_is_not_empty_is_deleted_empty() -> None:
     server = answering("delete-conversation", full)
 
     async def story(world: World) -> tuple[str, Exchange, Request]:
-        with pytest.raises(Trouble) as trouble:
+        with pytest.raises(TransientFailure) as trouble:
             await asked(world, "delete-conversation", "admin")
         assert trouble.value.look_at == "what is in it"
         assert world.full == {"conversation"}
@@ -417,7 +417,7 @@ def test_who_cannot_log_in_takes_no_part() -> None:
         return [caller.role for caller in await world.everybody()]
 
     assert play(story, refuse((401, None))) == ["guest", "bot", "admin"]
-    with pytest.raises(Trouble, match="was away"):
+    with pytest.raises(TransientFailure, match="was away"):
         play(story, refuse((503, None)))
 
 
@@ -435,4 +435,4 @@ def test_who_is_oneself_to_somebody() -> None:
     users = list(server.things["user"])
 
     assert play(story, server) == {*users, "a-machine"}
-    assert play(story, Server(), api_keys=ApiKeys()) == set(users)
+    assert play(story, Server(), api_keys=ApiKeyOptions()) == set(users)

@@ -10,7 +10,7 @@ import pytest
 
 from rolecall.evidence import Evidence, Exchange
 from rolecall.http.gate import Thing
-from rolecall.outcomes import Finding, Inconclusive, NotTested, Trouble
+from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
 from rolecall.toolkit import world as world_module
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.world import World
@@ -263,7 +263,7 @@ def test_what_passes_is_waited_for() -> None:
     server.instead("create-contact", lambda asked: (503, None) if server.count("create-contact") == 1 else None)
 
     async def story(world: World) -> Fixture:
-        with pytest.raises(Trouble):
+        with pytest.raises(TransientFailure):
             await world.shared("contact")
         return await world.shared("contact")
 
@@ -478,7 +478,7 @@ def test_a_list_is_read_by_who_may() -> None:
 @pytest.mark.parametrize("body", [b"", b'[{"id": 1}, {"id"'])
 def test_a_list_that_cannot_be_read_may_hold_anything(body: bytes) -> None:
     """A success that is no JSON is trouble: what it lacks may be there."""
-    with pytest.raises(Trouble) as trouble:
+    with pytest.raises(TransientFailure) as trouble:
         listing(answering("list-contacts", (200, body)))
 
     assert trouble.value.missing.startswith(("a list of contacts that can be read: GET /v2/contacts", "a body that is JSON: GET"))

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from rolecall.http.gate import Thing
-from rolecall.ledger import Entry
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.ledger import LedgerEntry
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import in_path, own_id
 from rolecall.spec.model import API_KEY
 from rolecall.spec.templates import fill_path
@@ -80,7 +80,7 @@ class Tidying:
         for _ in range(_LOG_INS):
             try:
                 return await self._world.fresh_caller(self._world.highest)
-            except Trouble:  # it passes
+            except TransientFailure:  # it passes
                 continue
             except (Inconclusive, NotTested):  # refused, or as many log-ins as one run may have
                 break
@@ -105,14 +105,14 @@ class Tidying:
         made_others = any(world.ledger.with_id(resource))
         return f"no list showed a {resource} of this run by its name" if made_others and resource not in world.listed else ""
 
-    def _reason(self, entry: Entry) -> str:
+    def _reason(self, entry: LedgerEntry) -> str:
         if not entry.is_thing:
             return ": it could not be put back as it was before; see the exchanges of the test that changed it"
         return f": {self._why[entry.number]}" if entry.number in self._why else ""
 
     # --- One by one ------------------------------------------------------------------------------------------------
 
-    async def _delete(self, admin: Caller, entry: Entry) -> None:
+    async def _delete(self, admin: Caller, entry: LedgerEntry) -> None:
         """Delete one thing of the run's own, by whoever gets it done; one that is not there any more counts as deleted."""
         world, thing = self._world, Thing(entry.resource, entry.id)
         try:
@@ -133,7 +133,7 @@ class Tidying:
         except (Inconclusive, NotTested) as reason:
             self._why[entry.number] = str(reason)
 
-    def _says_that_it_is_gone(self, entry: Entry) -> bool:
+    def _says_that_it_is_gone(self, entry: LedgerEntry) -> bool:
         """Whether a 404 says so: a key that no list shows may be alive, and nobody be able to delete one that way at all."""
         return entry.resource != API_KEY or API_KEY in self._deleted
 
@@ -213,7 +213,7 @@ class Tidying:
             found.extend(ours)
         return found
 
-    async def _entry_of(self, path: str, resource: str, item: dict[str, object]) -> Entry | None:
+    async def _entry_of(self, path: str, resource: str, item: dict[str, object]) -> LedgerEntry | None:
         """The ledger's entry of a thing found in a list under the run's name; None where it is not certain that it is the run's."""
         world, id = self._world, own_id(item)
         known = world.ledger.of(resource, id)

@@ -15,14 +15,14 @@ from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
 from rolecall.harness.results import TestResult, is_good_part
 from rolecall.harness.run import DEFAULT_OUT, Options, Run
-from rolecall.harness.scheduler import Job
+from rolecall.harness.scheduler import ScheduledTest
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.spec.loading import load_specification
-from rolecall.toolkit.attacker import Intruder
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
-from rolecall.toolkit.observed_cells import Observed
+from rolecall.toolkit.observed_cells import ObservedCells
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     config.stash[RUN] = Run(options)
-    config.pluginmanager.register(Suite(config.stash[RUN]), "rolecall-suite")
+    config.pluginmanager.register(ConformancePlugin(config.stash[RUN]), "rolecall-suite")
 
 
 @pytest.fixture(scope="session")
@@ -84,13 +84,13 @@ def expiry(request: pytest.FixtureRequest) -> Expiry:
 
 
 @pytest.fixture(scope="session")
-def intruder(request: pytest.FixtureRequest) -> Intruder:
+def attacker(request: pytest.FixtureRequest) -> Attacker:
     """Who tries tokens that are none."""
-    return request.config.stash[RUN].intruder
+    return request.config.stash[RUN].attacker
 
 
 @pytest.fixture(scope="session")
-def observed(request: pytest.FixtureRequest) -> Observed:
+def observed(request: pytest.FixtureRequest) -> ObservedCells:
     """What was seen of the cells."""
     return request.config.stash[RUN].observed
 
@@ -102,7 +102,7 @@ def responses(request: pytest.FixtureRequest) -> Responses:
 
 
 #: The fixtures above: all that a test can ask for, since it runs before pytest makes any.
-OFFERED = ("world", "judge", "expiry", "intruder", "observed", "responses")
+OFFERED = ("world", "judge", "expiry", "attacker", "observed", "responses")
 #: Marks with which pytest leaves a test out, or forgives it: here a requirement would stay unproven, or its finding unsaid.
 _REFUSED_MARKS = ("skip", "skipif", "xfail", "usefixtures")
 
@@ -140,7 +140,7 @@ def requirement_of(item: pytest.Item) -> str:
     return str(mark.args[0])
 
 
-class Suite:
+class ConformancePlugin:
     """The hooks that need the run."""
 
     def __init__(self, run: Run) -> None:
@@ -198,11 +198,11 @@ class Suite:
         if not hasattr(self.run, "document") and not isinstance(excinfo.value, RolecallError):
             self.run.give_up(excinfo.value)
 
-    def _job(self, item: pytest.Item) -> Job:
+    def _job(self, item: pytest.Item) -> ScheduledTest:
         assert isinstance(item, pytest.Function)
         parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
         arguments = {name: parameters[name] if name in parameters else getattr(self.run, name) for name in _parameters(item.obj)}
-        return Job(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
+        return ScheduledTest(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -242,7 +242,7 @@ class Suite:
                 setattr(error, name, redact(getattr(error, name)))
         error.args = tuple(redact(value) if isinstance(value, str) else value for value in error.args)
 
-    def _tell_listener(self, item: pytest.Function, job: Job) -> None:
+    def _tell_listener(self, item: pytest.Function, job: ScheduledTest) -> None:
         """Tell Allure's own listener, which a user has turned on, what the test is about and what went over the wire."""
         for label, value in self._labels(item).items():
             allure.dynamic.label(label, value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
 from rolecall.errors import ExitCode
-from rolecall.evidence import Exchange, Pieces
+from rolecall.evidence import Exchange, TestEvidence
 from rolecall.outcomes import Outcome
 from rolecall.spec.model import API_KEY, API_KEYS, Cell, Requirement, Specification
 
@@ -38,7 +38,7 @@ class TestResult:
     cell: Cell | None = None
     seconds: float = 0.0
     tries: int = 1
-    evidence: Pieces = field(default_factory=Pieces)
+    evidence: TestEvidence = field(default_factory=TestEvidence)
     shown_by: Exchange | None = None
 
     __test__ = False  # a name that pytest would otherwise collect
@@ -46,9 +46,9 @@ class TestResult:
 
 @dataclass
 class Verdict:
-    """The end of a run, ready to be written: ``word`` is conformant, not-conformant or inconclusive."""
+    """The end of a run, ready to be written: ``status`` is conformant, not-conformant or inconclusive."""
 
-    word: str
+    status: str
     exit_code: ExitCode
     reasons: list[str]
 

@@ -22,7 +22,7 @@ from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
 from rolecall.harness.preflight import Preflight
 from rolecall.harness.results import TestResult, Verdict, advice, counts, findings, judge, requirement_outcomes
-from rolecall.harness.scheduler import Ahead
+from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
 from rolecall.ledger import Ledger
@@ -33,11 +33,11 @@ from rolecall.report.allure import AllureResults
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Cell, Specification
 from rolecall.target import Target, load_target
-from rolecall.token_bank import Bank
-from rolecall.toolkit.attacker import Intruder
+from rolecall.token_bank import TokenBank
+from rolecall.toolkit.attacker import Attacker
 from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
-from rolecall.toolkit.observed_cells import Observed
+from rolecall.toolkit.observed_cells import ObservedCells
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
@@ -110,14 +110,14 @@ class Run:
         self.dialect = self.spec.dialect(target.dialect, target.source)
         self.spec.for_target(target.operations, self.dialect, target.source)
         if target.expiry.bank:
-            Bank(target.expiry.bank, target.base_url).deposits()  # what is wrong with it is said before anything is sent
+            TokenBank(target.expiry.bank, target.base_url).deposits()  # what is wrong with it is said before anything is sent
         self.secrets = _secrets_of(target, self.spec)
         self.evidence = Evidence()
         self.started = time.time()
         self.id = datetime.fromtimestamp(self.started, UTC).strftime("%Y%m%d-%H%M%S-") + random.token_hex(3)
         self.secrets.spare(self.id)
         self.folder = _make_folder(self.options.out / self.id)
-        self.ahead = Ahead(2 * target.concurrency)
+        self.ahead = Scheduler(2 * target.concurrency)
         self.ahead.open()
         self.stack.callback(self.ahead.close)
         ledger = Ledger(self.folder / "ledger.jsonl")
@@ -132,11 +132,11 @@ class Run:
         self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only, self.options.intrusive)
         self.judge = Judge(self.world)
         self.expiry = Expiry(self.world)
-        self.intruder = Intruder(self.world)
+        self.attacker = Attacker(self.world)
         self.responses = Responses(self.evidence, self.world.spec, self.target)
         self.allure = AllureResults(self.environment()) if self.options.reports else None
         cells = lambda: [(job.cell, job.evidence) for job in self.ahead.jobs.values() if job.cell]  # noqa: E731
-        self.observed = Observed(cells, self.world.spec.operations, self.world.dialect)
+        self.observed = ObservedCells(cells, self.world.spec.operations, self.world.dialect)
 
     def fly_ahead(self) -> None:
         """The preflight.
@@ -317,7 +317,7 @@ class Run:
         outcomes = requirement_outcomes(self.spec, self.results)
         by_cell = {str(result.cell): result for result in self.results if result.cell}
         return {
-            "verdict": verdict.word,
+            "verdict": verdict.status,
             "exit_code": int(verdict.exit_code),
             "reasons": verdict.reasons,
             "run": self.id,

@@ -16,18 +16,18 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from rolecall.evidence import Evidence, Pieces
-from rolecall.outcomes import Trouble
+from rolecall.evidence import Evidence, TestEvidence
+from rolecall.outcomes import TransientFailure
 from rolecall.spec.model import Cell
 from rolecall.toolkit.marks import ALONE
-from rolecall.toolkit.shared import UNBROKEN
+from rolecall.toolkit.shared import UNCANCELLED
 
 _TRIES = 3
 _LAST_WORDS = 5.0  # seconds for what is under way when the run is stopped
 
 
 @dataclass
-class Job:
+class ScheduledTest:
     """One test: how to call it, the phase it belongs to, and what came of it."""
 
     name: str
@@ -36,16 +36,16 @@ class Job:
     cell: Cell | None = None
     tries: int = 0
     seconds: float = 0.0
-    evidence: Pieces = field(default_factory=Pieces)
+    evidence: TestEvidence = field(default_factory=TestEvidence)
     error: BaseException | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
 
-class Ahead:
+class Scheduler:
     """An event loop in a thread, and the jobs it works through phase by phase."""
 
     def __init__(self, in_flight: int) -> None:
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, ScheduledTest] = {}
         self._in_flight = in_flight
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rolecall-ahead", daemon=True)
@@ -56,7 +56,7 @@ class Ahead:
         """Start the loop."""
         self._thread.start()
 
-    def start(self, jobs: Iterable[Job]) -> None:
+    def start(self, jobs: Iterable[ScheduledTest]) -> None:
         """Begin with the first phase."""
         self.jobs = {job.name: job for job in jobs}
         self.do(self._start())
@@ -64,7 +64,7 @@ class Ahead:
     async def _start(self) -> None:
         self._running = asyncio.create_task(self._run())
 
-    def wait(self, name: str) -> Job:
+    def wait(self, name: str) -> ScheduledTest:
         """Wait for a test; its ``error`` is set if it failed.
 
         Waits in small steps, so that Ctrl-C is noticed on every platform.
@@ -119,7 +119,7 @@ class Ahead:
     async def _stop(self) -> None:
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in rest:
-            if task.get_name() != UNBROKEN:
+            if task.get_name() != UNCANCELLED:
                 task.cancel()
         if rest:
             _, late = await asyncio.wait(rest, timeout=_LAST_WORDS)
@@ -148,13 +148,13 @@ class Ahead:
                     await slots.acquire()
                     group.create_task(self._run_in(slots, job))
 
-    async def _run_in(self, slots: asyncio.Semaphore, job: Job) -> None:
+    async def _run_in(self, slots: asyncio.Semaphore, job: ScheduledTest) -> None:
         try:
             await self._run_one(job)
         finally:
             slots.release()
 
-    async def _run_one(self, job: Job) -> None:
+    async def _run_one(self, job: ScheduledTest) -> None:
         """Run a test; one that met passing trouble starts again from the beginning, with fixtures of its own."""
         started = time.monotonic()
         try:
@@ -164,7 +164,7 @@ class Ahead:
                     # Of this try alone: what came of one that was given up proves nothing.
                     with Evidence.collect() as job.evidence:
                         await job.call()
-                except Trouble:
+                except TransientFailure:
                     if job.tries < _TRIES:
                         continue
                     raise

@@ -23,7 +23,7 @@ from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
 from rolecall.http.link import sendable
 from rolecall.http.transports import AWAY, EXCHANGE, PATIENT, REPEATABLE, Network, Pace, Pacing, Recording, Retrying
-from rolecall.outcomes import Trouble
+from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
 from rolecall.target import Target
 
@@ -189,7 +189,7 @@ class Client:
         )
         if len(url) > URL_LIMIT:
             exchange.error = f"it was not sent: its URL has {len(url):,} characters, and none of more than {URL_LIMIT:,} is sent"
-            raise Trouble(f"an answer to {exchange}", "the ids and links that the target gives")
+            raise TransientFailure(f"an answer to {exchange}", "the ids and links that the target gives")
         return exchange
 
     async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
@@ -207,18 +207,20 @@ class Client:
                 # follows may overtake the end of its answer (RFC 9112 9.6); what it said is in the status line.
                 exchange.status = exchange.begun or 0
                 return
-            raise Trouble(f"an answer to {exchange}", "the connection to the target") from None
+            raise TransientFailure(f"an answer to {exchange}", "the connection to the target") from None
         self._take(exchange)
         self.last_status = exchange.status
         if exchange.status == 429 and request.extensions[PATIENT]:
             if self._pace.last_answer < asked:
                 self.dead = Unreachable(self.base_url, "gives no usable answer: nothing but 429, whatever the rate_limit")
                 raise replace(self.dead)
-            raise Trouble(f"an answer to {exchange}: throttled {exchange.attempts} times", "the rate_limit of the target file")
+            raise TransientFailure(
+                f"an answer to {exchange}: throttled {exchange.attempts} times", "the rate_limit of the target file"
+            )
         if exchange.status in AWAY:
-            raise Trouble(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
+            raise TransientFailure(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
         if exchange.ok and exchange.is_torn:
-            raise Trouble(f"a body that is JSON: {exchange}", "RESPONSE-json")
+            raise TransientFailure(f"a body that is JSON: {exchange}", "RESPONSE-json")
         plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
         if plain and exchange.url.startswith(f"{self.base_url}/"):
             self._answered = exchange
@@ -281,7 +283,7 @@ def _request(exchange: Exchange, **parts: Any) -> httpx.Request:
         return httpx.Request(exchange.method, _url(exchange.url), extensions=extensions, **parts)
     except (httpx.InvalidURL, ValueError) as error:
         exchange.error = f"it was not sent: {error}"
-        raise Trouble(f"an answer to {exchange}", "the ids and links that the target gives") from None
+        raise TransientFailure(f"an answer to {exchange}", "the ids and links that the target gives") from None
 
 
 @lru_cache(maxsize=1024)

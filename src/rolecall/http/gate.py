@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from rolecall.http.login_budget import LogInBudget, Trial
-from rolecall.ledger import CLOCK, Entry, Ledger
+from rolecall.http.login_budget import LogInBudget, LoginTrial
+from rolecall.ledger import CLOCK, Ledger, LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested
 from rolecall.target import Account
 
@@ -53,7 +53,7 @@ class Thing:
 class Creation:
     """What a request is about: something new, under its ledger entry; ``inside`` is what it becomes a part of, if anything."""
 
-    entry: Entry
+    entry: LedgerEntry
     inside: Thing | None = None
 
 
@@ -112,7 +112,7 @@ class Gate:
         seen = self._seen.get((resource, id))
         return self.is_protected(resource, id) or (seen is not None and seen <= before)
 
-    def own(self, entry: Entry, id: str) -> None:
+    def own(self, entry: LedgerEntry, id: str) -> None:
         """Note the id of a thing of which it is certain that the run made it."""
         self._seen.pop((entry.resource, id), None)
         self.ledger.created(entry, id)
@@ -162,7 +162,7 @@ class Gate:
         else:
             self._admit_change(what, f"{parts.path}?{parts.query}", about)
 
-    def admit_log_in(self, method: str, url: str, content: bytes, attack: str) -> Trial | None:
+    def admit_log_in(self, method: str, url: str, content: bytes, attack: str) -> LoginTrial | None:
         """Take a log-in to one of the accounts from its budget; None where the request is none.
 
         Raises:

@@ -31,7 +31,7 @@ class _Used:
 
 
 @dataclass(frozen=True)
-class Trial:
+class LoginTrial:
     """A log-in to an account of the target file that is about to leave; ``is_right``: with its own password, and no attack."""
 
     email: str
@@ -44,7 +44,7 @@ class LogInBudget:
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._used = {account.email.lower(): _Used(account) for account in accounts}
 
-    def admit(self, url: str, content: bytes, attack: str) -> Trial | None:
+    def admit(self, url: str, content: bytes, attack: str) -> LoginTrial | None:
         """Take a log-in from the budget of the account that a request to the token endpoint tries; None if it tries none.
 
         Raises:
@@ -69,9 +69,9 @@ class LogInBudget:
         else:
             used.refused += 1
             used.in_a_row += 1
-        return Trial(email, is_right)
+        return LoginTrial(email, is_right)
 
-    def answered(self, trial: Trial, status: int) -> None:
+    def answered(self, trial: LoginTrial, status: int) -> None:
         """Note what became of a log-in; 0 stands for no answer, and counts as what was expected."""
         used = self._used[trial.email]
         if 200 <= status < 300:

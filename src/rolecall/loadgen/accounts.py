@@ -17,7 +17,7 @@ _FIRST_LINE = f"The first line names the columns: {','.join(COLUMNS)}."
 
 
 @dataclass(frozen=True)
-class Account:
+class LoadAccount:
     """One user: ``role`` is the scope that its tokens must have, ``user`` its id where that is known beforehand."""
 
     email: str
@@ -26,12 +26,12 @@ class Account:
     user: str = ""
 
 
-def from_target(target: Target) -> list[Account]:
+def from_target(target: Target) -> list[LoadAccount]:
     """The accounts of a target file."""
-    return [Account(account.email, account.password, account.role) for account in target.accounts.values()]
+    return [LoadAccount(account.email, account.password, account.role) for account in target.accounts.values()]
 
 
-def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[Account]:
+def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount]:
     """The accounts of a CSV file (RFC 4180, UTF-8) whose first line names the columns email, password and role.
 
     Raises:
@@ -50,7 +50,7 @@ def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[Account]:
     return accounts
 
 
-def _accounts(rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequence[str]) -> Iterator[Account]:
+def _accounts(rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequence[str]) -> Iterator[LoadAccount]:
     """The accounts of numbered rows. No value is repeated in a message: where columns are mixed up, it may be a password."""
     where, header = next(rows, (source, []))
     columns = [name.strip().lower() for name in header]
@@ -71,7 +71,7 @@ def _accounts(rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequenc
         if email in lines:
             raise UsageError(where, f"the email is that of {lines[email]}", "Every account is a user of its own.")
         lines[email] = where
-        yield Account(email, password, role)
+        yield LoadAccount(email, password, role)
 
 
 def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
@@ -88,11 +88,11 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
             yield f"{source}:{reader.line_num}", row
 
 
-def share(accounts: Sequence[Account], worker: int, workers: int) -> list[Account]:
+def share(accounts: Sequence[LoadAccount], worker: int, workers: int) -> list[LoadAccount]:
     """The accounts of one worker (counted from 0): its own alone, as long as there are as many as workers."""
     return list(accounts[worker::workers]) or [accounts[worker % len(accounts)]]
 
 
-def are_shared(accounts: Sequence[Account], worker: int, workers: int) -> bool:
+def are_shared(accounts: Sequence[LoadAccount], worker: int, workers: int) -> bool:
     """Whether another worker has the account of this one as well, since there are more workers than accounts."""
     return worker % len(accounts) + len(accounts) < workers

@@ -10,17 +10,17 @@ from urllib.parse import quote
 
 from gevent.lock import RLock
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.expired import ExpiredTokens
 from rolecall.loadgen.checks.invariants import Invariants
-from rolecall.loadgen.checks.races import Families
+from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.sampling import Sampling
-from rolecall.loadgen.checks.sessions import Grant
+from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.measure.recorder import Entry, Recorder
 from rolecall.loadgen.roster import Roster
 from rolecall.loadgen.transport import wire
-from rolecall.loadgen.transport.client import Connection, Failure
+from rolecall.loadgen.transport.client import Failure, WireConnection
 from rolecall.loadgen.transport.wire import Origin, Response
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill_path
@@ -31,7 +31,7 @@ from rolecall.tokens import TOKEN_PATH
 SAMPLED = ("cells", "expired", "others", "not_tested", "left")
 
 
-class Site:
+class ClientContext:
     """A target, some of its users, and the judges of its answers.
 
     Args:
@@ -48,7 +48,7 @@ class Site:
         origin: Origin,
         spec: Specification,
         dialect: Dialect,
-        accounts: Sequence[Account],
+        accounts: Sequence[LoadAccount],
         *,
         timeout: float,
         verify: bool | str = True,
@@ -68,7 +68,7 @@ class Site:
         self.invariants = Invariants(
             spec, dialect, self.violations, tells=tells, sessions_coexist=sessions_coexist, shared_accounts=shared_accounts
         )
-        self.races = Families(self.violations)
+        self.races = Races(self.violations)
         self.racers = racers
         self.recorder = Recorder(0.0)
         self._email_domain = email_domain
@@ -85,7 +85,7 @@ class Site:
         #: By name; asked for by `entry`, unless they are there.
         self.entries: dict[str, Entry] = {}
         #: The exchanges that have no end yet: the row in which each counts, and when it was due.
-        self.under_way: dict[Connection, tuple[Entry, float]] = {}
+        self.under_way: dict[WireConnection, tuple[Entry, float]] = {}
         #: Whether what is measured is over: nothing is sent any more, by those who are in the middle of a step, either.
         self.is_over = False
         #: Requests beside the load, which are in no figure: of set-up and of tidying up.
@@ -117,11 +117,11 @@ class Site:
         found = self.entries[name] = self.recorder.entry(method, name)
         return found
 
-    def connect(self) -> Connection:
+    def connect(self) -> WireConnection:
         """A connection of one's own."""
-        return Connection(self.origin, timeout=self._timeout, verify=self._verify)
+        return WireConnection(self.origin, timeout=self._timeout, verify=self._verify)
 
-    def ask(self, connection: Connection, request: bytes) -> Response | None:
+    def ask(self, connection: WireConnection, request: bytes) -> Response | None:
         """Send a request beside the load; None where it is not answered."""
         self.beside += 1
         try:
@@ -166,21 +166,21 @@ class Site:
 
     # --- Requests ----------------------------------------------------------------------------------------------------
 
-    def _issue(self, account: Account) -> bytes:
+    def _issue(self, account: LoadAccount) -> bytes:
         """A log-in with e-mail and password."""
         body = json.dumps({"email": account.email, "password": account.password}).encode()
         return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
 
-    def refresh_get(self, grant: Grant) -> bytes:
+    def refresh_get(self, grant: SessionGrant) -> bytes:
         """A refresh before expiry: the refresh token in the query, the access token as bearer."""
         return self._fill(self._refresh_get, quote(grant.refresh_token, safe=""), grant.token)
 
-    def refresh_post(self, grant: Grant) -> bytes:
+    def refresh_post(self, grant: SessionGrant) -> bytes:
         """A refresh after expiry: refresh token and e-mail in the body, no Authorization."""
         body = json.dumps({"refreshToken": grant.refresh_token, "clientId": grant.account.email}).encode()
         return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
 
-    def read(self, operation: str, grant: Grant) -> bytes:
+    def read(self, operation: str, grant: SessionGrant) -> bytes:
         """An operation without a body, on the caller's own user where it is about one."""
         template = self._reads.get(operation)
         if template is None:
@@ -201,7 +201,7 @@ class Site:
             )
         return found
 
-    def allowed(self, operation: str, grant: Grant, response: Response, request: bytes) -> None:
+    def allowed(self, operation: str, grant: SessionGrant, response: Response, request: bytes) -> None:
         """Look at the answer to what the caller's role may do ("+" in the permission table): once it was done, it is not denied.
 
         The end of the token, which is answered 403 as well, would explain it.

@@ -23,13 +23,13 @@ from rolecall.fields import http_date
 from rolecall.ledger import CLOCK, Ledger
 from rolecall.loadgen.checks.expired import MARGIN, Kept, Left
 from rolecall.loadgen.checks.invariants import read_json
-from rolecall.loadgen.provisioning import NoUsers, Server
-from rolecall.loadgen.transport.client import Connection, Failure
+from rolecall.loadgen.provisioning import NoUsers, ProvisionedServer
+from rolecall.loadgen.transport.client import Failure, WireConnection
 from rolecall.loadgen.transport.wire import Origin, request
 from rolecall.spec.claims import lifetime, numeric_date
 from rolecall.spec.templates import fill_path
 from rolecall.target import Target
-from rolecall.token_bank import Bank
+from rolecall.token_bank import TokenBank
 from rolecall.tokens import claims_of, user_of
 
 #: Seconds by which a clock that was read twice may be elsewhere than it should be, for all that was not moved.
@@ -47,7 +47,7 @@ def is_needed(target: Target) -> bool:
     if not expiry.clock_url or expiry.signing_key:
         return False
     try:
-        deposits = Bank(expiry.bank, target.base_url).deposits() if expiry.bank else []
+        deposits = TokenBank(expiry.bank, target.base_url).deposits() if expiry.bank else []
     except UsageError:
         return True
     return not any(deposit.expires < time.time() - MARGIN for deposit in deposits)
@@ -65,7 +65,7 @@ class MovedClock:
 
     def __init__(self, target: Target, folder: Path) -> None:
         self._target = target
-        self._server = Server(target)
+        self._server = ProvisionedServer(target)
         self._ledger = Ledger(folder / "ledger.jsonl")
         # Who logs in to see the time: on a server with one session for each user that ends the earlier one.
         roles = [account.role for account in target.accounts.values()]
@@ -155,7 +155,7 @@ class MovedClock:
         if not self._moved:
             self._moved = seconds
             self._say_left("it was not put back")
-        connection = Connection(origin, timeout=self._target.timeout, verify=self._target.verify_tls)
+        connection = WireConnection(origin, timeout=self._target.timeout, verify=self._target.verify_tls)
         try:
             connection.exchange(request(origin, "POST", path, {"content-type": "application/json"}, body))
         except Failure:

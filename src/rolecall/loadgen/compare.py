@@ -22,8 +22,8 @@ from statistics import NormalDist, fmean
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.scenarios import MIXED, Guarded, RefreshRace
-from rolecall.schema_validation import faults
+from rolecall.loadgen.scenarios import MIXED, GuardedScenario, RefreshRaceScenario
+from rolecall.schema_validation import validation_errors
 
 CONFIDENCE = 0.99
 _MOST_BLOCKS, _LEAST_BLOCKS = 20, 8
@@ -33,11 +33,11 @@ _RESOLUTION = 0.01
 #: Runs whose lengths differ by more are not compared.
 _LENGTH = 0.1
 #: Scenarios that are other ones with other options.
-_MANY_SHAPES = frozenset({MIXED, Guarded.name, RefreshRace.name})
+_MANY_SHAPES = frozenset({MIXED, GuardedScenario.name, RefreshRaceScenario.name})
 
 
 @dataclass(frozen=True)
-class Change:
+class FigureChange:
     """One measure of both runs. ``change`` and its interval are relative, or in percentage points where the measure is a share."""
 
     measure: str
@@ -57,7 +57,7 @@ class Comparison:
 
     comparable: bool
     reasons: list[str] = field(default_factory=list)
-    measures: list[Change] = field(default_factory=list)
+    measures: list[FigureChange] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
         """``comparison`` in ``load.json``."""
@@ -76,7 +76,7 @@ def read(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(str(file), f"cannot be read: {error}", "give the folder of a finished load run") from None
-    if wrong := faults("load", document):
+    if wrong := validation_errors("load", document):
         raise UsageError(str(file), f"is not a load.json: {wrong[0]}", "give the folder of a finished load run")
     return document
 
@@ -234,7 +234,7 @@ class _Measure:
         after: Mapping[str, float],
         pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]],
         widen: float,
-    ) -> Change:
+    ) -> FigureChange:
         """The change of the measure, with its interval."""
         share = self.unit == "%"
         distance: Callable[[float, float], float] = _difference if share else _ratio
@@ -252,7 +252,9 @@ class _Measure:
         figures = [value if share else math.expm1(value) for value in (middle, low, high)]
         change, least_likely, most_likely = (round(value, 5) if math.isfinite(value) else None for value in figures)
         sentence = f"{self._figures(old, new, figures)}: {words}"
-        return Change(self.name, round(old, 4), round(new, 4), change, least_likely, most_likely, CONFIDENCE, verdict, sentence)
+        return FigureChange(
+            self.name, round(old, 4), round(new, 4), change, least_likely, most_likely, CONFIDENCE, verdict, sentence
+        )
 
     def _figures(self, old: float, new: float, figures: Sequence[float]) -> str:
         unit = self.unit if self.unit == "/s" else f" {self.unit}"

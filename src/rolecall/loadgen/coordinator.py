@@ -17,11 +17,10 @@ from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
 from rolecall.loadgen.checks.invariants import AcrossWorkers
-from rolecall.loadgen.checks.races import Families
+from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.client_context import SAMPLED
-from rolecall.loadgen.measure.totals import Delta, Totals
-from rolecall.loadgen.measure.totals import Worker as WorkerTotals
+from rolecall.loadgen.measure.totals import Delta, Totals, WorkerTotals
 from rolecall.loadgen.schedule import Schedule
 from rolecall.loadgen.unexpected import described
 
@@ -57,7 +56,7 @@ class Segment:
     errors: list[str] = field(default_factory=list)
 
 
-class Conductor:
+class Coordinator:
     """Leads the workers.
 
     Args:
@@ -75,7 +74,7 @@ class Conductor:
         self.segment: Segment | None = None
         self.violations = Violations()
         self._across = AcrossWorkers(self.violations)
-        self.races = Families(self.violations)
+        self.races = Races(self.violations)
         self.sampled: dict[str, set[str]] = {name: set() for name in SAMPLED}
         self.died: list[str] = []
         self.errors: list[str] = []
@@ -132,7 +131,7 @@ class Conductor:
     def _forget(self) -> None:
         """Begin anew: on Locust's web page one run may follow another."""
         self.violations = Violations()
-        self._across, self.races = AcrossWorkers(self.violations), Families(self.violations)
+        self._across, self.races = AcrossWorkers(self.violations), Races(self.violations)
         self.sampled = {name: set() for name in SAMPLED}
         self.died, self.errors, self.beside = [], [], 0
         self._absent, self._why, self._strangers = {}, {}, []

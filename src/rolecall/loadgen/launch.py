@@ -23,11 +23,11 @@ from typing import Any
 from rolecall.embedded import embedded_target
 from rolecall.errors import ExitCode, UsageError
 from rolecall.loadgen import compare, plan, result
-from rolecall.loadgen.accounts import COLUMNS, Account
+from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
-from rolecall.loadgen.scenarios import Guarded
+from rolecall.loadgen.scenarios import GuardedScenario
 from rolecall.spec.loading import load_specification
 from rolecall.target import Target, load_target
 
@@ -65,13 +65,13 @@ _PASSED = (
 
 
 @dataclass
-class Session:
+class LaunchedRun:
     """A run that is about to begin: where its files go, and Locust's words."""
 
     scenario: str
     folder: Path
     words: list[str]
-    aim: plan.Aim
+    aim: plan.ResolvedTarget
     clock: Target | None = None  # the one whose clock is moved for the run
     workers: int = 0
     bind: str = ""
@@ -129,14 +129,14 @@ class Session:
             conducting += ["--expect-workers", str(self.workers)]
             if not self.bind:
                 conducting += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
-            conductor = stack.enter_context(_process([*command, *conducting]))
+            coordinator = stack.enter_context(_process([*command, *conducting]))
             for _ in range(0 if self.bind else self.workers):
                 stack.enter_context(_process([*command, "--worker", "--master-host", bind, "--master-port", str(port)]))
-            return _wait(conductor)
+            return _wait(coordinator)
 
 
 @contextlib.contextmanager
-def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Session]:
+def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[LaunchedRun]:
     """Everything that a run needs before Locust is started; the embedded server runs as long as the block lasts.
 
     Raises:
@@ -156,7 +156,7 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
             whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
             coexist = sessions_coexist(target)
             words += whom if coexist else [*whom, "--lone-sessions"]
-            aim = plan.Aim.of(plan.parse(words))
+            aim = plan.ResolvedTarget.of(plan.parse(words))
         except KeyboardInterrupt:
             result.write_nothing(plan.parse(words), arguments.scenario, int(ExitCode.INTERRUPTED), "it was interrupted")
             raise
@@ -166,10 +166,10 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[Se
         master = getattr(arguments, "master", False)
         workers = max(arguments.workers, 1) if master else arguments.workers
         bind = (arguments.bind_host or "127.0.0.1") if master else ""
-        clock = target if arguments.scenario == Guarded.name and is_needed(target) else None
+        clock = target if arguments.scenario == GuardedScenario.name and is_needed(target) else None
         note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
         port = arguments.master_port if master else 0
-        yield Session(arguments.scenario, run, words, aim, clock, workers, bind, port, note)
+        yield LaunchedRun(arguments.scenario, run, words, aim, clock, workers, bind, port, note)
 
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
@@ -254,7 +254,7 @@ def locust_class(scenario: str) -> str:
     return scenario.title().replace("-", "")
 
 
-def _write_accounts(path: Path, accounts: Sequence[Account]) -> Path:
+def _write_accounts(path: Path, accounts: Sequence[LoadAccount]) -> Path:
     path.touch(mode=0o600)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

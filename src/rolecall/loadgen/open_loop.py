@@ -27,7 +27,7 @@ LATE = 0.010
 _AT_ONCE = 16  # clients that log in at the same time, beforehand
 
 
-class Engine:
+class OpenLoop:
     """The clients of one process, and when they are due.
 
     Args:

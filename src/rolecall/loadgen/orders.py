@@ -42,7 +42,7 @@ def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace
     said = job.get("options")
     if not isinstance(said, Mapping):
         raise UsageError(_MASTER, "it sends no options", _SAME_VERSION)
-    _same_host(plan.where_to(own), said.get("host"))
+    _same_host(plan.chosen_url(own), said.get("host"))
     options = argparse.Namespace(**vars(own))
     for name, value in said.items():
         if name != "host":

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.accounts import Account, from_target, read_csv
+from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv
 from rolecall.loadgen.checks.expired import ExpiredTokens, Left
 from rolecall.loadgen.objectives import Objective
-from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, Guarded, RefreshRace
+from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedScenario, RefreshRaceScenario
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.transport.wire import Origin
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification, suggest
-from rolecall.target import Expiry, Target, is_loopback, load_target
+from rolecall.target import ExpiryOptions, Target, is_loopback, load_target
 
 #: What is asked of every run, unless it asks for something else of the same.
 USUAL_OBJECTIVES = ("errors<1%",)
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Aim:
+class ResolvedTarget:
     """Where a run goes and as whom; every worker reads it for itself, so that no password crosses Locust's wire."""
 
     target: Target | None
@@ -81,7 +81,7 @@ class Aim:
     name: str
     spec: Specification
     dialect: Dialect
-    accounts: Sequence[Account]
+    accounts: Sequence[LoadAccount]
     timeout: float
     verify: bool | str
     #: Tokens that have expired since the target's clock was moved, or why there are none.
@@ -90,10 +90,10 @@ class Aim:
     @property
     def expired(self) -> ExpiredTokens:
         """Where expired tokens come from; each process keeps account of its own."""
-        return ExpiredTokens(self.target.expiry if self.target else Expiry(), self.base_url, self.left)
+        return ExpiredTokens(self.target.expiry if self.target else ExpiryOptions(), self.base_url, self.left)
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> Aim:
+    def of(cls, options: argparse.Namespace) -> ResolvedTarget:
         """Read the target file and the accounts.
 
         Raises:
@@ -104,7 +104,7 @@ class Aim:
         chosen, source = (target.dialect, target.source) if target else ({}, "")
         dialect = tables.dialect(chosen, source)
         spec = tables.for_target(target.operations if target else {}, dialect, source)
-        base_url = where_to(options, target)
+        base_url = chosen_url(options, target)
         if target:
             see_that_load_is_allowed(target, base_url)
         if not base_url:
@@ -226,10 +226,10 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
     if scenario == MIXED:
         chosen["weights"] = dict(weights(options))
         kinds |= set(chosen["weights"])
-    if scenario == Guarded.name:
+    if scenario == GuardedScenario.name:
         chosen["guarding"] = options.guarding
         kinds.add(options.guarding)
-    if RefreshRace.name in kinds:
+    if RefreshRaceScenario.name in kinds:
         chosen["racers"] = options.racers
     if options.rate or options.capacity:
         chosen["in_flight"] = options.in_flight
@@ -265,7 +265,7 @@ def see_that_load_is_allowed(target: Target, base_url: str) -> None:
         raise UsageError(target.source, f"load on {base_url} is not allowed", hint)
 
 
-def where_to(options: argparse.Namespace, target: Target | None = None) -> str:
+def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str:
     """The base URL that a command line names, itself or by its target file; empty where it names none.
 
     Raises:
@@ -278,10 +278,10 @@ def where_to(options: argparse.Namespace, target: Target | None = None) -> str:
     return target.base_url if target else ""
 
 
-def whereto(options: argparse.Namespace) -> dict[str, str]:
+def target_shown(options: argparse.Namespace) -> dict[str, str]:
     """The target's name and URL, as far as they can be known."""
     try:
-        aim = Aim.of(options)
+        aim = ResolvedTarget.of(options)
     except UsageError:
         return {"name": options.target or options.host or "", "base_url": options.host or ""}
     return {"name": aim.name, "base_url": aim.base_url}

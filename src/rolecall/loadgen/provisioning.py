@@ -12,9 +12,9 @@ from typing import Any
 import gevent
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.invariants import read_json
-from rolecall.loadgen.transport.client import Connection, Failure
+from rolecall.loadgen.transport.client import Failure, WireConnection
 from rolecall.loadgen.transport.wire import Origin, Response, request
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
@@ -39,7 +39,7 @@ class _NotNow(NoUsers):
     """Nothing follows from this answer, or from its not coming: another time it may be another one."""
 
 
-class Server:
+class ProvisionedServer:
     """What is asked of a target before the load, over the connection that the load has, too: no proxy, no redirect, all bounded."""
 
     def __init__(self, target: Target) -> None:
@@ -51,7 +51,7 @@ class Server:
         #: Seconds to wait before the same is asked again.
         self.pause = _PAUSE
         self._origin = Origin.of(target.base_url)
-        self._connection = Connection(self._origin, timeout=target.timeout, verify=target.verify_tls)
+        self._connection = WireConnection(self._origin, timeout=target.timeout, verify=target.verify_tls)
 
     def close(self) -> None:
         """Close the connection."""
@@ -114,7 +114,7 @@ class Server:
         return answer
 
 
-def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Account]:
+def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[LoadAccount]:
     """Make users with random passwords, by the account of the highest role; 200 take the embedded server a second.
 
     Args:
@@ -125,7 +125,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Ac
         Unreachable: there is no server, or none that answers.
     """
     run = secrets.token_hex(4)
-    with closing(Server(target)) as server:
+    with closing(ProvisionedServer(target)) as server:
         spec = server.spec
         operation = spec.operations["create-user"]
         admin = server.log_in(spec.roles[-1])
@@ -143,7 +143,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Ac
             answer = server.document(operation.method, fill_path(operation.path, values), body)
             if answer.get("role", role) != role:
                 raise NoUsers(f"{target.base_url} made a user of role {role} one of another role")
-            accounts.append(Account(email, password, role, str(answer.get("id", ""))))
+            accounts.append(LoadAccount(email, password, role, str(answer.get("id", ""))))
     return accounts
 
 
@@ -158,7 +158,7 @@ def sessions_coexist(target: Target) -> bool | None:
         Unreachable: there is no server, or none that answers.
     """
     name = next(iter(target.accounts))
-    with closing(Server(target)) as server:
+    with closing(ProvisionedServer(target)) as server:
         for attempt in range(_TRIES):
             if attempt:
                 gevent.sleep(server.pause)  # a refresh without an answer may have been carried out: all is begun anew
@@ -175,7 +175,7 @@ def sessions_coexist(target: Target) -> bool | None:
     return None
 
 
-def _goes_on(server: Server, refresh_token: str, email: str) -> bool | None:
+def _goes_on(server: ProvisionedServer, refresh_token: str, email: str) -> bool | None:
     """Whether a session can be refreshed; None where nothing follows from the answer, or there is none."""
     try:
         status = server.ask("POST", TOKEN_PATH, {"refreshToken": refresh_token, "clientId": email}).status

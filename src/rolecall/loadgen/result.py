@@ -39,7 +39,7 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
         "rolecall": rolecall.__version__,
         "scenario": scenario,
         "options": _shape(options, scenario),
-        "target": plan.whereto(options),
+        "target": plan.target_shown(options),
         "started": _iso(started),
         "finished": _iso(time.time()),
     }

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Self
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 
 #: An account, and the request that logs it in.
-Login = tuple[Account, bytes]
+Login = tuple[LoadAccount, bytes]
 
 #: Of so many accounts one is logged in in turn when others are held.
 _ONE_IN = 10
@@ -64,7 +64,7 @@ class Roster:
         if login in self._held:
             self._free.append(login)
 
-    def reserve(self) -> list[Account]:
+    def reserve(self) -> list[LoadAccount]:
         """One account of each role, which from now on is logged in by nobody else, where there are others of that role."""
         of_roles: dict[str, list[Login]] = {}
         for login in self._logins:

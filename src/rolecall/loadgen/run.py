@@ -20,7 +20,7 @@ from gevent.event import Event
 from rolecall.errors import ExitCode, RolecallError
 from rolecall.loadgen import plan, result
 from rolecall.loadgen.checks.violations import KINDS
-from rolecall.loadgen.coordinator import Conductor, Segment
+from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.judgement import Judgement
 from rolecall.loadgen.measure import prometheus
 from rolecall.loadgen.measure.totals import Totals
@@ -51,7 +51,7 @@ class LoadRun:
 
     environment: Environment
     options: argparse.Namespace
-    conductor: Conductor
+    coordinator: Coordinator
     scenario: str
     document: dict[str, Any] | None = None
     _schedule: Schedule | None = None
@@ -81,7 +81,7 @@ class LoadRun:
         try:
             if self.options.prometheus_port:
                 metrics = prometheus.serve(
-                    self.options.prometheus_port, lambda: self.conductor.segment.totals if self.conductor.segment else None
+                    self.options.prometheus_port, lambda: self.coordinator.segment.totals if self.coordinator.segment else None
                 )
             self._schedule = plan.schedule(self.options)
             self.objectives = plan.objectives(self.options)
@@ -89,7 +89,7 @@ class LoadRun:
         except RolecallError as error:
             self._error = error
         except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
-            self.conductor.errors.append(described(error))
+            self.coordinator.errors.append(described(error))
         try:
             watching.kill()
             self.finish()
@@ -108,8 +108,8 @@ class LoadRun:
     def end(self, grace: float = GRACE, reports: float = 2 * GRACE) -> None:
         """Send nobody any more, and wait for what those under way have to report, so many seconds in all."""
         if self._segment and self._segment.waiting_for:
-            self.conductor.end(grace)
-            self.conductor.wait(self._segment, reports)
+            self.coordinator.end(grace)
+            self.coordinator.wait(self._segment, reports)
 
     def stop(self) -> None:
         """Locust has stopped its users: the run is over."""
@@ -127,21 +127,21 @@ class LoadRun:
         schedule = self._schedule
         if schedule:
             peak = max(max(phase.low, phase.high) for phase in schedule.phases)
-            self.conductor.prepare(self.scenario, max(8, math.ceil(peak * _BEFOREHAND)), plan.shared(self.options))
-            self._segment = self.conductor.go(schedule, grace=GRACE)
+            self.coordinator.prepare(self.scenario, max(8, math.ceil(peak * _BEFOREHAND)), plan.shared(self.options))
+            self._segment = self.coordinator.go(schedule, grace=GRACE)
             limit = schedule.duration + GRACE
-            while not self.conductor.wait(self._segment, 1.0) and not self.stopped.is_set():
-                if self.conductor.errors:  # the others need not go on with what is void
-                    self.conductor.end()
+            while not self.coordinator.wait(self._segment, 1.0) and not self.stopped.is_set():
+                if self.coordinator.errors:  # the others need not go on with what is void
+                    self.coordinator.end()
                 if perf_counter() - self._segment.began > limit + 10:
                     break
             return
-        self.conductor.prepare(self.scenario, 0, plan.shared(self.options))
-        self._segment = self.conductor.go(None)
+        self.coordinator.prepare(self.scenario, 0, plan.shared(self.options))
+        self._segment = self.coordinator.go(None)
         seconds = duration(self.options.duration, "--duration") if self.options.duration else _LONG
         ramp = duration(self.options.ramp, "--ramp") if self.options.ramp else 0.0
         until = perf_counter() + seconds + ramp
-        while perf_counter() < until and not self.stopped.wait(0.1) and not self.conductor.errors:
+        while perf_counter() < until and not self.stopped.wait(0.1) and not self.coordinator.errors:
             pass
         self._runner.stop()
 
@@ -151,11 +151,11 @@ class LoadRun:
             while True:
                 gevent.sleep(1.0)
                 if self._segment is None or self._segment.waiting_for:  # at the end Locust forgets its workers
-                    self.conductor.look_after()
+                    self.coordinator.look_after()
                 if self._segment is not None and self.options.run_folder:
                     self._say_how_it_goes(self._segment)
         except Exception as error:  # noqa: BLE001  # a run that nobody looks after is void
-            self.conductor.errors.append(described(error))
+            self.coordinator.errors.append(described(error))
 
     def _say_how_it_goes(self, segment: Segment) -> None:
         now = segment.totals.snapshot()
@@ -218,7 +218,7 @@ class LoadRun:
         segment = self._segment or Segment(0, Totals(), perf_counter(), set())
         planned = self._schedule.duration if self._schedule and not self._interrupted else 0.0
         measured = segment.totals.document(planned)
-        violations = self.conductor.violations
+        violations = self.coordinator.violations
         judged = Judgement.of(
             measured,
             self.objectives,
@@ -236,9 +236,9 @@ class LoadRun:
             "users": None if self._schedule else self.options.num_users,
             **measured,
             "objectives": judged.objectives,
-            "requests_beside": self.conductor.beside,
+            "requests_beside": self.coordinator.beside,
             "violation_samples": result.samples(violations.samples),
-            "sampled": {name: sorted(found) for name, found in self.conductor.sampled.items()},
+            "sampled": {name: sorted(found) for name, found in self.coordinator.sampled.items()},
         }
         if self.options.run_folder:
             result.write(Path(self.options.run_folder), document, segment.totals.response)
@@ -248,12 +248,12 @@ class LoadRun:
         """What broke, on our side; nothing where all went well."""
         reasons = [str(self._error)] if self._error else []
         reasons += ["it was interrupted"] if self._interrupted else []
-        reasons += [f"left behind: {thing}" for thing in sorted(self.conductor.sampled["left"])]
-        return reasons + self.conductor.lost + [f"rolecall itself broke: {error}" for error in self.conductor.errors]
+        reasons += [f"left behind: {thing}" for thing in sorted(self.coordinator.sampled["left"])]
+        return reasons + self.coordinator.lost + [f"rolecall itself broke: {error}" for error in self.coordinator.errors]
 
     def _why_incomplete(self, segment: Segment, measured: Mapping[str, Any]) -> Iterator[str]:
         """What of the run is not in its figures, where it came to its end."""
-        if self._error or self._interrupted or self.conductor.errors:
+        if self._error or self._interrupted or self.coordinator.errors:
             return
         if segment.waiting_for:
             yield f"no last report came from {len(segment.waiting_for)} workers"
@@ -268,9 +268,9 @@ class LoadRun:
             return ExitCode.FAILED
         if self._error:
             return self._error.exit_code
-        if self.conductor.errors:
+        if self.coordinator.errors:
             return ExitCode.HARNESS_ERROR
-        if self.conductor.sampled["left"]:
+        if self.coordinator.sampled["left"]:
             return ExitCode.LEFT_BEHIND
         return ExitCode.INCONCLUSIVE if word == "invalid" else ExitCode.CONFORMANT
 

@@ -17,11 +17,11 @@ from typing import ClassVar
 
 import gevent
 
-from rolecall.loadgen.checks.races import Call, Family, outcome_of
-from rolecall.loadgen.checks.sessions import Grant, Path, Refresh, Use
-from rolecall.loadgen.client_context import Site
+from rolecall.loadgen.checks.races import Race, RaceCall, outcome_of
+from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant, Use
+from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.roster import Login
-from rolecall.loadgen.transport.client import Connection, Failure
+from rolecall.loadgen.transport.client import Failure, WireConnection
 from rolecall.loadgen.transport.wire import Response
 
 #: Of so many tokens one is tried at once. The others are tried by those who use them.
@@ -38,7 +38,7 @@ class Scenario:
 
     name: ClassVar[str]
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ClientContext) -> None:
         self.site = site
         self.connection = site.connect()
         self._login: Login | None = None  # the account that is held
@@ -72,7 +72,7 @@ class Scenario:
         due: float,
         expected: Sequence[int],
         use: Use | None = None,
-        connection: Connection | None = None,
+        connection: WireConnection | None = None,
     ) -> Response | None:
         """Send a request and count its answer; None where there is none, and where the run was over before it came.
 
@@ -115,7 +115,7 @@ class Scenario:
             entry.failure(str(response.status), due, connection.sent, connection.received)
         return response
 
-    def _unanswered(self, kind: str, sent: float, connection: Connection) -> None:
+    def _unanswered(self, kind: str, sent: float, connection: WireConnection) -> None:
         """Count an exchange that got no answer, unless the end of the run has counted it."""
         entry, due = self.site.under_way.pop(connection, (None, 0.0))
         if entry is not None:
@@ -125,7 +125,7 @@ class Scenario:
         """The statuses that say that a token, or a refresh token, is not good any more."""
         return self.site.lost_refresh_token if isinstance(use, Refresh) else self.site.lost_token
 
-    def log_in(self, due: float, name: str = "issue") -> Grant | None:
+    def log_in(self, due: float, name: str = "issue") -> SessionGrant | None:
         """Log in the account that is held, else the next one."""
         site = self.site
         account, request = self._login or site.logins.turn()
@@ -135,13 +135,13 @@ class Scenario:
             return None
         return _sound(site.invariants.logged_in(known, response, request))
 
-    def try_now_and_then(self, grant: Grant) -> None:
+    def try_now_and_then(self, grant: SessionGrant) -> None:
         """See of some tokens that they work, and as whose."""
         self._tried += 1
         if self._tried % _TRIED == 1:
             self.show_profile(grant, perf_counter())
 
-    def show_profile(self, grant: Grant, due: float, *, judged: bool = True) -> bool | None:
+    def show_profile(self, grant: SessionGrant, due: float, *, judged: bool = True) -> bool | None:
         """Fetch the profile of the token's user: whether it came; None if nothing is known.
 
         Args:
@@ -155,12 +155,12 @@ class Scenario:
         return self.site.invariants.own_profile(grant, response, request, judged=judged)
 
 
-class Issuance(Scenario):
+class IssuanceScenario(Scenario):
     """Log-ins, one after the other, of every account in turn."""
 
     name = "issuance"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ClientContext) -> None:
         super().__init__(site)
         site.logins.take_turns()
 
@@ -171,12 +171,12 @@ class Issuance(Scenario):
             self.try_now_and_then(grant)
 
 
-class Refreshing(Scenario):
+class RefreshingScenario(Scenario):
     """Whoever holds a session, with an account of its own as far as there are enough, and goes on with it."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ClientContext) -> None:
         super().__init__(site)
-        self.grant: Grant | None = None
+        self.grant: SessionGrant | None = None
 
     def prepare(self) -> None:
         """Log in; that is no part of the load."""
@@ -195,11 +195,11 @@ class Refreshing(Scenario):
         self._login = self.site.logins.hold()
         self.grant = self.log_in(due, name)
 
-    def go_on(self, grant: Grant, due: float) -> None:
+    def go_on(self, grant: SessionGrant, due: float) -> None:
         """One step of a client that holds a session."""
         raise NotImplementedError
 
-    def refresh(self, path: Path, grant: Grant, due: float) -> None:
+    def refresh(self, path: Path, grant: SessionGrant, due: float) -> None:
         """Refresh by GET or by POST.
 
         Where there is no answer, the client does not know what it holds, and logs in anew. Where the server says that it is not up to it
@@ -219,38 +219,38 @@ class Refreshing(Scenario):
                 self.try_now_and_then(self.grant)
 
 
-class RefreshGet(Refreshing):
+class RefreshGetScenario(RefreshingScenario):
     """Chains of refreshes before expiry: each with the tokens that the one before it gave."""
 
     name = "refresh-get"
 
-    def go_on(self, grant: Grant, due: float) -> None:
+    def go_on(self, grant: SessionGrant, due: float) -> None:
         """Refresh; by POST if the access token may have expired meanwhile, which is what that is for."""
         self.refresh("GET" if grant.is_fresh else "POST", grant, due)
 
 
-class RefreshPost(Refreshing):
+class RefreshPostScenario(RefreshingScenario):
     """Chains of refreshes as they are made after expiry."""
 
     name = "refresh-post"
 
-    def go_on(self, grant: Grant, due: float) -> None:
+    def go_on(self, grant: SessionGrant, due: float) -> None:
         """Refresh."""
         self.refresh("POST", grant, due)
 
 
-class Session(Refreshing):
+class SessionScenario(RefreshingScenario):
     """The life of a client: log in, use the token for what its role may read, refresh before it ends, go on."""
 
     name = "session"
     #: Reads between two refreshes; a session of 24 hours in a few seconds.
     _READS = 8
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ClientContext) -> None:
         super().__init__(site)
         self._steps = 0
 
-    def go_on(self, grant: Grant, due: float) -> None:
+    def go_on(self, grant: SessionGrant, due: float) -> None:
         """Read, or refresh by both paths in turn; by POST as soon as the access token may have expired."""
         self._steps += 1
         refreshes, reads = divmod(self._steps, self._READS + 1)
@@ -265,7 +265,7 @@ class Session(Refreshing):
             lists = self.site.lists(grant.account.role)
             self.read(lists[self._steps // 2 % len(lists)] if lists else _PROFILE, grant, due)
 
-    def read(self, operation: str, grant: Grant, due: float) -> None:
+    def read(self, operation: str, grant: SessionGrant, due: float) -> None:
         """Read a list that the role may read; a client whose token is not let in any more, and need not be, logs in anew."""
         site = self.site
         request = site.read(operation, grant)
@@ -278,7 +278,7 @@ class Session(Refreshing):
             self.grant = None
 
 
-class RefreshRace(Refreshing):
+class RefreshRaceScenario(RefreshingScenario):
     """One session that several clients go on with at the same instant; then it is seen what each of them was given.
 
     The session goes on with what works of that, or with a new log-in.
@@ -286,7 +286,7 @@ class RefreshRace(Refreshing):
 
     name = "refresh-race"
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ClientContext) -> None:
         super().__init__(site)
         self._racers = [self.connection, *(site.connect() for _ in range(site.racers - 1))]
         self._races = 0
@@ -297,7 +297,7 @@ class RefreshRace(Refreshing):
         for connection in self._racers:
             connection.close()
 
-    def go_on(self, grant: Grant, due: float) -> None:
+    def go_on(self, grant: SessionGrant, due: float) -> None:
         """Race once, by both paths in turn; by POST if the access token may have expired meanwhile."""
         site, session = self.site, grant.session
         self._races += 1
@@ -307,7 +307,7 @@ class RefreshRace(Refreshing):
         session.reuse()
         answers = self._race(grant, path, request, due)
         calls = [
-            Call(racer.sent, racer.received, outcome_of(answer.status if answer else None))
+            RaceCall(racer.sent, racer.received, outcome_of(answer.status if answer else None))
             for racer, (_, answer) in zip(self._racers, answers, strict=True)
         ]
         outcomes = {call.outcome for call in calls}
@@ -324,9 +324,9 @@ class RefreshRace(Refreshing):
             for call, winner in zip(calls, given, strict=True)
         ]
         certain = certain and not session.is_ended(access=False) and not session.is_ended(access=True)
-        site.races.judge(Family(grant.user, tuple(calls), path, certain))
+        site.races.judge(Race(grant.user, tuple(calls), path, certain))
 
-    def _race(self, grant: Grant, path: Path, request: bytes, due: float) -> list[tuple[Refresh, Response | None]]:
+    def _race(self, grant: SessionGrant, path: Path, request: bytes, due: float) -> list[tuple[Refresh, Response | None]]:
         """Let all present the refresh token at once: what came of each."""
         site, name = self.site, f"refresh-race-{path.lower()}"
         expected = (*site.dialect.refreshed, *site.dialect.refused)
@@ -338,7 +338,7 @@ class RefreshRace(Refreshing):
         gevent.joinall(runners)
         return [(refresh, runner.get()) for refresh, runner in zip(refreshes, runners, strict=True)]
 
-    def _look_at(self, given: Sequence[Grant | None]) -> tuple[dict[str, bool | None], dict[str, bool | None]]:
+    def _look_at(self, given: Sequence[SessionGrant | None]) -> tuple[dict[str, bool | None], dict[str, bool | None]]:
         """Which of the access tokens and which of the refresh tokens work that the winners were given.
 
         First the access tokens: a refresh may revoke those of the session. The session goes on with what the last one gave.
@@ -356,7 +356,7 @@ class RefreshRace(Refreshing):
                 refreshes[winner.refresh_token] = self._try(winner)
         return works, refreshes
 
-    def _try(self, given: Grant) -> bool | None:
+    def _try(self, given: SessionGrant) -> bool | None:
         """Go on with what a winner was given: whether that works; None if nobody knows."""
         site = self.site
         request = site.refresh_post(given)
@@ -370,14 +370,14 @@ class RefreshRace(Refreshing):
         return None if outcome in ("unknown", "throttled") else outcome == "granted"
 
 
-class Guarded(Scenario):
+class GuardedScenario(Scenario):
     """Any other scenario, while now and then a cell of the permission table is tried."""
 
     name = "guarded"
     #: Of so many steps one is a cell.
     _ONE_IN = 5
 
-    def __init__(self, site: Site, inner: Scenario) -> None:
+    def __init__(self, site: ClientContext, inner: Scenario) -> None:
         super().__init__(site)
         self._inner = inner
         self._steps = 0
@@ -405,27 +405,31 @@ class Guarded(Scenario):
         self._inner.close()
 
 
-def _sound(grant: Grant | None) -> Grant | None:
+def _sound(grant: SessionGrant | None) -> SessionGrant | None:
     """What one can go on with: not with what may be another user's."""
     return grant if grant is not None and grant.sound else None
 
 
-SCENARIOS: Mapping[str, type[Scenario]] = {it.name: it for it in (Issuance, RefreshGet, RefreshPost, RefreshRace, Session)}
+SCENARIOS: Mapping[str, type[Scenario]] = {
+    it.name: it for it in (IssuanceScenario, RefreshGetScenario, RefreshPostScenario, RefreshRaceScenario, SessionScenario)
+}
 MIXED = "mixed"
-NAMES = (*SCENARIOS, Guarded.name, MIXED)
+NAMES = (*SCENARIOS, GuardedScenario.name, MIXED)
 #: What ``mixed`` is made of when nobody says: a service whose clients come, read, and refresh as often as they need to.
 USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 6}
 
 
-def maker(name: str, site: Site, weights: Mapping[str, int], guarding: str = Issuance.name) -> Callable[[], Scenario]:
+def maker(
+    name: str, site: ClientContext, weights: Mapping[str, int], guarding: str = IssuanceScenario.name
+) -> Callable[[], Scenario]:
     """What makes the clients of a scenario; those of ``mixed`` are shared out by weight, evenly.
 
     That of ``guarded`` finds out first which cells can be tried, which takes some seconds.
     """
-    if name == Guarded.name:
+    if name == GuardedScenario.name:
         _ = site.sampling
         inner = maker(guarding, site, weights)
-        return lambda: Guarded(site, inner())
+        return lambda: GuardedScenario(site, inner())
     if name != MIXED:
         return lambda: SCENARIOS[name](site)
     total = sum(weights.values())

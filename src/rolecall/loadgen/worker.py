@@ -20,11 +20,11 @@ from greenlet import GreenletExit
 from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.loadgen import orders
 from rolecall.loadgen.accounts import are_shared, share
-from rolecall.loadgen.client_context import Site
+from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.measure.pauses import Pauses
 from rolecall.loadgen.measure.recorder import Recorder
-from rolecall.loadgen.open_loop import Engine
-from rolecall.loadgen.plan import Aim, weights
+from rolecall.loadgen.open_loop import OpenLoop
+from rolecall.loadgen.plan import ResolvedTarget, weights
 from rolecall.loadgen.provisioning import NoUsers
 from rolecall.loadgen.scenarios import Scenario, maker
 from rolecall.loadgen.schedule import Schedule
@@ -69,14 +69,14 @@ class Worker:
         self._flush = flush
         self._send = send
         self._led = led
-        self._engine: Engine | None = None
+        self._engine: OpenLoop | None = None
         self._reporting: gevent.Greenlet[[], None] | None = None
         self._makers: dict[str, Callable[[], Scenario]] = {}
         self._number = 0
         self._grace = _GRACE
         self._pauses: Pauses | None = None
         self._away = 0.0
-        self.site: Site | None = None
+        self.site: ClientContext | None = None
         #: Set while clients in a closed loop are to go on.
         self.going = Event()
 
@@ -89,8 +89,8 @@ class Worker:
         self._makers = {}
         try:
             self._options = orders.taken(self._own, job)
-            aim = Aim.of(self._options)
-            self.site = Site(
+            aim = ResolvedTarget.of(self._options)
+            self.site = ClientContext(
                 aim.origin,
                 aim.spec,
                 aim.dialect,
@@ -109,7 +109,7 @@ class Worker:
             self._knock(aim.base_url)
             make = self._maker(job["scenario"])
             if job["clients"]:
-                self._engine = Engine(
+                self._engine = OpenLoop(
                     make, most=self._options.in_flight, patience=math.inf if self._options.capacity else _PATIENCE
                 )
                 self._engine.provide(job["clients"])

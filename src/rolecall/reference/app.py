@@ -18,14 +18,14 @@ from rolecall.reference.clock import Clock, iso
 from rolecall.reference.dispatch import Dispatcher, clock_request
 from rolecall.reference.errors import ErrorBodies, Refusal, bad_request, method_not_allowed, not_found
 from rolecall.reference.guard import Guard
-from rolecall.reference.issue import TokenEndpoint
-from rolecall.reference.lockout import Patience
+from rolecall.reference.issue import TokenRoutes
+from rolecall.reference.lockout import LockoutPolicy
 from rolecall.reference.passwords import Passwords
 from rolecall.reference.permissions import Permissions
 from rolecall.reference.refresh import RefreshPolicy
 from rolecall.reference.resources import Resources, new_id
 from rolecall.reference.settings import ACCOUNTS, Settings
-from rolecall.reference.store import Account, Store
+from rolecall.reference.store import Store, StoredAccount
 from rolecall.reference.strict_json import dumps
 from rolecall.reference.tokens import SigningKey, TokenIssuer, TokenVerifier
 from rolecall.reference.wire import Wire
@@ -58,8 +58,8 @@ class Server:
         self.bearer = BearerReader()
         self.guard = Guard(self.bearer, self.verifier, self.permissions)
         self.refresh = RefreshPolicy(self.store, self.clock)
-        self.patience = Patience(self.clock)
-        self.tokens = TokenEndpoint(
+        self.patience = LockoutPolicy(self.clock)
+        self.tokens = TokenRoutes(
             self.store,
             self.issuer,
             self.refresh,
@@ -115,7 +115,7 @@ class Server:
             id = new_id()
             email = f"bot+{id}@example.org" if name == "bot" else f"{name}@example.org"
             password = self.settings.passwords.get(name) or secrets.token_urlsafe(12)
-            self.store.add_account(Account(id, email, self.passwords.hash(password)))
+            self.store.add_account(StoredAccount(id, email, self.passwords.hash(password)))
             user = {
                 "id": id,
                 "email": email,

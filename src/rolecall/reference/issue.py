@@ -8,11 +8,11 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.clock import iso
 from rolecall.reference.errors import bad_request, method_not_allowed, unauthorized
 from rolecall.reference.guard import Guard
-from rolecall.reference.lockout import Patience
+from rolecall.reference.lockout import LockoutPolicy
 from rolecall.reference.passwords import Passwords
 from rolecall.reference.refresh import RefreshPolicy
 from rolecall.reference.settings import Dialect
-from rolecall.reference.store import Account, Store
+from rolecall.reference.store import Store, StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.tokens import DISABLED, Principal, TokenIssuer
 
@@ -20,7 +20,7 @@ LONGEST = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class TokenEndpoint:
+class TokenRoutes:
     """Issues tokens for a password, or for a refresh token on either path."""
 
     def __init__(
@@ -30,7 +30,7 @@ class TokenEndpoint:
         refresh: RefreshPolicy,
         passwords: Passwords,
         guard: Guard,
-        patience: Patience,
+        patience: LockoutPolicy,
         dialect: Dialect,
     ) -> None:
         self.store = store
@@ -80,15 +80,15 @@ class TokenEndpoint:
             raise bad_request(f"{name} has to be a text")
         return value
 
-    def account(self, email: str) -> Account | None:
+    def account(self, email: str) -> StoredAccount | None:
         """The account of an address."""
         return self.store.account_by_email(email) if email.isprintable() else None
 
-    async def password_matches(self, password: str, account: Account | None) -> bool:
+    async def password_matches(self, password: str, account: StoredAccount | None) -> bool:
         """Whether it is the account's password; it takes as long if there is no account."""
         return await self.passwords.matches(password, account.password if account else None)
 
-    def wrong_credentials(self, account: Account | None) -> Exception:
+    def wrong_credentials(self, account: StoredAccount | None) -> Exception:
         """The same for an unknown address and a wrong password."""
         return unauthorized("invalid credentials")
 

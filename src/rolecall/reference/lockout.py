@@ -26,7 +26,7 @@ class Guesses:
     paused_until: float = 0.0
 
 
-class Patience:
+class LockoutPolicy:
     """Counts wrong guesses by what was asked for: an unknown name sounds like a known one here, too."""
 
     def __init__(self, clock: Clock) -> None:

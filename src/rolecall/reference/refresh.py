@@ -9,7 +9,7 @@ import secrets
 
 from rolecall.reference.clock import Clock
 from rolecall.reference.errors import Refusal, unauthorized
-from rolecall.reference.store import Account, RefreshRow, Store
+from rolecall.reference.store import RefreshRow, Store, StoredAccount
 from rolecall.reference.tokens import Principal
 
 _FORM = re.compile(r"[0-9a-f]{24}\.[0-9a-f]{80}")
@@ -53,7 +53,7 @@ class RefreshPolicy:
         if row.user != principal.id or principal.credential != "token":
             raise self.refused()
 
-    def check_client(self, row: RefreshRow, client: Account | None) -> None:
+    def check_client(self, row: RefreshRow, client: StoredAccount | None) -> None:
         """The "clientId being the user or bot email": that of the refresh token's own user."""
         if client is None or client.id != row.user:
             raise self.refused()

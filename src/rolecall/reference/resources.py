@@ -16,7 +16,7 @@ from rolecall.reference.passwords import Passwords
 from rolecall.reference.permissions import CHANGE_ROLES
 from rolecall.reference.query import ListQuery
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import Account, Duplicate, Store
+from rolecall.reference.store import Duplicate, Store, StoredAccount
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.tokens import Principal
 
@@ -28,7 +28,7 @@ _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 
 
 @dataclass(frozen=True)
-class Resource:
+class StoredResource:
     """One kind of document."""
 
     path: str
@@ -38,24 +38,24 @@ class Resource:
     list_needs: frozenset[str] = frozenset()
 
 
-RESOURCES: dict[str, Resource] = {
+RESOURCES: dict[str, StoredResource] = {
     resource.path: resource
     for resource in (
-        Resource("organizations", "organization", "organizations", ("name",)),
-        Resource("orggroups", "organization-group", "organization-groups", ("name",)),
-        Resource("users", "user", "users", ("email",)),
-        Resource("conversations", "conversation", "conversations"),
-        Resource(
+        StoredResource("organizations", "organization", "organizations", ("name",)),
+        StoredResource("orggroups", "organization-group", "organization-groups", ("name",)),
+        StoredResource("users", "user", "users", ("email",)),
+        StoredResource("conversations", "conversation", "conversations"),
+        StoredResource(
             "messages",
             "message",
             "messages",
             ("text",),
             frozenset({"id", "organization", "conversation", "type", "role", "createdAt"}),
         ),
-        Resource("contacts", "contact", "contacts"),
-        Resource("kbitems", "knowledge-item", "knowledge-items"),
-        Resource("forms", "form", "forms", ("name",)),
-        Resource("services", "service", "services", ("name",)),
+        StoredResource("contacts", "contact", "contacts"),
+        StoredResource("kbitems", "knowledge-item", "knowledge-items"),
+        StoredResource("forms", "form", "forms", ("name",)),
+        StoredResource("services", "service", "services", ("name",)),
     )
 }
 
@@ -159,7 +159,7 @@ class Resources:
         """Whether the caller can see this one; the specification hides nothing."""
         return True
 
-    def check_filters(self, query: ListQuery, resource: Resource) -> None:
+    def check_filters(self, query: ListQuery, resource: StoredResource) -> None:
         """Some lists are too long to be asked for without a filter."""
         names = {".".join(condition.path) for condition in query.filters}
         if resource.list_needs and not names & resource.list_needs:
@@ -261,7 +261,7 @@ class Resources:
         """What only the server sets."""
         return frozenset({"id", "_id", "createdAt", "updatedAt"})
 
-    def check_required(self, resource: Resource, members: Document) -> None:
+    def check_required(self, resource: StoredResource, members: Document) -> None:
         """What a new document cannot be without."""
         for name in resource.required:
             if not members.get(name):
@@ -304,7 +304,7 @@ class Resources:
         hashed = None if password is None else await self.passwords.hash_aside(password)
         document = {"id": self.new_id("users"), "role": "agent", "status": "active", **self.defaults(change), **members}
         try:
-            self.store.add_account(Account(document["id"], email, hashed))
+            self.store.add_account(StoredAccount(document["id"], email, hashed))
         except Duplicate:
             raise duplicate_email() from None
         now = self.clock.instant()

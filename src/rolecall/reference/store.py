@@ -26,7 +26,7 @@ class Duplicate(Exception):  # says it better
 
 
 @dataclass(frozen=True)
-class Account:
+class StoredAccount:
     """What is kept of a user beside the document that clients see."""
 
     id: str
@@ -106,7 +106,7 @@ class Store:
 
     # accounts
 
-    def add_account(self, account: Account) -> None:
+    def add_account(self, account: StoredAccount) -> None:
         """Keep a new account, or Duplicate."""
         try:
             self._execute(
@@ -116,15 +116,15 @@ class Store:
         except sqlite3.IntegrityError:
             raise Duplicate from None
 
-    def account_by_email(self, email: str) -> Account | None:
+    def account_by_email(self, email: str) -> StoredAccount | None:
         """The account with this address; only the letters' case may differ."""
         row = self._execute("SELECT id, email, password FROM accounts WHERE email = ?", (email,)).fetchone()
-        return Account(*row) if row else None
+        return StoredAccount(*row) if row else None
 
-    def account(self, id: str) -> Account | None:
+    def account(self, id: str) -> StoredAccount | None:
         """A user's account."""
         row = self._execute("SELECT id, email, password FROM accounts WHERE id = ?", (id,)).fetchone()
-        return Account(*row) if row else None
+        return StoredAccount(*row) if row else None
 
     def set_email(self, id: str, email: str) -> None:
         """Give an account another address, or Duplicate."""

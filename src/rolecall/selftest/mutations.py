@@ -7,16 +7,16 @@ from functools import cache, partial
 from typing import Any
 
 from rolecall.harness import plugin, results
-from rolecall.harness.scheduler import Job
+from rolecall.harness.scheduler import ScheduledTest
 from rolecall.jwt_forging import signed_by
-from rolecall.outcomes import Finding, Outcome, Trouble
+from rolecall.outcomes import Finding, Outcome, TransientFailure
 from rolecall.selftest.cases import Case
 from rolecall.selftest.mutation import Mutation, Sight, constant, constant_later, function, member, nothing, nothing_later
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect
 from rolecall.toolkit import controls, expectations, expiry, judge, observed_cells, passwords, rights, token_judge, victims
-from rolecall.toolkit.attacker import Intruder, TargetKey
-from rolecall.toolkit.consistency import Patience
+from rolecall.toolkit.attacker import Attacker, TargetKey
+from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.moves import Moved
 from rolecall.toolkit.responses import Responses
@@ -44,15 +44,15 @@ def _unchecked(requirement: str) -> Callable[[], None]:
     """Let the tests of a requirement pass whatever they find."""
 
     def patch() -> None:
-        job_of = plugin.Suite._job  # noqa: SLF001  # to break it is what this is about
+        job_of = plugin.ConformancePlugin._job  # noqa: SLF001  # to break it is what this is about
 
-        def job(suite: Any, item: Any) -> Job:
+        def job(suite: Any, item: Any) -> ScheduledTest:
             made = job_of(suite, item)
             if plugin.requirement_of(item) == requirement:
                 made.call = partial(_without_findings, made.call)
             return made
 
-        setattr(plugin.Suite, "_job", job)  # noqa: B010  # a type checker would not let it be assigned
+        setattr(plugin.ConformancePlugin, "_job", job)  # noqa: B010  # a type checker would not let it be assigned
 
     return patch
 
@@ -210,7 +210,7 @@ def _judgements() -> Iterable[Mutation]:
     yield Mutation(
         "cascade-never-breaks",
         "No operation is one that a higher role was refused.",
-        member(observed_cells.Seen, "breaks", constant([])),
+        member(observed_cells.CredentialCells, "breaks", constant([])),
         (Sight("agent-without-lower-scopes", "SCOPE-cascade or PERM"),),
     )
 
@@ -268,7 +268,7 @@ def _observations() -> Iterable[Mutation]:
     yield Mutation(
         "no-patience",
         "A list that lags is looked at once and no more.",
-        member(Patience, "until", _looked_at_once),
+        member(ConsistencyWait, "until", _looked_at_once),
         (Sight("lists-lag", "PERM-list-forms"),),
     )
     yield Mutation(
@@ -279,7 +279,7 @@ def _observations() -> Iterable[Mutation]:
     )
 
 
-async def _looked_at_once(patience: Patience, look: Callable[[], Awaitable[bool]], since: float) -> bool:
+async def _looked_at_once(patience: ConsistencyWait, look: Callable[[], Awaitable[bool]], since: float) -> bool:
     return await look()
 
 
@@ -354,13 +354,13 @@ def _attacks() -> Iterable[Mutation]:
     yield Mutation(
         "judge_shut-dropped",
         "A forged token may open any door.",
-        member(Intruder, "judge_shut", nothing),
+        member(Attacker, "check_rejected", nothing),
         (Sight("accepts-alg-none", "SEC-J01"),),
     )
     yield Mutation(
         "judge_denied-dropped",
         "A token may open what its role does not.",
-        member(Intruder, "judge_denied", nothing),
+        member(Attacker, "judge_denied", nothing),
         (Sight("trusts-user-headers", "SEC-H09"),),
     )
     yield Mutation(
@@ -372,12 +372,12 @@ def _attacks() -> Iterable[Mutation]:
     yield Mutation(
         "key-unchecked",
         "A token that the given key has signed is tried though such tokens are not let in.",
-        member(Intruder, "target_key", _any_key),
+        member(Attacker, "target_key", _any_key),
         (WRONG_KEY,),
     )
 
 
-async def _any_key(self: Intruder) -> Any:
+async def _any_key(self: Attacker) -> Any:
     secret = self._world.target.expiry.signing_key.encode()  # to break it is what this is about
     return TargetKey("HS256", signed_by("HS256", secret), secret)
 
@@ -451,10 +451,10 @@ def _judged_as_a_whole() -> None:
 
 
 def _trouble_accuses() -> None:
-    def accuse(self: Trouble, missing: str, look_at: str = "") -> None:
+    def accuse(self: TransientFailure, missing: str, look_at: str = "") -> None:
         raise Finding("an answer", missing)
 
-    setattr(Trouble, "__init__", accuse)  # noqa: B010  # a type checker would not let it be assigned
+    setattr(TransientFailure, "__init__", accuse)  # noqa: B010  # a type checker would not let it be assigned
 
 
 @cache

@@ -10,14 +10,14 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from rolecall.spec.model import Operation, Permissions, Reading, Requirement, Resource, Specification
+from rolecall.spec.model import Operation, PermissionTable, Reading, Requirement, Resource, Specification
 
 
 @cache
 def load_specification(name: str = "web1on1_v2") -> Specification:
     """Read the folder of tables of this name."""
     folder = files("rolecall.conformance").joinpath(name)
-    permissions = Permissions.parse(_text(folder, "permissions.md"))
+    permissions = PermissionTable.parse(_text(folder, "permissions.md"))
     catalogue = tomllib.loads(_text(folder, "operations.toml"))
     resources = {key: Resource(name=key, **entry) for key, entry in catalogue["resources"].items()}
     operations = {key: _operation(key, entry, resources) for key, entry in catalogue["operations"].items()}
@@ -44,7 +44,7 @@ def _operation(name: str, entry: dict[str, Any], resources: Mapping[str, Resourc
 
 
 def _requirements(
-    table: Mapping[str, dict[str, Any]], operations: Mapping[str, Operation], permissions: Permissions
+    table: Mapping[str, dict[str, Any]], operations: Mapping[str, Operation], permissions: PermissionTable
 ) -> Iterator[tuple[str, Requirement]]:
     for key, row in table.items():
         entry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
@@ -58,7 +58,7 @@ def _requirements(
             yield operation.requirement, Requirement(id=operation.requirement, **filled)
 
 
-def _allowed(permissions: Permissions, row: str) -> str:
+def _allowed(permissions: PermissionTable, row: str) -> str:
     """A row in words: ``every role``, or ``only bot and admin``."""
     allowed = [role for role, may in permissions.rows[row].items() if may]
     if len(allowed) == len(permissions.roles):

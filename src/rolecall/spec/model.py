@@ -17,22 +17,22 @@ API_KEY = "api-key"
 CREDENTIALS = (TOKEN, API_KEY)
 #: What a target may lack, or a run may not be given: the values of `capability` in requirements.toml.
 API_KEYS, SIGNING_KEY, PUBLIC_KEY = "api-keys", "signing-key", "public-key"
-THROW_AWAY_USER, SECOND_USER, INTRUSIVE = "sacrificial-user", "second-user", "intrusive"
+THROWAWAY_USER, SECOND_USER, INTRUSIVE = "throwaway-user", "second-user", "intrusive"
 LAST_MINUTE, LOWER_SCOPE = "clock-or-signing-key", "api-keys-or-signing-key"
-CAPABILITIES = (API_KEYS, SIGNING_KEY, PUBLIC_KEY, THROW_AWAY_USER, SECOND_USER, INTRUSIVE, LAST_MINUTE, LOWER_SCOPE)
+CAPABILITIES = (API_KEYS, SIGNING_KEY, PUBLIC_KEY, THROWAWAY_USER, SECOND_USER, INTRUSIVE, LAST_MINUTE, LOWER_SCOPE)
 
 _ROW = re.compile(r"^\|(.+)\|$")
 
 
 @dataclass(frozen=True)
-class Permissions:
+class PermissionTable:
     """The permission table: ``rows[permission][role]`` is True where it says ``+``; ``roles`` ascend."""
 
     roles: tuple[str, ...]
     rows: Mapping[str, Mapping[str, bool]]
 
     @classmethod
-    def parse(cls, text: str) -> Permissions:
+    def parse(cls, text: str) -> PermissionTable:
         """Read the Markdown table of ``permissions.md``."""
         cells = [
             [cell.strip() for cell in match.group(1).split("|")] for line in text.splitlines() if (match := _ROW.match(line))
@@ -171,7 +171,7 @@ class Specification:
     """All tables of one folder."""
 
     name: str
-    permissions: Permissions
+    permissions: PermissionTable
     operations: Mapping[str, Operation]
     resources: Mapping[str, Resource]
     requirements: Mapping[str, Requirement]

@@ -17,7 +17,7 @@ from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
 from rolecall.toolkit.clock import TOO_FAR_APART, date_of, time_of_target
-from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
 
@@ -36,7 +36,7 @@ def no_key(reason: str) -> NotTested:
     return NotTested(reason, SIGNING_KEY)
 
 
-class Intruder:
+class Attacker:
     """Tries tokens at doors: requests that the real token was seen to be let in with."""
 
     def __init__(self, world: World) -> None:
@@ -54,7 +54,7 @@ class Intruder:
             if operation.effect in ("list", "fetch") and spec.allowed_roles(operation.name) == (self._world.highest,)
         ]
 
-    async def doors(self, caller: Caller | None = None) -> list[Request]:
+    async def protected_requests(self, caller: Caller | None = None) -> list[Request]:
         """A fetch of the caller's own user (the highest role's by default), and a list that only the highest may see.
 
         Raises:
@@ -62,15 +62,17 @@ class Intruder:
         """
         highest = await self._world.user(self._world.highest)
         wanted = ((self._world.spec.operations["fetch-user-self"], caller or highest), (self.reserved[0], highest))
-        doors = []
+        protected_requests = []
         for operation, owner in wanted:
             with contextlib.suppress(NotTested):
-                doors += [door] if (door := await self.door(operation, owner)) else []
-        if not doors:
+                protected_requests += (
+                    [protected_request] if (protected_request := await self.protected_request(operation, owner)) else []
+                )
+        if not protected_requests:
             raise Inconclusive("a request that a real token is let in with", "PERM-fetch-user-self, PERM-list-services")
-        return doors
+        return protected_requests
 
-    async def door_of_everybody(self) -> Request:
+    async def protected_request_of_everybody(self) -> Request:
         """A fetch that every role may do: it opens to whoever is taken for anybody at all.
 
         Raises:
@@ -79,11 +81,11 @@ class Intruder:
         signs = self._world.signs_of_life(self._world.roles[0])
         operation = next(operation for operation in signs if not operation.is_self)
         for role in self._world.roles:
-            if door := await self.door(operation, await self._world.user(role)):
-                return door
+            if protected_request := await self.protected_request(operation, await self._world.user(role)):
+                return protected_request
         raise Inconclusive("a request that every role may do", operation.requirement)
 
-    async def door(self, operation: Operation, owner: Caller) -> Request | None:
+    async def protected_request(self, operation: Operation, owner: Caller) -> Request | None:
         """The request of a read, if it is seen to be open to its owner."""
         control = await self._world.reads(owner, operation.name)
         if not self._world.dialect.allows(operation, control):
@@ -93,13 +95,13 @@ class Intruder:
 
     # --- What must not be let in -----------------------------------------------------------------------------------
 
-    async def expect_shut(
+    async def expect_rejected(
         self,
         token: str = "",
         *,
         attack: str,
         headers: Mapping[str, str] | None = None,
-        doors: Iterable[Request] | None = None,
+        protected_requests: Iterable[Request] | None = None,
         statuses: tuple[int, ...] = (),
     ) -> list[Exchange]:
         """No door opens to a token, or to whatever ``headers`` hold instead, and the real one still works afterwards.
@@ -110,15 +112,15 @@ class Intruder:
             Finding: one opens, or the answer is no refusal.
         """
         answers = []
-        caller = made_up(token) if token else None
-        for door in await self.doors() if doors is None else doors:
-            answer = await self._world.perform(door, caller, attack=attack, headers=headers)
-            self.judge_shut(answer, door, statuses)
+        caller = unissued(token) if token else None
+        for protected_request in await self.protected_requests() if protected_requests is None else protected_requests:
+            answer = await self._world.perform(protected_request, caller, attack=attack, headers=headers)
+            self.check_rejected(answer, protected_request, statuses)
             answers.append(answer)
         await self._world.alive(await self._world.user(self._world.highest), answers[-1].finished)
         return answers
 
-    def judge_shut(self, answer: Exchange, door: Request, statuses: tuple[int, ...] = ()) -> None:
+    def check_rejected(self, answer: Exchange, protected_request: Request, statuses: tuple[int, ...] = ()) -> None:
         """The answer is a refusal, and shows nothing of what is behind the door.
 
         Raises:
@@ -128,30 +130,30 @@ class Intruder:
         statuses = statuses or self._world.dialect.anonymous
         expected = f"{' or '.join(map(str, sorted(set(statuses))))}: not let in"
         if answer.ok:
-            who = f" as user {answer.document.get('id')!r}" if door.operation.is_self else ""
+            who = f" as user {answer.document.get('id')!r}" if protected_request.operation.is_self else ""
             raise Finding(expected, f"{answer.status}: let in{who}", answer)
         if 300 <= answer.status < 400:
             raise Finding(expected, f"{answer.status}: a redirect is no refusal", answer)
         if answer.status >= 500:
             raise Finding(expected, f"{answer.status}: a server error is no refusal", answer)
-        self._expect_no_sight(answer, door)
+        self._expect_no_sight(answer, protected_request)
         if answer.status not in statuses:
             raise Finding(expected, f"{answer.status}", answer)
 
-    def judge_denied(self, answer: Exchange, door: Request) -> None:
+    def judge_denied(self, answer: Exchange, protected_request: Request) -> None:
         """The answer denies what the token's own role may not do, or does not take the token at all.
 
         Raises:
             Finding: it is let in, or the answer is no refusal.
         """
         dialect = self._world.dialect
-        if dialect.denies_as_specified(door.operation, answer):
-            self._expect_no_sight(answer, door)
+        if dialect.denies_as_specified(protected_request.operation, answer):
+            self._expect_no_sight(answer, protected_request)
             cite(answer, "answer")
         else:
-            self.judge_shut(answer, door, (*self.unreadable, *dialect.denied))
+            self.check_rejected(answer, protected_request, (*self.unreadable, *dialect.denied))
 
-    async def expect_denied(self, answer: Exchange, door: Request, plainly: Caller) -> None:
+    async def expect_denied(self, answer: Exchange, protected_request: Request, plainly: Caller) -> None:
         """The same as `judge_denied`; but what is let in without the attack as well is the matter of that cell of the table.
 
         Raises:
@@ -159,17 +161,21 @@ class Intruder:
             Inconclusive: that is let in, too.
         """
         try:
-            self.judge_denied(answer, door)
+            self.judge_denied(answer, protected_request)
         except Finding:
-            usual = await self._world.perform(door, plainly)
-            if self._world.dialect.allows(door.operation, usual):
-                raise Inconclusive(f"{door.operation.name} denied to {plainly}: {usual}", door.operation.requirement) from None
+            usual = await self._world.perform(protected_request, plainly)
+            if self._world.dialect.allows(protected_request.operation, usual):
+                raise Inconclusive(
+                    f"{protected_request.operation.name} denied to {plainly}: {usual}", protected_request.operation.requirement
+                ) from None
             raise
 
     @staticmethod
-    def _expect_no_sight(answer: Exchange, door: Request) -> None:
-        if door.fixture and door.fixture.id in identifiers(answer.json):
-            raise Finding(f"a refusal that shows nothing of {door.fixture}", f"{answer.status} with it in the body", answer)
+    def _expect_no_sight(answer: Exchange, protected_request: Request) -> None:
+        if protected_request.fixture and protected_request.fixture.id in identifiers(answer.json):
+            raise Finding(
+                f"a refusal that shows nothing of {protected_request.fixture}", f"{answer.status} with it in the body", answer
+            )
 
     @property
     def unreadable(self) -> tuple[int, ...]:
@@ -187,7 +193,7 @@ class Intruder:
         """A key of ours that a token of this algorithm could be signed with."""
         return own_key_for(algorithm)
 
-    @memoised
+    @shared_setup
     async def target_key(self) -> TargetKey:
         """The key that the target signs with, proven by a token made with it that is let in.
 
@@ -207,8 +213,8 @@ class Intruder:
             token = self._made(key, parts)
         except (ValueError, TypeError, jwt.PyJWTError):
             raise no_key(f"what signing_key_env under [expiry] names is no private key for {options.algorithm}") from None
-        door = (await self.doors())[0]
-        control = await self._world.perform(door, Caller(caller.role, "made token", token, caller.user))
+        protected_request = (await self.protected_requests())[0]
+        control = await self._world.perform(protected_request, Caller(caller.role, "made token", token, caller.user))
         if not control.ok:
             raise no_key(f"the key under [expiry] is not the one in use: an untampered token made with it is refused ({control})")
         return key
@@ -263,7 +269,7 @@ class Intruder:
         return time_of_target(caller.grant).earliest(time.monotonic())
 
 
-def made_up(token: str) -> Caller:
+def unissued(token: str) -> Caller:
     """Somebody who has nothing but a token that nobody issued."""
     return Caller("nobody", "made-up token", token, "")
 

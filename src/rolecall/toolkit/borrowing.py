@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rolecall.http.gate import Thing
-from rolecall.ledger import CHANGE, Entry
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.ledger import CHANGE, LedgerEntry
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.model import Operation
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import Caller
-from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, Request
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Loan:
     restore: dict[str, Any]
     request: Request
     caller: Caller
-    entry: Entry | None = field(default=None, repr=False)
+    entry: LedgerEntry | None = field(default=None, repr=False)
 
 
 class Borrowing:
@@ -144,7 +144,7 @@ class Borrowing:
 
     # --- Rehearsal -------------------------------------------------------------------------------------------------
 
-    @memoised
+    @shared_setup
     async def _leaves_nothing(self, member: str, nothing: Any) -> tuple[bool, Any] | None:
         """What a user of ours shows of a member that was written and then made empty: whether it is there, and its value."""
         extra = await self._extra(without=member)
@@ -160,7 +160,7 @@ class Borrowing:
         await self._world.patience.until(is_another, time.monotonic(), f"{member} given back")
         return member in shown, shown.get(member)
 
-    @memoised
+    @shared_setup
     async def _can_be_rewritten(self, member: str) -> bool:
         """Whether a member of a user of ours can be given one text and then another."""
         extra = await self._extra(without="")
@@ -177,7 +177,7 @@ class Borrowing:
                 body = {**body, "displayName": plain.name}
             answer = await world.perform(replace(plain, body=body), admin)
             return await world.made(plain, answer) if answer.ok else None
-        except Trouble:
+        except TransientFailure:
             raise
         except (Inconclusive, NotTested):
             return None

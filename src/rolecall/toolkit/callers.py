@@ -10,7 +10,7 @@ from typing import Any
 from rolecall.evidence import Exchange
 from rolecall.http.client import Client
 from rolecall.ledger import Ledger
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import role_of_scope
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import API_KEY, API_KEYS, TOKEN, Dialect, Specification
@@ -18,7 +18,7 @@ from rolecall.spec.templates import fill, fill_path
 from rolecall.target import Account, Target
 from rolecall.tokens import Caller, Grant, claims_of, user_of
 from rolecall.toolkit.members import Path
-from rolecall.toolkit.shared import forget, memoised
+from rolecall.toolkit.shared import invalidate, shared_setup
 from rolecall.toolkit.token_endpoint import TokenEndpoint
 
 #: Where an answer may have a key, and the user whom it acts as: the specification has no such answer (AMB-10, AMB-15).
@@ -103,23 +103,23 @@ class Callers:
         caller = await self._user(name)
         lifetime = caller.grant.lifetime
         if lifetime and 0 < _FRESH * lifetime < time.monotonic() - caller.grant.exchange.finished:
-            forget(self, "_user", name)
+            invalidate(self, "_user", name)
             caller = await self._user(name)
         return caller
 
-    @memoised
+    @shared_setup
     async def _user(self, name: str) -> Caller:
         if name in self._begun:
             return await self.fresh_caller(name)
         self._begun.add(name)
         return self._caller(name, self._granted(name, await self.first_answer(name)))
 
-    @memoised
+    @shared_setup
     async def first_answer(self, name: str) -> Exchange:
         """The answer to the run's first log-in of an account, whatever it is; its token serves the whole run."""
         return await self.tokens.issue(self.account(name))
 
-    @memoised
+    @shared_setup
     async def key(self, role: str) -> Caller:
         """An API key of one scope.
 
@@ -168,7 +168,7 @@ class Callers:
         user = user_of(claims) or next((id for value in named if (id := id_text(value) or own_id(value))), "")
         return Caller("+".join(scopes), API_KEY, token, user)
 
-    @memoised
+    @shared_setup
     async def _whom_keys_act_as(self, maker: Caller) -> str:
         """The user that an opaque key of this maker acts as: a guest may fetch no user but itself; empty where that shows none."""
         if self.target.api_keys.acts_as:
@@ -176,7 +176,7 @@ class Callers:
         lowest = self.key_of(await self.ask_for_key([self.roles[0]], maker=maker), [self.roles[0]])
         return lowest.user or await self._self_of(lowest, maker.user)
 
-    @memoised
+    @shared_setup
     async def _whom_ready_keys_act_as(self) -> str:
         """The same for the keys of the target file, by the guest's."""
         keys = self.target.api_keys
@@ -230,7 +230,7 @@ class Callers:
         exchange = await self.client.send(method, path, caller=who, token=token, **options)
         refused = exchange.status in (*self.dialect.expired, *self.dialect.anonymous)
         if caller and refused and caller.may_have_ended(asked, exchange):
-            raise Trouble(f"an answer before the token's end: {exchange}", "the rate limit and the lifetime of tokens")
+            raise TransientFailure(f"an answer before the token's end: {exchange}", "the rate limit and the lifetime of tokens")
         return exchange
 
     def as_given(self, id: str) -> Any:

@@ -18,13 +18,13 @@ from rolecall.errors import Unreachable
 from rolecall.evidence import Exchange
 from rolecall.fields import http_date
 from rolecall.http.gate import Creation
-from rolecall.ledger import CLOCK, Entry
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.ledger import CLOCK, LedgerEntry
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import numeric_date
 from rolecall.target import Account
 from rolecall.tokens import Grant
-from rolecall.toolkit.shared import unbroken
-from rolecall.toolkit.throwaway_users import sacrificial
+from rolecall.toolkit.shared import uncancelled
+from rolecall.toolkit.throwaway_users import throwaway_user
 from rolecall.toolkit.world import World
 
 #: Seconds between our clock and the target's beyond which nothing is said about times.
@@ -47,7 +47,7 @@ def server_time(exchange: Exchange) -> float:
     return exchange.at if date is None else date
 
 
-class Reading(NamedTuple):
+class ClockReading(NamedTuple):
     """How far the target's clock is ahead of our monotonic one, in seconds, at least and at most."""
 
     low: float
@@ -62,19 +62,19 @@ class Reading(NamedTuple):
         return moment + self.high
 
 
-def by_date(exchange: Exchange) -> Reading | None:
+def by_date(exchange: Exchange) -> ClockReading | None:
     """What an answer's Date header says: whole seconds, which many servers write only once a second."""
     date = date_of(exchange)
-    return None if date is None else Reading(date - exchange.finished, date + 2 - exchange.started)
+    return None if date is None else ClockReading(date - exchange.finished, date + 2 - exchange.started)
 
 
-def by_issue(grant: Grant) -> Reading | None:
+def by_issue(grant: Grant) -> ClockReading | None:
     """What a new token's iat says: seconds with or without a fraction, rounded in whatever way."""
     issued = numeric_date(grant.claims, "iat")
-    return None if issued is None else Reading(issued - 1 - grant.exchange.finished, issued + 1 - grant.exchange.started)
+    return None if issued is None else ClockReading(issued - 1 - grant.exchange.finished, issued + 1 - grant.exchange.started)
 
 
-def time_of_target(grant: Grant) -> Reading:
+def time_of_target(grant: Grant) -> ClockReading:
     """The target's clock, by a log-in: that which it writes into tokens, else its Date header, else our own clock.
 
     A token that is much older than the answer's Date was issued before, and says nothing of the time.
@@ -83,15 +83,15 @@ def time_of_target(grant: Grant) -> Reading:
     if issued and date and issued.high < date.low - TOO_FAR_APART:
         return date
     ours = time.time() - time.monotonic()
-    return issued or date or Reading(ours, ours)
+    return issued or date or ClockReading(ours, ours)
 
 
 @dataclass(eq=False)
-class Move:
+class ClockMove:
     """One move that was sent: ``done`` as its answer has it, None when no answer came or it does not say."""
 
     seconds: float
-    entry: Entry
+    entry: LedgerEntry
     done: bool | None = None
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Move:
         return f"{self.seconds:+.12g} s ({said[self.done]})"
 
 
-def shift_of(moves: Iterable[Move], low: float, high: float) -> float | None:
+def shift_of(moves: Iterable[ClockMove], low: float, high: float) -> float | None:
     """The sum of those moves that happened, as a clock tells that has moved by ``low`` to ``high`` seconds.
 
     Of the sums that fit, it is one that contradicts the fewest answers, and then the nearest; None when none fits.
@@ -121,7 +121,7 @@ class Look:
     """What a log-in shows of the target's clock, by where it is shown."""
 
     grant: Grant
-    readings: Mapping[str, Reading]
+    readings: Mapping[str, ClockReading]
 
 
 class TargetClock:
@@ -129,8 +129,8 @@ class TargetClock:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._moves: list[Move] = []
-        self._before: Mapping[str, Reading] = {}
+        self._moves: list[ClockMove] = []
+        self._before: Mapping[str, ClockReading] = {}
         self._followed: set[str] = set()  # where the moves were seen
         self._tokens: set[str] = set()  # that were given out, and say nothing of the time when they come again
         self._measured: float | None = None  # seconds, since the last move was sent
@@ -158,10 +158,10 @@ class TargetClock:
             self._before = (await self.look()).readings
             if not self._before:
                 raise NotTested("a clock that can be put back: neither a Date header nor a token's iat shows the target's time")
-        await unbroken(self._send(int(seconds) if seconds == int(seconds) else seconds))
+        await uncancelled(self._send(int(seconds) if seconds == int(seconds) else seconds))
 
     async def _send(self, seconds: float) -> None:
-        move = Move(seconds, self._world.ledger.intend(CLOCK, f"{seconds:+.12g} s"))
+        move = ClockMove(seconds, self._world.ledger.intend(CLOCK, f"{seconds:+.12g} s"))
         self._moves.append(move)
         self._measured = self._where = None
         url, body = self._world.target.expiry.clock_url, {"advance": seconds}
@@ -175,7 +175,7 @@ class TargetClock:
             move.done = False
             self._world.ledger.refused(move.entry)
         if exchange.status == 429:
-            raise Trouble(f"a clock that moves: {exchange}", "[expiry] clock_url")
+            raise TransientFailure(f"a clock that moves: {exchange}", "[expiry] clock_url")
         if not exchange.ok:
             raise Inconclusive(f"a clock that moves: {exchange}", "[expiry] clock_url")
 
@@ -195,7 +195,7 @@ class TargetClock:
         """Who logs in to see the time: a user made for it before the first move, for accounts are not logged in often."""
         if self._account is None:
             try:
-                self._account = replace((await sacrificial(self._world, self._world.roles[0])).account, name="witness")
+                self._account = replace((await throwaway_user(self._world, self._world.roles[0])).account, name="witness")
             except (NotTested, Inconclusive):
                 self._account = self._world.account(self._world.highest)
         return self._account
@@ -237,7 +237,7 @@ class TargetClock:
                         self._settle()
                 else:
                     return
-            except (Trouble, Unreachable) as reason:
+            except (TransientFailure, Unreachable) as reason:
                 self._trouble = str(reason)
             except Inconclusive as reason:
                 self._trouble = str(reason)

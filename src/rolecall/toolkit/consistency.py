@@ -17,7 +17,7 @@ _BRIEFLY = 0.3  # seconds, after that
 
 
 @dataclass
-class Patience:
+class ConsistencyWait:
     """How long a target may take to show what was written: ``seconds`` at most, ``lag`` as far as it was seen to take.
 
     ``refused`` are the writes that were refused, and what they were answered: they are looked for once more at the end.

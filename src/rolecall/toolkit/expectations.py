@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rolecall.evidence import Exchange, cite
-from rolecall.outcomes import Finding, Inconclusive, Trouble
+from rolecall.outcomes import Finding, Inconclusive, TransientFailure
 from rolecall.spec.claims import LIFETIME_TOLERANCE
 from rolecall.spec.ids import identifiers
 from rolecall.tokens import Grant, user_of
@@ -55,7 +55,9 @@ def expect_one_or_all(answers: Sequence[Exchange]) -> None:
     if good in (1, len(answers)):
         return
     if any(answer.attempts > 1 for answer in answers):
-        raise Trouble(f"{len(answers)} refreshes at once: the target asked for some of them to wait", "the target's rate limit")
+        raise TransientFailure(
+            f"{len(answers)} refreshes at once: the target asked for some of them to wait", "the target's rate limit"
+        )
     raise Finding(f"one good answer, or all {len(answers)}", f"{good}", answers[0])
 
 

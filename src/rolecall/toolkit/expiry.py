@@ -27,15 +27,15 @@ from rolecall.errors import UsageError
 from rolecall.evidence import Exchange, note
 from rolecall.fields import seconds_to_wait
 from rolecall.jwt_forging import compact, signed_by
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.claims import LIFETIME_TOLERANCE, numeric_date
 from rolecall.spec.model import LAST_MINUTE
-from rolecall.token_bank import Bank
+from rolecall.token_bank import TokenBank
 from rolecall.tokens import Caller, claims_of, header_of
-from rolecall.toolkit.clock import Reading, TargetClock, time_of_target
-from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.clock import ClockReading, TargetClock, time_of_target
+from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import Sacrifice, another_session, sacrificial
+from rolecall.toolkit.throwaway_users import ThrowawayUser, another_session, throwaway_user
 from rolecall.toolkit.world import World
 
 #: Seconds by which a token must be past its end before it counts as expired: a minute's leeway is lawful, and seconds are
@@ -52,7 +52,7 @@ GRADES = {"bank": "A", "clock": "A-", "signing key": "B", "wait": "C", "command"
 
 
 @dataclass(frozen=True)
-class Expired:
+class ExpiredToken:
     """A caller whose token has expired, and which of the five ways led there; a spare one's user may log in again meanwhile."""
 
     caller: Caller
@@ -76,7 +76,7 @@ class AlmostExpired:
     exchange: Exchange
 
 
-class TooLate(Trouble):
+class TooLate(TransientFailure):
     """A token's last minute went by without an answer that could be judged; ``pause`` is asked for before the next try."""
 
     def __init__(self, missing: str, pause: float = 0.0) -> None:
@@ -92,7 +92,7 @@ class Expiry:
         self._options = world.target.expiry
         self.clock = TargetClock(world)
         self._again = asyncio.Lock()
-        self._made: dict[str, Sacrifice] = {}  # by user: those whose tokens are going to expire
+        self._made: dict[str, ThrowawayUser] = {}  # by user: those whose tokens are going to expire
         self._almost: dict[tuple[str, str], AlmostExpired] = {}  # by role and source
         self._let_in: dict[str, Request] = {}  # by token: what it was let in with in its last minute
         self._too_late: dict[str, str] = {}  # why a role's last minute could not be judged
@@ -106,7 +106,7 @@ class Expiry:
         """The strongest evidence that was used, or an empty string."""
         return next((grade for source, grade in GRADES.items() if source in self.used), "")
 
-    async def tokens(self, role: str) -> list[Expired]:
+    async def tokens(self, role: str) -> list[ExpiredToken]:
         """The expired tokens of a role, strongest evidence first.
 
         Raises:
@@ -122,7 +122,7 @@ class Expiry:
         self.used |= {token.source for token in expired}
         return expired
 
-    async def spare(self) -> list[Expired]:
+    async def spare(self) -> list[ExpiredToken]:
         """Expired tokens of the lowest role that no other test looks at, where there are some; else those of `tokens`.
 
         Raises:
@@ -131,7 +131,7 @@ class Expiry:
         usual = await self.tokens(self._world.roles[0])
         return [token for token in await self._all() if token.is_spare] or usual
 
-    async def sessions(self, role: str) -> list[Expired]:
+    async def sessions(self, role: str) -> list[ExpiredToken]:
         """Those expired tokens of a role that come with a refresh token.
 
         Raises:
@@ -148,7 +148,7 @@ class Expiry:
             raise NotTested(f"the refresh token of an expired session: {way}")
         return sessions
 
-    def spend(self, expired: Expired) -> str:
+    def spend(self, expired: ExpiredToken) -> str:
         """The refresh token of an expired session, for the one time that it may be presented.
 
         Raises:
@@ -181,27 +181,27 @@ class Expiry:
         if self._troubled:
             raise Inconclusive(f"{missing}: {'; '.join(self._troubled)}", "[expiry] in the target file, the target's log")
 
-    @memoised
-    async def _all(self) -> list[Expired]:
-        ways: list[tuple[object, Callable[[bool], Awaitable[list[Expired]]]]] = [
+    @shared_setup
+    async def _all(self) -> list[ExpiredToken]:
+        ways: list[tuple[object, Callable[[bool], Awaitable[list[ExpiredToken]]]]] = [
             (self._options.bank, self._from_bank),
             (self._options.signing_key, self._forged),
             (self._options.command, self._from_command),
             (self._options.wait, self._waited),
             (self._options.clock_url, self._by_clock),  # last: it ends every other token
         ]
-        expired: list[Expired] = []
+        expired: list[ExpiredToken] = []
         for given, way in ways:
             if given:
                 expired += await self._go(way)
         return sorted(expired, key=lambda token: GRADES[token.source])
 
-    async def _go(self, way: Callable[[bool], Awaitable[list[Expired]]]) -> list[Expired]:
+    async def _go(self, way: Callable[[bool], Awaitable[list[ExpiredToken]]]) -> list[ExpiredToken]:
         """Go a way, and again from its beginning when trouble stood in it: trouble says nothing of the target."""
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 return await way(last)
-            except Trouble as trouble:
+            except TransientFailure as trouble:
                 if last or self.clock.is_moved:
                     self._troubled.append(trouble.missing)
                     break
@@ -215,7 +215,7 @@ class Expiry:
         return []
 
     @asynccontextmanager
-    async def logged_in_again(self, expired: Expired) -> AsyncIterator[Caller]:
+    async def logged_in_again(self, expired: ExpiredToken) -> AsyncIterator[Caller]:
         """The user of an expired token with another session, for one test at a time: the next log-in may end it."""
         async with self._again:
             made = self._made.get(expired.caller.user)
@@ -234,8 +234,8 @@ class Expiry:
 
     async def _caller(self, role: str) -> Caller:
         try:
-            made = await sacrificial(self._world, role)
-        except Trouble:
+            made = await throwaway_user(self._world, role)
+        except TransientFailure:
             raise
         except (NotTested, Inconclusive):
             return await self._world.fresh_caller(role)
@@ -248,7 +248,7 @@ class Expiry:
         """The requests that show whether a caller is let in, made before a token's last minute begins."""
         return [await self._world.request(operation, caller) for operation in self._world.signs_of_life(caller.role)]
 
-    async def _last_minutes(self, callers: Sequence[Caller], source: str, now: Reading, *, last: bool) -> None:
+    async def _last_minutes(self, callers: Sequence[Caller], source: str, now: ClockReading, *, last: bool) -> None:
         """Keep what tokens with a minute to live are answered at what their roles may do.
 
         Raises:
@@ -262,14 +262,14 @@ class Expiry:
                 self._almost[caller.role, source] = AlmostExpired(caller, source, answer)
             elif isinstance(answer, Inconclusive):
                 self._too_late[caller.role] = answer.missing
-                if isinstance(answer, Trouble) and not (isinstance(late, TooLate) and late.pause):
+                if isinstance(answer, TransientFailure) and not (isinstance(late, TooLate) and late.pause):
                     late = answer
             else:
                 raise answer
         if late and not last:
             raise late
 
-    async def _last_minute(self, caller: Caller, now: Reading) -> Exchange:
+    async def _last_minute(self, caller: Caller, now: ClockReading) -> Exchange:
         """The first success, or the last refusal; only what was answered before the token's end counts.
 
         Raises:
@@ -323,10 +323,10 @@ class Expiry:
 
     # --- The five ways ---------------------------------------------------------------------------------------------
 
-    async def _from_bank(self, last: bool) -> list[Expired]:
+    async def _from_bank(self, last: bool) -> list[ExpiredToken]:
         """Present what earlier runs put in, and put in tonight's."""
         assert self._options.bank is not None
-        bank = Bank(self._options.bank, self._world.target.base_url)
+        bank = TokenBank(self._options.bank, self._world.target.base_url)
         tonight = await asyncio.gather(*(self._world.fresh_caller(role) for role in self._world.roles))
         now = time_of_target(tonight[-1].grant).earliest(time.monotonic())
         deposits = [deposit for deposit in bank.deposits() if deposit.expires < now - MARGIN]
@@ -338,7 +338,7 @@ class Expiry:
             raise NotTested(f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so run again tomorrow")
         # Nobody says how long a refresh token lives after that; one of last night must, one of last month need not.
         return [
-            Expired(
+            ExpiredToken(
                 Caller(d.role, "expired token", d.token, d.user, d.email),
                 "bank",
                 d.refresh_token if now - d.expires < _RECENT else "",
@@ -346,7 +346,7 @@ class Expiry:
             for d in deposits
         ]
 
-    async def _forged(self, last: bool) -> list[Expired]:
+    async def _forged(self, last: bool) -> list[ExpiredToken]:
         """Make tokens like the issued ones, with the target's key: one that has a minute left, and one that has expired."""
         callers = await self._callers()
         for caller in callers:
@@ -360,7 +360,9 @@ class Expiry:
             self._withdraw("signing key")
             raise NotTested("the target does not take tokens made with the key of [expiry] signing_key_env and algorithm")
         if not seen:
-            raise Trouble("an answer to a token made with the target's key, in its last minute", "the latency of the target")
+            raise TransientFailure(
+                "an answer to a token made with the target's key, in its last minute", "the latency of the target"
+            )
         past = [self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN) for caller in callers]
         return _expired(past, "signing key")
 
@@ -378,7 +380,7 @@ class Expiry:
             raise NotTested(f"the key of [expiry] signing_key_env is none for the algorithm {algorithm}") from None
         return Caller(caller.role, "made token", token, caller.user, caller.email)
 
-    async def _from_command(self, last: bool) -> list[Expired]:
+    async def _from_command(self, last: bool) -> list[ExpiredToken]:
         """Run the operator's program once per role."""
         clock = time_of_target((await self._world.user(self._world.highest)).grant)
         expired = []
@@ -390,7 +392,9 @@ class Expiry:
             if end is None or end > clock.earliest(time.monotonic()) - MARGIN:
                 raise Inconclusive(f"an expired JWT from {shlex.split(self._options.command)[0]} {role}", "[expiry] command")
             account = self._world.account(role)
-            expired.append(Expired(Caller(role, "expired token", token, str(claims.get("_id", "")), account.email), "command"))
+            expired.append(
+                ExpiredToken(Caller(role, "expired token", token, str(claims.get("_id", "")), account.email), "command")
+            )
         return expired
 
     async def _printed(self, role: str) -> str:
@@ -407,7 +411,7 @@ class Expiry:
             raise Inconclusive(f"the output of {words[0]} ({type(error).__name__})", "[expiry] command") from None
         return done.stdout.strip()
 
-    async def _waited(self, last: bool) -> list[Expired]:
+    async def _waited(self, last: bool) -> list[ExpiredToken]:
         """Wait for the end of tokens that live short enough."""
         callers = await self._callers()
         lives = [caller.grant.lifetime or float("inf") for caller in callers]
@@ -418,7 +422,7 @@ class Expiry:
         await self._outlast(callers, end + MARGIN)
         return _expired(callers, "wait")
 
-    async def _by_clock(self, last: bool) -> list[Expired]:
+    async def _by_clock(self, last: bool) -> list[ExpiredToken]:
         """Move the target's clock to a minute before the end, then past it; where that fails, put it back at once."""
         try:
             return await self._aged(last)
@@ -426,7 +430,7 @@ class Expiry:
             await self.clock.put_back(_WITHIN)
             raise
 
-    async def _aged(self, last: bool) -> list[Expired]:
+    async def _aged(self, last: bool) -> list[ExpiredToken]:
         if self._world.read_only:
             raise NotTested("--read-only: the target's clock would be moved")
         callers = await self._callers()
@@ -453,7 +457,7 @@ class Expiry:
         request = self._let_in.get(caller.token)
         return await self._world.perform(request, caller, attack="EXPIRY-403") if request else None
 
-    async def _advance(self, seconds: float, total: float) -> Reading | None:
+    async def _advance(self, seconds: float, total: float) -> ClockReading | None:
         """Move the target's clock on, to be ``total`` seconds ahead; its time then, or None when its time does not show that.
 
         Raises:
@@ -463,7 +467,7 @@ class Expiry:
         lost = None
         try:
             await self.clock.move(seconds)
-        except Trouble as trouble:  # it may have moved all the same
+        except TransientFailure as trouble:  # it may have moved all the same
             lost = trouble
         for pause in _HOOK_PAUSES:
             await asyncio.sleep(pause)
@@ -491,9 +495,9 @@ class Expiry:
         await self._outlast(callers, end + MARGIN - time_of_target(grant).low)
 
 
-def _expired(callers: Sequence[Caller], source: str) -> list[Expired]:
+def _expired(callers: Sequence[Caller], source: str) -> list[ExpiredToken]:
     """The callers of `Expiry._callers` with their tokens at an end, the last of them as the spare one; a made token has no session."""
-    expired = [Expired(caller, source, caller.session.refresh_token if caller.session else "") for caller in callers]
+    expired = [ExpiredToken(caller, source, caller.session.refresh_token if caller.session else "") for caller in callers]
     return [*expired[:-1], replace(expired[-1], is_spare=True)]
 
 

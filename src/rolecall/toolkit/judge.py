@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from rolecall.evidence import Exchange, cite, note
-from rolecall.outcomes import Finding, Inconclusive, NotTested, Trouble
+from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import identifiers, own_id, walked
 from rolecall.spec.model import Operation, marked
 from rolecall.tokens import Caller
@@ -128,7 +128,7 @@ class Judge(TokenJudge):
             made_by = shared.made_by if operation.effect == "create" else None
             control = self._controls[operation.name] = made_by or await self._control(request)
         if self._world.members.understood(request) != request:
-            raise Trouble(
+            raise TransientFailure(
                 f"{operation.name} without the members that the target does not know", f"the answers to {operation.name}"
             )
         return cite(control, "control")
@@ -206,7 +206,7 @@ class Judge(TokenJudge):
         now = await self._world.observe(fixture)
         done = now is None if effect == "delete" else self.reads_back(now, request)
         if not done and request.operation.is_self and self._world.borrowing.is_of_another_run(now):
-            raise Trouble(f"a user to oneself: another run is changing {caller}", "that run")
+            raise TransientFailure(f"a user to oneself: another run is changing {caller}", "that run")
         return done
 
     async def takes_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:

@@ -13,16 +13,16 @@ from typing import Any
 
 from rolecall.evidence import Exchange
 from rolecall.http.gate import Creation, Thing, Withheld
-from rolecall.ledger import Entry
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.ledger import LedgerEntry
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import id_of, own_id
 from rolecall.spec.model import API_KEY, Operation
 from rolecall.spec.templates import fill_path, in_address
 from rolecall.tokens import Caller
 from rolecall.toolkit.callers import Callers
-from rolecall.toolkit.consistency import Patience
+from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.members import Path, names_in, texts_at
-from rolecall.toolkit.shared import memoised, unbroken
+from rolecall.toolkit.shared import shared_setup, uncancelled
 from rolecall.toolkit.things import Fixture, items
 
 _NAME, _ADDRESS = "{name}", "{email}"
@@ -37,7 +37,7 @@ class Making(Callers):
     for this kind of thing, that it keeps its word: that what it says it made is there, under that id and name.
     """
 
-    patience: Patience
+    patience: ConsistencyWait
 
     @cached_property
     def _proving(self) -> defaultdict[str, asyncio.Lock]:
@@ -57,7 +57,7 @@ class Making(Callers):
         ) in self.spec.resources.values():  # what is made inside of it may come with it, as a conversation's first message
             if inner.parent == resource:
                 await self._look_before(inner.name)
-        return await unbroken(self._create(resource, name, method, path, caller, inside, options))
+        return await uncancelled(self._create(resource, name, method, path, caller, inside, options))
 
     async def _create(
         self,
@@ -88,7 +88,7 @@ class Making(Callers):
             self.ledger.refused(entry)
         return exchange
 
-    async def _settle(self, entry: Entry, exchange: Exchange, sent: float) -> None:
+    async def _settle(self, entry: LedgerEntry, exchange: Exchange, sent: float) -> None:
         """Note the id that an answer gives, if it is certain that it is the new thing's."""
         id = id_of(exchange)
         if not id or self.gate.is_others(entry.resource, id, sent):
@@ -102,13 +102,13 @@ class Making(Callers):
             if (is_named and entry.resource in self.proven) or await self._is_shown(entry, id, is_named, exchange):
                 self.gate.own(entry, id)
 
-    async def _is_shown(self, entry: Entry, id: str, is_named: bool, exchange: Exchange) -> bool:
+    async def _is_shown(self, entry: LedgerEntry, id: str, is_named: bool, exchange: Exchange) -> bool:
         if await self.patience.until(lambda: self._shows(entry, id, is_named), exchange.finished, f"new {entry.resource}"):
             self.proven.add(entry.resource)
             return True
         return False
 
-    async def _shows(self, entry: Entry, id: str, is_named: bool) -> bool:
+    async def _shows(self, entry: LedgerEntry, id: str, is_named: bool) -> bool:
         """Whether the target shows, under this id, a thing with the name of the entry.
 
         Where keys are not listed, the answer alone has to do: ``is_named`` says whether it shows the name.
@@ -167,7 +167,7 @@ class Making(Callers):
 
     # --- What was there before --------------------------------------------------------------------------------------
 
-    @memoised
+    @shared_setup
     async def _look_before(self, resource: str) -> float:
         """Look at what there is before the first thing of this kind is made; the moment in monotonic seconds."""
         if not self.read_only:
@@ -177,7 +177,7 @@ class Making(Callers):
                         self.gate.saw(API_KEY, own_id(key), time.monotonic())
                 else:
                     await self.look_at_all(resource)
-            except Trouble:  # it passes: whoever asks next looks again
+            except TransientFailure:  # it passes: whoever asks next looks again
                 raise
             except Inconclusive:  # there is no list to look at
                 pass

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested
-from rolecall.spec.model import THROW_AWAY_USER, Operation
+from rolecall.spec.model import THROWAWAY_USER, Operation
 from rolecall.tokens import Caller, Grant
-from rolecall.toolkit.throwaway_users import Sacrifice, change, sacrificial
+from rolecall.toolkit.throwaway_users import ThrowawayUser, change, throwaway_user
 from rolecall.toolkit.world import World
 
 
@@ -29,7 +29,7 @@ async def telling(world: World, one: str, other: str) -> Operation:
     raise Inconclusive(f"a read that {higher} may and {lower} may not", "the permission table")
 
 
-async def expect_role_shown(world: World, user: Sacrifice, role: str, since: float) -> bool:
+async def expect_role_shown(world: World, user: ThrowawayUser, role: str, since: float) -> bool:
     """Whether the user is seen to have its new role; False where users show none.
 
     Raises:
@@ -43,14 +43,14 @@ async def expect_role_shown(world: World, user: Sacrifice, role: str, since: flo
         return (await world.observe(user.fixture) or {}).get("role") == role
 
     if not await world.patience.until(is_shown, since, "user with another role"):
-        raise NotTested("a user whose role can be changed: an update leaves it as it was", THROW_AWAY_USER)
+        raise NotTested("a user whose role can be changed: an update leaves it as it was", THROWAWAY_USER)
     return True
 
 
 class Moved:
     """A user whose role was changed, and what its new tokens are held against."""
 
-    def __init__(self, world: World, user: Sacrifice, role: str, operation: Operation, since: float) -> None:
+    def __init__(self, world: World, user: ThrowawayUser, role: str, operation: Operation, since: float) -> None:
         self._world = world
         self.user, self.role, self.operation, self._since = user, role, operation, since
         before = user.caller.grant.scopes.items()
@@ -120,12 +120,12 @@ async def moved(world: World, before: str, after: str) -> Moved:
         NotTested: no role can be changed, as the user itself shows, or a log-in where it shows none.
     """
     operation = await telling(world, before, after)
-    user = await sacrificial(world, before)
+    user = await throwaway_user(world, before)
     await world.perform(await world.request(operation, user.caller), user.caller)  # who remembers roles remembers this one now
     changed = await change(world, user, role=after)
     case = Moved(world, user, after, operation, changed.finished)
     if not await expect_role_shown(world, user, after, changed.finished):
         login = await world.tokens.issue(user.account)
         if not Grant.of(login).token or case.wrong(login):
-            raise NotTested(f"a user whose role can be changed: nothing shows that it was ({login})", THROW_AWAY_USER)
+            raise NotTested(f"a user whose role can be changed: nothing shows that it was ({login})", THROWAWAY_USER)
     return case

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rolecall.outcomes import NotTested
-from rolecall.toolkit.shared import memoised
-from rolecall.toolkit.throwaway_users import Sacrifice, sacrificial, scapegoat
+from rolecall.toolkit.shared import shared_setup
+from rolecall.toolkit.throwaway_users import ThrowawayUser, lockable_account, throwaway_user
 from rolecall.toolkit.world import World
 
 #: From a letter of ASCII to its full-width twin, which is the same letter where compatibility does not count (Unicode, NFKC).
@@ -24,17 +24,17 @@ NEIGHBOURS: dict[str, Callable[[str], str]] = {
 AS_CLIENTS = ("with-a-tag", "longer", "any-letter", "of-another-domain")
 
 
-@memoised
-async def twin_of(world: World, likeness: str) -> Sacrifice:
+@shared_setup
+async def twin_of(world: World, likeness: str) -> ThrowawayUser:
     """A user whose e-mail is much like the scapegoat's, with the same password.
 
     Raises:
         NotTested: the target makes none.
     """
-    one = await scapegoat(world)
+    one = await lockable_account(world)
     alike = {"email": NEIGHBOURS[likeness](one.account.email), "password": one.account.password}
     try:
-        return await sacrificial(world, world.roles[0], **alike)
+        return await throwaway_user(world, world.roles[0], **alike)
     except NotTested as reason:
         said = f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one"
         raise NotTested(said, reason.capability) from None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from rolecall.evidence import Exchange, Pieces
+from rolecall.evidence import Exchange, TestEvidence
 from rolecall.spec.model import Cell, Dialect, Operation
 
 
 @dataclass(frozen=True)
-class Seen:
+class CredentialCells:
     """The answers that the cells of one kind of credential got, by (operation, role), as a dialect reads them."""
 
     answers: Mapping[tuple[str, str], Exchange]
@@ -34,18 +34,18 @@ class Seen:
         ]
 
 
-class Observed:
+class ObservedCells:
     """The cells that the tests of this run have looked at up to now."""
 
     def __init__(
-        self, cells: Callable[[], Iterable[tuple[Cell, Pieces]]], operations: Mapping[str, Operation], dialect: Dialect
+        self, cells: Callable[[], Iterable[tuple[Cell, TestEvidence]]], operations: Mapping[str, Operation], dialect: Dialect
     ) -> None:
         self._cells = cells
         self._operations, self._dialect = operations, dialect
 
-    def cells(self, credential: str) -> Seen:
+    def cells(self, credential: str) -> CredentialCells:
         """What was seen with one kind of credential."""
-        return Seen(
+        return CredentialCells(
             {
                 (cell.operation, cell.role): evidence.named["answer"]
                 for cell, evidence in self._cells()

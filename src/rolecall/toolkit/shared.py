@@ -8,20 +8,22 @@ from collections.abc import Callable, Coroutine, Hashable
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from rolecall.outcomes import Trouble
+from rolecall.outcomes import TransientFailure
 
 #: The name of tasks that are waited for when everything else is cancelled.
-UNBROKEN = "unbroken"
+UNCANCELLED = "uncancelled"
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
 
 
-def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+def shared_setup(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
     """Run an async method once per object and arguments; everyone gets its result, or its failure.
 
-    `Trouble` is forgotten, so that whoever asks next tries again.
+    `TransientFailure` is forgotten, so that whoever asks next tries again.
     """
 
     @wraps(method)
@@ -34,7 +36,7 @@ def memoised(method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]]) -> Cal
         try:
             # Shielded: a test that is cancelled must not take the set-up of the others with it.
             return await asyncio.shield(task)
-        except Trouble:
+        except TransientFailure:
             if tasks.get(key) is task:  # whoever heard of it first may have begun anew already
                 del tasks[key]
             raise
@@ -51,21 +53,21 @@ def _copy(error: Exception) -> Exception:
     return copy
 
 
-async def unbroken(work: Coroutine[Any, Any, R]) -> R:
+async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
     """Bring something to its end even when whoever asked for it is cancelled: its answer says what the target now has."""
-    task = asyncio.create_task(work, name=UNBROKEN)
+    task = asyncio.create_task(work, name=UNCANCELLED)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody is left to look
     return await asyncio.shield(task)
 
 
-def forget(owner: object, method: str, *args: Hashable) -> None:
+def invalidate(owner: object, method: str, *args: Hashable) -> None:
     """Forget the memoised results of the methods of this name, all of them or those for ``args``, so that they run again."""
     tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
     for key in [key for key in tasks if key[0].__name__ == method and (not args or key[1] == args)]:
         del tasks[key]
 
 
-class Coalesced(Generic[R]):
+class SingleFlight(Generic[R]):
     """A probe whose one answer serves everybody who asked before it was sent.
 
     ``after(moment)`` returns a result whose request left after ``moment`` (monotonic seconds).

@@ -10,12 +10,12 @@ from typing import Any
 from rolecall.evidence import Exchange
 from rolecall.http.gate import Thing
 from rolecall.http.login_budget import MOST_GRANTED
-from rolecall.outcomes import Inconclusive, NotApplicable, NotTested, Trouble
-from rolecall.spec.model import THROW_AWAY_USER, TOKEN
+from rolecall.outcomes import Inconclusive, NotApplicable, NotTested, TransientFailure
+from rolecall.spec.model import THROWAWAY_USER, TOKEN
 from rolecall.target import Account
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.callers import session
-from rolecall.toolkit.shared import memoised
+from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
@@ -23,7 +23,7 @@ _NEEDED = "a user of one's own: users made by this run cannot"
 
 
 @dataclass(frozen=True)
-class Sacrifice:
+class ThrowawayUser:
     """A user that nobody else uses: how it logs in, its first session, and where it is."""
 
     account: Account
@@ -31,7 +31,7 @@ class Sacrifice:
     fixture: Fixture
 
 
-async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
+async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUser:
     """Make a user of a role with a password, and log it in; the run's tidy-up deletes it.
 
     Raises:
@@ -40,14 +40,14 @@ async def sacrificial(world: World, role: str, **members: Any) -> Sacrifice:
     request, answer, fixture = await make_user(world, role=role, **members)
     email, password = request.body.get("email"), request.body.get("password")
     if fixture is None or not isinstance(email, str) or not isinstance(password, str):
-        lacking = THROW_AWAY_USER if answer.status < 500 else ""
+        lacking = THROWAWAY_USER if answer.status < 500 else ""
         raise NotTested(f"{_NEEDED} be made with e-mail, password and role ({answer})", lacking)
     await world.wait_for(fixture)
     account = Account(role, role, email, password)
     grant = Grant.of(await world.tokens.issue(account))
     if world.role_of_scope(grant.scope) != role:
-        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})", THROW_AWAY_USER)
-    return Sacrifice(account, session(account, grant), fixture)
+        raise NotTested(f"{_NEEDED} log in as {role} ({grant.exchange})", THROWAWAY_USER)
+    return ThrowawayUser(account, session(account, grant), fixture)
 
 
 async def make_user(world: World, *, attack: str = "", **members: Any) -> tuple[Request, Exchange, Fixture | None]:
@@ -64,7 +64,7 @@ async def make_user(world: World, *, attack: str = "", **members: Any) -> tuple[
     return request, answer, await world.made(request, answer) if answer.ok else None
 
 
-async def delete_user(world: World, user: Sacrifice) -> Exchange:
+async def delete_user(world: World, user: ThrowawayUser) -> Exchange:
     """Let the highest role delete a made-up user, and see that it is gone.
 
     Raises:
@@ -86,11 +86,11 @@ async def delete_user(world: World, user: Sacrifice) -> Exchange:
 class Pool:
     """Users of one role that are made for sessions: one test has one of them at a time."""
 
-    free: list[Sacrifice] = field(default_factory=list)
+    free: list[ThrowawayUser] = field(default_factory=list)
     lent: int = 0
     returned: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def idle(self) -> Sacrifice | None:
+    async def idle(self) -> ThrowawayUser | None:
         """A user that no test has; None where another one should be made, also because waiting takes too long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_FOR_IDLE):
@@ -99,18 +99,18 @@ class Pool:
                     await self.returned.wait()
         return self.free.pop() if self.free else None
 
-    def lend(self, user: Sacrifice) -> None:
+    def lend(self, user: ThrowawayUser) -> None:
         """Let the test that is running have a user until it is over."""
         task = asyncio.current_task()
         assert task is not None, "a test runs in a task of its own"
         self.lent += 1
         task.add_done_callback(lambda _: self._take_back(user))
 
-    def _take_back(self, user: Sacrifice) -> None:
+    def _take_back(self, user: ThrowawayUser) -> None:
         self.lent -= 1
         self.put(user)
 
-    def put(self, user: Sacrifice) -> None:
+    def put(self, user: ThrowawayUser) -> None:
         """A user that no test has any more, for the next one."""
         self.free.append(user)
         self.returned.set()
@@ -133,7 +133,7 @@ async def fresh_session(world: World, role: str) -> Caller:
     pool = world.pools.setdefault(role, Pool())
     user = await pool.idle()
     try:
-        is_new, user = user is None, user or await sacrificial(world, role)
+        is_new, user = user is None, user or await throwaway_user(world, role)
     except NotTested:
         return await world.fresh_caller(role)
     pool.lend(user)
@@ -144,7 +144,7 @@ async def fresh_session(world: World, role: str) -> Caller:
     return await another_session(world, user)
 
 
-async def another_session(world: World, user: Sacrifice) -> Caller:
+async def another_session(world: World, user: ThrowawayUser) -> Caller:
     """A new session of a user that the run made.
 
     Raises:
@@ -174,7 +174,7 @@ async def any_session(world: World, role: str) -> Caller:
     return await fresh_session(world, role)
 
 
-async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange:
+async def change(world: World, user: ThrowawayUser, **members: Any) -> Exchange:
     """Let the highest role change a made-up user.
 
     Raises:
@@ -182,7 +182,7 @@ async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange
         Inconclusive: it fails otherwise.
     """
     admin = await world.user(world.highest)
-    plain = await world.request(world.spec.operations["update-user"], admin, sacrifice.fixture)
+    plain = await world.request(world.spec.operations["update-user"], admin, user.fixture)
     answer = await world.perform(replace(plain, body=members), admin)
     if answer.ok:
         return answer
@@ -192,14 +192,14 @@ async def change(world: World, sacrifice: Sacrifice, **members: Any) -> Exchange
     raise Inconclusive(f"{what}: {answer}", "PERM-update-user")
 
 
-async def disable(world: World, sacrifice: Sacrifice, status: str) -> Exchange:
+async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
     """Let the highest role give a made-up user a status that keeps it from logging in; the log-in that was refused.
 
     Raises:
         NotApplicable: the target takes no such status, or lets the user log in all the same.
     """
-    await change(world, sacrifice, status=status)
-    login = await world.tokens.issue(sacrifice.account)
+    await change(world, user, status=status)
+    login = await world.tokens.issue(user.account)
     if login.ok:
         raise NotApplicable(f"a user with status {status!r} still logs in, so it disables nobody ({login})")
     return login
@@ -216,34 +216,34 @@ async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller
         if world.target.api_keys.create_path and role not in world.target.api_keys.tokens:
             maker = (await _made_for_changes(world, world.highest)).caller
             return await _key_by(world, role, maker)
-    except Trouble:
+    except TransientFailure:
         raise
     except (NotTested, Inconclusive):
         pass
     return await world.caller(role, credential)
 
 
-@memoised
-async def _made_for_changes(world: World, role: str) -> Sacrifice:
-    return await sacrificial(world, role)
+@shared_setup
+async def _made_for_changes(world: World, role: str) -> ThrowawayUser:
+    return await throwaway_user(world, role)
 
 
-@memoised
+@shared_setup
 async def _key_by(world: World, role: str, maker: Caller) -> Caller:
     return await world.create_key([role], maker)
 
 
-@memoised
-async def scapegoat(world: World) -> Sacrifice:
+@shared_setup
+async def lockable_account(world: World) -> ThrowawayUser:
     """A made-up user of the lowest role that tests share: they may log it in as often as they like, not change it."""
-    return await sacrificial(world, world.roles[0])
+    return await throwaway_user(world, world.roles[0])
 
 
-@memoised
+@shared_setup
 async def sessions_outlast_log_ins(world: World) -> bool:
     """Whether a session lives on when its user has logged in as often as an account may be in a run; False where nobody can tell."""
     try:
-        user = await sacrificial(world, world.roles[0])
+        user = await throwaway_user(world, world.roles[0])
     except NotTested:
         return False
     for _ in range(MOST_GRANTED):
@@ -252,17 +252,17 @@ async def sessions_outlast_log_ins(world: World) -> bool:
     return refreshed.ok
 
 
-async def throw_away_admin(world: World) -> Account:
+async def throwaway_admin(world: World) -> Account:
     """An account of the highest role, made for attacks to name; the one of the target file where none can be made."""
     try:
         return (await _made_for_changes(world, world.highest)).account
-    except Trouble:
+    except TransientFailure:
         raise
     except (NotTested, Inconclusive):
         return world.account(world.highest)
 
 
-async def attackable(world: World) -> Sacrifice:
+async def attackable(world: World) -> ThrowawayUser:
     """A user of the lowest role on whom a log-in that must be refused is tried.
 
     After a few it gives way to another, before a server locks it. Where none can be made it is the role's account, whose
@@ -275,14 +275,14 @@ async def attackable(world: World) -> Sacrifice:
                 pool.put(world.attacks.user)
                 world.attacks.user = None
             try:
-                world.attacks.user = pool.free.pop(0) if len(pool.free) > 1 else await sacrificial(world, world.roles[0])
+                world.attacks.user = pool.free.pop(0) if len(pool.free) > 1 else await throwaway_user(world, world.roles[0])
             except NotTested:
                 caller = await world.user(world.roles[0])
                 fixture = Fixture(world.spec.resources["user"], caller.user, "")
-                return Sacrifice(world.account(world.roles[0]), caller, fixture)
+                return ThrowawayUser(world.account(world.roles[0]), caller, fixture)
             world.attacks.left = _ATTACKS
         world.attacks.left -= 1
-        user: Sacrifice = world.attacks.user
+        user: ThrowawayUser = world.attacks.user
         return user
 
 

@@ -8,13 +8,13 @@ from collections.abc import Awaitable
 from rolecall.evidence import Exchange, cite, note
 from rolecall.http.gate import Thing
 from rolecall.jwts import jwts_in
-from rolecall.outcomes import Finding, Inconclusive, Trouble
-from rolecall.schema_validation import faults
+from rolecall.outcomes import Finding, Inconclusive, TransientFailure
+from rolecall.schema_validation import validation_errors
 from rolecall.spec.claims import LIFETIME_TOLERANCE, is_number
 from rolecall.spec.ids import own_id
 from rolecall.tokens import Caller, Grant, user_of
 from rolecall.toolkit.expectations import expect_no_more_than, outlives
-from rolecall.toolkit.expiry import Expired
+from rolecall.toolkit.expiry import ExpiredToken
 from rolecall.toolkit.throwaway_users import fresh_session
 from rolecall.toolkit.world import World
 
@@ -43,7 +43,7 @@ class TokenJudge:
 
     def expect_token_answer(self, exchange: Exchange) -> None:
         """The answer has the shape of a token creation (schemas/token.schema.json)."""
-        wrong = faults("token", exchange.json) if exchange.json is not None else ["the body is not JSON"]
+        wrong = validation_errors("token", exchange.json) if exchange.json is not None else ["the body is not JSON"]
         if wrong:
             raise Finding('tokenType "Bearer", token, refreshToken, user and scope', "; ".join(wrong), exchange)
 
@@ -100,7 +100,7 @@ class TokenJudge:
     async def _is_alive(self, caller: Caller) -> bool:
         try:
             await self._world.alive(caller, time.monotonic())
-        except Trouble:
+        except TransientFailure:
             raise
         except Inconclusive:
             return False
@@ -146,7 +146,7 @@ class TokenJudge:
         if not exchange.ok:
             raise Finding(f"let in {when}", f"{exchange.status}", exchange)
 
-    def expect_expired(self, exchange: Exchange, expired: Expired) -> None:
+    def expect_expired(self, exchange: Exchange, expired: ExpiredToken) -> None:
         """The answer says that the token has expired."""
         cite(exchange, "answer")
         note(f"{expired.evidence}: {exchange.status}")

@@ -14,17 +14,17 @@ from rolecall.http.client import Client
 from rolecall.http.gate import Thing
 from rolecall.http.link import next_page, path_below
 from rolecall.ledger import Ledger
-from rolecall.outcomes import Inconclusive, NotTested, Trouble
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Operation, Specification
 from rolecall.spec.templates import fill, fill_path, in_address, made_up_password, with_query
 from rolecall.target import Target
 from rolecall.tokens import Caller, claims_of
 from rolecall.toolkit.borrowing import Borrowing
-from rolecall.toolkit.consistency import Patience
+from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.making import Making
 from rolecall.toolkit.members import REFUSED, Attempts, Members, barely
-from rolecall.toolkit.shared import Coalesced, forget, memoised
+from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
 from rolecall.toolkit.things import Fixture, Request, items
 
 _MOST_PAGES = 200
@@ -50,20 +50,20 @@ class World(Making):
         self.borrowing = Borrowing(self)
         self.attacks = Attacks()
         self.members = Members()
-        self.patience = Patience(self.dialect.consistency)
+        self.patience = ConsistencyWait(self.dialect.consistency)
         self._bare: set[str] = set()  # the ids of things that were made with nothing in them
         self.full: set[str] = set()  # the resources of which one could not be deleted for what is in it
         self.deleted: dict[str, dict[str, Exchange]] = {}  # by resource and id: deletes that were answered with success
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
         self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
-        self._alive: dict[str, Coalesced[Exchange | None]] = {}
-        self._listings: dict[str, Coalesced[list[dict[str, Any]]]] = {}
+        self._alive: dict[str, SingleFlight[Exchange | None]] = {}
+        self._listings: dict[str, SingleFlight[list[dict[str, Any]]]] = {}
 
     # --- Life ------------------------------------------------------------------------------------------------------
 
     def forget_logins(self) -> None:
         """Let every account log in anew: the target's clock was moved, and the shared tokens have expired."""
-        forget(self, "_user")
+        invalidate(self, "_user")
         self._alive.clear()
         self.spare.clear()
 
@@ -73,7 +73,7 @@ class World(Making):
         Raises:
             Inconclusive: nothing that every role may do succeeds any more.
         """
-        probe = self._alive.setdefault(caller.token, Coalesced(lambda: self._prove_alive(caller)))
+        probe = self._alive.setdefault(caller.token, SingleFlight(lambda: self._prove_alive(caller)))
         exchange = await probe.after(after)
         if exchange is None:
             raise Inconclusive(f"a live credential: {caller} may do nothing at all", "the requirements of issuance and expiry")
@@ -193,20 +193,20 @@ class World(Making):
             self.parents.add(request.thing.id)
         self.full.add(resource)
         if request.thing and request.thing.id not in self._bare:
-            raise Trouble(f"a {resource} that is empty, and can be deleted: {exchange}", "what is in it")
+            raise TransientFailure(f"a {resource} that is empty, and can be deleted: {exchange}", "what is in it")
 
     async def fetch_self(self, caller: Caller) -> Exchange:
         """A caller's look at the own user."""
         return await self.perform(await self.request(self.spec.operations["fetch-user-self"], caller), caller)
 
-    @memoised
+    @shared_setup
     async def reads(self, caller: Caller, operation: str) -> Exchange:
         """What a caller is answered at a read of the shared fixture."""
         return await self.perform(await self.request(self.spec.operations[operation], caller), caller)
 
     # --- Fixtures --------------------------------------------------------------------------------------------------
 
-    @memoised
+    @shared_setup
     async def organization(self) -> str | int | float | None:
         """The id of the accounts' organization, as the highest role's own user tells it; None when it does not."""
         admin = await self.user(self.highest)
@@ -218,24 +218,24 @@ class World(Making):
         """Every account that can log in, logged in."""
         return await _there(*(self.user(name) for name in self.target.accounts))
 
-    @memoised
+    @shared_setup
     async def participants(self) -> tuple[str, ...]:
         """The users whom ownership must not keep out of a conversation: the accounts' and the API keys'."""
         callers = await self.everybody() + await _there(*(self.key(role) for role in self.roles))
         return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
 
-    @memoised
+    @shared_setup
     async def selves(self) -> set[str]:
         """The users who are themselves to a caller: those of the roles' tokens, and those whom the API keys act as."""
         users, keys = (self.user(role) for role in self.roles), (self.key(role) for role in self.roles)
         return {caller.user for caller in await _there(*users, *keys)}
 
-    @memoised
+    @shared_setup
     async def shared(self, resource: str) -> Fixture:
         """A thing that tests may look at and must not change; one that was there before when none can be made."""
         try:
             return await self.fresh(resource)
-        except Trouble:  # it passes, and then one can be made
+        except TransientFailure:  # it passes, and then one can be made
             raise
         except (Inconclusive, NotTested):
             existing = [id for item in await self.listing(resource, 0.0) if (id := own_id(item))]
@@ -366,7 +366,7 @@ class World(Making):
 
     async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
         """Everything in a resource's list, read after the moment ``after`` by the highest role that gets to see it."""
-        return await self._listings.setdefault(resource, Coalesced(lambda: self._list(resource))).after(after)
+        return await self._listings.setdefault(resource, SingleFlight(lambda: self._list(resource))).after(after)
 
     async def _list(self, resource: str) -> list[dict[str, Any]]:
         operation = next(operation for operation in self._lists() if operation.resource.name == resource)
@@ -380,7 +380,7 @@ class World(Making):
             size = 0
             async for exchange in self.pages(path, caller):
                 if exchange.ok and exchange.json is None:  # cut off, or no JSON at all: what it lacks may be there
-                    raise Trouble(f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json")
+                    raise TransientFailure(f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json")
                 everything += items(exchange)
                 size += exchange.length
             if size > DOCUMENTS_LIMIT:

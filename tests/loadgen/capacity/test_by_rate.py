@@ -12,9 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rolecall.loadgen.capacity.by_rate import Outcome, Search
+from rolecall.loadgen.capacity.by_rate import Search, SearchOutcome
 from rolecall.loadgen.capacity.findings import Capacity
-from rolecall.loadgen.capacity.steps import Share, Slice, Step, Verdict
+from rolecall.loadgen.capacity.steps import Share, Slice, Step, StepVerdict
 from tests.support.queues import Bench, Fuse, Line, Server, Smooth, Throttle, exponential, fixed, noisy
 from tests.support.simulated_servers import Varying, switching
 
@@ -64,7 +64,7 @@ class TestCapacity:
 
         found = searched(server(), seed=seed, **settings)
 
-        assert Outcome.FOUND == found.outcome
+        assert SearchOutcome.FOUND == found.outcome
         assert true == pytest.approx(found.rate, rel=0.05)
         assert found.seconds < 175
 
@@ -102,7 +102,7 @@ class TestCapacity:
         found = searched(Line(fixed(0.01)), arrivals="constant")
 
         last = found.steps[-1]
-        assert (found.rate, Verdict.HELD) == (last.step.rate, last.verdict)
+        assert (found.rate, StepVerdict.HELD) == (last.step.rate, last.verdict)
         assert last.step.seconds > max(judged.step.seconds for judged in found.steps[:-1])
         assert "held for 15 s at the end" in found.because
 
@@ -121,7 +121,7 @@ class TestCapacity:
         tried = [judged.step.rate for judged in found.steps if judged.step.seconds == longest[0]]
         assert len(tried) > 1
         assert tried == sorted(tried, reverse=True)
-        assert (found.rate is None) == (found.outcome is not Outcome.FOUND)
+        assert (found.rate is None) == (found.outcome is not SearchOutcome.FOUND)
         assert found.rate is None or found.rate == tried[-1] < 96
 
     @pytest.mark.parametrize("allowed", [0.0, 0.0001])
@@ -155,8 +155,8 @@ class TestTheEnd:
         """Nothing is asked of a server that is no longer right."""
         found = searched(Line(fixed(0.001)), wrong=80)
 
-        assert Outcome.VIOLATED == found.outcome
-        assert Verdict.VIOLATED == found.steps[-1].verdict
+        assert SearchOutcome.VIOLATED == found.outcome
+        assert StepVerdict.VIOLATED == found.steps[-1].verdict
         assert (40, None) == (found.rate, found.high)
         assert "80/s" in found.because
 
@@ -164,7 +164,7 @@ class TestTheEnd:
         """A rate that this machine cannot offer is no capacity of the server: it is said, with what held."""
         found = searched(Line(fixed(0.001)), most=150)
 
-        assert Outcome.GENERATOR == found.outcome
+        assert SearchOutcome.GENERATOR == found.outcome
         assert found.rate is not None
         assert 110 <= found.rate <= 150
         assert found.high is None
@@ -180,35 +180,35 @@ class TestTheEnd:
 
         found = Search(measure, clock=it.clock).run()
 
-        assert Outcome.FOUND == found.outcome
+        assert SearchOutcome.FOUND == found.outcome
         assert 100 == pytest.approx(found.rate, rel=0.05)
 
     def test_the_ceiling_does_not_hold_for_long(self) -> None:
         """A ceiling that held for some seconds is held for longer before it is the answer."""
         found = searched(Throttle(50, burst=100), search={"ceiling": 70.0}, arrivals="constant")
 
-        assert Outcome.FOUND == found.outcome
+        assert SearchOutcome.FOUND == found.outcome
         assert 50 == pytest.approx(found.rate, rel=0.02)
 
     def test_the_ceiling_held(self) -> None:
         """A search that may not go further says at least how far it went."""
         found = searched(Line(fixed(0.001)), search={"ceiling": 70.0})
 
-        assert (Outcome.AT_LEAST, 70, 70, None) == (found.outcome, found.rate, found.low, found.high)
+        assert (SearchOutcome.AT_LEAST, 70, 70, None) == (found.outcome, found.rate, found.low, found.high)
         assert 70 == max(it.step.rate for it in found.steps)
 
     def test_nothing_held(self) -> None:
         """A server that fails at any rate has no capacity."""
         found = searched(Fuse(0))
 
-        assert (Outcome.NOTHING_HELD, None) == (found.outcome, found.rate)
+        assert (SearchOutcome.NOTHING_HELD, None) == (found.outcome, found.rate)
         assert "errors<1%" in found.because
 
     def test_no_time(self) -> None:
         """A climb that takes longer than the search may ends unfinished."""
         found = searched(Line(fixed(1e-4)), search={"seconds": 15.0})
 
-        assert Outcome.UNFINISHED == found.outcome
+        assert SearchOutcome.UNFINISHED == found.outcome
         assert found.rate
 
     def test_interrupted(self) -> None:
@@ -225,7 +225,7 @@ class TestTheEnd:
             search.run()
         found = search.capacity()
 
-        assert Outcome.UNFINISHED == found.outcome
+        assert SearchOutcome.UNFINISHED == found.outcome
         assert 100 == pytest.approx(found.rate, rel=0.1)
 
     def test_a_cold_server_is_asked_again(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.support.load_runs import load
 
 ONE_AT_A_TIME = "--serve-option=--variant=one-at-a-time-10ms"
@@ -23,7 +23,7 @@ def test_one_at_a_time_has_a_bound_and_no_peak(workers: str, tmp_path: Path) -> 
     document = json.loads((run.folder / "capacity.json").read_text(encoding="utf-8"))
 
     assert (0, "met", "at-least") == (run.code, document["verdict"], document["outcome"]), run.said
-    assert [] == faults("capacity", document)
+    assert [] == validation_errors("capacity", document)
     assert [1, 2, 3, 4, 6, 8] == [step["concurrency"] for step in document["steps"]]
     assert 85 < document["capacity"]["rate"] < 105
     assert document["usl"]["sigma"] > 0.5

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rolecall.loadgen.capacity.by_rate import Search
-from rolecall.loadgen.capacity.findings import Capacity, Outcome
+from rolecall.loadgen.capacity.findings import Capacity, SearchOutcome
 from tests.support.queues import Bench, Line, Server, Throttle, fixed
 from tests.support.simulated_servers import KINDS, Pausing, PenaltyBox, Varying, Window, switching
 
@@ -46,7 +46,7 @@ def searches(name: str, count: int) -> list[Capacity]:
 
 def is_wrong(found: Capacity, true: float) -> bool:
     """Whether a search says that it found the capacity, and its interval is not around it."""
-    return found.outcome is Outcome.FOUND and not (found.low or 0) <= true <= (found.high or 0)
+    return found.outcome is SearchOutcome.FOUND and not (found.low or 0) <= true <= (found.high or 0)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -73,7 +73,7 @@ def test_is_right_however_the_dice_fall(name: str) -> None:
 def test_what_is_steady_is_found_in_under_two_minutes(name: str) -> None:
     """A server that always carries the same is found within 3 %, and never called unstable."""
     for search in searches(name, 2):
-        assert Outcome.FOUND == search.outcome
+        assert SearchOutcome.FOUND == search.outcome
         assert KINDS[name].true == pytest.approx(search.rate, rel=0.03)
         assert search.seconds < 120
 
@@ -82,7 +82,7 @@ def test_a_collapse_is_told_with_both_values() -> None:
     """The reason says what was carried and when, before and after."""
     found = searched(Varying(switching((0, 200), (60, 50))))
 
-    assert (Outcome.UNSTABLE, None) == (found.outcome, found.rate)
+    assert (SearchOutcome.UNSTABLE, None) == (found.outcome, found.rate)
     assert (50, 200) == pytest.approx((found.low, found.high), rel=0.1)
     assert found.because.startswith("it carried more before than it does now: ")
     assert 2 == len(found.states)
@@ -92,7 +92,7 @@ def test_what_warmed_up_is_measured_anew() -> None:
     """A server that carried less only at first is found, and it is said until when."""
     found = searched(Varying(switching((0, 50), (40, 200))))
 
-    assert Outcome.FOUND == found.outcome
+    assert SearchOutcome.FOUND == found.outcome
     assert 200 == pytest.approx(found.rate, rel=0.05)
     assert "it carried less" in found.because
     assert found.seconds > 150  # the time that there is, to see that it lasts
@@ -118,7 +118,7 @@ def test_a_pause_in_one_step_is_an_incident() -> None:
 
     found = Search(measure, clock=bench.clock).run()
 
-    assert Outcome.FOUND == found.outcome
+    assert SearchOutcome.FOUND == found.outcome
     assert 100 == pytest.approx(found.rate, rel=0.03)
 
 
@@ -127,7 +127,7 @@ def test_a_limiter_that_closes_is_not_hammered(server: Server) -> None:
     """Where 429 come in blocks the search ends, with what it means, long before its time is over."""
     found = searched(server)
 
-    assert Outcome.UNSTABLE == found.outcome
+    assert SearchOutcome.UNSTABLE == found.outcome
     assert "429 came in blocks" in found.because
     assert found.seconds < 80
 
@@ -137,7 +137,7 @@ def test_a_bucket_is_not_taken_for_more_than_it_is(burst: int) -> None:
     """However many tokens there are at first, the rate at which they come is found, within 2 %."""
     found = searched(Throttle(100, burst=burst))
 
-    assert Outcome.FOUND == found.outcome
+    assert SearchOutcome.FOUND == found.outcome
     assert 100 == pytest.approx(found.rate, rel=0.02)
     assert found.low is not None
     assert found.high is not None

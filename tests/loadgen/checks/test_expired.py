@@ -14,38 +14,38 @@ import jwt
 import pytest
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.expired import BANK, CLOCK, KEY, MARGIN, ExpiredTokens, Kept, Left
-from rolecall.loadgen.checks.sessions import Grant, Harmless, Holder, Session
-from rolecall.target import Expiry
-from rolecall.token_bank import Deposit
+from rolecall.loadgen.checks.sessions import Harmless, Holder, LoginSession, SessionGrant
+from rolecall.target import ExpiryOptions
+from rolecall.token_bank import BankedToken
 
 URL = "http://127.0.0.1:8080"
 SECRET = "a key that is long enough for HS256, and then some"
 DAY = 86400
 NOW = int(time.time())
-ACCOUNT = Account("guest@example.org", "Sesame-1", "guest")
+ACCOUNT = LoadAccount("guest@example.org", "Sesame-1", "guest")
 
 
-def grant(*, lifetime: int = DAY, lone: bool = False, shared: bool = False) -> Grant:
+def grant(*, lifetime: int = DAY, lone: bool = False, shared: bool = False) -> SessionGrant:
     """What a guest holds."""
     claims = {"_id": "u1", "scope": "guest", "jti": "j1", "iat": NOW, "exp": NOW + lifetime}
-    session = Session(Holder(ACCOUNT, Harmless(), lone=lone, shared=shared))
+    session = LoginSession(Holder(ACCOUNT, Harmless(), lone=lone, shared=shared))
     session.opened()
-    return Grant(jwt.encode(claims, SECRET, "HS256"), "r", "u1", session, 0, session.sent, lifetime, 0, sound=True)
+    return SessionGrant(jwt.encode(claims, SECRET, "HS256"), "r", "u1", session, 0, session.sent, lifetime, 0, sound=True)
 
 
-def let_in(seen: list[str], *, answer: bool = True) -> Callable[[Grant, str], bool]:
+def let_in(seen: list[str], *, answer: bool = True) -> Callable[[SessionGrant, str], bool]:
     """Notes what is tried."""
 
-    def door(grant: Grant, token: str) -> bool:
+    def protected_request(grant: SessionGrant, token: str) -> bool:
         seen.append(token)
         return answer
 
-    return door
+    return protected_request
 
 
-def ways(tokens: ExpiredTokens, held: Grant | None = None, *, answer: bool = True) -> list[tuple[str, str]]:
+def ways(tokens: ExpiredTokens, held: SessionGrant | None = None, *, answer: bool = True) -> list[tuple[str, str]]:
     """The ways for a guest who is logged in."""
     return tokens.ways({"guest": held or grant()}, let_in([], answer=answer))
 
@@ -61,7 +61,7 @@ def claims(token: str) -> dict[str, Any]:
 
 def test_made_with_the_key() -> None:
     """A token like the live one that ended more than a minute ago; one made alike that has not ended was let in before."""
-    tokens, seen, held = ExpiredTokens(Expiry(signing_key=SECRET), URL), [], grant()
+    tokens, seen, held = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL), [], grant()
 
     assert tokens.ways({"guest": held}, let_in(seen)) == [(KEY, "guest")]
     presented = tokens.present(KEY, "guest", held, lambda email: None)
@@ -79,7 +79,7 @@ def test_made_with_the_key() -> None:
 
 def test_made_anew_for_a_new_session() -> None:
     """After a log-in of the role the token is made from the new one, whose session is alive."""
-    tokens = ExpiredTokens(Expiry(signing_key=SECRET), URL)
+    tokens = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL)
     first, second = grant(), grant(lifetime=DAY + 7)
 
     made = [claims(tokens.present(KEY, "guest", held, lambda email: None).token) for held in (first, second)]
@@ -90,7 +90,7 @@ def test_made_anew_for_a_new_session() -> None:
 def test_the_canary_of_short_lives() -> None:
     """Where tokens live for three seconds, the one that has to be let in has not ended either."""
     seen: list[str] = []
-    ExpiredTokens(Expiry(signing_key=SECRET), URL).ways({"guest": grant(lifetime=3)}, let_in(seen))
+    ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL).ways({"guest": grant(lifetime=3)}, let_in(seen))
 
     assert [claims(token)["exp"] - NOW for token in seen] == [2]
 
@@ -98,15 +98,15 @@ def test_the_canary_of_short_lives() -> None:
 @pytest.mark.parametrize(
     ("expiry", "answer", "said"),
     [
-        (Expiry(signing_key=SECRET), False, "the target does not take tokens made with the key"),
-        (Expiry(signing_key=SECRET, algorithm="RS256"), True, "is none for the algorithm RS256"),
-        (Expiry(), True, "there is no way to one; give bank, signing_key_env or clock_url under [expiry]"),
-        (Expiry(clock_url=f"{URL}/__clock"), True, "the clock is moved by the rolecall load that begins a run"),
-        (Expiry(command="./expired {role}"), True, "command and wait of [expiry] are for certify alone"),
-        (Expiry(wait=60), True, "command and wait of [expiry] are for certify alone"),
+        (ExpiryOptions(signing_key=SECRET), False, "the target does not take tokens made with the key"),
+        (ExpiryOptions(signing_key=SECRET, algorithm="RS256"), True, "is none for the algorithm RS256"),
+        (ExpiryOptions(), True, "there is no way to one; give bank, signing_key_env or clock_url under [expiry]"),
+        (ExpiryOptions(clock_url=f"{URL}/__clock"), True, "the clock is moved by the rolecall load that begins a run"),
+        (ExpiryOptions(command="./expired {role}"), True, "command and wait of [expiry] are for certify alone"),
+        (ExpiryOptions(wait=60), True, "command and wait of [expiry] are for certify alone"),
     ],
 )
-def test_no_way(expiry: Expiry, answer: bool, said: str) -> None:
+def test_no_way(expiry: ExpiryOptions, answer: bool, said: str) -> None:
     """Why there is none is said, with what to do, and without the key."""
     tokens = ExpiredTokens(expiry, URL)
 
@@ -118,7 +118,7 @@ def test_no_way(expiry: Expiry, answer: bool, said: str) -> None:
 
 def test_nobody_to_ask() -> None:
     """With nobody logged in, no key is tried."""
-    tokens = ExpiredTokens(Expiry(signing_key=SECRET), URL)
+    tokens = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL)
 
     assert tokens.ways({}, let_in([])) == []
     assert tokens.why_not == ["nobody is logged in"]
@@ -129,12 +129,12 @@ def test_nobody_to_ask() -> None:
 
 def bank(folder: Path, *expires: float, url: str = URL, role: str = "guest") -> ExpiredTokens:
     """A bank with tokens that end so many seconds from now."""
-    rows = [asdict(Deposit(url, role, "u1", ACCOUNT.email, NOW + it, f"token {it:g}", "")) for it in expires]
+    rows = [asdict(BankedToken(url, role, "u1", ACCOUNT.email, NOW + it, f"token {it:g}", "")) for it in expires]
     folder.chmod(0o700)
     file = folder / "tokens.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(rows), encoding="utf-8")
-    return ExpiredTokens(Expiry(bank=folder), URL)
+    return ExpiredTokens(ExpiryOptions(bank=folder), URL)
 
 
 def test_from_the_bank(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_what_the_clock_has_left(tmp_path: Path) -> None:
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert Left.read(file) == left
-    tokens = ExpiredTokens(Expiry(clock_url=f"{URL}/__clock"), URL, left)
+    tokens = ExpiredTokens(ExpiryOptions(clock_url=f"{URL}/__clock"), URL, left)
     assert ways(tokens) == [(CLOCK, "guest")]
     assert tokens.why_not == ["no other"]
     assert "a token" not in repr(left)
@@ -208,7 +208,7 @@ def test_a_session_that_may_have_been_ended(tmp_path: Path, lone: bool, shared: 
     assert first.may_be_refused  # a log-in of the account goes before it
     first.seen()
     if since:
-        Session(held.session.holder)
+        LoginSession(held.session.holder)
 
     assert tokens.present(BANK, "guest", held, lambda email: held.session.holder).may_be_refused is excused
 
@@ -223,9 +223,9 @@ def test_an_account_that_is_not_known(tmp_path: Path) -> None:
 
 def test_a_made_token_lives_with_its_session() -> None:
     """A token made from one whose session may have been ended by another log-in may be refused for that."""
-    tokens, held = ExpiredTokens(Expiry(signing_key=SECRET), URL), grant()
+    tokens, held = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL), grant()
     presented = tokens.present(KEY, "guest", held, lambda email: None)
 
     assert not presented.may_be_refused
-    Session(held.session.holder)
+    LoginSession(held.session.holder)
     assert presented.may_be_refused

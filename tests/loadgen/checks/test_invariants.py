@@ -12,19 +12,19 @@ from typing import Any
 import httpx
 import pytest
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import invariants as checks
 from rolecall.loadgen.checks import sessions
 from rolecall.loadgen.checks.invariants import AcrossWorkers, Invariants, _segment, _texts
 from rolecall.loadgen.checks.seen_tokens import PLACES
-from rolecall.loadgen.checks.sessions import Grant, Path
+from rolecall.loadgen.checks.sessions import Path, SessionGrant
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
 from rolecall.reference.faults import FAULTS
 from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.variants import VARIANTS
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from tests.reference.asking import QUICK, Api, tell, with_api
 from tests.reference.test_variants import ON_THE_WIRE
 from tests.support.token_answers import ADA, BEA, DAY, LOGIN, OTHER, USER, answer, claims, document, found, jwt, looking, segment
@@ -34,15 +34,21 @@ LEGAL = [one.name for one in VARIANTS.values() if one.kind == "legal" and one.na
 
 
 def asked(
-    invariants: Invariants, response: Response, previous: Grant | None = None, account: Account = ADA, path: Path = "POST"
-) -> Grant | None:
+    invariants: Invariants,
+    response: Response,
+    previous: SessionGrant | None = None,
+    account: LoadAccount = ADA,
+    path: Path = "POST",
+) -> SessionGrant | None:
     """What a log-in, or a refresh, that is answered so gives."""
     if previous is None:
         return invariants.logged_in(invariants.log_in(account), response, LOGIN)
     return invariants.refreshed(invariants.refresh(previous, path), response, LOGIN)
 
 
-def granted(invariants: Invariants, body: Any = None, previous: Grant | None = None, account: Account = ADA) -> Grant:
+def granted(
+    invariants: Invariants, body: Any = None, previous: SessionGrant | None = None, account: LoadAccount = ADA
+) -> SessionGrant:
     """The grant of an answer that gives one."""
     grant = asked(invariants, answer(body), previous, account)
     assert grant is not None
@@ -63,7 +69,7 @@ def test_the_shape_is_that_of_the_schema() -> None:
     """The quick look at an answer and schemas/token.schema.json say the same of every document: good ones and bad ones."""
     verdicts = [_texts(one) is not None for one in CORPUS]
 
-    assert verdicts == [not faults("token", one) for one in CORPUS]
+    assert verdicts == [not validation_errors("token", one) for one in CORPUS]
     assert 20 < sum(verdicts) < len(verdicts) - 20
 
 
@@ -210,7 +216,7 @@ def test_a_user_who_is_known_beforehand() -> None:
     """An account that says who its user is needs no first answer."""
     invariants = looking()
 
-    granted(invariants, account=Account("ada@example.org", "x", "agent", user=OTHER))
+    granted(invariants, account=LoadAccount("ada@example.org", "x", "agent", user=OTHER))
 
     assert "another-user" in found(invariants)
 
@@ -426,7 +432,7 @@ def test_one_user_of_two_workers_accounts() -> None:
 def test_short_ids_are_met_by_coincidence() -> None:
     """Where users and sessions are numbered, a refresh token that begins with a number names nobody (B17)."""
     invariants = looking()
-    accounts = [Account(f"user-{number}@example.org", "x", "agent") for number in range(1, 20)]
+    accounts = [LoadAccount(f"user-{number}@example.org", "x", "agent") for number in range(1, 20)]
     fronts = (f"{session % 19 + 1}.secret-{session}" for session in itertools.count())
     for _ in range(3):
         for number, account in enumerate(accounts, 1):
@@ -618,7 +624,7 @@ async def a_busy_day(api: Api, invariants: Invariants, refreshed: list[int]) -> 
 
     async def chain(name: str) -> None:
         credentials = api.server.accounts[name]
-        account = Account(credentials.email, credentials.password or "", name.rstrip("2"))
+        account = LoadAccount(credentials.email, credentials.password or "", name.rstrip("2"))
         session = invariants.log_in(account)
         grant = invariants.logged_in(session, received(await api.login(name)), LOGIN)
         for turn in range(4):

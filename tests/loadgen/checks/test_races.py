@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rolecall.loadgen.checks.races import LEAST_WINDOW, Call, Families, Family, Outcome, Policies, explanations, outcome_of
+from rolecall.loadgen.checks.races import LEAST_WINDOW, CallOutcome, Policies, Race, RaceCall, Races, explanations, outcome_of
 from rolecall.loadgen.checks.sessions import Path
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.reference.server import running
@@ -28,38 +28,38 @@ ALIVE = {"token_works": True, "refresh_token_works": True}
 DEAD = {"token_works": False, "refresh_token_works": False}
 
 
-def call(invoked: float, returned: float, outcome: Outcome, **more: Any) -> Call:
+def call(invoked: float, returned: float, outcome: CallOutcome, **more: Any) -> RaceCall:
     """One call."""
-    return Call(invoked, returned, outcome, **({"user": USER, **more} if outcome == "granted" else more))
+    return RaceCall(invoked, returned, outcome, **({"user": USER, **more} if outcome == "granted" else more))
 
 
-def win(invoked: float = 0.0, returned: float = 0.01, **more: Any) -> Call:
+def win(invoked: float = 0.0, returned: float = 0.01, **more: Any) -> RaceCall:
     """A call that was granted, and whose tokens work unless it is said otherwise."""
     return call(invoked, returned, "granted", **(ALIVE | more))
 
 
-def loss(invoked: float = 0.0, returned: float = 0.01) -> Call:
+def loss(invoked: float = 0.0, returned: float = 0.01) -> RaceCall:
     """A call that was refused."""
     return call(invoked, returned, "refused")
 
 
-def silence(invoked: float = 0.0, returned: float = 10.0) -> Call:
+def silence(invoked: float = 0.0, returned: float = 10.0) -> RaceCall:
     """A call that was not answered in time."""
     return call(invoked, returned, "unknown")
 
 
-def judged(*families: tuple[Call, ...] | Family | None) -> tuple[dict[str, int], Families]:
+def judged(*families: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int], Races]:
     """The violations of races, by POST unless they say otherwise, and who judged them."""
     violations = Violations()
-    judge = Families(violations)
+    judge = Races(violations)
     for family in filter(None, families):
-        judge.judge(family if isinstance(family, Family) else Family(USER, family))
+        judge.judge(family if isinstance(family, Race) else Race(USER, family))
     return dict(violations.counts), judge
 
 
 # --- What is legal ----------------------------------------------------------------------------------------------------
 
-LEGAL: dict[str, tuple[Call, ...]] = {
+LEGAL: dict[str, tuple[RaceCall, ...]] = {
     "one-alone": (win(),),
     "one-winner": (win(), loss(), loss(), loss()),
     "one-winner-who-was-last": (loss(0.0, 0.5), loss(0.1, 0.5), win(0.4, 0.5)),
@@ -92,7 +92,7 @@ def test_what_some_policy_does_is_legal(name: str) -> None:
 
 
 #: Races by GET, of which a winner may have revoked the access token that the others present.
-LEGAL_BY_GET: dict[str, tuple[Call, ...]] = {
+LEGAL_BY_GET: dict[str, tuple[RaceCall, ...]] = {
     "one-winner": (win(), loss(), loss()),
     "some-came-before-it-was-revoked": (win(), win(token_works=False), loss(), loss()),
     "late-ones": (win(0.0, 0.1), win(0.05, 0.2), loss(3.0, 3.1)),
@@ -102,7 +102,7 @@ LEGAL_BY_GET: dict[str, tuple[Call, ...]] = {
 @pytest.mark.parametrize("name", LEGAL_BY_GET)
 def test_by_get_a_winner_may_revoke_the_others_access_token(name: str) -> None:
     """By GET the losers may have been refused for their access token, whatever the policy for refresh tokens is."""
-    kinds, judge = judged(Family(USER, LEGAL_BY_GET[name], "GET"), Family(USER, LEGAL["all-win"]) if "one" in name else None)
+    kinds, judge = judged(Race(USER, LEGAL_BY_GET[name], "GET"), Race(USER, LEGAL["all-win"]) if "one" in name else None)
 
     assert kinds == {}
     assert judge.policies.longest == inf
@@ -110,7 +110,7 @@ def test_by_get_a_winner_may_revoke_the_others_access_token(name: str) -> None:
 
 def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None:
     """What a race by GET leaves open, one by POST decides: there is one policy."""
-    families = Family(USER, LEGAL["one-winner"]), Family(USER, LEGAL_BY_GET["some-came-before-it-was-revoked"], "GET")
+    families = Race(USER, LEGAL["one-winner"]), Race(USER, LEGAL_BY_GET["some-came-before-it-was-revoked"], "GET")
 
     assert judged(*families)[0] == judged(*reversed(families))[0] == {"race-mixture": 1}
 
@@ -118,8 +118,8 @@ def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None
 @pytest.mark.parametrize("path", ["GET", "POST"])
 def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -> None:
     """A good token that is refused before anybody has used it is not explained by anything."""
-    assert judged(Family(USER, (loss(), loss()), path))[0] == {"race-nobody": 1}
-    assert judged(Family(USER, (loss(0.0, 0.1), win(0.2, 0.3)), path))[0] == {"race-mixture": 1}
+    assert judged(Race(USER, (loss(), loss()), path))[0] == {"race-nobody": 1}
+    assert judged(Race(USER, (loss(0.0, 0.1), win(0.2, 0.3)), path))[0] == {"race-mixture": 1}
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -
     [(loss(), loss()), (win(), win(), loss()), (win(**DEAD),), (win(token_works=False), loss()), (loss(0.0, 0.1), win(0.2, 0.3))],
     ids=["nobody", "mixture", "dead", "access-token-dead", "refused-first"],
 )
-def test_where_the_session_may_have_been_ended_refusals_say_nothing(calls: tuple[Call, ...]) -> None:
+def test_where_the_session_may_have_been_ended_refusals_say_nothing(calls: tuple[RaceCall, ...]) -> None:
     """What the same race would be accused of otherwise, the end of the session explains; and it tells less of the policy."""
     assert judged(calls)[0] != {}
-    kinds, judge = judged(Family(USER, calls, certain=False), LEGAL["one-winner" if len(calls) < 3 else "all-win"])
+    kinds, judge = judged(Race(USER, calls, certain=False), LEGAL["one-winner" if len(calls) < 3 else "all-win"])
 
     assert kinds == {}
     assert bool(judge.policies)
@@ -138,8 +138,8 @@ def test_where_the_session_may_have_been_ended_refusals_say_nothing(calls: tuple
 
 def test_what_was_granted_in_such_a_race_still_counts() -> None:
     """Another user's tokens are another user's, and two winners are two."""
-    stranger = Family(USER, (win(user=OTHER), loss()), certain=False)
-    two = Family(USER, (win(), win(), loss()), certain=False)
+    stranger = Race(USER, (win(user=OTHER), loss()), certain=False)
+    two = Race(USER, (win(), win(), loss()), certain=False)
 
     assert judged(stranger)[0] == {"race-other-user": 1}
     assert judged(two, LEGAL["one-winner"])[0] == {"race-mixture": 1}
@@ -147,7 +147,7 @@ def test_what_was_granted_in_such_a_race_still_counts() -> None:
 
 # --- What is not ------------------------------------------------------------------------------------------------------
 
-WRONG: dict[str, tuple[tuple[Call, ...], dict[str, int]]] = {
+WRONG: dict[str, tuple[tuple[RaceCall, ...], dict[str, int]]] = {
     "nobody": ((loss(), loss(), loss()), {"race-nobody": 1}),
     "nobody-before-the-unknown": ((loss(0.0, 0.1), silence(0.2, 10.0)), {"race-nobody": 1}),
     "two-of-four": ((win(), win(), loss(), loss()), {"race-mixture": 1}),
@@ -216,9 +216,9 @@ def test_windows_have_to_agree() -> None:
 def test_the_history_is_shown() -> None:
     """A violation shows who was invoked and answered when, with what, and what became of it; and what it contradicts."""
     violations = Violations()
-    judge = Families(violations)
-    judge.judge(Family(USER, (win(5.0, 5.0123), loss(5.001, 5.02))))
-    judge.judge(Family(USER, (win(7.0, 7.01), win(7.0, 7.01, user=OTHER, refresh_token_works=False))))
+    judge = Races(violations)
+    judge.judge(Race(USER, (win(5.0, 5.0123), loss(5.001, 5.02))))
+    judge.judge(Race(USER, (win(7.0, 7.01), win(7.0, 7.01, user=OTHER, refresh_token_works=False))))
 
     shown = {sample.kind: sample.exchange for sample in violations.samples}
 
@@ -234,7 +234,7 @@ def test_the_history_is_shown() -> None:
 # --- An oracle --------------------------------------------------------------------------------------------------------
 
 
-def is_explained(family: Family, window: int) -> bool:
+def is_explained(family: Race, window: int) -> bool:
     """Whether instants can be found for a window of whole seconds (0: a single use), by trying all there are."""
     granted, refused, unknown = family.having("granted"), family.having("refused"), family.having("unknown")
     if not granted and not refused:
@@ -252,16 +252,16 @@ def is_explained(family: Family, window: int) -> bool:
     return False
 
 
-def histories(count: int) -> Iterator[Family]:
+def histories(count: int) -> Iterator[Race]:
     """Histories of chance, in whole seconds."""
     dice = random.Random(7)
-    outcomes: list[Outcome] = ["granted", "granted", "refused", "refused", "unknown", "throttled"]
+    outcomes: list[CallOutcome] = ["granted", "granted", "refused", "refused", "unknown", "throttled"]
     for _ in range(count):
         calls = []
         for _ in range(dice.randint(1, 4)):
             invoked = dice.randint(0, 12)
             calls.append(call(invoked, invoked + dice.randint(0, 6), dice.choice(outcomes)))
-        yield Family(USER, tuple(calls))
+        yield Race(USER, tuple(calls))
 
 
 def test_explanations_are_those_of_an_oracle() -> None:
@@ -323,7 +323,7 @@ def test_workers_that_agree() -> None:
 def test_workers_that_contradict_each_other() -> None:
     """Two workers that saw two policies are one mixture, told once, with a race of each."""
     violations = Violations()
-    master = Families(violations)
+    master = Races(violations)
     workers = [judged(LEGAL["one-winner"])[1], judged(LEGAL["all-win"])[1]]
 
     for _ in range(3):
@@ -347,16 +347,16 @@ def test_policies_have_names() -> None:
 # --- Real servers -----------------------------------------------------------------------------------------------------
 
 
-async def race(api: Api, account: str, racers: int) -> Family:
+async def race(api: Api, account: str, racers: int) -> Race:
     """So many refreshes with one token at once, and afterwards a look at what the winners were given."""
     credentials = api.server.accounts[account]
     issued = read(await api.login(account))
 
-    async def one() -> tuple[Call, dict[str, Any]]:
+    async def one() -> tuple[RaceCall, dict[str, Any]]:
         invoked = perf_counter()
         answer = await api.post_refresh(issued["refreshToken"], credentials.email)
         given = read(answer) if answer.is_success else {}
-        return Call(invoked, perf_counter(), outcome_of(answer.status_code), given.get("user", "")), given
+        return RaceCall(invoked, perf_counter(), outcome_of(answer.status_code), given.get("user", "")), given
 
     raced = await asyncio.gather(*(one() for _ in range(racers)))
     winners = [given for _, given in raced if given]
@@ -366,7 +366,7 @@ async def race(api: Api, account: str, racers: int) -> Family:
     }
     owners = {given["refreshToken"]: emails[given["user"]] for given in winners}
     refresh_works = {token: (await api.post_refresh(token, email)).is_success for token, email in owners.items()}
-    return Family(
+    return Race(
         issued["user"],
         tuple(
             replace(
@@ -379,10 +379,10 @@ async def race(api: Api, account: str, racers: int) -> Family:
     )
 
 
-async def races(api: Api, racers: int = 4) -> tuple[dict[str, int], Families]:
+async def races(api: Api, racers: int = 4) -> tuple[dict[str, int], Races]:
     """Ten races, two users' at a time."""
     violations = Violations()
-    judge = Families(violations)
+    judge = Races(violations)
     for _ in range(5):
         for family in await asyncio.gather(race(api, "bot", racers), race(api, "agent", racers)):
             judge.judge(family)
@@ -437,10 +437,10 @@ def test_a_check_that_is_not_atomic_is_a_mixture() -> None:
 
         token = read(await api.login("bot"))["refreshToken"]
 
-        async def one() -> Call:
+        async def one() -> RaceCall:
             invoked = perf_counter()
             answer = await api.post_refresh(token, api.server.accounts["bot"].email)
-            return Call(invoked, perf_counter(), outcome_of(answer.status_code))
+            return RaceCall(invoked, perf_counter(), outcome_of(answer.status_code))
 
         return judged(tuple(await asyncio.gather(*(one() for _ in range(4)))))[0]
 

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import sampling
 from rolecall.loadgen.checks.expired import ExpiredTokens
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.sampling import Probe, Sampling
-from rolecall.loadgen.checks.shapes import Cell
+from rolecall.loadgen.checks.shapes import SampledCell
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Origin, Response
 from rolecall.reference.call import Answer, Call
@@ -32,8 +32,8 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Expired
 from rolecall.reference.variants import VARIANTS
 from rolecall.spec.loading import load_specification
-from rolecall.target import Expiry
-from rolecall.token_bank import Deposit
+from rolecall.target import ExpiryOptions
+from rolecall.token_bank import BankedToken
 from tests.reference.asking import QUICK
 from tests.support.command import ROLES
 
@@ -71,7 +71,7 @@ class Wire:
         self.lines: list[tuple[str, str]] = []
         self._lossy = lossy
 
-    def log_in(self, account: Account) -> None:
+    def log_in(self, account: LoadAccount) -> None:
         """A log-in of which the sampling does not know."""
         body = {"email": account.email, "password": account.password}
         assert self.client.post("/v2/auth/token", json=body).is_success
@@ -102,7 +102,7 @@ class Sampled:
         self.server = one.server
         self.wire = Wire(one.base_url, lossy)
         self.violations = Violations()
-        self.accounts = {role: Account(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles}
+        self.accounts = {role: LoadAccount(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles}
         self.invariants = Invariants(spec, chosen, self.violations, places=2**10)
         self.sampling = Sampling(
             Origin.of(one.base_url),
@@ -134,7 +134,7 @@ class Sampled:
             self.turn()
 
 
-def length(cells: list[Cell]) -> int:
+def length(cells: list[SampledCell]) -> int:
     """How many turns of a kind it takes until each of its cells has had one: its shapes come in turn."""
     shapes = Counter(cell.shape for cell in cells)
     return len(shapes) * max(shapes.values())
@@ -150,7 +150,7 @@ def sampled(
 ) -> Iterator[Sampled]:
     """A sampling of a reference server; with its signing key, or without."""
     with running(Settings(scrypt_n=QUICK, variants=variants, faults=faults)) as one:
-        expired = ExpiredTokens(Expiry(signing_key=one.signing_key), one.base_url) if signing else None
+        expired = ExpiredTokens(ExpiryOptions(signing_key=one.signing_key), one.base_url) if signing else None
         with sampling_of(one, dialect, roles, expired=expired) as it:
             yield it
 
@@ -754,7 +754,7 @@ def test_no_expired_token() -> None:
 def test_a_reading_in_which_expired_is_401() -> None:
     """In the vendor's dialect an expired token is answered 401, and expected to be."""
     with running(Settings(scrypt_n=QUICK, dialect="sdk")) as one:
-        tokens = ExpiredTokens(Expiry(signing_key=one.signing_key), one.base_url)
+        tokens = ExpiredTokens(ExpiryOptions(signing_key=one.signing_key), one.base_url)
         with sampling_of(one, one.server.readings, expired=tokens) as it:
             it.turns()
 
@@ -794,12 +794,12 @@ def test_tokens_of_the_bank_are_presented(tmp_path: Path) -> None:
     with running(Settings(scrypt_n=QUICK)) as one:
         user = one.server.resources.stored("users", one.accounts["guest2"].id)
         token = one.server.issuer.write(one.server.issuer.claims(user) | {"iat": 1_700_000_000, "exp": 1_700_086_400})
-        deposit = Deposit(one.base_url, "guest", user["id"], one.accounts["guest2"].email, 1_700_086_400, token, "")
+        deposit = BankedToken(one.base_url, "guest", user["id"], one.accounts["guest2"].email, 1_700_086_400, token, "")
         tmp_path.chmod(0o700)
         (tmp_path / "tokens.json").touch(mode=0o600)
         (tmp_path / "tokens.json").write_text(json.dumps([asdict(deposit)]), encoding="utf-8")
 
-        with sampling_of(one, expired=ExpiredTokens(Expiry(bank=tmp_path), one.base_url)) as it:
+        with sampling_of(one, expired=ExpiredTokens(ExpiryOptions(bank=tmp_path), one.base_url)) as it:
             it.turns()
             assert {(cell.role, cell.way) for cell in it.sampling.expired} == {("guest", "bank")}
             assert f"/v2/users/{user['id']}" in {cell.path for cell in it.sampling.expired}

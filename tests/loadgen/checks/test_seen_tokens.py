@@ -9,7 +9,7 @@ import tracemalloc
 
 import pytest
 
-from rolecall.loadgen.checks.seen_tokens import PLACES, Seen, detection, fingerprint, own_fingerprint
+from rolecall.loadgen.checks.seen_tokens import PLACES, SeenTokens, detection, fingerprint, own_fingerprint
 
 DICE = random.Random(4)
 
@@ -43,7 +43,7 @@ def test_every_text_has_a_fingerprint(text: str) -> None:
 
 def test_what_comes_again_is_known() -> None:
     """A fingerprint is in order once, and not a second time."""
-    seen, several = Seen(2**16), numbers(500)
+    seen, several = SeenTokens(2**16), numbers(500)
 
     assert all(seen.add(number) for number in several)
     assert not any(seen.add(number) for number in several)
@@ -51,7 +51,7 @@ def test_what_comes_again_is_known() -> None:
 
 def test_what_belongs_to_its_owner_may_come_again() -> None:
     """With the same owner a fingerprint is in order as often as it likes; with another, or none, or none at first, it is not."""
-    seen, owner, other = Seen(2**12), *numbers(2)
+    seen, owner, other = SeenTokens(2**12), *numbers(2)
     owned, free = numbers(2)
 
     assert seen.add(owned, owner)
@@ -67,7 +67,7 @@ def test_how_far_back_is_as_promised(share: float) -> None:
     """The part of the fingerprints that are known again at a distance is the one that `detection` says."""
     places = 2**15
     distance, sample = int(share * places), 500
-    seen, several = Seen(places), numbers(2 * places)
+    seen, several = SeenTokens(places), numbers(2 * places)
 
     for number in several:
         seen.add(number)
@@ -86,14 +86,14 @@ def test_what_is_promised_of_the_usual_table() -> None:
 
 def test_nobody_is_accused_for_nothing() -> None:
     """Among a hundred thousand different fingerprints none is taken for another, even in a small table."""
-    seen = Seen(2**12)
+    seen = SeenTokens(2**12)
 
     assert all(seen.add(number) for number in numbers(100_000))
 
 
 def test_memory_does_not_grow() -> None:
     """Ten thousand or a hundred thousand fingerprints: the table is the same, and so is what Python holds."""
-    seen = Seen(2**12)
+    seen = SeenTokens(2**12)
     several = numbers(100_000)
     tracemalloc.start()
     try:
@@ -111,7 +111,7 @@ def test_memory_does_not_grow() -> None:
 
 def test_what_is_known_is_known_whoever_owns_it() -> None:
     """To ask changes nothing, and the owner does not matter."""
-    seen = Seen(2**12)
+    seen = SeenTokens(2**12)
     first, second, owner = numbers(3)
     seen.add(first, owner)
 
@@ -124,12 +124,12 @@ def test_what_is_known_is_known_whoever_owns_it() -> None:
 def test_a_table_has_a_round_number_of_places(places: int) -> None:
     """A size that would put fingerprints nowhere is refused."""
     with pytest.raises(ValueError, match="power of two"):
-        Seen(places)
+        SeenTokens(places)
 
 
 def test_the_master_finds_what_two_workers_were_given() -> None:
     """Each worker says what was new to it, once; what both had is found, unless both had it for the same owner."""
-    first, second, master = Seen(2**12, tells=True), Seen(2**12, tells=True), Seen(2**12)
+    first, second, master = SeenTokens(2**12, tells=True), SeenTokens(2**12, tells=True), SeenTokens(2**12)
     mine, yours, both, owner = numbers(4)
     for number in (mine, both, both):
         first.add(number)
@@ -147,7 +147,7 @@ def test_the_master_finds_what_two_workers_were_given() -> None:
 
 def test_a_worker_on_its_own_collects_nothing() -> None:
     """Without a master nothing is kept to be told."""
-    seen = Seen(2**12)
+    seen = SeenTokens(2**12)
     seen.add(1)
 
     assert seen.take() == b""

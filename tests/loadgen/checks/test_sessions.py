@@ -9,36 +9,36 @@ from collections.abc import Callable
 
 import pytest
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import sessions
 from rolecall.loadgen.checks.invariants import Invariants
-from rolecall.loadgen.checks.sessions import LATE, Grant, Path, Session
+from rolecall.loadgen.checks.sessions import LATE, LoginSession, Path, SessionGrant
 from tests.support.token_answers import ADA, BEA, LOGIN, OTHER, answer, claims, document, found, looking
 
 OK, NO = answer, answer({}, 401)
 
 
-def log_in(invariants: Invariants, account: Account = ADA, session: Session | None = None) -> Grant:
+def log_in(invariants: Invariants, account: LoadAccount = ADA, session: LoginSession | None = None) -> SessionGrant:
     """A log-in that is answered, and was sent just now unless it was before."""
     grant = invariants.logged_in(session or invariants.log_in(account), OK(), LOGIN)
     assert grant is not None
     return grant
 
 
-def refreshed(invariants: Invariants, grant: Grant, path: Path = "POST") -> Grant:
+def refreshed(invariants: Invariants, grant: SessionGrant, path: Path = "POST") -> SessionGrant:
     """A refresh that is granted."""
     new = invariants.refreshed(invariants.refresh(grant, path), OK(), LOGIN)
     assert new is not None
     return new
 
 
-def read(invariants: Invariants, grant: Grant) -> None:
+def read(invariants: Invariants, grant: SessionGrant) -> None:
     """A read that is let in."""
     grant.session.use()
     assert invariants.own_profile(grant, answer({"id": grant.user}), LOGIN)
 
 
-def accused(invariants: Invariants, grant: Grant, path: Path = "POST") -> set[str]:
+def accused(invariants: Invariants, grant: SessionGrant, path: Path = "POST") -> set[str]:
     """What a server is accused of that refuses the access token, and then the refresh token."""
     grant.session.use()
     invariants.own_profile(grant, NO, LOGIN)
@@ -246,7 +246,7 @@ def test_winners_of_a_race_may_revoke_each_others_tokens() -> None:
 # --- The same refresh token twice -------------------------------------------------------------------------------------
 
 
-def race(invariants: Invariants, grant: Grant, *answers: Callable[[], object] | int | None) -> Grant | None:
+def race(invariants: Invariants, grant: SessionGrant, *answers: Callable[[], object] | int | None) -> SessionGrant | None:
     """A race by POST with these statuses, None for no answer; the last one that was granted."""
     grant.session.reuse()
     racing = [invariants.refresh(grant, "POST", racing=True) for _ in answers]

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from rolecall.loadgen.checks.shapes import AFTER, EACH, Cell, shaped, shapes_of
+from rolecall.loadgen.checks.shapes import AFTER, EACH, SampledCell, shaped, shapes_of
 from rolecall.loadgen.transport.wire import Origin, request
 from rolecall.spec.loading import load_specification
 
@@ -15,13 +15,13 @@ ID = "5f47d86c51755a001dc41b82"
 ORIGIN = Origin.of("http://127.0.0.1:8080/api")
 
 
-def cell(operation: str, role: str) -> Cell:
+def cell(operation: str, role: str) -> SampledCell:
     """A plain cell of a read."""
     path = SPEC.operations[operation].path.replace("{id}", ID).replace("{conversation}", ID)
-    return Cell(SPEC.operations[operation], role, SPEC.allows(operation, role), path)
+    return SampledCell(SPEC.operations[operation], role, SPEC.allows(operation, role), path)
 
 
-def denied_reads() -> list[tuple[Cell, Cell | None]]:
+def denied_reads() -> list[tuple[SampledCell, SampledCell | None]]:
     """Every denied read, with the same of the role that may."""
     reads = [operation.name for operation in SPEC.operations.values() if operation.effect in ("list", "fetch")]
     return [
@@ -66,7 +66,7 @@ def test_a_query_stays() -> None:
 
 
 @pytest.mark.parametrize("plain", [plain for plain, _ in denied_reads()], ids=str)
-def test_each_can_be_sent(plain: Cell) -> None:
+def test_each_can_be_sent(plain: SampledCell) -> None:
     """No shape is another request than it says, nor none at all."""
     for it in shapes_of(plain, None, "o1"):
         sent = request(ORIGIN, it.method or "GET", it.path, it.headers)

@@ -23,7 +23,7 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.generator_limits import of_the_generator
-from rolecall.loadgen.transport.client import Connection, Failure
+from rolecall.loadgen.transport.client import Failure, WireConnection
 from rolecall.loadgen.transport.wire import Origin, Response, request
 from tests.support import miniatures
 from tests.support.certificates import Certificates
@@ -42,9 +42,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @contextmanager
-def connection(url: str, *, timeout: float = TIMEOUT, verify: bool | str = True) -> Iterator[Connection]:
+def connection(url: str, *, timeout: float = TIMEOUT, verify: bool | str = True) -> Iterator[WireConnection]:
     """A connection to this server, closed at the end."""
-    with closing(Connection(Origin.of(url), timeout=timeout, verify=verify)) as it:
+    with closing(WireConnection(Origin.of(url), timeout=timeout, verify=verify)) as it:
         yield it
 
 
@@ -64,7 +64,7 @@ def answered(answer: miniatures.Answer, *, method: str = "GET") -> Response:
         return it.exchange(request(Origin.of(server.url), method, "/"))
 
 
-def failed(it: Connection, message: bytes) -> Failure:
+def failed(it: WireConnection, message: bytes) -> Failure:
     """The failure of an exchange."""
     with pytest.raises(Failure) as caught:
         it.exchange(message)
@@ -737,7 +737,7 @@ class TestTls:
         """A CA bundle that cannot be read is said before anything is sent."""
         for path in (tmp_path / "missing.pem", ROOT / "README.md"):
             with pytest.raises(UsageError, match="cannot be read"):
-                Connection(Origin.of("https://127.0.0.1"), timeout=TIMEOUT, verify=str(path))
+                WireConnection(Origin.of("https://127.0.0.1"), timeout=TIMEOUT, verify=str(path))
 
 
 class TestGreenlets:

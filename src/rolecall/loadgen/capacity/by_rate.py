@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolecall.loadgen.capacity import chance
-from rolecall.loadgen.capacity.findings import Capacity, Outcome
+from rolecall.loadgen.capacity.findings import Capacity, SearchOutcome
 from rolecall.loadgen.capacity.state import SAME, State, carried, is_far
 from rolecall.loadgen.capacity.stepper import NOW_AND_THEN, Changed, Measure, Stepper, Stop
-from rolecall.loadgen.capacity.steps import Judgement, Verdict, keep_together
+from rolecall.loadgen.capacity.steps import StepJudgement, StepVerdict, keep_together
 
-__all__ = ["Capacity", "Measure", "Outcome", "Search"]
+__all__ = ["Capacity", "Measure", "Search", "SearchOutcome"]
 
 #: How near to a rate that this machine could not offer the climb goes.
 _NEAR = 1.1
@@ -63,7 +63,7 @@ class Search:
         seconds: float = 165.0,
         precision: float = 0.02,
         clock: Callable[[], float] = time.monotonic,
-        told: Callable[[Judgement], None] = lambda judgement: None,
+        told: Callable[[StepJudgement], None] = lambda judgement: None,
     ) -> None:
         self._start = min(start, ceiling)
         self._ceiling = ceiling
@@ -71,7 +71,7 @@ class Search:
         self._climb = max(3.0, seconds // 55)  # seconds of a step on the way up
         self._stepper = Stepper(measure, self._start / 2, seconds, clock, told)
         self._history = self._stepper.history
-        self._end = Stop(Outcome.UNFINISHED, "it was interrupted")
+        self._end = Stop(SearchOutcome.UNFINISHED, "it was interrupted")
 
     def run(self) -> Capacity:
         """Search to the end. Whatever ``measure`` raises goes through; `capacity` then says what is known so far."""
@@ -86,9 +86,9 @@ class Search:
         end, state = self._end, self._state
         state.ended = seconds = self._stepper.passed()
         low = rate = high = most = least = None
-        if end.outcome is Outcome.UNSTABLE:
+        if end.outcome is SearchOutcome.UNSTABLE:
             low, high = self._history.extremes() if self._history.states else (None, None)
-        elif end.outcome is Outcome.NOTHING_HELD:
+        elif end.outcome is SearchOutcome.NOTHING_HELD:
             pass
         elif state.is_bracketed:
             low, rate, high = self._history.interval(end.rate)
@@ -130,18 +130,18 @@ class Search:
             if self._stepper.left() < self._climb:
                 raise self._over("the time was over before a rate failed")
             judged = self._attempt(rate)
-            if judged.verdict is Verdict.GENERATOR:
+            if judged.verdict is StepVerdict.GENERATOR:
                 limit = rate
             elif not judged.failed and rate >= self._ceiling:
                 return
             rate = self._next(judged, limit)
             if judged.failed and not state.held and rate * self._climb < 4:
                 raise self._nothing(f"not even {judged.step.rate:g}/s held: {judged.why or 'the backlog grows'}")
-            if (limit < math.inf and rate < _NEAR * state.held) or (judged.verdict is Verdict.GENERATOR and not state.held):
+            if (limit < math.inf and rate < _NEAR * state.held) or (judged.verdict is StepVerdict.GENERATOR and not state.held):
                 why = judged.why or "it could offer no more"
-                raise Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {why}")
+                raise Stop(SearchOutcome.GENERATOR, f"this machine ran out before the server did: {why}")
 
-    def _next(self, judged: Judgement, limit: float) -> float:
+    def _next(self, judged: StepJudgement, limit: float) -> float:
         """Where to go after a step while there is no bracket."""
         state = self._state
         if judged.failed:
@@ -149,7 +149,7 @@ class Search:
         middle = math.sqrt(state.held * limit) if limit < math.inf else math.inf
         return min(2 * judged.step.rate, self._ceiling, middle)
 
-    def _attempt(self, rate: float) -> Judgement:
+    def _attempt(self, rate: float) -> StepJudgement:
         """A step on the way; what does not hold, but may be a cold server or a hiccup, is measured once more, for longer."""
         judged = self._stepper.step(rate, self._climb)
         if not judged.held and not (judged.saturated and judged.growing):
@@ -177,7 +177,7 @@ class Search:
             if judged.held and rate == lowest:
                 stepper.change(state.since_failure())
 
-    def _look_again(self, fell: Judgement) -> None:
+    def _look_again(self, fell: StepJudgement) -> None:
         """After a step that failed by far: whether what held before does so still; else the server has changed."""
         judged = self._stepper.step(self._state.held, self._stepper.short)
         if is_far(judged):
@@ -190,13 +190,13 @@ class Search:
         """End with a longer step at the answer, which has to hold; where it does not, with one below it."""
         stepper, state, last = self._stepper, self._state, math.inf
         was_bracketed = state.is_bracketed
-        judged: Judgement | None = None
+        judged: StepJudgement | None = None
         for number, share in enumerate(_ANSWERS):
             seconds = max(stepper.longer, stepper.left()) if self._history.changes else stepper.longer
             if judged and stepper.left() < 0.5 * seconds:
                 break
             rate = self._answer(share, _LOWER ** (number + 1), last)
-            looks: list[Judgement] = []
+            looks: list[StepJudgement] = []
             while len(looks) < 2:
                 judged = stepper.take(stepper.step(rate, seconds), seconds)
                 looks.append(judged)
@@ -223,7 +223,7 @@ class Search:
             rate = max(rate, below * state.pace)
         return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
 
-    def _may_be_chance(self, judged: Judgement) -> bool:
+    def _may_be_chance(self, judged: StepJudgement) -> bool:
         """Whether a step at an answer did not hold for an objective that is nearly kept: the same rate deserves another look."""
         strain = judged.strain
         if strain is None or not strain.broken or judged.failed or self._history.is_slump(judged):
@@ -232,7 +232,7 @@ class Search:
             return False  # 429 from a limiter: how near to its pace one may come is what is looked for
         return chance.tail(strain.bad, strain.of, strain.allowed, strain.clump) >= _CHANCE
 
-    def _is_carried(self, judged: Judgement, seconds: float) -> bool:
+    def _is_carried(self, judged: StepJudgement, seconds: float) -> bool:
         """Whether a step at an answer held, all the time and not only in a second look."""
         return judged.carried and judged.step.seconds > 0.9 * seconds and not self._history.is_slump(judged)
 
@@ -250,9 +250,9 @@ class Search:
         if self._history.carried_less(rate):
             because += f", and until second {state.began:.0f} it carried less"
         if not state.is_bracketed:
-            return Stop(Outcome.AT_LEAST, f"{because}: the most that it was to try", rate)
+            return Stop(SearchOutcome.AT_LEAST, f"{because}: the most that it was to try", rate)
         low, _, high = self._history.interval(rate)
-        return Stop(Outcome.FOUND, f"{because}; known to ±{math.log(high / low) / 2:.1%}", rate)
+        return Stop(SearchOutcome.FOUND, f"{because}; known to ±{math.log(high / low) / 2:.1%}", rate)
 
     def _why_unstable(self, rate: float) -> Iterator[tuple[Any, ...]]:
         """Why a rate that held is no answer, each time with the steps that say so; nothing where it is one."""
@@ -271,13 +271,13 @@ class Search:
     def _nothing(self, because: str) -> Stop:
         if self._history.changes:
             return self._stepper.unstable("it carries nothing any more")
-        return Stop(Outcome.NOTHING_HELD, because)
+        return Stop(SearchOutcome.NOTHING_HELD, because)
 
     def _over(self, because: str, *, refuted: bool = False) -> Stop:
         """The time was over before there was an answer."""
         if self._history.changes:
             return self._stepper.unstable(because)
-        return Stop(Outcome.UNFINISHED, because, refuted=refuted)
+        return Stop(SearchOutcome.UNFINISHED, because, refuted=refuted)
 
 
 @dataclass
@@ -294,7 +294,7 @@ class _Sides:
     is_strained: bool = False
     has_fallen: bool = False
     #: The last step, if it was below the capacity and failed by far.
-    fell: Judgement | None = None
+    fell: StepJudgement | None = None
 
     @property
     def are_seen(self) -> bool:
@@ -319,7 +319,7 @@ class _Sides:
             return max(above if self.row else min(above, middle * 1.08), middle * (1.03 + 2 * self.noise))
         return min(below if self.has_fallen else max(below, middle * 0.93), middle * 0.97)
 
-    def note(self, judged: Judgement, state: State) -> None:
+    def note(self, judged: StepJudgement, state: State) -> None:
         """Take a step as the next one."""
         is_upper = self.is_upper
         self.above += is_upper

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from statistics import stdev
 from typing import Any
 
-from rolecall.loadgen.capacity.findings import Outcome
+from rolecall.loadgen.capacity.findings import SearchOutcome
 from rolecall.loadgen.capacity.scalability import FEWEST, CannotFit, Point, fit
-from rolecall.loadgen.capacity.steps import THROTTLED, Judgement, Step, Verdict, judge, knee, milliseconds, significant
+from rolecall.loadgen.capacity.steps import THROTTLED, Step, StepJudgement, StepVerdict, judge, knee, milliseconds, significant
 
 #: The throughput has passed its peak when it is below this share of the best.
 _PASSED = 0.8
@@ -29,9 +29,9 @@ Measure = Callable[[int, float], Step]
 class Scaling:
     """What was found; ``levels`` are the judgements with their numbers of clients, in the order in which they were tried."""
 
-    outcome: Outcome
+    outcome: SearchOutcome
     because: str
-    levels: Sequence[tuple[int, Judgement]]
+    levels: Sequence[tuple[int, StepJudgement]]
     seconds: float
 
     @property
@@ -41,7 +41,7 @@ class Scaling:
 
     def document(self) -> dict[str, Any]:
         """The findings of ``capacity.json``: the highest throughput of a level that held, and the law."""
-        held = [it.step for _, it in self.levels if it.verdict in {Verdict.HELD, Verdict.UNCLEAR}]
+        held = [it.step for _, it in self.levels if it.verdict in {StepVerdict.HELD, StepVerdict.UNCLEAR}]
         best = max(held, key=lambda step: step.throughput, default=None)
         turn = knee([it for _, it in self.levels])
         try:
@@ -76,16 +76,16 @@ class Climb:
         most: int = 256,
         seconds: float = 165.0,
         clock: Callable[[], float] = time.monotonic,
-        told: Callable[[int, Judgement], None] = lambda clients, judgement: None,
+        told: Callable[[int, StepJudgement], None] = lambda clients, judgement: None,
     ) -> None:
-        self.levels: list[tuple[int, Judgement]] = []
+        self.levels: list[tuple[int, StepJudgement]] = []
         self._measure = measure
         self._most = most
         self._seconds = seconds
         self._clock = clock
         self._told = told
         self._began = clock()
-        self._end = Outcome.UNFINISHED, "it was interrupted"
+        self._end = SearchOutcome.UNFINISHED, "it was interrupted"
 
     def run(self) -> Scaling:
         """Climb to the end. Whatever ``measure`` raises goes through; `scaling` then says what is known so far."""
@@ -96,7 +96,7 @@ class Climb:
         """What is known by now."""
         return Scaling(*self._end, self.levels, self._clock() - self._began)
 
-    def _climb(self) -> tuple[Outcome, str]:
+    def _climb(self) -> tuple[SearchOutcome, str]:
         levels = numbers(self._most)
         latency = math.inf
         best = 0.0
@@ -105,23 +105,23 @@ class Climb:
             left = self._seconds - (began - self._began)
             seconds = max(_SHORTEST, left / (len(levels) - at) - _AROUND)
             if left < seconds:
-                return Outcome.UNFINISHED, f"the time was over at {clients} clients"
+                return SearchOutcome.UNFINISHED, f"the time was over at {clients} clients"
             step = self._measure(clients, seconds)
             latency = min(latency, step.p50 or math.inf)
             it = judge(step, latency)
             self.levels.append((clients, it))
             self._told(clients, it)
-            if it.verdict is Verdict.VIOLATED:
-                return Outcome.VIOLATED, f"with {clients} clients it was no longer right: {it.why}"
-            if it.verdict is Verdict.GENERATOR:
-                return Outcome.GENERATOR, f"this machine ran out before the server did: {it.why}"
+            if it.verdict is StepVerdict.VIOLATED:
+                return SearchOutcome.VIOLATED, f"with {clients} clients it was no longer right: {it.why}"
+            if it.verdict is StepVerdict.GENERATOR:
+                return SearchOutcome.GENERATOR, f"this machine ran out before the server did: {it.why}"
             if _refusing(step):
-                held = any(it.verdict is Verdict.HELD for _, it in self.levels)
-                return Outcome.FOUND if held else Outcome.NOTHING_HELD, f"with {clients} clients it refused: {it.why}"
+                held = any(it.verdict is StepVerdict.HELD for _, it in self.levels)
+                return SearchOutcome.FOUND if held else SearchOutcome.NOTHING_HELD, f"with {clients} clients it refused: {it.why}"
             best = max(best, step.throughput)
             if step.throughput < _PASSED * best and at + 1 >= FEWEST:
-                return Outcome.FOUND, f"{clients} clients get less than fewer did"
-        return Outcome.AT_LEAST, f"{self._most} clients, the most that were to be tried, get no less than fewer did"
+                return SearchOutcome.FOUND, f"{clients} clients get less than fewer did"
+        return SearchOutcome.AT_LEAST, f"{self._most} clients, the most that were to be tried, get no less than fewer did"
 
 
 def numbers(most: int) -> list[int]:

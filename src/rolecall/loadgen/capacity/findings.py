@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from rolecall.loadgen.capacity.state import State
-from rolecall.loadgen.capacity.steps import Judgement, knee, milliseconds, significant
+from rolecall.loadgen.capacity.steps import StepJudgement, knee, milliseconds, significant
 from rolecall.loadgen.objectives import Objective
 
 
-class Outcome(StrEnum):
+class SearchOutcome(StrEnum):
     """How a search ended."""
 
     FOUND = "found"
@@ -33,14 +33,14 @@ class Capacity:
     carried; ``states`` says when.
     """
 
-    outcome: Outcome
+    outcome: SearchOutcome
     because: str
     rate: float | None
     low: float | None
     high: float | None
     held: float | None
     failed: float | None
-    steps: Sequence[Judgement]
+    steps: Sequence[StepJudgement]
     seconds: float
     confidence: float = 0.95
     states: Sequence[State] = ()
@@ -68,5 +68,5 @@ def broken(objectives: Iterable[Objective], findings: Mapping[str, Any]) -> Iter
     rate = findings["capacity"]["rate"]
     for objective in objectives:
         if objective.measure == "rate" and (rate is None or not objective.holds({"rate": rate})):
-            more = ", the most that it was to try" if findings["outcome"] == Outcome.AT_LEAST else ""
+            more = ", the most that it was to try" if findings["outcome"] == SearchOutcome.AT_LEAST else ""
             yield f"{objective.text} did not hold: the capacity is {rate}/s{more}"

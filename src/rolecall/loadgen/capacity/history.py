@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rolecall.loadgen.capacity.state import SAME, State
-from rolecall.loadgen.capacity.steps import Judgement
+from rolecall.loadgen.capacity.steps import StepJudgement
 
 #: The unrest of a slump, in those of the quieter steps, and its least; the share of the step that it lasts.
 _RESTLESS, _LEAST, _LONG = 5.0, 0.01, 0.2
@@ -43,7 +43,7 @@ class History:
         """How many steps were at odds with all others of their time."""
         return sum(len(state.incidents) for state in self._all)
 
-    def change(self, steps: list[Judgement]) -> None:
+    def change(self, steps: list[StepJudgement]) -> None:
         """The server has changed: these steps are the first ones of another state."""
         self.now.end(steps)
         self._all.append(State(began=steps[0].second))
@@ -58,7 +58,7 @@ class History:
         """Whether it carried clearly less than this in an earlier state."""
         return any(SAME * state.value < rate for state in self._all[:-1])
 
-    def is_slump(self, judged: Judgement) -> bool:
+    def is_slump(self, judged: StepJudgement) -> bool:
         """Whether the server carried less for a part of a step: the backlog rose and fell by far more than it does in others.
 
         Or its pace did, where it was busy throughout. A pause is another matter: the backlog rises at once, and is worked off.
@@ -70,7 +70,7 @@ class History:
         return (judged.dull if judged.saturated else judged.ascent) >= _LONG * len(judged.step.slices)
 
     @property
-    def slumps(self) -> list[Judgement]:
+    def slumps(self) -> list[StepJudgement]:
         """All those steps."""
         return [judged for state in self.states for judged in state.steps if self.is_slump(judged)]
 
@@ -95,6 +95,6 @@ class History:
         return "; ".join(state.sentence() for state in self.states)
 
 
-def _unrest(judged: Judgement) -> float:
+def _unrest(judged: StepJudgement) -> float:
     """How unevenly the backlog changed, whatever the length of the step."""
     return judged.error * math.sqrt(judged.step.seconds)

@@ -67,7 +67,7 @@ class Excess(NamedTuple):
         return self.rate > capacity and self.seen - (1 - capacity / self.rate) > _BREAKDOWN
 
 
-class Belief:
+class Posterior:
     """The belief in each capacity between two rates, which starts as no knowledge at all."""
 
     def __init__(self, low: float, high: float) -> None:

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from rolecall.loadgen import plan, result
 from rolecall.loadgen.capacity.by_rate import Search
 from rolecall.loadgen.capacity.by_users import Scaling
-from rolecall.loadgen.capacity.findings import Capacity, Outcome, broken
+from rolecall.loadgen.capacity.findings import Capacity, SearchOutcome, broken
 from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
-from rolecall.loadgen.capacity.steps import Judgement, Slice, Step
-from rolecall.loadgen.coordinator import Conductor
+from rolecall.loadgen.capacity.steps import Slice, Step, StepJudgement
+from rolecall.loadgen.coordinator import Coordinator
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.run import LoadRun
 from rolecall.loadgen.schedule import Arrivals, Phase, Schedule
@@ -33,8 +33,8 @@ class CapacityRun(LoadRun):
 
     def _load(self) -> None:
         options = self.options
-        self.conductor.prepare(self.scenario, _CLIENTS, plan.shared(options))
-        steps = Steps(self.conductor, self.of_steps, options.arrivals, options.seed)
+        self.coordinator.prepare(self.scenario, _CLIENTS, plan.shared(options))
+        steps = Steps(self.coordinator, self.of_steps, options.arrivals, options.seed)
         search = Search(
             self.until_stopped(steps.measure),
             start=options.first_rate,
@@ -55,13 +55,13 @@ class CapacityRun(LoadRun):
         """The same, until somebody stops the run or a worker dies."""
 
         def step(much: N, seconds: float) -> Step:
-            if self.stopped.is_set() or self.conductor.died:
+            if self.stopped.is_set() or self.coordinator.died:
                 raise Stopped
             return measure(much, seconds)
 
         return step
 
-    def tell(self, load: str, judged: Judgement) -> None:
+    def tell(self, load: str, judged: StepJudgement) -> None:
         """Say what a step found."""
         step = judged.step
         self.say(
@@ -78,8 +78,8 @@ class CapacityRun(LoadRun):
         word = "invalid" if invalid or found is None else _VERDICTS[found.outcome]
         missed = list(broken(self.objectives, findings)) if word == "met" else []
         if missed:
-            word = "missed" if found and found.outcome is Outcome.FOUND else "invalid"
-        if self.conductor.violations.total:
+            word = "missed" if found and found.outcome is SearchOutcome.FOUND else "invalid"
+        if self.coordinator.violations.total:
             word = "missed"
         document = {
             **result.about(self.options, self.scenario, self.started),
@@ -88,7 +88,7 @@ class CapacityRun(LoadRun):
             "reasons": [*invalid, *([found.because] if found and not invalid else []), *missed],
             "objectives": [objective.text for objective in self.objectives],
             **findings,
-            "violation_samples": result.samples(self.conductor.violations.samples),
+            "violation_samples": result.samples(self.coordinator.violations.samples),
         }
         result.write_capacity(Path(self.options.run_folder), document)
         return document
@@ -97,13 +97,13 @@ class CapacityRun(LoadRun):
 #: Clients that are logged in before a search.
 _CLIENTS = 32
 _VERDICTS = {
-    Outcome.FOUND: "met",
-    Outcome.AT_LEAST: "met",
-    Outcome.NOTHING_HELD: "missed",
-    Outcome.UNSTABLE: "invalid",
-    Outcome.VIOLATED: "missed",
-    Outcome.GENERATOR: "invalid",
-    Outcome.UNFINISHED: "invalid",
+    SearchOutcome.FOUND: "met",
+    SearchOutcome.AT_LEAST: "met",
+    SearchOutcome.NOTHING_HELD: "missed",
+    SearchOutcome.UNSTABLE: "invalid",
+    SearchOutcome.VIOLATED: "missed",
+    SearchOutcome.GENERATOR: "invalid",
+    SearchOutcome.UNFINISHED: "invalid",
 }
 
 
@@ -114,8 +114,8 @@ class Stopped(Exception):
 class Steps(Segments):
     """Offers rates to the target, as `search.Search` asks for them."""
 
-    def __init__(self, conductor: Conductor, objectives: Sequence[Objective], arrivals: Arrivals, seed: int) -> None:
-        super().__init__(conductor, objectives)
+    def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective], arrivals: Arrivals, seed: int) -> None:
+        super().__init__(coordinator, objectives)
         self._arrivals = arrivals
         self._seed = seed
 
@@ -124,8 +124,8 @@ class Steps(Segments):
         width, warm_up = cut(seconds)
         count = warm_up + SLICES
         schedule = Schedule((Phase(rate, rate, count * width),), self._arrivals, self._seed)
-        segment = self.conductor.go(schedule, width=width, grace=_GRACE, abandon=True)
-        self.conductor.wait(segment, schedule.duration + 2 * _GRACE)
+        segment = self.coordinator.go(schedule, width=width, grace=_GRACE, abandon=True)
+        self.coordinator.wait(segment, schedule.duration + 2 * _GRACE)
 
         measured = segment.totals.document(schedule.duration)
         seen = rows(measured, ("scheduled", "completed", "throttled", "errors"), count)

@@ -10,7 +10,7 @@ from rolecall.histogram import Histogram
 from rolecall.loadgen import generator_limits
 from rolecall.loadgen.capacity import chance
 from rolecall.loadgen.capacity.steps import Share, Slice, Step
-from rolecall.loadgen.coordinator import Conductor, Segment
+from rolecall.loadgen.coordinator import Coordinator, Segment
 from rolecall.loadgen.measure.timeline import Timeline
 from rolecall.loadgen.objectives import Objective
 
@@ -34,8 +34,8 @@ def cut(seconds: float) -> tuple[float, int]:
 class Segments:
     """Makes steps of the conductor's segments; each objective becomes a share that may break it."""
 
-    def __init__(self, conductor: Conductor, objectives: Sequence[Objective]) -> None:
-        self.conductor = conductor
+    def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective]) -> None:
+        self.coordinator = coordinator
         self._objectives = objectives
         self._violations = 0
 
@@ -44,7 +44,7 @@ class Segments:
     ) -> Step:
         """The step that a segment was: ``measured`` is its document, ``slices`` and ``waiting`` are what its kind of load makes of that."""
         warm_up = math.ceil(_WARM_UP / width)
-        violations, self._violations = self.conductor.violations.total - self._violations, self.conductor.violations.total
+        violations, self._violations = self.coordinator.violations.total - self._violations, self.coordinator.violations.total
         response = segment.totals.timeline.response(warm_up * width, math.inf)
         p50, p99 = response.percentiles([50, 99]) if response.count else (None, None)
         unanswered = measured["sent"] - measured["completed"]

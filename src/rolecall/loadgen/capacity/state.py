@@ -15,8 +15,8 @@ from statistics import median
 from typing import Any
 
 from rolecall.loadgen.capacity import chance
-from rolecall.loadgen.capacity.posterior import Belief, Excess
-from rolecall.loadgen.capacity.steps import Judgement, Share, Verdict, significant
+from rolecall.loadgen.capacity.posterior import Excess, Posterior
+from rolecall.loadgen.capacity.steps import Share, StepJudgement, StepVerdict, significant
 
 #: Capacities that differ by less are one.
 SAME = 1.1
@@ -47,10 +47,10 @@ class State:
     """The steps of one state, and what is believed of it. ``began`` and ``ended`` are seconds of the search."""
 
     began: float = 0.0
-    steps: list[Judgement] = field(default_factory=list)
-    incidents: list[Judgement] = field(default_factory=list)
+    steps: list[StepJudgement] = field(default_factory=list)
+    incidents: list[StepJudgement] = field(default_factory=list)
     ended: float = 0.0
-    _belief: Belief | None = None
+    _belief: Posterior | None = None
 
     @property
     def held(self) -> float:
@@ -113,7 +113,7 @@ class State:
         low, middle, high = self.quantiles(_OUTSIDE, 0.5, 1 - _OUTSIDE)
         low = min(low, _NEARLY * self.pace)  # how near to it one may come depends on how evenly requests come
         for judged in self.steps:
-            if not self._counts(judged) or judged.verdict is Verdict.UNCLEAR:
+            if not self._counts(judged) or judged.verdict is StepVerdict.UNCLEAR:
                 continue
             seen = Excess.of(judged.step.offered, judged.excess, self._doubt(judged))
             if judged.failed and seen.off(low) > _CLEARLY and not seen.is_collapse(low):
@@ -122,7 +122,7 @@ class State:
                 high = max(high, seen.rate)
         return low, middle, high
 
-    def learn(self, judged: Judgement) -> None:
+    def learn(self, judged: StepJudgement) -> None:
         """Take a step as one of this state."""
         paced = self.pace
         self.steps.append(judged)
@@ -133,32 +133,32 @@ class State:
         else:
             self._belief = None  # the grid is another, or what counts is
 
-    def since_failure(self) -> list[Judgement]:
+    def since_failure(self) -> list[StepJudgement]:
         """The steps after the last one that failed."""
         last = max((at for at, judged in enumerate(self.steps) if judged.failed), default=-1)
         return self.steps[last + 1 :]
 
-    def end(self, steps: list[Judgement]) -> None:
+    def end(self, steps: list[StepJudgement]) -> None:
         """The server has changed: these steps were of another state."""
         self.ended = steps[0].second
         self.steps = [judged for judged in self.steps if judged not in steps]
         self._belief = None
 
-    def is_at_odds(self, judged: Judgement) -> bool:
+    def is_at_odds(self, judged: StepJudgement) -> bool:
         """Whether a step cannot be of this state."""
         if not self.is_bracketed or not judged.usable or not judged.step.due:
             return False
         low, high = self.quantiles(0.025, 0.975)
         return self._is_too_low(judged, low) or self._is_too_high(judged, high) or self._is_inverted(judged)
 
-    def _is_inverted(self, judged: Judgement) -> bool:
+    def _is_inverted(self, judged: StepJudgement) -> bool:
         """Whether a step failed below one that held, or held above one that failed."""
         if judged.held and self._counts(judged):
             return any(self._is_clear(fell) and _margin(fell) * fell.step.rate <= judged.step.rate for fell in self.steps)
         rate = _margin(judged) * judged.step.rate
         return self._is_clear(judged) and any(held.held and self._counts(held) and held.step.rate >= rate for held in self.steps)
 
-    def _is_clear(self, judged: Judgement) -> bool:
+    def _is_clear(self, judged: StepJudgement) -> bool:
         """Whether a step failed for more than was due, whatever noise the server has."""
         return judged.failed and judged.excess > max(_CLEAR, _SIGMAS * self._width(judged))
 
@@ -191,7 +191,7 @@ class State:
                     )
         return ""
 
-    def contradictions(self, answer: float) -> list[Judgement]:
+    def contradictions(self, answer: float) -> list[StepJudgement]:
         """The steps that cannot be of a server that carries the answer, and no more than the belief's upper end."""
         (high,) = self.quantiles(0.975)
         return [
@@ -201,7 +201,7 @@ class State:
             or (self._counts(judged) and self._is_too_high(judged, max(high, answer)))
         ]
 
-    def _is_too_low(self, judged: Judgement, capacity: float) -> bool:
+    def _is_too_low(self, judged: StepJudgement, capacity: float) -> bool:
         """Whether a step failed below what should be carried, by far more than chance and tails of queues explain."""
         far = judged.strain is not None and judged.strain.failed and judged.strain.strain > _FAR
         return (
@@ -210,15 +210,15 @@ class State:
             and (far or judged.excess > max(_BEYOND, _SIGMAS * self._width(judged)))
         )
 
-    def _is_too_high(self, judged: Judgement, capacity: float) -> bool:
+    def _is_too_high(self, judged: StepJudgement, capacity: float) -> bool:
         """Whether a step held above all that should be carried, and was no limiter's allowance."""
         rate = judged.step.offered
         return judged.held and rate < _ALLOWANCE * self.pace and 1 - capacity / rate > max(_BEYOND, _SIGMAS * self._width(judged))
 
-    def _width(self, judged: Judgement) -> float:
+    def _width(self, judged: StepJudgement) -> float:
         return Excess.of(judged.step.offered, judged.excess, self._doubt(judged)).width
 
-    def _doubt(self, judged: Judgement) -> float:
+    def _doubt(self, judged: StepJudgement) -> float:
         """How far a step's excess may be off: as far as it says itself, or as the steps say in which the server was busy throughout.
 
         How unevenly a server works is a property of the server. A step of which it happened to make no pause is not exact for that.
@@ -240,7 +240,7 @@ class State:
             "high": significant(max(high, rate)),
         }
 
-    def _believe(self, low: float = math.inf, high: float = 0.0) -> Belief:
+    def _believe(self, low: float = math.inf, high: float = 0.0) -> Posterior:
         """All that was seen of this state, on a grid from the least that a step says it carried to the most."""
         held, failed = self.held, self.failed
         rates = [judged.step.offered for judged in self.steps]
@@ -248,22 +248,22 @@ class State:
         least = max(min(map(carried, self.steps)), (held or min(rates)) / 16)
         low = min(low, least / _MARGIN, (held or least) / _MARGIN)
         high = max(high, _MARGIN * (failed if failed < math.inf else max(rates)), _MARGIN * held)
-        belief = Belief(low, high)
+        belief = Posterior(low, high)
         for judged in self.steps:
             self._tell_strain(belief, judged)
         self._tell_excess(belief)
         return belief
 
-    def _counts(self, judged: Judgement) -> bool:
+    def _counts(self, judged: StepJudgement) -> bool:
         """Whether a step says what is carried for good: above a limiter's pace a rate holds for as long as the allowance lasts."""
         return judged.failed or judged.step.rate < _ALLOWANCE * self.pace
 
-    def _tell_excess(self, belief: Belief) -> None:
+    def _tell_excess(self, belief: Posterior) -> None:
         for judged in self.steps:
             if self._counts(judged) and belief.low / 2 < judged.step.offered < 2 * belief.high:
                 belief.excess(judged.step.offered, judged.excess, self._doubt(judged), exact=judged.limited and not judged.closed)
 
-    def _tell_strain(self, belief: Belief, judged: Judgement) -> None:
+    def _tell_strain(self, belief: Posterior, judged: StepJudgement) -> None:
         # An objective that breaks while the backlog grows breaks for that; and 429 where there is a pace is what the pace says.
         if (judged.growing and judged.saturated) or judged.limited or not self._counts(judged):
             return
@@ -277,12 +277,12 @@ class State:
 _ALLOWANCE = 1.005
 
 
-def is_far(judged: Judgement) -> bool:
+def is_far(judged: StepJudgement) -> bool:
     """Whether a step failed by far: no second one is needed to see by how much."""
     return judged.failed and SAME * carried(judged) < judged.step.offered
 
 
-def _pooled(name: str, steps: list[Judgement]) -> Share:
+def _pooled(name: str, steps: list[StepJudgement]) -> Share:
     """An objective over some steps together."""
     shares = [share for judged in steps for share in judged.step.objectives if share.name == name]
     bad, of = sum(share.bad for share in shares), sum(share.of for share in shares)
@@ -290,7 +290,7 @@ def _pooled(name: str, steps: list[Judgement]) -> Share:
     return Share(name, bad, of, max((share.allowed for share in shares), default=1.0), clump)
 
 
-def _by_rate(name: str, steps: list[Judgement]) -> list[tuple[float, float, float]]:
+def _by_rate(name: str, steps: list[StepJudgement]) -> list[tuple[float, float, float]]:
     """The bad requests of an objective by rate, and of how many."""
     return [(judged.step.rate, share.bad, share.of) for judged in steps for share in judged.step.objectives if share.name == name]
 
@@ -299,10 +299,10 @@ def _looks_broken(share: Share) -> bool:
     return share.broken and chance.tail(share.bad, share.of, share.allowed, share.clump) < _TOGETHER
 
 
-def _margin(judged: Judgement) -> float:
+def _margin(judged: StepJudgement) -> float:
     return 0.995 if is_far(judged) else _ABOVE
 
 
-def carried(judged: Judgement) -> float:
+def carried(judged: StepJudgement) -> float:
     """What a step says is carried at the least: all, or what was not too much."""
     return judged.step.offered * (1 - max(judged.excess, 0.0))

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
 
-from rolecall.loadgen.capacity.findings import Outcome
+from rolecall.loadgen.capacity.findings import SearchOutcome
 from rolecall.loadgen.capacity.history import History
 from rolecall.loadgen.capacity.state import is_far
-from rolecall.loadgen.capacity.steps import Judgement, Step, Verdict, judge
+from rolecall.loadgen.capacity.steps import Step, StepJudgement, StepVerdict, judge
 
 #: How many steps may be lost to a machine that was too slow.
 _LOST = 3
@@ -29,7 +29,7 @@ Measure = Callable[[float, float], Step]
 class Stop(Exception):
     """Why there is nothing more to look for; no error. ``rate`` is the answer; ``refuted`` says that what was to be it did not hold."""
 
-    def __init__(self, outcome: Outcome, because: str, rate: float | None = None, *, refuted: bool = False) -> None:
+    def __init__(self, outcome: SearchOutcome, because: str, rate: float | None = None, *, refuted: bool = False) -> None:
         super().__init__(because)
         self.refuted = refuted
         self.outcome = outcome
@@ -45,9 +45,9 @@ class Stepper:
     """Takes steps for ``seconds`` of ``clock``; ``gentle`` is a rate that a server which is well carries without any effort."""
 
     def __init__(
-        self, measure: Measure, gentle: float, seconds: float, clock: Callable[[], float], told: Callable[[Judgement], None]
+        self, measure: Measure, gentle: float, seconds: float, clock: Callable[[], float], told: Callable[[StepJudgement], None]
     ) -> None:
-        self.steps: list[Judgement] = []
+        self.steps: list[StepJudgement] = []
         self.history = History()
         self._measure = measure
         self._gentle = gentle
@@ -88,7 +88,7 @@ class Stepper:
         """Seconds that the next step may take, its warm-up and what follows it not counted."""
         return self._seconds - self.passed() - self.overhead
 
-    def step(self, rate: float, seconds: float) -> Judgement:
+    def step(self, rate: float, seconds: float) -> StepJudgement:
         """Measure and judge.
 
         Raises:
@@ -104,15 +104,15 @@ class Stepper:
         judged = replace(judge(step, self._latency), second=began)
         self.steps.append(judged)
         self._told(judged)
-        if judged.verdict is Verdict.VIOLATED:
-            raise Stop(Outcome.VIOLATED, f"at {rate:g}/s it was no longer right: {judged.why}")
-        self._lost += judged.verdict is Verdict.GENERATOR
+        if judged.verdict is StepVerdict.VIOLATED:
+            raise Stop(SearchOutcome.VIOLATED, f"at {rate:g}/s it was no longer right: {judged.why}")
+        self._lost += judged.verdict is StepVerdict.GENERATOR
         if self._lost > _LOST:
-            raise Stop(Outcome.GENERATOR, f"this machine ran out before the server did: {judged.why}")
+            raise Stop(SearchOutcome.GENERATOR, f"this machine ran out before the server did: {judged.why}")
         self._is_unsettled = step.left > 0 or (judged.growing and step.failed > 0)
         return judged
 
-    def take(self, judged: Judgement, seconds: float) -> Judgement:
+    def take(self, judged: StepJudgement, seconds: float) -> StepJudgement:
         """Learn from a step; from one that is at odds with all before it only when a second one says the same.
 
         Raises:
@@ -134,7 +134,7 @@ class Stepper:
             state.learn(judged)
         return judged
 
-    def change(self, steps: list[Judgement]) -> None:
+    def change(self, steps: list[StepJudgement]) -> None:
         """Begin another state, of which these steps are.
 
         Raises:
@@ -143,15 +143,15 @@ class Stepper:
         self.history.change(steps)
         raise Changed
 
-    def unstable(self, because: str, *incidents: Judgement) -> Stop:
+    def unstable(self, because: str, *incidents: StepJudgement) -> Stop:
         """The end of a search of a server that did not stay the same."""
         now = self.history.now
         now.ended = self.passed()
         now.incidents.extend(incidents)
         seen = self.history.sentence()
-        return Stop(Outcome.UNSTABLE, f"{because}: {seen}" if seen else because)
+        return Stop(SearchOutcome.UNSTABLE, f"{because}: {seen}" if seen else because)
 
-    def _gently(self) -> Judgement:
+    def _gently(self) -> StepJudgement:
         """A short step at a rate that is no effort."""
         return self.step(min(self._gentle, (self.history.now.held or math.inf) / 2), _GENTLY)
 
@@ -163,7 +163,7 @@ class Stepper:
                 raise self.unstable(f"{_PATIENCE:g} s after it was overloaded it did not answer {self.steps[-1].step.rate:g}/s")
         self._is_settling = False
 
-    def _see_through(self, judged: Judgement) -> Judgement:
+    def _see_through(self, judged: StepJudgement) -> StepJudgement:
         """A step in which 429 came in blocks, measured once more, for so long that the blocks are a beat; if they can be."""
         if judged.closed and self._gently().step.throttled:
             raise self.unstable(_BLOCKS, judged)

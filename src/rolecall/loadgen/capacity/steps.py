@@ -141,7 +141,7 @@ class Step:
         )
 
 
-class Verdict(StrEnum):
+class StepVerdict(StrEnum):
     """What a step says of its rate."""
 
     HELD = "held"
@@ -152,7 +152,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Judgement:
+class StepJudgement:
     """A step and what it says.
 
     ``growth`` is how much longer the backlog got, as a share of what was due, give or take ``error``; ``excess`` is the share that
@@ -163,7 +163,7 @@ class Judgement:
     """
 
     step: Step
-    verdict: Verdict
+    verdict: StepVerdict
     why: str = ""
     growth: float = 0.0
     error: float = 0.0
@@ -184,23 +184,23 @@ class Judgement:
     @property
     def usable(self) -> bool:
         """Whether this says anything of the server's capacity."""
-        return self.verdict not in {Verdict.VIOLATED, Verdict.GENERATOR} and not self.blocks
+        return self.verdict not in {StepVerdict.VIOLATED, StepVerdict.GENERATOR} and not self.blocks
 
     @property
     def held(self) -> bool:
         """Whether the rate was carried."""
-        return self.verdict is Verdict.HELD
+        return self.verdict is StepVerdict.HELD
 
     @property
     def carried(self) -> bool:
         """Whether the objectives held, and the backlog grew by no more than it may where a server is nearly busy all the time."""
         kept = self.strain is None or not self.strain.broken
-        return self.held or (self.verdict is Verdict.UNCLEAR and kept and self.growth <= max(2 * self.error, _NOTHING))
+        return self.held or (self.verdict is StepVerdict.UNCLEAR and kept and self.growth <= max(2 * self.error, _NOTHING))
 
     @property
     def failed(self) -> bool:
         """Whether the rate was too much, and chance does not explain it."""
-        return self.verdict is Verdict.FAILED
+        return self.verdict is StepVerdict.FAILED
 
     @property
     def ascent(self) -> int:
@@ -236,12 +236,12 @@ class Judgement:
         }
 
 
-def judge(step: Step, latency: float) -> Judgement:
+def judge(step: Step, latency: float) -> StepJudgement:
     """Judge a step; ``latency`` is the response time, in seconds, of a server that has nothing else to do."""
     if step.violations:
-        return Judgement(step, Verdict.VIOLATED, f"{step.violations} violations")
+        return StepJudgement(step, StepVerdict.VIOLATED, f"{step.violations} violations")
     if step.generator:
-        return Judgement(step, Verdict.GENERATOR, step.generator)
+        return StepJudgement(step, StepVerdict.GENERATOR, step.generator)
     backlog = step.backlog
     growth, error, saturated = _growth(step, latency)
     limiter = _limiter(step)
@@ -251,13 +251,13 @@ def judge(step: Step, latency: float) -> Judgement:
     why = [f"the backlog grew from {backlog[0]} to {backlog[-1]}"] if growing else []
     why += [f"not {share.name}" for share in shares if share.failed]
     unclear = growth > max(error, _NOTHING) or any(share.broken for share in shares)
-    verdict = Verdict.FAILED if why else Verdict.UNCLEAR if unclear else Verdict.HELD
-    if verdict is Verdict.UNCLEAR:
+    verdict = StepVerdict.FAILED if why else StepVerdict.UNCLEAR if unclear else StepVerdict.HELD
+    if verdict is StepVerdict.UNCLEAR:
         why = [f"{share.name} may be chance" for share in shares if share.broken]
     refused, doubt = _refused(step, shares, limiter)
     closed = bool(limiter.after) and not sum(part.ok for part in limiter.after[1:])
     uneven = bool(limiter.after) and not closed and _unevenness(limiter.after) > _UNEVEN
-    return Judgement(
+    return StepJudgement(
         step,
         verdict,
         ", ".join(why),
@@ -345,7 +345,7 @@ def _refused(step: Step, shares: Sequence[Share], limiter: _Limiter) -> tuple[fl
     return refused, doubt
 
 
-def keep_together(looks: Sequence[Judgement]) -> bool:
+def keep_together(looks: Sequence[StepJudgement]) -> bool:
     """Whether all these steps together keep each objective."""
     shares = [share for judged in looks for share in judged.step.objectives]
     allowed: dict[str, float] = {}
@@ -354,7 +354,7 @@ def keep_together(looks: Sequence[Judgement]) -> bool:
     return all(left >= 0 for left in allowed.values())
 
 
-def knee(steps: Sequence[Judgement]) -> Step | None:
+def knee(steps: Sequence[StepJudgement]) -> Step | None:
     """The step with the most power, throughput by response time (Kleinrock 1979): beyond it, waiting costs more than it brings."""
     usable = [judged.step for judged in steps if judged.usable and judged.step.p50]
     return max(usable, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)

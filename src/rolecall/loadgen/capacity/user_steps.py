@@ -13,7 +13,7 @@ from rolecall.loadgen.capacity.by_users import Climb
 from rolecall.loadgen.capacity.rate_steps import CapacityRun, Stopped
 from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.loadgen.capacity.steps import Slice, Step
-from rolecall.loadgen.coordinator import Conductor
+from rolecall.loadgen.coordinator import Coordinator
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.run import GRACE
 
@@ -23,8 +23,8 @@ class ScalingRun(CapacityRun):
 
     def _load(self) -> None:
         options = self.options
-        self.conductor.prepare(self.scenario, 0, plan.shared(options))
-        levels = Levels(self.conductor, self.of_steps, self.environment.runner, self.stopped)
+        self.coordinator.prepare(self.scenario, 0, plan.shared(options))
+        levels = Levels(self.coordinator, self.of_steps, self.environment.runner, self.stopped)
         climb = Climb(
             self.until_stopped(levels.measure),
             most=options.most_users,
@@ -39,8 +39,8 @@ class ScalingRun(CapacityRun):
 class Levels(Segments):
     """Lets so many of Locust's users send, as `climb.Climb` asks for them."""
 
-    def __init__(self, conductor: Conductor, objectives: Sequence[Objective], runner: Any, stopped: Event) -> None:
-        super().__init__(conductor, objectives)
+    def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective], runner: Any, stopped: Event) -> None:
+        super().__init__(coordinator, objectives)
         self._runner = runner
         self._stopped = stopped
 
@@ -49,10 +49,10 @@ class Levels(Segments):
         width, warm_up = cut(seconds)
         count = warm_up + SLICES
         self._runner.start(clients, spawn_rate=clients)
-        segment = self.conductor.go(None, width=width)
+        segment = self.coordinator.go(None, width=width)
         self._stopped.wait(count * width)
-        self.conductor.end()
-        self.conductor.wait(segment, 2 * GRACE)
+        self.coordinator.end()
+        self.coordinator.wait(segment, 2 * GRACE)
 
         measured = segment.totals.document()
         seen = rows(measured, ("requests", "throttled", "errors"), count)[warm_up:]

@@ -27,10 +27,10 @@ import jwt
 
 from rolecall.errors import UsageError
 from rolecall.jwt_forging import compact, signed_by
-from rolecall.loadgen.checks.sessions import Grant, Holder
+from rolecall.loadgen.checks.sessions import Holder, SessionGrant
 from rolecall.spec.claims import numeric_date
-from rolecall.target import Expiry
-from rolecall.token_bank import Bank
+from rolecall.target import ExpiryOptions
+from rolecall.token_bank import TokenBank
 from rolecall.tokens import claims_of, header_of
 
 #: Seconds by which a token is past its end before it counts as expired, as in the suite (`conformance.expiry`).
@@ -108,15 +108,15 @@ class ExpiredTokens:
         why_not: of each way that leads nowhere, why.
     """
 
-    def __init__(self, options: Expiry, base_url: str, left: Left = Left()) -> None:
+    def __init__(self, options: ExpiryOptions, base_url: str, left: Left = Left()) -> None:
         self._options = options
         self._base_url = base_url
         self._kept = {(token.way, token.role): token for token in left.tokens}
         self._certain: dict[str, int] = {}  # log-ins of an account, by e-mail, that have not ended its expired session
-        self._made: dict[str, tuple[Grant, str]] = {}
+        self._made: dict[str, tuple[SessionGrant, str]] = {}
         self.why_not = list(left.why_not)
 
-    def ways(self, callers: Mapping[str, Grant], let_in: Callable[[Grant, str], bool]) -> list[tuple[str, str]]:
+    def ways(self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]) -> list[tuple[str, str]]:
         """The ways that there are, each with a role.
 
         Args:
@@ -132,7 +132,7 @@ class ExpiredTokens:
             self.why_not.append(self._nothing_given(callers))
         return found
 
-    def _nothing_given(self, callers: Mapping[str, Grant]) -> str:
+    def _nothing_given(self, callers: Mapping[str, SessionGrant]) -> str:
         if not callers:
             return "nobody is logged in"
         if self._options.clock_url:
@@ -141,12 +141,12 @@ class ExpiredTokens:
             return f"command and wait of [expiry] are for certify alone; {_GIVE}"
         return f"there is no way to one; {_GIVE}"
 
-    def _open_bank(self, callers: Mapping[str, Grant]) -> None:
+    def _open_bank(self, callers: Mapping[str, SessionGrant]) -> None:
         """Take the newest token of each role that has expired."""
         assert self._options.bank is not None
         now = min((_issued(grant) for grant in callers.values()), default=0.0)
         try:
-            deposits = Bank(self._options.bank, self._base_url).deposits()
+            deposits = TokenBank(self._options.bank, self._base_url).deposits()
         except UsageError as error:
             self.why_not.append(str(error))
             return
@@ -156,7 +156,7 @@ class ExpiredTokens:
         if not expired:
             self.why_not.append("the bank holds no expired token of this target: run rolecall certify today, and this tomorrow")
 
-    def _key_fits(self, callers: Mapping[str, Grant], let_in: Callable[[Grant, str], bool]) -> bool:
+    def _key_fits(self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]) -> bool:
         """Whether what is made with the key is let in as long as it has not expired."""
         try:  # with each, since a session may have ended, or an answer be lost
             fits = any(
@@ -169,7 +169,7 @@ class ExpiredTokens:
             self.why_not.append("the target does not take tokens made with the key of [expiry] signing_key_env and algorithm")
         return fits
 
-    def _forge(self, grant: Grant, earlier: float) -> str:
+    def _forge(self, grant: SessionGrant, earlier: float) -> str:
         """A token like the grant's, issued so many seconds earlier."""
         algorithm, claims = self._options.algorithm, claims_of(grant.token)
         times = {name: int(claims[name] - earlier) for name in ("iat", "exp")}
@@ -179,7 +179,7 @@ class ExpiredTokens:
             signed_by(algorithm, self._options.signing_key.encode()),
         )
 
-    def present(self, way: str, role: str, grant: Grant, holder_of: Callable[[str], Holder | None]) -> Presented:
+    def present(self, way: str, role: str, grant: SessionGrant, holder_of: Callable[[str], Holder | None]) -> Presented:
         """The role's expired token of a way, to be sent now.
 
         Args:
@@ -207,7 +207,7 @@ class ExpiredTokens:
         return Presented(kept.token, kept.user, may_be_refused, seen)
 
 
-def _issued(grant: Grant) -> float:
+def _issued(grant: SessionGrant) -> float:
     """When a grant's token was issued, by the target's clock: its time is that, or later."""
     issued = numeric_date(claims_of(grant.token), "iat")
     return time.time() if issued is None else issued

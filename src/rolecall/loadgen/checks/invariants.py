@@ -50,13 +50,13 @@ from typing import Any
 
 import orjson
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.races import outcome_of
-from rolecall.loadgen.checks.seen_tokens import PLACES, Seen, as_bytes, fingerprint, own_fingerprint, pairs
-from rolecall.loadgen.checks.sessions import Grant, Harmless, Holder, Path, Refresh, Session
+from rolecall.loadgen.checks.seen_tokens import PLACES, SeenTokens, as_bytes, fingerprint, own_fingerprint, pairs
+from rolecall.loadgen.checks.sessions import Harmless, Holder, LoginSession, Path, Refresh, SessionGrant
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
-from rolecall.schema_validation import faults
+from rolecall.schema_validation import validation_errors
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Dialect, Specification
@@ -110,8 +110,8 @@ class Invariants:
         self._longest = dialect.lifetime + LIFETIME_TOLERANCE
         self._fingerprint = fingerprint if tells else own_fingerprint
         self._tells = tells
-        self._tokens = Seen(places, tells=tells)
-        self._refresh_tokens = Seen(places, tells=tells)
+        self._tokens = SeenTokens(places, tells=tells)
+        self._refresh_tokens = SeenTokens(places, tells=tells)
         self._met = array("Q")  # users that are new, each with its account
         self._harmless = Harmless()
         self._holders: dict[str, Holder] = {}  # by e-mail
@@ -133,29 +133,29 @@ class Invariants:
 
     # --- Before the sending ------------------------------------------------------------------------------------------
 
-    def log_in(self, account: Account) -> Session:
-        """Note that an account's log-in is sent now; `logged_in` is to follow, or `Session.unanswered`."""
+    def log_in(self, account: LoadAccount) -> LoginSession:
+        """Note that an account's log-in is sent now; `logged_in` is to follow, or `LoginSession.unanswered`."""
         holder = self._holders.get(account.email)
         if holder is None:
             holder = Holder(account, self._harmless, lone=self._lone, shared=self._shared)
             self._holders[account.email] = holder
-        return Session(holder)
+        return LoginSession(holder)
 
     @staticmethod
-    def refresh(grant: Grant, path: Path, *, racing: bool = False) -> Refresh:
+    def refresh(grant: SessionGrant, path: Path, *, racing: bool = False) -> Refresh:
         """Note that a refresh is sent now, as `Refresh` has it; `refreshed` is to follow, or `Refresh.unanswered`."""
         return Refresh(grant, path, racing=racing)
 
     # --- Answers of the token endpoint -------------------------------------------------------------------------------
 
-    def logged_in(self, session: Session, response: Response, request: bytes) -> Grant | None:
+    def logged_in(self, session: LoginSession, response: Response, request: bytes) -> SessionGrant | None:
         """Look at the answer to a log-in; None if it gives no tokens."""
         if response.status not in self._issued and not self._answers_login(session, response, request):
             return None
         session.opened()
         return self._granted(session, None, response, request)
 
-    def refreshed(self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True) -> Grant | None:
+    def refreshed(self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True) -> SessionGrant | None:
         """Look at the answer to a refresh; None if it gives no tokens.
 
         Args:
@@ -166,7 +166,7 @@ class Invariants:
         refresh.granted()
         return self._granted(refresh.previous.session, refresh, response, request)
 
-    def _granted(self, session: Session, refresh: Refresh | None, response: Response, request: bytes) -> Grant | None:
+    def _granted(self, session: LoginSession, refresh: Refresh | None, response: Response, request: bytes) -> SessionGrant | None:
         """Look at an answer that should give tokens."""
         content = self._content(response, request)
         if content is None:
@@ -202,9 +202,9 @@ class Invariants:
                 wrong.append(("refresh-token-repeated", "the refresh token was given out before, for another session"))
         for kind, message in wrong:
             self.violations.report(kind, message, request, response)
-        return Grant(token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong)
+        return SessionGrant(token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong)
 
-    def _answers_login(self, session: Session, response: Response, request: bytes) -> bool:
+    def _answers_login(self, session: LoginSession, response: Response, request: bytes) -> bool:
         """Look at the status of an answer to a log-in that is not as it should be: whether tokens are to be looked for all the same."""
         outcome, holder = outcome_of(response.status), session.holder
         if outcome == "granted":
@@ -253,8 +253,8 @@ class Invariants:
             return None
         return texts, claims
 
-    def own_profile(self, grant: Grant, response: Response, request: bytes, *, judged: bool = True) -> bool:
-        """Look at the answer to "fetch user details (self)" with a token, whose sending was noted (`Session.use`).
+    def own_profile(self, grant: SessionGrant, response: Response, request: bytes, *, judged: bool = True) -> bool:
+        """Look at the answer to "fetch user details (self)" with a token, whose sending was noted (`LoginSession.use`).
 
         Args:
             judged: whether a refusal is a violation where nothing explains it.
@@ -399,8 +399,8 @@ class AcrossWorkers:
 
     def __init__(self, violations: Violations, places: int = 2 * PLACES) -> None:
         self._violations = violations
-        self._tokens = Seen(places)
-        self._refresh_tokens = Seen(places)
+        self._tokens = SeenTokens(places)
+        self._refresh_tokens = SeenTokens(places)
         self._accounts: dict[int, int] = {}  # by user
 
     def merge(self, delta: Mapping[str, bytes]) -> None:
@@ -490,7 +490,7 @@ def _is_unicode(*texts: str) -> bool:
 
 def _what_is_wrong(document: Any) -> str:
     try:
-        return "; ".join(faults("token", document)) if document is not None else "it is not JSON"
+        return "; ".join(validation_errors("token", document)) if document is not None else "it is not JSON"
     except RecursionError:
         return "it is nested too deeply to be shown"
 

@@ -49,10 +49,10 @@ LEAST_WINDOW = 1.0
 #: Statuses of a server that is not up to it just now, which may have been carried out, and of one that turned the request away.
 _PASSING, _TURNED_AWAY = frozenset({408, 425}), frozenset({423, 429})
 
-Outcome = Literal["granted", "refused", "unknown", "throttled"]
+CallOutcome = Literal["granted", "refused", "unknown", "throttled"]
 
 
-def outcome_of(status: int | None) -> Outcome:
+def outcome_of(status: int | None) -> CallOutcome:
     """What an answer's status says of the refresh; None is no answer."""
     if status is None or status >= 500 or status in _PASSING:
         return "unknown"
@@ -62,7 +62,7 @@ def outcome_of(status: int | None) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Call:
+class RaceCall:
     """One refresh of a race; times in seconds of one clock.
 
     Attributes:
@@ -73,7 +73,7 @@ class Call:
 
     invoked: float
     returned: float
-    outcome: Outcome
+    outcome: CallOutcome
     user: str = ""
     token_works: bool | None = None
     refresh_token_works: bool | None = None
@@ -85,7 +85,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Family:
+class Race:
     """A refresh token of ``user``, and all calls that presented it.
 
     Attributes:
@@ -94,11 +94,11 @@ class Family:
     """
 
     user: str
-    calls: tuple[Call, ...]
+    calls: tuple[RaceCall, ...]
     path: Path = "POST"
     certain: bool = True
 
-    def having(self, *outcomes: Outcome) -> list[Call]:
+    def having(self, *outcomes: CallOutcome) -> list[RaceCall]:
         """The calls with one of these outcomes."""
         return [call for call in self.calls if call.outcome in outcomes]
 
@@ -113,7 +113,7 @@ class Family:
         return "\n".join((f"{what}{'' if self.certain else '; the session may have been ended meanwhile'}:", *lines))
 
 
-def _described(call: Call, family: Family) -> str:
+def _described(call: RaceCall, family: Race) -> str:
     works = {True: "works", False: "is dead"}
     words: list[str] = [call.outcome]
     if call.user and call.user != family.user:
@@ -152,7 +152,7 @@ class Policies:
         return " or ".join(["one winner"] * self.single_use + windows) or "no policy"
 
 
-def explanations(family: Family) -> Policies:
+def explanations(family: Race) -> Policies:
     """The policies that explain a family."""
     granted, unknown = family.having("granted"), family.having("unknown")
     refused = family.having("refused") if family.certain else []
@@ -166,14 +166,14 @@ def explanations(family: Family) -> Policies:
     return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)), longest)
 
 
-def _spread(granted: list[Call]) -> float:
+def _spread(granted: list[RaceCall]) -> float:
     """Seconds that were surely between the first and the last of these."""
     if not granted:
         return 0.0
     return max(call.invoked for call in granted) - min(call.returned for call in granted)
 
 
-def wrong(family: Family, explained: Policies) -> Iterator[tuple[str, str]]:
+def wrong(family: Race, explained: Policies) -> Iterator[tuple[str, str]]:
     """What is wrong with a race that these policies explain, as kind and message."""
     granted, refused = family.having("granted"), family.having("refused")
     strangers = {call.user for call in granted if call.user not in ("", family.user)}
@@ -192,7 +192,7 @@ def wrong(family: Family, explained: Policies) -> Iterator[tuple[str, str]]:
         yield "race-winner-dead", f"{len(dead)} of {len(granted)} winners were given what does not work"
 
 
-def _is_excused(dead: Call, family: Family, explained: Policies) -> bool:
+def _is_excused(dead: RaceCall, family: Race, explained: Policies) -> bool:
     """Whether a winner's tokens may be dead: ended with the family, or as those of an earlier refresh."""
     if not family.certain or family.having("unknown"):
         return True
@@ -202,7 +202,7 @@ def _is_excused(dead: Call, family: Family, explained: Policies) -> bool:
     return is_access_token_alone and any(call.token_works is not False for call in family.having("granted"))
 
 
-class Families:
+class Races:
     """Judges races as they come, and keeps of all of them what one policy for all has to explain.
 
     Attributes:
@@ -218,7 +218,7 @@ class Families:
         self._untold: Counter[int] = Counter()
         self._is_split = False  # whether workers were found to contradict each other
 
-    def judge(self, family: Family) -> None:
+    def judge(self, family: Race) -> None:
         """Look at one race, and report what is wrong with it."""
         winners = len(family.having("granted"))
         self.races[winners] += 1

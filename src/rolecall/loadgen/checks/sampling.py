@@ -30,19 +30,19 @@ from time import perf_counter
 from typing import Any, Literal
 from urllib.parse import quote
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
 from rolecall.loadgen.checks.invariants import Invariants, read_json
 from rolecall.loadgen.checks.races import outcome_of
-from rolecall.loadgen.checks.sessions import Grant, Session, Use
-from rolecall.loadgen.checks.shapes import AFTER_GOOD, Cell, dressed, shaped, shapes_of
+from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant, Use
+from rolecall.loadgen.checks.shapes import AFTER_GOOD, SampledCell, dressed, shaped, shapes_of
 from rolecall.loadgen.checks.things import Things, document_of
 from rolecall.loadgen.transport import wire
 from rolecall.loadgen.transport.wire import Origin, Response
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password
-from rolecall.target import Expiry
+from rolecall.target import ExpiryOptions
 from rolecall.tokens import TOKEN_PATH
 
 #: What may be tried, in this order: what is let through wrongly spoils nothing that comes after it.
@@ -71,15 +71,15 @@ class Probe:
         presented: of a cell that is tried with an expired token.
     """
 
-    cell: Cell
+    cell: SampledCell
     method: str
     name: str
     request: bytes = field(repr=False)
     expected: tuple[int, ...]
     stage: Literal["before", "first", "again", "log-in", "anew"] = "first"
     suspect: tuple[bytes, Response] | None = field(default=None, repr=False)
-    login: Session | None = field(default=None, repr=False)
-    grant: Grant | None = field(default=None, repr=False)
+    login: LoginSession | None = field(default=None, repr=False)
+    grant: SessionGrant | None = field(default=None, repr=False)
     is_renewed: bool = False
     presented: Presented | None = field(default=None, repr=False)
 
@@ -104,7 +104,7 @@ class _Caller:
     While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with one session of each user it would end it.
     """
 
-    def __init__(self, account: Account, grant: Grant) -> None:
+    def __init__(self, account: LoadAccount, grant: SessionGrant) -> None:
         self.account = account
         self.grant = grant
         self.patience = 0.0
@@ -144,18 +144,18 @@ class Sampling:
         spec: Specification,
         dialect: Dialect,
         invariants: Invariants,
-        accounts: Iterable[Account],
+        accounts: Iterable[LoadAccount],
         exchange: Exchange,
         *,
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
     ) -> None:
-        self.cells: list[Cell] = []
-        self.shaped: list[Cell] = []
-        self.expired: list[Cell] = []
+        self.cells: list[SampledCell] = []
+        self.shaped: list[SampledCell] = []
+        self.expired: list[SampledCell] = []
         self.others: list[str] = []
         self.not_tested: list[str] = []
-        self._tokens = expired or ExpiredTokens(Expiry(), origin.url)
+        self._tokens = expired or ExpiredTokens(ExpiryOptions(), origin.url)
         self._origin = origin
         self._spec = spec
         self._dialect = dialect
@@ -167,7 +167,7 @@ class Sampling:
         self._callers: dict[str, _Caller] = {}
         self._organization: Any = None  # its id as the target writes it: a number, where it is one
         self._things = Things(spec, dialect, self._run, self._ask, self._fill, self._untouchable, origin.url)
-        self._turns: Iterator[Cell] = iter(())
+        self._turns: Iterator[SampledCell] = iter(())
         #: Statuses that say that the token is not good, or no longer.
         self.lost_token = frozenset((*dialect.anonymous, *dialect.expired))
 
@@ -197,7 +197,7 @@ class Sampling:
         """Delete the things; what could not be deleted, as ``user 5f47d8...``."""
         return self._things.delete(self._at_hand)
 
-    def _renew(self, account: Account) -> bool:
+    def _renew(self, account: LoadAccount) -> bool:
         """Log in, and wait for it: whether that succeeded."""
         request = self._log_in(account)
         for _ in range(_TRIES):
@@ -235,7 +235,7 @@ class Sampling:
         caller = self._callers[role]
         return self._callers[role] if caller.has_to_renew and self._renew(caller.account) else caller
 
-    def _try(self, cell: Cell) -> Response | None:
+    def _try(self, cell: SampledCell) -> Response | None:
         """Send a cell's request, after what goes before it, and wait for its answer; no log-in follows from what it is."""
         answer = None
         for _ in range(_TRIES):
@@ -253,7 +253,7 @@ class Sampling:
     def _try_shapes(self, until: float) -> None:
         """Try denied reads in other shapes, and keep those that are refused; no more of them after this moment (`time.perf_counter`)."""
         reads = [cell for cell in self.cells if cell.operation.effect in _READS]
-        openers: dict[str, Cell] = {}
+        openers: dict[str, SampledCell] = {}
         for cell in reads:
             if cell.allowed:
                 openers.setdefault(cell.path, cell)
@@ -289,11 +289,11 @@ class Sampling:
             self.others += [f"more expired tokens: {why}" for why in self._tokens.why_not]
         self.others += refused
 
-    def _with_expired(self, way: str, role: str) -> Iterator[Cell]:
+    def _with_expired(self, way: str, role: str) -> Iterator[SampledCell]:
         """The own profile, a list and a fetch, another one for each role; plainly, and in a few shapes."""
         index = list(self._callers).index(role)
         may = [cell for cell in self.cells if cell.role == role and cell.allowed]
-        user = self._present(Cell(self._spec.operations["fetch-user-self"], role, allowed=True, path="", way=way)).user
+        user = self._present(SampledCell(self._spec.operations["fetch-user-self"], role, allowed=True, path="", way=way)).user
         for plain in may:
             if plain.operation.is_self:
                 filled = self._fill(plain.operation, role, "", user)
@@ -307,14 +307,14 @@ class Sampling:
                 yield from (cell, replace(cell, shape=AFTER_GOOD, after=plain))
                 yield from (dressed(cell, it) for it in shapes_of(cell, None) if it.shape in ("HEAD", "with limit=1"))
 
-    def _lets_in(self, grant: Grant, token: str) -> bool:
+    def _lets_in(self, grant: SessionGrant, token: str) -> bool:
         """Whether a token is let in as the user of a grant."""
         operation = self._spec.operations["fetch-user-self"]
         request = self._request(operation.method, fill_path(operation.path, {"self": grant.user}), None, token)
         answers = (self._exchange(request) for _ in range(_TRIES))
         return any(answer is not None and answer.status in operation.success for answer in answers)
 
-    def _present(self, cell: Cell) -> Presented:
+    def _present(self, cell: SampledCell) -> Presented:
         """The expired token with which a cell is tried now."""
         return self._tokens.present(cell.way, cell.role, self._callers[cell.role].grant, self._invariants.holder)
 
@@ -331,7 +331,7 @@ class Sampling:
             found = document_of(answer).get("organization")
             self._organization = found if id_text(found) else None
 
-    def _candidates(self) -> list[Cell]:
+    def _candidates(self) -> list[SampledCell]:
         """All cells that can be tried, in the order in which they do."""
         cells = []
         for operation in self._spec.operations.values():
@@ -342,10 +342,10 @@ class Sampling:
                     cells.append(cell)
         return sorted(cells, key=lambda cell: (_READS + _WRITES).index(cell.operation.effect))
 
-    def _filled(self, operation: Operation, role: str, name: str) -> Cell | None:
+    def _filled(self, operation: Operation, role: str, name: str) -> SampledCell | None:
         """A cell with its path and its body; None where there is no such thing as it is about."""
         filled = self._fill(operation, role, name)
-        return Cell(operation, role, self._spec.allows(operation.name, role), *filled) if filled else None
+        return SampledCell(operation, role, self._spec.allows(operation.name, role), *filled) if filled else None
 
     def _fill(self, operation: Operation, role: str, name: str, user: str = "") -> tuple[str, Any] | None:
         """The path and the body of a request, as this user or as the role's own; None as above."""
@@ -394,7 +394,7 @@ class Sampling:
         self._look_at_expired(probe.cell, probe.presented, probe.request, answer)
         return None
 
-    def _after(self, cell: Cell, answer: Response) -> Probe | None:
+    def _after(self, cell: SampledCell, answer: Response) -> Probe | None:
         """What follows the answer to what goes before a cell: the cell, unless that was not let in."""
         if 200 <= answer.status < 300:
             return self._probe(cell)
@@ -420,7 +420,7 @@ class Sampling:
             self._invariants.violations.report("allowed-denied", message, request, denial)
         return None
 
-    def _look_at_expired(self, cell: Cell, presented: Presented, request: bytes, answer: Response) -> None:
+    def _look_at_expired(self, cell: SampledCell, presented: Presented, request: bytes, answer: Response) -> None:
         dialect, kind = self._dialect, ""
         if answer.status in dialect.expired:
             presented.seen()
@@ -445,7 +445,7 @@ class Sampling:
             return None
         return replace(self._probe(probe.cell, "anew" if probe.suspect else "first", probe.suspect), is_renewed=True)
 
-    def verdict(self, cell: Cell, answer: Response) -> bool | None:
+    def verdict(self, cell: SampledCell, answer: Response) -> bool | None:
         """Whether an answer lets the caller through; None where it does not say."""
         if cell.refused and answer.status not in self._dialect.denied:
             return True if 200 <= answer.status < 300 and self._shows(cell, answer) else None
@@ -456,10 +456,10 @@ class Sampling:
             return self._shows_thing(cell, answer)
         return None
 
-    def _shows_thing(self, cell: Cell, answer: Response) -> bool:
+    def _shows_thing(self, cell: SampledCell, answer: Response) -> bool:
         return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
 
-    def _shows(self, cell: Cell, answer: Response) -> bool:
+    def _shows(self, cell: SampledCell, answer: Response) -> bool:
         """Whether an answer shows our thing, or as a list any things: a page that is there for everybody does neither."""
         listed = read_json(answer.body) if cell.operation.effect == "list" else None
         return self._shows_thing(cell, answer) or (isinstance(listed, list) and any(map(own_id, listed)))
@@ -468,7 +468,7 @@ class Sampling:
 
     def _probe(
         self,
-        cell: Cell,
+        cell: SampledCell,
         stage: Literal["first", "anew"] = "first",
         suspect: tuple[bytes, Response] | None = None,
     ) -> Probe:
@@ -483,23 +483,23 @@ class Sampling:
         method = cell.method or cell.operation.method
         return Probe(cell, method, f"{cell}, {_word(cell.allowed)}", request, expected, stage, suspect, grant=grant)
 
-    def _before(self, cell: Cell, first: Cell) -> Probe:
+    def _before(self, cell: SampledCell, first: SampledCell) -> Probe:
         """What goes before a cell: the same, asked by somebody who may."""
         grant = self._callers[first.role].grant
         request, operation = self._request_of(first, grant.token), first.operation
         return Probe(cell, operation.method, f"{first}, allowed", request, operation.success, "before", grant=grant)
 
-    def _renewal(self, cell: Cell) -> Probe | None:
+    def _renewal(self, cell: SampledCell) -> Probe | None:
         """A log-in for a cell whose token was refused, unless one is under way."""
         return None if self._callers[cell.role].is_renewing else self._log_in_for(cell, None)
 
-    def _log_in_for(self, cell: Cell, suspect: tuple[bytes, Response] | None) -> Probe:
+    def _log_in_for(self, cell: SampledCell, suspect: tuple[bytes, Response] | None) -> Probe:
         account = self._callers[cell.role].account
         self._callers[cell.role].begun = perf_counter()
         request, session = self._log_in(account), self._invariants.log_in(account)
         return Probe(cell, "POST", f"issue (to sample as {cell.role})", request, self._dialect.issued, "log-in", suspect, session)
 
-    def _let_in(self, session: Session, answer: Response, request: bytes) -> bool:
+    def _let_in(self, session: LoginSession, answer: Response, request: bytes) -> bool:
         """Take the tokens of a log-in's answer."""
         grant = self._invariants.logged_in(session, answer, request)
         if grant is None or not grant.sound:
@@ -507,10 +507,10 @@ class Sampling:
         self._callers[grant.account.role] = _Caller(grant.account, grant)
         return True
 
-    def _log_in(self, account: Account) -> bytes:
+    def _log_in(self, account: LoadAccount) -> bytes:
         return self._request("POST", TOKEN_PATH, {"email": account.email, "password": account.password})
 
-    def _request_of(self, cell: Cell, token: str) -> bytes:
+    def _request_of(self, cell: SampledCell, token: str) -> bytes:
         return self._request(cell.method or cell.operation.method, cell.path, cell.body, token, cell.headers)
 
     def _request(self, method: str, path: str, body: Any = None, token: str = "", more: Mapping[str, str] = {}) -> bytes:
@@ -522,20 +522,20 @@ class Sampling:
         )
 
 
-def _in_turn(kinds: Sequence[Sequence[Cell]]) -> Iterator[Cell]:
+def _in_turn(kinds: Sequence[Sequence[SampledCell]]) -> Iterator[SampledCell]:
     """One of each kind in turn for ever, and of each kind one in each shape; else in an order of chance that is always the same."""
     return _alternating([_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind])
 
 
-def _by_shape(cells: Sequence[Cell]) -> list[list[Cell]]:
+def _by_shape(cells: Sequence[SampledCell]) -> list[list[SampledCell]]:
     """Cells by their shape, those of each shape in an order of chance."""
-    shapes: dict[str, list[Cell]] = {}
+    shapes: dict[str, list[SampledCell]] = {}
     for cell in Random(0).sample(cells, len(cells)):  # noqa: S311  # an order, no secret
         shapes.setdefault(cell.shape, []).append(cell)
     return list(shapes.values())
 
 
-def _alternating(several: Sequence[Iterator[Cell]]) -> Iterator[Cell]:
+def _alternating(several: Sequence[Iterator[SampledCell]]) -> Iterator[SampledCell]:
     """The next one of each, in turn."""
     return chain.from_iterable(zip(*several, strict=False)) if several else iter(())
 

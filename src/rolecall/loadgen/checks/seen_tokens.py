@@ -51,7 +51,7 @@ def detection(distance: float, places: int = PLACES) -> float:
     return math.exp(-x) * math.fsum(x**k / math.factorial(k) for k in range(_WAYS))
 
 
-class Seen:
+class SeenTokens:
     """Fingerprints that were seen, up to a number.
 
     Args:

@@ -32,7 +32,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Literal, Protocol
 
-from rolecall.loadgen.accounts import Account
+from rolecall.loadgen.accounts import LoadAccount
 
 #: Seconds after which a request that was never answered is not carried out any more: longer than any proxy or queue waits.
 LATE = 300.0
@@ -120,7 +120,7 @@ class Holder:
 
     __slots__ = ("account", "fingerprint", "harmless", "logins", "lone", "prefix", "reuses", "shared", "user")
 
-    def __init__(self, account: Account, harmless: Harmless, *, lone: bool = False, shared: bool = False) -> None:
+    def __init__(self, account: LoadAccount, harmless: Harmless, *, lone: bool = False, shared: bool = False) -> None:
         self.account = account
         self.user = ""
         self.fingerprint = 0
@@ -132,7 +132,7 @@ class Holder:
         self.harmless = harmless
 
 
-class Session(Tally):
+class LoginSession(Tally):
     """A log-in of an account, from its sending on; as a tally it counts the refreshes of the session.
 
     Attributes:
@@ -207,7 +207,7 @@ class Session(Tally):
         self.holder.reuses.end(done=refused) if answered else self.holder.reuses.lose()
 
 
-class Grant:
+class SessionGrant:
     """What an account holds after an answer with a token.
 
     Attributes:
@@ -236,7 +236,7 @@ class Grant:
         token: str,
         refresh_token: str,
         user: str,
-        session: Session,
+        session: LoginSession,
         latest: int,
         asked: float,
         lifetime: float,
@@ -255,7 +255,7 @@ class Grant:
         self.presented = 0.0
 
     @property
-    def account(self) -> Account:
+    def account(self) -> LoadAccount:
         """Whose it is."""
         return self.session.holder.account
 
@@ -288,12 +288,12 @@ class Refresh:
     """A refresh, from its sending on.
 
     Args:
-        racing: whether the same refresh token is presented by others at the same moment, and `Session.reuse` was told of it.
+        racing: whether the same refresh token is presented by others at the same moment, and `LoginSession.reuse` was told of it.
     """
 
     __slots__ = ("_is_first", "asked", "is_undone", "latest", "path", "previous")
 
-    def __init__(self, previous: Grant, path: Path, *, racing: bool = False) -> None:
+    def __init__(self, previous: SessionGrant, path: Path, *, racing: bool = False) -> None:
         session = previous.session
         self.previous = previous
         self.path: Path = path

@@ -25,7 +25,7 @@ _OVERRIDE = "x-http-method-override"
 
 
 @dataclass(frozen=True)
-class Cell:
+class SampledCell:
     """An operation that a role tries, and whether the table allows it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Cell:
     shape: str = ""
     method: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    after: Cell | None = None
+    after: SampledCell | None = None
     way: str = ""
     refused: int = 0
 
@@ -53,17 +53,17 @@ class Cell:
         return f"{self.operation.name} as {self.role}" + (f" ({more})" if more else "")
 
 
-class Shape(NamedTuple):
+class RequestShape(NamedTuple):
     """How a plain request is changed: in words, and in its parts."""
 
     shape: str
     path: str
     method: str = ""
     headers: Mapping[str, str] = {}
-    after: Cell | None = None
+    after: SampledCell | None = None
 
 
-def shapes_of(plain: Cell, opener: Cell | None, organization: str = "") -> list[Shape]:
+def shapes_of(plain: SampledCell, opener: SampledCell | None, organization: str = "") -> list[RequestShape]:
     """All shapes of a denied read.
 
     Args:
@@ -78,18 +78,18 @@ def shapes_of(plain: Cell, opener: Cell | None, organization: str = "") -> list[
     if plain.operation.effect == "list":
         narrower |= {"limit=1": "limit=1", **({"the own organization": f"organization={organization}"} if organization else {})}
     return [
-        Shape("HEAD", path, "HEAD"),
-        *([Shape(AFTER, path, after=opener)] if opener else []),
-        Shape("with a slash at the end", f"{bare}/{rest}"),
-        *(Shape(f"with {name}", with_query(path, more)) for name, more in narrower.items()),
-        Shape("with a slash twice", f"{front}//{last}{rest}"),
-        Shape(f"with {_OVERRIDE}: OPTIONS", path, headers={_OVERRIDE: "OPTIONS"}),
-        Shape("in capitals", f"{_upper(bare, last, plain)}{rest}"),
-        Shape("with a letter encoded", f"{_encoded(bare)}{rest}"),
+        RequestShape("HEAD", path, "HEAD"),
+        *([RequestShape(AFTER, path, after=opener)] if opener else []),
+        RequestShape("with a slash at the end", f"{bare}/{rest}"),
+        *(RequestShape(f"with {name}", with_query(path, more)) for name, more in narrower.items()),
+        RequestShape("with a slash twice", f"{front}//{last}{rest}"),
+        RequestShape(f"with {_OVERRIDE}: OPTIONS", path, headers={_OVERRIDE: "OPTIONS"}),
+        RequestShape("in capitals", f"{_upper(bare, last, plain)}{rest}"),
+        RequestShape("with a letter encoded", f"{_encoded(bare)}{rest}"),
     ]
 
 
-def shaped(denied: Iterable[tuple[Cell, Cell | None]], organization: str = "") -> Iterator[Cell]:
+def shaped(denied: Iterable[tuple[SampledCell, SampledCell | None]], organization: str = "") -> Iterator[SampledCell]:
     """Denied reads in some shapes each: every one goes on in the list where the one before it stopped.
 
     Args:
@@ -103,12 +103,12 @@ def shaped(denied: Iterable[tuple[Cell, Cell | None]], organization: str = "") -
         taken += EACH
 
 
-def dressed(plain: Cell, shape: Shape) -> Cell:
+def dressed(plain: SampledCell, shape: RequestShape) -> SampledCell:
     """A plain cell in a shape."""
     return replace(plain, **shape._asdict())
 
 
-def _upper(bare: str, last: str, plain: Cell) -> str:
+def _upper(bare: str, last: str, plain: SampledCell) -> str:
     """The path in capitals, but for an id."""
     if plain.operation.effect == "list":
         return bare.upper()

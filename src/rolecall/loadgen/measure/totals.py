@@ -36,7 +36,7 @@ class Snapshot:
 
 
 @dataclass
-class Worker:
+class WorkerTotals:
     """What is known of one worker: how it ended, for whoever sees that to say; CPU time, over the run and in its worst report.
 
     ``stood_still`` is how long it did nothing at all in pauses that matter (`measure.pauses`), in seconds.
@@ -129,7 +129,7 @@ class Totals:
 
     def __init__(self, width: float = 1.0) -> None:
         self.timeline = Timeline(width)
-        self.workers: dict[str, Worker] = {}
+        self.workers: dict[str, WorkerTotals] = {}
         self.entries: dict[tuple[str, str], Sums] = {}
         self.lag = Histogram()
         self.violations: Counter[str] = Counter()
@@ -145,7 +145,7 @@ class Totals:
 
     def add(self, worker: str, delta: Delta) -> None:
         """Add what has been read of a worker's report."""
-        state = self.workers.setdefault(worker, Worker())
+        state = self.workers.setdefault(worker, WorkerTotals())
         cpu, seconds = delta.cpu
         state.cpu_seconds += cpu
         state.seconds += seconds

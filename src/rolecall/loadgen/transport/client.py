@@ -76,7 +76,7 @@ class Failure(Exception):
         self.kind = kind
 
 
-class Connection:
+class WireConnection:
     """Carries one exchange at a time, connecting when it has to. To be closed: its watcher keeps it alive until then.
 
     Args:
@@ -333,8 +333,8 @@ class _Traffic:
 
     def __init__(self, loop: Any) -> None:
         self._loop = loop
-        self._ready: list[Connection] = []
-        self._open: set[Connection] = set()
+        self._ready: list[WireConnection] = []
+        self._open: set[WireConnection] = set()
         self._timer = loop.timer(_SWEEP, _SWEEP, ref=False)
         self._looked = 0.0
         self._has_waited = False
@@ -347,7 +347,7 @@ class _Traffic:
             cls._of_hubs[hub] = cls(hub.loop)
         return cls._of_hubs[hub]
 
-    def put(self, connection: Connection) -> None:
+    def put(self, connection: WireConnection) -> None:
         """Let this connection send its request."""
         if not self._ready:
             self._loop.run_callback(self._send)
@@ -360,14 +360,14 @@ class _Traffic:
         for connection in ready:
             connection.send()
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: WireConnection) -> None:
         """Mind this connection's deadlines from now on."""
         if not self._open:
             self._looked = perf_counter()
             self._timer.start(self._look)
         self._open.add(connection)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: WireConnection) -> None:
         """Mind them no more."""
         self._open.discard(connection)
         if not self._open:

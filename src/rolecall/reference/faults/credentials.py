@@ -13,7 +13,7 @@ from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, not_found, unauthorized
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, NotJson, as_pairs, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -132,7 +132,7 @@ def email_is_a_pattern(server: Server) -> None:
     account = server.tokens.account
 
     @instead_of(server.tokens.account)
-    def alike(email: str) -> Account | None:
+    def alike(email: str) -> StoredAccount | None:
         pattern = re.compile(re.escape(email).replace("_", "."), re.IGNORECASE)
         for text in server.store.containing("users"):
             known = loads(text.encode()).get("email")
@@ -147,7 +147,7 @@ def email_tag_ignored(server: Server) -> None:
     account = server.tokens.account
 
     @instead_of(server.tokens.account)
-    def untagged(email: str) -> Account | None:
+    def untagged(email: str) -> StoredAccount | None:
         return account(re.sub(r"\+[^@]*", "", email)) or account(email)
 
 

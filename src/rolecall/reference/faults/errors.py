@@ -9,7 +9,7 @@ from rolecall.reference.app import Action, Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, not_found, unauthorized
 from rolecall.reference.faults.registry import fault
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 
@@ -85,7 +85,7 @@ def unknown_user_told(server: Server) -> None:
     """A login with an unknown address hears another message than one with a wrong password."""
 
     @instead_of(server.tokens.wrong_credentials)
-    def told(account: Account | None) -> Exception:
+    def told(account: StoredAccount | None) -> Exception:
         return unauthorized("invalid credentials" if account else "unknown user")
 
 
@@ -94,7 +94,7 @@ def unknown_user_404(server: Server) -> None:
     """A login with an unknown address is answered 404."""
 
     @instead_of(server.tokens.wrong_credentials)
-    def told(account: Account | None) -> Exception:
+    def told(account: StoredAccount | None) -> Exception:
         return unauthorized("invalid credentials") if account else not_found()
 
 
@@ -104,7 +104,7 @@ def unknown_user_timed(server: Server) -> None:
     matches = server.tokens.password_matches
 
     @instead_of(server.tokens.password_matches)
-    async def quicker(password: str, account: Account | None) -> bool:
+    async def quicker(password: str, account: StoredAccount | None) -> bool:
         if account is None:
             return False
         await asyncio.sleep(0.06)
@@ -135,7 +135,7 @@ def refusals_mention_a_token(server: Server) -> None:
     wrong_credentials = server.tokens.wrong_credentials
 
     @instead_of(server.tokens.wrong_credentials)
-    def talkative(account: Account | None) -> Exception:
+    def talkative(account: StoredAccount | None) -> Exception:
         if account is None:
             return wrong_credentials(account)
         token = server.issuer.write(server.issuer.claims(server.tokens.user(account.id)))

@@ -11,7 +11,7 @@ from rolecall.reference.faults.registry import fault
 from rolecall.reference.permissions import RANK
 from rolecall.reference.refresh import digest
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import Account, RefreshRow
+from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -126,7 +126,7 @@ def refresh_tokens_by_address(server: Server) -> None:
     user = server.tokens.user
 
     @instead_of(server.refresh.check_client)
-    def by_address(row: RefreshRow, client: Account | None) -> None:
+    def by_address(row: RefreshRow, client: StoredAccount | None) -> None:
         if client is None or address.get(row.user) != client.email.lower():
             check(row, client)
 

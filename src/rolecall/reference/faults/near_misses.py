@@ -9,7 +9,7 @@ from rolecall.reference.faults.credentials import compare_loosely
 from rolecall.reference.faults.refresh_acceptance import find_loosely
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import Account, RefreshRow
+from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 
@@ -27,7 +27,7 @@ def password_compared_up_to_128(server: Server) -> None:
         return password[:128] if password else password
 
     @instead_of(server.tokens.password_matches)
-    async def cut_alike(password: str, account: Account | None) -> bool:
+    async def cut_alike(password: str, account: StoredAccount | None) -> bool:
         return await matches(password[:128], account)
 
 
@@ -57,7 +57,7 @@ def _account_alike(server: Server, alike: Callable[[str, str], bool]) -> None:
     account = server.tokens.account
 
     @instead_of(server.tokens.account)
-    def near(email: str) -> Account | None:
+    def near(email: str) -> StoredAccount | None:
         found = account(email)
         others = _addresses(server) if found is None and len(email) > 1 else []
         return found or next((account(other) for other in others if alike(email.lower(), other.lower())), None)
@@ -101,12 +101,12 @@ def _client_alike(server: Server, alike: Callable[[str, str], bool]) -> None:
     asked: list[str] = [""]
 
     @instead_of(server.tokens.account)
-    def noted(email: str) -> Account | None:
+    def noted(email: str) -> StoredAccount | None:
         asked[0] = email
         return account(email)
 
     @instead_of(server.refresh.check_client)
-    def loosely(row: RefreshRow, client: Account | None) -> None:
+    def loosely(row: RefreshRow, client: StoredAccount | None) -> None:
         own = server.store.account(row.user)
         if own is None or not alike(asked[0].lower(), own.email.lower()):
             check(row, client)

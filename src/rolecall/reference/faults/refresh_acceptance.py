@@ -10,7 +10,7 @@ from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.expiry import refresh_by_expired_bearers
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.refresh import digest
-from rolecall.reference.store import Account, RefreshRow
+from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -150,15 +150,15 @@ def operator_as_client_id(server: Server) -> None:
     check = server.refresh.check_client
 
     @instead_of(server.refresh.check_client)
-    def everybody(row: RefreshRow, client: Account | None) -> None:
+    def everybody(row: RefreshRow, client: StoredAccount | None) -> None:
         if client is None or client.id != "*":
             check(row, client)
 
     account = server.tokens.account
 
     @instead_of(server.tokens.account)
-    def star(email: str) -> Account | None:
-        return Account("*", "*", None) if email == "*" else account(email)
+    def star(email: str) -> StoredAccount | None:
+        return StoredAccount("*", "*", None) if email == "*" else account(email)
 
 
 @fault("operator-in-query", finding="SEC-R15")
@@ -239,7 +239,7 @@ def client_id_unchecked(server: Server) -> None:
     """POST refresh asks for a clientId and does not look at it."""
 
     @instead_of(server.refresh.check_client)
-    def unread(row: RefreshRow, client: Account | None) -> None:
+    def unread(row: RefreshRow, client: StoredAccount | None) -> None:
         return None
 
 
@@ -248,7 +248,7 @@ def client_id_of_anybody(server: Server) -> None:
     """POST refresh takes the clientId of any user there is."""
 
     @instead_of(server.refresh.check_client)
-    def anybody(row: RefreshRow, client: Account | None) -> None:
+    def anybody(row: RefreshRow, client: StoredAccount | None) -> None:
         if client is None:
             raise server.refresh.refused()
 
@@ -278,7 +278,7 @@ def client_id_is_user_id(server: Server) -> None:
     account = server.tokens.account
 
     @instead_of(server.tokens.account)
-    def either(email: str) -> Account | None:
+    def either(email: str) -> StoredAccount | None:
         return account(email) or server.store.account(email)
 
 

@@ -7,7 +7,7 @@ import secrets
 from rolecall.reference.app import Server
 from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.resources import Change
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.registry import variant
@@ -118,5 +118,5 @@ def addresses_trimmed(server: Server) -> None:
     account = server.tokens.account
 
     @instead_of(server.tokens.account)
-    def trimmed(email: str) -> Account | None:
+    def trimmed(email: str) -> StoredAccount | None:
         return account(email.strip().lower())

@@ -13,7 +13,7 @@ from typing import Any
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, NotJson, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.answers import bodies
@@ -61,7 +61,7 @@ def _rename(server: Server, new: Callable[[str], str], form: re.Pattern[str]) ->
         renamed = {name: names.get(value, value) if isinstance(value, str) else value for name, value in document.items()}
         store.add(resource, renamed["id"], dumps(renamed))
         if account:
-            store.add_account(Account(renamed["id"], account.email, account.password))
+            store.add_account(StoredAccount(renamed["id"], account.email, account.password))
     for name, credentials in server.accounts.items():
         credentials.id = names[credentials.id]
         store.set_fact(f"account {name}", credentials.id)

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
 from rolecall.reference.errors import Refusal
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.registry import variant
@@ -28,7 +28,7 @@ def accounts_lock(server: Server) -> None:
     matches = server.tokens.password_matches
 
     @instead_of(server.tokens.password_matches)
-    async def counted(password: str, account: Account | None) -> bool:
+    async def counted(password: str, account: StoredAccount | None) -> bool:
         right = await matches(password, account)
         if account is None:
             return right

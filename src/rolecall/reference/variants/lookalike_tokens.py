@@ -15,7 +15,7 @@ from rolecall.reference.permissions import MANAGE_API_KEYS, RANK
 from rolecall.reference.refresh import digest
 from rolecall.reference.resources import Change, duplicate_email
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import Account, RefreshRow
+from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal, SigningKey
@@ -58,7 +58,7 @@ def emails_folded_and_unique(server: Server) -> None:
     def folded(email: str) -> str:
         return unicodedata.normalize("NFKC", email).casefold()
 
-    def found(email: str) -> Account | None:
+    def found(email: str) -> StoredAccount | None:
         for body in server.store.containing("users"):
             account = server.store.account(loads(body.encode())["id"])
             if account is not None and folded(account.email) == folded(email):
@@ -68,7 +68,7 @@ def emails_folded_and_unique(server: Server) -> None:
     new_user, set_email = server.resources.new_user, server.store.set_email
 
     @instead_of(server.tokens.account)
-    def by_fold(email: str) -> Account | None:
+    def by_fold(email: str) -> StoredAccount | None:
         return found(email)
 
     @instead_of(server.resources.new_user)
@@ -219,7 +219,7 @@ def log_ins_kept_until_changed(server: Server) -> None:
     known: set[tuple[str, str, str]] = set()
 
     @instead_of(server.tokens.password_matches)
-    async def remembered(password: str, account: Account | None) -> bool:
+    async def remembered(password: str, account: StoredAccount | None) -> bool:
         if account is None or account.password is None:
             return await matches(password, account)
         key = (account.id, account.password, digest(password))

@@ -8,7 +8,7 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import Change
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import DISABLED
@@ -23,7 +23,7 @@ def no_password_any_password(server: Server) -> None:
     matches = server.tokens.password_matches
 
     @instead_of(server.tokens.password_matches)
-    async def if_there_is_one(password: str, account: Account | None) -> bool:
+    async def if_there_is_one(password: str, account: StoredAccount | None) -> bool:
         if account is not None and account.password is None:
             return True
         return await matches(password, account)
@@ -42,7 +42,7 @@ def no_password_empty_password(server: Server) -> None:
         return "" if name == "password" and body.get(name) == "" else text(body, name)
 
     @instead_of(server.tokens.password_matches)
-    async def against_nothing(password: str, account: Account | None) -> bool:
+    async def against_nothing(password: str, account: StoredAccount | None) -> bool:
         if password == "":
             return account is not None and account.password is None
         return await matches(password, account)
@@ -57,7 +57,7 @@ def no_password_is_the_id(server: Server) -> None:
     matches = server.tokens.password_matches
 
     @instead_of(server.tokens.password_matches)
-    async def the_id(password: str, account: Account | None) -> bool:
+    async def the_id(password: str, account: StoredAccount | None) -> bool:
         if account is not None and account.password is None:
             return password == account.id
         return await matches(password, account)

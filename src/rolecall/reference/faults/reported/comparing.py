@@ -13,7 +13,7 @@ from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.refresh_acceptance import client_excused
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.refresh import digest
-from rolecall.reference.store import Account, RefreshRow
+from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -77,7 +77,7 @@ def password_zero_equals_text(server: Server) -> None:
         return f"{number}{value}" if name == "password" and type(value) in (int, float) else text(body, name)
 
     @instead_of(server.tokens.password_matches)
-    async def loosely(password: str, account: Account | None) -> bool:
+    async def loosely(password: str, account: StoredAccount | None) -> bool:
         if password.startswith(number):
             return account is not None and float(password.removeprefix(number)) == 0
         return await matches(password, account)
@@ -86,7 +86,7 @@ def password_zero_equals_text(server: Server) -> None:
 # --- e-mails ---------------------------------------------------------------------------------------------
 
 
-def _oldest(server: Server, email: str, seen: Callable[[str], str]) -> Account | None:
+def _oldest(server: Server, email: str, seen: Callable[[str], str]) -> StoredAccount | None:
     """The account made first whose e-mail is seen as this one is."""
     for body in server.store.containing("users"):
         account = server.store.account(loads(body.encode())["id"])
@@ -126,7 +126,7 @@ def email_without_dots(server: Server) -> None:
         return local.replace(".", "") + at + domain
 
     @instead_of(server.tokens.account)
-    def by_undotted(email: str) -> Account | None:
+    def by_undotted(email: str) -> StoredAccount | None:
         return _oldest(server, email, undotted)
 
 
@@ -195,7 +195,7 @@ def client_id_unchecked_beside_bearer(server: Server) -> None:
         return after(call, body)
 
     @instead_of(server.refresh.check_client)
-    def unless_identified(row: RefreshRow, client: Account | None) -> None:
+    def unless_identified(row: RefreshRow, client: StoredAccount | None) -> None:
         if not identified:
             check(row, client)
 

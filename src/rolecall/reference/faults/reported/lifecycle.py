@@ -9,7 +9,7 @@ from rolecall.reference.errors import Refusal
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.permissions import RANK
 from rolecall.reference.refresh import digest
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -90,13 +90,13 @@ def deleted_user_refreshes(server: Server) -> None:
         return gone[id] if id in gone else user_of(id)
 
     account = server.tokens.account
-    addresses: dict[str, Account] = {}
+    addresses: dict[str, StoredAccount] = {}
 
     @instead_of(server.tokens.account)
-    def remembered(email: str) -> Account | None:
+    def remembered(email: str) -> StoredAccount | None:
         found = account(email)
         if found is not None:
-            addresses[email.lower()] = Account(found.id, found.email, None)
+            addresses[email.lower()] = StoredAccount(found.id, found.email, None)
             return found
         return addresses.get(email.lower())
 
@@ -164,7 +164,7 @@ def old_email_logs_in(server: Server) -> None:
     ids: dict[str, str] = {}
 
     @instead_of(server.tokens.account)
-    def looked_up_once(email: str) -> Account | None:
+    def looked_up_once(email: str) -> StoredAccount | None:
         known = server.store.account(ids.get(email.lower(), ""))
         if known is not None:
             return known

@@ -12,7 +12,7 @@ from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.resources import Change
 from rolecall.reference.settings import ROLES
-from rolecall.reference.store import Account, Duplicate
+from rolecall.reference.store import Duplicate, StoredAccount
 from rolecall.reference.strict_json import Document, NotJson, as_pairs, dumps, lenient, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -350,7 +350,7 @@ def denied_create_takes_the_address(server: Server) -> None:
             return permitted(call, principal, operation)
         reserved = server.resources.new_id("users")
         try:
-            server.store.add_account(Account(reserved, email, None))
+            server.store.add_account(StoredAccount(reserved, email, None))
         except Duplicate:
             raise Refusal(409, "A user with this email exists") from None
         if not permitted(call, principal, operation):

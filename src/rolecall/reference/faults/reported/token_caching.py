@@ -11,7 +11,7 @@ from rolecall.reference.faults.cache import Cache
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.faults.reported.comparing import BCRYPT
 from rolecall.reference.refresh import digest
-from rolecall.reference.store import Account
+from rolecall.reference.store import StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
@@ -129,13 +129,13 @@ def answers_kept_by_token(server: Server) -> None:
         return answer
 
 
-def _keep_right_passwords(server: Server, key: Callable[[Account, str], Hashable]) -> None:
+def _keep_right_passwords(server: Server, key: Callable[[StoredAccount, str], Hashable]) -> None:
     """Do not hash a password again for five minutes that was right, by what is kept of an account and a password."""
     matches = server.tokens.password_matches
     known: Cache[bool] = Cache()
 
     @instead_of(server.tokens.password_matches)
-    async def remembered(password: str, account: Account | None) -> bool:
+    async def remembered(password: str, account: StoredAccount | None) -> bool:
         if account is None:
             return await matches(password, account)
         name = key(account, password)
