@@ -5,10 +5,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify test long nightly lint selftest docs bench clean
+.PHONY: certify unit test long nightly lint selftest docs bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
+
+# What decides, in memory: a few seconds in all.
+unit: $(VENV)/.tested
+	$(BIN)/python -m pytest tests/unit
 
 # Whole files side by side: what a file's tests share is made once. The long ones measure time, one after the other.
 test: $(VENV)/.tested
