@@ -5,12 +5,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify setup test long nightly lint selftest docs bench clean
+.PHONY: certify setup unit test long nightly lint selftest docs bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
 
 setup: $(VENV)/.tested
+
+# What decides, in memory: a few seconds in all.
+unit: $(VENV)/.tested
+	$(BIN)/python -m pytest tests/unit
 
 # Whole files side by side: what a file's tests share is made once. The long ones measure time, one after the other.
 test: $(VENV)/.tested

@@ -41,7 +41,9 @@ def denied(operation: str, by: str, server: Server, **facts: Any) -> TestEvidenc
 # --- What is allowed ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation", [op for op in SPEC.operations if not SPEC.operations[op].is_self])
+@pytest.mark.parametrize(
+    "operation", ["list-messages", "fetch-service", "create-message", "update-conversation", "delete-form", "update-user-self"]
+)
 def test_a_success_is_as_it_should_be(operation: str) -> None:
     """Whatever the table allows to the highest role and is answered with success is taken, and the answer is the evidence."""
     evidence = allowed(operation, "admin", Server())
