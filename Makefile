@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify test long nightly lint selftest docs bench clean
+.PHONY: certify test unit long nightly mutants lint selftest docs bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
@@ -14,11 +14,24 @@ certify: $(VENV)/.installed
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+# The modules that decide, in memory: what their tests leave out is told by line.
+DECIDING := conformance/token_judge.py,conformance/tidy.py,conformance/bank.py,src/rolecall/secrets.py,src/rolecall/needles.py,$\
+            src/rolecall/escapes.py,load/objectives.py,load/judgement.py,load/capacity/*
+
+unit: $(VENV)/.tested
+	$(BIN)/python -m coverage run --branch --include="$(DECIDING)" -m pytest -q tests/unit
+	$(BIN)/python -m coverage report --show-missing --skip-covered
+
 long: $(VENV)/.tested
 	$(BIN)/python -m pytest -m long
 
 nightly: $(VENV)/.tested
 	$(BIN)/python -m pytest -m nightly
+
+# Do the unit tests notice when a line of what decides is changed? An hour; docs/mutants.md says what they need not notice.
+mutants: $(VENV)/.tested
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
+	$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/.tested
 	$(BIN)/tox run -e lint,types
