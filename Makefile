@@ -5,26 +5,38 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: certify setup unit test long nightly lint selftest docs bench clean
+.PHONY: certify setup unit test long nightly mutants lint selftest docs bench clean
 
 certify: $(VENV)/.installed
 	$(BIN)/rolecall certify
 
 setup: $(VENV)/.tested
 
-# What decides, in memory: a few seconds in all.
-unit: $(VENV)/.tested
-	$(BIN)/python -m pytest tests/unit
-
 # Whole files side by side: what a file's tests share is made once. The long ones measure time, one after the other.
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+# The modules that decide, in memory: what their tests leave out is told by line.
+DECIDING := $(addprefix src/rolecall/,harness/results.py harness/scheduler.py harness/cleanup.py toolkit/judge.py \
+            toolkit/token_judge.py toolkit/expectations.py toolkit/shared.py toolkit/world.py token_bank.py redaction.py needles.py \
+            escapes.py loadgen/objectives.py loadgen/judgement.py loadgen/capacity/steps.py)
+COMMA := ,
+EMPTY :=
+
+unit: $(VENV)/.tested
+	$(BIN)/python -m coverage run --rcfile=/dev/null --branch --include="$(subst $(EMPTY) $(EMPTY),$(COMMA),$(DECIDING))" -m pytest -q tests/unit
+	$(BIN)/python -m coverage report --rcfile=/dev/null --show-missing
 
 long: $(VENV)/.tested
 	$(BIN)/python -m pytest -m long
 
 nightly: $(VENV)/.tested
 	$(BIN)/python -m pytest -m nightly
+
+# Do the unit tests notice when a line of what decides is changed? An hour; docs/mutants.md says what they need not notice.
+mutants: $(VENV)/.tested
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mutants
+	$(BIN)/python -m tests.mutants
 
 lint: $(VENV)/.tested
 	$(BIN)/tox run -e lint,types

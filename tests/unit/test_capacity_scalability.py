@@ -12,8 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rolecall.loadgen.capacity.by_rate import SearchOutcome
 from rolecall.loadgen.capacity.by_users import Climb, Scaling, numbers
+from rolecall.loadgen.capacity.findings import SearchOutcome
 from rolecall.loadgen.capacity.scalability import CannotFit, Law, Point, fit
 from rolecall.loadgen.capacity.steps import Slice, Step, StepVerdict
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from rolecall.loadgen.capacity import chance
 from rolecall.loadgen.capacity.findings import broken
-from rolecall.loadgen.capacity.segments import SLICES, cut
+from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
+from rolecall.loadgen.capacity.steps import Share, Slice, Step
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective
@@ -85,3 +88,144 @@ def test_an_objective_of_the_rate_is_asked_of_the_capacity(rate: float, outcome:
     findings: dict[str, Any] = {"outcome": outcome, "capacity": {"rate": rate}}
 
     assert said == list(broken(map(Objective.parse, ("rate>100", "p99<250ms")), findings))
+
+
+class Load:
+    """A conductor that has led a segment: answers in each slice, as workers recorded them."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self.width, self.warm_up = cut(seconds)
+        self.violations = SimpleNamespace(total=0)
+        self.recorder = Recorder(1000.0, self.width)
+        self.entry = self.recorder.entry("POST", "issue")
+        self.slices = [Slice(2, 2)] * SLICES
+
+    def answers(self, at: int, count: int, ms: float = 10.0) -> None:
+        """So many good answers in a slice, the warm-up's counted."""
+        moment = 1000.0 + self.width * (at + 0.5)
+        for _ in range(count):
+            self.entry.success(moment - ms / 1000, moment - ms / 1000, moment, 0)
+        self._sent(count)
+
+    def errors(self, at: int, count: int, kind: str = "500") -> None:
+        """So many errors in a slice."""
+        moment = 1000.0 + self.width * (at + 0.5)
+        for _ in range(count):
+            self.entry.failure(kind, moment - 0.01, moment - 0.01, moment)
+        self._sent(count)
+
+    def _sent(self, count: int) -> None:
+        self.recorder.scheduled += count
+        self.recorder.sent += count
+        self.recorder.begun += count
+        self.recorder.completed += count
+
+    def step(self, *objectives: str, errors: Sequence[str] = (), segments: Segments | None = None) -> Step:
+        """The step that this was, for these objectives."""
+        made = segments or Segments(cast(Any, self), [Objective.parse(text) for text in objectives])
+        self.recorder.tick(1000.0 + self.width * (self.warm_up + SLICES))
+        totals = Totals(self.width)
+        totals.merge("one", {**self.recorder.take(), "cpu": [1.0, 10.0]})
+        segment = cast(Any, SimpleNamespace(totals=totals, errors=list(errors)))
+        return made.step(50.0, self.width, segment, totals.document(10), self.slices, waiting=3)
+
+
+def test_a_segment_becomes_a_step() -> None:
+    """Its rate, its slices and what waited are told; response times are those after the warm-up."""
+    load = Load()
+    load.answers(0, 50, ms=900)
+    for at in range(load.warm_up, load.warm_up + SLICES):
+        load.answers(at, 10, ms=10)
+
+    step = load.step()
+
+    assert (step.rate, step.seconds, step.waiting, step.left, step.generator) == (50, SLICES * load.width, 3, 0, "")
+    assert step.slices == load.slices
+    assert (step.p50, step.p99) == (pytest.approx(0.01, rel=0.02), pytest.approx(0.01, rel=0.02))
+
+
+def test_nothing_answered_has_no_times() -> None:
+    """Not even in the warm-up's place."""
+    load = Load()
+    load.answers(0, 5)
+
+    assert (load.step().p50, load.step().p99) == (None, None)
+
+
+def test_a_percentile_becomes_a_share_of_late_ones() -> None:
+    """After the warm-up: of two hundred seven took longer than they may, all in one slice."""
+    load = Load()
+    load.answers(0, 50, ms=900)
+    for at in range(load.warm_up, load.warm_up + SLICES):
+        load.answers(at, 10 if at > load.warm_up else 3)
+    load.answers(load.warm_up, 7, ms=600)
+
+    (share,) = load.step("p99<250ms").objectives
+
+    assert (share.name, share.bad, share.of, share.allowed) == ("p99<250ms", 7, 200, pytest.approx(0.01))
+    assert share.clump == pytest.approx(chance.clump([7] + [0] * 19))
+
+
+def test_a_share_of_errors_is_one_of_the_slices() -> None:
+    """Those of the warm-up are not counted."""
+    load = Load()
+    load.errors(0, 30)
+    for at in range(load.warm_up, load.warm_up + SLICES):
+        load.answers(at, 9)
+        load.errors(at, 1)
+
+    (share,) = load.step("errors<2%").objectives
+
+    assert (share.bad, share.of, share.allowed, share.clump) == (20, 200, 0.02, 1.0)
+
+
+@pytest.mark.parametrize(("text", "bad"), [("errors<=5", 0), ("errors<5", 1), ("max<1s", 0), ("max<5ms", 1), ("dropped<1%", 0)])
+def test_any_other_objective_is_kept_or_broken(text: str, bad: int) -> None:
+    """It is a share of one, and no sample of anything."""
+    load = Load()
+    load.answers(load.warm_up, 95)
+    load.errors(load.warm_up, 5)
+
+    assert load.step(text).objectives == [Share(text, bad, 1, 0.5)]
+
+
+def test_violations_are_those_of_the_step() -> None:
+    """The conductor counts them over the whole run."""
+    load = Load()
+    segments = Segments(cast(Any, load), [])
+    load.violations.total = 3
+    assert load.step(segments=segments).violations == 3
+    assert load.step(segments=segments).violations == 0
+    load.violations.total = 5
+    assert load.step(segments=segments).violations == 2
+
+
+def test_what_a_server_may_still_work_on() -> None:
+    """Sent and never completed, timed out, or given up at the end; other errors are answers."""
+    load = Load()
+    load.errors(load.warm_up, 4, "timeout")
+    load.errors(load.warm_up, 2, "unanswered")
+    load.errors(load.warm_up, 8, "500")
+    load.recorder.sent += 5
+
+    assert load.step().left == 11
+
+
+def test_what_this_machine_was_too_slow_for() -> None:
+    """What workers said, and what the figures say, in one sentence."""
+    load = Load()
+    for _ in range(100):
+        load.recorder.lag.note(0.3)
+
+    said = load.step(errors=["a worker was late"]).generator
+
+    assert said.startswith("a worker was late; the generator was 3")
+    assert said.endswith("ms behind its schedule (p99): lower the rate, or add workers")
+
+
+def test_rows_of_a_timeline() -> None:
+    """As many as are asked for: zeros where it was over before, and no more where it went on."""
+    measured = {"timeline": {"a": [1, 2, 3], "b": [4, 5, 6]}}
+
+    assert rows(measured, ("a", "b"), 5) == [(1, 4), (2, 5), (3, 6), (0, 0), (0, 0)]
+    assert rows(measured, ("b",), 2) == [(4,), (5,)]

@@ -224,3 +224,54 @@ class TestPauses:
         assert judged.verdict == "invalid"
         assert judged.reasons[0].startswith("the generator was at a standstill for 3,000 ms (worker one")
         assert Measured().good(1_000).paused(3.0).judged("errors<1%", closed=False).verdict == "met"  # which has its lag
+
+
+class TestThisSide:
+    """How this machine was no judge: each way has its sentence, and what to do."""
+
+    @pytest.mark.parametrize(
+        ("kind", "count", "sentence"),
+        [
+            (
+                "local",
+                1_300,
+                "the generator was out of files, ports or memory: 1,300 requests could not be sent (more with ulimit -n, or over more machines)",
+            ),
+            (
+                "withdrawn",
+                1_300,
+                "the generator was told to end clients while they waited: 1,300 requests were broken off by this side",
+            ),
+        ],
+    )
+    def test_what_was_not_sent(self, kind: str, count: int, sentence: str) -> None:
+        """Attempts that failed here."""
+        run = Measured().good(500)
+        run.recorder.begun += count
+        for _ in range(count):
+            run.entry.failure(kind, START + 5, 0.0, START + 5)
+
+        judged = run.judged()
+        assert (judged.verdict, judged.reasons) == ("invalid", [sentence])
+
+    def test_a_core_that_was_busy(self) -> None:
+        """Of more than nine tenths, by its worker; just so many are enough."""
+        document = Measured().good(500).document()
+        document["workers"] = [
+            {**document["workers"][0], "name": name, "cpu": cpu} for name, cpu in (("one", 0.9), ("two", 0.97))
+        ]
+        judged = Judgement.of(document, [Objective.parse("errors<1%")], violations=0, void=[], closed=False)
+
+        assert judged.reasons == ["worker two used 97% of its core: lower the rate, or add workers"]
+
+    def test_answers_that_are_not_read_here(self) -> None:
+        """A content coding that is none of ours."""
+        assert Measured().good(990).failed(10, "coding").judged("p99<1s").reasons == [
+            "10 answers were in a content coding that is not read here (gzip and deflate are): let the server send none"
+        ]
+
+    def test_a_pause_that_disturbed_nothing_excuses_nothing(self) -> None:
+        """What was missed without it is missed."""
+        judged = Measured().good(100, ms=400).judged("p50<250ms")
+
+        assert (judged.verdict, judged.reasons) == ("missed", ["p50<250ms did not hold: 400 ms"])
