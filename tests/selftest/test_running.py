@@ -24,6 +24,7 @@ from tests.support.servers import ROOT
 
 SPEC = load_specification()
 PAGE = ROOT / "docs" / "kill-table.md"
+UPDATE = "run `rolecall selftest --fault NAME --without api-keys --without clock-and-key --update docs/kill-table.md`"
 
 FAULT = Case("a-fault", "fault", "PERM-list-users")
 FLIP = Case("flip-list-users-guest", "flip", "PERM-list-users")
@@ -365,12 +366,15 @@ def rows(page: str) -> dict[str, Row]:
 
 def test_the_kill_table_is_complete(rows: dict[str, Row], cases: list[Case]) -> None:
     """Every fault and every variant there is has a row, and there is none of what is no more."""
-    assert set(rows) == {case.name for case in cases} - {"baseline"}
+    expected = {case.name for case in cases} - {"baseline"}
+
+    assert set() == set(rows) - expected, f"there is no such case any more: delete the row, or {UPDATE}"
+    assert set() == expected - set(rows), f"not in docs/kill-table.md yet: {UPDATE}"
 
 
 def test_the_kill_table_is_not_stale(rows: dict[str, Row], cases: list[Case]) -> None:
     """Each row tells of its case what the server tells today: what it does and which requirement it breaks."""
-    for case in cases[1:]:
+    for case in (case for case in cases if case.name in rows):
         row = rows[case.name]
         assert row.description == case.description
         assert row.planted == (case.planted if case.kind in ("fault", "flip") else "")
@@ -385,9 +389,9 @@ def test_the_kill_table_shows_no_no(rows: dict[str, Row]) -> None:
 def test_the_kill_table_says_what_is_seen_with_less(rows: dict[str, Row], cases: list[Case]) -> None:
     """Each fault that the suite sees is caught without API keys, and without clock and key, or what is missing explains it."""
     for case in cases:
-        if case.kind in ("fault", "flip"):
+        if case.kind in ("fault", "flip") and case.name in rows:
             said = rows[case.name].without
-            assert len(said) == len(LACKS), f"{case.name}: make selftest"
+            assert len(said) == len(LACKS), f"{case.name}: {UPDATE}"
             assert all(words == "-" if case.load else without.is_explained(words) for words in said), f"{case.name}: {said}"
 
 

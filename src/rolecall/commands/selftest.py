@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -40,8 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--whole", action="store_true", help="run all of the suite against each fault, also where a part of it has found it"
     )
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="write the table there (docs/kill-table.md, docs/mutations.md)"
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--write", type=Path, metavar="FILE", help="write the table there (docs/kill-table.md, docs/mutations.md)")
+    where.add_argument(
+        "--update", type=Path, metavar="FILE", help="put the rows of what was run into a table that was written before"
     )
     parser.add_argument("--json", action="store_true", help="print the table as JSON and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print the counts and nothing else")
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.mutations or arguments.mutation:
         return _run_mutations(arguments)
     from rolecall.loadgen import missing
-    from rolecall.report import kill_table
+    from rolecall.report import kill_table, updated_page
     from rolecall.selftest import cases as catalogue
     from rolecall.selftest import running
 
@@ -84,11 +86,27 @@ def run(arguments: argparse.Namespace) -> int:
         say("\n".join([kill_table.summary(counts), *kill_table.summary_without(result.document() for result in results)]))
         if unloaded:
             say(f"not run, since {' and '.join(absent)} is not installed (pip install 'rolecall[load]'): {', '.join(unloaded)}")
-    if arguments.write:
-        arguments.write.write_text(kill_table.write([result.document() for result in results], counts), encoding="utf-8")
-        say(f"written: {arguments.write}", stream=sys.stderr)
+    table = kill_table.write([result.document() for result in results], counts)
+    _keep(arguments, table, updated_page.updated_kill_table, [case.name for case in everything])
     bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"] + counts["harmed"]
     return int(ExitCode.FAILED if bad or unexplained else ExitCode.CONFORMANT)
+
+
+def _keep(arguments: argparse.Namespace, table: str, updated: Callable[[str, str, Sequence[str]], str], order: list[str]) -> None:
+    """Write the table, or put its rows into the one that is there.
+
+    Raises:
+        UsageError: there is no such table to update, or it cannot take the rows.
+    """
+    file = arguments.write or arguments.update
+    if arguments.update:
+        try:
+            table = updated(arguments.update.read_text(encoding="utf-8"), table, order)
+        except (OSError, ValueError) as error:
+            raise UsageError("--update", f"{arguments.update} was not changed: {error}") from None
+    if file:
+        file.write_text(table, encoding="utf-8")
+        say(f"written: {file}", stream=sys.stderr)
 
 
 def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> int:
@@ -139,7 +157,7 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: there is no such mutation.
     """
-    from rolecall.report import mutation_table
+    from rolecall.report import mutation_table, updated_page
     from rolecall.selftest import cases as catalogue
     from rolecall.selftest import mutation_run, mutations
 
@@ -158,7 +176,6 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     killed = mutation_run.run(chosen, catalogue.cases(), lambda one: say(mutation_table.line(one.document())) if loud else None)
     rows = [one.document() for one in killed]
     say(json.dumps({"mutations": rows}, indent=1) if arguments.json else mutation_table.summary(rows))
-    if arguments.write:
-        arguments.write.write_text(mutation_table.write(rows), encoding="utf-8")
-        say(f"written: {arguments.write}", stream=sys.stderr)
+    order = [mutation.requirement or name for name, mutation in known.items()]
+    _keep(arguments, mutation_table.write(rows), updated_page.updated_mutations, order)
     return int(ExitCode.CONFORMANT if all(row["killed"] for row in rows) else ExitCode.FAILED)
