@@ -11,7 +11,7 @@ import pytest
 from rolecall.report import kill_table, mutation_table
 from rolecall.report.updated_page import NotUpdatable, updated_kill_table, updated_mutations
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 ORDER = ["first", "second", "third", "lawful"]
 PLANTED = {"first": "PERM-list-users", "second": "RESPONSE-json", "third": "RESPONSE-json"}
 
