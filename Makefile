@@ -12,7 +12,7 @@ certify: $(VENV)/.installed
 
 setup: $(VENV)/.tested
 
-# Whole files side by side: what a file's tests share is made once. The long ones measure time, one after the other.
+# Whole files side by side: what a file's tests share is made once.
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
@@ -27,8 +27,12 @@ unit: $(VENV)/.tested
 	$(BIN)/python -m coverage run --rcfile=/dev/null --branch --include="$(subst $(EMPTY) $(EMPTY),$(COMMA),$(DECIDING))" -m pytest -q tests/unit
 	$(BIN)/python -m coverage report --rcfile=/dev/null --show-missing
 
+# The long tests of load measure time, one after the other.
+LOAD := tests/commands/test_load.py tests/load tests/loadgen
+
 long: $(VENV)/.tested
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m long -n auto --maxprocesses 4 --dist loadfile $(LOAD:%=--ignore=%)
+	$(BIN)/python -m pytest -m long $(LOAD)
 
 nightly: $(VENV)/.tested
 	$(BIN)/python -m pytest -m nightly

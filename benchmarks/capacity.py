@@ -1,9 +1,12 @@
-"""The search for the capacity against simulated servers of known capacity: what it answers, how often it is right, how long it takes.
+"""The search for the capacity against simulated servers of known capacity: what it answers, how
+often it is right, how long it takes.
 
-Run it with ``python benchmarks/capacity.py [SEARCHES] [KIND ...]``; all kinds, twenty searches each, take some minutes. The servers are
-those of ``tests/support/simulated_servers.py``, in virtual time: each search is over in a fraction of a second, and the seconds in the last
-column are those that it would take. A search is right when its interval is around the sustained rate, or when it does not say that it
-found one. A row that is wrong (more than one search in ten is not right, or an answer is more than 5 % too high) ends with a word.
+Run it with ``python benchmarks/capacity.py [SEARCHES] [KIND ...]``; all kinds, twenty searches
+each, take some minutes. The servers are those of ``tests/support/simulated_servers.py``, in virtual
+time: each search is over in a fraction of a second, and the seconds in the last column are those
+that it would take. A search is right when its interval is around the sustained rate, or when it
+does not say that it found one. A row that is wrong (more than one search in ten is not right, or an
+answer is more than 5 % too high) ends with a word.
 """
 
 from __future__ import annotations
@@ -41,7 +44,10 @@ def row(name: str, found: Sequence[Capacity]) -> Iterator[str]:
     right = sum(is_right(search, true) for search in found)
     yield name
     yield f"{true:g}"
-    yield ", ".join(f"{count} {outcome}" for outcome, count in Counter(str(search.outcome) for search in found).most_common())
+    yield ", ".join(
+        f"{count} {outcome}"
+        for outcome, count in Counter(str(search.outcome) for search in found).most_common()
+    )
     yield f"{right} of {len(found)}"
     yield from (f"{what(answers):.1f}" if answers else "" for what in (min, mean, max))
     yield f"{mean([it.seconds for it in found]):.0f}"
@@ -67,7 +73,12 @@ def main(words: Sequence[str]) -> None:
     print(f"| {' | '.join(HEAD)} |\n|---|---:|---|---:|---:|---:|---:|---:|")
     with ProcessPoolExecutor(2) as pool:
         for name in words[1:] or KINDS:
-            print("|", " | ".join(row(name, list(pool.map(searched, [name] * count, range(count))))), "|", flush=True)
+            print(
+                "|",
+                " | ".join(row(name, list(pool.map(searched, [name] * count, range(count))))),
+                "|",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

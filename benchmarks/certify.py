@@ -1,10 +1,13 @@
 """How fast a whole run is, against two baselines measured in the same minute on the same server.
 
-1. Without latency: a run, and a bare sequential ``httpx.Client`` that sends the same number of requests.
-2. With 50 ms of added latency: a run, and the time that the latency alone takes (requests x 50 ms / concurrency).
+1. Without latency: a run, and a bare sequential ``httpx.Client`` that sends the same number of
+   requests.
+2. With 50 ms of added latency: a run, and the time that the latency alone takes (requests x 50 ms /
+   concurrency).
 
-Run it with ``python benchmarks/certify.py``. Beside each time stands the CPU time per request of the process that sends, and
-how many of the requests were log-ins: those of the target file's accounts, and all of them.
+Run it with ``python benchmarks/certify.py``. Beside each time stands the CPU time per request of
+the process that sends, and how many of the requests were log-ins: those of the target file's
+accounts, and all of them.
 """
 
 from __future__ import annotations
@@ -37,11 +40,22 @@ LATENCY_VARIANT = "latency-50ms"
 @contextmanager
 def server(*options: str) -> Iterator[tuple[Target, Path]]:
     """An embedded server and a target file that describes it."""
-    with embedded_target(load_specification().roles, options) as target, tempfile.TemporaryDirectory() as folder:
+    with (
+        embedded_target(load_specification().roles, options) as target,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         file = Path(folder) / "target.toml"
-        lines = ["[target]", f'base_url = "{target.base_url}"', f"concurrency = {EMBEDDED_CONCURRENCY}"]
+        lines = [
+            "[target]",
+            f'base_url = "{target.base_url}"',
+            f"concurrency = {EMBEDDED_CONCURRENCY}",
+        ]
         for account in target.accounts.values():
-            lines += [f"[accounts.{account.name}]", f'email = "{account.email}"', f"password = {json.dumps(account.password)}"]
+            lines += [
+                f"[accounts.{account.name}]",
+                f'email = "{account.email}"',
+                f"password = {json.dumps(account.password)}",
+            ]
         lines += [
             "[api_keys]",
             f'create_path = "{target.api_keys.create_path}"',
@@ -53,7 +67,9 @@ def server(*options: str) -> Iterator[tuple[Target, Path]]:
 
 
 def certify(file: Path, out: Path) -> tuple[float, float, int, str]:
-    """A whole run in a process of its own, with all its files: seconds, CPU seconds, requests, log-ins."""
+    """A whole run in a process of its own, with all its files: seconds, CPU seconds, requests,
+    log-ins.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     command = [sys.executable, "-m", "rolecall", "certify", str(file), "--json", "--out", str(out)]
@@ -61,27 +77,42 @@ def certify(file: Path, out: Path) -> tuple[float, float, int, str]:
     seconds = time.monotonic() - started
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise SystemExit(f"the run failed (exit {done.returncode}):\n{done.stderr or done.stdout[-2000:]}")
+        raise SystemExit(
+            f"the run failed (exit {done.returncode}):\n{done.stderr or done.stdout[-2000:]}"
+        )
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     results = json.loads(done.stdout)
     return seconds, cpu, int(results["requests"]), log_ins(file, out / results["run"])
 
 
 def log_ins(file: Path, run: Path) -> str:
-    """How many log-ins a run sent, right and wrong ones: of the accounts of its target file, and of all users."""
-    emails = [account["email"] for account in tomllib.loads(file.read_text(encoding="utf-8"))["accounts"].values()]
+    """How many log-ins a run sent, right and wrong ones: of the accounts of its target file, and of
+    all users.
+    """
+    emails = [
+        account["email"]
+        for account in tomllib.loads(file.read_text(encoding="utf-8"))["accounts"].values()
+    ]
     entries = json.loads((run / "evidence.har").read_text(encoding="utf-8"))["log"]["entries"]
     sent = [entry["request"] for entry in entries if entry["request"]["url"].endswith(TOKEN_PATH)]
-    bodies = [request.get("postData", {}).get("text", "") for request in sent if request["method"] == "POST"]
+    bodies = [
+        request.get("postData", {}).get("text", "")
+        for request in sent
+        if request["method"] == "POST"
+    ]
     bodies = [body for body in bodies if '"password"' in body]
     return f"{sum(any(email in body for email in emails) for body in bodies)} of {len(bodies)}"
 
 
 def sequential(target: Target, requests: int) -> tuple[float, float]:
-    """The same number of requests, one after the other, with nothing around them: seconds, CPU seconds."""
+    """The same number of requests, one after the other, with nothing around them: seconds, CPU
+    seconds.
+    """
     account = target.accounts["admin"]
     with httpx.Client(base_url=target.base_url, trust_env=False) as client:
-        grant = client.post("/v2/auth/token", json={"email": account.email, "password": account.password}).json()
+        grant = client.post(
+            "/v2/auth/token", json={"email": account.email, "password": account.password}
+        ).json()
         headers = {"authorization": f"Bearer {grant['token']}"}
         started, cpu = time.monotonic(), time.process_time()
         for _ in range(requests):
@@ -92,9 +123,12 @@ def sequential(target: Target, requests: int) -> tuple[float, float]:
 def main() -> None:
     """Read the options, and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeat", type=int, default=3, help="pairs of runs (default: %(default)s)")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="pairs of runs (default: %(default)s)"
+    )
     repeat = parser.parse_args().repeat
-    # Runs' files are deleted at the very end: for minutes after that, ext4 takes a second longer to make those of a run.
+    # Runs' files are deleted at the very end: for minutes after that, ext4 takes a second longer to
+    # make those of a run.
     with tempfile.TemporaryDirectory() as out:
         measure(repeat, Path(out))
 
@@ -129,7 +163,15 @@ def measure(repeat: int, out: Path) -> None:
             median([a / b for a, b in zip(runs, bare, strict=True)]),
             2,
         ),
-        ("bare sequential httpx.Client", median(bare), requests, "", 1000 * median(cpu_bare), None, None),
+        (
+            "bare sequential httpx.Client",
+            median(bare),
+            requests,
+            "",
+            1000 * median(cpu_bare),
+            None,
+            None,
+        ),
         (
             "whole run, 50 ms latency",
             median(slow),
@@ -141,7 +183,9 @@ def measure(repeat: int, out: Path) -> None:
         ),
         ("the latency alone", median(bound), requests, "", None, None, None),
     ]
-    print(f"{'':<30}{'seconds':>9}{'requests':>10}{'log-ins':>11}{'CPU ms/request':>16}{'ratio':>8}{'at most':>9}")
+    print(
+        f"{'':<30}{'seconds':>9}{'requests':>10}{'log-ins':>11}{'CPU ms/request':>16}{'ratio':>8}{'at most':>9}"
+    )
     for name, seconds, count, logged, cpu_ms, ratio, most in rows:
         print(
             f"{name:<30}{seconds:>9.2f}{count:>10}{logged:>11}{f'{cpu_ms:.2f}' if cpu_ms else '':>16}"

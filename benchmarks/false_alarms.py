@@ -1,10 +1,14 @@
-"""Whether anything is held against servers that are right, and whether faults are still seen there: every scenario, again and again.
+"""Whether anything is held against servers that are right, and whether faults are still seen there:
+every scenario, again and again.
 
-Run it with ``python benchmarks/false_alarms.py --runs 20``; ``--only`` chooses servers, ``--scenario`` scenarios. Each server is
-``rolecall serve`` with legal variants, or with trouble: one session for each user, old access tokens that a refresh revokes, answers
-that are lost after the work was done, tokens that live for three seconds, and all of that together. The runs are short and slow, since
-what counts is not how many requests there are but how they meet. They take turns: a schedule of bursts and a closed loop, the four accounts of
-the server's own, of which several clients have to share one, and forty. ``--faults`` adds a fault to the server: then each run has to find it.
+Run it with ``python benchmarks/false_alarms.py --runs 20``; ``--only`` chooses servers,
+``--scenario`` scenarios. Each server is ``rolecall serve`` with legal variants, or with trouble:
+one session for each user, old access tokens that a refresh revokes, answers that are lost after the
+work was done, tokens that live for three seconds, and all of that together. The runs are short and
+slow, since what counts is not how many requests there are but how they meet. They take turns: a
+schedule of bursts and a closed loop, the four accounts of the server's own, of which several
+clients have to share one, and forty. ``--faults`` adds a fault to the server: then each run has to
+find it.
 """
 
 from __future__ import annotations
@@ -51,7 +55,12 @@ SERVERS = {
     "few": ("few-sessions", "answers-in-any-order"),
     "theft": ("reuse-ends-all-sessions",),
     "grace": ("refresh-grace-window", "refresh-revokes-access-tokens", "lost-answers"),
-    "reusable": ("refresh-tokens-reusable", "refresh-revokes-access-tokens", "lone-sessions", "answers-in-any-order"),
+    "reusable": (
+        "refresh-tokens-reusable",
+        "refresh-revokes-access-tokens",
+        "lone-sessions",
+        "answers-in-any-order",
+    ),
     "failed": ("failed-answers", "lone-sessions", "refresh-revokes-access-tokens"),
     "no-jti": ("no-jti", "lone-sessions", "lost-answers"),
 }
@@ -65,7 +74,10 @@ FAULTS = {
     "race-gives-another-users-token": ("refresh-race", 50),
 }
 RATE, USERS, BUSY = 60, 10, 60
-TOGETHER, FEW = 15, 2  # arrivals that come at once, so that as many clients take part; then others are idle for a while
+TOGETHER, FEW = (
+    15,
+    2,
+)  # arrivals that come at once, so that as many clients take part; then others are idle for a while
 IDLE = 3.5  # seconds, longer than short lives last
 MANY = 40  # accounts
 _LONE = {"lone-sessions"}
@@ -75,7 +87,16 @@ _LONE = {"lone-sessions"}
 def served(folder: Path, variants: Sequence[str], fault: str) -> Iterator[Target]:
     """The reference server with these variants, and a fault."""
     options = [f"--variant={name}" for name in variants] + ([f"--fault={fault}"] if fault else [])
-    command = [sys.executable, "-m", "rolecall", "serve", "--port=0", "--scrypt-n=16", "--exit-with-parent", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "rolecall",
+        "serve",
+        "--port=0",
+        "--scrypt-n=16",
+        "--exit-with-parent",
+        *options,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
@@ -99,7 +120,13 @@ def site_of(target: Target, accounts: Sequence[LoadAccount], *, lone: bool) -> C
     spec = tables.for_target(target.operations, dialect, target.source)
     expired = ExpiredTokens(target.expiry, target.base_url)
     return ClientContext(
-        Origin.of(target.base_url), spec, dialect, accounts, timeout=5, sessions_coexist=not lone, expired=expired
+        Origin.of(target.base_url),
+        spec,
+        dialect,
+        accounts,
+        timeout=5,
+        sessions_coexist=not lone,
+        expired=expired,
     )
 
 
@@ -130,7 +157,9 @@ def run(site: ClientContext, scenario: str, seconds: float, rate: float, users: 
 
 
 def bursts(rate: float, seconds: float) -> Iterator[float]:
-    """When arrivals are due: many at once for half a second, and then few for as long as it takes until the others' tokens are old."""
+    """When arrivals are due: many at once for half a second, and then few for as long as it takes
+    until the others' tokens are old.
+    """
     now = 0.0
     while now < seconds:
         several = TOGETHER if now % (IDLE + 0.5) < 0.5 else FEW
@@ -153,7 +182,11 @@ def runs(name: str, chosen: Sequence[str], options: argparse.Namespace, fault: s
             bad = 0
             for number in range(options.runs):
                 few, is_open = number % 2 == 0, number // 2 % 2 == number % 2
-                site = site_of(target, accounts[4 if few and not fault else MANY], lone=bool(_LONE & set(variants)))
+                site = site_of(
+                    target,
+                    accounts[4 if few and not fault else MANY],
+                    lone=bool(_LONE & set(variants)),
+                )
                 rate, users = (RATE, 0) if is_open else (0, USERS)
                 if fault:
                     rate, users = FAULTS[fault][1], BUSY
@@ -168,7 +201,8 @@ def runs(name: str, chosen: Sequence[str], options: argparse.Namespace, fault: s
                     print(sample.message, sample.exchange, sep="\n")
             wrong += bad
             print(
-                f"{name:<10}{scenario:<14}{fault:<34}{options.runs - bad:>3} of {options.runs} as it should be  "
+                f"{name:<10}{scenario:<14}{fault:<34}{options.runs - bad:>3} of {options.runs} as "
+                "it should be  "
                 f"{dict(found)}  {dict(rows)}  errors {dict(errors)}",
                 flush=True,
             )
@@ -184,24 +218,41 @@ def count(measured: dict[str, object], errors: Counter[str], rows: Counter[str])
     document = totals.document()
     errors.update(document["errors"])
     rows["requests"] += document["requests"]
-    rows["session ended"] += sum(entry["requests"] for entry in document["entries"] if "session ended" in entry["name"])
+    rows["session ended"] += sum(
+        entry["requests"] for entry in document["entries"] if "session ended" in entry["name"]
+    )
 
 
 def main() -> None:
     """Run, and say what was found; 1 if anything was not as it should be."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=20, help="of each scenario at each server (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a run (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=20,
+        help="of each scenario at each server (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="of a run (default: %(default)s)"
+    )
     parser.add_argument("--only", action="append", choices=SERVERS, help="servers; repeatable")
     parser.add_argument("--scenario", action="append", choices=NAMES, help="scenarios; repeatable")
-    parser.add_argument("--faults", action="store_true", help="add the faults that only load shows, one at a time")
+    parser.add_argument(
+        "--faults", action="store_true", help="add the faults that only load shows, one at a time"
+    )
     parser.add_argument("--show", action="store_true", help="print the exchanges of violations")
     options = parser.parse_args()
-    os.environ.setdefault("ROLECALL_SIGNING_KEY", secrets.token_urlsafe(48))  # the servers', so that there are expired tokens
+    os.environ.setdefault(
+        "ROLECALL_SIGNING_KEY", secrets.token_urlsafe(48)
+    )  # the servers', so that there are expired tokens
     wrong = 0
     for name in options.only or SERVERS:
         if options.faults:
-            wrong += sum(runs(name, [scenario], options, fault) for fault, (scenario, _) in FAULTS.items())
+            wrong += sum(
+                runs(name, [scenario], options, fault) for fault, (scenario, _) in FAULTS.items()
+            )
         else:
             wrong += runs(name, options.scenario or NAMES, options)
     sys.exit(bool(wrong))

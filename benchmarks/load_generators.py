@@ -1,12 +1,16 @@
-"""How fast load generators are on one core: ours with every answer checked and without, stock Locust, wrk, hey, ab, autocannon.
+"""How fast load generators are on one core: ours with every answer checked and without, stock
+Locust, wrk, hey, ab, autocannon.
 
-Run it with ``python benchmarks/load_generators.py``. It installs nothing; what is not there is left out, nginx has to be.
+Run it with ``python benchmarks/load_generators.py``. It installs nothing; what is not there is left
+out, nginx has to be.
 
-All of them log in over the same number of connections, at nginx, which has the first core and answers with a token body of the usual
-size that is another one each time: nginx's ``$request_id`` is in the signature and in the refresh token, so that looking for
-repetitions is real work, and finds none. The generators have the second core, one after the other, in as many rounds as asked for.
-Requests are counted by nginx, in the middle of each run; CPU is that of all processes of a generator. A run beside which something
-else used the machine is made again. What ours measured is looked at: one violation, or one answer uncounted, and there is no table.
+All of them log in over the same number of connections, at nginx, which has the first core and
+answers with a token body of the usual size that is another one each time: nginx's ``$request_id``
+is in the signature and in the refresh token, so that looking for repetitions is real work, and
+finds none. The generators have the second core, one after the other, in as many rounds as asked
+for. Requests are counted by nginx, in the middle of each run; CPU is that of all processes of a
+generator. A run beside which something else used the machine is made again. What ours measured is
+looked at: one violation, or one answer uncounted, and there is no table.
 """
 
 from __future__ import annotations
@@ -82,10 +86,19 @@ def token_body() -> str:
     """The answer to a log-in, for nginx to fill in: its claims hold, its signature is no signature."""
 
     def part(document: dict[str, Any]) -> str:
-        return urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode()).decode().rstrip("=")
+        return (
+            urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode())
+            .decode()
+            .rstrip("=")
+        )
 
     now = int(time.time())
-    claims = {"_id": USER, "organization": ORGANIZATION, "scope": "guest", "grant_type": "access_token"}
+    claims = {
+        "_id": USER,
+        "organization": ORGANIZATION,
+        "scope": "guest",
+        "grant_type": "access_token",
+    }
     token = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({**claims, 'iat': now, 'exp': now + LIFETIME})}"
     return json.dumps(
         {
@@ -103,7 +116,9 @@ def token_body() -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run takes place: the server's URL, its process, and a folder for what generators read and write."""
+    """Where a run takes place: the server's URL, its process, and a folder for what generators read
+    and write.
+    """
 
     url: str
     server: psutil.Process
@@ -124,7 +139,9 @@ def free_port() -> int:
 def accounts(folder: Path) -> str:
     """The path of a file with the only user of that nginx."""
     file = folder / "accounts.csv"
-    file.write_text(f"email,password,role\n{ACCOUNT['email']},{ACCOUNT['password']},guest\n", encoding="utf-8")
+    file.write_text(
+        f"email,password,role\n{ACCOUNT['email']},{ACCOUNT['password']},guest\n", encoding="utf-8"
+    )
     return str(file)
 
 
@@ -132,7 +149,12 @@ def accounts(folder: Path) -> str:
 def nginx(folder: Path) -> Iterator[Place]:
     """The server, on its core."""
     port = free_port()
-    text = NGINX.replace("FOLDER", str(folder)).replace("PORT", str(port)).replace("TOKEN", token_body()).replace("USER", USER)
+    text = (
+        NGINX.replace("FOLDER", str(folder))
+        .replace("PORT", str(port))
+        .replace("TOKEN", token_body())
+        .replace("USER", USER)
+    )
     (folder / "nginx.conf").write_text(text, encoding="utf-8")
     command = ["taskset", "-c", SERVER_CORE, "nginx", "-c", str(folder / "nginx.conf")]
     with subprocess.Popen(command) as process:
@@ -202,7 +224,17 @@ def stock(place: Place, seconds: int) -> Sequence[str]:
 
 def locust(place: Place, file: Path) -> list[str]:
     """The beginning of a Locust command line."""
-    words = [sys.executable, "-m", "locust", "-f", str(file), "--headless", "--only-summary", "--host", place.url]
+    words = [
+        sys.executable,
+        "-m",
+        "locust",
+        "-f",
+        str(file),
+        "--headless",
+        "--only-summary",
+        "--host",
+        place.url,
+    ]
     return [*words, "--users", str(CONNECTIONS), "--spawn-rate", str(CONNECTIONS)]
 
 
@@ -229,23 +261,39 @@ def ab(place: Place, seconds: int) -> Sequence[str]:
 
 def autocannon(place: Place, seconds: int) -> Sequence[str]:
     """One worker."""
-    words = ["autocannon", "--no-progress", "-c", str(CONNECTIONS), "-d", str(seconds), "-m", "POST"]
+    words = [
+        "autocannon",
+        "--no-progress",
+        "-c",
+        str(CONNECTIONS),
+        "-d",
+        str(seconds),
+        "-m",
+        "POST",
+    ]
     return [*words, "-H", "content-type=application/json", "-b", BODY, place.url + PATH]
 
 
 def looked_at_all(place: Place, least: int) -> None:
-    """Whether ours counted at least what nginx did in the middle of the run, and found nothing wrong.
+    """Whether ours counted at least what nginx did in the middle of the run, and found nothing
+    wrong.
 
     Raises:
         SystemExit: it did not.
     """
     file = place.folder / "run" / "load.json"
     if not file.exists():
-        raise SystemExit(f"the run has left nothing:\n{(place.folder / 'output').read_text(errors='replace')[-2000:]}")
+        raise SystemExit(
+            "the run has left "
+            f"nothing:\n{(place.folder / 'output').read_text(errors='replace')[-2000:]}"
+        )
     document = json.loads(file.read_text(encoding="utf-8"))
     file.unlink()
     if document["requests"] < least or document["errors"] or document["violations"]:
-        raise SystemExit(f"the run is not what it should be: {document['requests']} requests, {document['reasons']}")
+        raise SystemExit(
+            f"the run is not what it should be: {document['requests']} requests, "
+            f"{document['reasons']}"
+        )
 
 
 GENERATORS = (
@@ -259,12 +307,18 @@ GENERATORS = (
 )
 STOCK, WRK = GENERATORS[2], GENERATORS[3]
 #: What ours is to reach at least, as times another.
-GOALS = {(GENERATORS[0].name, STOCK.name): 6.0, (GENERATORS[1].name, STOCK.name): 11.0, (GENERATORS[1].name, WRK.name): 0.5}
+GOALS = {
+    (GENERATORS[0].name, STOCK.name): 6.0,
+    (GENERATORS[1].name, STOCK.name): 11.0,
+    (GENERATORS[1].name, WRK.name): 0.5,
+}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: requests per second, and shares of a core; ``noise`` is the share of the machine that others used."""
+    """One run: requests per second, and shares of a core; ``noise`` is the share of the machine
+    that others used.
+    """
 
     rate: float
     generator_cpu: float
@@ -278,20 +332,30 @@ def measure(generator: Generator, place: Place, seconds: int) -> Run:
     Raises:
         SystemExit: it does not send, ends early, or is not what it should be.
     """
-    command = ["taskset", "-c", GENERATOR_CORE, *generator.command(place, int(seconds + WARM_UP + SLACK + 1))]
+    command = [
+        "taskset",
+        "-c",
+        GENERATOR_CORE,
+        *generator.command(place, int(seconds + WARM_UP + SLACK + 1)),
+    ]
     before = place.requests()
     with (
         (place.folder / "output").open("w+b") as output,
         subprocess.Popen(command, stdout=output, stderr=output, cwd=place.folder) as process,
     ):
         try:
-            wait_for(lambda: process.poll() is not None or place.requests() > before + 10 * CONNECTIONS)
+            wait_for(
+                lambda: process.poll() is not None or place.requests() > before + 10 * CONNECTIONS
+            )
             time.sleep(WARM_UP)
             first = Reading.of(place, process.pid)
             time.sleep(seconds)
             if process.poll() is not None:
                 output.seek(0)
-                raise SystemExit(f"{generator.name} ended early:\n{output.read()[-2000:].decode(errors='replace')}")
+                raise SystemExit(
+                    f"{generator.name} ended "
+                    f"early:\n{output.read()[-2000:].decode(errors='replace')}"
+                )
             last = Reading.of(place, process.pid)
             process.wait(START_UP)
         finally:
@@ -317,15 +381,23 @@ class Reading:
         """Read them all."""
         all_of_it = psutil.cpu_times()
         return cls(
-            time.monotonic(), place.requests(), cpu(psutil.Process(pid)), cpu(place.server), sum(all_of_it) - all_of_it.idle
+            time.monotonic(),
+            place.requests(),
+            cpu(psutil.Process(pid)),
+            cpu(place.server),
+            sum(all_of_it) - all_of_it.idle,
         )
 
     def since(self, first: Reading) -> Run:
         """What lies between two readings."""
         seconds = self.moment - first.moment
         generator, server = self.generator - first.generator, self.server - first.server
-        noise = (self.machine - first.machine - generator - server) / seconds / (os.cpu_count() or 1)
-        return Run((self.requests - first.requests) / seconds, generator / seconds, server / seconds, noise)
+        noise = (
+            (self.machine - first.machine - generator - server) / seconds / (os.cpu_count() or 1)
+        )
+        return Run(
+            (self.requests - first.requests) / seconds, generator / seconds, server / seconds, noise
+        )
 
 
 def cpu(process: psutil.Process) -> float:
@@ -342,7 +414,9 @@ def table(runs: dict[str, list[Run]]) -> Iterator[str]:
     for name, rounds in runs.items():
         rates = [run.rate for run in rounds]
         ratios = [
-            statistics.median(mine.rate / its.rate for mine, its in zip(rounds, runs[other.name], strict=True))
+            statistics.median(
+                mine.rate / its.rate for mine, its in zip(rounds, runs[other.name], strict=True)
+            )
             if other.name in runs
             else None
             for other in (STOCK, WRK)
@@ -353,7 +427,10 @@ def table(runs: dict[str, list[Run]]) -> Iterator[str]:
             if (goal := GOALS.get((name, other)))
         ]
         each_takes = statistics.median(1e6 * run.generator_cpu / run.rate for run in rounds)
-        shares = [statistics.median(getattr(run, each) for run in rounds) for each in ("generator_cpu", "server_cpu")]
+        shares = [
+            statistics.median(getattr(run, each) for run in rounds)
+            for each in ("generator_cpu", "server_cpu")
+        ]
         yield (
             f"{name:<26}{statistics.median(rates):>12,.0f}{f'{min(rates):,.0f} - {max(rates):,.0f}':>21}"
             f"{each_takes:>13.1f}{shares[0]:>9.0%}{shares[1]:>7.0%}"
@@ -372,19 +449,34 @@ def machine() -> str:
         check=True,
     ).stderr.strip()
     processor = found[1] if found else platform.processor()
-    return f"{os.cpu_count()} cores of {processor}, Linux {platform.release()}, Python {platform.python_version()}, {nginx_says}"
+    return (
+        f"{os.cpu_count()} cores of {processor}, Linux {platform.release()}, Python "
+        f"{platform.python_version()}, {nginx_says}"
+    )
 
 
 def main() -> None:
     """Measure and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=5, help="counted in each run (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=5, help="counted in each run (default: %(default)s)"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="rounds (default: %(default)s)")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="generators with this in their name; repeatable"
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="generators with this in their name; repeatable",
     )
     options = parser.parse_args()
-    chosen = [it for it in GENERATORS if not options.only or any(word.lower() in it.name.lower() for word in options.only)]
+    chosen = [
+        it
+        for it in GENERATORS
+        if not options.only or any(word.lower() in it.name.lower() for word in options.only)
+    ]
     missing = [it.name for it in chosen if not it.is_there]
     chosen = [it for it in chosen if it.is_there]
     for needed in ("nginx", "taskset"):
@@ -404,7 +496,10 @@ def main() -> None:
                 runs[generator.name].append(min(tries, key=lambda run: run.noise))
     print("\n".join(table(runs)))
     noise = max(run.noise for rounds in runs.values() for run in rounds)
-    print(f"\nOthers used at most {noise:.0%} of the machine beside a run in this table; {again} runs were made again for that.")
+    print(
+        f"\nOthers used at most {noise:.0%} of the machine beside a run in this table; {again} "
+        "runs were made again for that."
+    )
 
 
 if __name__ == "__main__":

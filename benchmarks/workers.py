@@ -1,8 +1,11 @@
-"""Whether two workers carry twice as much as one: requests per second, and CPU time per request, of one and of two workers.
+"""Whether two workers carry twice as much as one: requests per second, and CPU time per request, of
+one and of two workers.
 
-Run it with ``python benchmarks/workers.py``, against the nginx of ``benchmarks/load_generators.py``, with all invariants on. A server that is not the
-limit needs a core or more, and so does each worker: on two cores three processes cannot be as fast as each alone, and what counts is
-the CPU time of a request. If that stays what it was, two workers with a core each carry twice as much.
+Run it with ``python benchmarks/workers.py``, against the nginx of
+``benchmarks/load_generators.py``, with all invariants on. A server that is not the limit needs a
+core or more, and so does each worker: on two cores three processes cannot be as fast as each alone,
+and what counts is the CPU time of a request. If that stays what it was, two workers with a core
+each carry twice as much.
 """
 
 from __future__ import annotations
@@ -23,10 +26,16 @@ from rolecall.spec.loading import load_specification
 
 
 def written(folder: Path, url: str) -> list[str]:
-    """A target file and its only user, as words of the command line; the other roles are never asked for."""
+    """A target file and its only user, as words of the command line; the other roles are never
+    asked for.
+    """
     lines = ["[target]", f'base_url = "{url}"']
     for role in load_specification().roles:
-        lines += [f"[accounts.{role}]", f'email = "{role}@example.org"', f'password = "{ACCOUNT["password"]}"']
+        lines += [
+            f"[accounts.{role}]",
+            f'email = "{role}@example.org"',
+            f'password = "{ACCOUNT["password"]}"',
+        ]
     (folder / "nginx.toml").write_text("\n".join(lines), encoding="utf-8")
     return [str(folder / "nginx.toml"), "--accounts", accounts(folder), "--out", str(folder)]
 
@@ -40,7 +49,10 @@ def measure(whereto: list[str], workers: int, rate: int, seconds: int) -> tuple[
     command = [sys.executable, "-m", "rolecall", "load", "issuance", *whereto, "--json"]
     load = ["--rate", str(rate * workers)] if rate else ["--users", str(CONNECTIONS)]
     done = subprocess.run(
-        [*command, *load, "--workers", str(workers), "--duration", f"{seconds}s"], capture_output=True, text=True, check=False
+        [*command, *load, "--workers", str(workers), "--duration", f"{seconds}s"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if not done.stdout:
         raise SystemExit(done.stderr)
@@ -53,24 +65,35 @@ def measure(whereto: list[str], workers: int, rate: int, seconds: int) -> tuple[
 
 def main() -> None:
     """Measure, and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=5, help="rounds (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=5, help="of each run (default: %(default)s)")
     parser.add_argument(
-        "--rate", type=int, default=5000, help="requests per second and worker where there is room (default: %(default)s)"
+        "--rate",
+        type=int,
+        default=5000,
+        help="requests per second and worker where there is room (default: %(default)s)",
     )
     options = parser.parse_args()
     print(
-        f"{os.cpu_count()} cores, {options.repeat} rounds of {options.seconds} s, medians; with room: {options.rate:,}/s and worker\n"
+        f"{os.cpu_count()} cores, {options.repeat} rounds of {options.seconds} s, medians; with "
+        f"room: {options.rate:,}/s and worker\n"
     )
     print(f"{'':<34}{'requests/s':>12}{'CPU us each':>13}")
     with tempfile.TemporaryDirectory() as name, nginx(Path(name)) as place:
         whereto = written(Path(name), place.url)
         for words, rate in (("with room", options.rate), ("as fast as this machine can", 0)):
-            rounds = [[measure(whereto, workers, rate, options.seconds) for workers in (1, 2)] for _ in range(options.repeat)]
+            rounds = [
+                [measure(whereto, workers, rate, options.seconds) for workers in (1, 2)]
+                for _ in range(options.repeat)
+            ]
             for workers in (1, 2):
                 rates, cpus = zip(*(each[workers - 1] for each in rounds), strict=True)
-                print(f"{f'{workers} worker(s), {words}':<34}{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}")
+                print(
+                    f"{f'{workers} worker(s), {words}':<34}{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}"
+                )
             ratio = statistics.median(two[0] / one[0] for one, two in rounds)
             each = statistics.median(two[1] / one[1] for one, two in rounds)
             print(f"{'two against one':<34}{ratio:>12.2f}{each:>13.2f}\n")

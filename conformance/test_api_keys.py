@@ -17,25 +17,38 @@ from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.rights import expect_no_rights_above, reserved_above
-from rolecall.toolkit.throwaway_users import any_session, change, changeable, delete_user, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    any_session,
+    change,
+    changeable,
+    delete_user,
+    throwaway_user,
+)
 from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
 
-# --- No way around the table ------------------------------------------------------------------------------------------
+# --- No way around the table ---------------------------------------------------------------------
 
 #: A role, and the higher scope that it asks for.
-LADDER = {f"{lower}-asks-for-{higher}": (lower, [higher]) for lower, higher in combinations(_ROLES, 2)}
+LADDER = {
+    f"{lower}-asks-for-{higher}": (lower, [higher]) for lower, higher in combinations(_ROLES, 2)
+}
 LADDER[f"{_ROLES[0]}-asks-for-its-own-and-{_ROLES[-1]}"] = (_ROLES[0], [_ROLES[0], _ROLES[-1]])
 
 
 @requirement("SEC-K01")
 @each("case", LADDER)
 async def test_no_role_gets_a_key_above_itself(case: str, world: World) -> None:
-    """A role that asks for a key with a scope above its own gets none, or one that may no more than itself."""
+    """A role that asks for a key with a scope above its own gets none, or one that may no more than
+    itself.
+    """
     role, scopes = LADDER[case]
 
-    answer = cite(await world.ask_for_key(scopes, attack="SEC-K01", maker=await changeable(world, role)), "answer")
+    answer = cite(
+        await world.ask_for_key(scopes, attack="SEC-K01", maker=await changeable(world, role)),
+        "answer",
+    )
 
     expect_no_crash(answer)
     if answer.ok:
@@ -58,18 +71,25 @@ ODD_SCOPES: dict[str, tuple[list[Any], str]] = {
 @requirement("SEC-K04")
 @each("case", ODD_SCOPES)
 async def test_odd_scopes_give_no_rights(case: str, world: World) -> None:
-    """A key with scopes that nobody knows is refused, or may no more than those of its names that are known."""
+    """A key with scopes that nobody knows is refused, or may no more than those of its names that
+    are known.
+    """
     names = {"low": world.roles[0], "high": world.highest, "HIGH": world.highest.upper()}
-    scopes, known = world.fill(ODD_SCOPES[case][0], **names), world.fill(ODD_SCOPES[case][1], **names)
+    scopes, known = (
+        world.fill(ODD_SCOPES[case][0], **names),
+        world.fill(ODD_SCOPES[case][1], **names),
+    )
 
     answer = cite(await world.ask_for_key(scopes, attack="SEC-K04"), "answer")
 
     expect_no_crash(answer)
     if answer.ok:
-        await expect_no_rights_above(known, world.key_of(answer, [case]), world, f"with scopes {case.replace('-', ' ')}")
+        await expect_no_rights_above(
+            known, world.key_of(answer, [case]), world, f"with scopes {case.replace('-', ' ')}"
+        )
 
 
-# --- A key is no token of a user --------------------------------------------------------------------------------------
+# --- A key is no token of a user ----------------------------------------------------------------
 
 #: Where a key stands in a refresh in place of what belongs there.
 PLACES = ("bearer", "refresh-token-by-post", "refresh-token-by-get", "client-id")
@@ -79,9 +99,13 @@ async def refresh_with_key(place: str, key: Caller, caller: Caller, world: World
     """Refresh a session with a key in one place."""
     refresh_token, who = caller.grant.refresh_token, str(key)
     if place == "bearer":
-        return await world.tokens.refresh_get(refresh_token, bearer=key.token, caller=who, attack="SEC-K05")
+        return await world.tokens.refresh_get(
+            refresh_token, bearer=key.token, caller=who, attack="SEC-K05"
+        )
     if place == "refresh-token-by-get":
-        return await world.tokens.refresh_get(key.token, bearer=key.token, caller=who, attack="SEC-K05")
+        return await world.tokens.refresh_get(
+            key.token, bearer=key.token, caller=who, attack="SEC-K05"
+        )
     if place == "refresh-token-by-post":
         maker = world.account(world.highest).email
         return await world.tokens.refresh_post(key.token, maker, caller=who, attack="SEC-K05")
@@ -91,7 +115,9 @@ async def refresh_with_key(place: str, key: Caller, caller: Caller, world: World
 @requirement("SEC-K05")
 @each("place", PLACES)
 async def test_a_key_gets_no_other_users_token(place: str, world: World, judge: Judge) -> None:
-    """A key in a refresh, as bearer, refresh token or clientId, gets no token wider than the refresh token's user has."""
+    """A key in a refresh, as bearer, refresh token or clientId, gets no token wider than the
+    refresh token's user has.
+    """
     key = await world.key(world.roles[0])
     caller = await any_session(world, world.roles[0])
 
@@ -101,22 +127,32 @@ async def test_a_key_gets_no_other_users_token(place: str, world: World, judge: 
         expect_no_wider(answer, key, world)
     else:
         await judge.expect_refresh_at_most(answer, caller, "get" if place == "bearer" else "post")
-    judge.note(f"a key as {place.replace('-', ' ')}: {'exchanged for a token' if answer.ok else f'refused ({answer.status})'}")
+    judge.note(
+        f"a key as {place.replace('-', ' ')}: "
+        f"{'exchanged for a token' if answer.ok else f'refused ({answer.status})'}"
+    )
 
 
 def expect_no_wider(answer: Exchange, key: Caller, world: World) -> None:
     """A refusal, or a token of the user whom the key acts as, with the key's scope."""
     expect_no_crash(answer)
     grant = Grant.of(answer)
-    if grant.token and (grant.user != key.user or world.role_of_scope(grant.claims.get("scope")) != key.role):
-        raise Finding(f"no token, or one of user {key.user} with scope {key.role}", f"{grant.user}, {grant.scope!r}", answer)
+    if grant.token and (
+        grant.user != key.user or world.role_of_scope(grant.claims.get("scope")) != key.role
+    ):
+        raise Finding(
+            f"no token, or one of user {key.user} with scope {key.role}",
+            f"{grant.user}, {grant.scope!r}",
+            answer,
+        )
 
 
-# --- Keys that are gone, and keys whose maker is ------------------------------------------------------------------------
+# --- Keys that are gone, and keys whose maker is ------------------------------------------------
 
 
 async def protected_request(key: Caller, world: World) -> tuple[Operation, Exchange]:
-    """Something that a key is seen to be allowed, so that a server which remembers keys remembers this one now.
+    """Something that a key is seen to be allowed, so that a server which remembers keys remembers
+    this one now.
 
     Raises:
         Inconclusive: there is nothing.
@@ -129,15 +165,21 @@ async def protected_request(key: Caller, world: World) -> tuple[Operation, Excha
     raise Inconclusive(f"a list that {key} may see", "the cells of API keys")
 
 
-async def is_let_in(key: Caller, operation: Operation, since: float, world: World, attack: str) -> Exchange | None:
-    """The answer that still lets a key in when the patience with a server that lags is over; None when it is refused."""
+async def is_let_in(
+    key: Caller, operation: Operation, since: float, world: World, attack: str
+) -> Exchange | None:
+    """The answer that still lets a key in when the patience with a server that lags is over; None
+    when it is refused.
+    """
     request, answers = await world.request(operation, key), []
 
     async def is_refused() -> bool:
         answers.append(cite(await world.perform(request, key, attack=attack), "answer"))
         return not answers[-1].ok
 
-    return None if await world.patience.until(is_refused, since, f"{attack} refused") else answers[-1]
+    return (
+        None if await world.patience.until(is_refused, since, f"{attack} refused") else answers[-1]
+    )
 
 
 async def delete_key(key: Exchange, world: World) -> Exchange:
@@ -151,7 +193,9 @@ async def delete_key(key: Exchange, world: World) -> Exchange:
     if entry is None or not entry.id:
         raise NotTested(f"a key that can be deleted: {key} tells no id of it", API_KEYS)
     path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
-    answer = await world.send("DELETE", path, await world.user(world.highest), about=Thing(API_KEY, entry.id))
+    answer = await world.send(
+        "DELETE", path, await world.user(world.highest), about=Thing(API_KEY, entry.id)
+    )
     if not answer.ok:
         raise NotTested(f"a key that can be deleted by {world.highest}: {answer}", API_KEYS)
     world.ledger.gone(entry)
@@ -174,13 +218,17 @@ async def test_a_deleted_key_opens_nothing(world: World) -> None:
 async def test_a_key_ends_with_its_maker(world: World) -> None:
     """A key opens nothing any more once the user whom it acts as was deleted."""
     maker = await throwaway_user(world, world.highest)
-    await delete_key(await world.ask_for_key([world.roles[0]], maker=maker.caller), world)  # else one of them might be left
+    await delete_key(
+        await world.ask_for_key([world.roles[0]], maker=maker.caller), world
+    )  # else one of them might be left
     key = await made_by(maker.caller, world)
     operation, _ = await protected_request(key, world)
     deleted = await delete_user(world, maker)
 
     if let_in := await is_let_in(key, operation, deleted.finished, world, "SEC-K03"):
-        raise Finding("no rights for a key whose user was deleted", f"{let_in.status}: let in", let_in)
+        raise Finding(
+            "no rights for a key whose user was deleted", f"{let_in.status}: let in", let_in
+        )
 
 
 async def made_by(maker: Caller, world: World) -> Caller:
@@ -207,16 +255,21 @@ async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge:
     answer = await world.perform(await world.request(operation, key), key)
 
     judge.cite(control, answer)
-    judge.note(f"a key {'keeps its scope' if answer.ok else 'loses its scope'} when the role of its maker is lowered")
+    judge.note(
+        f"a key {'keeps its scope' if answer.ok else 'loses its scope'} when the role of its "
+        "maker is lowered"
+    )
 
 
-# --- Keys are shown once ------------------------------------------------------------------------------------------------
+# --- Keys are shown once ------------------------------------------------------------------------
 
 
 @requirement("SEC-K06")
 @each("where", ("list", "fetch"))
 async def test_a_key_is_shown_once(where: str, world: World, judge: Judge) -> None:
-    """A key stands in the answer that made it; where keys are listed or fetched, it is not to be seen."""
+    """A key stands in the answer that made it; where keys are listed or fetched, it is not to be
+    seen.
+    """
     made = await world.ask_for_key([world.roles[0]])
     key, path = world.key_of(made, [world.roles[0]]), world.target.api_keys.create_path
     entry = world.ledger.named(API_KEY, json.loads(made.request_body)["name"])
@@ -230,4 +283,8 @@ async def test_a_key_is_shown_once(where: str, world: World, judge: Judge) -> No
     if not answer.ok:
         raise NotApplicable(f"the target does not {where} keys ({answer})")
     if key.token.rpartition(".")[2] in answer.text:
-        raise Finding("a key that is shown when it is made, and never again", f"{answer.status} with the key in it", answer)
+        raise Finding(
+            "a key that is shown when it is made, and never again",
+            f"{answer.status} with the key in it",
+            answer,
+        )

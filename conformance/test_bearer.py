@@ -24,9 +24,13 @@ async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) 
 @requirement("AUTH-required")
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
 async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge) -> None:
-    """A create, update or delete without a token is refused, and nothing was created, changed or deleted."""
+    """A create, update or delete without a token is refused, and nothing was created, changed or
+    deleted.
+    """
     tried = world.spec.operations[operation]
-    victim = await (changeable(world, world.roles[0]) if tried.is_self else world.user(world.roles[0]))
+    victim = await (
+        changeable(world, world.roles[0]) if tried.is_self else world.user(world.roles[0])
+    )
     async with world.borrowing.request_to_try(tried, victim) as request:
         answer = await world.perform(request, None, attack="AUTH-required")
 

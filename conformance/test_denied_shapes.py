@@ -1,4 +1,6 @@
-"""The denials of the permission table in every shape: one's own things, narrower lists, other dress, right after who may."""
+"""The denials of the permission table in every shape: one's own things, narrower lists, other
+dress, right after who may.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +32,28 @@ _SPEC = load_specification()
 
 
 def rows(*effects: str, phase: int = 0) -> pytest.MarkDecorator:
-    """One test per operation with one of these effects that is denied to somebody, for the operation's own requirement."""
+    """One test per operation with one of these effects that is denied to somebody, for the
+    operation's own requirement.
+    """
     chosen = [
-        operation.name for operation in _SPEC.operations.values() if operation.effect in effects and denied(_SPEC, operation.name)
+        operation.name
+        for operation in _SPEC.operations.values()
+        if operation.effect in effects and denied(_SPEC, operation.name)
     ]
     marked = [pytest.param(name, marks=requirement(f"PERM-{name}", phase=phase)) for name in chosen]
     return pytest.mark.parametrize("operation", marked)
 
 
-# --- Reads --------------------------------------------------------------------------------------------------------------
+# --- Reads --------------------------------------------------------------------------------------
 
 
 @rows("list", "fetch")
-async def test_a_refused_read_is_refused_in_every_shape(operation: str, world: World, judge: Judge) -> None:
-    """Who may not list or fetch may neither with a filter, a selection, another media type nor a condition."""
+async def test_a_refused_read_is_refused_in_every_shape(
+    operation: str, world: World, judge: Judge
+) -> None:
+    """Who may not list or fetch may neither with a filter, a selection, another media type nor a
+    condition.
+    """
     for attempt in attempts(operation, everything=world.intrusive):
         caller = await world.user(attempt.role)
         request = await world.request(world.spec.operations[operation], caller)
@@ -54,7 +64,9 @@ async def test_a_refused_read_is_refused_in_every_shape(operation: str, world: W
     await judge.control(request)
 
 
-async def sent(world: World, request: Request, caller: Caller, shape: Shape, attack: str) -> Exchange:
+async def sent(
+    world: World, request: Request, caller: Caller, shape: Shape, attack: str
+) -> Exchange:
     """Send a request in a shape, as somebody who may not."""
     operation = request.operation
     organization = id_text(await world.organization())
@@ -64,10 +76,19 @@ async def sent(world: World, request: Request, caller: Caller, shape: Shape, att
         "email": caller.email,
         "id": request.fixture and request.fixture.id,
     }
-    path, options = dressed(request, shape, {name: quote(value or "", safe="") for name, value in known.items()})
+    path, options = dressed(
+        request, shape, {name: quote(value or "", safe="") for name, value in known.items()}
+    )
     options["attack"] = attack
     if operation.effect == "create":
-        what = (operation.resource.name, request.name, operation.method, path, caller, request.inside)
+        what = (
+            operation.resource.name,
+            request.name,
+            operation.method,
+            path,
+            caller,
+            request.inside,
+        )
         return await world.create(*what, **options)
     return await world.send(operation.method, path, caller, about=request.thing, **options)
 
@@ -76,20 +97,27 @@ def expect_still_refused(world: World, answer: Exchange, request: Request, how: 
     """The answer is a refusal of whatever kind that shows nothing of the thing.
 
     Raises:
-        Finding: it is a success, a redirect (304 too: who may not see it is not told that it is unchanged), or shows the thing.
+        Finding: it is a success, a redirect (304 too: who may not see it is not told that it is
+            unchanged), or shows the thing.
     """
     cite(answer, "answer")
     operation, fixture = request.operation, request.fixture
     expected = f"a refusal: {operation.name.replace('-', ' ')} by {how}"
     if answer.status < 400 and not world.dialect.denies(operation, answer):
         raise Finding(expected, f"{answer.status}: it was allowed", answer)
-    if fixture and (fixture.id in identifiers(answer.json) or (fixture.name and fixture.name in answer.text)):
-        raise Finding(f"{expected}, which shows nothing of {fixture}", f"{answer.status} with the thing in its body", answer)
+    if fixture and (
+        fixture.id in identifiers(answer.json) or (fixture.name and fixture.name in answer.text)
+    ):
+        raise Finding(
+            f"{expected}, which shows nothing of {fixture}",
+            f"{answer.status} with the thing in its body",
+            answer,
+        )
     if answer.status >= 500:
         note(f"{operation.name} by {how}: {answer.status}")
 
 
-# --- Right after somebody who may ---------------------------------------------------------------------------------------
+# --- Right after somebody who may ---------------------------------------------------------------
 
 
 @shared_setup
@@ -108,7 +136,9 @@ async def just_allowed(world: World, operation: str) -> tuple[Request, Exchange]
 
 
 @rows("list", "fetch", phase=ALONE)
-async def test_a_read_is_refused_right_after_it_was_allowed(operation: str, world: World, judge: Judge) -> None:
+async def test_a_read_is_refused_right_after_it_was_allowed(
+    operation: str, world: World, judge: Judge
+) -> None:
     """What was just answered to somebody who may is not answered to who may not."""
     caller = await world.user(denied(world.spec, operation)[-1])
     request, allowed = await just_allowed(world, operation)
@@ -120,8 +150,12 @@ async def test_a_read_is_refused_right_after_it_was_allowed(operation: str, worl
 
 
 @rows("list", phase=ALONE)
-async def test_a_list_is_refused_some_time_after_it_was_allowed(operation: str, world: World, judge: Judge) -> None:
-    """After all the others have asked who may not is still refused, and not told that nothing has changed."""
+async def test_a_list_is_refused_some_time_after_it_was_allowed(
+    operation: str, world: World, judge: Judge
+) -> None:
+    """After all the others have asked who may not is still refused, and not told that nothing has
+    changed.
+    """
     role = denied(world.spec, operation)[0]
     caller = await world.user(role)
     request, allowed = await just_allowed(world, operation)
@@ -129,7 +163,9 @@ async def test_a_list_is_refused_some_time_after_it_was_allowed(operation: str, 
         await asyncio.sleep(max(0.0, allowed.finished + _SOME_SECONDS - time.monotonic()))
 
     conditional = {"if-none-match": allowed.header("etag") or "*"}
-    answer = await world.perform(request, caller, headers=conditional, attack=request.operation.requirement)
+    answer = await world.perform(
+        request, caller, headers=conditional, attack=request.operation.requirement
+    )
 
     judge.cite(allowed)
     expect_still_refused(world, answer, request, f"{role}, asking whether it has changed")
@@ -138,12 +174,16 @@ async def test_a_list_is_refused_some_time_after_it_was_allowed(operation: str, 
 #: Seconds after which ``--intrusive`` asks again.
 _SOME_SECONDS = 5.0
 
-# --- Writes -------------------------------------------------------------------------------------------------------------
+# --- Writes --------------------------------------------------------------------------------------
 
 
 @rows("create")
-async def test_a_refused_create_is_refused_in_every_shape(operation: str, world: World, judge: Judge) -> None:
-    """Who may not create may not with another content type, as a form or with a parameter, and nothing was created."""
+async def test_a_refused_create_is_refused_in_every_shape(
+    operation: str, world: World, judge: Judge
+) -> None:
+    """Who may not create may not with another content type, as a form or with a parameter, and
+    nothing was created.
+    """
     asked = []
     for attempt in attempts(operation, everything=world.intrusive):
         caller = await world.user(attempt.role)
@@ -155,30 +195,40 @@ async def test_a_refused_create_is_refused_in_every_shape(operation: str, world:
     await asyncio.sleep(SETTLING)
     for request, answer, attempt in asked:
         if await judge.took_effect(request, answer, None):
-            raise Finding(f"a refusal without effect: {operation} by {attempt}", f"{answer.status}, and it was created", answer)
+            raise Finding(
+                f"a refusal without effect: {operation} by {attempt}",
+                f"{answer.status}, and it was created",
+                answer,
+            )
     await judge.control(request)
 
 
 @rows("update", "delete")
 async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, world: World) -> None:
-    """Who may not update or delete may in no shape; the thing stays as it was, in the list as by its id, in all its members."""
+    """Who may not update or delete may in no shape; the thing stays as it was, in the list as by
+    its id, in all its members.
+    """
     asked, tried = world.spec.operations[operation], []
     async with victim(world, asked.resource.name) as thing:
         for attempt in attempts(operation, everything=world.intrusive):
             caller = await world.user(attempt.role)
             request = await world.request(asked, caller, thing.fixture)
-            answer = await sent(world, request, caller, attempt.shape, request.operation.requirement)
+            answer = await sent(
+                world, request, caller, attempt.shape, request.operation.requirement
+            )
 
             expect_still_refused(world, answer, request, str(attempt))
             tried.append(Tried(request, answer, str(attempt)))
         await expect_untouched(world, thing, tried, in_list=asked.effect == "delete")
 
 
-# --- One's own things, and oneself --------------------------------------------------------------------------------------
+# --- One's own things, and oneself --------------------------------------------------------------
 
 
 def own_things() -> list[Any]:
-    """What a role may create and then not fetch, list, update or delete: one test each, for the operation's own requirement."""
+    """What a role may create and then not fetch, list, update or delete: one test each, for the
+    operation's own requirement.
+    """
     chosen = []
     for operation in _SPEC.operations.values():
         made = "conversation" if operation.effect == "list" else operation.resource.name
@@ -191,7 +241,9 @@ def own_things() -> list[Any]:
         for role in denied(_SPEC, operation.name):
             if _SPEC.allows(f"create-{made}", role):
                 mark = requirement(operation.requirement)
-                chosen.append(pytest.param(operation.name, role, id=f"{operation.name}-{role}", marks=mark))
+                chosen.append(
+                    pytest.param(operation.name, role, id=f"{operation.name}-{role}", marks=mark)
+                )
     return chosen
 
 
@@ -212,8 +264,12 @@ async def own(world: World, role: str, resource: str) -> Fixture:
 
 
 @pytest.mark.parametrize(("operation", "role"), own_things())
-async def test_ones_own_thing_is_no_exception(operation: str, role: str, world: World, judge: Judge) -> None:
-    """Who has made a thing may do with it what the table says, and no more: being its maker, and taking part in it, does not count."""
+async def test_ones_own_thing_is_no_exception(
+    operation: str, role: str, world: World, judge: Judge
+) -> None:
+    """Who has made a thing may do with it what the table says, and no more: being its maker, and
+    taking part in it, does not count.
+    """
     tried, caller = world.spec.operations[operation], await world.user(role)
     if tried.effect == "list":
         fixture = await messages_of(world, await own(world, role, "conversation"))
@@ -229,7 +285,9 @@ async def test_ones_own_thing_is_no_exception(operation: str, role: str, world: 
 
 
 async def messages_of(world: World, conversation: Fixture) -> Fixture:
-    """What stands for the messages of a conversation: its list is asked for by the conversation's id."""
+    """What stands for the messages of a conversation: its list is asked for by the conversation's
+    id.
+    """
     return replace(await world.shared("message"), conversation=conversation.id)
 
 
@@ -250,7 +308,9 @@ async def throw_away(world: World, role: str, **members: Any) -> ThrowawayUser:
 @requirement("PERM-delete-user")
 @each("role", denied(_SPEC, "delete-user"))
 async def test_a_user_does_not_delete_itself(role: str, world: World, judge: Judge) -> None:
-    """Who may not delete users may not delete the own user either: the rows for oneself are of fetching and updating."""
+    """Who may not delete users may not delete the own user either: the rows for oneself are of
+    fetching and updating.
+    """
     user = await throw_away(world, role)
     request = await world.request(world.spec.operations["delete-user"], user.caller, user.fixture)
 
@@ -294,68 +354,104 @@ async def test_who_takes_part_is_no_exception(role: str, world: World, judge: Ju
 @pytest.mark.parametrize(
     ("operation", "role"),
     [
-        pytest.param(f"{effect}-organization", role, id=f"{effect}-{role}", marks=requirement(f"PERM-{effect}-organization"))
-        for effect, role in zip(("update", "delete"), reversed(denied(_SPEC, "update-organization")), strict=False)
+        pytest.param(
+            f"{effect}-organization",
+            role,
+            id=f"{effect}-{role}",
+            marks=requirement(f"PERM-{effect}-organization"),
+        )
+        for effect, role in zip(
+            ("update", "delete"), reversed(denied(_SPEC, "update-organization")), strict=False
+        )
     ],
 )
-async def test_a_member_does_not_change_the_own_organization(operation: str, role: str, world: World, judge: Judge) -> None:
+async def test_a_member_does_not_change_the_own_organization(
+    operation: str, role: str, world: World, judge: Judge
+) -> None:
     """Who may not update or delete organizations may not do it with the one of the own user."""
     organization = await world.fresh("organization")
     member = await throw_away(world, role, organization=world.as_given(organization.id))
     request = await world.request(world.spec.operations[operation], member.caller, organization)
 
     answer = await world.send(
-        request.operation.method, request.path, member.caller, json=request.body, about=request.thing, attack=f"PERM-{operation}"
+        request.operation.method,
+        request.path,
+        member.caller,
+        json=request.body,
+        about=request.thing,
+        attack=f"PERM-{operation}",
     )
 
     expect_still_refused(world, answer, request, f"{role}, of the own organization")
     await judge.expect_no_effect(request, answer, member.caller)
 
 
-# --- Traces where accounts are kept ----------------------------------------------------------------------------------------
+# --- Traces where accounts are kept -------------------------------------------------------------
 
 
 @requirement("PERM-create-user")
 async def test_a_refused_user_takes_no_address(world: World, judge: Judge) -> None:
     """The e-mail of a user that was refused is free: who may create users gives it to another."""
-    caller, admin = await world.user(denied(_SPEC, "create-user")[-1]), await world.user(world.highest)
+    caller, admin = (
+        await world.user(denied(_SPEC, "create-user")[-1]),
+        await world.user(world.highest),
+    )
     plain = await world.request(world.spec.operations["create-user"], caller)
     answer = await world.perform(plain, caller)
     await judge.expect_denied(answer, plain, caller)
     again = await world.request(world.spec.operations["create-user"], admin)
     email = (plain.body or {}).get("email")
 
-    made = await world.perform(replace(again, body={**again.body, "email": email}), admin, attack="PERM-create-user")
+    made = await world.perform(
+        replace(again, body={**again.body, "email": email}), admin, attack="PERM-create-user"
+    )
 
     if made.ok or not email:
         return
     other = await world.perform(again, admin)
     if other.ok:
-        raise Finding("an e-mail that is free after the refusal", f"{answer.status}, and then {made.status}", made)
+        raise Finding(
+            "an e-mail that is free after the refusal",
+            f"{answer.status}, and then {made.status}",
+            made,
+        )
     raise Inconclusive(f"a user made by {admin}: {other}", "PERM-create-user")
 
 
 @requirement("PERM-update-user")
 async def test_a_refused_update_leaves_the_way_to_log_in(world: World) -> None:
-    """A user whom somebody who may not tried to give another e-mail and password still logs in with its own."""
-    caller, user = await world.user(denied(_SPEC, "update-user")[-1]), await throw_away(world, world.roles[0])
+    """A user whom somebody who may not tried to give another e-mail and password still logs in with
+    its own.
+    """
+    caller, user = (
+        await world.user(denied(_SPEC, "update-user")[-1]),
+        await throw_away(world, world.roles[0]),
+    )
     plain = await world.request(world.spec.operations["update-user"], caller, user.fixture)
     members = {"email": user.account.email.replace("@", ".taken@"), "password": made_up_password()}
 
-    answer = await world.perform(replace(plain, body={**plain.body, **members}), caller, attack="PERM-update-user")
+    answer = await world.perform(
+        replace(plain, body={**plain.body, **members}), caller, attack="PERM-update-user"
+    )
 
     expect_still_refused(world, answer, plain, f"{caller.role}, with another e-mail and password")
     login = cite(await world.tokens.issue(user.account), "observation")
     if not login.ok:
-        raise Finding("a user who logs in as before", f"{answer.status}, and the log-in {login.status}", answer)
+        raise Finding(
+            "a user who logs in as before",
+            f"{answer.status}, and the log-in {login.status}",
+            answer,
+        )
 
 
-# --- When the token has expired -----------------------------------------------------------------------------------------
+# --- When the token has expired -----------------------------------------------------------------
 
 
 @requirement("EXPIRY-403", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("list", "fetch"))
-async def test_an_expired_token_reads_nothing_in_any_shape(operation: str, world: World, expiry: Expiry, judge: Judge) -> None:
+async def test_an_expired_token_reads_nothing_in_any_shape(
+    operation: str, world: World, expiry: Expiry, judge: Judge
+) -> None:
     """A narrower list, a HEAD and a request in other dress are refused to a token that has expired."""
     asked, expired = world.spec.operations[operation], (await expiry.tokens(world.highest))[0]
     request = await world.request(asked, expired.caller)
@@ -364,12 +460,18 @@ async def test_an_expired_token_reads_nothing_in_any_shape(operation: str, world
         shapes = [in_turn(shapes, operation)] if asked.effect == "list" else []
     for shape in shapes:
         if world.intrusive:
-            judge.cite(await sent(world, request, await world.user(world.highest), shape, "EXPIRY-403"))
+            judge.cite(
+                await sent(world, request, await world.user(world.highest), shape, "EXPIRY-403")
+            )
 
         answer = await sent(world, request, expired.caller, shape, "EXPIRY-403")
 
-        expect_still_refused(world, answer, request, f"a token that has expired ({expired.evidence}), {shape.name}")
+        expect_still_refused(
+            world, answer, request, f"a token that has expired ({expired.evidence}), {shape.name}"
+        )
     if asked.effect == "list" and not world.intrusive:
         return
     head = await world.send("HEAD", request.path, expired.caller, attack="EXPIRY-403")
-    expect_still_refused(world, head, request, f"a token that has expired ({expired.evidence}), HEAD")
+    expect_still_refused(
+        world, head, request, f"a token that has expired ({expired.evidence}), HEAD"
+    )

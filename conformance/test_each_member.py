@@ -1,4 +1,6 @@
-"""One member at a time: what an update of a single member was answered with success for is stored, nested ones and lists too."""
+"""One member at a time: what an update of a single member was answered with success for is stored,
+nested ones and lists too.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.world import World
 
-#: What many kinds of things keep besides: it is written at their creation where the target takes it.
+#: What many kinds of things keep besides: it is written at their creation where the target takes
+#: it.
 MORE: dict[str, Any] = {"meta": {"note": "{name}"}, "tags": ["{name}"]}
-#: Members that say what a thing is, whose it is or what it may: a server may keep these as they were made, and say so or not.
+#: Members that say what a thing is, whose it is or what it may: a server may keep these as they
+#: were made, and say so or not.
 _NOT_TRIED = re.compile(
     r"(?i).*id|e-?mail|password|role|scopes?|status|type|organi[sz]ation|parent|participants|messages|conversation|.*at"
 )
@@ -31,7 +35,9 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Written:
-    """A member that was updated alone: its old values by their places, and what the update was answered."""
+    """A member that was updated alone: its old values by their places, and what the update was
+    answered.
+    """
 
     member: str
     before: Mapping[Path, Any]
@@ -39,12 +45,22 @@ class Written:
 
     def lost(self, document: Any) -> list[str]:
         """The places whose value is still the old one."""
-        return [".".join(map(str, path)) for path, value in self.before.items() if at(document, path) == value]
+        return [
+            ".".join(map(str, path))
+            for path, value in self.before.items()
+            if at(document, path) == value
+        ]
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """The texts in a value, and where they are."""
-    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, Mapping)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for name, member in inner:
         yield from leaves(member, (*path, name))
     if isinstance(value, str) and "@" not in value:
@@ -57,7 +73,9 @@ def at(document: Any, path: Path) -> Any:
         if isinstance(step, str):
             document = document.get(step) if isinstance(document, Mapping) else None
         else:
-            document = document[step] if isinstance(document, list) and step < len(document) else None
+            document = (
+                document[step] if isinstance(document, list) and step < len(document) else None
+            )
     return document
 
 
@@ -73,7 +91,9 @@ def changed(value: Any) -> Any:
 @requirement("SEC-E10")
 @each("resource", load_specification().resources)
 async def test_each_member_is_updated(resource: str, world: World, judge: Judge) -> None:
-    """Each member that was written at the creation and is shown can be updated alone: after a success it is not as it was before."""
+    """Each member that was written at the creation and is shown can be updated alone: after a
+    success it is not as it was before.
+    """
     fixture, sent = await full(world, resource)
     before = await world.observe(fixture) or {}
     tried = [(name, value) for name, value in sent.items() if not _NOT_TRIED.fullmatch(name)]
@@ -83,7 +103,9 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
         if kept and (answer := await update(world, fixture, name, value)):
             updates.append(Written(name, kept, answer))
     if not updates:
-        raise NotApplicable(f"no member of a {resource} that was written is shown and can be updated alone")
+        raise NotApplicable(
+            f"no member of a {resource} that was written is shown and can be updated alone"
+        )
 
     now: dict[str, Any] = {}
 
@@ -92,27 +114,40 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
         now.update(await world.observe(fixture) or {})
         return not any(written.lost(now) for written in updates)
 
-    if not await world.patience.until(is_written, updates[-1].answer.finished, f"{resource} member by member"):
+    if not await world.patience.until(
+        is_written, updates[-1].answer.finished, f"{resource} member by member"
+    ):
         written = next(written for written in updates if written.lost(now))
         lost = ", ".join(written.lost(now))
-        raise Finding(f"{lost} of {fixture} as updated", f"{written.answer.status}, and it reads as before", written.answer)
+        raise Finding(
+            f"{lost} of {fixture} as updated",
+            f"{written.answer.status}, and it reads as before",
+            written.answer,
+        )
     if resource in _EMPTIED or world.intrusive:
         await expect_emptied(world, fixture, {written.member for written in updates} & MORE.keys())
 
 
 async def expect_emptied(world: World, fixture: Fixture, members: set[str]) -> None:
-    """What an update to an empty list or object was answered with is stored: empty is a value, and not none.
+    """What an update to an empty list or object was answered with is stored: empty is a value, and
+    not none.
 
     Raises:
         Finding: a member that the answer shows as empty is not.
     """
     admin = await world.user(world.highest)
-    plain = await world.request(world.spec.operations[f"update-{fixture.resource.name}"], admin, fixture)
+    plain = await world.request(
+        world.spec.operations[f"update-{fixture.resource.name}"], admin, fixture
+    )
     body = {name: type(MORE[name])() for name in sorted(members)}
     if not body:
         return
-    answer = await world.send(plain.operation.method, plain.path, admin, json=body, about=plain.thing)
-    emptied = {name for name, value in body.items() if answer.ok and answer.document.get(name) == value}
+    answer = await world.send(
+        plain.operation.method, plain.path, admin, json=body, about=plain.thing
+    )
+    emptied = {
+        name for name, value in body.items() if answer.ok and answer.document.get(name) == value
+    }
     full: set[str] = set()
 
     async def is_empty() -> bool:
@@ -121,8 +156,14 @@ async def expect_emptied(world: World, fixture: Fixture, members: set[str]) -> N
         full.update(name for name in emptied if shown.get(name))
         return not full
 
-    if emptied and not await world.patience.until(is_empty, answer.finished, f"{fixture.resource.name} emptied"):
-        raise Finding(f"{', '.join(sorted(full))} of {fixture} empty, as answered", f"{answer.status}, and it is not", answer)
+    if emptied and not await world.patience.until(
+        is_empty, answer.finished, f"{fixture.resource.name} emptied"
+    ):
+        raise Finding(
+            f"{', '.join(sorted(full))} of {fixture} empty, as answered",
+            f"{answer.status}, and it is not",
+            answer,
+        )
 
 
 async def full(world: World, resource: str) -> tuple[Fixture, dict[str, Any]]:
@@ -143,11 +184,17 @@ async def full(world: World, resource: str) -> tuple[Fixture, dict[str, Any]]:
 
 
 async def update(world: World, fixture: Fixture, name: str, value: Any) -> Exchange | None:
-    """Update one member of a thing as the highest role; the answer, or None where it is refused: not every member can be updated alone."""
+    """Update one member of a thing as the highest role; the answer, or None where it is refused:
+    not every member can be updated alone.
+    """
     admin = await world.user(world.highest)
-    plain = await world.request(world.spec.operations[f"update-{fixture.resource.name}"], admin, fixture)
+    plain = await world.request(
+        world.spec.operations[f"update-{fixture.resource.name}"], admin, fixture
+    )
     request = world.members.understood(replace(plain, body={name: changed(value)}))
     if name not in request.body:
         return None
-    answer = await world.send(request.operation.method, request.path, admin, json=request.body, about=request.thing)
+    answer = await world.send(
+        request.operation.method, request.path, admin, json=request.body, about=request.thing
+    )
     return answer if answer.ok else None

@@ -1,4 +1,6 @@
-"""Expiry: a token works to its last minute, and from its end on every request with it is answered 403 and does nothing."""
+"""Expiry: a token works to its last minute, and from its end on every request with it is answered
+403 and does nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ async def test_a_token_works_to_its_last_minute(role: str, expiry: Expiry, judge
 
 @requirement("EXPIRY-403", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("list", "fetch"))
-async def test_an_expired_token_reads_nothing(operation: str, world: World, expiry: Expiry, judge: Judge) -> None:
+async def test_an_expired_token_reads_nothing(
+    operation: str, world: World, expiry: Expiry, judge: Judge
+) -> None:
     """A list or fetch with an expired token is answered 403; with a live one it succeeds."""
     for expired in await expiry.tokens(world.highest):
         request = await world.request(world.spec.operations[operation], expired.caller)
@@ -40,7 +44,9 @@ async def test_an_expired_token_reads_nothing(operation: str, world: World, expi
 
 @requirement("EXPIRY-403", phase=EXPIRY)
 @roles()
-async def test_every_roles_token_expires(role: str, world: World, expiry: Expiry, judge: Judge) -> None:
+async def test_every_roles_token_expires(
+    role: str, world: World, expiry: Expiry, judge: Judge
+) -> None:
     """An expired token is answered 403 whatever its role; a live one is let in."""
     for expired in await expiry.tokens(role):
         if expired.first_answer:
@@ -56,8 +62,12 @@ async def test_every_roles_token_expires(role: str, world: World, expiry: Expiry
 
 @requirement("EXPIRY-403", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
-async def test_an_expired_token_is_refused_at_writes(operation: str, world: World, expiry: Expiry, judge: Judge) -> None:
-    """A create, update or delete with an expired token is answered 403; with a live one it succeeds."""
+async def test_an_expired_token_is_refused_at_writes(
+    operation: str, world: World, expiry: Expiry, judge: Judge
+) -> None:
+    """A create, update or delete with an expired token is answered 403; with a live one it
+    succeeds.
+    """
     attempt = await attempted(world, operation, expiry, judge)
 
     answer = attempt.cited()
@@ -69,8 +79,12 @@ async def test_an_expired_token_is_refused_at_writes(operation: str, world: Worl
 
 @requirement("EXPIRY-no-effect", phase=EXPIRY)
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
-async def test_an_expired_token_writes_nothing(operation: str, world: World, expiry: Expiry, judge: Judge) -> None:
-    """After a create, update or delete with an expired token everything is as it was; a live one gets it done."""
+async def test_an_expired_token_writes_nothing(
+    operation: str, world: World, expiry: Expiry, judge: Judge
+) -> None:
+    """After a create, update or delete with an expired token everything is as it was; a live one
+    gets it done.
+    """
     attempt = await attempted(world, operation, expiry, judge)
 
     attempt.cited()
@@ -80,7 +94,8 @@ async def test_an_expired_token_writes_nothing(operation: str, world: World, exp
 
 @asynccontextmanager
 async def excusing_log_ins(expired: ExpiredToken, world: World) -> AsyncIterator[None]:
-    """Hold nothing against a target that a later log-in explains: an account has been logged in since its session was put in the bank.
+    """Hold nothing against a target that a later log-in explains: an account has been logged in
+    since its session was put in the bank.
 
     Raises:
         Inconclusive: it was refused, and log-ins end the user's earlier sessions there.
@@ -89,7 +104,10 @@ async def excusing_log_ins(expired: ExpiredToken, world: World) -> AsyncIterator
         yield
     except Finding:
         if expired.source == "bank" and not await sessions_outlast_log_ins(world):
-            missing = "a session that later log-ins have not ended: the account was logged in since, and that ends sessions here"
+            missing = (
+                "a session that later log-ins have not ended: the account was logged in "
+                "since, and that ends sessions here"
+            )
             raise Inconclusive(missing, "SEC-I18-first") from None
         raise
 
@@ -98,8 +116,8 @@ async def excusing_log_ins(expired: ExpiredToken, world: World) -> AsyncIterator
 class RefreshAttempt:
     """A write that was tried with an expired token, and what was seen of it.
 
-    ``effect`` is what is held against the target, or was missing, when it was looked at what became of the write; ``undone`` is
-    what was missing for a live token to get the same done.
+    ``effect`` is what is held against the target, or was missing, when it was looked at what became
+    of the write; ``undone`` is what was missing for a live token to get the same done.
     """
 
     expired: ExpiredToken
@@ -111,13 +129,17 @@ class RefreshAttempt:
     def cited(self) -> Exchange:
         """The answer, as evidence of the test now running, with what else was sent for it."""
         for exchange in self.evidence.exchanges:
-            cite(exchange, next((name for name, one in self.evidence.named.items() if one is exchange), ""))
+            cite(
+                exchange,
+                next((name for name, one in self.evidence.named.items() if one is exchange), ""),
+            )
         return self.answer
 
 
 @shared_setup
 async def attempted(world: World, operation: str, expiry: Expiry, judge: Judge) -> RefreshAttempt:
-    """Try a write with the highest role's best proven expired token; one attempt serves every test that asks about it.
+    """Try a write with the highest role's best proven expired token; one attempt serves every test
+    that asks about it.
 
     It is on a thing that is there for nothing else, or on the caller's own user, on loan.
     """
@@ -136,7 +158,9 @@ async def attempted(world: World, operation: str, expiry: Expiry, judge: Judge) 
                 effect = reason
             try:
                 await (
-                    judge.control_alive(request, answer, expired.caller) if tried.is_self or effect else judge.control(request)
+                    judge.control_alive(request, answer, expired.caller)
+                    if tried.is_self or effect
+                    else judge.control(request)
                 )
             except TransientFailure:
                 raise
@@ -146,7 +170,9 @@ async def attempted(world: World, operation: str, expiry: Expiry, judge: Judge) 
 
 
 @requirement("EXPIRY-no-effect", phase=SUMMARY)
-async def test_an_expired_token_writes_nothing_later(world: World, expiry: Expiry, judge: Judge) -> None:
+async def test_an_expired_token_writes_nothing_later(
+    world: World, expiry: Expiry, judge: Judge
+) -> None:
     """At the end of the run, too, nothing is there that an expired token was refused."""
     await expiry.tokens(world.highest)
     refused = world.patience.refused_at("", "EXPIRY-403")
@@ -158,8 +184,12 @@ async def test_an_expired_token_writes_nothing_later(world: World, expiry: Expir
 
 @requirement("REFRESH-after-expiry", phase=EXPIRED_SESSIONS)
 @roles()
-async def test_post_refreshes_after_expiry(role: str, world: World, expiry: Expiry, judge: Judge) -> None:
-    """When the access token has expired, the refresh token still gets a new one by POST, and that one works."""
+async def test_post_refreshes_after_expiry(
+    role: str, world: World, expiry: Expiry, judge: Judge
+) -> None:
+    """When the access token has expired, the refresh token still gets a new one by POST, and that
+    one works.
+    """
     for expired in await expiry.sessions(role):
         caller = expired.caller
 
@@ -173,13 +203,20 @@ async def test_post_refreshes_after_expiry(role: str, world: World, expiry: Expi
 
 @requirement("REFRESH-get-expired", phase=EXPIRY)
 async def test_get_refuses_an_expired_bearer(world: World, expiry: Expiry, judge: Judge) -> None:
-    """GET with an expired bearer gets no token, even with a good refresh token; with a live bearer it does."""
+    """GET with an expired bearer gets no token, even with a good refresh token; with a live bearer
+    it does.
+    """
     for expired in await expiry.spare():
         async with expiry.logged_in_again(expired) as live:
             refresh_token = live.grant.refresh_token
             answer = await world.tokens.refresh_get(
-                refresh_token, bearer=expired.caller.token, caller=str(expired.caller), attack="REFRESH-get-expired"
+                refresh_token,
+                bearer=expired.caller.token,
+                caller=str(expired.caller),
+                attack="REFRESH-get-expired",
             )
 
             judge.expect_no_token(answer)
-            await judge.control_refresh(world.tokens.refresh_get(refresh_token, bearer=live.token, caller=str(live)))
+            await judge.control_refresh(
+                world.tokens.refresh_get(refresh_token, bearer=live.token, caller=str(live))
+            )

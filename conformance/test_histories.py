@@ -1,4 +1,6 @@
-"""Histories: what a user was before its role, its password or the user itself was changed gets nothing any more, by no way to a token."""
+"""Histories: what a user was before its role, its password or the user itself was changed gets
+nothing any more, by no way to a token.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,23 @@ from rolecall.toolkit.expectations import expect_no_grant
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.moves import moved
-from rolecall.toolkit.throwaway_users import ThrowawayUser, change, delete_user, disable, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    ThrowawayUser,
+    change,
+    delete_user,
+    disable,
+    throwaway_user,
+)
 from rolecall.toolkit.world import World
 
-# --- Another role -----------------------------------------------------------------------------------------------------
+# --- Another role --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class RoleMove:
-    """A change of role, from one place in the table to another, and the paths of refresh in the order in which they are tried."""
+    """A change of role, from one place in the table to another, and the paths of refresh in the
+    order in which they are tried.
+    """
 
     before: int
     after: int
@@ -39,31 +49,42 @@ MOVES = {
 @requirement("SEC-R17")
 @each("move", MOVES)
 async def test_new_tokens_follow_the_role(move: str, world: World) -> None:
-    """After a change of role both refreshes and a new log-in give the new scope, in the answer, in the JWT and in what it opens."""
+    """After a change of role both refreshes and a new log-in give the new scope, in the answer, in
+    the JWT and in what it opens.
+    """
     before, after = world.roles[MOVES[move].before], world.roles[MOVES[move].after]
     case = await moved(world, before, after)
 
-    for path in MOVES[move].paths:  # each with the newest session: a refresh may use the older one up
+    for path in MOVES[
+        move
+    ].paths:  # each with the newest session: a refresh may use the older one up
         grant = await case.expect_scope(path)
         if grant.token and grant.refresh_token:
-            case.user = ThrowawayUser(case.user.account, case.user.caller.continued(grant), case.user.fixture)
+            case.user = ThrowawayUser(
+                case.user.account, case.user.caller.continued(grant), case.user.fixture
+            )
     login = await case.expect_scope("log-in")
     if not login.token:
         raise Inconclusive(f"a log-in after a change of role: {login.exchange}", "ISSUE-status")
 
 
-# --- Another password -------------------------------------------------------------------------------------------------
+# --- Another password ---------------------------------------------------------------------------
 
 
 async def with_new_password(world: World, *, is_renewed: bool = False) -> ThrowawayUser:
-    """A user whose password was changed, with the old one in its account; its session may be one that was refreshed.
+    """A user whose password was changed, with the old one in its account; its session may be one
+    that was refreshed.
 
     Raises:
         NotTested: a log-in shows that it cannot be.
     """
     user, password = await throwaway_user(world, world.roles[0]), made_up_password()
     if is_renewed:
-        grant = Grant.of(await world.tokens.refresh_by("post", user.caller.grant.refresh_token, user.caller, attack=""))
+        grant = Grant.of(
+            await world.tokens.refresh_by(
+                "post", user.caller.grant.refresh_token, user.caller, attack=""
+            )
+        )
         user = replace(user, caller=user.caller.continued(grant)) if grant.refresh_token else user
     await change(world, user, password=password)
     body = {"email": user.account.email, "password": password}
@@ -94,18 +115,24 @@ async def test_an_old_password_gets_no_token(world: World, judge: Judge) -> None
 
 @requirement("SEC-R18")
 @each("path", ("get", "post"))
-async def test_a_new_password_ends_old_refresh_tokens(path: str, world: World, judge: Judge) -> None:
-    """When a user's password was changed, a refresh token from before is refused: of the log-in, or of a refresh since."""
+async def test_a_new_password_ends_old_refresh_tokens(
+    path: str, world: World, judge: Judge
+) -> None:
+    """When a user's password was changed, a refresh token from before is refused: of the log-in, or
+    of a refresh since.
+    """
     user = await with_new_password(world, is_renewed=path == "post")
 
-    answer = await world.tokens.refresh_by(path, user.caller.grant.refresh_token, user.caller, attack="")
+    answer = await world.tokens.refresh_by(
+        path, user.caller.grant.refresh_token, user.caller, attack=""
+    )
 
     judge.cite(answer)
     if answer.ok:
         raise Finding("a refusal: the password was changed", f"{answer.status}", answer)
 
 
-# --- Another address ---------------------------------------------------------------------------------------------------
+# --- Another address ----------------------------------------------------------------------------
 
 
 @requirement("ISSUE-refused")
@@ -118,20 +145,28 @@ async def test_an_address_that_was_given_up_logs_nobody_in(world: World) -> None
         raise NotApplicable("an update does not change the e-mail of a user here, or not at once")
     control = cite(await world.tokens.issue(replace(user.account, email=after)), "control")
     if not control.ok:
-        raise NotApplicable(f"a user whose e-mail was changed does not log in with the new one ({control})")
+        raise NotApplicable(
+            f"a user whose e-mail was changed does not log in with the new one ({control})"
+        )
 
     body, answers = {"email": before, "password": user.account.password}, []
 
     async def is_refused() -> bool:
-        answers.append(cite(await world.tokens.post(body, caller="nobody", attack="ISSUE-refused"), "answer"))
+        answers.append(
+            cite(await world.tokens.post(body, caller="nobody", attack="ISSUE-refused"), "answer")
+        )
         return not Grant.of(answers[-1]).token
 
     if not await world.patience.until(is_refused, changed.finished, "an e-mail that was given up"):
         answer = answers[-1]
-        raise Finding("no token for an e-mail that is the user's no more", f"{answer.status} with a token", answer)
+        raise Finding(
+            "no token for an e-mail that is the user's no more",
+            f"{answer.status} with a token",
+            answer,
+        )
 
 
-# --- No user any more -------------------------------------------------------------------------------------------------
+# --- No user any more ---------------------------------------------------------------------------
 
 WAYS = ("log-in", "post", "get")
 
@@ -142,12 +177,16 @@ async def go(way: str, user: ThrowawayUser, world: World, attack: str) -> Exchan
     if way == "log-in":
         body = {"email": account.email, "password": account.password}
         return await world.tokens.post(body, caller=str(user.caller), attack=attack)
-    return await world.tokens.refresh_by(way, user.caller.grant.refresh_token, user.caller, attack=attack)
+    return await world.tokens.refresh_by(
+        way, user.caller.grant.refresh_token, user.caller, attack=attack
+    )
 
 
 @requirement("SEC-J17-deleted")
 async def test_a_deleted_user_gets_no_token(world: World, judge: Judge) -> None:
-    """Once a user was deleted, neither its password nor its refresh token, on either path, gets a token."""
+    """Once a user was deleted, neither its password nor its refresh token, on either path, gets a
+    token.
+    """
     user = await throwaway_user(world, world.roles[1])
     cite(user.caller.grant.exchange, "control")
     await delete_user(world, user)
@@ -158,26 +197,34 @@ async def test_a_deleted_user_gets_no_token(world: World, judge: Judge) -> None:
 
 @requirement("SEC-J17-deleted")
 async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Judge) -> None:
-    """Who gets the e-mail of a user that was deleted gets none of its sessions: the old refresh token is refused, the new one works."""
+    """Who gets the e-mail of a user that was deleted gets none of its sessions: the old refresh
+    token is refused, the new one works.
+    """
     user = await throwaway_user(world, world.roles[1])
     await delete_user(world, user)
     try:
         heir = await throwaway_user(world, world.roles[0], email=user.account.email)
     except NotTested as reason:
-        raise NotApplicable(f"the target gives the e-mail of a deleted user to nobody else: {reason}") from None
+        raise NotApplicable(
+            f"the target gives the e-mail of a deleted user to nobody else: {reason}"
+        ) from None
 
     answer = await go("post", user, world, "SEC-J17-deleted")
 
     judge.expect_no_token(answer)
     await judge.control_refresh(
-        world.tokens.refresh_post(heir.caller.grant.refresh_token, heir.caller.email, caller=str(heir.caller))
+        world.tokens.refresh_post(
+            heir.caller.grant.refresh_token, heir.caller.email, caller=str(heir.caller)
+        )
     )
 
 
 @requirement("SEC-J20")
 @each("status", ("inactive", "disabled"))
 async def test_a_disabled_user_gets_no_new_token(status: str, world: World) -> None:
-    """Where a status keeps a user from logging in, its refresh token gets nothing either, on both paths."""
+    """Where a status keeps a user from logging in, its refresh token gets nothing either, on both
+    paths.
+    """
     user = await throwaway_user(world, world.roles[0])
     cite(await disable(world, user, status), "control")
 

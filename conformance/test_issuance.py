@@ -1,4 +1,6 @@
-"""Issuance: who asks with the right e-mail and password gets a token that is theirs; nobody else gets one."""
+"""Issuance: who asks with the right e-mail and password gets a token that is theirs; nobody else
+gets one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ from rolecall.tokens import Grant, claims_of, header_of, user_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import parts_of
-from rolecall.toolkit.throwaway_users import ThrowawayUser, attackable, lockable_account, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    ThrowawayUser,
+    attackable,
+    lockable_account,
+    throwaway_user,
+)
 from rolecall.toolkit.world import World
 
 
@@ -41,13 +48,17 @@ async def test_the_answer_has_every_field(role: str, world: World, judge: Judge)
 @requirement("ISSUE-jwt")
 @roles()
 async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
-    """The token is a JWT with a signature algorithm, the user's id, and iat and exp in whole seconds."""
+    """The token is a JWT with a signature algorithm, the user's id, and iat and exp in whole
+    seconds.
+    """
     grant = (await world.user(role)).grant
     cite(grant.exchange)
 
     header, claims = header_of(grant.token), claims_of(grant.token)
     if not claims:
-        raise Finding("a JWT (three base64url parts, JSON inside)", "a token that is none", grant.exchange)
+        raise Finding(
+            "a JWT (three base64url parts, JSON inside)", "a token that is none", grant.exchange
+        )
     if str(header.get("alg", "none")).lower() == "none" or not grant.token.rsplit(".", 1)[1]:
         raise Finding("a signed JWT", f"alg {header.get('alg')!r}", grant.exchange)
     if not user_of(claims):
@@ -70,7 +81,9 @@ async def test_a_token_lives_24_hours(role: str, world: World, judge: Judge) -> 
 @requirement("ISSUE-scope")
 @roles()
 async def test_the_scope_is_the_users_role(role: str, world: World) -> None:
-    """Both the answer's scope and the JWT's are the user's role, alone or with the roles that it includes."""
+    """Both the answer's scope and the JWT's are the user's role, alone or with the roles that it
+    includes.
+    """
     grant = (await world.user(role)).grant
     cite(grant.exchange)
 
@@ -93,7 +106,11 @@ async def test_the_scope_is_a_space_delimited_string(role: str, world: World) ->
 
     unknown = [name for name in names if name not in (*world.roles, *world.dialect.other_scopes)]
     if unknown:
-        raise Finding(f"names out of {', '.join(world.roles)}, with single spaces between them", f"{scope!r}", grant.exchange)
+        raise Finding(
+            f"names out of {', '.join(world.roles)}, with single spaces between them",
+            f"{scope!r}",
+            grant.exchange,
+        )
     if len(set(names)) != len(names):
         raise Finding("every scope once", f"{scope!r}", grant.exchange)
 
@@ -108,7 +125,9 @@ async def test_the_user_is_the_one_in_the_jwt(role: str, world: World) -> None:
         raise Inconclusive("the user's id in the token", "ISSUE-jwt")
 
     if grant.user != user_of(grant.claims):
-        raise Finding(f"user {user_of(grant.claims)}, as in the JWT", f"{grant.user!r}", grant.exchange)
+        raise Finding(
+            f"user {user_of(grant.claims)}, as in the JWT", f"{grant.user!r}", grant.exchange
+        )
 
 
 @requirement("ISSUE-identity")
@@ -125,7 +144,10 @@ async def test_users_of_one_role_are_told_apart(world: World, judge: Judge) -> N
     """The token of another user of the same role acts as that other user."""
     others = [name for name in world.target.accounts if name not in world.roles]
     if not others:
-        raise NotTested("one user per role: give a second one, such as [accounts.guest2], in the target file", SECOND_USER)
+        raise NotTested(
+            "one user per role: give a second one, such as [accounts.guest2], in the target file",
+            SECOND_USER,
+        )
     for name in others:
         first, other = await world.user(world.account(name).role), await world.user(name)
         await judge.expect_works(first)
@@ -170,13 +192,16 @@ NO_CREDENTIALS: dict[str, dict[str, Any]] = {
 
 
 def credentials(account: Account) -> dict[str, str]:
-    """What `NO_CREDENTIALS` is filled with: the right e-mail and password, and the near misses of both."""
+    """What `NO_CREDENTIALS` is filled with: the right e-mail and password, and the near misses of
+    both.
+    """
     password = account.password
     near = {"swapped": password.swapcase(), "shortened": password[:-1]}
     return {**parts_of(account.email), "password": password, **near}
 
 
-#: Characters of a password: some servers look at the first 72 bytes alone (bcrypt), others at the first 64, 128 or 255.
+#: Characters of a password: some servers look at the first 72 bytes alone (bcrypt), others at the
+#: first 64, 128 or 255.
 LONG = (260, 130, 80)
 
 
@@ -184,7 +209,8 @@ async def user_with_long_password(world: World) -> ThrowawayUser:
     """A user with the longest password that the target takes.
 
     Raises:
-        NotApplicable: it takes none that is longer than the beginning at which some servers stop to look.
+        NotApplicable: it takes none that is longer than the beginning at which some servers stop to
+            look.
     """
     await lockable_account(world)  # says what is missing where no user can be made at all
     for length in LONG:
@@ -198,23 +224,31 @@ async def user_with_long_password(world: World) -> ThrowawayUser:
 
 @requirement("ISSUE-refused")
 async def test_all_of_a_long_password_counts(world: World, judge: Judge) -> None:
-    """Of a password as long as the target takes, one that differs in the last character gets no token; the right one does."""
+    """Of a password as long as the target takes, one that differs in the last character gets no
+    token; the right one does.
+    """
     user = await user_with_long_password(world)
     right = user.account.password
     wrong = right[:-1] + ("a" if right[-1] != "a" else "b")
 
-    answer = await world.tokens.post({"email": user.account.email, "password": wrong}, caller="nobody", attack="ISSUE-refused")
+    answer = await world.tokens.post(
+        {"email": user.account.email, "password": wrong}, caller="nobody", attack="ISSUE-refused"
+    )
 
     judge.expect_no_token(answer, user.caller.grant.exchange)
 
 
 @requirement("ISSUE-refused")
 async def test_a_password_does_not_end_at_a_nul(world: World) -> None:
-    """The right password with a NUL and more behind it gets no token, as in languages whose texts end there (CWE-626)."""
+    """The right password with a NUL and more behind it gets no token, as in languages whose texts
+    end there (CWE-626).
+    """
     account = (await attackable(world)).account
 
     answer = await world.tokens.post(
-        {"email": account.email, "password": f"{account.password}\0x"}, caller="nobody", attack="ISSUE-refused"
+        {"email": account.email, "password": f"{account.password}\0x"},
+        caller="nobody",
+        attack="ISSUE-refused",
     )
 
     cite(answer, "answer")
@@ -225,13 +259,17 @@ async def test_a_password_does_not_end_at_a_nul(world: World) -> None:
 @requirement("ISSUE-refused")
 @each("case", NO_CREDENTIALS)
 async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judge) -> None:
-    """Wrong, empty, missing and mistyped credentials are refused, and no token is in the answer; the right ones work."""
+    """Wrong, empty, missing and mistyped credentials are refused, and no token is in the answer;
+    the right ones work.
+    """
     user = await attackable(world)
     account, control = user.account, user.caller.grant
     body = world.fill(NO_CREDENTIALS[case], **credentials(account))
     if body == {"email": account.email, "password": account.password}:
         cite(control.exchange)
-        raise NotApplicable(f"{case.replace('-', ' ')}: of this account's password that is the password itself")
+        raise NotApplicable(
+            f"{case.replace('-', ' ')}: of this account's password that is the password itself"
+        )
 
     answer = await world.tokens.post(body, caller="nobody", attack="ISSUE-refused")
 

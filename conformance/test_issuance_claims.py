@@ -1,4 +1,6 @@
-"""What issuance gives: one's own token, whatever else is asked for, in its own session and with no secrets in it."""
+"""What issuance gives: one's own token, whatever else is asked for, in its own session and with no
+secrets in it.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +17,33 @@ from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import NEIGHBOURS, twin_of
 from rolecall.toolkit.shared import shared_setup
-from rolecall.toolkit.throwaway_users import attackable, fresh_session, lockable_account, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    attackable,
+    fresh_session,
+    lockable_account,
+    throwaway_user,
+)
 from rolecall.toolkit.world import World
 
-# --- Which user -------------------------------------------------------------------------------------------------------
+# --- Which user ----------------------------------------------------------------------------------
 
 
 @requirement("SEC-I01")
 @roles()
-async def test_whether_the_refresh_token_names_its_user(role: str, world: World, judge: Judge) -> None:
-    """In the specification's example the refresh token begins with the user's id; other forms are as good."""
+async def test_whether_the_refresh_token_names_its_user(
+    role: str, world: World, judge: Judge
+) -> None:
+    """In the specification's example the refresh token begins with the user's id; other forms are
+    as good.
+    """
     grant = (await world.user(role)).grant
 
     judge.cite(grant.exchange)
     named = bool(grant.user) and grant.refresh_token.startswith(f"{grant.user}.")
-    judge.note(f"the refresh token {'begins with the id of its user' if named else 'does not name its user'}")
+    judge.note(
+        "the refresh token "
+        f"{'begins with the id of its user' if named else 'does not name its user'}"
+    )
 
 
 #: Other spellings of an e-mail address, with the right password.
@@ -57,7 +71,10 @@ async def test_other_spellings_of_an_email(spelling: str, world: World, judge: J
     _, answer = await log_in_as_spelled(world, spelling)
 
     judge.cite(answer)
-    judge.note(f"e-mail with {spelling.replace('-', ' ')}: {'logged in' if answer.ok else f'refused ({answer.status})'}")
+    judge.note(
+        f"e-mail with {spelling.replace('-', ' ')}: "
+        f"{'logged in' if answer.ok else f'refused ({answer.status})'}"
+    )
 
 
 @requirement("SEC-I11-other-user")
@@ -73,7 +90,9 @@ async def test_other_spellings_are_nobody_else(spelling: str, world: World, judg
 @requirement("SEC-I11-other-user")
 @each("likeness", NEIGHBOURS)
 async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) -> None:
-    """Of two users with nearly the same e-mail, and the same password, the one whose e-mail was sent is logged in."""
+    """Of two users with nearly the same e-mail, and the same password, the one whose e-mail was
+    sent is logged in.
+    """
     one, twin = await lockable_account(world), await twin_of(world, likeness)
 
     answer = await world.tokens.issue(one.account)
@@ -87,7 +106,8 @@ async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) 
         )
 
 
-#: Members besides e-mail and password that ask for more; "{admin}" is the highest role, "{user}" one of its users.
+#: Members besides e-mail and password that ask for more; "{admin}" is the highest role, "{user}"
+#: one of its users.
 WISHES: dict[str, dict[str, Any]] = {
     "scope": {"scope": "{admin}"},
     "scope-of-all": {"scope": "{all}"},
@@ -103,14 +123,18 @@ WISHES: dict[str, dict[str, Any]] = {
 async def wish(world: World, case: str) -> dict[str, Any]:
     """The members that ask for more."""
     admin = await world.user(world.highest)
-    members: dict[str, Any] = world.fill(WISHES[case], admin=world.highest, all=" ".join(world.roles), user=admin.user)
+    members: dict[str, Any] = world.fill(
+        WISHES[case], admin=world.highest, all=" ".join(world.roles), user=admin.user
+    )
     return members
 
 
 @requirement("SEC-I12")
 @each("case", WISHES)
 async def test_a_login_grants_no_wishes(case: str, world: World) -> None:
-    """Members that ask for another scope, user or lifetime are ignored at a login, or the login is refused."""
+    """Members that ask for another scope, user or lifetime are ignored at a login, or the login is
+    refused.
+    """
     user = await attackable(world)
     account, own = user.account, user.caller
     body = {"email": account.email, "password": account.password} | await wish(world, case)
@@ -123,27 +147,35 @@ async def test_a_login_grants_no_wishes(case: str, world: World) -> None:
 @requirement("SEC-I12")
 @each("case", ("role", "id", "lifetime"))
 async def test_a_refresh_grants_no_wishes(case: str, world: World, judge: Judge) -> None:
-    """Members that ask for another user, role or lifetime are ignored at a POST refresh, or it is refused."""
+    """Members that ask for another user, role or lifetime are ignored at a POST refresh, or it is
+    refused.
+    """
     caller = await fresh_session(world, world.roles[0])
-    body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email} | await wish(world, case)
+    body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email} | await wish(
+        world, case
+    )
 
     answer = await world.tokens.post(body, caller=str(caller), attack="SEC-I12")
 
     await judge.expect_refresh_at_most(answer, caller, "post")
 
 
-# --- Other ways in ----------------------------------------------------------------------------------------------------
+# --- Other ways in ------------------------------------------------------------------------------
 
 
 @requirement("SEC-I15")
 @each("way", ("post-without-body", "post-with-empty-object", "get"))
 async def test_credentials_in_a_url_get_no_token(way: str, world: World) -> None:
-    """E-mail and password in the query, where logs and histories keep them, are refused: those of a user made for it."""
+    """E-mail and password in the query, where logs and histories keep them, are refused: those of a
+    user made for it.
+    """
     account = (await attackable(world)).account
     path = f"{TOKEN_PATH}?email={quote(account.email, safe='')}&password={quote(account.password, safe='')}"
     content = b"{}" if way == "post-with-empty-object" else None
 
-    answer = await world.client.send("GET" if way == "get" else "POST", path, content=content, attack="SEC-I15")
+    answer = await world.client.send(
+        "GET" if way == "get" else "POST", path, content=content, attack="SEC-I15"
+    )
 
     expect_no_grant(answer)
 
@@ -154,20 +186,28 @@ MISUSES = ("get-without-refresh-token", "get-with-empty-refresh-token", "put", "
 
 @shared_setup
 async def misuse(world: World, case: str) -> Exchange:
-    """Ask the token endpoint for what it does not do: with the right credentials, or with the right bearer."""
-    user = await throwaway_user(world, world.roles[0]) if case == "delete" else await attackable(world)
+    """Ask the token endpoint for what it does not do: with the right credentials, or with the right
+    bearer.
+    """
+    user = (
+        await throwaway_user(world, world.roles[0]) if case == "delete" else await attackable(world)
+    )
     account, caller = user.account, user.caller
     if case.startswith("get"):
         path = TOKEN_PATH + ("?refreshToken=" if "empty" in case else "")
         return await world.send("GET", path, caller, attack="SEC-I16", repeatable=False)
     body = {"email": account.email, "password": account.password}
-    return await world.send(case.upper(), TOKEN_PATH, caller, json=None if case == "delete" else body, attack="SEC-I16")
+    return await world.send(
+        case.upper(), TOKEN_PATH, caller, json=None if case == "delete" else body, attack="SEC-I16"
+    )
 
 
 @requirement("SEC-I16")
 @each("case", MISUSES)
 async def test_other_methods_get_no_token(case: str, world: World, judge: Judge) -> None:
-    """GET without a refresh token, and methods other than GET and POST, get no token and break nothing."""
+    """GET without a refresh token, and methods other than GET and POST, get no token and break
+    nothing.
+    """
     answer = await misuse(world, case)
 
     judge.cite(answer)
@@ -186,10 +226,14 @@ async def test_other_methods_are_called_so(case: str, world: World, judge: Judge
         if not 400 <= answer.status < 500:
             raise Finding("400, or another client error", f"{answer.status}", answer)
     elif answer.status != 405 or not answer.header("allow"):
-        raise Finding("405 with Allow", f"{answer.status} with{'' if answer.header('allow') else 'out'} Allow", answer)
+        raise Finding(
+            "405 with Allow",
+            f"{answer.status} with{'' if answer.header('allow') else 'out'} Allow",
+            answer,
+        )
 
 
-# --- Sessions ---------------------------------------------------------------------------------------------------------
+# --- Sessions -----------------------------------------------------------------------------------
 
 
 @requirement("SEC-I18")
@@ -214,14 +258,20 @@ async def test_what_becomes_of_the_first_session(world: World, judge: Judge) -> 
 
     answer = await world.perform(request, caller)
 
-    judge.note(f"after a second log-in the first token is {'still good' if answer.ok else f'refused ({answer.status})'}")
+    judge.note(
+        "after a second log-in the first token is "
+        f"{'still good' if answer.ok else f'refused ({answer.status})'}"
+    )
 
 
-# --- Claims -----------------------------------------------------------------------------------------------------------
+# --- Claims -------------------------------------------------------------------------------------
 
-_SECRET_NAME = re.compile(r"passw|secret|^hash$|salt$|private_?key|credential|api_?key", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"passw|secret|^hash$|salt$|private_?key|credential|api_?key", re.IGNORECASE
+)
 _SECRET_VALUE = re.compile(
-    r"^(\$2[abxy]?\$|\$argon2|\$scrypt|\$5\$|\$6\$|pbkdf2|scrypt|[{](SSHA|SHA|MD5)[}])|BEGIN [A-Z ]*PRIVATE KEY"
+    r"^(\$2[abxy]?\$|\$argon2|\$scrypt|\$5\$|\$6\$|pbkdf2|scrypt|[{](SSHA|SHA|MD5)[}])|BEGIN [A-Z "
+    r"]*PRIVATE KEY"
 )
 
 
@@ -241,7 +291,9 @@ def leaves(document: Any) -> Iterator[tuple[str, Any]]:
 @requirement("SEC-I19")
 @roles()
 async def test_a_token_tells_no_secrets(role: str, world: World, judge: Judge) -> None:
-    """Anybody who sees a token can read it: there is no password, hash, key or list of addresses in its claims."""
+    """Anybody who sees a token can read it: there is no password, hash, key or list of addresses in
+    its claims.
+    """
     grant = (await world.user(role)).grant
     password = world.account(role).password
 
@@ -250,9 +302,13 @@ async def test_a_token_tells_no_secrets(role: str, world: World, judge: Judge) -
     secret = [
         name
         for name, value in found
-        if isinstance(value, str) and value and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value) or password in value)
+        if isinstance(value, str)
+        and value
+        and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value) or password in value)
     ]
     if secret:
         raise Finding("claims without secrets", f"a claim {', '.join(secret)}", grant.exchange)
     if sum(isinstance(value, str) and "@" in value for _, value in found) > 1:
-        raise Finding("claims without other people's addresses", "several e-mail addresses", grant.exchange)
+        raise Finding(
+            "claims without other people's addresses", "several e-mail addresses", grant.exchange
+        )

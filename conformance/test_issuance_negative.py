@@ -1,4 +1,6 @@
-"""Issuance under attack: whatever the body is, only the right e-mail and password get a token, and only their own."""
+"""Issuance under attack: whatever the body is, only the right e-mail and password get a token, and
+only their own.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,25 @@ from rolecall.toolkit.world import World
 
 WRONG = "rolecall-is-not-this"
 
-# --- Who is there -----------------------------------------------------------------------------------------------------
+# --- Who is there --------------------------------------------------------------------------------
 
 #: What differs from answer to answer, whoever asks: digits, and longer hexadecimal numbers.
 _VARIES = re.compile(r"[0-9a-fA-F]{8}[0-9a-fA-F-]*|\d+")
-_HEADERS_OF_THE_WAY = ("date", "connection", "keep-alive", "age", "content-length", "transfer-encoding", "set-cookie")
+_HEADERS_OF_THE_WAY = (
+    "date",
+    "connection",
+    "keep-alive",
+    "age",
+    "content-length",
+    "transfer-encoding",
+    "set-cookie",
+)
 
 
 def face(exchange: Exchange, email: str) -> tuple[int, list[str], str]:
-    """An answer as somebody sees it who looks for differences: its status, its headers and its text less the e-mail."""
+    """An answer as somebody sees it who looks for differences: its status, its headers and its text
+    less the e-mail.
+    """
     names = sorted({name.lower() for name, _ in exchange.headers} - set(_HEADERS_OF_THE_WAY))
     return exchange.status, names, _VARIES.sub("#", exchange.text.replace(email, "@"))
 
@@ -40,23 +52,35 @@ async def test_an_unknown_email_sounds_like_a_wrong_password(world: World, judge
     account = (await attackable(world)).account
     stranger = f"rolecall.nobody.{world.run_id}@{world.target.email_domain}"
 
-    known = await world.tokens.post({"email": account.email, "password": WRONG}, caller="nobody", attack="SEC-I03")
-    unknown = await world.tokens.post({"email": stranger, "password": WRONG}, caller="nobody", attack="SEC-I03")
+    known = await world.tokens.post(
+        {"email": account.email, "password": WRONG}, caller="nobody", attack="SEC-I03"
+    )
+    unknown = await world.tokens.post(
+        {"email": stranger, "password": WRONG}, caller="nobody", attack="SEC-I03"
+    )
 
     judge.cite(known, unknown)
     for what, right, given in zip(
-        ("status", "headers", "body"), face(known, account.email), face(unknown, stranger), strict=True
+        ("status", "headers", "body"),
+        face(known, account.email),
+        face(unknown, stranger),
+        strict=True,
     ):
         if given != right:
-            raise Finding(f"the same {what} for a known e-mail and an unknown one", f"{right} and {given}", unknown)
+            raise Finding(
+                f"the same {what} for a known e-mail and an unknown one",
+                f"{right} and {given}",
+                unknown,
+            )
 
 
-# --- Operators where texts belong -------------------------------------------------------------------------------------
+# --- Operators where texts belong ---------------------------------------------------------------
 
 #: Seconds that the script among the operators sleeps, if somebody runs it.
 _SLEEP = 2.0
 _SCRIPT = f"sleep({_SLEEP * 1000:g}) || true"
-#: What a database would understand, where a text belongs; "{email}" and "{password}" are the right ones.
+#: What a database would understand, where a text belongs; "{email}" and "{password}" are the right
+#: ones.
 OPERATORS: dict[str, dict[str, Any]] = {
     "email-not-null": {"email": {"$ne": None}, "password": "{password}"},
     "email-above-nothing": {"email": {"$gt": ""}, "password": "{password}"},
@@ -75,7 +99,9 @@ OPERATORS: dict[str, dict[str, Any]] = {
 @requirement("SEC-I06")
 @each("case", OPERATORS)
 async def test_operators_are_no_credentials(case: str, world: World, judge: Judge) -> None:
-    """An object that a database would take for a condition gets no token, breaks nothing and runs nothing."""
+    """An object that a database would take for a condition gets no token, breaks nothing and runs
+    nothing.
+    """
     user = await attackable(world)
     account, control = user.account, user.caller
     body = world.fill(OPERATORS[case], email=account.email, password=account.password)
@@ -84,9 +110,15 @@ async def test_operators_are_no_credentials(case: str, world: World, judge: Judg
 
     judge.expect_no_token(answer, control.grant.exchange)
     if answer.finished - answer.started >= _SLEEP and "$where" in str(body):
-        quick = await world.tokens.post(json.loads(json.dumps(body).replace(_SCRIPT, "true")), caller="nobody", attack="SEC-I06")
+        quick = await world.tokens.post(
+            json.loads(json.dumps(body).replace(_SCRIPT, "true")), caller="nobody", attack="SEC-I06"
+        )
         if quick.finished - quick.started < _SLEEP / 2:
-            raise Finding("a refusal at once", f"one after {answer.finished - answer.started:.1f} s, as the script says", answer)
+            raise Finding(
+                "a refusal at once",
+                f"one after {answer.finished - answer.started:.1f} s, as the script says",
+                answer,
+            )
 
 
 @requirement("SEC-I06")
@@ -109,7 +141,7 @@ async def test_operators_outside_json_are_no_credentials(where: str, world: Worl
     expect_no_grant(answer)
 
 
-# --- Bodies that can be read in two ways ------------------------------------------------------------------------------
+# --- Bodies that can be read in two ways --------------------------------------------------------
 
 #: Members that come twice: the attacker's own e-mail and password, and the victim's e-mail.
 TWICE = {
@@ -123,25 +155,32 @@ TWICE = {
 def as_object(words: list[str]) -> bytes:
     """A JSON object of names and values in turn, however often a name comes."""
     pairs = zip(words[::2], words[1::2], strict=True)
-    return ("{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs) + "}").encode()
+    return (
+        "{" + ",".join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs) + "}"
+    ).encode()
 
 
 @requirement("SEC-I08")
 @each("case", TWICE)
 async def test_members_that_come_twice_open_no_other_account(case: str, world: World) -> None:
-    """A body with two e-mails or two passwords is refused, or gets the token of the account that the password is of."""
+    """A body with two e-mails or two passwords is refused, or gets the token of the account that
+    the password is of.
+    """
     user, victim = await attackable(world), await throwaway_admin(world)
     account, own = user.account, user.caller
-    words = world.fill(TWICE[case], email=account.email, password=account.password, victim=victim.email)
+    words = world.fill(
+        TWICE[case], email=account.email, password=account.password, victim=victim.email
+    )
 
     answer = await world.client.send("POST", TOKEN_PATH, content=as_object(words), attack="SEC-I08")
 
     expect_no_more_than(own.grant, answer)
 
 
-# --- Bodies that are no JSON object -----------------------------------------------------------------------------------
+# --- Bodies that are no JSON object -------------------------------------------------------------
 
-#: The media type, and how the right credentials are written: bodies that nobody can take for the JSON object.
+#: The media type, and how the right credentials are written: bodies that nobody can take for the
+#: JSON object.
 NO_JSON = {
     "form": ("application/x-www-form-urlencoded", "form"),
     "multipart": ("multipart/form-data; boundary=rolecall", "multipart"),
@@ -158,7 +197,8 @@ NO_JSON = {
     "cut-off": ("application/json", "cut-off"),
     "password-nested-1000-deep": ("application/json", "nested"),
 }
-#: Bodies that a reader may forgive (RFC 8259 8.1, 9: a byte order mark, other notations; RFC 9110 8.3: no type at all).
+#: Bodies that a reader may forgive (RFC 8259 8.1, 9: a byte order mark, other notations; RFC 9110
+#: 8.3: no type at all).
 FORGIVABLE = {
     "no-content-type": (None, "object"),
     "byte-order-mark": ("application/json", "mark"),
@@ -176,15 +216,19 @@ def written(how: str, account: Account) -> bytes:
     email, password = json.dumps(account.email), json.dumps(account.password)
     both = f'"email":{email},"password":{password}'
     escaped = {
-        name: re.sub(r"[^\w.-]", lambda m: f"%{ord(m[0]):02X}", value, flags=re.ASCII) for name, value in credentials(account)
+        name: re.sub(r"[^\w.-]", lambda m: f"%{ord(m[0]):02X}", value, flags=re.ASCII)
+        for name, value in credentials(account)
     }
     form = "&".join(f"{name}={value}" for name, value in escaped.items())
     part = '--rolecall\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
     text = {
         "object": f"{{{both}}}",
         "form": form,
-        "multipart": "".join(part.format(name, value) for name, value in credentials(account)) + "--rolecall--\r\n",
-        "xml": "<auth>" + "".join(f"<{name}>{value}</{name}>" for name, value in credentials(account)) + "</auth>",
+        "multipart": "".join(part.format(name, value) for name, value in credentials(account))
+        + "--rolecall--\r\n",
+        "xml": "<auth>"
+        + "".join(f"<{name}>{value}</{name}>" for name, value in credentials(account))
+        + "</auth>",
         "nothing": "",
         "array": f"[{{{both}}}]",
         "pairs": f'[["email",{email}],["password",{password}]]',
@@ -194,7 +238,9 @@ def written(how: str, account: Account) -> bytes:
         "nested": f'{{"email":{email},"password":{"[" * 1000}{password}{"]" * 1000}}}',
         "latin-1": f'{{{both},"note":"\xe9"}}',
         "mark": f"\ufeff{{{both}}}",
-        "utf-16": json.dumps({"email": account.email, "password": WRONG}),  # in a spelling that no report could redact
+        "utf-16": json.dumps(
+            {"email": account.email, "password": WRONG}
+        ),  # in a spelling that no report could redact
         "comma": f"{{{both},}}",
         "json5": f"{{email:{email},password:{password}}}",
         "comment": f"/* rolecall */{{{both}}}",
@@ -209,17 +255,23 @@ def credentials(account: Account) -> list[tuple[str, str]]:
 
 @shared_setup
 async def ask_strangely(world: World, case: str) -> tuple[Caller, Exchange]:
-    """Post the right credentials of a user in a body that is no plain JSON object; that user, and the answer."""
+    """Post the right credentials of a user in a body that is no plain JSON object; that user, and
+    the answer.
+    """
     media_type, how = BODIES[case]
     user = await attackable(world)
     content, headers = written(how, user.account), {"content-type": media_type}
-    return user.caller, await world.client.send("POST", TOKEN_PATH, headers=headers, content=content, attack="SEC-I09")
+    return user.caller, await world.client.send(
+        "POST", TOKEN_PATH, headers=headers, content=content, attack="SEC-I09"
+    )
 
 
 @requirement("SEC-I09")
 @each("case", NO_JSON)
 async def test_what_is_no_json_object_gets_no_token(case: str, world: World, judge: Judge) -> None:
-    """Right credentials in anything but a JSON object are refused, and no server error comes of them."""
+    """Right credentials in anything but a JSON object are refused, and no server error comes of
+    them.
+    """
     control, answer = await ask_strangely(world, case)
 
     judge.cite(control.grant.exchange)
@@ -229,7 +281,9 @@ async def test_what_is_no_json_object_gets_no_token(case: str, world: World, jud
 @requirement("SEC-I09")
 @each("case", FORGIVABLE)
 async def test_what_is_nearly_json_breaks_nothing(case: str, world: World) -> None:
-    """A body that a lenient reader may forgive is taken for what it says, or refused; no server error comes of it."""
+    """A body that a lenient reader may forgive is taken for what it says, or refused; no server
+    error comes of it.
+    """
     own, answer = await ask_strangely(world, case)
 
     expect_no_more_than(own.grant, answer)
@@ -247,7 +301,9 @@ async def test_no_body_breaks_the_token_endpoint(case: str, world: World) -> Non
 @requirement("SEC-I09-status")
 @each("case", NO_JSON)
 async def test_what_is_no_json_object_is_called_so(case: str, world: World, judge: Judge) -> None:
-    """A body of another type is answered 415, and one that is no JSON object 400 (422 says as much)."""
+    """A body of another type is answered 415, and one that is no JSON object 400 (422 says as
+    much).
+    """
     _, answer = await ask_strangely(world, case)
 
     judge.cite(answer)
@@ -255,13 +311,13 @@ async def test_what_is_no_json_object_is_called_so(case: str, world: World, judg
         raise Finding("400 or 415", f"{answer.status}", answer)
 
 
-# --- Large bodies -----------------------------------------------------------------------------------------------------
+# --- Large bodies -------------------------------------------------------------------------------
 
 _MEGABYTE = 1024 * 1024
 #: Seconds in which a body that is too large should have been refused.
 _PROMPT = 5.0
-#: How many megabytes, and of what: of a password, or of a member that means nothing. The password is spelled with an
-#: escape, so that nobody on our side takes a megabyte for a secret.
+#: How many megabytes, and of what: of a password, or of a member that means nothing. The password
+#: is spelled with an escape, so that nobody on our side takes a megabyte for a secret.
 LARGE = {"password-of-1-mb": (1, "pass\\u0077ord"), "body-of-2-mb": (2, "padding")}
 
 
@@ -272,16 +328,26 @@ async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
     megabytes, member = LARGE[case]
     megabytes *= 10 if world.intrusive else 1
     email = (await attackable(world)).account.email
-    content = b'{"email":%b,"%b":"%b"}' % (json.dumps(email).encode(), member.encode(), b"x" * (megabytes * _MEGABYTE))
+    content = b'{"email":%b,"%b":"%b"}' % (
+        json.dumps(email).encode(),
+        member.encode(),
+        b"x" * (megabytes * _MEGABYTE),
+    )
 
     answer = await world.client.send("POST", TOKEN_PATH, content=content, attack="SEC-I10")
-    answer.request_body = content[:200] + b"... (%d bytes)" % len(content)  # enough as evidence: the rest repeats itself
+    answer.request_body = content[:200] + b"... (%d bytes)" % len(
+        content
+    )  # enough as evidence: the rest repeats itself
 
     expect_no_grant(answer)
     if answer.status not in (400, 401, 403, 413, 422):
         raise Finding("413 or 400", f"{answer.status}", answer)
     if answer.finished - answer.started > _PROMPT:
-        raise Finding(f"a refusal within {_PROMPT:g} s", f"one after {answer.finished - answer.started:.1f} s", answer)
+        raise Finding(
+            f"a refusal within {_PROMPT:g} s",
+            f"one after {answer.finished - answer.started:.1f} s",
+            answer,
+        )
 
 
 @requirement("SEC-I10")
@@ -291,12 +357,20 @@ async def test_a_compressed_body_does_not_burst(world: World, judge: Judge) -> N
     small = gzip.compress(written("object", account))
     packed = {"content-encoding": "gzip"}
 
-    answer = await world.client.send("POST", TOKEN_PATH, headers=packed, content=small, attack="SEC-I10")
+    answer = await world.client.send(
+        "POST", TOKEN_PATH, headers=packed, content=small, attack="SEC-I10"
+    )
 
     if answer.ok:
         megabytes = 100 if world.intrusive else 16
-        spaces = await asyncio.to_thread(gzip.compress, b" " * (megabytes * _MEGABYTE) + written("object", account))
-        answer = await world.client.send("POST", TOKEN_PATH, headers=packed, content=spaces, attack="SEC-I10")
+        spaces = await asyncio.to_thread(
+            gzip.compress, b" " * (megabytes * _MEGABYTE) + written("object", account)
+        )
+        answer = await world.client.send(
+            "POST", TOKEN_PATH, headers=packed, content=spaces, attack="SEC-I10"
+        )
         if answer.ok:
-            raise Finding("413 or 400", f"{answer.status} for {megabytes} MB in {len(spaces):,} bytes", answer)
+            raise Finding(
+                "413 or 400", f"{answer.status} for {megabytes} MB in {len(spaces):,} bytes", answer
+            )
     expect_no_grant(answer)

@@ -1,4 +1,6 @@
-"""Accounts that lack something: no password that fits a user without one, no rights for a user without a role."""
+"""Accounts that lack something: no password that fits a user without one, no rights for a user
+without a role.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from rolecall.toolkit.rights import expect_at_most
 from rolecall.toolkit.throwaway_users import lockable_account, make_user
 from rolecall.toolkit.world import World
 
-#: What a user is made with in place of a password, which a server may refuse; ``...`` leaves the member out.
+#: What a user is made with in place of a password, which a server may refuse; ``...`` leaves the
+#: member out.
 NO_PASSWORD: dict[str, Any] = {"missing": ..., "null": None}
 #: What is tried as the password of such a user: few enough for a server that locks accounts.
 GUESSES: tuple[dict[str, Any], ...] = (
@@ -28,9 +31,15 @@ GUESSES: tuple[dict[str, Any], ...] = (
 
 @requirement("SEC-E14")
 @each("password", NO_PASSWORD)
-async def test_no_password_opens_an_account_without_one(password: str, world: World, judge: Judge) -> None:
-    """A user that was made without a password gets no token, whatever is sent as its password or left out."""
-    cite((await lockable_account(world)).caller.grant.exchange, "control")  # with a password such a user logs in
+async def test_no_password_opens_an_account_without_one(
+    password: str, world: World, judge: Judge
+) -> None:
+    """A user that was made without a password gets no token, whatever is sent as its password or
+    left out.
+    """
+    cite(
+        (await lockable_account(world)).caller.grant.exchange, "control"
+    )  # with a password such a user logs in
     members = {"role": world.roles[0], "password": NO_PASSWORD[password]}
     request, made, user = await make_user(world, attack="SEC-E14", **members)
     if user is None:
@@ -51,7 +60,9 @@ NO_ROLE: dict[str, Any] = {"missing": ..., "null": None, "empty": "", "unknown":
 @requirement("SEC-E14")
 @each("role", NO_ROLE)
 async def test_no_role_gives_no_rights(role: str, world: World) -> None:
-    """A user that was made without a role has the rights of the role that it shows, and without one not those of the highest."""
+    """A user that was made without a role has the rights of the role that it shows, and without one
+    not those of the highest.
+    """
     await lockable_account(world)  # says what is missing where no user can be made at all
     request, made, user = await make_user(world, attack="SEC-E14", role=NO_ROLE[role])
     if user is None:
@@ -59,7 +70,11 @@ async def test_no_role_gives_no_rights(role: str, world: World) -> None:
         raise NotApplicable(f"the target makes no user with {role} role ({made})")
     account = Account(role, role, request.body["email"], request.body["password"])
     login = cite(
-        await world.tokens.post({"email": account.email, "password": account.password}, caller="nobody", attack="SEC-E14")
+        await world.tokens.post(
+            {"email": account.email, "password": account.password},
+            caller="nobody",
+            attack="SEC-E14",
+        )
     )
     grant = Grant.of(login)
     if not grant.token:
@@ -69,7 +84,8 @@ async def test_no_role_gives_no_rights(role: str, world: World) -> None:
     await expect_at_most(shown, session(account, grant), world)
 
 
-#: What a user is made as that is not active; the first is tried, the others show whether a status means anything here.
+#: What a user is made as that is not active; the first is tried, the others show whether a status
+#: means anything here.
 NOT_ACTIVE = ("inactive", "blocked", "suspended", "disabled")
 
 
@@ -83,14 +99,22 @@ async def test_an_inactive_user_gets_no_token(world: World) -> None:
         return
     if not (shown := await world.fetch_self(caller)).ok:
         raise Finding(
-            f"no token for a user who is {NOT_ACTIVE[0]}", f"{answer.status}, and then {shown.status} for that token", answer
+            f"no token for a user who is {NOT_ACTIVE[0]}",
+            f"{answer.status}, and then {shown.status} for that token",
+            answer,
         )
     for status in NOT_ACTIVE[1:]:
         refusal, other = await log_in_as(status, world)
         if other is None:
-            raise Finding(f"no token for a user who is {NOT_ACTIVE[0]}, as for one who is {status}", f"{answer.status}", answer)
+            raise Finding(
+                f"no token for a user who is {NOT_ACTIVE[0]}, as for one who is {status}",
+                f"{answer.status}",
+                answer,
+            )
         cite(refusal, "control")
-    raise NotApplicable(f"no status of a user keeps anybody out: {', '.join(NOT_ACTIVE)} are let in ({answer})")
+    raise NotApplicable(
+        f"no status of a user keeps anybody out: {', '.join(NOT_ACTIVE)} are let in ({answer})"
+    )
 
 
 async def log_in_as(status: str, world: World) -> tuple[Exchange, Caller | None]:
@@ -99,11 +123,15 @@ async def log_in_as(status: str, world: World) -> tuple[Exchange, Caller | None]
     Raises:
         NotApplicable: the target makes no such user, or does not show that it is one.
     """
-    request, made, user = await make_user(world, attack="SEC-E14", role=world.roles[0], status=status)
+    request, made, user = await make_user(
+        world, attack="SEC-E14", role=world.roles[0], status=status
+    )
     if user is None or (await world.observe(user) or {}).get("status") != status:
         cite(made, "answer")
         raise NotApplicable(f"the target makes no user who is {status} ({made})")
     account = Account(status, world.roles[0], request.body["email"], request.body["password"])
-    answer = await world.tokens.post({"email": account.email, "password": account.password}, caller="nobody", attack="SEC-E14")
+    answer = await world.tokens.post(
+        {"email": account.email, "password": account.password}, caller="nobody", attack="SEC-E14"
+    )
     grant = Grant.of(answer)
     return answer, session(account, grant) if grant.token else None

@@ -17,11 +17,13 @@ from rolecall.toolkit.marks import ALONE, requirement
 from rolecall.toolkit.throwaway_users import throwaway_user
 from rolecall.toolkit.world import World
 
-#: One more than anybody may fail in a row at most (NIST SP 800-63B 5.2.2); who has had enough before says so before.
+#: One more than anybody may fail in a row at most (NIST SP 800-63B 5.2.2); who has had enough
+#: before says so before.
 _GUESSES = 101
 _WRONG = "rolecall-is-not-this"
 _SLOW = 3  # answers in a row: a single one may be late for any reason
-#: Answers that say "not now": too many requests, or a user that is locked (RFC 6585 4, RFC 4918 11.3).
+#: Answers that say "not now": too many requests, or a user that is locked (RFC 6585 4, RFC 4918
+#: 11.3).
 _ENOUGH = (429, 423)
 
 #: Timing: how many pairs, how often all of it is repeated, and what counts as a difference.
@@ -41,11 +43,13 @@ async def ask(world: World, body: dict[str, str], attack: str) -> Exchange:
     return await world.client.send("POST", TOKEN_PATH, json=body, attack=attack, patient=False)
 
 
-# --- Time -------------------------------------------------------------------------------------------------------------
+# --- Time ---------------------------------------------------------------------------------------
 
 
 def likelihood(first: list[float], second: list[float]) -> float:
-    """How likely two samples differ so much in rank by chance (Mann-Whitney, normal approximation, two-sided)."""
+    """How likely two samples differ so much in rank by chance (Mann-Whitney, normal approximation,
+    two-sided).
+    """
     ranked = sorted([(value, 0) for value in first] + [(value, 1) for value in second])
     ranks = sum(rank for rank, (_, which) in enumerate(ranked, 1) if which == 0)
     count, other = len(first), len(second)
@@ -55,11 +59,17 @@ def likelihood(first: list[float], second: list[float]) -> float:
 
 
 @requirement("SEC-I04", phase=ALONE)
-async def test_an_unknown_email_takes_as_long_as_a_wrong_password(world: World, judge: Judge) -> None:
-    """The time to a refusal does not tell whether the e-mail is known: two rounds of 50 pairs show no difference."""
+async def test_an_unknown_email_takes_as_long_as_a_wrong_password(
+    world: World, judge: Judge
+) -> None:
+    """The time to a refusal does not tell whether the e-mail is known: two rounds of 50 pairs show
+    no difference.
+    """
     opted_in(world, f"{_PAIRS} wrong passwords for each of {_ROUNDS} users")
     gaps = []
-    for turn in range(_ROUNDS):  # with others each time: a server may well have enough of so many guesses at one user
+    for turn in range(
+        _ROUNDS
+    ):  # with others each time: a server may well have enough of so many guesses at one user
         known = (await throwaway_user(world, world.roles[0])).account.email
         unknown = f"rolecall.nobody.{turn}.{world.run_id}@{world.target.email_domain}"
         times: dict[str, list[float]] = {known: [], unknown: []}
@@ -67,24 +77,34 @@ async def test_an_unknown_email_takes_as_long_as_a_wrong_password(world: World, 
             for email in (known, unknown) if number % 2 else (unknown, known):
                 answer = await ask(world, {"email": email, "password": _WRONG}, "SEC-I04")
                 if answer.status in _ENOUGH:
-                    raise NotTested("the time of refusals: the target throttles before enough of them are seen")
+                    raise NotTested(
+                        "the time of refusals: the target throttles before enough of them are seen"
+                    )
                 if number >= _WARM_UP:
                     times[email].append(answer.finished - answer.started)
         judge.cite(answer)
         gap = median(times[known]) - median(times[unknown])
-        gaps.append(gap if likelihood(times[known], times[unknown]) < _UNLIKELY and abs(gap) > _GAP else 0.0)
+        gaps.append(
+            gap if likelihood(times[known], times[unknown]) < _UNLIKELY and abs(gap) > _GAP else 0.0
+        )
 
     if all(gap > 0 for gap in gaps) or all(gap < 0 for gap in gaps):
         later = "later" if gaps[0] > 0 else "earlier"
         milliseconds = f"{abs(gaps[0]) * 1000:.0f} ms and {abs(gaps[1]) * 1000:.0f} ms"
-        raise Finding("refusals in the same time", f"those of a known e-mail come {milliseconds} {later}", answer)
+        raise Finding(
+            "refusals in the same time",
+            f"those of a known e-mail come {milliseconds} {later}",
+            answer,
+        )
 
 
-# --- Patience ---------------------------------------------------------------------------------------------------------
+# --- Patience -----------------------------------------------------------------------------------
 
 
 async def guess(attempt: Callable[[], Awaitable[Exchange]]) -> tuple[int, Exchange, bool]:
-    """Guess until the server has had enough; how often that was, the last answer, and whether it had."""
+    """Guess until the server has had enough; how often that was, the last answer, and whether it
+    had.
+    """
     first = await attempt()
     patience = max(0.5, 3 * (first.finished - first.started))
     slow = 0
@@ -99,7 +119,9 @@ async def guess(attempt: Callable[[], Awaitable[Exchange]]) -> tuple[int, Exchan
 
 @requirement("SEC-I05", phase=ALONE)
 async def test_wrong_passwords_are_counted(world: World, judge: Judge) -> None:
-    """After a hundred wrong passwords in a row a user is locked, delayed or throttled, and no other user suffers by it."""
+    """After a hundred wrong passwords in a row a user is locked, delayed or throttled, and no other
+    user suffers by it.
+    """
     opted_in(world, f"{_GUESSES} wrong passwords for one user")
     user = await throwaway_user(world, world.roles[0])
     right = {"email": user.account.email, "password": user.account.password}
@@ -108,10 +130,15 @@ async def test_wrong_passwords_are_counted(world: World, judge: Judge) -> None:
     login = await ask(world, right, "SEC-I05")
 
     other = world.account(world.roles[1])
-    control = cite(await ask(world, {"email": other.email, "password": other.password}, ""), "control")
+    control = cite(
+        await ask(world, {"email": other.email, "password": other.password}, ""), "control"
+    )
     if not control.ok and control.status not in _ENOUGH:
         raise Finding("another user's log-in as ever", f"{control.status}", control)
-    judge.note(f"{times} wrong passwords; Retry-After: {last.header('retry-after') or login.header('retry-after') or 'none'}")
+    judge.note(
+        f"{times} wrong passwords; Retry-After: "
+        f"{last.header('retry-after') or login.header('retry-after') or 'none'}"
+    )
     if not noticed and login.ok:
         raise Finding(f"a lock, a delay or 429 after {times} wrong passwords", "none of them", last)
 
@@ -121,7 +148,11 @@ def of_the_same_form(token: str) -> str:
     front, dot, secret = token.rpartition(".")
     is_hex = not secret.strip(string.hexdigits)
     letters = "0123456789abcdef" if is_hex else string.ascii_letters + string.digits
-    return front + dot + "".join(random.choice(letters) if letter.isalnum() else letter for letter in secret)
+    return (
+        front
+        + dot
+        + "".join(random.choice(letters) if letter.isalnum() else letter for letter in secret)
+    )
 
 
 @requirement("SEC-R21", phase=ALONE)

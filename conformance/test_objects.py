@@ -1,4 +1,6 @@
-"""Whose things: a permission for one's own user or for a list is none for what is another's, however asked for."""
+"""Whose things: a permission for one's own user or for a list is none for what is another's,
+however asked for.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,29 @@ from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Fixture, items
-from rolecall.toolkit.throwaway_users import ThrowawayUser, changeable, lockable_account, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    ThrowawayUser,
+    changeable,
+    lockable_account,
+    throwaway_user,
+)
 from rolecall.toolkit.victims import Tried, expect_untouched, victim
 from rolecall.toolkit.world import World
 
 _ROLES = load_specification().roles
 _LOWEST = _ROLES[0]
 
-# --- Oneself and others -----------------------------------------------------------------------------------------------
+# --- Oneself and others --------------------------------------------------------------------------
 
 
 @requirement("SEC-A05")
 @each("operation", ("fetch-user", "update-user"))
-async def test_anothers_id_in_capitals_is_not_ones_own(operation: str, world: World, judge: Judge) -> None:
-    """Another user's id in upper-case digits opens as little as in its usual spelling, and nothing is changed."""
+async def test_anothers_id_in_capitals_is_not_ones_own(
+    operation: str, world: World, judge: Judge
+) -> None:
+    """Another user's id in upper-case digits opens as little as in its usual spelling, and nothing
+    is changed.
+    """
     caller, user = await world.user(_LOWEST), await world.fresh("user")
     await expect_denied_as_usual(world, caller, "fetch-user")
     plain = await world.request(world.spec.operations[operation], caller, user)
@@ -41,7 +52,9 @@ async def test_anothers_id_in_capitals_is_not_ones_own(operation: str, world: Wo
     if other_case == user.id:
         raise NotApplicable(f"the target's ids, as {user.id!r}, have no letters to write otherwise")
     thing = await world.spelled(user, other_case)
-    request = replace(plain, path=plain.path.replace(in_path(user.id), in_path(other_case)), thing=thing)
+    request = replace(
+        plain, path=plain.path.replace(in_path(user.id), in_path(other_case)), thing=thing
+    )
 
     answer = await world.perform(request, caller, attack="SEC-A05")
 
@@ -67,7 +80,8 @@ async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judg
         raise Finding(f"{other} as it was", f"{answer.status}, and it was changed", answer)
 
 
-#: Where somebody who writes to another user, or fetches one, says the own id as well: in the body, or in the query.
+#: Where somebody who writes to another user, or fetches one, says the own id as well: in the body,
+#: or in the query.
 BESIDES: dict[str, tuple[tuple[str, str], ...]] = {
     _ROLES[0]: (("body", "id"), ("query", "id")),
     _ROLES[1]: (("body", "_id"), ("query", "user")),
@@ -78,16 +92,28 @@ BESIDES: dict[str, tuple[tuple[str, str], ...]] = {
 @requirement("SEC-A05")
 @each("role", BESIDES)
 async def test_naming_oneself_opens_no_other_user(role: str, world: World, judge: Judge) -> None:
-    """An update of another user that names the caller in its body or query is refused, and the other stays as it is."""
-    caller, operation, tried = await changeable(world, role), world.spec.operations["update-user"], []
-    places = sorted({place for places in BESIDES.values() for place in places}) if world.intrusive else BESIDES[role]
+    """An update of another user that names the caller in its body or query is refused, and the
+    other stays as it is.
+    """
+    caller, operation, tried = (
+        await changeable(world, role),
+        world.spec.operations["update-user"],
+        [],
+    )
+    places = (
+        sorted({place for places in BESIDES.values() for place in places})
+        if world.intrusive
+        else BESIDES[role]
+    )
     async with unless_open(world, judge, operation.name, caller), victim(world, "user") as other:
         for place, member in places:
             request = await world.request(operation, caller, other.fixture)
             if place == "body":
                 sent = replace(request, body={**request.body, member: world.as_given(caller.user)})
             else:
-                sent = replace(request, path=with_query(request.path, f"{member}={in_path(caller.user)}"))
+                sent = replace(
+                    request, path=with_query(request.path, f"{member}={in_path(caller.user)}")
+                )
             answer = await world.perform(sent, caller, attack="SEC-A05")
 
             expect_refused(answer, other.fixture)
@@ -95,9 +121,10 @@ async def test_naming_oneself_opens_no_other_user(role: str, world: World, judge
         await expect_untouched(world, other, tried)
 
 
-# --- Users who are nearly oneself ---------------------------------------------------------------------------------------
+# --- Users who are nearly oneself ---------------------------------------------------------------
 
-#: The local part and the domain of users who are near to the one with the address "{local}x@{domain}".
+#: The local part and the domain of users who are near to the one with the address
+#: "{local}x@{domain}".
 NEAR = {
     "same-moment": ("{local}w", "{domain}"),
     "longer-local-part": ("{local}x2", "{domain}"),
@@ -109,7 +136,8 @@ NEAR = {
 
 @shared_setup
 async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | None, Exchange]]]:
-    """A user of the lowest role, and others with nearly the same address, the first of them made in the same moment.
+    """A user of the lowest role, and others with nearly the same address, the first of them made in
+    the same moment.
 
     Raises:
         NotTested: no user can be made that logs in.
@@ -117,14 +145,17 @@ async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | No
     await world.shared("user")  # by now it is known with which members a user can be made
     local, domain = in_address(world.new_name("near")), world.target.email_domain
     addresses = {
-        case: f"{front}@{back}".replace("{local}", local).replace("{domain}", domain) for case, (front, back) in NEAR.items()
+        case: f"{front}@{back}".replace("{local}", local).replace("{domain}", domain)
+        for case, (front, back) in NEAR.items()
     }
 
     async def made(address: str) -> tuple[Fixture | None, Exchange]:
         admin = await world.user(world.highest)
         plain = await world.request(world.spec.operations["create-user"], admin)
         request = replace(plain, body={**plain.body, "email": address})
-        answer = await world.perform(request, admin, attack="SEC-A05")  # as it is: another address would not be near
+        answer = await world.perform(
+            request, admin, attack="SEC-A05"
+        )  # as it is: another address would not be near
         return await world.made(request, answer) if answer.ok else None, answer
 
     first, *rest = addresses
@@ -137,7 +168,9 @@ async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | No
 @requirement("SEC-A05")
 @each("near", NEAR)
 async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Judge) -> None:
-    """A user whose address is nearly the caller's, or who was made in the same moment, is another user."""
+    """A user whose address is nearly the caller's, or who was made in the same moment, is another
+    user.
+    """
     caller, others = await near_users(world)
     other, made = others[near]
     judge.cite(made)
@@ -157,9 +190,13 @@ async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Jud
 @requirement("SEC-A05")
 @each("effect", ("fetch", "update"))
 async def test_an_id_in_the_query_does_not_decide(effect: str, world: World, judge: Judge) -> None:
-    """A request for one's own user whose query names another user shows nothing of the other, and leaves it as it is."""
+    """A request for one's own user whose query names another user shows nothing of the other, and
+    leaves it as it is.
+    """
     user, other = (
-        await lockable_account(world) if effect == "fetch" else await throwaway_user(world, _LOWEST),
+        await lockable_account(world)
+        if effect == "fetch"
+        else await throwaway_user(world, _LOWEST),
         await world.fresh("user"),
     )
     plain = await world.request(world.spec.operations[f"{effect}-user-self"], user.caller)
@@ -184,55 +221,81 @@ PATTERNS = {"percent": "%", "asterisk": "*"}
 @each("pattern", PATTERNS)
 async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
     """A pattern in place of one's own id shows nobody, in particular nobody else."""
-    caller = (await lockable_account(world)).caller  # who was made last is not the first whom a pattern finds
+    caller = (
+        await lockable_account(world)
+    ).caller  # who was made last is not the first whom a pattern finds
     plain = await world.request(world.spec.operations["fetch-user-self"], caller)
 
     answer = await world.send(
-        "GET", plain.path.replace(in_path(caller.user), quote(PATTERNS[pattern], safe="")), caller, attack="SEC-A05"
+        "GET",
+        plain.path.replace(in_path(caller.user), quote(PATTERNS[pattern], safe="")),
+        caller,
+        attack="SEC-A05",
     )
 
     expect_no_crash(answer)
     if answer.ok and (shown := own_id(answer.json)) and shown != caller.user:
-        raise Finding("a refusal: no user has this id", f"{answer.status} with user {shown}", answer)
+        raise Finding(
+            "a refusal: no user has this id", f"{answer.status} with user {shown}", answer
+        )
 
 
 @requirement("SEC-A05")
 @each("path", ("conversation-among-users", "user-among-conversations"))
 async def test_an_id_of_another_kind_opens_nothing(path: str, world: World) -> None:
-    """The id of one kind of thing, asked for as another kind that the caller may fetch, shows nothing."""
+    """The id of one kind of thing, asked for as another kind that the caller may fetch, shows
+    nothing.
+    """
     caller = await world.user(_LOWEST)
     user, conversation = await world.shared("user"), await world.shared("conversation")
-    names = ("fetch-conversation", user) if path == "user-among-conversations" else ("fetch-user", conversation)
+    names = (
+        ("fetch-conversation", user)
+        if path == "user-among-conversations"
+        else ("fetch-user", conversation)
+    )
     request = await world.request(world.spec.operations[names[0]], caller, names[1])
     namesake = await world.perform(request, await world.user(world.highest))
     if namesake.ok:
-        raise NotApplicable(f"the target numbers each kind of thing for itself: another kind has the same id ({namesake})")
+        raise NotApplicable(
+            "the target numbers each kind of thing for itself: another kind has the same id "
+            f"({namesake})"
+        )
 
     answer = await world.perform(request, caller, attack="SEC-A05")
 
     expect_refused(answer, names[1])
 
 
-# --- What is there, and what is not -----------------------------------------------------------------------------------
+# --- What is there, and what is not -------------------------------------------------------------
 
 
 @requirement("SEC-A12")
-@operations(lambda operation: operation.effect == "fetch" and not load_specification().allows(operation.name, _LOWEST))
-async def test_a_refusal_does_not_tell_what_there_is(operation: str, world: World, judge: Judge) -> None:
+@operations(
+    lambda operation: (
+        operation.effect == "fetch" and not load_specification().allows(operation.name, _LOWEST)
+    )
+)
+async def test_a_refusal_does_not_tell_what_there_is(
+    operation: str, world: World, judge: Judge
+) -> None:
     """Who may not fetch is answered alike whether the thing is there or not."""
     caller = await world.user(_LOWEST)
     there = await world.reads(caller, operation)
     thing = await world.shared(world.spec.operations[operation].resource.name)
-    request = await world.request(world.spec.operations[operation], caller, replace(thing, id=unused_id(thing.id)))
+    request = await world.request(
+        world.spec.operations[operation], caller, replace(thing, id=unused_id(thing.id))
+    )
 
     answer = await world.perform(request, caller, attack="SEC-A12")
 
     judge.cite(there, answer)
     if not there.ok and answer.status != there.status:
-        raise Finding(f"{there.status}, as for what is there", f"{answer.status} for what is not", answer)
+        raise Finding(
+            f"{there.status}, as for what is there", f"{answer.status} for what is not", answer
+        )
 
 
-# --- Other organizations ----------------------------------------------------------------------------------------------
+# --- Other organizations ------------------------------------------------------------------------
 
 #: Things of an organization that a bot may list and fetch, and that belong to nobody in particular.
 BELONGINGS = ("user", "contact", "knowledge-item")
@@ -242,13 +305,19 @@ BELONGINGS = ("user", "contact", "knowledge-item")
 async def user_of_another_organization(world: World) -> ThrowawayUser:
     """A user in an organization of its own, of the role below the highest."""
     organization = await world.fresh("organization")
-    return await throwaway_user(world, world.roles[-2], organization=world.as_given(organization.id))
+    return await throwaway_user(
+        world, world.roles[-2], organization=world.as_given(organization.id)
+    )
 
 
 @requirement("SEC-A07")
 @each("resource", BELONGINGS)
-async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world: World, judge: Judge) -> None:
-    """A user of another organization is shown a thing both in the list and by its id, or in neither way."""
+async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(
+    resource: str, world: World, judge: Judge
+) -> None:
+    """A user of another organization is shown a thing both in the list and by its id, or in neither
+    way.
+    """
     caller, thing = (await user_of_another_organization(world)).caller, await world.shared(resource)
     if not thing.name:
         raise NotTested(f"a {resource} of the accounts' own organization: none can be made")
@@ -259,13 +328,19 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world
         async for page in world.pages(path, caller):
             judge.cite(page)
             if not page.ok:
-                raise Inconclusive(f"the list of {resource}s for {caller}: {page}", listing.requirement)
+                raise Inconclusive(
+                    f"the list of {resource}s for {caller}: {page}", listing.requirement
+                )
             if any(own_id(item) == thing.id for item in items(page)):
                 return True
         return False
 
-    answer = await world.perform(await world.request(world.spec.operations[f"fetch-{resource}"], caller, thing), caller)
-    listed = await world.patience.until(is_listed, thing.made_by.finished if thing.made_by and answer.ok else 0.0, listing.name)
+    answer = await world.perform(
+        await world.request(world.spec.operations[f"fetch-{resource}"], caller, thing), caller
+    )
+    listed = await world.patience.until(
+        is_listed, thing.made_by.finished if thing.made_by and answer.ok else 0.0, listing.name
+    )
 
     judge.note(f"a {resource} of another organization is {'shown' if answer.ok else 'hidden'}")
     if answer.ok and not listed:
@@ -274,16 +349,31 @@ async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(resource: str, world
         raise Finding(f"a refusal: the list hides the {resource}", f"{answer.status}", answer)
 
 
-# --- Denied things inside allowed ones --------------------------------------------------------------------------------
+# --- Denied things inside allowed ones ----------------------------------------------------------
 
 #: An allowed read, by whom, what its query asks to be put in, and what of that is denied to them.
 INSIDE = {
     "contacts-populate-organization": ("list-contacts", 1, "populate=organization", "organization"),
-    "knowledge-items-populate-organization": ("list-knowledge-items", 1, "populate=organization", "organization"),
+    "knowledge-items-populate-organization": (
+        "list-knowledge-items",
+        1,
+        "populate=organization",
+        "organization",
+    ),
     "conversations-populate-users": ("list-conversations", 1, "populate=participants.user", "user"),
     "conversation-populate-users": ("fetch-conversation", 0, "populate=participants.user", "user"),
-    "conversation-populate-organization": ("fetch-conversation", 0, "populate=organization", "organization"),
-    "self-populate-organization": ("fetch-user-self", 0, "populate=organization.name", "organization"),
+    "conversation-populate-organization": (
+        "fetch-conversation",
+        0,
+        "populate=organization",
+        "organization",
+    ),
+    "self-populate-organization": (
+        "fetch-user-self",
+        0,
+        "populate=organization.name",
+        "organization",
+    ),
     "self-expand-organization": ("fetch-user-self", 0, "expand=organization", "organization"),
     "self-include-organization": ("fetch-user-self", 0, "include=organization", "organization"),
 }
@@ -298,7 +388,11 @@ def objects(document: Any) -> Iterator[Mapping[str, Any]]:
 
 def beyond_a_reference(document: Mapping[str, Any]) -> dict[str, Any]:
     """What a document says that no reference to it would say."""
-    return {name: value for name, value in document.items() if name not in _REFERENCE and value not in (None, "", [], {})}
+    return {
+        name: value
+        for name, value in document.items()
+        if name not in _REFERENCE and value not in (None, "", [], {})
+    }
 
 
 def exposed(answer: Exchange, documents: list[dict[str, Any]]) -> list[str]:
@@ -334,13 +428,17 @@ async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
         raise Inconclusive(f"a {resource} as {world.highest} sees it", f"PERM-fetch-{resource}")
     telling = [document for document in documents if len(beyond_a_reference(document)) > 1]
     if not telling:
-        raise NotApplicable(f"a {resource} holds nothing that a reference to it might not hold as well")
+        raise NotApplicable(
+            f"a {resource} holds nothing that a reference to it might not hold as well"
+        )
     return telling
 
 
 @requirement("SEC-A14")
 @each("case", INSIDE)
-async def test_an_allowed_read_does_not_carry_a_denied_one(case: str, world: World, judge: Judge) -> None:
+async def test_an_allowed_read_does_not_carry_a_denied_one(
+    case: str, world: World, judge: Judge
+) -> None:
     """What a role may not fetch does not come inside of what it may, however the query asks for it."""
     operation, number, query, resource = INSIDE[case]
     caller = await world.user(world.roles[number])
@@ -356,11 +454,13 @@ async def test_an_allowed_read_does_not_carry_a_denied_one(case: str, world: Wor
     if len(shown) > 1:
         plain = await world.perform(request, caller)
         if not exposed(plain, documents):
-            raise Finding(f"no {resource} in it", f"{answer.status} with its {', '.join(shown)}", answer)
+            raise Finding(
+                f"no {resource} in it", f"{answer.status} with its {', '.join(shown)}", answer
+            )
     judge.cite(answer)
 
 
-# --- How much ---------------------------------------------------------------------------------------------------------
+# --- How much -----------------------------------------------------------------------------------
 
 LIMITS = {
     "huge": "1000000000",
@@ -374,7 +474,9 @@ LIMITS = {
 @requirement("SEC-A18")
 @each("limit", LIMITS)
 async def test_any_limit_is_answered(limit: str, world: World) -> None:
-    """A list with a limit out of bounds is refused, or cut to what the server allows; it is no server error."""
+    """A list with a limit out of bounds is refused, or cut to what the server allows; it is no
+    server error.
+    """
     caller = await world.user(world.highest)
     path = (await world.request(world.spec.operations["list-users"], caller)).path
 

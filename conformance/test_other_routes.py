@@ -1,4 +1,6 @@
-"""The same thing by another route: below its parent, made inside of another thing, or written over by a create with its id."""
+"""The same thing by another route: below its parent, made inside of another thing, or written over
+by a create with its id.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,21 @@ from rolecall.toolkit.world import World
 _SPEC = load_specification()
 _ATTACK = "SEC-E07"
 
-# --- Below a parent -----------------------------------------------------------------------------------------------------
+# --- Below a parent ------------------------------------------------------------------------------
 
 
 def nested(resource: str, *, everything: bool) -> Iterator[str]:
-    """The operations that are tried below a parent: the list, and one on the thing itself, each kind of thing another one."""
+    """The operations that are tried below a parent: the list, and one on the thing itself, each
+    kind of thing another one.
+    """
     kind = _SPEC.resources[resource]
     by_effect = {
         operation.effect: name
         for name, operation in _SPEC.operations.items()
-        if operation.resource is kind and operation.effect != "create" and not operation.is_self and denied(_SPEC, name)
+        if operation.resource is kind
+        and operation.effect != "create"
+        and not operation.is_self
+        and denied(_SPEC, name)
     }
     singles = [effect for effect in ("fetch", "update", "delete") if effect in by_effect]
     everything = everything or bool(kind.parent)
@@ -43,20 +50,31 @@ def nested(resource: str, *, everything: bool) -> Iterator[str]:
 
 @requirement("SEC-E07")
 @each("resource", _SPEC.resources)
-async def test_what_is_denied_is_denied_below_its_parent(resource: str, world: World, judge: Judge) -> None:
-    """Below the conversation or the organization that it belongs to, a thing is neither listed, fetched, updated nor deleted."""
+async def test_what_is_denied_is_denied_below_its_parent(
+    resource: str, world: World, judge: Judge
+) -> None:
+    """Below the conversation or the organization that it belongs to, a thing is neither listed,
+    fetched, updated nor deleted.
+    """
     tried = []
     async with victim(world, resource) as thing:
         for parent in await parents(world, thing, judge):
             for name in nested(resource, everything=world.intrusive):
-                operation, caller = world.spec.operations[name], await world.user(in_turn(denied(world.spec, name), name))
+                operation, caller = (
+                    world.spec.operations[name],
+                    await world.user(in_turn(denied(world.spec, name), name)),
+                )
                 request = await world.request(operation, caller, thing.fixture)
                 item = "" if operation.effect == "list" else f"/{in_path(thing.fixture.id)}"
                 path = f"{parent}/{_SPEC.resources[resource].collection.rpartition('/')[2]}{item}"
                 async with unless_open(world, judge, name, caller):
-                    answer = await world.perform(replace(request, path=path), caller, attack=_ATTACK)
+                    answer = await world.perform(
+                        replace(request, path=path), caller, attack=_ATTACK
+                    )
                     await expect_not_shown(world, answer, thing.fixture, parent, caller)
-                tried.append(Tried(request, answer, f"{caller.role}, below {parent.rsplit('/', 2)[1]}"))
+                tried.append(
+                    Tried(request, answer, f"{caller.role}, below {parent.rsplit('/', 2)[1]}")
+                )
         if writes := [one for one in tried if one.request.operation.effect in ("update", "delete")]:
             async with unless_open(world, judge, writes[-1].request.operation.name, caller):
                 await expect_untouched(world, thing, writes)
@@ -72,8 +90,11 @@ async def parents(world: World, thing: Victim, judge: Judge) -> list[str]:
     return [f"{_SPEC.resources[kind].collection}/{in_path(id)}" for kind, id in found if id]
 
 
-async def expect_not_shown(world: World, answer: Exchange, fixture: Fixture, parent: str, caller: Caller) -> None:
-    """The answer shows nothing of a thing that the same caller is not shown with the parent itself: messages may come with theirs.
+async def expect_not_shown(
+    world: World, answer: Exchange, fixture: Fixture, parent: str, caller: Caller
+) -> None:
+    """The answer shows nothing of a thing that the same caller is not shown with the parent itself:
+    messages may come with theirs.
 
     Raises:
         Finding: it does.
@@ -83,20 +104,35 @@ async def expect_not_shown(world: World, answer: Exchange, fixture: Fixture, par
         return
     plain = await world.send("GET", parent, caller)
     if not (plain.ok and _is_in(fixture, plain)):
-        raise Finding(f"an answer to {caller.role} that shows nothing of {fixture}", f"{answer.status} with it", answer)
+        raise Finding(
+            f"an answer to {caller.role} that shows nothing of {fixture}",
+            f"{answer.status} with it",
+            answer,
+        )
 
 
 def _is_in(fixture: Fixture, answer: Exchange) -> bool:
-    return fixture.id in identifiers(answer.json) or (fixture.name in answer.text if fixture.name else False)
+    return fixture.id in identifiers(answer.json) or (
+        fixture.name in answer.text if fixture.name else False
+    )
 
 
-# --- Inside of another create -------------------------------------------------------------------------------------------
+# --- Inside of another create -------------------------------------------------------------------
 
-#: What a role may create, what it may not, and the member in which that is asked for as well; {name} and {email} are of the latter.
-#: A contact is left out: by the vendor's client it is made with its conversation.
+#: What a role may create, what it may not, and the member in which that is asked for as well;
+#: {name} and {email} are of the latter. A contact is left out: by the vendor's client it is made
+#: with its conversation.
 INSIDE: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "organization-in-conversation": ("conversation", "organization", {"organization": {"name": "{name}"}}),
-    "user-in-conversation": ("conversation", "user", {"participants": [{"user": {"givenName": "{name}", "email": "{email}"}}]}),
+    "organization-in-conversation": (
+        "conversation",
+        "organization",
+        {"organization": {"name": "{name}"}},
+    ),
+    "user-in-conversation": (
+        "conversation",
+        "user",
+        {"participants": [{"user": {"givenName": "{name}", "email": "{email}"}}]},
+    ),
     "form-in-conversation": ("conversation", "form", {"forms": [{"name": "{name}", "fields": []}]}),
     "conversation-in-message": ("message", "conversation", {"conversation": {"name": "{name}"}}),
 }
@@ -104,10 +140,14 @@ INSIDE: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @requirement("SEC-E07")
 @each("case", INSIDE)
-async def test_nothing_is_created_inside_of_another_create(case: str, world: World, judge: Judge) -> None:
+async def test_nothing_is_created_inside_of_another_create(
+    case: str, world: World, judge: Judge
+) -> None:
     """Who may not create a thing does not create it as a member of something that may be created."""
     outer, inner, members = INSIDE[case]
-    role = next(role for role in denied(_SPEC, f"create-{inner}") if _SPEC.allows(f"create-{outer}", role))
+    role = next(
+        role for role in denied(_SPEC, f"create-{inner}") if _SPEC.allows(f"create-{outer}", role)
+    )
     caller = await world.user(role)
     plain = await world.request(world.spec.operations[f"create-{outer}"], caller)
     hidden = await world.request(world.spec.operations[f"create-{inner}"], caller)
@@ -126,29 +166,47 @@ async def test_nothing_is_created_inside_of_another_create(case: str, world: Wor
             found = None  # the one that the message is in: some show their last message
         if found:
             world.gate.own(entry, own_id(found))
-            raise Finding(f"no {inner} made by {role} with a {outer}", f"{answer.status}, and there is one", answer)
+            raise Finding(
+                f"no {inner} made by {role} with a {outer}",
+                f"{answer.status}, and there is one",
+                answer,
+            )
         world.ledger.gone(entry)
 
 
 @requirement("SEC-E07")
 async def test_a_create_takes_over_nothing_that_is_there(world: World, judge: Judge) -> None:
-    """A conversation that is created with a message in it that has the id of another message leaves that one as it is, and where it is."""
-    caller = await world.user(next(role for role in denied(_SPEC, "update-message") if _SPEC.allows("create-conversation", role)))
+    """A conversation that is created with a message in it that has the id of another message leaves
+    that one as it is, and where it is.
+    """
+    caller = await world.user(
+        next(
+            role
+            for role in denied(_SPEC, "update-message")
+            if _SPEC.allows("create-conversation", role)
+        )
+    )
     plain = await world.request(world.spec.operations["create-conversation"], caller)
     async with victim(world, "message") as thing:
         message = {"id": world.as_given(thing.fixture.id), "text": plain.name}
-        answer = await world.perform(replace(plain, body={**plain.body, "messages": [message]}), caller, attack=_ATTACK)
+        answer = await world.perform(
+            replace(plain, body={**plain.body, "messages": [message]}), caller, attack=_ATTACK
+        )
 
         expect_no_crash(answer)
         async with unless_open(world, judge, "update-message", caller):
-            await expect_untouched(world, thing, [Tried(plain, answer, f"{caller.role}, inside of a new conversation")])
+            await expect_untouched(
+                world, thing, [Tried(plain, answer, f"{caller.role}, inside of a new conversation")]
+            )
 
 
-# --- Over what is there -------------------------------------------------------------------------------------------------
+# --- Over what is there -------------------------------------------------------------------------
 
 
 def creators() -> dict[str, tuple[str, str, str]]:
-    """What may be created by a role that may not update it: the kind of thing, the role, and the member for the id."""
+    """What may be created by a role that may not update it: the kind of thing, the role, and the
+    member for the id.
+    """
     found: dict[str, tuple[str, str, str]] = {}
     for resource in _SPEC.resources:
         for role in denied(_SPEC, f"update-{resource}"):
@@ -160,8 +218,12 @@ def creators() -> dict[str, tuple[str, str, str]]:
 
 @requirement("SEC-E07")
 @each("case", creators())
-async def test_a_create_does_not_write_over_what_is_there(case: str, world: World, judge: Judge) -> None:
-    """A create with the id of a thing that the caller may not update is refused, or makes another one: that thing stays as it is."""
+async def test_a_create_does_not_write_over_what_is_there(
+    case: str, world: World, judge: Judge
+) -> None:
+    """A create with the id of a thing that the caller may not update is refused, or makes another
+    one: that thing stays as it is.
+    """
     resource, role, member = creators()[case]
     caller = await world.user(role)
     members = ("id", "_id") if world.intrusive or role == _SPEC.roles[0] else (member,)

@@ -18,14 +18,20 @@ from rolecall.toolkit.things import Request
 from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
 from rolecall.toolkit.world import World
 
-#: What is written into one's own user, besides a change that is allowed; "{admin}" is the highest role.
+#: What is written into one's own user, besides a change that is allowed; "{admin}" is the highest
+#: role.
 ASSIGNMENTS: dict[str, dict[str, Any]] = {
     "role": {"role": "{admin}"},
     "scope": {"scope": "{admin}"},
     "lists": {"roles": ["{admin}"], "scopes": ["{admin}"]},
     "flags": {"permissions": ["{admin}"], "isAdmin": True, "admin": True, "verified": True},
-    "role-in-organizations": {"organizations": [{"organization": "{organization}", "role": "{admin}", "selected": True}]},
-    "role-in-objects": {"user": {"role": "{admin}"}, "profile": {"role": "{admin}", "scope": "{admin}"}},
+    "role-in-organizations": {
+        "organizations": [{"organization": "{organization}", "role": "{admin}", "selected": True}]
+    },
+    "role-in-objects": {
+        "user": {"role": "{admin}"},
+        "profile": {"role": "{admin}", "scope": "{admin}"},
+    },
     "role-in-meta": {"meta": {"role": "{admin}", "scope": "{admin}"}},
     "role-in-other-letters": {"Role": "{admin}", "SCOPE": "{admin}"},
     "dotted": {"user.role": "{admin}", "organizations.0.role": "{admin}"},
@@ -40,13 +46,19 @@ NOT_GIVEN: dict[str, Any] = {"null": None, "empty-text": "", "empty-list": [], "
 async def assign(world: World, user: ThrowawayUser, assignment: str) -> Exchange:
     """Let a made-up user write something into itself that is not its own to decide."""
     organization = await world.organization() or ""
-    return await write(world, user, world.fill(ASSIGNMENTS[assignment], admin=world.highest, organization=organization))
+    return await write(
+        world,
+        user,
+        world.fill(ASSIGNMENTS[assignment], admin=world.highest, organization=organization),
+    )
 
 
 async def write(world: World, user: ThrowawayUser, members: dict[str, Any]) -> Exchange:
     """Let a made-up user update itself, with these members besides."""
     plain = await world.request(world.spec.operations["update-user-self"], user.caller)
-    answer = await world.perform(replace(plain, body={**plain.body, **members}), user.caller, attack="SEC-A06")
+    answer = await world.perform(
+        replace(plain, body={**plain.body, **members}), user.caller, attack="SEC-A06"
+    )
     expect_no_crash(answer)
     return answer
 
@@ -54,19 +66,31 @@ async def write(world: World, user: ThrowawayUser, members: dict[str, Any]) -> E
 def twice(body: Mapping[str, Any], role: str, admin: str) -> bytes:
     """An update in which the role comes twice: the own one, and the highest."""
     return (
-        f"{json.dumps(body)[:-1]}, {json.dumps('role')}: {json.dumps(role)}, {json.dumps('role')}: {json.dumps(admin)}}}".encode()
-    )
+        f"{json.dumps(body)[:-1]}, {json.dumps('role')}: {json.dumps(role)}, "
+        f"{json.dumps('role')}: {json.dumps(admin)}}}"
+    ).encode()
 
 
 async def write_otherwise(world: World, user: ThrowawayUser) -> Exchange:
-    """Let a made-up user write the highest role into itself in other forms of an update: a merge patch (RFC 7396), and a body with two roles."""
+    """Let a made-up user write the highest role into itself in other forms of an update: a merge
+    patch (RFC 7396), and a body with two roles.
+    """
     plain = await world.request(world.spec.operations["update-user-self"], user.caller)
     merge = {"content": json.dumps({**plain.body, "role": world.highest}).encode()}
     double = {"content": twice(plain.body, user.account.role, world.highest)}
-    for options, media_type in ((merge, "application/merge-patch+json"), (double, "application/json")):
+    for options, media_type in (
+        (merge, "application/merge-patch+json"),
+        (double, "application/json"),
+    ):
         headers = {"content-type": media_type}
         answer = await world.send(
-            plain.operation.method, plain.path, user.caller, about=plain.thing, attack="SEC-A06", headers=headers, **options
+            plain.operation.method,
+            plain.path,
+            user.caller,
+            about=plain.thing,
+            attack="SEC-A06",
+            headers=headers,
+            **options,
         )
         expect_no_crash(answer)
     return answer
@@ -82,20 +106,26 @@ async def expect_unpromoted(world: World, user: ThrowawayUser, answer: Exchange,
     role, after = user.account.role, f"after an update with {what.replace('-', ' ')}"
     seen = await world.observe(user.fixture) or {}
     if "role" in before and seen.get("role", before["role"]) != before["role"]:
-        raise Finding(f"role {before['role']!r} as before", f"role {seen['role']!r} {after}", answer)
+        raise Finding(
+            f"role {before['role']!r} as before", f"role {seen['role']!r} {after}", answer
+        )
     login = cite(await world.tokens.issue(user.account), "control")
     grant = Grant.of(login)
     if not grant.token:
         raise Inconclusive(f"a log-in {after}: {login}", "ISSUE-status")
     for where, scope in grant.scopes.items():
         if not world.is_scope_of(scope, role, user.caller.grant.scopes[where]):
-            raise Finding(f"scope {role} as before", f"{scope!r} in {where} of the next log-in {after}", login)
+            raise Finding(
+                f"scope {role} as before", f"{scope!r} in {where} of the next log-in {after}", login
+            )
 
 
 @requirement("SEC-A06")
 @each("assignment", ASSIGNMENTS)
 async def test_the_lowest_role_does_not_promote_itself(assignment: str, world: World) -> None:
-    """An update of one's own user that names a role or a scope changes neither, as all see at the next log-in."""
+    """An update of one's own user that names a role or a scope changes neither, as all see at the
+    next log-in.
+    """
     user = await throwaway_user(world, world.roles[0])
 
     answer = await assign(world, user, assignment)
@@ -105,7 +135,9 @@ async def test_the_lowest_role_does_not_promote_itself(assignment: str, world: W
 
 @requirement("SEC-A06")
 async def test_a_role_that_is_not_given_stays(world: World, attacker: Attacker) -> None:
-    """An update of one's own user with null or nothing as role, scope, organization or status leaves the role and the rights as they were."""
+    """An update of one's own user with null or nothing as role, scope, organization or status
+    leaves the role and the rights as they were.
+    """
     user = await throwaway_user(world, world.roles[0])
     reserved = await world.request(attacker.reserved[0], user.caller)
     usual = await world.reads(await world.user(world.roles[0]), reserved.operation.name)
@@ -123,19 +155,29 @@ async def test_a_role_that_is_not_given_stays(world: World, attacker: Attacker) 
         note(f"{reason}")
 
 
-async def expect_no_more_at_once(world: World, user: ThrowawayUser, reserved: Request, usual: Exchange) -> None:
+async def expect_no_more_at_once(
+    world: World, user: ThrowawayUser, reserved: Request, usual: Exchange
+) -> None:
     """A made-up user's token does not open what it did not open before."""
     at_once = await world.perform(reserved, user.caller)
     may, might = (world.dialect.allows(reserved.operation, answer) for answer in (at_once, usual))
     if may and not might:
         role = user.account.role
-        raise Finding(f"{role} may not {reserved.operation.name}", f"{at_once.status} after the updates", at_once)
+        raise Finding(
+            f"{role} may not {reserved.operation.name}",
+            f"{at_once.status} after the updates",
+            at_once,
+        )
 
 
 @requirement("SEC-A06")
 @each("role", load_specification().roles[1:-1])
-async def test_no_role_below_the_highest_promotes_itself(role: str, world: World, attacker: Attacker) -> None:
-    """The same for the roles in between, all such updates one after the other; nor may their tokens do more at once."""
+async def test_no_role_below_the_highest_promotes_itself(
+    role: str, world: World, attacker: Attacker
+) -> None:
+    """The same for the roles in between, all such updates one after the other; nor may their tokens
+    do more at once.
+    """
     user = await throwaway_user(world, role)
     reserved = await world.request(attacker.reserved[0], user.caller)
     usual = await world.reads(await world.user(role), reserved.operation.name)

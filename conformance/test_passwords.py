@@ -14,16 +14,25 @@ from rolecall.toolkit.world import World
 
 
 async def look_inside(world: World) -> None:
-    """Ask for users where they are parts of something else; where that cannot be asked for, the answers of the run have to do."""
+    """Ask for users where they are parts of something else; where that cannot be asked for, the
+    answers of the run have to do.
+    """
     with suppress(Inconclusive, NotTested):
         admin = await world.user(world.highest)
         request = await world.request(world.spec.operations["fetch-conversation"], admin)
-        await world.send("GET", with_query(request.path, "populate=participants.user,organization"), admin, attack="SEC-I20")
+        await world.send(
+            "GET",
+            with_query(request.path, "populate=participants.user,organization"),
+            admin,
+            attack="SEC-I20",
+        )
 
 
 @requirement("SEC-I20", phase=SUMMARY)
 async def test_no_answer_holds_a_password(responses: Responses, world: World) -> None:
-    """No answer of the run holds a password that was sent, or a member with what is kept of one; what errors repeat is SEC-I14's matter."""
+    """No answer of the run holds a password that was sent, or a member with what is kept of one;
+    what errors repeat is SEC-I14's matter.
+    """
     await look_inside(world)
     answers: dict[bytes, Exchange] = {}
     everything = responses.all()
@@ -39,7 +48,15 @@ async def test_no_answer_holds_a_password(responses: Responses, world: World) ->
         for text in spellings(password):
             if text in together:
                 found = next(exchange for exchange in answers.values() if text in exchange.text)
-                raise Finding("answers without passwords", f"{found.status} with a password that was sent", found)
+                raise Finding(
+                    "answers without passwords",
+                    f"{found.status} with a password that was sent",
+                    found,
+                )
     for exchange in answers.values():
         if name := next(hashes_in(exchange.json, of_user=is_of_users(exchange)), ""):
-            raise Finding("answers without passwords, or what is kept of them", f"{exchange.status} with {name!r}", exchange)
+            raise Finding(
+                "answers without passwords, or what is kept of them",
+                f"{exchange.status} with {name!r}",
+                exchange,
+            )

@@ -1,4 +1,6 @@
-"""The permission table, cell by cell: what a role may do has its effect, what it may not do is refused and has none."""
+"""The permission table, cell by cell: what a role may do has its effect, what it may not do is
+refused and has none.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,17 @@ from rolecall.toolkit.world import World
 
 ROLES = load_specification().roles
 #: The list operations: each must show even the newest thing.
-LISTS = [operation.name for operation in load_specification().operations.values() if operation.effect == "list"]
+LISTS = [
+    operation.name
+    for operation in load_specification().operations.values()
+    if operation.effect == "list"
+]
 
-DELETES = [operation.name for operation in load_specification().operations.values() if operation.effect == "delete"]
+DELETES = [
+    operation.name
+    for operation in load_specification().operations.values()
+    if operation.effect == "delete"
+]
 #: What says of a thing in a list that it is deleted.
 _IS_MARKED = re.compile(r"(?i)deleted|archived|removed")
 
@@ -28,10 +38,11 @@ _IS_MARKED = re.compile(r"(?i)deleted|archived|removed")
 REFUSED = [
     operation.name
     for operation in load_specification().operations.values()
-    if operation.effect in ("create", "update") and len(load_specification().allowed_roles(operation.name)) < len(ROLES)
+    if operation.effect in ("create", "update")
+    and len(load_specification().allowed_roles(operation.name)) < len(ROLES)
 ]
 
-# --- Allowed ----------------------------------------------------------------------------------------------------------
+# --- Allowed -------------------------------------------------------------------------------------
 
 
 @cells("allow", "list", "fetch")
@@ -49,7 +60,10 @@ async def test_an_allowed_read_shows_the_thing(cell: Cell, world: World, judge: 
         raise Finding(f"{shown} in the answer", f"{answer.status} without it", answer)
 
 
-@pytest.mark.parametrize("operation", [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in LISTS])
+@pytest.mark.parametrize(
+    "operation",
+    [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in LISTS],
+)
 async def test_the_newest_is_in_the_list(operation: str, world: World, judge: Judge) -> None:
     """A list does not lack what was made last."""
     fixture = await world.fresh(world.spec.operations[operation].resource.name)
@@ -75,7 +89,11 @@ async def test_an_allowed_create_makes_the_thing(cell: Cell, world: World, judge
     await judge.expect_allowed(answer, request, caller)
     fixture = await world.made(request, answer)
     if fixture is None or not await judge.is_as_written(fixture, request, answer):
-        raise Finding(f"the new {operation.resource.name}, readable afterwards", f"{answer.status}, and it is not there", answer)
+        raise Finding(
+            f"the new {operation.resource.name}, readable afterwards",
+            f"{answer.status}, and it is not there",
+            answer,
+        )
 
 
 @cells("allow", "update", self=False)
@@ -89,7 +107,11 @@ async def test_an_allowed_update_reads_back(cell: Cell, world: World, judge: Jud
 
     await judge.expect_allowed(answer, request, caller)
     if not await judge.takes_effect(request, answer, caller):
-        raise Finding(f"the update of {request.fixture}, readable afterwards", f"{answer.status}, and nothing changed", answer)
+        raise Finding(
+            f"the update of {request.fixture}, readable afterwards",
+            f"{answer.status}, and nothing changed",
+            answer,
+        )
 
 
 @cells("allow", "update", self=True)
@@ -104,7 +126,9 @@ async def test_everyone_may_update_the_own_user(cell: Cell, world: World, judge:
         await judge.expect_allowed(answer, request, caller)
         if not await judge.takes_effect(request, answer, caller):
             raise Finding(
-                "the update of the caller's own user, readable afterwards", f"{answer.status}, and nothing changed", answer
+                "the update of the caller's own user, readable afterwards",
+                f"{answer.status}, and nothing changed",
+                answer,
             )
 
 
@@ -122,7 +146,10 @@ async def test_an_allowed_delete_removes_the_thing(cell: Cell, world: World, jud
         raise Finding(f"{request.fixture} gone", f"{answer.status}, and it is still there", answer)
 
 
-@pytest.mark.parametrize("operation", [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in DELETES])
+@pytest.mark.parametrize(
+    "operation",
+    [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in DELETES],
+)
 async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judge: Judge) -> None:
     """At the end of the run no list shows what was deleted, and its delete answered with success."""
     resource = world.spec.operations[operation].resource.name
@@ -132,19 +159,29 @@ async def test_what_was_deleted_is_in_no_list(operation: str, world: World, judg
     left: set[str] = set()
 
     async def are_gone() -> bool:
-        listed = [item for item in await world.listing(resource, time.monotonic()) if own_id(item) in deleted]
+        listed = [
+            item
+            for item in await world.listing(resource, time.monotonic())
+            if own_id(item) in deleted
+        ]
         left.clear()
         left.update(own_id(item) for item in listed if not _IS_MARKED.search(f"{item}"))
         return not left
 
     if not await world.patience.until(
-        are_gone, max(answer.finished for answer in deleted.values()), f"deleted {resource}s in lists"
+        are_gone,
+        max(answer.finished for answer in deleted.values()),
+        f"deleted {resource}s in lists",
     ):
         id = min(left)
-        raise Finding(f"{resource} {id} gone from the list", f"{deleted[id].status}, and the list still shows it", deleted[id])
+        raise Finding(
+            f"{resource} {id} gone from the list",
+            f"{deleted[id].status}, and the list still shows it",
+            deleted[id],
+        )
 
 
-# --- Denied -----------------------------------------------------------------------------------------------------------
+# --- Denied -------------------------------------------------------------------------------------
 
 
 @cells("deny", "list", "fetch")
@@ -176,8 +213,13 @@ async def test_a_refused_write_does_nothing(cell: Cell, world: World, judge: Jud
     await world.alive(caller, answer.finished)
 
 
-@pytest.mark.parametrize("operation", [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in REFUSED])
-async def test_a_refused_write_is_not_done_later(operation: str, world: World, judge: Judge) -> None:
+@pytest.mark.parametrize(
+    "operation",
+    [pytest.param(name, marks=requirement(f"PERM-{name}", phase=SUMMARY)) for name in REFUSED],
+)
+async def test_a_refused_write_is_not_done_later(
+    operation: str, world: World, judge: Judge
+) -> None:
     """At the end of the run, too, nothing is there that was refused; all are looked for together."""
     refused = world.patience.refused_at(operation, attack="")
     if not refused:

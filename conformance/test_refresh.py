@@ -1,4 +1,6 @@
-"""Refreshing: before expiry by GET with the bearer, after it by POST without; only the user's own whole token will do."""
+"""Refreshing: before expiry by GET with the bearer, after it by POST without; only the user's own
+whole token will do.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,19 @@ from rolecall.tokens import Caller, Grant, user_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement, roles
 from rolecall.toolkit.neighbours import AS_CLIENTS, parts_of, twin_of
-from rolecall.toolkit.refresh_tokens import PART, altered_beginning, altered_end, altered_front, never_issued
-from rolecall.toolkit.throwaway_users import another_session, any_session, fresh_session, lockable_account
+from rolecall.toolkit.refresh_tokens import (
+    PART,
+    altered_beginning,
+    altered_end,
+    altered_front,
+    never_issued,
+)
+from rolecall.toolkit.throwaway_users import (
+    another_session,
+    any_session,
+    fresh_session,
+    lockable_account,
+)
 from rolecall.toolkit.world import World
 
 Refresh = Callable[[World, Grant, Caller], Awaitable[Exchange]]
@@ -23,7 +36,9 @@ Tampering = Callable[[str], str]
 
 async def by_get(world: World, grant: Grant, caller: Caller) -> Exchange:
     """Refresh before expiry."""
-    return await world.tokens.refresh_get(grant.refresh_token, bearer=grant.token, caller=str(caller))
+    return await world.tokens.refresh_get(
+        grant.refresh_token, bearer=grant.token, caller=str(caller)
+    )
 
 
 async def by_post(world: World, grant: Grant, caller: Caller) -> Exchange:
@@ -38,7 +53,7 @@ CHAINS: dict[str, list[Refresh]] = {
     "mixed": [by_get, by_post, by_post, by_get, by_post],
 }
 
-# --- What must work ---------------------------------------------------------------------------------------------------
+# --- What must work ------------------------------------------------------------------------------
 
 
 @requirement("REFRESH-get")
@@ -55,7 +70,9 @@ async def test_get_answers_as_issuance_does(role: str, world: World, judge: Judg
 @requirement("REFRESH-post")
 @roles()
 async def test_post_answers_as_issuance_does(role: str, world: World, judge: Judge) -> None:
-    """POST with refresh token and e-mail, without Authorization, answers in the shape of a token creation."""
+    """POST with refresh token and e-mail, without Authorization, answers in the shape of a token
+    creation.
+    """
     caller = await fresh_session(world, role)
 
     answer = await by_post(world, caller.grant, caller)
@@ -66,7 +83,9 @@ async def test_post_answers_as_issuance_does(role: str, world: World, judge: Jud
 @requirement("REFRESH-same-user")
 @each("path", PATHS)
 @roles()
-async def test_a_refresh_keeps_user_and_scope(path: str, role: str, world: World, judge: Judge) -> None:
+async def test_a_refresh_keeps_user_and_scope(
+    path: str, role: str, world: World, judge: Judge
+) -> None:
     """The refreshed token is the same user's and has the same scope, in the answer and in the JWT."""
     caller = await fresh_session(world, role)
 
@@ -83,7 +102,9 @@ async def test_a_refresh_keeps_user_and_scope(path: str, role: str, world: World
 @requirement("REFRESH-new-token")
 @each("path", PATHS)
 @roles()
-async def test_a_refresh_gives_a_new_token_that_works(path: str, role: str, world: World, judge: Judge) -> None:
+async def test_a_refresh_gives_a_new_token_that_works(
+    path: str, role: str, world: World, judge: Judge
+) -> None:
     """The refreshed access token is a new one, lives 24 hours, and is the same user's."""
     caller = await fresh_session(world, role)
 
@@ -111,12 +132,16 @@ async def test_a_chain_of_refreshes_does_not_break(chain: str, world: World, jud
         if answer.status not in world.dialect.refreshed:
             if number == 1:
                 raise Inconclusive(f"the first refresh: {answer}", "REFRESH-get, REFRESH-post")
-            raise Finding(f"{world.dialect.refreshed[0]} for refresh {number} of the chain", f"{answer.status}", answer)
+            raise Finding(
+                f"{world.dialect.refreshed[0]} for refresh {number} of the chain",
+                f"{answer.status}",
+                answer,
+            )
         grant = judge.expect_grant(answer)
     await judge.expect_works(caller.continued(grant))
 
 
-# --- What must be refused ---------------------------------------------------------------------------------------------
+# --- What must be refused -----------------------------------------------------------------------
 
 
 @requirement("REFRESH-get-bearer")
@@ -125,7 +150,9 @@ async def test_get_needs_the_bearer(world: World, judge: Judge) -> None:
     caller = await any_session(world, world.roles[0])
     grant = caller.grant
 
-    answer = await world.tokens.refresh_get(grant.refresh_token, bearer="", caller="nobody", attack="REFRESH-get-bearer")
+    answer = await world.tokens.refresh_get(
+        grant.refresh_token, bearer="", caller="nobody", attack="REFRESH-get-bearer"
+    )
 
     judge.expect_no_token(answer)
     await judge.control_refresh(by_get(world, grant, caller), caller)
@@ -134,7 +161,10 @@ async def test_get_needs_the_bearer(world: World, judge: Judge) -> None:
 @requirement("REFRESH-get-foreign")
 async def test_get_needs_the_same_users_bearer(world: World, judge: Judge) -> None:
     """One user's bearer with another user's refresh token gets no token, and both stay usable."""
-    one, other = await fresh_session(world, world.roles[0]), await fresh_session(world, world.roles[1])
+    one, other = (
+        await fresh_session(world, world.roles[0]),
+        await fresh_session(world, world.roles[1]),
+    )
     grants = one.grant, other.grant
 
     answer = await world.tokens.refresh_get(
@@ -146,7 +176,11 @@ async def test_get_needs_the_same_users_bearer(world: World, judge: Judge) -> No
     await judge.expect_works(other)
     control = await by_get(world, grants[1], other)
     if not control.ok:
-        raise Finding("the other user's refresh token still good after the refusal", f"{control.status}", control)
+        raise Finding(
+            "the other user's refresh token still good after the refusal",
+            f"{control.status}",
+            control,
+        )
 
 
 def cut_secret(length: int) -> Tampering:
@@ -159,7 +193,8 @@ def cut_secret(length: int) -> Tampering:
     return tamper
 
 
-#: Refresh tokens that are not the whole one. The page's own examples show theirs cut to 21 and 28 (AMB-03).
+#: Refresh tokens that are not the whole one. The page's own examples show theirs cut to 21 and 28
+#: (AMB-03).
 NOT_WHOLE: dict[str, Tampering] = {
     "secret-of-21": cut_secret(21),
     "secret-of-28": cut_secret(28),
@@ -176,21 +211,33 @@ NOT_WHOLE: dict[str, Tampering] = {
 
 
 #: Forms of the same kind as others, which are tried on one path each.
-_ONCE = {"another-end": "post", "another-beginning-of-the-secret": "get", "another-front": "post", "wildcard-at-the-end": "get"}
+_ONCE = {
+    "another-end": "post",
+    "another-beginning-of-the-secret": "get",
+    "another-front": "post",
+    "wildcard-at-the-end": "get",
+}
 
 
 @requirement("REFRESH-whole-token")
 @pytest.mark.parametrize(
-    ("path", "form"), [(path, form) for path in PATHS for form in NOT_WHOLE if _ONCE.get(form, path) == path]
+    ("path", "form"),
+    [(path, form) for path in PATHS for form in NOT_WHOLE if _ONCE.get(form, path) == path],
 )
-async def test_only_the_whole_refresh_token_refreshes(form: str, path: str, world: World, judge: Judge) -> None:
-    """A refresh token that is cut short, lengthened or in other letters gets no token; the whole one does."""
+async def test_only_the_whole_refresh_token_refreshes(
+    form: str, path: str, world: World, judge: Judge
+) -> None:
+    """A refresh token that is cut short, lengthened or in other letters gets no token; the whole
+    one does.
+    """
     caller = await any_session(world, world.roles[0])
     grant = caller.grant
     tampered = NOT_WHOLE[form](grant.refresh_token)
     if tampered == grant.refresh_token:
         cite(grant.exchange)
-        raise NotApplicable(f"{form.replace('-', ' ')}: the target's refresh tokens are the same with and without")
+        raise NotApplicable(
+            f"{form.replace('-', ' ')}: the target's refresh tokens are the same with and without"
+        )
 
     answer = await world.tokens.refresh_by(path, tampered, caller, attack="REFRESH-whole-token")
 
@@ -212,7 +259,8 @@ async def test_an_unknown_refresh_token_is_refused(path: str, world: World, judg
     await judge.control_refresh(PATHS[path](world, grant, caller), caller)
 
 
-#: Values of clientId that are not the e-mail of the refresh token's user; ``...`` leaves the member out.
+#: Values of clientId that are not the e-mail of the refresh token's user; ``...`` leaves the member
+#: out.
 NOT_THE_CLIENT = {
     "missing": ...,
     "empty": "",
@@ -234,13 +282,19 @@ def client_id(case: str, caller: Caller, world: World) -> dict[str, object]:
     if NOT_THE_CLIENT[case] is ...:
         return {}
     other = world.account(world.roles[1]).email
-    return {"clientId": world.fill(NOT_THE_CLIENT[case], user=caller.user, other=other, **parts_of(caller.email))}
+    return {
+        "clientId": world.fill(
+            NOT_THE_CLIENT[case], user=caller.user, other=other, **parts_of(caller.email)
+        )
+    }
 
 
 @requirement("REFRESH-client")
 @each("case", NOT_THE_CLIENT)
 async def test_post_needs_the_users_own_client_id(case: str, world: World, judge: Judge) -> None:
-    """POST with the refresh token of one user and anything but that user's e-mail gets no token; with it, it does."""
+    """POST with the refresh token of one user and anything but that user's e-mail gets no token;
+    with it, it does.
+    """
     caller = await any_session(world, world.roles[0])
     grant = caller.grant
     body = {"refreshToken": grant.refresh_token, **client_id(case, caller, world)}
@@ -253,8 +307,12 @@ async def test_post_needs_the_users_own_client_id(case: str, world: World, judge
 
 @requirement("REFRESH-client")
 @each("likeness", AS_CLIENTS)
-async def test_post_needs_no_mailbox_that_is_much_alike(likeness: str, world: World, judge: Judge) -> None:
-    """POST with the e-mail of another user whose e-mail is nearly the same gets no token; with the own one it does."""
+async def test_post_needs_no_mailbox_that_is_much_alike(
+    likeness: str, world: World, judge: Judge
+) -> None:
+    """POST with the e-mail of another user whose e-mail is nearly the same gets no token; with the
+    own one it does.
+    """
     one, twin = await lockable_account(world), await twin_of(world, likeness)
     caller = await another_session(world, twin)
 
@@ -293,23 +351,32 @@ async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Jud
         judge.expect_not_let_in(answer)
     else:
         answer = await world.tokens.refresh_get(
-            grant.refresh_token, bearer=grant.refresh_token, caller=str(caller), attack="REFRESH-token-kinds"
+            grant.refresh_token,
+            bearer=grant.refresh_token,
+            caller=str(caller),
+            attack="REFRESH-token-kinds",
         )
         judge.expect_no_token(answer)
     await judge.expect_works(caller)
 
 
-# --- What is only observed --------------------------------------------------------------------------------------------
+# --- What is only observed ----------------------------------------------------------------------
 
 
 @requirement("REFRESH-old-token")
 @each("path", PATHS)
 async def test_the_fate_of_the_old_refresh_token(path: str, world: World, judge: Judge) -> None:
-    """After a refresh the old refresh token is used once more; what comes is written down, and judged by nobody."""
+    """After a refresh the old refresh token is used once more; what comes is written down, and
+    judged by nobody.
+    """
     caller = await fresh_session(world, world.roles[0])
     grant = caller.grant
     await judge.control_refresh(PATHS[path](world, grant, caller))
 
-    again = await world.tokens.refresh_by(path, grant.refresh_token, caller, attack="REFRESH-old-token")
+    again = await world.tokens.refresh_by(
+        path, grant.refresh_token, caller, attack="REFRESH-old-token"
+    )
 
-    judge.note(f"the old refresh token is {'still good' if again.ok else f'refused ({again.status})'}")
+    judge.note(
+        f"the old refresh token is {'still good' if again.ok else f'refused ({again.status})'}"
+    )

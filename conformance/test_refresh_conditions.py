@@ -1,4 +1,6 @@
-"""Refreshing with two conditions at once: each rule of refresh holds however it is called, and halves of two users' tokens make none."""
+"""Refreshing with two conditions at once: each rule of refresh holds however it is called, and
+halves of two users' tokens make none.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,17 @@ from rolecall.toolkit.refresh_tokens import altered_end, never_issued
 from rolecall.toolkit.throwaway_users import any_session, changeable, fresh_session
 from rolecall.toolkit.world import World
 
-# --- One rule broken, and called otherwise than usual -----------------------------------------------------------------
+# --- One rule broken, and called otherwise than usual --------------------------------------------
 
 
 @dataclass(frozen=True)
 class RefreshCall:
-    """A refresh that breaks one ``rule``, by its requirement, and is unusual in something that does not mend it.
+    """A refresh that breaks one ``rule``, by its requirement, and is unusual in something that does
+    not mend it.
 
-    ``bearer``: own, own and damaged, another's, the highest role's, an API key, or none. ``token``: whole, altered, or never issued. ``client``: the
-    own e-mail, an unknown one, another user's, the bearer's, or none. GET sends a clientId in the query.
+    ``bearer``: own, own and damaged, another's, the highest role's, an API key, or none. ``token``:
+    whole, altered, or never issued. ``client``: the own e-mail, an unknown one, another user's, the
+    bearer's, or none. GET sends a clientId in the query.
     """
 
     rule: str
@@ -43,25 +47,51 @@ CALLS = {
     "get-with-client-id-for-bearer": RefreshCall("REFRESH-get-bearer", "get", "", client="own"),
     "get-with-damaged-bearer": RefreshCall("REFRESH-get-bearer", "get", "damaged"),
     "get-with-bearer-of-the-highest-role": RefreshCall("REFRESH-get-foreign", "get", "highest"),
-    "get-with-bearer-of-another-and-client-id": RefreshCall("REFRESH-get-foreign", "get", "another", client="own"),
-    "get-with-altered-token-and-client-id": RefreshCall("REFRESH-whole-token", "get", "own", "altered", "own"),
-    "get-with-unknown-token-and-client-id": RefreshCall("REFRESH-unknown-token", "get", "own", "unknown", "own"),
-    "post-with-altered-token-and-own-bearer": RefreshCall("REFRESH-whole-token", "post", "own", "altered", "own"),
+    "get-with-bearer-of-another-and-client-id": RefreshCall(
+        "REFRESH-get-foreign", "get", "another", client="own"
+    ),
+    "get-with-altered-token-and-client-id": RefreshCall(
+        "REFRESH-whole-token", "get", "own", "altered", "own"
+    ),
+    "get-with-unknown-token-and-client-id": RefreshCall(
+        "REFRESH-unknown-token", "get", "own", "unknown", "own"
+    ),
+    "post-with-altered-token-and-own-bearer": RefreshCall(
+        "REFRESH-whole-token", "post", "own", "altered", "own"
+    ),
     "post-with-altered-token-and-bearer-of-the-highest-role": RefreshCall(
         "REFRESH-whole-token", "post", "highest", "altered", "own"
     ),
-    "post-with-unknown-token-and-own-bearer": RefreshCall("REFRESH-unknown-token", "post", "own", "unknown", "own"),
-    "post-with-unknown-token-and-key": RefreshCall("REFRESH-unknown-token", "post", "key", "unknown", "own"),
-    "post-with-client-id-of-another-and-own-bearer": RefreshCall("REFRESH-client", "post", "own", client="another"),
-    "post-with-client-id-and-bearer-of-another": RefreshCall("REFRESH-client", "post", "another", client="another"),
-    "post-without-client-id-and-bearer-of-the-highest-role": RefreshCall("REFRESH-client", "post", "highest"),
-    "post-with-unknown-client-id-and-key": RefreshCall("REFRESH-client", "post", "key", client="unknown"),
+    "post-with-unknown-token-and-own-bearer": RefreshCall(
+        "REFRESH-unknown-token", "post", "own", "unknown", "own"
+    ),
+    "post-with-unknown-token-and-key": RefreshCall(
+        "REFRESH-unknown-token", "post", "key", "unknown", "own"
+    ),
+    "post-with-client-id-of-another-and-own-bearer": RefreshCall(
+        "REFRESH-client", "post", "own", client="another"
+    ),
+    "post-with-client-id-and-bearer-of-another": RefreshCall(
+        "REFRESH-client", "post", "another", client="another"
+    ),
+    "post-without-client-id-and-bearer-of-the-highest-role": RefreshCall(
+        "REFRESH-client", "post", "highest"
+    ),
+    "post-with-unknown-client-id-and-key": RefreshCall(
+        "REFRESH-client", "post", "key", client="unknown"
+    ),
 }
 #: The same with a bearer that has expired, which is the caller's own.
 EXPIRED_CALLS = {
-    "get-with-expired-bearer-and-client-id": RefreshCall("REFRESH-get-expired", "get", "own", client="own"),
-    "post-with-expired-bearer-and-client-id-of-another": RefreshCall("REFRESH-client", "post", "own", client="another"),
-    "post-with-expired-bearer-and-altered-token": RefreshCall("REFRESH-whole-token", "post", "own", "altered", "own"),
+    "get-with-expired-bearer-and-client-id": RefreshCall(
+        "REFRESH-get-expired", "get", "own", client="own"
+    ),
+    "post-with-expired-bearer-and-client-id-of-another": RefreshCall(
+        "REFRESH-client", "post", "own", client="another"
+    ),
+    "post-with-expired-bearer-and-altered-token": RefreshCall(
+        "REFRESH-whole-token", "post", "own", "altered", "own"
+    ),
 }
 
 
@@ -69,7 +99,11 @@ def calls(cases: dict[str, RefreshCall], *, phase: int | None = None) -> pytest.
     """One test per call, each under the requirement of the rule that it breaks."""
     options = {} if phase is None else {"phase": phase}
     return pytest.mark.parametrize(
-        "case", [pytest.param(name, id=name, marks=requirement(call.rule, **options)) for name, call in cases.items()]
+        "case",
+        [
+            pytest.param(name, id=name, marks=requirement(call.rule, **options))
+            for name, call in cases.items()
+        ],
     )
 
 
@@ -94,7 +128,9 @@ async def bearer_of(call: RefreshCall, caller: Caller, world: World) -> str:
         return Parts.of(caller.token).with_last_byte_changed()
     if call.bearer in ("", "own"):
         return caller.token if call.bearer else ""
-    return (await (another(world) if call.bearer == "another" else changeable(world, world.highest))).token
+    return (
+        await (another(world) if call.bearer == "another" else changeable(world, world.highest))
+    ).token
 
 
 async def send(call: RefreshCall, caller: Caller, bearer: str, world: World) -> Exchange:
@@ -108,8 +144,12 @@ async def send(call: RefreshCall, caller: Caller, bearer: str, world: World) -> 
     who = str(caller)
     if call.method == "get":
         path = f"{TOKEN_PATH}?{urlencode(members)}"
-        return await world.client.send("GET", path, token=bearer, caller=who, attack=call.rule, repeatable=False)
-    return await world.client.send("POST", TOKEN_PATH, token=bearer, json=members, caller=who, attack=call.rule)
+        return await world.client.send(
+            "GET", path, token=bearer, caller=who, attack=call.rule, repeatable=False
+        )
+    return await world.client.send(
+        "POST", TOKEN_PATH, token=bearer, json=members, caller=who, attack=call.rule
+    )
 
 
 def usual(call: RefreshCall, caller: Caller, world: World) -> Awaitable[Exchange]:
@@ -119,7 +159,9 @@ def usual(call: RefreshCall, caller: Caller, world: World) -> Awaitable[Exchange
 
 @calls(CALLS)
 async def test_no_way_to_call_mends_a_broken_rule(case: str, world: World, judge: Judge) -> None:
-    """A refresh that breaks a rule gets no token, also where its bearer or its clientId is another than usual."""
+    """A refresh that breaks a rule gets no token, also where its bearer or its clientId is another
+    than usual.
+    """
     call = CALLS[case]
     caller = await any_session(world, world.roles[0])
 
@@ -130,8 +172,12 @@ async def test_no_way_to_call_mends_a_broken_rule(case: str, world: World, judge
 
 
 @calls(EXPIRED_CALLS, phase=EXPIRY)
-async def test_an_expired_bearer_mends_no_broken_rule(case: str, world: World, expiry: Expiry, judge: Judge) -> None:
-    """A refresh that breaks a rule gets no token, also where the bearer that comes with it is the own one and has expired."""
+async def test_an_expired_bearer_mends_no_broken_rule(
+    case: str, world: World, expiry: Expiry, judge: Judge
+) -> None:
+    """A refresh that breaks a rule gets no token, also where the bearer that comes with it is the
+    own one and has expired.
+    """
     call, spare = EXPIRED_CALLS[case], await expiry.spare()
     for expired in spare if world.intrusive else spare[:1]:
         async with expiry.logged_in_again(expired) as live:
@@ -141,11 +187,13 @@ async def test_an_expired_bearer_mends_no_broken_rule(case: str, world: World, e
             await judge.control_refresh(usual(call, live, world))
 
 
-# --- Halves of two credentials ----------------------------------------------------------------------------------------
+# --- Halves of two credentials ------------------------------------------------------------------
 
 
 def halves(refresh_token: str, user: str) -> tuple[str, str]:
-    """What stands in front of a refresh token's secret, its user or a key to look it up by, and the secret; else two halves."""
+    """What stands in front of a refresh token's secret, its user or a key to look it up by, and the
+    secret; else two halves.
+    """
     front, dot, secret = refresh_token.rpartition(".")
     if front:
         return front + dot, secret
@@ -153,7 +201,8 @@ def halves(refresh_token: str, user: str) -> tuple[str, str]:
     return refresh_token[:middle], refresh_token[middle:]
 
 
-#: Whose e-mail or bearer comes with the mixture: who gave the front, or who gave the secret; and the path.
+#: Whose e-mail or bearer comes with the mixture: who gave the front, or who gave the secret; and
+#: the path.
 MIXTURES = {
     "as-the-front-by-post": (0, "post"),
     "as-the-secret-by-post": (1, "post"),
@@ -164,10 +213,19 @@ MIXTURES = {
 
 @requirement("SEC-E12")
 @each("mixture", MIXTURES)
-async def test_halves_of_two_refresh_tokens_make_none(mixture: str, world: World, judge: Judge) -> None:
-    """One user's part of a refresh token with another user's secret gets no token, and both users stay unharmed."""
-    one, other = await fresh_session(world, world.roles[0]), await fresh_session(world, world.roles[1])
-    fronts, secrets = zip(*(halves(user.grant.refresh_token, user.user) for user in (one, other)), strict=True)
+async def test_halves_of_two_refresh_tokens_make_none(
+    mixture: str, world: World, judge: Judge
+) -> None:
+    """One user's part of a refresh token with another user's secret gets no token, and both users
+    stay unharmed.
+    """
+    one, other = (
+        await fresh_session(world, world.roles[0]),
+        await fresh_session(world, world.roles[1]),
+    )
+    fronts, secrets = zip(
+        *(halves(user.grant.refresh_token, user.user) for user in (one, other)), strict=True
+    )
     mixed = fronts[0] + secrets[1]
     if mixed in (one.grant.refresh_token, other.grant.refresh_token):
         cite(one.grant.exchange, "answer")
@@ -187,26 +245,40 @@ async def expect_unharmed(caller: Caller, world: World, judge: Judge, *, is_publ
     Raises:
         Finding: a part that everybody knows was enough to end it.
     """
-    answer = await world.tokens.refresh_post(caller.grant.refresh_token, caller.email, caller=str(caller))
+    answer = await world.tokens.refresh_post(
+        caller.grant.refresh_token, caller.email, caller=str(caller)
+    )
     if answer.ok:
         cite(answer, "control")
         return
     if is_public:
-        raise Finding(f"the session of {caller} as good as before: its user's id is no secret", f"{answer.status}", answer)
+        raise Finding(
+            f"the session of {caller} as good as before: its user's id is no secret",
+            f"{answer.status}",
+            answer,
+        )
     note(f"the session of {caller} was ended when a part of its refresh token was presented")
     session = await fresh_session(world, caller.role)
-    await judge.control_refresh(world.tokens.refresh_post(session.grant.refresh_token, session.email, caller=str(session)))
+    await judge.control_refresh(
+        world.tokens.refresh_post(session.grant.refresh_token, session.email, caller=str(session))
+    )
 
 
 @requirement("SEC-E12")
 async def test_halves_of_two_access_tokens_make_none(world: World, attacker: Attacker) -> None:
-    """The claims of the highest role's token under the header or the signature of the lowest role's open nothing."""
-    high, low = [Parts.of((await world.user(role)).token) for role in (world.highest, world.roles[0])]
+    """The claims of the highest role's token under the header or the signature of the lowest role's
+    open nothing.
+    """
+    high, low = [
+        Parts.of((await world.user(role)).token) for role in (world.highest, world.roles[0])
+    ]
     mixed = {f"{high.head}.{high.body}.{low.signature}", f"{low.head}.{high.body}.{high.signature}"}
 
     tokens = sorted(mixed - {f"{high.head}.{high.body}.{high.signature}"})
     if not tokens:
-        raise Inconclusive("access tokens of two users that differ in their signatures", "ISSUE-identity")
+        raise Inconclusive(
+            "access tokens of two users that differ in their signatures", "ISSUE-identity"
+        )
 
     for token in tokens:
         await attacker.expect_rejected(token, attack="SEC-E12")

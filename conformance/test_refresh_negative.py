@@ -1,4 +1,6 @@
-"""Refreshing under attack: whatever comes with it, a refresh token gets what it is worth: its own user and scope."""
+"""Refreshing under attack: whatever comes with it, a refresh token gets what it is worth: its own
+user and scope.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.throwaway_users import any_session, fresh_session, throwaway_user
 from rolecall.toolkit.world import World
 
-# --- Whose token ------------------------------------------------------------------------------------------------------
+# --- Whose token ---------------------------------------------------------------------------------
 
 #: Other spellings of the clientId; a "+" is sent as a form would read it.
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -39,18 +41,27 @@ async def session_with_a_plus(world: World) -> Caller:
 @requirement("SEC-R09")
 @each("spelling", SPELLINGS)
 async def test_other_spellings_of_the_client_id(spelling: str, world: World, judge: Judge) -> None:
-    """Whether another spelling of the clientId will do is written down; it may not stand for another user."""
+    """Whether another spelling of the clientId will do is written down; it may not stand for
+    another user.
+    """
     caller = await session_with_a_plus(world)
-    body = {"refreshToken": caller.grant.refresh_token, "clientId": SPELLINGS[spelling](caller.email)}
+    body = {
+        "refreshToken": caller.grant.refresh_token,
+        "clientId": SPELLINGS[spelling](caller.email),
+    }
 
     answer = await world.tokens.post(body, caller=str(caller), attack="SEC-R09")
 
-    judge.note(f"clientId {spelling.replace('-', ' ')}: {'refreshed' if answer.ok else f'refused ({answer.status})'}")
+    judge.note(
+        f"clientId {spelling.replace('-', ' ')}: "
+        f"{'refreshed' if answer.ok else f'refused ({answer.status})'}"
+    )
     if answer.ok:
         await judge.expect_refresh_at_most(answer, caller, "post")
 
 
-#: What may stand in the Authorization header of a POST refresh, where the specification wants none (AMB-07).
+#: What may stand in the Authorization header of a POST refresh, where the specification wants none
+#: (AMB-07).
 BEARERS = ("own", "another-users", "garbage")
 
 
@@ -69,13 +80,19 @@ async def refresh_with_bearer(world: World, bearer: str) -> tuple[Caller, Exchan
 async def post_with(caller: Caller, token: str, world: World) -> Exchange:
     """POST a refresh as ``caller``, with this token as bearer."""
     body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email}
-    return await world.client.send("POST", TOKEN_PATH, token=token, json=body, caller=str(caller), attack="SEC-R13")
+    return await world.client.send(
+        "POST", TOKEN_PATH, token=token, json=body, caller=str(caller), attack="SEC-R13"
+    )
 
 
 @requirement("SEC-R13")
 @each("bearer", BEARERS)
-async def test_a_bearer_does_not_decide_a_post_refresh(bearer: str, world: World, judge: Judge) -> None:
-    """POST refresh with an Authorization header is refused, or gets a token of the refresh token's user."""
+async def test_a_bearer_does_not_decide_a_post_refresh(
+    bearer: str, world: World, judge: Judge
+) -> None:
+    """POST refresh with an Authorization header is refused, or gets a token of the refresh token's
+    user.
+    """
     caller, answer = await refresh_with_bearer(world, bearer)
 
     judge.cite(answer)
@@ -83,8 +100,12 @@ async def test_a_bearer_does_not_decide_a_post_refresh(bearer: str, world: World
 
 
 @requirement("SEC-R13", phase=EXPIRY)
-async def test_an_expired_bearer_does_not_decide_a_post_refresh(world: World, expiry: Expiry, judge: Judge) -> None:
-    """POST refresh with another user's expired bearer is refused, or gets a token of the refresh token's user."""
+async def test_an_expired_bearer_does_not_decide_a_post_refresh(
+    world: World, expiry: Expiry, judge: Judge
+) -> None:
+    """POST refresh with another user's expired bearer is refused, or gets a token of the refresh
+    token's user.
+    """
     for expired in await expiry.tokens(world.highest):
         caller = await fresh_session(world, world.roles[0])
 
@@ -95,7 +116,9 @@ async def test_an_expired_bearer_does_not_decide_a_post_refresh(world: World, ex
 
 @requirement("SEC-R13-tolerated")
 @each("bearer", BEARERS)
-async def test_whether_a_bearer_is_tolerated_at_a_post_refresh(bearer: str, world: World, judge: Judge) -> None:
+async def test_whether_a_bearer_is_tolerated_at_a_post_refresh(
+    bearer: str, world: World, judge: Judge
+) -> None:
     """Whether POST refresh tolerates an Authorization header, as the vendor's client sends it."""
     _, answer = await refresh_with_bearer(world, bearer)
 
@@ -111,7 +134,9 @@ MIXTURES = {"admin-logs-in": (-1, 0), "admin-refreshes": (0, -1)}
 @requirement("SEC-R14")
 @each("mixture", MIXTURES)
 async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, judge: Judge) -> None:
-    """A body with a password of one user and a refresh token of another gets what one of them is worth, or nothing."""
+    """A body with a password of one user and a refresh token of another gets what one of them is
+    worth, or nothing.
+    """
     first, second = (world.roles[number] for number in MIXTURES[mixture])
     owner, other = await throwaway_user(world, first), await fresh_session(world, second)
     login = {"email": owner.account.email, "password": owner.account.password}
@@ -125,7 +150,7 @@ async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, ju
         await judge.expect_refresh_at_most(answer, other, "post")
 
 
-# --- Operators and other types where texts belong ---------------------------------------------------------------------
+# --- Operators and other types where texts belong -----------------------------------------------
 
 #: What stands in the place of a member of the POST refresh; the other member is right.
 STRANGE: dict[str, dict[str, Any]] = {
@@ -142,7 +167,9 @@ STRANGE: dict[str, dict[str, Any]] = {
 @requirement("SEC-R15")
 @each("case", STRANGE)
 async def test_operators_are_no_refresh_tokens(case: str, world: World, judge: Judge) -> None:
-    """An object, array, number or boolean for refresh token or clientId gets no token; the right texts do."""
+    """An object, array, number or boolean for refresh token or clientId gets no token; the right
+    texts do.
+    """
     caller = await any_session(world, world.roles[0])
     right = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email}
     wrong = world.fill(STRANGE[case], token=right["refreshToken"], email=caller.email)
@@ -150,28 +177,43 @@ async def test_operators_are_no_refresh_tokens(case: str, world: World, judge: J
     answer = await world.tokens.post(right | wrong, caller=str(caller), attack="SEC-R15")
 
     judge.expect_no_token(answer)
-    await judge.control_refresh(world.tokens.refresh_post(*right.values(), caller=str(caller)), caller)
+    await judge.control_refresh(
+        world.tokens.refresh_post(*right.values(), caller=str(caller)), caller
+    )
 
 
 @requirement("SEC-R15")
 @each("operator", ("$ne", "$regex"))
-async def test_operators_in_the_query_are_no_refresh_tokens(operator: str, world: World, judge: Judge) -> None:
+async def test_operators_in_the_query_are_no_refresh_tokens(
+    operator: str, world: World, judge: Judge
+) -> None:
     """``refreshToken[$ne]=`` and its like get no token; the refresh token does."""
     caller = await any_session(world, world.roles[0])
-    query = f"{quote(f'refreshToken[{operator}]', safe='[]')}={'%5E' if operator == '$regex' else ''}"
+    query = (
+        f"{quote(f'refreshToken[{operator}]', safe='[]')}={'%5E' if operator == '$regex' else ''}"
+    )
 
-    answer = await world.send("GET", f"{TOKEN_PATH}?{query}", caller, attack="SEC-R15", repeatable=False)
+    answer = await world.send(
+        "GET", f"{TOKEN_PATH}?{query}", caller, attack="SEC-R15", repeatable=False
+    )
 
     expect_no_grant(answer)
     refresh_token = caller.grant.refresh_token
-    await judge.control_refresh(world.tokens.refresh_get(refresh_token, bearer=caller.token, caller=str(caller)), caller)
+    await judge.control_refresh(
+        world.tokens.refresh_get(refresh_token, bearer=caller.token, caller=str(caller)), caller
+    )
 
 
 @requirement("SEC-R15")
 @each("order", ("own-first", "own-last"))
-async def test_a_second_refresh_token_opens_no_other_session(order: str, world: World, judge: Judge) -> None:
+async def test_a_second_refresh_token_opens_no_other_session(
+    order: str, world: World, judge: Judge
+) -> None:
     """GET with two refresh tokens, of two users, is refused or refreshes the bearer's own."""
-    caller, other = await fresh_session(world, world.roles[0]), await fresh_session(world, world.roles[1])
+    caller, other = (
+        await fresh_session(world, world.roles[0]),
+        await fresh_session(world, world.roles[1]),
+    )
     tokens = [quote(one.grant.refresh_token, safe="") for one in (caller, other)]
     first, second = tokens if order == "own-first" else reversed(tokens)
     path = f"{TOKEN_PATH}?refreshToken={first}&refreshToken={second}"
@@ -181,7 +223,7 @@ async def test_a_second_refresh_token_opens_no_other_session(order: str, world: 
     await judge.expect_refresh_at_most(answer, caller, "get")
 
 
-# --- Wider scope ------------------------------------------------------------------------------------------------------
+# --- Wider scope --------------------------------------------------------------------------------
 
 
 @requirement("SEC-R16")
@@ -199,10 +241,12 @@ async def test_a_refresh_does_not_widen_the_scope(where: str, world: World, judg
         path = f"{TOKEN_PATH}?refreshToken={quote(refresh_token, safe='')}&scope={quote(scope)}"
         answer = await world.send("GET", path, caller, attack="SEC-R16", repeatable=False)
 
-    await judge.expect_refresh_at_most(answer, caller, "post" if where.startswith("body") else "get")
+    await judge.expect_refresh_at_most(
+        answer, caller, "post" if where.startswith("body") else "get"
+    )
 
 
-# --- HEAD -------------------------------------------------------------------------------------------------------------
+# --- HEAD ---------------------------------------------------------------------------------------
 
 
 @requirement("SEC-R22")
@@ -213,7 +257,13 @@ async def test_head_refreshes_nothing(world: World, judge: Judge) -> None:
 
     answer = await world.send("HEAD", path, caller, attack="SEC-R22", repeatable=False)
 
-    afterwards = await world.tokens.refresh_get(caller.grant.refresh_token, bearer=caller.token, caller=str(caller))
+    afterwards = await world.tokens.refresh_get(
+        caller.grant.refresh_token, bearer=caller.token, caller=str(caller)
+    )
     judge.cite(answer)
     if not afterwards.ok:
-        raise Finding("a refresh token as good as before", f"{afterwards.status} after HEAD was answered {answer.status}", answer)
+        raise Finding(
+            "a refresh token as good as before",
+            f"{afterwards.status} after HEAD was answered {answer.status}",
+            answer,
+        )

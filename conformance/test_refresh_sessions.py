@@ -22,18 +22,30 @@ PATHS = ("get", "post")
 @requirement("REFRESH-old-token")
 @each("path", PATHS)
 async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> None:
-    """An old refresh token is used after the new one was; what becomes of it and of the newest is written down."""
+    """An old refresh token is used after the new one was; what becomes of it and of the newest is
+    written down.
+    """
     caller = await fresh_session(world, world.roles[0])
     oldest = caller.grant.refresh_token
-    for _ in range(2):  # each with the newest access token: the one before may have ended with the refresh
+    for _ in range(
+        2
+    ):  # each with the newest access token: the one before may have ended with the refresh
         answer = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="")
         caller = caller.continued(judge.expect_grant(answer))
 
     again = await world.tokens.refresh_by(path, oldest, caller, attack="REFRESH-old-token")
-    newest = await world.tokens.refresh_by(path, caller.grant.refresh_token, caller, attack="REFRESH-old-token")
+    newest = await world.tokens.refresh_by(
+        path, caller.grant.refresh_token, caller, attack="REFRESH-old-token"
+    )
 
-    judge.note(f"after the new refresh token was used, the old one is {'still good' if again.ok else 'refused'}")
-    judge.note(f"after the old one was tried again, the newest is {'still good' if newest.ok else 'refused, too'}")
+    judge.note(
+        "after the new refresh token was used, the old one is "
+        f"{'still good' if again.ok else 'refused'}"
+    )
+    judge.note(
+        "after the old one was tried again, the newest is "
+        f"{'still good' if newest.ok else 'refused, too'}"
+    )
 
 
 @requirement("REFRESH-old-token", phase=ALONE)
@@ -43,23 +55,33 @@ async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, jud
         raise NotTested(f"it takes {_AFTER_GRACE:g} s: run with --intrusive", INTRUSIVE)
     caller = await fresh_session(world, world.roles[0])
     refresh_token = caller.grant.refresh_token
-    await judge.control_refresh(world.tokens.refresh_post(refresh_token, caller.email, caller=str(caller)))
+    await judge.control_refresh(
+        world.tokens.refresh_post(refresh_token, caller.email, caller=str(caller))
+    )
 
     await asyncio.sleep(_AFTER_GRACE)
     again = await world.tokens.refresh_by("post", refresh_token, caller, attack="REFRESH-old-token")
 
-    judge.note(f"{_AFTER_GRACE:g} s later the old refresh token is {'still good' if again.ok else 'refused'}")
+    judge.note(
+        f"{_AFTER_GRACE:g} s later the old refresh token is "
+        f"{'still good' if again.ok else 'refused'}"
+    )
 
 
 @requirement("SEC-R11")
 async def test_ten_refreshes_at_once(world: World) -> None:
-    """Of ten refreshes with one token at once one succeeds, or all; none crashes, and the user is not locked out."""
+    """Of ten refreshes with one token at once one succeeds, or all; none crashes, and the user is
+    not locked out.
+    """
     user = await throwaway_user(world, world.roles[0])
     caller = user.caller
     refresh_token = caller.grant.refresh_token
 
     answers = await asyncio.gather(
-        *(world.tokens.refresh_by("post", refresh_token, caller, attack="SEC-R11") for _ in range(_AT_ONCE))
+        *(
+            world.tokens.refresh_by("post", refresh_token, caller, attack="SEC-R11")
+            for _ in range(_AT_ONCE)
+        )
     )
 
     for answer in answers:

@@ -14,14 +14,21 @@ from rolecall.toolkit.world import World
 
 #: A member that is an array wherever the API has it.
 _WRONG = {"tags": "rolecall: this has to be an array"}
-#: What it is tried on: things of which no schema says more of it, for a server may take any member as it comes, and keep it.
+#: What it is tried on: things of which no schema says more of it, for a server may take any member
+#: as it comes, and keep it.
 _TRIED = ("organization-group", "user", "contact", "form")
 
 
 @requirement("SEC-A13")
-@operations(lambda op: op.effect in ("create", "update") and op.resource.name in _TRIED and not op.is_self)
-async def test_a_wrong_write_is_not_done_in_part(operation: str, world: World, judge: Judge) -> None:
-    """A create or an update with one member of a wrong type is carried out or refused: not refused and done."""
+@operations(
+    lambda op: op.effect in ("create", "update") and op.resource.name in _TRIED and not op.is_self
+)
+async def test_a_wrong_write_is_not_done_in_part(
+    operation: str, world: World, judge: Judge
+) -> None:
+    """A create or an update with one member of a wrong type is carried out or refused: not refused
+    and done.
+    """
     caller = await world.user(world.highest)
     plain = await world.request_on_own_fixture(world.spec.operations[operation], caller)
     request = replace(plain, body={**plain.body, **_WRONG})
@@ -33,17 +40,23 @@ async def test_a_wrong_write_is_not_done_in_part(operation: str, world: World, j
         await judge.expect_no_effect(request, answer, caller)
 
 
-#: Creates with several messages, the last of which is none; "{name}" is that by which what was made would be found.
+#: Creates with several messages, the last of which is none; "{name}" is that by which what was made
+#: would be found.
 SEVERAL: dict[str, tuple[str, Any]] = {
     "a-list-of-messages": ("create-message", [{"text": "{name}"}, {"text": {"is": "none"}}]),
-    "a-conversation-with-messages": ("create-conversation", {"name": "{name}", "messages": [{"text": "{name}"}, "none"]}),
+    "a-conversation-with-messages": (
+        "create-conversation",
+        {"name": "{name}", "messages": [{"text": "{name}"}, "none"]},
+    ),
 }
 
 
 @requirement("SEC-A13")
 @each("case", SEVERAL)
 async def test_several_things_are_not_made_in_part(case: str, world: World) -> None:
-    """A create with several messages, one of which is wrong, is carried out or refused: not refused and done in part."""
+    """A create with several messages, one of which is wrong, is carried out or refused: not refused
+    and done in part.
+    """
     name, body = SEVERAL[case]
     caller = await world.user(world.highest)
     plain = await world.request(world.spec.operations[name], caller)
@@ -53,23 +66,36 @@ async def test_several_things_are_not_made_in_part(case: str, world: World) -> N
 
     expect_no_crash(answer)
     await asyncio.sleep(SETTLING)
-    if answer.status >= 400 and await world.find(request.operation.resource.name, plain.name, answer.finished):
-        raise Finding("a refusal without effect", f"{answer.status}, and a part of it was made", answer)
+    if answer.status >= 400 and await world.find(
+        request.operation.resource.name, plain.name, answer.finished
+    ):
+        raise Finding(
+            "a refusal without effect", f"{answer.status}, and a part of it was made", answer
+        )
 
 
-#: Creates that lack something: which member is left out. What is left must hold the name by which it would be found.
+#: Creates that lack something: which member is left out. What is left must hold the name by which
+#: it would be found.
 LACKING = {"create-user": "email", "create-contact": "organization", "create-service": "type"}
 
 
 @requirement("SEC-A13")
 @each("operation", LACKING)
-async def test_a_create_that_lacks_something_is_not_done_in_part(operation: str, world: World, judge: Judge) -> None:
+async def test_a_create_that_lacks_something_is_not_done_in_part(
+    operation: str, world: World, judge: Judge
+) -> None:
     """A create without one of its members makes the thing or is refused: not refused and made."""
     caller = await world.user(world.highest)
     plain = await world.request(world.spec.operations[operation], caller)
-    request = replace(plain, body={name: value for name, value in plain.body.items() if name != LACKING[operation]})
+    request = replace(
+        plain,
+        body={name: value for name, value in plain.body.items() if name != LACKING[operation]},
+    )
     if request.body == plain.body:
-        raise Inconclusive(f"a member {LACKING[operation]} to leave out", f"[operations.{operation}] in the target file")
+        raise Inconclusive(
+            f"a member {LACKING[operation]} to leave out",
+            f"[operations.{operation}] in the target file",
+        )
 
     answer = await world.perform(request, caller, attack="SEC-A13")
 

@@ -13,7 +13,9 @@ from rolecall.toolkit.responses import Responses, kinds
 
 @requirement("RESPONSE-json", phase=SUMMARY)
 async def test_bodies_are_json_and_say_so(responses: Responses) -> None:
-    """A response that has a body has a JSON one, with a Content-Type of application/json or ...+json."""
+    """A response that has a body has a JSON one, with a Content-Type of application/json or
+    ...+json.
+    """
     exchanges = responses.with_body()
     if not exchanges:
         raise NotTested("the run saw no success with a body")
@@ -21,7 +23,9 @@ async def test_bodies_are_json_and_say_so(responses: Responses) -> None:
         media_type = exchange.header("content-type").split(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise Finding(
-                "Content-Type: application/json", f"{media_type or 'none'} on a body of {exchange.length} bytes", exchange
+                "Content-Type: application/json",
+                f"{media_type or 'none'} on a body of {exchange.length} bytes",
+                exchange,
             )
         if not exchange.is_json:
             raise Finding("a body that is JSON", "one that is not", exchange)

@@ -1,4 +1,6 @@
-"""The scope claim is names with single spaces between them; nothing that only looks like a name is one."""
+"""The scope claim is names with single spaces between them; nothing that only looks like a name is
+one.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from rolecall.toolkit.expectations import expect_no_crash
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.world import World
 
-#: Claims that do not hold the highest role's name as one of several with spaces between; "{admin}" is the name.
+#: Claims that do not hold the highest role's name as one of several with spaces between; "{admin}"
+#: is the name.
 NO_ADMIN: dict[str, Any] = {
     "capital": "{capital}",
     "all-capitals": "{capitals}",
@@ -37,7 +40,12 @@ async def with_scope(world: World, attacker: Attacker, case: str) -> Caller:
     """The lowest role's token with another scope claim, signed with the target's own key."""
     caller = await world.user(world.roles[0])
     admin = world.highest
-    names = {"admin": admin, "capital": admin.capitalize(), "capitals": admin.upper(), "guest": world.roles[0]}
+    names = {
+        "admin": admin,
+        "capital": admin.capitalize(),
+        "capitals": admin.upper(),
+        "guest": world.roles[0],
+    }
     value, usual = NO_ADMIN[case], caller.grant.claims.get("scope")
     if isinstance(value, list) and isinstance(usual, list):
         raise NotApplicable(f"the target's own scope claims are arrays, as {usual!r}")
@@ -50,13 +58,22 @@ async def with_scope(world: World, attacker: Attacker, case: str) -> Caller:
 
 @requirement("SEC-A04")
 @each("case", NO_ADMIN)
-async def test_only_the_name_itself_is_the_scope(case: str, world: World, attacker: Attacker) -> None:
-    """A token whose scope only resembles the highest role's name may not do what is reserved to that role."""
-    caller, reserved = await with_scope(world, attacker, case), (await attacker.protected_requests())[-1]
+async def test_only_the_name_itself_is_the_scope(
+    case: str, world: World, attacker: Attacker
+) -> None:
+    """A token whose scope only resembles the highest role's name may not do what is reserved to
+    that role.
+    """
+    caller, reserved = (
+        await with_scope(world, attacker, case),
+        (await attacker.protected_requests())[-1],
+    )
     if reserved.operation != attacker.reserved[0]:
         if world.read_only:
             raise NotTested("--read-only: there is nothing yet that only the highest role may see")
-        raise Inconclusive(f"a read that {world.highest} alone may do", attacker.reserved[0].requirement)
+        raise Inconclusive(
+            f"a read that {world.highest} alone may do", attacker.reserved[0].requirement
+        )
     await expect_denied_as_usual(world, await world.user(world.roles[0]), reserved.operation.name)
 
     answer = await world.perform(reserved, caller, attack="SEC-A04")
@@ -68,16 +85,28 @@ async def test_only_the_name_itself_is_the_scope(case: str, world: World, attack
 
 @requirement("SEC-A04")
 async def test_no_other_claim_is_the_scope(world: World, attacker: Attacker) -> None:
-    """A token of the lowest scope may not do more for what stands in claims that the target's own tokens do not have."""
+    """A token of the lowest scope may not do more for what stands in claims that the target's own
+    tokens do not have.
+    """
     caller, reserved = await world.user(world.roles[0]), (await attacker.protected_requests())[-1]
     admin, own = world.highest, caller.grant.claims
-    others: dict[str, Any] = {"scp": [admin], "scopes": [admin], "roles": [admin], "role": admin, "permissions": [admin]}
-    token = await attacker.made(caller, **{name: value for name, value in others.items() if name not in own})
+    others: dict[str, Any] = {
+        "scp": [admin],
+        "scopes": [admin],
+        "roles": [admin],
+        "role": admin,
+        "permissions": [admin],
+    }
+    token = await attacker.made(
+        caller, **{name: value for name, value in others.items() if name not in own}
+    )
     if reserved.operation != attacker.reserved[0]:
         raise Inconclusive(f"a read that {admin} alone may do", attacker.reserved[0].requirement)
     await expect_denied_as_usual(world, caller, reserved.operation.name)
 
-    answer = await world.perform(reserved, Caller(caller.role, "made token", token, caller.user), attack="SEC-A04")
+    answer = await world.perform(
+        reserved, Caller(caller.role, "made token", token, caller.user), attack="SEC-A04"
+    )
 
     expect_no_crash(answer)
     if not world.dialect.denies(reserved.operation, answer):
@@ -87,9 +116,15 @@ async def test_no_other_claim_is_the_scope(world: World, attacker: Attacker) -> 
 @requirement("SEC-A04")
 @each("spacing", ("space-in-front", "space-behind", "two-spaces"))
 async def test_odd_spacing_breaks_nothing(spacing: str, world: World, attacker: Attacker) -> None:
-    """A token with spaces too many in its scope is no server error; whether it is let in does not matter."""
+    """A token with spaces too many in its scope is no server error; whether it is let in does not
+    matter.
+    """
     caller, (guest, agent) = await world.user(world.roles[1]), world.roles[:2]
-    scope = {"space-in-front": f" {agent}", "space-behind": f"{agent} ", "two-spaces": f"{guest}  {agent}"}[spacing]
+    scope = {
+        "space-in-front": f" {agent}",
+        "space-behind": f"{agent} ",
+        "two-spaces": f"{guest}  {agent}",
+    }[spacing]
     made = Caller(caller.role, "made token", await attacker.made(caller, scope=scope), caller.user)
     request = await world.request(world.spec.operations["fetch-user-self"], made)
 

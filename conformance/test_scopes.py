@@ -28,26 +28,36 @@ _ROLES = load_specification().roles
 async def test_a_role_may_do_what_the_one_below_may(
     credential: str, lower: str, higher: str, world: World, observed: ObservedCells, judge: Judge
 ) -> None:
-    """Everything that a role was seen to be allowed, the next higher role was seen to be allowed too."""
+    """Everything that a role was seen to be allowed, the next higher role was seen to be allowed
+    too.
+    """
     if credential == API_KEY:
         for role in (lower, higher):
             await world.key(role)  # says what is missing where there is none
     seen = observed.cells(credential)
     allowed = seen.allowed(lower, higher)
     if not allowed:
-        raise NotTested(f"no cell was observed that {lower} was allowed and {higher} tried, with {credential}s")
+        raise NotTested(
+            f"no cell was observed that {lower} was allowed and {higher} tried, with {credential}s"
+        )
 
     broken = seen.breaks(lower, higher)
 
-    judge.cite(*(seen.answers[operation, role] for operation in allowed for role in (lower, higher)))
-    # One cell that is wrong by itself is that cell's finding; the cascade is broken when a role's scope lacks the lower one.
+    judge.cite(
+        *(seen.answers[operation, role] for operation in allowed for role in (lower, higher))
+    )
+    # One cell that is wrong by itself is that cell's finding; the cascade is broken when a role's
+    # scope lacks the lower one.
     if len(broken) > 1:
         raise Finding(
-            f"{higher} may what {lower} may", f"{higher} was refused {', '.join(broken)}", seen.answers[broken[0], higher]
+            f"{higher} may what {lower} may",
+            f"{higher} was refused {', '.join(broken)}",
+            seen.answers[broken[0], higher],
         )
     if broken:
         raise Inconclusive(
-            f"the cascade at {broken[0]}, where a cell contradicts the table", world.spec.operations[broken[0]].requirement
+            f"the cascade at {broken[0]}, where a cell contradicts the table",
+            world.spec.operations[broken[0]].requirement,
         )
 
 
@@ -70,14 +80,20 @@ async def test_a_key_needs_an_array_of_scopes(case: str, world: World) -> None:
     answer = await world.ask_for_key(NO_SCOPES[case], attack="KEY-scopes")
 
     if answer.ok:
-        raise Finding("no key without one or more scopes in an array of strings", f"{answer.status}: a key was made", answer)
+        raise Finding(
+            "no key without one or more scopes in an array of strings",
+            f"{answer.status}: a key was made",
+            answer,
+        )
     if not 400 <= answer.status < 500:
         raise Finding("a refusal", f"{answer.status}", answer)
 
 
 @requirement("KEY-scopes")
 async def test_a_scope_in_other_letters_gives_nothing(world: World, attacker: Attacker) -> None:
-    """Scope names are case-sensitive (RFC 6749 3.3): a key with the highest scope in other letters has no such rights."""
+    """Scope names are case-sensitive (RFC 6749 3.3): a key with the highest scope in other letters
+    has no such rights.
+    """
     top, reserved = world.highest, attacker.reserved[0]
     answer = await world.ask_for_key([top.capitalize()], attack="KEY-scopes")
     if not answer.ok:
@@ -87,9 +103,15 @@ async def test_a_scope_in_other_letters_gives_nothing(world: World, attacker: At
     key, real = world.key_of(answer, [top]), await world.key(top)
     control, shown = await world.reads(real, reserved.name), await world.reads(key, reserved.name)
     if not world.dialect.allows(reserved, control):
-        raise Inconclusive(f"{reserved.name} allowed to a key of {top}: {control}", reserved.requirement)
+        raise Inconclusive(
+            f"{reserved.name} allowed to a key of {top}: {control}", reserved.requirement
+        )
     if not world.dialect.denies(reserved, shown):
-        raise Finding(f"no rights of {top} from a scope {top.capitalize()!r}", f"{shown.status} at {reserved.name}", shown)
+        raise Finding(
+            f"no rights of {top} from a scope {top.capitalize()!r}",
+            f"{shown.status} at {reserved.name}",
+            shown,
+        )
 
 
 @requirement("KEY-scopes")
@@ -125,18 +147,23 @@ SPELLINGS = {
 
 @requirement("KEY-order")
 @each("spelling", SPELLINGS)
-async def test_order_and_repetition_do_not_matter(spelling: str, world: World, judge: Judge) -> None:
+async def test_order_and_repetition_do_not_matter(
+    spelling: str, world: World, judge: Judge
+) -> None:
     """A key whose scopes are in another order, or repeated, has the rights of the set of them."""
     scopes = SPELLINGS[spelling]
     answer = await world.ask_for_key(scopes)
-    if not answer.ok and len(set(scopes)) < len(scopes):  # "one or more scopes" does not say that one may come twice
+    if not answer.ok and len(set(scopes)) < len(
+        scopes
+    ):  # "one or more scopes" does not say that one may come twice
         raise NotApplicable(f"the target makes no key with a scope that comes twice ({answer})")
     key = world.key_of(answer, scopes)
 
     await judge.expect_rights(key, scopes, contested=True)
 
 
-#: Credentials of the highest role's user that have less than its role: made with the target's own key, or API keys.
+#: Credentials of the highest role's user that have less than its role: made with the target's own
+#: key, or API keys.
 LESSER = ("made-token", "api-key")
 
 
@@ -158,8 +185,12 @@ async def lesser(credential: str, scope: str, world: World, attacker: Attacker) 
 @requirement("SEC-E15")
 @pytest.mark.parametrize("credential", LESSER)
 @pytest.mark.parametrize("scope", _ROLES[:-1])
-async def test_what_the_token_says_counts(credential: str, scope: str, world: World, attacker: Attacker) -> None:
-    """A credential with a lower scope than its user's role is denied what only the role may, reads and writes."""
+async def test_what_the_token_says_counts(
+    credential: str, scope: str, world: World, attacker: Attacker
+) -> None:
+    """A credential with a lower scope than its user's role is denied what only the role may, reads
+    and writes.
+    """
     caller, operation = await lesser(credential, scope, world, attacker), attacker.reserved[0]
     await expect_denied_as_usual(world, await world.user(scope), operation.name)
     protected_request = await world.request(operation, caller)

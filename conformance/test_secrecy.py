@@ -1,4 +1,6 @@
-"""What no answer of the whole run may tell, and what nobody on the way may keep: secrets, and the server's inside."""
+"""What no answer of the whole run may tell, and what nobody on the way may keep: secrets, and the
+server's inside.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
-# --- Nobody keeps it --------------------------------------------------------------------------------------------------
+# --- Nobody keeps it -----------------------------------------------------------------------------
 
 
 @requirement("SEC-I13", phase=SUMMARY)
@@ -31,13 +33,19 @@ async def test_token_answers_are_not_kept(responses: Responses) -> None:
     for exchange in granted(responses):
         said = ", ".join(exchange.header_lines("cache-control"))
         if "no-store" not in elements([said]):
-            raise Finding("Cache-Control: no-store on a token answer", f"Cache-Control: {said}" if said else "none", exchange)
+            raise Finding(
+                "Cache-Control: no-store on a token answer",
+                f"Cache-Control: {said}" if said else "none",
+                exchange,
+            )
 
 
 def granted(responses: Responses) -> list[Exchange]:
     """The answers of the token endpoint that grant something."""
     found = [
-        exchange for exchange in responses.all() if exchange.ok and _is_token_endpoint(exchange) and Grant.of(exchange).token
+        exchange
+        for exchange in responses.all()
+        if exchange.ok and _is_token_endpoint(exchange) and Grant.of(exchange).token
     ]
     if not found:
         raise NotTested("the run saw no token answer")
@@ -48,7 +56,7 @@ def _is_token_endpoint(exchange: Exchange) -> bool:
     return urlsplit(exchange.url).path.endswith(TOKEN_PATH)
 
 
-# --- Nobody is told ---------------------------------------------------------------------------------------------------
+# --- Nobody is told -----------------------------------------------------------------------------
 
 _SHORTEST = 8  # characters: what is shorter stands in a text by chance
 _MEMBERS = ("password", "refreshToken", "token")
@@ -76,11 +84,17 @@ def in_the_url(exchange: Exchange) -> str:
 
 
 def true_secrets(responses: Responses, world: World) -> set[str]:
-    """What really opens something: passwords and tokens taken or given in this run, and those of the target file."""
+    """What really opens something: passwords and tokens taken or given in this run, and those of
+    the target file.
+    """
     known = {secret for secret, _ in world.target.secrets}
     for exchange in responses.all():
         if exchange.ok:
-            known |= {*members(exchange.request_body).values(), *members(exchange.body).values(), bearer(exchange)}
+            known |= {
+                *members(exchange.request_body).values(),
+                *members(exchange.body).values(),
+                bearer(exchange),
+            }
     # A password that is a word stands in many a text by chance.
     return {secret for secret in known if len(secret) >= _SHORTEST and not secret.isalpha()}
 
@@ -104,25 +118,47 @@ _SIGNATURE = re.compile(r"[\w-]{43,}", re.ASCII)
 
 @requirement("SEC-I14", phase=SUMMARY)
 async def test_errors_tell_no_secrets(responses: Responses, world: World) -> None:
-    """No error repeats the password, token or refresh token in its request's header or body, or tells another."""
+    """No error repeats the password, token or refresh token in its request's header or body, or
+    tells another.
+    """
     secrets = true_secrets(responses, world)
     signatures = {secret.rpartition(".")[2] for secret in secrets if any(jwts_in(secret))}
     for exchange in failures(responses):
         text = readable(exchange)
         for what, secret in (*members(exchange.request_body).items(), ("token", bearer(exchange))):
             if secret in secrets and secret not in unquote(exchange.url) and tells(text, secret):
-                raise Finding("an error without secrets", f"{exchange.status} with the {what} of its request in it", exchange)
-        if any(token in secrets and token != bearer(exchange) and token not in exchange.url for token in jwts_in(text)):
-            raise Finding("an error without secrets", f"{exchange.status} with a token in it", exchange)
-        sent = f"{bearer(exchange)} {exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"
-        if any(signature in signatures and signature not in sent for signature in _SIGNATURE.findall(text)):
-            raise Finding("an error without secrets", f"{exchange.status} with the right signature of a token in it", exchange)
+                raise Finding(
+                    "an error without secrets",
+                    f"{exchange.status} with the {what} of its request in it",
+                    exchange,
+                )
+        if any(
+            token in secrets and token != bearer(exchange) and token not in exchange.url
+            for token in jwts_in(text)
+        ):
+            raise Finding(
+                "an error without secrets", f"{exchange.status} with a token in it", exchange
+            )
+        sent = (
+            f"{bearer(exchange)} {exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"
+        )
+        if any(
+            signature in signatures and signature not in sent
+            for signature in _SIGNATURE.findall(text)
+        ):
+            raise Finding(
+                "an error without secrets",
+                f"{exchange.status} with the right signature of a token in it",
+                exchange,
+            )
 
 
 def readable(exchange: Exchange) -> str:
-    """All that a body says, as its reader gets it: the text as it was sent, and its JSON strings with the escapes undone.
+    """All that a body says, as its reader gets it: the text as it was sent, and its JSON strings
+    with the escapes undone.
 
-    JSON writers differ in what they escape (RFC 8259 7), and a string may hold JSON, HTML or a URL that is escaped once more.
+    JSON writers differ in what they escape (RFC 8259 7), and a string may hold JSON, HTML or a URL
+    that is escaped once more.
     """
     said = [exchange.text, *(value for value in walked(exchange.json) if isinstance(value, str))]
     said += [key for value in walked(exchange.json) if isinstance(value, dict) for key in value]
@@ -130,7 +166,9 @@ def readable(exchange: Exchange) -> str:
 
 
 def unescaped(text: str) -> Iterator[str]:
-    """A text, and what it stands for where it is HTML, a JSON string or percent-encoded, or any of these within another."""
+    """A text, and what it stands for where it is HTML, a JSON string or percent-encoded, or any of
+    these within another.
+    """
     yield text
     ways = (html.unescape, unquote, _out_of_json)
     once = {undo(text) for undo in ways} - {text}
@@ -140,8 +178,12 @@ def unescaped(text: str) -> Iterator[str]:
 
 def _out_of_json(text: str) -> str:
     """A text with the escapes of JSON strings undone (RFC 8259 7), wherever they stand."""
-    plain = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text)
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves make one character
+    plain = _JSON_ESCAPE.sub(
+        lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text
+    )
+    return plain.encode("utf-16", "surrogatepass").decode(
+        "utf-16", "replace"
+    )  # two halves make one character
 
 
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
@@ -156,9 +198,11 @@ def tells(text: str, secret: str) -> bool:
 
 #: What only somebody who looks into the server knows.
 INSIDE = {
-    "stack-trace": r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|^\s*at .{1,200}:\d+\)?$"
+    "stack-trace": r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|^\s*at "
+    r".{1,200}:\d+\)?$"
     r"|\w\.(?:java|kt|php|rb|go|cs|py|js|ts):\d+",
-    "query": r"\bSELECT\b.{1,200}\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.{1,100}\bSET\b|\bDELETE FROM\b",
+    "query": r"\bSELECT\b.{1,200}\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.{1,100}\bSET\b|\bDELETE "
+    r"FROM\b",
     "database": r"SQLSTATE|\bORA-\d{5}|\bER_[A-Z_]{4,}|sqlite3?\.|psycopg|Sequelize\w*Error|Mongo\w*Error|\bE11000\b",
     "file-path": r"(?<![\w/.])/(?:home|usr|var|srv|opt|app|root|etc|tmp)/[\w.-]+(?:/[\w.-]+)*|\b[A-Z]:\\[\w.-]+",
     "internal-host": r"\b[\w-]+\.(?:internal|local|lan|corp|svc)\b|ECONNREFUSED"
@@ -174,20 +218,33 @@ async def test_errors_do_not_show_the_inside(what: str, responses: Responses) ->
     for exchange in failures(responses):
         for match in pattern.finditer(exchange.text.replace("\\n", "\n").replace('\\"', '"')):
             if match.group() not in asked(exchange):
-                shown = f"{exchange.status} with {match.group().strip()[:60]!r} ({what.replace('-', ' ')})"
-                raise Finding("an error that does not show the inside of the server", shown, exchange)
+                shown = (
+                    f"{exchange.status} with {match.group().strip()[:60]!r} "
+                    f"({what.replace('-', ' ')})"
+                )
+                raise Finding(
+                    "an error that does not show the inside of the server", shown, exchange
+                )
 
 
 def asked(exchange: Exchange) -> str:
     """All that a request said, in plain words: an answer that repeats it tells nothing new."""
     body = exchange.request_body.decode("utf-8", "replace")
-    said = (exchange.url, unquote(exchange.url), exchange.request_headers, header_of(bearer(exchange)), body)
+    said = (
+        exchange.url,
+        unquote(exchange.url),
+        exchange.request_headers,
+        header_of(bearer(exchange)),
+        body,
+    )
     return " ".join(map(str, said))
 
 
 @requirement("SEC-R20", phase=SUMMARY)
 async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses) -> None:
-    """The refresh token that the specification puts into the URL comes back in no header and in no error."""
+    """The refresh token that the specification puts into the URL comes back in no header and in no
+    error.
+    """
     refreshes = [exchange for exchange in responses.all() if len(in_the_url(exchange)) >= _SHORTEST]
     if not refreshes:
         raise NotTested("the run saw no GET refresh")
@@ -196,15 +253,25 @@ async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses
         given = in_the_url(exchange)
         name = next((name for name, value in exchange.headers if given in unquote(value)), "")
         if name:
-            raise Finding("answers that do not repeat the URL's refresh token", f"it stands in {name}", exchange)
+            raise Finding(
+                "answers that do not repeat the URL's refresh token",
+                f"it stands in {name}",
+                exchange,
+            )
         if not exchange.ok and given in unquote(exchange.text):
-            raise Finding("errors that do not repeat the URL's refresh token", f"{exchange.status} with it", exchange)
+            raise Finding(
+                "errors that do not repeat the URL's refresh token",
+                f"{exchange.status} with it",
+                exchange,
+            )
 
 
-# --- Refresh tokens of the whole run ----------------------------------------------------------------------------------
+# --- Refresh tokens of the whole run ------------------------------------------------------------
 
 _FEWEST = 8  # refresh tokens of which something can be said
-_BITS = 96  # ASVS and RFC 6749 10.10 ask for 128 against guessing; that much can be seen in a few dozen with some slop
+# ASVS and RFC 6749 10.10 ask for 128 against guessing; that much can be seen in a few dozen with
+# some slop
+_BITS = 96
 
 
 def secret_of(refresh_token: str) -> str:
@@ -213,28 +280,42 @@ def secret_of(refresh_token: str) -> str:
 
 
 def bits(secrets: list[str]) -> float:
-    """How much differs from one secret to the next: for each place, as many bits as the characters seen there show."""
+    """How much differs from one secret to the next: for each place, as many bits as the characters
+    seen there show.
+    """
     columns = zip_longest(*secrets, fillvalue="")
     return sum(math.log2(len(set(column))) for column in columns)
 
 
 @requirement("SEC-I17", phase=SUMMARY)
 async def test_refresh_tokens_cannot_be_guessed(responses: Responses) -> None:
-    """The run's refresh tokens differ in so many places that nobody guesses the next; none was given to two users."""
+    """The run's refresh tokens differ in so many places that nobody guesses the next; none was
+    given to two users.
+    """
     owners: dict[str, str] = {}
     for exchange in granted(responses):
         grant = Grant.of(exchange)
         if grant.refresh_token and owners.setdefault(grant.refresh_token, grant.user) != grant.user:
-            raise Finding("a refresh token of each user's own", "one that another user was given, too", exchange)
+            raise Finding(
+                "a refresh token of each user's own",
+                "one that another user was given, too",
+                exchange,
+            )
     if claims_of(next(iter(owners), "")):
-        raise NotApplicable("the refresh tokens are JWTs: it is their signature that cannot be guessed")
+        raise NotApplicable(
+            "the refresh tokens are JWTs: it is their signature that cannot be guessed"
+        )
     secrets = [secret_of(token) for token in owners]
     if len(secrets) < _FEWEST:
         raise NotTested(f"only {len(secrets)} refresh tokens were issued")
     # So few tokens show only a part of what could stand in a place.
     seen = bits(secrets) / min(1.0, math.log2(len(secrets)) / 5)
     if seen < 0.8 * _BITS:
-        raise Finding(f"refresh tokens of {_BITS} bits or more", f"about {seen:.0f} bits in {len(secrets)} of them", None)
+        raise Finding(
+            f"refresh tokens of {_BITS} bits or more",
+            f"about {seen:.0f} bits in {len(secrets)} of them",
+            None,
+        )
 
 
 @requirement("SEC-R19", phase=SUMMARY)

@@ -1,4 +1,6 @@
-"""Time: a token is good from its beginning to its end, and its end is looked at whatever it looks like."""
+"""Time: a token is good from its beginning to its end, and its end is looked at whatever it looks
+like.
+"""
 
 from __future__ import annotations
 
@@ -22,34 +24,48 @@ _TRIES = 5  # to be answered within one and the same second
 async def ended(seconds: float, world: World, attacker: Attacker) -> str:
     """A well signed token of the highest role that ended so many seconds ago."""
     end = int(await attacker.now() - seconds)
-    return await attacker.made(await world.user(world.highest), iat=end - world.dialect.lifetime, exp=end)
+    return await attacker.made(
+        await world.user(world.highest), iat=end - world.dialect.lifetime, exp=end
+    )
 
 
-# --- The end ----------------------------------------------------------------------------------------------------------
+# --- The end ------------------------------------------------------------------------------------
 
-#: Seconds after a token's end. A minute is more than any leeway for clocks that differ (RFC 7519 4.1.4).
+#: Seconds after a token's end. A minute is more than any leeway for clocks that differ (RFC 7519
+#: 4.1.4).
 AGES = {"61-seconds": 61, "five-minutes": 300}
 
 
 @requirement("SEC-T03-beyond-leeway")
 @each("age", AGES)
-async def test_a_token_is_refused_a_minute_after_its_end(age: str, world: World, attacker: Attacker) -> None:
-    """A token that ended more than a minute ago is not let in, and neither is one that ended a day ago."""
+async def test_a_token_is_refused_a_minute_after_its_end(
+    age: str, world: World, attacker: Attacker
+) -> None:
+    """A token that ended more than a minute ago is not let in, and neither is one that ended a day
+    ago.
+    """
     token, older = await ended(AGES[age], world, attacker), await ended(_DAY, world, attacker)
 
     for protected_request in await attacker.protected_requests():
-        answer = await world.perform(protected_request, unissued(token), attack="SEC-T03-beyond-leeway")
+        answer = await world.perform(
+            protected_request, unissued(token), attack="SEC-T03-beyond-leeway"
+        )
 
-        control = await world.perform(protected_request, unissued(older), attack="SEC-T03-beyond-leeway")
+        control = await world.perform(
+            protected_request, unissued(older), attack="SEC-T03-beyond-leeway"
+        )
         if control.ok or control.status >= 500:
             raise Inconclusive("a refusal of a token that ended a day ago", "EXPIRY-403")
         expect_no_crash(answer)
         if answer.ok:
-            raise Finding(f"refused {AGES[age]} s after its end", f"{answer.status}: let in", answer)
+            raise Finding(
+                f"refused {AGES[age]} s after its end", f"{answer.status}: let in", answer
+            )
 
 
 async def at_the_second(after: int, world: World, attacker: Attacker, attack: str) -> Exchange:
-    """The answer to a token whose end was so many whole seconds before the very second in which it was answered.
+    """The answer to a token whose end was so many whole seconds before the very second in which it
+    was answered.
 
     Raises:
         NotApplicable: the target does not say what second it has.
@@ -61,7 +77,9 @@ async def at_the_second(after: int, world: World, attacker: Attacker, attack: st
     answer = await world.perform(protected_request, admin)
     if not answer.header("date"):
         cite(answer, "answer")
-        raise NotApplicable("the target does not tell what second it has: its answers have no Date header")
+        raise NotApplicable(
+            "the target does not tell what second it has: its answers have no Date header"
+        )
     for _ in range(_TRIES):
         second = int(server_time(answer))  # it had begun before the token is sent
         end = second - after
@@ -69,7 +87,9 @@ async def at_the_second(after: int, world: World, attacker: Attacker, attack: st
         answer = await world.perform(protected_request, unissued(token), attack=attack)
         if server_time(answer) == second:
             return cite(answer, "answer")
-    raise Inconclusive("an answer within the second that was asked about", "the latency of the target")
+    raise Inconclusive(
+        "an answer within the second that was asked about", "the latency of the target"
+    )
 
 
 @requirement("SEC-T03")
@@ -78,21 +98,34 @@ async def test_a_token_is_refused_a_second_after_its_end(world: World, attacker:
     answer = await at_the_second(1, world, attacker, "SEC-T03")
 
     if answer.ok:
-        raise Finding("refused one second after its end, without leeway", f"{answer.status}: let in", answer)
+        raise Finding(
+            "refused one second after its end, without leeway", f"{answer.status}: let in", answer
+        )
 
 
 @requirement("SEC-T04")
-async def test_the_second_in_which_a_token_ends(world: World, attacker: Attacker, judge: Judge) -> None:
-    """A token is presented in the very second of its end; whether it is still let in is written down."""
+async def test_the_second_in_which_a_token_ends(
+    world: World, attacker: Attacker, judge: Judge
+) -> None:
+    """A token is presented in the very second of its end; whether it is still let in is written
+    down.
+    """
     answer = await at_the_second(0, world, attacker, "SEC-T04")
 
-    judge.note(f"in the second of its end a token is {'let in' if answer.ok else f'refused ({answer.status})'}")
+    judge.note(
+        "in the second of its end a token is "
+        f"{'let in' if answer.ok else f'refused ({answer.status})'}"
+    )
 
 
 @requirement("SEC-T10")
 @each("where", ("fetch-user-self", "refresh"))
-async def test_expired_and_tampered_with(where: str, world: World, attacker: Attacker, judge: Judge) -> None:
-    """A live token whose end was moved into the past under the old signature is not let in, and refreshes nothing."""
+async def test_expired_and_tampered_with(
+    where: str, world: World, attacker: Attacker, judge: Judge
+) -> None:
+    """A live token whose end was moved into the past under the old signature is not let in, and
+    refreshes nothing.
+    """
     live = await any_session(world, world.roles[0])
     issued = live.grant.exchange.at
     token = Parts.of(live.token).edited(iat=int(issued) - 2 * _DAY, exp=int(issued) - _DAY)
@@ -105,7 +138,9 @@ async def test_expired_and_tampered_with(where: str, world: World, attacker: Att
 async def test_really_expired_and_tampered_with(
     where: str, world: World, expiry: Expiry, attacker: Attacker, judge: Judge
 ) -> None:
-    """A token that has really expired, with a changed signature, is not let in, and refreshes nothing."""
+    """A token that has really expired, with a changed signature, is not let in, and refreshes
+    nothing.
+    """
     for expired in await expiry.spare():
         token = Parts.of(expired.caller.token).with_last_byte_changed()
 
@@ -113,8 +148,12 @@ async def test_really_expired_and_tampered_with(
             await present(where, token, live, world, attacker, judge)
 
 
-async def present(where: str, token: str, live: Caller, world: World, attacker: Attacker, judge: Judge) -> None:
-    """Present a token instead of a live one: at the caller's own user, or as the bearer of a refresh."""
+async def present(
+    where: str, token: str, live: Caller, world: World, attacker: Attacker, judge: Judge
+) -> None:
+    """Present a token instead of a live one: at the caller's own user, or as the bearer of a
+    refresh.
+    """
     refresh_token = live.grant.refresh_token
     if where != "refresh":
         request = await world.request(world.spec.operations[where], live)
@@ -122,18 +161,24 @@ async def present(where: str, token: str, live: Caller, world: World, attacker: 
         attacker.check_rejected(answer, request, (*world.dialect.anonymous, *world.dialect.expired))
         await world.alive(live, answer.finished)
         return
-    answer = await world.tokens.refresh_get(refresh_token, bearer=token, caller="nobody", attack="SEC-T10")
+    answer = await world.tokens.refresh_get(
+        refresh_token, bearer=token, caller="nobody", attack="SEC-T10"
+    )
     judge.expect_no_token(answer)
-    await judge.control_refresh(world.tokens.refresh_get(refresh_token, bearer=live.token, caller=str(live)), live)
+    await judge.control_refresh(
+        world.tokens.refresh_get(refresh_token, bearer=live.token, caller=str(live)), live
+    )
 
 
-# --- The beginning ----------------------------------------------------------------------------------------------------
+# --- The beginning ------------------------------------------------------------------------------
 
 
 @requirement("SEC-T05")
 async def test_a_token_is_refused_before_its_time(world: World, attacker: Attacker) -> None:
     """A well signed token that is not to be used for another hour (nbf) is not let in."""
-    token = await attacker.made(await world.user(world.highest), nbf=int(await attacker.now()) + 3600)
+    token = await attacker.made(
+        await world.user(world.highest), nbf=int(await attacker.now()) + 3600
+    )
 
     await attacker.expect_rejected(token, attack="SEC-T05")
 
@@ -142,15 +187,19 @@ async def test_a_token_is_refused_before_its_time(world: World, attacker: Attack
 async def test_a_token_from_the_future(world: World, attacker: Attacker, judge: Judge) -> None:
     """A well signed token that says it was issued in an hour: whether it is let in is written down."""
     now = int(await attacker.now())
-    token = await attacker.made(await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime)
+    token = await attacker.made(
+        await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime
+    )
     protected_request = (await attacker.protected_requests())[0]
 
     answer = await world.perform(protected_request, unissued(token), attack="SEC-T06")
 
-    judge.note(f"a token issued in an hour is {'let in' if answer.ok else f'refused ({answer.status})'}")
+    judge.note(
+        f"a token issued in an hour is {'let in' if answer.ok else f'refused ({answer.status})'}"
+    )
 
 
-# --- What the end looks like ------------------------------------------------------------------------------------------
+# --- What the end looks like --------------------------------------------------------------------
 
 
 @requirement("SEC-T07")
@@ -160,7 +209,9 @@ async def test_a_token_without_end_is_refused(world: World, attacker: Attacker) 
     await tell_from_key(admin, world)
     token = await attacker.made(admin, without="exp")
 
-    await attacker.expect_rejected(token, attack="SEC-T07", statuses=(*attacker.unreadable, *world.dialect.expired))
+    await attacker.expect_rejected(
+        token, attack="SEC-T07", statuses=(*attacker.unreadable, *world.dialect.expired)
+    )
 
 
 async def tell_from_key(caller: Caller, world: World) -> None:
@@ -176,12 +227,17 @@ async def tell_from_key(caller: Caller, world: World) -> None:
     except (NotTested, Inconclusive):
         return
     own = Parts.of(caller.token).claims
-    if "exp" not in key and key.keys() <= own.keys() and key.get("grant_type") == own.get("grant_type"):
+    if (
+        "exp" not in key
+        and key.keys() <= own.keys()
+        and key.get("grant_type") == own.get("grant_type")
+    ):
         cite(caller.grant.exchange, "answer")
         raise NotApplicable("a token without exp cannot be told from an API key, by its claims")
 
 
-#: Claims `exp` as JSON text that are no instant, or one that is over. "{past}" is an hour ago, "{ahead}" in an hour.
+#: Claims `exp` as JSON text that are no instant, or one that is over. "{past}" is an hour ago,
+#: "{ahead}" in an hour.
 NO_END = {
     "text": '"tomorrow"',
     "text-of-the-past": '"{past}"',
@@ -193,8 +249,13 @@ NO_END = {
     "true": "true",
 }
 
-#: Instants that are far away, or that a number of 32 or 64 bits cannot hold: they may be refused or believed.
-FAR_ENDS = {"2-to-the-31": "2147483648", "2-to-the-53-and-1": "9007199254740993", "10-to-the-400": "1e400"}
+#: Instants that are far away, or that a number of 32 or 64 bits cannot hold: they may be refused or
+#: believed.
+FAR_ENDS = {
+    "2-to-the-31": "2147483648",
+    "2-to-the-53-and-1": "9007199254740993",
+    "10-to-the-400": "1e400",
+}
 
 
 async def ending(text: str, world: World, attacker: Attacker) -> str:
@@ -208,10 +269,14 @@ async def ending(text: str, world: World, attacker: Attacker) -> str:
 @requirement("SEC-T08")
 @each("end", NO_END)
 async def test_an_end_that_is_none_is_refused(end: str, world: World, attacker: Attacker) -> None:
-    """A well signed token whose exp is no number, or a number in the past, is not let in, and nothing breaks."""
+    """A well signed token whose exp is no number, or a number in the past, is not let in, and
+    nothing breaks.
+    """
     token = await ending(NO_END[end], world, attacker)
 
-    await attacker.expect_rejected(token, attack="SEC-T08", statuses=(*attacker.unreadable, *world.dialect.expired))
+    await attacker.expect_rejected(
+        token, attack="SEC-T08", statuses=(*attacker.unreadable, *world.dialect.expired)
+    )
 
 
 @requirement("SEC-T08")
@@ -223,12 +288,15 @@ async def test_an_end_far_away_breaks_nothing(end: str, world: World, attacker: 
     for protected_request in await attacker.protected_requests():
         answer = await world.perform(protected_request, unissued(token), attack="SEC-T08")
         if not answer.ok:
-            attacker.check_rejected(answer, protected_request, (*attacker.unreadable, *world.dialect.expired))
+            attacker.check_rejected(
+                answer, protected_request, (*attacker.unreadable, *world.dialect.expired)
+            )
 
 
 @requirement("SEC-T08-milliseconds")
 async def test_milliseconds_do_not_last_for_ages(world: World, attacker: Attacker) -> None:
-    """A well signed token of two days ago whose exp is in milliseconds is over: it does not live for 50,000 years.
+    """A well signed token of two days ago whose exp is in milliseconds is over: it does not live
+    for 50,000 years.
 
     A server may let in such a token for the 24 hours after its iat, so that one has to be older.
     """
@@ -240,7 +308,7 @@ async def test_milliseconds_do_not_last_for_ages(world: World, attacker: Attacke
     await attacker.expect_rejected(token, attack="SEC-T08-milliseconds", statuses=statuses)
 
 
-# --- The clock --------------------------------------------------------------------------------------------------------
+# --- The clock ----------------------------------------------------------------------------------
 
 _WARN = 5.0  # seconds
 
@@ -256,4 +324,6 @@ async def test_the_clock_is_right(world: World, judge: Judge) -> None:
 
     if low > _WARN or high < -_WARN:
         beyond = "; what depends on time was not judged" if max(low, -high) > TOO_FAR_APART else ""
-        raise Finding(f"a clock within {_WARN:g} s of ours", f"{(low + high) / 2:+.1f} s{beyond}", answer)
+        raise Finding(
+            f"a clock within {_WARN:g} s of ours", f"{(low + high) / 2:+.1f} s{beyond}", answer
+        )

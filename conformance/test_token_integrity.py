@@ -22,7 +22,13 @@ from rolecall.toolkit.callback_server import NOWHERE, listening
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import ThrowawayUser, change, delete_user, disable, throwaway_user
+from rolecall.toolkit.throwaway_users import (
+    ThrowawayUser,
+    change,
+    delete_user,
+    disable,
+    throwaway_user,
+)
 from rolecall.toolkit.world import World
 
 
@@ -31,7 +37,7 @@ async def real(world: World) -> Parts:
     return Parts.of((await world.user(world.highest)).token)
 
 
-# --- The signature ----------------------------------------------------------------------------------------------------
+# --- The signature ------------------------------------------------------------------------------
 
 
 @requirement("SEC-J03")
@@ -39,7 +45,9 @@ async def test_an_empty_signature_is_refused(world: World, attacker: Attacker) -
     """An issued token whose signature was taken away is not let in."""
     parts = await real(world)
 
-    await attacker.expect_rejected(f"{parts.head}.{parts.body}.", attack="SEC-J03", statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        f"{parts.head}.{parts.body}.", attack="SEC-J03", statuses=attacker.unreadable
+    )
 
 
 @requirement("SEC-J01")
@@ -78,21 +86,28 @@ async def test_a_strange_alg_is_refused(algorithm: str, world: World, attacker: 
     await attacker.expect_rejected(token, attack="SEC-J02", statuses=attacker.unreadable)
 
 
-#: What can be wrong with a signature, or with the number of parts (five are an encrypted token's, RFC 7516 3.1).
+#: What can be wrong with a signature, or with the number of parts (five are an encrypted token's,
+#: RFC 7516 3.1).
 DAMAGES: dict[str, Callable[[Parts], str]] = {
     "last-byte-changed": Parts.with_last_byte_changed,
     "signature-of-zeros": lambda parts: parts.resigned(bytes(len(parts.signature_bytes))),
-    "signature-cut-in-half": lambda parts: parts.resigned(parts.signature_bytes[: len(parts.signature_bytes) // 2]),
+    "signature-cut-in-half": lambda parts: parts.resigned(
+        parts.signature_bytes[: len(parts.signature_bytes) // 2]
+    ),
     "two-parts": lambda parts: f"{parts.head}.{parts.body}",
     "four-parts": lambda parts: f"{parts.head}.{parts.body}.{parts.signature}.{parts.signature}",
-    "five-parts": lambda parts: f"{parts.head}.{parts.body}.{parts.signature}.{parts.body}.{parts.signature}",
+    "five-parts": lambda parts: (
+        f"{parts.head}.{parts.body}.{parts.signature}.{parts.body}.{parts.signature}"
+    ),
 }
 
 
 @requirement("SEC-J04")
 @each("damage", DAMAGES)
 async def test_a_damaged_token_is_refused(damage: str, world: World, attacker: Attacker) -> None:
-    """A token with a changed or cut signature, or with too few or too many parts, is not let in, and nothing breaks."""
+    """A token with a changed or cut signature, or with too few or too many parts, is not let in,
+    and nothing breaks.
+    """
     parts = await real(world)
     token = DAMAGES[damage](parts)
     if token == f"{parts.head}.{parts.body}.{parts.signature}":
@@ -103,11 +118,15 @@ async def test_a_damaged_token_is_refused(damage: str, world: World, attacker: A
 
 @requirement("SEC-J05")
 async def test_an_edited_scope_is_refused(world: World, attacker: Attacker) -> None:
-    """The lowest role's token with the highest scope written into it opens nothing, not even what it opened before."""
+    """The lowest role's token with the highest scope written into it opens nothing, not even what
+    it opened before.
+    """
     lowest, highest = await world.user(world.roles[0]), await real(world)
     token = Parts.of(lowest.token).edited(scope=highest.claim("scope"))
 
-    await attacker.expect_rejected(token, attack="SEC-J05", protected_requests=await attacker.protected_requests(lowest))
+    await attacker.expect_rejected(
+        token, attack="SEC-J05", protected_requests=await attacker.protected_requests(lowest)
+    )
 
 
 @requirement("SEC-J05")
@@ -130,7 +149,7 @@ async def test_another_key_is_refused(kind: str, world: World, attacker: Attacke
     await attacker.expect_rejected(token, attack="SEC-J06")
 
 
-# --- The key ----------------------------------------------------------------------------------------------------------
+# --- The key ------------------------------------------------------------------------------------
 
 #: Secrets that stand in tutorials, and in the specification's own examples.
 WEAK_SECRETS = (
@@ -146,7 +165,16 @@ WEAK_SECRETS = (
         "your-secret-key",
         "my-secret-key",
     ),
-    *("your-256-bit-secret", "your-384-bit-secret", "your-512-bit-secret", "shhhhh", "shhh", "key", "jwt", "jwtsecret"),
+    *(
+        "your-256-bit-secret",
+        "your-384-bit-secret",
+        "your-512-bit-secret",
+        "shhhhh",
+        "shhh",
+        "key",
+        "jwt",
+        "jwtsecret",
+    ),
     *(
         "jwt-secret",
         "jwt_secret",
@@ -172,25 +200,52 @@ WEAK_SECRETS = (
         "development",
         "example",
     ),
-    *("web1on1", "web1on1.chat", "api.web1on1.chat", "chatshipper", "chipchat", "example.org", "admin@example.org"),
-    *("t0pZ3kR3t", "94c70d470e391bdc16a8d8363b5d4891", "599e1fcd9da1c72645c95886", "undefined", "null", "None"),
+    *(
+        "web1on1",
+        "web1on1.chat",
+        "api.web1on1.chat",
+        "chatshipper",
+        "chipchat",
+        "example.org",
+        "admin@example.org",
+    ),
+    *(
+        "t0pZ3kR3t",
+        "94c70d470e391bdc16a8d8363b5d4891",
+        "599e1fcd9da1c72645c95886",
+        "undefined",
+        "null",
+        "None",
+    ),
     "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac",
 )
 
 
 @requirement("SEC-J07")
 async def test_no_weak_secret_signs_the_tokens(world: World) -> None:
-    """None of some sixty secrets that everybody would try has signed an issued token; nothing is sent for this."""
+    """None of some sixty secrets that everybody would try has signed an issued token; nothing is
+    sent for this.
+    """
     caller = await world.user(world.highest)
     parts = Parts.of(caller.token)
     cite(caller.grant.exchange, "answer")
     if not parts.algorithm.startswith("HS"):
-        raise NotApplicable(f"there is no secret to guess: the target signs with {parts.algorithm}, which has a private key")
-    message, host = f"{parts.head}.{parts.body}".encode(), urlsplit(world.target.base_url).hostname or ""
+        raise NotApplicable(
+            f"there is no secret to guess: the target signs with {parts.algorithm}, which has a "
+            "private key"
+        )
+    message, host = (
+        f"{parts.head}.{parts.body}".encode(),
+        urlsplit(world.target.base_url).hostname or "",
+    )
 
     for secret in (*WEAK_SECRETS, host, world.target.name):
         if signed_by(parts.algorithm, secret.encode())(message) == parts.signature_bytes:
-            raise Finding("tokens signed with a key that nobody guesses", f"the key is {secret!r}", caller.grant.exchange)
+            raise Finding(
+                "tokens signed with a key that nobody guesses",
+                f"the key is {secret!r}",
+                caller.grant.exchange,
+            )
 
 
 #: Where a public key is looked for when the operator gave no private one.
@@ -198,7 +253,8 @@ KEY_SET = "/.well-known/jwks.json"
 
 
 async def public_key(parts: Parts, world: World) -> Any:
-    """The key that checks the target's signatures: from the operator's private one, or where such keys are published.
+    """The key that checks the target's signatures: from the operator's private one, or where such
+    keys are published.
 
     Raises:
         NotApplicable: there is no such key.
@@ -206,7 +262,10 @@ async def public_key(parts: Parts, world: World) -> Any:
     """
     if parts.algorithm.startswith("HS"):
         cite((await world.user(world.highest)).grant.exchange, "answer")
-        raise NotApplicable(f"the target signs with {parts.algorithm}: it has no public key that could be taken for a secret")
+        raise NotApplicable(
+            f"the target signs with {parts.algorithm}: it has no public key that could be taken "
+            "for a secret"
+        )
     with contextlib.suppress(ValueError, TypeError):
         given = world.target.expiry.signing_key.encode()
         return serialization.load_pem_private_key(given, None).public_key()
@@ -215,13 +274,18 @@ async def public_key(parts: Parts, world: World) -> Any:
         keys = jwt.PyJWKSet.from_dict(published.document).keys
         named = [key for key in keys if key.key_id and key.key_id == parts.header.get("kid")]
         return next(key.key for key in named or keys if hasattr(key.key, "public_bytes"))
-    raise NotTested("the target's public key: give its private one (PEM) in signing_key_env under [expiry]", PUBLIC_KEY)
+    raise NotTested(
+        "the target's public key: give its private one (PEM) in signing_key_env under [expiry]",
+        PUBLIC_KEY,
+    )
 
 
 @requirement("SEC-J08")
 @each("form", ("pem", "pem-stripped", "der", "jwk"))
 async def test_the_public_key_is_no_secret(form: str, world: World, attacker: Attacker) -> None:
-    """Where tokens are signed with a private key, one whose HMAC is keyed with the public key is not let in."""
+    """Where tokens are signed with a private key, one whose HMAC is keyed with the public key is
+    not let in.
+    """
     parts = await real(world)
     secret = as_secrets(await public_key(parts, world))[form]
     token = compact({**parts.header, "alg": "HS256"}, parts.claims, signed_by("HS256", secret))
@@ -238,17 +302,25 @@ async def test_one_key_has_one_algorithm(world: World, attacker: Attacker) -> No
     """A token that the target's own key signed with another algorithm is not let in."""
     key = await attacker.target_key()
     parts = await real(world)
-    others = [name for family in FAMILIES if key.algorithm in family for name in family if name != key.algorithm]
+    others = [
+        name
+        for family in FAMILIES
+        if key.algorithm in family
+        for name in family
+        if name != key.algorithm
+    ]
     if not others:
         cite((await world.user(world.highest)).grant.exchange, "answer")
         raise NotApplicable(f"{key.algorithm} is the only algorithm for its kind of key")
 
     for algorithm in others:
-        token = compact({**parts.header, "alg": algorithm}, parts.claims, signed_by(algorithm, key.secret))
+        token = compact(
+            {**parts.header, "alg": algorithm}, parts.claims, signed_by(algorithm, key.secret)
+        )
         await attacker.expect_rejected(token, attack="SEC-J09")
 
 
-# --- The header -------------------------------------------------------------------------------------------------------
+# --- The header ---------------------------------------------------------------------------------
 
 
 @requirement("SEC-J10")
@@ -256,7 +328,9 @@ async def test_one_key_has_one_algorithm(world: World, attacker: Attacker) -> No
 async def test_an_embedded_key_is_not_used(kind: str, world: World, attacker: Attacker) -> None:
     """A token that brings the key for its own signature in its header is not let in."""
     parts, key = await real(world), attacker.own_key(kind)
-    token = compact({**parts.header, "alg": key.algorithm, "jwk": dict(key.jwk)}, parts.claims, key.sign)
+    token = compact(
+        {**parts.header, "alg": key.algorithm, "jwk": dict(key.jwk)}, parts.claims, key.sign
+    )
 
     await attacker.expect_rejected(token, attack="SEC-J10")
 
@@ -279,7 +353,9 @@ async def key_set(attacker: Attacker) -> dict[str, Any]:
 
 @requirement("SEC-J11-denied")
 @each("reference", REFERENCES)
-async def test_a_key_from_elsewhere_is_not_used(reference: str, world: World, attacker: Attacker) -> None:
+async def test_a_key_from_elsewhere_is_not_used(
+    reference: str, world: World, attacker: Attacker
+) -> None:
     """A token that names the address of the key for its own signature is not let in."""
     async with listening(await key_set(attacker)) as listener:
         url = listener.url if is_loopback(world.target.base_url) else NOWHERE
@@ -290,7 +366,9 @@ async def test_a_key_from_elsewhere_is_not_used(reference: str, world: World, at
 
 @requirement("SEC-J11")
 @each("reference", REFERENCES)
-async def test_an_address_in_a_token_is_not_called(reference: str, world: World, attacker: Attacker) -> None:
+async def test_an_address_in_a_token_is_not_called(
+    reference: str, world: World, attacker: Attacker
+) -> None:
     """The address that a token names for its key is not called."""
     if not is_loopback(world.target.base_url):
         raise NotTested("a listener that the target can reach: only where both are on this machine")
@@ -321,13 +399,19 @@ _ASLEEP = 5.0  # seconds, which some of them ask for
 @requirement("SEC-J12")
 @each("kid", KEY_IDS)
 async def test_a_key_id_is_only_an_id(kid: str, world: World, attacker: Attacker) -> None:
-    """A kid that is a path, a query, a command, an object or very long finds no key, and breaks or delays nothing."""
+    """A kid that is a path, a query, a command, an object or very long finds no key, and breaks or
+    delays nothing.
+    """
     parts = await real(world)
     value, secret = KEY_IDS[kid]
-    token = compact({**parts.header, "alg": "HS256", "kid": value}, parts.claims, signed_by("HS256", secret))
+    token = compact(
+        {**parts.header, "alg": "HS256", "kid": value}, parts.claims, signed_by("HS256", secret)
+    )
     too_long = (413, 431) if kid == "four-kilobytes" else ()
 
-    answers = await attacker.expect_rejected(token, attack="SEC-J12", statuses=(*attacker.unreadable, *too_long))
+    answers = await attacker.expect_rejected(
+        token, attack="SEC-J12", statuses=(*attacker.unreadable, *too_long)
+    )
 
     if all(answer.finished - answer.started >= _ASLEEP for answer in answers):
         raise Finding("an answer at once", f"{_ASLEEP:g} s of sleep, as the kid asks", answers[-1])
@@ -335,7 +419,9 @@ async def test_a_key_id_is_only_an_id(kid: str, world: World, attacker: Attacker
 
 @requirement("SEC-J13")
 async def test_a_critical_extension_is_not_passed_over(world: World, attacker: Attacker) -> None:
-    """A well signed token with an extension that has to be understood, and cannot be, is not let in."""
+    """A well signed token with an extension that has to be understood, and cannot be, is not let
+    in.
+    """
     admin = await world.user(world.highest)
     extension = "https://rolecall.invalid/unheard-of"
     token = await attacker.made(admin, header={"crit": [extension], extension: True})
@@ -343,12 +429,14 @@ async def test_a_critical_extension_is_not_passed_over(world: World, attacker: A
     await attacker.expect_rejected(token, attack="SEC-J13", statuses=attacker.unreadable)
 
 
-# --- The form ---------------------------------------------------------------------------------------------------------
+# --- The form -----------------------------------------------------------------------------------
 
 
 def flattened(parts: Parts) -> str:
     """The flattened JSON serialisation (RFC 7515 7.2.2)."""
-    return json.dumps({"payload": parts.body, "protected": parts.head, "signature": parts.signature})
+    return json.dumps(
+        {"payload": parts.body, "protected": parts.head, "signature": parts.signature}
+    )
 
 
 def general(parts: Parts) -> str:
@@ -362,15 +450,22 @@ def within(text: str, stranger: str) -> str:
     return f"{text[: len(text) // 2]}{stranger}{text[len(text) // 2 :]}"
 
 
-#: Other ways to write an issued token. In these its header or claims are written otherwise than they were signed.
+#: Other ways to write an issued token. In these its header or claims are written otherwise than
+#: they were signed.
 SPELLINGS: dict[str, Callable[[Parts], str]] = {
     "flattened-json": flattened,
     "general-json": general,
     "padding-behind-the-header": lambda parts: f"{parts.head}=.{parts.body}.{parts.signature}",
     "padding-behind-the-claims": lambda parts: f"{parts.head}.{parts.body}=.{parts.signature}",
-    "space-in-the-claims": lambda parts: f"{parts.head}.{within(parts.body, ' ')}.{parts.signature}",
-    "tab-in-the-claims": lambda parts: f"{parts.head}.{within(parts.body, chr(9))}.{parts.signature}",
-    "other-characters-in-the-claims": lambda parts: f"{parts.head}.{within(parts.body, '!*')}.{parts.signature}",
+    "space-in-the-claims": lambda parts: (
+        f"{parts.head}.{within(parts.body, ' ')}.{parts.signature}"
+    ),
+    "tab-in-the-claims": lambda parts: (
+        f"{parts.head}.{within(parts.body, chr(9))}.{parts.signature}"
+    ),
+    "other-characters-in-the-claims": lambda parts: (
+        f"{parts.head}.{within(parts.body, '!*')}.{parts.signature}"
+    ),
 }
 
 #: The same signature, written in other ways.
@@ -384,7 +479,9 @@ SIGNATURES: dict[str, Callable[[Parts], str]] = {
 @requirement("SEC-J15")
 @each("spelling", SPELLINGS)
 async def test_a_token_has_one_spelling(spelling: str, world: World, attacker: Attacker) -> None:
-    """An issued token in JSON form, or with characters in it that do not belong there, is not let in."""
+    """An issued token in JSON form, or with characters in it that do not belong there, is not let
+    in.
+    """
     token = SPELLINGS[spelling](await real(world))
 
     await attacker.expect_rejected(token, attack="SEC-J15", statuses=attacker.unreadable)
@@ -392,32 +489,47 @@ async def test_a_token_has_one_spelling(spelling: str, world: World, attacker: A
 
 @requirement("SEC-J15-signature")
 @each("spelling", SIGNATURES)
-async def test_a_signature_has_one_spelling(spelling: str, world: World, attacker: Attacker) -> None:
-    """An issued token whose signature has padding, or characters that do not belong there, is not let in."""
+async def test_a_signature_has_one_spelling(
+    spelling: str, world: World, attacker: Attacker
+) -> None:
+    """An issued token whose signature has padding, or characters that do not belong there, is not
+    let in.
+    """
     parts = await real(world)
     token = f"{parts.head}.{parts.body}.{SIGNATURES[spelling](parts)}"
 
     await attacker.expect_rejected(token, attack="SEC-J15-signature", statuses=attacker.unreadable)
 
 
-# --- The claims -------------------------------------------------------------------------------------------------------
+# --- The claims ---------------------------------------------------------------------------------
 
 
 async def twice(first: str, second: str, world: World, attacker: Attacker) -> tuple[str, Request]:
-    """A well signed token of the lowest role with two scopes, and a door that only the highest one opens."""
+    """A well signed token of the lowest role with two scopes, and a door that only the highest one
+    opens.
+    """
     lowest = await world.user(world.roles[0])
-    scopes = {role: json.dumps(Parts.of((await world.user(role)).token).claim("scope")) for role in (first, second)}
+    scopes = {
+        role: json.dumps(Parts.of((await world.user(role)).token).claim("scope"))
+        for role in (first, second)
+    }
     body = with_member(Parts.of(lowest.token).claims, "scope", scopes[first], scopes[second])
     token = await attacker.made(lowest, body=body)
-    protected_request = await attacker.protected_request(attacker.reserved[0], await world.user(world.highest))
+    protected_request = await attacker.protected_request(
+        attacker.reserved[0], await world.user(world.highest)
+    )
     if not protected_request:
-        raise Inconclusive("a list that only the highest role may see", attacker.reserved[0].requirement)
+        raise Inconclusive(
+            "a list that only the highest role may see", attacker.reserved[0].requirement
+        )
     return token, protected_request
 
 
 @requirement("SEC-J14-never-wider")
 async def test_of_two_scopes_the_first_never_counts(world: World, attacker: Attacker) -> None:
-    """A token with two scopes, first the highest and then the lowest, does not have the rights of the first."""
+    """A token with two scopes, first the highest and then the lowest, does not have the rights of
+    the first.
+    """
     token, protected_request = await twice(world.highest, world.roles[0], world, attacker)
 
     answer = await world.perform(protected_request, unissued(token), attack="SEC-J14-never-wider")
@@ -432,7 +544,10 @@ async def test_what_becomes_of_two_scopes(world: World, attacker: Attacker, judg
 
     answer = await world.perform(protected_request, unissued(token), attack="SEC-J14")
 
-    judge.note(f"of two scopes in one token {'the last counts' if answer.ok else f'the last does not count ({answer.status})'}")
+    judge.note(
+        "of two scopes in one token "
+        f"{'the last counts' if answer.ok else f'the last does not count ({answer.status})'}"
+    )
 
 
 #: Claims `_id` that are nobody's, as JSON text; "{user}" is the id of a user that there is.
@@ -450,12 +565,16 @@ NOBODY: dict[str, list[str]] = {
 @requirement("SEC-J17")
 @each("user", NOBODY)
 async def test_a_token_of_nobody_is_refused(user: str, world: World, attacker: Attacker) -> None:
-    """A well signed token whose user is unknown, empty or no text is not let in, and nothing breaks."""
+    """A well signed token whose user is unknown, empty or no text is not let in, and nothing
+    breaks.
+    """
     admin = await world.user(world.highest)
     parts = Parts.of(admin.token)
     real_id = str(parts.user)
     unknown = unused_id(real_id)
-    values = [value.replace("{user}", real_id).replace("{unknown}", unknown) for value in NOBODY[user]]
+    values = [
+        value.replace("{user}", real_id).replace("{unknown}", unknown) for value in NOBODY[user]
+    ]
     token = await attacker.made(admin, body=with_member(parts.claims, "_id", *values))
 
     await attacker.expect_rejected(token, attack="SEC-J17", statuses=attacker.unreadable)
@@ -464,7 +583,9 @@ async def test_a_token_of_nobody_is_refused(user: str, world: World, attacker: A
 @requirement("SEC-J18")
 @each("claim", ("iss", "aud"))
 async def test_a_token_for_others_is_refused(claim: str, world: World, attacker: Attacker) -> None:
-    """Where tokens say who issued them, or for whom, a well signed one that says otherwise is not let in."""
+    """Where tokens say who issued them, or for whom, a well signed one that says otherwise is not
+    let in.
+    """
     admin = await world.user(world.highest)
     if claim not in Parts.of(admin.token).claims:
         cite(admin.grant.exchange, "answer")
@@ -475,7 +596,7 @@ async def test_a_token_for_others_is_refused(claim: str, world: World, attacker:
     await attacker.expect_rejected(token, attack="SEC-J18")
 
 
-# --- The user behind the token ----------------------------------------------------------------------------------------
+# --- The user behind the token ------------------------------------------------------------------
 
 
 async def rights(user: ThrowawayUser, world: World) -> Mapping[str, Request]:
@@ -502,24 +623,40 @@ async def test_how_long_an_old_scope_lasts(world: World, judge: Judge) -> None:
     """When a user's role is lowered, what the token from before may still do is written down."""
     lower, higher = world.roles[:2]
     user = await throwaway_user(world, higher)
-    lost = {name: request for name, request in (await rights(user, world)).items() if not world.spec.allows(name, lower)}
+    lost = {
+        name: request
+        for name, request in (await rights(user, world)).items()
+        if not world.spec.allows(name, lower)
+    }
     if not lost:
         raise Inconclusive(f"a read that {higher} may and {lower} may not", "the permission table")
     await change(world, user, role=lower)
 
     answers = [await world.perform(request, user.caller) for request in lost.values()]
 
-    kept = any(world.dialect.allows(request.operation, answer) for request, answer in zip(lost.values(), answers, strict=True))
+    kept = any(
+        world.dialect.allows(request.operation, answer)
+        for request, answer in zip(lost.values(), answers, strict=True)
+    )
     judge.cite(*answers)
-    judge.note(f"a token {'keeps its scope' if kept else 'loses its scope at once'} when its user's role is lowered")
+    judge.note(
+        f"a token {'keeps its scope' if kept else 'loses its scope at once'} when its user's role "
+        "is lowered"
+    )
 
 
-async def expect_dead(user: ThrowawayUser, before: Mapping[str, Request], what: str, world: World, attack: str) -> None:
+async def expect_dead(
+    user: ThrowawayUser, before: Mapping[str, Request], what: str, world: World, attack: str
+) -> None:
     """A user's old token opens nothing of what it opened before."""
     for request in before.values():
         answer = cite(await world.perform(request, user.caller, attack=attack), "answer")
         if answer.ok:
-            raise Finding(f"the token of a user who was {what} opens nothing", f"{answer.status}: let in", answer)
+            raise Finding(
+                f"the token of a user who was {what} opens nothing",
+                f"{answer.status}: let in",
+                answer,
+            )
 
 
 @requirement("SEC-J17-deleted")
@@ -535,7 +672,9 @@ async def test_a_deleted_users_token_dies(world: World) -> None:
 @requirement("SEC-J20")
 @each("status", ("inactive", "disabled"))
 async def test_a_disabled_users_token_dies(status: str, world: World) -> None:
-    """Where a status keeps a user from logging in, the token from before opens nothing any more either."""
+    """Where a status keeps a user from logging in, the token from before opens nothing any more
+    either.
+    """
     user = await throwaway_user(world, world.roles[1])
     before = await rights(user, world)
     await disable(world, user, status)

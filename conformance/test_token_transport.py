@@ -23,7 +23,7 @@ from rolecall.toolkit.things import Request
 from rolecall.toolkit.throwaway_users import any_session
 from rolecall.toolkit.world import World
 
-# --- The scheme -------------------------------------------------------------------------------------------------------
+# --- The scheme ----------------------------------------------------------------------------------
 
 #: Authorization headers that are not "Bearer" and a token.
 OTHER_SCHEMES = {
@@ -39,7 +39,9 @@ OTHER_SCHEMES = {
 @requirement("SEC-H02")
 @each("header", OTHER_SCHEMES)
 async def test_other_schemes_are_refused(header: str, world: World, attacker: Attacker) -> None:
-    """A good token under another scheme or none is not let in, nor is the word Bearer without a token."""
+    """A good token under another scheme or none is not let in, nor is the word Bearer without a
+    token.
+    """
     token = (await world.user(world.highest)).token
     headers = {"authorization": OTHER_SCHEMES[header].replace("{token}", token)}
     protected_requests = await attacker.protected_requests()
@@ -47,12 +49,17 @@ async def test_other_schemes_are_refused(header: str, world: World, attacker: At
         protected_requests.append(await attacker.protected_request_of_everybody())
 
     await attacker.expect_rejected(
-        attack="SEC-H02", headers=headers, protected_requests=protected_requests, statuses=attacker.unreadable
+        attack="SEC-H02",
+        headers=headers,
+        protected_requests=protected_requests,
+        statuses=attacker.unreadable,
     )
 
 
 async def with_header(value: str, world: World, attacker: Attacker, attack: str) -> Exchange:
-    """The answer at the caller's own user to an Authorization header that holds the good token in this form."""
+    """The answer at the caller's own user to an Authorization header that holds the good token in
+    this form.
+    """
     token = (await world.user(world.highest)).token
     protected_request = (await attacker.protected_requests())[0]
     headers = {"authorization": value.replace("{token}", token)}
@@ -61,7 +68,9 @@ async def with_header(value: str, world: World, attacker: Attacker, attack: str)
 
 @requirement("SEC-H03")
 @each("scheme", ("bearer", "BEARER"))
-async def test_the_scheme_has_no_case(scheme: str, world: World, attacker: Attacker, judge: Judge) -> None:
+async def test_the_scheme_has_no_case(
+    scheme: str, world: World, attacker: Attacker, judge: Judge
+) -> None:
     """A good token is let in however the letters of the scheme are written."""
     answer = await with_header(f"{scheme} {{token}}", world, attacker, "SEC-H03")
 
@@ -69,25 +78,36 @@ async def test_the_scheme_has_no_case(scheme: str, world: World, attacker: Attac
 
 
 #: White space that RFC 9110 11.4 does not have between scheme and token, or behind it.
-WHITE_SPACE = {"two-spaces": "Bearer  {token}", "tab": "Bearer\t{token}", "space-at-the-end": "Bearer {token} "}
+WHITE_SPACE = {
+    "two-spaces": "Bearer  {token}",
+    "tab": "Bearer\t{token}",
+    "space-at-the-end": "Bearer {token} ",
+}
 
 
 @requirement("SEC-H04")
 @each("place", WHITE_SPACE)
-async def test_what_white_space_does(place: str, world: World, attacker: Attacker, judge: Judge) -> None:
+async def test_what_white_space_does(
+    place: str, world: World, attacker: Attacker, judge: Judge
+) -> None:
     """A good token with white space around it: whether it is let in is written down."""
     answer = await with_header(WHITE_SPACE[place], world, attacker, "SEC-H04")
 
     judge.cite(answer)
-    judge.note(f"a token with {place.replace('-', ' ')} is {'let in' if answer.ok else f'refused ({answer.status})'}")
+    judge.note(
+        f"a token with {place.replace('-', ' ')} is "
+        f"{'let in' if answer.ok else f'refused ({answer.status})'}"
+    )
 
 
-# --- Other places -----------------------------------------------------------------------------------------------------
+# --- Other places -------------------------------------------------------------------------------
 
 
 @requirement("SEC-H05")
 @each("parameter", ("access_token", "token"))
-async def test_a_token_in_the_query_is_not_seen(parameter: str, world: World, attacker: Attacker) -> None:
+async def test_a_token_in_the_query_is_not_seen(
+    parameter: str, world: World, attacker: Attacker
+) -> None:
     """A good token in the query, without an Authorization header, is not let in."""
     query = urlencode({parameter: (await world.user(world.highest)).token})
     protected_requests = [
@@ -95,22 +115,30 @@ async def test_a_token_in_the_query_is_not_seen(parameter: str, world: World, at
         for protected_request in await attacker.protected_requests()
     ]
 
-    await attacker.expect_rejected(attack="SEC-H05", protected_requests=protected_requests, statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        attack="SEC-H05", protected_requests=protected_requests, statuses=attacker.unreadable
+    )
 
 
 @requirement("SEC-H05")
 async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker) -> None:
     """A good token in cookies of the usual names, without an Authorization header, is not let in."""
     token = (await world.user(world.highest)).token
-    cookie = "; ".join(f"{name}={token}" for name in ("access_token", "token", "jwt", "Authorization"))
+    cookie = "; ".join(
+        f"{name}={token}" for name in ("access_token", "token", "jwt", "Authorization")
+    )
 
-    await attacker.expect_rejected(attack="SEC-H05", headers={"cookie": cookie}, statuses=attacker.unreadable)
+    await attacker.expect_rejected(
+        attack="SEC-H05", headers={"cookie": cookie}, statuses=attacker.unreadable
+    )
 
 
 @requirement("SEC-H05")
 @each("form", ("json", "urlencoded"))
 async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: Judge) -> None:
-    """A create with a good token in its body, without an Authorization header, is refused and creates nothing."""
+    """A create with a good token in its body, without an Authorization header, is refused and
+    creates nothing.
+    """
     admin = await world.user(world.highest)
     request = await world.request(world.spec.operations["create-knowledge-item"], admin)
     body = {**request.body, "access_token": admin.token, "token": admin.token}
@@ -118,7 +146,10 @@ async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: J
     if form == "json":
         answer = await world.perform(replace(request, body=body), None, attack="SEC-H05")
     else:
-        content, headers = urlencode(body).encode(), {"content-type": "application/x-www-form-urlencoded"}
+        content, headers = (
+            urlencode(body).encode(),
+            {"content-type": "application/x-www-form-urlencoded"},
+        )
         sent = replace(request, body=None)
         answer = await world.perform(sent, None, attack="SEC-H05", content=content, headers=headers)
 
@@ -127,7 +158,7 @@ async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: J
     await judge.control(request)
 
 
-# --- Two headers ------------------------------------------------------------------------------------------------------
+# --- Two headers --------------------------------------------------------------------------------
 
 #: Both of two tokens in one request; "{low}" is the lowest role's, "{high}" the highest role's.
 BOTH: dict[str, list[tuple[str, str]]] = {
@@ -138,60 +169,102 @@ BOTH: dict[str, list[tuple[str, str]]] = {
 
 
 async def barred(world: World, attacker: Attacker) -> list[Operation]:
-    """Reads that were seen to be open to the highest role and closed to the lowest: lists and fetches."""
-    spec, lowest, highest = world.spec, await world.user(world.roles[0]), await world.user(world.highest)
+    """Reads that were seen to be open to the highest role and closed to the lowest: lists and
+    fetches.
+    """
+    spec, lowest, highest = (
+        world.spec,
+        await world.user(world.roles[0]),
+        await world.user(world.highest),
+    )
     others = [
-        next(op for op in spec.operations.values() if op.effect == effect and len(spec.allowed_roles(op.name)) == 2)
+        next(
+            op
+            for op in spec.operations.values()
+            if op.effect == effect and len(spec.allowed_roles(op.name)) == 2
+        )
         for effect in ("list", "fetch")
     ]
     found = []
     for operation in (*attacker.reserved, *others):
-        high, low = await world.reads(highest, operation.name), await world.reads(lowest, operation.name)
+        high, low = (
+            await world.reads(highest, operation.name),
+            await world.reads(lowest, operation.name),
+        )
         if world.dialect.allows(operation, high) and world.dialect.denies(operation, low):
             cite(high, "control")
             cite(low, "denied")
             found.append(operation)
     if not found:
-        raise Inconclusive("a read that the highest role may and the lowest may not", "the permission table")
+        raise Inconclusive(
+            "a read that the highest role may and the lowest may not", "the permission table"
+        )
     return found
 
 
-async def with_both(order: str, request: Request, world: World, attack: str, low: Caller | None = None) -> Exchange:
-    """The answer to a request that carries two tokens: the highest role's, and the lowest role's, or another of such a user."""
+async def with_both(
+    order: str, request: Request, world: World, attack: str, low: Caller | None = None
+) -> Exchange:
+    """The answer to a request that carries two tokens: the highest role's, and the lowest role's,
+    or another of such a user.
+    """
     lowest = low or await world.user(world.roles[0])
     tokens = {"low": lowest.token, "high": (await world.user(world.highest)).token}
     fields = [(name, value.format(**tokens).encode()) for name, value in BOTH[order]]
     method, about = request.operation.method, request.thing
     return cite(
-        await world.client.send_raw(method, request.path, fields, caller="two tokens", attack=attack, about=about), "answer"
+        await world.client.send_raw(
+            method, request.path, fields, caller="two tokens", attack=attack, about=about
+        ),
+        "answer",
     )
 
 
 async def closed_to_the_lowest(world: World, attacker: Attacker) -> list[Request]:
-    """Requests that the highest role may make and the lowest may not: reads, a look at the highest's own user, and a delete."""
+    """Requests that the highest role may make and the lowest may not: reads, a look at the
+    highest's own user, and a delete.
+    """
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
-    requests = [await world.request(operation, highest) for operation in await barred(world, attacker)]
+    requests = [
+        await world.request(operation, highest) for operation in await barred(world, attacker)
+    ]
     own = await world.request(world.spec.operations["fetch-user-self"], highest)
-    if world.dialect.denies(own.operation, await world.perform(own, lowest, attack="SEC-H06-consistent")):
+    if world.dialect.denies(
+        own.operation, await world.perform(own, lowest, attack="SEC-H06-consistent")
+    ):
         requests.append(own)
     if not world.read_only:
-        requests.append(await world.request_on_own_fixture(world.spec.operations["delete-knowledge-item"], highest))
+        requests.append(
+            await world.request_on_own_fixture(
+                world.spec.operations["delete-knowledge-item"], highest
+            )
+        )
     return requests
 
 
 async def refreshed_by_lowest(order: str, world: World) -> Exchange | None:
-    """The answer to a GET refresh with two tokens that shows that the lowest role's counts; None where it shows nothing."""
+    """The answer to a GET refresh with two tokens that shows that the lowest role's counts; None
+    where it shows nothing.
+    """
     caller = await any_session(world, world.roles[0])
     fetch = await world.request(world.spec.operations["fetch-user-self"], caller)
-    refresh = replace(fetch, path=f"{TOKENS}?{urlencode({'refreshToken': caller.grant.refresh_token})}", thing=None)
+    refresh = replace(
+        fetch,
+        path=f"{TOKENS}?{urlencode({'refreshToken': caller.grant.refresh_token})}",
+        thing=None,
+    )
     answer = await with_both(order, refresh, world, "SEC-H06-consistent", caller)
     return answer if Grant.of(answer).user == caller.user else None
 
 
 @requirement("SEC-H06-consistent")
 @each("order", BOTH)
-async def test_of_two_tokens_the_same_counts_everywhere(order: str, world: World, attacker: Attacker) -> None:
-    """Two tokens in one request: if the highest role's opens one thing, it opens all of them, and nothing breaks."""
+async def test_of_two_tokens_the_same_counts_everywhere(
+    order: str, world: World, attacker: Attacker
+) -> None:
+    """Two tokens in one request: if the highest role's opens one thing, it opens all of them, and
+    nothing breaks.
+    """
     opened: dict[bool, Exchange] = {}
     for request in await closed_to_the_lowest(world, attacker):
         answer = await with_both(order, request, world, "SEC-H06-consistent")
@@ -202,12 +275,18 @@ async def test_of_two_tokens_the_same_counts_everywhere(order: str, world: World
         opened[False] = refreshed
 
     if len(opened) == 2:
-        raise Finding("the same token everywhere, or a refusal", f"{opened[True]}, but {opened[False]}", opened[True])
+        raise Finding(
+            "the same token everywhere, or a refusal",
+            f"{opened[True]}, but {opened[False]}",
+            opened[True],
+        )
 
 
 @requirement("SEC-H06")
 @each("order", BOTH)
-async def test_which_of_two_tokens_counts(order: str, world: World, attacker: Attacker, judge: Judge) -> None:
+async def test_which_of_two_tokens_counts(
+    order: str, world: World, attacker: Attacker, judge: Judge
+) -> None:
     """Two tokens in one request: which of them counts is written down."""
     operation = (await barred(world, attacker))[0]
     request = await world.request(operation, await world.user(world.highest))
@@ -215,14 +294,24 @@ async def test_which_of_two_tokens_counts(order: str, world: World, attacker: At
     answer = await with_both(order, request, world, "SEC-H06")
 
     opens = world.dialect.allows(operation, answer)
-    counts = "the highest role's counts" if opens else f"the highest role's does not count ({answer.status or answer.error})"
+    counts = (
+        "the highest role's counts"
+        if opens
+        else f"the highest role's does not count ({answer.status or answer.error})"
+    )
     judge.note(f"of two tokens, {order.replace('-', ' ')}, {counts}")
 
 
-# --- Absurd tokens ----------------------------------------------------------------------------------------------------
+# --- Absurd tokens ------------------------------------------------------------------------------
 
 #: Characters of a token.
-LENGTHS = {"nothing": 0, "one": 1, "8-thousand": 8 * 1024, "64-thousand": 64 * 1024, "million": 1024 * 1024}
+LENGTHS = {
+    "nothing": 0,
+    "one": 1,
+    "8-thousand": 8 * 1024,
+    "64-thousand": 64 * 1024,
+    "million": 1024 * 1024,
+}
 _TOO_LONG = (413, 431)
 _AT_ONCE = 5.0  # seconds
 
@@ -238,9 +327,15 @@ async def with_bytes(value: bytes, world: World, attacker: Attacker, attack: str
 
 @requirement("SEC-H07-no-crash")
 @each("length", LENGTHS)
-async def test_a_token_of_any_length_breaks_nothing(length: str, world: World, attacker: Attacker) -> None:
-    """A token of no, one or a million characters is not let in and causes no server error; the real one still works."""
-    answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07-no-crash")
+async def test_a_token_of_any_length_breaks_nothing(
+    length: str, world: World, attacker: Attacker
+) -> None:
+    """A token of no, one or a million characters is not let in and causes no server error; the real
+    one still works.
+    """
+    answer = await with_bytes(
+        b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07-no-crash"
+    )
 
     if answer.ok or answer.status >= 500:
         raise Finding("a refusal", f"{answer.status}", answer)
@@ -249,15 +344,21 @@ async def test_a_token_of_any_length_breaks_nothing(length: str, world: World, a
 
 @requirement("SEC-H07")
 @each("length", LENGTHS)
-async def test_a_token_of_any_length_is_refused_at_once(length: str, world: World, attacker: Attacker) -> None:
-    """A token of no, one or a million characters is refused within five seconds, with a status that says why."""
+async def test_a_token_of_any_length_is_refused_at_once(
+    length: str, world: World, attacker: Attacker
+) -> None:
+    """A token of no, one or a million characters is refused within five seconds, with a status that
+    says why.
+    """
     answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07")
 
     statuses = (*attacker.unreadable, *_TOO_LONG)
     if answer.status and answer.status not in statuses:
         raise Finding(f"one of {', '.join(map(str, statuses))}", f"{answer.status}", answer)
     if answer.finished - answer.started > _AT_ONCE:
-        raise Finding(f"an answer within {_AT_ONCE:g} s", f"{answer.finished - answer.started:.1f} s", answer)
+        raise Finding(
+            f"an answer within {_AT_ONCE:g} s", f"{answer.finished - answer.started:.1f} s", answer
+        )
 
 
 #: What is put into the middle of a token's signature.
@@ -275,8 +376,12 @@ STRANGERS = {
 
 @requirement("SEC-H08")
 @each("stranger", STRANGERS)
-async def test_strange_characters_break_nothing(stranger: str, world: World, attacker: Attacker) -> None:
-    """A good token with characters that no token has is not let in, breaks nothing, and comes back in no header."""
+async def test_strange_characters_break_nothing(
+    stranger: str, world: World, attacker: Attacker
+) -> None:
+    """A good token with characters that no token has is not let in, breaks nothing, and comes back
+    in no header.
+    """
     token = (await world.user(world.highest)).token.encode()
     middle = len(token) - 12
     value = b"Bearer " + token[:middle] + STRANGERS[stranger] + token[middle:]
@@ -286,7 +391,11 @@ async def test_strange_characters_break_nothing(stranger: str, world: World, att
     statuses = (*attacker.unreadable, *_TOO_LONG)
     if answer.status and answer.status not in statuses:
         let_in = ": let in" if answer.ok else ""
-        raise Finding(f"{' or '.join(map(str, attacker.unreadable))}: not let in", f"{answer.status}{let_in}", answer)
+        raise Finding(
+            f"{' or '.join(map(str, attacker.unreadable))}: not let in",
+            f"{answer.status}{let_in}",
+            answer,
+        )
     claims = token.decode().split(".")[1 if b"." in token else 0]
     for name, text in answer.headers:
         if claims in text or name.lower() == "x-rolecall-injected":
@@ -294,9 +403,10 @@ async def test_strange_characters_break_nothing(stranger: str, world: World, att
     await world.alive(await world.user(world.highest), answer.finished)
 
 
-# --- Other headers ----------------------------------------------------------------------------------------------------
+# --- Other headers ------------------------------------------------------------------------------
 
-#: Headers by which a gateway tells a server who is calling: with the highest role's user, address or name as value.
+#: Headers by which a gateway tells a server who is calling: with the highest role's user, address
+#: or name as value.
 IDENTITIES: dict[str, Callable[[Caller], str]] = {
     "X-User-Id": lambda highest: highest.user,
     "X-Role": lambda highest: highest.role,
@@ -307,7 +417,9 @@ IDENTITIES: dict[str, Callable[[Caller], str]] = {
 @requirement("SEC-H09")
 @each("header", IDENTITIES)
 async def test_no_header_makes_another_user(header: str, world: World, attacker: Attacker) -> None:
-    """With the lowest role's token and a header that names the highest, one is still the lowest role's user."""
+    """With the lowest role's token and a header that names the highest, one is still the lowest
+    role's user.
+    """
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
     headers = {header: IDENTITIES[header](highest)}
     for operation in (await barred(world, attacker))[:2]:
@@ -325,33 +437,43 @@ PATHS = ("X-Original-URL", "X-Rewrite-URL")
 @requirement("SEC-H09")
 @each("header", PATHS)
 async def test_no_header_makes_another_path(header: str, world: World, attacker: Attacker) -> None:
-    """A header that names another path leads nowhere: neither from an open path to a closed one, nor the other way."""
+    """A header that names another path leads nowhere: neither from an open path to a closed one,
+    nor the other way.
+    """
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
     closed = await world.request((await barred(world, attacker))[0], highest)
     prefix = urlsplit(world.client.base_url).path
     own = await world.request(world.spec.operations["fetch-user-self"], lowest)
 
-    answer = await world.perform(closed, lowest, attack="SEC-H09", headers={header: f"{prefix}{own.path}"})
+    answer = await world.perform(
+        closed, lowest, attack="SEC-H09", headers={header: f"{prefix}{own.path}"}
+    )
 
     await attacker.expect_denied(answer, closed, lowest)
     await expect_own_user(lowest, {header: f"{prefix}{closed.path}"}, world)
 
 
 async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: World) -> None:
-    """With headers that mean nothing, a fetch of one's own user shows one's own user, or is refused."""
+    """With headers that mean nothing, a fetch of one's own user shows one's own user, or is
+    refused.
+    """
     request = await world.request(world.spec.operations["fetch-user-self"], caller)
     answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
     if answer.ok and own_id(answer.document) != caller.user:
-        raise Finding(f"user {caller.user}, whatever {', '.join(headers)} says", "something else", answer)
+        raise Finding(
+            f"user {caller.user}, whatever {', '.join(headers)} says", "something else", answer
+        )
     if answer.status >= 500:
         raise Finding("an answer other than a server error", f"{answer.status}", answer)
 
 
-# --- What answers say -------------------------------------------------------------------------------------------------
+# --- What answers say ---------------------------------------------------------------------------
 
 
 @requirement("SEC-H10", phase=SUMMARY)
-async def test_a_401_names_the_scheme(world: World, attacker: Attacker, responses: Responses) -> None:
+async def test_a_401_names_the_scheme(
+    world: World, attacker: Attacker, responses: Responses
+) -> None:
     """Every 401 of the run has a WWW-Authenticate header with the scheme Bearer."""
     await world.perform((await attacker.protected_requests())[0], None, attack="SEC-H10")
     answers = responses.with_status(401)
@@ -359,14 +481,18 @@ async def test_a_401_names_the_scheme(world: World, attacker: Attacker, response
         raise NotApplicable("the target answers nothing with 401")
 
     for answer in answers:
-        challenge = ", ".join(value for name, value in answer.headers if name.lower() == "www-authenticate")
+        challenge = ", ".join(
+            value for name, value in answer.headers if name.lower() == "www-authenticate"
+        )
         if "bearer" not in challenge.lower():
             raise Finding("WWW-Authenticate: Bearer with a 401", challenge or "none", answer)
 
 
 @requirement("SEC-H11", phase=SUMMARY)
 async def test_no_token_is_sent_elsewhere(world: World, responses: Responses) -> None:
-    """No answer of the run, not even to a path with a slash too many, redirects to another host or to plain HTTP."""
+    """No answer of the run, not even to a path with a slash too many, redirects to another host or
+    to plain HTTP.
+    """
     highest = await world.user(world.highest)
     missing: Inconclusive | None = None
     for operation in world.spec.operations.values():
@@ -383,7 +509,11 @@ async def test_no_token_is_sent_elsewhere(world: World, responses: Responses) ->
         here = urlsplit(answer.url)
         there = urlsplit(resolved(answer.url, answer.header("location")) or answer.url)
         if there.hostname != here.hostname or (here.scheme, there.scheme) == ("https", "http"):
-            raise Finding("no redirect to another host or to plain HTTP", f"{answer.status} to {there.geturl()}", answer)
+            raise Finding(
+                "no redirect to another host or to plain HTTP",
+                f"{answer.status} to {there.geturl()}",
+                answer,
+            )
     if missing:
         raise missing
 
@@ -393,7 +523,9 @@ ORIGIN = "https://rolecall.invalid"
 
 @requirement("SEC-H12")
 @each("method", ("GET", "OPTIONS"))
-async def test_no_web_page_may_use_credentials(method: str, world: World, attacker: Attacker) -> None:
+async def test_no_web_page_may_use_credentials(
+    method: str, world: World, attacker: Attacker
+) -> None:
     """The origin of a web page that nobody knows is not allowed to send credentials."""
     highest = await world.user(world.highest)
     protected_request = (await attacker.protected_requests())[0]
@@ -401,10 +533,17 @@ async def test_no_web_page_may_use_credentials(method: str, world: World, attack
     if method == "GET":
         answer = await world.perform(protected_request, highest, attack="SEC-H12", headers=headers)
     else:
-        asked = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
-        answer = await world.send(method, protected_request.path, None, attack="SEC-H12", headers={**headers, **asked})
+        asked = {
+            "access-control-request-method": "GET",
+            "access-control-request-headers": "authorization",
+        }
+        answer = await world.send(
+            method, protected_request.path, None, attack="SEC-H12", headers={**headers, **asked}
+        )
 
     cite(answer, "answer")
-    allowed, credentials = (answer.header(f"access-control-allow-{name}") for name in ("origin", "credentials"))
+    allowed, credentials = (
+        answer.header(f"access-control-allow-{name}") for name in ("origin", "credentials")
+    )
     if allowed == ORIGIN and credentials.lower() == "true":
         raise Finding("no credentials for any origin", f"{ORIGIN} may send them", answer)

@@ -1,4 +1,6 @@
-"""MkDocs hooks: pages and schemas that lie beside ``docs/`` become part of the site, which loads nothing from elsewhere."""
+"""MkDocs hooks: pages and schemas that lie beside ``docs/`` become part of the site, which loads
+nothing from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 #: Pages that GitHub and package registries look for beside `docs/`, and what the site calls them.
-PAGES = {f"{name}.md": f"{name.lower()}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "RELEASING", "CHANGELOG")}
+PAGES = {
+    f"{name}.md": f"{name.lower()}.md"
+    for name in ("README", "CONTRIBUTING", "SECURITY", "RELEASING", "CHANGELOG")
+}
 _PAGE_LINK = re.compile(rf"\]\((?:\.\./)?({'|'.join(map(re.escape, PAGES))})")
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|link(?![^>]*rel="(?:canonical|next|prev)"))[^>]*(?:src|href)="((?:https?:)?//[^"]*)"""
@@ -44,5 +49,7 @@ def on_post_page(output: str, page: Page, **_: object) -> str:
         PluginError: it loads a script, a style or a picture from elsewhere.
     """
     if found := _LOADED.findall(output):
-        raise PluginError(f"{page.file.src_uri} loads {', '.join(found)}: the site must work without a network")
+        raise PluginError(
+            f"{page.file.src_uri} loads {', '.join(found)}: the site must work without a network"
+        )
     return output

@@ -1,4 +1,5 @@
-"""The scenarios as Locust's users: ``locust -f load/locustfile.py --host URL --accounts users.csv``, with its web page or without.
+"""The scenarios as Locust's users: ``locust -f load/locustfile.py --host URL --accounts
+users.csv``, with its web page or without.
 
 With ``--rate`` they are sent by an open schedule instead, and Locust has one user who does nothing.
 """
@@ -18,7 +19,17 @@ import gevent
 from locust import argument_parser, events
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
-from users import Arrivals, Guarded, Issuance, Mixed, RefreshGet, RefreshPost, RefreshRace, ScenarioUser, Session
+from users import (
+    Arrivals,
+    Guarded,
+    Issuance,
+    Mixed,
+    RefreshGet,
+    RefreshPost,
+    RefreshRace,
+    ScenarioUser,
+    Session,
+)
 
 from rolecall.errors import UsageError
 from rolecall.loadgen import plan, web
@@ -30,14 +41,15 @@ from rolecall.loadgen.process import THIS_PROCESS
 from rolecall.loadgen.run import LoadRun
 from rolecall.loadgen.worker import Worker
 
-#: The users that Locust offers on its command line and its web page. They lie beside this file, in `users.py`: Locust puts the
-#: folder of the file that it is given on Python's path.
+#: The users that Locust offers on its command line and its web page. They lie beside this file, in
+#: `users.py`: Locust puts the folder of the file that it is given on Python's path.
 __all__ = ["Guarded", "Issuance", "Mixed", "RefreshGet", "RefreshPost", "RefreshRace", "Session"]
 
 _ALONE = "local"
 #: Where the web page and a master listen, unless the command line says otherwise.
 _LOOPBACK = "127.0.0.1"
-#: What a worker is told that asks for the locustfile (``-f -``), which may be another one with secrets of its own in it.
+#: What a worker is told that asks for the locustfile (``-f -``), which may be another one with
+#: secrets of its own in it.
 _NOT_SENT = "no file of this machine: start the worker with its own -f load/locustfile.py"
 
 
@@ -60,7 +72,9 @@ def _leave_with(parent: int) -> None:
 
 _STARTED_BY = plan.parse(sys.argv[1:]).parent
 if _STARTED_BY:
-    gevent.spawn(_leave_with, _STARTED_BY)  # before `connect`: a worker that waits for its master does not come that far
+    gevent.spawn(
+        _leave_with, _STARTED_BY
+    )  # before `connect`: a worker that waits for its master does not come that far
 
 
 def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any) -> None:
@@ -68,18 +82,32 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
     options = environment.parsed_options
     assert options is not None
     for its in filter(None, (options, THIS_PROCESS.said)):
-        if its.target and not plan.parse(sys.argv[1:]).host:  # the target file says where to, and not the environment
+        if (
+            its.target and not plan.parse(sys.argv[1:]).host
+        ):  # the target file says where to, and not the environment
             its.host = environment.host = None
     if web_ui:
         _guard(web_ui, options)
-    _hooks.quitting.add_listener(leave)  # after Locust's own, which is to say that it is heard before
+    _hooks.quitting.add_listener(
+        leave
+    )  # after Locust's own, which is to say that it is heard before
     told = partial(flush, stats=runner.stats)
     if isinstance(runner, WorkerRunner):
-        own, send = THIS_PROCESS.said or options, lambda kind, data: runner.send_message(f"rolecall.{kind}", data)
+        own, send = (
+            THIS_PROCESS.said or options,
+            lambda kind, data: runner.send_message(f"rolecall.{kind}", data),
+        )
         THIS_PROCESS.worker = Worker(own, told, send, led=True)
         for kind in ("prepare", "go", "end"):
-            runner.register_message(f"rolecall.{kind}", partial(_heard, getattr(THIS_PROCESS.worker, kind)), concurrent=True)
-        environment.user_classes = [*environment.user_classes, Arrivals]  # it is the master who knows which it will be
+            runner.register_message(
+                f"rolecall.{kind}",
+                partial(_heard, getattr(THIS_PROCESS.worker, kind)),
+                concurrent=True,
+            )
+        environment.user_classes = [
+            *environment.user_classes,
+            Arrivals,
+        ]  # it is the master who knows which it will be
         return
     if isinstance(runner, MasterRunner):
         environment.parsed_locustfiles = [_NOT_SENT]
@@ -88,15 +116,21 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
             lambda: [node.id for node in runner.clients.values() if node.state != STATE_MISSING],
         )
         for kind in ("ready", "report"):
-            runner.register_message(f"rolecall.{kind}", partial(_heard_from, getattr(coordinator, kind)))
+            runner.register_message(
+                f"rolecall.{kind}", partial(_heard_from, getattr(coordinator, kind))
+            )
     else:
-        THIS_PROCESS.worker = Worker(options, told, lambda kind, data: getattr(coordinator, kind)(_ALONE, data))
+        THIS_PROCESS.worker = Worker(
+            options, told, lambda kind, data: getattr(coordinator, kind)(_ALONE, data)
+        )
         coordinator = Coordinator(_beside, lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, ScenarioUser)]
     conducted: type[LoadRun] = LoadRun
     if options.capacity:
         conducted = ScalingRun if options.most_users else CapacityRun
-    THIS_PROCESS.run = conducted(environment, options, coordinator, chosen[0] if len(chosen) == 1 else "mixed")
+    THIS_PROCESS.run = conducted(
+        environment, options, coordinator, chosen[0] if len(chosen) == 1 else "mixed"
+    )
     if options.rate or conducted is CapacityRun:
         environment.user_classes = [Arrivals]
 
@@ -121,11 +155,15 @@ def _beside(kind: str, data: dict[str, Any], _: str) -> None:
     gevent.spawn(getattr(THIS_PROCESS.worker, kind), data)
 
 
-def _heard(act: Callable[[Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any) -> None:
+def _heard(
+    act: Callable[[Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any
+) -> None:
     act(msg.data)
 
 
-def _heard_from(act: Callable[[str, Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any) -> None:
+def _heard_from(
+    act: Callable[[str, Mapping[str, Any]], None], environment: Environment, msg: Any, **_: Any
+) -> None:
     act(msg.node_id, msg.data)
 
 

@@ -34,7 +34,11 @@ class ScenarioUser(User):
     @task
     def steps(self) -> None:
         """Some steps, one right after the other; a 429 is heeded."""
-        client, step, going = self.client, THIS_PROCESS.worker.step, THIS_PROCESS.worker.going.is_set
+        client, step, going = (
+            self.client,
+            THIS_PROCESS.worker.step,
+            THIS_PROCESS.worker.going.is_set,
+        )
         assert client is not None
         for _ in range(_STEPS):
             if self._state == LOCUST_STATE_STOPPING or not going():

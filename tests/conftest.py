@@ -1,4 +1,6 @@
-"""What several tests share: a reference server in a process of its own, and one whole run against it."""
+"""What several tests share: a reference server in a process of its own, and one whole run against
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ import pytest
 from tests.support.command import Finished, rolecall, start
 from tests.support.miniatures import Tap
 
-# A shell that starts something in the background lets it ignore Ctrl-C, and what it starts in turn: tests send Ctrl-C.
+# A shell that starts something in the background lets it ignore Ctrl-C, and what it starts in turn:
+# tests send Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -24,7 +27,9 @@ SIGNING_KEY = "the signing key of the tests: not a secret, long enough"
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference server with a clock that can be moved; ``text`` is the target file that it printed."""
+    """A reference server with a clock that can be moved; ``text`` is the target file that it
+    printed.
+    """
 
     url: str
     text: str
@@ -32,9 +37,18 @@ class Reference:
     #: What a command that reads the target file needs in its environment.
     env = {"ROLECALL_SIGNING_KEY": SIGNING_KEY}  # noqa: RUF012
 
-    def target_file(self, folder: Path, *, url: str = "", under_target: str = "", more: str = "") -> Path:
-        """The target file, with lines of one's own, and with ``url`` in the place of the server's own."""
-        text = self.text.replace(self.url, url or self.url).replace("[target]\n", f"[target]\n{under_target}\n") + more
+    def target_file(
+        self, folder: Path, *, url: str = "", under_target: str = "", more: str = ""
+    ) -> Path:
+        """The target file, with lines of one's own, and with ``url`` in the place of the server's
+        own.
+        """
+        text = (
+            self.text.replace(self.url, url or self.url).replace(
+                "[target]\n", f"[target]\n{under_target}\n"
+            )
+            + more
+        )
         path = folder / "reference.toml"
         path.write_text(text, encoding="utf-8")
         return path
@@ -79,4 +93,6 @@ def certified(reference: Reference, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("certified")
     with Tap(reference.url) as tap:
         target = reference.target_file(folder, url=tap.url, under_target="concurrency = 16")
-        return Watched(rolecall("certify", target, "--out", "runs", cwd=folder, env=reference.env), tap)
+        return Watched(
+            rolecall("certify", target, "--out", "runs", cwd=folder, env=reference.env), tap
+        )

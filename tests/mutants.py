@@ -1,11 +1,14 @@
-"""Mutation testing of the modules that decide, by mutmut: ``python -m tests.mutants`` (``make mutants``).
+"""Mutation testing of the modules that decide, by mutmut: ``python -m tests.mutants`` (``make
+mutants``).
 
-mutmut changes one thing in one function, a comparison, a number, a word, and runs the unit tests: a mutant that none of them notices
-has survived. It is not to be confused with the mutations of the suite (src/rolecall/selftest/mutations.py, docs/mutations.md), which are
-written by hand and are about what conformance tests notice of servers.
+mutmut changes one thing in one function, a comparison, a number, a word, and runs the unit tests: a
+mutant that none of them notices has survived. It is not to be confused with the mutations of the
+suite (src/rolecall/selftest/mutations.py, docs/mutations.md), which are written by hand and are
+about what conformance tests notice of servers.
 
-mutmut follows import paths, so the packages are laid out in ``build/mutants`` as they are when installed. The score of each module
-is printed. The exit code is 1 where one is below 90 %, or where a survivor has no line in docs/mutants.md.
+mutmut follows import paths, so the packages are laid out in ``build/mutants`` as they are when
+installed. The score of each module is printed. The exit code is 1 where one is below 90 %, or where
+a survivor has no line in docs/mutants.md.
 """
 
 from __future__ import annotations
@@ -35,10 +38,15 @@ MODULES = {
     "src/rolecall/toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
     "secrets.py": ["test_redaction.py"],
     "src/rolecall/loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
-    "src/rolecall/loadgen/capacity/steps.py": ["test_capacity_steps.py", "test_capacity_scalability.py"],
+    "src/rolecall/loadgen/capacity/steps.py": [
+        "test_capacity_steps.py",
+        "test_capacity_scalability.py",
+    ],
 }
 #: Where the packages are in a checkout, by where they are when installed.
-PACKAGES = {"": "src/rolecall"} | {name: name for name in ("conformance", "load", "reference", "reports", "schemas")}
+PACKAGES = {"": "src/rolecall"} | {
+    name: name for name in ("conformance", "load", "reference", "reports", "schemas")
+}
 #: How mutmut says that a mutant was noticed: the tests failed, or broke off, or took far too long.
 NOTICED = (1, 3, 24, 36, -24)
 
@@ -86,22 +94,36 @@ def lay_out(modules: list[str]) -> None:
 def judged(module: str) -> tuple[int, int, list[Survivor]]:
     """How many mutants of a module were noticed, of how many, and those that were not."""
     path = BUILD / "mutants" / "rolecall" / module
-    codes = json.loads(path.with_name(f"{path.name}.meta").read_text(encoding="utf-8"))["exit_code_by_key"]
+    codes = json.loads(path.with_name(f"{path.name}.meta").read_text(encoding="utf-8"))[
+        "exit_code_by_key"
+    ]
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    functions = {
+        node.name: node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
     survivors = []
     for key, code in codes.items():
         if code not in NOTICED:
             name = key.rpartition(".")[2]
             whole = name.rpartition("__mutmut_")[0]
-            lines = [ast.unparse(functions[each]).split("\n") for each in (f"{whole}__mutmut_orig", name)]
-            survivors.append(Survivor(module, whole.lstrip("x").strip("_ǁ").replace("ǁ", "."), *_changed(*lines)))
+            lines = [
+                ast.unparse(functions[each]).split("\n") for each in (f"{whole}__mutmut_orig", name)
+            ]
+            survivors.append(
+                Survivor(module, whole.lstrip("x").strip("_ǁ").replace("ǁ", "."), *_changed(*lines))
+            )
     return len(codes) - len(survivors), len(codes), survivors
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
-    """The lines that differ; of a function that differs in its defaults alone that is the line of its arguments."""
-    before, after = ([re.sub(r"__mutmut_\w+", "", line) for line in lines] for lines in (before, after))
+    """The lines that differ; of a function that differs in its defaults alone that is the line of
+    its arguments.
+    """
+    before, after = (
+        [re.sub(r"__mutmut_\w+", "", line) for line in lines] for lines in (before, after)
+    )
     changes = [line for line in difflib.ndiff(before, after) if line[:2] in ("- ", "+ ")]
     return tuple(" ".join(line[2:].strip() for line in changes if line[0] == sign) for sign in "-+")  # type: ignore[return-value]
 
@@ -110,10 +132,14 @@ def _apart(before: str, after: str) -> tuple[str, str]:
     """What differs in two lines, with the words around it."""
     pieces = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
     front = pieces[0].size if pieces[0].a == pieces[0].b == 0 else 0
-    back = pieces[-2].size if len(pieces) > 1 and pieces[-2].a + pieces[-2].size == len(before) else 0
+    back = (
+        pieces[-2].size if len(pieces) > 1 and pieces[-2].a + pieces[-2].size == len(before) else 0
+    )
     around = 24
     begin = max(0, front - around)
-    return before[begin : len(before) - max(0, back - around)], after[begin : len(after) - max(0, back - around)]
+    return before[begin : len(before) - max(0, back - around)], after[
+        begin : len(after) - max(0, back - around)
+    ]
 
 
 def _shown(text: str) -> str:
@@ -138,7 +164,13 @@ def main() -> int:
     """Run mutmut over the modules that are named, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"one of {', '.join(MODULES)}")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), metavar="N", help="at once; by default one a core")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=os.cpu_count(),
+        metavar="N",
+        help="at once; by default one a core",
+    )
     parser.add_argument("--report", action="store_true", help="only tell of the last run")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.modules) - set(MODULES))
@@ -147,7 +179,11 @@ def main() -> int:
     modules = arguments.modules or list(MODULES)
     if not arguments.report:
         lay_out(modules)
-        subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", str(arguments.processes)], cwd=BUILD, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "mutmut", "run", "--max-children", str(arguments.processes)],
+            cwd=BUILD,
+            check=True,
+        )
     wrong = list(report(modules))
     sys.stdout.write("".join(f"{sentence}\n" for sentence in wrong))
     return int(bool(wrong))

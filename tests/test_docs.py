@@ -33,7 +33,11 @@ def test_pages_made_from_tables_are_fresh(page: str, expected: Callable[[], str]
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of a page leads to a file that is there."""
-    broken = [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if not (page.parent / link).exists()]
+    broken = [
+        link
+        for link in _LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / link).exists()
+    ]
 
     assert [] == broken
 
@@ -43,7 +47,10 @@ def test_the_target_file_page_names_every_reading_table_and_setting() -> None:
     page = (ROOT / "docs" / "target-file.md").read_text(encoding="utf-8")
     source = (ROOT / "src" / "rolecall" / "target.py").read_text(encoding="utf-8")
 
-    settings = set(re.findall(r'\.(?:text|number|value|environment)\("(\w+)"', source)) - {"dialect", "operations"}
+    settings = set(re.findall(r'\.(?:text|number|value|environment)\("(\w+)"', source)) - {
+        "dialect",
+        "operations",
+    }
 
     assert settings, "the reader asks for its settings by name"
     assert set() == {setting for setting in settings if f"{setting}" not in page}
@@ -53,7 +60,17 @@ def test_the_readme_shows_every_exit_code_and_file() -> None:
     """README's list of exit codes and files is complete."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
-    for word in ("0 conformant", "1 a", "2 usage", "3 inconclusive", "4 target", "6 harness", "7 created", "8 a secret", "130"):
+    for word in (
+        "0 conformant",
+        "1 a",
+        "2 usage",
+        "3 inconclusive",
+        "4 target",
+        "6 harness",
+        "7 created",
+        "8 a secret",
+        "130",
+    ):
         assert word in readme
     for file in ("results.json", "junit.xml", "allure-results/", "evidence.har", "ledger.jsonl"):
         assert file in readme
@@ -63,11 +80,17 @@ def test_the_index_leads_to_every_page() -> None:
     """docs/index.md has a link to each page in docs/ but itself."""
     linked = set(_LINK.findall((ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
 
-    assert [] == [page.name for page in PAGES if page.parent.name == "docs" and page.name not in {*linked, "index.md"}]
+    assert [] == [
+        page.name
+        for page in PAGES
+        if page.parent.name == "docs" and page.name not in {*linked, "index.md"}
+    ]
 
 
 def test_the_glossary_has_thirty_words_each_in_a_sentence() -> None:
-    """The glossary can be read at a sitting: 30 words in alphabetical order, each with one sentence."""
+    """The glossary can be read at a sitting: 30 words in alphabetical order, each with one
+    sentence.
+    """
     page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", page, re.MULTILINE)
 

@@ -1,4 +1,6 @@
-"""Every command of the documentation is one that there is, with options that there are; what it shows as output is printed."""
+"""Every command of the documentation is one that there is, with options that there are; what it
+shows as output is printed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,16 @@ from rolecall.report import load_terminal
 from rolecall.target import parse_target
 from tests.report.test_load_page import search
 from tests.support.command import ROLES, environment
-from tests.support.documentation import PAGES, ROOT, WRITTEN, blocks, commands, shown_in, without_redirection, words
+from tests.support.documentation import (
+    PAGES,
+    ROOT,
+    WRITTEN,
+    blocks,
+    commands,
+    shown_in,
+    without_redirection,
+    words,
+)
 
 #: What a reader types beside our own commands.
 OF_OTHERS = {"cat", "cd", "docker", "git", "grep", "ssh", "export", "gh", "twine"}
@@ -34,19 +45,30 @@ GUIDE = ROOT / "docs" / "what-others-could-not-do.md"
 def help_of(*command: str) -> str:
     """What a program says that its options are."""
     finished = subprocess.run(
-        [sys.executable, "-m", *command, "--help"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-m", *command, "--help"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return finished.stdout
 
 
 @cache
 def options_of_the_locustfile() -> str:
-    """What the locustfile adds to Locust's options, in a process of its own: Locust patches the one that imports it."""
+    """What the locustfile adds to Locust's options, in a process of its own: Locust patches the one
+    that imports it.
+    """
     code = (
-        "from locust.argument_parser import get_empty_argument_parser; from rolecall.loadgen import plan;"
-        "parser = get_empty_argument_parser(); plan.add_arguments(parser, include_in_web_ui=False); print(parser.format_help())"
+        "from locust.argument_parser import get_empty_argument_parser; from rolecall.loadgen "
+        "import plan;"
+        "parser = get_empty_argument_parser(); plan.add_arguments(parser, "
+        "include_in_web_ui=False); print(parser.format_help())"
     )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def check_rolecall(*given: str) -> None:
@@ -65,7 +87,9 @@ def check_make(*given: str) -> None:
     """The Makefile has each target."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$(VENV)", ".venv")
     for target in given:
-        assert "=" in target or re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"make {target}"
+        assert "=" in target or re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), (
+            f"make {target}"
+        )
 
 
 def check_tox(*given: str) -> None:
@@ -82,8 +106,15 @@ def check_options(text: str, given: tuple[str, ...]) -> None:
     """Each option is one of those that the help names, and each path is there."""
     for word in given:
         if re.match(r"--?[a-z]", word):
-            assert re.search(rf"(?<![\w-]){re.escape(word.split('=')[0])}\b", text), f"{word} is no option"
-        if "/" in word and not word.startswith(("http", "-")) and "::" not in word and word.endswith(".py"):
+            assert re.search(rf"(?<![\w-]){re.escape(word.split('=')[0])}\b", text), (
+                f"{word} is no option"
+            )
+        if (
+            "/" in word
+            and not word.startswith(("http", "-"))
+            and "::" not in word
+            and word.endswith(".py")
+        ):
             assert (ROOT / word).exists(), f"{word} is no file"
 
 
@@ -109,14 +140,20 @@ CHECKS = {
 }
 
 
-@pytest.mark.parametrize("page", [page for page in WRITTEN if commands(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in WRITTEN if commands(page)], ids=lambda page: page.name
+)
 def test_commands_are_understood(page: Path) -> None:
-    """Each command of the page is one of ours, which takes its options, or a tool's that a reader has."""
+    """Each command of the page is one of ours, which takes its options, or a tool's that a reader
+    has.
+    """
     for line in commands(page):
         for command in words(line):
             name, *given = [FILLED_IN.get(word, word) for word in without_redirection(command)]
             if name not in OF_OTHERS:
-                assert name in CHECKS, f"{page.name}: {line}: {name} is no command that is known here"
+                assert name in CHECKS, (
+                    f"{page.name}: {line}: {name} is no command that is known here"
+                )
                 CHECKS[name](*given)
 
 
@@ -135,10 +172,16 @@ def test_toml_can_be_read(page: Path) -> None:
         if "target" in document:
             missing = [role for role in ROLES if role not in document.get("accounts", {})]
             text = block.text + "".join(
-                f'\n[accounts.{role}]\nemail = "{role}@example.org"\npassword = "x"\n' for role in missing
+                f'\n[accounts.{role}]\nemail = "{role}@example.org"\npassword = "x"\n'
+                for role in missing
             )
             names = re.findall(r'_env = "(\w+)"', text)
-            parse_target(text, ROLES, source=page.name, environ=dict.fromkeys(names, "a value of twenty letters"))
+            parse_target(
+                text,
+                ROLES,
+                source=page.name,
+                environ=dict.fromkeys(names, "a value of twenty letters"),
+            )
 
 
 class TestOutput:
@@ -147,15 +190,28 @@ class TestOutput:
     @staticmethod
     def run(command: str, folder: Path) -> str:
         """What a command prints, to either of its streams."""
-        line = re.sub(r"^(\.venv/bin/)?rolecall\b", shlex.quote(sys.executable) + " -m rolecall", command)
-        assert line != command or command.startswith("grep "), f"{command}: only our own commands are run here"
+        line = re.sub(
+            r"^(\.venv/bin/)?rolecall\b", shlex.quote(sys.executable) + " -m rolecall", command
+        )
+        assert line != command or command.startswith("grep "), (
+            f"{command}: only our own commands are run here"
+        )
         finished = subprocess.run(
-            line, shell=True, cwd=folder, env=environment(COLUMNS="200"), capture_output=True, text=True, timeout=300, check=False
+            line,
+            shell=True,
+            cwd=folder,
+            env=environment(COLUMNS="200"),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         return f"{finished.stderr}{finished.stdout}exit {finished.returncode}{os.linesep}"
 
     def test_of_a_search(self) -> None:
-        """docs/load.md shows a search as the terminal does: the same columns, and the same words before the same lines."""
+        """docs/load.md shows a search as the terminal does: the same columns, and the same words
+        before the same lines.
+        """
         shown = blocks(ROOT / "docs" / "load.md", "text")[0].text.splitlines()
         printed = load_terminal.capacity(search(), "runs/1").splitlines()
         labels = {line.split()[0] for line in printed if line[0].isalpha()}
@@ -196,7 +252,9 @@ class TestOutput:
     def test_of_what_others_could_not_do(self, tmp_path: Path) -> None:
         """The commands of that page, one after the other in one folder, print what the page shows."""
         too_busy = []
-        for command, shown in (entry for block in blocks(GUIDE, "console") for entry in block.session):
+        for command, shown in (
+            entry for block in blocks(GUIDE, "console") for entry in block.session
+        ):
             printed = self.run(command, tmp_path)
             missing = shown_in(shown, printed)
             if missing and "INVALID" in printed:

@@ -17,14 +17,22 @@ class TestExchange:
     """One request and its answer."""
 
     def test_its_sentence_hides_the_query(self) -> None:
-        """The line that findings and errors show has no query: the specification puts a refresh token there."""
-        it = exchange(url="http://target.example/v2/auth/token?refreshToken=secret-of-the-guest", status=403, number=7)
+        """The line that findings and errors show has no query: the specification puts a refresh
+        token there.
+        """
+        it = exchange(
+            url="http://target.example/v2/auth/token?refreshToken=secret-of-the-guest",
+            status=403,
+            number=7,
+        )
 
         assert str(it) == "GET /v2/auth/token as guest (token) -> 403 (exchange 7)"
 
     def test_one_without_an_answer_says_why(self) -> None:
         """Where a status is missing, the reason stands in its place."""
-        assert "-> nobody listens there (exchange 1)" in str(exchange(status=0, error="nobody listens there"))
+        assert "-> nobody listens there (exchange 1)" in str(
+            exchange(status=0, error="nobody listens there")
+        )
 
     @pytest.mark.parametrize(
         "body",
@@ -44,7 +52,9 @@ class TestExchange:
         ],
     )
     def test_a_body_that_is_no_json(self, body: bytes) -> None:
-        """Whatever a server sends instead of JSON (RFC 8259), asking for the JSON gives None, and for the object an empty one."""
+        """Whatever a server sends instead of JSON (RFC 8259), asking for the JSON gives None, and
+        for the object an empty one.
+        """
         answer = exchange(body=body)
 
         assert answer.json is None
@@ -52,7 +62,9 @@ class TestExchange:
         assert not answer.is_json
 
     def test_null_is_json(self) -> None:
-        """The JSON text ``null`` is no torn body, though its document is None; what says that it is JSON and is not, is torn."""
+        """The JSON text ``null`` is no torn body, though its document is None; what says that it is
+        JSON and is not, is torn.
+        """
         json = [("content-type", "application/JSON; charset=utf-8")]
 
         assert exchange(body=b" null\n", headers=json).is_json
@@ -72,11 +84,15 @@ class TestExchange:
         ids=["arrays", "objects", "deeper than Python reads", "wide"],
     )
     def test_json_beyond_the_bounds(self, body: bytes) -> None:
-        """JSON that is nested too deeply, or has too many values, is not looked at: nothing is proven by it, for or against."""
+        """JSON that is nested too deeply, or has too many values, is not looked at: nothing is
+        proven by it, for or against.
+        """
         answer = exchange(body=body, headers=[("content-type", "application/json")])
 
         for look in ("json", "document", "is_torn", "is_json"):
-            with pytest.raises(Inconclusive, match=f"{JSON_VALUES:,} values and {JSON_DEPTH} levels"):
+            with pytest.raises(
+                Inconclusive, match=f"{JSON_VALUES:,} values and {JSON_DEPTH} levels"
+            ):
                 getattr(answer, look)
 
     def test_json_at_the_bounds(self) -> None:
@@ -93,7 +109,9 @@ class TestExchange:
         assert len(str(exchange(url=f"http://target.example/v2/users/{'x' * 1_000_000}"))) < 500
 
     def test_halves_of_characters(self) -> None:
-        """JSON can write half a character, which nothing can send or store: it is replaced before anybody stumbles over it."""
+        """JSON can write half a character, which nothing can send or store: it is replaced before
+        anybody stumbles over it.
+        """
         it = exchange(body=rb'{"\ud800": ["\uDFFF half", "\ud83d\ude00 whole"]}')
 
         assert it.json == {"?": ["? half", "\U0001f600 whole"]}
@@ -117,36 +135,52 @@ class TestExchange:
 
 
 class TestRoom:
-    """All answers of a run together have a bound; beyond it the oldest are kept in part, and say so."""
+    """All answers of a run together have a bound; beyond it the oldest are kept in part, and say
+    so.
+    """
 
     @staticmethod
     def full(monkeypatch: pytest.MonkeyPatch, sizes: list[int], room: int) -> list[Exchange]:
-        """The exchanges of a run with room for so many bytes, after answers of these sizes; one of them may be a secret's echo."""
+        """The exchanges of a run with room for so many bytes, after answers of these sizes; one of
+        them may be a secret's echo.
+        """
         monkeypatch.setattr("rolecall.evidence.RUN_LIMIT", room)
         evidence = Evidence()
-        answers = [exchange(body=b"x" * size, number=number) for number, size in enumerate(sizes, 1)]
+        answers = [
+            exchange(body=b"x" * size, number=number) for number, size in enumerate(sizes, 1)
+        ]
         for answer in answers:
             evidence.received(answer, lambda text: text)
         return answers
 
     def test_the_oldest_large_bodies_are_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The largest share of room is won back first, from the oldest; the newest stay whole, and so do small ones."""
+        """The largest share of room is won back first, from the oldest; the newest stay whole, and
+        so do small ones.
+        """
         answers = self.full(monkeypatch, [100] + [200_000] * 50 + [100], 7_700_000)
 
-        assert [len(answer.body) for answer in answers] == [100] + [KEPT] * 18 + [200_000] * 32 + [100]
+        assert [len(answer.body) for answer in answers] == [100] + [KEPT] * 18 + [200_000] * 32 + [
+            100
+        ]
 
-    def test_small_ones_are_cut_where_that_is_not_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_small_ones_are_cut_where_that_is_not_enough(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Thousands of small answers have a bound, too."""
         answers = self.full(monkeypatch, [10_000] * 100, 500_000)
 
         assert [len(answer.body) for answer in answers] == [LEAST] * 56 + [10_000] * 44
 
     def test_nothing_is_judged_by_a_part(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whoever asks what a body says that was kept in part is told so; its length is known, and a report shows what there is."""
+        """Whoever asks what a body says that was kept in part is told so; its length is known, and
+        a report shows what there is.
+        """
         cut = self.full(monkeypatch, [200_000] * 40, 7_000_000)[0]
 
         for look in ("json", "document", "text", "is_torn"):
-            with pytest.raises(Inconclusive, match=f"{KEPT:,} of its 200,000 bytes are kept") as caught:
+            with pytest.raises(
+                Inconclusive, match=f"{KEPT:,} of its 200,000 bytes are kept"
+            ) as caught:
                 getattr(replace(cut, headers=[("content-type", "application/json")]), look)
             assert "safety.md" in caught.value.look_at
         assert cut.length == 200_000
@@ -155,7 +189,9 @@ class TestRoom:
     @pytest.mark.parametrize("begin", range(KEPT - 40, KEPT + 10, 7))
     @pytest.mark.parametrize("length", [KEPT + 100, KEPT * 3])
     def test_no_half_of_a_secret_is_left(self, begin: int, length: int) -> None:
-        """A body is redacted before it is cut: wherever a secret stands, no part of it is left at the end."""
+        """A body is redacted before it is cut: wherever a secret stands, no part of it is left at
+        the end.
+        """
         secret = "0123456789abcdefghijklmnopqrstuvwxyz"  # no secret of anybody
         body = (b"-" * begin + secret.encode()).ljust(length, b"-")
         answer = exchange(body=body)
@@ -189,7 +225,13 @@ class TestPieces:
         async def test(name: str) -> TestEvidence:
             with Evidence.collect() as pieces:
                 for number in range(3):
-                    evidence.record(method="GET", url=f"{name}/{number}", request_headers={}, request_body=b"", caller=name)
+                    evidence.record(
+                        method="GET",
+                        url=f"{name}/{number}",
+                        request_headers={},
+                        request_body=b"",
+                        caller=name,
+                    )
                     await asyncio.sleep(0.001)
                 note(name)
             return pieces
@@ -198,12 +240,16 @@ class TestPieces:
             return list(await asyncio.gather(test("one"), test("two")))
 
         for name, pieces in zip(("one", "two"), asyncio.run(main()), strict=True):
-            assert [it.url for it in pieces.exchanges] == [f"{name}/{number}" for number in range(3)]
+            assert [it.url for it in pieces.exchanges] == [
+                f"{name}/{number}" for number in range(3)
+            ]
             assert pieces.notes == [name]
         assert [it.number for it in evidence.exchanges] == [1, 2, 3, 4, 5, 6]
 
     def test_what_is_cited_counts_once(self) -> None:
-        """A shared exchange that several tests rest on is in the evidence of each, once, under the name of its piece."""
+        """A shared exchange that several tests rest on is in the evidence of each, once, under the
+        name of its piece.
+        """
         shared = exchange()
         for _ in range(2):
             with Evidence.collect() as pieces:

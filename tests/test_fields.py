@@ -1,4 +1,6 @@
-"""Header fields as RFC 9110 has them, in memory: lists over several lines, dates of three formats, how long to wait."""
+"""Header fields as RFC 9110 has them, in memory: lists over several lines, dates of three formats,
+how long to wait.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,15 @@ DATES = {
     "with an offset": "Sun, 06 Nov 1994 09:49:37 +0100",
 }
 #: What no date is.
-NO_DATES = ("", "0", "-1", "soon", "Thu, 32 Foo 2026 25:61:61 GMT", "Sun, 06 Nov 99999999999 08:49:37 GMT", "9" * 100_000)
+NO_DATES = (
+    "",
+    "0",
+    "-1",
+    "soon",
+    "Thu, 32 Foo 2026 25:61:61 GMT",
+    "Sun, 06 Nov 99999999999 08:49:37 GMT",
+    "9" * 100_000,
+)
 
 
 @pytest.fixture(params=["UTC", "America/New_York", "Asia/Kolkata"])
@@ -47,13 +57,17 @@ def test_what_is_no_date(text: str) -> None:
 @pytest.mark.usefixtures("zone")
 @pytest.mark.parametrize("form", DATES)
 def test_waiting_until_a_date(form: str) -> None:
-    """A Retry-After that is a date is one of the clock of the server that sends it, in each of the formats."""
+    """A Retry-After that is a date is one of the clock of the server that sends it, in each of the
+    formats.
+    """
     assert seconds_to_wait(DATES[form], "Sun, 06 Nov 1994 08:49:30 GMT") == 7
     assert seconds_to_wait(DATES[form], "Sun, 06 Nov 1994 08:50:00 GMT") == 0
     assert seconds_to_wait(DATES[form], "") == 0
 
 
-@pytest.mark.parametrize(("said", "seconds"), {"0": 0.0, "120": 120.0, " 7 ": 7.0, "0.5": 0.5}.items())
+@pytest.mark.parametrize(
+    ("said", "seconds"), {"0": 0.0, "120": 120.0, " 7 ": 7.0, "0.5": 0.5}.items()
+)
 def test_waiting_for_seconds(said: str, seconds: float) -> None:
     """A Retry-After that is a number is that many seconds."""
     assert seconds_to_wait(said, "") == seconds
@@ -67,4 +81,8 @@ def test_waiting_for_nothing(said: str) -> None:
 
 def test_a_list_over_several_lines() -> None:
     """Lines of one name are one list (RFC 9110 5.3), without empty elements, in lower case."""
-    assert elements(["No-Store , ,max-age=0", "", "PRIVATE"]) == ["no-store", "max-age=0", "private"]
+    assert elements(["No-Store , ,max-age=0", "", "PRIVATE"]) == [
+        "no-store",
+        "max-age=0",
+        "private",
+    ]

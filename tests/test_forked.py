@@ -14,7 +14,9 @@ from rolecall.forked import beside
 
 
 def test_it_is_done_elsewhere_meanwhile() -> None:
-    """What is waited for comes from another process, which worked while this one did something else."""
+    """What is waited for comes from another process, which worked while this one did something
+    else.
+    """
     began = time.monotonic()
 
     def work() -> tuple[int, str]:
@@ -51,7 +53,9 @@ def test_a_process_that_dies() -> None:
 
 
 def test_nobody_waits() -> None:
-    """A process whose result nobody takes, though it is larger than a pipe holds, ends when the one that began it does."""
+    """A process whose result nobody takes, though it is larger than a pipe holds, ends when the one
+    that began it does.
+    """
     script = """
 from rolecall.forked import beside
 beside(lambda: 'x' * 1_000_000)
@@ -59,14 +63,18 @@ raise SystemExit('interrupted')
 """
     began = time.monotonic()
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30
+    )
 
     assert done.stderr == "interrupted\n"  # and the pipes, which both have, are closed
     assert time.monotonic() - began < 10
 
 
 def test_one_that_is_left() -> None:
-    """Whoever leaves the block without waiting, as Ctrl-C does, ends the other process, whatever it is doing."""
+    """Whoever leaves the block without waiting, as Ctrl-C does, ends the other process, whatever it
+    is doing.
+    """
     began = time.monotonic()
 
     with pytest.raises(KeyboardInterrupt), beside(lambda: time.sleep(60)) as wait:

@@ -1,4 +1,6 @@
-"""Histograms of latencies: exact where they say so, within one per cent elsewhere, and the same however they were merged."""
+"""Histograms of latencies: exact where they say so, within one per cent elsewhere, and the same
+however they were merged.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +41,14 @@ def test_percentiles_are_within_one_per_cent(typical: float) -> None:
 
 
 def test_every_duration_from_a_microsecond_to_an_hour_has_a_bucket() -> None:
-    """A duration alone between two others comes back within half a per cent, at both ends of the range too."""
+    """A duration alone between two others comes back within half a per cent, at both ends of the
+    range too.
+    """
     duration = 1e-6
     while duration < 3600:
-        assert histogram([0.0, duration, 4000.0]).percentile(50) == pytest.approx(duration, rel=0.005)
+        assert histogram([0.0, duration, 4000.0]).percentile(50) == pytest.approx(
+            duration, rel=0.005
+        )
         duration *= 1.003
 
 
@@ -73,7 +79,13 @@ def test_nothing_recorded() -> None:
     made.merge(empty)
     empty.merge(Histogram())
 
-    assert (empty.count, empty.mean, empty.minimum, empty.maximum, empty.percentile(99)) == (0, 0.0, 0.0, 0.0, 0.0)
+    assert (empty.count, empty.mean, empty.minimum, empty.maximum, empty.percentile(99)) == (
+        0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )
     assert (made.count, made.minimum, made.maximum) == (1, 0.5, 0.5)
 
 
@@ -96,7 +108,11 @@ def test_parts_merge_exactly() -> None:
     whole = histogram(values)
 
     assert list(merged.buckets()) == list(whole.buckets())
-    assert (merged.count, merged.minimum, merged.maximum) == (whole.count, whole.minimum, whole.maximum)
+    assert (merged.count, merged.minimum, merged.maximum) == (
+        whole.count,
+        whole.minimum,
+        whole.maximum,
+    )
     assert merged.total == pytest.approx(whole.total, rel=1e-12)
 
 
@@ -107,7 +123,9 @@ def test_buckets_make_the_same_histogram_again() -> None:
 
     again = Histogram.of((round(seconds, 9), count) for seconds, count in whole.buckets())
 
-    assert again.percentiles([50, 90, 99]) == pytest.approx(whole.percentiles([50, 90, 99]), rel=1e-6)
+    assert again.percentiles([50, 90, 99]) == pytest.approx(
+        whole.percentiles([50, 90, 99]), rel=1e-6
+    )
     assert again.count == 5_000
 
 

@@ -1,4 +1,6 @@
-"""Tokens that are made to be refused are made as they are meant: judged by PyJWT, which knows nothing of us."""
+"""Tokens that are made to be refused are made as they are meant: judged by PyJWT, which knows
+nothing of us.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from rolecall.evidence import Exchange
-from rolecall.jwt_forging import Parts, as_secrets, compact, own_key_for, own_keys, part, signed_by, with_member
+from rolecall.jwt_forging import (
+    Parts,
+    as_secrets,
+    compact,
+    own_key_for,
+    own_keys,
+    part,
+    signed_by,
+    with_member,
+)
 from rolecall.outcomes import Inconclusive
 from rolecall.toolkit.attacker import skew
 from rolecall.toolkit.callback_server import listening
@@ -30,19 +41,25 @@ class TestMade:
     @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
     def test_a_secret_signs(self, algorithm: str) -> None:
         """A token with a secret is verified by PyJWT."""
-        token = compact({"alg": algorithm, "typ": "JWT"}, CLAIMS, signed_by(algorithm, SECRET.encode()))
+        token = compact(
+            {"alg": algorithm, "typ": "JWT"}, CLAIMS, signed_by(algorithm, SECRET.encode())
+        )
 
         assert CLAIMS == jwt.decode(token, SECRET, [algorithm])
 
     @pytest.mark.parametrize("kind", ["RSA", "EC", "oct"])
     def test_a_key_of_ours_signs(self, kind: str) -> None:
-        """A token with a key of ours is verified by PyJWT with the key that its header would bring along."""
+        """A token with a key of ours is verified by PyJWT with the key that its header would bring
+        along.
+        """
         key = own_keys()[kind]
         token = compact({"alg": key.algorithm}, CLAIMS, key.sign)
 
         assert CLAIMS == jwt.decode(token, jwt.PyJWK(dict(key.jwk), key.algorithm), [key.algorithm])
 
-    @pytest.mark.parametrize(("algorithm", "kind"), [("PS512", "RSA"), ("ES256", "EC"), ("HS512", "oct"), ("", "oct")])
+    @pytest.mark.parametrize(
+        ("algorithm", "kind"), [("PS512", "RSA"), ("ES256", "EC"), ("HS512", "oct"), ("", "oct")]
+    )
     def test_a_key_fits_the_algorithm(self, algorithm: str, kind: str) -> None:
         """The key of ours is of the kind that the algorithm has."""
         assert own_keys()[kind] is own_key_for(algorithm)
@@ -50,7 +67,11 @@ class TestMade:
     def test_a_pem_signs(self) -> None:
         """A private key may be given as PEM, and what is none is told at once."""
         private = rsa.generate_private_key(65537, 2048)
-        pem = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
         token = compact({"alg": "RS256"}, CLAIMS, signed_by("RS256", pem))
 
         assert CLAIMS == jwt.decode(token, private.public_key(), ["RS256"])
@@ -63,7 +84,9 @@ class TestMade:
 
         assert b'{"typ":"JWT"}' == with_member(document, "alg").replace(b" ", b"")
         assert float("inf") == json.loads(with_member(document, "exp", "1e400"))["exp"]
-        assert b'{"typ":"JWT","alg":"HS256","alg":"none"}' == with_member(document, "alg", '"HS256"', '"none"')
+        assert b'{"typ":"JWT","alg":"HS256","alg":"none"}' == with_member(
+            document, "alg", '"HS256"', '"none"'
+        )
 
 
 class TestTakenApart:
@@ -73,7 +96,11 @@ class TestTakenApart:
         """The parts together are the token again, and say what it says."""
         parts = Parts.of(TOKEN)
 
-        assert f"{parts.head}.{parts.body}.{parts.signature}" == TOKEN == parts.resigned(parts.signature_bytes)
+        assert (
+            f"{parts.head}.{parts.body}.{parts.signature}"
+            == TOKEN
+            == parts.resigned(parts.signature_bytes)
+        )
         assert ("HS256", CLAIMS) == (parts.algorithm, parts.claims)
 
     @pytest.mark.parametrize("token", ["", "a.b", "opaque", f"{part([])}.{part({})}.x", "é.é.é"])
@@ -108,7 +135,9 @@ class TestAround:
         async def main() -> tuple[bool, Any, bool]:
             async with listening({"keys": []}) as listener:
                 before = await listener.was_called()
-                document = await asyncio.to_thread(lambda: json.load(urllib.request.urlopen(f"{listener.url}/keys")))
+                document = await asyncio.to_thread(
+                    lambda: json.load(urllib.request.urlopen(f"{listener.url}/keys"))
+                )
                 return before, document, await listener.was_called()
 
         assert (False, {"keys": []}, True) == asyncio.run(main())

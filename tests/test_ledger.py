@@ -28,17 +28,25 @@ class TestLedger:
         """An event can be read by others as soon as it is noted, while the ledger is still open."""
         ledger = Ledger(tmp_path / "ledger.jsonl")
         entry = ledger.intend("user", "rolecall-1")
-        assert lines(tmp_path / "ledger.jsonl") == [{"event": "intend", "number": 1, "resource": "user", "name": "rolecall-1"}]
+        assert lines(tmp_path / "ledger.jsonl") == [
+            {"event": "intend", "number": 1, "resource": "user", "name": "rolecall-1"}
+        ]
 
         ledger.created(entry, "599e1f")
         ledger.gone(entry)
         ledger.gone(entry)
 
-        assert [event["event"] for event in lines(tmp_path / "ledger.jsonl")] == ["intend", "created", "gone"]
+        assert [event["event"] for event in lines(tmp_path / "ledger.jsonl")] == [
+            "intend",
+            "created",
+            "gone",
+        ]
         ledger.close()
 
     def test_what_is_left_comes_newest_first(self, tmp_path: Path) -> None:
-        """What was made last is deleted first, and neither what is gone nor what was never made is deleted."""
+        """What was made last is deleted first, and neither what is gone nor what was never made is
+        deleted.
+        """
         ledger = Ledger(tmp_path / "ledger.jsonl")
         entries = [ledger.intend("user", f"rolecall-{number}") for number in range(4)]
         for number in (0, 1, 3):
@@ -54,11 +62,20 @@ class TestLedger:
 
 
 def test_a_run_that_is_killed(tmp_path: Path) -> None:
-    """After a kill in the middle of a run, everything that it made on the target is in the ledger, by its name or its id."""
+    """After a kill in the middle of a run, everything that it made on the target is in the ledger,
+    by its name or its id.
+    """
     with serving("--scrypt-n", "2") as reference:
         file = reference.target_file(tmp_path, under_target="concurrency = 8")
         process = start(
-            "certify", file, "--out", "runs", "--select", "create or update or delete", cwd=tmp_path, env=reference.env
+            "certify",
+            file,
+            "--out",
+            "runs",
+            "--select",
+            "create or update or delete",
+            cwd=tmp_path,
+            env=reference.env,
         )
         ledger = wait_for_ledger(tmp_path / "runs", entries=60)
         process.send_signal(signal.SIGKILL)
@@ -70,7 +87,11 @@ def test_a_run_that_is_killed(tmp_path: Path) -> None:
     assert process.returncode == -signal.SIGKILL
     assert len(made) >= 10  # it was in the middle of it
     # What was updated meanwhile has another name; then its id was known, and is noted.
-    assert [thing for thing in made if thing["id"] not in noted and not any(name in str(thing) for name in noted)] == []
+    assert [
+        thing
+        for thing in made
+        if thing["id"] not in noted and not any(name in str(thing) for name in noted)
+    ] == []
 
 
 def wait_for_ledger(runs: Path, entries: int) -> Path:
@@ -85,7 +106,9 @@ def wait_for_ledger(runs: Path, entries: int) -> Path:
 
 def things_made_by_runs(url: str, target: str) -> list[dict[str, str]]:
     """Everything with a run's name in it, in the lists that an admin sees."""
-    email, password = re.findall(r'\[accounts\.admin\]\nemail = "([^"]*)"\npassword = "([^"]*)"', target)[0]
+    email, password = re.findall(
+        r'\[accounts\.admin\]\nemail = "([^"]*)"\npassword = "([^"]*)"', target
+    )[0]
     with httpx.Client(base_url=url, trust_env=False) as admin:
         grant = admin.post("/v2/auth/token", json={"email": email, "password": password}).json()
         admin.headers["authorization"] = f"Bearer {grant['token']}"
@@ -100,5 +123,9 @@ def things_made_by_runs(url: str, target: str) -> list[dict[str, str]]:
             "forms",
             "services",
         ):
-            found += [item for item in admin.get(f"/v2/{resource}?limit=1000").json() if "rolecall-20" in str(item)]
+            found += [
+                item
+                for item in admin.get(f"/v2/{resource}?limit=1000").json()
+                if "rolecall-20" in str(item)
+            ]
         return found

@@ -43,7 +43,14 @@ class TestWorkflow:
     @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
     def test_is_valid(self, workflow: Path) -> None:
         """It is as GitHub's schema says, which check-jsonschema brings along."""
-        check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(workflow)]
+        check = [
+            sys.executable,
+            "-m",
+            "check_jsonschema",
+            "--builtin-schema",
+            "vendor.github-workflows",
+            str(workflow),
+        ]
 
         finished = subprocess.run(check, capture_output=True, text=True, check=False)
 
@@ -63,28 +70,56 @@ class TestWorkflow:
         used = re.findall(r"uses: *(.*)", workflow.read_text(encoding="utf-8"))
 
         assert used
-        assert [] == [action for action in used if not re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v[\d.]+", action)]
+        assert [] == [
+            action
+            for action in used
+            if not re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v[\d.]+", action)
+        ]
 
     def test_runs_what_there_is(self, tox: configparser.ConfigParser) -> None:
         """Each environment of tox and each target of make that a job names is there."""
-        commands = [step.get("run", "") for path in WORKFLOWS for job in loaded(path)["jobs"].values() for step in job["steps"]]
-        environments = {name for line in commands for names in re.findall(r"tox run -e (\S+)", line) for name in names.split(",")}
-        targets = {word for line in commands if line.startswith("make") for word in line.split()[1:] if "=" not in word}
+        commands = [
+            step.get("run", "")
+            for path in WORKFLOWS
+            for job in loaded(path)["jobs"].values()
+            for step in job["steps"]
+        ]
+        environments = {
+            name
+            for line in commands
+            for names in re.findall(r"tox run -e (\S+)", line)
+            for name in names.split(",")
+        }
+        targets = {
+            word
+            for line in commands
+            if line.startswith("make")
+            for word in line.split()[1:]
+            if "=" not in word
+        }
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$(VENV)", ".venv")
 
         assert environments
         assert targets
         assert set() == {name for name in environments if f"testenv:{name}" not in tox}
-        assert set() == {target for target in targets if not re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)}
+        assert set() == {
+            target
+            for target in targets
+            if not re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)
+        }
 
 
 def test_the_same_pythons_everywhere(project: Any, tox: configparser.ConfigParser) -> None:
     """The classifiers, tox and the workflow name the same versions of Python."""
     classifiers = [
-        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", line) for line in project["project"]["classifiers"]
+        re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", line)
+        for line in project["project"]["classifiers"]
     ]
     matrices = [
-        job["strategy"]["matrix"]["python"] for path in WORKFLOWS for job in loaded(path)["jobs"].values() if "strategy" in job
+        job["strategy"]["matrix"]["python"]
+        for path in WORKFLOWS
+        for job in loaded(path)["jobs"].values()
+        if "strategy" in job
     ]
 
     assert PYTHONS == [found[1] for found in classifiers if found]
@@ -94,10 +129,14 @@ def test_the_same_pythons_everywhere(project: Any, tox: configparser.ConfigParse
 
 
 def test_hooks_use_the_tools_that_are_installed(project: Any) -> None:
-    """Each hook of pre-commit runs a tool of the group `dev`, so that it is the version that `make lint` has."""
+    """Each hook of pre-commit runs a tool of the group `dev`, so that it is the version that `make
+    lint` has.
+    """
     hooks = loaded(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]
     tools = {hook["entry"].split()[0].removeprefix(".venv/bin/") for hook in hooks}
-    group = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependency-groups"]["dev"]}
+    group = {
+        re.split(r"[<>=]", requirement)[0] for requirement in project["dependency-groups"]["dev"]
+    }
 
     assert tools
     assert set() == tools - group

@@ -1,4 +1,6 @@
-"""The target file: what is left out has its default, and every mistake is named with its place and its remedy."""
+"""The target file: what is left out has its default, and every mistake is named with its place and
+its remedy.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def mistake_in(text: str) -> UsageError:
     with pytest.raises(UsageError) as caught:
         target = parsed(text)
         spec = load_specification()
-        spec.for_target(target.operations, spec.dialect(target.dialect, target.source), target.source)
+        spec.for_target(
+            target.operations, spec.dialect(target.dialect, target.source), target.source
+        )
     return caught.value
 
 
@@ -65,7 +69,9 @@ class TestDefaults:
     """What a file that says as little as it can means."""
 
     def test_of_a_far_away_target(self) -> None:
-        """Without a word on it, a far-away target gets twenty requests a second, eight at a time, for ten seconds, over checked TLS."""
+        """Without a word on it, a far-away target gets twenty requests a second, eight at a time,
+        for ten seconds, over checked TLS.
+        """
         target = parsed(GOOD)
 
         assert (target.rate_limit, target.concurrency, target.timeout, target.verify_tls) == (
@@ -84,20 +90,31 @@ class TestDefaults:
         """A server on this machine is not held back, by whatever name or address it is called."""
         assert parsed(with_target(f'base_url = "http://{host}"')).rate_limit == 0.0
 
-    @pytest.mark.parametrize("host", ["127.0.0.1.example.org", "localhost.example.org", "10.0.0.1", "[2001:db8::1]"])
+    @pytest.mark.parametrize(
+        "host", ["127.0.0.1.example.org", "localhost.example.org", "10.0.0.1", "[2001:db8::1]"]
+    )
     def test_of_a_host_that_only_looks_like_this_machine(self, host: str) -> None:
-        """A name that merely begins like the loopback's does not lift the rate limit of a real server."""
+        """A name that merely begins like the loopback's does not lift the rate limit of a real
+        server.
+        """
         assert parsed(with_target(f'base_url = "http://{host}"')).rate_limit == DEFAULT_RATE
 
     def test_are_overridden(self) -> None:
         """What the file says stands, a rate limit on this machine too."""
         text = with_target(
-            'base_url = "http://127.0.0.1:1/"\nname = "mine"\nrate_limit = 5\nconcurrency = 2\ntimeout = 0.5\nverify_tls = false'
+            'base_url = "http://127.0.0.1:1/"\nname = "mine"\nrate_limit = 5\nconcurrency = '
+            "2\ntimeout = 0.5\nverify_tls = false"
         )
 
         target = parsed(text)
 
-        assert (target.name, target.rate_limit, target.concurrency, target.timeout, target.verify_tls) == (
+        assert (
+            target.name,
+            target.rate_limit,
+            target.concurrency,
+            target.timeout,
+            target.verify_tls,
+        ) == (
             "mine",
             5,
             2,
@@ -112,22 +129,32 @@ class TestAccounts:
 
     def test_a_second_guest_is_a_guest(self) -> None:
         """A numbered account has the role of its name without the number."""
-        target = parsed(GOOD + '[accounts.guest2]\nemail = "second@example.org"\npassword = "second-password"\n')
+        target = parsed(
+            GOOD + '[accounts.guest2]\nemail = "second@example.org"\npassword = "second-password"\n'
+        )
 
         assert [*ROLES, "guest2"] == list(target.accounts)
         assert target.accounts["guest2"].role == "guest"
 
     def test_secrets_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """password_env, a key's _env and signing_key_env name variables; what they hold is a secret of the run."""
+        """password_env, a key's _env and signing_key_env name variables; what they hold is a secret
+        of the run.
+        """
         for name in ("PASSWORD", "KEY", "SIGNING"):
             monkeypatch.setenv(f"TEST_{name}", f"from-the-environment-{name}")
         text = GOOD.replace('password = "bot-password"', 'password_env = "TEST_PASSWORD"')
-        text += '[api_keys.tokens]\nbot_env = "TEST_KEY"\nadmin = "written-down"\n[expiry]\nsigning_key_env = "TEST_SIGNING"\n'
+        text += (
+            '[api_keys.tokens]\nbot_env = "TEST_KEY"\nadmin = '
+            '"written-down"\n[expiry]\nsigning_key_env = "TEST_SIGNING"\n'
+        )
 
         target = parsed(text)
 
         assert target.accounts["bot"].password == "from-the-environment-PASSWORD"
-        assert target.api_keys.tokens == {"bot": "from-the-environment-KEY", "admin": "written-down"}
+        assert target.api_keys.tokens == {
+            "bot": "from-the-environment-KEY",
+            "admin": "written-down",
+        }
         assert {
             ("from-the-environment-PASSWORD", "password"),
             ("from-the-environment-KEY", "key"),
@@ -137,7 +164,9 @@ class TestAccounts:
         } <= set(target.secrets)
 
     def test_no_secret_is_shown_by_accident(self) -> None:
-        """The repr of a target, as it stands in a traceback or an assertion, holds no password and no key."""
+        """The repr of a target, as it stands in a traceback or an assertion, holds no password and
+        no key.
+        """
         text = repr(parsed(GOOD + '[api_keys.tokens]\nbot = "bot-key-itself"\n'))
 
         assert "-password" not in text
@@ -152,7 +181,9 @@ class TestPaths:
         import certifi
 
         (tmp_path / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
-        path = written(tmp_path, with_target('verify_tls = "ca.pem"') + '[expiry]\nbank = "tokens"\n')
+        path = written(
+            tmp_path, with_target('verify_tls = "ca.pem"') + '[expiry]\nbank = "tokens"\n'
+        )
 
         target = load_target(path, ROLES)
 
@@ -172,10 +203,14 @@ class TestOverrides:
 
     def test_change_only_what_they_name(self) -> None:
         """An override of a path leaves method, body and the meaning of the operation as they were."""
-        target = parsed(GOOD + '[operations.update-user-self]\npath = "/v2/me"\n[dialect]\nupdated = [202]\n')
+        target = parsed(
+            GOOD + '[operations.update-user-self]\npath = "/v2/me"\n[dialect]\nupdated = [202]\n'
+        )
         spec = load_specification()
 
-        operation = spec.for_target(target.operations, spec.dialect(target.dialect, ""), "").operations["update-user-self"]
+        operation = spec.for_target(
+            target.operations, spec.dialect(target.dialect, ""), ""
+        ).operations["update-user-self"]
 
         assert (operation.path, operation.method, operation.success) == ("/v2/me", "PATCH", (202,))
         assert operation.is_self  # though its path does not say so any more
@@ -186,11 +221,31 @@ class TestOverrides:
 MISTAKES = {
     "no TOML": (GOOD + "oops =\n", "staging.toml", "not TOML", "line "),
     "table twice": (GOOD + "[target]\n", "staging.toml", "not TOML", "twice"),
-    "typo in a setting": (with_target("timeot = 5"), "[target] timeot", "nobody knows this setting", "'timeout'"),
-    "typo in a needed setting": (GOOD.replace("base_url", "bas_url"), "[target] base_url", "missing", "'bas_url'"),
+    "typo in a setting": (
+        with_target("timeot = 5"),
+        "[target] timeot",
+        "nobody knows this setting",
+        "'timeout'",
+    ),
+    "typo in a needed setting": (
+        GOOD.replace("base_url", "bas_url"),
+        "[target] base_url",
+        "missing",
+        "'bas_url'",
+    ),
     "typo in a table": (GOOD + "[dialects]\n", "[dialects]", "nobody knows", "'dialect'"),
-    "typo in a needed table": (GOOD.replace("[target]", "[traget]"), "[target]", "missing", "'traget'"),
-    "typo in an account": (GOOD.replace('email = "bot', 'emial = "bot'), "[accounts.bot] email", "missing", "'emial'"),
+    "typo in a needed table": (
+        GOOD.replace("[target]", "[traget]"),
+        "[target]",
+        "missing",
+        "'traget'",
+    ),
+    "typo in an account": (
+        GOOD.replace('email = "bot', 'emial = "bot'),
+        "[accounts.bot] email",
+        "missing",
+        "'emial'",
+    ),
     "typo in a password": (
         GOOD.replace('password = "bot', 'pasword = "bot'),
         "[accounts.bot] pasword",
@@ -209,9 +264,19 @@ MISTAKES = {
         "nobody knows",
         "create_path, tokens",
     ),
-    "no target": (GOOD.partition("[accounts")[1] + GOOD.partition("[accounts")[2], "[target]", "missing", ""),
+    "no target": (
+        GOOD.partition("[accounts")[1] + GOOD.partition("[accounts")[2],
+        "[target]",
+        "missing",
+        "",
+    ),
     "no URL": (GOOD.replace("base_url", "name"), "[target] base_url", "missing", ""),
-    "URL of a wrong type": (with_target("base_url = 8080"), "[target] base_url", "a string, not a whole number", ""),
+    "URL of a wrong type": (
+        with_target("base_url = 8080"),
+        "[target] base_url",
+        "a string, not a whole number",
+        "",
+    ),
     "URL of no web": (
         with_target('base_url = "ftp://example.org"'),
         "[target] base_url",
@@ -224,7 +289,12 @@ MISTAKES = {
         "not a URL",
         "https://host",
     ),
-    "URL without host": (with_target('base_url = "https://"'), "[target] base_url", "not a URL", "https://host"),
+    "URL without host": (
+        with_target('base_url = "https://"'),
+        "[target] base_url",
+        "not a URL",
+        "https://host",
+    ),
     "URL with a port too high": (
         with_target('base_url = "http://host:65536"'),
         "[target] base_url",
@@ -237,7 +307,12 @@ MISTAKES = {
         "not a URL",
         "https://host",
     ),
-    "URL with two dots": (with_target('base_url = "http://a..b"'), "[target] base_url", "not a URL", "https://host"),
+    "URL with two dots": (
+        with_target('base_url = "http://a..b"'),
+        "[target] base_url",
+        "not a URL",
+        "https://host",
+    ),
     "URL with a space": (
         with_target('base_url = "http://staging example.org"'),
         "[target] base_url",
@@ -256,35 +331,70 @@ MISTAKES = {
         "a query",
         "Paths are added",
     ),
-    "number as text": (with_target('rate_limit = "20"'), "[target] rate_limit", "a number, not a string", ""),
-    "truth as number": (with_target("timeout = true"), "[target] timeout", "a number, not a boolean", ""),
+    "number as text": (
+        with_target('rate_limit = "20"'),
+        "[target] rate_limit",
+        "a number, not a string",
+        "",
+    ),
+    "truth as number": (
+        with_target("timeout = true"),
+        "[target] timeout",
+        "a number, not a boolean",
+        "",
+    ),
     "number as truth": (
         with_target("verify_tls = 1"),
         "[target] verify_tls",
         "true or false or a string, not a whole number",
         "",
     ),
-    "half a request": (with_target("concurrency = 1.5"), "[target] concurrency", "a whole number, not a number", ""),
+    "half a request": (
+        with_target("concurrency = 1.5"),
+        "[target] concurrency",
+        "a whole number, not a number",
+        "",
+    ),
     "no request": (with_target("concurrency = 0"), "[target] concurrency", "at least 1", ""),
     "rate below nothing": (with_target("rate_limit = -1"), "[target] rate_limit", "at least 0", ""),
     "rate without end": (with_target("rate_limit = inf"), "[target] rate_limit", "at least 0", ""),
     "timeout of nothing": (with_target("timeout = 0"), "[target] timeout", "at least 0.1", ""),
-    "timeout that is no number": (with_target("timeout = nan"), "[target] timeout", "at least 0.1", ""),
+    "timeout that is no number": (
+        with_target("timeout = nan"),
+        "[target] timeout",
+        "at least 0.1",
+        "",
+    ),
     "CA bundle that is not there": (
         with_target('verify_tls = "nowhere.pem"'),
         "[target] verify_tls",
         "nowhere.pem",
         "No such file",
     ),
-    "CA bundle of nothing": (with_target('verify_tls = ""'), "[target] verify_tls", "CA bundle", ""),
-    "account that is no table": (GOOD + '[accounts]\nguest2 = "x"\n', "[accounts] guest2", "a table, not a string", ""),
+    "CA bundle of nothing": (
+        with_target('verify_tls = ""'),
+        "[target] verify_tls",
+        "CA bundle",
+        "",
+    ),
+    "account that is no table": (
+        GOOD + '[accounts]\nguest2 = "x"\n',
+        "[accounts] guest2",
+        "a table, not a string",
+        "",
+    ),
     "unknown role": (
         GOOD + '[accounts.admim]\nemail = "x@y"\npassword = "x"\n',
         "[accounts] admim",
         "no role",
         "'admin'",
     ),
-    "role of another world": (GOOD + "[accounts.owner]\n", "[accounts] owner", "no role", "admin, agent, bot, guest"),
+    "role of another world": (
+        GOOD + "[accounts.owner]\n",
+        "[accounts] owner",
+        "no role",
+        "admin, agent, bot, guest",
+    ),
     "missing account": (
         GOOD.replace("accounts.bot", "accounts.guest2"),
         "[accounts] bot",
@@ -297,7 +407,12 @@ MISTAKES = {
         "[accounts.guest]",
         "a user of its own",
     ),
-    "no password": (GOOD.replace('password = "bot-password"', ""), "[accounts] bot", "no password", "password_env"),
+    "no password": (
+        GOOD.replace('password = "bot-password"', ""),
+        "[accounts] bot",
+        "no password",
+        "password_env",
+    ),
     "two passwords": (
         GOOD.replace('password = "bot', 'password_env = "X"\npassword = "bot'),
         "[accounts.bot] password",
@@ -316,7 +431,12 @@ MISTAKES = {
         "NOT_SET_ANYWHERE",
         "Export",
     ),
-    "empty key": (GOOD + '[api_keys.tokens]\nbot = ""\n', "[api_keys.tokens] bot", "empty", "bot_env"),
+    "empty key": (
+        GOOD + '[api_keys.tokens]\nbot = ""\n',
+        "[api_keys.tokens] bot",
+        "empty",
+        "bot_env",
+    ),
     "key of no role": (
         GOOD + '[api_keys.tokens]\nowner = "x"\n',
         "[api_keys.tokens] owner",
@@ -329,15 +449,30 @@ MISTAKES = {
         "begins with /",
         "",
     ),
-    "clock elsewhere": (GOOD + '[expiry]\nclock_url = "__clock"\n', "[expiry] clock_url", "not a URL", "https://host"),
+    "clock elsewhere": (
+        GOOD + '[expiry]\nclock_url = "__clock"\n',
+        "[expiry] clock_url",
+        "not a URL",
+        "https://host",
+    ),
     "unknown algorithm": (
         GOOD + '[expiry]\nalgorithm = "HS265"\n',
         "[expiry] algorithm",
         "no signature algorithm",
         "'HS256'",
     ),
-    "no signature": (GOOD + '[expiry]\nalgorithm = "none"\n', "[expiry] algorithm", "no signature algorithm", "HS256"),
-    "unknown reading": (GOOD + "[dialect]\nexpird = [401]\n", "[dialect] expird", "no reading", "'expired'"),
+    "no signature": (
+        GOOD + '[expiry]\nalgorithm = "none"\n',
+        "[expiry] algorithm",
+        "no signature algorithm",
+        "HS256",
+    ),
+    "unknown reading": (
+        GOOD + "[dialect]\nexpird = [401]\n",
+        "[dialect] expird",
+        "no reading",
+        "'expired'",
+    ),
     "statuses that are no list": (
         GOOD + "[dialect]\nexpired = 401\n",
         "[dialect] expired",
@@ -356,7 +491,12 @@ MISTAKES = {
         "a list of HTTP statuses",
         "201",
     ),
-    "no statuses": (GOOD + "[dialect]\nexpired = []\n", "[dialect] expired", "a list of HTTP statuses", "[]"),
+    "no statuses": (
+        GOOD + "[dialect]\nexpired = []\n",
+        "[dialect] expired",
+        "a list of HTTP statuses",
+        "[]",
+    ),
     "choice that is none": (
         GOOD + '[dialect]\ndenied_list = "none"\n',
         "[dialect] denied_list",
@@ -369,7 +509,12 @@ MISTAKES = {
         "whole number of seconds",
         "24h",
     ),
-    "dialect that is no table": ("dialect = 5\n" + GOOD, "[dialect]", "a table, not a whole number", ""),
+    "dialect that is no table": (
+        "dialect = 5\n" + GOOD,
+        "[dialect]",
+        "a table, not a whole number",
+        "",
+    ),
     "unknown operation": (
         GOOD + '[operations.list-user]\npath = "/v2/u"\n',
         "[operations.list-user]",
@@ -412,16 +557,27 @@ MISTAKES = {
         "{identifier}",
         "{id}",
     ),
-    "override that is no table": (GOOD + "[operations]\nlist-users = 5\n", "[operations.list-users]", "a table", ""),
+    "override that is no table": (
+        GOOD + "[operations]\nlist-users = 5\n",
+        "[operations.list-users]",
+        "a table",
+        "",
+    ),
 }
 
 
 class TestMistakes:
     """A misread target file would judge another server, or the right one by wrong rules."""
 
-    @pytest.mark.parametrize(("text", "place", "what", "remedy"), list(MISTAKES.values()), ids=list(MISTAKES))
-    def test_each_is_named_with_place_and_remedy(self, text: str, place: str, what: str, remedy: str) -> None:
-        """The message names the file and the place in it, says what is wrong, and how it is put right."""
+    @pytest.mark.parametrize(
+        ("text", "place", "what", "remedy"), list(MISTAKES.values()), ids=list(MISTAKES)
+    )
+    def test_each_is_named_with_place_and_remedy(
+        self, text: str, place: str, what: str, remedy: str
+    ) -> None:
+        """The message names the file and the place in it, says what is wrong, and how it is put
+        right.
+        """
         error = mistake_in(text)
 
         assert error.exit_code == ExitCode.USAGE
@@ -431,10 +587,17 @@ class TestMistakes:
         assert remedy in str(error)
 
     @pytest.mark.parametrize(
-        "url", ["https://me:hunter2-secret@example.org", "ftp://hunter2-secret@x", "http://u:hunter2-secret@[::1"]
+        "url",
+        [
+            "https://me:hunter2-secret@example.org",
+            "ftp://hunter2-secret@x",
+            "http://u:hunter2-secret@[::1",
+        ],
     )
     def test_a_password_in_the_url_is_refused_and_not_repeated(self, url: str) -> None:
-        """Credentials in the base URL are a mistake, and the message that says so does not show them."""
+        """Credentials in the base URL are a mistake, and the message that says so does not show
+        them.
+        """
         error = mistake_in(with_target(f'base_url = "{url}"'))
 
         assert "must not hold a user or a password" in error.what
@@ -442,15 +605,24 @@ class TestMistakes:
         assert "hunter2-secret" not in str(error)
 
     @pytest.mark.parametrize(
-        "line", ['password = ["hunter2-secret"]', 'password = "hunter2-secret', 'password.is = "hunter2-secret"']
+        "line",
+        [
+            'password = ["hunter2-secret"]',
+            'password = "hunter2-secret',
+            'password.is = "hunter2-secret"',
+        ],
     )
     def test_a_mistyped_password_is_not_repeated(self, line: str) -> None:
         """A mistake in the line of a password is named without showing the password."""
-        assert "hunter2-secret" not in str(mistake_in(GOOD.replace('password = "bot-password"', line)))
+        assert "hunter2-secret" not in str(
+            mistake_in(GOOD.replace('password = "bot-password"', line))
+        )
 
     def test_a_missing_file(self, tmp_path: Path) -> None:
         """A target file that is not there is named, with the reason."""
-        with pytest.raises(UsageError, match=r"nowhere\.toml: the target file cannot be read: No such file"):
+        with pytest.raises(
+            UsageError, match=r"nowhere\.toml: the target file cannot be read: No such file"
+        ):
             load_target(tmp_path / "nowhere.toml", ROLES)
 
     def test_a_folder(self, tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ def test_runs_that_end_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     """What two runs put in at the same moment is all there afterwards."""
     for attempt in range(10):
         urls = [f"{HERE}/{attempt}/{number}" for number in range(4)]
-        threads = [threading.Thread(target=TokenBank(tmp_path / "bank", url).deposit, args=([caller()],)) for url in urls]
+        threads = [
+            threading.Thread(target=TokenBank(tmp_path / "bank", url).deposit, args=([caller()],))
+            for url in urls
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

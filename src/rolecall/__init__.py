@@ -3,7 +3,8 @@
 from importlib.metadata import version
 from pathlib import Path
 
-# In a checkout `schemas/` lies beside `src/` and holds no Python: an editable install finds only packages with an `__init__.py`.
+# In a checkout `schemas/` lies beside `src/` and holds no Python: an editable install finds only
+# packages with an `__init__.py`.
 _checkout = Path(__file__).parents[2]
 if (_checkout / "pyproject.toml").is_file():
     __path__.append(str(_checkout))

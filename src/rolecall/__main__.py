@@ -1,4 +1,6 @@
-"""The ``rolecall`` command: parses, hands over to one module per subcommand, and turns errors into exit codes."""
+"""The ``rolecall`` command: parses, hands over to one module per subcommand, and turns errors into
+exit codes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from rolecall import __version__
 from rolecall.errors import ExitCode, RolecallError, Unreachable, place_of
 from rolecall.screen import harmless, say
 
-#: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and run(arguments) -> int.
+#: Subcommands; each is a module of `rolecall.commands` with HELP, add_arguments(parser) and
+#: run(arguments) -> int.
 COMMANDS = ("certify", "load", "capacity", "selftest", "serve")
 
 
@@ -23,32 +26,44 @@ def main(argv: list[str] | None = None) -> int:
     """Run one subcommand and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a target's words may be of any characters
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a target's words may be of any characters
     try:
         arguments = _parser(words).parse_args(words)
         return int(arguments.run(arguments))
     except RolecallError as error:
-        text = harmless(str(error)) if isinstance(error, Unreachable) else str(error)  # some of it may be a target's
+        text = (
+            harmless(str(error)) if isinstance(error, Unreachable) else str(error)
+        )  # some of it may be a target's
         say(f"rolecall: {text}", stream=sys.stderr)
         return int(error.exit_code)
     except KeyboardInterrupt:
         say("rolecall: interrupted", stream=sys.stderr)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell. Verdicts are said by `say`, which never gets here.
+        # Whoever read our output has left; there is nobody to tell. Verdicts are said by `say`,
+        # which never gets here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  # whatever it is: Python's own exit code, 1, would blame a requirement
         # Not the exception's own words: they may hold a secret.
-        broke = f"rolecall: the harness broke: {type(error).__name__} in {place_of(error)}: a bug, please report it\n"
-        say("".join([broke, *traceback.format_tb(error.__traceback__)]).rstrip("\n"), stream=sys.stderr)
+        broke = (
+            f"rolecall: the harness broke: {type(error).__name__} in {place_of(error)}: a "
+            "bug, please report it\n"
+        )
+        say(
+            "".join([broke, *traceback.format_tb(error.__traceback__)]).rstrip("\n"),
+            stream=sys.stderr,
+        )
         return int(ExitCode.HARNESS_ERROR)
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rolecall",
-        description="Proves whether a server implements the Web1on1 REST API's authentication page.",
+        description="Proves whether a server implements the Web1on1 REST API's authentication "
+        "page.",
     )
     parser.add_argument("--version", action="version", version=f"rolecall {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
@@ -62,9 +77,13 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
 
 
 def script() -> NoReturn:
-    """The command as a process of its own, which leaves at once: to free all that a run has recorded takes a tenth of its time."""
+    """The command as a process of its own, which leaves at once: to free all that a run has
+    recorded takes a tenth of its time.
+    """
     code = main()
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where whoever started us has closed it
+    for stream in filter(
+        None, (sys.stdout, sys.stderr)
+    ):  # None where whoever started us has closed it
         with contextlib.suppress(OSError):
             stream.flush()
     os._exit(code)

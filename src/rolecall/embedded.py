@@ -1,4 +1,6 @@
-"""The embedded reference server: ``rolecall serve`` in a process of its own, on a free port of this machine."""
+"""The embedded reference server: ``rolecall serve`` in a process of its own, on a free port of this
+machine.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,13 @@ from dataclasses import replace
 from rolecall.errors import ExitCode, RolecallError, UsageError
 from rolecall.target import EMBEDDED_CONCURRENCY, Target, parse_target
 
-#: A throw-away server with random passwords: no hash of one is worth a millisecond of anybody's time.
+#: A throw-away server with random passwords: no hash of one is worth a millisecond of anybody's
+#: time.
 CHEAP = ("--clock", "--scrypt-n", "128")
 _READY = "# ready"
-_APART = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)  # what a session of its own is on Windows
+_APART = getattr(
+    subprocess, "CREATE_NEW_PROCESS_GROUP", 0
+)  # what a session of its own is on Windows
 _SIGNING_KEY = "ROLECALL_SIGNING_KEY"
 
 
@@ -26,17 +31,37 @@ class EmbeddedServerFailed(RolecallError):
 
 @contextmanager
 def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterator[Target]:
-    """Run the embedded server, with the clock hook and a signing key that both sides know, as long as the block lasts.
+    """Run the embedded server, with the clock hook and a signing key that both sides know, as long
+    as the block lasts.
 
     Raises:
         UsageError: it does not know one of the options.
         EmbeddedServerFailed: it stopped before it was ready.
     """
-    environment = {**os.environ, _SIGNING_KEY: secrets.token_urlsafe(48)}  # one that is there is meant for another target
-    command = [sys.executable, "-m", "rolecall", "serve", "--port", "0", *CHEAP, "--exit-with-parent", *options]
-    # In a session of its own: a terminal sends Ctrl-C to all processes of ours, and the run still has to tidy up there.
+    environment = {
+        **os.environ,
+        _SIGNING_KEY: secrets.token_urlsafe(48),
+    }  # one that is there is meant for another target
+    command = [
+        sys.executable,
+        "-m",
+        "rolecall",
+        "serve",
+        "--port",
+        "0",
+        *CHEAP,
+        "--exit-with-parent",
+        *options,
+    ]
+    # In a session of its own: a terminal sends Ctrl-C to all processes of ours, and the run still
+    # has to tidy up there.
     server = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, creationflags=_APART
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        creationflags=_APART,
     )
     try:
         assert server.stdout is not None
@@ -48,9 +73,15 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
         else:
             code = server.wait()
             if code == ExitCode.USAGE and options:
-                raise UsageError("--serve-option", "the embedded server does not take it, and has said why above")
-            raise EmbeddedServerFailed(f"the embedded server stopped at once (exit {code}); see what it printed above")
-        target = parse_target("".join(lines), roles, source="the embedded server", environ=environment)
+                raise UsageError(
+                    "--serve-option", "the embedded server does not take it, and has said why above"
+                )
+            raise EmbeddedServerFailed(
+                f"the embedded server stopped at once (exit {code}); see what it printed above"
+            )
+        target = parse_target(
+            "".join(lines), roles, source="the embedded server", environ=environment
+        )
         yield replace(target, name="embedded reference server", concurrency=EMBEDDED_CONCURRENCY)
     finally:
         server.terminate()

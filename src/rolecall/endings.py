@@ -1,4 +1,6 @@
-"""How a run is ended from outside: SIGTERM does what Ctrl-C does, so that what was made is tidied up all the same."""
+"""How a run is ended from outside: SIGTERM does what Ctrl-C does, so that what was made is tidied
+up all the same.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,13 @@ from types import FrameType
 
 
 def end_as_ctrl_c_does() -> None:
-    """Let SIGTERM end the run in order, also where SIGINT is ignored (a command that a script started with ``&``)."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    """Let SIGTERM end the run in order, also where SIGINT is ignored (a command that a script
+    started with ``&``).
+    """
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):
         signal.signal(signal.SIGTERM, _interrupt)
 
 

@@ -1,4 +1,6 @@
-"""What can go wrong, told apart by whose fault it is; ``__main__`` alone turns these into exit codes."""
+"""What can go wrong, told apart by whose fault it is; ``__main__`` alone turns these into exit
+codes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class RolecallError(Exception):
 
 @dataclass
 class UsageError(RolecallError):
-    """Something in the command line or the target file is wrong: ``where``, ``what`` happened, what to do (``hint``)."""
+    """Something in the command line or the target file is wrong: ``where``, ``what`` happened, what
+    to do (``hint``).
+    """
 
     where: str
     what: str
@@ -53,7 +57,11 @@ class Interrupted(RolecallError):
     exit_code = ExitCode.INTERRUPTED
 
     def __str__(self) -> str:
-        left = f"; {self.left} things were left on the target, and ledger.jsonl there names them" if self.left else ""
+        left = (
+            f"; {self.left} things were left on the target, and ledger.jsonl there names them"
+            if self.left
+            else ""
+        )
         return f"interrupted while the files were made: {self.folder} holds no results{left}"
 
 

@@ -1,7 +1,9 @@
-r"""Escaped text read as it is meant: the escapes of JSON, URLs and HTML, of several writers on top of each other.
+r"""Escaped text read as it is meant: the escapes of JSON, URLs and HTML, of several writers on top
+of each other.
 
-Every writer escapes as it likes: Go writes ``\u0026`` for ``&``, .NET ``\u002B`` for ``+``, PHP ``&#039;`` for ``'``. So a text is not
-compared with all the ways to write a secret, but read, level by level, and each level compared with the secret.
+Every writer escapes as it likes: Go writes ``\u0026`` for ``&``, .NET ``\u002B`` for ``+``, PHP
+``&#039;`` for ``'``. So a text is not compared with all the ways to write a secret, but read, level
+by level, and each level compared with the secret.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Level:
     def __init__(self, text: bytes, before: Level | None) -> None:
         self._before = before
         parts: list[bytes] = []
-        # Where plain text and escapes begin in turn, plain text first: in what was read, and in the text.
+        # Where plain text and escapes begin in turn, plain text first: in what was read, and in the
+        # text.
         self._read, self._written = [0], [0]
         length = done = 0
         for escape in _ESCAPE.finditer(text):
@@ -46,18 +49,26 @@ class Level:
         self.text = b"".join((*parts, text[done:]))
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a piece of what was read stands in the text that nothing was read of yet; escapes count whole."""
+        """Where a piece of what was read stands in the text that nothing was read of yet; escapes
+        count whole.
+        """
         first, last = bisect_right(self._read, start) - 1, bisect_left(self._read, end) - 1
         begin = self._written[first] + (0 if first % 2 else start - self._read[first])
-        finish = self._written[last + 1] if last % 2 else self._written[last] + end - self._read[last]
+        finish = (
+            self._written[last + 1] if last % 2 else self._written[last] + end - self._read[last]
+        )
         return self._before.span(begin, finish) if self._before else (begin, finish)
 
 
 def levels(text: bytes) -> Iterator[Level]:
-    """What UTF-8 text says when its escapes are read once, twice, and so on, as long as there are any."""
+    """What UTF-8 text says when its escapes are read once, twice, and so on, as long as there are
+    any.
+    """
     level: Level | None = None
     for _ in range(DEPTH):
-        if not (b"\\" in text or b"%" in text or b"&" in text or b"\0" in text):  # in C: nearly every text has none
+        if not (
+            b"\\" in text or b"%" in text or b"&" in text or b"\0" in text
+        ):  # in C: nearly every text has none
             return
         level = Level(text, level)
         if not level.is_new:
@@ -77,7 +88,9 @@ def _meaning(escape: bytes) -> bytes:
             meant = html.unescape(text)
         case "\\", "u":
             # Two halves of a character are made one, a half alone stays what it is (RFC 8259 7).
-            halves = b"".join(int(number, 16).to_bytes(2, "big") for number in text.split("\\u")[1:])
+            halves = b"".join(
+                int(number, 16).to_bytes(2, "big") for number in text.split("\\u")[1:]
+            )
             meant = halves.decode("utf-16-be", "surrogatepass")
         case "\\", "x":
             meant = chr(int(text[2:4], base=16))

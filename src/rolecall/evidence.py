@@ -14,15 +14,25 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from rolecall.bounds import DOCUMENTS_LIMIT, JSON_DEPTH, JSON_VALUES, KEPT, LEAST, PATH_SHOWN, RUN_LIMIT
+from rolecall.bounds import (
+    DOCUMENTS_LIMIT,
+    JSON_DEPTH,
+    JSON_VALUES,
+    KEPT,
+    LEAST,
+    PATH_SHOWN,
+    RUN_LIMIT,
+)
 from rolecall.outcomes import Inconclusive
 
-#: The exchanges that belong to the test now running in this task; shared set-up belongs to whoever awaited it first.
+#: The exchanges that belong to the test now running in this task; shared set-up belongs to whoever
+#: awaited it first.
 _current: ContextVar[TestEvidence | None] = ContextVar("current", default=None)
 
 
 _NO_JSON, _TOO_LARGE = object(), object()  # in place of a document; None is one
-#: Characters that a body is redacted beyond those that are kept: no known secret is longer, so none is cut in half.
+#: Characters that a body is redacted beyond those that are kept: no known secret is longer, so none
+#: is cut in half.
 _MARGIN = 64 * 1024
 #: Exchanges that are kept whole however little room there is: tests are still looking at them.
 _NEWEST = 32
@@ -32,11 +42,13 @@ _NEWEST = 32
 class Exchange:
     """One recorded request and its response.
 
-    ``attempts`` counts how often it was sent until it was answered (429 and 503 are tried again where that is safe).
-    ``status`` is 0 and ``error`` says why when no complete response came. If one had begun, ``begun`` is its status (0 where it
-    broke off before that was known), and ``headers`` and ``body`` hold what came of it; otherwise ``begun`` is None.
-    ``length`` is that of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. Times are seconds; ``started``
-    and ``finished`` are on the monotonic clock, ``at`` is wall-clock time, all of the last time that it was sent.
+    ``attempts`` counts how often it was sent until it was answered (429 and 503 are tried again
+    where that is safe). ``status`` is 0 and ``error`` says why when no complete response came. If
+    one had begun, ``begun`` is its status (0 where it broke off before that was known), and
+    ``headers`` and ``body`` hold what came of it; otherwise ``begun`` is None. ``length`` is that
+    of the body in bytes, of which ``body`` is the beginning where ``cut`` says so. Times are
+    seconds; ``started`` and ``finished`` are on the monotonic clock, ``at`` is wall-clock time, all
+    of the last time that it was sent.
     """
 
     number: int
@@ -78,24 +90,34 @@ class Exchange:
         return next(iter(self.header_lines(name)), "")
 
     def header_lines(self, name: str) -> list[str]:
-        """All response headers of this name (any case): of a list field they are one list (RFC 9110 5.3)."""
+        """All response headers of this name (any case): of a list field they are one list (RFC 9110
+        5.3).
+        """
         lowered = name.lower()
         return [value for key, value in self.headers if key.lower() == lowered]
 
     @property
     def json(self) -> Any:
-        """The response body as JSON, or None when it is not JSON as RFC 8259 has it: in UTF-8, and without NaN.
+        """The response body as JSON, or None when it is not JSON as RFC 8259 has it: in UTF-8, and
+        without NaN.
 
         Raises:
-            Inconclusive: the body was kept in part, or has more values or levels than are looked at.
+            Inconclusive: the body was kept in part, or has more values or levels than are looked
+                at.
         """
         document = self._document()
         return None if document is _NO_JSON else document
 
     @property
     def is_torn(self) -> bool:
-        """Whether the response says that its body is JSON, and it is not: cut off on the way, or never whole."""
-        return bool(self.body) and "json" in self.header("content-type").lower() and self._document() is _NO_JSON
+        """Whether the response says that its body is JSON, and it is not: cut off on the way, or
+        never whole.
+        """
+        return (
+            bool(self.body)
+            and "json" in self.header("content-type").lower()
+            and self._document() is _NO_JSON
+        )
 
     @property
     def is_json(self) -> bool:
@@ -135,7 +157,10 @@ class Exchange:
 
     def _expect_whole(self) -> None:
         if self.cut:
-            raise Inconclusive(f"the whole body of {self}: {self.cut}", "the size of the target's answers (docs/safety.md)")
+            raise Inconclusive(
+                f"the whole body of {self}: {self.cut}",
+                "the size of the target's answers (docs/safety.md)",
+            )
 
     @property
     def length(self) -> int:
@@ -143,7 +168,9 @@ class Exchange:
         return self._length or len(self.body)
 
     def shown(self, redact: Callable[[str], str]) -> str:
-        """The beginning of the body as text for a report: redacted, no half of a secret at its end, no longer than `KEPT`."""
+        """The beginning of the body as text for a report: redacted, no half of a secret at its end,
+        no longer than `KEPT`.
+        """
         return _beginning(self.body, KEPT, redact)
 
     def shorten(self, kept: int, redact: Callable[[str], str]) -> None:
@@ -152,18 +179,25 @@ class Exchange:
             self._length, self._json = self.length, ...
             self.body = _beginning(self.body, kept, redact).encode("utf-8", "replace")
             self.cut = (
-                f"{len(self.body):,} of its {self.length:,} bytes are kept, since all answers together have passed {RUN_LIMIT:,}"
+                f"{len(self.body):,} of its {self.length:,} bytes are kept, since all "
+                f"answers together have passed {RUN_LIMIT:,}"
             )
 
     @property
     def when(self) -> str:
         """The time of sending, ISO 8601 in UTC with milliseconds."""
-        return datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return (
+            datetime.fromtimestamp(self.at, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
 
 
 @dataclass
 class TestEvidence:
-    """The evidence of one test: its exchanges in order, and by name those that its judgement rests on."""
+    """The evidence of one test: its exchanges in order, and by name those that its judgement rests
+    on.
+    """
 
     exchanges: list[Exchange] = field(default_factory=list)
     named: dict[str, Exchange] = field(default_factory=dict)
@@ -173,12 +207,17 @@ class TestEvidence:
 
 
 class Evidence:
-    """All exchanges of a run; the oldest of them are kept in part once all answers together are larger than `RUN_LIMIT`."""
+    """All exchanges of a run; the oldest of them are kept in part once all answers together are
+    larger than `RUN_LIMIT`.
+    """
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self._size = 0  # bytes of all answers
-        self._waiting: dict[int, deque[Exchange]] = {KEPT: deque(), LEAST: deque()}  # by what may be left of them, oldest first
+        self._waiting: dict[int, deque[Exchange]] = {
+            KEPT: deque(),
+            LEAST: deque(),
+        }  # by what may be left of them, oldest first
 
     def record(self, **facts: Any) -> Exchange:
         """Start the record of one exchange; its response is filled in when it has come."""
@@ -189,7 +228,9 @@ class Evidence:
 
     def received(self, exchange: Exchange, redact: Callable[[str], str]) -> None:
         """Count an answer, and make room for it."""
-        self._size += len(exchange.body) + sum(len(name) + len(value) for name, value in exchange.headers)
+        self._size += len(exchange.body) + sum(
+            len(name) + len(value) for name, value in exchange.headers
+        )
         for kept, waiting in self._waiting.items():
             if len(exchange.body) > kept:
                 waiting.append(exchange)
@@ -212,7 +253,9 @@ class Evidence:
 
 
 class _Documents:
-    """The documents of the bodies that were read last, however many of them; the newest one in any case."""
+    """The documents of the bodies that were read last, however many of them; the newest one in any
+    case.
+    """
 
     def __init__(self) -> None:
         self._read: deque[tuple[Exchange, int]] = deque()
@@ -240,7 +283,9 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _read(body: bytes) -> Any:
-    """The document that a body is, or `_NO_JSON`, or `_TOO_LARGE`; what only begins is no JSON, however deep it is."""
+    """The document that a body is, or `_NO_JSON`, or `_TOO_LARGE`; what only begins is no JSON,
+    however deep it is.
+    """
     opened, closed = (body.count(b"["), body.count(b"{")), (body.count(b"]"), body.count(b"}"))
     if sum(opened) + body.count(b",") > JSON_VALUES:
         return _TOO_LARGE
@@ -254,24 +299,34 @@ def _read(body: bytes) -> Any:
 
 
 def _depth(document: Any) -> int:
-    """How many arrays and objects stand in each other, counted level by level, until there are too many."""
+    """How many arrays and objects stand in each other, counted level by level, until there are too
+    many.
+    """
     depth, level = 0, [document]
     while level and depth <= JSON_DEPTH:
         depth += 1
-        inner = (member for outer in level for member in (outer.values() if isinstance(outer, dict) else outer))
+        inner = (
+            member
+            for outer in level
+            for member in (outer.values() if isinstance(outer, dict) else outer)
+        )
         level = [member for member in inner if isinstance(member, dict | list)]
     return depth
 
 
 def _whole(document: Any, body: bytes) -> Any:
-    """A document without the halves of characters that JSON can write and no encoding can (RFC 8259 8.2)."""
+    """A document without the halves of characters that JSON can write and no encoding can (RFC 8259
+    8.2).
+    """
     if not re.search(rb"\\u[dD][89a-fA-F]", body):
         return document
     return json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _beginning(body: bytes, kept: int, redact: Callable[[str], str]) -> str:
-    """The beginning of a body as redacted text; what is beyond the margin may be half a secret, and is left out."""
+    """The beginning of a body as redacted text; what is beyond the margin may be half a secret, and
+    is left out.
+    """
     text = redact(body[: kept + _MARGIN].decode("utf-8", "replace"))
     if len(body) > kept + _MARGIN:
         text = text[:-_MARGIN]
@@ -279,7 +334,9 @@ def _beginning(body: bytes, kept: int, redact: Callable[[str], str]) -> str:
 
 
 def cite(exchange: Exchange, piece: str = "") -> Exchange:
-    """Count an exchange among the evidence of the test now running, under the name of the piece that it is."""
+    """Count an exchange among the evidence of the test now running, under the name of the piece
+    that it is.
+    """
     pieces = _current.get()
     if pieces is not None:
         if exchange not in pieces.exchanges:

@@ -19,8 +19,9 @@ _LOOKS = 0.5  # seconds between two looks of the fork at whether the other proce
 class Beside(Generic[T]):
     """Work that is done in a fork of this process meanwhile; call it to wait for what it returns.
 
-    The work may be done twice, so it must change nothing: where no process can be forked, or the fork comes to nothing, it is
-    done here, and what it raises is raised here. Whoever leaves the ``with`` block without waiting ends the fork.
+    The work may be done twice, so it must change nothing: where no process can be forked, or the
+    fork comes to nothing, it is done here, and what it raises is raised here. Whoever leaves the
+    ``with`` block without waiting ends the fork.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -31,7 +32,9 @@ class Beside(Generic[T]):
             return
         receiver, sender = os.pipe()
         parent = os.getpid()
-        usual = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # else Ctrl-C at this moment would have two processes tidy up
+        usual = signal.pthread_sigmask(
+            signal.SIG_BLOCK, _ENDS
+        )  # else Ctrl-C at this moment would have two processes tidy up
         try:
             self._child = os.fork()
             if not self._child:
@@ -60,7 +63,12 @@ class Beside(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._receiver is not None:
             os.close(self._receiver)
             self._receiver = None
@@ -70,7 +78,9 @@ class Beside(Generic[T]):
             self._bury()
 
     def _bury(self) -> None:
-        with contextlib.suppress(ChildProcessError):  # whoever started us does not want to hear of children
+        with contextlib.suppress(
+            ChildProcessError
+        ):  # whoever started us does not want to hear of children
             os.waitpid(self._child, 0)
         self._child = 0
 
@@ -81,12 +91,16 @@ def beside(work: Callable[[], T]) -> Beside[T]:
 
 
 def _work(work: Callable[[], object], receiver: int, sender: int, parent: int) -> NoReturn:
-    """In the fork: work, tell, and leave, also when nobody listens any more. Ctrl-C goes to both; the other one decides."""
+    """In the fork: work, tell, and leave, also when nobody listens any more. Ctrl-C goes to both;
+    the other one decides.
+    """
     with contextlib.suppress(BaseException):
         os.close(receiver)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGALRM, lambda *_: os.getppid() == parent or os._exit(1))  # it was killed, and told nobody
+        signal.signal(
+            signal.SIGALRM, lambda *_: os.getppid() == parent or os._exit(1)
+        )  # it was killed, and told nobody
         signal.setitimer(signal.ITIMER_REAL, _LOOKS, _LOOKS)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         with os.fdopen(sender, "wb") as pipe:

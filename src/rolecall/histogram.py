@@ -1,8 +1,10 @@
-"""Latencies in constant memory: log-linear buckets that merge exactly, with the extremes and the sum kept as they were.
+"""Latencies in constant memory: log-linear buckets that merge exactly, with the extremes and the
+sum kept as they were.
 
-A bucket is named by the upper half of the number as an IEEE 754 single: eight bits of exponent, seven of fraction. That makes 128
-equal buckets between a power of two and the next, so that what is reported, the middle of a bucket, is at most 0.4 % away from
-what was recorded; and an `array` finds the buckets of many numbers at once, several times as fast as arithmetic on each.
+A bucket is named by the upper half of the number as an IEEE 754 single: eight bits of exponent,
+seven of fraction. That makes 128 equal buckets between a power of two and the next, so that what is
+reported, the middle of a bucket, is at most 0.4 % away from what was recorded; and an `array` finds
+the buckets of many numbers at once, several times as fast as arithmetic on each.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
-#: What is shorter or longer is counted in the first or the last bucket; a microsecond and an hour lie between.
+#: What is shorter or longer is counted in the first or the last bucket; a microsecond and an hour
+#: lie between.
 SHORTEST, LONGEST = 2.0**-20, 2.0**12 - 2.0**-10
 
 #: Where in a machine's own single the upper half is.
@@ -26,7 +29,8 @@ _HEAD = struct.Struct("<ddd")
 class Histogram:
     """Counts of durations, in seconds.
 
-    ``note`` is the cheapest way to record: it only appends, so that whoever uses it calls `settle` soon.
+    ``note`` is the cheapest way to record: it only appends, so that whoever uses it calls `settle`
+    soon.
     """
 
     __slots__ = ("_counts", "_maximum", "_minimum", "_pending", "_total", "note")
@@ -55,7 +59,9 @@ class Histogram:
             return False
         low, high = min(values), max(values)
         if low < SHORTEST or high > LONGEST:
-            self._counts.update(_buckets(array("d", [min(max(value, SHORTEST), LONGEST) for value in values])))
+            self._counts.update(
+                _buckets(array("d", [min(max(value, SHORTEST), LONGEST) for value in values]))
+            )
         else:
             self._counts.update(_buckets(values))
         self._total += sum(values)
@@ -117,7 +123,8 @@ class Histogram:
         """Several percentiles, ascending, in one walk."""
         self.settle()
         count = self.count
-        # Rounded before it is raised: 99.9 % of 1,000 is 999, and not the 1,000 that 999.0000000000001 would become.
+        # Rounded before it is raised: 99.9 % of 1,000 is 999, and not the 1,000 that
+        # 999.0000000000001 would become.
         ranks = [max(1, math.ceil(round(percent * count / 100, 6))) for percent in percents]
         return [
             self._maximum if rank >= count else min(max(value, self._minimum), self._maximum)
@@ -132,10 +139,14 @@ class Histogram:
 
     @classmethod
     def of(cls, buckets: Iterable[tuple[float, int]]) -> Histogram:
-        """A histogram from what `buckets` gave: the same percentiles; extremes and sum are those of the middles."""
+        """A histogram from what `buckets` gave: the same percentiles; extremes and sum are those of
+        the middles.
+        """
         histogram = cls()
         for seconds, count in buckets:
-            histogram._counts[_buckets(array("d", [min(max(seconds, SHORTEST), LONGEST)]))[0]] += count
+            histogram._counts[_buckets(array("d", [min(max(seconds, SHORTEST), LONGEST)]))[0]] += (
+                count
+            )
             histogram._total += seconds * count
             histogram._minimum = min(histogram._minimum, seconds)
             histogram._maximum = max(histogram._maximum, seconds)

@@ -1,4 +1,6 @@
-"""Tokens as an attacker makes them: any header, any claims, any signature, put together rightly or wrongly."""
+"""Tokens as an attacker makes them: any header, any claims, any signature, put together rightly or
+wrongly.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ from rolecall.spec.ids import id_text
 
 Sign = Callable[[bytes], bytes]
 _PARTS = 3
-#: The primes of an RSA key: finding some takes up to half a second. They are known to all who read this, as suits a key that
-#: opens nothing: a target that trusts a key which the token itself brings trusts any.
+#: The primes of an RSA key: finding some takes up to half a second. They are known to all who read
+#: this, as suits a key that opens nothing: a target that trusts a key which the token itself brings
+#: trusts any.
 _PRIMES = (
     int(
         "c3c60de0beab25210602a274029333d0626ec1ce736776c91fcbfe5f9c6b24f3"
@@ -43,7 +46,11 @@ _PRIMES = (
 
 def part(content: Any) -> str:
     """One part of a token: base64url of a document's JSON; bytes stand for themselves."""
-    data = content if isinstance(content, bytes) else json.dumps(content, separators=(",", ":")).encode()
+    data = (
+        content
+        if isinstance(content, bytes)
+        else json.dumps(content, separators=(",", ":")).encode()
+    )
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
@@ -53,13 +60,16 @@ def unsigned(message: bytes) -> bytes:
 
 
 def compact(header: Any, claims: Any, sign: Sign = unsigned) -> str:
-    """A token in the usual form (RFC 7515 3.1); header and claims are documents, or bytes that no writer writes."""
+    """A token in the usual form (RFC 7515 3.1); header and claims are documents, or bytes that no
+    writer writes.
+    """
     message = f"{part(header)}.{part(claims)}"
     return f"{message}.{part(sign(message.encode()))}"
 
 
 def signed_by(algorithm: str, key: Any) -> Sign:
-    """Signs with an algorithm of RFC 7518: an HS one with any bytes at all, others with a private key or its PEM.
+    """Signs with an algorithm of RFC 7518: an HS one with any bytes at all, others with a private
+    key or its PEM.
 
     Raises:
         ValueError, TypeError, jwt.PyJWTError: the key is none of this algorithm.
@@ -72,8 +82,12 @@ def signed_by(algorithm: str, key: Any) -> Sign:
 
 
 def with_member(document: Mapping[str, Any], name: str, *values: str) -> bytes:
-    """A document's JSON with a member whose values are JSON text as given: one, several, or none of them."""
-    others = [f"{json.dumps(key)}:{json.dumps(value)}" for key, value in document.items() if key != name]
+    """A document's JSON with a member whose values are JSON text as given: one, several, or none of
+    them.
+    """
+    others = [
+        f"{json.dumps(key)}:{json.dumps(value)}" for key, value in document.items() if key != name
+    ]
     return f"{{{','.join(others + [f'{json.dumps(name)}:{value}' for value in values])}}}".encode()
 
 
@@ -141,7 +155,9 @@ class Parts:
         try:
             return _bytes(self.signature)
         except ValueError:
-            raise Inconclusive("a signature to tamper with: its part of the token is no base64url", "ISSUE-jwt") from None
+            raise Inconclusive(
+                "a signature to tamper with: its part of the token is no base64url", "ISSUE-jwt"
+            ) from None
 
     def with_last_byte_changed(self) -> str:
         """The token with a signature whose last byte is another.
@@ -178,10 +194,20 @@ class OwnKey:
 @cache
 def own_keys() -> Mapping[str, OwnKey]:
     """One key of each kind, by its kind in a JWK (RFC 7518 6.1)."""
-    random, oval, secret = _rsa_key(), ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(32)
+    random, oval, secret = (
+        _rsa_key(),
+        ec.generate_private_key(ec.SECP256R1()),
+        secrets.token_bytes(32),
+    )
     return {
-        "RSA": OwnKey("RS256", signed_by("RS256", random), RSAAlgorithm.to_jwk(random.public_key(), as_dict=True)),
-        "EC": OwnKey("ES256", signed_by("ES256", oval), ECAlgorithm.to_jwk(oval.public_key(), as_dict=True)),
+        "RSA": OwnKey(
+            "RS256",
+            signed_by("RS256", random),
+            RSAAlgorithm.to_jwk(random.public_key(), as_dict=True),
+        ),
+        "EC": OwnKey(
+            "ES256", signed_by("ES256", oval), ECAlgorithm.to_jwk(oval.public_key(), as_dict=True)
+        ),
         "oct": OwnKey("HS256", signed_by("HS256", secret), {"kty": "oct", "k": part(secret)}),
     }
 
@@ -191,8 +217,12 @@ def _rsa_key() -> rsa.RSAPrivateKey:
     exponent = 65537
     d = pow(exponent, -1, (p - 1) * (q - 1))
     public = rsa.RSAPublicNumbers(exponent, p * q)
-    numbers = rsa.RSAPrivateNumbers(p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public)
-    return numbers.private_key(unsafe_skip_rsa_key_validation=True)  # looking for what they are takes as long as finding them
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q), public
+    )
+    return numbers.private_key(
+        unsafe_skip_rsa_key_validation=True
+    )  # looking for what they are takes as long as finding them
 
 
 def own_key_for(algorithm: str) -> OwnKey:
@@ -201,7 +231,9 @@ def own_key_for(algorithm: str) -> OwnKey:
 
 
 def as_secrets(key: Any) -> Mapping[str, bytes]:
-    """A public key in the forms that a confused verifier would take for the secret of an HS algorithm."""
+    """A public key in the forms that a confused verifier would take for the secret of an HS
+    algorithm.
+    """
     spki, pem, der = (
         serialization.PublicFormat.SubjectPublicKeyInfo,
         serialization.Encoding.PEM,

@@ -1,6 +1,7 @@
 """What a run created or changed on the target, written to disk before the request leaves.
 
-A line of ``ledger.jsonl`` is one event; whatever interrupts the run, the file says what may have been left.
+A line of ``ledger.jsonl`` is one event; whatever interrupts the run, the file says what may have
+been left.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Resources of the ledger that are no things to delete: a change of a user that was there before the run, and of the
-#: target's clock. They are undone, or named; never deleted.
+#: Resources of the ledger that are no things to delete: a change of a user that was there before
+#: the run, and of the target's clock. They are undone, or named; never deleted.
 CHANGE, CLOCK = "change of user", "change of the clock"
 
 
@@ -20,7 +21,8 @@ CHANGE, CLOCK = "change of user", "change of the clock"
 class LedgerEntry:
     """One thing that may exist because of us.
 
-    ``id`` is empty until (and unless) it is certain; ``claimed`` is what an answer called it before that.
+    ``id`` is empty until (and unless) it is certain; ``claimed`` is what an answer called it before
+    that.
     """
 
     number: int
@@ -68,7 +70,9 @@ class Ledger:
         before = self._by_id.get((entry.resource, id))
         if (
             before and before is not entry
-        ):  # given anew when its thing is gone, or written over: it is one thing, and the newest counts
+            # given anew when its thing is gone, or written over: it is one thing, and the newest
+            # counts
+        ):
             self.gone(before)
         self._by_id[entry.resource, id] = entry
         self._write(event="created", number=entry.number, id=id)
@@ -85,16 +89,31 @@ class Ledger:
         self._write(event="refused", number=entry.number)
 
     def of(self, resource: str, id: str) -> LedgerEntry | None:
-        """The entry of the thing of this kind with this id; different kinds of things may have the same ids."""
+        """The entry of the thing of this kind with this id; different kinds of things may have the
+        same ids.
+        """
         return self._by_id.get((resource, id)) if id else None
 
     def named(self, resource: str, name: str) -> LedgerEntry | None:
         """The newest entry of a thing of this kind that was to have this name."""
-        return next((entry for entry in reversed(self._entries) if (entry.resource, entry.name) == (resource, name)), None)
+        return next(
+            (
+                entry
+                for entry in reversed(self._entries)
+                if (entry.resource, entry.name) == (resource, name)
+            ),
+            None,
+        )
 
     def is_open(self, entry: LedgerEntry) -> bool:
-        """Whether a request for this entry may leave: it is written down, and nothing is known of its end yet."""
-        return entry.number <= len(self._entries) and self._entries[entry.number - 1] is entry and not entry.gone
+        """Whether a request for this entry may leave: it is written down, and nothing is known of
+        its end yet.
+        """
+        return (
+            entry.number <= len(self._entries)
+            and self._entries[entry.number - 1] is entry
+            and not entry.gone
+        )
 
     def with_id(self, resource: str) -> Iterator[LedgerEntry]:
         """The things of this kind that were certainly made, also those that are gone."""
@@ -107,8 +126,14 @@ class Ledger:
 
     @property
     def doubtful(self) -> Iterator[LedgerEntry]:
-        """What may have been made without our learning its id: no answer came, or none that shows that it is ours."""
-        return (entry for entry in reversed(self._entries) if not (entry.id or entry.gone or entry.refused))
+        """What may have been made without our learning its id: no answer came, or none that shows
+        that it is ours.
+        """
+        return (
+            entry
+            for entry in reversed(self._entries)
+            if not (entry.id or entry.gone or entry.refused)
+        )
 
     @property
     def resources(self) -> Iterable[str]:

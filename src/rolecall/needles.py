@@ -1,7 +1,9 @@
-"""Many short texts looked for in long ones, all at once: in a time that grows with the text, whatever the needles are.
+"""Many short texts looked for in long ones, all at once: in a time that grows with the text,
+whatever the needles are.
 
-A text is looked at in words of eight bytes (of four for shorter needles), which are held against a table in C: nearly every text is
-done with there. Of each needle a window of fifteen bytes (seven) holds one such word whole, wherever the needle stands.
+A text is looked at in words of eight bytes (of four for shorter needles), which are held against a
+table in C: nearly every text is done with there. Of each needle a window of fifteen bytes (seven)
+holds one such word whole, wherever the needle stands.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from typing import Literal
 SHORTEST = 6
 #: Needles of that length are looked for one by one; there are no more than so many.
 MOST_TINY = 64
-#: Needles with the same word in their window: beyond that, another window is chosen if there is one.
+#: Needles with the same word in their window: beyond that, another window is chosen if there is
+#: one.
 _CROWDED = 4
-#: Comparisons that a text is worth: so many, and one for each of its bytes. An ordinary text takes a hundredth of it.
+#: Comparisons that a text is worth: so many, and one for each of its bytes. An ordinary text takes
+#: a hundredth of it.
 _COMPARISONS = 2000
 
 
@@ -31,10 +35,14 @@ class _Words:
         self._letter: Literal["Q", "I"] = letter
         self._length = length
         self.window = 2 * length - 1
-        self._known: dict[int, list[tuple[int, bytes]]] = {}  # a word: where it stands in which needles
+        self._known: dict[
+            int, list[tuple[int, bytes]]
+        ] = {}  # a word: where it stands in which needles
 
     def add(self, needle: bytes) -> None:
-        """Look for this one, too: in the window that the fewest others are found by, the last one when in doubt."""
+        """Look for this one, too: in the window that the fewest others are found by, the last one
+        when in doubt.
+        """
         last = len(needle) - self.window
         best, fewest = last, sys.maxsize
         for begin in (last, 0, last // 2):
@@ -52,8 +60,12 @@ class _Words:
                 known[word] = [(place, needle)]
 
     def _crowd(self, needle: bytes, begin: int) -> int:
-        """How many are found by the first word of a window; with those of its other words it is the same or nearly so."""
-        return len(self._known.get(int.from_bytes(needle[begin : begin + self._length], sys.byteorder), ()))
+        """How many are found by the first word of a window; with those of its other words it is the
+        same or nearly so.
+        """
+        return len(
+            self._known.get(int.from_bytes(needle[begin : begin + self._length], sys.byteorder), ())
+        )
 
     def find(self, text: bytes) -> Iterator[tuple[int, bytes]]:
         """Where needles stand, in no order.

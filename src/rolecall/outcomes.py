@@ -1,4 +1,6 @@
-"""How a test can end other than by passing or by an assertion: each way is an exception with the reason in it."""
+"""How a test can end other than by passing or by an assertion: each way is an exception with the
+reason in it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Outcome(StrEnum):
 
 
 class Finding(AssertionError):
-    """The target broke a requirement: what was ``expected``, what it did (``actual``), and the exchange that shows it."""
+    """The target broke a requirement: what was ``expected``, what it did (``actual``), and the
+    exchange that shows it.
+    """
 
     def __init__(self, expected: str, actual: str, exchange: Exchange | None = None) -> None:
         super().__init__(expected, actual)
@@ -36,7 +40,9 @@ class Finding(AssertionError):
 
 
 class Inconclusive(Exception):
-    """A piece of evidence is ``missing``, so nothing is proven either way; ``look_at`` says where to look next."""
+    """A piece of evidence is ``missing``, so nothing is proven either way; ``look_at`` says where
+    to look next.
+    """
 
     def __init__(self, missing: str, look_at: str = "") -> None:
         super().__init__(missing, look_at)
@@ -48,14 +54,16 @@ class Inconclusive(Exception):
 
 
 class TransientFailure(Inconclusive):
-    """The network or a passing overload stood in the way; the same test may well succeed when it is tried again."""
+    """The network or a passing overload stood in the way; the same test may well succeed when it is
+    tried again.
+    """
 
 
 class NotTested(Exception):
     """The target lacks a capability, or the run was not given what the test needs.
 
-    ``capability`` is its name as requirements use it; it is empty where the test could have been run and was not, so that
-    what it would have proven stays unproven.
+    ``capability`` is its name as requirements use it; it is empty where the test could have been
+    run and was not, so that what it would have proven stays unproven.
     """
 
     def __init__(self, reason: str, capability: str = "") -> None:
@@ -64,4 +72,6 @@ class NotTested(Exception):
 
 
 class NotApplicable(Exception):
-    """The target's own nature makes the test impossible, as an exchange shows: tokens without ``iss`` have no wrong one."""
+    """The target's own nature makes the test impossible, as an exchange shows: tokens without
+    ``iss`` have no wrong one.
+    """

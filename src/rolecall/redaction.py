@@ -1,8 +1,9 @@
 """Redaction by known value: every secret that was ever sent or received, however it is written.
 
-The same secret gets the same label within a run, so that a reader still sees which token went where; a JWT keeps its header and
-claims and loses its signature. What is public, an id, a claim, a path, a word of our own reports, is nobody's secret: a server that
-calls it one hides it where it says so and nowhere else.
+The same secret gets the same label within a run, so that a reader still sees which token went
+where; a JWT keeps its header and claims and loses its signature. What is public, an id, a claim, a
+path, a word of our own reports, is nobody's secret: a server that calls it one hides it where it
+says so and nowhere else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from rolecall.evidence import Exchange
 
-# --- Bounds: what a target may make us remember. Beyond them a value is hidden where its member says what it is. ---------------------
+# --- Bounds: what a target may make us remember. Beyond them a value is hidden where its member says what it is. ---
 MOST_PER_ANSWER = 256
 MOST_PER_RUN = 10_000
 MOST_CHARACTERS = 4_000_000  # of all secrets of a run
@@ -37,7 +38,8 @@ MOST_CHARACTERS = 4_000_000  # of all secrets of a run
 LONGEST, _PIECE = 65_536, 4096
 #: Values that cannot be told from ordinary text, which are looked for by an expression.
 MOST_PLAIN = 64
-#: Bytes of a request in which its credentials are looked for: what is longer is a large body that we made up.
+#: Bytes of a request in which its credentials are looked for: what is longer is a large body that
+#: we made up.
 _SENT = 65_536
 
 _SHORTEST_RECEIVED = 8  # characters; what a server calls a token and is shorter is a word
@@ -50,22 +52,33 @@ _LONGEST_WORD = 100  # characters; no word of ordinary text is longer
 _NOTHING = 5
 
 _NAMES = "(?:access_?|refresh_?|id_?|auth_?|session_?)?token|jwt|(?:new_?|old_?)?password|(?:client_?)?secret|api_?key"
-#: A member of a body that holds a secret, with its value as it is written there, to the end or to where the body was cut.
-_MEMBER = re.compile(rf'"({_NAMES})"\s*+:\s*+"((?:[^"\\]|\\.)*+)'.encode(), re.IGNORECASE | re.DOTALL)
+#: A member of a body that holds a secret, with its value as it is written there, to the end or to
+#: where the body was cut.
+_MEMBER = re.compile(
+    rf'"({_NAMES})"\s*+:\s*+"((?:[^"\\]|\\.)*+)'.encode(), re.IGNORECASE | re.DOTALL
+)
 #: The same in a query, a fragment or a cookie.
 _PAIR = re.compile(rf"(?<![\w-])({_NAMES})=([^&;#,\s\"]++)", re.IGNORECASE)
 _COOKIE = re.compile(r"^[^=;\s]+=([^;\s]+)")
-_KINDS = {"refreshtoken": "refresh-token", "password": "password", "newpassword": "password", "apikey": "key"}  # others: "token"
+_KINDS = {
+    "refreshtoken": "refresh-token",
+    "password": "password",
+    "newpassword": "password",
+    "apikey": "key",
+}  # others: "token"
 #: Who a token is about: never a secret.
 _ID_NAMES = ("_id", "id", "user", "userId", "sub")
 _ID = re.compile(rf'"(?:{"|".join(_ID_NAMES)})"\s*+:\s*+"?([\w@.:-]{{1,{_LONGEST_ID}}})'.encode())
 #: The beginning of a token that looks like its user's id: 24 hexadecimal digits, a UUID, a number.
-_FRONT = re.compile(r"^([0-9a-f]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+)[.:|~_-]", re.IGNORECASE)
+_FRONT = re.compile(
+    r"^([0-9a-f]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+)[.:|~_-]", re.IGNORECASE
+)
 
 #: A JWT without a signature, or cut before it: all that it says is public.
 _UNSIGNED = re.compile(r"^eyJ[\w-]+\.[\w-]*\.?$")
 
-#: Where a value stands that cannot be told from ordinary text: behind the name of what it is and signs, or in quotation marks.
+#: Where a value stands that cannot be told from ordinary text: behind the name of what it is and
+#: signs, or in quotation marks.
 _PASSWORD_PLACES = b"pass(?:word|wd|phrase|code)?|pwd|secret|credentials?"
 _TOKEN_PLACES = b"token|jwt|key|secret|bearer|cookie|sid"
 _SIGNS = rb"(?:\W{1,8}(?:value|\$\w{2,6}))?[^\w,]{1,1100}?"
@@ -105,7 +118,8 @@ class Secrets:
         self._plain: dict[str, int] = {}
         self._plain_places: list[re.Pattern[bytes]] = []
         self._ordinary = _ORDINARY
-        #: Ids that servers have told, and what else is public for want of a secret in it: claims, and what stands before a signature.
+        #: Ids that servers have told, and what else is public for want of a secret in it: claims,
+        #: and what stands before a signature.
         self._ids: set[str] = set()
         self._said: set[str] = set()
         self._longest_id = 0
@@ -113,25 +127,35 @@ class Secrets:
         self._sent_before: set[str] = set()
         self._quota, self._room = MOST_PER_ANSWER, MOST_CHARACTERS
         self._is_flooded = False
-        self._lock = threading.Lock()  # learnt on the run's event loop, asked for on pytest's thread
+        self._lock = (
+            threading.Lock()
+        )  # learnt on the run's event loop, asked for on pytest's thread
 
-    # --- What is a secret ----------------------------------------------------------------------------------------------------------
+    # --- What is a secret ------------------------------------------------------------------------
 
     def spare(self, *texts: str) -> None:
-        """Take texts for public: what stands in them is hidden nowhere but where its place says that it is a secret."""
+        """Take texts for public: what stands in them is hidden nowhere but where its place says
+        that it is a secret.
+        """
         self._ordinary = "\n".join((self._ordinary, *texts)).lower()
 
     def publish(self, id: str) -> None:
-        """Take an id that the target gave for public, also where it is about to be tried as a password."""
+        """Take an id that the target gave for public, also where it is about to be tried as a
+        password.
+        """
         self._publish(self._ids, (id,))
 
     def add(self, value: object, kind: str) -> None:
-        """Remember a secret of this ``kind`` ("password", "token", "refresh-token", "key"); non-strings are ignored."""
+        """Remember a secret of this ``kind`` ("password", "token", "refresh-token", "key");
+        non-strings are ignored.
+        """
         if isinstance(value, str) and value and value not in self._owners:
             self._remember(value, kind)
 
     def is_plain(self, value: str) -> bool:
-        """Whether a secret cannot be told from ordinary text, and so is hidden only where it stands as a value of its own."""
+        """Whether a secret cannot be told from ordinary text, and so is hidden only where it stands
+        as a value of its own.
+        """
         return value in self._plain
 
     @property
@@ -149,9 +173,14 @@ class Secrets:
         for name, value in exchange.request_headers.items():
             if name.lower() == "authorization":
                 credential = value.partition(" ")[2].strip() or value
-                if credential != value or len(value) >= _TOKEN_LENGTH:  # the scheme alone is no secret
+                if (
+                    credential != value or len(value) >= _TOKEN_LENGTH
+                ):  # the scheme alone is no secret
                     self._take_sent(credential, "token")
-        found = (*_in_text(exchange.url.partition("?")[2]), *_in_body(exchange.request_body[:_SENT]))
+        found = (
+            *_in_text(exchange.url.partition("?")[2]),
+            *_in_body(exchange.request_body[:_SENT]),
+        )
         for value, kind in found:
             self._take_sent(value, kind)
 
@@ -161,21 +190,38 @@ class Secrets:
         for name, value in exchange.headers:
             for secret, kind in _in_text(value):
                 self._take_received(secret, kind)
-            if name.lower() == "set-cookie" and (cookie := _COOKIE.match(value)) and len(cookie[1]) >= _TOKEN_LENGTH:
+            if (
+                name.lower() == "set-cookie"
+                and (cookie := _COOKIE.match(value))
+                and len(cookie[1]) >= _TOKEN_LENGTH
+            ):
                 self._take_received(cookie[1], "cookie")
         if found := _in_body(exchange.body):
-            self._publish(self._ids, (id.decode() for id in _ID.findall(exchange.body[:_SENT])[:_MOST_IDS]))
+            self._publish(
+                self._ids, (id.decode() for id in _ID.findall(exchange.body[:_SENT])[:_MOST_IDS])
+            )
         self._is_flooded |= len(found) > _MOST_FOUND
-        take = self._take_received if 200 <= (exchange.status or exchange.begun or 0) < 300 else self._take_from_refusal
+        take = (
+            self._take_received
+            if 200 <= (exchange.status or exchange.begun or 0) < 300
+            else self._take_from_refusal
+        )
         for value, kind in found:
             take(value, kind)
 
     def _take_sent(self, value: str, kind: str) -> None:
-        """A credential that was sent: one that we had, or altered, or made up. Then it may be something public, or a word."""
+        """A credential that was sent: one that we had, or altered, or made up. Then it may be
+        something public, or a word.
+        """
         if value in self._sent_before or value in self._owners:
             return
         self._sent_before.add(value)
-        if len(value) > LONGEST or self._is_known_in_disguise(value) or _UNSIGNED.match(value) or self._is_public(value):
+        if (
+            len(value) > LONGEST
+            or self._is_known_in_disguise(value)
+            or _UNSIGNED.match(value)
+            or self._is_public(value)
+        ):
             return
         if BEGIN in value and self.found_in(
             value
@@ -185,14 +231,25 @@ class Secrets:
         self._remember(value, kind, is_plain=is_word, most_plain=MOST_PLAIN)
 
     def _take_from_refusal(self, value: str, kind: str) -> None:
-        if len(value) >= _TOKEN_LENGTH and " " not in value:  # else it says of a member what is wrong with it
+        if (
+            len(value) >= _TOKEN_LENGTH and " " not in value
+        ):  # else it says of a member what is wrong with it
             self._take_received(value, kind)
 
     def _take_received(self, value: str, kind: str) -> None:
         """What a server calls a secret: it has no say in what else is hidden, nor in how much."""
-        if not value or value in self._owners or self._is_of_an_id(value) or self._is_known_in_disguise(value):
+        if (
+            not value
+            or value in self._owners
+            or self._is_of_an_id(value)
+            or self._is_known_in_disguise(value)
+        ):
             return
-        if not self._quota or len(self._labels) >= MOST_PER_RUN or len(value) > min(LONGEST, self._room):
+        if (
+            not self._quota
+            or len(self._labels) >= MOST_PER_RUN
+            or len(value) > min(LONGEST, self._room)
+        ):
             self._is_flooded = True
             return
         self._quota -= 1
@@ -202,11 +259,17 @@ class Secrets:
             self._is_flooded = True
 
     def _is_known_in_disguise(self, value: str) -> bool:
-        """Whether a value is a secret that we have, with escapes: it is found as that one, and has its label."""
-        return any(level.text.decode("utf-8", "replace") in self._owners for level in levels(_bytes(value)))
+        """Whether a value is a secret that we have, with escapes: it is found as that one, and has
+        its label.
+        """
+        return any(
+            level.text.decode("utf-8", "replace") in self._owners for level in levels(_bytes(value))
+        )
 
     def _is_of_an_id(self, value: str) -> bool:
-        return value in self._ids or (len(value) < self._longest_id and any(value in id for id in self._ids))
+        return value in self._ids or (
+            len(value) < self._longest_id and any(value in id for id in self._ids)
+        )
 
     def _publish(self, public: set[str], values: Iterable[str]) -> None:
         new = {value for value in values if value not in self._owners} - public
@@ -217,7 +280,9 @@ class Secrets:
                 self._longest_id = max(self._longest_id, *map(len, new))
 
     def _is_public(self, value: str) -> bool:
-        """Whether a made-up value begins or is part of something public, or is that with next to nothing added."""
+        """Whether a made-up value begins or is part of something public, or is that with next to
+        nothing added.
+        """
         if self._public_text is None:
             self._public_text = "\n".join((*self._ids, *self._said))
         if value in self._public_text:
@@ -226,10 +291,14 @@ class Secrets:
         cut = {value[:-number] for number in ends} | {value[number:] for number in ends}
         return not cut.isdisjoint(self._ids) or not cut.isdisjoint(self._said)
 
-    # --- How it is remembered -------------------------------------------------------------------------------------------------------
+    # --- How it is remembered --------------------------------------------------------------------
 
-    def _remember(self, value: str, kind: str, *, is_plain: bool = False, most_plain: int = sys.maxsize) -> bool:
-        """Whether it is remembered: of those that cannot be told from ordinary text there may be too many."""
+    def _remember(
+        self, value: str, kind: str, *, is_plain: bool = False, most_plain: int = sys.maxsize
+    ) -> bool:
+        """Whether it is remembered: of those that cannot be told from ordinary text there may be
+        too many.
+        """
         secret = value
         if is_jwt(value):
             front, _, secret = value.rpartition(".")
@@ -267,16 +336,32 @@ class Secrets:
         except (ValueError, RecursionError):
             return
         if isinstance(document, dict):
-            texts = {name: value for name, value in document.items() if isinstance(value, str) and value}
-            ids = {value for name, value in texts.items() if name in _ID_NAMES and len(value) <= _LONGEST_ID}
+            texts = {
+                name: value for name, value in document.items() if isinstance(value, str) and value
+            }
+            ids = {
+                value
+                for name, value in texts.items()
+                if name in _ID_NAMES and len(value) <= _LONGEST_ID
+            }
             self._publish(self._ids, ids)
-            self._publish(self._said, {value for value in texts.values() if len(value) >= SHORTEST} - ids)
+            self._publish(
+                self._said, {value for value in texts.values() if len(value) >= SHORTEST} - ids
+            )
 
     def _keep_out_of_labels(self, value: str) -> None:
-        """A secret that reads like a label, or the end of one, would survive in it: from now on labels have capitals in them."""
+        """A secret that reads like a label, or the end of one, would survive in it: from now on
+        labels have capitals in them.
+        """
         begin = value.rstrip(">").rstrip(string.digits)
-        of_a_kind = any(f"<{kind}-".endswith(begin) for kind in _KINDS_OF_LABELS) if begin else value.endswith(">")
-        while (of_a_kind and begin != value and not self._nonce) or (self._nonce and self._nonce in value):
+        of_a_kind = (
+            any(f"<{kind}-".endswith(begin) for kind in _KINDS_OF_LABELS)
+            if begin
+            else value.endswith(">")
+        )
+        while (of_a_kind and begin != value and not self._nonce) or (
+            self._nonce and self._nonce in value
+        ):
             self._nonce = "".join(random.choice(string.ascii_uppercase) for _ in range(4))
 
     def _add_needles(self, secret: str, owner: int) -> None:
@@ -293,21 +378,29 @@ class Secrets:
 
     def _add_plain(self, secret: str, owner: int) -> None:
         self._plain = {**self._plain, secret: owner}
-        passwords = [value for value, number in self._plain.items() if self._labels[number][0] == "password"]
+        passwords = [
+            value for value, number in self._plain.items() if self._labels[number][0] == "password"
+        ]
         others = [value for value in self._plain if value not in passwords]
         places = []
         for names, values in ((_PASSWORD_PLACES, passwords), (_TOKEN_PLACES, others)):
             if values:
-                places.append(re.compile(rb"(?i:%b)%b(%b)(?!\w)" % (names, _SIGNS, _any_of(values))))
-                places.append(re.compile(rb'(?<=\[")(?i:%b)",\s{0,8}"(%b)(?=")' % (names, _any_of(values))))
+                places.append(
+                    re.compile(rb"(?i:%b)%b(%b)(?!\w)" % (names, _SIGNS, _any_of(values)))
+                )
+                places.append(
+                    re.compile(rb'(?<=\[")(?i:%b)",\s{0,8}"(%b)(?=")' % (names, _any_of(values)))
+                )
         strange = [
-            value for value in self._plain if len(value) > 3 and not value.isalpha() and value.lower() not in self._ordinary
+            value
+            for value in self._plain
+            if len(value) > 3 and not value.isalpha() and value.lower() not in self._ordinary
         ]
         if strange:
             places.append(re.compile(rb'(?<=")(%b)(?=\\?")' % _any_of(strange)))
         self._plain_places = places
 
-    # --- What is kept free of them -----------------------------------------------------------------------------------------------------
+    # --- What is kept free of them ---------------------------------------------------------------
 
     def redact(self, text: str) -> str:
         """``text`` with every known secret replaced by its label."""
@@ -328,10 +421,13 @@ class Secrets:
         return b"".join((*parts, data[done:])).decode("utf-8", "surrogatepass")
 
     def redacted(self, document: Any, members: frozenset[str] | None = None) -> Any:
-        """A JSON document with its texts redacted: those under the given ``members``, or all of them; names are ours and stay."""
+        """A JSON document with its texts redacted: those under the given ``members``, or all of
+        them; names are ours and stay.
+        """
         if isinstance(document, dict):
             return {
-                name: self.redacted(value, None if members and name in members else members) for name, value in document.items()
+                name: self.redacted(value, None if members and name in members else members)
+                for name, value in document.items()
             }
         if isinstance(document, list | tuple):
             return [self.redacted(value, members) for value in document]
@@ -345,7 +441,9 @@ class Secrets:
             return True
 
     def stands_in(self, text: str) -> bool:
-        """As `found_in`, for a long text that we have written ourselves, and so without reading escapes of others: quickly."""
+        """As `found_in`, for a long text that we have written ourselves, and so without reading
+        escapes of others: quickly.
+        """
         try:
             return any(True for _ in self._needles.find(_bytes(text)))
         except TooMuch:
@@ -358,14 +456,18 @@ class Secrets:
         return f"<{kind}-{self._nonce}{number}{self._nonce}>".encode()
 
     def _places(self, data: bytes, *, known_only: bool = False) -> list[tuple[int, int, int]]:
-        """Where secrets stand in a text, in order: begin, end, and whose it is; the leftmost, and of those the longest.
+        """Where secrets stand in a text, in order: begin, end, and whose it is; the leftmost, and
+        of those the longest.
 
         Raises:
             TooMuch: it would take too long to find out.
         """
         found = list(self._search(data, known_only=known_only))
         for level in levels(data):
-            found += [(*level.span(start, end), owner) for start, end, owner in self._search(level.text, known_only=known_only)]
+            found += [
+                (*level.span(start, end), owner)
+                for start, end, owner in self._search(level.text, known_only=known_only)
+            ]
         places: list[tuple[int, int, int]] = []
         done = 0
         for start, end, owner in sorted(found, key=lambda place: (place[0], -place[1], -place[2])):
@@ -399,7 +501,9 @@ def _in_text(text: str) -> list[tuple[str, str]]:
 
 
 def _in_body(body: bytes) -> list[tuple[str, str]]:
-    """The same of a body. Every writer of JSON escapes as it likes, some write JSON into JSON, and some bodies end in the middle."""
+    """The same of a body. Every writer of JSON escapes as it likes, some write JSON into JSON, and
+    some bodies end in the middle.
+    """
     found: list[tuple[str, str]] = []
     if not body:
         return found
@@ -431,19 +535,26 @@ def _kind(member: str) -> str:
 
 
 def _spellings(value: str) -> set[bytes]:
-    """The ways in which a secret stands in a text whose escapes are read: as it is, in hexadecimal, in base64 of any alignment."""
+    """The ways in which a secret stands in a text whose escapes are read: as it is, in hexadecimal,
+    in base64 of any alignment.
+    """
     raw = _bytes(value)
     plain = {raw, *(level.text for level in levels(raw))}
     plain |= {text.replace(b" ", b"+") for text in plain}
-    # As our own files write it, whose escapes are not read again: in JSON, in JSON that is a text of JSON, in XML.
+    # As our own files write it, whose escapes are not read again: in JSON, in JSON that is a text
+    # of JSON, in XML.
     written = json.dumps(value)[1:-1]
-    plain |= {written.encode(), json.dumps(written)[1:-1].encode(), _bytes(html.escape(value, quote=False))}
+    plain |= {
+        written.encode(),
+        json.dumps(written)[1:-1].encode(),
+        _bytes(html.escape(value, quote=False)),
+    }
     if not value.isascii():
         plain |= set(_misread(value))
     spellings = plain | {raw.hex().encode(), raw.hex().upper().encode()}
     for shift in range(3):
-        # Embedded in a longer base64 text, a secret starts at any of three positions; its first and last characters
-        # then also carry bits of the neighbours and are left off.
+        # Embedded in a longer base64 text, a secret starts at any of three positions; its first and
+        # last characters then also carry bits of the neighbours and are left off.
         encoded = base64.b64encode(b"\0" * shift + raw).rstrip(b"=")
         inner = encoded[(0, 2, 3)[shift] : len(encoded) - (1 if (shift + len(raw)) % 3 else 0)]
         spellings |= {inner, inner.replace(b"+", b"-").replace(b"/", b"_")}
@@ -452,7 +563,12 @@ def _spellings(value: str) -> set[bytes]:
 
 def _misread(value: str) -> Iterator[bytes]:
     """A secret with characters beyond ASCII, written in one encoding and read in another."""
-    for written, read in (("utf-8", "latin-1"), ("latin-1", "utf-8"), ("utf-16-le", "utf-8"), ("utf-16-be", "utf-8")):
+    for written, read in (
+        ("utf-8", "latin-1"),
+        ("latin-1", "utf-8"),
+        ("utf-16-le", "utf-8"),
+        ("utf-16-be", "utf-8"),
+    ):
         try:
             data = value.encode(written)
         except UnicodeEncodeError:

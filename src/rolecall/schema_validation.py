@@ -1,4 +1,6 @@
-"""The validator of the JSON Schemas (2020-12) in ``schemas/``: of the API's responses, and of our own files."""
+"""The validator of the JSON Schemas (2020-12) in ``schemas/``: of the API's responses, and of our
+own files.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ _SUFFIX = ".schema.json"
 def names() -> tuple[str, ...]:
     """The names of all schemas: ``token`` for ``token.schema.json``."""
     folder = files("rolecall.schemas")
-    return tuple(sorted(entry.name.removesuffix(_SUFFIX) for entry in folder.iterdir() if entry.name.endswith(_SUFFIX)))
+    return tuple(
+        sorted(
+            entry.name.removesuffix(_SUFFIX)
+            for entry in folder.iterdir()
+            if entry.name.endswith(_SUFFIX)
+        )
+    )
 
 
 def validation_errors(name: str, document: Any, most: int = 5) -> list[str]:
@@ -25,31 +33,49 @@ def validation_errors(name: str, document: Any, most: int = 5) -> list[str]:
 
     The values themselves are not repeated: they may be secrets.
     """
-    errors = sorted(_validator(name).iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
+    errors = sorted(
+        _validator(name).iter_errors(document),
+        key=lambda error: list(map(str, error.absolute_path)),
+    )
     return [f"{error.json_path}: {_sentence(error)}" for error in errors[:most]]
 
 
 def _sentence(error: Any) -> str:
     if error.validator == "required":
-        return next(f"{name} is missing" for name in error.validator_value if name not in error.instance)
+        return next(
+            f"{name} is missing" for name in error.validator_value if name not in error.instance
+        )
     if error.validator == "type":
         wanted = error.validator_value
-        return f"is {_type(error.instance)}, not {wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+        return (
+            f"is {_type(error.instance)}, not "
+            f"{wanted if isinstance(wanted, str) else ' or '.join(wanted)}"
+        )
     if error.validator in ("const", "enum"):
         return f"is not {json.dumps(error.validator_value)}"
     return f"breaks {error.validator} {json.dumps(error.validator_value)}"
 
 
 def _type(value: Any) -> str:
-    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+    kinds = {
+        dict: "object",
+        list: "array",
+        str: "string",
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+    }
     return kinds.get(type(value), "null")
 
 
 @cache
 def _registry() -> Registry[Any]:
-    """All schemas of this folder; what is not in it does not exist, so that no ``$ref`` ever opens a socket."""
+    """All schemas of this folder; what is not in it does not exist, so that no ``$ref`` ever opens
+    a socket.
+    """
     return Registry().with_resources(
-        (document["$id"], Resource.from_contents(document)) for document in (_load(name) for name in names())
+        (document["$id"], Resource.from_contents(document))
+        for document in (_load(name) for name in names())
     )
 
 
@@ -59,5 +85,7 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def _load(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(files("rolecall.schemas").joinpath(f"{name}{_SUFFIX}").read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads(
+        files("rolecall.schemas").joinpath(f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+    )
     return document

@@ -1,4 +1,6 @@
-"""What is printed: one way to say something, in which no word of a target moves a cursor, starts a line or turns a text around."""
+"""What is printed: one way to say something, in which no word of a target moves a cursor, starts a
+line or turns a text around.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ import sys
 import unicodedata
 from typing import Any, TextIO
 
-#: Kinds of characters that are not shown but do something: controls, formats (of reading direction, above all), ends of lines and
-#: paragraphs, halves of characters (Unicode 4.5, general categories).
+#: Kinds of characters that are not shown but do something: controls, formats (of reading direction,
+#: above all), ends of lines and paragraphs, halves of characters (Unicode 4.5, general categories).
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: What our own texts may hold: ends of lines, and colours where there are to be some.
 _LINES = re.compile(r"(\n)")
@@ -17,10 +19,15 @@ _LINES_AND_COLOURS = re.compile("(\n|\x1b\\[[0-9;]*m)")
 
 
 def harmless(text: str) -> str:
-    """Somebody else's words as part of a line: what would act on a terminal is written as an escape that can be seen."""
+    """Somebody else's words as part of a line: what would act on a terminal is written as an escape
+    that can be seen.
+    """
     if text.isprintable():
         return text
-    return "".join(_visible(character) if unicodedata.category(character) in _ACTING else character for character in text)
+    return "".join(
+        _visible(character) if unicodedata.category(character) in _ACTING else character
+        for character in text
+    )
 
 
 def _visible(character: str) -> str:
@@ -30,17 +37,20 @@ def _visible(character: str) -> str:
 def harmless_document(document: Any) -> Any:
     """A JSON document with every text in it harmless, names of members too."""
     if isinstance(document, dict):
-        return {harmless_document(name): harmless_document(value) for name, value in document.items()}
+        return {
+            harmless_document(name): harmless_document(value) for name, value in document.items()
+        }
     if isinstance(document, list | tuple):
         return [harmless_document(value) for value in document]
     return harmless(document) if isinstance(document, str) else document
 
 
 def say(text: str, *, stream: TextIO | None = None, colour: bool = False) -> None:
-    """Print a text at once, on standard output unless a ``stream`` is given. When nobody reads it any more, the work goes on.
+    """Print a text at once, on standard output unless a ``stream`` is given. When nobody reads it
+    any more, the work goes on.
 
-    Whoever made the text of other people's words has made those harmless, line by line; this is the last look. ``colour``: it
-    holds colours of ours.
+    Whoever made the text of other people's words has made those harmless, line by line; this is the
+    last look. ``colour``: it holds colours of ours.
     """
     stream = sys.stdout if stream is None else stream
     if stream is None:  # whoever started us has closed it
@@ -54,7 +64,9 @@ def say(text: str, *, stream: TextIO | None = None, colour: bool = False) -> Non
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody is watching a screen on which a line can be written anew; ``TERM=dumb`` is none."""
+    """Whether somebody is watching a screen on which a line can be written anew; ``TERM=dumb`` is
+    none.
+    """
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 

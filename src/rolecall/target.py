@@ -1,4 +1,6 @@
-"""The target file: which server is judged, with whose accounts, under which readings. Read strictly, never guessed at."""
+"""The target file: which server is judged, with whose accounts, under which readings. Read
+strictly, never guessed at.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,29 @@ from rolecall.errors import UsageError
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
 #: Signatures that a server may check (RFC 7518 3.1); `none` is no signature.
-ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA")
+ALGORITHMS = (
+    "HS256",
+    "HS384",
+    "HS512",
+    "RS256",
+    "RS384",
+    "RS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "EdDSA",
+)
 _HOST_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Account:
-    """One user of the target: ``name`` is its table's ([accounts.guest2]), ``role`` the role it has (guest)."""
+    """One user of the target: ``name`` is its table's ([accounts.guest2]), ``role`` the role it has
+    (guest).
+    """
 
     name: str
     role: str
@@ -65,7 +83,9 @@ class ExpiryOptions:
 
 @dataclass(frozen=True)
 class Target:
-    """A server under test. ``rate_limit`` is in requests per second (0: unlimited), ``timeout`` in seconds."""
+    """A server under test. ``rate_limit`` is in requests per second (0: unlimited), ``timeout`` in
+    seconds.
+    """
 
     name: str
     base_url: str
@@ -97,7 +117,8 @@ def load_target(path: Path, roles: Iterable[str]) -> Target:
     """Read a target file.
 
     Raises:
-        UsageError: the file cannot be read, or something in it is unknown, missing or of the wrong type.
+        UsageError: the file cannot be read, or something in it is unknown, missing or of the wrong
+            type.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -108,9 +129,15 @@ def load_target(path: Path, roles: Iterable[str]) -> Target:
 
 
 def parse_target(
-    text: str, roles: Iterable[str], *, source: str, folder: Path = Path(), environ: Mapping[str, str] = os.environ
+    text: str,
+    roles: Iterable[str],
+    *,
+    source: str,
+    folder: Path = Path(),
+    environ: Mapping[str, str] = os.environ,
 ) -> Target:
-    """Read a target file's text; ``roles`` are those of the permission table, relative paths start at ``folder``.
+    """Read a target file's text; ``roles`` are those of the permission table, relative paths start
+    at ``folder``.
 
     Raises:
         UsageError: as for `load_target`.
@@ -124,17 +151,33 @@ def parse_target(
     base_url = about.text("base_url", required=True).rstrip("/")
     _check_url(base_url, about.at("base_url"))
     if "?" in base_url or "#" in base_url:
-        raise UsageError(about.at("base_url"), "a query or a fragment has no place here", "Paths are added to this URL.")
+        raise UsageError(
+            about.at("base_url"),
+            "a query or a fragment has no place here",
+            "Paths are added to this URL.",
+        )
     accounts = _accounts(top.table("accounts", required=True), tuple(roles))
     keys, expiry = top.table("api_keys"), top.table("expiry")
-    bank, clock_url, create_path = expiry.text("bank"), expiry.text("clock_url"), keys.text("create_path")
+    bank, clock_url, create_path = (
+        expiry.text("bank"),
+        expiry.text("clock_url"),
+        keys.text("create_path"),
+    )
     if clock_url:
         _check_url(clock_url, expiry.at("clock_url"))
-    if create_path and not create_path.startswith("/"):  # else it would make another host of the URL's
-        raise UsageError(keys.at("create_path"), "a path begins with /, after the target's base_url")
+    if create_path and not create_path.startswith(
+        "/"
+    ):  # else it would make another host of the URL's
+        raise UsageError(
+            keys.at("create_path"), "a path begins with /, after the target's base_url"
+        )
     algorithm = expiry.text("algorithm") or ALGORITHMS[0]
     if algorithm not in ALGORITHMS:
-        raise UsageError(expiry.at("algorithm"), f"{algorithm!r} is no signature algorithm", _one_of(algorithm, ALGORITHMS))
+        raise UsageError(
+            expiry.at("algorithm"),
+            f"{algorithm!r} is no signature algorithm",
+            _one_of(algorithm, ALGORITHMS),
+        )
     target = Target(
         name=about.text("name") or urlsplit(base_url).netloc,
         base_url=base_url,
@@ -146,7 +189,9 @@ def parse_target(
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
         api_keys=ApiKeyOptions(
-            create_path=create_path, acts_as=_acts_as(keys, accounts), tokens=_key_tokens(keys.table("tokens"), tuple(roles))
+            create_path=create_path,
+            acts_as=_acts_as(keys, accounts),
+            tokens=_key_tokens(keys.table("tokens"), tuple(roles)),
         ),
         expiry=ExpiryOptions(
             bank=folder / bank if bank else None,
@@ -176,19 +221,32 @@ def is_loopback(url: str) -> bool:
 
 def _check_url(url: str, where: str) -> None:
     if "@" in url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
-        raise UsageError(where, "the URL must not hold a user or a password", "They belong under [accounts].")
+        raise UsageError(
+            where, "the URL must not hold a user or a password", "They belong under [accounts]."
+        )
     try:
         parts = urlsplit(url)
-        is_fine = parts.scheme in ("http", "https") and parts.port != 0 and url.isprintable() and _is_host(parts.hostname or "")
+        is_fine = (
+            parts.scheme in ("http", "https")
+            and parts.port != 0
+            and url.isprintable()
+            and _is_host(parts.hostname or "")
+        )
     except ValueError:
         is_fine = False
     if not is_fine:
-        raise UsageError(where, f"{url!r} is not a URL a server can have", "Write it as https://host[:port].")
+        raise UsageError(
+            where, f"{url!r} is not a URL a server can have", "Write it as https://host[:port]."
+        )
 
 
 def _is_host(host: str) -> bool:
     """Whether this can be a host; a name with empty or overlong labels raises ValueError."""
-    return bool(_HOST_NAME.fullmatch(host.encode("idna").decode())) if ":" not in host else bool(ip_address(host))
+    return (
+        bool(_HOST_NAME.fullmatch(host.encode("idna").decode()))
+        if ":" not in host
+        else bool(ip_address(host))
+    )
 
 
 def _verify_tls(table: _Table, folder: Path) -> bool | str:
@@ -200,8 +258,14 @@ def _verify_tls(table: _Table, folder: Path) -> bool | str:
     try:
         ssl.create_default_context(cafile=bundle)
     except (OSError, ssl.SSLError) as error:
-        reason = error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "there is no certificate in it"
-        raise UsageError(table.at("verify_tls"), f"the CA bundle {bundle} cannot be read: {reason}") from None
+        reason = (
+            error.strerror
+            if error.errno and not isinstance(error, ssl.SSLError)
+            else "there is no certificate in it"
+        )
+        raise UsageError(
+            table.at("verify_tls"), f"the CA bundle {bundle} cannot be read: {reason}"
+        ) from None
     return str(bundle)
 
 
@@ -215,17 +279,25 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
         email, password = entry.text("email", required=True), entry.secret("password")
         if not password:
             entry.finish()
-            raise UsageError(table.at(name), "the account has no password", "Give password_env or password.")
+            raise UsageError(
+                table.at(name), "the account has no password", "Give password_env or password."
+            )
         for other in accounts.values():
             if other.email == email:
                 raise UsageError(
-                    entry.at("email"), f"[accounts.{other.name}] has the same one", "Every account is a user of its own."
+                    entry.at("email"),
+                    f"[accounts.{other.name}] has the same one",
+                    "Every account is a user of its own.",
                 )
         accounts[name] = Account(name, role, email, password)
         entry.finish()
     missing = [role for role in roles if role not in accounts]
     if missing:
-        raise UsageError(table.at(missing[0]), "this account is missing", f"One user per role: {', '.join(roles)}.")
+        raise UsageError(
+            table.at(missing[0]),
+            "this account is missing",
+            f"One user per role: {', '.join(roles)}.",
+        )
     return accounts
 
 
@@ -233,7 +305,9 @@ def _acts_as(table: _Table, accounts: Mapping[str, Account]) -> str:
     """The name of an account, or nothing."""
     name = table.text("acts_as")
     if name and name not in accounts:
-        raise UsageError(table.at("acts_as"), f"there is no [accounts.{name}]", _one_of(name, accounts))
+        raise UsageError(
+            table.at("acts_as"), f"there is no [accounts.{name}]", _one_of(name, accounts)
+        )
     return name
 
 
@@ -245,7 +319,9 @@ def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(table.at(name), f"{role!r} is no role", _one_of(role, roles))
         tokens[role] = table.secret(role)
         if not tokens[role]:
-            raise UsageError(table.at(name), "the key is empty", f"Give {role}_env or {role}, or leave it out.")
+            raise UsageError(
+                table.at(name), "the key is empty", f"Give {role}_env or {role}, or leave it out."
+            )
     return tokens
 
 
@@ -257,19 +333,36 @@ def _one_of(word: str, known: Iterable[str]) -> str:
 
 #: Any number: TOML tells 5 from 5.0, people do not.
 _ANY_NUMBER: Any = int | float
-_KINDS = {dict: "a table", str: "a string", bool: "true or false", int: "a whole number", _ANY_NUMBER: "a number"}
+_KINDS = {
+    dict: "a table",
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    _ANY_NUMBER: "a number",
+}
 
 
 def _kind(value: object) -> str:
     """What TOML calls the type of a value."""
-    kinds = {dict: "a table", list: "an array", str: "a string", bool: "a boolean", int: "a whole number", float: "a number"}
+    kinds = {
+        dict: "a table",
+        list: "an array",
+        str: "a string",
+        bool: "a boolean",
+        int: "a whole number",
+        float: "a number",
+    }
     return kinds.get(type(value), "a date or a time")
 
 
 class _Table:
-    """One table of the file; remembers what was asked for, so that `finish` can name what nobody knows."""
+    """One table of the file; remembers what was asked for, so that `finish` can name what nobody
+    knows.
+    """
 
-    def __init__(self, values: Mapping[str, Any], source: str, name: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, values: Mapping[str, Any], source: str, name: str, environ: Mapping[str, str]
+    ) -> None:
         self._values = values
         self._source = source
         self._name = name
@@ -288,7 +381,10 @@ class _Table:
         self._asked.add(key)
         value = self._values.get(key, default)
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise UsageError(self.at(key), f"this must be {' or '.join(map(_KINDS.__getitem__, types))}, not {_kind(value)}")
+            raise UsageError(
+                self.at(key),
+                f"this must be {' or '.join(map(_KINDS.__getitem__, types))}, not {_kind(value)}",
+            )
         return value
 
     def text(self, key: str, *, required: bool = False) -> str:
@@ -298,7 +394,9 @@ class _Table:
         return text
 
     def number(self, key: str, default: float, *, least: float = 0.0) -> float:
-        number: float = self.value(key, (_ANY_NUMBER,) if isinstance(default, float) else (int,), default)
+        number: float = self.value(
+            key, (_ANY_NUMBER,) if isinstance(default, float) else (int,), default
+        )
         if not least <= number < float("inf"):
             raise UsageError(self.at(key), f"this must be a number of at least {least:g}")
         return number
@@ -307,11 +405,17 @@ class _Table:
         """The value of the environment variable that ``key`` names; empty when the key is absent."""
         variable = self.text(key)
         if variable and not self._environ.get(variable):
-            raise UsageError(self.at(key), f"the environment variable {variable} is not set", "Export it before the run.")
+            raise UsageError(
+                self.at(key),
+                f"the environment variable {variable} is not set",
+                "Export it before the run.",
+            )
         return self._environ.get(variable, "") if variable else ""
 
     def secret(self, key: str) -> str:
-        """A secret that stands here (``password``) or in the environment variable named here (``password_env``)."""
+        """A secret that stands here (``password``) or in the environment variable named here
+        (``password_env``).
+        """
         if key in self._values and f"{key}_env" in self._values:
             raise UsageError(self.at(key), f"{key}_env is given as well", "Keep one of them.")
         return self.text(key) or self.environment(f"{key}_env")
@@ -320,13 +424,17 @@ class _Table:
         values = self.value(key, (dict,), {})
         if required and not values:
             raise UsageError(self.at(key), "this table is missing", self._misspelt(key))
-        return _Table(values, self._source, f"{self._name}.{key}" if self._name else key, self._environ)
+        return _Table(
+            values, self._source, f"{self._name}.{key}" if self._name else key, self._environ
+        )
 
     def finish(self) -> None:
         """Refuse what nobody asked for: a misspelt setting must not be silently without effect."""
         for key in self._values:
             if key not in self._asked:
-                raise UsageError(self.at(key), "nobody knows this setting", _one_of(key, self._asked))
+                raise UsageError(
+                    self.at(key), "nobody knows this setting", _one_of(key, self._asked)
+                )
 
     def _misspelt(self, key: str) -> str:
         """A hint at the setting that was probably meant for a missing one."""

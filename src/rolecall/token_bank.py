@@ -1,7 +1,8 @@
 """The token bank: tonight's tokens are kept, to be presented when they have really expired.
 
-What is in it is as good as a password for a day, and its refresh tokens for longer: only its owner may read the file, and only
-its owner may write to the folder. Two runs may end at the same time: they read and write one after the other.
+What is in it is as good as a password for a day, and its refresh tokens for longer: only its owner
+may read the file, and only its owner may write to the folder. Two runs may end at the same time:
+they read and write one after the other.
 """
 
 from __future__ import annotations
@@ -30,10 +31,17 @@ except ImportError:  # Windows
 _MOST_PER_ROLE = 3
 _PATIENCE = 20.0  # seconds for the other run that is at the bank: it needs milliseconds
 _MOMENT = 0.02  # seconds between two looks whether it is done
-#: Whether owners and modes mean what they say: on Windows every file's mode is 0666, and access is ruled otherwise.
+#: Whether owners and modes mean what they say: on Windows every file's mode is 0666, and access is
+#: ruled otherwise.
 _HAS_MODES = os.name == "posix"
-#: Names that are followed nowhere and inherited by nobody; Windows has no such links, and asks for binary files.
-_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+#: Names that are followed nowhere and inherited by nobody; Windows has no such links, and asks for
+#: binary files.
+_SAFELY = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
 
 
 @dataclass(frozen=True)
@@ -80,20 +88,31 @@ class TokenBank:
         """What earlier runs put in for this target.
 
         Raises:
-            UsageError: the file is there and is no bank, or others may read it, or write to its folder.
+            UsageError: the file is there and is no bank, or others may read it, or write to its
+                folder.
         """
         return [deposit for deposit in self._read() if deposit.base_url == self._base_url]
 
     def deposit(self, callers: Iterable[Caller], presented: Iterable[BankedToken] = ()) -> None:
         """Put in the tokens of these callers; only the newest of each role are kept.
 
-        The refresh tokens of what was ``presented`` may be spent by now: they are not kept for another night.
+        The refresh tokens of what was ``presented`` may be spent by now: they are not kept for
+        another night.
 
         Raises:
-            UsageError: as for `deposits`, or the bank cannot be written, or another run does not leave it.
+            UsageError: as for `deposits`, or the bank cannot be written, or another run does not
+                leave it.
         """
         tonight = [
-            BankedToken(self._base_url, caller.role, caller.user, caller.email, expires, caller.token, caller.grant.refresh_token)
+            BankedToken(
+                self._base_url,
+                caller.role,
+                caller.user,
+                caller.email,
+                expires,
+                caller.token,
+                caller.grant.refresh_token,
+            )
             for caller in callers
             if (expires := numeric_date(caller.grant.claims, "exp")) is not None
         ]
@@ -104,10 +123,14 @@ class TokenBank:
                 before = [replace(d, refresh_token="") if d in spent else d for d in self._read()]
                 self._write(before + tonight)
         except OSError as error:
-            raise UsageError(str(self._path), f"the token bank cannot be written: {error.strerror}") from None
+            raise UsageError(
+                str(self._path), f"the token bank cannot be written: {error.strerror}"
+            ) from None
 
     def _write(self, deposits: Iterable[BankedToken]) -> None:
-        """Put a new file in the old one's place, so that whoever reads sees either of them and nothing between."""
+        """Put a new file in the old one's place, so that whoever reads sees either of them and
+        nothing between.
+        """
         kept: dict[tuple[str, str], list[BankedToken]] = {}
         for deposit in deposits:
             kept.setdefault((deposit.base_url, deposit.role), []).append(deposit)
@@ -131,7 +154,9 @@ class TokenBank:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise UsageError(str(self._path), f"the token bank cannot be read: {error.strerror}") from None
+            raise UsageError(
+                str(self._path), f"the token bank cannot be read: {error.strerror}"
+            ) from None
         try:
             with os.fdopen(descriptor, encoding="utf-8") as file:
                 self._check_file(os.fstat(descriptor))
@@ -141,12 +166,17 @@ class TokenBank:
             return [BankedToken.of(row) for row in rows]
         except (OSError, ValueError, RecursionError) as error:
             why = str(error) if isinstance(error, ValueError) else type(error).__name__
-            raise UsageError(str(self._path), f"this is no token bank: {why}", "Move it away; a new one is begun.") from None
+            raise UsageError(
+                str(self._path),
+                f"this is no token bank: {why}",
+                "Move it away; a new one is begun.",
+            ) from None
 
-    # --- Who else gets at it -----------------------------------------------------------------------------------------
+    # --- Who else gets at it ---------------------------------------------------------------------
 
     def _check_folder(self) -> None:
-        """Nobody else may write to the folder: he could put a file of his own in the bank's place, and read what comes.
+        """Nobody else may write to the folder: he could put a file of his own in the bank's place,
+        and read what comes.
 
         Raises:
             UsageError: somebody may.
@@ -154,30 +184,50 @@ class TokenBank:
         """
         about = self._folder.stat()
         if not stat.S_ISDIR(about.st_mode):
-            raise UsageError(str(self._folder), "this is no token bank: a bank is a folder", "Name another one.")
+            raise UsageError(
+                str(self._folder), "this is no token bank: a bank is a folder", "Name another one."
+            )
         if not _HAS_MODES:
             return
-        # In a container that is run by root the folder often is its user's, who cannot read what root puts there.
+        # In a container that is run by root the folder often is its user's, who cannot read what
+        # root puts there.
         if about.st_uid not in (os.getuid(), 0) and os.getuid() != 0:
-            raise UsageError(str(self._folder), "this token bank's folder belongs to another user", "Name one of your own.")
+            raise UsageError(
+                str(self._folder),
+                "this token bank's folder belongs to another user",
+                "Name one of your own.",
+            )
         if about.st_mode & 0o022:
-            raise UsageError(str(self._folder), "others may write to this token bank's folder", f"chmod go-w {self._folder}")
+            raise UsageError(
+                str(self._folder),
+                "others may write to this token bank's folder",
+                f"chmod go-w {self._folder}",
+            )
 
     def _check_file(self, about: os.stat_result) -> None:
         if not stat.S_ISREG(about.st_mode):
             raise UsageError(
-                str(self._path), "this is no token bank: it is no ordinary file", "Move it away; a new one is begun."
+                str(self._path),
+                "this is no token bank: it is no ordinary file",
+                "Move it away; a new one is begun.",
             )
         if not _HAS_MODES:
             return
         if about.st_uid != os.getuid():
-            raise UsageError(str(self._path), "this token bank belongs to another user", "Move it away; a new one is begun.")
+            raise UsageError(
+                str(self._path),
+                "this token bank belongs to another user",
+                "Move it away; a new one is begun.",
+            )
         if about.st_mode & 0o077:
-            raise UsageError(str(self._path), "others may read this token bank", f"chmod 600 {self._path}")
+            raise UsageError(
+                str(self._path), "others may read this token bank", f"chmod 600 {self._path}"
+            )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other runs out while one reads and writes; the system takes the lock from whoever dies with it.
+        """Keep other runs out while one reads and writes; the system takes the lock from whoever
+        dies with it.
 
         Raises:
             UsageError: somebody keeps it.
@@ -189,7 +239,11 @@ class TokenBank:
             until = time.monotonic() + _PATIENCE
             while not _lock(descriptor):
                 if time.monotonic() > until:
-                    raise UsageError(str(self._folder), "another run keeps this token bank locked", "Wait for its end.")
+                    raise UsageError(
+                        str(self._folder),
+                        "another run keeps this token bank locked",
+                        "Wait for its end.",
+                    )
                 time.sleep(_MOMENT)
             try:
                 yield

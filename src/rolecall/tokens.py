@@ -28,7 +28,9 @@ def claims_of(token: str) -> dict[str, Any]:
     return payload
 
 
-@lru_cache(maxsize=4096)  # the same tokens are looked at again and again; nobody changes what is in them
+@lru_cache(
+    maxsize=4096
+)  # the same tokens are looked at again and again; nobody changes what is in them
 def _decode(token: str) -> dict[str, Any]:
     try:
         return dict(jwt.decode_complete(token, options={"verify_signature": False}))
@@ -43,7 +45,9 @@ def user_of(claims: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Grant:
-    """An answer of the token endpoint, read leniently: what is absent or mistyped is an empty string."""
+    """An answer of the token endpoint, read leniently: what is absent or mistyped is an empty
+    string.
+    """
 
     exchange: Exchange
     token: str = field(repr=False)
@@ -59,7 +63,13 @@ class Grant:
             value = exchange.document.get(name)
             return value if isinstance(value, str) else ""
 
-        return cls(exchange, text("token"), text("refreshToken"), id_text(exchange.document.get("user")), text("scope"))
+        return cls(
+            exchange,
+            text("token"),
+            text("refreshToken"),
+            id_text(exchange.document.get("user")),
+            text("scope"),
+        )
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -98,15 +108,19 @@ class Caller:
         return f"{self.role} ({self.credential})"
 
     def may_have_ended(self, asked: float, exchange: Exchange) -> bool:
-        """Whether the token may have lived when a request was asked for (monotonic seconds), and have ended by the answer.
+        """Whether the token may have lived when a request was asked for (monotonic seconds), and
+        have ended by the answer.
 
-        A request waits for its turn, and as long as a 429 asks. What was refused then was perhaps refused for that.
+        A request waits for its turn, and as long as a 429 asks. What was refused then was perhaps
+        refused for that.
         """
         lifetime = self.session.lifetime if self.session else None
         if self.session is None or lifetime is None:
             return False
         login = self.session.exchange  # its iat may be rounded down by a second
-        return asked < login.finished + lifetime and login.started - 1 + lifetime <= exchange.finished
+        return (
+            asked < login.finished + lifetime and login.started - 1 + lifetime <= exchange.finished
+        )
 
     def continued(self, grant: Grant) -> Caller:
         """The same user with the token of a refresh."""

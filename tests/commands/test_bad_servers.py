@@ -1,4 +1,6 @@
-"""Bad input end to end: the command against servers that fail in every way, each with one clear message and the right exit code."""
+"""Bad input end to end: the command against servers that fail in every way, each with one clear
+message and the right exit code.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,20 @@ from rolecall.schema_validation import validation_errors
 from tests.conftest import Reference
 from tests.support import miniatures
 from tests.support.command import FILES, Finished, environment, rolecall, target_file, target_text
-from tests.support.miniatures import Answer, Connection, Miniature, Received, Tap, always, json_response, response
+from tests.support.miniatures import (
+    Answer,
+    Connection,
+    Miniature,
+    Received,
+    Tap,
+    always,
+    json_response,
+    response,
+)
 from tests.support.servers import forwarded
 
-#: A part of the suite that shows what becomes of log-ins, of cells and of the checks over all answers.
+#: A part of the suite that shows what becomes of log-ins, of cells and of the checks over all
+#: answers.
 PART = "ISSUE or RESPONSE or list-users"
 GRANT = {
     "tokenType": "Bearer",
@@ -35,11 +47,18 @@ GRANT = {
 }
 
 
-def certify(folder: Path, url: str, select: str = PART, *, under_target: str = "timeout = 1") -> Finished:
+def certify(
+    folder: Path, url: str, select: str = PART, *, under_target: str = "timeout = 1"
+) -> Finished:
     """Certify the server at this URL, or the part of it that ``select`` names."""
     words = ["--select", select] if select else []
     return rolecall(
-        "certify", target_file(folder, target_text(url, under_target=under_target)), "--out", "runs", *words, cwd=folder
+        "certify",
+        target_file(folder, target_text(url, under_target=under_target)),
+        "--out",
+        "runs",
+        *words,
+        cwd=folder,
     )
 
 
@@ -56,8 +75,18 @@ def check_files(finished: Finished) -> dict[str, Any]:
 
 
 def check_manners(finished: Finished) -> None:
-    """Nothing is printed that a user cannot make sense of: no traceback, no library's words, no secret."""
-    for unwanted in ("Traceback", "INTERNALERROR", 'File "', "httpx", "httptools", "Exception", "-7Hq2"):
+    """Nothing is printed that a user cannot make sense of: no traceback, no library's words, no
+    secret.
+    """
+    for unwanted in (
+        "Traceback",
+        "INTERNALERROR",
+        'File "',
+        "httpx",
+        "httptools",
+        "Exception",
+        "-7Hq2",
+    ):
         assert unwanted not in finished.said, unwanted
 
 
@@ -80,16 +109,39 @@ class Case:
 ALSO = (pytest.mark.long,)
 GONE = ExitCode.UNREACHABLE
 CASES = {
-    "never answers": Case(miniatures.silent, GONE, "gives no usable answer: no complete answer within 1 s"),
-    "endless body": Case(miniatures.endless, GONE, "gives no usable answer: no complete answer within 1 s", marks=ALSO),
-    "huge body": Case(miniatures.huge, GONE, "gives no usable answer: the (body|answer) is larger than 8,388,608 bytes"),
-    "cut connection": Case(miniatures.cut_short, GONE, "gives no usable answer: the answer was cut off"),
+    "never answers": Case(
+        miniatures.silent, GONE, "gives no usable answer: no complete answer within 1 s"
+    ),
+    "endless body": Case(
+        miniatures.endless,
+        GONE,
+        "gives no usable answer: no complete answer within 1 s",
+        marks=ALSO,
+    ),
+    "huge body": Case(
+        miniatures.huge,
+        GONE,
+        "gives no usable answer: the (body|answer) is larger than 8,388,608 bytes",
+    ),
+    "cut connection": Case(
+        miniatures.cut_short, GONE, "gives no usable answer: the answer was cut off"
+    ),
     "reset": Case(miniatures.reset, GONE, "gives no usable answer: ", marks=ALSO),
     "no HTTP": Case(
-        always(b"SSH-2.0-OpenSSH_9.6\r\n"), GONE, "gives no usable answer: the answer was cut off or is no HTTP", marks=ALSO
+        always(b"SSH-2.0-OpenSSH_9.6\r\n"),
+        GONE,
+        "gives no usable answer: the answer was cut off or is no HTTP",
+        marks=ALSO,
     ),
-    "gateway without a server": Case(always(response(502, b"<h1>Bad gateway</h1>")), GONE, "gives no usable answer: 502"),
-    "throttles all": Case(always(response(429, retry_after="0")), GONE, "gives no usable answer: nothing but 429", marks=ALSO),
+    "gateway without a server": Case(
+        always(response(502, b"<h1>Bad gateway</h1>")), GONE, "gives no usable answer: 502"
+    ),
+    "throttles all": Case(
+        always(response(429, retry_after="0")),
+        GONE,
+        "gives no usable answer: nothing but 429",
+        marks=ALSO,
+    ),
     "bomb": Case(
         always(response(200, BOMB, content_encoding="gzip", content_type="application/json")),
         GONE,
@@ -109,8 +161,20 @@ CASES = {
         marks=ALSO,
     ),
     "HTML": Case(miniatures.html, ExitCode.FAILED, "ISSUE-fields", frozenset({"ISSUE-fields"})),
-    "nothing": Case(always(response(200)), ExitCode.FAILED, "ISSUE-fields", frozenset({"ISSUE-fields"}), marks=ALSO),
-    "an array": Case(always(json_response([])), ExitCode.FAILED, "ISSUE-fields", frozenset({"ISSUE-fields"}), marks=ALSO),
+    "nothing": Case(
+        always(response(200)),
+        ExitCode.FAILED,
+        "ISSUE-fields",
+        frozenset({"ISSUE-fields"}),
+        marks=ALSO,
+    ),
+    "an array": Case(
+        always(json_response([])),
+        ExitCode.FAILED,
+        "ISSUE-fields",
+        frozenset({"ISSUE-fields"}),
+        marks=ALSO,
+    ),
     "cut JSON": Case(
         always(response(200, json.dumps(GRANT).encode()[:-40], content_type="application/json")),
         ExitCode.FAILED,
@@ -125,11 +189,25 @@ CASES = {
         marks=ALSO,
     ),
     "500": Case(
-        always(json_response({"error": {"message": "boom"}}, 500)), ExitCode.FAILED, "500", frozenset({"ISSUE-status"}), ALSO
+        always(json_response({"error": {"message": "boom"}}, 500)),
+        ExitCode.FAILED,
+        "500",
+        frozenset({"ISSUE-status"}),
+        ALSO,
     ),
-    "no JWT": Case(always(json_response(GRANT)), ExitCode.FAILED, "ISSUE-jwt", frozenset({"ISSUE-jwt"}), marks=ALSO),
+    "no JWT": Case(
+        always(json_response(GRANT)),
+        ExitCode.FAILED,
+        "ISSUE-jwt",
+        frozenset({"ISSUE-jwt"}),
+        marks=ALSO,
+    ),
     "half characters": Case(
-        always(json_response({name: f"\ud800 half a {name}" for name in GRANT} | {"tokenType": "Bearer"})),
+        always(
+            json_response(
+                {name: f"\ud800 half a {name}" for name in GRANT} | {"tokenType": "Bearer"}
+            )
+        ),
         ExitCode.FAILED,
         "ISSUE-jwt",
         frozenset({"ISSUE-jwt", "ISSUE-scope"}),
@@ -141,14 +219,21 @@ CASES = {
         r"the log-in of .* is refused \(401\)",
     ),
     "knows no such path": Case(
-        always(response(404)), GONE, "/v2/auth/token is answered 404: there is no token endpoint", marks=ALSO
+        always(response(404)),
+        GONE,
+        "/v2/auth/token is answered 404: there is no token endpoint",
+        marks=ALSO,
     ),
 }
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=name, marks=case.marks) for name, case in CASES.items()])
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=name, marks=case.marks) for name, case in CASES.items()]
+)
 def test_a_server_with_one_answer(case: Case, tmp_path: Path) -> None:
-    """Whatever a server answers to everything, the run ends soon, says what is wrong, and leaves a complete folder."""
+    """Whatever a server answers to everything, the run ends soon, says what is wrong, and leaves a
+    complete folder.
+    """
     with Miniature(case.answer) as server:
         finished = certify(tmp_path, server.url)
 
@@ -156,7 +241,9 @@ def test_a_server_with_one_answer(case: Case, tmp_path: Path) -> None:
     assert re.search(case.says, finished.said), finished.said
     check_manners(finished)
     document = check_files(finished)
-    assert case.failed <= {entry["id"] for entry in document["requirements"] if entry["outcome"] == "failed"}
+    assert case.failed <= {
+        entry["id"] for entry in document["requirements"] if entry["outcome"] == "failed"
+    }
     if case.code is GONE:
         assert finished.seconds < 30
         assert re.match(f"{re.escape(server.url)} ?{case.says}", document["reasons"][0])
@@ -169,7 +256,9 @@ def test_a_server_with_one_answer(case: Case, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["HTML", "cut JSON", "500", "half characters"])
 def test_the_whole_suite_against_a_server_with_one_answer(name: str, tmp_path: Path) -> None:
-    """The same is true of a whole run, in which every single test meets that answer, and the harness itself does not break."""
+    """The same is true of a whole run, in which every single test meets that answer, and the
+    harness itself does not break.
+    """
     case = CASES[name]
     with Miniature(case.answer) as server:
         finished = certify(tmp_path, server.url, "")
@@ -178,7 +267,9 @@ def test_the_whole_suite_against_a_server_with_one_answer(name: str, tmp_path: P
     check_manners(finished)
     document = check_files(finished)
     assert document["counts"]["requirements"]["error"] == 0
-    assert case.failed <= {entry["id"] for entry in document["requirements"] if entry["outcome"] == "failed"}
+    assert case.failed <= {
+        entry["id"] for entry in document["requirements"] if entry["outcome"] == "failed"
+    }
     assert finished.seconds < 120
 
 
@@ -197,8 +288,13 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [302, pytest.param(307, marks=ALSO)])
 def test_a_redirect_to_another_host(status: int, tmp_path: Path) -> None:
-    """A redirect is no log-in: the requirement fails, and the host that it points to never gets to see a token or a password."""
-    with Miniature(always(json_response(GRANT))) as elsewhere, Miniature(miniatures.redirecting(status, elsewhere.url)) as server:
+    """A redirect is no log-in: the requirement fails, and the host that it points to never gets to
+    see a token or a password.
+    """
+    with (
+        Miniature(always(json_response(GRANT))) as elsewhere,
+        Miniature(miniatures.redirecting(status, elsewhere.url)) as server,
+    ):
         finished = certify(tmp_path, server.url)
 
     assert elsewhere.connections == 0
@@ -231,7 +327,9 @@ def test_redirects_of_all_but_log_ins(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_link_to_another_host(tmp_path: Path) -> None:
-    """A list whose next page is said to be on another host is not followed there: the token stays here."""
+    """A list whose next page is said to be on another host is not followed there: the token stays
+    here.
+    """
     with Miniature(always(json_response([]))) as elsewhere:
         page = [{"id": f"599e1fcd9da1c72645c95{number:03d}"} for number in range(20)]
 
@@ -239,7 +337,11 @@ def test_a_link_to_another_host(tmp_path: Path) -> None:
             if request.path == "/v2/auth/token":
                 connection.send(json_response(GRANT))
             elif request.method == "GET":
-                connection.send(json_response(page, link=f'<{elsewhere.url}{request.path}?offset=20>; rel="next"'))
+                connection.send(
+                    json_response(
+                        page, link=f'<{elsewhere.url}{request.path}?offset=20>; rel="next"'
+                    )
+                )
             else:
                 connection.send(json_response({"id": "599e1fcd9da1c72645c95fff"}, 201))
 
@@ -257,7 +359,9 @@ LONG_ID = "x" * 1_000_000
 CHANGES: dict[str, tuple[str, Change]] = {
     "a link that is no URL": (
         "list-contacts or create-contact",
-        lambda request, answer: answer.replace(b"\r\n", b'\r\nlink: <http://[x>; rel="next"\r\n', 1),
+        lambda request, answer: answer.replace(
+            b"\r\n", b'\r\nlink: <http://[x>; rel="next"\r\n', 1
+        ),
     ),
     "a link of sixty kilobytes": (
         "list-contacts or create-contact",
@@ -266,7 +370,9 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "ids of a megabyte": (
         "create-contact or list-contacts",
         lambda request, answer: (
-            json_response({"id": LONG_ID}, 201) if request.method == "POST" and "contacts" in request.path else answer
+            json_response({"id": LONG_ID}, 201)
+            if request.method == "POST" and "contacts" in request.path
+            else answer
         ),
     ),
 }
@@ -274,7 +380,9 @@ CHANGES: dict[str, tuple[str, Change]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_a_hostile_server_links_to(change: str, tmp_path: Path, reference: Reference) -> None:
-    """No link and no id of a server breaks the run, or keeps it from writing its files: it ends with a verdict, in time."""
+    """No link and no id of a server breaks the run, or keeps it from writing its files: it ends
+    with a verdict, in time.
+    """
     select, changed = CHANGES[change]
 
     def answer(request: Received, connection: Connection) -> None:
@@ -283,10 +391,22 @@ def test_what_a_hostile_server_links_to(change: str, tmp_path: Path, reference: 
     with Miniature(answer) as server:
         target = reference.target_file(tmp_path, url=server.url)
         finished = rolecall(
-            "certify", target, "--out", "runs", "--select", f"PERM and token and ({select})", cwd=tmp_path, env=reference.env
+            "certify",
+            target,
+            "--out",
+            "runs",
+            "--select",
+            f"PERM and token and ({select})",
+            cwd=tmp_path,
+            env=reference.env,
         )
 
-    assert finished.code in {ExitCode.CONFORMANT, ExitCode.FAILED, ExitCode.INCONCLUSIVE, ExitCode.LEFT_BEHIND}, finished.said
+    assert finished.code in {
+        ExitCode.CONFORMANT,
+        ExitCode.FAILED,
+        ExitCode.INCONCLUSIVE,
+        ExitCode.LEFT_BEHIND,
+    }, finished.said
     check_manners(finished)
     document = check_files(finished)
     assert document["counts"]["tests"]["error"] == 0
@@ -296,17 +416,28 @@ def test_what_a_hostile_server_links_to(change: str, tmp_path: Path, reference: 
 
 
 def test_lists_of_megabytes(tmp_path: Path, reference: Reference) -> None:
-    """A server whose every list is of eight megabytes is found inconclusive soon, and not at the price of the machine's memory."""
+    """A server whose every list is of eight megabytes is found inconclusive soon, and not at the
+    price of the machine's memory.
+    """
     endless = response(200, b"[" + b"{}," * 2_700_000 + b"{}]", content_type="application/json")
 
     def answer(request: Received, connection: Connection) -> None:
-        is_list = request.method == "GET" and request.path.startswith(("/v2/contacts", "/v2/users?"))
+        is_list = request.method == "GET" and request.path.startswith(
+            ("/v2/contacts", "/v2/users?")
+        )
         connection.send(endless if is_list else forwarded(reference.url, request))
 
     with Miniature(answer) as server:
         target = reference.target_file(tmp_path, url=server.url, under_target="timeout = 20")
         finished = rolecall(
-            "certify", target, "--out", "runs", "--select", "PERM and token and contact", cwd=tmp_path, env=reference.env
+            "certify",
+            target,
+            "--out",
+            "runs",
+            "--select",
+            "PERM and token and contact",
+            cwd=tmp_path,
+            env=reference.env,
         )
 
     assert finished.code in {ExitCode.INCONCLUSIVE, ExitCode.LEFT_BEHIND}, finished.said
@@ -318,10 +449,21 @@ def test_lists_of_megabytes(tmp_path: Path, reference: Reference) -> None:
 
 
 def test_one_that_dies_in_the_middle(tmp_path: Path, reference: Reference) -> None:
-    """When the target goes away during the run, it ends soon with exit code 4, and what was found until then is kept."""
+    """When the target goes away during the run, it ends soon with exit code 4, and what was found
+    until then is kept.
+    """
     with Tap(reference.url, lives=200) as tap:
         target = reference.target_file(tmp_path, url=tap.url, under_target="timeout = 2")
-        finished = rolecall("certify", target, "--out", "runs", "--select", "PERM and token", cwd=tmp_path, env=reference.env)
+        finished = rolecall(
+            "certify",
+            target,
+            "--out",
+            "runs",
+            "--select",
+            "PERM and token",
+            cwd=tmp_path,
+            env=reference.env,
+        )
 
     assert finished.code == ExitCode.UNREACHABLE, finished.said
     assert re.search(f"{tap.url} (cannot be reached|gives no usable answer): ", finished.said)
@@ -352,13 +494,27 @@ script()
 
 
 def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
-    """A job that is ended while files are made says nothing of a verdict or of files that are not there, and leaves no process behind."""
+    """A job that is ended while files are made says nothing of a verdict or of files that are not
+    there, and leaves no process behind.
+    """
     file = target_file(tmp_path, target_text("http://127.0.0.1:1"))
     with Miniature(CASES["refuses credentials"].answer) as server:
         file.write_text(target_text(server.url), encoding="utf-8")
-        words = [sys.executable, "-c", _SLOW_FILES, "certify", str(file), "--out", "runs", "--select", "ISSUE-fields"]
+        words = [
+            sys.executable,
+            "-c",
+            _SLOW_FILES,
+            "certify",
+            str(file),
+            "--out",
+            "runs",
+            "--select",
+            "ISSUE-fields",
+        ]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(words, cwd=tmp_path, env=environment(), text=True, **pipes) as process:
+        with subprocess.Popen(
+            words, cwd=tmp_path, env=environment(), text=True, **pipes
+        ) as process:
             assert process.stderr
             said = ""
             while said.count("making\n") < 2:
@@ -367,17 +523,23 @@ def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
                 said += line
             process.terminate()
             began = time.monotonic()
-            stdout, stderr = process.communicate(timeout=30)  # to the end of both processes, which share the pipes
+            stdout, stderr = process.communicate(
+                timeout=30
+            )  # to the end of both processes, which share the pipes
 
     assert time.monotonic() - began < 10
     assert process.returncode == ExitCode.INTERRUPTED
     assert stdout == ""
     (folder,) = (tmp_path / "runs").iterdir()
-    assert f"rolecall: interrupted while the files were made: {Path('runs') / folder.name} holds no results" in stderr
+    assert (
+        f"rolecall: interrupted while the files were made: {Path('runs') / folder.name} holds no "
+        "results" in stderr
+    )
     assert [path.name for path in folder.iterdir()] == ["ledger.jsonl"]
 
 
-#: One for each place that reads the file: what is put in under [target] and at the end, the place and the remedy named.
+#: One for each place that reads the file: what is put in under [target] and at the end, the place
+#: and the remedy named.
 MISTAKES = {
     "typo": ("timeot = 1", "", "[target] timeot", "Did you mean 'timeout'?"),
     "unset variable": (
@@ -386,14 +548,26 @@ MISTAKES = {
         "[accounts.bot2] password_env",
         "NOT_SET_ANYWHERE is not set",
     ),
-    "unknown reading": ("", "[dialect]\nexpird = [401]\n", "[dialect] expird", "Did you mean 'expired'?"),
-    "unknown operation": ("", '[operations.list-user]\npath = "/v2/u"\n', "[operations.list-user]", "Did you mean 'list-users'?"),
+    "unknown reading": (
+        "",
+        "[dialect]\nexpird = [401]\n",
+        "[dialect] expird",
+        "Did you mean 'expired'?",
+    ),
+    "unknown operation": (
+        "",
+        '[operations.list-user]\npath = "/v2/u"\n',
+        "[operations.list-user]",
+        "Did you mean 'list-users'?",
+    ),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_in_the_target_file(mistake: str, tmp_path: Path) -> None:
-    """A mistake in the target file is one message on stderr, exit code 2, and no run: nothing is sent, no folder is made."""
+    """A mistake in the target file is one message on stderr, exit code 2, and no run: nothing is
+    sent, no folder is made.
+    """
     under_target, more, place, says = MISTAKES[mistake]
     with Miniature(miniatures.html) as server:
         file = target_file(tmp_path, target_text(server.url, under_target=under_target, more=more))

@@ -31,7 +31,16 @@ QUICK = "ISSUE-lifetime"
 def part(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run of one requirement that passes, with the output for people."""
     folder = tmp_path_factory.mktemp("part")
-    return rolecall("certify", reference.target_file(folder), "--out", "runs", "--select", QUICK, cwd=folder, env=reference.env)
+    return rolecall(
+        "certify",
+        reference.target_file(folder),
+        "--out",
+        "runs",
+        "--select",
+        QUICK,
+        cwd=folder,
+        env=reference.env,
+    )
 
 
 def names_in(finished: Finished) -> set[str]:
@@ -49,14 +58,22 @@ class TestUsage:
             pytest.param(["certifi"], "invalid choice", id="unknown command"),
             pytest.param([], "COMMAND", id="no command"),
             pytest.param(["certify", "a.toml", "b.toml"], "b.toml", id="two targets"),
-            pytest.param(["certify", "nowhere.toml"], "nowhere.toml: the target file cannot be read", id="no target file"),
+            pytest.param(
+                ["certify", "nowhere.toml"],
+                "nowhere.toml: the target file cannot be read",
+                id="no target file",
+            ),
             pytest.param(["certify", "--rate", "fast"], "--rate", id="rate of text"),
             pytest.param(["certify", "--rate", "-1"], "--rate", id="rate below nothing"),
             pytest.param(["certify", "--rate", "nan"], "--rate", id="rate that is no number"),
             pytest.param(["certify", "--rate", "inf"], "--rate", id="rate without end"),
-            pytest.param(["certify", "--concurrency", "0"], "--concurrency", id="nothing in flight"),
+            pytest.param(
+                ["certify", "--concurrency", "0"], "--concurrency", id="nothing in flight"
+            ),
             pytest.param(["certify", "--concurrency", "2.5"], "--concurrency", id="half a request"),
-            pytest.param(["certify", "--json", "--quiet"], "not allowed with", id="two ways to print"),
+            pytest.param(
+                ["certify", "--json", "--quiet"], "not allowed with", id="two ways to print"
+            ),
             pytest.param(["certify", "--select"], "--select", id="select without expression"),
         ],
     )
@@ -72,7 +89,9 @@ class TestUsage:
 
     @pytest.mark.parametrize("expression", ["no-such-operation", "list-users or and guest"])
     def test_select_that_selects_nothing(self, expression: str, tmp_path: Path) -> None:
-        """An expression that matches no test, or is none, is a mistake: nothing was proven, and nothing is asked for."""
+        """An expression that matches no test, or is none, is a mistake: nothing was proven, and
+        nothing is asked for.
+        """
         with Miniature(miniatures.html) as server:
             file = target_file(tmp_path, target_text(server.url))
             finished = rolecall("certify", file, "--select", expression, cwd=tmp_path)
@@ -100,7 +119,11 @@ class TestUsage:
         """--version prints name and version, and nothing else."""
         finished = rolecall("--version", cwd=tmp_path)
 
-        assert (finished.code, finished.stdout, finished.stderr) == (0, f"rolecall {__version__}\n", "")
+        assert (finished.code, finished.stdout, finished.stderr) == (
+            0,
+            f"rolecall {__version__}\n",
+            "",
+        )
 
     @pytest.mark.parametrize("words", [["--help"], ["certify", "--help"]])
     def test_help(self, words: list[str], tmp_path: Path) -> None:
@@ -120,17 +143,29 @@ class TestSelect:
 
     def test_by_operation_and_role(self, tmp_path: Path, reference: Reference) -> None:
         """--select takes operations, roles and kinds of credentials, combined as with pytest's -k."""
-        finished = certify(reference.target_file(tmp_path), "list-contacts and admin and token", env=reference.env)
+        finished = certify(
+            reference.target_file(tmp_path), "list-contacts and admin and token", env=reference.env
+        )
 
-        assert names_in(finished) == {"test_an_allowed_read_shows_the_thing[list-contacts-admin-token]"}
+        assert names_in(finished) == {
+            "test_an_allowed_read_shows_the_thing[list-contacts-admin-token]"
+        }
 
     def test_a_part_proves_no_conformance(self, part: Finished) -> None:
-        """A part of the suite that passes whole is inconclusive, exit code 3, and says that the rest was not looked at."""
+        """A part of the suite that passes whole is inconclusive, exit code 3, and says that the
+        rest was not looked at.
+        """
         document = part.results
 
         assert part.code == ExitCode.INCONCLUSIVE
-        assert (document["verdict"], document["selected"], document["exit_code"]) == ("inconclusive", True, 3)
-        assert {entry["outcome"] for entry in document["requirements"] if entry["id"] == QUICK} == {"passed"}
+        assert (document["verdict"], document["selected"], document["exit_code"]) == (
+            "inconclusive",
+            True,
+            3,
+        )
+        assert {entry["outcome"] for entry in document["requirements"] if entry["id"] == QUICK} == {
+            "passed"
+        }
         assert "only a part of the suite was selected" in part.stdout
 
 
@@ -140,7 +175,9 @@ class TestOutput:
     def test_json_is_the_results_file(self, tmp_path: Path, reference: Reference) -> None:
         """--json prints exactly what results.json holds, and nothing besides."""
         words = ["--out", "runs", "--select", QUICK, "--json"]
-        finished = rolecall("certify", reference.target_file(tmp_path), *words, cwd=tmp_path, env=reference.env)
+        finished = rolecall(
+            "certify", reference.target_file(tmp_path), *words, cwd=tmp_path, env=reference.env
+        )
 
         assert finished.stdout == (finished.folder / "results.json").read_text(encoding="utf-8")
         assert finished.stderr == ""
@@ -150,7 +187,9 @@ class TestOutput:
     def test_quiet_is_one_line(self, tmp_path: Path, reference: Reference) -> None:
         """--quiet prints one line with the verdict, the target and the exit code."""
         words = ["--out", "runs", "--select", QUICK, "--quiet"]
-        finished = rolecall("certify", reference.target_file(tmp_path), *words, cwd=tmp_path, env=reference.env)
+        finished = rolecall(
+            "certify", reference.target_file(tmp_path), *words, cwd=tmp_path, env=reference.env
+        )
 
         (line,) = finished.stdout.splitlines()
         assert re.search(rf"INCONCLUSIVE: .* at {re.escape(reference.url)} .*exit 3", line)
@@ -162,7 +201,9 @@ class TestOutput:
 
     @pytest.mark.long
     def test_of_a_whole_run(self, certified: Watched) -> None:
-        """A whole run against the reference server ends conformant, exit 0, with a map of all 376 cells and nothing left over."""
+        """A whole run against the reference server ends conformant, exit 0, with a map of all 376
+        cells and nothing left over.
+        """
         finished = certified.finished
         document = finished.results
         rows = re.findall(r"^([a-z-]+) +((?:[-+] *){8})$", finished.stdout, re.MULTILINE)
@@ -172,22 +213,31 @@ class TestOutput:
         assert document["counts"]["cells"]["passed"] == 376
         assert [name for name, _ in rows] == list(load_specification().operations)
         for name, marks in rows:
-            allowed = ["+" if load_specification().allows(name, role) else "-" for role in load_specification().roles]
+            allowed = [
+                "+" if load_specification().allows(name, role) else "-"
+                for role in load_specification().roles
+            ]
             assert marks.split() == allowed * 2, name
         assert "CONFORMANT: reference at" in finished.stdout.splitlines()[-1]
         assert document["left_behind"] == []
 
     def test_other_encodings(self, tmp_path: Path) -> None:
-        """A terminal that knows only ASCII gets a readable message and the right exit code, not a traceback."""
+        """A terminal that knows only ASCII gets a readable message and the right exit code, not a
+        traceback.
+        """
         with miniatures.nobody() as url:
             file = target_file(tmp_path, target_text(url).replace('"miniature"', '"Prüfling ✓"'))
-            finished = rolecall("certify", file, "--out", "runs", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
+            finished = rolecall(
+                "certify", file, "--out", "runs", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"}
+            )
 
         assert finished.code == ExitCode.UNREACHABLE, finished.said
         assert r"Pr\xfcfling" in finished.stdout
 
     def test_a_reader_that_leaves(self, tmp_path: Path) -> None:
-        """When the reader of the output has gone (``| head``), the exit code is the run's all the same, and nobody complains."""
+        """When the reader of the output has gone (``| head``), the exit code is the run's all the
+        same, and nobody complains.
+        """
         with miniatures.nobody() as url:
             file = target_file(tmp_path, target_text(url))
             reader, writer = os.pipe()
@@ -201,41 +251,74 @@ class TestOutput:
 
     @pytest.mark.parametrize("option", ["--quiet", "--json"])
     def test_no_output_at_all(self, option: str, tmp_path: Path) -> None:
-        """Where whoever started us has closed standard output, the exit code is the run's all the same."""
+        """Where whoever started us has closed standard output, the exit code is the run's all the
+        same.
+        """
         with miniatures.nobody() as url:
             file = target_file(tmp_path, target_text(url))
-            words = [sys.executable, "-m", "rolecall", "certify", str(file), "--out", str(tmp_path / "runs"), option]
+            words = [
+                sys.executable,
+                "-m",
+                "rolecall",
+                "certify",
+                str(file),
+                "--out",
+                str(tmp_path / "runs"),
+                option,
+            ]
             done = subprocess.run(
-                ["sh", "-c", '"$@" >&-', "sh", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False
+                ["sh", "-c", '"$@" >&-', "sh", *words],
+                cwd=tmp_path,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
             )
 
-        assert (done.returncode, "Traceback" in done.stderr) == (ExitCode.UNREACHABLE, False), done.stderr
+        assert (done.returncode, "Traceback" in done.stderr) == (ExitCode.UNREACHABLE, False), (
+            done.stderr
+        )
 
 
 class TestLimits:
     """How much is sent, and how fast."""
 
-    def test_rate_and_concurrency_override_the_target_file(self, tmp_path: Path, reference: Reference) -> None:
-        """--rate 10 and --concurrency 1 on a target without limit: ten requests in a second, one at a time."""
+    def test_rate_and_concurrency_override_the_target_file(
+        self, tmp_path: Path, reference: Reference
+    ) -> None:
+        """--rate 10 and --concurrency 1 on a target without limit: ten requests in a second, one at
+        a time.
+        """
         with Tap(reference.url) as tap:
             file = reference.target_file(tmp_path, url=tap.url, under_target="concurrency = 16")
             words = ["--select", "PERM-list-contacts", "--rate", "10", "--concurrency", "1"]
-            finished = rolecall("certify", file, "--out", "runs", *words, cwd=tmp_path, env=reference.env)
+            finished = rolecall(
+                "certify", file, "--out", "runs", *words, cwd=tmp_path, env=reference.env
+            )
 
-        har = json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))["log"]["entries"]
+        har = json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))["log"][
+            "entries"
+        ]
         assert len(har) >= 12
         assert len(tap.sent) == 1  # one at a time needs one connection
         assert finished.seconds > (len(har) - 1) / 10
 
     @pytest.mark.long
     def test_read_only_writes_nothing(self, tmp_path: Path, reference: Reference) -> None:
-        """--read-only sends nothing but reads and log-ins, moves no clock, and leaves what it could not prove undecided."""
+        """--read-only sends nothing but reads and log-ins, moves no clock, and leaves what it could
+        not prove undecided.
+        """
         with Tap(reference.url) as tap:
             file = reference.target_file(tmp_path, url=tap.url)
-            finished = rolecall("certify", file, "--out", "runs", "--read-only", cwd=tmp_path, env=reference.env)
+            finished = rolecall(
+                "certify", file, "--out", "runs", "--read-only", cwd=tmp_path, env=reference.env
+            )
 
         sent = {(method, path.partition("?")[0]) for method, path in tap.requests()}
-        writes = {(method, path) for method, path in sent if method not in ("GET", "HEAD", "OPTIONS", "TRACE")}
+        writes = {
+            (method, path)
+            for method, path in sent
+            if method not in ("GET", "HEAD", "OPTIONS", "TRACE")
+        }
         assert writes == {("POST", "/v2/auth/token")}
         assert finished.code == ExitCode.INCONCLUSIVE, finished.said
         document = finished.results
@@ -250,14 +333,22 @@ class TestEmbedded:
     """Without a target file, the embedded server."""
 
     def test_the_environment_of_another_target_does_no_harm(self, tmp_path: Path) -> None:
-        """Passwords and a signing key that are exported for a real target do not keep the embedded server from starting."""
-        env = {"ROLECALL_SIGNING_KEY": "short", "ROLECALL_ADMIN_PASSWORD": "x", "ROLECALL_BOT_KEY": "y"}
+        """Passwords and a signing key that are exported for a real target do not keep the embedded
+        server from starting.
+        """
+        env = {
+            "ROLECALL_SIGNING_KEY": "short",
+            "ROLECALL_ADMIN_PASSWORD": "x",
+            "ROLECALL_BOT_KEY": "y",
+        }
         finished = rolecall("certify", "--out", "runs", "--select", QUICK, cwd=tmp_path, env=env)
 
         assert finished.code == ExitCode.INCONCLUSIVE, finished.said
         assert finished.results["counts"]["tests"]["passed"] == 4
 
-    @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="who started whom is read from /proc")
+    @pytest.mark.skipif(
+        not Path("/proc/self/task").exists(), reason="who started whom is read from /proc"
+    )
     def test_a_run_that_is_killed_leaves_no_server(self, tmp_path: Path) -> None:
         """The embedded server does not outlive a run that was killed."""
         process = start("certify", "--out", "runs", cwd=tmp_path)
@@ -271,7 +362,10 @@ class TestEmbedded:
 
 def children_of(pid: int) -> list[int]:
     """The processes that a process has started."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return [
+        int(word)
+        for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    ]
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -284,11 +378,18 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 
 def test_sigterm_ends_a_run_tidily(tmp_path: Path) -> None:
-    """SIGTERM, as CI systems send it, ends with exit 130; what was made is deleted, and results.json says why."""
+    """SIGTERM, as CI systems send it, ends with exit 130; what was made is deleted, and
+    results.json says why.
+    """
     with serving("--scrypt-n", "2", "--variant", "latency-50ms") as server:
         file = server.target_file(tmp_path, under_target="concurrency = 16")
         process = start("certify", file, "--out", "runs", "--select", "PERM", cwd=tmp_path)
-        wait_for(lambda: any(path.read_text().count('"created"') > 10 for path in tmp_path.glob("runs/*/ledger.jsonl")))
+        wait_for(
+            lambda: any(
+                path.read_text().count('"created"') > 10
+                for path in tmp_path.glob("runs/*/ledger.jsonl")
+            )
+        )
         process.terminate()
         finished = finish(process, tmp_path / "runs", time.monotonic())
         left = Admin(server).left_by(finished.results["run"])

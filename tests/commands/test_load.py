@@ -1,4 +1,6 @@
-"""``rolecall load`` from its words to its files, with real processes: good runs, bad words, broken servers, and whoever is killed meanwhile."""
+"""``rolecall load`` from its words to its files, with real processes: good runs, bad words, broken
+servers, and whoever is killed meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,28 @@ import pytest
 
 from rolecall.__main__ import main
 from tests.support.command import start, target_file, target_text
-from tests.support.load_runs import LoadRun, accounts_file, family, interrupted_after, kill, load, wait_until
+from tests.support.load_runs import (
+    LoadRun,
+    accounts_file,
+    family,
+    interrupted_after,
+    kill,
+    load,
+    wait_until,
+)
 from tests.support.load_servers import from_the, one_in, sound, trickling
-from tests.support.miniatures import Answer, Connection, Miniature, Received, always, html, nobody, reset, response, silent
+from tests.support.miniatures import (
+    Answer,
+    Connection,
+    Miniature,
+    Received,
+    always,
+    html,
+    nobody,
+    reset,
+    response,
+    silent,
+)
 from tests.support.servers import serving, target
 
 FILES = {"load.json", "load.html", "percentiles.hgrm", "locust_stats.csv", "locust_failures.csv"}
@@ -42,7 +63,10 @@ class TestWords:
         [
             (["issuance", "--rate", "fast"], "--rate: 'fast' is no rate"),
             (["issuance", "--rate", "0"], "not one request would be due"),
-            (["issuance", "--rate", "10", "--duration", "soon"], "--duration: 'soon' is no duration"),
+            (
+                ["issuance", "--rate", "10", "--duration", "soon"],
+                "--duration: 'soon' is no duration",
+            ),
             (["issuance", "--rate", "10", "--users", "3"], "either --rate or --users"),
             (["issuance"], "either --rate or --users"),
             (["issuance", "--users", "0"], "at least one user"),
@@ -55,12 +79,23 @@ class TestWords:
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
-            (["issuance", "--rate", "10", "--duration", "1s", "nowhere.toml"], "nowhere.toml: the target file cannot be read"),
-            (["--rate", "10", "issuance", "--quiet", "nowhere.toml"], "nowhere.toml: the target file cannot be read"),
+            (
+                ["issuance", "--rate", "10", "--duration", "1s", "nowhere.toml"],
+                "nowhere.toml: the target file cannot be read",
+            ),
+            (
+                ["--rate", "10", "issuance", "--quiet", "nowhere.toml"],
+                "nowhere.toml: the target file cannot be read",
+            ),
         ],
     )
     def test_that_mean_nothing(
-        self, words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self,
+        words: list[str],
+        said: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """An option that cannot be meant ends in exit code 2, and leaves no folder behind."""
         monkeypatch.chdir(tmp_path)
@@ -71,14 +106,24 @@ class TestWords:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.parametrize(
-        "words", [["--first-rate", "0"], ["--search-time", "0"], ["--first-rate", "inf"], ["--slo", "rate>100"]]
+        "words",
+        [
+            ["--first-rate", "0"],
+            ["--search-time", "0"],
+            ["--first-rate", "inf"],
+            ["--slo", "rate>100"],
+        ],
     )
-    def test_of_a_search_that_mean_nothing(self, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_of_a_search_that_mean_nothing(
+        self, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         """So do those of a search for the capacity."""
         assert main(["capacity", *words, "--out", str(tmp_path)]) == 2
         assert words[0] in capsys.readouterr().err
 
-    def test_an_option_that_the_embedded_server_does_not_take(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_an_option_that_the_embedded_server_does_not_take(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         """It says what it does not know, and we say whose option that was."""
         words = ["issuance", "--rate", "1", "--serve-option=--fault=there-is-none"]
 
@@ -92,19 +137,35 @@ class TestWords:
             main(["load", "issue", "--rate", "1"])
         assert "refresh-race" in capsys.readouterr().err
 
-    def test_load_elsewhere_has_to_be_allowed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_load_elsewhere_has_to_be_allowed(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         """A target that is not this machine is put under load only where its file allows that."""
         file = target_file(tmp_path, target_text("http://192.0.2.1"))
 
         assert main(["load", "issuance", str(file), "--rate", "1", "--out", str(tmp_path)]) == 2
         assert "load_allowed = true" in capsys.readouterr().err
 
-    def test_accounts_without_their_columns(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_accounts_without_their_columns(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         """A CSV that does not say which column is which is refused, and no value of it repeated."""
         csv = accounts_file(tmp_path, "mail,secret\nada@example.org,Sesame-1\n")
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
-            code = main(["load", "issuance", str(file), "--rate", "1", "--accounts", str(csv), "--out", str(tmp_path)])
+            code = main(
+                [
+                    "load",
+                    "issuance",
+                    str(file),
+                    "--rate",
+                    "1",
+                    "--accounts",
+                    str(csv),
+                    "--out",
+                    str(tmp_path),
+                ]
+            )
         said = capsys.readouterr().err
 
         assert (code, "email,password,role" in said, "Sesame" in said) == (2, True, False)
@@ -112,7 +173,17 @@ class TestWords:
     def test_nobody_is_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A target that cannot be reached is exit code 4."""
         with nobody() as url:
-            code = main(["load", "issuance", str(target_file(tmp_path, target_text(url))), "--rate", "1", "--out", str(tmp_path)])
+            code = main(
+                [
+                    "load",
+                    "issuance",
+                    str(target_file(tmp_path, target_text(url))),
+                    "--rate",
+                    "1",
+                    "--out",
+                    str(tmp_path),
+                ]
+            )
 
         assert (code, "cannot be reached" in capsys.readouterr().err) == (4, True)
 
@@ -121,7 +192,9 @@ class TestRuns:
     """Runs that come to their end."""
 
     def test_an_open_run(self, tmp_path: Path) -> None:
-        """The embedded server at a rate: everything that was due was sent and answered, is in the files, and nothing is left running."""
+        """The embedded server at a rate: everything that was due was sent and answered, is in the
+        files, and nothing is left running.
+        """
         run = load("issuance", "--rate", "100", "--duration", "2s", "--slo", "p99<5s", cwd=tmp_path)
 
         assert run.came_to(0), run.said
@@ -136,10 +209,23 @@ class TestRuns:
 
     @pytest.mark.long
     def test_a_closed_run_on_two_workers(self, tmp_path: Path) -> None:
-        """Users in a closed loop over two processes: both have their share, every answer is counted, none is called dead."""
+        """Users in a closed loop over two processes: both have their share, every answer is
+        counted, none is called dead.
+        """
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
-            run = load("issuance", file, "--users", "4", "--workers", "2", "--duration", "2s", "--json", cwd=tmp_path)
+            run = load(
+                "issuance",
+                file,
+                "--users",
+                "4",
+                "--workers",
+                "2",
+                "--duration",
+                "2s",
+                "--json",
+                cwd=tmp_path,
+            )
             received = len(server.received)
 
         assert run.came_to(0), run.said
@@ -147,14 +233,28 @@ class TestRuns:
         assert json.loads(run.stdout) == run.document
         assert [worker["state"] for worker in run.document["workers"]] == ["finished", "finished"]
         assert all(worker["requests"] for worker in run.document["workers"])
-        # Beforehand: two log-ins and a refresh to see whether sessions coexist, and a log-in by each worker.
+        # Beforehand: two log-ins and a refresh to see whether sessions coexist, and a log-in by
+        # each worker.
         assert received == run.document["requests"] + 5
 
     def test_an_objective_that_is_missed(self, tmp_path: Path) -> None:
-        """What was asked and does not hold is exit code 1, with what was observed; --quiet is one line."""
+        """What was asked and does not hold is exit code 1, with what was observed; --quiet is one
+        line.
+        """
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
-            run = load("issuance", file, "--rate", "50", "--duration", "1s", "--slo", "p50<1us", "--quiet", cwd=tmp_path)
+            run = load(
+                "issuance",
+                file,
+                "--rate",
+                "50",
+                "--duration",
+                "1s",
+                "--slo",
+                "p50<1us",
+                "--quiet",
+                cwd=tmp_path,
+            )
 
         assert run.came_to(1), run.said
         assert (run.stdout.count("\n"), run.stderr) == (1, "")
@@ -164,7 +264,14 @@ class TestRuns:
     def test_compared_with_an_earlier_run(self, tmp_path: Path) -> None:
         """A run against itself, later: the comparison is in the document and in the output."""
         with Miniature(sound) as server:
-            words = ("issuance", target_file(tmp_path, target_text(server.url)), "--rate", "50", "--duration", "3s")
+            words = (
+                "issuance",
+                target_file(tmp_path, target_text(server.url)),
+                "--rate",
+                "50",
+                "--duration",
+                "3s",
+            )
             before = load(*words, cwd=tmp_path)
             later = tmp_path / "later"
             later.mkdir()
@@ -176,30 +283,43 @@ class TestRuns:
 
     @pytest.mark.long
     def test_a_generator_that_is_too_slow(self, tmp_path: Path) -> None:
-        """At a rate that no machine sends, the run says that it is no statement about the server: exit code 3."""
+        """At a rate that no machine sends, the run says that it is no statement about the server:
+        exit code 3.
+        """
         run = load("issuance", "--rate", "200000", "--duration", "1s", cwd=tmp_path)
 
         assert (run.code, run.document["verdict"]) == (3, "invalid"), run.said
         assert run.document["dropped"] or run.document["late"]
-        assert any("dropped" in reason or "behind its schedule" in reason for reason in run.document["reasons"])
+        assert any(
+            "dropped" in reason or "behind its schedule" in reason
+            for reason in run.document["reasons"]
+        )
 
     @pytest.mark.long
     def test_a_stall_is_seen_by_everybody_who_would_have_come(self, tmp_path: Path) -> None:
-        """No answer for a second: the percentiles are those that follow from who was due in that second, within 5 %."""
+        """No answer for a second: the percentiles are those that follow from who was due in that
+        second, within 5 %.
+        """
         rate, seconds, stall = 200, 10, 1.0
         options = ("--serve-option=--variant=stalls-once", "--serve-option=--scrypt-n=16")
-        run = load("issuance", "--rate", str(rate), "--duration", f"{seconds}s", *options, cwd=tmp_path)
+        run = load(
+            "issuance", "--rate", str(rate), "--duration", f"{seconds}s", *options, cwd=tmp_path
+        )
         waits = sorted([stall - number / rate for number in range(int(rate * stall))], reverse=True)
 
         times = run.entry("issue")["response_ms"]
         assert run.entry("issue")["requests"] == rate * seconds
         for name, share in (("p99", 0.01), ("p99.9", 0.001)):
             computed = 1000 * waits[int(share * rate * seconds) - 1]
-            assert times[name] == pytest.approx(computed, rel=0.05), f"{name} is {times[name]} ms, and was to be {computed}"
+            assert times[name] == pytest.approx(computed, rel=0.05), (
+                f"{name} is {times[name]} ms, and was to be {computed}"
+            )
 
     @pytest.mark.long
     def test_throttled(self, tmp_path: Path) -> None:
-        """429 is counted apart, is no error, and a client in a closed loop waits as long as it is asked to."""
+        """429 is counted apart, is no error, and a client in a closed loop waits as long as it is
+        asked to.
+        """
         answer = one_in(10, always(response(429, retry_after="1")))
         with Miniature(answer) as server:
             file = target_file(tmp_path, target_text(server.url))
@@ -230,22 +350,43 @@ class TestNotMeasured:
     """What was not measured keeps no objective."""
 
     def test_all_throttled(self, tmp_path: Path) -> None:
-        """A server that turns everybody away after the first few is not met at 0 ms: nothing was let in."""
+        """A server that turns everybody away after the first few is not met at 0 ms: nothing was
+        let in.
+        """
         with Miniature(from_the(5, always(response(429, retry_after="0")))) as server:
             file = target_file(tmp_path, target_text(server.url))
-            run = load("issuance", file, "--rate", "50", "--duration", "1s", "--slo", "p99<250ms", cwd=tmp_path)
+            run = load(
+                "issuance",
+                file,
+                "--rate",
+                "50",
+                "--duration",
+                "1s",
+                "--slo",
+                "p99<250ms",
+                cwd=tmp_path,
+            )
 
         assert run.code == 3, run.said
-        assert [(it["observed"], it["held"]) for it in run.document["objectives"]] == [(None, False), (None, False)]
-        assert run.document["reasons"][0].startswith("nothing was let in: all 50 requests were answered 429")
+        assert [(it["observed"], it["held"]) for it in run.document["objectives"]] == [
+            (None, False),
+            (None, False),
+        ]
+        assert run.document["reasons"][0].startswith(
+            "nothing was let in: all 50 requests were answered 429"
+        )
 
     @pytest.mark.long
     @pytest.mark.parametrize("how", [("--rate", "40"), ("--users", "10")])
     def test_requests_that_are_never_answered(self, how: tuple[str, str], tmp_path: Path) -> None:
-        """A server that hangs, and a timeout longer than the grace at the end: all under way are errors, and the accounts add up."""
+        """A server that hangs, and a timeout longer than the grace at the end: all under way are
+        errors, and the accounts add up.
+        """
         with Miniature(from_the(60, silent)) as server:
             file = target_file(tmp_path, target_text(server.url, under_target="timeout = 60"))
-            run = load("issuance", file, *how, "--duration", "3s", "--slo", "p99<250ms", cwd=tmp_path)
+            run = load(
+                "issuance", file, *how, "--duration", "3s", "--slo", "p99<250ms", cwd=tmp_path
+            )
             received = len(server.received)
         document = run.document
 
@@ -256,12 +397,16 @@ class TestNotMeasured:
         assert document["response_ms"]["max"] > 10_000
         assert [it["held"] for it in document["objectives"]] == [False, False]
         # Beforehand: two log-ins and a refresh to see whether sessions coexist.
-        assert received == document["conservation"]["requests_sent"] + document["requests_beside"] + 3
+        assert (
+            received == document["conservation"]["requests_sent"] + document["requests_beside"] + 3
+        )
 
     @pytest.mark.long
     @pytest.mark.parametrize("workers", ["0", "2"])
     def test_a_server_that_hangs_altogether(self, workers: str, tmp_path: Path) -> None:
-        """Most arrivals are dropped because all clients wait for it: the run is missed even if those had been perfect."""
+        """Most arrivals are dropped because all clients wait for it: the run is missed even if
+        those had been perfect.
+        """
         with Miniature(from_the(60, silent)) as server:
             file = target_file(tmp_path, target_text(server.url, under_target="timeout = 2"))
             words = ("--rate", "60", "--duration", "16s", "--in-flight", "8", "--workers", workers)
@@ -270,11 +415,15 @@ class TestNotMeasured:
         assert run.came_to(1), run.said
         assert run.document["dropped"] > 100
         assert run.document["conservation"]["holds"]
-        assert any(reason.startswith("errors<1% did not hold") for reason in run.document["reasons"])
+        assert any(
+            reason.startswith("errors<1% did not hold") for reason in run.document["reasons"]
+        )
 
 
 class TestNotWritten:
-    """Where the result cannot be written the run ends all the same, with exit code 6 and a sentence."""
+    """Where the result cannot be written the run ends all the same, with exit code 6 and a
+    sentence.
+    """
 
     @pytest.mark.parametrize("how", [("--rate", "20"), ("--users", "2")])
     def test_the_page(self, how: tuple[str, str], tmp_path: Path) -> None:
@@ -286,12 +435,16 @@ class TestNotWritten:
 
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
-            run = load("issuance", file, *how, "--duration", "1s", cwd=tmp_path, meanwhile=meanwhile)
+            run = load(
+                "issuance", file, *how, "--duration", "1s", cwd=tmp_path, meanwhile=meanwhile
+            )
 
         assert (run.code, run.left) == (6, []), run.said
         assert run.document["verdict"] == "invalid"
         assert run.document["requests"] > 10
-        assert run.document["reasons"][-1].endswith("load.html could not be written: Is a directory")
+        assert run.document["reasons"][-1].endswith(
+            "load.html could not be written: Is a directory"
+        )
         assert "Traceback" not in run.said
 
     def test_a_table_of_locusts(self, tmp_path: Path) -> None:
@@ -302,11 +455,20 @@ class TestNotWritten:
             (next(out.iterdir()) / "locust_stats.tmp").mkdir()
 
         with Miniature(sound) as server:
-            words = ("issuance", target_file(tmp_path, target_text(server.url)), "--rate", "20", "--duration", "1s")
+            words = (
+                "issuance",
+                target_file(tmp_path, target_text(server.url)),
+                "--rate",
+                "20",
+                "--duration",
+                "1s",
+            )
             run = load(*words, cwd=tmp_path, meanwhile=meanwhile)
 
         assert (run.code, run.left) == (6, []), run.said
-        assert run.document["reasons"][-1].endswith("locust_stats.csv could not be written: Is a directory")
+        assert run.document["reasons"][-1].endswith(
+            "locust_stats.csv could not be written: Is a directory"
+        )
         assert "Traceback" not in run.said
 
     @pytest.mark.parametrize("workers", ["0", pytest.param("2", marks=pytest.mark.long)])
@@ -318,7 +480,14 @@ class TestNotWritten:
             (next(out.iterdir()) / "load.tmp").mkdir()
 
         with Miniature(sound) as server:
-            words = ("issuance", target_file(tmp_path, target_text(server.url)), "--rate", "20", "--duration", "1s")
+            words = (
+                "issuance",
+                target_file(tmp_path, target_text(server.url)),
+                "--rate",
+                "20",
+                "--duration",
+                "1s",
+            )
             run = load(*words, "--workers", workers, cwd=tmp_path, meanwhile=meanwhile)
 
         assert (run.code, run.left) == (6, []), run.said
@@ -332,7 +501,9 @@ class TestThisMachine:
 
     @pytest.mark.parametrize("how", [("--rate", "40"), ("--users", "4")])
     def test_stands_still(self, how: tuple[str, str], tmp_path: Path) -> None:
-        """A process that is stopped for two seconds: no timeout of answers that had come, and no objective missed by that."""
+        """A process that is stopped for two seconds: no timeout of answers that had come, and no
+        objective missed by that.
+        """
 
         def slowly(request: Received, connection: Connection) -> None:
             connection.wait(0.1)
@@ -348,7 +519,17 @@ class TestThisMachine:
                 os.kill(pid, signal.SIGCONT)
 
             file = target_file(tmp_path, target_text(server.url, under_target="timeout = 1"))
-            run = load("issuance", file, *how, "--duration", "6s", "--slo", "max<1s", cwd=tmp_path, meanwhile=meanwhile)
+            run = load(
+                "issuance",
+                file,
+                *how,
+                "--duration",
+                "6s",
+                "--slo",
+                "max<1s",
+                cwd=tmp_path,
+                meanwhile=meanwhile,
+            )
 
         assert run.code == 3, run.said
         assert run.document["errors"] == {}
@@ -357,7 +538,9 @@ class TestThisMachine:
 
     @pytest.mark.parametrize("how", [("--rate", "60"), ("--users", "60", "--ramp", "6s")])
     def test_has_no_file_left(self, how: tuple[str, ...], tmp_path: Path) -> None:
-        """Who cannot open a connection is no error of the server, and makes the run no statement about it; its result is written."""
+        """Who cannot open a connection is no error of the server, and makes the run no statement
+        about it; its result is written.
+        """
 
         def slowly(request: Received, connection: Connection) -> None:
             connection.wait(1.0 if how[0] == "--rate" else 0.0)
@@ -372,7 +555,9 @@ class TestThisMachine:
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (30, 30))
 
             file = target_file(tmp_path, target_text(server.url))
-            run = load("issuance", file, *how, "--duration", "3s", cwd=tmp_path, meanwhile=meanwhile)
+            run = load(
+                "issuance", file, *how, "--duration", "3s", cwd=tmp_path, meanwhile=meanwhile
+            )
 
         assert run.code == 3, run.said
         assert run.document["own_failures"]["local"] > 0
@@ -380,13 +565,24 @@ class TestThisMachine:
         assert run.document["conservation"]["holds"]
 
     def test_gets_a_worker_too_late(self, tmp_path: Path) -> None:
-        """A worker that joins a closed loop takes users from the others and does nothing: the run says so, and is void."""
+        """A worker that joins a closed loop takes users from the others and does nothing: the run
+        says so, and is void.
+        """
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
         workers = []
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
-            joining = ("load", "issuance", file, "--worker", "--master-host", "127.0.0.1", "--master-port", port)
+            joining = (
+                "load",
+                "issuance",
+                file,
+                "--worker",
+                "--master-host",
+                "127.0.0.1",
+                "--master-port",
+                port,
+            )
 
             def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
                 workers.append(start(*joining, cwd=tmp_path, env={}))
@@ -417,7 +613,9 @@ BROKEN: dict[str, tuple[Answer, set[str]]] = {
 
 @pytest.mark.long
 class TestBrokenServers:
-    """What breaks over there is counted by kind, and never breaks the run, nor holds it up for longer than the timeout."""
+    """What breaks over there is counted by kind, and never breaks the run, nor holds it up for
+    longer than the timeout.
+    """
 
     @pytest.mark.parametrize("name", BROKEN)
     @pytest.mark.parametrize("how", ["--rate", "--users"])
@@ -426,7 +624,15 @@ class TestBrokenServers:
         then, kinds = BROKEN[name]
         with Miniature(from_the(60, then)) as server:
             file = target_file(tmp_path, target_text(server.url, under_target="timeout = 1"))
-            run = load("issuance", file, how, "40" if how == "--rate" else "4", "--duration", "3s", cwd=tmp_path)
+            run = load(
+                "issuance",
+                file,
+                how,
+                "40" if how == "--rate" else "4",
+                "--duration",
+                "3s",
+                cwd=tmp_path,
+            )
 
         assert run.came_to(1), run.said
         assert run.left == []
@@ -436,10 +642,18 @@ class TestBrokenServers:
         assert run.seconds < 25
 
     def test_another_page(self, tmp_path: Path) -> None:
-        """A friendly page in place of a token answer is a violation, and not of what was promised elsewhere."""
+        """A friendly page in place of a token answer is a violation, and not of what was promised
+        elsewhere.
+        """
         with Miniature(from_the(60, html)) as server:
             run = load(
-                "issuance", target_file(tmp_path, target_text(server.url)), "--rate", "40", "--duration", "3s", cwd=tmp_path
+                "issuance",
+                target_file(tmp_path, target_text(server.url)),
+                "--rate",
+                "40",
+                "--duration",
+                "3s",
+                cwd=tmp_path,
             )
 
         assert run.came_to(1), run.said
@@ -447,7 +661,9 @@ class TestBrokenServers:
 
     @pytest.mark.parametrize("scenario", ["session", "refresh-race", "guarded"])
     def test_that_disappears(self, scenario: str, tmp_path: Path) -> None:
-        """A server that is gone in the middle: refused or cut off, and counted as that; what was made there is said to be left."""
+        """A server that is gone in the middle: refused or cut off, and counted as that; what was
+        made there is said to be left.
+        """
         with serving() as server:
 
             def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
@@ -456,7 +672,16 @@ class TestBrokenServers:
                 kill(server.pid)
 
             file = target(tmp_path, server.text)
-            run = load(scenario, file, "--rate", "40", "--duration", "6s", cwd=tmp_path, meanwhile=meanwhile)
+            run = load(
+                scenario,
+                file,
+                "--rate",
+                "40",
+                "--duration",
+                "6s",
+                cwd=tmp_path,
+                meanwhile=meanwhile,
+            )
 
         assert run.came_to(7 if scenario == "guarded" else 1), run.said
         assert run.left == []
@@ -475,7 +700,18 @@ class TestEnded:
         """While it starts, in the ramp, under load: exit code 130."""
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
-            words = ("issuance", file, how, "20", "--duration", "60s", "--ramp", "2s", "--workers", workers)
+            words = (
+                "issuance",
+                file,
+                how,
+                "20",
+                "--duration",
+                "60s",
+                "--ramp",
+                "2s",
+                "--workers",
+                workers,
+            )
             run = load(*words, cwd=tmp_path, meanwhile=interrupted_after(seconds, has_begun))
 
         ended(run, 130)
@@ -525,7 +761,18 @@ class TestEnded:
                 process.send_signal(signal.SIGTERM)
 
             file = target_file(tmp_path, target_text(server.url))
-            run = load("issuance", file, "--rate", "50", "--duration", "60s", "--workers", "2", cwd=tmp_path, meanwhile=meanwhile)
+            run = load(
+                "issuance",
+                file,
+                "--rate",
+                "50",
+                "--duration",
+                "60s",
+                "--workers",
+                "2",
+                cwd=tmp_path,
+                meanwhile=meanwhile,
+            )
 
         ended(run, 130)
 
@@ -534,7 +781,9 @@ class TestEnded:
         left: list[tuple[int, str]] = []
 
         def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
-            wait_until(lambda: len(family(process)) >= 5)  # with the embedded server, a master and two workers
+            wait_until(
+                lambda: len(family(process)) >= 5
+            )  # with the embedded server, a master and two workers
             time.sleep(2)
             left.extend(it for it in family(process) if it[0] != process.pid)
             kill(process.pid)
@@ -555,16 +804,31 @@ class TestEnded:
                 kill(next(pid for pid, line in family(process) if "--worker " in line))
 
             file = target_file(tmp_path, target_text(server.url))
-            run = load("issuance", file, how, "40", "--duration", "8s", "--workers", "2", cwd=tmp_path, meanwhile=meanwhile)
+            run = load(
+                "issuance",
+                file,
+                how,
+                "40",
+                "--duration",
+                "8s",
+                "--workers",
+                "2",
+                cwd=tmp_path,
+                meanwhile=meanwhile,
+            )
 
         ended(run, 3)
         assert sorted(worker["state"] for worker in run.document["workers"]) == ["died", "finished"]
-        (name,) = [worker["name"] for worker in run.document["workers"] if worker["state"] == "died"]
+        (name,) = [
+            worker["name"] for worker in run.document["workers"] if worker["state"] == "died"
+        ]
         assert f"worker {name} died" in run.document["reasons"]
 
 
 def ended(run: LoadRun, code: int) -> None:
-    """It has this exit code and left no process; its document is valid; nothing was said that looks like a crash."""
+    """It has this exit code and left no process; its document is valid; nothing was said that looks
+    like a crash.
+    """
     assert run.document["exit_code"] == code, run.said
     assert run.document["verdict"] == "invalid"
     assert run.left == []

@@ -1,4 +1,6 @@
-"""Near misses, two conditions at once and histories: what is tried, in memory; and that it finds what it is for, on real servers."""
+"""Near misses, two conditions at once and histories: what is tried, in memory; and that it finds
+what it is for, on real servers.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,13 @@ from tests.support.servers import serving
 SPEC = load_specification()
 EMAIL = "rolecall.run.7.create.user@example.org"
 
-# --- Near misses --------------------------------------------------------------------------------------------------------
+# --- Near misses ---------------------------------------------------------------------------------
 
 
 def test_a_near_miss_is_another_address() -> None:
-    """What is less than an e-mail, and each neighbour of it, is another e-mail, also to a server that does not look at case."""
+    """What is less than an e-mail, and each neighbour of it, is another e-mail, also to a server
+    that does not look at case.
+    """
     parts = parts_of(EMAIL)
 
     assert parts.pop("email") == EMAIL
@@ -34,12 +38,21 @@ def test_a_near_miss_is_another_address() -> None:
 
 #: Refresh tokens in all forms that are known, and the user whom they belong to.
 TOKENS = {
-    "of-the-page": ("599e1fcd9da1c72645c95886.28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26", "599e1fcd9da1c72645c95886"),
-    "without-dot": ("599e1fcd9da1c72645c9588628167e54e423275c0d948ce2efcaa481d4ab229ea5380050", "599e1fcd9da1c72645c95886"),
+    "of-the-page": (
+        "599e1fcd9da1c72645c95886.28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26",
+        "599e1fcd9da1c72645c95886",
+    ),
+    "without-dot": (
+        "599e1fcd9da1c72645c9588628167e54e423275c0d948ce2efcaa481d4ab229ea5380050",
+        "599e1fcd9da1c72645c95886",
+    ),
     "selector-and-verifier": ("0a1b2c3d4e5f6071.28167e54e423275c0d948ce2efcaa481", "7"),
     "opaque": ("Zk3vQm81LxPq_0-TTyhbW2", "7"),
     "uuid": ("2d4a6c1e-93b7-4f52-8a10-7c3d5e9f1b24", "7"),
-    "jwt": ("eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1OTllIn0.q83vEjRWeJCrze8SNFZ4kAq83vEjRWeJCrze8SNFZ4k", "599e"),
+    "jwt": (
+        "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1OTllIn0.q83vEjRWeJCrze8SNFZ4kAq83vEjRWeJCrze8SNFZ4k",
+        "599e",
+    ),
 }
 
 
@@ -61,7 +74,9 @@ def test_an_altered_token_is_another_of_the_same_form(form: str) -> None:
 
 @pytest.mark.parametrize("form", TOKENS)
 def test_halves_make_the_whole(form: str) -> None:
-    """A refresh token is what stands in front and the secret; two users' halves make neither of theirs."""
+    """A refresh token is what stands in front and the secret; two users' halves make neither of
+    theirs.
+    """
     token, user = TOKENS[form]
     other = altered_beginning(altered_end("x" + token[1:]))
 
@@ -74,16 +89,22 @@ def test_halves_make_the_whole(form: str) -> None:
 
 
 def test_a_long_password_is_longer_than_where_some_stop() -> None:
-    """Of the lengths that are tried one is beyond each place at which servers are known to stop: 72, 128, 255 characters."""
-    assert [next(length for length in sorted(LONG) if length > limit) for limit in (72, 128, 255)] == [80, 130, 260]
+    """Of the lengths that are tried one is beyond each place at which servers are known to stop:
+    72, 128, 255 characters.
+    """
+    assert [
+        next(length for length in sorted(LONG) if length > limit) for limit in (72, 128, 255)
+    ] == [80, 130, 260]
 
 
-# --- Two conditions -----------------------------------------------------------------------------------------------------
+# --- Two conditions -----------------------------------------------------------------------------
 
 
 def broken(call: RefreshCall) -> set[str]:
     """The rules that a call breaks, by what stands in it; a bearer of the own user is good here."""
-    rules = {"altered": {"REFRESH-whole-token"}, "unknown": {"REFRESH-unknown-token"}}.get(call.token, set())
+    rules = {"altered": {"REFRESH-whole-token"}, "unknown": {"REFRESH-unknown-token"}}.get(
+        call.token, set()
+    )
     if call.method == "post":
         return rules | (set() if call.client == "own" else {"REFRESH-client"})
     if call.bearer in ("", "damaged"):
@@ -93,16 +114,24 @@ def broken(call: RefreshCall) -> set[str]:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_call_breaks_just_the_rule_that_it_names(name: str) -> None:
-    """A finding is named by the rule that is broken: each call breaks one, and is unusual in something else."""
+    """A finding is named by the rule that is broken: each call breaks one, and is unusual in
+    something else.
+    """
     call = CALLS[name]
 
     assert broken(call) == {call.rule}
-    assert call.client if call.method == "get" and call.bearer not in ("highest", "damaged") else call.bearer
+    assert (
+        call.client
+        if call.method == "get" and call.bearer not in ("highest", "damaged")
+        else call.bearer
+    )
 
 
 @pytest.mark.parametrize("name", EXPIRED_CALLS)
 def test_an_expired_call_breaks_one_rule_beside_its_bearer(name: str) -> None:
-    """With the own bearer expired a GET breaks that rule alone, and a POST, which needs none, the one that it names."""
+    """With the own bearer expired a GET breaks that rule alone, and a POST, which needs none, the
+    one that it names.
+    """
     call = EXPIRED_CALLS[name]
 
     assert call.bearer == "own"
@@ -110,27 +139,43 @@ def test_an_expired_call_breaks_one_rule_beside_its_bearer(name: str) -> None:
 
 
 def test_every_rule_is_broken_under_every_way_that_has_it() -> None:
-    """The table is pairwise: each rule of refresh under GET and POST as far as it is one there, each kind of bearer with a POST."""
+    """The table is pairwise: each rule of refresh under GET and POST as far as it is one there,
+    each kind of bearer with a POST.
+    """
     table = [*CALLS.values(), *EXPIRED_CALLS.values()]
 
     for rule in ("REFRESH-whole-token", "REFRESH-unknown-token"):
         assert {call.method for call in table if call.rule == rule} == {"get", "post"}
-    assert {call.bearer for call in table if call.rule == "REFRESH-client"} == {"own", "another", "highest", "key"}
-    assert {call.client for call in table if call.rule == "REFRESH-client"} == {"", "unknown", "another"}
-    assert {"REFRESH-get-bearer", "REFRESH-get-foreign", "REFRESH-get-expired"} <= {call.rule for call in table}
+    assert {call.bearer for call in table if call.rule == "REFRESH-client"} == {
+        "own",
+        "another",
+        "highest",
+        "key",
+    }
+    assert {call.client for call in table if call.rule == "REFRESH-client"} == {
+        "",
+        "unknown",
+        "another",
+    }
+    assert {"REFRESH-get-bearer", "REFRESH-get-foreign", "REFRESH-get-expired"} <= {
+        call.rule for call in table
+    }
 
 
 def test_a_call_is_tested_under_its_own_rule() -> None:
     """Each call becomes a test of the requirement that it breaks."""
     (parameters,) = calls(CALLS).mark.args[1:]
 
-    assert [parameter.marks[0] for parameter in parameters] == [requirement(call.rule) for call in CALLS.values()]
+    assert [parameter.marks[0] for parameter in parameters] == [
+        requirement(call.rule) for call in CALLS.values()
+    ]
     assert {call.rule for call in CALLS.values()} <= set(SPEC.requirements)
 
 
-# --- On real servers ----------------------------------------------------------------------------------------------------
+# --- On real servers ----------------------------------------------------------------------------
 
-#: A fault of each kind, the part of the suite that is run, and the requirement that has to be found by it.
+#: A fault of each kind, the part of the suite that is run, and the requirement that has to be found
+#: by it.
 FAULTS = {
     "password-of-72-bytes": ("ISSUE-refused", "ISSUE-refused"),
     "email-by-beginning": ("ISSUE-refused", "ISSUE-refused"),
@@ -159,11 +204,19 @@ FAULTS = {
 
 
 def found(options: tuple[str, ...], select: str, folder: Path) -> dict[str, str]:
-    """The outcomes of requirements in a run of a part of the suite against a reference server with these options."""
+    """The outcomes of requirements in a run of a part of the suite against a reference server with
+    these options.
+    """
     with serving("--clock", *options, env=Reference.env) as server:
         target = server.target_file(folder)
-        finished = rolecall("certify", target, "--select", select, "--out", "runs", cwd=folder, env=Reference.env)
-    return {entry["id"]: entry["outcome"] for entry in finished.results["requirements"] if entry["outcome"] != "not-tested"}
+        finished = rolecall(
+            "certify", target, "--select", select, "--out", "runs", cwd=folder, env=Reference.env
+        )
+    return {
+        entry["id"]: entry["outcome"]
+        for entry in finished.results["requirements"]
+        if entry["outcome"] != "not-tested"
+    }
 
 
 @pytest.mark.long
@@ -206,8 +259,13 @@ def test_a_lawful_server_is_not_blamed(variant: str, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("method", ["post", "get"])
 def test_how_long_refreshed_tokens_live_is_no_attacks_finding(method: str, tmp_path: Path) -> None:
-    """Where a plain refresh gives tokens for 14 days, an attack on the refresh that gets the same gets nothing more."""
-    select = {"post": "SEC-R09 or SEC-R13 or SEC-R14 or SEC-R16 or SEC-I12", "get": "SEC-R15 or SEC-K05"}[method]
+    """Where a plain refresh gives tokens for 14 days, an attack on the refresh that gets the same
+    gets nothing more.
+    """
+    select = {
+        "post": "SEC-R09 or SEC-R13 or SEC-R14 or SEC-R16 or SEC-I12",
+        "get": "SEC-R15 or SEC-K05",
+    }[method]
 
     outcomes = found(("--fault", "refresh-gives-14-days"), select, tmp_path)
 

@@ -1,4 +1,6 @@
-"""Servers that close connections without saying so: each is certified all the same, and nothing is carried out twice."""
+"""Servers that close connections without saying so: each is certified all the same, and nothing is
+carried out twice.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ class ClosesWhatIsIdle(Handler):
 @pytest.mark.long
 @pytest.mark.parametrize("handler", [ClosesEach, ClosesEachFifth, ClosesLate, ClosesWhatIsIdle])
 def test_a_server_that_closes_without_saying_so(handler: type[Handler], tmp_path: Path) -> None:
-    """The run is conformant with every cell decided, and the server has made nothing twice and keeps nothing."""
+    """The run is conformant with every cell decided, and the server has made nothing twice and
+    keeps nothing.
+    """
     server = Counting()
     finished = certified(server, tmp_path, handler=handler)
 

@@ -1,4 +1,6 @@
-"""Servers of other stacks, written from the specification and the facts about the API alone: they are certified, and not harmed."""
+"""Servers of other stacks, written from the specification and the facts about the API alone: they
+are certified, and not harmed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SERVERS = {"node": ("node", "node/server.mjs"), "java": ("java", "java/Server.ja
 
 @contextmanager
 def foreign(name: str, *options: str, folder: Path = FOREIGN) -> Iterator[str]:
-    """A server of another stack, as long as the block lasts; its target file. Its code is in a ``folder`` like `FOREIGN`."""
+    """A server of another stack, as long as the block lasts; its target file. Its code is in a
+    ``folder`` like `FOREIGN`.
+    """
     program, file = SERVERS[name]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed here")
@@ -57,62 +61,107 @@ def census(text: str) -> dict[str, Any]:
 def flat(document: Any, path: str = "") -> dict[str, Any]:
     """The leaves of a document by their paths, without time stamps."""
     if isinstance(document, dict):
-        return {key: value for name, inner in document.items() for key, value in flat(inner, f"{path}/{name}").items()}
+        return {
+            key: value
+            for name, inner in document.items()
+            for key, value in flat(inner, f"{path}/{name}").items()
+        }
     if isinstance(document, list):
         named = [
             (str(inner.get("id", index)) if isinstance(inner, dict) else str(index), inner)
             for index, inner in enumerate(document)
         ]
-        return {key: value for name, inner in named for key, value in flat(inner, f"{path}/{name}").items()}
+        return {
+            key: value
+            for name, inner in named
+            for key, value in flat(inner, f"{path}/{name}").items()
+        }
     return {} if path.endswith(("updatedAt", "now", "time")) else {path: document}
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_foreign_server_is_certified(name: str, tmp_path: Path) -> None:
-    """A server that nobody here wrote for the judge, lawful by the documents, is conformant, and everything on it is as it was."""
+    """A server that nobody here wrote for the judge, lawful by the documents, is conformant, and
+    everything on it is as it was.
+    """
     with foreign(name) as text:
         (tmp_path / "target.toml").write_text(text, encoding="utf-8")
         before = flat(census(text))
-        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path, env={"ROLECALL_SIGNING_KEY": KEY})
+        finished = rolecall(
+            "certify",
+            "target.toml",
+            "--out",
+            "runs",
+            cwd=tmp_path,
+            env={"ROLECALL_SIGNING_KEY": KEY},
+        )
         after = flat(census(text))
 
     assert finished.results["findings"] == [], finished.said
     assert finished.results["verdict"] == "conformant", finished.said
     assert finished.results["counts"]["cells"]["passed"] == 376, finished.said
-    assert {key: (value, after.get(key)) for key, value in before.items() if after.get(key) != value} == {}
+    assert {
+        key: (value, after.get(key)) for key, value in before.items() if after.get(key) != value
+    } == {}
     assert finished.results["left_behind"] == []
 
 
-#: Twenty cells of time-based tokens, drawn once and for all: each kind of operation, each role, allowed and denied.
+#: Twenty cells of time-based tokens, drawn once and for all: each kind of operation, each role,
+#: allowed and denied.
 FLIPS = random.Random(10).sample([cell for cell in SPEC.cells if cell.credential == TOKEN], 20)
 
 
 def test_the_sample_of_flips_has_all_kinds() -> None:
-    """Of the twenty some are allowed and some are not; every effect and every role is among them, and one's own user."""
+    """Of the twenty some are allowed and some are not; every effect and every role is among them,
+    and one's own user.
+    """
     assert {cell.expected for cell in FLIPS} == {"allow", "deny"}
-    assert {SPEC.operations[cell.operation].effect for cell in FLIPS} == {"list", "fetch", "create", "update", "delete"}
+    assert {SPEC.operations[cell.operation].effect for cell in FLIPS} == {
+        "list",
+        "fetch",
+        "create",
+        "update",
+        "delete",
+    }
     assert {cell.role for cell in FLIPS} == set(SPEC.roles)
     assert any(SPEC.operations[cell.operation].is_self for cell in FLIPS)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("cell", [pytest.param(cell, id=f"{cell.operation}-{cell.role}") for cell in FLIPS])
+@pytest.mark.parametrize(
+    "cell", [pytest.param(cell, id=f"{cell.operation}-{cell.role}") for cell in FLIPS]
+)
 def test_a_flip_on_a_foreign_server_is_found_as_itself(cell: Cell, tmp_path: Path) -> None:
-    """One wrong cell of a server by other hands fails for token and key, and nothing else is held against that server."""
+    """One wrong cell of a server by other hands fails for token and key, and nothing else is held
+    against that server.
+    """
     operation = SPEC.operations[cell.operation]
     kind = operation.resource.collection.rpartition("/")[2]
     action = "remove" if operation.effect == "delete" else operation.effect
     flip = "/".join([action, kind, *(["self"] if operation.is_self else []), cell.role])
     with foreign("node", "--flip", flip) as text:
         (tmp_path / "target.toml").write_text(text, encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path, env={"ROLECALL_SIGNING_KEY": KEY})
+        finished = rolecall(
+            "certify",
+            "target.toml",
+            "--out",
+            "runs",
+            cwd=tmp_path,
+            env={"ROLECALL_SIGNING_KEY": KEY},
+        )
 
-    assert {finding["requirement"] for finding in finished.results["findings"]} == {operation.requirement}, finished.said
+    assert {finding["requirement"] for finding in finished.results["findings"]} == {
+        operation.requirement
+    }, finished.said
     failed = [
-        (one["operation"], one["role"], one["credential"]) for one in finished.results["cells"] if one["outcome"] == "failed"
+        (one["operation"], one["role"], one["credential"])
+        for one in finished.results["cells"]
+        if one["outcome"] == "failed"
     ]
-    assert sorted(failed) == [(cell.operation, cell.role, credential) for credential in ("api-key", "token")]
+    assert sorted(failed) == [
+        (cell.operation, cell.role, credential) for credential in ("api-key", "token")
+    ]
     assert finished.code == 1
 
 
@@ -121,16 +170,29 @@ BUGS = sorted((FOREIGN / "bugs").glob("*/*.patch"))
 
 
 #: Four of them that the long tests try: a bug that decides and one that is advice, in each server.
-SAMPLE = {"node-09-account-without-password", "node-17-key-cache-outlives-user", "java-12-refreshed-exp", "java-17-revoked-key"}
+SAMPLE = {
+    "node-09-account-without-password",
+    "node-17-key-cache-outlives-user",
+    "java-12-refreshed-exp",
+    "java-17-revoked-key",
+}
 
 
 def patched(patch: Path, folder: Path) -> Path:
-    """A copy of the server that a bug is for, with the bug; in the ``folder``, laid out as `FOREIGN` is."""
+    """A copy of the server that a bug is for, with the bug; in the ``folder``, laid out as
+    `FOREIGN` is.
+    """
     file = SERVERS[patch.parent.name][1]
     server = folder / file
     server.parent.mkdir(parents=True)
     shutil.copy(FOREIGN / file, server)
-    applied = subprocess.run(["git", "apply", "-p1", str(patch)], cwd=server.parent, capture_output=True, text=True, check=False)
+    applied = subprocess.run(
+        ["git", "apply", "-p1", str(patch)],
+        cwd=server.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert applied.returncode == 0, applied.stderr
     return server
 
@@ -142,7 +204,10 @@ def name_of(patch: Path) -> str:
 
 def named() -> dict[str, str]:
     """The requirement that the table of the bugs names beside each."""
-    rows = (line.strip("| ").split(" | ") for line in (FOREIGN / "bugs" / "README.md").read_text(encoding="utf-8").splitlines())
+    rows = (
+        line.strip("| ").split(" | ")
+        for line in (FOREIGN / "bugs" / "README.md").read_text(encoding="utf-8").splitlines()
+    )
     return {f"{row[0]}-{row[1].partition(':')[0]}": row[2] for row in rows if row[0] in SERVERS}
 
 
@@ -167,12 +232,19 @@ def test_every_bug_is_in_the_table() -> None:
 
 
 def first_named(patch: Path, folder: Path) -> str:
-    """What a whole run holds against the server with this bug first: a finding, else advice that the server without it does not get."""
+    """What a whole run holds against the server with this bug first: a finding, else advice that
+    the server without it does not get.
+    """
     with foreign(patch.parent.name, folder=patched(patch, folder / "server").parent.parent) as text:
         (folder / "target.toml").write_text(text, encoding="utf-8")
-        finished = rolecall("certify", "target.toml", "--out", "runs", cwd=folder, env={"ROLECALL_SIGNING_KEY": KEY})
+        finished = rolecall(
+            "certify", "target.toml", "--out", "runs", cwd=folder, env={"ROLECALL_SIGNING_KEY": KEY}
+        )
     held = [*finished.results["findings"], *finished.results["advice"]]
-    return next((entry["requirement"] for entry in held if entry["requirement"] not in ADVICE_WITHOUT_BUGS), "")
+    return next(
+        (entry["requirement"] for entry in held if entry["requirement"] not in ADVICE_WITHOUT_BUGS),
+        "",
+    )
 
 
 #: What the two servers are advised as they are.
@@ -181,13 +253,17 @@ ADVICE_WITHOUT_BUGS = {"RESPONSE-error", "SEC-T08-milliseconds"}
 
 def bugs(chosen: Callable[[str], bool]) -> pytest.MarkDecorator:
     """One test per bug whose name is ``chosen``."""
-    return pytest.mark.parametrize("patch", [pytest.param(bug, id=name_of(bug)) for bug in BUGS if chosen(name_of(bug))])
+    return pytest.mark.parametrize(
+        "patch", [pytest.param(bug, id=name_of(bug)) for bug in BUGS if chosen(name_of(bug))]
+    )
 
 
 @pytest.mark.long
 @bugs(SAMPLE.__contains__)
 def test_a_bug_of_the_sample_is_found_as_itself(patch: Path, tmp_path: Path) -> None:
-    """A run on a server by other hands with a bug of theirs names first what the table names: that which is broken."""
+    """A run on a server by other hands with a bug of theirs names first what the table names: that
+    which is broken.
+    """
     assert first_named(patch, tmp_path) == named()[name_of(patch)]
 
 

@@ -1,4 +1,6 @@
-"""First, do no harm: whatever a run meets and however it ends, the target is as it was; only the run's own things are touched."""
+"""First, do no harm: whatever a run meets and however it ends, the target is as it was; only the
+run's own things are touched.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,15 @@ from rolecall.reference.server import running
 from rolecall.reference.settings import Settings
 from rolecall.reference.target import target_file
 from tests.support.command import start
-from tests.support.strangers import Refused, Stranger, Unanswered, Who, certified, listening, perhaps_left
+from tests.support.strangers import (
+    Refused,
+    Stranger,
+    Unanswered,
+    Who,
+    certified,
+    listening,
+    perhaps_left,
+)
 
 #: Interrupted runs of each kind on each server; the environment may ask for more.
 MOMENTS = int(os.environ.get("ROLECALL_MOMENTS", "4"))
@@ -29,7 +39,9 @@ LONGEST = 9.0
 
 
 @contextmanager
-def stranger(trouble: bool = True) -> Iterator[tuple[str, Callable[[], list[str]], Callable[[], None]]]:
+def stranger(
+    trouble: bool = True,
+) -> Iterator[tuple[str, Callable[[], list[str]], Callable[[], None]]]:
     """The awkward server: its target file, its damage, and how it falls silent."""
     server = Stranger(trouble=trouble)
     with listening(server) as url:
@@ -55,10 +67,22 @@ SERVERS = {"stranger": stranger, "reference": reference}
 def begin(text: str, folder: Path, *options: str) -> subprocess.Popen[str]:
     """A run in a process of its own, when it has made its first thing."""
     (folder / "target.toml").write_text(text, encoding="utf-8")
-    process = start("certify", "target.toml", "--out", "runs", "--quiet", *options, cwd=folder, stderr=subprocess.PIPE)
+    process = start(
+        "certify",
+        "target.toml",
+        "--out",
+        "runs",
+        "--quiet",
+        *options,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+    )
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
-        if any('"created"' in path.read_text(encoding="utf-8") for path in folder.glob("runs/*/ledger.jsonl")):
+        if any(
+            '"created"' in path.read_text(encoding="utf-8")
+            for path in folder.glob("runs/*/ledger.jsonl")
+        ):
             break
         time.sleep(0.02)
     return process
@@ -66,7 +90,9 @@ def begin(text: str, folder: Path, *options: str) -> subprocess.Popen[str]:
 
 @pytest.mark.long
 def test_an_awkward_server_is_left_as_it_was(tmp_path: Path) -> None:
-    """Ids that are numbers, lists that nest other ids, no empty texts, lost creates: all is as it was, and nothing is left."""
+    """Ids that are numbers, lists that nest other ids, no empty texts, lost creates: all is as it
+    was, and nothing is left.
+    """
     server = Stranger()
     finished = certified(server, tmp_path)
 
@@ -89,7 +115,9 @@ class Forgetful(Stranger):
 class Secretive(Stranger):
     """Contacts are listed to nobody, and every third one's creation is not answered."""
 
-    def collection(self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any) -> tuple[int, Any]:
+    def collection(
+        self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any
+    ) -> tuple[int, Any]:
         """Refuse to list contacts."""
         if name == "contact" and method == "GET":
             raise Refused(403)
@@ -97,12 +125,18 @@ class Secretive(Stranger):
 
     def fate(self, method: str, path: str) -> str:
         """Every third contact."""
-        return "lost" if path == "/v2/contacts" and method == "POST" and self._next["contact"] % 3 == 0 else ""
+        return (
+            "lost"
+            if path == "/v2/contacts" and method == "POST" and self._next["contact"] % 3 == 0
+            else ""
+        )
 
 
 @pytest.mark.long
 def test_an_answer_without_an_id_leads_to_no_other_thing(tmp_path: Path) -> None:
-    """Where creates do not tell an id, it is looked for in the list, as the thing's own; nobody else's is taken for it."""
+    """Where creates do not tell an id, it is looked for in the list, as the thing's own; nobody
+    else's is taken for it.
+    """
     server = Forgetful(trouble=False)
     finished = certified(server, tmp_path, "--select", "user")
 
@@ -111,7 +145,9 @@ def test_an_answer_without_an_id_leads_to_no_other_thing(tmp_path: Path) -> None
 
 
 class Nameless(Stranger):
-    """Creates of users whose name stands in an unusual place are not answered, nor is every third contact's."""
+    """Creates of users whose name stands in an unusual place are not answered, nor is every third
+    contact's.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -120,10 +156,14 @@ class Nameless(Stranger):
     def create(self, name: str, members: dict[str, Any], who: Who) -> tuple[int, Any]:
         """Make it, and say nothing."""
         self.made.append(f"{name} {sorted(members)}")
-        if name == "user":  # who cannot log in is nobody to change oneself as: accounts are borrowed
+        if (
+            name == "user"
+        ):  # who cannot log in is nobody to change oneself as: accounts are borrowed
             members.pop("password", None)
         status, document = super().create(name, members, who)
-        if (name == "user" and "givenName" not in document) or (name == "contact" and document["id"] % 3 == 0):
+        if (name == "user" and "givenName" not in document) or (
+            name == "contact" and document["id"] % 3 == 0
+        ):
             raise Unanswered
         return status, document
 
@@ -131,14 +171,21 @@ class Nameless(Stranger):
 class Terse(Nameless):
     """Contacts are listed with their ids, and nothing else."""
 
-    def collection(self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any) -> tuple[int, Any]:
+    def collection(
+        self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any
+    ) -> tuple[int, Any]:
         """Leave out of a list of contacts what tells whose they are."""
         status, document = super().collection(method, name, query, who, body)
-        return status, [{"id": item["id"]} for item in document] if (method, name) == ("GET", "contact") else document
+        return status, [{"id": item["id"]} for item in document] if (method, name) == (
+            "GET",
+            "contact",
+        ) else document
 
 
 def test_a_name_in_an_unusual_place_is_found_again(tmp_path: Path) -> None:
-    """A thing whose creation was not answered is found wherever its name was written, also in a member that is no operation's."""
+    """A thing whose creation was not answered is found wherever its name was written, also in a
+    member that is no operation's.
+    """
     server = Nameless(trouble=False)
     finished = certified(server, tmp_path, "--select", "update-user-self")
 
@@ -148,7 +195,9 @@ def test_a_name_in_an_unusual_place_is_found_again(tmp_path: Path) -> None:
 
 
 def test_a_list_that_shows_no_names_proves_nothing(tmp_path: Path) -> None:
-    """Where lists do not show what things are called, those whose creation was not answered are named as perhaps left."""
+    """Where lists do not show what things are called, those whose creation was not answered are
+    named as perhaps left.
+    """
     server = Terse(trouble=False)
     finished = certified(server, tmp_path, "--select", "update-contact")
 
@@ -170,7 +219,9 @@ class Revoking(Stranger):
 
 
 def test_keys_that_nobody_can_delete_are_named(tmp_path: Path) -> None:
-    """Where the deletion of every key is answered 404 the keys are alive: they are named as left behind, with exit code 7."""
+    """Where the deletion of every key is answered 404 the keys are alive: they are named as left
+    behind, with exit code 7.
+    """
     server = Revoking(trouble=False)
     finished = certified(server, tmp_path, "--select", "KEY or list-users")
 
@@ -185,7 +236,9 @@ class Full(Stranger):
 
     def one(self, method: str, name: str, id: int, who: Who, body: Any) -> tuple[int, Any]:
         """Refuse to delete what is not empty."""
-        is_full = any(str(user.get("organization")) == str(id) for user in self.things["user"].values())
+        is_full = any(
+            str(user.get("organization")) == str(id) for user in self.things["user"].values()
+        )
         if (method, name) == ("DELETE", "organization") and "admin" in who.scopes and is_full:
             raise Refused(409)
         return super().one(method, name, id, who, body)
@@ -199,7 +252,9 @@ class Full(Stranger):
 
 @pytest.mark.long
 def test_what_was_full_is_deleted_when_it_is_empty(tmp_path: Path) -> None:
-    """Where an organization cannot be deleted while somebody is in it, it is deleted after them; users are known by their address."""
+    """Where an organization cannot be deleted while somebody is in it, it is deleted after them;
+    users are known by their address.
+    """
     server = Full(trouble=False)
     finished = certified(server, tmp_path, "--select", "SEC-A or organization")
 
@@ -208,7 +263,9 @@ def test_what_was_full_is_deleted_when_it_is_empty(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:
-    """A thing whose creation was not answered, in a list that nobody may read, is named as perhaps left: exit code 7."""
+    """A thing whose creation was not answered, in a list that nobody may read, is named as perhaps
+    left: exit code 7.
+    """
     server = Secretive()
     finished = certified(server, tmp_path, "--select", "update-contact")
 
@@ -220,7 +277,9 @@ def test_what_cannot_be_looked_for_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_that_only_reads_sends_nothing_else(tmp_path: Path) -> None:
-    """With --read-only the server counts GET, HEAD, OPTIONS and log-ins, and nothing else: no clock is moved either."""
+    """With --read-only the server counts GET, HEAD, OPTIONS and log-ins, and nothing else: no clock
+    is moved either.
+    """
     server = Stranger()
     methods = set()
 
@@ -240,7 +299,9 @@ def test_a_run_that_only_reads_sends_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "silence"])
 @pytest.mark.parametrize("name", SERVERS)
 def test_an_interrupted_run_does_no_harm(name: str, how: str, tmp_path: Path) -> None:
-    """At random moments the run is interrupted, or the target falls silent: accounts, things and clock are as they were."""
+    """At random moments the run is interrupted, or the target falls silent: accounts, things and
+    clock are as they were.
+    """
     if (name, how) == ("reference", "silence"):
         pytest.skip("the stranger falls silent for both")
     chance = random.Random(f"{name} {how}")
@@ -258,7 +319,11 @@ def test_an_interrupted_run_does_no_harm(name: str, how: str, tmp_path: Path) ->
             _, said = process.communicate(timeout=120)
 
             harm = damage()
-            if how == "silence" and "clock" in "".join(harm):  # a clock that nobody answers for can only be named
-                assert "clock" in next(folder.glob("runs/*/results.json")).read_text(encoding="utf-8")
+            if how == "silence" and "clock" in "".join(
+                harm
+            ):  # a clock that nobody answers for can only be named
+                assert "clock" in next(folder.glob("runs/*/results.json")).read_text(
+                    encoding="utf-8"
+                )
                 harm = [line for line in harm if not line.startswith("clock")]
             assert harm == [], f"{moment:.2f} s: {said}"

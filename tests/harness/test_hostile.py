@@ -1,4 +1,6 @@
-"""A hostile server, or a broken one: five hundred absurd answers cost a run neither its memory, nor its files, nor its words."""
+"""A hostile server, or a broken one: five hundred absurd answers cost a run neither its memory, nor
+its files, nor its words.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ def _resident(pid: int) -> float:
 
 
 def relay(url: str, every: int, seed: int) -> Any:
-    """Every so-many-th answer is hostile, the others are those of the server at ``url``; and how many were."""
+    """Every so-many-th answer is hostile, the others are those of the server at ``url``; and how
+    many were.
+    """
     numbers, lock, chance = itertools.count(1), threading.Lock(), random.Random(seed)
     told = [0]
 
@@ -80,21 +84,32 @@ def relay(url: str, every: int, seed: int) -> Any:
 def _honest(url: str, request: Received) -> bytes:
     try:
         return forwarded(url, request)
-    except (httpx.HTTPError, ValueError):  # a case sent what no client of ours may pass on: a header with a NUL
+    except (
+        httpx.HTTPError,
+        ValueError,
+    ):  # a case sent what no client of ours may pass on: a header with a NUL
         return response(400)
 
 
 def expect_harmless(text: str) -> None:
     """Nothing in it acts on a terminal, and no line is forged."""
-    acting = {character for character in text if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")} - {"\n"}
+    acting = {
+        character
+        for character in text
+        if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
+    } - {"\n"}
     assert acting == set()
     assert text.count("verdict  ") <= 1
 
 
 @pytest.mark.long
-@pytest.mark.skipif("ROLECALL_HOSTILE" not in os.environ, reason="it takes ten minutes: set ROLECALL_HOSTILE=1")
+@pytest.mark.skipif(
+    "ROLECALL_HOSTILE" not in os.environ, reason="it takes ten minutes: set ROLECALL_HOSTILE=1"
+)
 def test_certify_is_unmoved(tmp_path: Path) -> None:
-    """Of five hundred hostile answers in runs of certify none breaks one: whole files, an honest exit code, bounded memory."""
+    """Of five hundred hostile answers in runs of certify none breaks one: whole files, an honest
+    exit code, bounded memory.
+    """
     with serving("--scrypt-n", "2") as server:
         answer, told = relay(server.url, 4, 1)
         with Miniature(answer) as front:
@@ -115,7 +130,9 @@ def expect_whole_run(file: str, out: Path) -> None:
     (folder,) = out.iterdir()
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     assert validation_errors("results", results) == []
-    assert process.returncode == results["exit_code"] and process.returncode in (0, 1, 3, 4, 7), stdout + stderr
+    assert process.returncode == results["exit_code"] and process.returncode in (0, 1, 3, 4, 7), (
+        stdout + stderr
+    )
     assert json.loads((folder / "evidence.har").read_text(encoding="utf-8"))["log"]["entries"]
     assert ElementTree.parse(folder / "junit.xml").getroot() is not None
     for line in (folder / "ledger.jsonl").read_text(encoding="utf-8").splitlines():
@@ -132,7 +149,18 @@ def test_load_is_unmoved(scenario: str, tmp_path: Path) -> None:
         answer, told = relay(server.url, 2, 2)
         with Miniature(answer) as front:
             file = server.target_file(tmp_path, url=front.url, under_target="timeout = 1")
-            process = start("load", scenario, file, "--rate", "60", "--duration", "20s", "--out", "runs", cwd=tmp_path)
+            process = start(
+                "load",
+                scenario,
+                file,
+                "--rate",
+                "60",
+                "--duration",
+                "20s",
+                "--out",
+                "runs",
+                cwd=tmp_path,
+            )
             memory = Memory(process.pid)
             finished = finish(process, tmp_path / "runs", time.monotonic())
 

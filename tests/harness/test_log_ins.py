@@ -1,4 +1,6 @@
-"""Log-ins that no server has to fear: a budget for each account, and what is wrong said at the first one."""
+"""Log-ins that no server has to fear: a budget for each account, and what is wrong said at the
+first one.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,12 @@ def body(**members: object) -> bytes:
     return json.dumps(members).encode()
 
 
-RIGHT, WRONG = body(email=GUEST.email, password=GUEST.password), body(email=GUEST.email, password="Sesame-2")
+RIGHT, WRONG = (
+    body(email=GUEST.email, password=GUEST.password),
+    body(email=GUEST.email, password="Sesame-2"),
+)
 
-# --- The budget ---------------------------------------------------------------------------------------------------------
+# --- The budget ----------------------------------------------------------------------------------
 
 
 def test_so_many_log_ins_and_no_more() -> None:
@@ -43,7 +48,9 @@ def test_so_many_log_ins_and_no_more() -> None:
 
 
 def test_a_wrong_log_in_that_may_be_granted_counts() -> None:
-    """When fifteen log-ins were granted a wrong one is not tried either, since it may be granted as well; nor beside others like it."""
+    """When fifteen log-ins were granted a wrong one is not tried either, since it may be granted as
+    well; nor beside others like it.
+    """
     budget = LogInBudget([GUEST])
     for _ in range(MOST_GRANTED - 1):
         trial = budget.admit(URL, RIGHT, "")
@@ -56,7 +63,9 @@ def test_a_wrong_log_in_that_may_be_granted_counts() -> None:
 
 
 def test_so_many_refusals_and_no_more_in_a_row() -> None:
-    """Two refused log-ins in a row are the most, also while they are under way; a good one begins the row anew; four are all."""
+    """Two refused log-ins in a row are the most, also while they are under way; a good one begins
+    the row anew; four are all.
+    """
     budget = LogInBudget([GUEST])
     for _ in range(MOST_REFUSED // MOST_IN_A_ROW):
         for _ in range(MOST_IN_A_ROW):
@@ -94,7 +103,9 @@ def test_after_an_unexpected_refusal_nothing_is_tried() -> None:
     ids=["form", "query", "escaped", "operators"],
 )
 def test_a_log_in_is_seen_however_it_is_written(url: str, content: bytes) -> None:
-    """An account's e-mail beside a password is a log-in to it, in a form, a query, with escapes, or inside of something."""
+    """An account's e-mail beside a password is a log-in to it, in a form, a query, with escapes, or
+    inside of something.
+    """
     assert LogInBudget([GUEST]).admit(url, content, "SEC-I06") is not None
 
 
@@ -106,7 +117,7 @@ def test_others_have_no_budget() -> None:
     assert budget.admit(URL, body(email="rolecall.1@example.org", password="x"), "") is None
 
 
-# --- On servers ---------------------------------------------------------------------------------------------------------
+# --- On servers ---------------------------------------------------------------------------------
 
 
 class Counting(Stranger):
@@ -146,7 +157,9 @@ class WithoutUsers(Counting):
 @pytest.mark.long
 @pytest.mark.parametrize("kind", [Counting, WithoutUsers])
 def test_the_budget_holds_on_a_server(kind: type[Counting], tmp_path: Path) -> None:
-    """A whole run stays within the budget of every account, counted at the server, with and without users of its own."""
+    """A whole run stays within the budget of every account, counted at the server, with and without
+    users of its own.
+    """
     server = kind(trouble=False)
     finished = certified(server, tmp_path)
 
@@ -161,10 +174,14 @@ def test_the_budget_holds_on_a_server(kind: type[Counting], tmp_path: Path) -> N
 
 @pytest.mark.parametrize("role", ["guest", "admin"])
 def test_a_wrong_password_costs_one_log_in(role: str, tmp_path: Path) -> None:
-    """A wrong password in the target file is tried once, and ends the run with exit code 2, naming the account."""
+    """A wrong password in the target file is tried once, and ends the run with exit code 2, naming
+    the account.
+    """
     server = Counting()
     with listening(server) as url:
-        text = server.target_file(url).replace(server.passwords[server.accounts[role]], "Not-this-1")
+        text = server.target_file(url).replace(
+            server.passwords[server.accounts[role]], "Not-this-1"
+        )
         (tmp_path / "target.toml").write_text(text, encoding="utf-8")
         finished = rolecall("certify", "target.toml", "--out", "runs", cwd=tmp_path)
 

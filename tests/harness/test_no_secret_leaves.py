@@ -1,4 +1,6 @@
-"""No password, token or refresh token that crossed the wire is in any file of a run's folder, or was printed."""
+"""No password, token or refresh token that crossed the wire is in any file of a run's folder, or
+was printed.
+"""
 
 from __future__ import annotations
 
@@ -19,32 +21,51 @@ import pytest
 from rolecall.reference.settings import password_variable
 from tests.conftest import SIGNING_KEY, Reference, Watched
 from tests.support.command import ROLES, environment, target_file, target_text
-from tests.support.miniatures import Answer, Connection, Miniature, Received, Tap, json_response, response
+from tests.support.miniatures import (
+    Answer,
+    Connection,
+    Miniature,
+    Received,
+    Tap,
+    json_response,
+    response,
+)
 from tests.support.servers import certify, forwarded, serving
 
 _IN_BODIES = re.compile(rb'"(token|refreshToken|password)"\s*:\s*"((?:[^"\\\x00-\x1f]|\\.)*)"')
-#: The same where the body was cut before the end of it, and the next answer follows; what is shorter is the user's id.
-_HALF = re.compile(rb'"(token|refreshToken|password)"\s*:\s*"([^"\\\x00-\x1f]{40,}?)(?=HTTP/1\.1 |\Z)')
+#: The same where the body was cut before the end of it, and the next answer follows; what is
+#: shorter is the user's id.
+_HALF = re.compile(
+    rb'"(token|refreshToken|password)"\s*:\s*"([^"\\\x00-\x1f]{40,}?)(?=HTTP/1\.1 |\Z)'
+)
 _BEARER = re.compile(rb"authorization: bearer ([^\r\n]+)", re.IGNORECASE)
 _WORD = re.compile(r"[\w+/=%.~-]+")
 _IN_QUERIES = re.compile(rb"refreshToken=([^&\s]+)")
 
 
 def secrets_on(streams: Iterable[bytes | bytearray]) -> set[str]:
-    """Every password, token and refresh token in what crossed the wire, without what is public of it.
+    """Every password, token and refresh token in what crossed the wire, without what is public of
+    it.
 
-    A run presents the front part of a refresh token, which is the user's id, and words that never were a password.
+    A run presents the front part of a refresh token, which is the user's id, and words that never
+    were a password.
     """
     found: set[str] = set()
     for stream in streams:
         found |= {json.loads(f'"{literal.decode()}"') for _, literal in _IN_BODIES.findall(stream)}
         found |= {value.decode() for value in _BEARER.findall(stream) if value.isascii()}
         found |= {unquote(value.decode()) for value in _IN_QUERIES.findall(stream)}
-    return {value for value in found if len(value) >= 6 and not re.fullmatch(r"[0-9a-fA-F]{24}\.?", value)}
+    return {
+        value
+        for value in found
+        if len(value) >= 6 and not re.fullmatch(r"[0-9a-fA-F]{24}\.?", value)
+    }
 
 
 def give_aways(secret: str) -> Iterator[str]:
-    """What would give a secret away in a text: of a JWT its signature, of anything else all of it, in every encoding."""
+    """What would give a secret away in a text: of a JWT its signature, of anything else all of it,
+    in every encoding.
+    """
     decisive = secret
     if secret.startswith("eyJ"):  # header and claims alone are shown, and let nobody in
         decisive = secret.rpartition(".")[2] if secret.count(".") > 1 else ""
@@ -55,20 +76,28 @@ def give_aways(secret: str) -> Iterator[str]:
     yield json.dumps(decisive)[1:-1]
     for value in (secret, f"user@example.org:{secret}"):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            # The ends of base64 depend on the neighbours; twenty characters of its inside are enough to tell.
+            # The ends of base64 depend on the neighbours; twenty characters of its inside are
+            # enough to tell.
             yield encode(value.encode()).decode().rstrip("=")[-24:-4]
 
 
 def leaks(secrets: set[str], folder: Path, printed: str) -> list[str]:
     """Where a secret is: the files' names, and "output"."""
-    texts = {path.name: path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file()}
+    texts = {
+        path.name: path.read_bytes().decode("utf-8", "replace")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
     texts["output"] = printed
     wanted = {text for secret in secrets for text in give_aways(secret)}
-    # A run has thousands of secrets and a thousand files, in which the same words stand again and again.
+    # A run has thousands of secrets and a thousand files, in which the same words stand again and
+    # again.
     words = {text for text in wanted if _WORD.fullmatch(text)}
     different = "\n".join({word for text in texts.values() for word in _WORD.findall(text)})
     suspicious = [word for word in words if word in different] + list(wanted - words)
-    return [f"{name}: {word}" for name, text in texts.items() for word in suspicious if word in text]
+    return [
+        f"{name}: {word}" for name, text in texts.items() for word in suspicious if word in text
+    ]
 
 
 @pytest.mark.long
@@ -76,17 +105,30 @@ class TestWholeRun:
     """A run of everything against the reference server."""
 
     def test_nothing_leaks(self, certified: Watched) -> None:
-        """Of all secrets that crossed the wire in either direction, none is in a file or in the output, in no encoding."""
+        """Of all secrets that crossed the wire in either direction, none is in a file or in the
+        output, in no encoding.
+        """
         secrets = secrets_on([*certified.tap.sent, *certified.tap.answered]) | {SIGNING_KEY}
         names = {path.name for path in certified.finished.folder.iterdir()}
 
         assert len([secret for secret in secrets if secret.startswith("eyJ")]) > 100
-        assert len([secret for secret in secrets if re.match(r"[0-9a-f]{24}\.[0-9a-f]{80}$", secret)]) > 50
-        assert {"results.json", "junit.xml", "evidence.har", "ledger.jsonl", "allure-results"} <= names
+        assert (
+            len([secret for secret in secrets if re.match(r"[0-9a-f]{24}\.[0-9a-f]{80}$", secret)])
+            > 50
+        )
+        assert {
+            "results.json",
+            "junit.xml",
+            "evidence.har",
+            "ledger.jsonl",
+            "allure-results",
+        } <= names
         assert leaks(secrets, certified.finished.folder, certified.finished.said) == []
 
     def test_a_leak_would_be_found(self, certified: Watched, tmp_path: Path) -> None:
-        """The search is no formality: each kind of secret, planted in each encoding, is found by it."""
+        """The search is no formality: each kind of secret, planted in each encoding, is found by
+        it.
+        """
         secrets = secrets_on([*certified.tap.sent, *certified.tap.answered])
         for secret in (
             max(secrets, key=len),
@@ -101,9 +143,15 @@ class TestWholeRun:
         ]
 
     def test_the_evidence_is_still_readable(self, certified: Watched) -> None:
-        """Redaction takes the secrets and leaves the story: users' ids, claims and labels can be followed."""
+        """Redaction takes the secrets and leaves the story: users' ids, claims and labels can be
+        followed.
+        """
         text = (certified.finished.folder / "evidence.har").read_text(encoding="utf-8")
-        users = {claims["_id"] for claims in map(claims_of, secrets_on(certified.tap.answered)) if "_id" in claims}
+        users = {
+            claims["_id"]
+            for claims in map(claims_of, secrets_on(certified.tap.answered))
+            if "_id" in claims
+        }
 
         assert users
         assert all(user in text for user in users)
@@ -120,8 +168,13 @@ def claims_of(token: str) -> dict[str, str]:
     return claims
 
 
-#: Passwords that JSON, a shell, a URL or HTML has to escape, and one that is a word of every report.
-PASSWORDS = {"guest": 'it\'s "quoted" & <b>old</b>\\', "agent": "p%C3%A4ss+w/rd==ÿ", "bot": "password"}
+#: Passwords that JSON, a shell, a URL or HTML has to escape, and one that is a word of every
+#: report.
+PASSWORDS = {
+    "guest": 'it\'s "quoted" & <b>old</b>\\',
+    "agent": "p%C3%A4ss+w/rd==ÿ",
+    "bot": "password",
+}
 
 
 PLACEHOLDER = "password = ?"
@@ -129,7 +182,9 @@ PLACEHOLDER = "password = ?"
 
 @pytest.mark.parametrize("role", PASSWORDS)
 def test_passwords_of_all_sorts(role: str, tmp_path: Path, reference: Reference) -> None:
-    """A password that has to be escaped does not slip through where it is refused; one that is a word spoils no report."""
+    """A password that has to be escaped does not slip through where it is refused; one that is a
+    word spoils no report.
+    """
     password = PASSWORDS[role]
     before, heading, after = reference.text.partition(f"[accounts.{role}]\n")
     text = before + heading + re.sub(r'password = "[^"]*"', PLACEHOLDER, after, count=1)
@@ -144,7 +199,9 @@ def test_passwords_of_all_sorts(role: str, tmp_path: Path, reference: Reference)
     assert "Is the password right" in finished.results["reasons"][0]
     assert "Is the password right" in finished.stderr
     assert password in secrets_on(tap.sent)
-    assert leaks(secrets_on(tap.sent) - {"password", "passwor"}, finished.folder, finished.said) == []
+    assert (
+        leaks(secrets_on(tap.sent) - {"password", "passwor"}, finished.folder, finished.said) == []
+    )
     sent = json.dumps({"password": password}, separators=(",", ":"))[1:-1]
     assert json.dumps(sent)[1:-1] not in har
     assert r"\"password\":\"<password-" in har
@@ -152,7 +209,10 @@ def test_passwords_of_all_sorts(role: str, tmp_path: Path, reference: Reference)
 
 def jwt_number(number: int) -> str:
     """A JWT like no other."""
-    return jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": number, "exp": 86400}, f"{number}" * 32)
+    return jwt.encode(
+        {"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": number, "exp": 86400},
+        f"{number}" * 32,
+    )
 
 
 def refresh_number(number: int) -> str:
@@ -161,9 +221,17 @@ def refresh_number(number: int) -> str:
 
 
 def test_servers_that_put_secrets_anywhere(tmp_path: Path) -> None:
-    """A token in a cut body, under another name, escaped oddly, in a cookie, a redirect, a refusal or a page stays out of every file."""
-    tokens = {jwt_number(number) for number in range(1, 9)} | {refresh_number(number) for number in range(1, 9)}
-    tokens |= {"opaque/and+very-secret==", "another/opaque+secret==", "0123456789-a-session-0123456789"}
+    """A token in a cut body, under another name, escaped oddly, in a cookie, a redirect, a refusal
+    or a page stays out of every file.
+    """
+    tokens = {jwt_number(number) for number in range(1, 9)} | {
+        refresh_number(number) for number in range(1, 9)
+    }
+    tokens |= {
+        "opaque/and+very-secret==",
+        "another/opaque+secret==",
+        "0123456789-a-session-0123456789",
+    }
 
     def grant(number: int) -> dict[str, str]:
         return {
@@ -176,28 +244,51 @@ def test_servers_that_put_secrets_anywhere(tmp_path: Path) -> None:
 
     answers = [
         response(200, json.dumps(grant(1)).encode()[:-60], content_type="text/plain"),
-        json_response({"accessToken": "opaque/and+very-secret==", "refresh_token": refresh_number(2)}),
-        response(200, json.dumps({"token": "another/opaque+secret=="}).replace("/", r"\/").replace("+", r"\u002b").encode()),
+        json_response(
+            {"accessToken": "opaque/and+very-secret==", "refresh_token": refresh_number(2)}
+        ),
+        response(
+            200,
+            json.dumps({"token": "another/opaque+secret=="})
+            .replace("/", r"\/")
+            .replace("+", r"\u002b")
+            .encode(),
+        ),
         json_response(grant(3), set_cookie=f"session={jwt_number(4)}; Path=/"),
         json_response([], 400, set_cookie="sid=0123456789-a-session-0123456789; Path=/"),
-        response(302, location=f"http://127.0.0.1:9/#token={jwt_number(5)}&refreshToken={refresh_number(5)}"),
+        response(
+            302,
+            location=f"http://127.0.0.1:9/#token={jwt_number(5)}&refreshToken={refresh_number(5)}",
+        ),
         json_response(grant(6), 403),
         response(200, f"<p>{jwt_number(7)}</p>".encode(), content_type="text/html"),
     ]
     logins = itertools.cycle(answers)
 
     def server(request: Received, connection: Connection) -> None:
-        connection.send(next(logins) if request.path.startswith("/v2/auth/token") else json_response(grant(8)))
+        connection.send(
+            next(logins) if request.path.startswith("/v2/auth/token") else json_response(grant(8))
+        )
 
     passwords = {f"password-of-{role}-7Hq2" for role in ROLES}
     with Miniature(server) as miniature:
-        for code in (1, 2, 1, 2, 1):  # a run logs every account in once, and ends with 2 at the answer that refuses one
-            finished = certify(target_file(tmp_path, target_text(miniature.url)), "ISSUE or REFRESH-get")
+        for code in (
+            1,
+            2,
+            1,
+            2,
+            1,
+        ):  # a run logs every account in once, and ends with 2 at the answer that refuses one
+            finished = certify(
+                target_file(tmp_path, target_text(miniature.url)), "ISSUE or REFRESH-get"
+            )
 
             assert finished.code == code, finished.said
             assert leaks(tokens | passwords, finished.folder, finished.said) == []
 
-    bodies = [request.body for request in miniature.received if request.path.startswith("/v2/auth/token")]
+    bodies = [
+        request.body for request in miniature.received if request.path.startswith("/v2/auth/token")
+    ]
     assert all(password in str(bodies) for password in passwords)
     assert len(bodies) >= 2 * len(answers)  # each of them came twice
 
@@ -215,10 +306,23 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) -> None:
-    """If a writer of ours forgot to redact, all files are written, without the secrets, and exit code 8 names file and place."""
-    words = ("certify", target_file(tmp_path, reference.text), "--select", "ISSUE-fields", "--out", tmp_path / "out")
+    """If a writer of ours forgot to redact, all files are written, without the secrets, and exit
+    code 8 names file and place.
+    """
+    words = (
+        "certify",
+        target_file(tmp_path, reference.text),
+        "--select",
+        "ISSUE-fields",
+        "--out",
+        tmp_path / "out",
+    )
     finished = subprocess.run(
-        [sys.executable, "-c", CARELESS, *words], capture_output=True, text=True, env=environment(**reference.env), check=False
+        [sys.executable, "-c", CARELESS, *words],
+        capture_output=True,
+        text=True,
+        env=environment(**reference.env),
+        check=False,
     )
     (folder,) = (tmp_path / "out").iterdir()
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
@@ -226,13 +330,23 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
 
     assert finished.returncode == results["exit_code"] == 8
     assert re.match(
-        r"evidence\.har \(log\.entries\[0\]\.request\.postData\.text\) and \d+ more places would have held a secret",
+        r"evidence\.har \(log\.entries\[0\]\.request\.postData\.text\) and \d+ more places would "
+        r"have held a secret",
         results["reasons"][0],
     )
-    assert re.search(r'"password":"<password-\d>"}$', har["log"]["entries"][0]["request"]["postData"]["text"])
+    assert re.search(
+        r'"password":"<password-\d>"}$', har["log"]["entries"][0]["request"]["postData"]["text"]
+    )
     names = {path.name for path in folder.iterdir()}
     assert names == {"results.json", "evidence.har", "junit.xml", "ledger.jsonl", "allure-results"}
-    assert leaks({SIGNING_KEY, *re.findall(r'password = "([^"]+)"', reference.text)}, folder, finished.stdout) == []
+    assert (
+        leaks(
+            {SIGNING_KEY, *re.findall(r'password = "([^"]+)"', reference.text)},
+            folder,
+            finished.stdout,
+        )
+        == []
+    )
 
 
 class Liar:
@@ -240,7 +354,8 @@ class Liar:
 
     def __init__(self, words: list[str]) -> None:
         self._grants = itertools.cycle(
-            {"tokenType": "Bearer", "token": word, "refreshToken": word, "user": "599e1f"} for word in words
+            {"tokenType": "Bearer", "token": word, "refreshToken": word, "user": "599e1f"}
+            for word in words
         )
 
     def __call__(self, request: Received, connection: Connection) -> None:
@@ -249,12 +364,18 @@ class Liar:
 
 
 def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
-    """A server whose tokens are words of our reports gets a verdict and all files, in which those words stand as ever."""
+    """A server whose tokens are words of our reports gets a verdict and all files, in which those
+    words stand as ever.
+    """
     words = (
-        "passed failed inconclusive verdict outcome requirement version startedDateTime testsuite rolecall 127.0.0.1 ISSUE-status"
+        "passed failed inconclusive verdict outcome requirement version startedDateTime "
+        "testsuite rolecall 127.0.0.1 ISSUE-status"
     )
     with Miniature(Liar(words.split())) as miniature:
-        finished = certify(target_file(tmp_path, target_text(miniature.url)), "ISSUE-fields or ISSUE-status or PERM-list-users")
+        finished = certify(
+            target_file(tmp_path, target_text(miniature.url)),
+            "ISSUE-fields or ISSUE-status or PERM-list-users",
+        )
     names = {path.name for path in finished.folder.iterdir()}
     har = json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))
 
@@ -262,61 +383,92 @@ def test_a_server_does_not_choose_what_is_hidden(tmp_path: Path) -> None:
     assert finished.results["verdict"] == "not-conformant"
     assert names == {"results.json", "evidence.har", "junit.xml", "ledger.jsonl", "allure-results"}
     assert all(entry["request"]["url"].startswith(miniature.url) for entry in har["log"]["entries"])
-    assert all(test["outcome"] in ("passed", "failed", "not-tested", "inconclusive") for test in all_tests(finished.results))
+    assert all(
+        test["outcome"] in ("passed", "failed", "not-tested", "inconclusive")
+        for test in all_tests(finished.results)
+    )
 
 
 def all_tests(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every test of a results.json."""
-    return itertools.chain.from_iterable(requirement["tests"] for requirement in results["requirements"])
+    return itertools.chain.from_iterable(
+        requirement["tests"] for requirement in results["requirements"]
+    )
 
 
 def answered(url: str, change: Callable[[Received, bytes, int], bytes]) -> Answer:
-    """Answers as the server at this URL does, with a change to the body: it is given the request, the body and which answer it is."""
+    """Answers as the server at this URL does, with a change to the body: it is given the request,
+    the body and which answer it is.
+    """
     numbers = itertools.count()
 
     def answer(request: Received, connection: Connection) -> None:
         head, _, body = forwarded(url, request).partition(b"\r\n\r\n")
         status = int(head.split(b" ")[1])
-        connection.send(response(status, change(request, body, next(numbers)), content_type="application/json"))
+        connection.send(
+            response(status, change(request, body, next(numbers)), content_type="application/json")
+        )
 
     return answer
 
 
 def cut(request: Received, body: bytes, number: int) -> bytes:
-    """The body up to a multiple of twenty bytes, another one each time; every fifth answer is whole."""
+    """The body up to a multiple of twenty bytes, another one each time; every fifth answer is
+    whole.
+    """
     return body if number % 5 == 0 else body[: 20 * (number % (len(body) // 20 + 1))]
 
 
 def echo(request: Received, body: bytes, number: int) -> bytes:
     """What was sent, as a server for debugging shows it, beside the body."""
-    sent = {"path": request.path, "headers": request.headers, "body": request.body.decode("utf-8", "replace")}
+    sent = {
+        "path": request.path,
+        "headers": request.headers,
+        "body": request.body.decode("utf-8", "replace"),
+    }
     document = json.loads(body) if body else None
-    return json.dumps({**document, "echo": sent} if isinstance(document, dict) else document).encode() if body else b""
+    return (
+        json.dumps({**document, "echo": sent} if isinstance(document, dict) else document).encode()
+        if body
+        else b""
+    )
 
 
 @pytest.mark.parametrize("change", [pytest.param(cut, marks=pytest.mark.long), echo])
-def test_servers_that_cut_and_echo(change: Callable[[Received, bytes, int], bytes], tmp_path: Path, reference: Reference) -> None:
-    """Answers cut at every twentieth byte, and a server that shows all that it was sent: all files, no secret, a right exit code."""
+def test_servers_that_cut_and_echo(
+    change: Callable[[Received, bytes, int], bytes], tmp_path: Path, reference: Reference
+) -> None:
+    """Answers cut at every twentieth byte, and a server that shows all that it was sent: all files,
+    no secret, a right exit code.
+    """
     with Miniature(answered(reference.url, change)) as miniature, Tap(miniature.url) as tap:
         file = target_file(tmp_path, reference.text.replace(reference.url, tap.url))
-        finished = certify(file, "ISSUE or REFRESH-get or REFRESH-post or list-users", env=reference.env)
+        finished = certify(
+            file, "ISSUE or REFRESH-get or REFRESH-post or list-users", env=reference.env
+        )
     names = {path.name for path in finished.folder.iterdir()}
 
     assert finished.code == finished.results["exit_code"]
     assert finished.code in ((1, 2, 3, 7) if change is cut else (3,)), finished.said
     assert {"results.json", "evidence.har", "junit.xml", "ledger.jsonl", "allure-results"} <= names
     halves = {half.decode() for stream in tap.answered for _, half in _HALF.findall(stream)}
-    secrets = secrets_on([*tap.sent, *tap.answered]) | {half for half in halves if not half.startswith("eyJ")}
+    secrets = secrets_on([*tap.sent, *tap.answered]) | {
+        half for half in halves if not half.startswith("eyJ")
+    }
     assert len(secrets) > 10
     assert (len(halves) > 3) == (change is cut)
     assert leaks(secrets, finished.folder, finished.said) == []
 
 
 def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
-    """``sunshine`` is no word of our files: it is hidden wherever it stands, and the run is as any other."""
+    """``sunshine`` is no word of our files: it is hidden wherever it stands, and the run is as any
+    other.
+    """
     env = {**Reference.env, password_variable("guest"): "sunshine"}
     with serving("--clock", "--scrypt-n", "2", env=env) as server, Tap(server.url) as tap:
-        finished = certify(server.target_file(tmp_path, url=tap.url), "REFRESH or ISSUE", env=server.env)
+        finished = certify(
+            server.target_file(tmp_path, url=tap.url), "REFRESH or ISSUE", env=server.env
+        )
 
     assert "sunshine" in secrets_on(tap.sent)
     assert finished.code == 3, finished.said  # a part of the suite, and nothing failed
@@ -325,12 +477,18 @@ def test_a_password_that_is_an_ordinary_word(tmp_path: Path) -> None:
 
 
 def test_ids_and_tokens_without_a_dot(tmp_path: Path) -> None:
-    """Refresh tokens made of user id and secret without a dot between them: no exit 8, every id can be read, no secret can."""
+    """Refresh tokens made of user id and secret without a dot between them: no exit 8, every id can
+    be read, no secret can.
+    """
     options = ("--clock", "--scrypt-n", "2", "--variant", "refresh-tokens-without-dot")
     with serving(*options, env=Reference.env) as server, Tap(server.url) as tap:
-        finished = certify(server.target_file(tmp_path, url=tap.url), "REFRESH or ISSUE", env=server.env)
+        finished = certify(
+            server.target_file(tmp_path, url=tap.url), "REFRESH or ISSUE", env=server.env
+        )
     har = (finished.folder / "evidence.har").read_text(encoding="utf-8")
-    tokens = {secret for secret in secrets_on(tap.answered) if re.fullmatch(r"[0-9a-f]{104}", secret)}
+    tokens = {
+        secret for secret in secrets_on(tap.answered) if re.fullmatch(r"[0-9a-f]{104}", secret)
+    }
     users = {token[:24] for token in tokens}
 
     assert finished.code == 3, finished.said  # a part of the suite, and nothing failed

@@ -1,4 +1,6 @@
-"""The suite as a pytest suite: selecting, stopping, interrupting, and what it leaves for pytest and Allure."""
+"""The suite as a pytest suite: selecting, stopping, interrupting, and what it leaves for pytest and
+Allure.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +25,28 @@ from tests.support.servers import ROOT, Admin, certify, clock_offset, serving, t
 
 
 def begin(
-    *words: str | Path, out: Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None, **options: Any
+    *words: str | Path,
+    out: Path,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> subprocess.Popen[str]:
     """``pytest`` on the suite as its users start it, running."""
     command = [sys.executable, "-m", "pytest", *map(str, words), "--out", str(out)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(command, cwd=cwd, env=environment(**(env or {})), text=True, stdin=subprocess.DEVNULL, **pipes)
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment(**(env or {})),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        **pipes,
+    )
 
 
-def suite(*words: str | Path, out: Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Finished:
+def suite(
+    *words: str | Path, out: Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> Finished:
     """``pytest`` on the suite, from the checkout, to its end."""
     began = time.monotonic()
     return finish(begin(*words, out=out, cwd=cwd, env=env), out, began)
@@ -39,7 +54,11 @@ def suite(*words: str | Path, out: Path, cwd: Path = ROOT, env: Mapping[str, str
 
 def outcomes_of(results: dict[str, Any]) -> dict[str, str]:
     """The tests of a run by name, with their outcomes."""
-    return {test["name"]: test["outcome"] for entry in results["requirements"] for test in entry["tests"]}
+    return {
+        test["name"]: test["outcome"]
+        for entry in results["requirements"]
+        for test in entry["tests"]
+    }
 
 
 def assert_whole(finished: Finished) -> None:
@@ -50,18 +69,31 @@ def assert_whole(finished: Finished) -> None:
     json.loads((finished.folder / "evidence.har").read_text(encoding="utf-8"))
 
 
-# --- Choosing ---------------------------------------------------------------------------------------------------------
+# --- Choosing -----------------------------------------------------------------------------------
 
 
 def test_pytest_selects_cells(reference: Reference, tmp_path: Path) -> None:
-    """``pytest conformance --target T -k "list-users and guest"`` runs those two cells, and says what part that was."""
+    """``pytest conformance --target T -k "list-users and guest"`` runs those two cells, and says
+    what part that was.
+    """
     file = reference.target_file(tmp_path)
 
-    finished = suite("conformance", "--target", file, "-k", "list-users and guest", out=tmp_path / "runs", env=reference.env)
+    finished = suite(
+        "conformance",
+        "--target",
+        file,
+        "-k",
+        "list-users and guest",
+        out=tmp_path / "runs",
+        env=reference.env,
+    )
 
     assert finished.code == 0, finished.said
     assert "2 passed" in finished.stdout
-    outcomes = {f"{c['operation']}-{c['role']}-{c['credential']}": c["outcome"] for c in finished.results["cells"]}
+    outcomes = {
+        f"{c['operation']}-{c['role']}-{c['credential']}": c["outcome"]
+        for c in finished.results["cells"]
+    }
     assert [cell for cell, outcome in outcomes.items() if outcome != "not-tested"] == [
         "list-users-guest-token",
         "list-users-guest-api-key",
@@ -73,7 +105,9 @@ def test_pytest_selects_cells(reference: Reference, tmp_path: Path) -> None:
     assert validation_errors("results", finished.results) == []
 
 
-def test_a_test_is_called_by_the_id_that_a_person_types(reference: Reference, tmp_path: Path) -> None:
+def test_a_test_is_called_by_the_id_that_a_person_types(
+    reference: Reference, tmp_path: Path
+) -> None:
     """A node id made of file, test and cell runs that one test."""
     file = reference.target_file(tmp_path)
     id = "conformance/test_permissions.py::test_an_allowed_read_shows_the_thing[fetch-form-admin-token]"
@@ -81,7 +115,9 @@ def test_a_test_is_called_by_the_id_that_a_person_types(reference: Reference, tm
     finished = suite(id, "--target", file, "-v", out=tmp_path / "runs", env=reference.env)
 
     assert finished.code == 0, finished.said
-    assert list(outcomes_of(finished.results)) == ["test_an_allowed_read_shows_the_thing[fetch-form-admin-token]"]
+    assert list(outcomes_of(finished.results)) == [
+        "test_an_allowed_read_shows_the_thing[fetch-form-admin-token]"
+    ]
     assert "[fetch-form-admin-token] PASSED" in finished.stdout
 
 
@@ -89,7 +125,15 @@ def test_a_requirement_selects_its_tests(reference: Reference, tmp_path: Path) -
     """``-k`` finds tests by the id of their requirement, also when no test is named like it."""
     file = reference.target_file(tmp_path)
 
-    finished = suite("conformance", "--target", file, "-k", "REFRESH-client", out=tmp_path / "runs", env=reference.env)
+    finished = suite(
+        "conformance",
+        "--target",
+        file,
+        "-k",
+        "REFRESH-client",
+        out=tmp_path / "runs",
+        env=reference.env,
+    )
 
     assert finished.code == 0, finished.said
     tested = {entry["id"] for entry in finished.results["requirements"] if entry["tests"]}
@@ -100,12 +144,19 @@ def test_collecting_sends_nothing(tmp_path: Path) -> None:
     """``--collect-only`` names the tests, asks the target nothing and leaves no folder."""
     with Miniature(always(response(500))) as miniature:
         text = f'[target]\nbase_url = "{miniature.url}"\n'
-        file = target(tmp_path, text + "".join(account(role) for role in ("guest", "agent", "bot", "admin")))
+        file = target(
+            tmp_path, text + "".join(account(role) for role in ("guest", "agent", "bot", "admin"))
+        )
 
-        finished = suite("conformance", "--target", file, "--collect-only", "-q", out=tmp_path / "runs")
+        finished = suite(
+            "conformance", "--target", file, "--collect-only", "-q", out=tmp_path / "runs"
+        )
 
         assert finished.code == 0, finished.said
-        assert "test_permissions.py::test_a_refused_write_does_nothing[delete-user-guest-token]" in finished.stdout
+        assert (
+            "test_permissions.py::test_a_refused_write_does_nothing[delete-user-guest-token]"
+            in finished.stdout
+        )
         assert miniature.received == []
         assert not finished.out.exists()
 
@@ -116,7 +167,9 @@ def account(role: str) -> str:
 
 
 def test_collecting_starts_no_server(tmp_path: Path) -> None:
-    """``--collect-only`` without a target does not start the embedded server, which here could not even start."""
+    """``--collect-only`` without a target does not start the embedded server, which here could not
+    even start.
+    """
     unusable = "--serve-option=--fault=there-is-none"
 
     collected = suite("conformance", unusable, "--collect-only", "-q", out=tmp_path / "runs")
@@ -128,7 +181,7 @@ def test_collecting_starts_no_server(tmp_path: Path) -> None:
     assert "Traceback" not in run.said
 
 
-# --- Stopping at the first failure ------------------------------------------------------------------------------------
+# --- Stopping at the first failure --------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +194,14 @@ def wrong_cells() -> Iterator[Reference]:
 
 def test_x_stops_at_the_first_failure(wrong_cells: Reference, tmp_path: Path) -> None:
     """With ``-x`` the first failure ends the run, which still tidies up and writes valid files."""
-    words = ("conformance", "--target", wrong_cells.target_file(tmp_path), "-k", "contact and token", "-q")
+    words = (
+        "conformance",
+        "--target",
+        wrong_cells.target_file(tmp_path),
+        "-k",
+        "contact and token",
+        "-q",
+    )
 
     whole = suite(*words, out=tmp_path / "whole")
     stopped = suite(*words, "-x", out=tmp_path / "stopped")
@@ -161,10 +221,14 @@ def test_x_stops_at_the_first_failure(wrong_cells: Reference, tmp_path: Path) ->
 
 
 def test_a_failure_reads_as_pytests(wrong_cells: Reference, tmp_path: Path) -> None:
-    """A failed cell is an ordinary failure of pytest's: the test's own line, the expectation and the answer."""
+    """A failed cell is an ordinary failure of pytest's: the test's own line, the expectation and
+    the answer.
+    """
     words = ("-k", "list-contacts-bot-token", "--tb=short")
 
-    finished = suite("conformance", "--target", wrong_cells.target_file(tmp_path), *words, out=tmp_path / "runs")
+    finished = suite(
+        "conformance", "--target", wrong_cells.target_file(tmp_path), *words, out=tmp_path / "runs"
+    )
 
     assert finished.code == 1, finished.said
     assert "await judge.expect_allowed(answer, request, caller)" in finished.stdout
@@ -175,7 +239,7 @@ def test_a_failure_reads_as_pytests(wrong_cells: Reference, tmp_path: Path) -> N
     assert "1 failed" in finished.stdout
 
 
-# --- Tests of one's own -----------------------------------------------------------------------------------------------
+# --- Tests of one's own -------------------------------------------------------------------------
 
 OWN = """
 from rolecall.toolkit.marks import requirement, each
@@ -240,10 +304,28 @@ def own(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Calla
     (folder / "test_own.py").write_text(OWN, encoding="utf-8")
     file = reference.target_file(folder)
 
-    def run(*names: str, words: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Finished:
-        given = ("-p", "rolecall.harness.plugin", *words, "test_own.py", "--target", file, "-k", " or ".join(names))
+    def run(
+        *names: str, words: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+    ) -> Finished:
+        given = (
+            "-p",
+            "rolecall.harness.plugin",
+            *words,
+            "test_own.py",
+            "--target",
+            file,
+            "-k",
+            " or ".join(names),
+        )
         out = folder / "-".join((*names, *words))
-        return suite(*given, "-p", "no:cacheprovider", out=out, cwd=folder, env={**reference.env, **(env or {})})
+        return suite(
+            *given,
+            "-p",
+            "no:cacheprovider",
+            out=out,
+            cwd=folder,
+            env={**reference.env, **(env or {})},
+        )
 
     return run
 
@@ -262,14 +344,18 @@ def test_assertions_are_explained(own: Callable[..., Finished]) -> None:
 
 
 def test_a_broken_test_is_nobodys_fault_but_ours(own: Callable[..., Finished]) -> None:
-    """An exception in a test is an error of the harness: exit code 6, no finding, and the exception named."""
+    """An exception in a test is an error of the harness: exit code 6, no finding, and the exception
+    named.
+    """
     finished = own("test_passes", "test_breaks")
 
     assert finished.code == 6, finished.said
     assert finished.results["findings"] == []
     (entry,) = (entry for entry in finished.results["requirements"] if entry["id"] == "ISSUE-jwt")
     assert entry["outcome"] == "error"
-    assert re.fullmatch(r"ZeroDivisionError: division by zero \([\w.-]+/test_own\.py, line \d+\)", entry["reason"])
+    assert re.fullmatch(
+        r"ZeroDivisionError: division by zero \([\w.-]+/test_own\.py, line \d+\)", entry["reason"]
+    )
     traceback = (finished.folder / "harness-errors.txt").read_text(encoding="utf-8")
     assert "return 1 / 0" in traceback
     assert finished.results["verdict"] == "inconclusive"
@@ -278,20 +364,31 @@ def test_a_broken_test_is_nobodys_fault_but_ours(own: Callable[..., Finished]) -
 
 
 def test_a_test_that_looked_at_nothing_is_an_error(own: Callable[..., Finished]) -> None:
-    """A test that ends well without a single exchange has proven nothing: an error of the harness, exit code 6."""
+    """A test that ends well without a single exchange has proven nothing: an error of the harness,
+    exit code 6.
+    """
     finished = own("test_passes", "test_looks_at_nothing")
 
     assert finished.code == 6, finished.said
-    assert outcomes_of(finished.results) == {"test_passes": "passed", "test_looks_at_nothing": "error"}
+    assert outcomes_of(finished.results) == {
+        "test_passes": "passed",
+        "test_looks_at_nothing": "error",
+    }
     assert "without looking at any exchange" in finished.said
 
 
-def test_neither_a_missing_piece_nor_a_missing_means_is_a_failure(own: Callable[..., Finished]) -> None:
-    """Inconclusive and not tested are outcomes of their own, with their reasons; neither accuses the target."""
+def test_neither_a_missing_piece_nor_a_missing_means_is_a_failure(
+    own: Callable[..., Finished],
+) -> None:
+    """Inconclusive and not tested are outcomes of their own, with their reasons; neither accuses
+    the target.
+    """
     finished = own("test_passes", "test_lacks_a_piece", "test_cannot")
 
     assert finished.code == 3, finished.said
-    tests = {test["name"]: test for entry in finished.results["requirements"] for test in entry["tests"]}
+    tests = {
+        test["name"]: test for entry in finished.results["requirements"] for test in entry["tests"]
+    }
     assert tests["test_lacks_a_piece"]["outcome"] == "inconclusive"
     assert tests["test_lacks_a_piece"]["reason"] == "missing: a piece of evidence"
     assert tests["test_lacks_a_piece"]["look_at"] == "the moon"
@@ -305,20 +402,32 @@ def test_neither_a_missing_piece_nor_a_missing_means_is_a_failure(own: Callable[
 
 
 def test_what_is_not_applicable_is_an_outcome_of_its_own(own: Callable[..., Finished]) -> None:
-    """A test that this target leaves nothing to prove says so with its reason; it is neither a pass nor missing, and exit code 0."""
+    """A test that this target leaves nothing to prove says so with its reason; it is neither a pass
+    nor missing, and exit code 0.
+    """
     finished = own("test_passes", "test_is_nothing_here")
 
     assert finished.code == 0, finished.said
-    assert outcomes_of(finished.results) == {"test_passes": "passed", "test_is_nothing_here": "not-applicable"}
-    (entry,) = (entry for entry in finished.results["requirements"] if entry["id"] == "ISSUE-identity")
-    assert (entry["outcome"], entry["reason"]) == ("not-applicable", "not applicable: of such a target nothing can be said")
+    assert outcomes_of(finished.results) == {
+        "test_passes": "passed",
+        "test_is_nothing_here": "not-applicable",
+    }
+    (entry,) = (
+        entry for entry in finished.results["requirements"] if entry["id"] == "ISSUE-identity"
+    )
+    assert (entry["outcome"], entry["reason"]) == (
+        "not-applicable",
+        "not applicable: of such a target nothing can be said",
+    )
     assert "1 passed" in finished.stdout
     assert "1 not applicable" in finished.stdout
     assert validation_errors("results", finished.results) == []
 
 
 def test_what_was_not_tested_leaves_a_part_open(own: Callable[..., Finished]) -> None:
-    """A selected part of which something was not tested, without an excuse, does not end with exit code 0."""
+    """A selected part of which something was not tested, without an excuse, does not end with exit
+    code 0.
+    """
     finished = own("test_passes", "test_cannot")
 
     assert finished.code == 3, finished.said
@@ -326,18 +435,28 @@ def test_what_was_not_tested_leaves_a_part_open(own: Callable[..., Finished]) ->
 
 
 def test_not_applicable_needs_evidence(own: Callable[..., Finished]) -> None:
-    """A test that calls itself not applicable without an exchange that shows it is an error of the harness."""
+    """A test that calls itself not applicable without an exchange that shows it is an error of the
+    harness.
+    """
     finished = own("test_passes", "test_says_so_without_looking")
 
     assert finished.code == 6, finished.said
-    assert outcomes_of(finished.results) == {"test_passes": "passed", "test_says_so_without_looking": "error"}
+    assert outcomes_of(finished.results) == {
+        "test_passes": "passed",
+        "test_says_so_without_looking": "error",
+    }
     assert "said that it is not applicable without looking at any exchange" in finished.said
 
 
-def test_a_bug_of_the_harness_is_told_in_one_sentence(own: Callable[..., Finished], tmp_path: Path) -> None:
-    """What breaks the harness outside of a test ends with exit code 6 and its type, file and line; its traceback is in the folder."""
+def test_a_bug_of_the_harness_is_told_in_one_sentence(
+    own: Callable[..., Finished], tmp_path: Path
+) -> None:
+    """What breaks the harness outside of a test ends with exit code 6 and its type, file and line;
+    its traceback is in the folder.
+    """
     (tmp_path / "breaks.py").write_text(
-        "class Broken(Exception):\n    pass\n\ndef pytest_runtest_logreport(report):\n    raise Broken('rolecall')\n",
+        "class Broken(Exception):\n    pass\n\ndef pytest_runtest_logreport(report):\n    raise "
+        "Broken('rolecall')\n",
         encoding="utf-8",
     )
 
@@ -345,10 +464,13 @@ def test_a_bug_of_the_harness_is_told_in_one_sentence(own: Callable[..., Finishe
 
     assert finished.code == 6, finished.said
     assert finished.results["reasons"][0] == (
-        f"the harness broke: Broken in {tmp_path.name}/breaks.py, line 5; harness-errors.txt in the run's folder has the traceback"
+        f"the harness broke: Broken in {tmp_path.name}/breaks.py, line 5; harness-errors.txt in "
+        "the run's folder has the traceback"
     )
     assert finished.results["verdict"] == "inconclusive"
-    assert "raise Broken('rolecall')" in (finished.folder / "harness-errors.txt").read_text(encoding="utf-8")
+    assert "raise Broken('rolecall')" in (finished.folder / "harness-errors.txt").read_text(
+        encoding="utf-8"
+    )
     assert_whole(finished)
 
 
@@ -359,7 +481,10 @@ REFUSED = {
         "async def test_one(world, tmp_path):\n    pass\n",
         "asks for tmp_path; a test can ask for world, judge,",
     ),
-    "skipped": ("@pytest.mark.skip\nasync def test_one(world):\n    pass\n", "is marked skip, which has no effect here"),
+    "skipped": (
+        "@pytest.mark.skip\nasync def test_one(world):\n    pass\n",
+        "is marked skip, which has no effect here",
+    ),
     "expected-to-fail": (
         "@pytest.mark.xfail\nasync def test_one(world):\n    pass\n",
         "is marked xfail, which has no effect here",
@@ -369,9 +494,14 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Path) -> None:
-    """A plain function, a fixture of one's own and marks that forgive are refused at once: nothing is sent, no target is blamed."""
+    """A plain function, a fixture of one's own and marks that forgive are refused at once: nothing
+    is sent, no target is blamed.
+    """
     text, says = REFUSED[case]
-    head = "import pytest\nfrom rolecall.toolkit.marks import requirement\n\n@requirement('AUTH-required')\n"
+    head = (
+        "import pytest\nfrom rolecall.toolkit.marks import "
+        "requirement\n\n@requirement('AUTH-required')\n"
+    )
     (tmp_path / "test_one.py").write_text(head + text, encoding="utf-8")
     words = ("-p", "rolecall.harness.plugin", "test_one.py", "-p", "no:cacheprovider")
 
@@ -393,7 +523,9 @@ def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Pa
     ],
 )
 def test_an_option_out_of_bounds_is_refused(option: str, says: str, tmp_path: Path) -> None:
-    """What no run could keep to is one sentence and a usage error for ``pytest`` as for ``rolecall certify``."""
+    """What no run could keep to is one sentence and a usage error for ``pytest`` as for ``rolecall
+    certify``.
+    """
     finished = suite("conformance", option, "-k", "ISSUE-status", out=tmp_path / "runs")
 
     assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
@@ -403,8 +535,12 @@ def test_an_option_out_of_bounds_is_refused(option: str, says: str, tmp_path: Pa
 
 
 def test_a_test_without_a_requirement_is_refused(tmp_path: Path) -> None:
-    """A test that proves nothing named, or something unknown, stops the run before anything is sent."""
-    (tmp_path / "test_nothing.py").write_text("async def test_nothing(world):\n    pass\n", encoding="utf-8")
+    """A test that proves nothing named, or something unknown, stops the run before anything is
+    sent.
+    """
+    (tmp_path / "test_nothing.py").write_text(
+        "async def test_nothing(world):\n    pass\n", encoding="utf-8"
+    )
     words = ("-p", "rolecall.harness.plugin", "test_nothing.py", "-p", "no:cacheprovider")
 
     finished = suite(*words, out=tmp_path / "runs", cwd=tmp_path)
@@ -414,11 +550,12 @@ def test_a_test_without_a_requirement_is_refused(tmp_path: Path) -> None:
     assert not finished.out.exists()
 
 
-# --- Ctrl-C -----------------------------------------------------------------------------------------------------------
+# --- Ctrl-C -------------------------------------------------------------------------------------
 
 
-#: Seconds that a run has to end in, on a machine that has other things to do as well: tidying up takes one or two, and
-#: a target that hangs is waited for, for twenty and more, unless a second Ctrl-C says not to.
+#: Seconds that a run has to end in, on a machine that has other things to do as well: tidying up
+#: takes one or two, and a target that hangs is waited for, for twenty and more, unless a second
+#: Ctrl-C says not to.
 PROMPT, AT_ONCE = 30, 10
 
 
@@ -432,7 +569,9 @@ def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
 
 def things_made(out: Path) -> int:
     """How many things a run has made up to now, by its ledger."""
-    return sum(path.read_text(encoding="utf-8").count('"created"') for path in out.glob("*/ledger.jsonl"))
+    return sum(
+        path.read_text(encoding="utf-8").count('"created"') for path in out.glob("*/ledger.jsonl")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -444,12 +583,16 @@ def slow() -> Iterator[Reference]:
 
 @pytest.mark.parametrize("command", ["certify", "pytest", "pytest --no-reports"])
 def test_ctrl_c_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path) -> None:
-    """SIGINT in the middle ends within seconds with exit 130; what was made is deleted and results.json says why."""
+    """SIGINT in the middle ends within seconds with exit 130; what was made is deleted and
+    results.json says why.
+    """
     file, out = target(tmp_path, without(slow.text, "expiry")), tmp_path / "runs"
     if command == "certify":
         process = start("certify", file, "--out", out, "--select", "PERM", cwd=tmp_path)
     else:
-        process = begin("conformance", "--target", file, "-k", "PERM", *command.split()[1:], out=out)
+        process = begin(
+            "conformance", "--target", file, "-k", "PERM", *command.split()[1:], out=out
+        )
     wait_for(lambda: things_made(out) > 10)
 
     began = time.monotonic()
@@ -470,7 +613,9 @@ def test_ctrl_c_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path)
 
 @pytest.mark.parametrize("command", ["certify", "pytest"])
 def test_sigterm_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path) -> None:
-    """SIGTERM does what Ctrl-C does, for pytest, too, and for a command whose SIGINT is ignored, as a script's ``&`` does it."""
+    """SIGTERM does what Ctrl-C does, for pytest, too, and for a command whose SIGINT is ignored, as
+    a script's ``&`` does it.
+    """
     file, out = target(tmp_path, without(slow.text, "expiry")), tmp_path / "runs"
     if command == "certify":
         ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
@@ -491,7 +636,9 @@ def test_sigterm_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path
 
 @pytest.mark.parametrize("past", [0, 86400], ids=["to-the-last-minute", "past-the-end"])
 def test_ctrl_c_gives_the_clock_back(past: int, slow: Reference, tmp_path: Path) -> None:
-    """A run that is interrupted while the target's clock is moved moves it back, however far it has come."""
+    """A run that is interrupted while the target's clock is moved moves it back, however far it has
+    come.
+    """
     file, out = target(tmp_path, slow.text), tmp_path / "runs"
     process = start("certify", file, "--out", out, "--select", "EXPIRY", cwd=tmp_path)
     wait_for(lambda: clock_offset(slow.url) > past)
@@ -508,9 +655,18 @@ def test_ctrl_c_gives_the_clock_back(past: int, slow: Reference, tmp_path: Path)
 
 
 def test_ctrl_c_in_a_terminal_with_the_embedded_server(tmp_path: Path) -> None:
-    """A terminal sends Ctrl-C to every process of the command, the embedded server too; the run still ends tidily."""
+    """A terminal sends Ctrl-C to every process of the command, the embedded server too; the run
+    still ends tidily.
+    """
     out = tmp_path / "runs"
-    process = begin("conformance", "--serve-option=--variant=latency-50ms", "-k", "PERM", out=out, start_new_session=True)
+    process = begin(
+        "conformance",
+        "--serve-option=--variant=latency-50ms",
+        "-k",
+        "PERM",
+        out=out,
+        start_new_session=True,
+    )
     wait_for(lambda: things_made(out) > 10)
 
     began = time.monotonic()
@@ -526,7 +682,9 @@ def test_ctrl_c_in_a_terminal_with_the_embedded_server(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    """When the target hangs, a second Ctrl-C ends the run at once, which says what it had to leave behind."""
+    """When the target hangs, a second Ctrl-C ends the run at once, which says what it had to leave
+    behind.
+    """
     with serving("--clock") as hanging:
         file, out = target(tmp_path, without(hanging.text, "expiry")), tmp_path / "runs"
         process = start("certify", file, "--out", out, "--select", "PERM", cwd=tmp_path)
@@ -550,21 +708,29 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
         there = Admin(hanging).left_by(finished.results["run"])
         assert there
         named = "\n".join(finished.results["left_behind"])
-        unnamed = [thing for thing in there if not any(part in named for part in re.findall(r"'([\w-]{20,})'", thing))]
+        unnamed = [
+            thing
+            for thing in there
+            if not any(part in named for part in re.findall(r"'([\w-]{20,})'", thing))
+        ]
         assert unnamed == []
 
 
-# --- Two at a time ----------------------------------------------------------------------------------------------------
+# --- Two at a time ------------------------------------------------------------------------------
 
 
 @pytest.mark.long
 def test_two_runs_at_once_leave_each_other_alone(slow: Reference, tmp_path: Path) -> None:
-    """Two runs against one server, at the same time, both find everything as it should be and delete only their own."""
+    """Two runs against one server, at the same time, both find everything as it should be and
+    delete only their own.
+    """
     select = "PERM and (user-self or contact) or REFRESH-chain"
     outs = [tmp_path / "one", tmp_path / "two"]
     file = target(tmp_path, without(slow.text, "expiry"))
     began = time.monotonic()
-    processes = [start("certify", file, "--out", out, "--select", select, cwd=tmp_path) for out in outs]
+    processes = [
+        start("certify", file, "--out", out, "--select", select, cwd=tmp_path) for out in outs
+    ]
 
     both = [finish(process, out, began) for process, out in zip(processes, outs, strict=True)]
 
@@ -575,26 +741,35 @@ def test_two_runs_at_once_leave_each_other_alone(slow: Reference, tmp_path: Path
         assert finished.results["left_behind"] == []
     first, second = (finished.results for finished in both)
     assert first["run"] != second["run"]
-    assert max(first["started"], second["started"]) < min(first["finished"], second["finished"]), "they did not meet"
+    assert max(first["started"], second["started"]) < min(first["finished"], second["finished"]), (
+        "they did not meet"
+    )
     admin = Admin(slow)
     assert admin.left_by(first["run"]) == admin.left_by(second["run"]) == []
     accounts = [user for user in admin.list("users") if user["email"].endswith("@example.org")]
     assert [user for user in accounts if "rolecall" in str(user)] == []
 
 
-# --- Allure -----------------------------------------------------------------------------------------------------------
+# --- Allure -------------------------------------------------------------------------------------
 
 
 def allure(folder: Path) -> dict[str, dict[str, Any]]:
     """Allure's results by the name of the test."""
-    documents = (json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*-result.json"))
+    documents = (
+        json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*-result.json")
+    )
     return {document["name"]: document for document in documents}
 
 
 def test_allure_tells_the_story(wrong_cells: Reference, tmp_path: Path) -> None:
-    """Allure's results have epic, feature, story, severity, the clause and the exchanges; a test keeps its history."""
+    """Allure's results have epic, feature, story, severity, the clause and the exchanges; a test
+    keeps its history.
+    """
     file = wrong_cells.target_file(tmp_path)
-    select = "list-contacts or create-contact-guest or SCOPE-cascade or RESPONSE-error or EXPIRY-not-before"
+    select = (
+        "list-contacts or create-contact-guest or SCOPE-cascade or RESPONSE-error or "
+        "EXPIRY-not-before"
+    )
 
     runs = [certify(file, select), certify(file, select)]
 
@@ -608,9 +783,15 @@ def test_allure_tells_the_story(wrong_cells: Reference, tmp_path: Path) -> None:
     assert len({document["historyId"] for document in first.values()}) == len(first)
     passed = first["test_an_allowed_read_shows_the_thing[list-contacts-agent-token]"]
     failed = first["test_an_allowed_read_shows_the_thing[list-contacts-bot-token]"]
-    assert {label["value"] for label in passed["labels"] if label["name"] == "story"} == {"PERM-list-contacts"}
-    assert {label["value"] for label in passed["labels"] if label["name"] == "feature"} == {"Permissions"}
-    assert {label["value"] for label in passed["labels"] if label["name"] == "severity"} == {"critical"}
+    assert {label["value"] for label in passed["labels"] if label["name"] == "story"} == {
+        "PERM-list-contacts"
+    }
+    assert {label["value"] for label in passed["labels"] if label["name"] == "feature"} == {
+        "Permissions"
+    }
+    assert {label["value"] for label in passed["labels"] if label["name"] == "severity"} == {
+        "critical"
+    }
     assert passed["description"].startswith("List contacts: only agent, bot and admin may.")
     assert (passed["status"], failed["status"]) == ("passed", "failed")
     assert "it was refused" in failed["statusDetails"]["message"]
@@ -622,7 +803,9 @@ def test_allure_tells_the_story(wrong_cells: Reference, tmp_path: Path) -> None:
 
 
 def test_pytests_own_allure_option_works(reference: Reference, tmp_path: Path) -> None:
-    """``pytest conformance --alluredir DIR`` writes there, with the same histories as a certificate's."""
+    """``pytest conformance --alluredir DIR`` writes there, with the same histories as a
+    certificate's.
+    """
     file = reference.target_file(tmp_path)
     words = ("--target", file, "-k", "list-users and token", "--alluredir", tmp_path / "allure")
 
@@ -635,8 +818,12 @@ def test_pytests_own_allure_option_works(reference: Reference, tmp_path: Path) -
         name: document["historyId"] for name, document in ours.items()
     }
     assert not (finished.folder / "allure-results").exists()
-    secrets = [line.split('"')[1] for line in reference.text.splitlines() if line.startswith("password = ")]
-    everything = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "allure").iterdir())
+    secrets = [
+        line.split('"')[1] for line in reference.text.splitlines() if line.startswith("password = ")
+    ]
+    everything = "".join(
+        path.read_text(encoding="utf-8") for path in (tmp_path / "allure").iterdir()
+    )
     assert len(secrets) == 5
     assert [secret for secret in secrets if secret in everything] == []
     assert "eyJ" in everything, "no token is shown at all, so this proves little"

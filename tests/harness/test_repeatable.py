@@ -14,15 +14,26 @@ _NOT_THE_SAME = ("random", "now-and-then", "every-15th")
 
 
 def servers(count: int) -> list[Case]:
-    """Faults, flips (a quarter) and variants, spread over the catalogue: those that are the same server every time."""
-    same = [case for case in catalogue.cases() if not case.load and not any(word in case.name for word in _NOT_THE_SAME)]
+    """Faults, flips (a quarter) and variants, spread over the catalogue: those that are the same
+    server every time.
+    """
+    same = [
+        case
+        for case in catalogue.cases()
+        if not case.load and not any(word in case.name for word in _NOT_THE_SAME)
+    ]
     quick = [case for case in same if not Trial(case, running.options_of(case)).waits]
     flips = catalogue.spread([case for case in quick if case.kind == "flip"], count // 4)
-    return catalogue.spread([case for case in quick if case.kind != "flip"], count - len(flips)) + flips
+    return (
+        catalogue.spread([case for case in quick if case.kind != "flip"], count - len(flips))
+        + flips
+    )
 
 
 def assert_the_same(cases: list[Case], times: int) -> None:
-    """Run the suite against each server so many times: the findings, their order and the tests that failed are always the same."""
+    """Run the suite against each server so many times: the findings, their order and the tests that
+    failed are always the same.
+    """
     trials = [Trial(case, running.options_of(case)) for case in cases for _ in range(times)]
     said: dict[str, list[Result]] = {}
     for result in running.run_trials(trials):
@@ -31,7 +42,9 @@ def assert_the_same(cases: list[Case], times: int) -> None:
     differences = {}
     for name, results in said.items():
         named = {tuple(result.found) for result in results}
-        failed = [{test for tests in result.failed.values() for test in tests} for result in results]
+        failed = [
+            {test for tests in result.failed.values() for test in tests} for result in results
+        ]
         flaky = set.union(*failed) - set.intersection(*failed)
         crashes = [result.crash for result in results if result.crash]
         if len(named) > 1 or flaky or crashes:

@@ -1,4 +1,6 @@
-"""The way to the target, against real sockets: paced, patient, stubborn where that is safe, and going nowhere else."""
+"""The way to the target, against real sockets: paced, patient, stubborn where that is safe, and
+going nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,15 @@ from rolecall.target import Account, ExpiryOptions, Target
 from tests.support import miniatures
 from tests.support.certificates import Certificates
 from tests.support.gates import OpenGate, read_only
-from tests.support.miniatures import Connection, Miniature, Received, always, in_turn, json_response, response
+from tests.support.miniatures import (
+    Connection,
+    Miniature,
+    Received,
+    always,
+    in_turn,
+    json_response,
+    response,
+)
 
 OK = always(json_response({"fine": True}))
 
@@ -67,14 +77,18 @@ def talk(url: str, conversation: Callable[[Client], Awaitable[Any]], **settings:
 
 def get(url: str, **settings: Any) -> Exchange:
     """One GET."""
-    exchange: Exchange = talk(url, lambda it: it.send("GET", "/v2/users", token="token-of-guest"), **settings)
+    exchange: Exchange = talk(
+        url, lambda it: it.send("GET", "/v2/users", token="token-of-guest"), **settings
+    )
     return exchange
 
 
 def post(url: str, **settings: Any) -> Exchange:
     """One POST that creates something."""
     exchange: Exchange = talk(
-        url, lambda it: it.send("POST", "/v2/users", token="token-of-guest", json={"name": "x"}), **settings
+        url,
+        lambda it: it.send("POST", "/v2/users", token="token-of-guest", json={"name": "x"}),
+        **settings,
     )
     return exchange
 
@@ -83,12 +97,19 @@ class TestWhatIsSent:
     """The request on the wire is what the test wrote and nothing else."""
 
     def test_request_and_response_arrive_as_they_were_written(self) -> None:
-        """Method, path, query, headers and body reach the server, and status, headers and body come back into the exchange."""
+        """Method, path, query, headers and body reach the server, and status, headers and body come
+        back into the exchange.
+        """
         with Miniature(always(json_response({"id": "1"}, 201, x_trace="abc"))) as server:
             exchange = talk(
                 server.url,
                 lambda it: it.send(
-                    "POST", "/v2/users?limit=1", caller="admin", token="abcdef", json={"näme": "ü"}, attack="SOME-id"
+                    "POST",
+                    "/v2/users?limit=1",
+                    caller="admin",
+                    token="abcdef",
+                    json={"näme": "ü"},
+                    attack="SOME-id",
                 ),
             )
 
@@ -106,13 +127,21 @@ class TestWhatIsSent:
             "host",
             "x-rolecall-attack",
         } == set(received.headers)
-        assert (exchange.status, exchange.json, exchange.header("X-Trace")) == (201, {"id": "1"}, "abc")
+        assert (exchange.status, exchange.json, exchange.header("X-Trace")) == (
+            201,
+            {"id": "1"},
+            "abc",
+        )
         assert exchange.finished > exchange.started
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-    @pytest.mark.parametrize("path", ["/v2/users", "/v2/auth/token", "/v2/auth/token?x=1", "/v2/auth/tokens"])
+    @pytest.mark.parametrize(
+        "path", ["/v2/users", "/v2/auth/token", "/v2/auth/token?x=1", "/v2/auth/tokens"]
+    )
     def test_read_only_is_kept_whatever_a_test_asks_for(self, method: str, path: str) -> None:
-        """With --read-only nothing leaves that may write, except the POST of a log-in; reads are sent as ever."""
+        """With --read-only nothing leaves that may write, except the POST of a log-in; reads are
+        sent as ever.
+        """
 
         async def conversation(it: Client) -> None:
             assert (await it.send("GET", path)).ok
@@ -133,8 +162,12 @@ class TestWhatIsSent:
         assert {request.method for request in server.received} <= {"GET", "POST"}
 
     def test_no_cookie_is_sent_back(self) -> None:
-        """A session cookie does not authenticate the next caller: what a token may not do must not be done by a cookie."""
-        with Miniature(always(json_response({}, set_cookie="session=of-the-admin; Path=/"))) as server:
+        """A session cookie does not authenticate the next caller: what a token may not do must not
+        be done by a cookie.
+        """
+        with Miniature(
+            always(json_response({}, set_cookie="session=of-the-admin; Path=/"))
+        ) as server:
 
             async def twice(it: Client) -> None:
                 await it.send("GET", "/v2/users")
@@ -159,16 +192,23 @@ class TestWhatIsSent:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     def test_redirects_are_not_followed(self, status: int) -> None:
         """A redirect is the answer; nothing is sent to where it points, and no token least of all."""
-        with Miniature(OK) as elsewhere, Miniature(miniatures.redirecting(status, elsewhere.url)) as server:
+        with (
+            Miniature(OK) as elsewhere,
+            Miniature(miniatures.redirecting(status, elsewhere.url)) as server,
+        ):
             answers = get(server.url), post(server.url)
 
         assert [status, status] == [answer.status for answer in answers]
         assert elsewhere.url in answers[0].header("location")
         assert (len(server.received), elsewhere.connections) == (2, 0)
 
-    @pytest.mark.parametrize("token", ["tökén-of-no-ascii", "token\ud800", "token with\nnewline", "token\x00zero"])
+    @pytest.mark.parametrize(
+        "token", ["tökén-of-no-ascii", "token\ud800", "token with\nnewline", "token\x00zero"]
+    )
     def test_a_token_that_no_header_can_hold(self, token: str) -> None:
-        """A token of strange characters, as a faulty server may issue, is sent or troubles its own request, and breaks nothing."""
+        """A token of strange characters, as a faulty server may issue, is sent or troubles its own
+        request, and breaks nothing.
+        """
         with Miniature(OK) as server:
 
             async def conversation(it: Client) -> Exchange:
@@ -181,15 +221,27 @@ class TestWhatIsSent:
             assert talk(server.url, conversation).ok
 
     @pytest.mark.parametrize(
-        "path", [f"/v2/users/{'x' * 70_000}", f"/v2/users/{'x' * 1_000_000}", "/v2/users?" + "\u00fc" * 40_000]
+        "path",
+        [
+            f"/v2/users/{'x' * 70_000}",
+            f"/v2/users/{'x' * 1_000_000}",
+            "/v2/users?" + "\u00fc" * 40_000,
+        ],
     )
     def test_a_url_that_is_too_long(self, path: str) -> None:
-        """An id or a link of any length, as a hostile server may give, is trouble of its request, in a sentence of bounded length."""
+        """An id or a link of any length, as a hostile server may give, is trouble of its request,
+        in a sentence of bounded length.
+        """
         with Miniature(OK) as server:
 
             async def conversation(client: Client) -> Exchange:
-                for attempt in (client.send("GET", path), client.send_raw("GET", path, [], attack="SEC-A11")):
-                    with pytest.raises(TransientFailure, match=r"it was not sent: its URL has [0-9,]+ characters") as caught:
+                for attempt in (
+                    client.send("GET", path),
+                    client.send_raw("GET", path, [], attack="SEC-A11"),
+                ):
+                    with pytest.raises(
+                        TransientFailure, match=r"it was not sent: its URL has [0-9,]+ characters"
+                    ) as caught:
                         await attempt
                     assert len(str(caught.value)) < 1000
                 return await client.send("GET", "/v2/users")
@@ -199,7 +251,9 @@ class TestWhatIsSent:
         assert [request.path for request in server.received] == ["/v2/users"]
 
     def test_a_url_that_is_none(self) -> None:
-        """What the HTTP library does not take for a URL is trouble of its request, too, and no error of ours."""
+        """What the HTTP library does not take for a URL is trouble of its request, too, and no
+        error of ours.
+        """
         with Miniature(OK) as server:
 
             async def conversation(client: Client) -> None:
@@ -210,7 +264,9 @@ class TestWhatIsSent:
 
     @pytest.mark.parametrize("id", ["lone \ud800 half", "line\r\nbreak", "nül\x00", "100%"])
     def test_an_id_that_no_path_can_hold(self, id: str) -> None:
-        """An id of strange characters, as a faulty server may give, is asked for in one piece and breaks nothing."""
+        """An id of strange characters, as a faulty server may give, is asked for in one piece and
+        breaks nothing.
+        """
         with Miniature(OK) as server:
             assert talk(server.url, lambda it: it.send("GET", f"/v2/users/{id}?limit=1")).ok
 
@@ -225,11 +281,20 @@ class TestWhatComesBack:
         [
             pytest.param(response(200, b'{"a": 1}'), id="length"),
             pytest.param(
-                response(200, b'5\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n', content_length="", transfer_encoding="chunked"),
+                response(
+                    200,
+                    b'5\r\n{"a":\r\n3\r\n 1}\r\n0\r\n\r\n',
+                    content_length="",
+                    transfer_encoding="chunked",
+                ),
                 id="chunked",
             ),
-            pytest.param(response(200, gzip.compress(b'{"a": 1}'), content_encoding="gzip"), id="gzip"),
-            pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" + response(200, b'{"a": 1}'), id="after 100"),
+            pytest.param(
+                response(200, gzip.compress(b'{"a": 1}'), content_encoding="gzip"), id="gzip"
+            ),
+            pytest.param(
+                b"HTTP/1.1 100 Continue\r\n\r\n" + response(200, b'{"a": 1}'), id="after 100"
+            ),
         ],
     )
     def test_a_body_in_every_wrapping(self, data: bytes) -> None:
@@ -257,19 +322,28 @@ class TestWhatComesBack:
                 id="trailer fields",
             ),
             pytest.param(
-                response(200, gzip.compress(b'{"a"') + gzip.compress(b": 1}"), content_encoding="x-gzip"),
+                response(
+                    200, gzip.compress(b'{"a"') + gzip.compress(b": 1}"), content_encoding="x-gzip"
+                ),
                 id="gzip of two members",
             ),
-            pytest.param(response(200, b'{"a": 1}', content_length="", transfer_encoding="identity"), id="no chunks, to the end"),
             pytest.param(
-                response(200, gzip.compress(b'{"a": 1}'), content_length="", transfer_encoding="gzip"),
+                response(200, b'{"a": 1}', content_length="", transfer_encoding="identity"),
+                id="no chunks, to the end",
+            ),
+            pytest.param(
+                response(
+                    200, gzip.compress(b'{"a": 1}'), content_length="", transfer_encoding="gzip"
+                ),
                 id="gzip as transfer coding",
             ),
             pytest.param(response(200, b'{"a": 1}', content_encoding="identity, "), id="no coding"),
         ],
     )
     def test_a_body_in_a_rare_wrapping(self, data: bytes) -> None:
-        """What HTTP allows besides is understood, too, and a trailer field is no header field (RFC 9110 6.5.1, RFC 9112 6.3)."""
+        """What HTTP allows besides is understood, too, and a trailer field is no header field (RFC
+        9110 6.5.1, RFC 9112 6.3).
+        """
 
         def answer(request: Received, connection: Connection) -> None:
             connection.send(data)
@@ -284,9 +358,18 @@ class TestWhatComesBack:
     @pytest.mark.parametrize(
         ("data", "says"),
         [
-            (response(200, gzip.compress(b'{"a": 1}')[:-9], content_encoding="gzip"), "the compressed data is cut off"),
-            (response(200, b"whatever", content_encoding="br"), "the body is encoded with br, which is not read here"),
-            (response(200, b"whatever", content_encoding="gzip, deflate"), "the body is encoded more than once"),
+            (
+                response(200, gzip.compress(b'{"a": 1}')[:-9], content_encoding="gzip"),
+                "the compressed data is cut off",
+            ),
+            (
+                response(200, b"whatever", content_encoding="br"),
+                "the body is encoded with br, which is not read here",
+            ),
+            (
+                response(200, b"whatever", content_encoding="gzip, deflate"),
+                "the body is encoded more than once",
+            ),
             (
                 response(200, b"0\r\n\r\n", content_length="", transfer_encoding="chunked,"),
                 "its Transfer-Encoding is written in a way",
@@ -295,11 +378,15 @@ class TestWhatComesBack:
         ids=["cut off", "br", "stacked", "an empty last element"],
     )
     def test_a_body_that_cannot_be_read(self, data: bytes, says: str) -> None:
-        """A body that cannot be decoded to its end is trouble with a sentence, is asked for once, and leaves its head in the evidence."""
+        """A body that cannot be decoded to its end is trouble with a sentence, is asked for once,
+        and leaves its head in the evidence.
+        """
         with Miniature(in_turn(always(data), OK)) as server:
 
             async def conversation(client: Client) -> Exchange:
-                with pytest.raises(TransientFailure, match=f"{says}.* the answer had begun with status 200"):
+                with pytest.raises(
+                    TransientFailure, match=f"{says}.* the answer had begun with status 200"
+                ):
                     await client.send("GET", "/v2/users")
                 return client._evidence.exchanges[0]
 
@@ -310,7 +397,9 @@ class TestWhatComesBack:
         assert len(server.received) == 2  # the second asks whether anybody is there
 
     def test_http_1_0(self) -> None:
-        """A server that ends every body by closing the connection is read to the end, again and again."""
+        """A server that ends every body by closing the connection is read to the end, again and
+        again.
+        """
 
         def old(request: Received, connection: Connection) -> None:
             connection.send(b'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{"a": ')
@@ -324,7 +413,9 @@ class TestWhatComesBack:
 
             answers = talk(server.url, twice)
 
-        assert [(answer.json, answer.http_version) for answer in answers] == [({"a": 1}, "HTTP/1.0")] * 2
+        assert [(answer.json, answer.http_version) for answer in answers] == [
+            ({"a": 1}, "HTTP/1.0")
+        ] * 2
 
     def test_no_content(self) -> None:
         """An answer without a body is complete."""
@@ -337,7 +428,9 @@ class TestWhatComesBack:
     def test_null(self, method: str) -> None:
         """The JSON text null is a whole answer: it is what some servers say when a thing is gone."""
         with Miniature(always(json_response(None))) as server:
-            exchange = talk(server.url, lambda client: client.send(method, "/v2/users/1", repeatable=True))
+            exchange = talk(
+                server.url, lambda client: client.send(method, "/v2/users/1", repeatable=True)
+            )
 
         assert (exchange.status, exchange.body, exchange.json) == (200, b"null", None)
         assert len(server.received) == 1
@@ -345,13 +438,18 @@ class TestWhatComesBack:
     def test_a_torn_body(self) -> None:
         """A success that says that it is JSON, and is not, says nothing."""
         torn = response(200, b'{"a": ', content_type="application/JSON")
-        with Miniature(always(torn)) as server, pytest.raises(TransientFailure, match="a body that is JSON"):
+        with (
+            Miniature(always(torn)) as server,
+            pytest.raises(TransientFailure, match="a body that is JSON"),
+        ):
             get(server.url)
 
     def test_what_came_of_a_broken_answer(self) -> None:
-        """Of an answer that breaks off the evidence has the status, the header fields and the body so far; its secrets are known.
+        """Of an answer that breaks off the evidence has the status, the header fields and the body
+        so far; its secrets are known.
 
-        Half a secret is none: what it begins like stands in other texts, too, and must not be taken for it there.
+        Half a secret is none: what it begins like stands in other texts, too, and must not be taken
+        for it there.
         """
 
         def broken(request: Received, connection: Connection) -> None:
@@ -392,15 +490,22 @@ class TestWhatComesBack:
         with Miniature(in_turn(miniatures.huge, OK)) as server:
 
             async def conversation(it: Client) -> Exchange:
-                with pytest.raises(TransientFailure, match=f"-> the (body|answer) is larger than {BODY_LIMIT:,} bytes"):
+                with pytest.raises(
+                    TransientFailure,
+                    match=f"-> the (body|answer) is larger than {BODY_LIMIT:,} bytes",
+                ):
                     await it.send("POST", "/v2/users", json={})
                 return await it.send("POST", "/v2/users", json={})
 
             assert talk(server.url, conversation).ok
 
-    @pytest.mark.parametrize("answer", [miniatures.endless, miniatures.silent], ids=["trickle", "silence"])
+    @pytest.mark.parametrize(
+        "answer", [miniatures.endless, miniatures.silent], ids=["trickle", "silence"]
+    )
     def test_an_answer_that_does_not_come_to_an_end(self, answer: miniatures.Answer) -> None:
-        """The timeout is for the whole answer: a server that sends one byte now and then does not hold up the run."""
+        """The timeout is for the whole answer: a server that sends one byte now and then does not
+        hold up the run.
+        """
         with Miniature(in_turn(answer, OK)) as server:
 
             async def conversation(it: Client) -> Exchange:
@@ -417,16 +522,26 @@ class TestWhatComesBack:
         "data",
         [
             pytest.param(b"this is no HTTP\r\n\r\n", id="no HTTP"),
-            pytest.param(response(200, b"\x1f\x8b not gzip", content_encoding="gzip"), id="no gzip"),
-            pytest.param(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 40000 + b"\r\n", id="endless header"),
-            pytest.param(response(200, b"zz\r\n", content_length="", transfer_encoding="chunked"), id="no chunks"),
+            pytest.param(
+                response(200, b"\x1f\x8b not gzip", content_encoding="gzip"), id="no gzip"
+            ),
+            pytest.param(
+                b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 40000 + b"\r\n", id="endless header"
+            ),
+            pytest.param(
+                response(200, b"zz\r\n", content_length="", transfer_encoding="chunked"),
+                id="no chunks",
+            ),
         ],
     )
     def test_an_answer_that_is_none(self, data: bytes) -> None:
         """Bytes that are no HTTP are trouble with a sentence, not an exception of a library."""
         with (
             Miniature(in_turn(always(data), OK)) as server,
-            pytest.raises(TransientFailure, match=r"POST /v2/users as nobody -> the (answer|body|header fields)"),
+            pytest.raises(
+                TransientFailure,
+                match=r"POST /v2/users as nobody -> the (answer|body|header fields)",
+            ),
         ):
             talk(server.url, lambda it: it.send("POST", "/v2/users", json={}))
 
@@ -437,7 +552,9 @@ class TestWhatComesBack:
     )
     @pytest.mark.parametrize("together", [True, False])
     def test_more_than_one_answer(self, extra: bytes, together: bool) -> None:
-        """What a server sends beyond its answer is taken for nobody's answer, and the connection is not used again."""
+        """What a server sends beyond its answer is taken for nobody's answer, and the connection is
+        not used again.
+        """
 
         def chatty(request: Received, connection: Connection) -> None:
             answer = json_response({"path": request.path})
@@ -459,7 +576,9 @@ class TestWhatComesBack:
 
             answers = talk(server.url, conversation)
 
-        assert [answer.json for answer in answers] == [{"path": f"/v2/users/{number}"} for number in range(3)]
+        assert [answer.json for answer in answers] == [
+            {"path": f"/v2/users/{number}"} for number in range(3)
+        ]
         assert server.connections == 3
 
     @pytest.mark.parametrize("status", [204, 304])
@@ -469,8 +588,12 @@ class TestWhatComesBack:
         ids=["unannounced", "with a length", "in chunks"],
     )
     @pytest.mark.parametrize("delay", [0.0, 0.03])
-    def test_a_body_behind_no_content(self, status: int, fields: dict[str, str], delay: float) -> None:
-        """A body that comes with a 204 or 304, and a moment later, is nobody's: it spoils no request after it (RFC 9112 6.3)."""
+    def test_a_body_behind_no_content(
+        self, status: int, fields: dict[str, str], delay: float
+    ) -> None:
+        """A body that comes with a 204 or 304, and a moment later, is nobody's: it spoils no
+        request after it (RFC 9112 6.3).
+        """
         late = threading.Event()
 
         def answer(request: Received, connection: Connection) -> None:
@@ -481,7 +604,11 @@ class TestWhatComesBack:
             if "content_length" not in fields and "transfer_encoding" not in fields:
                 late.wait(1)  # until the next request has been written
             connection.wait(delay)
-            connection.send(b"c\r\nnobody's HT\r\n0\r\n\r\n" if "transfer_encoding" in fields else b"nobody's HTT")
+            connection.send(
+                b"c\r\nnobody's HT\r\n0\r\n\r\n"
+                if "transfer_encoding" in fields
+                else b"nobody's HTT"
+            )
 
         with Miniature(answer) as server:
 
@@ -490,7 +617,9 @@ class TestWhatComesBack:
                 for number in range(4):
                     late.clear()
                     await client.send("DELETE", f"/v2/users/{number}")
-                    sending = asyncio.create_task(client.send("POST", f"/v2/users/{number}", json={}))
+                    sending = asyncio.create_task(
+                        client.send("POST", f"/v2/users/{number}", json={})
+                    )
                     await asyncio.sleep(0.01)
                     late.set()
                     answers.append(await sending)
@@ -498,8 +627,13 @@ class TestWhatComesBack:
 
             answers = talk(server.url, conversation)
 
-        assert [exchange.json for exchange in answers] == [{"id": f"/v2/users/{number}"} for number in range(4)]
-        assert [request.method for request in server.received] == ["DELETE", "POST"] * 4  # and each of them once
+        assert [exchange.json for exchange in answers] == [
+            {"id": f"/v2/users/{number}"} for number in range(4)
+        ]
+        assert [request.method for request in server.received] == [
+            "DELETE",
+            "POST",
+        ] * 4  # and each of them once
 
     @pytest.mark.parametrize(
         "begin",
@@ -510,7 +644,9 @@ class TestWhatComesBack:
         ],
     )
     def test_a_line_without_end(self, begin: bytes) -> None:
-        """A header, a reason or a chunk's extension that does not end is given up long before the timeout, and fills no memory."""
+        """A header, a reason or a chunk's extension that does not end is given up long before the
+        timeout, and fills no memory.
+        """
 
         def flood(request: Received, connection: Connection) -> None:
             connection.send(begin)
@@ -534,7 +670,9 @@ class TestWhatComesBack:
             post(server.url)
 
     def test_ipv6(self) -> None:
-        """An IPv6 address in the target file is connected to, and named in the Host header as RFC 3986 writes it."""
+        """An IPv6 address in the target file is connected to, and named in the Host header as RFC
+        3986 writes it.
+        """
         with Miniature(OK, host="::1") as server:
             assert get(server.url).ok
 
@@ -549,13 +687,16 @@ class TestPace:
         with Miniature(OK) as server:
 
             async def many(it: Client) -> None:
-                await asyncio.gather(*(it.send("GET", f"/v2/users?{number}") for number in range(45)))
+                await asyncio.gather(
+                    *(it.send("GET", f"/v2/users?{number}") for number in range(45))
+                )
 
             talk(server.url, many, rate_limit=30.0, concurrency=8)
 
         moments = [request.at for request in server.received]
         assert len(moments) == 45
-        # Over all of them: on a busy machine those of one moment may be seen a little later, together with the next.
+        # Over all of them: on a busy machine those of one moment may be seen a little later,
+        # together with the next.
         assert moments[-1] - moments[0] == pytest.approx(44 / 30, abs=0.25)
 
     def test_no_more_in_flight_than_allowed(self) -> None:
@@ -581,9 +722,13 @@ class TestPace:
 
         assert most == 3
 
-    @pytest.mark.parametrize("how", ["seconds", "date", "date on a clock that was moved", "nothing"])
+    @pytest.mark.parametrize(
+        "how", ["seconds", "date", "date on a clock that was moved", "nothing"]
+    )
     def test_429_is_waited_for(self, how: str) -> None:
-        """After a 429 nothing is sent until Retry-After has passed, in seconds or as a date, and then the request is sent again."""
+        """After a 429 nothing is sent until Retry-After has passed, in seconds or as a date, and
+        then the request is sent again.
+        """
         until = 0.0
 
         def throttle(request: Received, connection: Connection) -> None:
@@ -592,7 +737,13 @@ class TestPace:
             whole = int(now + 1)  # a date has no fractions
             until = time.monotonic() + (whole - now if "date" in how else 1.0)
             retry_after = {"seconds": "1", "nothing": ""}.get(how, formatdate(whole, usegmt=True))
-            connection.send(response(429, retry_after=retry_after, date=formatdate(now, usegmt=True) if "moved" in how else ""))
+            connection.send(
+                response(
+                    429,
+                    retry_after=retry_after,
+                    date=formatdate(now, usegmt=True) if "moved" in how else "",
+                )
+            )
 
         with Miniature(in_turn(throttle, OK)) as server:
             exchange = post(server.url)
@@ -600,7 +751,8 @@ class TestPace:
         assert (exchange.status, exchange.attempts) == (200, 2)
         first, second = server.received
         assert first.body == second.body
-        # The Date header has whole seconds, too: by a clock that was moved one may wait up to a second longer.
+        # The Date header has whole seconds, too: by a clock that was moved one may wait up to a
+        # second longer.
         assert until - 0.05 <= second.at <= until + 1.3
 
     def test_429_makes_everybody_wait(self) -> None:
@@ -620,7 +772,9 @@ class TestPace:
         assert min(others) - first >= 0.95
 
     def test_the_rate_that_is_let_through_is_found(self) -> None:
-        """A target that lets forty a second through is asked about that often, whatever the target file allows."""
+        """A target that lets forty a second through is asked about that often, whatever the target
+        file allows.
+        """
         lock, allowed = threading.Lock(), 40.0
         tokens, filled, refused = allowed, time.monotonic(), 0
 
@@ -641,7 +795,9 @@ class TestPace:
             before = time.monotonic()
             talk(server.url, many)
 
-        assert time.monotonic() - before < 2 * (120 - allowed) / allowed + 1.5  # the bucket was full
+        assert (
+            time.monotonic() - before < 2 * (120 - allowed) / allowed + 1.5
+        )  # the bucket was full
         assert refused < 30
 
     def test_a_slow_limit_is_not_raised_by_a_429(self) -> None:
@@ -658,10 +814,14 @@ class TestPace:
         assert min(b - a for a, b in itertools.pairwise(moments)) >= 0.45
 
     def test_one_that_is_always_throttled(self) -> None:
-        """A request that is never let through is trouble that names the rate limit, while others are, and is not sent for ever."""
+        """A request that is never let through is trouble that names the rate limit, while others
+        are, and is not sent for ever.
+        """
 
         def answer(request: Received, connection: Connection) -> None:
-            (always(response(429, retry_after="0")) if request.method == "POST" else OK)(request, connection)
+            (always(response(429, retry_after="0")) if request.method == "POST" else OK)(
+                request, connection
+            )
 
         with Miniature(answer) as server:
 
@@ -678,8 +838,12 @@ class TestPace:
 
     @pytest.mark.parametrize("retry_after", ["0", "3600"])
     def test_a_target_that_only_throttles(self, retry_after: str) -> None:
-        """A target that lets nothing through any more, or asks for an hour's patience, is given up; nobody waits a night for it."""
-        with Miniature(in_turn(*[OK] * 30, always(response(429, retry_after=retry_after)))) as server:
+        """A target that lets nothing through any more, or asks for an hour's patience, is given up;
+        nobody waits a night for it.
+        """
+        with Miniature(
+            in_turn(*[OK] * 30, always(response(429, retry_after=retry_after)))
+        ) as server:
 
             async def conversation(it: Client) -> None:
                 await asyncio.gather(*(it.send("GET", "/v2/users") for _ in range(30)))
@@ -711,8 +875,13 @@ class TestSendingAgain:
             assert get(server.url).status == 500
 
     def test_trouble_that_stays_is_trouble(self) -> None:
-        """A GET that is answered 503 every time is given up after a few tries at the target's rate; it says nothing."""
-        with Miniature(always(response(503))) as server, pytest.raises(TransientFailure, match="503"):
+        """A GET that is answered 503 every time is given up after a few tries at the target's rate;
+        it says nothing.
+        """
+        with (
+            Miniature(always(response(503))) as server,
+            pytest.raises(TransientFailure, match="503"),
+        ):
             get(server.url, rate_limit=4.0)
 
         assert len(server.received) == 4
@@ -727,9 +896,15 @@ class TestSendingAgain:
         assert server.received[1].at - server.received[0].at >= 0.95
 
     def test_times_are_those_of_the_last_try(self) -> None:
-        """How long an answer took is counted from the request that was answered: patience that was asked for is nobody's slowness."""
+        """How long an answer took is counted from the request that was answered: patience that was
+        asked for is nobody's slowness.
+        """
         before = time.time()
-        with Miniature(in_turn(always(response(503, retry_after="1")), always(response(429, retry_after="1")), OK)) as server:
+        with Miniature(
+            in_turn(
+                always(response(503, retry_after="1")), always(response(429, retry_after="1")), OK
+            )
+        ) as server:
             exchange = get(server.url)
 
         assert exchange.attempts == 3
@@ -738,14 +913,22 @@ class TestSendingAgain:
 
     def test_a_create_is_not_tried_again(self) -> None:
         """A POST that met a 503 may have been carried out: it is not sent twice."""
-        with Miniature(in_turn(always(response(503)), OK)) as server, pytest.raises(TransientFailure, match="503"):
+        with (
+            Miniature(in_turn(always(response(503)), OK)) as server,
+            pytest.raises(TransientFailure, match="503"),
+        ):
             post(server.url)
 
         assert len(server.received) == 1
 
-    @pytest.mark.parametrize("answer", [miniatures.reset, miniatures.cut_short, lambda request, connection: connection.cut()])
+    @pytest.mark.parametrize(
+        "answer",
+        [miniatures.reset, miniatures.cut_short, lambda request, connection: connection.cut()],
+    )
     def test_a_broken_connection(self, answer: miniatures.Answer) -> None:
-        """A connection that breaks under a GET is tried again; under a POST it is trouble, and nothing is sent a second time."""
+        """A connection that breaks under a GET is tried again; under a POST it is trouble, and
+        nothing is sent a second time.
+        """
         with Miniature(in_turn(answer, OK)) as server:
             assert get(server.url).ok
         assert len(server.received) == 2
@@ -761,14 +944,19 @@ class TestSendingAgain:
     def test_a_post_that_is_harmless(self) -> None:
         """A POST that its test declares repeatable, such as a login, is sent again."""
         with Miniature(in_turn(miniatures.reset, always(response(503)), OK)) as server:
-            assert talk(server.url, lambda it: it.send("POST", "/v2/auth/token", json={}, repeatable=True)).ok
+            assert talk(
+                server.url, lambda it: it.send("POST", "/v2/auth/token", json={}, repeatable=True)
+            ).ok
 
         assert len(server.received) == 3
 
     def test_a_get_that_is_not(self) -> None:
         """A GET that uses something up, such as a refresh, is not sent again."""
         with Miniature(in_turn(miniatures.reset, OK)) as server, pytest.raises(TransientFailure):
-            talk(server.url, lambda it: it.send("GET", "/v2/auth/token?refreshToken=used-up", repeatable=False))
+            talk(
+                server.url,
+                lambda it: it.send("GET", "/v2/auth/token?refreshToken=used-up", repeatable=False),
+            )
 
         assert [request.path for request in server.received] == [
             "/v2/auth/token?refreshToken=used-up",
@@ -776,7 +964,9 @@ class TestSendingAgain:
         ]
 
     def test_an_idle_connection_that_was_closed(self) -> None:
-        """A POST on a kept connection that the server has closed meanwhile gets a new one, and arrives once."""
+        """A POST on a kept connection that the server has closed meanwhile gets a new one, and
+        arrives once.
+        """
 
         def closing(request: Received, connection: Connection) -> None:
             OK(request, connection)
@@ -811,7 +1001,9 @@ class TestDead:
                 yield server.url, "gives no usable answer: "
 
     def test_it_is_told_soon_and_for_all(self, dead: tuple[str, str]) -> None:
-        """The first request finds out within seconds; every later one says so at once, without another try."""
+        """The first request finds out within seconds; every later one says so at once, without
+        another try.
+        """
         url, what = dead
 
         async def conversation(it: Client) -> None:
@@ -830,7 +1022,9 @@ class TestDead:
         talk(url, conversation, timeout=0.5)
 
     def test_its_error_does_not_grow(self) -> None:
-        """Each refusal to go on is an error of its own: a thousand of them do not make one with a thousand frames."""
+        """Each refusal to go on is an error of its own: a thousand of them do not make one with a
+        thousand frames.
+        """
 
         async def conversation(it: Client) -> int:
             for _ in range(50):
@@ -865,12 +1059,16 @@ class TestDead:
             assert talk(server.url, conversation, timeout=0.5).ok
 
     def test_the_question_whether_anybody_is_there(self) -> None:
-        """It is one for all who failed together, a read that was answered before, sent in turn and recorded as every request is."""
+        """It is one for all who failed together, a read that was answered before, sent in turn and
+        recorded as every request is.
+        """
 
         def answer(request: Received, connection: Connection) -> None:
             if request.method == "POST":
                 connection.reset()
-            elif "authorization" in request.headers:  # and silence to strangers: also at the token endpoint
+            elif (
+                "authorization" in request.headers
+            ):  # and silence to strangers: also at the token endpoint
                 OK(request, connection)
             else:
                 miniatures.silent(request, connection)
@@ -879,7 +1077,10 @@ class TestDead:
 
             async def conversation(client: Client) -> list[Exchange]:
                 await client.send("GET", "/v2/users", token="token-of-guest", caller="guest")
-                posts = (client.send("POST", "/v2/users", token="token-of-guest", json={}) for _ in range(5))
+                posts = (
+                    client.send("POST", "/v2/users", token="token-of-guest", json={})
+                    for _ in range(5)
+                )
                 found = await asyncio.gather(*posts, return_exceptions=True)
                 assert [type(error) for error in found] == [TransientFailure] * 5
                 return client._evidence.exchanges
@@ -888,7 +1089,9 @@ class TestDead:
 
         probes = [exchange for exchange in exchanges if exchange.attack == "probe"]
         assert 1 <= len(probes) < 5
-        assert {(probe.url, probe.status, probe.caller) for probe in probes} == {(f"{server.url}/v2/users", 200, "guest")}
+        assert {(probe.url, probe.status, probe.caller) for probe in probes} == {
+            (f"{server.url}/v2/users", 200, "guest")
+        }
         assert len(exchanges) == len(server.received)
         moments = [request.at for request in server.received]
         assert moments[-1] - moments[0] >= 0.1 * (len(moments) - 1) - 0.05
@@ -906,8 +1109,14 @@ class TestDead:
                 post(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.3)
 
     def test_a_first_address_that_swallows(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where the first address of a name is a black hole, as broken IPv6 is, the second is tried before the timeout (RFC 8305)."""
-        with Miniature(OK, host="127.0.0.2") as server, socket.socket() as hole, contextlib.ExitStack() as crowd:
+        """Where the first address of a name is a black hole, as broken IPv6 is, the second is tried
+        before the timeout (RFC 8305).
+        """
+        with (
+            Miniature(OK, host="127.0.0.2") as server,
+            socket.socket() as hole,
+            contextlib.ExitStack() as crowd,
+        ):
             port = int(server.url.rpartition(":")[2])
             hole.bind(("127.0.0.1", port))
             hole.listen(0)
@@ -915,7 +1124,10 @@ class TestDead:
                 early = crowd.enter_context(socket.socket())
                 early.setblocking(False)
                 early.connect_ex(hole.getsockname())
-            known = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.1", "127.0.0.2")]
+            known = [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+                for host in ("127.0.0.1", "127.0.0.2")
+            ]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
 
             before = time.monotonic()
@@ -924,17 +1136,25 @@ class TestDead:
         assert time.monotonic() - before < 2.5
 
     def test_several_addresses_that_refuse(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where each address of a name refuses, nobody listens there, and that is said in as many words."""
+        """Where each address of a name refuses, nobody listens there, and that is said in as many
+        words.
+        """
         with miniatures.nobody() as url:
             port = int(url.rpartition(":")[2])
-            known = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.1", "127.0.0.3")]
+            known = [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+                for host in ("127.0.0.1", "127.0.0.3")
+            ]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
             with pytest.raises(Unreachable, match=r"cannot be reached: nobody listens there$"):
                 get(f"http://two-addresses.example:{port}")
 
     def test_a_name_with_several_addresses(self) -> None:
         """Where a name stands for two addresses and nobody listens at either, that is what is said."""
-        with miniatures.nobody() as url, pytest.raises(Unreachable, match="cannot be reached: nobody listens there"):
+        with (
+            miniatures.nobody() as url,
+            pytest.raises(Unreachable, match="cannot be reached: nobody listens there"),
+        ):
             get(url.replace("127.0.0.1", "localhost"))
 
     def test_a_name_that_does_not_exist(self) -> None:
@@ -952,7 +1172,9 @@ class TestTls:
             assert get(server.url, verify_tls=str(certificates.ca)).ok
 
     def test_an_unknown_ca(self, certificates: Certificates) -> None:
-        """A certificate of an unknown CA ends the run with a sentence on the certificate, and no request is sent."""
+        """A certificate of an unknown CA ends the run with a sentence on the certificate, and no
+        request is sent.
+        """
         with (
             Miniature(OK, tls=certificates.server_context) as server,
             pytest.raises(Unreachable, match="its certificate is not trusted"),
@@ -968,7 +1190,9 @@ class TestTls:
 
     @pytest.mark.parametrize("verify", [False, True])
     def test_a_clock_behind_tls(self, certificates: Certificates, verify: bool) -> None:
-        """What the target file says of TLS holds for the clock's URL as well, though the target itself is plain HTTP."""
+        """What the target file says of TLS holds for the clock's URL as well, though the target
+        itself is plain HTTP.
+        """
         how = str(certificates.ca) if verify else False
         with Miniature(OK) as server, Miniature(OK, tls=certificates.server_context) as clock:
             url = f"{clock.url}/__clock"
@@ -982,8 +1206,12 @@ class TestTls:
         assert exchange.ok
 
     @pytest.mark.parametrize("closes", [True, False], ids=["close_notify", "cut"])
-    def test_the_end_of_the_connection_as_end_of_the_body(self, certificates: Certificates, closes: bool) -> None:
-        """A body that ends with the connection is whole only where TLS says so: anybody on the way may cut TCP (RFC 9112 9.8)."""
+    def test_the_end_of_the_connection_as_end_of_the_body(
+        self, certificates: Certificates, closes: bool
+    ) -> None:
+        """A body that ends with the connection is whole only where TLS says so: anybody on the way
+        may cut TCP (RFC 9112 9.8).
+        """
 
         def answer(request: Received, connection: Connection) -> None:
             if request.method == "GET":
@@ -1009,7 +1237,9 @@ class TestTls:
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 def test_a_target_that_closes_without_saying_so(reset: bool) -> None:
-    """Where each connection ends behind its first answer, which does not say so, every request arrives, and once (RFC 9112 9.6)."""
+    """Where each connection ends behind its first answer, which does not say so, every request
+    arrives, and once (RFC 9112 9.6).
+    """
 
     def answer(request: Received, connection: Connection) -> None:
         OK(request, connection)

@@ -56,7 +56,7 @@ def made(gate: Gate, resource: str, id: str) -> Thing:
     return Thing(resource, id)
 
 
-# --- The gate -----------------------------------------------------------------------------------------------------------
+# --- The gate -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
@@ -83,10 +83,22 @@ def test_what_is_the_runs_own_may_be_changed(gate: Gate, method: str) -> None:
         ("/v2/users/own", Thing("user", "own")),
         ("/v2/contacts/gone", Thing("contact", "gone")),
     ],
-    ids=["no-id", "no-thing", "collection", "another-in-the-path", "not-ours", "another-kind", "gone"],
+    ids=[
+        "no-id",
+        "no-thing",
+        "collection",
+        "another-in-the-path",
+        "not-ours",
+        "another-kind",
+        "gone",
+    ],
 )
-def test_what_is_not_the_runs_own_is_not_changed(gate: Gate, method: str, path: str, thing: Thing | None) -> None:
-    """A change without an id, of a collection, of another's thing or of one that is gone is never sent."""
+def test_what_is_not_the_runs_own_is_not_changed(
+    gate: Gate, method: str, path: str, thing: Thing | None
+) -> None:
+    """A change without an id, of a collection, of another's thing or of one that is gone is never
+    sent.
+    """
     made(gate, "contact", "own")
     made(gate, "contact", "gone")
     gone = gate.ledger.of("contact", "gone")
@@ -98,7 +110,9 @@ def test_what_is_not_the_runs_own_is_not_changed(gate: Gate, method: str, path: 
 
 
 def test_an_accounts_user_is_never_the_runs_own(gate: Gate) -> None:
-    """Even when a create was answered with its id, an account's user is changed on loan only, and then no more."""
+    """Even when a create was answered with its id, an account's user is changed on loan only, and
+    then no more.
+    """
     gate.protect("user", "admin")
     thing = made(gate, "user", "admin")
 
@@ -111,7 +125,9 @@ def test_an_accounts_user_is_never_the_runs_own(gate: Gate) -> None:
 
 
 def test_what_was_there_before_is_others(gate: Gate) -> None:
-    """An id that was shown before a create left is not that create's; one that is shown after it may be."""
+    """An id that was shown before a create left is not that create's; one that is shown after it
+    may be.
+    """
     gate.saw("contact", "17", 10.0)
 
     assert gate.is_others("contact", "17", 11.0)
@@ -121,29 +137,53 @@ def test_what_was_there_before_is_others(gate: Gate) -> None:
 
 
 def test_a_creation_needs_its_entry(gate: Gate, tmp_path: Path) -> None:
-    """A create passes once its entry is in this run's ledger, and only inside of something of the run's own."""
+    """A create passes once its entry is in this run's ledger, and only inside of something of the
+    run's own.
+    """
     entry = gate.ledger.intend("message", "rolecall-1")
     with opened(tmp_path / "other.jsonl") as ledger:
         other = ledger.intend("message", "x")
-    gate.admit("POST", f"{URL}/v2/conversations/1/messages", {}, Creation(entry, made(gate, "conversation", "1")))
+    gate.admit(
+        "POST",
+        f"{URL}/v2/conversations/1/messages",
+        {},
+        Creation(entry, made(gate, "conversation", "1")),
+    )
 
     with pytest.raises(Withheld):
-        gate.admit("POST", f"{URL}/v2/conversations/2/messages", {}, Creation(entry, Thing("conversation", "2")))
+        gate.admit(
+            "POST",
+            f"{URL}/v2/conversations/2/messages",
+            {},
+            Creation(entry, Thing("conversation", "2")),
+        )
     with pytest.raises(Withheld):
         gate.admit("POST", f"{URL}/v2/contacts", {}, Creation(other))
 
 
 def test_the_clock_is_moved_by_its_hook_alone(gate: Gate) -> None:
-    """A move of the clock needs its entry and goes to the hook's URL; nothing else that is unsafe leaves for elsewhere."""
-    move, thing = Creation(gate.ledger.intend(CLOCK, "+60 s")), Creation(gate.ledger.intend("contact", "rolecall-1"))
+    """A move of the clock needs its entry and goes to the hook's URL; nothing else that is unsafe
+    leaves for elsewhere.
+    """
+    move, thing = (
+        Creation(gate.ledger.intend(CLOCK, "+60 s")),
+        Creation(gate.ledger.intend("contact", "rolecall-1")),
+    )
     gate.admit("POST", f"{URL}/__clock", {}, move)
 
-    for url, about in ((f"{URL}/v2/contacts", move), ("http://elsewhere.example/v2/contacts", thing), (f"{URL}.example/", thing)):
+    for url, about in (
+        (f"{URL}/v2/contacts", move),
+        ("http://elsewhere.example/v2/contacts", thing),
+        (f"{URL}.example/", thing),
+    ):
         with pytest.raises(Withheld):
             gate.admit("POST", url, {}, about)
 
 
-@pytest.mark.parametrize("headers", [{"X-HTTP-Method-Override": "DELETE"}, {"x-http-method": "PUT"}, {"x-method-override": "x"}])
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-HTTP-Method-Override": "DELETE"}, {"x-http-method": "PUT"}, {"x-method-override": "x"}],
+)
 def test_a_method_that_means_another_is_unsafe(gate: Gate, headers: dict[str, str]) -> None:
     """A GET that says that it means another method is held to the rules of one that changes things."""
     with pytest.raises(Withheld):
@@ -153,47 +193,66 @@ def test_a_method_that_means_another_is_unsafe(gate: Gate, headers: dict[str, st
 
 
 def test_read_only_is_read_only(tmp_path: Path) -> None:
-    """A read-only run sends GET, HEAD, OPTIONS and log-ins: no clock, no TRACE, no other method at the token endpoint."""
+    """A read-only run sends GET, HEAD, OPTIONS and log-ins: no clock, no TRACE, no other method at
+    the token endpoint.
+    """
     with opened(tmp_path / "ledger.jsonl") as ledger:
         gate = Gate(ledger, URL, clock_url=f"{URL}/__clock", read_only=True)
         move = Creation(ledger.intend(CLOCK, "+60 s"))
     for method in ("GET", "HEAD", "OPTIONS"):
         gate.admit(method, f"{URL}/v2/users", {}, None)
     gate.admit("POST", f"{URL}/v2/auth/token", {}, None)
-    cases = [("TRACE", "/v2/users", None), ("DELETE", "/v2/auth/token", None), ("POST", "/__clock", move)]
-    for method, path, about in [*cases, ("GET", "/v2/users?_method=DELETE", None), ("POST", "/v2/auth/token/x", None)]:
+    cases = [
+        ("TRACE", "/v2/users", None),
+        ("DELETE", "/v2/auth/token", None),
+        ("POST", "/__clock", move),
+    ]
+    for method, path, about in [
+        *cases,
+        ("GET", "/v2/users?_method=DELETE", None),
+        ("POST", "/v2/auth/token/x", None),
+    ]:
         with pytest.raises(NotTested, match="--read-only"):
             gate.admit(method, URL + path, {}, about)
 
 
 def test_an_id_is_named_whole() -> None:
-    """An id stands in a path as a segment of its own, or as a value of the query: a part of one is another id."""
+    """An id stands in a path as a segment of its own, or as a value of the query: a part of one is
+    another id.
+    """
     assert names("/v2/contacts/17", "17")
     assert names("/v2/contacts?id=17&x=1", "17")
     assert not names("/v2/contacts/170", "17")
     assert not names("/v2/contacts/170?id=171", "17")
 
 
-# --- Anything at all ----------------------------------------------------------------------------------------------------
+# --- Anything at all ----------------------------------------------------------------------------
 
 ACCOUNTS = {role: f"{number:024x}" for number, role in enumerate(SPEC.roles, 1)}
 #: What is there before the run, by resource: texts and numbers, and the accounts' users.
 VICTIMS: dict[str, list[Any]] = {
-    name: [f"{number:024x}" for number in range(10, 14)] + [1, 2, 3, "7"] + (list(ACCOUNTS.values()) if name == "user" else [])
+    name: [f"{number:024x}" for number in range(10, 14)]
+    + [1, 2, 3, "7"]
+    + (list(ACCOUNTS.values()) if name == "user" else [])
     for name in [*SPEC.resources, "api-key"]
 }
-COLLECTIONS = {resource.collection: name for name, resource in SPEC.resources.items()} | {"/v2/apikeys": "api-key"}
+COLLECTIONS = {resource.collection: name for name, resource in SPEC.resources.items()} | {
+    "/v2/apikeys": "api-key"
+}
 ANSWERS = 10_000
 
 
 class Anything(Client):
     """A target that lets the accounts log in and answers everything else with JSON of chance.
 
-    ``truthful``: the first answer of each list shows what is there. ``echoes``: what a create sent comes back under any id.
+    ``truthful``: the first answer of each list shows what is there. ``echoes``: what a create sent
+    comes back under any id.
     """
 
     def __init__(self, gate: Gate, seed: int) -> None:
-        target = Target("anything", URL, _accounts(), api_keys=ApiKeyOptions("/v2/apikeys"), source="anything")
+        target = Target(
+            "anything", URL, _accounts(), api_keys=ApiKeyOptions("/v2/apikeys"), source="anything"
+        )
         super().__init__(target, Evidence(), Secrets(), gate)
         self.target = target
         self.chance = random.Random(seed)
@@ -223,7 +282,13 @@ class Anything(Client):
             return self.chance.choice(((401, {}), (200, self._anything(3))))
         claims = {"_id": ACCOUNTS[role], "scope": role, "iat": 1, "exp": 2**40}
         token = jwt.encode(claims, "k" * 32)
-        return 200, {"tokenType": "Bearer", "token": token, "refreshToken": "r.s", "user": ACCOUNTS[role], "scope": role}
+        return 200, {
+            "tokenType": "Bearer",
+            "token": token,
+            "refreshToken": "r.s",
+            "user": ACCOUNTS[role],
+            "scope": role,
+        }
 
     def _look(self, method: str, path: str) -> None:
         """Note a request that would harm what was there before."""
@@ -233,15 +298,25 @@ class Anything(Client):
             borrowed = last in ACCOUNTS.values() and method == "PATCH" and front == "/v2/users"
             if not last.strip() or (last in map(str, VICTIMS[COLLECTIONS[front]]) and not borrowed):
                 self.bad.append(f"{method} {path}")
-        elif method not in ("GET", "HEAD", "OPTIONS", "TRACE") and (method != "POST" or path in ("/v2/", "/v2")):
+        elif method not in ("GET", "HEAD", "OPTIONS", "TRACE") and (
+            method != "POST" or path in ("/v2/", "/v2")
+        ):
             self.bad.append(f"{method} {path}")
 
     def _document(self, exchange: Exchange, path: str) -> Any:
         collection = path.partition("?")[0]
-        if self.truthful and exchange.method == "GET" and collection in COLLECTIONS and collection not in self.listed:
+        if (
+            self.truthful
+            and exchange.method == "GET"
+            and collection in COLLECTIONS
+            and collection not in self.listed
+        ):
             self.listed.add(collection)
             exchange.status = 200
-            return [{"createdBy": {"id": ACCOUNTS["admin"]}, "id": id} for id in VICTIMS[COLLECTIONS[collection]]]
+            return [
+                {"createdBy": {"id": ACCOUNTS["admin"]}, "id": id}
+                for id in VICTIMS[COLLECTIONS[collection]]
+            ]
         document = self._anything(4)
         if (
             self.echoes
@@ -259,18 +334,52 @@ class Anything(Client):
 
     def _anything(self, depth: int) -> Any:
         """JSON of chance, with the ids of what is there in it at any depth."""
-        some = [None, True, 0, -1, 1.5, "", " ", "text", "7", 1, 2, 3, *ACCOUNTS.values(), *VICTIMS["contact"]]
+        some = [
+            None,
+            True,
+            0,
+            -1,
+            1.5,
+            "",
+            " ",
+            "text",
+            "7",
+            1,
+            2,
+            3,
+            *ACCOUNTS.values(),
+            *VICTIMS["contact"],
+        ]
         kind = self.chance.random()
         if depth == 0 or kind < 0.2:
             return self.chance.choice(some)
         if kind < 0.5:
             return [self._anything(depth - 1) for _ in range(self.chance.randrange(4))]
-        members = ("id", "_id", "user", "name", "createdBy", "token", "scope", "email", "givenName", "profile", "title", "text")
-        return {self.chance.choice(members): self._anything(depth - 1) for _ in range(self.chance.randrange(5))}
+        members = (
+            "id",
+            "_id",
+            "user",
+            "name",
+            "createdBy",
+            "token",
+            "scope",
+            "email",
+            "givenName",
+            "profile",
+            "title",
+            "text",
+        )
+        return {
+            self.chance.choice(members): self._anything(depth - 1)
+            for _ in range(self.chance.randrange(5))
+        }
 
 
 def _accounts() -> dict[str, Account]:
-    return {role: Account(role, role, f"{role}@example.org", f"Secret-of-{role}-1") for role in SPEC.roles}
+    return {
+        role: Account(role, role, f"{role}@example.org", f"Secret-of-{role}-1")
+        for role in SPEC.roles
+    }
 
 
 async def act(world: World) -> None:
@@ -278,14 +387,27 @@ async def act(world: World) -> None:
 
     async def write(operation: str, role: str) -> None:
         caller = await world.user(role)
-        async with world.borrowing.request_to_try(world.spec.operations[operation], caller) as request:
+        async with world.borrowing.request_to_try(
+            world.spec.operations[operation], caller
+        ) as request:
             answer = await world.perform(request, caller)
             if request.operation.effect == "create" and answer.ok:
                 await world.made(request, answer)
 
-    deeds: list[Callable[[], Awaitable[object]]] = [lambda: changeable(world, "guest"), lambda: world.create_key(["guest"])]
-    deeds += [lambda: changeable(world, "agent", "api-key"), lambda: world.shared("conversation"), world.participants]
-    writes = [name for name, operation in SPEC.operations.items() if operation.effect in ("create", "update", "delete")]
+    deeds: list[Callable[[], Awaitable[object]]] = [
+        lambda: changeable(world, "guest"),
+        lambda: world.create_key(["guest"]),
+    ]
+    deeds += [
+        lambda: changeable(world, "agent", "api-key"),
+        lambda: world.shared("conversation"),
+        world.participants,
+    ]
+    writes = [
+        name
+        for name, operation in SPEC.operations.items()
+        if operation.effect in ("create", "update", "delete")
+    ]
     deeds += [lambda name=name: write(name, "admin") for name in writes]  # type: ignore[misc]
     for deed in [world.everybody, *deeds, *deeds]:
         try:
@@ -297,7 +419,9 @@ async def act(world: World) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time that is only slept through passes at once: lists that lag are looked at again for seconds, thousands of times."""
+    """Time that is only slept through passes at once: lists that lag are looked at again for
+    seconds, thousands of times.
+    """
     skipped, monotonic, sleep = [0.0], time.monotonic, asyncio.sleep
 
     async def skip(seconds: float) -> None:
@@ -310,12 +434,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_no_answer_whatever_leads_to_harm(tmp_path: Path) -> None:
-    """However creates, lists and fetches are answered, no request names what was there before, or a collection, or nothing."""
+    """However creates, lists and fetches are answered, no request names what was there before, or a
+    collection, or nothing.
+    """
     answers, seed, sent = 0, 0, 0
     while answers < ANSWERS:
         with opened(tmp_path / f"{seed}.jsonl") as ledger:
             client = Anything(Gate(ledger, URL), seed)
-            world = World(client.target, SPEC, client, ledger, "20261125-000000-abcdef", read_only=False, intrusive=False)
+            world = World(
+                client.target,
+                SPEC,
+                client,
+                ledger,
+                "20261125-000000-abcdef",
+                read_only=False,
+                intrusive=False,
+            )
 
             asyncio.run(act(world))
 

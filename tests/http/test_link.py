@@ -1,4 +1,6 @@
-"""The next page of a list: every way to write a Link field that RFC 8288 has, and none of those that only look like it."""
+"""The next page of a list: every way to write a Link field that RFC 8288 has, and none of those
+that only look like it.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,34 @@ NEXT = "http://target.example/v2/users?offset=10"
         pytest.param(['</v2/users?offset=10>; rel="next"'], id="quoted"),
         pytest.param(["</v2/users?offset=10>;rel=next"], id="token"),
         pytest.param(["<?offset=10> ; REL = Next"], id="in any case, with spaces"),
-        pytest.param(['<http://target.example/v2/users?offset=10>; rel="last next"'], id="two relations"),
+        pytest.param(
+            ['<http://target.example/v2/users?offset=10>; rel="last next"'], id="two relations"
+        ),
         pytest.param(['</a>; rel="first", </v2/users?offset=10>; rel="next"'], id="behind another"),
-        pytest.param(['</a>; rel="first"', '</v2/users?offset=10>; rel="next"'], id="in the second of two fields"),
-        pytest.param(['</v2/users?offset=10>; title="one, <two>; rel=prev"; rel="next"'], id="behind a quoted comma"),
-        pytest.param([r'</v2/users?offset=10>; title="a \" quote"; rel="next"'], id="behind an escaped quote"),
+        pytest.param(
+            ['</a>; rel="first"', '</v2/users?offset=10>; rel="next"'],
+            id="in the second of two fields",
+        ),
+        pytest.param(
+            ['</v2/users?offset=10>; title="one, <two>; rel=prev"; rel="next"'],
+            id="behind a quoted comma",
+        ),
+        pytest.param(
+            [r'</v2/users?offset=10>; title="a \" quote"; rel="next"'], id="behind an escaped quote"
+        ),
         pytest.param(["</v2/users?offset=10>; rel=next; rel=prev"], id="the first relation counts"),
         pytest.param([", ,</v2/users?offset=10>; rel=next,"], id="empty elements"),
         pytest.param(["garbage, </v2/users?offset=10>; rel=next"], id="behind garbage"),
-        pytest.param(['</a>; anchor="#b"; rel="next", </v2/users?offset=10>; rel="next"'], id="behind another page's next"),
+        pytest.param(
+            ['</a>; anchor="#b"; rel="next", </v2/users?offset=10>; rel="next"'],
+            id="behind another page's next",
+        ),
     ],
 )
 def test_the_next_page(fields: list[str]) -> None:
-    """A link with the relation "next" is found, whatever stands around it (RFC 8288 3, RFC 9110 5.3)."""
+    """A link with the relation "next" is found, whatever stands around it (RFC 8288 3, RFC 9110
+    5.3).
+    """
     assert next_page(HERE, fields) == NEXT
 
 
@@ -65,7 +82,9 @@ def test_no_next_page(fields: list[str]) -> None:
     ],
 )
 def test_long_fields_take_no_time(text: str) -> None:
-    """A field as long as a header may be is read in linear time: milliseconds, where a quadratic reader takes seconds."""
+    """A field as long as a header may be is read in linear time: milliseconds, where a quadratic
+    reader takes seconds.
+    """
     before = time.process_time()
 
     next_page(HERE, [text])
@@ -87,7 +106,11 @@ def test_long_fields_take_no_time(text: str) -> None:
         ("http://target.example/api", "http://target.example/apis/v2/users", ""),
         ("http://target.example", "http://target.example:99999/v2/users", ""),
         ("http://target.example/%7Eapi", "http://target.example/~api/v2/users", "/v2/users"),
-        ("http://target.example/a%2fb", "http://target.example/a%2Fb/v2/%75sers?q=%75", "/v2/users?q=%75"),
+        (
+            "http://target.example/a%2fb",
+            "http://target.example/a%2Fb/v2/%75sers?q=%75",
+            "/v2/users?q=%75",
+        ),
         ("http://target.example/a%2Fb", "http://target.example/a/b/v2/users", ""),
         ("http://target.example/api", "http://target.example/x/../api/./v2/users", "/v2/users"),
         ("http://target.example/api", "http://target.example/api/../v2/users", ""),
@@ -96,5 +119,7 @@ def test_long_fields_take_no_time(text: str) -> None:
     ],
 )
 def test_a_path_of_the_target(base: str, url: str, path: str) -> None:
-    """A URL below the base URL becomes a path of the target, however its host is written; a token is sent nowhere else."""
+    """A URL below the base URL becomes a path of the target, however its host is written; a token
+    is sent nowhere else.
+    """
     assert path_below(base, url) == path

@@ -1,4 +1,6 @@
-"""Requests whose header fields stand on the wire as they are given: on a connection of their own, and kept as evidence."""
+"""Requests whose header fields stand on the wire as they are given: on a connection of their own,
+and kept as evidence.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,31 @@ from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
 from rolecall.target import Account, Target
 from tests.support.gates import OpenGate
-from tests.support.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response, silent
+from tests.support.miniatures import (
+    Answer,
+    Connection,
+    Miniature,
+    Received,
+    always,
+    in_turn,
+    json_response,
+    response,
+    silent,
+)
 
 FINE = always(json_response({"fine": True}))
 
 
-def talk(server: Miniature, conversation: Callable[[Client], Awaitable[Any]], **settings: Any) -> Any:
+def talk(
+    server: Miniature, conversation: Callable[[Client], Awaitable[Any]], **settings: Any
+) -> Any:
     """Let a conversation with a miniature take place."""
 
     async def main() -> Any:
         account = Account("guest", "guest", "guest@example.org", "guest-password")
-        target = Target("miniature", server.url, {"guest": account}, **({"timeout": 5.0} | settings))
+        target = Target(
+            "miniature", server.url, {"guest": account}, **({"timeout": 5.0} | settings)
+        )
         client = Client(target, Evidence(), Secrets(), OpenGate())
         try:
             return await conversation(client)
@@ -38,7 +54,9 @@ def talk(server: Miniature, conversation: Callable[[Client], Awaitable[Any]], **
 async def raw(client: Client, *values: bytes) -> Exchange:
     """A GET with these Authorization headers; their names differ in the case of the first letter."""
     fields = list(zip(("Authorization", "authorization"), values, strict=False))
-    return await client.send_raw("GET", "/v2/users?limit=1", fields, caller="nobody", attack="SEC-H08")
+    return await client.send_raw(
+        "GET", "/v2/users?limit=1", fields, caller="nobody", attack="SEC-H08"
+    )
 
 
 def cut(request: Received, connection: Connection) -> None:
@@ -102,12 +120,17 @@ def test_a_closed_connection_is_a_refusal() -> None:
         pytest.param(b'<html>[{"id": "1"}]', id="no HTTP"),
         pytest.param(response(200, b"[]", content_encoding="gzip"), id="no gzip"),
         pytest.param(response(200, b"[]", content_encoding="br"), id="a coding that is not read"),
-        pytest.param(response(200, b"2\r\n[]\r\n", content_length="", transfer_encoding="chunked"), id="no last chunk"),
+        pytest.param(
+            response(200, b"2\r\n[]\r\n", content_length="", transfer_encoding="chunked"),
+            id="no last chunk",
+        ),
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 300 + b"\r\n", id="too many fields"),
     ],
 )
 def test_an_answer_that_had_begun_is_no_refusal(begun: bytes) -> None:
-    """A connection that ends in the middle of an answer, or with one that cannot be read, has refused nothing: who knows what is in it."""
+    """A connection that ends in the middle of an answer, or with one that cannot be read, has
+    refused nothing: who knows what is in it.
+    """
 
     def answer(request: Received, connection: Connection) -> None:
         if "authorization" in request.headers:
@@ -122,7 +145,9 @@ def test_an_answer_that_had_begun_is_no_refusal(begun: bytes) -> None:
 
 @pytest.mark.parametrize("status", [400, 431])
 def test_a_refusal_that_a_reset_overtakes_is_one(status: int) -> None:
-    """A client error whose body is lost, as of a server that refuses before it has read the request, is that refusal."""
+    """A client error whose body is lost, as of a server that refuses before it has read the
+    request, is that refusal.
+    """
 
     def answer(request: Received, connection: Connection) -> None:
         if "authorization" in request.headers:
@@ -134,11 +159,16 @@ def test_a_refusal_that_a_reset_overtakes_is_one(status: int) -> None:
     with Miniature(answer) as server:
         exchange = talk(server, lambda client: raw(client, b"Bearer one"))
 
-    assert exchange.status in (0, status)  # the reset may overtake the status line, too: then it was closed, and refused
+    assert exchange.status in (
+        0,
+        status,
+    )  # the reset may overtake the status line, too: then it was closed, and refused
 
 
 def test_one_that_had_begun_before() -> None:
-    """A connection that is closed without a word is no refusal either where an earlier try had got the beginning of an answer."""
+    """A connection that is closed without a word is no refusal either where an earlier try had got
+    the beginning of an answer.
+    """
     beginning = always(response(200, b'[{"id": "1"}]', content_length="14"))
 
     def answer(request: Received, connection: Connection) -> None:
@@ -159,7 +189,9 @@ def test_a_dead_target_is_none() -> None:
         talk(server, lambda client: raw(client, b"Bearer one"))
 
 
-@pytest.mark.parametrize(("answer", "settings"), [(always(response(503)), {}), (in_turn(silent, FINE), {"timeout": 0.3})])
+@pytest.mark.parametrize(
+    ("answer", "settings"), [(always(response(503)), {}), (in_turn(silent, FINE), {"timeout": 0.3})]
+)
 def test_trouble_is_no_refusal(answer: Answer, settings: dict[str, Any]) -> None:
     """A target that is away, or says nothing, has refused nothing."""
     with Miniature(answer) as server, pytest.raises(TransientFailure):

@@ -1,4 +1,6 @@
-"""``locust -f load/locustfile.py`` as Locust's own users run it: with its web page or without, and what it says where it cannot."""
+"""``locust -f load/locustfile.py`` as Locust's own users run it: with its web page or without, and
+what it says where it cannot.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ globals().update(runpy.run_path({str(LOCUSTFILE)!r}))
 def accounts(reference: Reference, folder: Path) -> Path:
     """The accounts of the reference server as CSV."""
     path = folder / "users.csv"
-    rows = [",".join((*credentials(reference.text, role), role)) for role in ("guest", "agent", "bot", "admin")]
+    rows = [
+        ",".join((*credentials(reference.text, role), role))
+        for role in ("guest", "agent", "bot", "admin")
+    ]
     path.write_text("\n".join(["email,password,role", *rows, ""]), encoding="utf-8")
     return path
 
@@ -54,10 +59,14 @@ def command_of(*words: str | Path, file: Path = LOCUSTFILE) -> list[str]:
     return [sys.executable, "-m", "locust", "-f", str(file), *map(str, words)]
 
 
-def locust(*words: str | Path, cwd: Path, file: Path = LOCUSTFILE) -> subprocess.CompletedProcess[str]:
+def locust(
+    *words: str | Path, cwd: Path, file: Path = LOCUSTFILE
+) -> subprocess.CompletedProcess[str]:
     """Locust, to its end."""
     command = command_of(*words, file=file)
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.long
@@ -66,7 +75,17 @@ class TestHeadless:
 
     def test_a_closed_run(self, reference: Reference, tmp_path: Path) -> None:
         """Users for some seconds: Locust's own table has them, and its exit code is 0."""
-        words = ("--host", reference.url, "--accounts", accounts(reference, tmp_path), "--headless", "-u", "3", "-t", "3s")
+        words = (
+            "--host",
+            reference.url,
+            "--accounts",
+            accounts(reference, tmp_path),
+            "--headless",
+            "-u",
+            "3",
+            "-t",
+            "3s",
+        )
         finished = locust(*words, "Session", "--csv", "stock", cwd=tmp_path)
         rows = (tmp_path / "stock_stats.csv").read_text(encoding="utf-8")
 
@@ -95,17 +114,31 @@ class TestHeadless:
 
     def test_without_accounts(self, reference: Reference, tmp_path: Path) -> None:
         """Nobody to log in as: it is said, and ends, without a traceback."""
-        finished = locust("--host", reference.url, "--headless", "-u", "3", "-t", "5s", cwd=tmp_path)
+        finished = locust(
+            "--host", reference.url, "--headless", "-u", "3", "-t", "5s", cwd=tmp_path
+        )
 
         assert finished.returncode == 2, finished.stderr
         assert "nobody said as whom" in finished.stderr
         assert "Traceback" not in finished.stderr
 
-    @pytest.mark.parametrize("how", [["-u", "3", "-t", "20s"], ["--rate", "20", "--duration", "20s"]])
-    def test_a_client_that_breaks(self, how: list[str], reference: Reference, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(
+        "how", [["-u", "3", "-t", "20s"], ["--rate", "20", "--duration", "20s"]]
+    )
+    def test_a_client_that_breaks(
+        self, how: list[str], reference: Reference, tmp_path: Path
+    ) -> None:
         """A mistake of ours ends the run at once, as what it is; what it was about is not repeated."""
         (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
-        words = ("--host", reference.url, "--accounts", accounts(reference, tmp_path), "--headless", *how, "Issuance")
+        words = (
+            "--host",
+            reference.url,
+            "--accounts",
+            accounts(reference, tmp_path),
+            "--headless",
+            *how,
+            "Issuance",
+        )
         finished = locust(*words, cwd=tmp_path, file=tmp_path / "broken.py")
 
         assert finished.returncode == 6, finished.stderr
@@ -147,7 +180,9 @@ def is_there(client: httpx.Client) -> bool:
 def rows(client: httpx.Client) -> Mapping[str, Any]:
     """Locust's figures by name; ``state`` is that of the run."""
     document = client.get("/stats/requests").json()
-    return {"state": document["state"]} | {row["name"]: row["num_requests"] for row in document["stats"]}
+    return {"state": document["state"]} | {
+        row["name"]: row["num_requests"] for row in document["stats"]
+    }
 
 
 @pytest.mark.long
@@ -156,9 +191,18 @@ class TestWebPage:
 
     def test_twice(self, reference: Reference, tmp_path: Path) -> None:
         """A run is begun, is seen, is stopped, and so is another after it."""
-        with web("--host", reference.url, "--accounts", accounts(reference, tmp_path), "Session", cwd=tmp_path) as client:
+        with web(
+            "--host",
+            reference.url,
+            "--accounts",
+            accounts(reference, tmp_path),
+            "Session",
+            cwd=tmp_path,
+        ) as client:
             for _ in range(2):
-                assert client.post("/swarm", data={"user_count": "3", "spawn_rate": "3"}).json()["success"]
+                assert client.post("/swarm", data={"user_count": "3", "spawn_rate": "3"}).json()[
+                    "success"
+                ]
                 wait_until(lambda: rows(client).get("refresh-post", 0) > 20)
                 assert client.post("/stop").json()["success"]
                 wait_until(lambda: rows(client)["state"] == "stopped")
@@ -167,8 +211,12 @@ class TestWebPage:
     def test_without_accounts(self, reference: Reference, tmp_path: Path) -> None:
         """The run stops, and the log says why."""
         with web("--host", reference.url, cwd=tmp_path) as client:
-            assert client.post("/swarm", data={"user_count": "3", "spawn_rate": "3"}).json()["success"]
-            wait_until(lambda: "nobody said as whom" in (tmp_path / "log").read_text(encoding="utf-8"))
+            assert client.post("/swarm", data={"user_count": "3", "spawn_rate": "3"}).json()[
+                "success"
+            ]
+            wait_until(
+                lambda: "nobody said as whom" in (tmp_path / "log").read_text(encoding="utf-8")
+            )
             wait_until(lambda: rows(client)["state"] == "stopped")
 
 
@@ -177,20 +225,30 @@ EVIL = "http://evil.example"
 
 def listening(process: subprocess.Popen[Any]) -> set[str]:
     """The addresses at which a process listens."""
-    return {it.laddr.ip for it in psutil.Process(process.pid).net_connections() if it.status == psutil.CONN_LISTEN}
+    return {
+        it.laddr.ip
+        for it in psutil.Process(process.pid).net_connections()
+        if it.status == psutil.CONN_LISTEN
+    }
 
 
 def secrets_in(file: Path) -> list[bytes]:
     """The passwords of a CSV with accounts."""
-    return [line.split(",")[1].encode() for line in file.read_text(encoding="utf-8").splitlines()[1:]]
+    return [
+        line.split(",")[1].encode() for line in file.read_text(encoding="utf-8").splitlines()[1:]
+    ]
 
 
 @pytest.mark.long
 class TestStrangers:
-    """Nothing listens beyond loopback, and no secret leaves for another host, unless this machine's own command line says so."""
+    """Nothing listens beyond loopback, and no secret leaves for another host, unless this machine's
+    own command line says so.
+    """
 
     def test_a_page_of_another_origin(self, reference: Reference, tmp_path: Path) -> None:
-        """With the defaults, the page is on loopback alone; another page, and another name, begin nothing and read nothing."""
+        """With the defaults, the page is on loopback alone; another page, and another name, begin
+        nothing and read nothing.
+        """
         with (
             Miniature(always(response(200))) as evil,
             stock("--host", reference.url, cwd=tmp_path, reference=reference) as (
@@ -200,15 +258,25 @@ class TestStrangers:
         ):
             assert listening(process) == {"127.0.0.1"}
             swarm = {"user_count": "3", "spawn_rate": "3", "host": evil.url}
-            for headers in ({"Origin": EVIL}, {"Origin": "null"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {}):
+            for headers in (
+                {"Origin": EVIL},
+                {"Origin": "null"},
+                {"Host": "evil.example"},
+                {"Sec-Fetch-Site": "cross-site"},
+                {},
+            ):
                 answer = client.post("/swarm", data=swarm, headers=headers)
                 assert (answer.status_code, len(answer.text) > 30) == (403, True)
                 if headers:
                     assert client.get("/logs", headers=headers).status_code == 403
-            answer = client.post("/swarm", data={"user_count": "3", "spawn_rate": "3", "accounts": "/etc/passwd"})
+            answer = client.post(
+                "/swarm", data={"user_count": "3", "spawn_rate": "3", "accounts": "/etc/passwd"}
+            )
             assert answer.status_code == 403
             assert client.post(
-                "/swarm", data=swarm | {"host": reference.url}, headers={"Origin": str(client.base_url)}
+                "/swarm",
+                data=swarm | {"host": reference.url},
+                headers={"Origin": str(client.base_url)},
             ).is_success
             wait_until(lambda: rows(client).get("refresh-post", 0) > 0)
 
@@ -220,13 +288,29 @@ class TestStrangers:
         with stock(*words, cwd=tmp_path, reference=reference) as (_, process):
             assert listening(process) == {"127.0.0.1"}
 
-    def test_a_host_of_the_environment(self, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What LOCUST_HOST or a configuration file says is nothing beside a target file; to `rolecall load` it never is."""
+    def test_a_host_of_the_environment(
+        self, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What LOCUST_HOST or a configuration file says is nothing beside a target file; to
+        `rolecall load` it never is.
+        """
         file = target(tmp_path, reference.text.partition("[expiry]")[0])
         with Miniature(always(response(200))) as evil:
             monkeypatch.setenv("LOCUST_HOST", evil.url)
-            (tmp_path / "locust.conf").write_text(f"host = {evil.url}\nheadless = false\nweb-host = 0.0.0.0\n", encoding="utf-8")
-            finished = locust("--target", file, "--headless", "--rate", "5", "--duration", "1s", "Issuance", cwd=tmp_path)
+            (tmp_path / "locust.conf").write_text(
+                f"host = {evil.url}\nheadless = false\nweb-host = 0.0.0.0\n", encoding="utf-8"
+            )
+            finished = locust(
+                "--target",
+                file,
+                "--headless",
+                "--rate",
+                "5",
+                "--duration",
+                "1s",
+                "Issuance",
+                cwd=tmp_path,
+            )
             run = load("issuance", file, "--rate", "5", "--duration", "1s", cwd=tmp_path)
 
         assert finished.returncode in {0, 3}, finished.stderr
@@ -235,12 +319,20 @@ class TestStrangers:
 
     @pytest.mark.parametrize("own", [True, False])
     def test_a_master_that_is_none(self, reference: Reference, tmp_path: Path, own: bool) -> None:
-        """It gets a worker to send load where the worker's own command line says, and neither a password, a token nor a file."""
+        """It gets a worker to send load where the worker's own command line says, and neither a
+        password, a token nor a file.
+        """
         csv, other = accounts(reference, tmp_path), tmp_path / "other.csv"
-        other.write_text("email,password,role\nada@example.org,another-password,guest\n", encoding="utf-8")
+        other.write_text(
+            "email,password,role\nada@example.org,another-password,guest\n", encoding="utf-8"
+        )
         words = ("--worker", "--accounts", str(csv), *(("--host", reference.url) if own else ()))
         with Miniature(always(response(200))) as evil, master(*words, cwd=tmp_path) as peer:
-            options = {"target": "/etc/passwd", "accounts": str(other), "run_folder": str(tmp_path / "stolen")}
+            options = {
+                "target": "/etc/passwd",
+                "accounts": str(other),
+                "run_folder": str(tmp_path / "stolen"),
+            }
             peer.say(
                 "spawn",
                 timestamp=time.time(),
@@ -249,7 +341,9 @@ class TestStrangers:
                 stop_timeout=0,
                 parsed_options=options,
             )
-            assert peer.hear("spawning") is not None  # before the worker even knows what it is to be
+            assert (
+                peer.hear("spawning") is not None
+            )  # before the worker even knows what it is to be
             peer.say("ack", index=0)
             for said in (
                 {"host": evil.url},
@@ -263,7 +357,15 @@ class TestStrangers:
             if own:
                 assert error == ""
                 peer.say(
-                    "rolecall.go", number=1, delay=0.0, width=1.0, schedule=None, grace=1.0, abandon=False, index=0, workers=1
+                    "rolecall.go",
+                    number=1,
+                    delay=0.0,
+                    width=1.0,
+                    schedule=None,
+                    grace=1.0,
+                    abandon=False,
+                    index=0,
+                    workers=1,
                 )
                 assert wait_until(lambda: peer.hear("rolecall.report")["measured"])
             else:
@@ -271,7 +373,10 @@ class TestStrangers:
 
         assert evil.received == []
         assert not (tmp_path / "stolen").exists()
-        assert not any(secret in b"".join(peer.heard) for secret in (*secrets_in(csv), *secrets_in(other), b"root:", b"eyJ"))
+        assert not any(
+            secret in b"".join(peer.heard)
+            for secret in (*secrets_in(csv), *secrets_in(other), b"root:", b"eyJ")
+        )
 
     def test_a_worker_that_is_none(self, reference: Reference, tmp_path: Path) -> None:
         """It is told how to send, and what the master's files are called; not what is in them."""
@@ -279,8 +384,14 @@ class TestStrangers:
         leading = ("--master", "--master-bind-port", str(port), "--expect-workers", "1")
         open_loop = ("--headless", "--rate", "5", "--duration", "5s", "Issuance")
         command = command_of("--host", reference.url, "--accounts", csv, *leading, *open_loop)
-        with (tmp_path / "log").open("w") as log, zmq.Context() as context, context.socket(zmq.DEALER) as wire:
-            process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=log, stdout=log)
+        with (
+            (tmp_path / "log").open("w") as log,
+            zmq.Context() as context,
+            context.socket(zmq.DEALER) as wire,
+        ):
+            process = subprocess.Popen(
+                command, cwd=tmp_path, env=environment(), stderr=log, stdout=log
+            )
             try:
                 wire.setsockopt(zmq.IDENTITY, b"stranger_1")
                 wire.connect(f"tcp://127.0.0.1:{port}")
@@ -301,7 +412,9 @@ class TestStrangers:
 
 
 class Peer:
-    """The other end of Locust's wire, in its own message format: a type, data, and whose it is (locust/rpc/protocol.py)."""
+    """The other end of Locust's wire, in its own message format: a type, data, and whose it is
+    (locust/rpc/protocol.py).
+    """
 
     def __init__(self, wire: zmq.Socket[bytes], name: str, *, address: bytes = b"") -> None:
         self._wire = wire
@@ -319,17 +432,23 @@ class Peer:
         self._wire.send_multipart([self._address, packed] if self._address else [packed])
 
     def prepared(self, options: Mapping[str, Any]) -> str:
-        """What a worker says to a job with these options; one that has only just come may not have heard of it."""
+        """What a worker says to a job with these options; one that has only just come may not have
+        heard of it.
+        """
         answer = None
         for _ in range(10):
             if answer is None:
-                self.say("rolecall.prepare", scenario="", clients=1, index=0, workers=1, options=options)
+                self.say(
+                    "rolecall.prepare", scenario="", clients=1, index=0, workers=1, options=options
+                )
                 answer = self.hear("rolecall.ready", 3)
         assert answer is not None
         return str(answer["error"])
 
     def hear(self, kind: str, seconds: float = 30) -> Any:
-        """The data of the next message of this type, None if there is none; all others are kept as they came."""
+        """The data of the next message of this type, None if there is none; all others are kept as
+        they came.
+        """
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._wire.poll(500):
@@ -343,7 +462,11 @@ class Peer:
 @contextmanager
 def master(*words: str, cwd: Path) -> Iterator[Peer]:
     """Pose as the master of a worker that is started with these words."""
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as wire, (cwd / "log").open("w") as log:
+    with (
+        zmq.Context() as context,
+        context.socket(zmq.ROUTER) as wire,
+        (cwd / "log").open("w") as log,
+    ):
         port = wire.bind_to_random_port("tcp://127.0.0.1")
         command = command_of(*words, "--master-host", "127.0.0.1", "--master-port", str(port))
         process = subprocess.Popen(command, cwd=cwd, env=environment(), stderr=log, stdout=log)
@@ -363,7 +486,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def stock(*words: str, cwd: Path, reference: Reference) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+def stock(
+    *words: str, cwd: Path, reference: Reference
+) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """Locust with its web page and its defaults; the page, and the process."""
-    with page("--accounts", accounts(reference, cwd), *words, "Session", cwd=cwd) as (client, process):
+    with page("--accounts", accounts(reference, cwd), *words, "Session", cwd=cwd) as (
+        client,
+        process,
+    ):
         yield client, process

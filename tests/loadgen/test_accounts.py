@@ -1,4 +1,6 @@
-"""Accounts come from a target file or from a CSV file, whose mistakes are told with their line and without its passwords."""
+"""Accounts come from a target file or from a CSV file, whose mistakes are told with their line and
+without its passwords.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,24 @@ def written(folder: Path, content: str | bytes) -> Path:
         'email,password,role\n"ada@example.org","Sesame-1",agent\n',
         "email,password,role\n ada@example.org ,Sesame-1, agent\n",
     ],
-    ids=["plain", "byte-order-mark", "crlf", "no-last-line-end", "empty-lines", "other-columns", "quoted", "spaces"],
+    ids=[
+        "plain",
+        "byte-order-mark",
+        "crlf",
+        "no-last-line-end",
+        "empty-lines",
+        "other-columns",
+        "quoted",
+        "spaces",
+    ],
 )
 def test_what_spreadsheets_write_is_read(content: str | bytes, tmp_path: Path) -> None:
-    """Byte order mark, line ends, empty lines, order and case of the columns and quotes do not matter."""
-    assert read_csv(written(tmp_path, content)) == [LoadAccount("ada@example.org", "Sesame-1", "agent")]
+    """Byte order mark, line ends, empty lines, order and case of the columns and quotes do not
+    matter.
+    """
+    assert read_csv(written(tmp_path, content)) == [
+        LoadAccount("ada@example.org", "Sesame-1", "agent")
+    ]
 
 
 def test_a_password_is_taken_to_the_letter(tmp_path: Path) -> None:
@@ -45,7 +60,9 @@ def test_a_password_is_taken_to_the_letter(tmp_path: Path) -> None:
     password = ' a,"b"\n\u00fc '
     quoted = '" a,""b""\n\u00fc "'
 
-    (account,) = read_csv(written(tmp_path, f"email,password,role\nada@example.org,{quoted},guest\n"))
+    (account,) = read_csv(
+        written(tmp_path, f"email,password,role\nada@example.org,{quoted},guest\n")
+    )
 
     assert account.password == password
     assert password not in repr(account)
@@ -57,7 +74,9 @@ def test_thousands_of_rows(tmp_path: Path) -> None:
 
     accounts = read_csv(written(tmp_path, f"email,password,role\n{rows}"))
 
-    assert [account.email for account in accounts] == [f"user{number}@example.org" for number in range(5000)]
+    assert [account.email for account in accounts] == [
+        f"user{number}@example.org" for number in range(5000)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +85,21 @@ def test_thousands_of_rows(tmp_path: Path) -> None:
         ("", "users.csv", "does not name the columns"),
         ("email,password,role\n", "users.csv", "no account"),
         ("ada@example.org,Sesame-1,agent\n", "users.csv:1", "does not name the columns"),
-        ("email;password;role\nada@example.org;Sesame-1;agent\n", "users.csv:1", "does not name the columns"),
+        (
+            "email;password;role\nada@example.org;Sesame-1;agent\n",
+            "users.csv:1",
+            "does not name the columns",
+        ),
         ("email,password\nada@example.org,Sesame-1\n", "users.csv:1", "does not name the columns"),
         (f"{GOOD}bea@example.org,Sesame-2\n", "users.csv:3", "3 fields are wanted, not 2"),
         (f"{GOOD}bea@example.org,Sesame,2,agent\n", "users.csv:3", "3 fields are wanted, not 4"),
         (f"{GOOD}bea@example.org,,agent\n", "users.csv:3", "the password is empty"),
         (f"{GOOD},Sesame-2,agent\n", "users.csv:3", "the email is empty"),
-        (f"{GOOD}bea@example.org,agent,Sesame-2\n", "users.csv:3", "the role is none that is known"),
+        (
+            f"{GOOD}bea@example.org,agent,Sesame-2\n",
+            "users.csv:3",
+            "the role is none that is known",
+        ),
         (f"{GOOD}ada@example.org,Sesame-2,bot\n", "users.csv:3", "the email is that of"),
         (f'{GOOD}"bea@example.org,Sesame-2,bot\n', "users.csv:3", "this is not CSV"),
         (f'{GOOD}"bea"x,Sesame-2,bot\n', "users.csv:3", "this is not CSV"),
@@ -95,7 +122,9 @@ def test_thousands_of_rows(tmp_path: Path) -> None:
         "latin-1",
     ],
 )
-def test_mistakes_are_told_with_their_line(content: str | bytes, where: str, what: str, tmp_path: Path) -> None:
+def test_mistakes_are_told_with_their_line(
+    content: str | bytes, where: str, what: str, tmp_path: Path
+) -> None:
     """A mistake ends in a usage error that says in which line it is, and repeats no password."""
     with pytest.raises(UsageError) as raised:
         read_csv(written(tmp_path, content))
@@ -132,7 +161,9 @@ def test_every_worker_has_its_share(users: int, workers: int) -> None:
 
     shares = [share(accounts, worker, workers) for worker in range(workers)]
 
-    assert {account.email for one in shares for account in one} == {account.email for account in accounts}
+    assert {account.email for one in shares for account in one} == {
+        account.email for account in accounts
+    }
     assert all(shares)
     if users >= workers:
         assert sum(map(len, shares)) == users

@@ -1,4 +1,6 @@
-"""The target's clock for a load run: moved past the end of tokens that were taken before, and put back, whatever happens meanwhile."""
+"""The target's clock for a load run: moved past the end of tokens that were taken before, and put
+back, whatever happens meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from tests.reference.asking import QUICK
 from tests.support.command import ROLES
 
 DAY, PATIENCE = 86400, 1.5
-#: What a hook may do: whether it moves the clock, what it answers, and whether the clock is ahead then.
+#: What a hook may do: whether it moves the clock, what it answers, and whether the clock is ahead
+#: then.
 HOOKS = {
     "does nothing": (False, 200, False),
     "moves, and says that it did not": (True, 500, True),
@@ -36,8 +39,17 @@ HOOKS = {
 
 def target_of(one: Running) -> Target:
     """A target file's content for a reference server."""
-    accounts = {name: Account(name, name.rstrip("2"), it.email, it.password or "") for name, it in one.accounts.items()}
-    return Target("tests", one.base_url, accounts, timeout=PATIENCE, expiry=ExpiryOptions(clock_url=f"{one.base_url}/__clock"))
+    accounts = {
+        name: Account(name, name.rstrip("2"), it.email, it.password or "")
+        for name, it in one.accounts.items()
+    }
+    return Target(
+        "tests",
+        one.base_url,
+        accounts,
+        timeout=PATIENCE,
+        expiry=ExpiryOptions(clock_url=f"{one.base_url}/__clock"),
+    )
 
 
 @contextmanager
@@ -49,11 +61,15 @@ def served(*variants: str, clock: bool = True) -> Iterator[tuple[Running, Target
 
 def status(target: Target, token: str) -> int:
     """What a token is answered at a list that every agent may read."""
-    return httpx.get(f"{target.base_url}/v2/contacts", headers={"authorization": f"Bearer {token}"}).status_code
+    return httpx.get(
+        f"{target.base_url}/v2/contacts", headers={"authorization": f"Bearer {token}"}
+    ).status_code
 
 
 def hooked(server: Server, moves: bool, answered: int) -> None:
-    """Let the clock's hook do something else; an answer of 0 comes when nobody waits for it any more."""
+    """Let the clock's hook do something else; an answer of 0 comes when nobody waits for it any
+    more.
+    """
     handle = server.handle
 
     @instead_of(server.handle)
@@ -74,7 +90,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ahead_and_back(tmp_path: Path) -> None:
-    """While the block lasts a token of each role has expired and new ones are good; then the clock is where it was, and the ledger says so."""
+    """While the block lasts a token of each role has expired and new ones are good; then the clock
+    is where it was, and the ledger says so.
+    """
     with served() as (one, target):
         moved = MovedClock(target, tmp_path)
         with moved.ahead() as left:
@@ -85,7 +103,10 @@ def test_ahead_and_back(tmp_path: Path) -> None:
         assert status(target, left.tokens[-1].token) == 200
 
     assert (moved.left_behind, left.why_not) == ("", ())
-    events = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()]
+    events = [
+        json.loads(line)
+        for line in (tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [event["event"] for event in events] == ["intend", "intend", "gone", "gone"]
     assert not any(it.token in str(events) for it in left.tokens)
 
@@ -123,7 +144,10 @@ def test_a_clock_that_stays_ahead_is_said(tmp_path: Path) -> None:
             hooked(one.server, moves=False, answered=200)
         assert one.server.clock.offset > DAY
 
-    assert "the target's clock, moved by 86524 s: its time does not show that it was put back" in moved.left_behind
+    assert (
+        "the target's clock, moved by 86524 s: its time does not show that it was put back"
+        in moved.left_behind
+    )
     assert 'POST {"advance": -86524} to [expiry] clock_url' in moved.left_behind
     assert "gone" not in (tmp_path / "ledger.jsonl").read_text(encoding="utf-8")
 
@@ -156,7 +180,9 @@ def test_a_target_that_is_gone_meanwhile_is_said(tmp_path: Path) -> None:
 def test_nobody_can_log_in(tmp_path: Path) -> None:
     """Where no token can be had nothing is moved, and it is said why."""
     with served() as (one, target):
-        wrong = {name: replace(account, password="wrong") for name, account in target.accounts.items()}
+        wrong = {
+            name: replace(account, password="wrong") for name, account in target.accounts.items()
+        }
         with MovedClock(replace(target, accounts=wrong), tmp_path).ahead() as left:
             assert one.server.clock.offset == 0
 
@@ -175,5 +201,7 @@ def test_nobody_can_log_in(tmp_path: Path) -> None:
     ],
 )
 def test_the_clock_is_moved_for_want_of_another_way(expiry: ExpiryOptions, needed: bool) -> None:
-    """It moves for everybody there, so it stays where it is wherever a key, or a token of the bank, does as well."""
+    """It moves for everybody there, so it stays where it is wherever a key, or a token of the bank,
+    does as well.
+    """
     assert is_needed(Target("tests", "http://127.0.0.1:1", {}, expiry=expiry)) is needed

@@ -1,4 +1,6 @@
-"""Two runs compared: what is noise is called noise, what is slower is called slower, and what cannot be compared is not."""
+"""Two runs compared: what is noise is called noise, what is slower is called slower, and what
+cannot be compared is not.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,15 @@ def verdicts(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
     """The verdict on each measure that is not the same."""
     comparison = compare(before, after)
     assert comparison.comparable, comparison.reasons
-    return {change.measure: change.verdict for change in comparison.measures if change.verdict != "same"}
+    return {
+        change.measure: change.verdict for change in comparison.measures if change.verdict != "same"
+    }
 
 
 def slower(factor: float, tail: float = 1.0) -> Times:
-    """Response times that many times as long, and the longest fiftieth of them ``tail`` times as long again."""
+    """Response times that many times as long, and the longest fiftieth of them ``tail`` times as
+    long again.
+    """
 
     def times(dice: random.Random, at: float) -> float:
         return dice.lognormvariate(-5, 0.5) * factor * (tail if dice.random() < 0.02 else 1)
@@ -44,7 +50,9 @@ def baseline() -> dict[str, Any]:
 
 
 def test_an_equal_run_is_no_different(baseline: dict[str, Any]) -> None:
-    """Another run of the same server differs in figures and not in verdicts; every interval holds zero."""
+    """Another run of the same server differs in figures and not in verdicts; every interval holds
+    zero.
+    """
     comparison = compare(baseline, load_document(2, errors=0.01))
 
     assert {change.verdict for change in comparison.measures} == {"same"}
@@ -67,7 +75,9 @@ def test_an_equal_run_is_no_different(baseline: dict[str, Any]) -> None:
     ],
     ids=["slower", "faster", "tail", "errors", "fewer-errors", "throttled"],
 )
-def test_a_difference_is_found_where_it_is(baseline: dict[str, Any], after: dict[str, Any], expected: dict[str, str]) -> None:
+def test_a_difference_is_found_where_it_is(
+    baseline: dict[str, Any], after: dict[str, Any], expected: dict[str, str]
+) -> None:
     """Each kind of change is found in its own measures and in no other."""
     assert verdicts(baseline, load_document(3, **{"errors": 0.01, **after})) == expected
 
@@ -83,7 +93,9 @@ def test_the_words_hold_the_figures(baseline: dict[str, Any]) -> None:
 
 
 def test_a_stall_in_one_run_is_noise(baseline: dict[str, Any]) -> None:
-    """One second in which everybody waits moves p99 a hundredfold; a thing that happened once is no difference between servers."""
+    """One second in which everybody waits moves p99 a hundredfold; a thing that happened once is no
+    difference between servers.
+    """
 
     def stall(dice: random.Random, at: float) -> float:
         return dice.lognormvariate(-5, 0.5) + max(0.0, 21 - at if at >= 20 else 0.0)
@@ -111,7 +123,9 @@ def test_the_same_runs_give_the_same_answer(baseline: dict[str, Any]) -> None:
 
 def test_violations_are_no_matter_of_chance(baseline: dict[str, Any]) -> None:
     """A kind that only one of the runs has is said."""
-    assert "violations (shape): 0 -> 3" in str(compare(baseline, load_document(7, violations={"shape": 3})))
+    assert "violations (shape): 0 -> 3" in str(
+        compare(baseline, load_document(7, violations={"shape": 3}))
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +142,9 @@ def test_violations_are_no_matter_of_chance(baseline: dict[str, Any]) -> None:
     ],
     ids=["invalid", "scenario", "rate", "users", "phases", "duration", "short", "empty"],
 )
-def test_what_is_not_comparable_is_not_compared(baseline: dict[str, Any], members: dict[str, Any], words: str) -> None:
+def test_what_is_not_comparable_is_not_compared(
+    baseline: dict[str, Any], members: dict[str, Any], words: str
+) -> None:
     """Each reason is given, and no measure, whichever of the two runs it is."""
     other = load_document(8, **members)
 
@@ -144,7 +160,12 @@ MIX = ["--weights", "issuance=1"]
 @pytest.mark.parametrize(
     ("scenario", "before", "after", "words"),
     [
-        ("mixed", MIX, ["--weights", "refresh-race=1"], "other --weights: issuance=1, and now refresh-race=1"),
+        (
+            "mixed",
+            MIX,
+            ["--weights", "refresh-race=1"],
+            "other --weights: issuance=1, and now refresh-race=1",
+        ),
         ("mixed", [], MIX, "other --weights"),
         (
             "mixed",
@@ -161,8 +182,12 @@ MIX = ["--weights", "issuance=1"]
         ("guarded", [], [], ""),
     ],
 )
-def test_another_mix_is_another_load(scenario: str, before: list[str], after: list[str], words: str) -> None:
-    """Options that shape a scenario's load are in load.json, and runs in which they differ are not compared; others do not matter."""
+def test_another_mix_is_another_load(
+    scenario: str, before: list[str], after: list[str], words: str
+) -> None:
+    """Options that shape a scenario's load are in load.json, and runs in which they differ are not
+    compared; others do not matter.
+    """
     pair = []
     for seed, options in enumerate((before, after)):
         document = load_document(seed, rate=50, seconds=10, scenario=scenario)
@@ -174,7 +199,9 @@ def test_another_mix_is_another_load(scenario: str, before: list[str], after: li
 
 
 def test_workers_and_older_runs() -> None:
-    """So do other --workers make another load; an older run does not say what was in its mix, where there is one."""
+    """So do other --workers make another load; an older run does not say what was in its mix, where
+    there is one.
+    """
     one, other = (load_document(seed, rate=50, seconds=10, options={}) for seed in (1, 2))
     older = {name: value for name, value in one.items() if name != "options"}
     more = {**other, "workers": other["workers"] * 2}
@@ -199,7 +226,10 @@ def test_a_run_is_read_from_its_folder(baseline: dict[str, Any], tmp_path: Path)
     assert read(tmp_path) == read(tmp_path / "load.json") == baseline
 
 
-@pytest.mark.parametrize(("text", "words"), [(None, "cannot be read"), ("{", "cannot be read"), ("{}", "is not a load.json")])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "cannot be read"), ("{", "cannot be read"), ("{}", "is not a load.json")],
+)
 def test_what_is_no_run_is_refused(text: str | None, words: str, tmp_path: Path) -> None:
     """No file, no JSON, and another file's JSON, each with what to give instead."""
     if text is not None:
@@ -216,9 +246,30 @@ def test_the_schema_notices() -> None:
     document = load_document(9, seconds=3, errors=0.1)
     assert validation_errors("load", document) == []
 
-    for name in ("verdict", "scheduled", "late", "errors", "violations", "response_ms", "timeline", "batches", "workers"):
-        assert validation_errors("load", {key: value for key, value in document.items() if key != name}) != []
-    for name, value in (("verdict", "good"), ("rate", "100"), ("errors", 3), ("exit_code", 77), ("dropped", -1)):
+    for name in (
+        "verdict",
+        "scheduled",
+        "late",
+        "errors",
+        "violations",
+        "response_ms",
+        "timeline",
+        "batches",
+        "workers",
+    ):
+        assert (
+            validation_errors(
+                "load", {key: value for key, value in document.items() if key != name}
+            )
+            != []
+        )
+    for name, value in (
+        ("verdict", "good"),
+        ("rate", "100"),
+        ("errors", 3),
+        ("exit_code", 77),
+        ("dropped", -1),
+    ):
         assert validation_errors("load", {**document, name: value}) != []
     torn = copy.deepcopy(document)
     torn["batches"][0]["response_ms"][0] = [1.5]
@@ -227,10 +278,15 @@ def test_the_schema_notices() -> None:
 
 @pytest.mark.long
 def test_equal_runs_are_seldom_called_different() -> None:
-    """Of thirty pairs of equal runs whose good and bad times last for seconds, at most three are called different."""
+    """Of thirty pairs of equal runs whose good and bad times last for seconds, at most three are
+    called different.
+    """
     different = 0
     for seed in range(30):
-        pair = [load_document(2 * seed + number, rate=100, times=waves(2 * seed + number)) for number in (0, 1)]
+        pair = [
+            load_document(2 * seed + number, rate=100, times=waves(2 * seed + number))
+            for number in (0, 1)
+        ]
         different += bool(verdicts(*pair))
 
     assert different <= 3

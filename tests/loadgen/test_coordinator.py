@@ -1,4 +1,6 @@
-"""Who is part of a run: workers that come late, go, come back or report nonsense, and what is said of them."""
+"""Who is part of a run: workers that come late, go, come back or report nonsense, and what is said
+of them.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Led:
             "races": self.coordinator.races.take(),
             "sampled": None, "beside": 2, "last": last, "away": 0.0, "error": "",
         } | changes  # fmt: skip
-        self.coordinator.report(worker, {name: value for name, value in message.items() if value is not ...})
+        self.coordinator.report(
+            worker, {name: value for name, value in message.items() if value is not ...}
+        )
 
     def dismissed(self) -> list[str]:
         """The workers that were told to end at once."""
@@ -60,7 +64,9 @@ class Led:
 
 
 def test_a_worker_that_comes_late_to_a_closed_loop() -> None:
-    """It takes users from the others, and sends nothing: the run was not what was planned, and it is said who came."""
+    """It takes users from the others, and sends nothing: the run was not what was planned, and it
+    is said who came.
+    """
     led = Led("one_a", "two_b")
     led.go()
     led.alive.append("late_c")
@@ -69,7 +75,10 @@ def test_a_worker_that_comes_late_to_a_closed_loop() -> None:
     led.coordinator.look_after()
 
     assert led.coordinator.lost == [
-        "worker late_c came when the run had begun: it was given users of the others, and has sent nothing"
+        (
+            "worker late_c came when the run had begun: it was given users of the others, and has "
+            "sent nothing"
+        )
     ]
     assert led.coordinator.died == []
 
@@ -88,7 +97,9 @@ def test_a_worker_that_comes_late_to_an_open_schedule() -> None:
 
 
 def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever was called dead stays it: it is told to send nothing, its reports count no more, and the others are waited for."""
+    """Whoever was called dead stays it: it is told to send nothing, its reports count no more, and
+    the others are waited for.
+    """
     led = Led("one_a", "two_b")
     segment = led.go()
     led.report("two_b")
@@ -98,7 +109,9 @@ def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     led.report("two_b", last=True, sampled={"left": ["user 5f47d86c51755a001dc41b82"]})
 
     assert led.coordinator.lost == ["worker two-2 died"]
-    assert led.coordinator.sampled["left"] == {"user 5f47d86c51755a001dc41b82"}  # which is so all the same
+    assert led.coordinator.sampled["left"] == {
+        "user 5f47d86c51755a001dc41b82"
+    }  # which is so all the same
     assert segment.totals.workers["two-2"].state == "died"
     assert segment.totals.document()["requests"] == 1  # what it had said before
     assert led.dismissed() == ["two_b", "two_b"]
@@ -137,7 +150,9 @@ def test_a_worker_that_stood_still() -> None:
     ],
 )
 def test_a_report_that_cannot_be_read(changes: dict[str, Any]) -> None:
-    """It raises nothing where Locust would print a traceback; its worker is out of the run, and it is said why."""
+    """It raises nothing where Locust would print a traceback; its worker is out of the run, and it
+    is said why.
+    """
     led = Led("one_a", "two_b")
     segment = led.go()
     led.report("two_b", **changes)
@@ -149,13 +164,19 @@ def test_a_report_that_cannot_be_read(changes: dict[str, Any]) -> None:
 
 
 def test_a_report_of_a_stranger() -> None:
-    """Who is no worker of this run is told to send nothing, and counts for nothing, whatever it says."""
+    """Who is no worker of this run is told to send nothing, and counts for nothing, whatever it
+    says.
+    """
     led = Led("one_a")
     segment = led.go()
     led.report("nobody_x", last=True)
     led.coordinator.report("nobody_x", {})
 
-    assert (led.dismissed(), led.coordinator.lost, segment.waiting_for) == (["nobody_x"] * 2, [], {"one_a"})
+    assert (led.dismissed(), led.coordinator.lost, segment.waiting_for) == (
+        ["nobody_x"] * 2,
+        [],
+        {"one_a"},
+    )
 
 
 def test_an_answer_that_cannot_be_read() -> None:
@@ -186,14 +207,25 @@ def test_what_is_sent_beside_the_load_adds_up() -> None:
 
 
 def test_another_run_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Locust's page one run may follow another: what became of a worker in the first is no matter of the second."""
+    """On Locust's page one run may follow another: what became of a worker in the first is no
+    matter of the second.
+    """
     led = Led("one_a", "two_b")
     led.go()
-    led.report("one_a", error="KeyError in somewhere.py:1", violations={"counts": {"shape": 1}, "samples": []})
+    led.report(
+        "one_a",
+        error="KeyError in somewhere.py:1",
+        violations={"counts": {"shape": 1}, "samples": []},
+    )
     led.alive.remove("two_b")
     led.pass_by(monkeypatch)
     led.go()
 
     coordinator = led.coordinator
-    assert (coordinator.lost, coordinator.errors, coordinator.violations.total, coordinator.beside) == ([], [], 0, 0)
+    assert (
+        coordinator.lost,
+        coordinator.errors,
+        coordinator.violations.total,
+        coordinator.beside,
+    ) == ([], [], 0, 0)
     assert list(coordinator.died) == []

@@ -38,8 +38,17 @@ def options(words: list[str]) -> Any:
 
 
 def compose_checked(path: Path) -> subprocess.CompletedProcess[str]:
-    """A file, checked by the schema of the Compose Specification that check-jsonschema brings along."""
-    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    """A file, checked by the schema of the Compose Specification that check-jsonschema brings
+    along.
+    """
+    check = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(path),
+    ]
     return subprocess.run(check, capture_output=True, text=True, check=False)
 
 
@@ -55,16 +64,30 @@ class TestCompose:
     def test_the_check_finds_what_is_wrong(self, tmp_path: Path) -> None:
         """The same check refuses a file with a misspelt member."""
         wrong = tmp_path / "compose.yaml"
-        wrong.write_text(COMPOSE.read_text(encoding="utf-8").replace("replicas:", "replica:"), encoding="utf-8")
+        wrong.write_text(
+            COMPOSE.read_text(encoding="utf-8").replace("replicas:", "replica:"), encoding="utf-8"
+        )
 
         assert 1 == compose_checked(wrong).returncode
 
     def test_its_commands_are_understood(self, compose: Any) -> None:
-        """The options are ours, and the master waits for as many workers as there are, where they look for it."""
-        master, worker = (options(shlex.split(compose["services"][name]["command"])) for name in ("master", "worker"))
+        """The options are ours, and the master waits for as many workers as there are, where they
+        look for it.
+        """
+        master, worker = (
+            options(shlex.split(compose["services"][name]["command"]))
+            for name in ("master", "worker")
+        )
 
-        assert (True, compose["services"]["worker"]["deploy"]["replicas"]) == (master.master, master.workers)
-        assert (True, "master", master.master_port) == (worker.worker, worker.master_host, worker.master_port)
+        assert (True, compose["services"]["worker"]["deploy"]["replicas"]) == (
+            master.master,
+            master.workers,
+        )
+        assert (True, "master", master.master_port) == (
+            worker.worker,
+            worker.master_host,
+            worker.master_port,
+        )
         assert master.target == worker.target == Path("/run/secrets/target")
 
     def test_nothing_is_published(self, compose: Any) -> None:
@@ -89,26 +112,44 @@ class TestKubernetes:
         job = manifests["Job", "worker"]
 
         with pytest.raises(kubernetes_validate.ValidationError):
-            kubernetes_validate.validate({**job, "spec": {**job["spec"], "paralelism": 3}}, "1.30", strict=True)
+            kubernetes_validate.validate(
+                {**job, "spec": {**job["spec"], "paralelism": 3}}, "1.30", strict=True
+            )
 
     def test_its_commands_are_understood(self, manifests: dict[tuple[str, str], Any]) -> None:
-        """The options are ours, and the master waits for as many workers as there are, where they look for it."""
+        """The options are ours, and the master waits for as many workers as there are, where they
+        look for it.
+        """
         jobs = {name: manifests["Job", name]["spec"] for name in ("master", "worker")}
         containers = {name: job["template"]["spec"]["containers"][0] for name, job in jobs.items()}
         master, worker = (options(containers[name]["args"]) for name in ("master", "worker"))
 
         assert jobs["worker"]["completions"] == jobs["worker"]["parallelism"] == master.workers == 3
         assert ("Service", worker.master_host) in manifests
-        assert worker.master_port == master.master_port == containers["master"]["ports"][0]["containerPort"]
+        assert (
+            worker.master_port
+            == master.master_port
+            == containers["master"]["ports"][0]["containerPort"]
+        )
         assert containers["master"]["image"] == containers["worker"]["image"]
 
     def test_only_workers_reach_the_master(self, manifests: dict[tuple[str, str], Any]) -> None:
-        """The policy is about all pods of the run, the service about the master, and what they select is there."""
-        policy, service = manifests["NetworkPolicy", "wire"]["spec"], manifests["Service", "master"]["spec"]
-        labels = {name: manifests["Job", name]["spec"]["template"]["metadata"]["labels"] for name in ("master", "worker")}
+        """The policy is about all pods of the run, the service about the master, and what they
+        select is there.
+        """
+        policy, service = (
+            manifests["NetworkPolicy", "wire"]["spec"],
+            manifests["Service", "master"]["spec"],
+        )
+        labels = {
+            name: manifests["Job", name]["spec"]["template"]["metadata"]["labels"]
+            for name in ("master", "worker")
+        }
         (rule,) = policy["ingress"]
 
-        assert all(policy["podSelector"]["matchLabels"].items() <= of.items() for of in labels.values())
+        assert all(
+            policy["podSelector"]["matchLabels"].items() <= of.items() for of in labels.values()
+        )
         assert [{"podSelector": {"matchLabels": labels["worker"]}}] == rule["from"]
         assert [{"protocol": "TCP", "port": service["ports"][0]["port"]}] == rule["ports"]
         assert service["selector"] == labels["master"]

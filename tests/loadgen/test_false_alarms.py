@@ -1,4 +1,6 @@
-"""Nothing is held against servers that are right, in any scenario; and what only load shows is still found on them."""
+"""Nothing is held against servers that are right, in any scenario; and what only load shows is
+still found on them.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,24 @@ SAMPLE = {"plain", "lone", "short", "all"}
 def run(*words: str) -> str:
     """The script to its end; what it says."""
     command = [sys.executable, str(SCRIPT), *words]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=600, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.parametrize(
-    "server", [pytest.param(server, marks=pytest.mark.long if server in SAMPLE else pytest.mark.nightly) for server in SERVERS]
+    "server",
+    [
+        pytest.param(server, marks=pytest.mark.long if server in SAMPLE else pytest.mark.nightly)
+        for server in SERVERS
+    ],
 )
 def test_no_false_alarm(server: str) -> None:
-    """Two short runs of every scenario, of the twenty that are made by hand: bursts with four accounts, a closed loop with forty."""
+    """Two short runs of every scenario, of the twenty that are made by hand: bursts with four
+    accounts, a closed loop with forty.
+    """
     said = run("--runs=2", "--seconds=1.5", f"--only={server}", "--show")
 
     assert said.count("2 of 2 as it should be") == 7
@@ -41,8 +51,15 @@ def test_no_false_alarm(server: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("server", ["plain", "all"])
 def test_faults_are_found_all_the_same(server: str) -> None:
-    """Each fault that only load shows is found on the plain server, and on the one on which least is certain."""
-    assert run("--runs=1", "--seconds=6", f"--only={server}", "--faults").count("1 of 1 as it should be") == 6
+    """Each fault that only load shows is found on the plain server, and on the one on which least
+    is certain.
+    """
+    assert (
+        run("--runs=1", "--seconds=6", f"--only={server}", "--faults").count(
+            "1 of 1 as it should be"
+        )
+        == 6
+    )
 
 
 @pytest.mark.long

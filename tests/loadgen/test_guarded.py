@@ -1,4 +1,6 @@
-"""``rolecall load guarded`` with real processes: expired tokens by each way of the target file, and what only a busy server does."""
+"""``rolecall load guarded`` with real processes: expired tokens by each way of the target file, and
+what only a busy server does.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +31,32 @@ def without_expiry(text: str) -> str:
 
 def guarded(served: Served, folder: Path, expiry: str) -> LoadRun:
     """A short run at this server, with these ways to expired tokens in the target file."""
-    file = target(folder, f"{without_expiry(served.text)}\n[expiry]\n{expiry}\n" if expiry else without_expiry(served.text))
+    file = target(
+        folder,
+        f"{without_expiry(served.text)}\n[expiry]\n{expiry}\n"
+        if expiry
+        else without_expiry(served.text),
+    )
     return load("guarded", file, "--rate", "100", "--duration", "2s", cwd=folder, OUR_KEY=KEY)
 
 
 @pytest.mark.long
 def test_expired_tokens_made_with_the_key(served: Served, tmp_path: Path) -> None:
-    """Where the target file gives the key, expired tokens of every role are presented, and refused; and no clock is moved."""
-    run = guarded(served, tmp_path, f'signing_key_env = "OUR_KEY"\nclock_url = "{served.url}/__clock"')
+    """Where the target file gives the key, expired tokens of every role are presented, and refused;
+    and no clock is moved.
+    """
+    run = guarded(
+        served, tmp_path, f'signing_key_env = "OUR_KEY"\nclock_url = "{served.url}/__clock"'
+    )
 
     sampled = run.document["sampled"]
     assert run.came_to(0), run.said
-    assert {it.partition(" as ")[2].partition(" ")[0] for it in sampled["expired"]} == {"guest", "agent", "bot", "admin"}
+    assert {it.partition(" as ")[2].partition(" ")[0] for it in sampled["expired"]} == {
+        "guest",
+        "agent",
+        "bot",
+        "admin",
+    }
     assert all("expired token: signing key" in it for it in sampled["expired"])
     assert sampled["not_tested"] == []
     assert run.entry("expired tokens")["requests"] > 3
@@ -50,7 +66,9 @@ def test_expired_tokens_made_with_the_key(served: Served, tmp_path: Path) -> Non
 
 @pytest.mark.long
 def test_expired_tokens_by_the_clock(served: Served, tmp_path: Path) -> None:
-    """Where nothing but the clock leads to some, it is moved for the run, which is said before, and is back afterwards."""
+    """Where nothing but the clock leads to some, it is moved for the run, which is said before, and
+    is back afterwards.
+    """
     run = guarded(served, tmp_path, f'clock_url = "{served.url}/__clock"')
 
     assert run.came_to(0), run.said
@@ -63,12 +81,16 @@ def test_expired_tokens_by_the_clock(served: Served, tmp_path: Path) -> None:
 
 
 def test_no_way_to_expired_tokens(served: Served, tmp_path: Path) -> None:
-    """Where there is none the run says so in one line, in load.json, on the page and in the terminal; nothing else is different."""
+    """Where there is none the run says so in one line, in load.json, on the page and in the
+    terminal; nothing else is different.
+    """
     run = guarded(served, tmp_path, "")
 
     (why,) = run.document["sampled"]["not_tested"]
     assert run.came_to(0), run.said
-    assert why.startswith("expired tokens: there is no way to one; give bank, signing_key_env or clock_url")
+    assert why.startswith(
+        "expired tokens: there is no way to one; give bank, signing_key_env or clock_url"
+    )
     assert run.document["sampled"]["expired"] == []
     assert f"under load: {why}" in run.said
     assert f"not tested under load: {why}" in (run.folder / "load.html").read_text(encoding="utf-8")
@@ -84,8 +106,12 @@ def test_no_way_to_expired_tokens(served: Served, tmp_path: Path) -> None:
     ],
 )
 def test_faults_that_only_show_when_busy(fault: str, kind: str, tmp_path: Path) -> None:
-    """Each is found with 60 clients, and nothing else is held against the server; the self-test has the others."""
-    run = load("guarded", "--users=60", "--duration=15s", f"--serve-option=--fault={fault}", cwd=tmp_path)
+    """Each is found with 60 clients, and nothing else is held against the server; the self-test has
+    the others.
+    """
+    run = load(
+        "guarded", "--users=60", "--duration=15s", f"--serve-option=--fault={fault}", cwd=tmp_path
+    )
 
     assert run.came_to(1), run.said
     assert set(run.document["violations"]) == {kind}
@@ -93,7 +119,9 @@ def test_faults_that_only_show_when_busy(fault: str, kind: str, tmp_path: Path) 
 
 @pytest.mark.long
 def test_cells_are_prepared_before_a_closed_loop_begins(tmp_path: Path) -> None:
-    """A closed loop that lasts a second tries cells from its beginning, however long it took to find out which."""
+    """A closed loop that lasts a second tries cells from its beginning, however long it took to
+    find out which.
+    """
     run = load("guarded", "--users=20", "--duration=1s", cwd=tmp_path)
 
     assert run.came_to(0), run.said
@@ -102,10 +130,20 @@ def test_cells_are_prepared_before_a_closed_loop_begins(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("variant", ["sheds-load", "keeps-answers-by-token", "lone-sessions", "few-sessions"])
+@pytest.mark.parametrize(
+    "variant", ["sheds-load", "keeps-answers-by-token", "lone-sessions", "few-sessions"]
+)
 def test_lawful_servers_that_are_busy(variant: str, tmp_path: Path) -> None:
-    """Who sends everybody away when busy, keeps answers by token, or ends sessions, breaks no promise."""
-    run = load("guarded", "--users=60", "--duration=10s", f"--serve-option=--variant={variant}", cwd=tmp_path)
+    """Who sends everybody away when busy, keeps answers by token, or ends sessions, breaks no
+    promise.
+    """
+    run = load(
+        "guarded",
+        "--users=60",
+        "--duration=10s",
+        f"--serve-option=--variant={variant}",
+        cwd=tmp_path,
+    )
 
     assert run.document["violations"] == {}, run.said
     assert run.document["sampled"]["expired"]

@@ -1,4 +1,6 @@
-"""A load run over several machines: a master and three workers in network namespaces of their own, and the target in a fifth."""
+"""A load run over several machines: a master and three workers in network namespaces of their own,
+and the target in a fifth.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ from tests.support.namespaces import Host, missing, network
 RATE, SECONDS = 60, 12
 WORKERS = ("one", "two", "three")
 
-pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(missing()), reason=missing() or "namespaces")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(missing()), reason=missing() or "namespaces"),
+]
 
 
 @pytest.fixture(name="machines")
@@ -53,14 +58,26 @@ def _target(machines: list[Host], tmp_path: Path) -> Iterator[Watched]:
     host = machines[0]
     inner, outer = f"{host.address}:8080", f"{host.address}:8081"
     with ExitStack() as stack:
-        server = host.start("serve", "--host", host.address, "--port", "8080", "--scrypt-n", "16", cwd=tmp_path / "target")
+        server = host.start(
+            "serve",
+            "--host",
+            host.address,
+            "--port",
+            "8080",
+            "--scrypt-n",
+            "16",
+            cwd=tmp_path / "target",
+        )
         stack.callback(stop, server)
         text = ready(tmp_path / "target" / "stdout", server)
         relay = host.start(outer, inner, cwd=tmp_path / "relay", module="tests.support.counting")
         stack.callback(stop, relay)
         ready(tmp_path / "relay" / "stdout", relay)
         path = tmp_path / "target.toml"
-        path.write_text(text.replace(inner, outer).replace("[target]\n", "[target]\nload_allowed = true\n"), encoding="utf-8")
+        path.write_text(
+            text.replace(inner, outer).replace("[target]\n", "[target]\nload_allowed = true\n"),
+            encoding="utf-8",
+        )
         yield Watched(path, relay, tmp_path / "relay" / "stdout")
 
 
@@ -99,7 +116,9 @@ def stop(process: subprocess.Popen[str]) -> None:
 class Run:
     """A run over the machines, that has begun."""
 
-    def __init__(self, machines: list[Host], target: Watched, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, machines: list[Host], target: Watched, folder: Path, stack: ExitStack
+    ) -> None:
         self.folder = folder
         _, master, *workers = machines
         load = ("load", "issuance", target.file)
@@ -110,13 +129,18 @@ class Run:
         stack.callback(stop, self.master)
         self.workers = []
         for name, host in zip(WORKERS, workers, strict=True):
-            worker = host.start(*load, "--worker", "--master-host", master.address, cwd=folder / name)
+            worker = host.start(
+                *load, "--worker", "--master-host", master.address, cwd=folder / name
+            )
             stack.callback(stop, worker)
             self.workers.append(worker)
 
     def said(self, name: str) -> str:
         """All that one of the machines printed."""
-        return "".join((self.folder / name / stream).read_text(encoding="utf-8") for stream in ("stdout", "stderr"))
+        return "".join(
+            (self.folder / name / stream).read_text(encoding="utf-8")
+            for stream in ("stdout", "stderr")
+        )
 
     def begun(self) -> bool:
         """Whether the first seconds were reported."""
@@ -131,8 +155,12 @@ class Run:
         return document
 
 
-def test_three_machines_carry_one_schedule(machines: list[Host], target: Watched, tmp_path: Path) -> None:
-    """Workers on three machines send exactly the schedule, a third each, and the run is a statement about the server."""
+def test_three_machines_carry_one_schedule(
+    machines: list[Host], target: Watched, tmp_path: Path
+) -> None:
+    """Workers on three machines send exactly the schedule, a third each, and the run is a statement
+    about the server.
+    """
     with ExitStack() as stack:
         run = Run(machines, target, tmp_path, stack)
         document = run.end()
@@ -146,19 +174,28 @@ def test_three_machines_carry_one_schedule(machines: list[Host], target: Watched
     assert ["", "", ""] == [run.said(name) for name in WORKERS]
 
 
-def test_a_worker_that_is_killed_makes_the_run_invalid(machines: list[Host], target: Watched, tmp_path: Path) -> None:
-    """Of a run that lost a worker it is said that it did, it is no statement about the server, and the living are counted exactly."""
+def test_a_worker_that_is_killed_makes_the_run_invalid(
+    machines: list[Host], target: Watched, tmp_path: Path
+) -> None:
+    """Of a run that lost a worker it is said that it did, it is no statement about the server, and
+    the living are counted exactly.
+    """
     with ExitStack() as stack:
         run = Run(machines, target, tmp_path, stack)
         until(run.begun, run.master)
-        for process in (*psutil.Process(run.workers[1].pid).children(recursive=True), run.workers[1]):
+        for process in (
+            *psutil.Process(run.workers[1].pid).children(recursive=True),
+            run.workers[1],
+        ):
             process.send_signal(signal.SIGKILL)
         document = run.end()
         codes = [run.workers[number].wait(30) for number in (0, 2)]
     first, dead, last = target.asked(machines[2:])
 
     assert ("invalid", 3, 3) == (document["verdict"], document["exit_code"], run.code)
-    assert ["died", "finished", "finished"] == sorted(worker["state"] for worker in document["workers"])
+    assert ["died", "finished", "finished"] == sorted(
+        worker["state"] for worker in document["workers"]
+    )
     (lost,) = (worker["name"] for worker in document["workers"] if worker["state"] == "died")
     assert f"worker {lost} died" in document["reasons"]
     assert f"worker {lost} died" in run.said("master")
@@ -168,5 +205,9 @@ def test_a_worker_that_is_killed_makes_the_run_invalid(machines: list[Host], tar
 
 
 def counted(document: dict[str, Any], state: str) -> list[int]:
-    """Requests of the workers in this state, each with the log-in by which it found out whether anybody is there."""
-    return sorted(worker["requests"] + 1 for worker in document["workers"] if worker["state"] == state)
+    """Requests of the workers in this state, each with the log-in by which it found out whether
+    anybody is there.
+    """
+    return sorted(
+        worker["requests"] + 1 for worker in document["workers"] if worker["state"] == state
+    )

@@ -1,4 +1,6 @@
-"""The open loop sends who is due when they are due, whatever became of those before, and counts everybody."""
+"""The open loop sends who is due when they are due, whatever became of those before, and counts
+everybody.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from rolecall.loadgen.schedule import Schedule
 
 
 class Client:
-    """A client whose steps take their time, and whose response time is measured as that of any other."""
+    """A client whose steps take their time, and whose response time is measured as that of any
+    other.
+    """
 
     def __init__(self, seconds: float, log: list[tuple[float, float]], recorder: Recorder) -> None:
         self._seconds = seconds
@@ -53,12 +57,21 @@ class Run:
     """A schedule sent by an engine."""
 
     def __init__(
-        self, rate: float, seconds: float, step: float, *, most: int = 100, kind: type[Client] = Client, **options: Any
+        self,
+        rate: float,
+        seconds: float,
+        step: float,
+        *,
+        most: int = 100,
+        kind: type[Client] = Client,
+        **options: Any,
     ) -> None:
         self.log: list[tuple[float, float]] = []
         self.recorder = Recorder(perf_counter() + 0.05)
         self.clients: list[Client] = []
-        self.engine = OpenLoop(self._make(kind, step), most=most, patience=options.pop("patience", 10.0))
+        self.engine = OpenLoop(
+            self._make(kind, step), most=most, patience=options.pop("patience", 10.0)
+        )
         self.times = Schedule.parse(str(rate), seconds).due(0, 1)
         self.options = {"grace": 10.0} | options
 
@@ -81,7 +94,9 @@ class Run:
 
 
 def test_everybody_is_sent_when_due() -> None:
-    """Steps that take long hold up nobody: each is sent at its moment, by as many clients as that takes."""
+    """Steps that take long hold up nobody: each is sent at its moment, by as many clients as that
+    takes.
+    """
     run = Run(100, 0.5, step=0.3)
 
     said = run()
@@ -103,7 +118,9 @@ def test_clients_made_beforehand_are_used() -> None:
 
 
 def test_who_waits_for_a_client_waits_since_due() -> None:
-    """With one client all others wait: in order, none is lost, and the waiting is response time but no service time."""
+    """With one client all others wait: in order, none is lost, and the waiting is response time but
+    no service time.
+    """
     run = Run(50, 0.4, step=0.05, most=1)
 
     said = run()
@@ -127,7 +144,9 @@ def test_patience_ends() -> None:
 
 
 def test_those_who_wait_at_the_end_are_given_up_if_so_wanted() -> None:
-    """A search does not wait for a queue that it has built up; those under way are waited for all the same."""
+    """A search does not wait for a queue that it has built up; those under way are waited for all
+    the same.
+    """
     run = Run(100, 0.3, step=0.1, most=1, abandon=True)
     began = perf_counter()
 
@@ -140,7 +159,9 @@ def test_those_who_wait_at_the_end_are_given_up_if_so_wanted() -> None:
 
 
 def test_the_grace_ends() -> None:
-    """Whoever hangs holds up the end for no longer than the grace, and is unanswered; those who still wait are dropped."""
+    """Whoever hangs holds up the end for no longer than the grace, and is unanswered; those who
+    still wait are dropped.
+    """
     run = Run(20, 0.2, step=30.0, most=2, grace=0.2)
     began = perf_counter()
 
@@ -164,7 +185,9 @@ def test_the_grace_can_be_made_shorter() -> None:
 
 
 def test_who_hung_is_not_charged_to_the_next_run() -> None:
-    """A step counts where it was sent: one that ends in the middle of another run adds nothing to it, and does not hold up its end."""
+    """A step counts where it was sent: one that ends in the middle of another run adds nothing to
+    it, and does not hold up its end.
+    """
     run = Run(20, 0.2, step=0.8, most=4, grace=0.05)
     first = run()
     run.recorder, run.times = Recorder(perf_counter()), Schedule.parse("5", 1.0).due(0, 1)
@@ -177,9 +200,13 @@ def test_who_hung_is_not_charged_to_the_next_run() -> None:
 
 
 def test_whoever_acts_looks_before() -> None:
-    """Before those are sent who became due in a pause, it is seen that there was one, and whether this process still has a part."""
+    """Before those are sent who became due in a pause, it is seen that there was one, and whether
+    this process still has a part.
+    """
     run = Run(100, 20, step=0.0)
-    run.options["look"] = lambda _: run.engine.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
+    run.options["look"] = lambda _: (
+        run.engine.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
+    )
     gevent.sleep(0.3)
     gevent.spawn_later(0.2, time.sleep, 0.6)
 
@@ -224,7 +251,9 @@ class Unready(Client):
 
 
 def test_a_client_that_breaks_beforehand(capfd: pytest.CaptureFixture[str]) -> None:
-    """It is prepared by its own kind's means; what that breaks with is raised, and not printed by gevent."""
+    """It is prepared by its own kind's means; what that breaks with is raised, and not printed by
+    gevent.
+    """
     with pytest.raises(KeyError, match="prepare"):
         Run(50, 20, step=0.0, kind=Unready).engine.provide(3)
 

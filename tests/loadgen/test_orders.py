@@ -1,4 +1,6 @@
-"""What a worker takes from a master, and what not: no host but its own, no path, and nothing of another kind than it is to be."""
+"""What a worker takes from a master, and what not: no host but its own, no path, and nothing of
+another kind than it is to be.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,44 @@ OWN = "http://target.example:8080"
 
 def job(options: Mapping[str, Any] | None = None, **members: Any) -> dict[str, Any]:
     """What a master sends."""
-    return {"scenario": "session", "clients": 8, "index": 0, "workers": 2, "options": dict(options or {}), **members}
+    return {
+        "scenario": "session",
+        "clients": 8,
+        "index": 0,
+        "workers": 2,
+        "options": dict(options or {}),
+        **members,
+    }
 
 
 def test_what_a_master_says_is_taken() -> None:
-    """All that `plan.shared` sends of a master's command line is taken, and nothing of the worker's own is lost."""
-    words = ["--in-flight", "7", "--answer-timeout", "3", "--racers", "9", "--weights", "session=2", "--guarding", "refresh-get"]
-    master = plan.parse(["--host", OWN + "/", *words, "--no-invariants", "--lone-sessions", "--capacity", "--accounts", "theirs"])
+    """All that `plan.shared` sends of a master's command line is taken, and nothing of the worker's
+    own is lost.
+    """
+    words = [
+        "--in-flight",
+        "7",
+        "--answer-timeout",
+        "3",
+        "--racers",
+        "9",
+        "--weights",
+        "session=2",
+        "--guarding",
+        "refresh-get",
+    ]
+    master = plan.parse(
+        [
+            "--host",
+            OWN + "/",
+            *words,
+            "--no-invariants",
+            "--lone-sessions",
+            "--capacity",
+            "--accounts",
+            "theirs",
+        ]
+    )
     options = orders.taken(plan.parse(["-H", OWN, "--accounts", "mine"]), job(plan.shared(master)))
 
     assert {name: getattr(options, name) for name in plan.SHARED} == {
@@ -49,11 +82,23 @@ def test_a_job_does_not_last() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["http://evil.example", "http://target.example", "https://target.example:8080", OWN + "/other", "", "x", 7, [OWN]]
+    "host",
+    [
+        "http://evil.example",
+        "http://target.example",
+        "https://target.example:8080",
+        OWN + "/other",
+        "",
+        "x",
+        7,
+        [OWN],
+    ],
 )
 @pytest.mark.parametrize("by", ["host", "target"])
 def test_another_host(host: object, by: str, tmp_path: Path) -> None:
-    """A master that names another host is refused, however the worker's own command line says where to."""
+    """A master that names another host is refused, however the worker's own command line says where
+    to.
+    """
     file = target_file(tmp_path, target_text(OWN, under_target="load_allowed = true"))
     own = plan.parse(["--host", OWN] if by == "host" else ["--target", str(file)])
 
@@ -63,7 +108,9 @@ def test_another_host(host: object, by: str, tmp_path: Path) -> None:
 
 
 def test_no_host_of_its_own() -> None:
-    """A worker that was not told where to does not let itself be told by a master: it has accounts, and passwords."""
+    """A worker that was not told where to does not let itself be told by a master: it has accounts,
+    and passwords.
+    """
     with pytest.raises(UsageError, match="own command line does not say where to"):
         orders.taken(plan.parse(["--accounts", "users.csv"]), job({"host": "http://evil.example"}))
 
@@ -95,12 +142,16 @@ def test_no_host_of_its_own() -> None:
     ids=str,
 )
 def test_an_option_that_is_none(options: dict[Any, Any]) -> None:
-    """A path, an unknown name, another type, a number beyond all measure: the job is refused in a sentence."""
+    """A path, an unknown name, another type, a number beyond all measure: the job is refused in a
+    sentence.
+    """
     with pytest.raises(UsageError):
         orders.taken(plan.parse(["--host", OWN]), job(options))
 
 
-def test_a_worker_is_told_by_its_own_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_is_told_by_its_own_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without a target of its own no worker begins; nor with one that is not to be put under load."""
     worker = ["load", "issuance", "--worker", "--master-host", "127.0.0.1"]
     elsewhere = target_file(tmp_path, target_text("http://192.0.2.1"))

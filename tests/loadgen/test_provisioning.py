@@ -1,4 +1,6 @@
-"""Users for a load run are made through the API, and can log in; and what is asked of a target before the load."""
+"""Users for a load run are made through the API, and can log in; and what is asked of a target
+before the load.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,16 @@ from tests.support import miniatures
 from tests.support.command import ROLES, target_file, target_text
 from tests.support.load_runs import load
 from tests.support.load_servers import sound
-from tests.support.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
+from tests.support.miniatures import (
+    Answer,
+    Connection,
+    Miniature,
+    Received,
+    always,
+    in_turn,
+    json_response,
+    response,
+)
 
 
 @pytest.fixture(name="server")
@@ -41,18 +52,26 @@ def target_of(one: Running, more: str = "") -> Target:
 
 def log_in(one: Running, email: str, password: str) -> dict[str, str]:
     """What a log-in is answered."""
-    answer = httpx.post(f"{one.base_url}/v2/auth/token", json={"email": email, "password": password})
+    answer = httpx.post(
+        f"{one.base_url}/v2/auth/token", json={"email": email, "password": password}
+    )
     assert answer.status_code == 200
     document: dict[str, str] = answer.json()
     return document
 
 
 def test_two_hundred_users(server: Running) -> None:
-    """Two hundred users are made, fifty of each role; each logs in with its own password, as the user that was made."""
+    """Two hundred users are made, fifty of each role; each logs in with its own password, as the
+    user that was made.
+    """
     accounts = make_users(target_of(server), 200)
 
     assert Counter(account.role for account in accounts) == dict.fromkeys(ROLES, 50)
-    assert len({account.email for account in accounts}) == len({account.password for account in accounts}) == 200
+    assert (
+        len({account.email for account in accounts})
+        == len({account.password for account in accounts})
+        == 200
+    )
     for account in accounts[::37]:
         grant = log_in(server, account.email, account.password)
         assert (grant["user"], grant["scope"]) == (account.user, account.role)
@@ -67,7 +86,10 @@ def test_users_of_chosen_roles(server: Running) -> None:
 
 def test_a_target_may_make_users_elsewhere(server: Running) -> None:
     """The target file's own path and body are used."""
-    more = '\n[operations.create-user]\npath = "/v2/users?x={name}"\nbody = { email = "{email}", password = "{password}", givenName = "{name}", nickname = "x" }\n'
+    more = (
+        '\n[operations.create-user]\npath = "/v2/users?x={name}"\nbody = { email = "{email}", '
+        'password = "{password}", givenName = "{name}", nickname = "x" }\n'
+    )
 
     (account,) = make_users(target_of(server, more), 1)
 
@@ -75,7 +97,9 @@ def test_a_target_may_make_users_elsewhere(server: Running) -> None:
 
 
 def test_a_target_that_makes_no_users(server: Running) -> None:
-    """Where users are made elsewhere or not at all, or the admin cannot log in, it is said; no password is repeated."""
+    """Where users are made elsewhere or not at all, or the admin cannot log in, it is said; no
+    password is repeated.
+    """
     target = target_of(server)
     with pytest.raises(NoUsers, match="POST /v2/nowhere was answered 404"):
         make_users(target_of(server, '\n[operations.create-user]\npath = "/v2/nowhere"\n'), 1)
@@ -127,14 +151,22 @@ TROUBLE = {
 
 
 def asked(refresh: Answer, log_in: Answer = TOKENS) -> tuple[bool | None, list[str]]:
-    """Whether sessions coexist on a server that answers log-ins and refreshes in these ways; and what it was asked."""
+    """Whether sessions coexist on a server that answers log-ins and refreshes in these ways; and
+    what it was asked.
+    """
 
     def answer(request: Received, connection: Connection) -> None:
         (refresh if "refreshToken" in json.loads(request.body) else log_in)(request, connection)
 
     with Miniature(answer) as server:
-        found = sessions_coexist(parse_target(target_text(server.url, under_target="timeout = 0.3"), ROLES, source="tests"))
-        return found, ["refresh" if b"refreshToken" in each.body else "log-in" for each in server.received]
+        found = sessions_coexist(
+            parse_target(
+                target_text(server.url, under_target="timeout = 0.3"), ROLES, source="tests"
+            )
+        )
+        return found, [
+            "refresh" if b"refreshToken" in each.body else "log-in" for each in server.received
+        ]
 
 
 @pytest.fixture(name="_at_once")
@@ -145,7 +177,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_at_once")
 class TestWhatSaysNothing:
-    """A server that is not up to it just now says nothing of its sessions, and never breaks the command."""
+    """A server that is not up to it just now says nothing of its sessions, and never breaks the
+    command.
+    """
 
     @pytest.mark.parametrize("name", TROUBLE)
     def test_a_refresh_is_asked_for_again(self, name: str) -> None:
@@ -181,7 +215,9 @@ class TestWhatSaysNothing:
 
 
 def test_no_proxy_of_the_environment(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment says of proxies is not for a target's passwords: none is asked, and none breaks the command."""
+    """What the environment says of proxies is not for a target's passwords: none is asked, and none
+    breaks the command.
+    """
     with Miniature(always(response(502))) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -194,13 +230,23 @@ def test_no_proxy_of_the_environment(server: Running, monkeypatch: pytest.Monkey
 
 @pytest.mark.long
 def test_a_run_says_what_is_not_known(tmp_path: Path) -> None:
-    """A refresh that is reset is no traceback: the run takes the careful reading, says so, and goes on."""
+    """A refresh that is reset is no traceback: the run takes the careful reading, says so, and goes
+    on.
+    """
 
     def answer(request: Received, connection: Connection) -> None:
         (miniatures.reset if b"refreshToken" in request.body else sound)(request, connection)
 
     with Miniature(answer) as server:
-        run = load("issuance", target_file(tmp_path, target_text(server.url)), "--rate", "20", "--duration", "1s", cwd=tmp_path)
+        run = load(
+            "issuance",
+            target_file(tmp_path, target_text(server.url)),
+            "--rate",
+            "20",
+            "--duration",
+            "1s",
+            cwd=tmp_path,
+        )
 
     assert run.came_to(0), run.said
     assert "whether a log-in ends the user's other sessions is not known" in run.stderr

@@ -1,4 +1,6 @@
-"""Whose turn it is to log in: who goes on with a session has an account of its own as long as there are enough."""
+"""Whose turn it is to log in: who goes on with a session has an account of its own as long as there
+are enough.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ ROLES = ("guest", "agent", "bot", "admin")
 
 def roster(count: int) -> Roster:
     """So many accounts, the roles in turn."""
-    return Roster([(LoadAccount(f"{number}@example.org", "x", ROLES[number % 4]), b"%d" % number) for number in range(count)])
+    return Roster(
+        [
+            (LoadAccount(f"{number}@example.org", "x", ROLES[number % 4]), b"%d" % number)
+            for number in range(count)
+        ]
+    )
 
 
 def turns(of: Roster, count: int) -> list[int]:
@@ -40,7 +47,9 @@ def test_all_are_held_once_before_one_is_held_twice() -> None:
 
 
 def test_who_gives_back_is_given_another_one() -> None:
-    """The account that was given back is the last one to be held again: something may still be under way on it."""
+    """The account that was given back is the last one to be held again: something may still be
+    under way on it.
+    """
     accounts = roster(3)
     first = accounts.hold()
     accounts.give_back(first)
@@ -53,7 +62,9 @@ def test_who_gives_back_is_given_another_one() -> None:
 
 @pytest.mark.parametrize("is_held_first", [True, False])
 def test_those_who_hold_and_those_who_log_in_time_and_again(is_held_first: bool) -> None:
-    """Where there are both, one in ten is logged in in turn, which from then on is not held; of four one, and a single one is both."""
+    """Where there are both, one in ten is logged in in turn, which from then on is not held; of
+    four one, and a single one is both.
+    """
     for count, several in ((40, 4), (4, 1)):
         accounts = roster(count)
         first = accounts.hold() if is_held_first else None
@@ -70,7 +81,9 @@ def test_those_who_hold_and_those_who_log_in_time_and_again(is_held_first: bool)
 
 
 def test_one_of_each_role_is_reserved_where_there_are_others() -> None:
-    """Who tries the cells of a role is logged in by nobody else, but where it is the only one of its role."""
+    """Who tries the cells of a role is logged in by nobody else, but where it is the only one of
+    its role.
+    """
     accounts = roster(7)  # one admin
 
     reserved = {int(account.email[0]) for account in accounts.reserve()}

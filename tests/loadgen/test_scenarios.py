@@ -28,7 +28,16 @@ from rolecall.loadgen.scenarios import (
 )
 from rolecall.loadgen.transport.wire import Origin, Response
 from rolecall.spec.loading import load_specification
-from tests.support.miniatures import Answer, Connection, Miniature, Received, always, in_turn, json_response, response
+from tests.support.miniatures import (
+    Answer,
+    Connection,
+    Miniature,
+    Received,
+    always,
+    in_turn,
+    json_response,
+    response,
+)
 from tests.support.token_answers import DAY, USER, claims, document
 
 ACCOUNT = LoadAccount("ada@example.org", "Sesame-1", "agent")
@@ -76,7 +85,9 @@ def errors(site: ClientContext) -> dict[str, int]:
 
 
 def test_a_chain_of_refreshes() -> None:
-    """Each refresh presents what the one before it gave, by GET in the query, by POST in the body with the e-mail."""
+    """Each refresh presents what the one before it gave, by GET in the query, by POST in the body
+    with the e-mail.
+    """
     for scenario in (RefreshGetScenario, RefreshPostScenario):
         with site_of(tokens_and_reads) as (site, server):
             client = scenario(site)
@@ -90,9 +101,9 @@ def test_a_chain_of_refreshes() -> None:
 
         asked = [it for it in server.received[1:] if it.path.startswith("/v2/auth/token")]
         if scenario is RefreshGetScenario:
-            assert [(it.headers["authorization"], it.path.partition("refreshToken=")[2]) for it in asked] == [
-                (f"Bearer {token}", refresh) for token, refresh in held
-            ]
+            assert [
+                (it.headers["authorization"], it.path.partition("refreshToken=")[2]) for it in asked
+            ] == [(f"Bearer {token}", refresh) for token, refresh in held]
         else:
             assert [json.loads(it.body) for it in asked] == [
                 {"refreshToken": refresh, "clientId": ACCOUNT.email} for _, refresh in held
@@ -102,7 +113,9 @@ def test_a_chain_of_refreshes() -> None:
 
 
 def test_a_session_reads_and_refreshes() -> None:
-    """A session reads its profile and lists, and refreshes by either path, with the newest token always."""
+    """A session reads its profile and lists, and refreshes by either path, with the newest token
+    always.
+    """
     with site_of(tokens_and_reads) as (site, server):
         client = SessionScenario(site)
         client.prepare()
@@ -112,7 +125,14 @@ def test_a_session_reads_and_refreshes() -> None:
 
     paths = Counter(it.path.partition("?")[0] for it in server.received if it.method == "GET")
     assert paths[f"/v2/users/{USER}"] > 5
-    assert sum(count for path, count in paths.items() if path not in (f"/v2/users/{USER}", "/v2/auth/token")) > 5
+    assert (
+        sum(
+            count
+            for path, count in paths.items()
+            if path not in (f"/v2/users/{USER}", "/v2/auth/token")
+        )
+        > 5
+    )
     assert paths["/v2/auth/token"] > 1
     assert not site.violations.counts
 
@@ -120,14 +140,25 @@ def test_a_session_reads_and_refreshes() -> None:
 @pytest.mark.parametrize(
     ("trouble", "found"),
     [
-        ([always(response(401))], {"chain-broken": 1}),  # whoever holds the last refresh token can go on
+        (
+            [always(response(401))],
+            {"chain-broken": 1},
+        ),  # whoever holds the last refresh token can go on
         ([cut], {}),  # it may have been carried out, so that nobody knows what is held
-        ([always(response(500)), always(response(401))], {}),  # so may this one, so that the second is refused rightly
-        ([always(response(429, retry_after="1")), always(response(401))], {"chain-broken": 1}),  # this one was not
+        (
+            [always(response(500)), always(response(401))],
+            {},
+        ),  # so may this one, so that the second is refused rightly
+        (
+            [always(response(429, retry_after="1")), always(response(401))],
+            {"chain-broken": 1},
+        ),  # this one was not
     ],
 )
 def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int]) -> None:
-    """A chain is broken where a refresh is refused that nothing explains; then the client logs in anew, and goes on."""
+    """A chain is broken where a refresh is refused that nothing explains; then the client logs in
+    anew, and goes on.
+    """
     with site_of(in_turn(granted, *trouble, granted, tokens_and_reads)) as (site, server):
         client = RefreshPostScenario(site)
         client.prepare()
@@ -136,12 +167,18 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
         client.close()
 
     assert dict(site.violations.counts) == found
-    assert json.loads(server.received[1 + len(trouble)].body) == {"email": ACCOUNT.email, "password": ACCOUNT.password}
+    assert json.loads(server.received[1 + len(trouble)].body) == {
+        "email": ACCOUNT.email,
+        "password": ACCOUNT.password,
+    }
 
 
 def test_trouble_is_counted_by_kind() -> None:
     """An answer that did not come and one that is none are two kinds of error."""
-    with site_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (site, _):
+    with site_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (
+        site,
+        _,
+    ):
         client = RefreshGetScenario(site)
         client.prepare()
         for _ in range(3):
@@ -151,13 +188,22 @@ def test_trouble_is_counted_by_kind() -> None:
         assert errors(site) == {"closed": 1, "garbage": 1, "500": 1}
 
 
-@pytest.mark.parametrize("change", ["two words", "ümlaut", "a\r\nx: y", "", "{}=", "{} ", "{}\n", "{}é", "{}.x", "{}\ud800"])
+@pytest.mark.parametrize(
+    "change",
+    ["two words", "ümlaut", "a\r\nx: y", "", "{}=", "{} ", "{}\n", "{}é", "{}.x", "{}\ud800"],
+)
 def test_a_token_that_cannot_be_sent(change: str) -> None:
-    """A token with what may not stand in a header is a violation of the server's, never sent, and breaks no client (B6)."""
+    """A token with what may not stand in a header is a violation of the server's, never sent, and
+    breaks no client (B6).
+    """
 
     def answer(request: Received, connection: Connection) -> None:
         value = change.format(document(USER)["token"])
-        connection.send(json_response(document(USER, token=value) if "auth/token" in request.path else {"id": USER}))
+        connection.send(
+            json_response(
+                document(USER, token=value) if "auth/token" in request.path else {"id": USER}
+            )
+        )
 
     with site_of(answer) as (site, server):
         for scenario in (*SCENARIOS, "guarded"):
@@ -189,11 +235,13 @@ def test_half_a_character_cannot_be_sent(member: str, text: str) -> None:
     assert set(site.violations.counts) == {"shape"}
 
 
-# --- Tokens that are old (B7), sessions that were ended (B3) ----------------------------------------------------------------
+# --- Tokens that are old (B7), sessions that were ended (B3) ------------------------------------
 
 
 def test_an_old_token_is_not_used_any_more() -> None:
-    """A client that was idle for most of a token's life goes on by POST, which needs no access token."""
+    """A client that was idle for most of a token's life goes on by POST, which needs no access
+    token.
+    """
     for scenario in (RefreshGetScenario, SessionScenario, RefreshRaceScenario):
         with site_of(tokens_and_reads) as (site, server):
             client = scenario(site)
@@ -203,16 +251,25 @@ def test_an_old_token_is_not_used_any_more() -> None:
                 client.grant.asked -= 0.95 * DAY
                 already = len(server.received)
                 client.step(perf_counter())
-                assert (server.received[already].method, server.received[already].path) == ("POST", "/v2/auth/token")
+                assert (server.received[already].method, server.received[already].path) == (
+                    "POST",
+                    "/v2/auth/token",
+                )
             client.close()
 
         assert not site.violations.counts
         assert not errors(site)
 
 
-@pytest.mark.parametrize("scenario", [RefreshGetScenario, RefreshPostScenario, SessionScenario, RefreshRaceScenario])
-def test_the_end_of_a_session_by_another_login_is_no_error(scenario: type[RefreshingScenario]) -> None:
-    """A refusal that another log-in of the account explains is a row of its own, and the client logs in anew."""
+@pytest.mark.parametrize(
+    "scenario", [RefreshGetScenario, RefreshPostScenario, SessionScenario, RefreshRaceScenario]
+)
+def test_the_end_of_a_session_by_another_login_is_no_error(
+    scenario: type[RefreshingScenario],
+) -> None:
+    """A refusal that another log-in of the account explains is a row of its own, and the client
+    logs in anew.
+    """
     ended = False
 
     def answer(request: Received, connection: Connection) -> None:
@@ -243,14 +300,19 @@ def test_the_end_of_a_session_by_another_login_is_no_error(scenario: type[Refres
 
 
 def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
-    """A refresh may revoke the access tokens of its session, so that to try a refresh token first would kill what is tried next."""
+    """A refresh may revoke the access tokens of its session, so that to try a refresh token first
+    would kill what is tried next.
+    """
     with site_of(tokens_and_reads) as (site, server):
         client = RefreshRaceScenario(site)
         client.prepare()
         client.step(perf_counter())
         client.close()
 
-    asked = ["read" if USER in it.path and "auth" not in it.path else "refresh" for it in server.received[1:]]
+    asked = [
+        "read" if USER in it.path and "auth" not in it.path else "refresh"
+        for it in server.received[1:]
+    ]
     assert asked == ["refresh"] * site.racers + ["read"] * site.racers + ["refresh"] * site.racers
     assert not site.violations.counts
 
@@ -299,7 +361,15 @@ def test_weights_are_kept_evenly() -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [(b"3", 3), (b"0", 0), (b"600", 600), (b"Sun, 22 Nov 2026 16:00:09 GMT", 9), (b"-1", 1), (b"soon", 1), (None, 1)],
+    [
+        (b"3", 3),
+        (b"0", 0),
+        (b"600", 600),
+        (b"Sun, 22 Nov 2026 16:00:09 GMT", 9),
+        (b"-1", 1),
+        (b"soon", 1),
+        (None, 1),
+    ],
 )
 def test_retry_after(value: bytes | None, seconds: float) -> None:
     """Seconds, and a date by the server's own clock, are heeded; what is neither is a second."""

@@ -1,4 +1,6 @@
-"""Schedules: every arrival due once, at the time that the rate says, however many workers share them."""
+"""Schedules: every arrival due once, at the time that the rate says, however many workers share
+them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ SHAPES = ["40", "10..100", "100..10", "10,50,20", "0..80:3s,80:2s,80..0:1s", "20
 
 def shared(schedule: Schedule, workers: int) -> list[float]:
     """What all workers together send, ascending."""
-    return sorted(itertools.chain.from_iterable(schedule.due(worker, workers) for worker in range(workers)))
+    return sorted(
+        itertools.chain.from_iterable(schedule.due(worker, workers) for worker in range(workers))
+    )
 
 
 def expected(schedule: Schedule, begin: float, end: float) -> float:
@@ -27,13 +31,17 @@ def expected(schedule: Schedule, begin: float, end: float) -> float:
 
 
 def test_a_constant_rate_is_evenly_spaced() -> None:
-    """Four a second for two seconds: eight arrivals, a quarter of a second apart, the first at once."""
+    """Four a second for two seconds: eight arrivals, a quarter of a second apart, the first at
+    once.
+    """
     assert list(Schedule.parse("4", 2).due()) == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_arrivals_follow_the_integral_of_the_rate(shape: str) -> None:
-    """Up to any moment as many requests are due as the rate adds up to, to within one; in order, and as many as announced."""
+    """Up to any moment as many requests are due as the rate adds up to, to within one; in order,
+    and as many as announced.
+    """
     schedule = Schedule.parse(shape, 7)
     times = list(schedule.due())
 
@@ -42,7 +50,9 @@ def test_arrivals_follow_the_integral_of_the_rate(shape: str) -> None:
     assert 0 <= times[0]
     assert times[-1] < schedule.duration
     for moment in (0.5, 1.7, 3.0, 4.9, schedule.duration):
-        assert sum(time < moment for time in times) == pytest.approx(expected(schedule, 0, moment), abs=1.01)
+        assert sum(time < moment for time in times) == pytest.approx(
+            expected(schedule, 0, moment), abs=1.01
+        )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -57,7 +67,9 @@ def test_workers_share_the_schedule_exactly(shape: str, workers: int) -> None:
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("shape", ["1000", "100..1900", "500,1500"])
 def test_poisson_arrivals_have_the_rate_and_the_noise_of_poisson(shape: str, workers: int) -> None:
-    """Counts of slices of equal expectation have mean and variance alike, for one worker and for the sum of several."""
+    """Counts of slices of equal expectation have mean and variance alike, for one worker and for
+    the sum of several.
+    """
     schedule = Schedule.parse(shape, 20, arrivals="poisson", seed=5)
     slices = [0] * 400
     for time in shared(schedule, workers):
@@ -78,7 +90,9 @@ def expected_so_far(schedule: Schedule, moment: float) -> float:
 
 
 def test_poisson_arrivals_are_repeatable() -> None:
-    """The same seed gives the same schedule, another seed another, and no two workers the same stream."""
+    """The same seed gives the same schedule, another seed another, and no two workers the same
+    stream.
+    """
     schedule = Schedule.parse("100", 5, arrivals="poisson", seed=1)
 
     assert list(schedule.due(1, 3)) == list(schedule.due(1, 3))
@@ -102,7 +116,14 @@ def test_a_ramp_leads_from_nothing_to_the_rate() -> None:
 
     assert schedule.duration == 14
     assert schedule.count() == 200 + 1000
-    assert [schedule.rate_at(second) for second in (-1, 0, 2, 4, 13.9, 14)] == [0, 0, 50, 100, 100, 0]
+    assert [schedule.rate_at(second) for second in (-1, 0, 2, 4, 13.9, 14)] == [
+        0,
+        0,
+        50,
+        100,
+        100,
+        0,
+    ]
 
 
 def test_parts_share_what_the_duration_leaves() -> None:
@@ -144,7 +165,8 @@ def test_a_rate_that_cannot_be_read_is_explained(rate: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("1m30s", 90), ("500ms", 0.5), ("1.5h", 5400), ("2m", 120)]
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("1m30s", 90), ("500ms", 0.5), ("1.5h", 5400), ("2m", 120)],
 )
 def test_durations_are_written_as_people_do(text: str, seconds: float) -> None:
     """Hours, minutes, seconds, milliseconds and their sums."""

@@ -1,4 +1,6 @@
-"""No password, token or refresh token that crossed the wire in a load run is in any file of its folder, or was printed."""
+"""No password, token or refresh token that crossed the wire in a load run is in any file of its
+folder, or was printed.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ FAULTS = {
     "refresh-get": "refresh-tokens-run-out",
     "refresh-race": "race-kills-both-winners",
 }
-#: More than 100 a second in every part of the run, for the secrets to run out wherever their five seconds begin.
+#: More than 100 a second in every part of the run, for the secrets to run out wherever their five
+#: seconds begin.
 RATES = {"refresh-get": "300"}
 
 
@@ -26,13 +29,27 @@ RATES = {"refresh-get": "300"}
 @pytest.mark.parametrize("workers", ["0", "2"])
 @pytest.mark.parametrize("scenario", NAMES)
 def test_nothing_leaks(scenario: str, workers: str, tmp_path: Path) -> None:
-    """Every scenario, with violations where there is a fault for it: of hundreds of secrets on the wire none is left anywhere."""
+    """Every scenario, with violations where there is a fault for it: of hundreds of secrets on the
+    wire none is left anywhere.
+    """
     with (
-        serving("--scrypt-n", "16", *([f"--fault={FAULTS[scenario]}"] if scenario in FAULTS else [])) as server,
+        serving(
+            "--scrypt-n", "16", *([f"--fault={FAULTS[scenario]}"] if scenario in FAULTS else [])
+        ) as server,
         Tap(server.url) as tap,
     ):
         file = target(tmp_path, server.text.replace(server.url, tap.url))
-        run = load(scenario, file, "--rate", RATES.get(scenario, "150"), "--duration", "5s", "--workers", workers, cwd=tmp_path)
+        run = load(
+            scenario,
+            file,
+            "--rate",
+            RATES.get(scenario, "150"),
+            "--duration",
+            "5s",
+            "--workers",
+            workers,
+            cwd=tmp_path,
+        )
         secrets = secrets_on([*tap.sent, *tap.answered])
 
     assert len([secret for secret in secrets if secret.startswith("eyJ")]) > 30

@@ -1,4 +1,6 @@
-"""Locust's web page answers to itself alone, and begins no run but one on the command line's host, with the command line's options."""
+"""Locust's web page answers to itself alone, and begins no run but one on the command line's host,
+with the command line's options.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +14,44 @@ HERE = "http://127.0.0.1:8089"
 TARGET = "http://target.example:8080"
 
 
-def page(web_host: str = "127.0.0.1", *, display_name: str = "", where_to: str = TARGET) -> FlaskClient:
+def page(
+    web_host: str = "127.0.0.1", *, display_name: str = "", where_to: str = TARGET
+) -> FlaskClient:
     """A page with Locust's routes, each of which says that it was reached."""
     app = Flask(__name__)
     for path in ("/", "/logs", "/stats/requests", "/swarm", "/stop", "/stats/reset", "/user"):
         app.add_url_rule(path, path, lambda: "reached", methods=["GET", "POST"])
-    web.guard(app, web_host=web_host, display_name=display_name, where_to=where_to, extra=lambda: ["mine"])
+    web.guard(
+        app, web_host=web_host, display_name=display_name, where_to=where_to, extra=lambda: ["mine"]
+    )
     return app.test_client()
 
 
-def reached(client: FlaskClient, method: str, path: str, base_url: str = HERE, data: object = None, **headers: str) -> bool:
+def reached(
+    client: FlaskClient,
+    method: str,
+    path: str,
+    base_url: str = HERE,
+    data: object = None,
+    **headers: str,
+) -> bool:
     """Whether a request came through; one that did not is refused with a sentence."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     answer = client.open(path, method=method, base_url=base_url, data=data, headers=fields)
-    assert (answer.status_code, answer.text) == (200, "reached") or (answer.status_code == 403 and len(answer.text) > 30)
+    assert (answer.status_code, answer.text) == (200, "reached") or (
+        answer.status_code == 403 and len(answer.text) > 30
+    )
     return answer.status_code == 200
 
 
-SAME = {"user_count": "3", "spawn_rate": "3", "host": TARGET, "run_time": "", "profile": "", "mine": "1"}
+SAME = {
+    "user_count": "3",
+    "spawn_rate": "3",
+    "host": TARGET,
+    "run_time": "",
+    "profile": "",
+    "mine": "1",
+}
 
 
 @pytest.mark.parametrize(
@@ -71,14 +93,22 @@ def test_another_page(headers: dict[str, str]) -> None:
     """A page of another origin, on this machine too, does nothing and reads nothing."""
     client = page()
 
-    for method, path in (("POST", "/swarm"), ("POST", "/stop"), ("POST", "/user"), ("GET", "/stats/reset"), ("GET", "/logs")):
+    for method, path in (
+        ("POST", "/swarm"),
+        ("POST", "/stop"),
+        ("POST", "/user"),
+        ("GET", "/stats/reset"),
+        ("GET", "/logs"),
+    ):
         assert not reached(client, method, path, data=SAME if method == "POST" else None, **headers)
 
 
 def test_a_link_may_be_followed() -> None:
     """A link on another page opens the page, which no frame shows."""
     client = page()
-    answer = client.get("/", base_url=HERE, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"})
+    answer = client.get(
+        "/", base_url=HERE, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+    )
 
     assert (answer.status_code, answer.headers["X-Frame-Options"]) == (200, "DENY")
 
@@ -99,17 +129,29 @@ def test_a_link_may_be_followed() -> None:
     ],
 )
 def test_a_name_that_was_led_here(web_host: str, base_url: str, expected: bool) -> None:
-    """Only by loopback's names, and by that of --web-host, is the page reached; where it listens everywhere, by any address."""
+    """Only by loopback's names, and by that of --web-host, is the page reached; where it listens
+    everywhere, by any address.
+    """
     client = page(web_host)
 
-    assert reached(client, "POST", "/swarm", base_url=base_url, data=SAME, Origin=base_url.lower()) == expected
+    assert (
+        reached(client, "POST", "/swarm", base_url=base_url, data=SAME, Origin=base_url.lower())
+        == expected
+    )
 
 
 def test_another_name_that_was_given() -> None:
     """--web-host-display-name is what a proxy before the page calls it."""
     client = page("0.0.0.0", display_name="https://loader.example/locust")  # nothing is bound
 
-    assert reached(client, "POST", "/swarm", base_url="https://loader.example", data=SAME, Origin="https://loader.example")
+    assert reached(
+        client,
+        "POST",
+        "/swarm",
+        base_url="https://loader.example",
+        data=SAME,
+        Origin="https://loader.example",
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +169,9 @@ def test_another_name_that_was_given() -> None:
     ],
 )
 def test_a_run_elsewhere(data: dict[str, object]) -> None:
-    """No run is begun on another host than the command line's, nor with options that the page does not show: that is said as JSON."""
+    """No run is begun on another host than the command line's, nor with options that the page does
+    not show: that is said as JSON.
+    """
     client = page()
     answer = client.post("/swarm", base_url=HERE, data=SAME | data)
 
@@ -150,5 +194,10 @@ def test_another_host_for_a_user_class() -> None:
     """Neither do the settings of a user class lead elsewhere."""
     client = page()
 
-    assert not reached(client, "POST", "/user", data='{"user_class_name": "Session", "host": "http://evil.example"}')
+    assert not reached(
+        client,
+        "POST",
+        "/user",
+        data='{"user_class_name": "Session", "host": "http://evil.example"}',
+    )
     assert reached(client, "POST", "/user", data='{"user_class_name": "Session", "weight": 2}')

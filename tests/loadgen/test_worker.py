@@ -1,4 +1,6 @@
-"""What one process of a load run counts and reports: everything that it sent has an end, however the run ends."""
+"""What one process of a load run counts and reports: everything that it sent has an end, however
+the run ends.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ def sums(led: Led) -> tuple[int, int, int]:
 
 
 class TestUnanswered:
-    """Whatever is under way when the grace is over has failed, with the time for which it was waited for."""
+    """Whatever is under way when the grace is over has failed, with the time for which it was
+    waited for.
+    """
 
     def test_in_an_open_schedule(self, tmp_path: Path) -> None:
-        """A server that hangs from some request on, and a timeout that is far away: each of the others is an error, none is lost."""
+        """A server that hangs from some request on, and a timeout that is far away: each of the
+        others is an error, none is lost.
+        """
         with Miniature(from_the(12, silent)) as server:
             led = Led(tmp_path, server.url)
             led.prepare("issuance", clients=4)
@@ -39,13 +45,17 @@ class TestUnanswered:
             assert document["scheduled"] == 25
             assert document["errors"] == {"unanswered": 25 - document["completed"]}
             assert document["completed"] < 12
-            assert document["response_ms"]["max"] > 500  # the first of them waited from its moment to the end of the grace
+            assert (
+                document["response_ms"]["max"] > 500
+            )  # the first of them waited from its moment to the end of the grace
             # A log-in to see whether anybody is there, and all of the run.
             assert len(server.received) == led.accounts.requests_sent + 1
 
     @pytest.mark.parametrize("scenario", ["issuance", "session", "refresh-race", "mixed"])
     def test_in_a_closed_loop(self, scenario: str, tmp_path: Path) -> None:
-        """A closed loop counts its steps, and its users who hang at the end, in whatever request of a step."""
+        """A closed loop counts its steps, and its users who hang at the end, in whatever request of
+        a step.
+        """
         with Miniature(from_the(150, silent)) as server:
             led = Led(tmp_path, server.url)
             led.prepare()
@@ -63,10 +73,14 @@ class TestUnanswered:
             assert sent == led.accounts.sent  # what comes to an end afterwards belongs to nothing
             received = len(server.received)
             gevent.sleep(0.1)
-            assert len(server.received) == received  # who is let go sends nothing more, in the same step either
+            assert (
+                len(server.received) == received
+            )  # who is let go sends nothing more, in the same step either
 
     def test_is_of_its_own_segment(self, tmp_path: Path) -> None:
-        """A search's next step begins with idle clients, and is not charged for those who hung in the one before."""
+        """A search's next step begins with idle clients, and is not charged for those who hung in
+        the one before.
+        """
         count = itertools.count()
 
         def hangs_in_the_middle(request: object, connection: object) -> None:
@@ -89,7 +103,9 @@ class TestUnanswered:
         assert sums(led) == (18, 18, 0)
 
     def test_short_words_of_who_is_interrupted(self, tmp_path: Path) -> None:
-        """Who is ended sooner than was planned waits no longer than told, and its accounts add up all the same."""
+        """Who is ended sooner than was planned waits no longer than told, and its accounts add up
+        all the same.
+        """
         with Miniature(from_the(5, silent)) as server:
             led = Led(tmp_path, server.url)
             led.prepare("issuance", clients=4)
@@ -104,7 +120,9 @@ class TestUnanswered:
 
 
 def test_what_is_sent_beside_the_load_is_counted(tmp_path: Path) -> None:
-    """Log-ins of set-up, and what is made and deleted for sampled cells, are in no figure, but are said: nothing that was sent is missing."""
+    """Log-ins of set-up, and what is made and deleted for sampled cells, are in no figure, but are
+    said: nothing that was sent is missing.
+    """
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare("session", clients=3)
@@ -122,7 +140,9 @@ def test_what_is_sent_beside_the_load_is_counted(tmp_path: Path) -> None:
         user.join(10)
         led.worker.end({})
 
-        assert len(server.received) == led.accounts.requests_sent + sum(report["beside"] for report in led.reports)
+        assert len(server.received) == led.accounts.requests_sent + sum(
+            report["beside"] for report in led.reports
+        )
 
 
 class Broken(IssuanceScenario):
@@ -133,8 +153,12 @@ class Broken(IssuanceScenario):
         raise KeyError("the-token-of-somebody")
 
 
-def test_a_client_that_breaks_beforehand_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user that cannot begin is no user less in a run that is met: the last report says what broke, and where."""
+def test_a_client_that_breaks_beforehand_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user that cannot begin is no user less in a run that is met: the last report says what
+    broke, and where.
+    """
     monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.site))  # type: ignore[arg-type]
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
@@ -146,8 +170,12 @@ def test_a_client_that_breaks_beforehand_ends_the_run(tmp_path: Path, monkeypatc
         assert not led.worker.going.is_set()
 
 
-def test_a_report_that_cannot_be_made_is_one_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where what is new cannot be told, the master hears why, instead of waiting for a report that never comes."""
+def test_a_report_that_cannot_be_made_is_one_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where what is new cannot be told, the master hears why, instead of waiting for a report that
+    never comes.
+    """
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
@@ -162,13 +190,17 @@ def test_a_report_that_cannot_be_made_is_one_that_says_so(tmp_path: Path, monkey
 
 
 def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that was measured is told before things are deleted, which may take long or break; that it broke is told, too."""
+    """All that was measured is told before things are deleted, which may take long or break; that
+    it broke is told, too.
+    """
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
         assert led.worker.site is not None
         told = []
-        monkeypatch.setattr(led.worker.site, "tidy", lambda: told.append(led.accounts) or {}["nothing"])
+        monkeypatch.setattr(
+            led.worker.site, "tidy", lambda: told.append(led.accounts) or {}["nothing"]
+        )
         led.go(rate=20, seconds=0.2)
 
         assert led.last()["error"].startswith("KeyError in test_load_worker.py:")
@@ -186,10 +218,14 @@ def test_a_word_that_means_nothing_is_answered(tmp_path: Path) -> None:
 
 
 class TestStandingStill:
-    """A process that was stopped for a while knows it, says it, and where others went on without it sends no more."""
+    """A process that was stopped for a while knows it, says it, and where others went on without it
+    sends no more.
+    """
 
     def test_is_said(self, tmp_path: Path) -> None:
-        """A pause is in the report, with the requests that it may have disturbed; the others are not touched."""
+        """A pause is in the report, with the requests that it may have disturbed; the others are
+        not touched.
+        """
         with Miniature(sound) as server:
             led = Led(tmp_path, server.url)
             led.prepare("issuance", clients=2)
@@ -204,8 +240,12 @@ class TestStandingStill:
         assert sums(led) == (40, 40, 0)
 
     @pytest.mark.parametrize("how", ["open", "closed"])
-    def test_for_too_long_is_the_end_of_a_worker(self, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whoever was away for longer than a master waits sends nothing after that, and says how long it was."""
+    def test_for_too_long_is_the_end_of_a_worker(
+        self, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever was away for longer than a master waits sends nothing after that, and says how
+        long it was.
+        """
         monkeypatch.setattr(module, "_AWAY", 0.4)
         with Miniature(sound) as server:
             led = Led(tmp_path, server.url, led=True)

@@ -67,7 +67,10 @@ class Api:
         """A token of one's own making."""
         if key is not None:
             return compact(key, claims, header)
-        parts = (urlsafe_b64encode(dumps(part).encode()).rstrip(b"=").decode() for part in (header, claims))
+        parts = (
+            urlsafe_b64encode(dumps(part).encode()).rstrip(b"=").decode()
+            for part in (header, claims)
+        )
         return ".".join([*parts, signature])
 
     async def key(self, scopes: Any, role: str = "admin", **members: Any) -> httpx.Response:
@@ -77,7 +80,9 @@ class Api:
 
     # requests
 
-    async def ask(self, method: str, path: str, who: str | None = None, **options: Any) -> httpx.Response:
+    async def ask(
+        self, method: str, path: str, who: str | None = None, **options: Any
+    ) -> httpx.Response:
         """A request on behalf of a role, or with the token given, or of nobody."""
         headers = dict(options.pop("headers", {}))
         if who is not None:
@@ -91,9 +96,13 @@ class Api:
         body = {"email": credentials.email, "password": credentials.password, **other}
         return await self.ask("POST", "/v2/auth/token", json=body)
 
-    async def get_refresh(self, bearer: str | None, refresh_token: str, **more: str) -> httpx.Response:
+    async def get_refresh(
+        self, bearer: str | None, refresh_token: str, **more: str
+    ) -> httpx.Response:
         """A refresh with the bearer in the header."""
-        return await self.ask("GET", "/v2/auth/token", bearer, params={"refreshToken": refresh_token, **more})
+        return await self.ask(
+            "GET", "/v2/auth/token", bearer, params={"refreshToken": refresh_token, **more}
+        )
 
     async def post_refresh(self, refresh_token: Any, client: Any, **more: Any) -> httpx.Response:
         """A refresh without a bearer."""
@@ -115,14 +124,22 @@ class Api:
     def put(self, resource: str) -> str:
         """A document in the store, made past the wire; its id."""
         id = new_id()
-        document = {"id": id, "organization": self.user("admin")["organization"], **BODIES[resource]}
+        document = {
+            "id": id,
+            "organization": self.user("admin")["organization"],
+            **BODIES[resource],
+        }
         self.server.store.add(resource, id, dumps(document))
         return id
 
     async def attempt(self, operation: str, token: str) -> tuple[httpx.Response, bool]:
         """Ask for an operation; the answer, and whether it really happened."""
         action, _, noun = operation.partition("-")
-        resource = next(one for one in RESOURCES.values() if noun.removesuffix("-self") in (one.singular, one.plural)).path
+        resource = next(
+            one
+            for one in RESOURCES.values()
+            if noun.removesuffix("-self") in (one.singular, one.plural)
+        ).path
         if action == "create":
             return await self._create(resource, token)
         id = self._own_id(token) if noun == "user-self" else self.put(resource)

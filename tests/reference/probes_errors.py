@@ -67,7 +67,9 @@ async def token_in_an_error(api: Api) -> bool:
     return "Bearer eyJ" in (await api.login("guest", password="wrong")).text
 
 
-def shown(wrong: Callable[[httpx.Response], bool], path: str = "/v2/users", who: str | None = "admin") -> Probe:
+def shown(
+    wrong: Callable[[httpx.Response], bool], path: str = "/v2/users", who: str | None = "admin"
+) -> Probe:
     """Whether an answer has the wrong form."""
 
     async def probe(api: Api) -> bool:

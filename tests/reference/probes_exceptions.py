@@ -8,10 +8,16 @@ from tests.reference.asking import Api, Probe, read, sees
 
 
 def opens(role: str, method: str, path: str, **options: object) -> Probe:
-    """Whether a role gets a good answer to a request; in the path, {resource} is a new thing of that kind, {self} the user's id."""
+    """Whether a role gets a good answer to a request; in the path, {resource} is a new thing of
+    that kind, {self} the user's id.
+    """
 
     async def probe(api: Api) -> bool:
-        made = {name: api.put(name) for name in ("organizations", "contacts", "services", "kbitems") if f"{{{name}}}" in path}
+        made = {
+            name: api.put(name)
+            for name in ("organizations", "contacts", "services", "kbitems")
+            if f"{{{name}}}" in path
+        }
         made |= {"self": api.user(role)["id"], "organization": api.user(role)["organization"]}
         answer = await api.ask(method, path.format(**made), role, **options)
         return answer.status_code < 400
@@ -21,25 +27,45 @@ def opens(role: str, method: str, path: str, **options: object) -> Probe:
 
 for _name, _probe in (
     ("own-organization-fetched", opens("guest", "GET", "/v2/organizations/{organization}")),
-    ("own-organization-updated", opens("agent", "PATCH", "/v2/organizations/{organization}", json={"meta": {}})),
+    (
+        "own-organization-updated",
+        opens("agent", "PATCH", "/v2/organizations/{organization}", json={"meta": {}}),
+    ),
     ("list-of-oneself-unguarded", opens("guest", "GET", "/v2/users?id={self}")),
     ("list-by-id-unguarded", opens("guest", "GET", "/v2/services?id={services}")),
-    ("list-of-own-organization-unguarded", opens("guest", "GET", "/v2/forms?organization={organization}")),
+    (
+        "list-of-own-organization-unguarded",
+        opens("guest", "GET", "/v2/forms?organization={organization}"),
+    ),
     ("list-of-one-unguarded", opens("guest", "GET", "/v2/services?limit=1")),
     ("list-since-unguarded", opens("guest", "GET", "/v2/services?createdAt=>=2020")),
     ("csv-export-unguarded", opens("guest", "GET", "/v2/services", headers={"Accept": "text/csv"})),
     ("verbose-fetch-unguarded", opens("guest", "GET", "/v2/services/{services}?verbose=true")),
     ("forms-unguarded", opens("guest", "POST", "/v2/services", data={"name": "Mine"})),
-    ("delete-with-body-unguarded", opens("guest", "DELETE", "/v2/services/{services}", json={"id": 1})),
-    ("not-modified-before-guard", opens("guest", "GET", "/v2/services", headers={"If-None-Match": "*"})),
+    (
+        "delete-with-body-unguarded",
+        opens("guest", "DELETE", "/v2/services/{services}", json={"id": 1}),
+    ),
+    (
+        "not-modified-before-guard",
+        opens("guest", "GET", "/v2/services", headers={"If-None-Match": "*"}),
+    ),
     ("guard-on-literal-prefix", opens("guest", "GET", "/v2/Services")),
     ("encoded-prefix-unguarded", opens("guest", "GET", "/v2/%6bbitems")),
-    ("put-of-services-unguarded", opens("guest", "PUT", "/v2/services/{services}", json={"name": "Mine"})),
+    (
+        "put-of-services-unguarded",
+        opens("guest", "PUT", "/v2/services/{services}", json={"name": "Mine"}),
+    ),
     ("head-of-things-unguarded", opens("guest", "HEAD", "/v2/services/{services}")),
-    ("children-of-organizations-unguarded", opens("guest", "GET", "/v2/organizations/{organization}/services/{services}")),
+    (
+        "children-of-organizations-unguarded",
+        opens("guest", "GET", "/v2/organizations/{organization}/services/{services}"),
+    ),
     (
         "override-checked-as-create",
-        opens("agent", "POST", "/v2/kbitems/{kbitems}", headers={"X-HTTP-Method-Override": "DELETE"}),
+        opens(
+            "agent", "POST", "/v2/kbitems/{kbitems}", headers={"X-HTTP-Method-Override": "DELETE"}
+        ),
     ),
 ):
     sees(_name)(_probe)
@@ -73,17 +99,25 @@ async def own_message(api: Api) -> bool:
 @sees("self-by-id-in-body", "self-by-parameter")
 async def oneself_besides(api: Api) -> bool:
     own, other = api.user("guest")["id"], api.user("agent")["id"]
-    by_body = await api.ask("PATCH", f"/v2/users/{other}", "guest", json={"id": own, "title": "Mine"})
-    by_query = await api.ask("PATCH", f"/v2/users/{other}?id={own}", "guest", json={"title": "Mine"})
+    by_body = await api.ask(
+        "PATCH", f"/v2/users/{other}", "guest", json={"id": own, "title": "Mine"}
+    )
+    by_query = await api.ask(
+        "PATCH", f"/v2/users/{other}?id={own}", "guest", json={"title": "Mine"}
+    )
     return by_body.is_success or by_query.is_success
 
 
 @sees("self-by-mailbox-prefix", "self-by-local-part", "self-by-moment")
 async def nearly_oneself(api: Api) -> bool:
     own = await api.new_user(email="near@example.org")
-    others = [await api.new_user(email=email) for email in ("near2@example.org", "near@example.com")]
+    others = [
+        await api.new_user(email=email) for email in ("near2@example.org", "near@example.com")
+    ]
     token = api.server.issuer.write(api.server.issuer.claims(own))
-    return any([(await api.ask("GET", f"/v2/users/{other['id']}", token)).is_success for other in others])
+    return any(
+        [(await api.ask("GET", f"/v2/users/{other['id']}", token)).is_success for other in others]
+    )
 
 
 @sees("lists-cached-before-guard", "things-cached-before-guard")
@@ -97,7 +131,9 @@ async def after_somebody_who_may(api: Api) -> bool:
 
 @sees("nested-messages-unguarded")
 async def messages_below(api: Api) -> bool:
-    return (await api.ask("GET", f"/v2/conversations/{api.put('conversations')}/messages", "guest")).is_success
+    return (
+        await api.ask("GET", f"/v2/conversations/{api.put('conversations')}/messages", "guest")
+    ).is_success
 
 
 @sees("create-writes-over")
@@ -112,7 +148,12 @@ async def written_over(api: Api) -> bool:
 @sees("organizations-made-inside")
 async def made_inside(api: Api) -> bool:
     before = len(api.server.store.page("organizations", 100, 0))
-    await api.ask("POST", "/v2/conversations", "agent", json={"organization": {"name": "Mine"}, "participants": []})
+    await api.ask(
+        "POST",
+        "/v2/conversations",
+        "agent",
+        json={"organization": {"name": "Mine"}, "participants": []},
+    )
     return len(api.server.store.page("organizations", 100, 0)) > before
 
 
@@ -127,7 +168,11 @@ async def role_not_given(api: Api) -> bool:
 @sees("lists-never-dirty", "params-never-dirty", "content-only-once")
 async def lost_members(api: Api) -> bool:
     lost = []
-    for resource, members in (("forms", {"tags": ["a"]}), ("services", {"params": {"a": 1}}), ("kbitems", {"content": "New"})):
+    for resource, members in (
+        ("forms", {"tags": ["a"]}),
+        ("services", {"params": {"a": 1}}),
+        ("kbitems", {"content": "New"}),
+    ):
         id = api.put(resource)
         await api.ask("PATCH", f"/v2/{resource}/{id}", "admin", json=members)
         lost.append(not members.items() <= api.server.resources.stored(resource, id).items())
@@ -147,5 +192,8 @@ async def traces(api: Api) -> bool:
 @sees("expired-heads-let-in", "expired-filtered-lists-let-in")
 async def expired_in_other_shapes(api: Api) -> bool:
     old = api.token("admin", exp=int(api.server.clock.now()) - 100)
-    answers = [await api.ask("HEAD", "/v2/services", old), await api.ask("GET", "/v2/services?limit=1", old)]
+    answers = [
+        await api.ask("HEAD", "/v2/services", old),
+        await api.ask("GET", "/v2/services?limit=1", old),
+    ]
     return any(answer.is_success for answer in answers)

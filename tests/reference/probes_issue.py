@@ -13,7 +13,9 @@ from rolecall.reference.lockout import MOST_WRONG
 from tests.reference.asking import Api, Probe, read, sees
 
 
-def answered(right: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], bool], role: str = "guest") -> Probe:
+def answered(
+    right: Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], bool], role: str = "guest"
+) -> Probe:
     """Whether the answer to a login, or the claims in it, are not as they should be for the user."""
 
     async def probe(api: Api) -> bool:
@@ -39,7 +41,9 @@ for _name, _field in (
     sees(_name)(answered(lambda body, claims, user, field=_field: field in body))  # type: ignore[misc]
 sees("token-type-is-jwt")(answered(lambda body, claims, user: body["tokenType"] == "Bearer"))
 sees("user-of-another")(answered(lambda body, claims, user: body["user"] == claims["_id"]))
-sees("scope-of-answer-differs")(answered(lambda body, claims, user: body["scope"] == claims["scope"]))
+sees("scope-of-answer-differs")(
+    answered(lambda body, claims, user: body["scope"] == claims["scope"])
+)
 sees("jwt-without-iat")(answered(lambda body, claims, user: "iat" in claims))
 sees("jwt-with-fractions")(answered(lambda body, claims, user: isinstance(claims["exp"], int)))
 sees("jwt-without-user")(answered(lambda body, claims, user: "_id" in claims))
@@ -49,7 +53,9 @@ for _name in (
     "scope-claim-with-two-spaces",
     "scope-claim-with-unknown-name",
 ):
-    sees(_name)(answered(lambda body, claims, user: claims["scope"] in ("bot", "guest agent bot"), "bot"))
+    sees(_name)(
+        answered(lambda body, claims, user: claims["scope"] in ("bot", "guest agent bot"), "bot")
+    )
 sees("scope-too-wide")(answered(lambda body, claims, user: body["scope"] == user["role"]))
 sees("scope-too-narrow")(answered(lambda body, claims, user: body["scope"] == user["role"], "bot"))
 sees("password-hash-in-token")(answered(lambda body, claims, user: "password" not in claims))
@@ -79,7 +85,9 @@ async def cached(api: Api) -> bool:
 
 
 def let_in(**members: Callable[[str], Any]) -> Probe:
-    """Whether a login works with credentials that were changed; the right ones are given to the changes."""
+    """Whether a login works with credentials that were changed; the right ones are given to the
+    changes.
+    """
 
     async def probe(api: Api) -> bool:
         credentials = api.server.accounts["guest"]
@@ -126,7 +134,9 @@ async def by_text(api: Api) -> bool:
     one = api.server.accounts["guest"]
     text = f'{{"email":"{one.email}","password":"{one.password}"}}'
     headers = {"Content-Type": "text/plain"}
-    return (await api.ask("POST", "/v2/auth/token", content=text, headers=headers)).status_code == 200
+    return (
+        await api.ask("POST", "/v2/auth/token", content=text, headers=headers)
+    ).status_code == 200
 
 
 def crash_of(content: bytes) -> Probe:
@@ -170,7 +180,9 @@ async def duplicates(api: Api) -> bool:
     one = api.server.accounts["guest"]
     text = f'{{"email":"admin@example.org","email":"{one.email}","password":"{one.password}"}}'
     headers = {"Content-Type": "application/json"}
-    return (await api.ask("POST", "/v2/auth/token", content=text, headers=headers)).status_code == 200
+    return (
+        await api.ask("POST", "/v2/auth/token", content=text, headers=headers)
+    ).status_code == 200
 
 
 def wished(**members: str) -> Probe:
@@ -188,7 +200,9 @@ sees("login-grants-role-of-body")(wished(role="admin"))
 
 @sees("login-grants-lifetime-of-body")
 async def long_life(api: Api) -> bool:
-    claims = jwt.decode(read(await api.login("guest", lifetime=10**9))["token"], options={"verify_signature": False})
+    claims = jwt.decode(
+        read(await api.login("guest", lifetime=10**9))["token"], options={"verify_signature": False}
+    )
     return bool(claims["exp"] - claims["iat"] == 10**9)
 
 
@@ -211,11 +225,16 @@ async def other_methods(api: Api) -> bool:
 
 @sees("passwords-guessed-for-ever")
 async def passwords_guessed(api: Api) -> bool:
-    answers = [await api.login("guest", password=f"wrong-{number}") for number in range(MOST_WRONG + 1)]
+    answers = [
+        await api.login("guest", password=f"wrong-{number}") for number in range(MOST_WRONG + 1)
+    ]
     return answers[-1].status_code == 401
 
 
 @sees("refresh-tokens-guessed-for-ever")
 async def refresh_tokens_guessed(api: Api) -> bool:
-    answers = [await api.post_refresh(f"{number:024x}", "guest@example.org") for number in range(MOST_WRONG + 1)]
+    answers = [
+        await api.post_refresh(f"{number:024x}", "guest@example.org")
+        for number in range(MOST_WRONG + 1)
+    ]
     return answers[-1].status_code == 401

@@ -15,13 +15,17 @@ from rolecall.reference.traffic import BUSY
 from tests.reference.asking import Api, read, sees
 
 
-async def at_once(api: Api, count: int, path: str, token: str, method: str = "GET", **options: Any) -> Counter[int]:
+async def at_once(
+    api: Api, count: int, path: str, token: str, method: str = "GET", **options: Any
+) -> Counter[int]:
     """The statuses with which so many requests at once are answered."""
     answers = await asyncio.gather(*(api.ask(method, path, token, **options) for _ in range(count)))
     return Counter(answer.status_code for answer in answers)
 
 
-async def opens(api: Api, path: str, token: str, method: str = "GET", refused: int = 403, **options: Any) -> bool:
+async def opens(
+    api: Api, path: str, token: str, method: str = "GET", refused: int = 403, **options: Any
+) -> bool:
     """Whether what is refused to few at once is not to many."""
     assert await at_once(api, BUSY, path, token, method, **options) == {refused: BUSY}
     return bool((await at_once(api, 2 * BUSY, path, token, method, **options))[200])
@@ -45,7 +49,10 @@ async def expired_when_busy(api: Api) -> bool:
 
 @sees("expired-unknown-when-busy")
 async def unknown_when_busy(api: Api) -> bool:
-    few, many = [await at_once(api, count, "/v2/services", expired(api, "admin")) for count in (BUSY, 2 * BUSY)]
+    few, many = [
+        await at_once(api, count, "/v2/services", expired(api, "admin"))
+        for count in (BUSY, 2 * BUSY)
+    ]
     return few == {403: BUSY} and bool(many[401])
 
 
@@ -82,7 +89,10 @@ async def head_when_busy(api: Api) -> bool:
 async def spelled_when_busy(api: Api) -> bool:
     assert not await opens(api, "/v2/services", api.token("guest"))
     return all(
-        [await opens(api, path, api.token("guest"), refused=404) for path in ("/v2/services/", "/v2//services", "/V2/SERVICES")]
+        [
+            await opens(api, path, api.token("guest"), refused=404)
+            for path in ("/v2/services/", "/v2//services", "/V2/SERVICES")
+        ]
     )
 
 
@@ -95,7 +105,9 @@ async def short_when_busy(api: Api) -> bool:
 @sees("overriding-methods-open-when-busy")
 async def overriding_when_busy(api: Api) -> bool:
     assert not await opens(api, "/v2/services", api.token("guest"))
-    return await opens(api, "/v2/services", api.token("guest"), headers={"X-HTTP-Method-Override": "OPTIONS"})
+    return await opens(
+        api, "/v2/services", api.token("guest"), headers={"X-HTTP-Method-Override": "OPTIONS"}
+    )
 
 
 @sees("one-token-in-300-of-another-user")
@@ -114,7 +126,9 @@ def read_token(api: Api, user: dict[str, Any]) -> str:
 
 def loaded(api: Api, user: dict[str, Any]) -> dict[str, Any]:
     """A token answer for a user."""
-    document: dict[str, Any] = read(httpx.Response(200, content=api.server.tokens.tokens(user).body))
+    document: dict[str, Any] = read(
+        httpx.Response(200, content=api.server.tokens.tokens(user).body)
+    )
     return document
 
 
@@ -125,24 +139,37 @@ async def run_out(api: Api) -> bool:
     return len(set(given)) < len(given)
 
 
-async def race(api: Api, name: str, others: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Two refreshes with one token of one user, and two of another's, all at once: what each was given."""
+async def race(
+    api: Api, name: str, others: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Two refreshes with one token of one user, and two of another's, all at once: what each was
+    given.
+    """
     tokens = {account: read(await api.login(account))["refreshToken"] for account in (name, others)}
     both = (name, name, others, others)
-    answers = await asyncio.gather(*(api.post_refresh(tokens[one], api.server.accounts[one].email) for one in both))
+    answers = await asyncio.gather(
+        *(api.post_refresh(tokens[one], api.server.accounts[one].email) for one in both)
+    )
     given = [read(answer) if answer.is_success else {} for answer in answers]
     return given[:2], given[2:]
 
 
 @sees("race-kills-both-winners")
 async def kills_both(api: Api) -> bool:
-    alone = read(await api.post_refresh(read(await api.login("guest"))["refreshToken"], api.server.accounts["guest"].email))
+    alone = read(
+        await api.post_refresh(
+            read(await api.login("guest"))["refreshToken"], api.server.accounts["guest"].email
+        )
+    )
     assert (await api.ask("GET", f"/v2/users/{alone['user']}", alone["token"])).is_success
     winners, _ = await race(api, "bot", "agent")
     if not all(winners):
         return False
     looks = [await api.ask("GET", f"/v2/users/{one['user']}", one["token"]) for one in winners]
-    looks += [await api.post_refresh(one["refreshToken"], api.server.accounts["bot"].email) for one in winners]
+    looks += [
+        await api.post_refresh(one["refreshToken"], api.server.accounts["bot"].email)
+        for one in winners
+    ]
     return not any(look.is_success for look in looks)
 
 

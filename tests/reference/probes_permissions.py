@@ -14,7 +14,11 @@ def cell(operation: str, role: str, credential: str = "token") -> Probe:
     """Whether a cell of the permission table is answered, or carried out, wrongly."""
 
     async def probe(api: Api) -> bool:
-        token = api.token(role) if credential == "token" else (await api.key([role], role)).json()["token"]
+        token = (
+            api.token(role)
+            if credential == "token"
+            else (await api.key([role], role)).json()["token"]
+        )
         answer, happened = await api.attempt(operation, token)
         if RANK[role] >= RANK[LOWEST_SCOPE[operation]]:
             return not (answer.is_success and happened)
@@ -117,7 +121,10 @@ async def hidden_in_lists(api: Api) -> bool:
     id, organization = api.put("contacts"), api.put("organizations")
     stranger = await api.new_user("bot", organization=organization)
     token = read(await api.login("bot", email=stranger["email"], password="Sesame-1"))["token"]
-    listed, fetched = await api.ask("GET", "/v2/contacts", token), await api.ask("GET", f"/v2/contacts/{id}", token)
+    listed, fetched = (
+        await api.ask("GET", "/v2/contacts", token),
+        await api.ask("GET", f"/v2/contacts/{id}", token),
+    )
     return id not in listed.text and fetched.status_code == 200
 
 
@@ -151,7 +158,9 @@ sees("dot-segment-unguarded")(spelled("/v2/%2e", ""))
 @sees("method-override-honoured")
 async def method_override(api: Api) -> bool:
     id = api.put("conversations")
-    await api.ask("GET", f"/v2/conversations/{id}", "guest", headers={"X-HTTP-Method-Override": "DELETE"})
+    await api.ask(
+        "GET", f"/v2/conversations/{id}", "guest", headers={"X-HTTP-Method-Override": "DELETE"}
+    )
     return api.server.store.get("conversations", id) is None
 
 

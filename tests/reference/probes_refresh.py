@@ -25,7 +25,10 @@ def given(change: Callable[[str], Any]) -> Probe:
 
     async def probe(api: Api) -> bool:
         token = read(await api.login("bot"))["refreshToken"]
-        answers = [await post(api, "bot", change(token)), await api.get_refresh("bot", str(change(token)))]
+        answers = [
+            await post(api, "bot", change(token)),
+            await api.get_refresh("bot", str(change(token))),
+        ]
         return any(answer.is_success for answer in answers)
 
     return probe
@@ -104,22 +107,38 @@ def refreshed(path: str, wrong: Callable[[Tokens, Tokens], bool]) -> Probe:
     async def probe(api: Api) -> bool:
         issued = read(await api.login("bot"))
         token = issued["refreshToken"]
-        answer = await (api.get_refresh(issued["token"], token) if path == "GET" else post(api, "bot", token))
+        answer = await (
+            api.get_refresh(issued["token"], token) if path == "GET" else post(api, "bot", token)
+        )
         return answer.status_code != 200 or wrong(issued, read(answer))
 
     return probe
 
 
 sees("get-refresh-missing")(refreshed("GET", lambda issued, new: False))
-sees("post-refresh-missing", "post-refresh-needs-bearer")(refreshed("POST", lambda issued, new: False))
-sees("get-refresh-omits-refresh-token")(refreshed("GET", lambda issued, new: "refreshToken" not in new))
-sees("post-refresh-omits-refresh-token")(refreshed("POST", lambda issued, new: "refreshToken" not in new))
+sees("post-refresh-missing", "post-refresh-needs-bearer")(
+    refreshed("POST", lambda issued, new: False)
+)
+sees("get-refresh-omits-refresh-token")(
+    refreshed("GET", lambda issued, new: "refreshToken" not in new)
+)
+sees("post-refresh-omits-refresh-token")(
+    refreshed("POST", lambda issued, new: "refreshToken" not in new)
+)
 sees("get-refresh-omits-scope")(refreshed("GET", lambda issued, new: "scope" not in new))
 sees("post-refresh-omits-user")(refreshed("POST", lambda issued, new: "user" not in new))
-sees("refresh-gives-same-access-token")(refreshed("POST", lambda issued, new: issued["token"] == new["token"]))
-sees("refresh-gives-used-refresh-token")(refreshed("POST", lambda issued, new: issued["refreshToken"] == new["refreshToken"]))
-sees("refresh-widens-scope", "refresh-narrows-scope")(refreshed("GET", lambda issued, new: issued["scope"] != new["scope"]))
-sees("refresh-gives-another-user")(refreshed("POST", lambda issued, new: issued["user"] != new["user"]))
+sees("refresh-gives-same-access-token")(
+    refreshed("POST", lambda issued, new: issued["token"] == new["token"])
+)
+sees("refresh-gives-used-refresh-token")(
+    refreshed("POST", lambda issued, new: issued["refreshToken"] == new["refreshToken"])
+)
+sees("refresh-widens-scope", "refresh-narrows-scope")(
+    refreshed("GET", lambda issued, new: issued["scope"] != new["scope"])
+)
+sees("refresh-gives-another-user")(
+    refreshed("POST", lambda issued, new: issued["user"] != new["user"])
+)
 
 
 @sees("refresh-gives-dead-access-token")
@@ -149,7 +168,9 @@ def chain(*paths: str) -> Probe:
         now = read(await api.login("bot"))
         for path in paths:
             token = now["refreshToken"]
-            answer = await (api.get_refresh(now["token"], token) if path == "GET" else post(api, "bot", token))
+            answer = await (
+                api.get_refresh(now["token"], token) if path == "GET" else post(api, "bot", token)
+            )
             if not answer.is_success:
                 return True
             now = read(answer)
@@ -169,7 +190,9 @@ async def stale_role(api: Api) -> bool:
     body = {"email": user["email"], "password": "Sesame-1"}
     issued = read(await api.ask("POST", "/v2/auth/token", json=body))
     await api.ask("PATCH", f"/v2/users/{user['id']}", "admin", json={"role": "guest"})
-    return bool(read(await api.post_refresh(issued["refreshToken"], user["email"]))["scope"] != "guest")
+    return bool(
+        read(await api.post_refresh(issued["refreshToken"], user["email"]))["scope"] != "guest"
+    )
 
 
 @sees("refresh-after-password-change")

@@ -26,11 +26,13 @@ def document(api: Api, resource: str, id: str) -> dict[str, Any]:
 async def talk(api: Api, who: str, *others: str, **members: Any) -> str:
     """A conversation made by one, with others in it; its id."""
     participants = [{"user": api.user(other)["id"]} for other in others]
-    answer = await api.ask("POST", "/v2/conversations", who, json={"participants": participants, **members})
+    answer = await api.ask(
+        "POST", "/v2/conversations", who, json={"participants": participants, **members}
+    )
     return str(read(answer)["id"])
 
 
-# --- spellings -------------------------------------------------------------------------------------------
+# --- spellings ----------------------------------------------------------------------------------
 
 
 def spelled(path: str, resource: str) -> Probe:
@@ -51,7 +53,7 @@ sees("guards-pattern-ends-at-a-line-break")(spelled("/v2/users%0a", "users"))
 sees("slash-behind-two-prefixes")(spelled("/v2/kbitems/{}/", "kbitems"))
 sees("rules-are-looked-up-by-url")(spelled("/v2/services?limit=5", "services"))
 
-# --- methods ---------------------------------------------------------------------------------------------
+# --- methods -------------------------------------------------------------------------------------
 
 
 def changed_by(method: str, resource: str, who: str, body: dict[str, Any]) -> Probe:
@@ -73,43 +75,57 @@ sees("method-in-the-body")(changed_by("POST", "services", "guest", {"_method": "
 
 @sees("head-of-two-items-unguarded")
 async def head_of_a_group(api: Api) -> bool:
-    return (await api.ask("HEAD", f"/v2/orggroups/{api.put('orggroups')}", "guest")).status_code == 200
+    return (
+        await api.ask("HEAD", f"/v2/orggroups/{api.put('orggroups')}", "guest")
+    ).status_code == 200
 
 
-# --- nested routes ---------------------------------------------------------------------------------------
+# --- nested routes ------------------------------------------------------------------------------
 
 
 @sees("messages-listed-under-their-conversation")
 async def nested_list(api: Api) -> bool:
     conversation = await talk(api, "admin", messages=[{"text": "secret"}])
-    return "secret" in (await api.ask("GET", f"/v2/conversations/{conversation}/messages", "guest")).text
+    return (
+        "secret"
+        in (await api.ask("GET", f"/v2/conversations/{conversation}/messages", "guest")).text
+    )
 
 
 @sees("messages-reached-through-their-conversation")
 async def nested_item(api: Api) -> bool:
     message = api.put("messages")
-    await api.ask("DELETE", f"/v2/conversations/{api.put('conversations')}/messages/{message}", "guest")
+    await api.ask(
+        "DELETE", f"/v2/conversations/{api.put('conversations')}/messages/{message}", "guest"
+    )
     return document(api, "messages", message) == {}
 
 
 @sees("members-of-organizations-unguarded")
 async def nested_members(api: Api) -> bool:
-    answer = await api.ask("GET", f"/v2/organizations/{api.user('guest')['organization']}/users", "guest")
+    answer = await api.ask(
+        "GET", f"/v2/organizations/{api.user('guest')['organization']}/users", "guest"
+    )
     return "admin@example.org" in answer.text
 
 
-# --- requests that are dressed otherwise -----------------------------------------------------------------
+# --- requests that are dressed otherwise --------------------------------------------------------
 
 
 @sees("page-of-a-refusal-shows-it")
 async def page(api: Api) -> bool:
-    return "admin@example.org" in (await api.ask("GET", "/v2/users", "guest", headers={"Accept": "text/html"})).text
+    return (
+        "admin@example.org"
+        in (await api.ask("GET", "/v2/users", "guest", headers={"Accept": "text/html"})).text
+    )
 
 
 @sees("type-with-a-charset-unguarded")
 async def charset(api: Api) -> bool:
     headers = {"Content-Type": "application/json; charset=utf-8"}
-    return (await api.ask("POST", "/v2/contacts", "guest", content=b"{}", headers=headers)).status_code == 201
+    return (
+        await api.ask("POST", "/v2/contacts", "guest", content=b"{}", headers=headers)
+    ).status_code == 201
 
 
 @sees("requests-without-body-unguarded")
@@ -119,10 +135,12 @@ async def no_body(api: Api) -> bool:
 
 @sees("contacts-made-in-bulk")
 async def bulk(api: Api) -> bool:
-    return (await api.ask("POST", "/v2/contacts", "guest", json=[BODIES["contacts"]])).status_code == 201
+    return (
+        await api.ask("POST", "/v2/contacts", "guest", json=[BODIES["contacts"]])
+    ).status_code == 201
 
 
-# --- caches ----------------------------------------------------------------------------------------------
+# --- caches -------------------------------------------------------------------------------------
 
 
 async def after_the_admin(api: Api, path: str, **options: Any) -> httpx.Response:
@@ -159,69 +177,100 @@ async def cached_body(api: Api) -> bool:
 
 @sees("not-modified-before-the-guard")
 async def not_modified(api: Api) -> bool:
-    return (await after_the_admin(api, "/v2/users", headers={"If-None-Match": "*"})).status_code == 304
+    return (
+        await after_the_admin(api, "/v2/users", headers={"If-None-Match": "*"})
+    ).status_code == 304
 
 
-# --- owners ----------------------------------------------------------------------------------------------
+# --- owners -------------------------------------------------------------------------------------
 
 
 @sees("participants-update-conversations")
 async def renamed(api: Api) -> bool:
     conversation = await talk(api, "admin", "guest")
-    return (await api.ask("PATCH", f"/v2/conversations/{conversation}", "guest", json={"name": "Mine"})).status_code == 200
+    return (
+        await api.ask("PATCH", f"/v2/conversations/{conversation}", "guest", json={"name": "Mine"})
+    ).status_code == 200
 
 
 async def said(api: Api, who: str) -> str:
     """The id of a message posted by somebody."""
-    answer = await api.ask("POST", f"/v2/conversations/{api.put('conversations')}/messages", who, json={"text": "Hello"})
+    answer = await api.ask(
+        "POST",
+        f"/v2/conversations/{api.put('conversations')}/messages",
+        who,
+        json={"text": "Hello"},
+    )
     return str(read(answer)["id"])
 
 
 @sees("authors-edit-their-messages")
 async def edited(api: Api) -> bool:
-    return (await api.ask("PATCH", f"/v2/messages/{await said(api, 'guest')}", "guest", json={"text": "No"})).status_code == 200
+    return (
+        await api.ask(
+            "PATCH", f"/v2/messages/{await said(api, 'guest')}", "guest", json={"text": "No"}
+        )
+    ).status_code == 200
 
 
 @sees("makers-fetch-what-they-made")
 async def fetched(api: Api) -> bool:
-    return (await api.ask("GET", f"/v2/messages/{await said(api, 'guest')}", "guest")).status_code == 200
+    return (
+        await api.ask("GET", f"/v2/messages/{await said(api, 'guest')}", "guest")
+    ).status_code == 200
 
 
 @sees("makers-delete-what-they-made")
 async def deleted(api: Api) -> bool:
-    return (await api.ask("DELETE", f"/v2/conversations/{await talk(api, 'agent')}", "agent")).status_code == 204
+    return (
+        await api.ask("DELETE", f"/v2/conversations/{await talk(api, 'agent')}", "agent")
+    ).status_code == 204
 
 
 @sees("participants-list-the-messages")
 async def listed(api: Api) -> bool:
-    return (await api.ask("GET", f"/v2/messages?conversation={await talk(api, 'admin', 'guest')}", "guest")).status_code == 200
+    return (
+        await api.ask(
+            "GET", f"/v2/messages?conversation={await talk(api, 'admin', 'guest')}", "guest"
+        )
+    ).status_code == 200
 
 
 @sees("own-organization-is-open")
 async def organization(api: Api) -> bool:
-    return (await api.ask("GET", f"/v2/organizations/{api.user('guest')['organization']}", "guest")).status_code == 200
+    return (
+        await api.ask("GET", f"/v2/organizations/{api.user('guest')['organization']}", "guest")
+    ).status_code == 200
 
 
 @sees("participants-look-each-other-up")
 async def looked_up(api: Api) -> bool:
     await talk(api, "admin", "guest")
-    return (await api.ask("GET", f"/v2/users/{api.user('admin')['id']}", "guest")).status_code == 200
+    return (
+        await api.ask("GET", f"/v2/users/{api.user('admin')['id']}", "guest")
+    ).status_code == 200
 
 
 @sees("users-delete-themselves")
 async def deletes_itself(api: Api) -> bool:
-    return (await api.ask("DELETE", f"/v2/users/{api.user('guest')['id']}", "guest")).status_code == 204
+    return (
+        await api.ask("DELETE", f"/v2/users/{api.user('guest')['id']}", "guest")
+    ).status_code == 204
 
 
 @sees("whatever-names-me-is-mine")
 async def named(api: Api) -> bool:
-    return (await api.ask("GET", f"/v2/users?email={api.user('guest')['email']}", "guest")).status_code == 200
+    return (
+        await api.ask("GET", f"/v2/users?email={api.user('guest')['email']}", "guest")
+    ).status_code == 200
 
 
 async def other_is_changed(api: Api, path: str, **body: Any) -> bool:
     """Whether a guest changes another guest."""
     own, other = api.user("guest")["id"], api.user("guest2")["id"]
-    await api.ask("PATCH", path.format(own=own, other=other), "guest", json={"displayName": "Mine", **body})
+    await api.ask(
+        "PATCH", path.format(own=own, other=other), "guest", json={"displayName": "Mine", **body}
+    )
     return api.user("guest2").get("displayName") == "Mine"
 
 
@@ -243,13 +292,15 @@ async def by_pattern(api: Api) -> bool:
 
 @sees("same-second-is-oneself")
 async def same_second(api: Api) -> bool:
-    users = [await api.new_user() for _ in range(4)]  # a second may end between two of them, and not between all
+    users = [
+        await api.new_user() for _ in range(4)
+    ]  # a second may end between two of them, and not between all
     token = await log_in(api, users[1])
     answers = [await api.ask("GET", f"/v2/users/{user['id']}", token) for user in users]
     return sum(answer.status_code == 200 for answer in answers) > 1
 
 
-# --- narrower lists --------------------------------------------------------------------------------------
+# --- narrower lists -----------------------------------------------------------------------------
 
 
 def narrowed(path: str) -> Probe:
@@ -271,7 +322,7 @@ sees("further-pages-unguarded")(narrowed("/v2/users?offset=1"))
 sees("colleagues-list-each-other")(narrowed("/v2/users?organization={own}"))
 sees("no-ids-are-all-mine")(narrowed("/v2/users?id=[]"))
 
-# --- creates that reach what is there --------------------------------------------------------------------
+# --- creates that reach what is there ------------------------------------------------------------
 
 
 @sees("create-with-an-id-replaces")
@@ -294,7 +345,7 @@ async def made_inside(api: Api) -> bool:
     return any("Mine" in text for text in api.server.store.containing("organizations"))
 
 
-# --- members that slip through ---------------------------------------------------------------------------
+# --- members that slip through ------------------------------------------------------------------
 
 
 def becomes(role: str, body: bytes, kind: str = "application/json") -> Probe:
@@ -312,9 +363,11 @@ sees("no-role-is-the-default-role")(becomes("agent", b'{"role":null}'))
 sees("unknown-role-is-above-all")(becomes("admin", b'{"role":""}'))
 sees("role-in-other-letters")(becomes("admin", b'{"Role":"admin"}'))
 sees("role-twice-in-a-body")(becomes("admin", b'{"role":"guest","role":"admin"}'))
-sees("merge-patch-unfiltered")(becomes("admin", b'{"role":"admin"}', "application/merge-patch+json"))
+sees("merge-patch-unfiltered")(
+    becomes("admin", b'{"role":"admin"}', "application/merge-patch+json")
+)
 
-# --- answered and not kept -------------------------------------------------------------------------------
+# --- answered and not kept -----------------------------------------------------------------------
 
 
 def lost(member: str, value: Any) -> Probe:
@@ -340,7 +393,7 @@ async def still_listed(api: Api) -> bool:
     return id in (await api.ask("GET", "/v2/forms", "admin")).text
 
 
-# --- refused, and something done -------------------------------------------------------------------------
+# --- refused, and something done ----------------------------------------------------------------
 
 
 @sees("denied-delete-leaves-a-mark")
@@ -366,7 +419,12 @@ async def taken(api: Api) -> bool:
 
 @sees("denied-update-changes-the-account")
 async def locked_out(api: Api) -> bool:
-    await api.ask("PATCH", f"/v2/users/{api.user('guest2')['id']}", "guest", json={"email": "other@example.org"})
+    await api.ask(
+        "PATCH",
+        f"/v2/users/{api.user('guest2')['id']}",
+        "guest",
+        json={"email": "other@example.org"},
+    )
     return (await api.login("guest2")).status_code == 401
 
 
@@ -374,16 +432,22 @@ async def locked_out(api: Api) -> bool:
 async def half(api: Api) -> bool:
     path = f"/v2/conversations/{api.put('conversations')}/messages"
     answer = await api.ask("POST", path, "admin", json=[{"text": "Half"}, {}])
-    return answer.status_code == 400 and any("Half" in text for text in api.server.store.containing("messages"))
+    return answer.status_code == 400 and any(
+        "Half" in text for text in api.server.store.containing("messages")
+    )
 
 
 @sees("conversation-of-a-bad-message")
 async def bad_message(api: Api) -> bool:
-    answer = await api.ask("POST", "/v2/conversations", "admin", json={"name": "Half", "messages": [{}]})
-    return answer.status_code == 400 and any("Half" in text for text in api.server.store.containing("conversations"))
+    answer = await api.ask(
+        "POST", "/v2/conversations", "admin", json={"name": "Half", "messages": [{}]}
+    )
+    return answer.status_code == 400 and any(
+        "Half" in text for text in api.server.store.containing("conversations")
+    )
 
 
-# --- what is shown ---------------------------------------------------------------------------------------
+# --- what is shown ------------------------------------------------------------------------------
 
 
 @sees("new-user-shows-its-hash")
@@ -394,17 +458,28 @@ async def hash_shown(api: Api) -> bool:
 @sees("updated-user-shows-the-password")
 async def password_shown(api: Api) -> bool:
     user = await api.new_user()
-    return "Sesame-2" in (await api.ask("PATCH", f"/v2/users/{user['id']}", "admin", json={"password": "Sesame-2"})).text
+    return (
+        "Sesame-2"
+        in (
+            await api.ask(
+                "PATCH", f"/v2/users/{user['id']}", "admin", json={"password": "Sesame-2"}
+            )
+        ).text
+    )
 
 
 @sees("populated-users-are-whole-rows")
 async def row_shown(api: Api) -> bool:
     conversation = await talk(api, "admin", "guest")
-    answer = await api.ask("GET", f"/v2/conversations/{conversation}?populate=participants.user", "admin")
+    answer = await api.ask(
+        "GET", f"/v2/conversations/{conversation}?populate=participants.user", "admin"
+    )
     return "password_hash" in answer.text
 
 
 @sees("deeper-populate-unchecked")
 async def deeper(api: Api) -> bool:
     api.put("contacts")
-    return "Example" in (await api.ask("GET", "/v2/contacts?populate=organization.name", "agent")).text
+    return (
+        "Example" in (await api.ask("GET", "/v2/contacts?populate=organization.name", "agent")).text
+    )

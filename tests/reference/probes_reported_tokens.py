@@ -1,4 +1,6 @@
-"""Questions that show the faults of `faults/reported` about log-ins, refreshes, tokens, keys and what becomes of users."""
+"""Questions that show the faults of `faults/reported` about log-ins, refreshes, tokens, keys and
+what becomes of users.
+"""
 
 # ruff: noqa: D103  # the fault that a probe sees says what the probe asks
 
@@ -42,12 +44,16 @@ async def change(api: Api, user: Document, **members: Any) -> None:
     assert answer.status_code == 200, answer.text
 
 
-# --- accounts --------------------------------------------------------------------------------------------
+# --- accounts -----------------------------------------------------------------------------------
 
 
 async def without_password(api: Api) -> Document:
     """A user who was made without a password."""
-    document: Document = read(await api.ask("POST", "/v2/users", "admin", json={"email": "bare@example.org", "role": "guest"}))
+    document: Document = read(
+        await api.ask(
+            "POST", "/v2/users", "admin", json={"email": "bare@example.org", "role": "guest"}
+        )
+    )
     return document
 
 
@@ -80,7 +86,7 @@ async def inactive(api: Api) -> bool:
     return (await log_in(api, user["email"], "Sesame-1")).is_success
 
 
-# --- comparing -------------------------------------------------------------------------------------------
+# --- comparing ----------------------------------------------------------------------------------
 
 
 def opened_by(password: str, given: object) -> Probe:
@@ -128,19 +134,25 @@ def refreshed_by(client: Any, **headers: str) -> Probe:
 sees("client-id-contained")(refreshed_by("bot"))
 sees("client-id-is-a-pattern")(refreshed_by("bot%"))
 sees("client-id-empty-unchecked")(refreshed_by(None))
-sees("client-id-unchecked-beside-bearer")(refreshed_by("guest@example.org", Authorization="Bearer anything"))
+sees("client-id-unchecked-beside-bearer")(
+    refreshed_by("guest@example.org", Authorization="Bearer anything")
+)
 
 
 @sees("refresh-token-of-72-bytes")
 async def another_tail(api: Api) -> bool:
     token = read(await api.login("bot"))["refreshToken"]
-    return (await api.post_refresh(token[:72] + "f" * 33, api.server.accounts["bot"].email)).is_success
+    return (
+        await api.post_refresh(token[:72] + "f" * 33, api.server.accounts["bot"].email)
+    ).is_success
 
 
 @sees("first-half-of-refresh-token-ignored")
 async def another_head(api: Api) -> bool:
     token = read(await api.login("bot"))["refreshToken"]
-    return (await api.post_refresh("0" * 24 + token[24:], api.server.accounts["bot"].email)).is_success
+    return (
+        await api.post_refresh("0" * 24 + token[24:], api.server.accounts["bot"].email)
+    ).is_success
 
 
 @sees("own-bearer-needs-no-secret")
@@ -168,7 +180,7 @@ async def of_two_by_get(api: Api) -> bool:
     return answer.is_success and read(answer)["scope"] == "admin"
 
 
-# --- histories -------------------------------------------------------------------------------------------
+# --- histories ----------------------------------------------------------------------------------
 
 
 async def promoted(api: Api, path: str, role: str = "bot") -> Document:
@@ -277,7 +289,7 @@ async def by_any_second_half(api: Api) -> bool:
     return (await api.post_refresh(token[:25] + "0" * 80, email)).is_success
 
 
-# --- tokens ----------------------------------------------------------------------------------------------
+# --- tokens -------------------------------------------------------------------------------------
 
 
 @sees("bearer-of-refresh-only-decoded")
@@ -289,12 +301,16 @@ async def forged_bearer(api: Api) -> bool:
 @sees("client-id-in-place-of-bearer")
 async def no_bearer(api: Api) -> bool:
     token = read(await api.login("bot"))["refreshToken"]
-    return (await api.get_refresh(None, token, clientId=api.server.accounts["bot"].email)).is_success
+    return (
+        await api.get_refresh(None, token, clientId=api.server.accounts["bot"].email)
+    ).is_success
 
 
 @sees("admin-refreshes-for-anybody")
 async def admins_bearer(api: Api) -> bool:
-    return (await api.get_refresh("admin", read(await api.login("guest"))["refreshToken"])).is_success
+    return (
+        await api.get_refresh("admin", read(await api.login("guest"))["refreshToken"])
+    ).is_success
 
 
 @sees("signature-of-zeros")
@@ -334,7 +350,9 @@ async def milliseconds(api: Api) -> bool:
 @sees("token-names-the-email")
 async def names_the_email(api: Api) -> bool:
     document = read(await api.login("bot"))
-    return bool(api.server.verifier.document(document["token"].split(".")[1])["_id"] != document["user"])
+    return bool(
+        api.server.verifier.document(document["token"].split(".")[1])["_id"] != document["user"]
+    )
 
 
 @sees("widest-of-three-scope-claims")
@@ -368,7 +386,7 @@ async def other_guest(api: Api) -> bool:
     return not (await api.ask("GET", own[1], read(await api.login("guest2"))["token"])).is_success
 
 
-# --- time ------------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------
 
 
 def still(method: str, path: str, role: str = "admin", before: bool = False) -> Probe:
@@ -386,7 +404,9 @@ def still(method: str, path: str, role: str = "admin", before: bool = False) -> 
     return probe
 
 
-sees("verified-tokens-outlive-their-end", "answers-kept-by-token")(still("GET", "/v2/services", before=True))
+sees("verified-tokens-outlive-their-end", "answers-kept-by-token")(
+    still("GET", "/v2/services", before=True)
+)
 sees("expired-heads-still")(still("HEAD", "/v2/services"))
 sees("expired-nested-still")(still("POST", "/v2/conversations/{conversation}/messages"))
 sees("expired-searches-still")(still("GET", "/v2/services?limit=1"))
@@ -412,10 +432,12 @@ async def expired_bearer(api: Api) -> bool:
     issued = read(await api.login("bot"))
     api.server.clock.advance(DAY + 100)
     email = api.server.accounts["bot"].email
-    return (await api.get_refresh(issued["token"], issued["refreshToken"], clientId=email)).is_success
+    return (
+        await api.get_refresh(issued["token"], issued["refreshToken"], clientId=email)
+    ).is_success
 
 
-# --- API keys --------------------------------------------------------------------------------------------
+# --- API keys -----------------------------------------------------------------------------------
 
 
 def keyed(role: str, *scopes: str) -> Probe:
@@ -481,13 +503,15 @@ async def reads(api: Api) -> bool:
     return await api.accepted(read(await api.key(["guest"]))["token"])
 
 
-# --- what is shown ---------------------------------------------------------------------------------------
+# --- what is shown ------------------------------------------------------------------------------
 
 
 @sees("update-shows-the-hash")
 async def updated(api: Api) -> bool:
     user = await made(api)
-    return "passwordHash" in read(await api.ask("PATCH", f"/v2/users/{user['id']}", "admin", json={"name": "New"}))
+    return "passwordHash" in read(
+        await api.ask("PATCH", f"/v2/users/{user['id']}", "admin", json={"name": "New"})
+    )
 
 
 @sees("create-shows-the-password")

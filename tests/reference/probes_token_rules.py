@@ -1,4 +1,6 @@
-"""Questions that show the faults of near misses, two conditions at once, histories, API keys and passwords that are shown."""
+"""Questions that show the faults of near misses, two conditions at once, histories, API keys and
+passwords that are shown.
+"""
 
 # ruff: noqa: D103  # the fault that a probe sees says what the probe asks
 
@@ -7,9 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from tests.reference.asking import Api, Probe, read, sees
-from tests.reference.probes_reported_tokens import change, keyed, log_in, made, opened_by, refreshed_by, tokens_of
+from tests.reference.probes_reported_tokens import (
+    change,
+    keyed,
+    log_in,
+    made,
+    opened_by,
+    refreshed_by,
+    tokens_of,
+)
 
-# --- Near misses -----------------------------------------------------------------------------------------
+# --- Near misses ---------------------------------------------------------------------------------
 
 
 def known_as(email: str) -> Probe:
@@ -23,7 +33,9 @@ def known_as(email: str) -> Probe:
 
 
 def refreshed_as(front: int, middle: str, back: int) -> Probe:
-    """Whether a bot's refresh token is taken of which only so many characters at both ends are right."""
+    """Whether a bot's refresh token is taken of which only so many characters at both ends are
+    right.
+    """
 
     async def probe(api: Api) -> bool:
         token = read(await api.login("bot"))["refreshToken"]
@@ -72,10 +84,14 @@ async def unknown_role(api: Api) -> bool:
 @sees("client-id-by-local-part")
 async def client_elsewhere(api: Api) -> bool:
     local = api.server.accounts["bot"].email.partition("@")[0]
-    return (await api.post_refresh(read(await api.login("bot"))["refreshToken"], f"{local}@elsewhere.example")).is_success
+    return (
+        await api.post_refresh(
+            read(await api.login("bot"))["refreshToken"], f"{local}@elsewhere.example"
+        )
+    ).is_success
 
 
-# --- Two conditions at once ------------------------------------------------------------------------------
+# --- Two conditions at once ---------------------------------------------------------------------
 
 
 async def post_beside(api: Api, bearer: str, token: str, client: str) -> bool:
@@ -87,13 +103,17 @@ async def post_beside(api: Api, bearer: str, token: str, client: str) -> bool:
 @sees("key-instead-of-client-id")
 async def beside_a_key(api: Api) -> bool:
     key = read(await api.key(["guest"]))["token"]
-    return await post_beside(api, key, read(await api.login("bot"))["refreshToken"], "guest@example.org")
+    return await post_beside(
+        api, key, read(await api.login("bot"))["refreshToken"], "guest@example.org"
+    )
 
 
 @sees("expired-bearer-instead-of-client-id")
 async def beside_the_own_expired_bearer(api: Api) -> bool:
     old = api.token("bot", exp=int(api.server.clock.now()) - 100)
-    return await post_beside(api, old, read(await api.login("bot"))["refreshToken"], "guest@example.org")
+    return await post_beside(
+        api, old, read(await api.login("bot"))["refreshToken"], "guest@example.org"
+    )
 
 
 @sees("bearer-instead-of-secret")
@@ -105,7 +125,9 @@ async def beside_the_own_bearer(api: Api) -> bool:
 @sees("client-id-excuses-foreign-bearer")
 async def client_beside_a_foreign_bearer(api: Api) -> bool:
     token = read(await api.login("bot"))["refreshToken"]
-    return (await api.get_refresh("guest", token, clientId=api.server.accounts["bot"].email)).is_success
+    return (
+        await api.get_refresh("guest", token, clientId=api.server.accounts["bot"].email)
+    ).is_success
 
 
 @sees("key-refreshes-for-all")
@@ -128,12 +150,16 @@ async def signed_elsewhere(api: Api) -> bool:
 
 
 def of_two_headers(method: str, first: str, last: str) -> Probe:
-    """Whether of two Authorization headers the last one deletes a service, or refreshes its user's token."""
+    """Whether of two Authorization headers the last one deletes a service, or refreshes its user's
+    token.
+    """
 
     async def probe(api: Api) -> bool:
         headers = [("Authorization", f"Bearer {api.token(role)}") for role in (first, last)]
         if method == "DELETE":
-            return (await api.http.delete(f"/v2/services/{api.put('services')}", headers=headers)).is_success
+            return (
+                await api.http.delete(f"/v2/services/{api.put('services')}", headers=headers)
+            ).is_success
         params = {"refreshToken": read(await api.login(last))["refreshToken"]}
         return (await api.http.get("/v2/auth/token", headers=headers, params=params)).is_success
 
@@ -144,7 +170,7 @@ sees("second-header-at-deletes")(of_two_headers("DELETE", "guest", "admin"))
 sees("second-header-at-refresh")(of_two_headers("GET", "guest", "bot"))
 
 
-# --- Histories -------------------------------------------------------------------------------------------
+# --- Histories ----------------------------------------------------------------------------------
 
 
 @sees("role-cached-until-restart")
@@ -196,7 +222,7 @@ async def key_of_a_deleted_user(api: Api) -> bool:
     return await api.accepted(key)
 
 
-# --- What counts, and what is shown ----------------------------------------------------------------------
+# --- What counts, and what is shown -------------------------------------------------------------
 
 
 @sees("user-shows-local-auth")

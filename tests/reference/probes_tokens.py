@@ -138,7 +138,11 @@ for _name, _probe in (
     ("honours-embedded-jwk", opens(own_jwk)),
     (
         "kid-is-a-path",
-        opens(lambda api: api.forged(api.claims("admin"), {**HS256, "kid": "../../dev/null"}, SigningKey.shared(b""))),
+        opens(
+            lambda api: api.forged(
+                api.claims("admin"), {**HS256, "kid": "../../dev/null"}, SigningKey.shared(b"")
+            )
+        ),
     ),
     ("strange-kid-crashes", crashes(lambda api: header_of(api, kid={"a": 1}))),
     ("ignores-crit", opens(lambda api: header_of(api, crit=["exp"]))),
@@ -158,12 +162,24 @@ for _name, _probe in (
         opens(lambda api: api.token("admin", exp=int(api.server.clock.now() * 1000))),
     ),
     ("text-exp-accepted", opens(lambda api: api.token("admin", exp="tomorrow"))),
-    ("algorithm-without-key-unchecked", opens(lambda api: api.forged(api.claims("admin"), {"alg": "RS256"}, STRANGER))),
+    (
+        "algorithm-without-key-unchecked",
+        opens(lambda api: api.forged(api.claims("admin"), {"alg": "RS256"}, STRANGER)),
+    ),
     ("padding-behind-a-signature", opens(lambda api: f"{api.token('admin')}=")),
     ("strange-exp-crashes", crashes(lambda api: api.token("admin", exp=[1]))),
-    ("leeway-of-an-hour", opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 3000))),
-    ("leeway-of-five-minutes", opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 200))),
-    ("expires-off-by-one", opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 1))),
+    (
+        "leeway-of-an-hour",
+        opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 3000)),
+    ),
+    (
+        "leeway-of-five-minutes",
+        opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 200)),
+    ),
+    (
+        "expires-off-by-one",
+        opens(lambda api: api.token("admin", exp=int(api.server.clock.now()) - 1)),
+    ),
     ("long-token-crashes", crashes(lambda api: "x" * 8000)),
     ("foreign-characters-crash", crashes(lambda api: "grüß.gott.x")),
 ):
@@ -182,7 +198,9 @@ async def duplicate_claims(api: Api) -> bool:
 @sees("accepts-edited-user")
 async def edited_user(api: Api) -> bool:
     other = api.user("guest2")["id"]
-    return (await api.ask("GET", f"/v2/users/{other}", edited(api, "_id", other))).status_code == 200
+    return (
+        await api.ask("GET", f"/v2/users/{other}", edited(api, "_id", other))
+    ).status_code == 200
 
 
 class _KeySet(BaseHTTPRequestHandler):
@@ -262,7 +280,7 @@ async def foreign_audience(api: Api) -> bool:
     return "aud" in issued and await api.accepted(api.token("admin", aud="others"))
 
 
-# --- where the token is carried ----------------------------------------------------------------------------
+# --- where the token is carried -----------------------------------------------------------------
 
 
 def carried(
@@ -272,7 +290,9 @@ def carried(
 
     def with_headers(make: Callable[[str], dict[str, str]]) -> Probe:
         async def probe(api: Api) -> bool:
-            answer = await api.http.request(method, path, headers=make(api.token("admin")) | headers)
+            answer = await api.http.request(
+                method, path, headers=make(api.token("admin")) | headers
+            )
             return answer.status_code != expected
 
         return probe
@@ -322,7 +342,9 @@ async def in_query(api: Api) -> bool:
 
 @sees("token-in-body")
 async def in_body(api: Api) -> bool:
-    answer = await api.ask("POST", "/v2/services", json={"name": "x", "access_token": api.token("admin")})
+    answer = await api.ask(
+        "POST", "/v2/services", json={"name": "x", "access_token": api.token("admin")}
+    )
     return answer.status_code == 201
 
 
@@ -330,7 +352,10 @@ async def in_body(api: Api) -> bool:
 async def two_headers(api: Api) -> bool:
     values = [("Authorization", f"Bearer {api.token(role)}") for role in ("admin", "guest")]
     list_, item = api.put("services"), api.put("services")
-    statuses = {(await api.http.get(path, headers=values)).status_code for path in ("/v2/services", f"/v2/services/{item}")}
+    statuses = {
+        (await api.http.get(path, headers=values)).status_code
+        for path in ("/v2/services", f"/v2/services/{item}")
+    }
     return len(statuses) > 1 and bool(list_)
 
 
@@ -341,7 +366,9 @@ async def echoed(api: Api) -> bool:
 
 @sees("trusts-user-headers")
 async def user_headers(api: Api) -> bool:
-    return (await api.ask("GET", "/v2/services", "guest", headers={"X-Role": "admin"})).status_code == 200
+    return (
+        await api.ask("GET", "/v2/services", "guest", headers={"X-Role": "admin"})
+    ).status_code == 200
 
 
 @sees("trusts-original-url")
@@ -353,7 +380,9 @@ async def original_url(api: Api) -> bool:
 
 @sees("acts-as-another")
 async def another(api: Api) -> bool:
-    return (await api.ask("GET", f"/v2/users/{api.user('guest2')['id']}", "guest2")).status_code != 200
+    return (
+        await api.ask("GET", f"/v2/users/{api.user('guest2')['id']}", "guest2")
+    ).status_code != 200
 
 
 @sees("invalid-signature-is-guest")
@@ -362,7 +391,7 @@ async def still_guest(api: Api) -> bool:
     return (await api.ask("GET", f"/v2/conversations/{id}", cut(api, 20))).status_code == 200
 
 
-# --- time --------------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------
 
 
 def lifetime(role: str = "guest") -> Probe:

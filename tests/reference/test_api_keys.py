@@ -15,7 +15,20 @@ Told = Callable[..., Any]
 
 @pytest.mark.parametrize(
     "scopes",
-    [None, [], "", "admin", ["root"], ["Admin"], [""], [None], [["admin"]], {"a": "admin"}, 5, ["guest", 1]],
+    [
+        None,
+        [],
+        "",
+        "admin",
+        ["root"],
+        ["Admin"],
+        [""],
+        [None],
+        [["admin"]],
+        {"a": "admin"},
+        5,
+        ["guest", 1],
+    ],
 )
 def test_scopes_are_an_array_of_known_names(scopes: Any, told: Told) -> None:
     """Anything but one or more known names in an array is answered 400."""
@@ -35,7 +48,9 @@ def test_scopes_are_an_array_of_known_names(scopes: Any, told: Told) -> None:
         (["guest", "admin", "guest"], 200, 200),
     ],
 )
-def test_several_scopes_are_a_union(scopes: list[str], users: int, services: int, told: Told) -> None:
+def test_several_scopes_are_a_union(
+    scopes: list[str], users: int, services: int, told: Told
+) -> None:
     """A key may do what any of its scopes may; order and repetition do not matter."""
 
     async def story(api: Api) -> None:
@@ -70,7 +85,9 @@ def test_key_works_until_it_is_revoked(told: Told) -> None:
         claims = api.server.verifier.document(key["token"].split(".")[1])
         assert "exp" not in claims
         assert claims["scope"] == "bot"
-        assert key["id"] in [one["id"] for one in read(await api.ask("GET", "/v2/apikeys", "admin"))]
+        assert key["id"] in [
+            one["id"] for one in read(await api.ask("GET", "/v2/apikeys", "admin"))
+        ]
         assert (await api.ask("DELETE", f"/v2/apikeys/{key['id']}", "admin")).status_code == 204
         assert (await api.ask("GET", "/v2/users", key["token"])).status_code == 401
         assert (await api.ask("DELETE", f"/v2/apikeys/{key['id']}", "admin")).status_code == 404
@@ -86,7 +103,9 @@ def test_keys_are_the_admins(role: str, told: Told) -> None:
         key = read(await api.key([role], "admin"))["token"]
         for token in (api.token(role), key):
             for method, path in (("POST", ""), ("GET", ""), ("DELETE", f"/{'0' * 24}")):
-                answer = await api.ask(method, f"/v2/apikeys{path}", token, json={"scopes": ["admin"]})
+                answer = await api.ask(
+                    method, f"/v2/apikeys{path}", token, json={"scopes": ["admin"]}
+                )
                 assert answer.status_code == 403
         assert (await api.ask("GET", "/v2/apikeys")).status_code == 401
 

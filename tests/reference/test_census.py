@@ -24,11 +24,16 @@ def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
         census.append(Census(server))
         server.app = census[0].watched(server.app)
 
-    with running(Settings(scrypt_n=QUICK), prepare) as one, httpx.Client(base_url=one.base_url, trust_env=False) as client:
+    with (
+        running(Settings(scrypt_n=QUICK), prepare) as one,
+        httpx.Client(base_url=one.base_url, trust_env=False) as client,
+    ):
         guest = one.accounts["guest"]
         for email, is_right in tries:
             password = guest.password if is_right else "wrong"
-            client.post("/v2/auth/token", json={"email": email or guest.email, "password": password})
+            client.post(
+                "/v2/auth/token", json={"email": email or guest.email, "password": password}
+            )
         assert census[0].damage() == []
     return census[0].log_ins_beyond_budget()
 
@@ -45,11 +50,15 @@ def counted(tries: Iterable[tuple[str, bool]]) -> list[str]:
     ],
 )
 def test_log_ins_are_counted(tries: list[tuple[str, bool]], is_too_much: bool) -> None:
-    """An account that is logged in, or refused, more often than a run may is named; others are not counted."""
+    """An account that is logged in, or refused, more often than a run may is named; others are not
+    counted.
+    """
     assert bool(counted(tries)) == is_too_much
 
 
 def test_the_budget_is_that_of_a_run() -> None:
-    """The reference server imports nothing of the rest, and all the same counts against the budget that a run has."""
+    """The reference server imports nothing of the rest, and all the same counts against the budget
+    that a run has.
+    """
     for name in ("MOST_GRANTED", "MOST_REFUSED", "MOST_IN_A_ROW"):
         assert getattr(module, name) == getattr(login_budget, name)

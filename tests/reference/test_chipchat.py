@@ -1,4 +1,6 @@
-"""An independent witness: chipchat, the vendor's own client, drives the reference server in the vendor's dialect."""
+"""An independent witness: chipchat, the vendor's own client, drives the reference server in the
+vendor's dialect.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,19 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (shutil.which("npm") and shutil.which("node")):
         pytest.skip("node and npm are not installed")
     folder = tmp_path_factory.mktemp("chipchat")
-    command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", PACKAGE]
+    command = [
+        "npm",
+        "install",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--no-package-lock",
+        PACKAGE,
+    ]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=180, check=False
+        )
     except subprocess.TimeoutExpired:
         pytest.skip(f"npm did not get {PACKAGE} within three minutes")
     if done.returncode:
@@ -43,9 +55,14 @@ def said(package: Path) -> dict[str, Any]:
         logins = {}
         for account in ("admin", "bot"):
             email, password = credentials(server.text, account)
-            answer = httpx.post(f"{server.url}/v2/auth/token", json={"email": email, "password": password})
+            answer = httpx.post(
+                f"{server.url}/v2/auth/token", json={"email": email, "password": password}
+            )
             assert answer.status_code == 201
-            logins[account] = {"email": email, **{name: answer.json()[name] for name in ("token", "refreshToken")}}
+            logins[account] = {
+                "email": email,
+                **{name: answer.json()[name] for name in ("token", "refreshToken")},
+            }
         done = subprocess.run(
             ["node", str(SCRIPT), str(package)],
             input=json.dumps({"host": server.url, **logins}),
@@ -109,7 +126,9 @@ def test_it_pages_by_link(said: dict[str, Any]) -> None:
 
 
 def test_it_is_told_when_its_scope_is_too_low(said: dict[str, Any]) -> None:
-    """A bot that fetches a form hears 403, with a message that the client can read, and no token is asked for."""
+    """A bot that fetches a form hears 403, with a message that the client can read, and no token is
+    asked for.
+    """
     assert said["denied"]["status"] == 403
     assert said["denied"]["message"]
     assert "Response code" not in said["denied"]["message"]
@@ -117,12 +136,18 @@ def test_it_is_told_when_its_scope_is_too_low(said: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("night", [0, 1], ids=["first-night", "second-night"])
 def test_it_recovers_from_an_expired_token(night: int, said: dict[str, Any]) -> None:
-    """When its token has expired the client refreshes it by itself and goes on as the same user, time after time."""
+    """When its token has expired the client refreshes it by itself and goes on as the same user,
+    time after time.
+    """
     recovered = said["recovered"][night]
 
     assert recovered["me"]["role"] == "bot"
     user = f"/v2/users/{recovered['me']['id']}"
-    assert recovered["requests"] == [["GET", user, 401], ["POST", "/v2/auth/token", 201], ["GET", user, 200]]
+    assert recovered["requests"] == [
+        ["GET", user, 401],
+        ["POST", "/v2/auth/token", 201],
+        ["GET", user, 200],
+    ]
     assert recovered["newToken"]
     assert recovered["newRefreshToken"]
     assert recovered["announced"]
@@ -130,7 +155,9 @@ def test_it_recovers_from_an_expired_token(night: int, said: dict[str, Any]) -> 
 
 
 def test_it_gives_up_without_a_good_refresh_token(said: dict[str, Any]) -> None:
-    """With a refresh token that is not whole the client is refused once, in words that do not make it try for ever."""
+    """With a refresh token that is not whole the client is refused once, in words that do not make
+    it try for ever.
+    """
     strange = said["strange"]
 
     assert strange["refused"]["status"] == 401

@@ -41,8 +41,12 @@ def serving(
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """The program, running, and its target file."""
     command = [sys.executable, *program, "--port", "0", "--scrypt-n", "2", *options]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**variables, **environment}) as process:
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")
+    }
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**variables, **environment}
+    ) as process:
         assert process.stdout is not None
         try:
             lines = []
@@ -68,7 +72,9 @@ def login(target: dict[str, Any], account: str, password: str | None = None) -> 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("program", [PROGRAM, ("-c", AS_ON_WINDOWS)], ids=["posix", "windows"])
 def test_target_file_and_end(program: Sequence[str], number: signal.Signals) -> None:
-    """It prints a target file with which every account logs in, and stops at a signal with 0, on every system."""
+    """It prints a target file with which every account logs in, and stops at a signal with 0, on
+    every system.
+    """
     with serving(program=program) as (process, target):
         assert list(target["accounts"]) == ["guest", "guest2", "agent", "bot", "admin"]
         assert target["api_keys"] == {"create_path": "/v2/apikeys"}
@@ -82,7 +88,9 @@ def test_target_file_and_end(program: Sequence[str], number: signal.Signals) -> 
 
 
 def test_signing_key_and_clock() -> None:
-    """With a signing key in the environment and --clock the target file names both; the clock moves."""
+    """With a signing key in the environment and --clock the target file names both; the clock
+    moves.
+    """
     with serving("--clock", ROLECALL_SIGNING_KEY=KEY) as (_, target):
         assert target["expiry"]["signing_key_env"] == "ROLECALL_SIGNING_KEY"
         token = login(target, "guest").json()
@@ -137,7 +145,9 @@ def test_stops_with_its_parent() -> None:
         "    if line.startswith('base_url'): print(line, end='')\n"
         "    if line == '# ready\\n': break\n"
     )
-    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
     url = tomllib.loads(printed)["base_url"]
     port = int(url.rsplit(":", 1)[1])
     for _ in range(100):
@@ -159,26 +169,36 @@ def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["--port", str(port)]) == 2
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert printed.err == f"rolecall serve: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+        assert (
+            printed.err
+            == f"rolecall serve: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+        )
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--fault", "flip-list-user-guest"], "there is no fault called flip-list-user-guest; did you mean"),
+        (
+            ["--fault", "flip-list-user-guest"],
+            "there is no fault called flip-list-user-guest; did you mean",
+        ),
         (["--variant", "zip"], "there is no variant called zip; did you mean gzip?"),
         (["--host", "256.1.1.1"], "cannot listen on 256.1.1.1:0: "),
         (["--data", "/nowhere/file"], "unable to open database file"),
         (["--scrypt-n", "3"], "the cost of scrypt has to be a power of two above 1"),
     ],
 )
-def test_wrong_options(options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options(
+    options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What cannot be served is one sentence and exit code 2."""
     assert main(["--port", "0", *options]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_short_signing_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_signing_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A signing key that could be guessed is refused."""
     monkeypatch.setenv("ROLECALL_SIGNING_KEY", "secret")
 
@@ -191,4 +211,6 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list-faults", "--list-variants"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line.split("\t")) == 4 for line in lines)
-    assert {"flip-list-users-guest", "accepts-alg-none", "gzip"} <= {line.split("\t")[0] for line in lines}
+    assert {"flip-list-users-guest", "accepts-alg-none", "gzip"} <= {
+        line.split("\t")[0] for line in lines
+    }

@@ -33,16 +33,28 @@ ATTACK = {"X-Rolecall-Attack": "SEC-J01"}
         ("POST", "/v2/forms", {"who": "admin", "data": {"name": "x"}}, "a body"),
         ("DELETE", f"/v2/forms/{'0' * 24}", {"who": "admin", "json": {}}, "a body"),
         ("POST", "/v2/auth/token", {"json": {"email": "a"}}, "a body that is neither"),
-        ("POST", "/v2/auth/token", {"json": {"email": "a", "password": 1}}, "members that are no texts"),
+        (
+            "POST",
+            "/v2/auth/token",
+            {"json": {"email": "a", "password": 1}},
+            "members that are no texts",
+        ),
         ("POST", "/v2/auth/token", {"who": "admin", "json": {}}, "an Authorization header"),
         ("GET", "/v2/auth/token?refreshToken=x", {}, "GET refresh without"),
         ("GET", "/v2/auth/token", {"who": "admin"}, "a query"),
         ("POST", "/v2/apikeys", {"who": "admin", "json": {"scopes": "admin"}}, "scopes"),
-        ("GET", "/v2/forms", {"who": "admin", "headers": {"X-Rolecall-Attack": "?"}}, "an attack that names"),
+        (
+            "GET",
+            "/v2/forms",
+            {"who": "admin", "headers": {"X-Rolecall-Attack": "?"}},
+            "an attack that names",
+        ),
     ],
 )
 def test_offences(method: str, path: str, options: dict[str, Any], offence: str) -> None:
-    """A request outside the specification is refused with the reason, and counted; as an attack it is not."""
+    """A request outside the specification is refused with the reason, and counted; as an attack it
+    is not.
+    """
 
     async def story(api: Api) -> None:
         answer = await api.ask(method, path, **options)
@@ -67,7 +79,13 @@ def test_ordinary_requests_are_not_offences() -> None:
         await api.get_refresh(issued["token"], issued["refreshToken"])
         await api.post_refresh(issued["refreshToken"], "admin@example.org")
         key = read(await api.key(["guest", "bot"]))
-        for operation in ("list-users", "create-message", "update-user-self", "delete-form", "fetch-service"):
+        for operation in (
+            "list-users",
+            "create-message",
+            "update-user-self",
+            "delete-form",
+            "fetch-service",
+        ):
             await api.attempt(operation, issued["token"])
             await api.attempt(operation, key["token"])
         await api.ask("DELETE", f"/v2/apikeys/{key['id']}", "admin")

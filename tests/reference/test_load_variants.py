@@ -38,7 +38,9 @@ def measured(name: str, requests: int) -> list[float]:
 
 @pytest.mark.parametrize("name", QUEUES)
 def test_one_at_a_time(name: str) -> None:
-    """Of requests that come at once each waits for those before it: never sooner, and the last not much later."""
+    """Of requests that come at once each waits for those before it: never sooner, and the last not
+    much later.
+    """
     service, count = QUEUES[name], 50
 
     answered = measured(name, count)
@@ -53,7 +55,9 @@ def test_a_request_alone_takes_its_service_time() -> None:
 
 
 def test_stalls_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers that are due during the stall leave at its end, together; before and after nobody waits, and it does not come again."""
+    """Answers that are due during the stall leave at its end, together; before and after nobody
+    waits, and it does not come again.
+    """
     monkeypatch.setattr(load, "STALL_AFTER", 0.5)
 
     async def story(api: Api) -> tuple[list[float], list[float]]:
@@ -80,10 +84,20 @@ def test_stalls_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_suite_leaves_them_to_the_load_scenarios() -> None:
-    """What only shows under load is put under one by the self-test; what is there to be measured is no case of it."""
+    """What only shows under load is put under one by the self-test; what is there to be measured is
+    no case of it.
+    """
     faults = {fault.name for fault in FAULTS.values() if "load" in fault.needs}
     measured = {variant.name for variant in VARIANTS.values() if variant.kind == "load"}
 
-    assert faults == set(LOADS) == {case.name for case in cases() if case.load and case.kind == "fault" and not case.switches}
+    assert (
+        faults
+        == set(LOADS)
+        == {
+            case.name
+            for case in cases()
+            if case.load and case.kind == "fault" and not case.switches
+        }
+    )
     assert measured == {*QUEUES, "stalls-once"}
     assert not measured & {case.name for case in cases()}

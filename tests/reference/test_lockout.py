@@ -21,7 +21,9 @@ async def guess(api: Api, what: str, email: str) -> httpx.Response:
 
 @pytest.mark.parametrize("what", ["password", "GET refresh", "POST refresh"])
 def test_after_many_wrong_guesses_there_is_a_pause(what: str) -> None:
-    """A hundred wrong guesses are refused as one is; the next one is not looked at, and is told when to come again."""
+    """A hundred wrong guesses are refused as one is; the next one is not looked at, and is told
+    when to come again.
+    """
 
     async def story(api: Api) -> None:
         for _ in range(MOST_WRONG):
@@ -36,7 +38,9 @@ def test_after_many_wrong_guesses_there_is_a_pause(what: str) -> None:
 
 
 def test_a_pause_is_for_one_alone_and_ends() -> None:
-    """During a pause the right password is not looked at; others log in, and after it so does who had to wait."""
+    """During a pause the right password is not looked at; others log in, and after it so does who
+    had to wait.
+    """
 
     async def story(api: Api) -> None:
         for _ in range(MOST_WRONG):
@@ -56,7 +60,9 @@ def test_a_pause_is_for_one_alone_and_ends() -> None:
 
 
 def test_what_is_right_ends_the_counting() -> None:
-    """Guesses that are right now and then never make a pause: a test run, or many at the same time, is not disturbed."""
+    """Guesses that are right now and then never make a pause: a test run, or many at the same time,
+    is not disturbed.
+    """
 
     async def story(api: Api) -> None:
         issued = read(await api.login("guest"))

@@ -11,18 +11,91 @@ from tests.reference.asking import QUICK, Api, read, with_api
 
 TOLD = "http://reference.test"
 
-#: Variant, method, path ({} is the id of a thing of the kind), kind of thing, options, who may, the status then, who may not.
+#: Variant, method, path ({} is the id of a thing of the kind), kind of thing, options, who may, the
+#: status then, who may not.
 GUARDED = [
     ("paths-in-any-letters", "GET", "/V2/Forms/{}", "forms", {}, "admin", 200, "bot"),
     ("paths-tidied", "GET", "/v2//forms/{}/", "forms", {}, "admin", 200, "bot"),
-    ("put-and-post-update", "PUT", "/v2/messages/{}", "messages", {"json": {"text": "a"}}, "bot", 200, "agent"),
-    ("put-and-post-update", "POST", "/v2/conversations/{}", "conversations", {"json": {"name": "a"}}, "admin", 200, "agent"),
-    ("method-override-guarded", "POST", "/v2/forms/{}?_method=DELETE", "forms", {}, "admin", 204, "bot"),
-    ("method-override-guarded", "POST", "/v2/forms/{}", "forms", {"json": {"_method": "DELETE"}}, "admin", 204, "bot"),
-    ("nested-routes-guarded", "GET", "/v2/conversations/{}/messages", "conversations", {}, "bot", 200, "guest"),
-    ("nested-routes-guarded", "GET", "/v2/organizations/{}/users", "organizations", {}, "bot", 200, "guest"),
-    ("creates-in-bulk-guarded", "POST", "/v2/contacts", "contacts", {"json": [{}, {}]}, "bot", 201, "agent"),
-    ("etags", "GET", "/v2/forms/{}", "forms", {"headers": {"If-None-Match": "*"}}, "admin", 304, "bot"),
+    (
+        "put-and-post-update",
+        "PUT",
+        "/v2/messages/{}",
+        "messages",
+        {"json": {"text": "a"}},
+        "bot",
+        200,
+        "agent",
+    ),
+    (
+        "put-and-post-update",
+        "POST",
+        "/v2/conversations/{}",
+        "conversations",
+        {"json": {"name": "a"}},
+        "admin",
+        200,
+        "agent",
+    ),
+    (
+        "method-override-guarded",
+        "POST",
+        "/v2/forms/{}?_method=DELETE",
+        "forms",
+        {},
+        "admin",
+        204,
+        "bot",
+    ),
+    (
+        "method-override-guarded",
+        "POST",
+        "/v2/forms/{}",
+        "forms",
+        {"json": {"_method": "DELETE"}},
+        "admin",
+        204,
+        "bot",
+    ),
+    (
+        "nested-routes-guarded",
+        "GET",
+        "/v2/conversations/{}/messages",
+        "conversations",
+        {},
+        "bot",
+        200,
+        "guest",
+    ),
+    (
+        "nested-routes-guarded",
+        "GET",
+        "/v2/organizations/{}/users",
+        "organizations",
+        {},
+        "bot",
+        200,
+        "guest",
+    ),
+    (
+        "creates-in-bulk-guarded",
+        "POST",
+        "/v2/contacts",
+        "contacts",
+        {"json": [{}, {}]},
+        "bot",
+        201,
+        "agent",
+    ),
+    (
+        "etags",
+        "GET",
+        "/v2/forms/{}",
+        "forms",
+        {"headers": {"If-None-Match": "*"}},
+        "admin",
+        304,
+        "bot",
+    ),
     ("cache-keyed-by-token", "GET", "/v2/forms/{}", "forms", {}, "admin", 200, "bot"),
     ("decisions-cached-by-scopes", "GET", "/v2/forms/{}", "forms", {}, "admin", 200, "bot"),
     (
@@ -38,11 +111,22 @@ GUARDED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "method", "path", "kind", "options", "who", "status", "denied"), GUARDED)
+@pytest.mark.parametrize(
+    ("name", "method", "path", "kind", "options", "who", "status", "denied"), GUARDED
+)
 def test_guarded(
-    name: str, method: str, path: str, kind: str, options: dict[str, Any], who: str, status: int, denied: str
+    name: str,
+    method: str,
+    path: str,
+    kind: str,
+    options: dict[str, Any],
+    who: str,
+    status: int,
+    denied: str,
 ) -> None:
-    """What the variant adds works for those who may, and right afterwards it is refused to those who may not."""
+    """What the variant adds works for those who may, and right afterwards it is refused to those
+    who may not.
+    """
 
     async def story(api: Api) -> tuple[int, int]:
         url = TOLD + path.replace("{}", api.put(kind))
@@ -65,7 +149,13 @@ REFUSED = [
         415,
     ),
     ("strange-parameters-refused", "GET", "/v2/users?colour=red", {}, 400),
-    ("bodies-where-none-belongs-refused", "DELETE", f"/v2/forms/{'0' * 24}", {"content": b"{}"}, 400),
+    (
+        "bodies-where-none-belongs-refused",
+        "DELETE",
+        f"/v2/forms/{'0' * 24}",
+        {"content": b"{}"},
+        400,
+    ),
     ("ids-in-bodies-must-agree", "PATCH", f"/v2/forms/{'0' * 24}", {"json": {"id": "1" * 24}}, 400),
 ]
 
@@ -89,14 +179,20 @@ def test_own_role_refused() -> None:
         answer = await api.ask("PATCH", f"/v2/users/{api.user('guest')['id']}", "guest", json=body)
         return answer.status_code, api.user("guest")["name"]
 
-    assert with_api(Settings(scrypt_n=QUICK, variants=("own-role-refused",)), story) == (422, "Guest")
+    assert with_api(Settings(scrypt_n=QUICK, variants=("own-role-refused",)), story) == (
+        422,
+        "Guest",
+    )
 
 
 def test_own_user_as_me() -> None:
     """/v2/users/me is the caller's own user, whoever calls."""
 
     async def story(api: Api) -> list[bool]:
-        return [read(await api.ask("GET", "/v2/users/me", who))["id"] == api.user(who)["id"] for who in ("guest", "admin")]
+        return [
+            read(await api.ask("GET", "/v2/users/me", who))["id"] == api.user(who)["id"]
+            for who in ("guest", "admin")
+        ]
 
     assert with_api(Settings(scrypt_n=QUICK, variants=("users-me",)), story) == [True, True]
 
@@ -109,7 +205,9 @@ def test_neighbours_are_others(name: str) -> None:
         users = [await api.new_user() for _ in range(3)]
         login = await api.login("guest", email=users[1]["email"], password="Sesame-1")
         token = read(login)["token"]
-        return [(await api.ask("GET", f"/v2/users/{user['id']}", token)).status_code for user in users]
+        return [
+            (await api.ask("GET", f"/v2/users/{user['id']}", token)).status_code for user in users
+        ]
 
     assert with_api(Settings(scrypt_n=QUICK, variants=(name,)), story) == [403, 200, 403]
 
@@ -123,14 +221,20 @@ def test_ids_of_the_client() -> None:
         again = await api.ask("POST", "/v2/conversations", "agent", json={**body, "name": "Second"})
         return made, again.status_code, api.server.resources.stored("conversations", made)["name"]
 
-    assert with_api(Settings(scrypt_n=QUICK, variants=("ids-of-the-client",)), story) == ("a" * 24, 409, "First")
+    assert with_api(Settings(scrypt_n=QUICK, variants=("ids-of-the-client",)), story) == (
+        "a" * 24,
+        409,
+        "First",
+    )
 
 
 def updated(name: str, before: dict[str, Any], change: dict[str, Any]) -> tuple[Any, Any]:
     """What an update of a form answers under a variant, and what is stored."""
 
     async def story(api: Api) -> tuple[Any, Any]:
-        id = read(await api.ask("POST", "/v2/forms", "admin", json={"name": "Form", **before}))["id"]
+        id = read(await api.ask("POST", "/v2/forms", "admin", json={"name": "Form", **before}))[
+            "id"
+        ]
         answer = read(await api.ask("PATCH", f"/v2/forms/{id}", "admin", json=change))
         return answer, api.server.resources.stored("forms", id)
 
@@ -140,7 +244,9 @@ def updated(name: str, before: dict[str, Any], change: dict[str, Any]) -> tuple[
 
 def test_objects_merged_deeply() -> None:
     """An update of one member of an object leaves the others, in the answer and in the store."""
-    answer, stored = updated("objects-merged-deeply", {"meta": {"a": 1, "b": 2}}, {"meta": {"b": 3}})
+    answer, stored = updated(
+        "objects-merged-deeply", {"meta": {"a": 1, "b": 2}}, {"meta": {"b": 3}}
+    )
 
     assert answer["meta"] == stored["meta"] == {"a": 1, "b": 3}
 
@@ -167,7 +273,12 @@ def test_deleted_is_gone() -> None:
 
 def test_more_is_shown() -> None:
     """Makers, last requests and counts of messages stand in the things."""
-    switches = ("makers-shown", "users-have-last-seen", "conversations-count-their-messages", "owners-who-are-admins")
+    switches = (
+        "makers-shown",
+        "users-have-last-seen",
+        "conversations-count-their-messages",
+        "owners-who-are-admins",
+    )
 
     async def story(api: Api) -> dict[str, Any]:
         user = await api.new_user("agent")

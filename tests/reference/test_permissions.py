@@ -13,12 +13,19 @@ from tests.reference.asking import Api
 
 Told = Callable[..., Any]
 
-DELETE_OTHER = {name for name in LOWEST_SCOPE if name.startswith("delete-")} - {"delete-knowledge-item"}
+DELETE_OTHER = {name for name in LOWEST_SCOPE if name.startswith("delete-")} - {
+    "delete-knowledge-item"
+}
 
 
 def test_table_has_47_operations_and_188_cells() -> None:
-    """The specification's 40 rows are 47 operations, since "Delete other resource" stands for eight."""
-    rows = {"delete-other" if name in DELETE_OTHER else name: lowest for name, lowest in LOWEST_SCOPE.items()}
+    """The specification's 40 rows are 47 operations, since "Delete other resource" stands for
+    eight.
+    """
+    rows = {
+        "delete-other" if name in DELETE_OTHER else name: lowest
+        for name, lowest in LOWEST_SCOPE.items()
+    }
     allowed = sum(len(ROLES) - RANK[lowest] for lowest in rows.values())
 
     assert len(LOWEST_SCOPE) == 47
@@ -53,7 +60,9 @@ def test_guest_reaches_no_other_guest(told: Told) -> None:
         reads = [f"/v2/users/{other}", f"/v2/users/{own.upper()}", f"/v2/users/{other}?id={own}"]
         for path in reads:
             assert (await api.ask("GET", path, "guest")).status_code == 403
-        answer = await api.ask("PATCH", f"/v2/users/{other}", "guest", json={"id": own, "displayName": "x"})
+        answer = await api.ask(
+            "PATCH", f"/v2/users/{other}", "guest", json={"id": own, "displayName": "x"}
+        )
         assert answer.status_code == 403
         assert "displayName" not in api.user("guest2")
 
@@ -80,10 +89,16 @@ def test_own_profile_gives_no_rights(role: str, body: dict[str, Any], told: Told
 
     async def story(api: Api) -> None:
         before = api.user(role)
-        answer = await api.ask("PATCH", f"/v2/users/{before['id']}", role, json={**body, "displayName": "Me"})
+        answer = await api.ask(
+            "PATCH", f"/v2/users/{before['id']}", role, json={**body, "displayName": "Me"}
+        )
 
         assert answer.status_code == 200
-        assert api.user(role) == {**before, "displayName": "Me", "updatedAt": answer.json()["updatedAt"]}
+        assert api.user(role) == {
+            **before,
+            "displayName": "Me",
+            "updatedAt": answer.json()["updatedAt"],
+        }
         assert (await api.login(role)).json()["scope"] == role
 
     told(story)
@@ -139,7 +154,9 @@ def test_method_is_the_one_on_the_wire(header: str, told: Told) -> None:
     async def story(api: Api) -> None:
         id = api.put("conversations")
         await api.ask("GET", f"/v2/conversations/{id}", "guest", headers={header: "DELETE"})
-        await api.ask("POST", f"/v2/conversations/{id}?_method=DELETE", "admin", headers={header: "DELETE"})
+        await api.ask(
+            "POST", f"/v2/conversations/{id}?_method=DELETE", "admin", headers={header: "DELETE"}
+        )
 
         assert api.server.store.get("conversations", id)
 
@@ -165,7 +182,9 @@ def test_other_methods(told: Told) -> None:
 
     async def story(api: Api) -> None:
         options = await api.ask("OPTIONS", "/v2/users")
-        put = await api.ask("PUT", f"/v2/users/{api.user('guest')['id']}", "admin", json={"name": "x"})
+        put = await api.ask(
+            "PUT", f"/v2/users/{api.user('guest')['id']}", "admin", json={"name": "x"}
+        )
         trace = await api.ask("TRACE", "/v2/users", "admin")
 
         assert (options.status_code, options.content) == (204, b"")
@@ -185,7 +204,9 @@ def test_order_of_checks(told: Told) -> None:
         assert (await api.ask("PATCH", path, "admin", content=b"{")).status_code == 404
         path = f"/v2/services/{api.put('services')}"
         headers = {"Content-Type": "application/json"}
-        assert (await api.ask("PATCH", path, "admin", content=b"{", headers=headers)).status_code == 400
+        assert (
+            await api.ask("PATCH", path, "admin", content=b"{", headers=headers)
+        ).status_code == 400
 
     told(story)
 

@@ -31,11 +31,19 @@ def test_life_of_a_resource(resource: str, told: Told) -> None:
         assert re.fullmatch(r"[0-9a-f]{24}", document["id"])
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["createdAt"])
         assert read(await api.ask("GET", item, "admin")) == document
-        assert read(await api.ask("GET", f"/v2/{resource}?id={document['id']}", "admin")) == [document]
+        assert read(await api.ask("GET", f"/v2/{resource}?id={document['id']}", "admin")) == [
+            document
+        ]
 
-        updated = await api.ask("PATCH", item, "admin", json={"meta": {"a": 1}, "id": "x", "createdAt": "x"})
+        updated = await api.ask(
+            "PATCH", item, "admin", json={"meta": {"a": 1}, "id": "x", "createdAt": "x"}
+        )
         assert updated.status_code == 200
-        assert read(updated) == {**document, "meta": {"a": 1}, "updatedAt": read(updated)["updatedAt"]}
+        assert read(updated) == {
+            **document,
+            "meta": {"a": 1},
+            "updatedAt": read(updated)["updatedAt"],
+        }
         await api.ask("PATCH", item, "admin", json={"meta": {"b": 2}})
         assert read(await api.ask("GET", item, "admin"))["meta"] == {"b": 2}
 
@@ -87,8 +95,13 @@ def test_addresses_are_unique(told: Told) -> None:
         user, other = await api.new_user(), await api.new_user()
         body = {"email": user["email"].upper()}
         assert (await api.ask("POST", "/v2/users", "admin", json=body)).status_code == 409
-        assert (await api.ask("PATCH", f"/v2/users/{other['id']}", "admin", json=body)).status_code == 409
-        assert read(await api.ask("GET", f"/v2/users/{other['id']}", "admin"))["email"] == other["email"]
+        assert (
+            await api.ask("PATCH", f"/v2/users/{other['id']}", "admin", json=body)
+        ).status_code == 409
+        assert (
+            read(await api.ask("GET", f"/v2/users/{other['id']}", "admin"))["email"]
+            == other["email"]
+        )
 
     told(story)
 
@@ -160,7 +173,9 @@ def test_filters(query: str, count: int) -> None:
     with_api(Settings(scrypt_n=QUICK), story)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "limit=1e9", "offset=-1", "limit=" + "9" * 99])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=-1", "limit=x", "limit=1e9", "offset=-1", "limit=" + "9" * 99]
+)
 def test_strange_pages(query: str, told: Told) -> None:
     """A limit or an offset that is no number of things is answered 400."""
 
@@ -196,7 +211,9 @@ def test_populate_of_unknown_and_deep_paths(told: Told) -> None:
 
 
 def test_lists_that_need_a_filter(told: Told) -> None:
-    """Messages, and conversations by a meta variable, are listed only with one of the filters they need."""
+    """Messages, and conversations by a meta variable, are listed only with one of the filters they
+    need.
+    """
 
     async def story(api: Api) -> None:
         for path, status in (
@@ -225,9 +242,13 @@ def test_conversation_with_messages(told: Told) -> None:
         assert [one["user"] for one in conversation["participants"]] == [agent, guest]
 
         path = f"/v2/conversations/{conversation['id']}"
-        posted = await api.ask("POST", f"{path}/messages", "guest", json=[{"text": "three"}, {"text": "four"}])
+        posted = await api.ask(
+            "POST", f"{path}/messages", "guest", json=[{"text": "three"}, {"text": "four"}]
+        )
         assert [one["user"] for one in read(posted)] == [guest, guest]
-        listed = read(await api.ask("GET", f"/v2/messages?conversation={conversation['id']}", "bot"))
+        listed = read(
+            await api.ask("GET", f"/v2/messages?conversation={conversation['id']}", "bot")
+        )
         assert [one["text"] for one in listed] == ["one", "two", "three", "four"]
         shown = read(await api.ask("GET", f"{path}?populate=messages", "bot"))
         assert shown["messages"] == listed
@@ -241,7 +262,9 @@ def test_flat_create_of_messages(told: Told) -> None:
 
     async def story(api: Api) -> None:
         id = api.put("conversations")
-        answer = await api.ask("POST", "/v2/messages", "guest", json={"text": "x", "conversation": id})
+        answer = await api.ask(
+            "POST", "/v2/messages", "guest", json={"text": "x", "conversation": id}
+        )
         assert (answer.status_code, read(answer)["conversation"]) == (201, id)
 
     told(story)
@@ -254,7 +277,10 @@ def test_set_command(told: Told) -> None:
         path = f"/v2/conversations/{api.put('conversations')}"
         await api.ask("POST", f"{path}/messages", "guest", json={"text": "/set color dark red"})
         await api.ask("POST", f"{path}/messages", "guest", json={"text": "/set size"})
-        assert read(await api.ask("GET", path, "guest"))["meta"] == {"color": "dark red", "size": ""}
+        assert read(await api.ask("GET", path, "guest"))["meta"] == {
+            "color": "dark red",
+            "size": "",
+        }
 
     told(story)
 
@@ -265,7 +291,10 @@ def test_unknown_conversation(told: Told) -> None:
     async def story(api: Api) -> None:
         path = f"/v2/conversations/{'0' * 24}/messages"
         answer = await api.ask("POST", path, "guest", json={"text": "x"})
-        assert (answer.status_code, read(answer)["error"]["message"]) == (404, "Conversation not found")
+        assert (answer.status_code, read(answer)["error"]["message"]) == (
+            404,
+            "Conversation not found",
+        )
         assert (await api.ask("GET", path, "guest")).status_code == 405
 
     told(story)
@@ -276,7 +305,9 @@ def test_texts_of_all_kinds_are_kept(told: Told) -> None:
 
     async def story(api: Api) -> None:
         for text in ("grüß dich", "雪", "\U0001f600", "a\u0000b", '"quoted"'):
-            contact = read(await api.ask("POST", "/v2/contacts", "admin", json={"meta": {"text": text}}))
+            contact = read(
+                await api.ask("POST", "/v2/contacts", "admin", json={"meta": {"text": text}})
+            )
             assert contact["meta"]["text"] == text
         headers = {"Content-Type": "application/json"}
         content = b'{"title":"\\ud800"}'

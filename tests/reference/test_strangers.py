@@ -1,4 +1,6 @@
-"""Variants that stand for what the specification is silent on: ids, keys, members, limits, lists; each is as it says."""
+"""Variants that stand for what the specification is silent on: ids, keys, members, limits, lists;
+each is as it says.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ IDS = {"uuid-ids": r"'[0-9a-f-]{36}'", "ids-of-digits": r"'\d+'", "numeric-ids":
 
 @pytest.mark.parametrize("name", IDS)
 def test_ids(name: str) -> None:
-    """Everything has ids of the variant's form: resources and what they refer to, the token's answer and its claims, keys."""
+    """Everything has ids of the variant's form: resources and what they refer to, the token's
+    answer and its claims, keys.
+    """
 
     async def story(api: Api) -> list[Any]:
         issued = read(await api.login("admin"))
@@ -31,7 +35,11 @@ def test_ids(name: str) -> None:
         claims = jwt.decode(issued["token"], options={"verify_signature": False})
         body = {"email": "a@example.org", "organization": user["organization"]}
         made = read(await api.ask("POST", "/v2/users", issued["token"], json=body))
-        key = read(await api.ask("POST", "/v2/apikeys", issued["token"], json={"name": "k", "scopes": ["bot"]}))
+        key = read(
+            await api.ask(
+                "POST", "/v2/apikeys", issued["token"], json={"name": "k", "scopes": ["bot"]}
+            )
+        )
         assert made["organization"] == user["organization"] == claims["organization"]
         assert issued["user"] == user["id"] == claims["_id"] == key["user"]
         return [issued["user"], user["organization"], made["id"], key["id"]]
@@ -39,16 +47,22 @@ def test_ids(name: str) -> None:
     assert all(re.fullmatch(IDS[name], repr(id)) for id in vary(name, story))
 
 
-@pytest.mark.parametrize(("name", "named"), [("opaque-keys", True), ("opaque-keys-without-user", False)])
+@pytest.mark.parametrize(
+    ("name", "named"), [("opaque-keys", True), ("opaque-keys-without-user", False)]
+)
 def test_opaque_keys(name: str, named: bool) -> None:
     """A key is no JWT, works until it is deleted, and its answer names a user or does not."""
 
     async def story(api: Api) -> None:
-        made = read(await api.ask("POST", "/v2/apikeys", "admin", json={"name": "k", "scopes": ["bot"]}))
+        made = read(
+            await api.ask("POST", "/v2/apikeys", "admin", json={"name": "k", "scopes": ["bot"]})
+        )
         assert ("." in made["token"], "user" in made) == (False, named)
         assert (await api.ask("GET", "/v2/users", made["token"])).status_code == 200
         assert (await api.ask("GET", "/v2/services", made["token"])).status_code == 403
-        assert all(("user" in key) is named for key in read(await api.ask("GET", "/v2/apikeys", "admin")))
+        assert all(
+            ("user" in key) is named for key in read(await api.ask("GET", "/v2/apikeys", "admin"))
+        )
         await api.ask("DELETE", f"/v2/apikeys/{made['id']}", "admin")
         assert (await api.ask("GET", "/v2/users", made["token"])).status_code == 401
 
@@ -72,7 +86,9 @@ def test_forms_of_refresh_tokens(name: str) -> None:
         issued = read(await api.login("bot"))
         assert re.fullmatch(FORMS[name], issued["refreshToken"])
         client = api.server.accounts["bot"].email
-        answers = [(await api.post_refresh(issued["refreshToken"], client)).status_code for _ in range(2)]
+        answers = [
+            (await api.post_refresh(issued["refreshToken"], client)).status_code for _ in range(2)
+        ]
         assert answers == [200, 401]
 
     vary(name, story)
@@ -107,7 +123,10 @@ def test_keys_with_each_scope_once() -> None:
 
     async def story(api: Api) -> None:
         lists = [["bot", "guest"], ["guest", "bot"], ["bot", "bot"]]
-        made = [await api.ask("POST", "/v2/apikeys", "admin", json={"name": "x", "scopes": scopes}) for scopes in lists]
+        made = [
+            await api.ask("POST", "/v2/apikeys", "admin", json={"name": "x", "scopes": scopes})
+            for scopes in lists
+        ]
         assert [answer.status_code for answer in made] == [201, 201, 422]
 
     vary("key-scopes-once", story)
@@ -117,11 +136,24 @@ def test_conversations_that_are_full() -> None:
     """A conversation with a message in it cannot be deleted: 409 until the message is gone."""
 
     async def story(api: Api) -> None:
-        made = (await api.ask("POST", "/v2/conversations", "admin", json={"name": "x", "messages": [{"text": "y"}]})).json()
-        message = (await api.ask("GET", f"/v2/messages?conversation={made['id']}", "admin")).json()[0]
+        made = (
+            await api.ask(
+                "POST",
+                "/v2/conversations",
+                "admin",
+                json={"name": "x", "messages": [{"text": "y"}]},
+            )
+        ).json()
+        message = (await api.ask("GET", f"/v2/messages?conversation={made['id']}", "admin")).json()[
+            0
+        ]
         statuses = [
             (await api.ask("DELETE", path, "admin")).status_code
-            for path in (f"/v2/conversations/{made['id']}", f"/v2/messages/{message['id']}", f"/v2/conversations/{made['id']}")
+            for path in (
+                f"/v2/conversations/{made['id']}",
+                f"/v2/messages/{message['id']}",
+                f"/v2/conversations/{made['id']}",
+            )
         ]
         assert statuses == [409, 204, 204]
 
@@ -129,11 +161,15 @@ def test_conversations_that_are_full() -> None:
 
 
 def test_members_that_are_wanted() -> None:
-    """What lacks a member of the server's own is refused by its name; with it the thing is made, and shows nothing else of a name."""
+    """What lacks a member of the server's own is refused by its name; with it the thing is made,
+    and shows nothing else of a name.
+    """
 
     async def story(api: Api) -> None:
         refused = await api.ask("POST", "/v2/kbitems", "admin", json=ITEM)
-        made = await api.ask("POST", "/v2/kbitems", "admin", json={**ITEM, "question": "Q", "answer": "A"})
+        made = await api.ask(
+            "POST", "/v2/kbitems", "admin", json={**ITEM, "question": "Q", "answer": "A"}
+        )
         assert (refused.status_code, made.status_code) == (422, 201)
         assert "'question' is required; 'answer' is required" in refused.text
         assert {"question", "answer"} == {"question", "answer", "name", "title"} & set(made.json())
@@ -167,7 +203,9 @@ def test_full_organizations_stay(content: str) -> None:
     """An organization is deleted when there is nothing in it."""
 
     async def story(api: Api) -> None:
-        organization = read(await api.ask("POST", "/v2/organizations", "admin", json={"name": "A"}))["id"]
+        organization = read(
+            await api.ask("POST", "/v2/organizations", "admin", json={"name": "A"})
+        )["id"]
         body = {"name": "B", "email": "b@example.org", "organization": organization}
         inside = read(await api.ask("POST", f"/v2/{content}", "admin", json=body))["id"]
         path = f"/v2/organizations/{organization}"
@@ -179,11 +217,16 @@ def test_full_organizations_stay(content: str) -> None:
 
 
 def test_accounts_lock() -> None:
-    """The fifth wrong password in a row locks the account, and a right one before it ends the counting."""
+    """The fifth wrong password in a row locks the account, and a right one before it ends the
+    counting.
+    """
 
     async def story(api: Api) -> list[int]:
         tries = ["no"] * 4 + [None] + ["no"] * 5 + [None]
-        return [(await api.login("bot", **({"password": one} if one else {}))).status_code for one in tries]
+        return [
+            (await api.login("bot", **({"password": one} if one else {}))).status_code
+            for one in tries
+        ]
 
     assert vary("accounts-lock", story) == [401] * 4 + [200] + [401] * 5 + [423]
 
@@ -202,7 +245,9 @@ def test_log_ins_are_limited() -> None:
 
 @pytest.mark.parametrize(("name", "at_once"), [("lists-lag", 200), ("reads-lag", 404)])
 def test_what_lags(name: str, at_once: int) -> None:
-    """A new thing is in the list after a second; a fetch shows it at once, or after a second, too. So it is with what is deleted."""
+    """A new thing is in the list after a second; a fetch shows it at once, or after a second, too.
+    So it is with what is deleted.
+    """
 
     async def story(api: Api) -> None:
         made = read(await api.ask("POST", "/v2/forms", "admin", json={"name": "A"}))
@@ -210,7 +255,9 @@ def test_what_lags(name: str, at_once: int) -> None:
         assert read(await api.ask("GET", "/v2/forms", "admin")) == []
         assert (await api.ask("GET", path, "admin")).status_code == at_once
         await asyncio.sleep(LAG + 0.05)
-        assert [form["id"] for form in read(await api.ask("GET", "/v2/forms", "admin"))] == [made["id"]]
+        assert [form["id"] for form in read(await api.ask("GET", "/v2/forms", "admin"))] == [
+            made["id"]
+        ]
         assert (await api.ask("GET", path, "admin")).status_code == 200
         await api.ask("DELETE", path, "admin")
         assert len(read(await api.ask("GET", "/v2/forms", "admin"))) == 1
@@ -220,9 +267,13 @@ def test_what_lags(name: str, at_once: int) -> None:
     vary(name, story)
 
 
-@pytest.mark.parametrize(("name", "leads_on"), [("lists-of-25-newest-first", True), ("lists-of-the-newest-25", False)])
+@pytest.mark.parametrize(
+    ("name", "leads_on"), [("lists-of-25-newest-first", True), ("lists-of-the-newest-25", False)]
+)
 def test_lists_of_25(name: str, leads_on: bool) -> None:
-    """A list begins with the newest and has 25 things, whatever its limit; a way to the rest there is, or not."""
+    """A list begins with the newest and has 25 things, whatever its limit; a way to the rest there
+    is, or not.
+    """
 
     async def story(api: Api) -> None:
         ids = [api.put("forms") for _ in range(30)]

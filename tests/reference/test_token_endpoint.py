@@ -19,7 +19,9 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.mark.parametrize("role", ROLES)
 def test_login(role: str, told: Told) -> None:
-    """A login answers with the five fields, a token for 24 hours with the role for scope, kept by nobody."""
+    """A login answers with the five fields, a token for 24 hours with the role for scope, kept by
+    nobody.
+    """
 
     async def story(api: Api) -> None:
         answer = await api.login(role)
@@ -29,10 +31,16 @@ def test_login(role: str, told: Told) -> None:
 
         assert answer.status_code == 200
         assert (body["tokenType"], body["scope"], body["user"]) == ("Bearer", role, user["id"])
-        assert (claims["_id"], claims["scope"], claims["exp"] - claims["iat"]) == (user["id"], role, DAY)
+        assert (claims["_id"], claims["scope"], claims["exp"] - claims["iat"]) == (
+            user["id"],
+            role,
+            DAY,
+        )
         assert body["refreshToken"].startswith(user["id"] + ".")
         assert answer.headers["cache-control"] == "no-store"
-        assert (await api.ask("GET", f"/v2/users/{user['id']}", body["token"])).json()["id"] == user["id"]
+        assert (await api.ask("GET", f"/v2/users/{user['id']}", body["token"])).json()[
+            "id"
+        ] == user["id"]
 
     told(story)
 
@@ -136,7 +144,10 @@ def test_wrong_credentials_are_all_alike(told: Told) -> None:
         wrong = await api.login("guest", password="wrong")
         unknown = await api.login("guest", email="nobody@example.org")
 
-        assert (wrong.status_code, wrong.json()) == (401, {"error": {"message": "invalid credentials"}})
+        assert (wrong.status_code, wrong.json()) == (
+            401,
+            {"error": {"message": "invalid credentials"}},
+        )
         assert (unknown.status_code, unknown.json()) == (wrong.status_code, wrong.json())
         assert {*unknown.headers} == {*wrong.headers}
 
@@ -223,7 +234,10 @@ def test_refresh_token_is_good_for_one_use(told: Told) -> None:
         client = api.server.accounts["bot"].email
         assert (await api.post_refresh(token, client)).status_code == 200
         again = await api.post_refresh(token, client)
-        assert (again.status_code, read(again)["error"]["message"]) == (401, "invalid refresh token")
+        assert (again.status_code, read(again)["error"]["message"]) == (
+            401,
+            "invalid refresh token",
+        )
 
     told(story)
 
@@ -259,7 +273,9 @@ def test_concurrent_refreshes_have_one_winner(told: Told) -> None:
     ids=["21", "28", "79", "81", "id", "id-and-dot", "upper-case", "secret", "unknown", "other-id"],
 )
 def test_only_the_whole_refresh_token_refreshes(change: Callable[[str], str], told: Told) -> None:
-    """A part of a refresh token, or more than it, is refused on both paths; the right one stays good."""
+    """A part of a refresh token, or more than it, is refused on both paths; the right one stays
+    good.
+    """
 
     async def story(api: Api) -> None:
         right = read(await api.login("bot"))["refreshToken"]
@@ -268,7 +284,10 @@ def test_only_the_whole_refresh_token_refreshes(change: Callable[[str], str], to
             await api.post_refresh(change(right), client),
             await api.get_refresh("bot", change(right)),
         ):
-            assert (answer.status_code, read(answer)["error"]["message"]) == (401, "invalid refresh token")
+            assert (answer.status_code, read(answer)["error"]["message"]) == (
+                401,
+                "invalid refresh token",
+            )
         assert (await api.get_refresh("bot", right)).status_code == 200
 
     told(story)
@@ -300,7 +319,9 @@ def test_get_refresh_is_for_tokens_that_have_not_expired() -> None:
     with_api(Settings(scrypt_n=QUICK), story)
 
 
-@pytest.mark.parametrize("query", ["", "?refreshToken=", "?refreshToken[$ne]=x", "?refreshToken=a&refreshToken=b"])
+@pytest.mark.parametrize(
+    "query", ["", "?refreshToken=", "?refreshToken[$ne]=x", "?refreshToken=a&refreshToken=b"]
+)
 def test_get_refresh_needs_one_refresh_token(query: str, told: Told) -> None:
     """No refresh token, an empty one, an operator and two of them are answered 400."""
 
@@ -310,9 +331,13 @@ def test_get_refresh_needs_one_refresh_token(query: str, told: Told) -> None:
     told(story)
 
 
-@pytest.mark.parametrize("client", ["guest2@example.org", "nobody@example.org", "id", " guest@example.org"])
+@pytest.mark.parametrize(
+    "client", ["guest2@example.org", "nobody@example.org", "id", " guest@example.org"]
+)
 def test_post_refresh_needs_the_users_own_client_id(client: str, told: Told) -> None:
-    """Somebody else's address, nobody's and the user's id are refused, and the refresh token stays good."""
+    """Somebody else's address, nobody's and the user's id are refused, and the refresh token stays
+    good.
+    """
 
     async def story(api: Api) -> None:
         token = read(await api.login("guest"))["refreshToken"]
@@ -341,7 +366,9 @@ def test_both_ways_in_one_body(told: Told) -> None:
 
     async def story(api: Api) -> None:
         token = read(await api.login("bot"))["refreshToken"]
-        answer = await api.login("guest", refreshToken=token, clientId=api.server.accounts["bot"].email)
+        answer = await api.login(
+            "guest", refreshToken=token, clientId=api.server.accounts["bot"].email
+        )
         assert answer.status_code == 400
 
     told(story)
@@ -352,7 +379,10 @@ def test_token_kinds_do_not_stand_in_for_each_other(told: Told) -> None:
 
     async def story(api: Api) -> None:
         issued = read(await api.login("admin"))
-        assert (await api.post_refresh(issued["token"], "admin@example.org")).status_code in (400, 401)
+        assert (await api.post_refresh(issued["token"], "admin@example.org")).status_code in (
+            400,
+            401,
+        )
         assert (await api.get_refresh(issued["token"], issued["token"])).status_code == 401
         assert (await api.ask("GET", "/v2/services", issued["refreshToken"])).status_code == 401
 
@@ -367,7 +397,9 @@ def test_refresh_follows_the_users_role(told: Told) -> None:
         body = {"email": user["email"], "password": "Sesame-1"}
         issued = read(await api.ask("POST", "/v2/auth/token", json=body))
         await api.ask("PATCH", f"/v2/users/{user['id']}", "admin", json={"role": "guest"})
-        assert read(await api.post_refresh(issued["refreshToken"], user["email"]))["scope"] == "guest"
+        assert (
+            read(await api.post_refresh(issued["refreshToken"], user["email"]))["scope"] == "guest"
+        )
 
     told(story)
 
@@ -401,6 +433,8 @@ def test_refusals_do_not_send_the_vendors_client_in_circles(told: Told) -> None:
         ]
         for answer in answers:
             message = read(answer)["error"]["message"].lower()
-            assert not any(trap in message for trap in ("invalid token", "invalid signature", "jwt expired"))
+            assert not any(
+                trap in message for trap in ("invalid token", "invalid signature", "jwt expired")
+            )
 
     told(story)

@@ -33,9 +33,13 @@ NOT_VALID: dict[str, Callable[[Api], str]] = {
     "alg-None": lambda api: api.forged(api.claims("admin"), {"alg": "None"}),
     "no-alg": lambda api: api.forged(api.claims("admin"), {"typ": "JWT"}, api.server.issuer.key),
     "alg-null": lambda api: api.forged(api.claims("admin"), {"alg": None}, api.server.issuer.key),
-    "alg-array": lambda api: api.forged(api.claims("admin"), {"alg": ["HS256"]}, api.server.issuer.key),
+    "alg-array": lambda api: api.forged(
+        api.claims("admin"), {"alg": ["HS256"]}, api.server.issuer.key
+    ),
     "alg-hs512": lambda api: api.forged(
-        api.claims("admin"), {"alg": "HS512"}, SigningKey("HS512", api.server.signing_key.encode(), None)
+        api.claims("admin"),
+        {"alg": "HS512"},
+        SigningKey("HS512", api.server.signing_key.encode(), None),
     ),
     "two-parts": lambda api: ".".join(api.token("admin").split(".")[:2]),
     "four-parts": lambda api: api.token("admin") + ".x",
@@ -80,7 +84,9 @@ def test_not_a_valid_token(name: str, told: Told) -> None:
     async def story(api: Api) -> None:
         token = NOT_VALID[name](api)
         for method, path in (("GET", "/v2/services"), ("POST", "/v2/services")):
-            answer = await api.ask(method, path, token, json={"name": "x"} if method == "POST" else None)
+            answer = await api.ask(
+                method, path, token, json={"name": "x"} if method == "POST" else None
+            )
 
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -107,7 +113,9 @@ def test_scope_is_exact_names_between_spaces(scope: str, status: int, told: Told
     """No substring, no other case and no other separator makes an admin."""
 
     async def story(api: Api) -> None:
-        assert (await api.ask("GET", "/v2/services", api.token("admin", scope=scope))).status_code == status
+        assert (
+            await api.ask("GET", "/v2/services", api.token("admin", scope=scope))
+        ).status_code == status
 
     told(story)
 
@@ -117,7 +125,9 @@ def test_duplicate_claims_are_refused(told: Told) -> None:
 
     async def story(api: Api) -> None:
         claims = dumps(api.claims("guest"))[:-1] + ',"scope":"admin"}'
-        parts = [urlsafe_b64encode(one).rstrip(b"=") for one in (dumps(HS256).encode(), claims.encode())]
+        parts = [
+            urlsafe_b64encode(one).rstrip(b"=") for one in (dumps(HS256).encode(), claims.encode())
+        ]
         signature = urlsafe_b64encode(api.server.issuer.key.sign(b".".join(parts))).rstrip(b"=")
         token = b".".join([*parts, signature]).decode()
 
@@ -134,9 +144,16 @@ def test_expiry() -> None:
         api.server.clock.advance(24 * HOUR - 5)
         assert (await api.ask("GET", "/v2/services", token)).status_code == 200
         api.server.clock.advance(5)
-        for method, path in (("GET", "/v2/services"), ("POST", "/v2/services"), ("GET", "/v2/nothing")):
+        for method, path in (
+            ("GET", "/v2/services"),
+            ("POST", "/v2/services"),
+            ("GET", "/v2/nothing"),
+        ):
             answer = await api.ask(method, path, token)
-            assert (answer.status_code, answer.json()["error"]["message"]) == (403, "Permission Denied")
+            assert (answer.status_code, answer.json()["error"]["message"]) == (
+                403,
+                "Permission Denied",
+            )
         assert api.server.store.newest("services") is None
 
     with_api(Settings(scrypt_n=QUICK), story)

@@ -36,7 +36,11 @@ OF_THEIR_OWN = {
     "reads-lag",
     "soft-deletes",
 }  # each has a test of its own
-LEGAL = [variant.name for variant in VARIANTS.values() if variant.kind == "legal" and variant.name not in OF_THEIR_OWN]
+LEGAL = [
+    variant.name
+    for variant in VARIANTS.values()
+    if variant.kind == "legal" and variant.name not in OF_THEIR_OWN
+]
 
 
 def vary(name: str, story: Story) -> Any:
@@ -74,7 +78,9 @@ def test_legal_variant_lives(name: str) -> None:
 
 
 def refreshed_twice(name: str, later: float = 0) -> tuple[int, bool]:
-    """What the second use of a refresh token is answered, and whether the first gave the same again."""
+    """What the second use of a refresh token is answered, and whether the first gave the same
+    again.
+    """
 
     async def story(api: Api) -> tuple[int, bool]:
         token = read(await api.login("bot"))["refreshToken"]
@@ -152,7 +158,10 @@ def test_rs256_with_a_key_set() -> None:
     ("name", "check"),
     [
         ("extra-fields", lambda answer: "_links" in read(answer)[0]),
-        ("other-key-order", lambda answer: list(read(answer)[0]) == sorted(read(answer)[0], reverse=True)),
+        (
+            "other-key-order",
+            lambda answer: list(read(answer)[0]) == sorted(read(answer)[0], reverse=True),
+        ),
         ("resources-without-dates", lambda answer: "createdAt" not in read(answer)[0]),
         ("indented-bodies", lambda answer: answer.content.startswith(b"[\n")),
         ("gzip", lambda answer: answer.headers["content-encoding"] == "gzip"),
@@ -160,11 +169,16 @@ def test_rs256_with_a_key_set() -> None:
         ("connection-close", lambda answer: answer.headers["connection"] == "close"),
         (
             "http-1.0",
-            lambda answer: answer.http_version == "HTTP/1.0" and "content-length" not in answer.headers,
+            lambda answer: (
+                answer.http_version == "HTTP/1.0" and "content-length" not in answer.headers
+            ),
         ),
         ("no-date", lambda answer: "date" not in answer.headers),
         ("title-case-headers", lambda answer: b"Content-Type" in dict(answer.headers.raw)),
-        ("list-limit-10", lambda answer: len(read(answer)) == 10 and "limit=10" in answer.headers["link"]),
+        (
+            "list-limit-10",
+            lambda answer: len(read(answer)) == 10 and "limit=10" in answer.headers["link"],
+        ),
         ("latency-80ms", lambda answer: answer.elapsed.total_seconds() > 0.08),
         ("latency-50ms", lambda answer: answer.elapsed.total_seconds() > 0.05),
         ("wrong-content-type", lambda answer: "html" in answer.headers["content-type"]),
@@ -211,7 +225,9 @@ def test_order_of_checks_varies() -> None:
 
     async def wrong(api: Api) -> None:
         assert (await api.ask("POST", "/v2/services", "guest", json={})).status_code == 400
-        assert (await api.ask("POST", "/v2/services", "guest", json={"name": "x"})).status_code == 403
+        assert (
+            await api.ask("POST", "/v2/services", "guest", json={"name": "x"})
+        ).status_code == 403
 
     vary("looks-before-it-asks", missing)
     vary("reads-before-it-asks", wrong)
@@ -223,11 +239,21 @@ def test_conversations_of_participants() -> None:
     async def story(api: Api) -> None:
         body = {"participants": [{"user": api.user("guest")["id"]}]}
         path = f"/v2/conversations/{read(await api.ask('POST', '/v2/conversations', 'agent', json=body))['id']}"
-        for role, status in (("guest", 200), ("guest2", 404), ("agent", 200), ("bot", 200), ("admin", 200)):
+        for role, status in (
+            ("guest", 200),
+            ("guest2", 404),
+            ("agent", 200),
+            ("bot", 200),
+            ("admin", 200),
+        ):
             assert (await api.ask("GET", path, role)).status_code == status
         other = api.put("conversations")
-        assert (await api.ask("POST", f"{path}/messages", "guest", json={"text": "x"})).status_code == 201
-        answer = await api.ask("POST", f"/v2/conversations/{other}/messages", "guest", json={"text": "x"})
+        assert (
+            await api.ask("POST", f"{path}/messages", "guest", json={"text": "x"})
+        ).status_code == 201
+        answer = await api.ask(
+            "POST", f"/v2/conversations/{other}/messages", "guest", json={"text": "x"}
+        )
         assert answer.status_code == 404
         assert len(read(await api.ask("GET", "/v2/conversations", "agent"))) == 1
         assert len(read(await api.ask("GET", "/v2/conversations", "bot"))) == 2
@@ -283,19 +309,27 @@ def test_clock_is_off(name: str, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "nth", "status"),
-    [("every-15th-503", 15, 503), ("every-15th-503-retry-after", 15, 503), ("every-15th-502", 15, 502)],
+    [
+        ("every-15th-503", 15, 503),
+        ("every-15th-503-retry-after", 15, 503),
+        ("every-15th-502", 15, 502),
+    ],
 )
 def test_every_nth_fails(name: str, nth: int, status: int) -> None:
     """Every nth request fails, and only those."""
 
     async def story(api: Api) -> None:
-        statuses = [(await api.ask("GET", "/v2/users", "admin")).status_code for _ in range(2 * nth)]
+        statuses = [
+            (await api.ask("GET", "/v2/users", "admin")).status_code for _ in range(2 * nth)
+        ]
         assert statuses == ([200] * (nth - 1) + [status]) * 2
 
     vary(name, story)
 
 
-@pytest.mark.parametrize("name", ["resets-now-and-then", "cut-off-now-and-then", "truncated-json-now-and-then"])
+@pytest.mark.parametrize(
+    "name", ["resets-now-and-then", "cut-off-now-and-then", "truncated-json-now-and-then"]
+)
 def test_broken_answers(name: str) -> None:
     """The fortieth answer breaks, and the next is whole."""
 
@@ -342,5 +376,11 @@ def test_every_variant_is_described() -> None:
     """A reader of the list learns what a variant does."""
     for variant in VARIANTS.values():
         assert variant.description.endswith(".")
-    assert {variant.kind for variant in VARIANTS.values()} == {"legal", "trouble", "lint", "load", "under-load"}
+    assert {variant.kind for variant in VARIANTS.values()} == {
+        "legal",
+        "trouble",
+        "lint",
+        "load",
+        "under-load",
+    }
     assert set(ROLES) == {"guest", "agent", "bot", "admin"}

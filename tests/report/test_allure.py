@@ -13,9 +13,16 @@ _SHORT = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def as_java_reads(line: str) -> str:
-    """The value of a line of a properties file, as java.util.Properties reads it (its documentation of ``load``)."""
+    """The value of a line of a properties file, as java.util.Properties reads it (its documentation
+    of ``load``).
+    """
     value = line.encode("latin-1").decode("latin-1").partition("=")[2].lstrip(" \t\f")
-    units = _ESCAPE.sub(lambda match: chr(int(match[1][1:], 16)) if match[1][1:] else _SHORT.get(match[1], match[1]), value)
+    units = _ESCAPE.sub(
+        lambda match: (
+            chr(int(match[1][1:], 16)) if match[1][1:] else _SHORT.get(match[1], match[1])
+        ),
+        value,
+    )
     return units.encode("utf-16-be", "surrogatepass").decode("utf-16-be")
 
 
@@ -35,7 +42,11 @@ def as_java_reads(line: str) -> str:
 )
 def test_the_environment_is_a_properties_file(value: str) -> None:
     """Whatever the target is called, Allure shows it so."""
-    files = dict(AllureResults({"rolecall": "1.0", "target": value, "base_url": "http://127.0.0.1:1"}).files(str))
+    files = dict(
+        AllureResults({"rolecall": "1.0", "target": value, "base_url": "http://127.0.0.1:1"}).files(
+            str
+        )
+    )
     lines = files["environment.properties"].split("\n")
 
     assert len(lines) == 4

@@ -35,11 +35,15 @@ def test_request_and_answer_stand_as_on_the_wire() -> None:
 
 def test_one_that_was_not_answered_says_why() -> None:
     """In the place of a status stands what went wrong."""
-    assert written(exchange(status=0, error="the answer was cut off")).endswith("\n\nthe answer was cut off")
+    assert written(exchange(status=0, error="the answer was cut off")).endswith(
+        "\n\nthe answer was cut off"
+    )
 
 
 def test_no_secret_is_cut_in_half() -> None:
-    """Of a long body only the beginning is shown, and a secret that stands at the cut is not shown by half."""
+    """Of a long body only the beginning is shown, and a secret that stands at the cut is not shown
+    by half.
+    """
     for position in range(3900, 4005, 7):
         body = b"x" * position + PASSWORD.encode() + b"y" * 500
         text = written(exchange("POST", request_body=body, body=body))

@@ -15,9 +15,13 @@ from tests.support.exchanges import exchange
 
 PAIRS = {
     "type": "array",
-    "items": {"required": ["name", "value"], "properties": {"name": {"type": "string"}, "value": {"type": "string"}}},
+    "items": {
+        "required": ["name", "value"],
+        "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
+    },
 }
-#: What http://www.softwareishard.com/blog/har-12-spec/ requires of the parts that a request on its own has.
+#: What http://www.softwareishard.com/blog/har-12-spec/ requires of the parts that a request on its
+#: own has.
 HAR = {
     "required": ["log"],
     "properties": {
@@ -28,7 +32,14 @@ HAR = {
                 "creator": {"required": ["name", "version"]},
                 "entries": {
                     "items": {
-                        "required": ["startedDateTime", "time", "request", "response", "cache", "timings"],
+                        "required": [
+                            "startedDateTime",
+                            "time",
+                            "request",
+                            "response",
+                            "cache",
+                            "timings",
+                        ],
                         "properties": {
                             "startedDateTime": {"type": "string", "format": "date-time"},
                             "time": {"type": "number", "minimum": 0},
@@ -125,7 +136,10 @@ def test_an_exchange() -> None:
         )
     )
 
-    assert entry["request"]["queryString"] == [{"name": "a", "value": "1"}, {"name": "b", "value": "c d"}]
+    assert entry["request"]["queryString"] == [
+        {"name": "a", "value": "1"},
+        {"name": "b", "value": "c d"},
+    ]
     assert entry["request"]["postData"] == {"mimeType": "application/json", "text": '{"name":"ü"}'}
     assert entry["response"]["redirectURL"] == "http://elsewhere.example/"
     assert entry["response"]["content"] == {"size": 5, "mimeType": "text/plain", "text": "moved"}
@@ -134,10 +148,18 @@ def test_an_exchange() -> None:
 
 
 def test_one_that_was_not_answered() -> None:
-    """A request without an answer is in the file too, with status 0 and the reason, and its time is not below nothing."""
-    (entry,) = entries(exchange(status=0, error="the answer was cut off", started=10.0, finished=0.0))
+    """A request without an answer is in the file too, with status 0 and the reason, and its time is
+    not below nothing.
+    """
+    (entry,) = entries(
+        exchange(status=0, error="the answer was cut off", started=10.0, finished=0.0)
+    )
 
-    assert (entry["response"]["status"], entry["_error"], entry["time"]) == (0, "the answer was cut off", 0)
+    assert (entry["response"]["status"], entry["_error"], entry["time"]) == (
+        0,
+        "the answer was cut off",
+        0,
+    )
 
 
 def test_bytes_that_are_no_text() -> None:
@@ -155,7 +177,11 @@ def test_every_part_is_redacted() -> None:
                 url="http://t/secret?refreshToken=secret",
                 request_headers={"authorization": "Bearer secret"},
                 request_body=b"secret",
-                headers=[("set-cookie", "secret"), ("location", "http://t/secret"), ("content-type", "secret/json")],
+                headers=[
+                    ("set-cookie", "secret"),
+                    ("location", "http://t/secret"),
+                    ("content-type", "secret/json"),
+                ],
                 body=b"secret",
                 error="secret",
                 http_version="HTTP/1.1",

@@ -1,4 +1,6 @@
-"""The last look at a file: what a writer of ours let through is masked and named, and what is ours is left alone."""
+"""The last look at a file: what a writer of ours let through is masked and named, and what is ours
+is left alone.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ def secrets(*tokens: str) -> Secrets:
 
 def har(url: str, **request: Any) -> str:
     """A HAR file of one entry."""
-    entry = {"_caller": "guest-of-the-day", "startedDateTime": "2026-10-10T20:20:20.000Z", "request": {"url": url} | request}
+    entry = {
+        "_caller": "guest-of-the-day",
+        "startedDateTime": "2026-10-10T20:20:20.000Z",
+        "request": {"url": url} | request,
+    }
     return json.dumps({"log": {"version": "1.2", "entries": [entry]}})
 
 
@@ -34,7 +40,9 @@ class TestFiles:
 
     def test_evidence(self) -> None:
         """In a HAR file, which still is one afterwards."""
-        text = har("http://t/", method="POST", postData={"text": json.dumps({"password": PASSWORD})})
+        text = har(
+            "http://t/", method="POST", postData={"text": json.dumps({"password": PASSWORD})}
+        )
 
         masked, places = leaks.masked("evidence.har", text, secrets())
 
@@ -47,21 +55,35 @@ class TestFiles:
 
     def test_results(self) -> None:
         """In results.json, whose names and outcomes stay."""
-        text = json.dumps({"verdict": "not-conformant", "findings": [{"test": "test_x", "actual": f"200 with {PASSWORD}"}]})
+        text = json.dumps(
+            {
+                "verdict": "not-conformant",
+                "findings": [{"test": "test_x", "actual": f"200 with {PASSWORD}"}],
+            }
+        )
 
         masked, places = leaks.masked("results.json", text, secrets())
 
         assert places == ["findings[0].actual"]
-        assert json.loads(masked)["findings"] == [{"test": "test_x", "actual": "200 with <password-1>"}]
+        assert json.loads(masked)["findings"] == [
+            {"test": "test_x", "actual": "200 with <password-1>"}
+        ]
 
     def test_allure(self) -> None:
         """In a result and in an attachment of Allure's."""
         result, places = leaks.masked(
-            "allure-results/1-result.json", json.dumps({"statusDetails": {"trace": PASSWORD}}), secrets()
+            "allure-results/1-result.json",
+            json.dumps({"statusDetails": {"trace": PASSWORD}}),
+            secrets(),
         )
-        attached, lines = leaks.masked("allure-results/1-attachment.txt", f"### exchange 1\nGET /\n{PASSWORD}\n", secrets())
+        attached, lines = leaks.masked(
+            "allure-results/1-attachment.txt", f"### exchange 1\nGET /\n{PASSWORD}\n", secrets()
+        )
 
-        assert (json.loads(result), places) == ({"statusDetails": {"trace": "<password-1>"}}, ["statusDetails.trace"])
+        assert (json.loads(result), places) == (
+            {"statusDetails": {"trace": "<password-1>"}},
+            ["statusDetails.trace"],
+        )
         assert (attached, lines) == ("### exchange 1\nGET /\n<password-1>\n", ["line 3"])
 
     def test_junit(self) -> None:
@@ -103,13 +125,24 @@ class TestOurs:
             ("evidence.har", har("http://t/")),
             (
                 "results.json",
-                json.dumps({"cells": [{"operation": "guest-of-the-day", "outcome": "passed"}], "guest-of-the-day": 1}),
+                json.dumps(
+                    {
+                        "cells": [{"operation": "guest-of-the-day", "outcome": "passed"}],
+                        "guest-of-the-day": 1,
+                    }
+                ),
             ),
             ("allure-results/1-result.json", json.dumps({"name": "guest-of-the-day"})),
-            ("allure-results/1-attachment.txt", "### exchange 1, 2026-10-10T20:20:20.000Z, as guest-of-the-day\nGET /"),
+            (
+                "allure-results/1-attachment.txt",
+                "### exchange 1, 2026-10-10T20:20:20.000Z, as guest-of-the-day\nGET /",
+            ),
             (
                 "junit.xml",
-                '<testsuites><testcase name="guest-of-the-day" classname="x"><skipped message="y"/></testcase></testsuites>',
+                (
+                    '<testsuites><testcase name="guest-of-the-day" classname="x"><skipped '
+                    'message="y"/></testcase></testsuites>'
+                ),
             ),
             ("ledger.jsonl", json.dumps({"event": "intend", "name": "guest-of-the-day"}) + "\n"),
         ],

@@ -1,4 +1,6 @@
-"""load.html: everything that load.json says, drawn in one file that loads nothing, whatever a server put into it."""
+"""load.html: everything that load.json says, drawn in one file that loads nothing, whatever a
+server put into it.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,16 @@ from rolecall.schema_validation import validation_errors
 from tests.support.load_documents import load_document
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-HOSTILE = "</script></style></pre><script>alert('x')</script><img src=https://example.org/x onerror=\"alert(1)\">&amp;"
+HOSTILE = (
+    "</script></style></pre><script>alert('x')</script><img src=https://example.org/x "
+    'onerror="alert(1)">&amp;'
+)
 
 
 def run(**members: Any) -> dict[str, Any]:
-    """A run of 30 s with a stall, errors, throttling, limits that held and limits that did not, and violations."""
+    """A run of 30 s with a stall, errors, throttling, limits that held and limits that did not, and
+    violations.
+    """
 
     def times(dice: random.Random, at: float) -> float:
         return dice.lognormvariate(-5.5, 0.4) + max(0.0, 11 - at if at >= 10 else 0.0)
@@ -34,9 +41,20 @@ def run(**members: Any) -> dict[str, Any]:
     document["timeline"]["violations"][20] = 3
     document["violations"] = {"another-user": 3}
     document["violation_samples"] = [
-        {"kind": "another-user", "requirement": "ISSUE-identity", "message": "not the caller", "exchange": "POST /x", "at": 20.5}
+        {
+            "kind": "another-user",
+            "requirement": "ISSUE-identity",
+            "message": "not the caller",
+            "exchange": "POST /x",
+            "at": 20.5,
+        }
     ]
-    document |= {"verdict": "missed", "exit_code": 1, "reasons": ["another-user: 3 violations"], **members}
+    document |= {
+        "verdict": "missed",
+        "exit_code": 1,
+        "reasons": ["another-user: 3 violations"],
+        **members,
+    }
     assert validation_errors("load", document) == []
     return document
 
@@ -72,10 +90,22 @@ def search(**members: Any) -> dict[str, Any]:
         "axis": "rate",
         "outcome": "found",
         "because": "known to ±1.2 %",
-        "capacity": {"rate": 210.0, "low": 207.0, "high": 213.0, "held": 205.0, "failed": 220.0, "confidence": 0.95},
+        "capacity": {
+            "rate": 210.0,
+            "low": 207.0,
+            "high": 213.0,
+            "held": 205.0,
+            "failed": 220.0,
+            "confidence": 0.95,
+        },
         "knee": {"rate": 160.0, "p50_ms": 21.0, "p99_ms": 180.0},
         "objectives": ["errors<1%"],
-        "steps": [step(100), step(200), step(400, "failed", errors=30, throttled=9), step(220, "unclear")],
+        "steps": [
+            step(100),
+            step(200),
+            step(400, "failed", errors=30, throttled=9),
+            step(220, "unclear"),
+        ],
         **members,
     }
     assert validation_errors("capacity", document) == []
@@ -107,11 +137,17 @@ class Page(HTMLParser):
 
     def having(self, style: str) -> list[dict[str, str | None]]:
         """The elements of a class."""
-        return [attributes for _, attributes in self.elements if style in (attributes.get("class") or "").split()]
+        return [
+            attributes
+            for _, attributes in self.elements
+            if style in (attributes.get("class") or "").split()
+        ]
 
 
 def test_the_page_says_what_the_document_says() -> None:
-    """Verdict, reasons, figures, limits, kinds, requests, workers and violations with their exchanges stand there."""
+    """Verdict, reasons, figures, limits, kinds, requests, workers and violations with their
+    exchanges stand there.
+    """
     document = run()
     page = Page(load_page.write(document))
 
@@ -136,7 +172,9 @@ def test_the_page_says_what_the_document_says() -> None:
 
 
 def test_a_stall_stands_out() -> None:
-    """The second in which everybody waited is in the figures under the pointer, and has its percentiles there."""
+    """The second in which everybody waited is in the figures under the pointer, and has its
+    percentiles there.
+    """
     data = json.loads(load_page.write(run()).partition('id="data">')[2].partition("</script>")[0])
     p99 = data["columns"].index("p99") + 1
 
@@ -158,7 +196,9 @@ def test_good_news_are_short() -> None:
 
 
 def everywhere(value: Any) -> Any:
-    """The same document with something hostile in every text, and in every name that a server may choose."""
+    """The same document with something hostile in every text, and in every name that a server may
+    choose.
+    """
     if isinstance(value, dict):
         return {key: everywhere(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -167,7 +207,9 @@ def everywhere(value: Any) -> Any:
 
 
 def test_nothing_that_is_shown_can_act() -> None:
-    """With hostile text in every place of both documents the page has no element, attribute or script but its own."""
+    """With hostile text in every place of both documents the page has no element, attribute or
+    script but its own.
+    """
     document = everywhere(run())
     document["errors"] = document["violations"] = {HOSTILE: 5}
     document["entries"][0]["errors"] = {HOSTILE: 5}
@@ -188,7 +230,11 @@ def test_nothing_that_is_shown_can_act() -> None:
     assert tags.count("style") == 1
     assert not {"img", "link", "iframe", "a", "object", "image", "use"} & set(tags)
     names = {name for _, attributes in page.elements for name in attributes}
-    assert not {name for name in names if name.startswith("on") or name in ("src", "href", "xlink:href", "style", "action")}
+    assert not {
+        name
+        for name in names
+        if name.startswith("on") or name in ("src", "href", "xlink:href", "style", "action")
+    }
     assert page.text.count("alert('x')") > 20
 
 
@@ -219,7 +265,12 @@ def test_a_run_without_a_second_has_a_page() -> None:
     """A run that ended before it began says why, without a chart."""
     from rolecall.loadgen.measure.totals import Totals
 
-    empty = {**load_document(3, seconds=1), **Totals().document(), "verdict": "invalid", "reasons": ["nothing was answered"]}
+    empty = {
+        **load_document(3, seconds=1),
+        **Totals().document(),
+        "verdict": "invalid",
+        "reasons": ["nothing was answered"],
+    }
     page = Page(load_page.write(empty))
 
     assert "nothing was answered" in page.text
@@ -231,7 +282,9 @@ def test_a_long_run_is_drawn_with_fewer_points() -> None:
     document = load_document(4, seconds=20)
     seconds = 7200
     for name, values in document["timeline"].items():
-        document["timeline"][name] = list(range(seconds)) if name == "second" else [values[5]] * seconds
+        document["timeline"][name] = (
+            list(range(seconds)) if name == "second" else [values[5]] * seconds
+        )
     document["timeline"]["p99_ms"][1000] = 4321.0
 
     text = load_page.write(document)
@@ -243,33 +296,65 @@ def test_a_long_run_is_drawn_with_fewer_points() -> None:
 
 
 def test_the_capacity_curve() -> None:
-    """The capacity with its interval, the knee, every step with its verdict, and the shares of errors are drawn and tabled."""
+    """The capacity with its interval, the knee, every step with its verdict, and the shares of
+    errors are drawn and tabled.
+    """
     page = Page(load_page.write(None, search()))
 
     assert len(page.having("capacity")) == 3 - 1
     assert len(page.having("knee")) == 2
     assert len(page.having("band")) == 2
-    assert (len(page.having("held")), len(page.having("failed")), len(page.having("unclear"))) == (4, 2, 2)
+    assert (len(page.having("held")), len(page.having("failed")), len(page.having("unclear"))) == (
+        4,
+        2,
+        2,
+    )
     assert (len(page.having("error")), len(page.having("throttled"))) == (1, 1)
-    for words in ("210/s", "207 .. 213/s", "95 % interval", "known to ±1.2 %", "the backlog grew", "errors<1%"):
+    for words in (
+        "210/s",
+        "207 .. 213/s",
+        "95 % interval",
+        "known to ±1.2 %",
+        "the backlog grew",
+        "errors<1%",
+    ):
         assert words in page.text
 
 
 def test_an_unstable_server_has_no_capacity_but_what_it_carried() -> None:
     """The least and the most are there, and when; no rate is drawn as the capacity."""
-    carried = {"rate": None, "low": 50.1, "high": 198.3, "held": None, "failed": None, "confidence": 0.95}
+    carried = {
+        "rate": None,
+        "low": 50.1,
+        "high": 198.3,
+        "held": None,
+        "failed": None,
+        "confidence": 0.95,
+    }
     states = [
         {"from": 0.0, "to": 61.5, "rate": 198.3, "low": 196.0, "high": 200.1},
         {"from": 61.5, "to": 116.0, "rate": 50.1, "low": 48.0, "high": 52.0},
     ]
     reason = "it carried more before than it does now"
     document = search(
-        verdict="invalid", exit_code=3, outcome="unstable", because=reason, reasons=[reason], capacity=carried, states=states
+        verdict="invalid",
+        exit_code=3,
+        outcome="unstable",
+        because=reason,
+        reasons=[reason],
+        capacity=carried,
+        states=states,
     )
     page = Page(load_page.write(None, document))
 
     assert (len(page.having("capacity")), len(page.having("band"))) == (0, 2)
-    for words in ("50.1 .. 198/s", "carried, at the least and at the most", "0 .. 61.5 s", "61.5 .. 116 s", reason):
+    for words in (
+        "50.1 .. 198/s",
+        "carried, at the least and at the most",
+        "0 .. 61.5 s",
+        "61.5 .. 116 s",
+        reason,
+    ):
         assert words in page.text
     said = load_terminal.capacity(document, "runs/1")
     assert said.endswith("INVALID: issuance on queue: unstable, 50.1 to 198.3/s (exit 3); runs/1")
@@ -286,16 +371,21 @@ def test_the_scalability_law_is_drawn_where_concurrency_is_the_axis() -> None:
     assert not page.having("knee")
 
 
-@pytest.mark.parametrize("steps", [[], [step(10, "generator", p50_ms=None, p99_ms=None)]], ids=["none", "one"])
+@pytest.mark.parametrize(
+    "steps", [[], [step(10, "generator", p50_ms=None, p99_ms=None)]], ids=["none", "one"]
+)
 def test_a_search_that_found_nothing_has_a_page(steps: list[Any]) -> None:
     """No capacity, no knee, and no or one step without an answer."""
     nothing = {"rate": None, "low": None, "high": None}
-    document = search(verdict="invalid", reasons=["interrupted"], capacity=nothing, knee=None, steps=steps)
+    document = search(
+        verdict="invalid", reasons=["interrupted"], capacity=nothing, knee=None, steps=steps
+    )
 
     assert "interrupted" in Page(load_page.write(None, document)).text
 
 
-#: Looks at the page as a reader would: points at a second of the first chart, and writes down what is there.
+#: Looks at the page as a reader would: points at a second of the first chart, and writes down what
+#: is there.
 PROBE = """
 <script>
 const errors = [];
@@ -321,7 +411,9 @@ addEventListener("load", () => {
 @pytest.mark.parametrize("width", [1100, 500])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_shows_it(width: int, scheme: str, tmp_path: Path) -> None:
-    """In Chromium no script fails, nothing is loaded, nothing is wider than the window, and the pointer gets its figures."""
+    """In Chromium no script fails, nothing is loaded, nothing is wider than the window, and the
+    pointer gets its figures.
+    """
     assert CHROMIUM is not None
     text = load_page.write(run(), search())
     file = tmp_path / "load.html"
@@ -361,7 +453,9 @@ SAMPLED = {
 
 
 def test_what_was_tried_under_load() -> None:
-    """The page says what was tried of the permission table, what with expired tokens, and what was left out."""
+    """The page says what was tried of the permission table, what with expired tokens, and what was
+    left out.
+    """
     page = load_page.write(run(sampled=SAMPLED))
 
     assert "2 cells were tried" in page
@@ -373,10 +467,17 @@ def test_what_was_tried_under_load() -> None:
 
 def test_what_was_not_tested_under_load() -> None:
     """What could not be tested is one line with the reason, on the page and in the terminal."""
-    document = run(sampled={**SAMPLED, "expired": [], "not_tested": ["expired tokens: there is no way to one"]})
+    document = run(
+        sampled={**SAMPLED, "expired": [], "not_tested": ["expired tokens: there is no way to one"]}
+    )
 
-    assert "not tested under load: expired tokens: there is no way to one" in load_page.write(document)
-    assert "not tested    under load: expired tokens: there is no way to one" in load_terminal.summary(document, "runs/1")
+    assert "not tested under load: expired tokens: there is no way to one" in load_page.write(
+        document
+    )
+    assert (
+        "not tested    under load: expired tokens: there is no way to one"
+        in load_terminal.summary(document, "runs/1")
+    )
 
 
 @pytest.mark.parametrize("sampled", [None, {}, {name: [] for name in SAMPLED}])

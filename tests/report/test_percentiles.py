@@ -11,15 +11,19 @@ import pytest
 from rolecall.histogram import Histogram
 from rolecall.report import percentiles
 
-#: What HdrHistogram's own plotter looks for (plotFiles.html): a value, a percentile, a count and the axis.
+#: What HdrHistogram's own plotter looks for (plotFiles.html): a value, a percentile, a count and
+#: the axis.
 ROW = re.compile(r"^ *([0-9.]+) ([0-9.]+) +([0-9]+) +([0-9.]+|inf)$")
 FOOT = re.compile(
-    r"#\[Mean    = +[0-9.]+, StdDeviation   = +[0-9.]+\]\n#\[Max     = +[0-9.]+, Total count    = +\d+\]\n#\[Buckets = +\d+, SubBuckets     = +\d+\]\n$"
+    r"#\[Mean    = +[0-9.]+, StdDeviation   = +[0-9.]+\]\n#\[Max     = +[0-9.]+, Total count    = "
+    r"+\d+\]\n#\[Buckets = +\d+, SubBuckets     = +\d+\]\n$"
 )
 
 
 def test_every_line_is_a_point_of_the_distribution() -> None:
-    """Values, percentiles and counts rise; each value is the percentile that it stands beside; the last is the maximum."""
+    """Values, percentiles and counts rise; each value is the percentile that it stands beside; the
+    last is the maximum.
+    """
     dice = random.Random(1)
     values = sorted(dice.lognormvariate(-5, 1) for _ in range(10_000))
     histogram = Histogram()
@@ -36,7 +40,9 @@ def test_every_line_is_a_point_of_the_distribution() -> None:
     for value, level, count, axis in points[:-1]:
         assert axis == pytest.approx(1 / (1 - level), rel=0.01)
         assert count >= level * len(values)
-        assert value == pytest.approx(1000 * values[max(math.ceil(round(level * len(values), 6)) - 1, 0)], rel=0.01)
+        assert value == pytest.approx(
+            1000 * values[max(math.ceil(round(level * len(values), 6)) - 1, 0)], rel=0.01
+        )
     assert points[-1] == (pytest.approx(values[-1] * 1000, abs=0.001), 1.0, 10_000, float("inf"))
     assert points[-2][1] > 0.999
 

@@ -18,7 +18,9 @@ from tests.support.command import rolecall, target_file, target_text
 from tests.support.miniatures import Connection, Miniature, Received
 
 
-def cell(operation: str, role: str, outcome: str, *, expected: str = "allow", reason: str = "") -> dict[str, Any]:
+def cell(
+    operation: str, role: str, outcome: str, *, expected: str = "allow", reason: str = ""
+) -> dict[str, Any]:
     """A cell of results.json."""
     return {
         "operation": operation,
@@ -48,7 +50,9 @@ def finding(number: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def undecided(*reasons: tuple[str, str]) -> dict[str, Any]:
-    """A requirement of results.json whose tests could not be decided, each for a reason, with a place to look at."""
+    """A requirement of results.json whose tests could not be decided, each for a reason, with a
+    place to look at.
+    """
     tests = [
         {"name": f"test_{number}", "outcome": "inconclusive", "reason": reason, "look_at": look_at}
         for number, (reason, look_at) in enumerate(reasons)
@@ -80,7 +84,9 @@ class TestHeatMap:
     """The cells at a glance."""
 
     def test_a_mark_for_every_outcome(self) -> None:
-        """Allowed and done, refused and rightly, failed, undecided, not tested and broken are told apart in their places."""
+        """Allowed and done, refused and rightly, failed, undecided, not tested and broken are told
+        apart in their places.
+        """
         cells = [
             cell("list-users", "guest", "passed", expected="deny"),
             cell("list-users", "admin", "passed"),
@@ -103,7 +109,10 @@ class TestHeatMap:
 
     def test_nothing_is_drawn_of_what_nobody_saw(self) -> None:
         """A run that never got to the cells does not fill the screen with dots."""
-        text = terminal.summary(results(cells=[cell("list-users", "guest", "not-tested", reason="not selected")]), "runs/1")
+        text = terminal.summary(
+            results(cells=[cell("list-users", "guest", "not-tested", reason="not selected")]),
+            "runs/1",
+        )
 
         assert "list-users" not in text
 
@@ -112,7 +121,9 @@ class TestFindings:
     """What is wrong, and how to see it oneself."""
 
     def test_a_finding_says_all_that_is_needed(self) -> None:
-        """Requirement, cell, clause, expected, actual, the line to paste and the place in the evidence are all there."""
+        """Requirement, cell, clause, expected, actual, the line to paste and the place in the
+        evidence are all there.
+        """
         text = terminal.findings(results(findings=[finding()]))
 
         for part in finding().values():
@@ -120,7 +131,9 @@ class TestFindings:
 
     def test_many_findings(self) -> None:
         """The first ones are shown whole, and the rest is counted."""
-        text = terminal.findings(results(findings=[finding(number, cell=None) for number in range(1, 31)]))
+        text = terminal.findings(
+            results(findings=[finding(number, cell=None) for number in range(1, 31)])
+        )
 
         assert "20. PERM-list-users (must): test_20" in text
         assert "test_21" not in text
@@ -128,7 +141,9 @@ class TestFindings:
 
     def test_what_is_undecided_is_grouped_by_reason(self) -> None:
         """Fifty tests that lack the same thing are one line, with the place to look at."""
-        reasons = [("missing: a token for guest", "[accounts.guest]")] * 50 + [("missing: a form", "[operations.create-form]")]
+        reasons = [("missing: a token for guest", "[accounts.guest]")] * 50 + [
+            ("missing: a form", "[operations.create-form]")
+        ]
 
         lines = terminal.findings(results(requirements=[undecided(*reasons)])).splitlines()
 
@@ -145,7 +160,9 @@ class TestVerdict:
     """The last lines."""
 
     def test_everything_that_qualifies_it(self) -> None:
-        """Readings in force, reasons, what was left behind and the folder stand above the verdict, which is the last line."""
+        """Readings in force, reasons, what was left behind and the folder stand above the verdict,
+        which is the last line.
+        """
         lines = terminal.verdict(
             results(
                 reasons=["76 requirements not proven"],
@@ -159,18 +176,26 @@ class TestVerdict:
         assert "note          76 requirements not proven" in lines
         assert "left behind   user 599e1f (rolecall-1)" in lines
         assert "files         reports/runs/1" in lines
-        assert lines[-1] == "verdict       INCONCLUSIVE: staging at http://target.example (42 requests, exit 3)"
+        assert (
+            lines[-1]
+            == "verdict       INCONCLUSIVE: staging at http://target.example (42 requests, exit 3)"
+        )
 
     @pytest.mark.parametrize("colour", [True, False])
     def test_colours(self, colour: bool) -> None:
         """Colours are used only where they were asked for, and are switched off again."""
-        text = terminal.summary(results(findings=[finding()], cells=[cell("a", "guest", "failed")]), "runs/1", colour=colour)
+        text = terminal.summary(
+            results(findings=[finding()], cells=[cell("a", "guest", "failed")]),
+            "runs/1",
+            colour=colour,
+        )
 
         assert ("\033[1;31m" in text) is colour
         assert text.count("\033[0m") * 2 == text.count("\033[")
 
 
-#: What acts on a terminal, and how it is shown: controls, reading direction, what is not seen, ends of lines and paragraphs.
+#: What acts on a terminal, and how it is shown: controls, reading direction, what is not seen, ends
+#: of lines and paragraphs.
 ACTING = {
     "\033[2J\033[1;1H": r"\x1b[2J\x1b[1;1H",
     "\033]0;title\x07": r"\x1b]0;title\x07",
@@ -194,16 +219,25 @@ class TestOtherPeoplesWords:
 
     @pytest.mark.parametrize(("bad", "shown"), ACTING.items())
     def test_what_acts_is_shown(self, bad: str, shown: str) -> None:
-        """Whatever clears a screen, starts a line or turns a text around is written as an escape that can be seen."""
+        """Whatever clears a screen, starts a line or turns a text around is written as an escape
+        that can be seen.
+        """
         words = f"before{bad}after"
         text = terminal.summary(
             results(
-                findings=[finding(actual=words)], requirements=[undecided((words, words))], left_behind=[words], reasons=[words]
+                findings=[finding(actual=words)],
+                requirements=[undecided((words, words))],
+                left_behind=[words],
+                reasons=[words],
             ),
             "runs/1",
         )
 
-        assert not any(character in text for character in bad if character != "\n" and not character.isprintable())
+        assert not any(
+            character in text
+            for character in bad
+            if character != "\n" and not character.isprintable()
+        )
         assert text.count(f"before{shown}after") == 5
 
     def test_letters_stay(self) -> None:
@@ -215,17 +249,30 @@ class TestOtherPeoplesWords:
     @pytest.mark.parametrize("place", ["actual", "expected", "statement", "curl", "test", "clause"])
     def test_no_line_is_forged(self, place: str) -> None:
         """A new line in a target's words begins no line of ours, so there is one verdict."""
-        lines = terminal.summary(results(findings=[finding(cell=None, **{place: FORGED})]), "runs/1").splitlines()
+        lines = terminal.summary(
+            results(findings=[finding(cell=None, **{place: FORGED})]), "runs/1"
+        ).splitlines()
 
         assert [line for line in lines if line.startswith("verdict")] == [lines[-1]]
 
     @pytest.mark.parametrize(("bad", "shown"), ACTING.items())
     def test_under_load(self, bad: str, shown: str) -> None:
-        """The same of a load run, and of a search: reason phrases, users, workers, bodies and reasons are a target's, or a worker's."""
+        """The same of a load run, and of a search: reason phrases, users, workers, bodies and
+        reasons are a target's, or a worker's.
+        """
         words = f"before{bad}after"
-        sample = {"kind": "scope", "requirement": "ISSUE-scope", "message": words, "exchange": f"GET / HTTP/1.1\n{words}"}
+        sample = {
+            "kind": "scope",
+            "requirement": "ISSUE-scope",
+            "message": words,
+            "exchange": f"GET / HTTP/1.1\n{words}",
+        }
         document = load_results(
-            errors={words: 3}, reasons=[words], violation_samples=[sample], workers=[{"name": words, "cpu": 0.5}], entries=[]
+            errors={words: 3},
+            reasons=[words],
+            violation_samples=[sample],
+            workers=[{"name": words, "cpu": 0.5}],
+            entries=[],
         )
         step = {
             "rate": 10.0,
@@ -237,7 +284,13 @@ class TestOtherPeoplesWords:
             "verdict": "failed",
             "why": words,
         }
-        search = document | {"axis": "rate", "outcome": "found", "steps": [step], "objectives": [words], "knee": None}
+        search = document | {
+            "axis": "rate",
+            "outcome": "found",
+            "steps": [step],
+            "objectives": [words],
+            "knee": None,
+        }
         search["capacity"] = {"rate": 9.0, "low": None, "high": None}
 
         # In lines of an exchange a new line is one.
@@ -245,14 +298,28 @@ class TestOtherPeoplesWords:
             (load_terminal.summary(document, "runs/1"), 5 - (bad == "\n")),
             (load_terminal.capacity(search, "runs/1"), 3),
         ):
-            assert not any(character in text for character in bad if character != "\n" and not character.isprintable())
+            assert not any(
+                character in text
+                for character in bad
+                if character != "\n" and not character.isprintable()
+            )
             assert text.count(f"before{shown}after") == places
 
     def test_no_verdict_is_forged_under_load(self) -> None:
-        """A new line in a worker's or a target's words begins no line of ours, nor does one in an exchange."""
-        sample = {"kind": "scope", "requirement": "ISSUE-scope", "message": FORGED, "exchange": f"GET / HTTP/1.1{FORGED}"}
+        """A new line in a worker's or a target's words begins no line of ours, nor does one in an
+        exchange.
+        """
+        sample = {
+            "kind": "scope",
+            "requirement": "ISSUE-scope",
+            "message": FORGED,
+            "exchange": f"GET / HTTP/1.1{FORGED}",
+        }
         document = load_results(
-            errors={FORGED: 3}, reasons=[FORGED], violation_samples=[sample], workers=[{"name": FORGED, "cpu": 0.5}]
+            errors={FORGED: 3},
+            reasons=[FORGED],
+            violation_samples=[sample],
+            workers=[{"name": FORGED, "cpu": 0.5}],
         )
 
         lines = load_terminal.summary(document, "runs/1").splitlines()
@@ -286,7 +353,9 @@ class TestSay:
     """The one way to print."""
 
     def test_the_last_look(self) -> None:
-        """Lines are kept, and colours where there are to be some; what else acts on a terminal is shown."""
+        """Lines are kept, and colours where there are to be some; what else acts on a terminal is
+        shown.
+        """
         plain, coloured = io.StringIO(), io.StringIO()
         text = "a\nb \033[1;31mred\033[0m \033[2J\u202e"
 
@@ -307,9 +376,15 @@ class TestSay:
         ],
     )
     def test_colours(
-        self, variables: dict[str, str], is_tty: bool, expected: tuple[bool, bool], monkeypatch: pytest.MonkeyPatch
+        self,
+        variables: dict[str, str],
+        is_tty: bool,
+        expected: tuple[bool, bool],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Colours are for terminals that have them and people who want them (no-color.org); a bar is for terminals."""
+        """Colours are for terminals that have them and people who want them (no-color.org); a bar
+        is for terminals.
+        """
         monkeypatch.delenv("NO_COLOR", raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -333,19 +408,33 @@ class TestSay:
 
 @pytest.mark.parametrize("command", ["certify", "load"])
 def test_a_real_run(command: str, tmp_path: Path) -> None:
-    """Of what a server says, in reason phrases, ids, texts and addresses, nothing acts on the terminal, whatever the command."""
+    """Of what a server says, in reason phrases, ids, texts and addresses, nothing acts on the
+    terminal, whatever the command.
+    """
 
     def rude(request: Received, connection: Connection) -> None:
         words = "".join(ACTING).replace("\ud800", "") + FORGED
-        body = json.dumps({"tokenType": words, "token": words, "refreshToken": words, "user": words, "scope": words}).encode()
+        body = json.dumps(
+            {
+                "tokenType": words,
+                "token": words,
+                "refreshToken": words,
+                "user": words,
+                "scope": words,
+            }
+        ).encode()
         connection.send(
-            b"HTTP/1.1 200 \033]0;PWNED\x07\033[2J\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-            + body
+            b"HTTP/1.1 200 \033]0;PWNED\x07\033[2J\r\ncontent-type: "
+            b"application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
         )
 
     with Miniature(rude) as server:
         file = target_file(tmp_path, target_text(server.url))
-        more = ["--select", "ISSUE"] if command == "certify" else ["issuance", "--rate", "5", "--duration", "1s"]
+        more = (
+            ["--select", "ISSUE"]
+            if command == "certify"
+            else ["issuance", "--rate", "5", "--duration", "1s"]
+        )
         words = [*more, file] if command == "certify" else [more[0], file, *more[1:]]
         finished = rolecall(command, *words, "--out", tmp_path / "out", cwd=tmp_path)
 
@@ -357,7 +446,9 @@ def test_a_real_run(command: str, tmp_path: Path) -> None:
 
 
 def test_pytests_environment_is_for_other_tests(tmp_path: Path, reference: Reference) -> None:
-    """Options and plugins that the environment has for every pytest reach no run: it is as it would be without them."""
+    """Options and plugins that the environment has for every pytest reach no run: it is as it would
+    be without them.
+    """
     (tmp_path / "spoilsport.py").write_text("raise SystemExit('loaded')", encoding="utf-8")
     variables = {
         "PYTEST_ADDOPTS": f"-k nothing --junitxml={tmp_path / 'theirs.xml'} --no-such-option",
@@ -366,7 +457,12 @@ def test_pytests_environment_is_for_other_tests(tmp_path: Path, reference: Refer
     }
 
     finished = rolecall(
-        "certify", reference.target_file(tmp_path), "--select", "ISSUE-lifetime", cwd=tmp_path, env=reference.env | variables
+        "certify",
+        reference.target_file(tmp_path),
+        "--select",
+        "ISSUE-lifetime",
+        cwd=tmp_path,
+        env=reference.env | variables,
     )
 
     assert finished.code == 3, finished.said

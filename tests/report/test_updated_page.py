@@ -1,4 +1,6 @@
-"""A page of the self-test takes the rows of a few cases, and is then what a whole run would have written."""
+"""A page of the self-test takes the rows of a few cases, and is then what a whole run would have
+written.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,46 @@ PLANTED = {"first": "PERM-list-users", "second": "RESPONSE-json", "third": "RESP
 def case(name: str, *findings: str, kind: str = "fault", **members: Any) -> dict[str, Any]:
     """A case as the self-test describes it, caught as it should be."""
     planted = PLANTED.get(name, "")
-    about = {"name": name, "kind": kind, "planted": planted, "description": f"The {name} one.", "report": ""}
+    about = {
+        "name": name,
+        "kind": kind,
+        "planted": planted,
+        "description": f"The {name} one.",
+        "report": "",
+    }
     found = list(findings or filter(None, [planted]))
-    rest = {"findings": found, "advice": [], "verdict": "CONFORMANT", "as_expected": True, "crash": "", "seconds": 1.0}
+    rest = {
+        "findings": found,
+        "advice": [],
+        "verdict": "CONFORMANT",
+        "as_expected": True,
+        "crash": "",
+        "seconds": 1.0,
+    }
     return {"case": about, **rest, "without": {"api-keys": "yes"} if planted else {}, **members}
 
 
 def page(*cases: dict[str, Any]) -> str:
     """The kill table of a self-test of these cases, and of the baseline."""
     faults = sum(bool(case["case"]["planted"]) for case in cases)
-    counts = {"faults": faults, "caught": faults, "localised": faults, "innocent": 1 + len(cases) - faults}
+    counts = {
+        "faults": faults,
+        "caught": faults,
+        "localised": faults,
+        "innocent": 1 + len(cases) - faults,
+    }
     return kill_table.write(
-        cases, dict.fromkeys(("silent", "false_alarms", "wrong_accusations", "troubled", "crashes", "harmed"), 0) | counts
+        cases,
+        dict.fromkeys(
+            ("silent", "false_alarms", "wrong_accusations", "troubled", "crashes", "harmed"), 0
+        )
+        | counts,
     )
 
 
-@pytest.mark.parametrize("missing", [{"first"}, {"second"}, {"third"}, {"lawful"}, {"first", "lawful"}], ids=sorted)
+@pytest.mark.parametrize(
+    "missing", [{"first"}, {"second"}, {"third"}, {"lawful"}, {"first", "lawful"}], ids=sorted
+)
 def test_a_new_row_comes_to_its_place(missing: set[str]) -> None:
     """A row that was missing stands where the catalogue has it, and the sentences count it."""
     faults = [case("first", "PERM-list-users", "RESPONSE-json"), case("second"), case("third")]
@@ -57,11 +83,15 @@ def test_a_row_that_is_there_is_replaced() -> None:
 def test_what_was_not_as_expected_is_refused() -> None:
     """A page that says that all is well does not take a row that is not."""
     with pytest.raises(NotUpdatable, match="not as expected: second"):
-        updated_kill_table(page(case("first"), case("second")), page(case("second", as_expected=False)), ORDER)
+        updated_kill_table(
+            page(case("first"), case("second")), page(case("second", as_expected=False)), ORDER
+        )
 
 
 def test_other_columns_are_refused() -> None:
-    """Rows without what the page has a column for are refused, and the option that is missing is named."""
+    """Rows without what the page has a column for are refused, and the option that is missing is
+    named.
+    """
     with pytest.raises(NotUpdatable, match="--without"):
         updated_kill_table(page(case("first")), page(case("first", without={})), ORDER)
 
@@ -72,9 +102,14 @@ def test_nothing_else_of_the_real_page_moves() -> None:
     names = re.findall(r"^\| (\S+) \|", whole, re.MULTILINE)
     row = next(line for line in whole.splitlines() if line.startswith("| lists-as-text |"))
     heading = whole[whole.index("\n## Faults") : whole.index("\n| ", whole.index("|---"))]
-    fresh = f"# x\n{heading}\n{row}\n\n## Requirements\n\n| requirement | tripped by |\n|---|---|\n| RESPONSE-json | lists-as-text |\n"
+    fresh = (
+        f"# x\n{heading}\n{row}\n\n## Requirements\n\n| requirement | tripped by "
+        "|\n|---|---|\n| RESPONSE-json | lists-as-text |\n"
+    )
 
-    assert whole == updated_kill_table(whole, fresh, [line for line in names if line not in {"case", "requirement"}])
+    assert whole == updated_kill_table(
+        whole, fresh, [line for line in names if line not in {"case", "requirement"}]
+    )
 
 
 def test_a_mutation_comes_to_its_place() -> None:
@@ -96,4 +131,6 @@ def test_a_mutation_that_survived_is_refused() -> None:
     row = {"name": "one", "requirement": "", "breaks": "Something.", "seen_at": [], "killed": False}
 
     with pytest.raises(NotUpdatable, match="not as expected: one"):
-        updated_mutations(mutation_table.write([row | {"killed": True}]), mutation_table.write([row]), ["one"])
+        updated_mutations(
+            mutation_table.write([row | {"killed": True}]), mutation_table.write([row]), ["one"]
+        )

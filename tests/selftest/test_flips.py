@@ -1,4 +1,5 @@
-"""Single wrong cells: each of the 188, turned round in its own server, is found as itself and as nothing else.
+"""Single wrong cells: each of the 188, turned round in its own server, is found as itself and as
+nothing else.
 
 What the table allows is refused there, what it denies is allowed, for tokens and API keys alike.
 """
@@ -18,7 +19,9 @@ from rolecall.spec.model import TOKEN
 #: One of each direction: what nobody may be refused, and what is nobody's but the admin's to do.
 SAMPLE = ("flip-fetch-user-self-guest", "flip-delete-user-guest")
 SPEC = load_specification()
-FLIPS = {f"flip-{cell.operation}-{cell.role}": cell for cell in SPEC.cells if cell.credential == TOKEN}
+FLIPS = {
+    f"flip-{cell.operation}-{cell.role}": cell for cell in SPEC.cells if cell.credential == TOKEN
+}
 #: Twenty of them, spread over operations and roles.
 MORE = catalogue.spread(list(FLIPS), 20)
 
@@ -38,7 +41,9 @@ def assert_found_as_itself(result: Result) -> None:
     assert (result.verdict, result.exit_code) == ("not-conformant", 1)
     assert result.case.planted == f"PERM-{cell.operation}"
     assert result.findings == [f"PERM-{cell.operation}"]
-    assert sorted(result.failed_cells) == [f"{cell.operation}-{cell.role}-{kind}" for kind in ("api-key", "token")]
+    assert sorted(result.failed_cells) == [
+        f"{cell.operation}-{cell.role}-{kind}" for kind in ("api-key", "token")
+    ]
     assert result.advice == []
     assert result.caught
     assert result.localised
@@ -46,7 +51,9 @@ def assert_found_as_itself(result: Result) -> None:
 
 
 def test_there_is_a_flip_for_every_cell() -> None:
-    """The reference server can turn round each of the 188 cells, 110 that are allowed and 78 that are not."""
+    """The reference server can turn round each of the 188 cells, 110 that are allowed and 78 that
+    are not.
+    """
     offered = {case.name for case in catalogue.cases() if case.kind == "flip"}
 
     assert offered == set(FLIPS)

@@ -1,4 +1,6 @@
-"""The suite broken on purpose: the catalogue is complete, the arithmetic right, and the page that was written is fresh."""
+"""The suite broken on purpose: the catalogue is complete, the arithmetic right, and the page that
+was written is fresh.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,13 @@ def cases() -> list[Case]:
     return all_cases.cases()
 
 
-# --- The catalogue ------------------------------------------------------------------------------------------------------
+# --- The catalogue ------------------------------------------------------------------------------
 
 
 def test_every_deciding_requirement_has_a_mutation() -> None:
-    """For each requirement that decides there is a mutation that lets its tests pass, whatever they find."""
+    """For each requirement that decides there is a mutation that lets its tests pass, whatever they
+    find.
+    """
     broken = {mutation.requirement for mutation in catalogue().values() if mutation.requirement}
 
     assert broken == {id for id, entry in SPEC.requirements.items() if entry.decides}
@@ -49,7 +53,9 @@ def test_a_mutation_can_be_seen(name: str, cases: list[Case]) -> None:
     assert mutation.name == name
     assert re.fullmatch(r"[A-Z].+\.", mutation.breaks)
     sights = mutation_run.sights_of(mutation, cases)
-    servers = [sight.server if isinstance(sight.server, str) else sight.server.name for sight in sights]
+    servers = [
+        sight.server if isinstance(sight.server, str) else sight.server.name for sight in sights
+    ]
     assert len(set(servers)) == len(servers) > 0
     assert [server for server in servers if server not in known] == [
         sight.server.name for sight in sights if isinstance(sight.server, Case)
@@ -64,23 +70,31 @@ def test_a_probe_is_several_switches() -> None:
     assert Case("plain", "probe").options == []
 
 
-def test_a_function_is_replaced_wherever_it_was_imported_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What modules have imported by name is replaced there as well; otherwise a mutation would break nothing."""
+def test_a_function_is_replaced_wherever_it_was_imported_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What modules have imported by name is replaced there as well; otherwise a mutation would
+    break nothing.
+    """
     from rolecall.toolkit import expectations, token_judge
 
     for module in (expectations, token_judge):
-        monkeypatch.setattr(module, "expect_no_more_than", expectations.expect_no_more_than)  # put back when the test is over
+        monkeypatch.setattr(
+            module, "expect_no_more_than", expectations.expect_no_more_than
+        )  # put back when the test is over
     function(expectations.expect_no_more_than, nothing)()
 
     assert expectations.expect_no_more_than is token_judge.expect_no_more_than is nothing
 
 
-# --- Arithmetic ---------------------------------------------------------------------------------------------------------
+# --- Arithmetic ---------------------------------------------------------------------------------
 
 
 def said(case: Case = FAULT, *findings: str, **more: Any) -> Result:
     """What the suite said of a case."""
-    return Result(case, "not-conformant" if findings else "inconclusive", findings=list(findings), **more)
+    return Result(
+        case, "not-conformant" if findings else "inconclusive", findings=list(findings), **more
+    )
 
 
 #: A sight, what was said of it, and whether that is as it should be.
@@ -90,10 +104,26 @@ SEEN: dict[str, tuple[Sight, Result, bool]] = {
     "fault-taken-for-another": (Sight("a-fault"), said(FAULT, "PERM-list-forms"), False),
     "fault-crashed": (Sight("a-fault"), said(FAULT, "PERM-list-users", crash="it broke"), False),
     "innocent-left-alone": (Sight("baseline"), said(Case("baseline", "baseline")), True),
-    "innocent-blamed": (Sight("baseline"), said(Case("baseline", "baseline"), "PERM-list-users"), False),
-    "innocent-undecided": (Sight("baseline"), said(Case("baseline", "baseline"), undecided=["PERM-list-users"]), False),
-    "probe-undecided": (Sight(PROBE, "", (("X", "inconclusive"),)), said(PROBE, outcomes={"X": "inconclusive"}), True),
-    "probe-passed": (Sight(PROBE, "", (("X", "inconclusive"),)), said(PROBE, outcomes={"X": "passed"}), False),
+    "innocent-blamed": (
+        Sight("baseline"),
+        said(Case("baseline", "baseline"), "PERM-list-users"),
+        False,
+    ),
+    "innocent-undecided": (
+        Sight("baseline"),
+        said(Case("baseline", "baseline"), undecided=["PERM-list-users"]),
+        False,
+    ),
+    "probe-undecided": (
+        Sight(PROBE, "", (("X", "inconclusive"),)),
+        said(PROBE, outcomes={"X": "inconclusive"}),
+        True,
+    ),
+    "probe-passed": (
+        Sight(PROBE, "", (("X", "inconclusive"),)),
+        said(PROBE, outcomes={"X": "passed"}),
+        False,
+    ),
     "probe-not-run": (Sight(PROBE, "", (("X", "inconclusive"),)), said(PROBE), False),
     "probe-verdict": (Sight(PROBE, "", (("verdict", "inconclusive"),)), said(PROBE), True),
 }
@@ -119,7 +149,9 @@ def test_what_is_as_expected(name: str) -> None:
 def test_a_mutation_is_killed_by_what_it_changes(
     without: Result, with_it: Result, dead: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mutation is killed where a case that is as expected without it is not with it; and nowhere else."""
+    """A mutation is killed where a case that is as expected without it is not with it; and nowhere
+    else.
+    """
     mutation = Mutation("break-it", "It breaks.", lambda: None, (Sight("a-fault"),))
     results = iter([[without], [with_it]])
 
@@ -150,11 +182,13 @@ def test_a_sample_is_spread_and_repeatable(size: int) -> None:
     assert len(chosen) == len(set(chosen)) == min(size, len(catalogue()))
 
 
-# --- The command ----------------------------------------------------------------------------------------------------------
+# --- The command --------------------------------------------------------------------------------
 
 
 def test_an_unknown_mutation_is_a_mistake(tmp_path: Any) -> None:
-    """A name that is no mutation ends with exit code 2 and the nearest one that there is; faults are no mutations."""
+    """A name that is no mutation ends with exit code 2 and the nearest one that there is; faults
+    are no mutations.
+    """
     finished = rolecall("selftest", "--mutation", "controls-skiped", cwd=tmp_path)
     mixed = rolecall("selftest", "--mutations", "--fault", "list-is-empty", cwd=tmp_path)
 
@@ -164,12 +198,27 @@ def test_an_unknown_mutation_is_a_mistake(tmp_path: Any) -> None:
 
 
 def test_a_broken_check_is_noticed(tmp_path: Any) -> None:
-    """A run of the command breaks a check in a process of its own, and the server that shows it is named; exit code 0."""
-    finished = rolecall("selftest", "--mutation", "any-refusal-will-do", "--json", "--write", "table.md", cwd=tmp_path)
+    """A run of the command breaks a check in a process of its own, and the server that shows it is
+    named; exit code 0.
+    """
+    finished = rolecall(
+        "selftest",
+        "--mutation",
+        "any-refusal-will-do",
+        "--json",
+        "--write",
+        "table.md",
+        cwd=tmp_path,
+    )
 
     assert finished.code == 0, finished.said
     (row,) = json.loads(finished.stdout)["mutations"]
-    assert (row["name"], row["seen_at"], row["spoiled"], row["killed"]) == ("any-refusal-will-do", ["denied-404"], [], True)
+    assert (row["name"], row["seen_at"], row["spoiled"], row["killed"]) == (
+        "any-refusal-will-do",
+        ["denied-404"],
+        [],
+        True,
+    )
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == mutation_table.write([row])
 
 
@@ -182,19 +231,28 @@ def test_a_sample_of_mutations_is_killed(tmp_path: Any) -> None:
     assert "12 of 12 mutations of the suite killed, 0 survived." in finished.stdout
 
 
-# --- The page ---------------------------------------------------------------------------------------------------------------
+# --- The page -----------------------------------------------------------------------------------
 
 
 def test_the_page_is_complete_and_shows_no_no() -> None:
-    """docs/mutations.md has a row for each mutation there is, none of another, and each of them was killed."""
-    lines = [line.strip("| ").split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    """docs/mutations.md has a row for each mutation there is, none of another, and each of them was
+    killed.
+    """
+    lines = [
+        line.strip("| ").split(" | ")
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
     rows = {row[0]: row for row in lines if row[0] not in ("mutation", "requirement")}
 
     expected = {mutation.requirement or name: name for name, mutation in catalogue().items()}
     missing = [name for row, name in expected.items() if row not in rows]
 
     assert set() == set(rows) - set(expected), "there is no such mutation any more: delete the row"
-    assert [] == missing, "not in docs/mutations.md yet: run `rolecall selftest --mutation NAME --update docs/mutations.md`"
+    assert [] == missing, (
+        "not in docs/mutations.md yet: run `rolecall selftest --mutation NAME --update "
+        "docs/mutations.md`"
+    )
     assert [name for name, row in rows.items() if row[-1] != "yes"] == []
     for name, mutation in catalogue().items():
         assert mutation.requirement or rows[name][1] == mutation.breaks

@@ -25,21 +25,32 @@ def prepared() -> Iterator[Prepared]:
 
 
 def target_file(reference: Reference, folder: Path, url: str = "") -> Path:
-    """The target file of a server whose expired tokens are not asked for: the key is in no environment here."""
+    """The target file of a server whose expired tokens are not asked for: the key is in no
+    environment here.
+    """
     path = folder / "target.toml"
-    path.write_text(without(reference.text, "expiry").replace(reference.url, url or reference.url), encoding="utf-8")
+    path.write_text(
+        without(reference.text, "expiry").replace(reference.url, url or reference.url),
+        encoding="utf-8",
+    )
     return path
 
 
-def test_runs_know_nothing_of_each_other(prepared: Prepared, reference: Reference, tmp_path: Path) -> None:
-    """What one run leaves out is there for the next one, and each has its own results and its own folder."""
+def test_runs_know_nothing_of_each_other(
+    prepared: Prepared, reference: Reference, tmp_path: Path
+) -> None:
+    """What one run leaves out is there for the next one, and each has its own results and its own
+    folder.
+    """
     target = target_file(reference, tmp_path)
 
     for number, requirement in enumerate(("ISSUE-status", "PERM-list-users")):
         came = prepared.run(Order(target, tmp_path / f"{number}", only=requirement), 60)
 
         assert came.document is not None, came.crash
-        assert [entry["id"] for entry in came.document["requirements"] if entry["tests"]] == [requirement]
+        assert [entry["id"] for entry in came.document["requirements"] if entry["tests"]] == [
+            requirement
+        ]
         assert came.document["selected"] is True
         assert came.document["counts"]["tests"]["passed"] > 0
         assert came.document["findings"] == []
@@ -48,7 +59,9 @@ def test_runs_know_nothing_of_each_other(prepared: Prepared, reference: Referenc
 
 def test_what_a_test_lacked(prepared: Prepared, reference: Reference, tmp_path: Path) -> None:
     """A test that was not tested says which capability the target lacks."""
-    came = prepared.run(Order(target_file(reference, tmp_path), tmp_path / "out", only="SEC-A04"), 60)
+    came = prepared.run(
+        Order(target_file(reference, tmp_path), tmp_path / "out", only="SEC-A04"), 60
+    )
 
     assert came.document is not None, came.crash
     assert came.lacking
@@ -66,9 +79,16 @@ def test_a_run_that_cannot_begin(prepared: Prepared, tmp_path: Path) -> None:
 def test_a_run_that_does_not_end(prepared: Prepared, reference: Reference, tmp_path: Path) -> None:
     """A run that has not ended in time is ended, and the process takes the next order."""
     with Miniature(silent) as server, pytest.raises(RolecallError, match=r"no result within 0.3 s"):
-        prepared.run(Order(target_file(reference, tmp_path, server.url), tmp_path / "out", only="ISSUE-status"), 0.3)
+        prepared.run(
+            Order(
+                target_file(reference, tmp_path, server.url), tmp_path / "out", only="ISSUE-status"
+            ),
+            0.3,
+        )
 
-    came = prepared.run(Order(target_file(reference, tmp_path), tmp_path / "out", only="ISSUE-status"), 60)
+    came = prepared.run(
+        Order(target_file(reference, tmp_path), tmp_path / "out", only="ISSUE-status"), 60
+    )
 
     assert came.document is not None, came.crash
 

@@ -1,4 +1,6 @@
-"""The judge is judged: the self-test's arithmetic, its command line, and the kill table that it has written."""
+"""The judge is judged: the self-test's arithmetic, its command line, and the kill table that it has
+written.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from tests.support.servers import ROOT
 
 SPEC = load_specification()
 PAGE = ROOT / "docs" / "kill-table.md"
-UPDATE = "run `rolecall selftest --fault NAME --without api-keys --without clock-and-key --update docs/kill-table.md`"
+UPDATE = (
+    "run `rolecall selftest --fault NAME --without api-keys --without clock-and-key --update "
+    "docs/kill-table.md`"
+)
 
 FAULT = Case("a-fault", "fault", "PERM-list-users")
 FLIP = Case("flip-list-users-guest", "flip", "PERM-list-users")
@@ -38,36 +43,56 @@ def cases() -> list[Case]:
     return catalogue.cases()
 
 
-# --- Processes ----------------------------------------------------------------------------------------------------------
+# --- Processes ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("methods", "chosen"), [(["fork", "spawn", "forkserver"], "forkserver"), (["spawn"], "spawn")])
-def test_how_processes_are_made(methods: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("methods", "chosen"), [(["fork", "spawn", "forkserver"], "forkserver"), (["spawn"], "spawn")]
+)
+def test_how_processes_are_made(
+    methods: list[str], chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where no process can be forked (Windows) the self-test begins new ones."""
     monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: methods)
 
     assert running._processes().get_start_method() == chosen
 
 
-# --- Cases --------------------------------------------------------------------------------------------------------------
+# --- Cases --------------------------------------------------------------------------------------
 
 
 def test_cases_are_what_the_server_offers(cases: list[Case]) -> None:
-    """The cases are the baseline and every fault and variant that ``rolecall serve`` lists, each with its description."""
+    """The cases are the baseline and every fault and variant that ``rolecall serve`` lists, each
+    with its description.
+    """
     assert cases[0] == Case("baseline", "baseline", description="The reference server as it is.")
-    assert {case.kind for case in cases} == {"baseline", "loaded", "fault", "flip", "legal", "trouble", "lint"}
+    assert {case.kind for case in cases} == {
+        "baseline",
+        "loaded",
+        "fault",
+        "flip",
+        "legal",
+        "trouble",
+        "lint",
+    }
     assert sum(case.kind == "flip" for case in cases) == 188
     assert len({case.name for case in cases}) == len(cases)
     assert all(case.description for case in cases)
 
 
 def test_every_fault_names_a_requirement(cases: list[Case]) -> None:
-    """What a fault breaks is a requirement of the tables, and one that accuses, or what a violation under load is held against."""
-    assert {case.planted for case in cases if case.load and case.kind == "fault"} <= {kind.requirement for kind in KINDS.values()}
+    """What a fault breaks is a requirement of the tables, and one that accuses, or what a violation
+    under load is held against.
+    """
+    assert {case.planted for case in cases if case.load and case.kind == "fault"} <= {
+        kind.requirement for kind in KINDS.values()
+    }
     for case in cases:
         if case.kind in ("fault", "flip") and not case.load:
             assert case.planted in SPEC.requirements, f"{case.name} plants {case.planted}"
-            assert SPEC.requirements[case.planted].level != "observe", f"{case.name} plants {case.planted}"
+            assert SPEC.requirements[case.planted].level != "observe", (
+                f"{case.name} plants {case.planted}"
+            )
 
 
 def test_a_case_is_a_switch() -> None:
@@ -84,15 +109,23 @@ def test_what_is_opt_in_is_run_where_a_fault_needs_it(cases: list[Case]) -> None
 
 
 def test_every_requirement_that_accuses_is_planted(cases: list[Case]) -> None:
-    """Each requirement that a server can break, whether it decides or is advice, is planted by a fault as its first finding."""
+    """Each requirement that a server can break, whether it decides or is advice, is planted by a
+    fault as its first finding.
+    """
     planted = {case.planted for case in cases if case.kind in ("fault", "flip")}
 
-    assert [id for id, entry in SPEC.requirements.items() if entry.level != "observe" and id not in planted] == []
+    assert [
+        id
+        for id, entry in SPEC.requirements.items()
+        if entry.level != "observe" and id not in planted
+    ] == []
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_a_sample_is_spread_and_repeatable(size: int, cases: list[Case]) -> None:
-    """A sample is the baseline and ``size`` different others from the beginning to the end, the same every time."""
+    """A sample is the baseline and ``size`` different others from the beginning to the end, the
+    same every time.
+    """
     chosen = catalogue.sample(cases, size)
 
     assert chosen == catalogue.sample(cases, size)
@@ -109,14 +142,27 @@ def test_a_sample_is_never_larger_than_what_there_is(cases: list[Case]) -> None:
     assert catalogue.sample(cases, len(cases) + 10) == cases
 
 
-# --- Arithmetic -----------------------------------------------------------------------------------------------------------
+# --- Arithmetic ---------------------------------------------------------------------------------
 
 
-def result(case: Case, *findings: str, advice: tuple[str, ...] = (), cells: tuple[str, ...] = (), **more: Any) -> Result:
+def result(
+    case: Case,
+    *findings: str,
+    advice: tuple[str, ...] = (),
+    cells: tuple[str, ...] = (),
+    **more: Any,
+) -> Result:
     """What the suite said of a case."""
     verdict = "not-conformant" if findings else "conformant"
     more = {"exit_code": 1 if findings else 0, **more}
-    return Result(case, verdict, findings=list(findings), advice=list(advice), failed_cells=list(cells), **more)
+    return Result(
+        case,
+        verdict,
+        findings=list(findings),
+        advice=list(advice),
+        failed_cells=list(cells),
+        **more,
+    )
 
 
 BOTH = ("list-users-guest-token", "list-users-guest-api-key")
@@ -130,21 +176,35 @@ JUDGED = {
     "fault-crashed": (result(FAULT, "PERM-list-users", crash="it broke"), True, True, False),
     "flip-alone": (result(FLIP, "PERM-list-users", cells=BOTH), True, True, True),
     "flip-with-tokens-only": (result(FLIP, "PERM-list-users", cells=BOTH[:1]), True, False, False),
-    "flip-with-another-cell": (result(FLIP, "PERM-list-users", cells=(*BOTH, "list-users-bot-token")), True, False, False),
-    "flip-with-another-requirement": (result(FLIP, "PERM-list-users", "AUTH-required", cells=BOTH), True, False, False),
+    "flip-with-another-cell": (
+        result(FLIP, "PERM-list-users", cells=(*BOTH, "list-users-bot-token")),
+        True,
+        False,
+        False,
+    ),
+    "flip-with-another-requirement": (
+        result(FLIP, "PERM-list-users", "AUTH-required", cells=BOTH),
+        True,
+        False,
+        False,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_what_counts_as_caught(name: str) -> None:
-    """A fault is caught when something is held against the server, and localised when that is what was planted."""
+    """A fault is caught when something is held against the server, and localised when that is what
+    was planted.
+    """
     said, caught, localised, as_expected = JUDGED[name]
 
     assert (said.caught, said.localised, said.as_expected) == (caught, localised, as_expected)
 
 
 def test_the_innocent_are_not_to_be_blamed() -> None:
-    """A legal variant is as expected when it is conformant and keeps nothing; trouble when nothing but its own finding is said."""
+    """A legal variant is as expected when it is conformant and keeps nothing; trouble when nothing
+    but its own finding is said.
+    """
     assert result(LEGAL).as_expected
     assert not result(LEGAL, exit_code=7).as_expected
     assert not result(LEGAL, "PERM-list-users").as_expected
@@ -158,7 +218,9 @@ def test_the_innocent_are_not_to_be_blamed() -> None:
 
 
 def test_the_tally_adds_up() -> None:
-    """The counts are those of the results: faults caught, localised, silent; false alarms; wrong accusations; crashes."""
+    """The counts are those of the results: faults caught, localised, silent; false alarms; wrong
+    accusations; crashes.
+    """
     harmed = Result(Case("baseline", "baseline"), "conformant", harm=["clock: 0.0 -> 60.0"])
     innocent = [harmed, result(LEGAL, "PERM-list-users"), result(Case("lint", "lint"))]
     troubled = [result(TROUBLE, "RESPONSE-json"), result(TROUBLE, "PERM-list-users")]
@@ -177,7 +239,7 @@ def test_the_tally_adds_up() -> None:
     }
 
 
-# --- With less --------------------------------------------------------------------------------------------------------------
+# --- With less ----------------------------------------------------------------------------------
 
 KEYS, EXPIRY = LACKS["api-keys"], LACKS["clock-and-key"]
 TESTS = {"PERM-list-users": ["test_a", "test_b"], "SEC-A18": ["test_c"]}
@@ -185,8 +247,12 @@ NEEDY = Case("needy", "fault", "PERM-list-users", "It lives too long. (needs clo
 NOT_TESTED = {"test_a": "not-tested", "test_b": "not-tested", "test_c": "passed"}
 
 
-def less(*findings: str, outcomes: dict[str, str] = NOT_TESTED, lacking: str = "", **more: Any) -> Result:
-    """What a run said of a fault that two tests had seen, without something that both say that they lack."""
+def less(
+    *findings: str, outcomes: dict[str, str] = NOT_TESTED, lacking: str = "", **more: Any
+) -> Result:
+    """What a run said of a fault that two tests had seen, without something that both say that they
+    lack.
+    """
     capabilities = dict.fromkeys(("test_a", "test_b"), lacking) if lacking else {}
     return Result(FAULT, findings=list(findings), outcomes=outcomes, lacking=capabilities, **more)
 
@@ -202,16 +268,33 @@ WITH_LESS = {
     "they do not say": (KEYS, FAULT, less(), "NO"),
     "the catalogue says it": (EXPIRY, NEEDY, less(), "needs clock and key"),
     "the catalogue says something else": (KEYS, NEEDY, less(), "NO"),
-    "a test was run": (KEYS, FAULT, less(outcomes=NOT_TESTED | {"test_b": "passed"}, lacking="api-keys"), "NO"),
-    "a test was run, though it needs it": (EXPIRY, NEEDY, less(outcomes=NOT_TESTED | {"test_b": "inconclusive"}), "NO"),
+    "a test was run": (
+        KEYS,
+        FAULT,
+        less(outcomes=NOT_TESTED | {"test_b": "passed"}, lacking="api-keys"),
+        "NO",
+    ),
+    "a test was run, though it needs it": (
+        EXPIRY,
+        NEEDY,
+        less(outcomes=NOT_TESTED | {"test_b": "inconclusive"}),
+        "NO",
+    ),
     "it broke": (KEYS, FAULT, less("PERM-list-users", crash="it broke"), "NO: it broke"),
-    "it harmed": (KEYS, FAULT, less("PERM-list-users", harm=["a user is gone"]), "NO: a user is gone"),
+    "it harmed": (
+        KEYS,
+        FAULT,
+        less("PERM-list-users", harm=["a user is gone"]),
+        "NO: a user is gone",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", WITH_LESS)
 def test_what_is_said_of_a_fault_with_less(name: str) -> None:
-    """A fault that nothing catches any more is one for which just the missing thing is needed, or it ought to be caught."""
+    """A fault that nothing catches any more is one for which just the missing thing is needed, or
+    it ought to be caught.
+    """
     lack, case, said, expected = WITH_LESS[name]
 
     words = without.verdict(lack, Result(case, failed=TESTS), said)
@@ -221,12 +304,23 @@ def test_what_is_said_of_a_fault_with_less(name: str) -> None:
 
 
 def test_a_fault_that_was_not_caught_at_all_is_not_explained() -> None:
-    """Where no test had seen it with everything, nothing that is missing explains that none sees it now."""
-    assert without.verdict(KEYS, Result(FAULT, failed={"PERM-list-users": []}), less(lacking="api-keys")) == "NO"
+    """Where no test had seen it with everything, nothing that is missing explains that none sees it
+    now.
+    """
+    assert (
+        without.verdict(
+            KEYS, Result(FAULT, failed={"PERM-list-users": []}), less(lacking="api-keys")
+        )
+        == "NO"
+    )
 
 
-def test_the_rest_is_run_where_the_first_part_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """First each fault's own tests are run, then everything for those that they do not catch; no load, no innocent server."""
+def test_the_rest_is_run_where_the_first_part_is_not_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First each fault's own tests are run, then everything for those that they do not catch; no
+    load, no innocent server.
+    """
     under_load = Case("loaded", "fault", "SEC-A17", load=("guarded",))
     whole = [Result(case, failed=TESTS) for case in (FAULT, NEEDY, FLIP, LEGAL, under_load)]
     run: list[Trial] = []
@@ -235,7 +329,11 @@ def test_the_rest_is_run_where_the_first_part_is_not_enough(monkeypatch: pytest.
         for trial in trials:
             run.append(trial)
             caught = trial.case is FLIP or (trial.case is FAULT and not trial.only)
-            on_result(Result(trial.case, findings=["PERM-list-users"] if caught else [], outcomes=NOT_TESTED))
+            on_result(
+                Result(
+                    trial.case, findings=["PERM-list-users"] if caught else [], outcomes=NOT_TESTED
+                )
+            )
 
     monkeypatch.setattr(without, "run_trials", run_trials)
 
@@ -267,11 +365,13 @@ def test_a_table_is_left_out_alone() -> None:
     assert running._lacking(target, "") == target
 
 
-# --- The command ------------------------------------------------------------------------------------------------------------
+# --- The command --------------------------------------------------------------------------------
 
 
 def test_an_unknown_fault_is_a_mistake(tmp_path: Path) -> None:
-    """A name that is neither fault nor variant ends with exit code 2 and the nearest one that there is."""
+    """A name that is neither fault nor variant ends with exit code 2 and the nearest one that there
+    is.
+    """
     finished = rolecall("selftest", "--fault", "list-is-emtpy", cwd=tmp_path)
 
     assert finished.code == 2
@@ -291,14 +391,31 @@ def test_a_sample_of_nothing_is_a_mistake(size: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
-    """``--json`` prints counts and cases and nothing else; a fault that is caught by its requirement is exit code 0."""
-    words = ("--fault", "list-is-empty", "--without", "api-keys", "--without", "clock-and-key", "--json", "--write", "table.md")
+    """``--json`` prints counts and cases and nothing else; a fault that is caught by its
+    requirement is exit code 0.
+    """
+    words = (
+        "--fault",
+        "list-is-empty",
+        "--without",
+        "api-keys",
+        "--without",
+        "clock-and-key",
+        "--json",
+        "--write",
+        "table.md",
+    )
 
     finished = rolecall("selftest", *words, cwd=tmp_path)
 
     assert finished.code == 0, finished.said
     document = json.loads(finished.stdout)
-    assert document["counts"]["faults"] == document["counts"]["caught"] == document["counts"]["localised"] == 1
+    assert (
+        document["counts"]["faults"]
+        == document["counts"]["caught"]
+        == document["counts"]["localised"]
+        == 1
+    )
     (case,) = document["cases"]
     assert case["case"]["name"] == "list-is-empty"
     assert case["findings"][0] == case["case"]["planted"] == "PERM-list-organizations"
@@ -308,19 +425,30 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert table == kill_table.write(document["cases"], document["counts"])
     assert (
-        "| list-is-empty | Every list is answered 200 with nothing in it. | - | PERM-list-organizations | PERM-list-organizations | yes | yes | yes |"
+        "| list-is-empty | Every list is answered 200 with nothing in it. | - | "
+        "PERM-list-organizations | PERM-list-organizations | yes | yes | yes |" in table
+    )
+    assert (
+        "Without API keys: 1 of 1 still caught, 0 missed for want of that, 0 for another reason."
         in table
     )
-    assert "Without API keys: 1 of 1 still caught, 0 missed for want of that, 0 for another reason." in table
     assert "1 of 1 faults caught, 1 localised, 0 silent" in table
 
 
 def test_a_case_that_breaks_is_no_success(tmp_path: Path) -> None:
-    """When a case's server does not even start, that is a crash in the table, and exit code 1 long before it is given up."""
+    """When a case's server does not even start, that is a crash in the table, and exit code 1 long
+    before it is given up.
+    """
     began = time.monotonic()
 
     finished = rolecall(
-        "selftest", "--fault", "baseline", "--fault", "list-is-empty", cwd=tmp_path, env={"ROLECALL_SIGNING_KEY": "short"}
+        "selftest",
+        "--fault",
+        "baseline",
+        "--fault",
+        "list-is-empty",
+        cwd=tmp_path,
+        env={"ROLECALL_SIGNING_KEY": "short"},
     )
 
     assert finished.code == 1, finished.said
@@ -330,16 +458,20 @@ def test_a_case_that_breaks_is_no_success(tmp_path: Path) -> None:
     assert time.monotonic() - began < running._TIMEOUT / 2
 
 
-# --- The kill table -----------------------------------------------------------------------------------------------------------
+# --- The kill table -----------------------------------------------------------------------------
 
 
 class Row:
     """A row of the kill table: of a fault with ``planted`` and ``first``, of others with a verdict."""
 
     def __init__(self, line: str) -> None:
-        name, description, *middle, as_expected = (part.strip() for part in line.strip().strip("|").split(" | "))
+        name, description, *middle, as_expected = (
+            part.strip() for part in line.strip().strip("|").split(" | ")
+        )
         self.name, self.description, self.as_expected = name, description, as_expected
-        self.report, self.planted, self.first, *self.without = middle if len(middle) >= 3 else ("", "", "")
+        self.report, self.planted, self.first, *self.without = (
+            middle if len(middle) >= 3 else ("", "", "")
+        )
         self.verdict = middle[0] if len(middle) == 1 else ""
 
 
@@ -355,7 +487,11 @@ def lines_of(text: str, heading: str = "") -> list[str]:
     """The rows of the page's tables: of the one below a heading, or of all about cases."""
     before, _, after = text.partition("\n## Requirements\n")
     part = after if heading == "Requirements" else before
-    return [line for line in part.splitlines() if line.startswith("| ") and not line.startswith(("| case |", "| requirement |"))]
+    return [
+        line
+        for line in part.splitlines()
+        if line.startswith("| ") and not line.startswith(("| case |", "| requirement |"))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -368,12 +504,16 @@ def test_the_kill_table_is_complete(rows: dict[str, Row], cases: list[Case]) -> 
     """Every fault and every variant there is has a row, and there is none of what is no more."""
     expected = {case.name for case in cases} - {"baseline"}
 
-    assert set() == set(rows) - expected, f"there is no such case any more: delete the row, or {UPDATE}"
+    assert set() == set(rows) - expected, (
+        f"there is no such case any more: delete the row, or {UPDATE}"
+    )
     assert set() == expected - set(rows), f"not in docs/kill-table.md yet: {UPDATE}"
 
 
 def test_the_kill_table_is_not_stale(rows: dict[str, Row], cases: list[Case]) -> None:
-    """Each row tells of its case what the server tells today: what it does and which requirement it breaks."""
+    """Each row tells of its case what the server tells today: what it does and which requirement it
+    breaks.
+    """
     for case in (case for case in cases if case.name in rows):
         row = rows[case.name]
         assert row.description == case.description
@@ -381,18 +521,26 @@ def test_the_kill_table_is_not_stale(rows: dict[str, Row], cases: list[Case]) ->
 
 
 def test_the_kill_table_shows_no_no(rows: dict[str, Row]) -> None:
-    """Every case was as expected: each fault found first by its own requirement, nobody else blamed."""
+    """Every case was as expected: each fault found first by its own requirement, nobody else
+    blamed.
+    """
     assert [row.name for row in rows.values() if row.as_expected != "yes"] == []
     assert [row.name for row in rows.values() if row.planted != row.first] == []
 
 
-def test_the_kill_table_says_what_is_seen_with_less(rows: dict[str, Row], cases: list[Case]) -> None:
-    """Each fault that the suite sees is caught without API keys, and without clock and key, or what is missing explains it."""
+def test_the_kill_table_says_what_is_seen_with_less(
+    rows: dict[str, Row], cases: list[Case]
+) -> None:
+    """Each fault that the suite sees is caught without API keys, and without clock and key, or what
+    is missing explains it.
+    """
     for case in cases:
         if case.kind in ("fault", "flip") and case.name in rows:
             said = rows[case.name].without
             assert len(said) == len(LACKS), f"{case.name}: {UPDATE}"
-            assert all(words == "-" if case.load else without.is_explained(words) for words in said), f"{case.name}: {said}"
+            assert all(
+                words == "-" if case.load else without.is_explained(words) for words in said
+            ), f"{case.name}: {said}"
 
 
 def test_the_kill_tables_counts_are_its_rows(page: str, rows: dict[str, Row]) -> None:
@@ -401,7 +549,9 @@ def test_the_kill_tables_counts_are_its_rows(page: str, rows: dict[str, Row]) ->
     summary = re.search(r"^\d+ of \d+ faults caught.*$", page, re.MULTILINE)
 
     assert summary is not None
-    assert summary[0].startswith(f"{faults} of {faults} faults caught, {faults} localised, 0 silent; 0 false alarms on ")
+    assert summary[0].startswith(
+        f"{faults} of {faults} faults caught, {faults} localised, 0 silent; 0 false alarms on "
+    )
     assert " 0 wrong accusations on " in summary[0]
     assert summary[0].endswith(" 0 crashes, 0 servers harmed.")
 
@@ -410,14 +560,22 @@ def test_every_deciding_requirement_is_tripped(page: str, rows: dict[str, Row]) 
     """Each requirement of level must or derived is tripped by at least one fault of the kill table."""
     tripped = dict(line.strip("| ").split(" | ") for line in lines_of(page, "Requirements"))
 
-    assert [id for id, entry in SPEC.requirements.items() if entry.decides and id not in tripped] == []
+    assert [
+        id for id, entry in SPEC.requirements.items() if entry.decides and id not in tripped
+    ] == []
     assert [id for id, names in tripped.items() if not set(names.split(", ")) <= set(rows)] == []
 
 
 def test_the_kill_table_says_who_tripped_what() -> None:
-    """A requirement's row has the faults that were planted for it before those that tripped it in passing."""
+    """A requirement's row has the faults that were planted for it before those that tripped it in
+    passing.
+    """
     other = Case("another-fault", "fault", "PERM-list-forms")
-    results = [result(other, "PERM-list-forms", "PERM-list-users"), result(FAULT, "PERM-list-users"), result(LEGAL, "X")]
+    results = [
+        result(other, "PERM-list-forms", "PERM-list-users"),
+        result(FAULT, "PERM-list-users"),
+        result(LEGAL, "X"),
+    ]
 
     table = kill_table.write([said.document() for said in results], running.tally(results))
 

@@ -16,7 +16,9 @@ HUGE = 10**400
 
 
 def test_a_run_survives_a_huge_exp(tmp_path: Path) -> None:
-    """A server that writes an exp of 400 digits breaks the lifetime, not the harness: the run ends with that finding."""
+    """A server that writes an exp of 400 digits breaks the lifetime, not the harness: the run ends
+    with that finding.
+    """
     with running(Settings(scrypt_n=2)) as server:
         write = server.server.issuer.write
 
@@ -24,7 +26,12 @@ def test_a_run_survives_a_huge_exp(tmp_path: Path) -> None:
         def endless(claims: dict[str, Any]) -> str:
             return write(claims | {"exp": HUGE})
 
-        finished = certify(target(tmp_path, describe(server.server, server.base_url)), "ISSUE-lifetime or ISSUE-jwt")
+        finished = certify(
+            target(tmp_path, describe(server.server, server.base_url)),
+            "ISSUE-lifetime or ISSUE-jwt",
+        )
 
     assert finished.code == 1, finished.said
-    assert {finding["requirement"] for finding in finished.results["findings"]} == {"ISSUE-lifetime"}
+    assert {finding["requirement"] for finding in finished.results["findings"]} == {
+        "ISSUE-lifetime"
+    }

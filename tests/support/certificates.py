@@ -14,7 +14,9 @@ from cryptography.x509.oid import NameOID
 
 
 class Certificates:
-    """``ca`` is the path of the authority's certificate, ``server_context`` makes a server that has one from it."""
+    """``ca`` is the path of the authority's certificate, ``server_context`` makes a server that has
+    one from it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.ca = folder / "ca.pem"
@@ -23,7 +25,11 @@ class Certificates:
         self.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         both = folder / "server.pem"
         both.write_bytes(
-            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
         self.server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -47,10 +53,14 @@ def _certificate(
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
     )
     if issuer:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))]), critical=False
+        )
     else:
         builder = builder.add_extension(
             x509.KeyUsage(

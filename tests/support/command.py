@@ -1,4 +1,6 @@
-"""The ``rolecall`` command as its users run it: a process of its own, with the output it leaves and the folder it fills."""
+"""The ``rolecall`` command as its users run it: a process of its own, with the output it leaves and
+the folder it fills.
+"""
 
 from __future__ import annotations
 
@@ -45,20 +47,35 @@ class Finished:
     @property
     def results(self) -> dict[str, Any]:
         """The results.json of its only run."""
-        document: dict[str, Any] = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(
+            (self.folder / "results.json").read_text(encoding="utf-8")
+        )
         return document
 
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of this process without what would change a run, and with ``more``."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")} | {"NO_COLOR": "1"} | more
+    return (
+        {name: value for name, value in os.environ.items() if not name.startswith("ROLECALL_")}
+        | {"NO_COLOR": "1"}
+        | more
+    )
 
 
-def start(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+def start(
+    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
     """The command, running."""
     command = [sys.executable, "-m", "rolecall", *map(str, words)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    return subprocess.Popen(command, cwd=cwd, env=environment(**(env or {})), text=True, stdin=subprocess.DEVNULL, **pipes)
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment(**(env or {})),
+        text=True,
+        stdin=subprocess.DEVNULL,
+        **pipes,
+    )
 
 
 def finish(process: subprocess.Popen[str], out: Path, began: float) -> Finished:
@@ -73,16 +90,22 @@ def finish(process: subprocess.Popen[str], out: Path, began: float) -> Finished:
 
 
 def rolecall(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Finished:
-    """Run a command to its end in the folder ``cwd``; runs that name no --out land in its reports/runs."""
+    """Run a command to its end in the folder ``cwd``; runs that name no --out land in its
+    reports/runs.
+    """
     began = time.monotonic()
-    out = next((Path(words[index + 1]) for index, word in enumerate(words) if word == "--out"), cwd / "reports" / "runs")
+    out = next(
+        (Path(words[index + 1]) for index, word in enumerate(words) if word == "--out"),
+        cwd / "reports" / "runs",
+    )
     return finish(start(*words, cwd=cwd, env=env), cwd / out, began)
 
 
 def target_text(url: str, *, under_target: str = "", more: str = "") -> str:
     """A target file for a server that nobody has accounts at, or that does not care."""
     accounts = "".join(
-        f'\n[accounts.{role}]\nemail = "{role}@example.org"\npassword = "password-of-{role}-7Hq2"\n' for role in ROLES
+        f'\n[accounts.{role}]\nemail = "{role}@example.org"\npassword = "password-of-{role}-7Hq2"\n'
+        for role in ROLES
     )
     return f'[target]\nname = "miniature"\nbase_url = "{url}"\n{under_target}\n{accounts}\n{more}'
 

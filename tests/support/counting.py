@@ -1,6 +1,8 @@
-"""A relay that counts, by the address of who asks, the requests that pass: ``python -m tests.support.counting HERE:PORT THERE:PORT``.
+"""A relay that counts, by the address of who asks, the requests that pass: ``python -m
+tests.support.counting HERE:PORT THERE:PORT``.
 
-It is a command, so that it can run in a network namespace. SIGTERM ends it; then it prints the counts as JSON.
+It is a command, so that it can run in a network namespace. SIGTERM ends it; then it prints the
+counts as JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ async def relay(here: str, there: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     host, _, port = there.partition(":")
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
+    async def pump(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
+    ) -> None:
         end = b""
         while data := await reader.read(65536):
             if address:
@@ -32,7 +36,9 @@ async def relay(here: str, there: str) -> Counter[str]:
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, requests = await asyncio.open_connection(host, int(port))
         address = writer.get_extra_info("peername")[0]
-        await asyncio.gather(pump(reader, requests, address), pump(answers, writer, ""), return_exceptions=True)
+        await asyncio.gather(
+            pump(reader, requests, address), pump(answers, writer, ""), return_exceptions=True
+        )
         requests.close()
 
     over = asyncio.Event()

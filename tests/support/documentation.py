@@ -1,4 +1,6 @@
-"""The pages of the documentation as data: their blocks, the commands in them, and what they say these print."""
+"""The pages of the documentation as data: their blocks, the commands in them, and what they say
+these print.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 WRITTEN = [page for page in PAGES if page.name not in {*MADE, "CHANGELOG.md"}]
 
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`((?:\.venv/bin/)?(?:rolecall|make|tox|pytest|locust|python|pre-commit) [^`]+)`")
+_INLINE = re.compile(
+    r"`((?:\.venv/bin/)?(?:rolecall|make|tox|pytest|locust|python|pre-commit) [^`]+)`"
+)
 _PROMPT = re.compile(r"^(?:\w*\$ +)(.*)$")
 _VARYING = (
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}"), "RUN"),
@@ -51,7 +55,11 @@ def blocks(page: Path, *languages: str) -> list[Block]:
     """The fenced blocks of a page that are of one of these languages."""
     found = _BLOCK.finditer(page.read_text(encoding="utf-8"))
     return [
-        Block(page, block[2], "".join(line.removeprefix(block[1]) for line in block[3].splitlines(keepends=True)))
+        Block(
+            page,
+            block[2],
+            "".join(line.removeprefix(block[1]) for line in block[3].splitlines(keepends=True)),
+        )
         for block in found
         if block[2] in languages
     ]
@@ -64,7 +72,9 @@ def commands(page: Path) -> list[str]:
 
 
 def words(command: str) -> Iterator[list[str]]:
-    """A command line's commands as words: without comments, redirections, variables before them and the folder of a tool."""
+    """A command line's commands as words: without comments, redirections, variables before them and
+    the folder of a tool.
+    """
     lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     current: list[str] = []
@@ -84,7 +94,9 @@ def without_redirection(command: list[str]) -> list[str]:
 
 
 def shown_in(shown: Iterable[str], printed: str) -> list[str]:
-    """Which of the lines that are shown as output are missing from it; they stand in their order, and numbers may differ."""
+    """Which of the lines that are shown as output are missing from it; they stand in their order,
+    and numbers may differ.
+    """
     lines = iter([alike(line) for line in printed.splitlines()])
     return [line for line in shown if line.strip() not in {"", "..."} and alike(line) not in lines]
 

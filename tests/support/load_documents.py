@@ -20,7 +20,9 @@ def load_document(
     throttled: float = 0.0,
     **members: Any,
 ) -> dict[str, Any]:
-    """A valid ``load.json``; ``times`` gives the response time in seconds of a request at a moment, ``members`` replace its own."""
+    """A valid ``load.json``; ``times`` gives the response time in seconds of a request at a moment,
+    ``members`` replace its own.
+    """
     dice = random.Random(seed)
     recorder, totals = Recorder(0.0), Totals()
     entry = recorder.entry("POST", "/v2/auth/token")
@@ -50,7 +52,11 @@ def load_document(
         "target": {"name": "reference", "base_url": "http://127.0.0.1:8080"},
         "started": "2026-11-22T10:00:00+00:00",
         "finished": "2026-11-22T10:00:40+00:00",
-        "arrivals": {"arrivals": "constant", "seed": 0, "phases": [{"low": rate, "high": rate, "seconds": seconds}]},
+        "arrivals": {
+            "arrivals": "constant",
+            "seed": 0,
+            "phases": [{"low": rate, "high": rate, "seconds": seconds}],
+        },
         "users": None,
         **totals.document(seconds),
         "objectives": [],

@@ -1,4 +1,6 @@
-"""``rolecall load`` as its users run it: what it leaves is read and validated, and that no process of it is left is seen."""
+"""``rolecall load`` as its users run it: what it leaves is read and validated, and that no process
+of it is left is seen.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +31,24 @@ class LoadRun(Finished):
     @property
     def document(self) -> dict[str, Any]:
         """The load.json of the only run, which is valid."""
-        document: dict[str, Any] = json.loads((self.folder / "load.json").read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(
+            (self.folder / "load.json").read_text(encoding="utf-8")
+        )
         assert validation_errors("load", document) == []
-        # Where Ctrl-C meets an import, Python may die of it once more in the end (-2); to a shell that is 130, too.
+        # Where Ctrl-C meets an import, Python may die of it once more in the end (-2); to a shell
+        # that is 130, too.
         assert document["exit_code"] == (130 if self.code == -signal.SIGINT else self.code)
         return document
 
     def came_to(self, code: int) -> bool:
-        """Whether the run ended with this exit code; or was void, for no other reason than that this machine was busy just then."""
+        """Whether the run ended with this exit code; or was void, for no other reason than that
+        this machine was busy just then.
+        """
         busy = ("the generator was", "used ")
-        return self.code == code or (self.code == 3 and all(any(it in why for it in busy) for why in self.document["reasons"]))
+        return self.code == code or (
+            self.code == 3
+            and all(any(it in why for it in busy) for why in self.document["reasons"])
+        )
 
     def entry(self, name: str) -> dict[str, Any]:
         """The row of this name."""
@@ -50,8 +60,16 @@ class LoadRun(Finished):
 Meanwhile = Callable[[subprocess.Popen[str], Path], None]
 
 
-def load(*words: str | Path, cwd: Path, meanwhile: Meanwhile | None = None, command: str = "load", **env: str) -> LoadRun:
-    """Run the command to its end; ``meanwhile`` is given the process, and the folder in which it makes its run's."""
+def load(
+    *words: str | Path,
+    cwd: Path,
+    meanwhile: Meanwhile | None = None,
+    command: str = "load",
+    **env: str,
+) -> LoadRun:
+    """Run the command to its end; ``meanwhile`` is given the process, and the folder in which it
+    makes its run's.
+    """
     mark = secrets.token_hex(8)
     out, began = cwd / "runs", time.monotonic()
     process = start(command, *words, "--out", out, cwd=cwd, env={_MARK: mark, **env})
@@ -100,7 +118,9 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     return found
 
 
-def interrupted_after(seconds: float, condition: Callable[[subprocess.Popen[str], Path], Any] = lambda *_: True) -> Meanwhile:
+def interrupted_after(
+    seconds: float, condition: Callable[[subprocess.Popen[str], Path], Any] = lambda *_: True
+) -> Meanwhile:
     """Ctrl-C so many seconds after a condition has come about."""
 
     def meanwhile(process: subprocess.Popen[str], out: Path) -> None:

@@ -13,7 +13,9 @@ from tests.support.token_answers import DAY, claims, document
 
 
 def sound(request: Received, connection: Connection) -> None:
-    """A server that is as it should be: tokens for everybody, one's own profile, and nothing in any list; nobody may write."""
+    """A server that is as it should be: tokens for everybody, one's own profile, and nothing in any
+    list; nobody may write.
+    """
     path, _, query = request.path.partition("?")
     if path == "/v2/auth/token" and (request.method == "POST" or query):
         connection.send(json_response(_tokens(_role(request))))

@@ -22,26 +22,55 @@ class Led:
     """A worker, and what it has reported."""
 
     def __init__(
-        self, folder: Path, url: str, *, timeout: float = 30, led: bool = False, workers: int = 1, **options: Any
+        self,
+        folder: Path,
+        url: str,
+        *,
+        timeout: float = 30,
+        led: bool = False,
+        workers: int = 1,
+        **options: Any,
     ) -> None:
         file = target_file(folder, target_text(url, under_target=f"timeout = {timeout}"))
         self.options = plan.parse([f"--target={file}"])
         self.said: list[tuple[str, dict[str, Any]]] = []
-        self.worker = Worker(self.options, lambda recorder: None, lambda kind, data: self.said.append((kind, data)), led=led)
+        self.worker = Worker(
+            self.options,
+            lambda recorder: None,
+            lambda kind, data: self.said.append((kind, data)),
+            led=led,
+        )
         self._workers = workers
         self._shared = options
 
     def prepare(self, scenario: str = "", clients: int = 0) -> None:
         """Get ready, for an open loop where there are clients."""
-        job = {"scenario": scenario, "clients": clients, "index": 0, "workers": self._workers, "options": self._shared}
+        job = {
+            "scenario": scenario,
+            "clients": clients,
+            "index": 0,
+            "workers": self._workers,
+            "options": self._shared,
+        }
         self.worker.prepare(job)
         assert self.said.pop() == ("ready", {"error": "", "exit_code": 0})
 
-    def go(self, rate: float = 0.0, seconds: float = 1.0, *, number: int = 1, grace: float = GRACE) -> None:
+    def go(
+        self, rate: float = 0.0, seconds: float = 1.0, *, number: int = 1, grace: float = GRACE
+    ) -> None:
         """Begin: an open schedule where there is a rate."""
         schedule = Schedule.parse(str(rate), seconds).pack() if rate else None
         shared = {"index": 0, "workers": 1, "abandon": False}
-        self.worker.go({"number": number, "delay": 0.0, "width": 1.0, "schedule": schedule, "grace": grace, **shared})
+        self.worker.go(
+            {
+                "number": number,
+                "delay": 0.0,
+                "width": 1.0,
+                "schedule": schedule,
+                "grace": grace,
+                **shared,
+            }
+        )
 
     def user(self, scenario: str, steps: int = 10**9) -> gevent.Greenlet[[], None]:
         """A user of a closed loop, as the locustfile has them."""

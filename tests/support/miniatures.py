@@ -1,7 +1,7 @@
 """Tiny HTTP servers on real sockets of this machine, each with exactly one fault.
 
-A miniature is a `Miniature` with a function that answers one request: it is given what was received and the connection,
-and may send bytes, wait, cut or reset. `received` is what came in, in order.
+A miniature is a `Miniature` with a function that answers one request: it is given what was received
+and the connection, and may send bytes, wait, cut or reset. `received` is what came in, in order.
 """
 
 from __future__ import annotations
@@ -87,8 +87,18 @@ class Connection:
                     return
             first, *lines = head.decode("latin-1").split("\r\n")
             method, path, _ = first.split(" ", 2)
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-            yield Received(method, path, headers, bytes(buffer[len(head) + 4 : end]), time.monotonic(), self.number)
+            headers = {
+                name.lower(): value.strip()
+                for name, _, value in (line.partition(":") for line in lines)
+            }
+            yield Received(
+                method,
+                path,
+                headers,
+                bytes(buffer[len(head) + 4 : end]),
+                time.monotonic(),
+                self.number,
+            )
             del buffer[:end]
 
     def _read(self, buffer: bytearray) -> bool:
@@ -122,7 +132,12 @@ class Miniature:
         self._start(self._accept)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -173,16 +188,23 @@ class Miniature:
 
 
 def response(status: int = 200, body: bytes = b"", **headers: str) -> bytes:
-    """An HTTP response; header names are written with underscores, Content-Length is added unless it is given."""
+    """An HTTP response; header names are written with underscores, Content-Length is added unless
+    it is given.
+    """
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     fields.setdefault("content-length", str(len(body)))
-    lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in fields.items() if value)]
+    lines = [
+        f"HTTP/1.1 {status} Whatever",
+        *(f"{name}: {value}" for name, value in fields.items() if value),
+    ]
     return "\r\n".join(lines).encode("latin-1") + _HEAD_END + body
 
 
 def json_response(document: Any, status: int = 200, **headers: str) -> bytes:
     """A response with a JSON body."""
-    return response(status, json.dumps(document).encode(), **({"content_type": "application/json"} | headers))
+    return response(
+        status, json.dumps(document).encode(), **({"content_type": "application/json"} | headers)
+    )
 
 
 def always(data: bytes) -> Answer:
@@ -211,19 +233,32 @@ def silent(request: Received, connection: Connection) -> None:
 
 def endless(request: Received, connection: Connection) -> None:
     """A body that never ends, a little at a time."""
-    connection.send(response(200, content_length="", transfer_encoding="chunked", content_type="application/json"))
+    connection.send(
+        response(
+            200, content_length="", transfer_encoding="chunked", content_type="application/json"
+        )
+    )
     while connection.wait(0.02):
         connection.send(b"1\r\n[\r\n")
 
 
 def huge(request: Received, connection: Connection) -> None:
     """Nine megabytes of JSON."""
-    connection.send(response(200, b"[" + b" " * (9 * 1024 * 1024) + b"]", content_type="application/json"))
+    connection.send(
+        response(200, b"[" + b" " * (9 * 1024 * 1024) + b"]", content_type="application/json")
+    )
 
 
 def cut_short(request: Received, connection: Connection) -> None:
     """A body that breaks off before its Content-Length."""
-    connection.send(response(200, b'{"tokenType": "Bearer", "tok', content_length="400", content_type="application/json"))
+    connection.send(
+        response(
+            200,
+            b'{"tokenType": "Bearer", "tok',
+            content_length="400",
+            content_type="application/json",
+        )
+    )
     connection.cut()
 
 
@@ -239,7 +274,13 @@ def redirecting(status: int, to: str) -> Answer:
 
 def html(request: Received, connection: Connection) -> None:
     """A friendly page, whatever was asked."""
-    connection.send(response(200, b"<!DOCTYPE html><title>Welcome</title><h1>It works!</h1>", content_type="text/html"))
+    connection.send(
+        response(
+            200,
+            b"<!DOCTYPE html><title>Welcome</title><h1>It works!</h1>",
+            content_type="text/html",
+        )
+    )
 
 
 @contextlib.contextmanager
@@ -253,7 +294,8 @@ def nobody() -> Iterator[str]:
 class Tap:
     """A TCP relay in front of a server that writes down every byte, by connection and direction.
 
-    After ``lives`` pieces of data from the client it is gone, as if the server had died; 0 stands for never.
+    After ``lives`` pieces of data from the client it is gone, as if the server had died; 0 stands
+    for never.
     """
 
     def __init__(self, url: str, lives: int = 0) -> None:
@@ -271,7 +313,12 @@ class Tap:
         self._start(self._accept)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._hang_up()
         for thread in self._threads:
             thread.join(5)
@@ -286,7 +333,9 @@ class Tap:
     def requests(self) -> Iterator[tuple[str, str]]:
         """Method and path of every request that passed."""
         for stream in self.sent:
-            for method, path in re.findall(rb"(GET|HEAD|OPTIONS|TRACE|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n", stream):
+            for method, path in re.findall(
+                rb"(GET|HEAD|OPTIONS|TRACE|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n", stream
+            ):
                 yield method.decode(), path.decode()
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> None:
@@ -307,7 +356,9 @@ class Tap:
                 log.append(bytearray())
                 self._start(self._relay, stream, other, log[-1], log is self.sent)
 
-    def _relay(self, source: socket.socket, sink: socket.socket, log: bytearray, from_client: bool) -> None:
+    def _relay(
+        self, source: socket.socket, sink: socket.socket, log: bytearray, from_client: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 log += data

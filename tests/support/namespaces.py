@@ -1,4 +1,6 @@
-"""A small network on one machine: Linux network namespaces on a bridge that is in one, too, so that nothing of the host is touched."""
+"""A small network on one machine: Linux network namespaces on a bridge that is in one, too, so that
+nothing of the host is touched.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,22 @@ class Host:
     namespace: str
     address: str
 
-    def start(self, *words: str | Path, cwd: Path, module: str = "rolecall") -> subprocess.Popen[str]:
-        """A Python module as a command, running here; what it prints goes to ``stdout`` and ``stderr`` in ``cwd``."""
-        command = ["ip", "netns", "exec", self.namespace, sys.executable, "-m", module, *map(str, words)]
+    def start(
+        self, *words: str | Path, cwd: Path, module: str = "rolecall"
+    ) -> subprocess.Popen[str]:
+        """A Python module as a command, running here; what it prints goes to ``stdout`` and
+        ``stderr`` in ``cwd``.
+        """
+        command = [
+            "ip",
+            "netns",
+            "exec",
+            self.namespace,
+            sys.executable,
+            "-m",
+            module,
+            *map(str, words),
+        ]
         cwd.mkdir(parents=True, exist_ok=True)
         with (cwd / "stdout").open("w") as stdout, (cwd / "stderr").open("w") as stderr:
             return subprocess.Popen(
@@ -68,14 +83,27 @@ def network(names: Sequence[str]) -> Iterator[list[Host]]:
     """Hosts of these names, that reach each other and nobody else."""
     prefix = f"rolecall-{os.getpid()}"
     switch = f"{prefix}-switch"
-    hosts = [Host(f"{prefix}-{name}", f"{_SUBNET}.{number}") for number, name in enumerate(names, 1)]
+    hosts = [
+        Host(f"{prefix}-{name}", f"{_SUBNET}.{number}") for number, name in enumerate(names, 1)
+    ]
     try:
         _must("netns", "add", switch)
         _must("-n", switch, "link", "add", "bridge", "type", "bridge")
         _must("-n", switch, "link", "set", "bridge", "up")
         for number, host in enumerate(hosts):
             _must("netns", "add", host.namespace)
-            end = ("link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+            end = (
+                "link",
+                "add",
+                f"port{number}",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "eth0",
+                "netns",
+                host.namespace,
+            )
             _must("-n", switch, *end)
             _must("-n", switch, "link", "set", f"port{number}", "master", "bridge", "up")
             _must("-n", host.namespace, "address", "add", f"{host.address}/24", "dev", "eth0")

@@ -41,7 +41,9 @@ class Server(Protocol):
 
 @dataclass
 class Line:
-    """Servers with a queue before them; who would wait for longer than ``patience`` is turned away with an error."""
+    """Servers with a queue before them; who would wait for longer than ``patience`` is turned away
+    with an error.
+    """
 
     service: Draw
     servers: int = 1
@@ -106,9 +108,10 @@ class Smooth:
 class Bench:
     """Measures steps, as a search asks for them; ``now`` is the virtual time.
 
-    ``limit`` is an objective, that 99 % be answered within so many seconds; ``most`` is all that the generator can offer, and from
-    ``wrong`` on there is a violation. ``patience`` is the client's timeout, after which a request has failed, whether the server
-    still works on it or not; ``pause`` are the seconds that pass between two steps.
+    ``limit`` is an objective, that 99 % be answered within so many seconds; ``most`` is all that
+    the generator can offer, and from ``wrong`` on there is a violation. ``patience`` is the
+    client's timeout, after which a request has failed, whether the server still works on it or not;
+    ``pause`` are the seconds that pass between two steps.
     """
 
     server: Server
@@ -137,8 +140,15 @@ class Bench:
         times = [(due, *self._answer(begin, due, offered)) for due in self._due(offered, total)]
         self.now = begin + max([total, *(end for _, end, _ in times)]) + self.pause
         slices = self._slices(times, seconds)
-        waits = sorted(end - due for due, end, how in times if due >= self.warm_up and how in ("ok", "throttled"))
-        failed, answers = sum(it.failed for it in slices), sum(it.ok + it.throttled + it.failed for it in slices)
+        waits = sorted(
+            end - due
+            for due, end, how in times
+            if due >= self.warm_up and how in ("ok", "throttled")
+        )
+        failed, answers = (
+            sum(it.failed for it in slices),
+            sum(it.ok + it.throttled + it.failed for it in slices),
+        )
         shares = [Share("errors<1%", failed, answers, 0.01)]
         if self.limit is not None:
             late = [
@@ -147,7 +157,15 @@ class Bench:
                 if due >= self.warm_up and end - due > self.limit
             ]
             counts = [late.count(at) for at in range(len(slices))]
-            shares.append(Share("p99", sum(wait > self.limit for wait in waits), len(waits), 0.01, chance.clump(counts)))
+            shares.append(
+                Share(
+                    "p99",
+                    sum(wait > self.limit for wait in waits),
+                    len(waits),
+                    0.01,
+                    chance.clump(counts),
+                )
+            )
         return Step(
             rate,
             seconds,

@@ -1,4 +1,5 @@
-"""Processes of a real Locust in which a `Recorder` records known requests; what Locust and `Totals` then say is printed as JSON.
+"""Processes of a real Locust in which a `Recorder` records known requests; what Locust and `Totals`
+then say is printed as JSON.
 
 Run as ``python -m tests.support.recording local`` or ``master PORT WORKERS`` or ``worker PORT``.
 """
@@ -16,7 +17,9 @@ NAMES = ("/v2/auth/token", "/v2/auth/refresh")
 
 
 class Known(NamedTuple):
-    """One request: ``kind`` is "" for a success, "throttled", or that of a failure; times in seconds."""
+    """One request: ``kind`` is "" for a success, "throttled", or that of a failure; times in
+    seconds.
+    """
 
     name: str
     kind: str
@@ -31,7 +34,13 @@ def known(seed: int, count: int = 5_000) -> Iterator[Known]:
     for _ in range(count):
         kind = dice.choices(("", "throttled", "timeout", "status-500"), (94, 2, 3, 1))[0]
         service = dice.lognormvariate(-5, 1)
-        yield Known(dice.choice(NAMES), kind, service + dice.random() * 0.01, service, 0 if kind else dice.randrange(700))
+        yield Known(
+            dice.choice(NAMES),
+            kind,
+            service + dice.random() * 0.01,
+            service,
+            0 if kind else dice.randrange(700),
+        )
 
 
 def record(recorder: Any, seed: int, between: Callable[[], None]) -> None:
@@ -74,7 +83,10 @@ def report(environment: Any, totals: Any) -> None:
             "last": row.last_request_timestamp - time.time(),
             "current": row.get_current_response_time_percentile(0.5),
         }
-        for name, row in [("Aggregated", stats.total), *((name, stats.get(name, "POST")) for name in NAMES)]
+        for name, row in [
+            ("Aggregated", stats.total),
+            *((name, stats.get(name, "POST")) for name in NAMES),
+        ]
     }
     errors = {f"{error.name} {error.error}": error.occurrences for error in stats.errors.values()}
     print(json.dumps({"rows": rows, "errors": errors, "document": totals.document()}))  # noqa: T201  # the answer
@@ -116,7 +128,9 @@ def master(port: int, workers: int) -> None:
         """Named as on the workers."""
 
     environment, totals = Environment(user_classes=[Records]), Totals()
-    environment.events.worker_report.add_listener(lambda client_id, data: totals.merge(client_id, data["rolecall"]))
+    environment.events.worker_report.add_listener(
+        lambda client_id, data: totals.merge(client_id, data["rolecall"])
+    )
     runner = environment.create_master_runner("127.0.0.1", port)
     with gevent.Timeout(30):
         while len(runner.clients.ready) < workers:
@@ -147,7 +161,8 @@ def worker(port: int) -> None:
 
     environment, recorder = Environment(user_classes=[Records]), Recorder(time.perf_counter())
 
-    # Before the runner exists, and so before Locust's own listener, which empties its statistics into the message.
+    # Before the runner exists, and so before Locust's own listener, which empties its statistics
+    # into the message.
     @environment.events.report_to_master.add_listener
     def report_to_master(client_id: str, data: dict[str, Any]) -> None:
         flush(recorder, environment.stats)

@@ -1,4 +1,6 @@
-"""Reference servers that a test starts for itself, with switches of its own, and a hand on their clock."""
+"""Reference servers that a test starts for itself, with switches of its own, and a hand on their
+clock.
+"""
 
 from __future__ import annotations
 
@@ -85,10 +87,21 @@ def target(folder: Path, text: str, name: str = "target.toml") -> Path:
     return path
 
 
-def certify(file: Path, select: str = "", *, env: Mapping[str, str] | None = None, more: Iterable[str] = ()) -> Finished:
-    """``rolecall certify`` on a target file, its run in a folder of its own beside it; ``select`` as in --select."""
+def certify(
+    file: Path, select: str = "", *, env: Mapping[str, str] | None = None, more: Iterable[str] = ()
+) -> Finished:
+    """``rolecall certify`` on a target file, its run in a folder of its own beside it; ``select``
+    as in --select.
+    """
     out = file.parent / f"out-{len(list(file.parent.glob('out-*')))}"
-    words = ["certify", str(file), "--out", str(out), *(["--select", select] if select else []), *more]
+    words = [
+        "certify",
+        str(file),
+        "--out",
+        str(out),
+        *(["--select", select] if select else []),
+        *more,
+    ]
     said = [file.parent / f"{out.name}.{stream}" for stream in ("stdout", "stderr")]
     began = time.monotonic()
     process = FORK.Process(target=_run, args=(words, environment(**(env or {})), *said))
@@ -109,7 +122,9 @@ def _run(words: list[str], variables: dict[str, str], stdout: Path, stderr: Path
     os.chdir(stdout.parent)
     for number, path in ((1, stdout), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
+    sys.stdout, sys.stderr = (
+        os.fdopen(number, "w", encoding="utf-8", closefd=False) for number in (1, 2)
+    )
     code = main(words)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -136,25 +151,38 @@ class Admin:
     def __init__(self, reference: Reference) -> None:
         self._url = reference.url
         email, password = credentials(reference.text, "admin")
-        answer = httpx.post(f"{self._url}/v2/auth/token", json={"email": email, "password": password})
+        answer = httpx.post(
+            f"{self._url}/v2/auth/token", json={"email": email, "password": password}
+        )
         self._headers = {"Authorization": f"Bearer {answer.json()['token']}"}
 
     def list(self, collection: str) -> list[dict[str, Any]]:
         """Everything in a collection."""
-        answer = httpx.get(f"{self._url}/v2/{collection}", params={"limit": 1000}, headers=self._headers)
+        answer = httpx.get(
+            f"{self._url}/v2/{collection}", params={"limit": 1000}, headers=self._headers
+        )
         assert answer.status_code == 200
         items: list[dict[str, Any]] = answer.json()
         return items
 
     def make_key(self, scopes: list[str]) -> str:
         """A new API key."""
-        answer = httpx.post(f"{self._url}/v2/apikeys", json={"name": "ready", "scopes": scopes}, headers=self._headers)
+        answer = httpx.post(
+            f"{self._url}/v2/apikeys",
+            json={"name": "ready", "scopes": scopes},
+            headers=self._headers,
+        )
         key: str = answer.json()["token"]
         return key
 
     def left_by(self, run: str = "rolecall-") -> list[str]:
         """The things that carry a run's id, in any collection that a run writes to."""
-        return [f"{collection}: {item}" for collection in COLLECTIONS for item in self.list(collection) if run in str(item)]
+        return [
+            f"{collection}: {item}"
+            for collection in COLLECTIONS
+            for item in self.list(collection)
+            if run in str(item)
+        ]
 
 
 COLLECTIONS = (
@@ -173,16 +201,26 @@ COLLECTIONS = (
 def credentials(text: str, account: str) -> tuple[str, str]:
     """The e-mail and the password of an account in a target file's text."""
     table = text.partition(f"[accounts.{account}]\n")[2]
-    email, password = (table.partition(f'{key} = "')[2].partition('"')[0] for key in ("email", "password"))
+    email, password = (
+        table.partition(f'{key} = "')[2].partition('"')[0] for key in ("email", "password")
+    )
     return email, password
 
 
 def forwarded(url: str, request: Received, *, method: str = "", path: str = "") -> bytes:
     """The answer of a server to a request that a miniature received, ready to be sent."""
-    headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
+    headers = {
+        name: value
+        for name, value in request.headers.items()
+        if name not in ("host", "content-length")
+    }
     method = method or request.method
     with httpx.Client(trust_env=False) as client:
-        answer = client.request(method, url + (path or request.path), headers=headers, content=request.body)
+        answer = client.request(
+            method, url + (path or request.path), headers=headers, content=request.body
+        )
     kept = ("content-type", "link", "date")
-    fields = {name.replace("-", "_"): answer.headers[name] for name in kept if name in answer.headers}
+    fields = {
+        name.replace("-", "_"): answer.headers[name] for name in kept if name in answer.headers
+    }
     return response(answer.status_code, answer.content, **fields)

@@ -1,8 +1,10 @@
-"""Servers whose capacity is not what it seems in a few seconds: they limit, warm up, collapse, pause, err or change their mind.
+"""Servers whose capacity is not what it seems in a few seconds: they limit, warm up, collapse,
+pause, err or change their mind.
 
-Each is a function of the virtual time and of what was asked of it, without sockets; `tests.support.queues.Bench` puts it under load. The
-sustained rate of each is known by construction, and `KINDS` lists them: what a search for the capacity has to get right, or must
-admit that it cannot say.
+Each is a function of the virtual time and of what was asked of it, without sockets;
+`tests.support.queues.Bench` puts it under load. The sustained rate of each is known by
+construction, and `KINDS` lists them: what a search for the capacity has to get right, or must admit
+that it cannot say.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ Capacity = Callable[[float], float]
 
 @dataclass
 class Varying:
-    """One request after the other, at a pace in requests a second that depends on the time: ``capacity(seconds)``."""
+    """One request after the other, at a pace in requests a second that depends on the time:
+    ``capacity(seconds)``.
+    """
 
     capacity: Capacity
     _free: float = 0.0
@@ -36,7 +40,9 @@ class Varying:
 
 @dataclass
 class Thrashing:
-    """Carries ``rate`` as long as fewer than ``most`` wait, and a quarter of it when more do, until all are served."""
+    """Carries ``rate`` as long as fewer than ``most`` wait, and a quarter of it when more do, until
+    all are served.
+    """
 
     rate: float
     most: int
@@ -48,7 +54,9 @@ class Thrashing:
         """First come, first served."""
         while self._ends and self._ends[0] <= at:
             self._ends.popleft()
-        self._is_thrashing = len(self._ends) > self.most or (self._is_thrashing and bool(self._ends))
+        self._is_thrashing = len(self._ends) > self.most or (
+            self._is_thrashing and bool(self._ends)
+        )
         self._free = max(at, self._free) + (4 if self._is_thrashing else 1) / self.rate
         self._ends.append(self._free)
         return self._free, "ok"
@@ -56,7 +64,9 @@ class Thrashing:
 
 @dataclass
 class Pausing:
-    """Carries ``rate``, but stops for ``pause`` seconds about every ``every`` seconds, as for a garbage collection."""
+    """Carries ``rate``, but stops for ``pause`` seconds about every ``every`` seconds, as for a
+    garbage collection.
+    """
 
     rate: float
     every: float
@@ -195,7 +205,9 @@ class Shedding:
 
 
 def switching(*phases: tuple[float, float]) -> Capacity:
-    """So many requests a second from 0 on, and others from later moments on: ``(0, 400), (60, 100)``."""
+    """So many requests a second from 0 on, and others from later moments on: ``(0, 400), (60,
+    100)``.
+    """
 
     def capacity(at: float) -> float:
         return next(rate for begin, rate in reversed(phases) if at >= begin)
@@ -234,8 +246,12 @@ KINDS: Mapping[str, Kind] = {
     "noisy-poisson": Kind(100, lambda dice: Line(exponential(0.01)), {"arrivals": "poisson"}),
     "collapse": Kind(100, lambda dice: Varying(switching((0, 400), (60, 100)))),
     "collapse-50": Kind(50, lambda dice: Varying(switching((0, 200), (60, 50)))),
-    "collapse-late": Kind(100, lambda dice: Varying(switching((0, 200), (65 + 20 * dice.random(), 100)))),
-    "collapse-early": Kind(50, lambda dice: Varying(switching((0, 200), (5 + 20 * dice.random(), 50)))),
+    "collapse-late": Kind(
+        100, lambda dice: Varying(switching((0, 200), (65 + 20 * dice.random(), 100)))
+    ),
+    "collapse-early": Kind(
+        50, lambda dice: Varying(switching((0, 200), (5 + 20 * dice.random(), 50)))
+    ),
     "warm-up": Kind(200, lambda dice: Varying(switching((0, 50), (40, 200)))),
     "warm-up-slow": Kind(200, lambda dice: Varying(drifting(20, 200, 60))),
     "autoscaler": Kind(200, lambda dice: Varying(switching((0, 100), (30, 200)))),
@@ -255,7 +271,9 @@ KINDS: Mapping[str, Kind] = {
     "errors-0.6%": Kind(100, lambda dice: Erring(Line(fixed(0.01)), 0.006)),
     "errors-1.5%": Kind(0, lambda dice: Erring(Line(fixed(0.01)), 0.015)),
     "error-bursts": Kind(100, lambda dice: Bursting(Line(fixed(0.01)), 40, 0.2)),
-    "stragglers-0.8%": Kind(100, lambda dice: Straggling(Line(fixed(0.01)), 0.008, 1.0), {"limit": 0.25}),
+    "stragglers-0.8%": Kind(
+        100, lambda dice: Straggling(Line(fixed(0.01)), 0.008, 1.0), {"limit": 0.25}
+    ),
     "two-phases-20": Kind(100, lambda dice: Varying(alternating(200, 100, 20, 40 * dice.random()))),
     "two-phases-40": Kind(100, lambda dice: Varying(alternating(200, 100, 40, 80 * dice.random()))),
     "two-phases-5": Kind(125, lambda dice: Varying(alternating(150, 100, 5, 10 * dice.random()))),
@@ -264,5 +282,7 @@ KINDS: Mapping[str, Kind] = {
     "pauses": Kind(95.2, lambda dice: Pausing(100, 4, 0.2)),
     "thrashing": Kind(100, lambda dice: Thrashing(100, 100)),
     "sheds": Kind(100, lambda dice: Shedding(fixed(0.01), 20)),
-    "four-p99": Kind(120, lambda dice: Line(fixed(0.02), servers=4), {"arrivals": "poisson", "limit": 0.04}),
+    "four-p99": Kind(
+        120, lambda dice: Line(fixed(0.02), servers=4), {"arrivals": "poisson", "limit": 0.04}
+    ),
 }

@@ -1,8 +1,8 @@
 """A server of another shape than the reference server's, with a census of everything on it.
 
-It is lawful, and awkward: ids are numbers, each kind of thing counts for itself; lists show other things' ids before the
-thing's own; no text may be empty; creates answer late now and then, or not at all. It keeps a record of every request that
-would harm what was there before.
+It is lawful, and awkward: ids are numbers, each kind of thing counts for itself; lists show other
+things' ids before the thing's own; no text may be empty; creates answer late now and then, or not
+at all. It keeps a record of every request that would harm what was there before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from tests.support.command import Finished, rolecall
 SPEC = load_specification()
 DAY = 86_400
 #: The last segment of each collection, and its resource.
-COLLECTIONS = {resource.collection.rpartition("/")[2]: name for name, resource in SPEC.resources.items()}
+COLLECTIONS = {
+    resource.collection.rpartition("/")[2]: name for name, resource in SPEC.resources.items()
+}
 #: Requests that create something are answered late, and not at all, each so-many-th time.
 LATE, LOST = 9, 13
 
@@ -47,7 +49,11 @@ class Unanswered(Exception):
 
 def number(segment: str) -> int:
     """The id that a segment of a path is; 0 is nobody's."""
-    return int(segment) if segment.isascii() and segment.isdigit() and len(segment) < 12 and segment[0] != "0" else 0
+    return (
+        int(segment)
+        if segment.isascii() and segment.isdigit() and len(segment) < 12 and segment[0] != "0"
+        else 0
+    )
 
 
 @dataclass(frozen=True)
@@ -64,12 +70,16 @@ class Who:
 
 @dataclass
 class Stranger:
-    """The server. ``harm`` names every request that would have changed what was there before, and was not borrowed."""
+    """The server. ``harm`` names every request that would have changed what was there before, and
+    was not borrowed.
+    """
 
     trouble: bool = True
     key: str = field(default_factory=lambda: secrets.token_hex(32))
     offset: float = 0.0
-    things: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: {name: {} for name in COLLECTIONS.values()})
+    things: dict[str, dict[int, dict[str, Any]]] = field(
+        default_factory=lambda: {name: {} for name in COLLECTIONS.values()}
+    )
     passwords: dict[int, str] = field(default_factory=dict)
     refresh_tokens: dict[str, int] = field(default_factory=dict)
     keys: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -86,24 +96,43 @@ class Stranger:
         organization = self.add("organization", {"name": "Everybody"})
         self.accounts = {}
         for role in SPEC.roles:
-            members = {"displayName": f"The {role}", "email": f"{role}@example.org", "role": role, "organization": organization}
+            members = {
+                "displayName": f"The {role}",
+                "email": f"{role}@example.org",
+                "role": role,
+                "organization": organization,
+            }
             id = self.add("user", members)
             self.passwords[id] = f"Sesame-{secrets.token_hex(6)}"
             self.accounts[role] = id
         for resource in self.things:
             for number in range(3):
-                more = {"email": f"old{number}@example.org", "role": "guest"} if resource == "user" else {}
+                more = (
+                    {"email": f"old{number}@example.org", "role": "guest"}
+                    if resource == "user"
+                    else {}
+                )
                 about = {"conversation": number + 1} if resource == "message" else {}
-                self.add(resource, {"name": f"old {resource} {number}", "organization": organization, **about, **more})
+                self.add(
+                    resource,
+                    {
+                        "name": f"old {resource} {number}",
+                        "organization": organization,
+                        **about,
+                        **more,
+                    },
+                )
         self._was = self.census()
 
-    # --- Census ----------------------------------------------------------------------------------------------------
+    # --- Census ----------------------------------------------------------------------------------
 
     def census(self) -> dict[str, Any]:
         """Everything but time stamps, and the clock."""
         with self._lock:
             things = {
-                f"{resource}/{id}": {name: value for name, value in thing.items() if name != "updatedAt"}
+                f"{resource}/{id}": {
+                    name: value for name, value in thing.items() if name != "updatedAt"
+                }
                 for resource, kind in self.things.items()
                 for id, thing in kind.items()
             }
@@ -117,16 +146,32 @@ class Stranger:
             for key, was in self._was["things"].items()
             if now["things"].get(key) != was
         ]
-        lines += [f"password of {id}" for id, was in self._was["passwords"].items() if now["passwords"].get(id) != was]
-        return lines + ([f"clock: {now['clock']:+g} s"] if now["clock"] != self._was["clock"] else []) + self.harm
+        lines += [
+            f"password of {id}"
+            for id, was in self._was["passwords"].items()
+            if now["passwords"].get(id) != was
+        ]
+        return (
+            lines
+            + ([f"clock: {now['clock']:+g} s"] if now["clock"] != self._was["clock"] else [])
+            + self.harm
+        )
 
     def left(self) -> list[str]:
         """What was added and is still there."""
-        return [key for key in self.census()["things"] if key not in self._was["things"]] + [f"key {id}" for id in self.keys]
+        return [key for key in self.census()["things"] if key not in self._was["things"]] + [
+            f"key {id}" for id in self.keys
+        ]
 
     def watch(self, method: str, path: str, headers: dict[str, str]) -> None:
-        """Note a request that would change what was there before: by its path alone, whatever it is answered."""
-        overrides = [value for name, value in headers.items() if "override" in name or name == "x-http-method"]
+        """Note a request that would change what was there before: by its path alone, whatever it is
+        answered.
+        """
+        overrides = [
+            value
+            for name, value in headers.items()
+            if "override" in name or name == "x-http-method"
+        ]
         parts = urlsplit(path)
         overrides += [value for name, value in parse_qsl(parts.query) if name == "_method"]
         if method in ("GET", "HEAD", "OPTIONS", "TRACE") and not overrides:
@@ -135,7 +180,9 @@ class Stranger:
         if parts.path in ("/v2/auth/token", "/clock"):
             return
         segments = [segment for segment in parts.path.split("/") if segment][1:]
-        segments = segments[2:] if len(segments) == 4 else segments  # below its parent: the thing itself comes last
+        segments = (
+            segments[2:] if len(segments) == 4 else segments
+        )  # below its parent: the thing itself comes last
         names_thing = len(segments) == 2 and segments[1] != ""
         if (method in ("PUT", "PATCH", "DELETE") or overrides) and not names_thing:
             self.harm.append(f"{method} {path}: a whole collection")
@@ -145,7 +192,7 @@ class Stranger:
             if key in self._was["things"] and not (is_account and method == "PATCH"):
                 self.harm.append(f"{method} {path}: it was there before")
 
-    # --- What there is ---------------------------------------------------------------------------------------------
+    # --- What there is ---------------------------------------------------------------------------
 
     def add(self, resource: str, members: dict[str, Any]) -> int:
         """Keep a new thing; its id."""
@@ -161,7 +208,11 @@ class Stranger:
         thing = self.things[resource][id]
         maker = thing.get("maker", self.accounts["admin"])
         nested = {"createdBy": {"id": maker, "kind": "user"}, "history": [{"by": {"id": maker}}]}
-        return {**nested, **{name: value for name, value in thing.items() if name not in ("maker", "password")}, "id": id}
+        return {
+            **nested,
+            **{name: value for name, value in thing.items() if name not in ("maker", "password")},
+            "id": id,
+        }
 
     def now(self) -> float:
         """Seconds since 1970, by its own clock."""
@@ -171,16 +222,28 @@ class Stranger:
         """Its time as resources show it."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.now()))
 
-    # --- Tokens ----------------------------------------------------------------------------------------------------
+    # --- Tokens ----------------------------------------------------------------------------------
 
     def grant(self, id: int) -> dict[str, Any]:
         """A new pair of tokens."""
         user, now = self.things["user"][id], int(self.now())
-        claims = {"_id": id, "scope": user["role"], "iat": now, "exp": now + DAY, "jti": secrets.token_hex(8)}
+        claims = {
+            "_id": id,
+            "scope": user["role"],
+            "iat": now,
+            "exp": now + DAY,
+            "jti": secrets.token_hex(8),
+        }
         refresh_token = f"{id}.{secrets.token_hex(40)}"
         self.refresh_tokens[refresh_token] = id
         token = jwt.encode(claims, self.key, "HS256")
-        return {"tokenType": "Bearer", "token": token, "refreshToken": refresh_token, "user": id, "scope": user["role"]}
+        return {
+            "tokenType": "Bearer",
+            "token": token,
+            "refreshToken": refresh_token,
+            "user": id,
+            "scope": user["role"],
+        }
 
     def who(self, authorization: str) -> Who:
         """The user of a bearer token or key."""
@@ -207,9 +270,15 @@ class Stranger:
         known = [scope for scope in scopes if scope in SPEC.roles]
         if not known:
             raise Refused(401)
-        return Who(self.things["user"][id], tuple(known)) if "key" in claims else Who(self.things["user"][id], (known[-1],))
+        return (
+            Who(self.things["user"][id], tuple(known))
+            if "key" in claims
+            else Who(self.things["user"][id], (known[-1],))
+        )
 
-    def token(self, method: str, query: dict[str, list[str]], authorization: str, body: Any) -> tuple[int, Any]:
+    def token(
+        self, method: str, query: dict[str, list[str]], authorization: str, body: Any
+    ) -> tuple[int, Any]:
         """The token endpoint."""
         if method == "GET":
             return 200, self.grant(self.refreshed_with_bearer(query, authorization))
@@ -217,12 +286,16 @@ class Stranger:
             raise Refused(405)
         if not isinstance(body, dict) or ("password" in body and "refreshToken" in body):
             raise Refused(400)
-        return 200, self.grant(self.logged_in(body) if "password" in body else self.refreshed_with_client(body))
+        return 200, self.grant(
+            self.logged_in(body) if "password" in body else self.refreshed_with_client(body)
+        )
 
     def refreshed_with_bearer(self, query: dict[str, list[str]], authorization: str) -> int:
         """The user of a GET refresh: the bearer's, whose refresh token it has to be."""
         who = self.who(authorization)
-        if jwt.decode(authorization.partition(" ")[2], options={"verify_signature": False}).get("key"):
+        if jwt.decode(authorization.partition(" ")[2], options={"verify_signature": False}).get(
+            "key"
+        ):
             raise Refused(401)
         given = query.get("refreshToken", [])
         id = self.refresh_tokens.get(given[0]) if len(given) == 1 else None
@@ -234,20 +307,29 @@ class Stranger:
         """The user of a POST refresh, whose e-mail has to be named."""
         refresh_token = body.get("refreshToken")
         id = self.refresh_tokens.get(refresh_token) if isinstance(refresh_token, str) else None
-        if id is None or id not in self.things["user"] or self.things["user"][id].get("email") != body.get("clientId"):
+        if (
+            id is None
+            or id not in self.things["user"]
+            or self.things["user"][id].get("email") != body.get("clientId")
+        ):
             raise Refused(401)
         return id
 
     def logged_in(self, body: dict[str, Any]) -> int:
         """The user with this e-mail and password."""
         for id, user in self.things["user"].items():
-            if user.get("email") == body.get("email") and self.passwords.get(id) == body["password"] != "":
+            if (
+                user.get("email") == body.get("email")
+                and self.passwords.get(id) == body["password"] != ""
+            ):
                 return id
         raise Refused(401)
 
-    # --- Requests --------------------------------------------------------------------------------------------------
+    # --- Requests --------------------------------------------------------------------------------
 
-    def answer(self, method: str, path: str, headers: dict[str, str], content: bytes) -> tuple[int, Any]:
+    def answer(
+        self, method: str, path: str, headers: dict[str, str], content: bytes
+    ) -> tuple[int, Any]:
         """The status and the document of an answer.
 
         Raises:
@@ -285,16 +367,32 @@ class Stranger:
         if "admin" not in who.scopes:
             raise Refused(403)
         if not rest and method == "GET":
-            return 200, [{name: value for name, value in key.items() if name != "token"} for key in self.keys.values()]
+            return 200, [
+                {name: value for name, value in key.items() if name != "token"}
+                for key in self.keys.values()
+            ]
         if not rest and method == "POST":
             scopes = body.get("scopes") if isinstance(body, dict) else None
-            if not isinstance(scopes, list) or not scopes or not all(isinstance(s, str) and s in SPEC.roles for s in scopes):
+            if (
+                not isinstance(scopes, list)
+                or not scopes
+                or not all(isinstance(s, str) and s in SPEC.roles for s in scopes)
+            ):
                 raise Refused(400)
             number = self._next["api-key"]
             self._next["api-key"] += 1
             user = next(id for id, user in self.things["user"].items() if user is who.user)
-            token = jwt.encode({"_id": user, "scope": " ".join(scopes), "key": number, "iat": int(self.now())}, self.key, "HS256")
-            self.keys[number] = {"owner": {"id": user}, "id": number, "name": body.get("name"), "scopes": scopes}
+            token = jwt.encode(
+                {"_id": user, "scope": " ".join(scopes), "key": number, "iat": int(self.now())},
+                self.key,
+                "HS256",
+            )
+            self.keys[number] = {
+                "owner": {"id": user},
+                "id": number,
+                "name": body.get("name"),
+                "scopes": scopes,
+            }
             return 201, {**self.keys[number], "user": user, "token": token}
         if len(rest) == 1 and method == "DELETE":
             if not rest[0].isdigit() or self.keys.pop(int(rest[0]), None) is None:
@@ -302,10 +400,17 @@ class Stranger:
             return 204, None
         raise Refused(405)
 
-    def resource(self, method: str, rest: list[str], query: dict[str, list[str]], who: Who, body: Any) -> tuple[int, Any]:
+    def resource(
+        self, method: str, rest: list[str], query: dict[str, list[str]], who: Who, body: Any
+    ) -> tuple[int, Any]:
         """The nine kinds of things."""
         name = COLLECTIONS.get(rest[0])
-        if rest[0] == "conversations" and len(rest) == 3 and rest[2] == "messages" and method == "POST":
+        if (
+            rest[0] == "conversations"
+            and len(rest) == 3
+            and rest[2] == "messages"
+            and method == "POST"
+        ):
             return self.write_message(number(rest[1]), who, body)
         if name is None or len(rest) > 2:
             raise Refused(404)
@@ -324,10 +429,15 @@ class Stranger:
     def one(self, method: str, name: str, id: int, who: Who, body: Any) -> tuple[int, Any]:
         """Fetch, update and delete."""
         is_self = name == "user" and self.things["user"].get(id) is who.user
-        effect = {"GET": "fetch", "HEAD": "fetch", "PATCH": "update", "DELETE": "delete"}.get(method)
+        effect = {"GET": "fetch", "HEAD": "fetch", "PATCH": "update", "DELETE": "delete"}.get(
+            method
+        )
         if effect is None:
             raise Refused(405)
-        if not (who.may(f"{effect}-{name}") or (is_self and effect != "delete" and who.may(f"{effect}-user-self"))):
+        if not (
+            who.may(f"{effect}-{name}")
+            or (is_self and effect != "delete" and who.may(f"{effect}-user-self"))
+        ):
             raise Refused(403)
         if id not in self.things[name]:
             raise Refused(404)
@@ -339,19 +449,29 @@ class Stranger:
             return 204, None
         return 200, self.shown(name, id)
 
-    def collection(self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any) -> tuple[int, Any]:
+    def collection(
+        self, method: str, name: str, query: dict[str, list[str]], who: Who, body: Any
+    ) -> tuple[int, Any]:
         """List, and create."""
         effect = {"GET": "list", "HEAD": "list", "POST": "create"}.get(method)
         if effect is None or (name == "message" and effect == "create"):
             raise Refused(405)
-        plural = next(op for op in SPEC.operations.values() if op.effect == "list" and op.resource.name == name).name
+        plural = next(
+            op
+            for op in SPEC.operations.values()
+            if op.effect == "list" and op.resource.name == name
+        ).name
         if not who.may(plural if effect == "list" else f"create-{name}"):
             raise Refused(403)
         if effect == "create":
             return self.create(name, self.checked(body), who)
         start = int(query.get("offset", ["0"])[0]) if query.get("offset", ["0"])[0].isdigit() else 0
         wanted = query.get("conversation", [""])[0]
-        found = [id for id, thing in self.things[name].items() if not wanted or str(thing.get("conversation")) == wanted]
+        found = [
+            id
+            for id, thing in self.things[name].items()
+            if not wanted or str(thing.get("conversation")) == wanted
+        ]
         return 200, [self.shown(name, id) for id in found[start : start + 100]]
 
     def create(self, name: str, members: dict[str, Any], who: Who) -> tuple[int, Any]:
@@ -376,24 +496,32 @@ class Stranger:
         password = members.pop("password", None)
         if name == "user":
             if "admin" not in who.scopes:
-                members = {key: value for key, value in members.items() if key.endswith(("Name", "name"))}
+                members = {
+                    key: value for key, value in members.items() if key.endswith(("Name", "name"))
+                }
             elif isinstance(password, str):
                 self.passwords[id] = password
             if members.get("role", "guest") not in SPEC.roles:
                 raise Refused(400)
-        members = {key: value for key, value in members.items() if key not in ("id", "_id", "maker", "createdAt")}
+        members = {
+            key: value
+            for key, value in members.items()
+            if key not in ("id", "_id", "maker", "createdAt")
+        }
         self.things[name][id].update(members, updatedAt=self.instant())
 
     @staticmethod
     def checked(body: Any) -> dict[str, Any]:
-        """An object in which no text is empty and nothing is null, and arrays are where they belong."""
+        """An object in which no text is empty and nothing is null, and arrays are where they
+        belong.
+        """
         if not isinstance(body, dict) or any(value in (None, "") for value in body.values()):
             raise Refused(400)
         if not isinstance(body.get("tags", []), list):
             raise Refused(400)
         return dict(body)
 
-    # --- On a socket -----------------------------------------------------------------------------------------------
+    # --- On a socket -----------------------------------------------------------------------------
 
     def fate(self, method: str, path: str) -> str:
         """Whether a create is answered late, or not at all."""
@@ -401,14 +529,29 @@ class Stranger:
             return ""
         with self._lock:
             self._creates += 1
-            return "lost" if self._creates % LOST == 0 else "late" if self._creates % LATE == 0 else ""
+            return (
+                "lost" if self._creates % LOST == 0 else "late" if self._creates % LATE == 0 else ""
+            )
 
     def target_file(self, url: str, more: str = "") -> str:
         """The target file for this server at a URL."""
         lines = ["[target]", 'name = "stranger"', f'base_url = "{url}"', "timeout = 3", more]
         for role, id in self.accounts.items():
-            lines += [f"[accounts.{role}]", f'email = "{role}@example.org"', f'password = "{self.passwords[id]}"']
-        return "\n".join([*lines, "[api_keys]", 'create_path = "/v2/keys"', "[expiry]", f'clock_url = "{url}/clock"', ""])
+            lines += [
+                f"[accounts.{role}]",
+                f'email = "{role}@example.org"',
+                f'password = "{self.passwords[id]}"',
+            ]
+        return "\n".join(
+            [
+                *lines,
+                "[api_keys]",
+                'create_path = "/v2/keys"',
+                "[expiry]",
+                f'clock_url = "{url}/clock"',
+                "",
+            ]
+        )
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -474,7 +617,9 @@ class _Threads(ThreadingHTTPServer):
 def listening(stranger: Stranger, handler: type[Handler] = Handler) -> Iterator[str]:
     """The stranger on a socket of this machine; its URL."""
     server = _Threads(("127.0.0.1", 0), type("Handler", (handler,), {"stranger": stranger}))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -485,7 +630,9 @@ def listening(stranger: Stranger, handler: type[Handler] = Handler) -> Iterator[
         thread.join(5)
 
 
-def certified(stranger: Stranger, folder: Path, *options: str, handler: type[Handler] = Handler) -> Finished:
+def certified(
+    stranger: Stranger, folder: Path, *options: str, handler: type[Handler] = Handler
+) -> Finished:
     """``rolecall certify`` of the stranger, with its target file and the run in a folder."""
     with listening(stranger, handler) as url:
         (folder / "target.toml").write_text(stranger.target_file(url), encoding="utf-8")
@@ -494,4 +641,6 @@ def certified(stranger: Stranger, folder: Path, *options: str, handler: type[Han
 
 def perhaps_left(finished: Finished, resource: str) -> list[str]:
     """What a run says of things of a kind that may still be there."""
-    return [line for line in finished.results["left_behind"] if line.startswith(f"perhaps {resource}")]
+    return [
+        line for line in finished.results["left_behind"] if line.startswith(f"perhaps {resource}")
+    ]

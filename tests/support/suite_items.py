@@ -1,4 +1,6 @@
-"""What the suite consists of: ``python -m tests.support.suite_items`` prints its tests with their requirements, as JSON."""
+"""What the suite consists of: ``python -m tests.support.suite_items`` prints its tests with their
+requirements, as JSON.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ def main() -> int:
     """Collect, and print."""
     collector, said = Collector(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = pytest.main([str(FOLDER), "--collect-only", "--capture=no", "--disable-plugin-autoload"], plugins=[collector])
+        code = pytest.main(
+            [str(FOLDER), "--collect-only", "--capture=no", "--disable-plugin-autoload"],
+            plugins=[collector],
+        )
     if code:
         sys.stderr.write(said.getvalue())
         return int(code)

@@ -1,4 +1,6 @@
-"""A target in memory whose clock is in a test's hands, as the ways to an expired token see it: no sockets, and no time passes."""
+"""A target in memory whose clock is in a test's hands, as the ways to an expired token see it: no
+sockets, and no time passes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ Decide = Callable[[Exchange], object]
 class TimedTarget:
     """Logs people in, lets them in until their tokens end, and moves its clock when it is asked to.
 
-    ``elapsed`` is our monotonic time, ``offset`` what its clock is ahead of ours. A test replaces what it wants to be different.
+    ``elapsed`` is our monotonic time, ``offset`` what its clock is ahead of ours. A test replaces
+    what it wants to be different.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, **options: Any) -> None:
@@ -65,7 +68,11 @@ class TimedTarget:
             read_only=False,
             ledger=self.ledger,
             dialect=SimpleNamespace(lifetime=DAY),
-            target=SimpleNamespace(base_url="http://target.example", expiry=Options(**given), accounts=dict.fromkeys(ROLES)),
+            target=SimpleNamespace(
+                base_url="http://target.example",
+                expiry=Options(**given),
+                accounts=dict.fromkeys(ROLES),
+            ),
             client=SimpleNamespace(send_to=self.send_to, dead=None, secrets=Secrets()),
             tokens=SimpleNamespace(issue=self.issue),
             account=lambda name: Account(name, name, f"{name}@example.org", "Sesame"),
@@ -85,12 +92,16 @@ class TimedTarget:
     async def _sleep(self, seconds: float, result: object = None) -> None:
         self.elapsed += seconds
 
-    # --- What the world does -------------------------------------------------------------------------------------------
+    # --- What the world does ---------------------------------------------------------------------
 
-    def answered(self, method: str, path: str, status: int, body: bytes = b"", caller: str = "", **facts: Any) -> Exchange:
+    def answered(
+        self, method: str, path: str, status: int, body: bytes = b"", caller: str = "", **facts: Any
+    ) -> Exchange:
         """An exchange that began just now, answered with the target's Date."""
         headers = [("date", formatdate(int(self.now), usegmt=True))] if self.dates else []
-        exchange = Exchange(next(self.numbers), method, f"http://target.example{path}", {}, b"", caller, **facts)
+        exchange = Exchange(
+            next(self.numbers), method, f"http://target.example{path}", {}, b"", caller, **facts
+        )
         exchange.started, exchange.at, exchange.status = self.elapsed, BEGIN + self.elapsed, status
         self.elapsed += _LATENCY
         exchange.finished, exchange.headers, exchange.body = self.elapsed, headers, body
@@ -109,7 +120,9 @@ class TimedTarget:
         """A new token for a role."""
         times = {"iat": int(self.now), "exp": int(self.now) + self.lifetime} if self.issues else {}
         token = jwt.encode({"_id": role, "jti": next(self.numbers), **times, **claims}, KEY)
-        return jwt.utils.force_bytes(f'{{"token": "{token}", "refreshToken": "{role}.{next(self.numbers)}", "user": "{role}"}}')
+        return jwt.utils.force_bytes(
+            f'{{"token": "{token}", "refreshToken": "{role}.{next(self.numbers)}", "user": "{role}"}}'
+        )
 
     async def fresh_caller(self, name: str) -> Caller:
         """Somebody who has just logged in."""
@@ -117,7 +130,9 @@ class TimedTarget:
         return Caller(name, "token", grant.token, name, f"{name}@example.org", grant)
 
     async def send_to(self, url: str, method: str, *, json: Any, **options: Any) -> Exchange:
-        """A move of the clock; what the hook decides comes after it has moved, unless it moves it itself."""
+        """A move of the clock; what the hook decides comes after it has moved, unless it moves it
+        itself.
+        """
         exchange = self.answered(method, "/__clock", 200, attack="clock")
         before = self.offset
         self.offset += json["advance"]
@@ -133,19 +148,25 @@ class TimedTarget:
         """A request, ready to be sent."""
         return operation, caller
 
-    async def perform(self, request: tuple[str, Caller], caller: Caller, **options: Any) -> Exchange:
+    async def perform(
+        self, request: tuple[str, Caller], caller: Caller, **options: Any
+    ) -> Exchange:
         """A read with a token: 200 until it ends, then 403."""
         assert request[1] is caller
         exp = claims_of(caller.token).get("exp", float("inf"))
         status = 200 if self.now < exp + self.leeway else 403
-        exchange = self.answered("GET", f"/{request[0]}", status, caller=str(caller), attack=options.get("attack", ""))
+        exchange = self.answered(
+            "GET", f"/{request[0]}", status, caller=str(caller), attack=options.get("attack", "")
+        )
         decided(self.read(exchange))
         return exchange
 
 
 #: What a hook decides that leaves the clock as it is.
 STAYS = object()
-LOST = TransientFailure("an answer to POST /__clock: the connection broke", "the connection to the target")
+LOST = TransientFailure(
+    "an answer to POST /__clock: the connection broke", "the connection to the target"
+)
 
 
 async def nobody_can_be_made(world: object, role: str) -> NoReturn:

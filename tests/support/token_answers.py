@@ -14,18 +14,28 @@ from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.loading import load_specification
 
 USER, OTHER = "599e1fcd9da1c72645c95886", "5f47d86c51755a001dc41b82"
-ADA, BEA = LoadAccount("ada@example.org", "Sesame-1", "agent"), LoadAccount("bea@example.org", "Sesame-2", "agent")
-LOGIN = b'POST /v2/auth/token HTTP/1.1\r\nhost: x\r\ncontent-length: 52\r\n\r\n{"email":"ada@example.org","password":"Sesame-1"}'
+ADA, BEA = (
+    LoadAccount("ada@example.org", "Sesame-1", "agent"),
+    LoadAccount("bea@example.org", "Sesame-2", "agent"),
+)
+LOGIN = (
+    b"POST /v2/auth/token HTTP/1.1\r\nhost: x\r\ncontent-length: "
+    b'52\r\n\r\n{"email":"ada@example.org","password":"Sesame-1"}'
+)
 HEADER = {"alg": "HS256", "typ": "JWT"}
 DAY = 24 * 60 * 60
 _numbers = itertools.count(1)
 
 
 def looking(*, lifetime: int = 24 * 60 * 60, **options: Any) -> Invariants:
-    """Invariants under the default readings, but for the lifetime, with a table that tells 65,536 owners apart."""
+    """Invariants under the default readings, but for the lifetime, with a table that tells 65,536
+    owners apart.
+    """
     spec = load_specification()
     dialect = spec.dialect({"lifetime": lifetime}, "tests")
-    return Invariants(spec.for_target({}, dialect, "tests"), dialect, Violations(), places=2**18, **options)
+    return Invariants(
+        spec.for_target({}, dialect, "tests"), dialect, Violations(), places=2**18, **options
+    )
 
 
 def found(invariants: Invariants) -> dict[str, int]:
@@ -41,7 +51,13 @@ def segment(document: Any) -> str:
 def claims(user: str = USER, **changes: Any) -> dict[str, Any]:
     """The claims of a token, with a jti of its own; ``...`` leaves one out."""
     jti = f"jti-{next(_numbers)}"
-    made = {"_id": user, "scope": "agent", "jti": jti, "iat": 1_700_000_000, "exp": 1_700_000_000 + DAY} | changes
+    made = {
+        "_id": user,
+        "scope": "agent",
+        "jti": jti,
+        "iat": 1_700_000_000,
+        "exp": 1_700_000_000 + DAY,
+    } | changes
     return {name: value for name, value in made.items() if value is not ...}
 
 
@@ -64,5 +80,11 @@ def document(user: str = USER, of: dict[str, Any] | None = None, **changes: Any)
 
 def answer(body: Any = None, status: int = 200) -> Response:
     """An answer; a body that is no text yet is JSON."""
-    content = body if isinstance(body, bytes) else json.dumps(document() if body is None else body).encode()
-    return Response(status, b"HTTP/1.1 %d OK\r\ncontent-type: application/json" % status, content, True)
+    content = (
+        body
+        if isinstance(body, bytes)
+        else json.dumps(document() if body is None else body).encode()
+    )
+    return Response(
+        status, b"HTTP/1.1 %d OK\r\ncontent-type: application/json" % status, content, True
+    )

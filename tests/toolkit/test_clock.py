@@ -1,4 +1,6 @@
-"""The target's clock ends where it was, or the report names it: whatever becomes of the hook's answers."""
+"""The target's clock ends where it was, or the report names it: whatever becomes of the hook's
+answers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from rolecall.evidence import Exchange
 from rolecall.ledger import LedgerEntry
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.tokens import Grant
-from rolecall.toolkit.clock import ClockMove, ClockReading, by_date, date_of, server_time, shift_of, time_of_target
+from rolecall.toolkit.clock import (
+    ClockMove,
+    ClockReading,
+    by_date,
+    date_of,
+    server_time,
+    shift_of,
+    time_of_target,
+)
 from tests.support.exchanges import exchange
 from tests.support.timed_target import DAY, LOST, STAYS, TimedTarget, in_turn, refusing
 
@@ -49,12 +59,15 @@ def there_and_back(timed: TimedTarget, *seconds: float) -> None:
     asyncio.run(story())
 
 
-# --- What the target's time tells ------------------------------------------------------------------------------------
+# --- What the target's time tells ---------------------------------------------------------------
 
 
 def moved(*seconds: tuple[float, bool | None]) -> list[ClockMove]:
     """Moves, and what was answered to each."""
-    return [ClockMove(distance, LedgerEntry(1, "change of the clock", ""), done) for distance, done in seconds]
+    return [
+        ClockMove(distance, LedgerEntry(1, "change of the clock", ""), done)
+        for distance, done in seconds
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,13 +87,19 @@ def moved(*seconds: tuple[float, bool | None]) -> list[ClockMove]:
         ([], 0.3, 0),
     ],
 )
-def test_which_moves_happened(sent: list[tuple[float, bool | None]], shown: float, expected: float | None) -> None:
-    """What happened is the sum of moves nearest to what the target's time shows; the answers decide where that is close."""
+def test_which_moves_happened(
+    sent: list[tuple[float, bool | None]], shown: float, expected: float | None
+) -> None:
+    """What happened is the sum of moves nearest to what the target's time shows; the answers decide
+    where that is close.
+    """
     assert shift_of(moved(*sent), shown - 1, shown + 1) == expected
 
 
 def test_many_moves_are_no_burden() -> None:
-    """What happened among forty moves that were not answered is found at once: equal sums are looked at once."""
+    """What happened among forty moves that were not answered is found at once: equal sums are
+    looked at once.
+    """
     sent = moved(*[(86340, None), (120, None)] * 20)
 
     assert shift_of(sent, 20 * 86460 - 1, 20 * 86460 + 1) == 20 * 86460
@@ -100,7 +119,9 @@ def test_many_moves_are_no_burden() -> None:
     ],
 )
 def test_dates_in_every_form(header: str, moment: float | None) -> None:
-    """A Date is read in all three forms of RFC 9110 5.6.7, each of them in UTC; one that is no date is none, and breaks nothing."""
+    """A Date is read in all three forms of RFC 9110 5.6.7, each of them in UTC; one that is no date
+    is none, and breaks nothing.
+    """
     answer = exchange(headers=[("Date", header)], at=5.0)
 
     assert date_of(answer) == moment
@@ -108,15 +129,23 @@ def test_dates_in_every_form(header: str, moment: float | None) -> None:
 
 
 def test_a_date_of_a_whole_second_is_read_with_its_doubt() -> None:
-    """A Date was written between request and answer, in whole seconds, and some servers write it once a second only."""
-    answer = exchange(headers=[("Date", "Sun, 06 Nov 1994 08:49:37 GMT")], started=100.0, finished=100.5)
+    """A Date was written between request and answer, in whole seconds, and some servers write it
+    once a second only.
+    """
+    answer = exchange(
+        headers=[("Date", "Sun, 06 Nov 1994 08:49:37 GMT")], started=100.0, finished=100.5
+    )
 
     assert by_date(answer) == ClockReading(784111777 - 100.5, 784111779 - 100.0)
 
 
 @pytest.mark.parametrize("age", [0, 30, 3600])
-def test_a_token_that_was_issued_before_does_not_tell_the_time(age: int, timed: TimedTarget) -> None:
-    """Where a log-in gives a token of an hour ago, the time is that of the Date; else it is that of the token."""
+def test_a_token_that_was_issued_before_does_not_tell_the_time(
+    age: int, timed: TimedTarget
+) -> None:
+    """Where a log-in gives a token of an hour ago, the time is that of the Date; else it is that of
+    the token.
+    """
     answer = timed.answered("POST", "/v2/auth/token", 200)
     answer.body = timed.token_answer("admin", iat=int(timed.now) - age)
 
@@ -134,7 +163,7 @@ def test_a_time_with_a_fraction(timed: TimedTarget) -> None:
     assert abs(time_of_target(Grant.of(answer)).earliest(timed.elapsed) - timed.now) < 1.5
 
 
-# --- Moves that are undone -------------------------------------------------------------------------------------------
+# --- Moves that are undone ----------------------------------------------------------------------
 
 
 #: What becomes of the moves' answers, and of the moves.
@@ -158,10 +187,16 @@ FATES: dict[str, tuple[object, ...]] = {
 @pytest.mark.parametrize(
     ("fate", "shown_by"),
     # A Date that never followed a move may be a proxy's: it alone proves nothing.
-    [pair for pair in itertools.product(FATES, ("both", "iat", "Date")) if pair != ("nothing-done", "Date")],
+    [
+        pair
+        for pair in itertools.product(FATES, ("both", "iat", "Date"))
+        if pair != ("nothing-done", "Date")
+    ],
 )
 def test_the_clock_ends_where_it_was(fate: str, shown_by: str, timed: TimedTarget) -> None:
-    """Whatever becomes of moves and answers, the clock is exactly where it was in the end, and nothing is left behind."""
+    """Whatever becomes of moves and answers, the clock is exactly where it was in the end, and
+    nothing is left behind.
+    """
     timed.hook = in_turn(*FATES[fate])
     timed.dates, timed.issues = shown_by != "iat", shown_by != "Date"
 
@@ -193,7 +228,9 @@ def test_whole_seconds_are_sent_as_such(timed: TimedTarget) -> None:
 
 
 def test_a_target_that_was_gone_for_a_while(timed: TimedTarget) -> None:
-    """While a target with a moved clock does not answer it is asked again; when it is back, so is its clock."""
+    """While a target with a moved clock does not answer it is asked again; when it is back, so is
+    its clock.
+    """
     gone = Unreachable("http://target.example", "cannot be reached")
 
     async def story() -> None:
@@ -209,7 +246,9 @@ def test_a_target_that_was_gone_for_a_while(timed: TimedTarget) -> None:
 
 
 def test_a_target_that_is_gone_for_good(timed: TimedTarget) -> None:
-    """A clock that cannot be put back in the time there is gets named: by how much it is ahead, why, and what to do."""
+    """A clock that cannot be put back in the time there is gets named: by how much it is ahead,
+    why, and what to do.
+    """
     timed.ledger.intend("contact", "rolecall-1")
 
     async def story() -> float:
@@ -236,11 +275,15 @@ def test_a_clock_that_does_not_go_back(timed: TimedTarget) -> None:
 
     assert timed.moved == [DAY - MINUTE, *[MINUTE - DAY] * 3]
     (left,) = timed.expiry.clock.left()
-    assert left.startswith("the target's clock, moved by 86340 s: missing: a clock that moves: POST /__clock")
+    assert left.startswith(
+        "the target's clock, moved by 86340 s: missing: a clock that moves: POST /__clock"
+    )
 
 
 def test_a_clock_that_goes_elsewhere(timed: TimedTarget) -> None:
-    """A hook that moves the clock by another distance than it was asked for is not called any more, and is named."""
+    """A hook that moves the clock by another distance than it was asked for is not called any more,
+    and is named.
+    """
 
     def in_milliseconds(exchange: Exchange) -> None:
         timed.offset = timed.moved[-1] / 1000
@@ -251,11 +294,16 @@ def test_a_clock_that_goes_elsewhere(timed: TimedTarget) -> None:
 
     assert timed.moved == [DAY - MINUTE]
     (left,) = timed.expiry.clock.left()
-    assert left.startswith("the target's clock, perhaps moved (sent: +86340 s (answered with success), and its time shows +8")
+    assert left.startswith(
+        "the target's clock, perhaps moved (sent: +86340 s (answered with success), and its time "
+        "shows +8"
+    )
 
 
 def test_a_blind_target_is_believed_once(timed: TimedTarget) -> None:
-    """Where nothing shows the target's time any more, what it says that it did is undone, and named as not proven."""
+    """Where nothing shows the target's time any more, what it says that it did is undone, and named
+    as not proven.
+    """
     timed.issues = False
 
     def proxied(exchange: Exchange) -> None:
@@ -267,11 +315,16 @@ def test_a_blind_target_is_believed_once(timed: TimedTarget) -> None:
 
     assert timed.offset == 0
     (left,) = timed.expiry.clock.left()
-    assert left.startswith("the target's clock, perhaps moved (sent: +86340 s (answered with success), -86340 s (answered")
+    assert left.startswith(
+        "the target's clock, perhaps moved (sent: +86340 s (answered with success), -86340 s "
+        "(answered"
+    )
 
 
 def test_a_proxys_date_does_not_hide_that_the_clock_moved(timed: TimedTarget) -> None:
-    """A Date that stands still beside an iat that moved is a proxy's: the clock is put back all the same."""
+    """A Date that stands still beside an iat that moved is a proxy's: the clock is put back all the
+    same.
+    """
     real = timed.answered
 
     def proxied(*arguments: Any, **facts: Any) -> Exchange:
@@ -301,7 +354,9 @@ def test_a_refused_login_shows_the_time_by_its_date(timed: TimedTarget) -> None:
 
 
 def test_a_token_that_comes_again_is_no_clock(timed: TimedTarget) -> None:
-    """A target that gives out the same token until it ends says nothing of the time by it: its Date does."""
+    """A target that gives out the same token until it ends says nothing of the time by it: its Date
+    does.
+    """
     body = timed.token_answer("admin")
 
     def same(exchange: Exchange) -> None:
@@ -340,7 +395,9 @@ def test_a_read_only_run_moves_no_clock(timed: TimedTarget) -> None:
 
 
 def test_a_throttled_hook_is_trouble(timed: TimedTarget) -> None:
-    """A hook that asks to wait (429) is tried again later, and its word is no statement on the whole target."""
+    """A hook that asks to wait (429) is tried again later, and its word is no statement on the
+    whole target.
+    """
     timed.hook = refusing(429)
 
     with pytest.raises(TransientFailure):

@@ -1,4 +1,6 @@
-"""What may lag behind a write, in memory: looked at again for a while, measured, and looked for once more at the end."""
+"""What may lag behind a write, in memory: looked at again for a while, measured, and looked for
+once more at the end.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def after(looks: int) -> Callable[[], Awaitable[bool]]:
 
 @pytest.mark.parametrize("looks", [1, 2, 3])
 def test_what_is_shown_in_time_is_shown(looks: int) -> None:
-    """A thing that a list shows only after a moment is there, and how long it took is known; at once is no lag."""
+    """A thing that a list shows only after a moment is there, and how long it took is known; at
+    once is no lag.
+    """
     patience = ConsistencyWait(3)
 
     assert asyncio.run(patience.until(after(looks), time.monotonic()))
@@ -40,7 +44,9 @@ def test_what_is_shown_in_time_is_shown(looks: int) -> None:
 
 
 def test_patience_ends() -> None:
-    """What is never shown is not there, after the seconds of the dialect and no later; nothing is learnt of a lag."""
+    """What is never shown is not there, after the seconds of the dialect and no later; nothing is
+    learnt of a lag.
+    """
     patience, begun = ConsistencyWait(0.3), time.monotonic()
 
     assert not asyncio.run(patience.until(after(1000), begun))
@@ -49,7 +55,9 @@ def test_patience_ends() -> None:
 
 
 def test_what_never_works_is_not_waited_for_each_time() -> None:
-    """Three looks of one kind get all of the time in vain, the next ones less; other kinds do not, nor a target that lags."""
+    """Three looks of one kind get all of the time in vain, the next ones less; other kinds do not,
+    nor a target that lags.
+    """
 
     async def waited(patience: ConsistencyWait, kind: str) -> float:
         begun = time.monotonic()
@@ -58,11 +66,23 @@ def test_what_never_works_is_not_waited_for_each_time() -> None:
 
     async def waits() -> list[float]:
         patience = ConsistencyWait(0.6)
-        times = [await waited(patience, kind) for kind in ("contact", "contact", "contact", "contact", "form", "", "")]
+        times = [
+            await waited(patience, kind)
+            for kind in ("contact", "contact", "contact", "contact", "form", "", "")
+        ]
         patience.lag = 0.1
         return [*times, await waited(patience, "contact")]
 
-    assert [seconds >= 0.6 for seconds in asyncio.run(waits())] == [True, True, True, False, True, True, True, True]
+    assert [seconds >= 0.6 for seconds in asyncio.run(waits())] == [
+        True,
+        True,
+        True,
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_what_is_long_ago_is_looked_at_once() -> None:
@@ -72,7 +92,9 @@ def test_what_is_long_ago_is_looked_at_once() -> None:
 
 @pytest.mark.parametrize(("lag", "waits"), [(0.0, False), (0.2, True)])
 def test_only_a_target_that_lags_is_waited_for(lag: float, waits: bool) -> None:
-    """Before something is looked for that must not be there, a target that was seen to lag gets its time, and no other."""
+    """Before something is looked for that must not be there, a target that was seen to lag gets its
+    time, and no other.
+    """
     begun = time.monotonic()
 
     asyncio.run(ConsistencyWait(3, lag=lag).settle(begun))
@@ -84,9 +106,13 @@ def test_refused_writes_are_kept_apart() -> None:
     """What is looked for at the end are the writes of one operation, those of attacks apart."""
     patience = ConsistencyWait(3)
     for name, attack in (("create-form", ""), ("create-user", ""), ("create-form", "EXPIRY-403")):
-        patience.refused.append((Request(SPEC.operations[name], "/"), exchange(status=403, attack=attack)))
+        patience.refused.append(
+            (Request(SPEC.operations[name], "/"), exchange(status=403, attack=attack))
+        )
 
-    assert [request.operation.name for request, _ in patience.refused_at("create-form", "")] == ["create-form"]
+    assert [request.operation.name for request, _ in patience.refused_at("create-form", "")] == [
+        "create-form"
+    ]
     assert len(patience.refused_at("", "")) == 2
     assert len(patience.refused_at("", "EXPIRY-403")) == 1
 
@@ -107,19 +133,32 @@ def test_what_cannot_be_chosen_is_no_reading(name: str) -> None:
 
 
 def test_a_request_with_another_mark() -> None:
-    """The control of an update bears a mark of its own, in all places, so that a late update is known from it."""
+    """The control of an update bears a mark of its own, in all places, so that a late update is
+    known from it.
+    """
     body = {"name": "mark-1", "profile": {"name": "mark-1"}, "tags": ["a mark-1"], "limit": 1}
     request = Request(SPEC.operations["update-contact"], "/", body, "mark-1").renamed("mark-2")
 
     assert request.name == "mark-2"
-    assert request.body == {"name": "mark-2", "profile": {"name": "mark-2"}, "tags": ["a mark-2"], "limit": 1}
+    assert request.body == {
+        "name": "mark-2",
+        "profile": {"name": "mark-2"},
+        "tags": ["a mark-2"],
+        "limit": 1,
+    }
 
 
 @pytest.mark.parametrize(("attempts", "longer"), [(1, False), (2, True)])
-def test_a_target_that_asked_for_pauses_has_more_time_to_be_tidied(attempts: int, longer: bool) -> None:
-    """Where log-ins were throttled the last one waits for its turn, and the deletions still have their time."""
+def test_a_target_that_asked_for_pauses_has_more_time_to_be_tidied(
+    attempts: int, longer: bool
+) -> None:
+    """Where log-ins were throttled the last one waits for its turn, and the deletions still have
+    their time.
+    """
     world = SimpleNamespace(ledger=SimpleNamespace(left=range(150)))
     evidence = SimpleNamespace(exchanges=[exchange(attempts=attempts)])
-    run: Any = SimpleNamespace(world=world, target=SimpleNamespace(rate_limit=0.0), evidence=evidence)
+    run: Any = SimpleNamespace(
+        world=world, target=SimpleNamespace(rate_limit=0.0), evidence=evidence
+    )
 
     assert (Run._time_to_tidy(run) > 180) == longer

@@ -1,4 +1,6 @@
-"""The five ways to an expired token, each against a reference server whose clock or key is in our hands."""
+"""The five ways to an expired token, each against a reference server whose clock or key is in our
+hands.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,33 @@ from rolecall.reference.switches import instead_of
 from rolecall.reference.target import target_file as describe
 from tests.conftest import SIGNING_KEY, Reference
 from tests.support.command import ROLES, Finished
-from tests.support.miniatures import Answer, Connection, Miniature, Received, always, json_response, response
-from tests.support.servers import Admin, Served, advance, certify, clock_offset, credentials, forwarded, serving, target, without
+from tests.support.miniatures import (
+    Answer,
+    Connection,
+    Miniature,
+    Received,
+    always,
+    json_response,
+    response,
+)
+from tests.support.servers import (
+    Admin,
+    Served,
+    advance,
+    certify,
+    clock_offset,
+    credentials,
+    forwarded,
+    serving,
+    target,
+    without,
+)
 
-#: Enough of the tests of expiry: reads, lists and writes, every role, and the refresh that comes after.
-SELECT = "EXPIRY and (contact or user-self or guest or agent or bot or admin) or REFRESH-after-expiry"
+#: Enough of the tests of expiry: reads, lists and writes, every role, and the refresh that comes
+#: after.
+SELECT = (
+    "EXPIRY and (contact or user-self or guest or agent or bot or admin) or REFRESH-after-expiry"
+)
 DAY = 25 * 3600.0
 
 
@@ -37,7 +61,9 @@ def served() -> Iterator[Served]:
 
 def file_with(server: Reference, folder: Path, *expiry: str, name: str = "target.toml") -> Path:
     """The server's target file with these ways to an expired token and no others."""
-    return target(folder, without(server.text, "expiry") + "\n[expiry]\n" + "\n".join(expiry) + "\n", name)
+    return target(
+        folder, without(server.text, "expiry") + "\n[expiry]\n" + "\n".join(expiry) + "\n", name
+    )
 
 
 def file_behind(proxy: Miniature, server: Reference, folder: Path) -> Path:
@@ -81,12 +107,14 @@ def assert_not_proven(finished: Finished, reason: str) -> None:
     assert results["verdict"] == "inconclusive"
 
 
-# --- The token bank, grade A ------------------------------------------------------------------------------------------
+# --- The token bank, grade A --------------------------------------------------------------------
 
 
 @pytest.mark.long
 def test_the_bank_proves_expiry_the_next_night(served: Served, tmp_path: Path) -> None:
-    """The first night fills the bank and proves nothing; the nights after it prove expiry with grade A."""
+    """The first night fills the bank and proves nothing; the nights after it prove expiry with
+    grade A.
+    """
     file, bank = file_with(served, tmp_path, 'bank = "bank"'), tmp_path / "bank"
 
     first = certify(file, SELECT)
@@ -102,7 +130,8 @@ def test_the_bank_proves_expiry_the_next_night(served: Served, tmp_path: Path) -
     assert {deposit["role"] for deposit in json.loads(kept)} == set(ROLES)
     assert stat.S_IMODE((bank / "tokens.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(bank.stat().st_mode) == 0o700
-    # A refresh token that was presented may be spent: presenting it again would accuse a server that rotates them.
+    # A refresh token that was presented may be spent: presenting it again would accuse a server
+    # that rotates them.
     for night in (second, again, third):
         assert_proven(night, "A", "bank")
     for night in (second, third):
@@ -111,7 +140,9 @@ def test_the_bank_proves_expiry_the_next_night(served: Served, tmp_path: Path) -
 
 
 def test_an_old_refresh_token_is_not_asked_for(served: Served, tmp_path: Path) -> None:
-    """A bank of last month proves expiry, but asks for no refresh: nobody says how long refresh tokens live."""
+    """A bank of last month proves expiry, but asks for no refresh: nobody says how long refresh
+    tokens live.
+    """
     file = file_with(served, tmp_path, 'bank = "bank"')
 
     certify(file, "EXPIRY-403 and guest")
@@ -128,7 +159,9 @@ def test_the_bank_keeps_other_targets_apart(served: Served, tmp_path: Path) -> N
     with serving("--clock", "--scrypt-n", "2") as other:
         advance(other.url, DAY)
 
-        finished = certify(file_with(other, tmp_path, 'bank = "bank"', name="other.toml"), "EXPIRY-403 and guest")
+        finished = certify(
+            file_with(other, tmp_path, 'bank = "bank"', name="other.toml"), "EXPIRY-403 and guest"
+        )
 
     assert outcome(finished, "EXPIRY-403")[0] == "not-tested"
     deposits = json.loads((tmp_path / "bank" / "tokens.json").read_text(encoding="utf-8"))
@@ -136,7 +169,9 @@ def test_the_bank_keeps_other_targets_apart(served: Served, tmp_path: Path) -> N
 
 
 def test_a_bank_that_others_may_read_is_refused(served: Served, tmp_path: Path) -> None:
-    """A bank with wider rights is a mistake in the configuration: exit code 2, how to mend it, and nothing is sent."""
+    """A bank with wider rights is a mistake in the configuration: exit code 2, how to mend it, and
+    nothing is sent.
+    """
     file = file_with(served, tmp_path, 'bank = "bank"')
     certify(file, "EXPIRY-403 and guest")
     (tmp_path / "bank" / "tokens.json").chmod(0o644)
@@ -177,22 +212,32 @@ def test_a_bank_that_is_a_file_is_refused(reference: Reference, tmp_path: Path) 
     assert str(tmp_path / "bank") in finished.stderr
 
 
-# --- What the token is not to blame for --------------------------------------------------------------------------------
+# --- What the token is not to blame for ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("operation", "method", "path"),
-    [("list-forms", "GET", "/v2/forms"), ("create-form", "POST", "/v2/forms"), ("delete-form", "DELETE", "/v2/forms/")],
+    [
+        ("list-forms", "GET", "/v2/forms"),
+        ("create-form", "POST", "/v2/forms"),
+        ("delete-form", "DELETE", "/v2/forms/"),
+    ],
 )
 def test_what_is_not_there_at_all_is_not_held_against_expiry(
     operation: str, method: str, path: str, served: Served, tmp_path: Path
 ) -> None:
-    """An operation that is answered 404 to everybody says nothing of expired tokens: the cell is open, and nobody is blamed."""
+    """An operation that is answered 404 to everybody says nothing of expired tokens: the cell is
+    open, and nobody is blamed.
+    """
 
     def without_forms(request: Received, connection: Connection) -> None:
         asked = request.path.partition("?")[0]
-        is_gone = request.method == method and (asked == path or (path.endswith("/") and asked.startswith(path)))
-        connection.send(json_response({"error": "no forms"}, 404) if is_gone else forwarded(served.url, request))
+        is_gone = request.method == method and (
+            asked == path or (path.endswith("/") and asked.startswith(path))
+        )
+        connection.send(
+            json_response({"error": "no forms"}, 404) if is_gone else forwarded(served.url, request)
+        )
 
     with Miniature(without_forms) as server:
         file = file_behind(server, served, tmp_path)
@@ -208,14 +253,19 @@ def test_the_other_reading_of_expired_tokens_is_named(tmp_path: Path) -> None:
         finished = certify(server.target_file(tmp_path), "EXPIRY-403 and list-contacts")
 
     (finding,) = finished.results["findings"]
-    assert finding["actual"] == "401, as RFC 6750 has it; a target file can say so: [dialect] expired = [401]"
+    assert (
+        finding["actual"]
+        == "401, as RFC 6750 has it; a target file can say so: [dialect] expired = [401]"
+    )
 
 
-# --- A clock that can be moved, grade A- ------------------------------------------------------------------------------
+# --- A clock that can be moved, grade A- --------------------------------------------------------
 
 
 def test_a_moved_clock_proves_expiry(served: Served, tmp_path: Path) -> None:
-    """A clock that moves proves expiry and the last minute before it with grade A-, and is put back."""
+    """A clock that moves proves expiry and the last minute before it with grade A-, and is put
+    back.
+    """
     finished = certify(file_with(served, tmp_path, f'clock_url = "{served.url}/__clock"'), SELECT)
 
     assert_proven(finished, "A-", "clock")
@@ -226,9 +276,13 @@ def test_a_moved_clock_proves_expiry(served: Served, tmp_path: Path) -> None:
 
 
 def test_a_clock_that_lies_proves_nothing(reference: Reference, tmp_path: Path) -> None:
-    """A hook that answers 200 and moves nothing is no evidence: expiry is not tested, and nobody is accused."""
+    """A hook that answers 200 and moves nothing is no evidence: expiry is not tested, and nobody is
+    accused.
+    """
     with Miniature(always(json_response({"offset": 86400}))) as liar:
-        finished = certify(file_with(reference, tmp_path, f'clock_url = "{liar.url}/__clock"'), SELECT)
+        finished = certify(
+            file_with(reference, tmp_path, f'clock_url = "{liar.url}/__clock"'), SELECT
+        )
 
         assert len(liar.received) > 1
         assert_not_proven(finished, "a clock that moved: a new token's iat is not a lifetime later")
@@ -246,17 +300,23 @@ def test_a_clock_that_refuses_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_does_not_go_back_is_told(served: Served, tmp_path: Path) -> None:
-    """When the clock cannot be put back, what was made is deleted all the same, and the clock is named: exit code 7."""
+    """When the clock cannot be put back, what was made is deleted all the same, and the clock is
+    named: exit code 7.
+    """
 
     def one_way(request: Received, connection: Connection) -> None:
         if json.loads(request.body)["advance"] < 0:
             connection.send(response(500))
         else:
             answer = httpx.post(f"{served.url}/__clock", json=json.loads(request.body))
-            connection.send(response(answer.status_code, answer.content, content_type="application/json"))
+            connection.send(
+                response(answer.status_code, answer.content, content_type="application/json")
+            )
 
     with Miniature(one_way) as clock:
-        finished = certify(file_with(served, tmp_path, f'clock_url = "{clock.url}/__clock"'), SELECT)
+        finished = certify(
+            file_with(served, tmp_path, f'clock_url = "{clock.url}/__clock"'), SELECT
+        )
 
     (left,) = finished.results["left_behind"]
     assert left.startswith("the target's clock, moved by 86460 s")
@@ -276,8 +336,12 @@ def gateway_timeout(request: Received, connection: Connection) -> None:
 
 @pytest.mark.parametrize("lost", [reset_after, gateway_timeout])
 @pytest.mark.parametrize("number", [1, 2, 3], ids=["first", "second", "way-back"])
-def test_a_clock_whose_answer_is_lost_is_put_back(number: int, lost: Answer, served: Served, tmp_path: Path) -> None:
-    """The target's time, and no answer, tells whether its clock moved: it proves expiry, and ends exactly where it was."""
+def test_a_clock_whose_answer_is_lost_is_put_back(
+    number: int, lost: Answer, served: Served, tmp_path: Path
+) -> None:
+    """The target's time, and no answer, tells whether its clock moved: it proves expiry, and ends
+    exactly where it was.
+    """
     moves: list[float] = []
 
     def forgetful(request: Received, connection: Connection) -> None:
@@ -286,10 +350,14 @@ def test_a_clock_whose_answer_is_lost_is_put_back(number: int, lost: Answer, ser
         if len(moves) == number:
             lost(request, connection)
         else:
-            connection.send(response(answer.status_code, answer.content, content_type="application/json"))
+            connection.send(
+                response(answer.status_code, answer.content, content_type="application/json")
+            )
 
     with Miniature(forgetful) as clock:
-        finished = certify(file_with(served, tmp_path, f'clock_url = "{clock.url}/__clock"'), "EXPIRY and guest")
+        finished = certify(
+            file_with(served, tmp_path, f'clock_url = "{clock.url}/__clock"'), "EXPIRY and guest"
+        )
 
     assert moves == [86340, 120, -86460]
     assert clock_offset(served.url) == 0
@@ -301,7 +369,9 @@ def test_a_clock_whose_answer_is_lost_is_put_back(number: int, lost: Answer, ser
 
 
 def test_a_clock_that_never_moved_proves_no_last_minute(tmp_path: Path) -> None:
-    """A server that ends tokens five minutes early is not passed because a hook said 200 and moved nothing."""
+    """A server that ends tokens five minutes early is not passed because a hook said 200 and moved
+    nothing.
+    """
 
     def liar(request: Received, connection: Connection) -> None:
         connection.send(json_response({}) if len(clock.received) == 1 else response(404))
@@ -325,16 +395,26 @@ def test_a_read_only_run_leaves_the_clock_alone(served: Served, tmp_path: Path) 
         assert clock.received == []
     assert outcome(finished, "EXPIRY-403")[0] == "not-tested"
     assert "--read-only: the target's clock would be moved" in outcome(finished, "EXPIRY-403")[1]
-    assert "--read-only: the target's clock would be moved" in outcome(finished, "EXPIRY-not-before")[1]
+    assert (
+        "--read-only: the target's clock would be moved"
+        in outcome(finished, "EXPIRY-not-before")[1]
+    )
 
 
 def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Path) -> None:
-    """Four resets of one read in the set-up of expiry are passing trouble: the way is gone again, and proves expiry."""
+    """Four resets of one read in the set-up of expiry are passing trouble: the way is gone again,
+    and proves expiry.
+    """
     resets: list[tuple[str, str]] = []
 
     def breaking(request: Received, connection: Connection) -> None:
         wanted = request.path, request.headers.get("authorization", "")
-        if request.method == "GET" and clock_offset(served.url) and wanted == (resets or [wanted])[0] and len(resets) < 4:
+        if (
+            request.method == "GET"
+            and clock_offset(served.url)
+            and wanted == (resets or [wanted])[0]
+            and len(resets) < 4
+        ):
             resets.append(wanted)
             connection.reset()
         else:
@@ -351,7 +431,9 @@ def test_resets_in_the_last_minute_are_tried_again(served: Served, tmp_path: Pat
 
 
 def test_a_target_that_is_away_while_its_clock_is_ahead(served: Served, tmp_path: Path) -> None:
-    """A target that stops answering a day ahead is asked until it is back, and its clock goes back, too: exit code 4."""
+    """A target that stops answering a day ahead is asked until it is back, and its clock goes back,
+    too: exit code 4.
+    """
     back: list[float] = []
 
     def away(request: Received, connection: Connection) -> None:
@@ -374,7 +456,9 @@ def test_a_target_that_is_away_while_its_clock_is_ahead(served: Served, tmp_path
 
 @pytest.mark.long
 def test_a_minute_that_was_waited_is_no_early_end(served: Served, tmp_path: Path) -> None:
-    """A limiter that asks once for a minute's pause, in a token's last minute, is obeyed, and not blamed for its end."""
+    """A limiter that asks once for a minute's pause, in a token's last minute, is obeyed, and not
+    blamed for its end.
+    """
     throttled: list[Received] = []
 
     def limited(request: Received, connection: Connection) -> None:
@@ -394,7 +478,7 @@ def test_a_minute_that_was_waited_is_no_early_end(served: Served, tmp_path: Path
     assert clock_offset(served.url) == 0
 
 
-# --- The signing key, grade B -----------------------------------------------------------------------------------------
+# --- The signing key, grade B -------------------------------------------------------------------
 
 
 def test_the_signing_key_proves_expiry(served: Served, tmp_path: Path) -> None:
@@ -413,16 +497,22 @@ def test_the_signing_key_proves_expiry(served: Served, tmp_path: Path) -> None:
     [("another key, which is long enough as well", "HS256"), (SIGNING_KEY, "HS512")],
     ids=["wrong-key", "wrong-algorithm"],
 )
-def test_a_wrong_key_accuses_nobody(key: str, algorithm: str, served: Served, tmp_path: Path) -> None:
-    """With a key or an algorithm that is not the target's, expiry is not tested, for a reason that names the setting."""
+def test_a_wrong_key_accuses_nobody(
+    key: str, algorithm: str, served: Served, tmp_path: Path
+) -> None:
+    """With a key or an algorithm that is not the target's, expiry is not tested, for a reason that
+    names the setting.
+    """
     file = file_with(served, tmp_path, 'signing_key_env = "THE_KEY"', f'algorithm = "{algorithm}"')
 
     finished = certify(file, SELECT, env={"THE_KEY": key})
 
-    assert_not_proven(finished, "does not take tokens made with the key of [expiry] signing_key_env and algorithm")
+    assert_not_proven(
+        finished, "does not take tokens made with the key of [expiry] signing_key_env and algorithm"
+    )
 
 
-# --- Waiting, grade C -------------------------------------------------------------------------------------------------
+# --- Waiting, grade C ---------------------------------------------------------------------------
 
 
 def short_lived(folder: Path, seconds: int, *expiry: str) -> Iterator[Path]:
@@ -440,7 +530,9 @@ def short_lived(folder: Path, seconds: int, *expiry: str) -> Iterator[Path]:
 
 @pytest.mark.long
 def test_waiting_proves_expiry(tmp_path: Path) -> None:
-    """A target whose tokens live for seconds is waited for; grade C, and the run's own log-ins outlive the wait."""
+    """A target whose tokens live for seconds is waited for; grade C, and the run's own log-ins
+    outlive the wait.
+    """
     for file in short_lived(tmp_path, 3, "wait = 5"):
         finished = certify(file, SELECT)
 
@@ -459,7 +551,7 @@ def test_nobody_waits_longer_than_allowed(reference: Reference, tmp_path: Path) 
     assert time.monotonic() - began < 30
 
 
-# --- A program, grade D -----------------------------------------------------------------------------------------------
+# --- A program, grade D -------------------------------------------------------------------------
 
 
 def program(folder: Path, tokens: dict[str, str]) -> str:
@@ -479,15 +571,21 @@ def token_of(server: Reference, role: str, expires_in: float) -> str:
 
 
 def test_a_program_proves_expiry(served: Served, tmp_path: Path) -> None:
-    """Expired tokens that a program prints prove expiry with grade D, and stay out of the run's files."""
+    """Expired tokens that a program prints prove expiry with grade D, and stay out of the run's
+    files.
+    """
     tokens = {role: token_of(served, role, expires_in=-3600) for role in ROLES}
 
     finished = certify(file_with(served, tmp_path, program(tmp_path, tokens)), SELECT)
 
     assert_proven(finished, "D", "command")
-    files = [path.read_text(encoding="utf-8") for path in finished.folder.rglob("*") if path.is_file()]
+    files = [
+        path.read_text(encoding="utf-8") for path in finished.folder.rglob("*") if path.is_file()
+    ]
     signatures = [token.rpartition(".")[2] for token in tokens.values()]
-    assert [signature for signature in signatures if signature in "".join(files) + finished.said] == []
+    assert [
+        signature for signature in signatures if signature in "".join(files) + finished.said
+    ] == []
 
 
 def test_a_program_that_prints_a_live_token_proves_nothing(served: Served, tmp_path: Path) -> None:
@@ -507,13 +605,17 @@ def test_a_program_that_fails_proves_nothing(command: str, served: Served, tmp_p
     assert_not_proven(finished, command.split(maxsplit=1)[0])
 
 
-# --- All, and none ----------------------------------------------------------------------------------------------------
+# --- All, and none ------------------------------------------------------------------------------
 
 
 def test_the_strongest_of_several_ways_counts(served: Served, tmp_path: Path) -> None:
     """All ways that are given are used, and the grade is that of the strongest."""
     tokens = {role: token_of(served, role, expires_in=-3600) for role in ROLES}
-    ways = [f'clock_url = "{served.url}/__clock"', 'signing_key_env = "THE_KEY"', program(tmp_path, tokens)]
+    ways = [
+        f'clock_url = "{served.url}/__clock"',
+        'signing_key_env = "THE_KEY"',
+        program(tmp_path, tokens),
+    ]
 
     finished = certify(file_with(served, tmp_path, *ways), SELECT, env={"THE_KEY": SIGNING_KEY})
 
@@ -523,15 +625,25 @@ def test_the_strongest_of_several_ways_counts(served: Served, tmp_path: Path) ->
 
 
 def test_without_a_way_expiry_is_not_proven(served: Served, tmp_path: Path) -> None:
-    """A whole run without any way to an expired token is inconclusive, and says that expiry was not proven and why."""
+    """A whole run without any way to an expired token is inconclusive, and says that expiry was not
+    proven and why.
+    """
     finished = certify(target(tmp_path, without(served.text, "expiry")))
 
-    assert_not_proven(finished, "no expired token: name a way to one under [expiry] in the target file")
+    assert_not_proven(
+        finished, "no expired token: name a way to one under [expiry] in the target file"
+    )
     assert outcome(finished, "EXPIRY-not-before")[0] == "not-tested"
     assert (
-        "expiry was not proven: no expired token: name a way to one under [expiry] in the target file"
-        in finished.results["reasons"]
+        "expiry was not proven: no expired token: name a way to one under [expiry] in the target "
+        "file" in finished.results["reasons"]
     )
     assert "expiry was not proven" in finished.stdout
-    others = [entry for entry in finished.results["requirements"] if entry["level"] == "must" and "EXPIRY" not in entry["id"]]
-    assert {entry["outcome"] for entry in others if entry["id"] != "REFRESH-after-expiry"} == {"passed"}
+    others = [
+        entry
+        for entry in finished.results["requirements"]
+        if entry["level"] == "must" and "EXPIRY" not in entry["id"]
+    ]
+    assert {entry["outcome"] for entry in others if entry["id"] != "REFRESH-after-expiry"} == {
+        "passed"
+    }

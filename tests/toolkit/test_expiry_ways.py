@@ -1,4 +1,6 @@
-"""What each way to an expired token makes of what a target does: in memory, with the target's clock in our hands."""
+"""What each way to an expired token makes of what a target does: in memory, with the target's clock
+in our hands.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,23 @@ import pytest
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.toolkit.expiry import ExpiredToken
-from tests.support.timed_target import DAY, KEY, LOST, ROLES, STAYS, Decide, TimedTarget, in_turn, refusing
+from tests.support.timed_target import (
+    DAY,
+    KEY,
+    LOST,
+    ROLES,
+    STAYS,
+    Decide,
+    TimedTarget,
+    in_turn,
+    refusing,
+)
 
 #: The ways to a token's last minute, as a target file names them.
 WAYS = {"clock": {"clock_url": "http://x/"}, "signing key": {"clock_url": "", "signing_key": KEY}}
-RESET = TransientFailure("an answer to GET /fetch-user-self: the connection broke", "the connection to the target")
+RESET = TransientFailure(
+    "an answer to GET /fetch-user-self: the connection broke", "the connection to the target"
+)
 
 
 @pytest.fixture
@@ -50,7 +64,9 @@ def sources(timed: TimedTarget, role: str = "guest") -> list[str]:
 
 def minutes(timed: TimedTarget, role: str = "guest") -> list[tuple[str, int]]:
     """The last minutes of a role's tokens: the way, and what was answered."""
-    return [(almost.source, almost.exchange.status) for almost in asyncio.run(timed.expiry.almost(role))]
+    return [
+        (almost.source, almost.exchange.status) for almost in asyncio.run(timed.expiry.almost(role))
+    ]
 
 
 def end(timed: TimedTarget) -> None:
@@ -68,11 +84,13 @@ def both(*stories: Coroutine[Any, Any, Any]) -> list[Any]:
     return asyncio.run(told())
 
 
-# --- The clock -------------------------------------------------------------------------------------------------------
+# --- The clock ----------------------------------------------------------------------------------
 
 
 def test_a_clock_that_moves(timed: TimedTarget) -> None:
-    """A clock that moves gives every role a token in its last minute, and one that has expired with its session."""
+    """A clock that moves gives every role a token in its last minute, and one that has expired with
+    its session.
+    """
     for role in ROLES:
         assert minutes(timed, role) == [("clock", 200)]
         (expired,) = asyncio.run(timed.expiry.sessions(role))
@@ -84,10 +102,14 @@ def test_a_clock_that_moves(timed: TimedTarget) -> None:
 
 @pytest.mark.parametrize("kind", [int, float])
 def test_iat_may_have_a_fraction(kind: type[float], timed: TimedTarget) -> None:
-    """A clock that moved is seen to have moved, whether iat is a whole number or has a fraction (RFC 7519 2)."""
+    """A clock that moved is seen to have moved, whether iat is a whole number or has a fraction
+    (RFC 7519 2).
+    """
 
     def fractional(exchange: Exchange) -> None:
-        exchange.body = timed.token_answer(exchange.caller, iat=kind(timed.now), exp=kind(timed.now) + DAY)
+        exchange.body = timed.token_answer(
+            exchange.caller, iat=kind(timed.now), exp=kind(timed.now) + DAY
+        )
 
     timed.login = fractional
 
@@ -109,7 +131,9 @@ def test_a_clock_that_never_moved_proves_no_last_minute(second: object, timed: T
     timed.leeway = -300
     timed.hook = in_turn(STAYS, second)
 
-    assert both(timed.expiry.almost("guest"), timed.expiry.tokens("guest"))[0].__class__ is NotTested
+    assert (
+        both(timed.expiry.almost("guest"), timed.expiry.tokens("guest"))[0].__class__ is NotTested
+    )
     with pytest.raises(NotTested, match="clock that move"):
         sources(timed)
     end(timed)
@@ -134,8 +158,12 @@ def test_a_clock_that_moves_a_moment_later(timed: TimedTarget) -> None:
     assert sources(timed) == ["clock"]
 
 
-@pytest.mark.parametrize("fate", [(LOST,), (None, LOST), (LOST, LOST)], ids=["first", "second", "both"])
-def test_a_move_whose_answer_is_lost_counts_when_it_happened(fate: tuple[object, ...], timed: TimedTarget) -> None:
+@pytest.mark.parametrize(
+    "fate", [(LOST,), (None, LOST), (LOST, LOST)], ids=["first", "second", "both"]
+)
+def test_a_move_whose_answer_is_lost_counts_when_it_happened(
+    fate: tuple[object, ...], timed: TimedTarget
+) -> None:
     """The target's time, and no answer, shows that its clock moved."""
     timed.hook = in_turn(*fate)
 
@@ -146,7 +174,9 @@ def test_a_move_whose_answer_is_lost_counts_when_it_happened(fate: tuple[object,
 
 
 def test_a_move_that_was_lost_on_the_way_is_tried_again(timed: TimedTarget) -> None:
-    """A move that did not happen, and was not answered, is trouble: the way is gone again from its beginning."""
+    """A move that did not happen, and was not answered, is trouble: the way is gone again from its
+    beginning.
+    """
 
     def lost(exchange: Exchange) -> object:
         timed.offset -= timed.moved[-1]
@@ -160,7 +190,9 @@ def test_a_move_that_was_lost_on_the_way_is_tried_again(timed: TimedTarget) -> N
 
 
 def test_a_cached_token_proves_no_last_minute_without_a_date(timed: TimedTarget) -> None:
-    """A target that gives out a token until it ends, and sends no Date, proves expiry; its last minute stays open."""
+    """A target that gives out a token until it ends, and sends no Date, proves expiry; its last
+    minute stays open.
+    """
     timed.dates = False
     given: dict[str, tuple[float, bytes]] = {}
 
@@ -185,7 +217,9 @@ def test_a_target_whose_tokens_end_early_by_their_own_word(timed: TimedTarget) -
 
 
 def test_a_target_whose_tokens_end_a_little_later(timed: TimedTarget) -> None:
-    """A lifetime may be a minute longer than a day: the clock is moved past the end that the token says."""
+    """A lifetime may be a minute longer than a day: the clock is moved past the end that the token
+    says.
+    """
     timed.lifetime = DAY + 50
 
     assert minutes(timed) == [("clock", 200)]
@@ -194,7 +228,9 @@ def test_a_target_whose_tokens_end_a_little_later(timed: TimedTarget) -> None:
 
 
 def test_tokens_that_live_for_less_than_a_minute(timed: TimedTarget) -> None:
-    """Tokens of half a minute are in their last minute at once; the clock is moved past their end, never back to it."""
+    """Tokens of half a minute are in their last minute at once; the clock is moved past their end,
+    never back to it.
+    """
     timed.lifetime = timed.world.dialect.lifetime = 30
 
     assert minutes(timed) == [("clock", 200)]
@@ -204,7 +240,9 @@ def test_tokens_that_live_for_less_than_a_minute(timed: TimedTarget) -> None:
 
 @pytest.mark.parametrize("leeway", [0, 30, 60])
 def test_leeway_is_outlasted(leeway: float, timed: TimedTarget) -> None:
-    """A minute's leeway is lawful: a token counts as expired when that is over, by whatever rounding."""
+    """A minute's leeway is lawful: a token counts as expired when that is over, by whatever
+    rounding.
+    """
     timed.leeway = leeway + 1  # whole seconds were compared
 
     (expired,) = asyncio.run(timed.expiry.tokens("guest"))
@@ -224,12 +262,14 @@ def test_a_read_only_run_goes_no_way_over_the_clock(timed: TimedTarget) -> None:
     assert timed.sent == []
 
 
-# --- Answers that come too late --------------------------------------------------------------------------------------
+# --- Answers that come too late -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_wait_that_was_asked_for_is_not_held_against_the_target(way: str, make: Any) -> None:
-    """A 429 in the last minute is waited for, and then a new token is tried: a minute that went by says nothing."""
+    """A 429 in the last minute is waited for, and then a new token is tried: a minute that went by
+    says nothing.
+    """
     timed: TimedTarget = make(**WAYS[way])
     timed.read = in_turn(refusing(429, retry_after="60"))
     began = timed.elapsed
@@ -243,7 +283,9 @@ def test_a_wait_that_was_asked_for_is_not_held_against_the_target(way: str, make
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_answer_after_the_end_is_no_answer(way: str, make: Any) -> None:
-    """A refusal that came when the last minute was over says nothing; the next token is tried, and counts."""
+    """A refusal that came when the last minute was over says nothing; the next token is tried, and
+    counts.
+    """
     timed: TimedTarget = make(**WAYS[way])
 
     def slow(exchange: Exchange) -> None:
@@ -258,7 +300,9 @@ def test_an_answer_after_the_end_is_no_answer(way: str, make: Any) -> None:
 
 
 def test_a_target_that_is_always_too_late(timed: TimedTarget) -> None:
-    """Where no answer comes in time the last minute is inconclusive, and expiry is proven all the same."""
+    """Where no answer comes in time the last minute is inconclusive, and expiry is proven all the
+    same.
+    """
 
     def slow(exchange: Exchange) -> None:
         timed.elapsed += 90
@@ -274,8 +318,12 @@ def test_a_target_that_is_always_too_late(timed: TimedTarget) -> None:
 
 
 def test_a_role_without_an_answer_is_not_passed(timed: TimedTarget) -> None:
-    """The admin whose last minute was throttled to the end is inconclusive, not untested beside a guest who passed."""
-    timed.read = lambda exchange: refusing(429)(exchange) if exchange.caller.startswith("admin") else None
+    """The admin whose last minute was throttled to the end is inconclusive, not untested beside a
+    guest who passed.
+    """
+    timed.read = lambda exchange: (
+        refusing(429)(exchange) if exchange.caller.startswith("admin") else None
+    )
 
     assert minutes(timed, "guest") == [("clock", 200)]
     with pytest.raises(Inconclusive, match=r"in a token's last minute: GET .* -> 429"):
@@ -291,7 +339,7 @@ def test_a_token_that_says_no_end_has_no_last_minute(timed: TimedTarget) -> None
     assert timed.moved == [DAY - 60, 120, -60 - DAY]
 
 
-# --- Trouble ---------------------------------------------------------------------------------------------------------
+# --- Trouble ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -318,7 +366,9 @@ def not_forward(timed: TimedTarget) -> Decide:
 
 
 def test_trouble_to_the_end_is_inconclusive(timed: TimedTarget) -> None:
-    """Where trouble stands in the only way to the end, nothing is "not tested": it is inconclusive, and says why."""
+    """Where trouble stands in the only way to the end, nothing is "not tested": it is inconclusive,
+    and says why.
+    """
     timed.hook = not_forward(timed)
 
     for story in (timed.expiry.tokens, timed.expiry.sessions, timed.expiry.almost):
@@ -330,7 +380,9 @@ def test_trouble_to_the_end_is_inconclusive(timed: TimedTarget) -> None:
 
 
 def test_the_other_ways_count_beside_trouble(make: Any) -> None:
-    """Where one way is troubled and another is not, the other one proves what it proves, and the report names the trouble."""
+    """Where one way is troubled and another is not, the other one proves what it proves, and the
+    report names the trouble.
+    """
     timed: TimedTarget = make(signing_key=KEY)
     timed.hook = not_forward(timed)
 
@@ -349,7 +401,7 @@ def test_a_bank_that_broke_meanwhile_is_no_end_of_the_other_ways(make: Any, tmp_
     assert sources(timed) == ["clock"]
 
 
-# --- Wait ------------------------------------------------------------------------------------------------------------
+# --- Wait ---------------------------------------------------------------------------------------
 
 
 def waiting(make: Any, leeway: float) -> tuple[list[ExpiredToken], TimedTarget, float]:
@@ -361,8 +413,12 @@ def waiting(make: Any, leeway: float) -> tuple[list[ExpiredToken], TimedTarget, 
 
 
 @pytest.mark.parametrize(("leeway", "longest"), [(0, 9), (30, 45), (60, 72), (DAY, 75)])
-def test_the_leeway_of_short_lived_tokens_is_waited_for(leeway: float, longest: float, make: Any) -> None:
-    """A token that one waits for counts as expired when it is refused, or when a minute's lawful leeway is over."""
+def test_the_leeway_of_short_lived_tokens_is_waited_for(
+    leeway: float, longest: float, make: Any
+) -> None:
+    """A token that one waits for counts as expired when it is refused, or when a minute's lawful
+    leeway is over.
+    """
     (expired,), timed, took = waiting(make, leeway)
 
     assert took < longest
@@ -370,11 +426,15 @@ def test_the_leeway_of_short_lived_tokens_is_waited_for(leeway: float, longest: 
     assert answer.status == (200 if leeway == DAY else 403)
 
 
-# --- A program -------------------------------------------------------------------------------------------------------
+# --- A program ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("exp", [10**400, float("inf"), -1, True, "1700000000", None], ids=lambda exp: f"{exp}"[:10])
-def test_a_program_that_prints_nonsense_proves_nothing(exp: object, make: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "exp", [10**400, float("inf"), -1, True, "1700000000", None], ids=lambda exp: f"{exp}"[:10]
+)
+def test_a_program_that_prints_nonsense_proves_nothing(
+    exp: object, make: Any, tmp_path: Path
+) -> None:
     """A token whose exp is no instant is not taken for an expired one, and breaks nothing."""
     token = jwt.encode({"_id": "x"}, KEY)
     header, _, signature = token.split(".")
@@ -388,7 +448,9 @@ def test_a_program_that_prints_nonsense_proves_nothing(exp: object, make: Any, t
 
 
 def test_a_program_is_judged_by_the_targets_clock(make: Any, tmp_path: Path) -> None:
-    """A token that ended two minutes ago by our clock has not ended at a target that is ten minutes behind."""
+    """A token that ended two minutes ago by our clock has not ended at a target that is ten minutes
+    behind.
+    """
     timed: TimedTarget = make(clock_url="", command=f"{sys.executable} {tmp_path / 'print.py'}")
     token = jwt.encode({"_id": "x", "exp": int(timed.now) - 120}, KEY)
     (tmp_path / "print.py").write_text(f"print({token!r})", encoding="utf-8")

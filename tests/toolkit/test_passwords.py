@@ -1,4 +1,6 @@
-"""What is taken for a password, or for the hash of one, in an answer: in memory, over answers that were made up."""
+"""What is taken for a password, or for the hash of one, in an answer: in memory, over answers that
+were made up.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ TELLING: dict[str, Any] = {
     "hashed_password": {"hashed_password": "d41d8cd98f00b204e9800998ecf8427e"},
     "in-a-list": [{"id": "1"}, {"auth": {"password_digest": "d41d8cd98f00b204"}}],
     "hash-of-a-user": {"auth": {"local": {"hash": "d41d8cd98f00b204e9800998ecf8427e"}}},
-    "bcrypt-by-any-name": {"secretThing": "$2b$12$wNuQEDRtqtqjdHyKy9pPwoaUcDjNxWHvZKNDRYeggWzSg7YcHaYLy"},
+    "bcrypt-by-any-name": {
+        "secretThing": "$2b$12$wNuQEDRtqtqjdHyKy9pPwoaUcDjNxWHvZKNDRYeggWzSg7YcHaYLy"
+    },
     "argon2": {"x": "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$hash"},
     "django": {"x": "pbkdf2_sha256$600000$salt$hash"},
     "ldap": {"x": "{SSHA}0c0blFTXXNuAMHECS4uxrj3ZieMoWImr"},
@@ -39,13 +43,18 @@ HARMLESS: dict[str, Any] = {
     "hash-of-a-picture": {"avatarHash": "d41d8cd98f00b204e9800998ecf8427e"},
     "a-price": {"price": "$12.50", "note": "$5 off"},
     "a-short-hash": {"hash": "#top"},
-    "a-token": {"token": "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl", "refreshToken": "599e1fcd.28167e54e423275c0d94"},
+    "a-token": {
+        "token": "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl",
+        "refreshToken": "599e1fcd.28167e54e423275c0d94",
+    },
 }
 
 
 @pytest.mark.parametrize("case", TELLING)
 def test_what_is_kept_of_a_password_is_seen(case: str) -> None:
-    """A password, its hash or its salt in a user's answer is seen by its name or by its form, wherever it stands."""
+    """A password, its hash or its salt in a user's answer is seen by its name or by its form,
+    wherever it stands.
+    """
     assert list(hashes_in(TELLING[case], of_user=True))
 
 
@@ -68,7 +77,9 @@ def judged(*answers: Exchange) -> None:
     async def user(role: str) -> None:
         raise NotTested("a server that could be asked")
 
-    world: Any = SimpleNamespace(target=SimpleNamespace(accounts={"guest": account}), highest="admin", user=user)
+    world: Any = SimpleNamespace(
+        target=SimpleNamespace(accounts={"guest": account}), highest="admin", user=user
+    )
     asyncio.run(no_answer_holds_a_password(responses, world))
 
 
@@ -80,7 +91,9 @@ def made(body: Any) -> Exchange:
 
 @pytest.mark.parametrize("spelled", sorted(spellings(PASSWORD)))
 def test_a_password_that_was_sent_is_a_finding(spelled: str) -> None:
-    """The password of a create in its answer, or in a later one, is held against the target, however JSON or HTML spell it."""
+    """The password of a create in its answer, or in a later one, is held against the target,
+    however JSON or HTML spell it.
+    """
     later = exchange(status=200, body=b'[{"note":"' + spelled.encode() + b'"}]')
 
     with pytest.raises(Finding, match="a password that was sent"):

@@ -1,4 +1,6 @@
-"""Servers like water: what comes in goes out at a pace, evenly, so that a search of three minutes is a few sums."""
+"""Servers like water: what comes in goes out at a pace, evenly, so that a search of three minutes
+is a few sums.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,13 @@ SLICES, WARM_UP = 20, 1.0
 
 @dataclass
 class Fluid:
-    """A server that carries ``capacity(second)`` requests a second, with a queue before it; ``now`` is the virtual time.
+    """A server that carries ``capacity(second)`` requests a second, with a queue before it; ``now``
+    is the virtual time.
 
-    ``refuses``: it turns away with 429 what it does not carry at once. ``erring(rate)`` is the share of errors in its good answers.
-    ``wrong`` is the rate from which on it violates what it must not, ``most`` what the generator can offer at the most. A request
-    is given up after ``patience`` seconds of waiting. ``change`` makes another step of one, by its number.
+    ``refuses``: it turns away with 429 what it does not carry at once. ``erring(rate)`` is the
+    share of errors in its good answers. ``wrong`` is the rate from which on it violates what it
+    must not, ``most`` what the generator can offer at the most. A request is given up after
+    ``patience`` seconds of waiting. ``change`` makes another step of one, by its number.
     """
 
     capacity: Callable[[float], float]
@@ -47,16 +51,27 @@ class Fluid:
         waiting, before, left = round(self._waiting), self._waiting, 0
         totals = [[0.0, 0.0, 0.0, 0.0]]
         for _ in range(SLICES):
-            totals.append([sofar + now for sofar, now in zip(totals[-1], self._pour(offered, width), strict=True)])
+            totals.append(
+                [
+                    sofar + now
+                    for sofar, now in zip(totals[-1], self._pour(offered, width), strict=True)
+                ]
+            )
         whole = [[math.floor(value + 1e-6) for value in row] for row in totals]
-        slices = [Slice(*(after - sofar for sofar, after in zip(*pair, strict=True))) for pair in pairwise(whole)]
+        slices = [
+            Slice(*(after - sofar for sofar, after in zip(*pair, strict=True)))
+            for pair in pairwise(whole)
+        ]
         pace = self.capacity(self.now)
         longest = max(before, self._waiting) / pace
         if longest > self.patience:
             left = round((longest - self.patience) * pace)
         self.now += min(self._waiting / pace, self.patience)
         self._waiting = 0.0
-        failed, ended = sum(part.failed for part in slices), sum(part.ok + part.throttled + part.failed for part in slices)
+        failed, ended = (
+            sum(part.failed for part in slices),
+            sum(part.ok + part.throttled + part.failed for part in slices),
+        )
         step = Step(
             rate,
             seconds,
@@ -89,4 +104,6 @@ def steady(rate: float, **settings: Any) -> Fluid:
 
 def changing(*phases: tuple[float, float], **settings: Any) -> Fluid:
     """One that carries so much from so many seconds on: ``(0, 400), (60, 100)``."""
-    return Fluid(lambda at: next(rate for begin, rate in reversed(phases) if at >= begin), **settings)
+    return Fluid(
+        lambda at: next(rate for begin, rate in reversed(phases) if at >= begin), **settings
+    )

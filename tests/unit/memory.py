@@ -30,9 +30,11 @@ Answer = tuple[int, Any] | tuple[int, Any, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as the server sees it. ``by`` is a role, ``key:`` and the scopes of an API key, or ``nobody``.
+    """A request as the server sees it. ``by`` is a role, ``key:`` and the scopes of an API key, or
+    ``nobody``.
 
-    ``operation`` is that of the table, or log-in, refresh, make-key, list-keys, or empty for any other; ``id`` is the one in the path.
+    ``operation`` is that of the table, or log-in, refresh, make-key, list-keys, or empty for any
+    other; ``id`` is the one in the path.
     """
 
     operation: str
@@ -50,10 +52,14 @@ Reply = Answer | Callable[[Asked], Answer | None]
 
 
 class Server:
-    """A server of the specification, but for what a test lets it answer ``instead``; it has an account for each role, and those named."""
+    """A server of the specification, but for what a test lets it answer ``instead``; it has an
+    account for each role, and those named.
+    """
 
     def __init__(self, *more: str) -> None:
-        self.things: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in (*SPEC.resources, "api-key")}
+        self.things: dict[str, dict[str, dict[str, Any]]] = {
+            name: {} for name in (*SPEC.resources, "api-key")
+        }
         self.asked: list[Asked] = []
         self.accounts: dict[str, Account] = {}
         self._numbers = itertools.count(1)
@@ -61,9 +67,16 @@ class Server:
         self._refresh_tokens: dict[str, str] = {}  # each of one use: the user it is of
         self._instead: list[tuple[str, str, Reply]] = []
         for name in (*SPEC.roles, *more):
-            account = Account(name, name.rstrip("0123456789"), f"{name}@example.org", f"Sesame-of-{name}-1")
+            account = Account(
+                name, name.rstrip("0123456789"), f"{name}@example.org", f"Sesame-of-{name}-1"
+            )
             self.accounts[name] = account
-            known = {"email": account.email, "password": account.password, "role": account.role, "organization": "org"}
+            known = {
+                "email": account.email,
+                "password": account.password,
+                "role": account.role,
+                "organization": "org",
+            }
             self.add("user", givenName=name.title(), **known)
 
     def add(self, resource: str, **members: Any) -> dict[str, Any]:
@@ -73,7 +86,9 @@ class Server:
         return kept
 
     def instead(self, operation: str, reply: Reply, by: str = "") -> None:
-        """Answer requests of an operation so, by this caller or by everyone; the newest counts, and None leaves it to the others."""
+        """Answer requests of an operation so, by this caller or by everyone; the newest counts, and
+        None leaves it to the others.
+        """
         self._instead.insert(0, (operation, by, reply))
 
     def count(self, operation: str, by: str = "") -> int:
@@ -112,7 +127,9 @@ class Server:
         operation = SPEC.operations[asked.operation]
         kept = self.things[operation.resource.name]
         if operation.effect == "list":
-            return 200, [_shown(thing) for thing in kept.values() if asked.query.items() <= thing.items()]
+            return 200, [
+                _shown(thing) for thing in kept.values() if asked.query.items() <= thing.items()
+            ]
         if operation.effect == "create":
             inside = {"conversation": asked.id} if asked.id else {}
             return 201, _shown(self.add(operation.resource.name, **asked.body, **inside))
@@ -129,11 +146,21 @@ class Server:
             user = self.things["user"].get(self._refresh_tokens.pop(given["refreshToken"], ""))
         else:
             who = (given.get("email"), given.get("password"))
-            user = next((user for user in self.things["user"].values() if (user.get("email"), user.get("password")) == who), None)
+            user = next(
+                (
+                    user
+                    for user in self.things["user"].values()
+                    if (user.get("email"), user.get("password")) == who
+                ),
+                None,
+            )
         if user is None:
             return 401, {"message": "no"}
         role, number = user.get("role", "guest"), next(self._numbers)
-        token = jwt.encode({"_id": user["id"], "scope": role, "iat": 1, "exp": 1 + DAY, "jti": f"{number}"}, "k" * 32)
+        token = jwt.encode(
+            {"_id": user["id"], "scope": role, "iat": 1, "exp": 1 + DAY, "jti": f"{number}"},
+            "k" * 32,
+        )
         refresh_token = f"{user['id']}.{number:040x}"
         self._callers[token] = (role, user["id"], (role,))
         self._refresh_tokens[refresh_token] = user["id"]
@@ -187,7 +214,17 @@ class Wire(httpx.AsyncBaseTransport):
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         body = json.loads(request.content) if request.content else None
         attack = request.headers.get("x-rolecall-attack", "")
-        status, document, *more = self._server.answer(request.method, str(request.url), token, body, attack)
-        content = document if isinstance(document, bytes) else b"" if document is None else json.dumps(document).encode()
+        status, document, *more = self._server.answer(
+            request.method, str(request.url), token, body, attack
+        )
+        content = (
+            document
+            if isinstance(document, bytes)
+            else b""
+            if document is None
+            else json.dumps(document).encode()
+        )
         fields = {"content-type": "application/json", **(more[0] if more else {})}
-        return httpx.Response(status, headers=fields, content=content, extensions={"http_version": b"HTTP/1.1"})
+        return httpx.Response(
+            status, headers=fields, content=content, extensions={"http_version": b"HTTP/1.1"}
+        )

@@ -1,4 +1,6 @@
-"""A target in memory for the end of a run: things on shelves, which are listed, shown and deleted, and answers that a test sets."""
+"""A target in memory for the end of a run: things on shelves, which are listed, shown and deleted,
+and answers that a test sets.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,15 @@ T = TypeVar("T")
 
 
 class Shelves(Client):
-    """Answers in place of the network: status and document, or the exception that a test has set ``instead`` for a method and path."""
+    """Answers in place of the network: status and document, or the exception that a test has set
+    ``instead`` for a method and path.
+    """
 
     def __init__(self) -> None:
-        accounts = {role: Account(role, role, f"{role}@example.org", f"Secret-of-{role}-1") for role in SPEC.roles}
+        accounts = {
+            role: Account(role, role, f"{role}@example.org", f"Secret-of-{role}-1")
+            for role in SPEC.roles
+        }
         target = Target("shelves", URL, accounts, api_keys=ApiKeyOptions(KEYS), source="a test")
         gate = Gate(Ledger(Path(os.devnull)), URL, accounts.values())
         super().__init__(target, Evidence(), Secrets(), gate)
@@ -55,15 +62,21 @@ class Shelves(Client):
         self._late: set[tuple[str, str]] = set()  # collections and ids
         self._is_before = False
 
-    # --- Things ----------------------------------------------------------------------------------------------------------
+    # --- Things ----------------------------------------------------------------------------------
 
     def put(self, resource: str, id: str, name: str = "", **members: Any) -> dict[str, Any]:
         """A thing on its shelf, with this name where its kind has it."""
         named = _named(resource, name) if name else {}
-        thing = self.shelves.setdefault(_collection(resource), {})[id] = {"id": id, **named, **members}
+        thing = self.shelves.setdefault(_collection(resource), {})[id] = {
+            "id": id,
+            **named,
+            **members,
+        }
         return thing
 
-    def made(self, resource: str, id: str, name: str = f"{NAME}1-test", **members: Any) -> LedgerEntry:
+    def made(
+        self, resource: str, id: str, name: str = f"{NAME}1-test", **members: Any
+    ) -> LedgerEntry:
         """A thing that the run has made, and of which it knows the id."""
         self.later(resource, id, name, **members)
         entry = self._intend(resource, name)
@@ -71,13 +84,17 @@ class Shelves(Client):
         return entry
 
     def doubtful(self, resource: str, claimed: str = "") -> LedgerEntry:
-        """Something that may have been made: no answer came, or one that called it by an id and showed no name."""
+        """Something that may have been made: no answer came, or one that called it by an id and
+        showed no name.
+        """
         entry = self._intend(resource, f"{NAME}2-test")
         entry.claimed = claimed
         return entry
 
     def _intend(self, resource: str, name: str) -> LedgerEntry:
-        self.world.written |= {(resource, *place) for place in names_in(_named(resource, name), name)}
+        self.world.written |= {
+            (resource, *place) for place in names_in(_named(resource, name), name)
+        }
         return self.world.ledger.intend(resource, name)
 
     def later(self, resource: str, id: str, name: str = "", **members: Any) -> None:
@@ -89,7 +106,7 @@ class Shelves(Client):
         """Whether nothing is left."""
         return not any(self.shelves.values())
 
-    # --- Answers ---------------------------------------------------------------------------------------------------------
+    # --- Answers ---------------------------------------------------------------------------------
 
     async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
         path = urlsplit(exchange.url).path
@@ -116,7 +133,9 @@ class Shelves(Client):
             return 201, self._create(path, json.loads(exchange.request_body))
         if path in self.shelves or collection == "/v2":
             hidden = {id for where, id in self._late if where == path and self._is_before}
-            return 200, [thing for id, thing in self.shelves.get(path, {}).items() if id not in hidden]
+            return 200, [
+                thing for id, thing in self.shelves.get(path, {}).items() if id not in hidden
+            ]
         things = self.shelves.get(collection, {})
         if unquote(id) not in things:
             return 404, None
@@ -129,7 +148,9 @@ class Shelves(Client):
     def _create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """A new thing; the messages of a new conversation are things, too."""
         shelf = self.shelves.setdefault(path, {})
-        thing = {"id": f"new-{len(self.asked)}"} | {name: value for name, value in body.items() if name != "messages"}
+        thing = {"id": f"new-{len(self.asked)}"} | {
+            name: value for name, value in body.items() if name != "messages"
+        }
         shelf[thing["id"]] = thing
         for number, message in enumerate(body.get("messages", ())):
             self.put("message", f"in-{thing['id']}-{number}", **message)
@@ -137,10 +158,19 @@ class Shelves(Client):
 
     def _grant(self, body: dict[str, Any]) -> tuple[int, Any]:
         role = body["email"].partition("@")[0]
-        token = jwt.encode({"_id": f"user-of-{role}", "scope": role, "iat": 1, "exp": 2**40, "n": len(self.asked)}, "k" * 32)
-        return 200, {"tokenType": "Bearer", "token": token, "refreshToken": "r.s", "user": f"user-of-{role}", "scope": role}
+        token = jwt.encode(
+            {"_id": f"user-of-{role}", "scope": role, "iat": 1, "exp": 2**40, "n": len(self.asked)},
+            "k" * 32,
+        )
+        return 200, {
+            "tokenType": "Bearer",
+            "token": token,
+            "refreshToken": "r.s",
+            "user": f"user-of-{role}",
+            "scope": role,
+        }
 
-    # --- The end of the run ----------------------------------------------------------------------------------------------
+    # --- The end of the run ----------------------------------------------------------------------
 
     def after(self, story: Callable[[World], Awaitable[T]]) -> T:
         """What a story of this world comes to; nothing in it waits for real."""

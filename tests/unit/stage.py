@@ -1,4 +1,5 @@
-"""Plays stories in a world around a target in memory: the world, client, gate and recorder are real, the network is missing.
+"""Plays stories in a world around a target in memory: the world, client, gate and recorder are
+real, the network is missing.
 
 Time passes at once: the clock jumps to the next moment for which somebody waits.
 """
@@ -33,7 +34,9 @@ T = TypeVar("T")
 
 
 class Clock(selectors.SelectSelector):
-    """Lets an event loop sleep through its time at once: nothing comes from outside that it could wait for."""
+    """Lets an event loop sleep through its time at once: nothing comes from outside that it could
+    wait for.
+    """
 
     now = 1000.0
 
@@ -66,14 +69,30 @@ class NoSecrets(Secrets):
         """Learn nothing."""
 
 
-def play(story: Callable[[World], Awaitable[T]], server: Server | None = None, *, read_only: bool = False, **facts: Any) -> T:
+def play(
+    story: Callable[[World], Awaitable[T]],
+    server: Server | None = None,
+    *,
+    read_only: bool = False,
+    **facts: Any,
+) -> T:
     """Run a story in a new world around a server; ``facts`` are those of the target file."""
     server = server or Server()
 
     async def played() -> T:
-        target = Target("memory", URL, server.accounts, **{"api_keys": ApiKeyOptions(KEYS), "source": "a test", **facts})
+        target = Target(
+            "memory",
+            URL,
+            server.accounts,
+            **{"api_keys": ApiKeyOptions(KEYS), "source": "a test", **facts},
+        )
         ledger = Ledger(Path(os.devnull))
-        client = Client(target, Evidence(), NoSecrets(), Gate(ledger, URL, server.accounts.values(), read_only=read_only))
+        client = Client(
+            target,
+            Evidence(),
+            NoSecrets(),
+            Gate(ledger, URL, server.accounts.values(), read_only=read_only),
+        )
         client._recording = Recording(Wire(server))
         world = World(target, SPEC, client, ledger, RUN, read_only, intrusive=False)
         try:
@@ -84,7 +103,9 @@ def play(story: Callable[[World], Awaitable[T]], server: Server | None = None, *
     return passing(played)
 
 
-def judged(story: Callable[[World, Judge], Awaitable[T]], server: Server | None = None, **facts: Any) -> T:
+def judged(
+    story: Callable[[World, Judge], Awaitable[T]], server: Server | None = None, **facts: Any
+) -> T:
     """What a story with a judge comes to."""
     return play(lambda world: story(world, Judge(world)), server, **facts)
 

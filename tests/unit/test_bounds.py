@@ -1,4 +1,6 @@
-"""What an attack on the token endpoint may get at most, in memory: answers made by hand, and the words of the findings."""
+"""What an attack on the token endpoint may get at most, in memory: answers made by hand, and the
+words of the findings.
+"""
 
 from __future__ import annotations
 
@@ -46,17 +48,24 @@ def test_what_is_no_crash(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 505])
-@pytest.mark.parametrize("expect", [expect_no_crash, expect_no_grant, lambda said: expect_no_more_than(WORTH, said)])
+@pytest.mark.parametrize(
+    "expect", [expect_no_crash, expect_no_grant, lambda said: expect_no_more_than(WORTH, said)]
+)
 def test_a_crash_is_a_finding(status: int, expect: Any) -> None:
     """A server error is none of the answers that an attack may get, whatever it is asked for."""
     with pytest.raises(Finding) as found:
         expect(said := answer(status))
 
-    assert (found.value.expected, found.value.actual) == ("an answer other than a server error", f"{status}")
+    assert (found.value.expected, found.value.actual) == (
+        "an answer other than a server error",
+        f"{status}",
+    )
     assert found.value.exchange is said
 
 
-@pytest.mark.parametrize("body", [None, {}, [], {"token": ""}, {"token": 7}, {"message": "no"}, {"refreshToken": None}])
+@pytest.mark.parametrize(
+    "body", [None, {}, [], {"token": ""}, {"token": 7}, {"message": "no"}, {"refreshToken": None}]
+)
 def test_what_is_no_grant(body: Any) -> None:
     """A refusal or a success with no token in it grants nothing."""
     expect_no_grant(answer(200, body))
@@ -73,7 +82,7 @@ def test_a_token_is_a_grant_whatever_the_status(body: Any, status: int) -> None:
     assert (found.value.expected, found.value.actual) == ("no token", f"{status} with a token")
 
 
-# --- At most what the credentials are worth -------------------------------------------------------------------------------
+# --- At most what the credentials are worth -----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -88,7 +97,9 @@ def test_a_token_is_a_grant_whatever_the_status(body: Any, status: int) -> None:
     ids=["refused", "refused-with-a-body", "the-same", "for-a-minute", "rounded-up"],
 )
 def test_what_credentials_are_worth(said: Exchange) -> None:
-    """A refusal is right, and a token of the same user and scope that lives no longer; what it is held against is evidence."""
+    """A refusal is right, and a token of the same user and scope that lives no longer; what it is
+    held against is evidence.
+    """
     with Evidence.collect() as evidence:
         expect_no_more_than(WORTH, said)
 
@@ -101,9 +112,17 @@ def test_what_credentials_are_worth(said: Exchange) -> None:
         (answer(200, {}), "a refusal, or a token", "200 with neither"),
         (answer(302), "a refusal, or a token", "302 with neither"),
         (granted(user=OTHER), f"a refusal, or a token with user {USER!r}", f"{OTHER!r}"),
-        (granted({"user": OTHER}), f"a refusal, or a token with user in its claims {USER!r}", f"{OTHER!r}"),
+        (
+            granted({"user": OTHER}),
+            f"a refusal, or a token with user in its claims {USER!r}",
+            f"{OTHER!r}",
+        ),
         (granted(scope="admin"), "a refusal, or a token with scope 'agent'", "'admin'"),
-        (granted({"scope": "admin"}), "a refusal, or a token with scope in its claims 'agent'", "'admin'"),
+        (
+            granted({"scope": "admin"}),
+            "a refusal, or a token with scope in its claims 'agent'",
+            "'admin'",
+        ),
         (granted({"scope": ...}), "a refusal, or a token with scope in its claims 'agent'", "None"),
         (
             granted({"exp": 1_700_000_000 + DAY + LIFETIME_TOLERANCE + 1}),
@@ -112,14 +131,32 @@ def test_what_credentials_are_worth(said: Exchange) -> None:
         ),
         (granted({"exp": ...}), "a refusal, or a token that lives 86400 s", "it has no end"),
     ],
-    ids=["neither", "redirect", "user", "user-claim", "scope", "scope-claim", "no-scope-claim", "lifetime", "no-end"],
+    ids=[
+        "neither",
+        "redirect",
+        "user",
+        "user-claim",
+        "scope",
+        "scope-claim",
+        "no-scope-claim",
+        "lifetime",
+        "no-end",
+    ],
 )
-def test_what_is_more_than_credentials_are_worth(said: Exchange, expected: str, actual: str) -> None:
-    """Neither refusal nor token, another user, another scope, or a longer life is a finding that names both values."""
+def test_what_is_more_than_credentials_are_worth(
+    said: Exchange, expected: str, actual: str
+) -> None:
+    """Neither refusal nor token, another user, another scope, or a longer life is a finding that
+    names both values.
+    """
     with pytest.raises(Finding) as found:
         expect_no_more_than(WORTH, said)
 
-    assert (found.value.expected, found.value.actual, found.value.exchange) == (expected, actual, said)
+    assert (found.value.expected, found.value.actual, found.value.exchange) == (
+        expected,
+        actual,
+        said,
+    )
 
 
 def test_a_usual_lifetime_counts_in_the_place_of_the_worths() -> None:
@@ -129,7 +166,10 @@ def test_a_usual_lifetime_counts_in_the_place_of_the_worths() -> None:
     expect_no_more_than(WORTH, granted({"exp": 1_700_000_000 + 30 * DAY}), usual=month)
     with pytest.raises(Finding) as found:
         expect_no_more_than(WORTH, granted({"exp": 1_700_000_000 + 31 * DAY}), usual=month)
-    assert (found.value.expected, found.value.actual) == ("a refusal, or a token that lives 2592000 s", "2678400 s")
+    assert (found.value.expected, found.value.actual) == (
+        "a refusal, or a token that lives 2592000 s",
+        "2678400 s",
+    )
 
 
 def test_a_token_without_an_end_outlives_all_but_its_like() -> None:
@@ -142,12 +182,15 @@ def test_a_token_without_an_end_outlives_all_but_its_like() -> None:
     assert not outlives(endless, endless)
 
 
-# --- One or all -----------------------------------------------------------------------------------------------------------
+# --- One or all ---------------------------------------------------------------------------------
 
 
 def refreshed(good: int, attempts: int) -> list[Exchange]:
     """The answers to ten refreshes at once, some of them good, after so many attempts each."""
-    return [exchange("POST", status=200 if number < good else 400, attempts=attempts) for number in range(10)]
+    return [
+        exchange("POST", status=200 if number < good else 400, attempts=attempts)
+        for number in range(10)
+    ]
 
 
 @pytest.mark.parametrize(("good", "attempts"), [(1, 1), (10, 1), (1, 2), (10, 2)])
@@ -158,12 +201,16 @@ def test_one_refresh_or_all(good: int, attempts: int) -> None:
 
 @pytest.mark.parametrize("good", [0, 2, 5, 9])
 def test_some_refreshes(good: int) -> None:
-    """Some good answers that came at once are a finding; when some were asked to wait they did not come at once."""
+    """Some good answers that came at once are a finding; when some were asked to wait they did not
+    come at once.
+    """
     with pytest.raises(Finding) as found:
         expect_one_or_all(refreshed(good, 1))
     assert (found.value.expected, found.value.actual) == ("one good answer, or all 10", f"{good}")
 
     with pytest.raises(TransientFailure) as trouble:
         expect_one_or_all(refreshed(good, 2))
-    assert trouble.value.missing == "10 refreshes at once: the target asked for some of them to wait"
+    assert (
+        trouble.value.missing == "10 refreshes at once: the target asked for some of them to wait"
+    )
     assert trouble.value.look_at == "the target's rate limit"

@@ -26,7 +26,14 @@ def caller(age: float, **of: Any) -> Caller:
     token = jwt(claims(exp=1_700_000_000 + MINUTES) | of)
     login = time.monotonic() - age
     body = json.dumps({"token": token}).encode()
-    return Caller("guest", "token", token, "u1", "", Grant.of(exchange("POST", body=body, started=login - 0.1, finished=login)))
+    return Caller(
+        "guest",
+        "token",
+        token,
+        "u1",
+        "",
+        Grant.of(exchange("POST", body=body, started=login - 0.1, finished=login)),
+    )
 
 
 def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
@@ -44,7 +51,9 @@ def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_token_that_ended_while_its_request_waited(status: int) -> None:
-    """A refusal of a request that was asked for in time, and answered after its token's end, is trouble, and no finding."""
+    """A refusal of a request that was asked for in time, and answered after its token's end, is
+    trouble, and no finding.
+    """
     with pytest.raises(TransientFailure, match="an answer before the token's end"):
         send(caller(MINUTES - 30), status=status, waits=60)
 
@@ -55,11 +64,15 @@ def test_a_token_that_ended_while_its_request_waited(status: int) -> None:
     ids=["answered-in-time", "let-in", "another-answer", "asked-when-it-had-ended"],
 )
 def test_what_is_an_answer_all_the_same(age: float, status: int, waits: float) -> None:
-    """An answer in time, one that the end did not decide, and one to a token that is presented because it ended, all count."""
+    """An answer in time, one that the end did not decide, and one to a token that is presented
+    because it ended, all count.
+    """
     assert send(caller(age), status=status, waits=waits).status == status
 
 
-@pytest.mark.parametrize("of", [None, Caller("guest", "API key", "k", "u1"), caller(MINUTES - 30, exp=10**400)])
+@pytest.mark.parametrize(
+    "of", [None, Caller("guest", "API key", "k", "u1"), caller(MINUTES - 30, exp=10**400)]
+)
 def test_who_has_no_end(of: Caller | None) -> None:
     """Nobody, an API key, and a token that says no end are answered whenever."""
     assert send(of, status=403, waits=60).status == 403

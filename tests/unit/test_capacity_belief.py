@@ -13,7 +13,9 @@ class TestBelief:
     """What is concluded from many."""
 
     def test_begins_with_no_knowledge(self) -> None:
-        """Before anything was seen, the capacity may be anywhere: the middle of the two limits is a guess."""
+        """Before anything was seen, the capacity may be anywhere: the middle of the two limits is a
+        guess.
+        """
         low, middle, high = Posterior(50, 200).quantiles(0.025, 0.5, 0.975)
 
         assert low < 60

@@ -44,12 +44,16 @@ class TestFit:
 
         found = fit(points(law, 0, 0))
 
-        assert (law.rate, law.sigma, law.kappa) == pytest.approx((found.rate, found.sigma, found.kappa), rel=1e-6, abs=1e-12)
+        assert (law.rate, law.sigma, law.kappa) == pytest.approx(
+            (found.rate, found.sigma, found.kappa), rel=1e-6, abs=1e-12
+        )
         assert (0, 1) == pytest.approx((found.off, found.r2), abs=1e-6)
 
     @pytest.mark.parametrize("name", ["peak", "late-peak", "coherency"])
     def test_finds_the_peak_in_noise(self, name: str) -> None:
-        """With 3 % of noise the peak's throughput is within 5 %, its place within a third, and the noise is reported."""
+        """With 3 % of noise the peak's throughput is within 5 %, its place within a third, and the
+        noise is reported.
+        """
         law = LAWS[name]
         assert law.peak
 
@@ -62,15 +66,25 @@ class TestFit:
 
     @pytest.mark.parametrize("name", ["contention", "linear"])
     def test_invents_no_peak(self, name: str) -> None:
-        """Where more clients always get more, noise is no peak within what was measured, nine times of ten."""
-        peaks = [fit(points(LAWS[name], 0.03, seed)).document()["peak_measured"] for seed in range(50)]
+        """Where more clients always get more, noise is no peak within what was measured, nine times
+        of ten.
+        """
+        peaks = [
+            fit(points(LAWS[name], 0.03, seed)).document()["peak_measured"] for seed in range(50)
+        ]
 
         assert peaks.count(True) <= 5
 
-    @pytest.mark.parametrize(("name", "bound"), [("contention", 50 / 0.3), ("linear", None), ("peak", None)])
+    @pytest.mark.parametrize(
+        ("name", "bound"), [("contention", 50 / 0.3), ("linear", None), ("peak", None)]
+    )
     def test_says_what_is_never_exceeded(self, name: str, bound: float | None) -> None:
-        """Where work waits its turn and nothing else is in the way, throughput comes ever nearer to a bound."""
-        assert fit(points(LAWS[name], 0, 0)).document()["bound"] == (bound and pytest.approx(bound, rel=1e-4))
+        """Where work waits its turn and nothing else is in the way, throughput comes ever nearer to
+        a bound.
+        """
+        assert fit(points(LAWS[name], 0, 0)).document()["bound"] == (
+            bound and pytest.approx(bound, rel=1e-4)
+        )
 
     def test_says_that_a_peak_lies_beyond(self) -> None:
         """A peak that was extrapolated is marked."""
@@ -107,7 +121,15 @@ def level(throughput: float, clients: int, **changes: Any) -> Step:
     """A step of 5 seconds with this throughput."""
     each = round(throughput / 2)
     return replace(
-        Step(throughput, 5.0, [Slice(each, each)] * 10, clients, clients / throughput, 2 * clients / throughput), **changes
+        Step(
+            throughput,
+            5.0,
+            [Slice(each, each)] * 10,
+            clients,
+            clients / throughput,
+            2 * clients / throughput,
+        ),
+        **changes,
     )
 
 
@@ -141,7 +163,9 @@ class TestClimb:
 
         def measure(clients: int) -> Step:
             return level(
-                50 * clients, clients, slices=[Slice(100, 50, failed=50)] * 10 if clients > 16 else [Slice(100, 100)] * 10
+                50 * clients,
+                clients,
+                slices=[Slice(100, 50, failed=50)] * 10 if clients > 16 else [Slice(100, 100)] * 10,
             )
 
         found = climbed(measure)
@@ -157,11 +181,21 @@ class TestClimb:
         ],
         ids=["violated", "generator"],
     )
-    def test_stops(self, changes: dict[str, Any], outcome: SearchOutcome, verdict: StepVerdict) -> None:
-        """A violation, or a machine that is too slow, ends the climb, and there are too few levels for a law."""
-        found = climbed(lambda clients: level(50 * clients, clients, **changes if clients > 2 else {}))
+    def test_stops(
+        self, changes: dict[str, Any], outcome: SearchOutcome, verdict: StepVerdict
+    ) -> None:
+        """A violation, or a machine that is too slow, ends the climb, and there are too few levels
+        for a law.
+        """
+        found = climbed(
+            lambda clients: level(50 * clients, clients, **changes if clients > 2 else {})
+        )
 
-        assert (outcome, verdict, 3) == (found.outcome, found.levels[-1][1].verdict, len(found.levels))
+        assert (outcome, verdict, 3) == (
+            found.outcome,
+            found.levels[-1][1].verdict,
+            len(found.levels),
+        )
         assert found.document()["usl"] is None
         assert "too few" in found.document()["because"]
 
@@ -196,10 +230,14 @@ class TestClimb:
 
     def test_the_document_agrees_with_its_schema(self) -> None:
         """The findings are as the published schema says."""
-        written = climbed(lambda clients: level(LAWS["peak"].throughput(clients), clients)).document()
+        written = climbed(
+            lambda clients: level(LAWS["peak"].throughput(clients), clients)
+        ).document()
         schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
-        jsonschema.Draft202012Validator({**schema, "required": list(written)}).validate(json.loads(json.dumps(written)))
+        jsonschema.Draft202012Validator({**schema, "required": list(written)}).validate(
+            json.loads(json.dumps(written))
+        )
         assert [1, 2, 3] == [step["concurrency"] for step in written["steps"][:3]]
 
 

@@ -1,4 +1,6 @@
-"""How a search for the capacity ends, and in which words, at servers whose capacity is known; what a single one means is in the steps."""
+"""How a search for the capacity ends, and in which words, at servers whose capacity is known; what
+a single one means is in the steps.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.unit.fluids import Fluid, changing, steady
 
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rates are told apart by a hundredth only, and few ways in which an objective breaks: a search takes an eighth of the time."""
+    """Rates are told apart by a hundredth only, and few ways in which an objective breaks: a search
+    takes an eighth of the time.
+    """
     monkeypatch.setattr(posterior, "_CELL", 0.012)
     monkeypatch.setattr(posterior, "_POWERS", (5, 80, 1280))
 
@@ -28,14 +32,18 @@ def searched(server: Fluid, **settings: Any) -> Capacity:
     return Search(server.measure, clock=server.clock, **settings).run()
 
 
-# --- It is found ------------------------------------------------------------------------------------------------------
+# --- It is found --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "server", [steady(100), steady(100, refuses=True), steady(100, patience=2.0)], ids=["queue", "429", "timeout"]
+    "server",
+    [steady(100), steady(100, refuses=True), steady(100, patience=2.0)],
+    ids=["queue", "429", "timeout"],
 )
 def test_what_a_server_carries_is_found(server: Fluid) -> None:
-    """Whether it queues what is too much, refuses it, or is given up: the answer held in the last and longest step."""
+    """Whether it queues what is too much, refuses it, or is given up: the answer held in the last
+    and longest step.
+    """
     found = searched(server)
 
     assert found.outcome is SearchOutcome.FOUND
@@ -72,23 +80,48 @@ def test_a_server_that_warmed_up_is_what_it_is_now() -> None:
     assert [state.value < 100 for state in found.states] == [True, False]
 
 
-# --- It is not --------------------------------------------------------------------------------------------------------
+# --- It is not ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("server", "settings", "outcome", "because"),
     [
-        (steady(1000), {"ceiling": 70.0}, SearchOutcome.AT_LEAST, "70/s held for 15 s at the end: the most that it was to try"),
-        (steady(100, erring=lambda rate: 0.5), {}, SearchOutcome.NOTHING_HELD, "not even 1.95/s held: not errors<1%"),
-        (steady(1000, wrong=80), {}, SearchOutcome.VIOLATED, "at 80/s it was no longer right: 1 violations"),
+        (
+            steady(1000),
+            {"ceiling": 70.0},
+            SearchOutcome.AT_LEAST,
+            "70/s held for 15 s at the end: the most that it was to try",
+        ),
+        (
+            steady(100, erring=lambda rate: 0.5),
+            {},
+            SearchOutcome.NOTHING_HELD,
+            "not even 1.95/s held: not errors<1%",
+        ),
+        (
+            steady(1000, wrong=80),
+            {},
+            SearchOutcome.VIOLATED,
+            "at 80/s it was no longer right: 1 violations",
+        ),
         (
             steady(1000, most=150),
             {},
             SearchOutcome.GENERATOR,
             "this machine ran out before the server did: it could offer no more",
         ),
-        (steady(1000, most=5), {}, SearchOutcome.GENERATOR, "this machine ran out before the server did: its core was busy"),
-        (steady(10_000), {"seconds": 15.0}, SearchOutcome.UNFINISHED, "the time was over before a rate failed"),
+        (
+            steady(1000, most=5),
+            {},
+            SearchOutcome.GENERATOR,
+            "this machine ran out before the server did: its core was busy",
+        ),
+        (
+            steady(10_000),
+            {"seconds": 15.0},
+            SearchOutcome.UNFINISHED,
+            "the time was over before a rate failed",
+        ),
         (
             changing((0, 400), (60, 100)),
             {},
@@ -134,7 +167,9 @@ def test_a_server_that_warmed_up_is_what_it_is_now() -> None:
         "dies",
     ],
 )
-def test_how_a_search_ends(server: Fluid, settings: dict[str, Any], outcome: SearchOutcome, because: str) -> None:
+def test_how_a_search_ends(
+    server: Fluid, settings: dict[str, Any], outcome: SearchOutcome, because: str
+) -> None:
     """Each outcome with its sentence; a rate that is not known is not told."""
     found = searched(server, **settings)
 
@@ -165,7 +200,9 @@ def test_what_the_generator_could_offer_is_told() -> None:
 
 
 def test_errors_at_any_rate_are_no_capacity() -> None:
-    """Three in two hundred whatever the rate: there is no rate that holds, and the sentence says how many there were."""
+    """Three in two hundred whatever the rate: there is no rate that holds, and the sentence says
+    how many there were.
+    """
     found = searched(steady(1000, erring=lambda rate: 0.015))
 
     assert found.outcome is SearchOutcome.NOTHING_HELD
@@ -173,22 +210,29 @@ def test_errors_at_any_rate_are_no_capacity() -> None:
     assert found.because.startswith("not errors<1% at any rate: 1.")
 
 
-def test_nothing_is_carried_any_more_is_another_thing_than_nothing_ever_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_carried_any_more_is_another_thing_than_nothing_ever_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A server that carried something before has changed: `nothing-held` is one that never did."""
     found = searched(changing((0, 100), (40, 0.5)), seconds=400.0)
 
     assert found.outcome is SearchOutcome.UNSTABLE
 
 
-def test_a_server_that_changes_all_the_time_is_not_looked_at_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_changes_all_the_time_is_not_looked_at_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """After so many changes it is said that it does not stay the same."""
     monkeypatch.setattr(by_rate, "_CHANGES", 1)
     found = searched(changing((0, 50), (40, 200)))
 
-    assert (found.outcome, found.because[:26]) == (SearchOutcome.UNSTABLE, "it did not stay the same: ")
+    assert (found.outcome, found.because[:26]) == (
+        SearchOutcome.UNSTABLE,
+        "it did not stay the same: ",
+    )
 
 
-# --- At the answer ----------------------------------------------------------------------------------------------------
+# --- At the answer ------------------------------------------------------------------------------
 
 
 def at_the_end(change: Callable[[int, Step], Step | None], seconds: float = 15.0) -> Fluid:
@@ -241,8 +285,12 @@ def test_an_answer_that_never_holds_is_none() -> None:
 
 
 def test_an_objective_that_is_nearly_kept_is_looked_at_twice() -> None:
-    """Where chance may have broken it, the same rate deserves another look, and both together have to keep it."""
-    found = searched(at_the_end(lambda number, step: late(17, step) if number == 1 else late(5, step)))
+    """Where chance may have broken it, the same rate deserves another look, and both together have
+    to keep it.
+    """
+    found = searched(
+        at_the_end(lambda number, step: late(17, step) if number == 1 else late(5, step))
+    )
 
     first, second = tried(found)
     assert first == second == found.rate
@@ -251,7 +299,10 @@ def test_an_objective_that_is_nearly_kept_is_looked_at_twice() -> None:
 
 def test_two_looks_that_break_it_together_lower_the_answer() -> None:
     """Thirty-two and thirty-two of 2,700 each are too many, however the second came about."""
-    found = searched(at_the_end(lambda number, step: late(32, step) if number <= 2 else late(0, step), 27.0), seconds=300.0)
+    found = searched(
+        at_the_end(lambda number, step: late(32, step) if number <= 2 else late(0, step), 27.0),
+        seconds=300.0,
+    )
 
     first, second, third = tried(found, 27.0)
     assert first == second
@@ -269,7 +320,13 @@ def test_what_chance_does_not_explain_is_not_looked_at_twice() -> None:
 def test_a_ceiling_that_held_shortly_and_not_for_long_is_none() -> None:
     """Then the search goes on below it."""
     found = searched(
-        steady(60, refuses=True, change=lambda number, step: replace(step, slices=[Slice(70, 70)] * 20) if number <= 4 else step),
+        steady(
+            60,
+            refuses=True,
+            change=lambda number, step: (
+                replace(step, slices=[Slice(70, 70)] * 20) if number <= 4 else step
+            ),
+        ),
         ceiling=70.0,
     )
 
@@ -277,7 +334,7 @@ def test_a_ceiling_that_held_shortly_and_not_for_long_is_none() -> None:
     assert found.rate is None or found.rate < 61
 
 
-# --- Whatever happens -------------------------------------------------------------------------------------------------
+# --- Whatever happens ---------------------------------------------------------------------------
 
 
 def test_what_is_known_when_it_breaks_off() -> None:
@@ -318,20 +375,34 @@ def test_a_search_never_asks_for_more_than_it_may() -> None:
 
 def test_a_hiccup_of_this_machine_is_asked_again() -> None:
     """One step that it was too slow for does not end the search."""
-    found = searched(steady(100, change=lambda number, step: replace(step, generator="busy") if number == 5 else step))
+    found = searched(
+        steady(
+            100,
+            change=lambda number, step: replace(step, generator="busy") if number == 5 else step,
+        )
+    )
 
     assert found.outcome is SearchOutcome.FOUND
 
 
 def test_a_machine_that_is_too_slow_too_often_ends_it() -> None:
     """Four steps are too many."""
-    found = searched(steady(100, change=lambda number, step: replace(step, generator="busy") if number > 6 else step))
+    found = searched(
+        steady(
+            100, change=lambda number, step: replace(step, generator="busy") if number > 6 else step
+        )
+    )
 
-    assert (found.outcome, found.because) == (SearchOutcome.GENERATOR, "this machine ran out before the server did: busy")
+    assert (found.outcome, found.because) == (
+        SearchOutcome.GENERATOR,
+        "this machine ran out before the server did: busy",
+    )
 
 
 def test_an_incident_is_looked_at_again_and_not_counted() -> None:
-    """A step well below that failed, and does not fail again, says nothing of the capacity, but the interval is wider."""
+    """A step well below that failed, and does not fail again, says nothing of the capacity, but the
+    interval is wider.
+    """
 
     def pause(number: int, step: Step) -> Step:
         return missing(0.4, step) if number == 7 else step
@@ -358,7 +429,8 @@ def test_a_server_that_refuses_in_blocks_is_not_searched() -> None:
 
     assert found.outcome is SearchOutcome.UNSTABLE
     assert found.because.startswith(
-        "429 came in blocks, as of a limiter with a quota for some time: no step of this search outlasts it"
+        "429 came in blocks, as of a limiter with a quota for some time: no step of this search "
+        "outlasts it"
     )
 
 
@@ -369,11 +441,19 @@ def test_the_document_of_a_search() -> None:
 
     assert document["capacity"]["rate"] == pytest.approx(found.rate, rel=1e-4)
     assert set(document["capacity"]) == {"rate", "low", "high", "held", "failed", "confidence"}
-    assert document["capacity"]["held"] <= document["capacity"]["rate"] < document["capacity"]["failed"]
+    assert (
+        document["capacity"]["held"]
+        <= document["capacity"]["rate"]
+        < document["capacity"]["failed"]
+    )
     assert document["states"][0].keys() == {"from", "to", "rate", "low", "high"}
     assert len(document["steps"]) == len(found.steps)
     assert document["knee"]["p50_ms"] == 10.0
-    assert (document["axis"], document["outcome"], document["because"]) == ("rate", "found", found.because)
+    assert (document["axis"], document["outcome"], document["because"]) == (
+        "rate",
+        "found",
+        found.because,
+    )
 
 
 def test_the_document_of_nothing() -> None:

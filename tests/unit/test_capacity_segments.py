@@ -1,4 +1,6 @@
-"""What lies between a search for the capacity and the load: how a step is cut, what chance explains, and objectives of the rate."""
+"""What lies between a search for the capacity and the load: how a step is cut, what chance
+explains, and objectives of the rate.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,25 @@ class TestChance:
     """A one-sided binomial test, in clumps."""
 
     @pytest.mark.parametrize(
-        ("bad", "of", "allowed"), [(2, 60, 0.01), (9, 300, 0.01), (40, 1000, 0.02), (1, 1, 0.5), (60, 60, 0.5)]
+        ("bad", "of", "allowed"),
+        [(2, 60, 0.01), (9, 300, 0.01), (40, 1000, 0.02), (1, 1, 0.5), (60, 60, 0.5)],
     )
     def test_is_the_tail_of_a_binomial(self, bad: int, of: int, allowed: float) -> None:
         """So many or more of so many: as counted one by one."""
-        exact = sum(math.comb(of, k) * allowed**k * (1 - allowed) ** (of - k) for k in range(bad, of + 1))
+        exact = sum(
+            math.comb(of, k) * allowed**k * (1 - allowed) ** (of - k) for k in range(bad, of + 1)
+        )
 
         assert exact == pytest.approx(chance.tail(bad, of, allowed))
 
-    @pytest.mark.parametrize(("bad", "allowed", "probability"), [(0, 0.0, 1.0), (1, 0.0, 0.0), (5, 1.0, 1.0), (1, 0.5, 1.0)])
+    @pytest.mark.parametrize(
+        ("bad", "allowed", "probability"),
+        [(0, 0.0, 1.0), (1, 0.0, 0.0), (5, 1.0, 1.0), (1, 0.5, 1.0)],
+    )
     def test_has_ends(self, bad: int, allowed: float, probability: float) -> None:
-        """None bad is always possible, one where none is allowed never; what is below the mean is no question."""
+        """None bad is always possible, one where none is allowed never; what is below the mean is
+        no question.
+        """
         assert probability == chance.tail(bad, 100, allowed)
 
     def test_what_comes_together_is_one_event(self) -> None:
@@ -41,9 +51,18 @@ class TestChance:
         assert chance.tail(40, 1000, 0.01, clump=40) > 0.05
 
     def test_whether_the_rate_makes_a_difference(self) -> None:
-        """Bad requests that grow with the rate are told from those of a server that errs at any; clumps say less than single ones."""
+        """Bad requests that grow with the rate are told from those of a server that errs at any;
+        clumps say less than single ones.
+        """
         flat = [(10, 2, 100), (20, 2, 200), (40, 5, 400), (80, 14, 800), (75, 9, 750), (70, 8, 700)]
-        growing = [(10, 0, 100), (20, 0, 200), (40, 0, 400), (80, 30, 800), (75, 9, 750), (70, 2, 700)]
+        growing = [
+            (10, 0, 100),
+            (20, 0, 200),
+            (40, 0, 400),
+            (80, 30, 800),
+            (75, 9, 750),
+            (70, 2, 700),
+        ]
 
         assert chance.trend(flat) < 2
         assert chance.trend(growing) > 10
@@ -58,12 +77,18 @@ class TestChance:
 
 @pytest.mark.parametrize("seconds", [2.0, 3.0, 6.0, 11.0, 18.0, 33.0])
 def test_slices_end_when_a_recorder_counts(seconds: float) -> None:
-    """An answer that arrives after the end of a slice is in the next one: the end is a moment at which the recorder settles."""
+    """An answer that arrives after the end of a slice is in the next one: the end is a moment at
+    which the recorder settles.
+    """
     width, warm_up = cut(seconds)
     recorder = Recorder(1000.0, width)
     entry = recorder.entry("POST", "issue")
 
-    moments = [1000.0 + width * (number + part) for number in range(warm_up + SLICES) for part in (0.01, 0.99)]
+    moments = [
+        1000.0 + width * (number + part)
+        for number in range(warm_up + SLICES)
+        for part in (0.01, 0.99)
+    ]
     for moment in moments:
         entry.success(moment, moment, moment, 0)
     recorder.tick(1000.0 + width * (warm_up + SLICES))
@@ -80,10 +105,16 @@ def test_slices_end_when_a_recorder_counts(seconds: float) -> None:
     [
         (120.0, "found", []),
         (98.8, "found", ["rate>100 did not hold: the capacity is 98.8/s"]),
-        (70.0, "at-least", ["rate>100 did not hold: the capacity is 70.0/s, the most that it was to try"]),
+        (
+            70.0,
+            "at-least",
+            ["rate>100 did not hold: the capacity is 70.0/s, the most that it was to try"],
+        ),
     ],
 )
-def test_an_objective_of_the_rate_is_asked_of_the_capacity(rate: float, outcome: str, said: list[str]) -> None:
+def test_an_objective_of_the_rate_is_asked_of_the_capacity(
+    rate: float, outcome: str, said: list[str]
+) -> None:
     """``rate>100`` cannot hold at 10/s, and need not: what was found has to hold it."""
     findings: dict[str, Any] = {"outcome": outcome, "capacity": {"rate": rate}}
 
@@ -120,7 +151,9 @@ class Load:
         self.recorder.begun += count
         self.recorder.completed += count
 
-    def step(self, *objectives: str, errors: Sequence[str] = (), segments: Segments | None = None) -> Step:
+    def step(
+        self, *objectives: str, errors: Sequence[str] = (), segments: Segments | None = None
+    ) -> Step:
         """The step that this was, for these objectives."""
         made = segments or Segments(cast(Any, self), [Objective.parse(text) for text in objectives])
         self.recorder.tick(1000.0 + self.width * (self.warm_up + SLICES))
@@ -139,7 +172,13 @@ def test_a_segment_becomes_a_step() -> None:
 
     step = load.step()
 
-    assert (step.rate, step.seconds, step.waiting, step.left, step.generator) == (50, SLICES * load.width, 3, 0, "")
+    assert (step.rate, step.seconds, step.waiting, step.left, step.generator) == (
+        50,
+        SLICES * load.width,
+        3,
+        0,
+        "",
+    )
     assert step.slices == load.slices
     assert (step.p50, step.p99) == (pytest.approx(0.01, rel=0.02), pytest.approx(0.01, rel=0.02))
 
@@ -162,7 +201,12 @@ def test_a_percentile_becomes_a_share_of_late_ones() -> None:
 
     (share,) = load.step("p99<250ms").objectives
 
-    assert (share.name, share.bad, share.of, share.allowed) == ("p99<250ms", 7, 200, pytest.approx(0.01))
+    assert (share.name, share.bad, share.of, share.allowed) == (
+        "p99<250ms",
+        7,
+        200,
+        pytest.approx(0.01),
+    )
     assert share.clump == pytest.approx(chance.clump([7] + [0] * 19))
 
 
@@ -179,7 +223,10 @@ def test_a_share_of_errors_is_one_of_the_slices() -> None:
     assert (share.bad, share.of, share.allowed, share.clump) == (20, 200, 0.02, 1.0)
 
 
-@pytest.mark.parametrize(("text", "bad"), [("errors<=5", 0), ("errors<5", 1), ("max<1s", 0), ("max<5ms", 1), ("dropped<1%", 0)])
+@pytest.mark.parametrize(
+    ("text", "bad"),
+    [("errors<=5", 0), ("errors<5", 1), ("max<1s", 0), ("max<5ms", 1), ("dropped<1%", 0)],
+)
 def test_any_other_objective_is_kept_or_broken(text: str, bad: int) -> None:
     """It is a share of one, and no sample of anything."""
     load = Load()

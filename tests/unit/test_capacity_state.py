@@ -1,4 +1,6 @@
-"""States of a server: when a step cannot be of the one that is believed in, and what several states mean together."""
+"""States of a server: when a step cannot be of the one that is believed in, and what several states
+mean together.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +24,41 @@ def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posterior, "_POWERS", (5, 80, 1280))
 
 
-def step(rate: float, seconds: float = 10.0, share: float = 0.0, failed: int = 0, *objectives: Share) -> Step:
+def step(
+    rate: float, seconds: float = 10.0, share: float = 0.0, failed: int = 0, *objectives: Share
+) -> Step:
     """A step of which a share was not carried."""
     part = round(rate * seconds / 20)
-    return Step(rate, seconds, [Slice(part, round(part * (1 - share)) - failed, 0, failed)] * 20, objectives=objectives)
+    return Step(
+        rate,
+        seconds,
+        [Slice(part, round(part * (1 - share)) - failed, 0, failed)] * 20,
+        objectives=objectives,
+    )
 
 
 def held(rate: float, second: float = 0.0, **facts: object) -> StepJudgement:
     """A rate that was carried, with no errors at all."""
     kept = Share("errors<1%", 0, 20_000, 0.01)
-    return StepJudgement(step(rate), StepVerdict.HELD, second=second, **{"error": 0.002, "doubt": 0.002, "strain": kept, **facts})  # type: ignore[arg-type]
+    return StepJudgement(
+        step(rate),
+        StepVerdict.HELD,
+        second=second,
+        **{"error": 0.002, "doubt": 0.002, "strain": kept, **facts},
+    )  # type: ignore[arg-type]
 
 
 def fell(rate: float, excess: float, second: float = 0.0, **facts: object) -> StepJudgement:
     """A rate of which so much was too much."""
     facts = {"growth": excess, "error": 0.002, "doubt": 0.002, "saturated": True, **facts}
-    return StepJudgement(step(rate, share=excess), StepVerdict.FAILED, "the backlog grew", excess=excess, second=second, **facts)  # type: ignore[arg-type]
+    return StepJudgement(
+        step(rate, share=excess),
+        StepVerdict.FAILED,
+        "the backlog grew",
+        excess=excess,
+        second=second,
+        **facts,
+    )  # type: ignore[arg-type]
 
 
 def limited(rate: float, excess: float, **facts: object) -> StepJudgement:
@@ -63,7 +84,13 @@ class TestState:
         """Nothing held and nothing failed."""
         empty = State()
 
-        assert (empty.held, empty.failed, empty.is_bracketed, empty.value, empty.pace) == (0, math.inf, False, 0, math.inf)
+        assert (empty.held, empty.failed, empty.is_bracketed, empty.value, empty.pace) == (
+            0,
+            math.inf,
+            False,
+            0,
+            math.inf,
+        )
         assert empty.ceiling == math.inf
         assert empty.since_failure() == []
 
@@ -94,8 +121,16 @@ class TestState:
         assert state(held(10), fell(200, 0.5)).value == pytest.approx(100, rel=0.1)
 
     def test_a_limiters_pace(self) -> None:
-        """The middle of what it let through; a door that is shut has none, and a rate above the pace has held for an allowance."""
-        paced = state(held(90), limited(120, 0.2), limited(150, 1 / 3), limited(200, 0.45), limited(200, 1.0, closed=True))
+        """The middle of what it let through; a door that is shut has none, and a rate above the
+        pace has held for an allowance.
+        """
+        paced = state(
+            held(90),
+            limited(120, 0.2),
+            limited(150, 1 / 3),
+            limited(200, 0.45),
+            limited(200, 1.0, closed=True),
+        )
 
         assert paced.pace == pytest.approx(100, rel=0.01)
         assert state(held(110), limited(120, 0.2)).held == 0
@@ -180,11 +215,17 @@ class TestAtOdds:
         far, near = Share("p99<1s", 40, 800, 0.01), Share("p99<1s", 22, 800, 0.01)
         usual = state(*USUAL)
 
-        assert usual.is_at_odds(StepJudgement(step(80), StepVerdict.FAILED, strain=far, error=0.002, doubt=0.002))
-        assert not usual.is_at_odds(StepJudgement(step(80), StepVerdict.FAILED, strain=near, error=0.002, doubt=0.002))
+        assert usual.is_at_odds(
+            StepJudgement(step(80), StepVerdict.FAILED, strain=far, error=0.002, doubt=0.002)
+        )
+        assert not usual.is_at_odds(
+            StepJudgement(step(80), StepVerdict.FAILED, strain=near, error=0.002, doubt=0.002)
+        )
 
     def test_upside_down(self) -> None:
-        """One that clearly failed at or below what held, and one that held at or above what clearly failed."""
+        """One that clearly failed at or below what held, and one that held at or above what clearly
+        failed.
+        """
         usual = state(held(95), fell(105, 0.5, doubt=0.01))
 
         assert usual._is_inverted(fell(90, 0.5))
@@ -222,23 +263,38 @@ class TestBrokenAtAnyRate:
 
     def at(self, rate: float, bad: int, of: int, name: str = "errors<1%") -> StepJudgement:
         """A step at a rate with so many bad ones."""
-        return StepJudgement(step(rate, 10.0, 0.0, 0, Share(name, bad, of, 0.01)), StepVerdict.UNCLEAR)
+        return StepJudgement(
+            step(rate, 10.0, 0.0, 0, Share(name, bad, of, 0.01)), StepVerdict.UNCLEAR
+        )
 
     def test_up_to_the_rate(self) -> None:
         """All steps up to it together show it, whatever there is above."""
         broken = state(self.at(20, 10, 200), self.at(40, 12, 400), self.at(80, 8, 800))
 
-        assert broken.broken_at_any_rate(40) == "not errors<1% at any rate: 3.67% of 600 requests at rates up to 40/s"
+        assert (
+            broken.broken_at_any_rate(40)
+            == "not errors<1% at any rate: 3.67% of 600 requests at rates up to 40/s"
+        )
 
     def test_in_all_steps_where_the_rate_makes_no_difference(self) -> None:
         """A search ends where it was lucky: the figures are those of the steps that show it."""
-        broken = state(self.at(20, 2, 200), self.at(40, 8, 400), self.at(80, 16, 800), self.at(100, 20, 1000))
+        broken = state(
+            self.at(20, 2, 200), self.at(40, 8, 400), self.at(80, 16, 800), self.at(100, 20, 1000)
+        )
 
-        assert broken.broken_at_any_rate(20) == "not errors<1% at any rate: 1.92% of 2,400 requests at rates up to 100/s"
+        assert (
+            broken.broken_at_any_rate(20)
+            == "not errors<1% at any rate: 1.92% of 2,400 requests at rates up to 100/s"
+        )
 
     def test_not_where_the_rate_makes_the_difference(self) -> None:
         """What grows with the rate is not there at any."""
-        assert state(self.at(20, 0, 200), self.at(40, 0, 400), self.at(80, 80, 800)).broken_at_any_rate(40) == ""
+        assert (
+            state(
+                self.at(20, 0, 200), self.at(40, 0, 400), self.at(80, 80, 800)
+            ).broken_at_any_rate(40)
+            == ""
+        )
 
     def test_not_where_it_is_kept(self) -> None:
         """Nor where nothing was seen up to the rate, nor where the backlog grew."""
@@ -248,10 +304,14 @@ class TestBrokenAtAnyRate:
 
     def test_the_first_by_its_name(self) -> None:
         """Of several that are broken."""
-        both = step(20, 10.0, 0.0, 0, Share("p99<1s", 20, 200, 0.01), Share("errors<1%", 20, 200, 0.01))
+        both = step(
+            20, 10.0, 0.0, 0, Share("p99<1s", 20, 200, 0.01), Share("errors<1%", 20, 200, 0.01)
+        )
 
         assert (
-            state(StepJudgement(both, StepVerdict.UNCLEAR)).broken_at_any_rate(20).startswith("not errors<1% at any rate: 10.00%")
+            state(StepJudgement(both, StepVerdict.UNCLEAR))
+            .broken_at_any_rate(20)
+            .startswith("not errors<1% at any rate: 10.00%")
         )
 
 
@@ -275,7 +335,13 @@ class TestHistory:
         """No states were seen, and nothing changed."""
         history = History()
 
-        assert (history.states, history.changes, history.incidents, history.slumps, history.sentence()) == ([], 0, 0, [], "")
+        assert (
+            history.states,
+            history.changes,
+            history.incidents,
+            history.slumps,
+            history.sentence(),
+        ) == ([], 0, 0, [], "")
 
     def test_states_and_their_ends(self) -> None:
         """Each ends where the next begins."""
@@ -312,7 +378,11 @@ class TestHistory:
 
     @pytest.mark.parametrize(
         ("changes", "is_slump"),
-        [((30,) * 10 + (-30,) * 10, True), ((300,) + (0,) * 18 + (-300,), False), ((1, -1) * 10, False)],
+        [
+            ((30,) * 10 + (-30,) * 10, True),
+            ((300,) + (0,) * 18 + (-300,), False),
+            ((1, -1) * 10, False),
+        ],
         ids=["slump", "pause", "usual"],
     )
     def test_a_slump_is_no_pause(self, changes: tuple[int, ...], is_slump: bool) -> None:
@@ -321,7 +391,11 @@ class TestHistory:
         for _ in range(3):
             history.now.learn(held(95))
         odd = Step(95, 10, [Slice(100, 100 - change) for change in changes])
-        judged = StepJudgement(odd, StepVerdict.HELD, error=0.002 if is_slump is False and len(set(changes)) == 2 else 0.05)
+        judged = StepJudgement(
+            odd,
+            StepVerdict.HELD,
+            error=0.002 if is_slump is False and len(set(changes)) == 2 else 0.05,
+        )
 
         assert history.is_slump(judged) == is_slump
         history.now.learn(judged)
@@ -335,8 +409,12 @@ class TestHistory:
         slow = [Slice(50, 50)] * 15 + [Slice(50, 20)] * 5
         few = [Slice(50, 50)] * 17 + [Slice(50, 20)] * 3
 
-        assert history.is_slump(StepJudgement(Step(105, 10, slow), StepVerdict.FAILED, error=0.05, saturated=True))
-        assert not history.is_slump(StepJudgement(Step(105, 10, few), StepVerdict.FAILED, error=0.05, saturated=True))
+        assert history.is_slump(
+            StepJudgement(Step(105, 10, slow), StepVerdict.FAILED, error=0.05, saturated=True)
+        )
+        assert not history.is_slump(
+            StepJudgement(Step(105, 10, few), StepVerdict.FAILED, error=0.05, saturated=True)
+        )
 
 
 class TestAnswer:
@@ -355,18 +433,32 @@ class TestAnswer:
         ("rates", "second", "outcome", "because"),
         [
             ((100,), 100.0, SearchOutcome.FOUND, "99/s held for 10 s at the end; known to ±"),
-            ((200, 100), 200.0, SearchOutcome.UNSTABLE, "it carried more before than it does now: "),
+            (
+                (200, 100),
+                200.0,
+                SearchOutcome.UNSTABLE,
+                "it carried more before than it does now: ",
+            ),
             (
                 (50, 100),
                 250.0,
                 SearchOutcome.FOUND,
                 "99/s held for 10 s at the end, and until second 100 it carried less; known to ±",
             ),
-            ((50, 100), 150.0, SearchOutcome.UNSTABLE, "it has not carried this for longer than it carried less: "),
+            (
+                (50, 100),
+                150.0,
+                SearchOutcome.UNSTABLE,
+                "it has not carried this for longer than it carried less: ",
+            ),
         ],
     )
-    def test_by_the_states_before(self, rates: tuple[float, ...], second: float, outcome: SearchOutcome, because: str) -> None:
-        """One that carried more is unstable, one that carried less has to have been as it is now for long enough."""
+    def test_by_the_states_before(
+        self, rates: tuple[float, ...], second: float, outcome: SearchOutcome, because: str
+    ) -> None:
+        """One that carried more is unstable, one that carried less has to have been as it is now
+        for long enough.
+        """
         end = self.search(TestHistory().changed(*rates), second)._found(99.0)
 
         assert (end.outcome, end.because[: len(because)]) == (outcome, because)
@@ -375,7 +467,10 @@ class TestAnswer:
         ("steps", "because"),
         [
             ([held(140)], "it carried more before than it does now: "),
-            ([fell(80, 0.2), fell(82, 0.2)], "the same rates held at one time and failed at another: "),
+            (
+                [fell(80, 0.2), fell(82, 0.2)],
+                "the same rates held at one time and failed at another: ",
+            ),
         ],
     )
     def test_by_what_contradicts_it(self, steps: list[StepJudgement], because: str) -> None:
@@ -393,16 +488,28 @@ class TestAnswer:
         """Two steps in which it carried less for a while."""
         history = TestHistory().changed(100)
         odd = Step(95, 10, [Slice(48, 48 - change) for change in (30,) * 10 + (-30,) * 10])
-        for judged in [*[held(95)] * 3, *[StepJudgement(odd, StepVerdict.HELD, error=0.05, doubt=0.05)] * 2]:
+        for judged in [
+            *[held(95)] * 3,
+            *[StepJudgement(odd, StepVerdict.HELD, error=0.05, doubt=0.05)] * 2,
+        ]:
             history.now.learn(judged)
 
-        assert self.search(history)._found(94.0).because.startswith("it carried less for a part of some steps: ")
+        assert (
+            self.search(history)
+            ._found(94.0)
+            .because.startswith("it carried less for a part of some steps: ")
+        )
 
     def test_by_an_objective_that_is_broken_anyway(self) -> None:
-        """At half the rate, too: nothing holds. Only up to it: there is no answer yet, and what was to be one is refuted."""
+        """At half the rate, too: nothing holds. Only up to it: there is no answer yet, and what was
+        to be one is refuted.
+        """
 
         def broken(rate: float, bad: int) -> StepJudgement:
-            return StepJudgement(step(rate, 10.0, 0.0, 0, Share("errors<1%", bad, int(10 * rate), 0.01)), StepVerdict.UNCLEAR)
+            return StepJudgement(
+                step(rate, 10.0, 0.0, 0, Share("errors<1%", bad, int(10 * rate), 0.01)),
+                StepVerdict.UNCLEAR,
+            )
 
         never, above = TestHistory().changed(100), TestHistory().changed(100)
         for rate in (20, 40, 90):
@@ -419,7 +526,10 @@ class TestAnswer:
 
         nothing, over = search._nothing("not even 1/s held"), search._over("the time was over")
 
-        assert (nothing.outcome, nothing.because[:32]) == (SearchOutcome.UNSTABLE, "it carries nothing any more: 98.")
+        assert (nothing.outcome, nothing.because[:32]) == (
+            SearchOutcome.UNSTABLE,
+            "it carries nothing any more: 98.",
+        )
         assert (over.outcome, over.because[:19]) == (SearchOutcome.UNSTABLE, "the time was over: ")
 
     def test_a_ceiling_that_held(self) -> None:
@@ -443,6 +553,12 @@ class TestAnswer:
 
         assert not self.search(paced)._may_be_chance(judged)
         assert self.search(TestHistory().changed(100))._may_be_chance(judged)
-        assert self.search(paced)._may_be_chance(StepJudgement(judged.step, StepVerdict.UNCLEAR, strain=own))
-        assert not self.search(paced)._may_be_chance(StepJudgement(judged.step, StepVerdict.FAILED, strain=own))
-        assert not self.search(paced)._may_be_chance(StepJudgement(judged.step, StepVerdict.UNCLEAR))
+        assert self.search(paced)._may_be_chance(
+            StepJudgement(judged.step, StepVerdict.UNCLEAR, strain=own)
+        )
+        assert not self.search(paced)._may_be_chance(
+            StepJudgement(judged.step, StepVerdict.FAILED, strain=own)
+        )
+        assert not self.search(paced)._may_be_chance(
+            StepJudgement(judged.step, StepVerdict.UNCLEAR)
+        )

@@ -1,4 +1,6 @@
-"""Steps that count: what is measured again, what is waited for, and what ends a search, one step at a time."""
+"""Steps that count: what is measured again, what is waited for, and what ends a search, one step at
+a time.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +15,51 @@ from rolecall.loadgen.capacity.steps import Slice, Step, StepJudgement, StepVerd
 
 def held(rate: float, seconds: float = 10.0, p50: float | None = 0.01, left: int = 0) -> Step:
     """All was carried."""
-    return Step(rate, seconds, [Slice(round(rate / 2), round(rate / 2))] * int(2 * seconds), p50=p50, left=left)
+    return Step(
+        rate,
+        seconds,
+        [Slice(round(rate / 2), round(rate / 2))] * int(2 * seconds),
+        p50=p50,
+        left=left,
+    )
 
 
 def fell(rate: float, share: float = 0.3, seconds: float = 10.0, left: int = 0) -> Step:
     """A share was not carried, and the backlog grew by it."""
     part = round(rate / 2)
-    return Step(rate, seconds, [Slice(part, round(part * (1 - share)))] * int(2 * seconds), p50=0.01, left=left)
+    return Step(
+        rate,
+        seconds,
+        [Slice(part, round(part * (1 - share)))] * int(2 * seconds),
+        p50=0.01,
+        left=left,
+    )
 
 
 def shut(rate: float, seconds: float = 10.0) -> Step:
     """Something, and then nothing but 429."""
     part = round(rate / 2)
-    return Step(rate, seconds, [Slice(part, part)] * 5 + [Slice(part, 0, part)] * (int(2 * seconds) - 5), p50=0.01)
+    return Step(
+        rate,
+        seconds,
+        [Slice(part, part)] * 5 + [Slice(part, 0, part)] * (int(2 * seconds) - 5),
+        p50=0.01,
+    )
 
 
 def blocks(rate: float, seconds: float = 10.0) -> Step:
     """Everything, nothing, everything."""
     part, count = round(rate / 2), int(2 * seconds)
     some = [Slice(part, part)] * (count // 4)
-    return Step(rate, seconds, some + [Slice(part, 0, part)] * (count - 2 * len(some)) + some, p50=0.01)
+    return Step(
+        rate, seconds, some + [Slice(part, 0, part)] * (count - 2 * len(some)) + some, p50=0.01
+    )
 
 
 class Script:
-    """A measure that gives steps in turn; the last one for ever. A step takes as long as was asked, and a second more."""
+    """A measure that gives steps in turn; the last one for ever. A step takes as long as was asked,
+    and a second more.
+    """
 
     def __init__(self, *steps: Step | Callable[[float], Step]) -> None:
         self.steps = list(steps)
@@ -50,7 +73,9 @@ class Script:
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         return step(rate) if callable(step) else step
 
-    def stepper(self, seconds: float = 165.0, told: Callable[[StepJudgement], None] = lambda judged: None) -> Stepper:
+    def stepper(
+        self, seconds: float = 165.0, told: Callable[[StepJudgement], None] = lambda judged: None
+    ) -> Stepper:
         """A stepper of these steps."""
         return Stepper(self, 5.0, seconds, lambda: self.now, told)
 
@@ -58,13 +83,17 @@ class Script:
 def knowing(stepper: Stepper, steps: Iterable[Step]) -> None:
     """Let a stepper learn these steps."""
     for step in steps:
-        stepper.history.now.learn(StepJudgement(step, StepVerdict.HELD) if step.ok == step.due else judged_as_failed(step))
+        stepper.history.now.learn(
+            StepJudgement(step, StepVerdict.HELD) if step.ok == step.due else judged_as_failed(step)
+        )
 
 
 def judged_as_failed(step: Step) -> StepJudgement:
     """A step that failed by what it did not carry."""
     excess = 1 - step.ok / step.due
-    return StepJudgement(step, StepVerdict.FAILED, "the backlog grew", excess, 0.001, excess, 0.001, saturated=True)
+    return StepJudgement(
+        step, StepVerdict.FAILED, "the backlog grew", excess, 0.001, excess, 0.001, saturated=True
+    )
 
 
 BRACKETED = [held(90), held(95), fell(110, 0.1), fell(120, 0.17)]
@@ -74,9 +103,12 @@ class TestTime:
     """How long steps are, and what is left."""
 
     @pytest.mark.parametrize(
-        ("seconds", "lengths"), [(165.0, (11.0, 4.0, 15.0)), (900.0, (64.0, 22.0, 81.0)), (20.0, (2.0, 2.0, 3.0))]
+        ("seconds", "lengths"),
+        [(165.0, (11.0, 4.0, 15.0)), (900.0, (64.0, 22.0, 81.0)), (20.0, (2.0, 2.0, 3.0))],
     )
-    def test_lengths_follow_the_time_of_the_search(self, seconds: float, lengths: tuple[float, ...]) -> None:
+    def test_lengths_follow_the_time_of_the_search(
+        self, seconds: float, lengths: tuple[float, ...]
+    ) -> None:
         """Near the capacity, to see something large, at the answer; there are shortest ones."""
         stepper = Script(held(10)).stepper(seconds)
 
@@ -105,7 +137,9 @@ class TestTime:
         assert [judged.second for judged in told] == [0, 11]
 
     def test_the_shortest_response_time_so_far_counts(self) -> None:
-        """What is under way without a queue is known from the quickest step, and a step without answers says nothing of it."""
+        """What is under way without a queue is known from the quickest step, and a step without
+        answers says nothing of it.
+        """
         busy = Step(100, 10, [Slice(50, 50)] * 20, waiting=30, p50=0.3)
         quick = Script(held(100, p50=0.1), held(100, p50=None), busy).stepper()
         slow = Script(held(100, p50=0.3), held(100, p50=None), busy).stepper()
@@ -124,12 +158,21 @@ class TestEnds:
         with pytest.raises(Stop) as end:
             stepper.step(80, 10)
 
-        assert (end.value.outcome, end.value.because) == (SearchOutcome.VIOLATED, "at 80/s it was no longer right: 2 violations")
-        assert (end.value.rate, end.value.refuted, str(end.value)) == (None, False, end.value.because)
+        assert (end.value.outcome, end.value.because) == (
+            SearchOutcome.VIOLATED,
+            "at 80/s it was no longer right: 2 violations",
+        )
+        assert (end.value.rate, end.value.refuted, str(end.value)) == (
+            None,
+            False,
+            end.value.because,
+        )
 
     def test_a_machine_that_is_too_slow_for_the_fourth_time(self) -> None:
         """Three steps may be lost."""
-        stepper = Script(Step(80, 10, [Slice(40, 40)] * 20, generator="its core was busy")).stepper()
+        stepper = Script(
+            Step(80, 10, [Slice(40, 40)] * 20, generator="its core was busy")
+        ).stepper()
         for _ in range(3):
             assert stepper.step(80, 10).verdict is StepVerdict.GENERATOR
 
@@ -157,7 +200,9 @@ class TestSettling:
         ids=["held", "left", "grew", "grew-and-failed", "failed"],
     )
     def test_before_the_next_step(self, step: Step, waits: bool) -> None:
-        """Where requests were given up, or failed while the backlog grew: two seconds at a rate that is no effort."""
+        """Where requests were given up, or failed while the backlog grew: two seconds at a rate
+        that is no effort.
+        """
         script = Script(step, lambda rate: held(rate, 2.0))
         stepper = script.stepper()
         stepper.step(100, 10)
@@ -168,7 +213,9 @@ class TestSettling:
 
     def test_until_it_is_idle(self) -> None:
         """As often as it takes, and no longer."""
-        script = Script(held(100, left=9), fell(5, 0.5, 2.0), fell(5, 0.5, 2.0), lambda rate: held(rate, 2.0))
+        script = Script(
+            held(100, left=9), fell(5, 0.5, 2.0), fell(5, 0.5, 2.0), lambda rate: held(rate, 2.0)
+        )
         stepper = script.stepper()
         stepper.step(100, 10)
 
@@ -306,10 +353,12 @@ class TestBlocks:
 
         assert end.value.outcome is SearchOutcome.UNSTABLE
         assert end.value.because == (
-            "429 came in blocks, as of a limiter with a quota for some time: no step of this search outlasts it: "
+            "429 came in blocks, as of a limiter with a quota for some time: no step of this "
+            "search outlasts it: "
             "0/s from second 0 to 45"
             if stepper.history.states
-            else "429 came in blocks, as of a limiter with a quota for some time: no step of this search outlasts it"
+            else "429 came in blocks, as of a limiter with a quota for some time: no step of this "
+            "search outlasts it"
         )
 
     def test_a_door_that_stays_shut(self) -> None:

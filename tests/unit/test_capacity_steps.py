@@ -46,7 +46,9 @@ class TestStep:
         assert "the backlog grew from" in judged.why
 
     def test_a_bounded_queue_carries_what_it_answers_well(self) -> None:
-        """Where a full queue turns requests away, the backlog grows no more, and what was turned away is the excess."""
+        """Where a full queue turns requests away, the backlog grows no more, and what was turned
+        away is the excess.
+        """
         judged = judge(bench(Line(fixed(0.01), patience=0.2)).measure(125, 10), 0.01)
 
         assert StepVerdict.FAILED == judged.verdict
@@ -54,7 +56,9 @@ class TestStep:
 
     def test_a_burst_that_is_worked_off_is_no_overload(self) -> None:
         """A backlog that was there and went away holds."""
-        slices = [Slice(100, 100)] * 3 + [Slice(100, 40)] + [Slice(100, 115)] * 4 + [Slice(100, 100)] * 2
+        slices = (
+            [Slice(100, 100)] * 3 + [Slice(100, 40)] + [Slice(100, 115)] * 4 + [Slice(100, 100)] * 2
+        )
 
         assert StepVerdict.HELD == judge(Step(100, 10, slices), 0.01).verdict
 
@@ -77,7 +81,15 @@ class TestStep:
         ("step", "why"),
         [
             (Step(100, 3, [Slice(100, 97, throttled=3)] * 3), "not throttled<1%"),
-            (Step(100, 3, [Slice(100, 95, failed=5)] * 3, objectives=[Share("errors<1%", 15, 300, 0.01)]), "not errors<1%"),
+            (
+                Step(
+                    100,
+                    3,
+                    [Slice(100, 95, failed=5)] * 3,
+                    objectives=[Share("errors<1%", 15, 300, 0.01)],
+                ),
+                "not errors<1%",
+            ),
             (Step(100, 3, [Slice(100, 0)] * 3), "the backlog grew from 0 to 300"),
         ],
         ids=["throttled", "errors", "silence"],
@@ -90,7 +102,12 @@ class TestStep:
 
     def test_what_is_allowed_does_not_fail(self) -> None:
         """A few errors and a few 429 within the limits hold."""
-        step = Step(100, 3, [Slice(1000, 990, throttled=5, failed=5)] * 3, objectives=[Share("errors<1%", 15, 3000, 0.01)])
+        step = Step(
+            100,
+            3,
+            [Slice(1000, 990, throttled=5, failed=5)] * 3,
+            objectives=[Share("errors<1%", 15, 3000, 0.01)],
+        )
 
         assert StepVerdict.HELD == judge(step, 0.01).verdict
 
@@ -105,8 +122,12 @@ class TestStep:
         ids=["few", "many", "many-at-once", "allowed"],
     )
     def test_chance_fails_no_step(self, bad: int, clump: float, verdict: StepVerdict) -> None:
-        """Three late of 200 may be one in a hundred, and so may twelve that were late together; twelve by themselves are not."""
-        step = Step(20, 10, [Slice(20, 20)] * 10, objectives=[Share("p99<1s", bad, 200, 0.01, clump)])
+        """Three late of 200 may be one in a hundred, and so may twelve that were late together;
+        twelve by themselves are not.
+        """
+        step = Step(
+            20, 10, [Slice(20, 20)] * 10, objectives=[Share("p99<1s", bad, 200, 0.01, clump)]
+        )
 
         assert verdict == judge(step, 0.01).verdict
 
@@ -119,8 +140,14 @@ class TestStep:
         assert (StepVerdict.UNCLEAR, "errors<1% may be chance") == (judged.verdict, judged.why)
 
     def test_a_limiter_is_judged_by_what_came_after_the_first_429(self) -> None:
-        """Of 125/s, 100/s are let through once the burst is used up: that is the pace, however long the burst lasted."""
-        slices = [Slice(125, 125)] * 14 + [Slice(125, 110, throttled=15)] + [Slice(125, 100, throttled=25)] * 5
+        """Of 125/s, 100/s are let through once the burst is used up: that is the pace, however long
+        the burst lasted.
+        """
+        slices = (
+            [Slice(125, 125)] * 14
+            + [Slice(125, 110, throttled=15)]
+            + [Slice(125, 100, throttled=25)] * 5
+        )
 
         judged = judge(Step(125, 20, slices), 0.01)
 
@@ -128,7 +155,9 @@ class TestStep:
         assert 0.2 == pytest.approx(judged.excess, abs=1e-6)
 
     def test_429_at_the_very_end_say_nothing_yet(self) -> None:
-        """What a limiter lets through cannot be seen in one slice: such a step is to be measured for longer."""
+        """What a limiter lets through cannot be seen in one slice: such a step is to be measured
+        for longer.
+        """
         slices = [Slice(125, 125)] * 18 + [Slice(125, 100, throttled=25)] * 2
 
         judged = judge(Step(125, 20, slices), 0.01)
@@ -151,10 +180,17 @@ class TestStep:
         assert (StepVerdict.HELD, 0, 0) == (judged.verdict, judged.excess, judged.strain.strain)
 
     def test_the_knee_is_where_power_is_highest(self) -> None:
-        """Of 100/s in 10 ms, 190/s in 20 ms and 195/s in 200 ms, the first has most throughput for the time."""
+        """Of 100/s in 10 ms, 190/s in 20 ms and 195/s in 200 ms, the first has most throughput for
+        the time.
+        """
         steps = [
             judge(Step(rate, 3, [Slice(rate, ok)] * 3, p50=p50), 0.01)
-            for rate, ok, p50 in ((50, 50, 0.01), (100, 100, 0.01), (190, 190, 0.02), (200, 195, 0.2))
+            for rate, ok, p50 in (
+                (50, 50, 0.01),
+                (100, 100, 0.01),
+                (190, 190, 0.02),
+                (200, 195, 0.2),
+            )
         ]
 
         best = knee(steps)
@@ -203,7 +239,10 @@ class TestFigures:
 
     def test_where_nothing_is_allowed_half_a_request_is_the_limit(self) -> None:
         """One is too many, and none is right."""
-        assert (Share("errors==0", 1, 300, 0.0).strain, Share("errors==0", 0, 300, 0.0).strain) == (2, 0)
+        assert (Share("errors==0", 1, 300, 0.0).strain, Share("errors==0", 0, 300, 0.0).strain) == (
+            2,
+            0,
+        )
 
     def test_one_that_is_no_share_fails_at_once(self) -> None:
         """A greatest response time is no sample: it was kept, or it was not."""
@@ -219,12 +258,17 @@ class TestFigures:
         assert many.failed
         assert not many._replace(clump=8.0).failed
 
-    @pytest.mark.parametrize(("value", "shown"), [(None, None), (123456.0, 123460.0), (0.00123456, 0.0012346), (5.0, 5.0)])
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [(None, None), (123456.0, 123460.0), (0.00123456, 0.0012346), (5.0, 5.0)],
+    )
     def test_five_digits(self, value: float | None, shown: float | None) -> None:
         """A figure of a document has no more than are known."""
         assert significant(value) == shown
 
-    @pytest.mark.parametrize(("seconds", "shown"), [(None, None), (0.0, 0.0), (1.23456789, 1234.568), (0.0000004, 0.0)])
+    @pytest.mark.parametrize(
+        ("seconds", "shown"), [(None, None), (0.0, 0.0), (1.23456789, 1234.568), (0.0000004, 0.0)]
+    )
     def test_milliseconds(self, seconds: float | None, shown: float | None) -> None:
         """With three digits behind the point."""
         assert milliseconds(seconds) == shown
@@ -268,16 +312,30 @@ class TestVerdict:
         both = judge(Step(100, 3, silent, violations=3, generator="its core was busy"), 0.01)
         slow = judge(Step(100, 3, silent, generator="its core was busy"), 0.01)
 
-        assert (both.verdict, both.why, both.usable) == (StepVerdict.VIOLATED, "3 violations", False)
-        assert (slow.verdict, slow.why, slow.usable) == (StepVerdict.GENERATOR, "its core was busy", False)
+        assert (both.verdict, both.why, both.usable) == (
+            StepVerdict.VIOLATED,
+            "3 violations",
+            False,
+        )
+        assert (slow.verdict, slow.why, slow.usable) == (
+            StepVerdict.GENERATOR,
+            "its core was busy",
+            False,
+        )
 
     def test_growth_by_just_three_deviations_is_no_growth_yet(self) -> None:
-        """Changes of 0, 1, 1 and 1 are three, give or take one: what may be chance is unclear, one more is too much."""
+        """Changes of 0, 1, 1 and 1 are three, give or take one: what may be chance is unclear, one
+        more is too much.
+        """
         just, more = judge(backlogs(0, 1, 1, 1), 0.01), judge(backlogs(1, 1, 1, 1), 0.01)
 
         assert (just.growth, just.error) == (3 / 64, 1 / 64)
         assert (just.verdict, just.why, just.growing) == (StepVerdict.UNCLEAR, "", False)
-        assert (more.verdict, more.why, more.growing) == (StepVerdict.FAILED, "the backlog grew from 0 to 4", True)
+        assert (more.verdict, more.why, more.growing) == (
+            StepVerdict.FAILED,
+            "the backlog grew from 0 to 4",
+            True,
+        )
 
     def test_growth_by_no_more_than_one_deviation_is_none(self) -> None:
         """A change of one, give or take one."""
@@ -296,14 +354,24 @@ class TestVerdict:
         slices = [Slice(100, 50, failed=20)] * 10
         share = Share("errors<1%", 200, 1000, 0.01)
 
-        assert judge(Step(100, 10, slices, objectives=[share]), 0.01).why == "the backlog grew from 0 to 300, not errors<1%"
+        assert (
+            judge(Step(100, 10, slices, objectives=[share]), 0.01).why
+            == "the backlog grew from 0 to 300, not errors<1%"
+        )
 
     def test_only_what_is_broken_may_be_chance(self) -> None:
         """An objective that was kept is not named."""
-        shares = [Share("p99<1s", 3, 200, 0.01), Share("p50<1s", 0, 200, 0.5), Share("p98<1s", 5, 200, 0.02)]
+        shares = [
+            Share("p99<1s", 3, 200, 0.01),
+            Share("p50<1s", 0, 200, 0.5),
+            Share("p98<1s", 5, 200, 0.02),
+        ]
         judged = judge(Step(20, 10, [Slice(20, 20)] * 10, objectives=shares), 0.01)
 
-        assert (judged.verdict, judged.why) == (StepVerdict.UNCLEAR, "p99<1s may be chance, p98<1s may be chance")
+        assert (judged.verdict, judged.why) == (
+            StepVerdict.UNCLEAR,
+            "p99<1s may be chance, p98<1s may be chance",
+        )
 
     @pytest.mark.parametrize(("waiting", "saturated"), [(16, False), (17, True)])
     def test_a_backlog_beyond_what_is_under_way(self, waiting: int, saturated: bool) -> None:
@@ -318,7 +386,10 @@ class TestVerdict:
     def test_where_there_always_was_a_backlog_only_the_pace_is_chance(self) -> None:
         """How many came is known: how unevenly they came makes the growth no less sure."""
         slices = [Slice(due, 100) for due in (90, 110) * 5]
-        busy, idle = judge(Step(100, 10, slices, waiting=1000), 0.01), judge(Step(100, 10, slices), 0.01)
+        busy, idle = (
+            judge(Step(100, 10, slices, waiting=1000), 0.01),
+            judge(Step(100, 10, slices), 0.01),
+        )
 
         assert busy.error == pytest.approx(0.5 * math.sqrt(10) / 1000)
         assert idle.error == pytest.approx(math.sqrt(1000 / 9) * math.sqrt(10) / 1000)
@@ -335,7 +406,10 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("share", "clump"),
         [
-            (Share("errors<1%", 12, 200, 0.01), 10.8),  # its bad ones are the errors: the slices tell
+            (
+                Share("errors<1%", 12, 200, 0.01),
+                10.8,
+            ),  # its bad ones are the errors: the slices tell
             (Share("errors<1%", 12, 200, 0.01, 1.5), 1.5),
             (Share("errors<1%", 12, 200, 0.01, 5.0), 5.0),
             (Share("p99<1s", 13, 200, 0.01), 1.0),  # others were late
@@ -379,8 +453,15 @@ class TestCarried:
         [(0.0075, 0.0, True), (0.0076, 0.0, False), (0.02, 0.01, True), (0.021, 0.01, False)],
     )
     def test_unclear_growth(self, growth: float, error: float, carried: bool) -> None:
-        """Three quarters of a per cent, or twice the error, may be those of a server that is busy all the time."""
-        assert StepJudgement(backlogs(0, 0, 0), StepVerdict.UNCLEAR, growth=growth, error=error).carried == carried
+        """Three quarters of a per cent, or twice the error, may be those of a server that is busy
+        all the time.
+        """
+        assert (
+            StepJudgement(
+                backlogs(0, 0, 0), StepVerdict.UNCLEAR, growth=growth, error=error
+            ).carried
+            == carried
+        )
 
     def test_an_objective_that_is_broken_is_not_carried(self) -> None:
         """Be it by chance."""
@@ -411,11 +492,19 @@ class TestCarried:
 
     @pytest.mark.parametrize(
         ("paces", "slices"),
-        [((100,) * 8, 0), ((100,) * 5 + (79, 50, 10), 3), ((100,) * 5 + (80, 81, 10), 1), ((50,) * 7 + (100,), 0)],
+        [
+            ((100,) * 8, 0),
+            ((100,) * 5 + (79, 50, 10), 3),
+            ((100,) * 5 + (80, 81, 10), 1),
+            ((50,) * 7 + (100,), 0),
+        ],
     )
     def test_slices_in_which_it_was_slower(self, paces: tuple[int, ...], slices: int) -> None:
         """By a fifth and more, than in the better quarter of them."""
-        assert StepJudgement(Step(100, 8, [Slice(100, pace) for pace in paces]), StepVerdict.HELD).dull == slices
+        assert (
+            StepJudgement(Step(100, 8, [Slice(100, pace) for pace in paces]), StepVerdict.HELD).dull
+            == slices
+        )
 
 
 class TestLimiter:
@@ -439,7 +528,9 @@ class TestLimiter:
         assert (four.blocks, five.blocks) == (False, True)
 
     def test_the_slice_in_which_they_began_is_left_out(self) -> None:
-        """It belongs to what went before: of the rest 60 of 300 are refused, and that is the excess."""
+        """It belongs to what went before: of the rest 60 of 300 are refused, and that is the
+        excess.
+        """
         judged = judge(throttling(*[(100, 0)] * 3, (1, 99), *[(80, 20)] * 3, due=100), 0.01)
 
         assert judged.strain is not None
@@ -451,7 +542,11 @@ class TestLimiter:
         judged = judge(throttling(*[(999, 1)] * 10, due=1000), 0.01)
 
         assert judged.strain is not None
-        assert (judged.strain.name, judged.strain.bad, judged.strain.of) == ("throttled<1%", 10, 10_000)
+        assert (judged.strain.name, judged.strain.bad, judged.strain.of) == (
+            "throttled<1%",
+            10,
+            10_000,
+        )
         assert (judged.limited, judged.verdict, judged.excess) == (False, StepVerdict.HELD, 0.0)
 
     def test_a_late_few_are_no_block(self) -> None:
@@ -461,7 +556,9 @@ class TestLimiter:
         assert (judged.blocks, judged.limited) == (False, False)
 
     def test_just_too_uneven(self) -> None:
-        """Five slices slower and five faster by a tenth run fifty behind, a twentieth of all; by more there is no one pace."""
+        """Five slices slower and five faster by a tenth run fifty behind, a twentieth of all; by
+        more there is no one pace.
+        """
         just = judge(throttling((125, 0), (100, 25), *[(90, 35)] * 5, *[(110, 15)] * 5), 0.01)
         more = judge(throttling((125, 0), (100, 25), *[(89, 36)] * 5, *[(111, 14)] * 5), 0.01)
 
@@ -470,7 +567,9 @@ class TestLimiter:
 
     def test_what_ran_ahead_is_uneven_too(self) -> None:
         """Whether it is faster first or slower first."""
-        assert judge(throttling((125, 0), (100, 25), *[(111, 14)] * 5, *[(89, 36)] * 5), 0.01).blocks
+        assert judge(
+            throttling((125, 0), (100, 25), *[(111, 14)] * 5, *[(89, 36)] * 5), 0.01
+        ).blocks
 
     def test_nothing_is_let_through_any_more(self) -> None:
         """After a last good answer all are refused: that is closed, and no block."""
@@ -481,7 +580,9 @@ class TestLimiter:
 
     def test_something_is_let_through(self) -> None:
         """One good answer in the second slice after the first 429 is enough."""
-        assert not judge(throttling(*[(125, 0)] * 3, (60, 65), (0, 125), (1, 124), *[(0, 125)] * 4), 0.01).closed
+        assert not judge(
+            throttling(*[(125, 0)] * 3, (60, 65), (0, 125), (1, 124), *[(0, 125)] * 4), 0.01
+        ).closed
         assert not judge(throttling(*[(125, 0)] * 10), 0.01).closed
 
     def test_a_backlog_that_grows_is_no_block(self) -> None:
@@ -497,13 +598,17 @@ class TestExcess:
     """The share that a server did not carry, and how far that may be off."""
 
     def test_errors_count_where_an_objective_is_broken(self) -> None:
-        """Fifty of a thousand, evenly spread: with half a per cent that is allowed either way, and what chance does to fifty."""
+        """Fifty of a thousand, evenly spread: with half a per cent that is allowed either way, and
+        what chance does to fifty.
+        """
         slices = [Slice(100, 95, failed=5)] * 10
         broken = judge(Step(100, 10, slices, objectives=[Share("errors<1%", 50, 1000, 0.01)]), 0.01)
         kept = judge(Step(100, 10, slices, objectives=[Share("errors<6%", 50, 1000, 0.06)]), 0.01)
 
         assert broken.excess == pytest.approx(0.05)
-        assert broken.doubt == pytest.approx(math.hypot(broken.error, math.hypot(math.sqrt(50) / 1000, 0.005)))
+        assert broken.doubt == pytest.approx(
+            math.hypot(broken.error, math.hypot(math.sqrt(50) / 1000, 0.005))
+        )
         assert (kept.excess, kept.doubt) == (0, kept.error)
 
     def test_errors_in_clumps_are_less_sure(self) -> None:
@@ -511,11 +616,16 @@ class TestExcess:
         slices = [Slice(100, 100)] * 9 + [Slice(100, 50, failed=50)]
         judged = judge(Step(100, 10, slices, objectives=[Share("errors<1%", 50, 1000, 0.01)]), 0.01)
 
-        assert judged.doubt == pytest.approx(math.hypot(judged.error, math.hypot(math.sqrt(50 * 45) / 1000, 0.005)))
+        assert judged.doubt == pytest.approx(
+            math.hypot(judged.error, math.hypot(math.sqrt(50 * 45) / 1000, 0.005))
+        )
 
     def test_late_ones_without_errors_are_no_excess(self) -> None:
         """All were carried, if not in time."""
-        judged = judge(Step(100, 10, [Slice(100, 100)] * 10, objectives=[Share("p99<1s", 50, 1000, 0.01)]), 0.01)
+        judged = judge(
+            Step(100, 10, [Slice(100, 100)] * 10, objectives=[Share("p99<1s", 50, 1000, 0.01)]),
+            0.01,
+        )
 
         assert (judged.excess, judged.doubt) == (0, judged.error)
 
@@ -524,12 +634,16 @@ class TestExcess:
         judged = judge(throttling(*[(100, 0)] * 17, *[(80, 20)] * 3, due=100), 0.01)
 
         assert judged.excess == pytest.approx(60 / 2000)
-        assert judged.doubt == pytest.approx(math.hypot(judged.error, math.sqrt(60 * judged.strain.clump) / 2000))  # type: ignore[union-attr]
+        assert judged.doubt == pytest.approx(
+            math.hypot(judged.error, math.sqrt(60 * judged.strain.clump) / 2000)
+        )  # type: ignore[union-attr]
 
     def test_errors_and_a_limiter_add_up(self) -> None:
         """What was refused either way was not carried."""
         slices = [Slice(100, 90, 0, 10), *[Slice(100, 70, 20, 10)] * 9]
-        judged = judge(Step(100, 10, slices, objectives=[Share("errors<1%", 100, 1000, 0.01)]), 0.01)
+        judged = judge(
+            Step(100, 10, slices, objectives=[Share("errors<1%", 100, 1000, 0.01)]), 0.01
+        )
 
         assert judged.excess == pytest.approx(0.1 + 0.3)
 
@@ -539,12 +653,18 @@ class TestTogether:
 
     def look(self, *shares: Share) -> StepJudgement:
         """A step with these objectives."""
-        return StepJudgement(Step(100, 3, [Slice(100, 100)] * 3, objectives=shares), StepVerdict.UNCLEAR)
+        return StepJudgement(
+            Step(100, 3, [Slice(100, 100)] * 3, objectives=shares), StepVerdict.UNCLEAR
+        )
 
     def test_they_keep_what_they_keep_together(self) -> None:
         """Three and one of two hundred each are just one per cent of all; four and one are more."""
-        assert keep_together([self.look(Share("x", 3, 200, 0.01)), self.look(Share("x", 1, 200, 0.01))])
-        assert not keep_together([self.look(Share("x", 4, 200, 0.01)), self.look(Share("x", 1, 200, 0.01))])
+        assert keep_together(
+            [self.look(Share("x", 3, 200, 0.01)), self.look(Share("x", 1, 200, 0.01))]
+        )
+        assert not keep_together(
+            [self.look(Share("x", 4, 200, 0.01)), self.look(Share("x", 1, 200, 0.01))]
+        )
 
     def test_each_objective_counts_for_itself(self) -> None:
         """What one has to spare is not another's."""
@@ -556,7 +676,9 @@ class TestTogether:
         assert keep_together([self.look()])
 
     def test_the_knee_is_among_the_usable(self) -> None:
-        """A step that says nothing, and one of which no response time is known, are none; without any there is none."""
+        """A step that says nothing, and one of which no response time is known, are none; without
+        any there is none.
+        """
         good = StepJudgement(Step(50, 1, [Slice(50, 50)], p50=0.01), StepVerdict.HELD)
         void = StepJudgement(Step(100, 1, [Slice(100, 100)], p50=0.001), StepVerdict.GENERATOR)
         silent = StepJudgement(Step(100, 1, [Slice(100, 100)]), StepVerdict.HELD)

@@ -21,7 +21,17 @@ from rolecall.toolkit.expectations import expect_no_more_than
 from rolecall.toolkit.token_judge import TokenJudge
 from rolecall.toolkit.world import World
 from tests.support.exchanges import exchange
-from tests.support.token_answers import ADA, DAY, LOGIN, USER, answer, claims, document, found, looking
+from tests.support.token_answers import (
+    ADA,
+    DAY,
+    LOGIN,
+    USER,
+    answer,
+    claims,
+    document,
+    found,
+    looking,
+)
 
 HUGE = 10**400
 #: What JSON may hold in place of an instant.
@@ -40,7 +50,9 @@ NO_INSTANTS = {
 
 def granted(of: dict[str, Any]) -> Exchange:
     """An answer of the token endpoint with these claims."""
-    return exchange("POST", "http://target.example/v2/auth/token", body=json.dumps(document(of=of)).encode())
+    return exchange(
+        "POST", "http://target.example/v2/auth/token", body=json.dumps(document(of=of)).encode()
+    )
 
 
 @pytest.mark.parametrize("value", [0, 1_700_000_000, 1_700_000_000.25, 2**53 - 1])
@@ -63,14 +75,17 @@ def test_a_lifetime_may_have_a_fraction() -> None:
 
 
 def test_a_huge_exp_is_more_than_was_asked_for() -> None:
-    """A token that says an end of 400 digits lives longer than any other: that is a finding, and breaks nothing."""
+    """A token that says an end of 400 digits lives longer than any other: that is a finding, and
+    breaks nothing.
+    """
     worth = granted(claims(jti=...))
 
     with pytest.raises(Finding, match="actual:   it has no end"):
         expect_no_more_than(Grant.of(worth), granted(claims(jti=..., exp=HUGE)))
 
 
-#: Days that tokens live: after a log-in, a plain refresh and an attack; and whether that is held against the attack.
+#: Days that tokens live: after a log-in, a plain refresh and an attack; and whether that is held
+#: against the attack.
 LIVES = {
     "as-after-a-log-in": (1, 30, 1, False),
     "as-after-a-refresh": (1, 30, 30, False),
@@ -81,8 +96,12 @@ LIVES = {
 
 
 @pytest.mark.parametrize("case", LIVES)
-def test_a_refreshed_token_lives_as_after_a_plain_refresh(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an attack on a refresh got lives too long where it outlives both a log-in's token and one of a plain refresh."""
+def test_a_refreshed_token_lives_as_after_a_plain_refresh(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an attack on a refresh got lives too long where it outlives both a log-in's token and
+    one of a plain refresh.
+    """
     log_in, plain, attack, blamed = LIVES[case]
 
     def living(days: int) -> Exchange:
@@ -95,7 +114,11 @@ def test_a_refreshed_token_lives_as_after_a_plain_refresh(case: str, monkeypatch
     monkeypatch.setattr(token_judge, "fresh_session", AsyncMock(return_value=session))
     judge = TokenJudge(cast(World, SimpleNamespace(tokens=SimpleNamespace(refresh_by=refresh_by))))
 
-    with pytest.raises(Finding, match=re.escape(f"actual:   {attack * DAY} s")) if blamed else nullcontext():
+    with (
+        pytest.raises(Finding, match=re.escape(f"actual:   {attack * DAY} s"))
+        if blamed
+        else nullcontext()
+    ):
         asyncio.run(judge.expect_refresh_at_most(living(attack), session, "post"))
 
 
@@ -103,6 +126,11 @@ def test_a_refreshed_token_lives_as_after_a_plain_refresh(case: str, monkeypatch
 def test_a_huge_instant_under_load(claim: str) -> None:
     """A token whose iat or exp has hundreds of digits is a violation, and the load run goes on."""
     invariants = looking()
-    assert invariants.logged_in(invariants.log_in(ADA), answer(document(of=claims(**{claim: HUGE}))), LOGIN) is None
+    assert (
+        invariants.logged_in(
+            invariants.log_in(ADA), answer(document(of=claims(**{claim: HUGE}))), LOGIN
+        )
+        is None
+    )
 
     assert found(invariants) == {"jwt": 1}

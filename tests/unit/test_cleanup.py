@@ -1,4 +1,6 @@
-"""The end of a run: what it deletes, in which order and by whom, and what it says of each thing that is left."""
+"""The end of a run: what it deletes, in which order and by whom, and what it says of each thing
+that is left.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def deleted(target: Shelves) -> list[str]:
     return [asked.removeprefix("DELETE ") for asked in target.asked if asked.startswith("DELETE")]
 
 
-# --- What is deleted --------------------------------------------------------------------------------------------------
+# --- What is deleted ----------------------------------------------------------------------------
 
 
 def test_a_run_that_made_nothing_asks_for_nothing(target: Shelves) -> None:
@@ -40,7 +42,9 @@ def test_a_run_that_made_nothing_asks_for_nothing(target: Shelves) -> None:
 
 
 def test_all_that_was_made_is_deleted_and_the_lists_are_read(target: Shelves) -> None:
-    """Newest kinds first, but keys before everything; then each list is looked at, and only those of what was made."""
+    """Newest kinds first, but keys before everything; then each list is looked at, and only those
+    of what was made.
+    """
     target.made("contact", "c1")
     target.made("api-key", "k1")
     target.made("user", "u1")
@@ -84,17 +88,21 @@ def test_an_id_of_any_characters_stays_in_its_segment(target: Shelves) -> None:
     assert deleted(target) == ["/v2/apikeys/a%2Fb%3Fc"]
 
 
-# --- What is left -----------------------------------------------------------------------------------------------------
+# --- What is left -------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_deleted_is_told_with_the_answer(target: Shelves) -> None:
-    """A line names the thing, its name, and what its deletion was answered; it is tried once for each way to it."""
+    """A line names the thing, its name, and what its deletion was answered; it is tried once for
+    each way to it.
+    """
     entry = target.made("contact", "c1")
     target.instead["DELETE /v2/contacts/c1"] = DENIED
 
     (line,) = target.left()
 
-    assert line.startswith(f"contact c1 ({NAME}1-test): DELETE /v2/contacts/c1 as admin (token) -> 403 (exchange ")
+    assert line.startswith(
+        f"contact c1 ({NAME}1-test): DELETE /v2/contacts/c1 as admin (token) -> 403 (exchange "
+    )
     assert not entry.gone
     assert list(target.world.ledger.left) == [entry]
 
@@ -107,7 +115,9 @@ def test_a_deletion_without_an_answer_is_told_with_the_reason(target: Shelves) -
 
     (line,) = target.left()
 
-    assert line.startswith(f"contact c1 ({NAME}1-test): missing: an answer to DELETE /v2/contacts/c1")
+    assert line.startswith(
+        f"contact c1 ({NAME}1-test): missing: an answer to DELETE /v2/contacts/c1"
+    )
     assert "c2" not in target.shelves["/v2/contacts"]
 
 
@@ -122,11 +132,15 @@ def test_a_deletion_that_succeeds_in_the_end_is_not_told(target: Shelves) -> Non
 
 
 def test_a_deletion_that_changes_nothing_is_told(target: Shelves) -> None:
-    """A server that says that it deleted what is in its list for as long as one looks leaves something behind."""
+    """A server that says that it deleted what is in its list for as long as one looks leaves
+    something behind.
+    """
     target.made("contact", "c1")
     target.instead["DELETE /v2/contacts/c1"] = (204, None)
 
-    assert target.left() == [f"contact c1 ({NAME}1-test): its deletion was answered, and it is still in the list"]
+    assert target.left() == [
+        f"contact c1 ({NAME}1-test): its deletion was answered, and it is still in the list"
+    ]
     assert target.asked.count("GET /v2/contacts") == 3
 
 
@@ -166,14 +180,16 @@ def test_a_change_does_not_keep_the_end_from_coming(target: Shelves) -> None:
 def test_users_on_loan_are_put_back_first(target: Shelves) -> None:
     """Before anything is deleted, for it may be that what puts them back is."""
     target.made("contact", "c1")
-    target.world.borrowing.put_all_back = AsyncMock(side_effect=lambda: target.asked.append("put back"))  # type: ignore[method-assign]
+    target.world.borrowing.put_all_back = AsyncMock(
+        side_effect=lambda: target.asked.append("put back")
+    )  # type: ignore[method-assign]
 
     target.left()
 
     assert target.asked[0] == "put back"
 
 
-# --- By whom ----------------------------------------------------------------------------------------------------------
+# --- By whom ------------------------------------------------------------------------------------
 
 
 def maker(target: Shelves, number: int) -> Caller:
@@ -223,7 +239,9 @@ def test_a_log_in_that_meets_trouble_is_tried_again(target: Shelves) -> None:
     assert target.asked.count("POST /v2/auth/token") == 3
 
 
-def test_a_run_that_has_used_up_its_log_ins_deletes_with_the_token_that_it_has(target: Shelves) -> None:
+def test_a_run_that_has_used_up_its_log_ins_deletes_with_the_token_that_it_has(
+    target: Shelves,
+) -> None:
     """An account gives a run fifteen log-ins: a sixteenth is not needed to delete what was made."""
     target.made("contact", "c1")
 
@@ -242,7 +260,9 @@ def test_a_run_that_has_used_up_its_log_ins_deletes_with_the_token_that_it_has(t
 def test_a_run_that_has_used_up_its_log_ins_puts_users_back(target: Shelves) -> None:
     """Nor to put back a user that only the highest role may change."""
     target.put("user", "user-of-guest", givenName="Gus")
-    target.instead["PATCH /v2/users/user-of-guest"] = lambda exchange: DENIED if "guest" in exchange.caller else ...
+    target.instead["PATCH /v2/users/user-of-guest"] = lambda exchange: (
+        DENIED if "guest" in exchange.caller else ...
+    )
 
     async def told(world: World) -> list[str]:
         guest = await world.user("guest")
@@ -274,7 +294,9 @@ def test_a_log_in_that_is_refused_is_not_tried_again(target: Shelves) -> None:
 
 
 def test_without_any_token_all_is_named(target: Shelves) -> None:
-    """Where nobody can delete, every thing is named with the reason, also what may have been made; no change is called a thing."""
+    """Where nobody can delete, every thing is named with the reason, also what may have been made;
+    no change is called a thing.
+    """
     target.made("contact", "c1")
     target.doubtful("user")
     target.world.ledger.intend(CHANGE, "givenName of user u0")
@@ -288,7 +310,7 @@ def test_without_any_token_all_is_named(target: Shelves) -> None:
     assert deleted(target) == []
 
 
-# --- API keys ---------------------------------------------------------------------------------------------------------
+# --- API keys -----------------------------------------------------------------------------------
 
 
 def test_a_key_that_is_not_found_may_be_alive(target: Shelves) -> None:
@@ -298,7 +320,9 @@ def test_a_key_that_is_not_found_may_be_alive(target: Shelves) -> None:
 
     (line,) = target.left()
 
-    assert line.startswith(f"api-key k1 ({NAME}1-test): DELETE /v2/apikeys/k1 as admin (token) -> 404")
+    assert line.startswith(
+        f"api-key k1 ({NAME}1-test): DELETE /v2/apikeys/k1 as admin (token) -> 404"
+    )
 
 
 def test_a_key_that_is_not_found_beside_one_that_was_deleted_is_gone(target: Shelves) -> None:
@@ -328,11 +352,13 @@ def test_keys_are_not_listed_where_all_are_known(target: Shelves) -> None:
     assert "GET /v2/apikeys" not in target.asked
 
 
-# --- By the lists -----------------------------------------------------------------------------------------------------
+# --- By the lists -------------------------------------------------------------------------------
 
 
 def test_what_was_made_without_an_answer_is_found_and_deleted(target: Shelves) -> None:
-    """A thing under the run's name that was not there before is the run's; the ledger has it, with its id."""
+    """A thing under the run's name that was not there before is the run's; the ledger has it, with
+    its id.
+    """
     target.doubtful("contact")
     target.later("contact", "c5", f"{NAME}2-test")
 
@@ -344,7 +370,9 @@ def test_what_was_made_without_an_answer_is_found_and_deleted(target: Shelves) -
 
 
 def test_what_was_there_before_is_named_and_not_deleted(target: Shelves) -> None:
-    """A thing under the run's name that was there before is somebody else's, however strange that is."""
+    """A thing under the run's name that was there before is somebody else's, however strange that
+    is.
+    """
     target.doubtful("contact")
     target.put("contact", "c5", f"{NAME}2-test")
 
@@ -386,7 +414,8 @@ def test_a_list_that_cannot_be_read_proves_nothing(target: Shelves) -> None:
     (line,) = target.left()
 
     assert line.startswith(
-        f"perhaps contact (id unknown) ({NAME}2-test): no answer showed what became of it, and the list of contacts cannot be "
+        f"perhaps contact (id unknown) ({NAME}2-test): no answer showed what became of it, and "
+        "the list of contacts cannot be "
         "read (missing: a list: GET /v2/contacts as admin (token) -> 403"
     )
 
@@ -400,7 +429,9 @@ def test_a_list_that_is_no_list_proves_nothing(target: Shelves) -> None:
 
 
 def test_a_list_that_shows_no_names_proves_nothing(target: Shelves) -> None:
-    """Where others were made and no list ever showed one by its name, a doubtful one may be there unseen."""
+    """Where others were made and no list ever showed one by its name, a doubtful one may be there
+    unseen.
+    """
     target.made("contact", "c1")
     target.doubtful("contact")
     target.shelves["/v2/contacts"]["c1"].pop("profile")
@@ -452,7 +483,9 @@ def test_what_could_not_be_deleted_is_not_asked_for_again(target: Shelves) -> No
 
 
 def test_what_the_server_gives_anew_is_deleted_anew(target: Shelves) -> None:
-    """A thing that is gone by the ledger and stands in the list again is deleted once more, under its old name."""
+    """A thing that is gone by the ledger and stands in the list again is deleted once more, under
+    its old name.
+    """
     entry = target.made("contact", "c1")
     target.world.ledger.gone(entry)
 
@@ -464,11 +497,13 @@ def test_what_the_server_gives_anew_is_deleted_anew(target: Shelves) -> None:
     assert again.name == entry.name
 
 
-# --- What is in it ----------------------------------------------------------------------------------------------------
+# --- What is in it ------------------------------------------------------------------------------
 
 
 def test_messages_go_before_their_conversation(target: Shelves) -> None:
-    """What was made in a conversation of the run's own is deleted before it, since nothing lists it afterwards."""
+    """What was made in a conversation of the run's own is deleted before it, since nothing lists it
+    afterwards.
+    """
     target.made("conversation", "v1")
     target.world.parents.add("v1")
     target.made("message", "m0")
@@ -518,11 +553,15 @@ async def begun(world: World) -> None:
     """Let the run make a conversation with a message in it, as its creation has one."""
     name = world.new_name("create-conversation")
     body = {"name": name, "messages": [{"text": name}]}
-    await world.create("conversation", name, "POST", "/v2/conversations", await world.user("admin"), json=body)
+    await world.create(
+        "conversation", name, "POST", "/v2/conversations", await world.user("admin"), json=body
+    )
 
 
 def test_the_message_that_a_conversation_began_with_is_the_runs_own(target: Shelves) -> None:
-    """It came with the conversation, and was not there before: it is deleted, and the conversation after it."""
+    """It came with the conversation, and was not there before: it is deleted, and the conversation
+    after it.
+    """
 
     async def told(world: World) -> list[str]:
         await begun(world)
@@ -534,8 +573,12 @@ def test_the_message_that_a_conversation_began_with_is_the_runs_own(target: Shel
 
 
 @pytest.mark.parametrize(("full", "other"), [("v1", "v2"), ("v2", "v1")])
-def test_what_is_found_in_one_conversation_is_not_forgotten_in_the_next(full: str, other: str, target: Shelves) -> None:
-    """Each list of messages has lines of its own: what is left in one is told after another was read, in whatever order."""
+def test_what_is_found_in_one_conversation_is_not_forgotten_in_the_next(
+    full: str, other: str, target: Shelves
+) -> None:
+    """Each list of messages has lines of its own: what is left in one is told after another was
+    read, in whatever order.
+    """
     for number in (1, 2):
         target.made("conversation", f"v{number}")
         target.world.parents.add(f"v{number}")
@@ -547,6 +590,9 @@ def test_what_is_found_in_one_conversation_is_not_forgotten_in_the_next(full: st
         f"/v2/messages?conversation={other}": others,
         f"/v2/messages?conversation={other}&offset=10": others,
     }
-    target.instead["GET /v2/messages"] = lambda exchange: (200, pages[exchange.url.removeprefix(URL)])
+    target.instead["GET /v2/messages"] = lambda exchange: (
+        200,
+        pages[exchange.url.removeprefix(URL)],
+    )
 
     assert target.left() == ["perhaps message m1: a creation was answered with it"]

@@ -1,4 +1,6 @@
-"""What a caller may not see stays unseen, in memory: hidden, refused, and held against a target only where the usual way is shut."""
+"""What a caller may not see stays unseen, in memory: hidden, refused, and held against a target
+only where the usual way is shut.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,17 @@ CONTACT = Fixture(SPEC.resources["contact"], "599e1fcd9da1", "rolecall-1-contact
 
 def answer(status: int, document: Any = ...) -> Exchange:
     """An answer with a body: JSON, text, or none."""
-    body = b"" if document is ... else document if isinstance(document, bytes) else json.dumps(document).encode()
+    body = (
+        b""
+        if document is ...
+        else document
+        if isinstance(document, bytes)
+        else json.dumps(document).encode()
+    )
     return exchange(status=status, body=body)
 
 
-# --- Hidden and refused ---------------------------------------------------------------------------------------------------
+# --- Hidden and refused -------------------------------------------------------------------------
 
 HIDDEN = {
     "a-refusal": answer(403, {"message": "no"}),
@@ -43,7 +51,9 @@ HIDDEN = {
 
 @pytest.mark.parametrize("case", HIDDEN)
 def test_what_shows_nothing(case: str) -> None:
-    """A refusal, a redirect, and a success that holds no resource show nothing of a thing; the answer is evidence."""
+    """A refusal, a redirect, and a success that holds no resource show nothing of a thing; the
+    answer is evidence.
+    """
     with Evidence.collect() as evidence:
         expect_hidden(HIDDEN[case], CONTACT)
 
@@ -52,8 +62,14 @@ def test_what_shows_nothing(case: str) -> None:
 
 SHOWN = {
     "its-id": (answer(200, {"id": CONTACT.id}), f"200 with contact {CONTACT.id} in it"),
-    "its-id-in-a-refusal": (answer(403, {"about": [{"_id": CONTACT.id}]}), f"403 with contact {CONTACT.id} in it"),
-    "its-name-in-a-page": (answer(404, b"<p>rolecall-1-contact is not yours</p>"), f"404 with contact {CONTACT.id} in it"),
+    "its-id-in-a-refusal": (
+        answer(403, {"about": [{"_id": CONTACT.id}]}),
+        f"403 with contact {CONTACT.id} in it",
+    ),
+    "its-name-in-a-page": (
+        answer(404, b"<p>rolecall-1-contact is not yours</p>"),
+        f"404 with contact {CONTACT.id} in it",
+    ),
     "another-resource": (answer(200, [{"id": "another"}]), "200 with resources in it"),
 }
 
@@ -66,16 +82,23 @@ def test_what_shows_something(case: str) -> None:
     with pytest.raises(Finding) as found:
         expect_hidden(said, CONTACT)
 
-    assert (found.value.expected, found.value.actual) == ("an answer that shows nothing of it", actual)
+    assert (found.value.expected, found.value.actual) == (
+        "an answer that shows nothing of it",
+        actual,
+    )
     assert found.value.exchange is said
 
 
 def test_a_thing_without_a_name_is_known_by_its_id() -> None:
-    """The empty name, which every text holds, shows nothing; without an id either nothing can be said."""
+    """The empty name, which every text holds, shows nothing; without an id either nothing can be
+    said.
+    """
     expect_hidden(answer(403, b"no"), Fixture(SPEC.resources["contact"], "1", ""))
 
     with pytest.raises(Inconclusive) as open_:
-        expect_hidden(answer(403, b"no"), CONTACT, Fixture(SPEC.resources["user"], "", "rolecall-1"))
+        expect_hidden(
+            answer(403, b"no"), CONTACT, Fixture(SPEC.resources["user"], "", "rolecall-1")
+        )
     assert open_.value.missing == "the id of a user, by which to know it"
     assert open_.value.look_at == "PERM-create-user"
 
@@ -105,11 +128,13 @@ def test_any_refusal_will_do(status: int) -> None:
             expect_refused(answer(status, {"id": CONTACT.id}), CONTACT)
 
 
-# --- The usual way ----------------------------------------------------------------------------------------------------------
+# --- The usual way ------------------------------------------------------------------------------
 
 
 def test_the_usual_way_is_the_control() -> None:
-    """That the usual way is denied is looked at once, and is the evidence of each test that goes around it."""
+    """That the usual way is denied is looked at once, and is the evidence of each test that goes
+    around it.
+    """
 
     async def story(world: World) -> Exchange:
         caller = await world.user("guest")
@@ -126,7 +151,9 @@ def test_the_usual_way_is_the_control() -> None:
 
 
 def test_a_usual_way_that_is_open_is_another_cells_matter() -> None:
-    """Where the usual way is not denied there is nothing to go around; that cell's requirement is where to look."""
+    """Where the usual way is not denied there is nothing to go around; that cell's requirement is
+    where to look.
+    """
 
     async def story(world: World) -> None:
         await expect_denied_as_usual(world, await world.user("guest"), "list-contacts")
@@ -141,8 +168,12 @@ def test_a_usual_way_that_is_open_is_another_cells_matter() -> None:
 FOUND = Finding("a refusal", "200", answer(200))
 
 
-def around(operation: str, server: Server, *, error: Exception | None = FOUND, on_thing: bool = False) -> Exchange:
-    """Go a way around an operation that a guest may not, and find something; the usual way's answer."""
+def around(
+    operation: str, server: Server, *, error: Exception | None = FOUND, on_thing: bool = False
+) -> Exchange:
+    """Go a way around an operation that a guest may not, and find something; the usual way's
+    answer.
+    """
 
     async def story(world: World, judge: Judge) -> Exchange:
         caller = await world.user("guest")
@@ -159,10 +190,15 @@ def around(operation: str, server: Server, *, error: Exception | None = FOUND, o
     return judged(story, server)
 
 
-@pytest.mark.parametrize("operation", ["list-contacts", "fetch-contact", "create-contact", "update-contact", "delete-contact"])
+@pytest.mark.parametrize(
+    "operation",
+    ["list-contacts", "fetch-contact", "create-contact", "update-contact", "delete-contact"],
+)
 @pytest.mark.parametrize("on_thing", [False, True])
 def test_a_finding_stands_where_the_usual_way_is_shut(operation: str, on_thing: bool) -> None:
-    """What was found around a denial is held against the target when the usual way is denied and has no effect."""
+    """What was found around a denial is held against the target when the usual way is denied and
+    has no effect.
+    """
     assert around(operation, Server(), on_thing=on_thing).status == 403
 
 
@@ -172,13 +208,16 @@ def test_the_usual_way_is_tried_on_the_same_thing(operation: str) -> None:
     server = Server()
     around(operation, server, on_thing=True)
 
-    (id,) = {asked.id for asked in server.asked if asked.operation == operation and asked.by == "guest"}
+    (id,) = {
+        asked.id for asked in server.asked if asked.operation == operation and asked.by == "guest"
+    }
     assert id in server.things["contact"]
     assert server.count("create-contact") == 1
 
 
 @pytest.mark.parametrize(
-    ("operation", "reply"), [("list-contacts", (200, [])), ("fetch-contact", (302, None)), ("update-contact", (200, {}))]
+    ("operation", "reply"),
+    [("list-contacts", (200, [])), ("fetch-contact", (302, None)), ("update-contact", (200, {}))],
 )
 def test_a_finding_falls_where_the_usual_way_is_open(operation: str, reply: Answer) -> None:
     """Where the usual way is not denied it is that cell's finding alone."""
@@ -209,7 +248,9 @@ def test_a_finding_falls_where_the_usual_way_has_its_effect(operation: str) -> N
 
 
 def test_without_a_finding_nothing_is_asked() -> None:
-    """The usual way is tried only when there is something to hold against the target; other outcomes pass as they are."""
+    """The usual way is tried only when there is something to hold against the target; other
+    outcomes pass as they are.
+    """
     server = Server()
     with pytest.raises(KeyError, match="denied as usual"):
         around("list-contacts", server, error=None)

@@ -1,4 +1,6 @@
-"""What redaction stands on: text read as it is meant, needles found in it, and JWTs, each in a time that grows with the text."""
+"""What redaction stands on: text read as it is meant, needles found in it, and JWTs, each in a time
+that grows with the text.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from rolecall.escapes import DEPTH, levels
 from rolecall.jwts import is_jwt, jwts_in
 from rolecall.needles import MOST_TINY, SHORTEST, Needles, TooMuch
 
-# --- Escapes ------------------------------------------------------------------------------------------------------------
+# --- Escapes -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,9 @@ from rolecall.needles import MOST_TINY, SHORTEST, Needles, TooMuch
 )
 def test_escapes_are_read_as_their_writers_mean_them(written: bytes, meant: str | None) -> None:
     """JSON, URLs, HTML and UTF-16; what is no escape stays as it is."""
-    assert [level.text.decode() for level in levels(written)][:1] == ([] if meant is None else [meant])
+    assert [level.text.decode() for level in levels(written)][:1] == (
+        [] if meant is None else [meant]
+    )
 
 
 def test_half_a_character_stays_half_a_one() -> None:
@@ -63,7 +67,21 @@ def test_a_piece_stands_where_it_was_written() -> None:
         return text[begin:end]
 
     assert [
-        written(piece) for piece in (b"a", b"b", b"A", b"bA", b"Ac", b"cd", b"dB", b"BC", b"C", b"Ce", b"f", b"abAcdBCef")
+        written(piece)
+        for piece in (
+            b"a",
+            b"b",
+            b"A",
+            b"bA",
+            b"Ac",
+            b"cd",
+            b"dB",
+            b"BC",
+            b"C",
+            b"Ce",
+            b"f",
+            b"abAcdBCef",
+        )
     ] == [
         b"a",
         b"b",
@@ -101,7 +119,7 @@ def test_a_piece_of_the_second_level_stands_in_the_text() -> None:
     assert last.span(3, 4) == (11, 12)
 
 
-# --- Needles ------------------------------------------------------------------------------------------------------------
+# --- Needles ------------------------------------------------------------------------------------
 
 
 def found(known: list[bytes], text: bytes) -> list[tuple[int, bytes]]:
@@ -126,14 +144,20 @@ def test_a_needle_is_found_as_often_as_it_stands(length: int) -> None:
     """Twice side by side, and once more."""
     needle = bytes(range(ord("A"), ord("A") + length))
 
-    assert found([needle], needle + needle + b"--" + needle) == [(0, needle), (length, needle), (2 * length + 2, needle)]
+    assert found([needle], needle + needle + b"--" + needle) == [
+        (0, needle),
+        (length, needle),
+        (2 * length + 2, needle),
+    ]
 
 
 def test_what_is_nearly_a_needle_is_none() -> None:
     """A byte more or less, at either end, or another within."""
     needle = b"ABCDEFGHIJKLMNOP"
 
-    assert found([needle], needle[1:] + b"-" + needle[:-1] + b"-" + needle.replace(b"H", b"h")) == []
+    assert (
+        found([needle], needle[1:] + b"-" + needle[:-1] + b"-" + needle.replace(b"H", b"h")) == []
+    )
 
 
 def test_needles_may_overlap_and_begin_alike() -> None:
@@ -151,7 +175,9 @@ def test_needles_may_overlap_and_begin_alike() -> None:
 
 def test_what_is_too_short_is_not_looked_for() -> None:
     """Five bytes may stand in any text; six are looked for, of so many needles."""
-    known = [b"%05d" % number for number in range(3)] + [b"%06d" % number for number in range(MOST_TINY + 1)]
+    known = [b"%05d" % number for number in range(3)] + [
+        b"%06d" % number for number in range(MOST_TINY + 1)
+    ]
     text = b" ".join(known)
 
     assert SHORTEST == 6
@@ -171,7 +197,9 @@ def test_many_needles_that_are_alike_cost_a_bounded_effort(monkeypatch: pytest.M
 
 
 def test_so_many_comparisons_and_one_for_each_byte(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A needle that stands once takes one comparison: an effort that is just enough finds it, one less gives up."""
+    """A needle that stands once takes one comparison: an effort that is just enough finds it, one
+    less gives up.
+    """
     needle = b"ABCDEFGHIJKLMNOP"
 
     monkeypatch.setattr(needles, "_COMPARISONS", 1 - len(needle))
@@ -183,9 +211,13 @@ def test_so_many_comparisons_and_one_for_each_byte(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("front", [True, False])
 def test_a_crowd_is_told_by_its_other_end(front: bool) -> None:
-    """Many needles with one end in common are looked for by the other: an ordinary text is not held against all of them."""
+    """Many needles with one end in common are looked for by the other: an ordinary text is not held
+    against all of them.
+    """
     common = b"the-same-for-all"
-    known = [common + b"%016d" % number if front else b"%016d" % number + common for number in range(300)]
+    known = [
+        common + b"%016d" % number if front else b"%016d" % number + common for number in range(300)
+    ]
     searched = Needles()
     for needle in known:
         searched.add(needle)
@@ -195,7 +227,7 @@ def test_a_crowd_is_told_by_its_other_end(front: bool) -> None:
     assert sorted(searched.find(b"(" + known[7] + b")")) == [(1, known[7])]
 
 
-# --- JWTs ---------------------------------------------------------------------------------------------------------------
+# --- JWTs ---------------------------------------------------------------------------------------
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1In0.c2lnbmF0dXJlLW9m"
 
@@ -208,7 +240,10 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1In0.c2lnbmF0dXJlLW9m"
         (f"www.example.{TOKEN}.eyJ", [TOKEN]),
         (TOKEN[:-1], []),  # fifteen characters of signature
         (TOKEN.replace("eyJhbGciOiJIUzI1NiJ9", "eyJ"), []),  # a header with nothing in it
-        (TOKEN.replace("eyJhbGciOiJIUzI1NiJ9", "eyJh"), [TOKEN.replace("eyJhbGciOiJIUzI1NiJ9", "eyJh")]),
+        (
+            TOKEN.replace("eyJhbGciOiJIUzI1NiJ9", "eyJh"),
+            [TOKEN.replace("eyJhbGciOiJIUzI1NiJ9", "eyJh")],
+        ),
         (TOKEN.replace("eyJfaWQiOiI1In0", ""), []),
         ("eyJ", []),
         ("a.b.c", []),
@@ -216,12 +251,15 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1In0.c2lnbmF0dXJlLW9m"
     ],
 )
 def test_jwts_in_a_text(text: str, tokens: list[str]) -> None:
-    """What looks like a signed one, from left to right, with a signature of sixteen characters at the least."""
+    """What looks like a signed one, from left to right, with a signature of sixteen characters at
+    the least.
+    """
     assert list(jwts_in(text)) == tokens
 
 
 @pytest.mark.parametrize(
-    ("text", "is_one"), [(TOKEN, True), ("eyJa.b.c", True), (f"{TOKEN} ", False), ("eyJa.b.", False), ("a.b.c", False)]
+    ("text", "is_one"),
+    [(TOKEN, True), ("eyJa.b.c", True), (f"{TOKEN} ", False), ("eyJa.b.", False), ("a.b.c", False)],
 )
 def test_a_text_that_is_a_jwt(text: str, is_one: bool) -> None:
     """The whole text, however short its signature is."""

@@ -1,4 +1,6 @@
-"""What an answer means, in memory: denials as a dialect has them, the cascade, marks, hidden things, and secrets in errors."""
+"""What an answer means, in memory: denials as a dialect has them, the cascade, marks, hidden
+things, and secrets in errors.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ def answer(status: int, document: Any = ..., **facts: Any) -> Exchange:
     return exchange(status=status, body=body, **facts)
 
 
-# --- One predicate of what a denial is ------------------------------------------------------------------------------------
+# --- One predicate of what a denial is ----------------------------------------------------------
 
 #: Dialect, answer to a list, whether it allows, denies, and denies as specified.
 ANSWERS: dict[str, tuple[Dialect, Exchange, bool, bool, bool]] = {
@@ -62,7 +64,9 @@ ANSWERS: dict[str, tuple[Dialect, Exchange, bool, bool, bool]] = {
 
 @pytest.mark.parametrize("case", ANSWERS)
 def test_what_a_denial_is(case: str) -> None:
-    """The dialect alone says what allows and what denies; a redirect and a server error are neither."""
+    """The dialect alone says what allows and what denies; a redirect and a server error are
+    neither.
+    """
     dialect, said, allows, denies, as_specified = ANSWERS[case]
 
     assert dialect.allows(LIST, said) is allows
@@ -83,9 +87,18 @@ class World:
     highest = "admin"
 
     def __init__(
-        self, said: Exchange | None = None, dialect: Dialect = DEFAULT, documents: Any = (), organization: str = ""
+        self,
+        said: Exchange | None = None,
+        dialect: Dialect = DEFAULT,
+        documents: Any = (),
+        organization: str = "",
     ) -> None:
-        self.said, self.dialect, self._documents, self._organization = said, dialect, list(documents), organization
+        self.said, self.dialect, self._documents, self._organization = (
+            said,
+            dialect,
+            list(documents),
+            organization,
+        )
 
     async def reads(self, caller: object, operation: str) -> Exchange:
         """The answer to every read."""
@@ -109,7 +122,9 @@ class World:
         return self._documents
 
 
-@pytest.mark.parametrize(("said", "dialect"), [(answer(403), DEFAULT), (answer(404), DEFAULT), (answer(200, []), EMPTY)])
+@pytest.mark.parametrize(
+    ("said", "dialect"), [(answer(403), DEFAULT), (answer(404), DEFAULT), (answer(200, []), EMPTY)]
+)
 def test_the_usual_way_is_denied(said: Exchange, dialect: Dialect) -> None:
     """What this dialect calls a denial is the control of a way around it."""
     assert asyncio.run(expect_denied_as_usual(World(said, dialect), "guest", "list-users")) is said  # type: ignore[arg-type]
@@ -117,13 +132,17 @@ def test_the_usual_way_is_denied(said: Exchange, dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("said", [answer(200, []), answer(302), answer(500)])
 def test_the_usual_way_is_not_denied(said: Exchange) -> None:
-    """Where the usual way is not denied, there is nothing to be found around it; a crash is no denial either."""
+    """Where the usual way is not denied, there is nothing to be found around it; a crash is no
+    denial either.
+    """
     with pytest.raises(Inconclusive, match="list-users denied to guest"):
         asyncio.run(expect_denied_as_usual(World(said), "guest", "list-users"))  # type: ignore[arg-type]
 
 
 def test_head_may_be_as_the_empty_list() -> None:
-    """Where an empty list is a denial, HEAD may be answered so, too, and may not tell a length that GET would not."""
+    """Where an empty list is a denial, HEAD may be answered so, too, and may not tell a length that
+    GET would not.
+    """
     usual = answer(200, [], headers=[("Content-Length", "2")])
 
     expect_as_empty(answer(200, headers=[("Content-Length", "2")]), usual)
@@ -133,7 +152,7 @@ def test_head_may_be_as_the_empty_list() -> None:
         expect_as_empty(answer(200, headers=[("Content-Length", "4711")]), usual)
 
 
-# --- The cascade ----------------------------------------------------------------------------------------------------------
+# --- The cascade --------------------------------------------------------------------------------
 
 
 def seen(answers: dict[tuple[str, str], Exchange], dialect: Dialect = DEFAULT) -> CredentialCells:
@@ -145,11 +164,18 @@ def test_a_cascade_needs_both_roles() -> None:
     """Nothing follows for a role of which nothing was seen."""
     only_guest = seen({("list-users", "guest"): answer(200, [{"id": "1"}])})
 
-    assert only_guest.allowed("guest", "agent") == only_guest.allowed("agent", "bot") == only_guest.breaks("guest", "agent") == []
+    assert (
+        only_guest.allowed("guest", "agent")
+        == only_guest.allowed("agent", "bot")
+        == only_guest.breaks("guest", "agent")
+        == []
+    )
 
 
 def test_a_cascade_that_breaks() -> None:
-    """What the lower role was allowed and the higher one refused breaks the cascade; what neither may does not count."""
+    """What the lower role was allowed and the higher one refused breaks the cascade; what neither
+    may does not count.
+    """
     found = seen(
         {
             ("list-users", "guest"): answer(200, [{"id": "1"}]),
@@ -173,7 +199,7 @@ def test_an_empty_list_allows_nothing_in_its_dialect() -> None:
     assert seen(answers, EMPTY).allowed("guest", "agent") == []
 
 
-# --- Marks ------------------------------------------------------------------------------------------------------------------
+# --- Marks --------------------------------------------------------------------------------------
 
 
 def request(operation: str, body: Any, name: str = "rolecall-1-2") -> Request:
@@ -194,7 +220,9 @@ def request(operation: str, body: Any, name: str = "rolecall-1-2") -> Request:
 )
 @pytest.mark.parametrize("document", [None, {}, {"enabled": False, "password": "rolecall-1-2"}])
 def test_without_a_mark_nothing_reads_back(body: Any, document: Any) -> None:
-    """A body in which no member that is shown again holds the test's name proves nothing of any document."""
+    """A body in which no member that is shown again holds the test's name proves nothing of any
+    document.
+    """
     with pytest.raises(Inconclusive, match="a mark by which to know"):
         Judge.reads_back(document, request("update-service", body))
 
@@ -202,12 +230,18 @@ def test_without_a_mark_nothing_reads_back(body: Any, document: Any) -> None:
 def test_without_a_name_nothing_reads_back() -> None:
     """The empty name, which every text holds, is no mark."""
     with pytest.raises(Inconclusive, match="a mark by which to know"):
-        Judge.reads_back({"name": "anything"}, request("update-service", {"name": "anything"}, name=""))
+        Judge.reads_back(
+            {"name": "anything"}, request("update-service", {"name": "anything"}, name="")
+        )
 
 
 def test_a_mark_reads_back() -> None:
-    """What was written is known by every member that holds the test's name, at any depth, and by nothing else."""
-    asked = request("update-contact", {"profile": {"name": "rolecall-1-2"}, "remark": "as we do it"})
+    """What was written is known by every member that holds the test's name, at any depth, and by
+    nothing else.
+    """
+    asked = request(
+        "update-contact", {"profile": {"name": "rolecall-1-2"}, "remark": "as we do it"}
+    )
 
     assert Judge.reads_back({"profile": {"name": "rolecall-1-2", "more": 1}}, asked)
     assert not Judge.reads_back({"profile": {"name": "before"}, "remark": "as we do it"}, asked)
@@ -227,14 +261,17 @@ UNMARKED: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", UNMARKED)
 def test_a_body_without_a_mark_is_refused(case: str) -> None:
-    """A body of the target file that lacks {name} where it would be read back is a mistake, said with the remedy."""
+    """A body of the target file that lacks {name} where it would be read back is a mistake, said
+    with the remedy.
+    """
     operation, body = UNMARKED[case]
 
     with pytest.raises(UsageError) as refused:
         SPEC.for_target({operation: {"body": body}}, DEFAULT, "staging.toml")
 
     assert str(refused.value).startswith(
-        f"staging.toml, [operations.{operation}] body: no member that can be read back holds {{name}}"
+        f"staging.toml, [operations.{operation}] body: no member that can be read back holds "
+        f"{{name}}"
     )
     assert '= "{name}"' in str(refused.value) or '"{name}"' in refused.value.hint
 
@@ -249,14 +286,16 @@ def test_a_body_without_a_mark_is_refused(case: str) -> None:
     ],
 )
 def test_a_body_with_a_mark_is_taken(operation: str, override: dict[str, Any]) -> None:
-    """A mark may stand at any depth and within a longer text; a delete needs none, and neither does a body that is not given."""
+    """A mark may stand at any depth and within a longer text; a delete needs none, and neither does
+    a body that is not given.
+    """
     changed = SPEC.for_target({operation: override}, DEFAULT, "staging.toml")
 
     for key, value in override.items():
         assert getattr(changed.operations[operation], key) == value
 
 
-# --- Hidden things --------------------------------------------------------------------------------------------------------
+# --- Hidden things ------------------------------------------------------------------------------
 
 
 def test_a_thing_without_an_id_cannot_be_hidden() -> None:
@@ -265,11 +304,19 @@ def test_a_thing_without_an_id_cannot_be_hidden() -> None:
         expect_hidden(answer(403), Fixture(SPEC.resources["user"], "", ""))
 
 
-ORGANIZATION = {"id": "1", "name": "ours", "status": "active", "settings": {"plan": "gold"}, "tags": []}
+ORGANIZATION = {
+    "id": "1",
+    "name": "ours",
+    "status": "active",
+    "settings": {"plan": "gold"},
+    "tags": [],
+}
 
 
 def test_a_document_is_known_by_what_no_reference_has() -> None:
-    """A denied thing inside an allowed one is known by members that a reference to it would not carry."""
+    """A denied thing inside an allowed one is known by members that a reference to it would not
+    carry.
+    """
     world: Any = World(documents=[ORGANIZATION], organization="1")
 
     documents = asyncio.run(denied_documents(world, "organization"))
@@ -279,16 +326,23 @@ def test_a_document_is_known_by_what_no_reference_has() -> None:
 
 
 def test_where_nothing_tells_the_organization_any_of_them_is_denied() -> None:
-    """If tokens and users do not name their organization, all that the highest role lists are looked for."""
+    """If tokens and users do not name their organization, all that the highest role lists are
+    looked for.
+    """
     others = [{**ORGANIZATION, "id": str(number)} for number in range(3)]
 
     documents = asyncio.run(denied_documents(World(documents=others), "organization"))  # type: ignore[arg-type]
 
-    assert exposed(answer(200, [{"id": "9", "parent": others[2]}]), documents) == ["status", "settings"]
+    assert exposed(answer(200, [{"id": "9", "parent": others[2]}]), documents) == [
+        "status",
+        "settings",
+    ]
 
 
 def test_a_document_that_cannot_be_seen_proves_nothing() -> None:
-    """Where the highest role does not see it either, or sees nothing but a reference, nothing is compared with nothing."""
+    """Where the highest role does not see it either, or sees nothing but a reference, nothing is
+    compared with nothing.
+    """
     with pytest.raises(Inconclusive, match="organization as admin sees it"):
         asyncio.run(denied_documents(World(organization="1"), "organization"))  # type: ignore[arg-type]
     bare: Any = World(documents=[{"id": "1", "name": "ours"}], organization="1")
@@ -296,7 +350,7 @@ def test_a_document_that_cannot_be_seen_proves_nothing() -> None:
         asyncio.run(denied_documents(bare, "organization"))
 
 
-# --- Documents of any depth -----------------------------------------------------------------------------------------------
+# --- Documents of any depth ---------------------------------------------------------------------
 
 
 def nested(depth: int) -> Any:
@@ -308,7 +362,9 @@ def nested(depth: int) -> Any:
 
 
 def test_documents_may_be_of_any_depth() -> None:
-    """What a newer Python reads, deeper than it walks, is walked all the same: ids are found, and nothing breaks."""
+    """What a newer Python reads, deeper than it walks, is walked all the same: ids are found, and
+    nothing breaks.
+    """
     deep = {"id": "first", "name": "here", "inner": nested(5_000)}
 
     assert list(identifiers(deep)) == ["first", "deep"]
@@ -319,15 +375,19 @@ def test_documents_may_be_of_any_depth() -> None:
 
 def test_a_document_is_walked_in_order() -> None:
     """A thing's own id comes before those of what is in it, and these as they are written."""
-    assert list(identifiers({"owner": {"id": "2"}, "others": [{"_id": "3"}, {"id": "4"}], "id": "1"})) == ["1", "2", "3", "4"]
+    assert list(
+        identifiers({"owner": {"id": "2"}, "others": [{"_id": "3"}, {"id": "4"}], "id": "1"})
+    ) == ["1", "2", "3", "4"]
 
 
-# --- Tokens and ids -----------------------------------------------------------------------------------------------------------
+# --- Tokens and ids -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("damage", ["last-byte-changed", "signature-cut-in-half"])
 def test_a_token_without_a_signature_has_none_to_damage(damage: str) -> None:
-    """An unsigned token is another requirement's finding; the damage to it is inconclusive or none, and breaks nothing here."""
+    """An unsigned token is another requirement's finding; the damage to it is inconclusive or none,
+    and breaks nothing here.
+    """
     parts = Parts.of("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.")
 
     try:
@@ -335,7 +395,9 @@ def test_a_token_without_a_signature_has_none_to_damage(damage: str) -> None:
     except Inconclusive as reason:
         assert "a signature to change" in str(reason)
     else:
-        assert token == f"{parts.head}.{parts.body}.{parts.signature}", "the test says so: nothing was damaged"
+        assert token == f"{parts.head}.{parts.body}.{parts.signature}", (
+            "the test says so: nothing was damaged"
+        )
 
 
 def test_a_signature_that_is_no_base64_is_nothing_to_tamper_with() -> None:
@@ -358,7 +420,9 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJfaWQiOiI1OTllIn0.q83vEjRWeJCrze8SNFZ4kA"
     ],
 )
 def test_an_unknown_refresh_token_looks_like_a_known_one(token: str, user: str, kept: str) -> None:
-    """The secret of a refresh token is moved wherever it stands, and its user's id or its claims are kept."""
+    """The secret of a refresh token is moved wherever it stands, and its user's id or its claims
+    are kept.
+    """
     other = never_issued(token, user)
 
     assert other != token
@@ -372,9 +436,13 @@ def test_a_refresh_token_of_which_no_other_can_be_made() -> None:
         never_issued("---.___", "599e")
 
 
-@pytest.mark.parametrize("id", ["7", "599e1fcd9da1c72645c95886", "2D4A6C1E-93B7-4F52-8A10-7C3D5E9F1B24", "user-12", ""])
+@pytest.mark.parametrize(
+    "id", ["7", "599e1fcd9da1c72645c95886", "2D4A6C1E-93B7-4F52-8A10-7C3D5E9F1B24", "user-12", ""]
+)
 def test_an_unused_id_is_another(id: str) -> None:
-    """It looks like the one it was made of and is another; short ones, which may count up, become longer than any counter."""
+    """It looks like the one it was made of and is another; short ones, which may count up, become
+    longer than any counter.
+    """
     other = unused_id(id)
 
     assert other != id
@@ -383,22 +451,34 @@ def test_an_unused_id_is_another(id: str) -> None:
     assert other.isdigit() or not id.isdigit()
 
 
-# --- Secrets in errors ----------------------------------------------------------------------------------------------------
+# --- Secrets in errors --------------------------------------------------------------------------
 
 PASSWORD = "Sesam&Oeffne<dich>4'2+\U0001f511"
-#: How an error may spell the password: as writers of JSON and HTML do, and as one of them within another.
+#: How an error may spell the password: as writers of JSON and HTML do, and as one of them within
+#: another.
 SPELLED: dict[str, str] = {
     "plainly": json.dumps({"message": PASSWORD}, ensure_ascii=False),
     "in-ascii": json.dumps({"message": PASSWORD}),
-    "as-go-does": json.dumps({"message": PASSWORD}).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"),
+    "as-go-does": json.dumps({"message": PASSWORD})
+    .replace("&", "\\u0026")
+    .replace("<", "\\u003c")
+    .replace(">", "\\u003e"),
     "as-dotnet-does": '{"m":"Sesam\\u0026Oeffne\\u003Cdich\\u003E4\\u00272\\u002B\\uD83D\\uDD11"}',
-    "every-character": '{"m":"' + "".join(f"\\u{ord(c):04x}" for c in "Sesam&Oeffne<dich>4'2+") + '\\ud83d\\udd11"}',
-    "as-html": f"<p>{PASSWORD.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}</p>".replace("'", "&#39;"),
-    "html-in-json": json.dumps({"message": PASSWORD.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}),
+    "every-character": '{"m":"'
+    + "".join(f"\\u{ord(c):04x}" for c in "Sesam&Oeffne<dich>4'2+")
+    + '\\ud83d\\udd11"}',
+    "as-html": f"<p>{PASSWORD.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}</p>".replace(
+        "'", "&#39;"
+    ),
+    "html-in-json": json.dumps(
+        {"message": PASSWORD.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+    ),
     "json-in-json": json.dumps({"message": json.dumps({"password": PASSWORD})}),
     "cut-off-json": json.dumps({"message": PASSWORD})[:-2],
     "in-a-member's-name": json.dumps({PASSWORD: "is wrong"}),
-    "percent-encoded": json.dumps({"url": "?password=Sesam%26Oeffne%3Cdich%3E4%272%2B%F0%9F%94%91"}),
+    "percent-encoded": json.dumps(
+        {"url": "?password=Sesam%26Oeffne%3Cdich%3E4%272%2B%F0%9F%94%91"}
+    ),
 }
 
 
@@ -410,7 +490,9 @@ def test_an_error_tells_a_password_however_it_is_spelled(case: str) -> None:
 
 @pytest.mark.parametrize("case", SPELLED)
 def test_a_password_in_an_error_is_a_finding(case: str) -> None:
-    """SEC-I14 holds it against the target that an error repeats the password of its request, however it is spelled."""
+    """SEC-I14 holds it against the target that an error repeats the password of its request,
+    however it is spelled.
+    """
     asked = json.dumps({"email": "guest@example.org", "password": PASSWORD}).encode()
     login = exchange("POST", status=200, request_body=asked, body=b"{}")
     error = exchange("POST", status=400, request_body=asked, body=SPELLED[case].encode())
@@ -434,5 +516,11 @@ def test_errors_without_bodies_tell_nothing() -> None:
 
 def test_an_error_that_tells_nothing() -> None:
     """A text that only resembles the password does not tell it, and neither does none at all."""
-    for body in (b"", b"Sesam&Oeffne", json.dumps({"message": "invalid"}).encode(), b"\\u00", b"&#;"):
+    for body in (
+        b"",
+        b"Sesam&Oeffne",
+        json.dumps({"message": "invalid"}).encode(),
+        b"\\u00",
+        b"&#;",
+    ):
         assert not tells(readable(exchange(status=400, body=body)), PASSWORD)

@@ -1,4 +1,6 @@
-"""What an answer means for somebody who may, or may not, in memory: whose fault it is, and the words that a reader gets."""
+"""What an answer means for somebody who may, or may not, in memory: whose fault it is, and the
+words that a reader gets.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,24 @@ def denied(operation: str, by: str, server: Server, **facts: Any) -> TestEvidenc
     return judged(story, server, **facts)
 
 
-# --- What is allowed ----------------------------------------------------------------------------------------------------
+# --- What is allowed ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "operation", ["list-messages", "fetch-service", "create-message", "update-conversation", "delete-form", "update-user-self"]
+    "operation",
+    [
+        "list-messages",
+        "fetch-service",
+        "create-message",
+        "update-conversation",
+        "delete-form",
+        "update-user-self",
+    ],
 )
 def test_a_success_is_as_it_should_be(operation: str) -> None:
-    """Whatever the table allows to the highest role and is answered with success is taken, and the answer is the evidence."""
+    """Whatever the table allows to the highest role and is answered with success is taken, and the
+    answer is the evidence.
+    """
     evidence = allowed(operation, "admin", Server())
 
     assert evidence.named["answer"].ok
@@ -54,7 +66,9 @@ def test_a_success_is_as_it_should_be(operation: str) -> None:
 
 @pytest.mark.parametrize("status", [202, 302, 500])
 def test_neither_done_nor_refused_is_a_finding_at_once(status: int) -> None:
-    """Another success, a redirect or a server error is the target's fault, and nothing else has to be asked."""
+    """Another success, a redirect or a server error is the target's fault, and nothing else has to
+    be asked.
+    """
     server = answering("fetch-contact", (status, None), by="bot")
 
     with pytest.raises(Finding) as found:
@@ -66,13 +80,18 @@ def test_neither_done_nor_refused_is_a_finding_at_once(status: int) -> None:
 
 
 def test_a_refusal_of_a_live_caller_is_a_finding() -> None:
-    """Who may and is refused, and whose token works elsewhere, was refused wrongly; that it works is in the evidence."""
+    """Who may and is refused, and whose token works elsewhere, was refused wrongly; that it works
+    is in the evidence.
+    """
     server = answering("fetch-contact", (403, None), by="bot")
 
     async def story(world: World, judge: Judge) -> TestEvidence:
         with Evidence.collect() as evidence, pytest.raises(Finding) as found:
             await judge.expect_allowed(*await asked(world, "fetch-contact", "bot"))
-        assert (found.value.expected, found.value.actual) == ("200: bot may fetch contact", "403: it was refused")
+        assert (found.value.expected, found.value.actual) == (
+            "200: bot may fetch contact",
+            "403: it was refused",
+        )
         return evidence
 
     alive = judged(story, server).named["alive"]
@@ -82,7 +101,9 @@ def test_a_refusal_of_a_live_caller_is_a_finding() -> None:
 
 
 def test_a_refusal_of_a_dead_credential_proves_nothing() -> None:
-    """Who may do nothing at all any more is perhaps not logged in: that is for the tests of issuance."""
+    """Who may do nothing at all any more is perhaps not logged in: that is for the tests of
+    issuance.
+    """
     server = Server()
     for operation in SPEC.operations:
         server.instead(operation, (401, None), by="agent")
@@ -96,7 +117,9 @@ def test_a_refusal_of_a_dead_credential_proves_nothing() -> None:
 
 @pytest.mark.parametrize("operation", ["list-contacts", "delete-knowledge-item"])
 def test_what_others_can_was_understood(operation: str) -> None:
-    """A 404 to one who may, where another role gets it done, is that role's finding: path and body are right."""
+    """A 404 to one who may, where another role gets it done, is that role's finding: path and body
+    are right.
+    """
     with pytest.raises(Finding) as found:
         allowed(operation, "bot", answering(operation, (404, None), by="bot"))
 
@@ -105,25 +128,38 @@ def test_what_others_can_was_understood(operation: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 415, 422])
 def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
-    """What is not understood for anybody is not held against the target: the tables may be wrong about it."""
+    """What is not understood for anybody is not held against the target: the tables may be wrong
+    about it.
+    """
     with pytest.raises(Inconclusive) as open_:
         allowed("list-contacts", "bot", answering("list-contacts", (status, None)))
 
-    assert open_.value.missing.startswith("an answer to GET /v2/contacts from a server that knows it: GET /v2/contacts as bot")
-    assert open_.value.look_at == "[operations.list-contacts] in the target file, if it is done elsewhere or with another body"
+    assert open_.value.missing.startswith(
+        "an answer to GET /v2/contacts from a server that knows it: GET /v2/contacts as bot"
+    )
+    assert (
+        open_.value.look_at
+        == "[operations.list-contacts] in the target file, if it is done elsewhere or with "
+        "another body"
+    )
 
 
-# --- What is denied -----------------------------------------------------------------------------------------------------
+# --- What is denied -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation", ["list-contacts", "fetch-contact", "create-contact", "update-contact", "delete-contact"])
+@pytest.mark.parametrize(
+    "operation",
+    ["list-contacts", "fetch-contact", "create-contact", "update-contact", "delete-contact"],
+)
 def test_a_denial_is_as_it_should_be(operation: str) -> None:
     """A denial with the status of the dialect is taken as it is: nothing else has to be asked."""
     assert denied(operation, "guest", Server()).named["answer"].status == 403
 
 
 def test_an_empty_list_is_a_denial_where_the_dialect_has_it() -> None:
-    """Under ``denied_list = "empty"`` a list that shows nothing denies; under the default it was allowed."""
+    """Under ``denied_list = "empty"`` a list that shows nothing denies; under the default it was
+    allowed.
+    """
     server = answering("list-contacts", (200, []), by="guest")
 
     denied("list-contacts", "guest", server, dialect={"denied_list": "empty"})
@@ -147,7 +183,10 @@ def test_no_denial_is_a_finding_at_once(status: int, actual: str) -> None:
     with pytest.raises(Finding) as found:
         denied("fetch-contact", "guest", server)
 
-    assert (found.value.expected, found.value.actual) == ("403: guest may not fetch contact", actual)
+    assert (found.value.expected, found.value.actual) == (
+        "403: guest may not fetch contact",
+        actual,
+    )
     assert found.value.exchange is not None
 
 
@@ -157,7 +196,9 @@ def test_a_refusal_may_not_show_what_it_refuses(show: str) -> None:
 
     def telling(asked: Asked) -> Answer:
         contact = server.things["contact"][asked.id]
-        return 403, {"message": contact["profile"]["name"]} if show == "name" else {"about": {"id": asked.id}}
+        return 403, {"message": contact["profile"]["name"]} if show == "name" else {
+            "about": {"id": asked.id}
+        }
 
     server = answering("fetch-contact", telling, by="guest")
 
@@ -169,13 +210,18 @@ def test_a_refusal_may_not_show_what_it_refuses(show: str) -> None:
 
 
 def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
-    """A 404 in the place of a 403 is held against the target once somebody who may got it, and the caller is known to live."""
+    """A 404 in the place of a 403 is held against the target once somebody who may got it, and the
+    caller is known to live.
+    """
     server = answering("fetch-contact", (404, None), by="guest")
 
     async def story(world: World, judge: Judge) -> dict[str, Exchange]:
         with Evidence.collect() as evidence, pytest.raises(Finding) as found:
             await judge.expect_denied(*await asked(world, "fetch-contact", "guest"))
-        assert (found.value.expected, found.value.actual) == ("403: guest may not fetch contact", "404")
+        assert (found.value.expected, found.value.actual) == (
+            "403: guest may not fetch contact",
+            "404",
+        )
         return evidence.named
 
     named = judged(story, server)
@@ -185,17 +231,25 @@ def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
 
 
 def test_another_refusal_proves_nothing_where_nobody_can() -> None:
-    """Where those who may get no further either, the 404 says nothing of permissions; their cells are where to look."""
+    """Where those who may get no further either, the 404 says nothing of permissions; their cells
+    are where to look.
+    """
     with pytest.raises(Inconclusive) as open_:
         denied("update-contact", "guest", answering("update-contact", (404, None)))
 
-    assert open_.value.missing.startswith("the same request succeeding for admin or bot: PATCH /v2/contacts/0")
+    assert open_.value.missing.startswith(
+        "the same request succeeding for admin or bot: PATCH /v2/contacts/0"
+    )
     assert open_.value.look_at == "the cells of PERM-update-contact that are allowed"
 
 
-@pytest.mark.parametrize(("status", "actual"), [(401, ""), (403, ""), (404, "404"), (200, "200: it was allowed")])
+@pytest.mark.parametrize(
+    ("status", "actual"), [(401, ""), (403, ""), (404, "404"), (200, "200: it was allowed")]
+)
 def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
-    """Without a token the status is that of somebody who is not known, and there is no credential that could be dead."""
+    """Without a token the status is that of somebody who is not known, and there is no credential
+    that could be dead.
+    """
 
     async def story(world: World, judge: Judge) -> None:
         request = await world.request(world.spec.operations["list-contacts"], None)
@@ -207,10 +261,13 @@ def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
         return
     with pytest.raises(Finding) as found:
         judged(story, server)
-    assert (found.value.expected, found.value.actual) == ("401 or 403: nobody without a token may list contacts", actual)
+    assert (found.value.expected, found.value.actual) == (
+        "401 or 403: nobody without a token may list contacts",
+        actual,
+    )
 
 
-# --- Controls -----------------------------------------------------------------------------------------------------------
+# --- Controls -----------------------------------------------------------------------------------
 
 
 def control(operation: str, server: Server, *, times: int = 1) -> tuple[Exchange, Server]:
@@ -243,7 +300,9 @@ def test_a_create_is_controlled_by_what_was_made() -> None:
 
 
 def test_an_update_is_controlled_on_the_same_thing_with_another_mark() -> None:
-    """What was tried is repeated to the letter but for the mark, so that the control is not taken for the attack's effect."""
+    """What was tried is repeated to the letter but for the mark, so that the control is not taken
+    for the attack's effect.
+    """
 
     async def story(world: World, judge: Judge) -> tuple[Exchange, Request]:
         _, request, _ = await asked(world, "update-contact", "guest")
@@ -257,7 +316,9 @@ def test_an_update_is_controlled_on_the_same_thing_with_another_mark() -> None:
 
 
 def test_a_control_may_be_of_another_role() -> None:
-    """Where the highest role is refused the next one that may will do; a read has to show what it is of."""
+    """Where the highest role is refused the next one that may will do; a read has to show what it
+    is of.
+    """
     server = answering("list-contacts", (403, None), by="admin")
     assert control("list-contacts", server)[0].caller == "bot (token)"
 
@@ -266,7 +327,9 @@ def test_a_control_may_be_of_another_role() -> None:
 
 
 def test_what_was_learnt_meanwhile_is_tried_again() -> None:
-    """Where the control shows that a member is not known here, the refusal was perhaps for that: the test begins anew."""
+    """Where the control shows that a member is not known here, the refusal was perhaps for that:
+    the test begins anew.
+    """
 
     def picky(asked: Asked) -> Answer | None:
         if asked.by != "admin":
@@ -276,7 +339,10 @@ def test_what_was_learnt_meanwhile_is_tried_again() -> None:
     with pytest.raises(TransientFailure) as trouble:
         control("update-knowledge-item", answering("update-knowledge-item", picky))
 
-    assert trouble.value.missing == "update-knowledge-item without the members that the target does not know"
+    assert (
+        trouble.value.missing
+        == "update-knowledge-item without the members that the target does not know"
+    )
     assert trouble.value.look_at == "the answers to update-knowledge-item"
 
 
@@ -311,14 +377,20 @@ def test_what_a_dead_token_was_refused_is_done_for_a_live_one(operation: str, ca
 
 
 def test_an_account_is_not_changed_for_a_control() -> None:
-    """A change of oneself is tried as a user that the run made, where it can make one; else as the account."""
+    """A change of oneself is tried as a user that the run made, where it can make one; else as the
+    account.
+    """
     server = Server()
     made = controlled_alive("update-user-self", server)["control"]
-    assert not made.url.endswith(next(id for id, user in server.things["user"].items() if user["role"] == "bot"))
+    assert not made.url.endswith(
+        next(id for id, user in server.things["user"].items() if user["role"] == "bot")
+    )
 
     server = answering("create-user", (403, None))
     own = controlled_alive("update-user-self", server)["control"]
-    assert own.url.endswith(next(id for id, user in server.things["user"].items() if user["role"] == "bot"))
+    assert own.url.endswith(
+        next(id for id, user in server.things["user"].items() if user["role"] == "bot")
+    )
 
 
 def test_a_success_of_a_dead_token_needs_no_control() -> None:
@@ -328,9 +400,13 @@ def test_a_success_of_a_dead_token_needs_no_control() -> None:
 
 @pytest.mark.parametrize("operation", ["delete-knowledge-item", "fetch-user-self"])
 def test_what_is_not_done_for_a_live_token_either_proves_nothing(operation: str) -> None:
-    """Where a live token of the same user is refused as well, the end of the other one explains nothing."""
+    """Where a live token of the same user is refused as well, the end of the other one explains
+    nothing.
+    """
     with pytest.raises(Inconclusive) as open_:
         controlled_alive(operation, answering(operation, (403, None)))
 
-    assert open_.value.missing.startswith("the same request succeeding with a token that has not expired: ")
+    assert open_.value.missing.startswith(
+        "the same request succeeding with a token that has not expired: "
+    )
     assert open_.value.look_at == f"the cells of PERM-{operation} that are allowed"

@@ -1,4 +1,6 @@
-"""Whether a write was carried out, whatever it was answered, in memory: at once, later, and at the end of the run."""
+"""Whether a write was carried out, whatever it was answered, in memory: at once, later, and at the
+end of the run.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import Answer, Asked, Server
 from tests.unit.stage import answering, asked, judged
 
-# --- What became of it --------------------------------------------------------------------------------------------------
+# --- What became of it ---------------------------------------------------------------------------
 
 
 def effect(operation: str, server: Server, by: str = "guest") -> bool:
@@ -49,10 +51,13 @@ def test_a_refusal_with_an_effect_is_seen(operation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "done"), [("create-contact", "created"), ("update-contact", "updated"), ("delete-contact", "deleted")]
+    ("operation", "done"),
+    [("create-contact", "created"), ("update-contact", "updated"), ("delete-contact", "deleted")],
 )
 def test_a_refusal_with_an_effect_is_a_finding(operation: str, done: str) -> None:
-    """It is looked for a moment later, since a server may work in the background, and noted to be looked for at the end."""
+    """It is looked for a moment later, since a server may work in the background, and noted to be
+    looked for at the end.
+    """
 
     async def later(asked: Asked) -> None:
         await asyncio.sleep(0.05)
@@ -73,13 +78,20 @@ def test_a_refusal_with_an_effect_is_a_finding(operation: str, done: str) -> Non
     with pytest.raises(Finding) as found:
         judged(story, server)
 
-    assert (found.value.expected, found.value.actual) == ("a refusal without effect", f"403, and it was {done} all the same")
+    assert (found.value.expected, found.value.actual) == (
+        "a refusal without effect",
+        f"403, and it was {done} all the same",
+    )
     judged(story, Server())
 
 
-@pytest.mark.parametrize(("operation", "waits"), [("update-contact", True), ("create-contact", False)])
+@pytest.mark.parametrize(
+    ("operation", "waits"), [("update-contact", True), ("create-contact", False)]
+)
 def test_a_target_that_lags_is_given_its_time(operation: str, waits: bool) -> None:
-    """Where changes were seen to show late, a refused one is looked for later; a create stays in the list, and at the end."""
+    """Where changes were seen to show late, a refused one is looked for later; a create stays in
+    the list, and at the end.
+    """
 
     async def story(world: World, judge: Judge) -> float:
         answer, request, caller = await asked(world, operation, "guest")
@@ -126,7 +138,9 @@ def test_a_success_that_never_shows_is_not_done() -> None:
 
 
 def test_another_run_in_the_same_user_is_trouble() -> None:
-    """Two runs that write to one account's user may undo each other's work; that is no one's finding."""
+    """Two runs that write to one account's user may undo each other's work; that is no one's
+    finding.
+    """
     server = answering("update-user-self", (200, None))
     for user in server.things["user"].values():
         user["givenName"] = "rolecall-20261124-111111-000000-5-update-user-self"
@@ -156,7 +170,9 @@ def test_what_a_create_wrote_is_there(keeps: bool, is_written: bool) -> None:
     def forgets(asked: Asked) -> Answer:
         thing = server.add("knowledge-item", name=asked.body["name"], title=asked.body["title"])
         if not keeps:
-            server.instead("fetch-knowledge-item", lambda _: (200, {**thing, "name": "x", "title": "x"}))
+            server.instead(
+                "fetch-knowledge-item", lambda _: (200, {**thing, "name": "x", "title": "x"})
+            )
         return 201, thing
 
     async def story(world: World, judge: Judge) -> bool:
@@ -168,10 +184,12 @@ def test_what_a_create_wrote_is_there(keeps: bool, is_written: bool) -> None:
     assert judged(story, server) is is_written
 
 
-# --- At the end of the run ----------------------------------------------------------------------------------------------
+# --- At the end of the run ----------------------------------------------------------------------
 
 
-def later(operation: str, meanwhile: Callable[[Server, Request], object], server: Server | None = None) -> TestEvidence:
+def later(
+    operation: str, meanwhile: Callable[[Server, Request], object], server: Server | None = None
+) -> TestEvidence:
     """Judge at the end of the run what a guest was refused, after something happened."""
     server = server or Server()
 
@@ -196,7 +214,12 @@ def write(server: Server, request: Request) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "done"), [("create-contact", "created"), ("update-contact", "updated"), ("update-organization", "updated")]
+    ("operation", "done"),
+    [
+        ("create-contact", "created"),
+        ("update-contact", "updated"),
+        ("update-organization", "updated"),
+    ],
 )
 def test_a_refusal_that_is_carried_out_later_is_a_finding(operation: str, done: str) -> None:
     """What was refused and stands there at the end of the run was done all the same."""
@@ -215,7 +238,9 @@ def test_a_refused_delete_is_not_looked_for_later() -> None:
 
 @pytest.mark.parametrize("shown", [[], [{"id": "another"}], {"none": "of them"}])
 def test_what_the_list_does_not_show_is_fetched(shown: Any) -> None:
-    """Where the list does not show the thing, or not the member, or cannot be read, the thing itself is looked at."""
+    """Where the list does not show the thing, or not the member, or cannot be read, the thing
+    itself is looked at.
+    """
 
     def written(server: Server, request: Request) -> None:
         write(server, request)

@@ -17,14 +17,14 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import RUN, answering, asked, judged
 
-# --- The rights of a key with several scopes ----------------------------------------------------------------------------
+# --- The rights of a key with several scopes -----------------------------------------------------
 
 
-def rights(scopes: list[str], server: Server) -> None:
+def rights(scopes: list[str], server: Server, *, contested: bool = False) -> None:
     """Judge what a key with these scopes may read."""
 
     async def story(world: World, judge: Judge) -> None:
-        await judge.expect_rights(await world.create_key(scopes), scopes)
+        await judge.expect_rights(await world.create_key(scopes), scopes, contested=contested)
 
     judged(story, server)
 
@@ -40,7 +40,10 @@ def test_a_key_that_may_less_than_its_scopes() -> None:
     with pytest.raises(Finding) as found:
         rights(["guest", "bot"], answering("list-contacts", (403, None), by="key:guest+bot"))
 
-    assert (found.value.expected, found.value.actual) == ("list-contacts allowed, as for guest or bot alone", "403")
+    assert (found.value.expected, found.value.actual) == (
+        "list-contacts allowed, as for guest or bot alone",
+        "403",
+    )
 
 
 def test_a_key_that_may_more_than_its_scopes() -> None:
@@ -48,11 +51,16 @@ def test_a_key_that_may_more_than_its_scopes() -> None:
     with pytest.raises(Finding) as found:
         rights(["guest", "bot"], answering("list-services", (200, []), by="key:guest+bot"))
 
-    assert (found.value.expected, found.value.actual) == ("list-services denied, as for guest or bot alone", "200")
+    assert (found.value.expected, found.value.actual) == (
+        "list-services denied, as for guest or bot alone",
+        "200",
+    )
 
 
 def test_a_cell_that_is_wrong_by_itself_is_not_the_unions() -> None:
-    """Where a single key already has more or less than the table says, nothing follows for the key of both."""
+    """Where a single key already has more or less than the table says, nothing follows for the key
+    of both.
+    """
     server = answering("list-services", (200, []), by="key:bot")
     server.instead("list-services", (200, []), by="key:guest+bot")
     server.instead("list-forms", (403, None), by="key:bot")
@@ -77,7 +85,11 @@ def test_a_key_that_acts_as_another_may_not_see_the_same_things() -> None:
 
     def elsewhere(asked: Asked) -> Answer | None:
         status, document, *_ = server.usual(asked)
-        another = {**document, "user": "somebody else"} if asked.body["scopes"] == ["guest", "bot"] else document
+        another = (
+            {**document, "user": "somebody else"}
+            if asked.body["scopes"] == ["guest", "bot"]
+            else document
+        )
         return status, another
 
     server = answering("make-key", elsewhere)
@@ -86,6 +98,24 @@ def test_a_key_that_acts_as_another_may_not_see_the_same_things() -> None:
     rights(["guest", "bot"], server)
     with pytest.raises(Finding, match="fetch-conversation allowed"):
         rights(["guest", "bot"], answering("fetch-conversation", (404, None), by="key:guest+bot"))
+
+
+def test_only_contested_rights() -> None:
+    """Of several scopes only what one of them lacks is read where no more is asked for; of one
+    scope, all.
+    """
+    server = Server()
+
+    rights(["guest", "bot"], server, contested=True)
+
+    assert server.count("fetch-conversation", "key:guest+bot") == 0
+    assert server.count("list-messages", "key:guest+bot") == 1
+    with pytest.raises(Finding, match="fetch-conversation allowed"):
+        rights(
+            ["bot", "bot"],
+            answering("fetch-conversation", (404, None), by="key:bot+bot"),
+            contested=True,
+        )
 
 
 def test_rights_of_which_nothing_was_seen() -> None:
@@ -101,7 +131,7 @@ def test_rights_of_which_nothing_was_seen() -> None:
     assert open_.value.look_at == "the cells of API keys"
 
 
-# --- What a read shows --------------------------------------------------------------------------------------------------
+# --- What a read shows --------------------------------------------------------------------------
 
 
 def shown(operation: str, server: Server, **facts: Any) -> bool:
@@ -114,14 +144,17 @@ def shown(operation: str, server: Server, **facts: Any) -> bool:
     return judged(story, server, **facts)
 
 
-@pytest.mark.parametrize("operation", ["fetch-contact", "fetch-user-self", "list-contacts", "list-messages"])
+@pytest.mark.parametrize(
+    "operation", ["fetch-contact", "fetch-user-self", "list-contacts", "list-messages"]
+)
 def test_a_read_shows_what_it_is_of(operation: str) -> None:
     """A fetch shows the thing with its id, a list has it among the others."""
     assert shown(operation, Server())
 
 
 @pytest.mark.parametrize(
-    ("operation", "document"), [("fetch-contact", {"id": "x"}), ("fetch-user-self", {"id": "x"}), ("list-contacts", [])]
+    ("operation", "document"),
+    [("fetch-contact", {"id": "x"}), ("fetch-user-self", {"id": "x"}), ("list-contacts", [])],
 )
 def test_a_read_that_shows_something_else(operation: str, document: Any) -> None:
     """A success with another thing, or without the one that is there, shows nothing."""
@@ -149,8 +182,12 @@ def test_a_list_that_lags() -> None:
     assert shown("list-contacts", server)
 
 
-def pages(server: Server, size: int, *, newest_first: bool = False, cut: bool = False) -> Callable[[Asked], Answer]:
-    """A list of contacts in pages, by offset; cut off after the first when there is no way to the rest."""
+def pages(
+    server: Server, size: int, *, newest_first: bool = False, cut: bool = False
+) -> Callable[[Asked], Answer]:
+    """A list of contacts in pages, by offset; cut off after the first when there is no way to the
+    rest.
+    """
 
     def page(asked: Asked) -> Answer:
         everything = list(server.things["contact"].values())
@@ -173,7 +210,9 @@ def test_a_long_list_is_looked_through(newest_first: bool) -> None:
 
 @pytest.mark.parametrize("newest_first", [True, False])
 def test_a_list_that_is_cut_shows_a_new_one(newest_first: bool) -> None:
-    """Where a list shows a page and no way to the rest, a thing that is made just now has to be on it."""
+    """Where a list shows a page and no way to the rest, a thing that is made just now has to be on
+    it.
+    """
     server = Server()
     ids = [server.add("contact", name=f"contact {number}")["id"] for number in range(25)]
     server.instead("list-contacts", pages(server, 10, newest_first=newest_first, cut=True))
@@ -192,7 +231,12 @@ def test_a_list_that_is_cut_shows_a_new_one(newest_first: bool) -> None:
 
 def test_what_did_not_come_back_is_noted() -> None:
     """A server need not know all members: what it has dropped is written down beside the evidence."""
-    asked = Request(SPEC.operations["update-knowledge-item"], "/", {"name": "rolecall-1", "title": "rolecall-1"}, "rolecall-1")
+    asked = Request(
+        SPEC.operations["update-knowledge-item"],
+        "/",
+        {"name": "rolecall-1", "title": "rolecall-1"},
+        "rolecall-1",
+    )
     with Evidence.collect() as evidence:
         assert Judge.reads_back({"id": "1", "title": "rolecall-1"}, asked)
         assert Judge.reads_back({"id": "1", "title": "rolecall-1", "name": "rolecall-1"}, asked)
@@ -201,14 +245,17 @@ def test_what_did_not_come_back_is_noted() -> None:
     with pytest.raises(Inconclusive) as open_:
         Judge.reads_back({"id": "1", "text": "before"}, asked)
     assert open_.value.missing == (
-        "a member that update-knowledge-item writes and the target knows: what it shows has none of name, title"
+        "a member that update-knowledge-item writes and the target knows: what it shows has none "
+        "of name, title"
     )
     assert open_.value.look_at == "[operations.update-knowledge-item] body in the target file"
 
 
 def test_what_is_not_there_was_not_written() -> None:
     """A thing that is gone holds nothing, and a run's id is part of every mark."""
-    asked = Request(SPEC.operations["update-form"], "/", {"name": f"rolecall-{RUN}-1"}, f"rolecall-{RUN}-1")
+    asked = Request(
+        SPEC.operations["update-form"], "/", {"name": f"rolecall-{RUN}-1"}, f"rolecall-{RUN}-1"
+    )
 
     assert not Judge.reads_back(None, asked)
     assert Judge.reads_back({"name": f"rolecall-{RUN}-1"}, asked)
@@ -216,7 +263,9 @@ def test_what_is_not_there_was_not_written() -> None:
 
 
 def test_ready_made_keys_are_judged_alike() -> None:
-    """Keys that the target file gives are compared as those that the run makes; whom they act as nothing tells."""
+    """Keys that the target file gives are compared as those that the run makes; whom they act as
+    nothing tells.
+    """
     server = Server()
     tokens = {}
     for scope in ("guest", "bot"):

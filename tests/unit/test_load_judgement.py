@@ -1,4 +1,6 @@
-"""What a run proves: never met by what was not measured, never missed by what this side did, and void where its accounts are broken."""
+"""What a run proves: never met by what was not measured, never missed by what this side did, and
+void where its accounts are broken.
+"""
 
 from __future__ import annotations
 
@@ -74,10 +76,14 @@ class Measured:
         assert document["conservation"]["holds"], document["conservation"]
         return document
 
-    def judged(self, *objectives: str, void: Sequence[str] = (), violations: int = 0, closed: bool = False) -> Judgement:
+    def judged(
+        self, *objectives: str, void: Sequence[str] = (), violations: int = 0, closed: bool = False
+    ) -> Judgement:
         """The verdict, with ``errors<1%`` unless other objectives are named."""
         chosen = [Objective.parse(text) for text in objectives or ("errors<1%",)]
-        return Judgement.of(self.document(), chosen, violations=violations, void=void, closed=closed)
+        return Judgement.of(
+            self.document(), chosen, violations=violations, void=void, closed=closed
+        )
 
 
 class TestNothingLetIn:
@@ -101,14 +107,20 @@ class TestNothingLetIn:
         assert judged.reasons[0] == "errors<1% did not hold: 100 %"
 
     def test_errors_that_were_allowed(self) -> None:
-        """Where any number of errors is allowed, a run without one good answer proves nothing all the same."""
+        """Where any number of errors is allowed, a run without one good answer proves nothing all
+        the same.
+        """
         judged = Measured().failed(50).judged("errors<1000")
 
         assert (judged.verdict, judged.reasons[0][:26]) == ("invalid", "nothing good was answered:")
 
-    @pytest.mark.parametrize(("objectives", "verdict"), [(["p99<1s"], "invalid"), (["p99<1s", "throttled<99.5%"], "met")])
+    @pytest.mark.parametrize(
+        ("objectives", "verdict"), [(["p99<1s"], "invalid"), (["p99<1s", "throttled<99.5%"], "met")]
+    )
     def test_hardly_anything_let_in(self, objectives: list[str], verdict: str) -> None:
-        """A server that turns nearly all away was not under the load that was asked for, unless that is what was asked for."""
+        """A server that turns nearly all away was not under the load that was asked for, unless
+        that is what was asked for.
+        """
         judged = Measured().throttled(990).good(10).judged(*objectives)
 
         assert judged.verdict == verdict
@@ -123,10 +135,14 @@ class TestNothingLetIn:
 
 
 class TestBeyondDoubt:
-    """What was not sent can only have been no better: a run that is missed even so is missed, any other invalid."""
+    """What was not sent can only have been no better: a run that is missed even so is missed, any
+    other invalid.
+    """
 
     def test_a_server_that_hangs(self) -> None:
-        """Two thousand errors among at most four thousand are too many, however the dropped ones had gone."""
+        """Two thousand errors among at most four thousand are too many, however the dropped ones
+        had gone.
+        """
         judged = Measured().failed(2_000, "timeout", 10_000).good(95).dropped(1_407).judged()
 
         assert judged.verdict == "missed"
@@ -135,20 +151,31 @@ class TestBeyondDoubt:
             "1407 arrivals were dropped, nobody was free to send them: raise --in-flight",
         ]
 
-    @pytest.mark.parametrize(("dropped", "verdict"), [(0, "missed"), (1_799, "missed"), (1_801, "invalid")])
+    @pytest.mark.parametrize(
+        ("dropped", "verdict"), [(0, "missed"), (1_799, "missed"), (1_801, "invalid")]
+    )
     def test_the_dropped_are_taken_as_perfect(self, dropped: int, verdict: str) -> None:
-        """Nineteen errors are more than one in a hundred of up to 1,900: with so many it is missed, with more it is not known."""
+        """Nineteen errors are more than one in a hundred of up to 1,900: with so many it is missed,
+        with more it is not known.
+        """
         run = Measured().good(81).failed(19).dropped(dropped)
 
         assert run.judged().verdict == verdict
 
-    @pytest.mark.parametrize(("text", "verdict"), [("p50<50ms", "missed"), ("p99<50ms", "missed"), ("p20<50ms", "invalid")])
+    @pytest.mark.parametrize(
+        ("text", "verdict"),
+        [("p50<50ms", "missed"), ("p99<50ms", "missed"), ("p20<50ms", "invalid")],
+    )
     def test_times(self, text: str, verdict: str) -> None:
-        """A third more that took no time at all: the median is too long even so, the shortest fifth is not."""
+        """A third more that took no time at all: the median is too long even so, the shortest fifth
+        is not.
+        """
         assert Measured().good(300, ms=100).dropped(100).judged(text).verdict == verdict
 
     def test_a_rate_from_below_is_never_missed_for_sure(self) -> None:
-        """What was dropped might have been answered, and the rate have been as high as was asked for."""
+        """What was dropped might have been answered, and the rate have been as high as was asked
+        for.
+        """
         assert Measured().good(900).dropped(200).judged("rate>100").verdict == "invalid"
 
     def test_what_this_machine_could_not_send(self) -> None:
@@ -159,11 +186,18 @@ class TestBeyondDoubt:
             run.entry.failure("local", START + 5, 0.0, START + 5)
         judged = run.judged("errors<1%", "p50<5s")
 
-        assert (judged.verdict, [it["held"] for it in judged.objectives]) == ("invalid", [True, True])
-        assert judged.reasons[0].startswith("the generator was out of files, ports or memory: 300 requests")
+        assert (judged.verdict, [it["held"] for it in judged.objectives]) == (
+            "invalid",
+            [True, True],
+        )
+        assert judged.reasons[0].startswith(
+            "the generator was out of files, ports or memory: 300 requests"
+        )
 
     def test_a_generator_that_was_behind(self) -> None:
-        """Where the generator was too slow, times may be its own; answers that were wrong are the server's."""
+        """Where the generator was too slow, times may be its own; answers that were wrong are the
+        server's.
+        """
         slow, wrong = Measured().good(1000, ms=400), Measured().good(900).failed(100)
         for run in (slow, wrong):
             for _ in range(1000):
@@ -173,10 +207,14 @@ class TestBeyondDoubt:
         assert wrong.judged("p99<250ms", "errors<1%").verdict == "missed"
 
     def test_void_is_void(self) -> None:
-        """What broke on our side is no verdict, however many errors there were; a violation is one all the same."""
+        """What broke on our side is no verdict, however many errors there were; a violation is one
+        all the same.
+        """
         assert Measured().failed(100).judged(void=["a worker died"]).verdict == "invalid"
         assert Measured().failed(100).judged(void=["a worker died"]).reasons == ["a worker died"]
-        assert Measured().failed(100).judged(void=["a worker died"], violations=1).verdict == "missed"
+        assert (
+            Measured().failed(100).judged(void=["a worker died"], violations=1).verdict == "missed"
+        )
 
     def test_nothing_unsent_changes_nothing(self) -> None:
         """Where all was sent and nothing disturbed, the best that could have been is what was."""
@@ -190,15 +228,23 @@ class TestBeyondDoubt:
 
 
 class TestPauses:
-    """What this process did while it stood still is not the server's: not its times, and not its timeouts."""
+    """What this process did while it stood still is not the server's: not its times, and not its
+    timeouts.
+    """
 
     def test_times_of_a_pause(self) -> None:
-        """In a closed loop a pause of three seconds is the longest response time of all; it is said whose it is."""
-        judged = Measured().good(990).paused(0.3).good(20, ms=3_000).judged("p99<250ms", closed=True)
+        """In a closed loop a pause of three seconds is the longest response time of all; it is said
+        whose it is.
+        """
+        judged = (
+            Measured().good(990).paused(0.3).good(20, ms=3_000).judged("p99<250ms", closed=True)
+        )
 
         assert judged.verdict == "invalid"
         (why,) = judged.reasons
-        assert why.startswith("the generator was at a standstill for up to 300 ms: without the 20 requests that")
+        assert why.startswith(
+            "the generator was at a standstill for up to 300 ms: without the 20 requests that"
+        )
         assert why.endswith("p99<250ms might have held")
 
     def test_timeouts_of_a_pause(self) -> None:
@@ -209,21 +255,40 @@ class TestPauses:
 
     def test_what_was_slow_without_it(self) -> None:
         """A server that is too slow before and after the pause, too, is too slow."""
-        judged = Measured().good(700).good(300, ms=400).paused(0.2).good(20, ms=600).judged("p99<250ms", closed=True)
+        judged = (
+            Measured()
+            .good(700)
+            .good(300, ms=400)
+            .paused(0.2)
+            .good(20, ms=600)
+            .judged("p99<250ms", closed=True)
+        )
 
         assert judged.verdict == "missed"
 
     def test_what_held_in_spite_of_it(self) -> None:
         """A pause makes figures worse, never better: what held with it holds."""
-        assert Measured().good(1_000).paused(0.15).good(5, ms=180).judged("p99<250ms", closed=True).verdict == "met"
+        assert (
+            Measured()
+            .good(1_000)
+            .paused(0.15)
+            .good(5, ms=180)
+            .judged("p99<250ms", closed=True)
+            .verdict
+            == "met"
+        )
 
     def test_a_loop_that_stood_still_offered_less(self) -> None:
         """A closed loop that did nothing for three of ten seconds was not so many users."""
         judged = Measured().good(1_000).paused(3.0).judged("errors<1%", closed=True)
 
         assert judged.verdict == "invalid"
-        assert judged.reasons[0].startswith("the generator was at a standstill for 3,000 ms (worker one")
-        assert Measured().good(1_000).paused(3.0).judged("errors<1%", closed=False).verdict == "met"  # which has its lag
+        assert judged.reasons[0].startswith(
+            "the generator was at a standstill for 3,000 ms (worker one"
+        )
+        assert (
+            Measured().good(1_000).paused(3.0).judged("errors<1%", closed=False).verdict == "met"
+        )  # which has its lag
 
 
 class TestThisSide:
@@ -235,12 +300,18 @@ class TestThisSide:
             (
                 "local",
                 1_300,
-                "the generator was out of files, ports or memory: 1,300 requests could not be sent (more with ulimit -n, or over more machines)",
+                (
+                    "the generator was out of files, ports or memory: 1,300 requests could not be "
+                    "sent (more with ulimit -n, or over more machines)"
+                ),
             ),
             (
                 "withdrawn",
                 1_300,
-                "the generator was told to end clients while they waited: 1,300 requests were broken off by this side",
+                (
+                    "the generator was told to end clients while they waited: 1,300 requests were "
+                    "broken off by this side"
+                ),
             ),
         ],
     )
@@ -258,16 +329,22 @@ class TestThisSide:
         """Of more than nine tenths, by its worker; just so many are enough."""
         document = Measured().good(500).document()
         document["workers"] = [
-            {**document["workers"][0], "name": name, "cpu": cpu} for name, cpu in (("one", 0.9), ("two", 0.97))
+            {**document["workers"][0], "name": name, "cpu": cpu}
+            for name, cpu in (("one", 0.9), ("two", 0.97))
         ]
-        judged = Judgement.of(document, [Objective.parse("errors<1%")], violations=0, void=[], closed=False)
+        judged = Judgement.of(
+            document, [Objective.parse("errors<1%")], violations=0, void=[], closed=False
+        )
 
         assert judged.reasons == ["worker two used 97% of its core: lower the rate, or add workers"]
 
     def test_answers_that_are_not_read_here(self) -> None:
         """A content coding that is none of ours."""
         assert Measured().good(990).failed(10, "coding").judged("p99<1s").reasons == [
-            "10 answers were in a content coding that is not read here (gzip and deflate are): let the server send none"
+            (
+                "10 answers were in a content coding that is not read here (gzip and deflate are): "
+                "let the server send none"
+            )
         ]
 
     def test_a_pause_that_disturbed_nothing_excuses_nothing(self) -> None:

@@ -1,4 +1,6 @@
-"""Members that a target does not know (AMB-16), in memory: what an error names, and what is sent next."""
+"""Members that a target does not know (AMB-16), in memory: what an error names, and what is sent
+next.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import pytest
 from rolecall.evidence import Exchange
 from rolecall.spec.loading import load_specification
 from rolecall.toolkit.judge import Judge
-from rolecall.toolkit.members import MOST_TRIES, REFUSED, Attempts, Members, members_missing, members_named
+from rolecall.toolkit.members import (
+    MOST_TRIES,
+    REFUSED,
+    Attempts,
+    Members,
+    members_missing,
+    members_named,
+)
 from rolecall.toolkit.things import Request
 from tests.support.exchanges import exchange
 
@@ -33,12 +42,32 @@ def refusal(document: Any, status: int = 422) -> Exchange:
 #: An error, what it blames, and what it calls required.
 ERRORS: dict[str, tuple[Any, set[str], set[str]]] = {
     "a-sentence": ({"message": "Not known: name, title"}, {"name", "title"}, set()),
-    "a-quoted-name": ({"error": {"message": "the member name 'title' is not allowed"}}, {"title"}, set()),
+    "a-quoted-name": (
+        {"error": {"message": "the member name 'title' is not allowed"}},
+        {"title"},
+        set(),
+    ),
     "a-sentence-of-what-lacks": ({"message": "title is required"}, set(), {"title"}),
-    "problem-details": ({"title": "Unprocessable content", "status": 422, "detail": "unknown: content"}, {"content"}, set()),
-    "errors-by-member": ({"errors": {"title": ["unknown"], "name": ["is required"]}}, {"title"}, {"name"}),
-    "list-of-errors": ([{"field": "title", "reason": "unknown"}, {"field": "name", "reason": "missing"}], {"title"}, {"name"}),
-    "pointers": ({"errors": [{"loc": ["body", "title"], "msg": "extra fields not permitted"}]}, {"title"}, set()),
+    "problem-details": (
+        {"title": "Unprocessable content", "status": 422, "detail": "unknown: content"},
+        {"content"},
+        set(),
+    ),
+    "errors-by-member": (
+        {"errors": {"title": ["unknown"], "name": ["is required"]}},
+        {"title"},
+        {"name"},
+    ),
+    "list-of-errors": (
+        [{"field": "title", "reason": "unknown"}, {"field": "name", "reason": "missing"}],
+        {"title"},
+        {"name"},
+    ),
+    "pointers": (
+        {"errors": [{"loc": ["body", "title"], "msg": "extra fields not permitted"}]},
+        {"title"},
+        set(),
+    ),
     "nothing": (None, set(), set()),
 }
 
@@ -57,54 +86,112 @@ def test_what_an_error_names(case: str) -> None:
 #: What errors of common libraries say is missing.
 MISSING: dict[str, tuple[Any, set[str]]] = {
     "FastAPI": (
-        {"detail": [{"type": "missing", "loc": ["body", "question"], "msg": "Field required", "input": {}}]},
+        {
+            "detail": [
+                {
+                    "type": "missing",
+                    "loc": ["body", "question"],
+                    "msg": "Field required",
+                    "input": {},
+                }
+            ]
+        },
         {"question"},
     ),
     "zod": (
-        {"error": {"details": [{"path": "label", "message": "Invalid input: expected string, received undefined"}]}},
+        {
+            "error": {
+                "details": [
+                    {
+                        "path": "label",
+                        "message": "Invalid input: expected string, received undefined",
+                    }
+                ]
+            }
+        },
         {"label"},
     ),
     "joi": (
-        {"message": '"question" is required', "details": [{"message": '"answer" is required', "path": ["answer"]}]},
+        {
+            "message": '"question" is required',
+            "details": [{"message": '"answer" is required', "path": ["answer"]}],
+        },
         {"question", "answer"},
     ),
     "ajv": (
         {
             "errors": [
-                {"keyword": "required", "params": {"missingProperty": "title"}, "message": "must have required property 'title'"}
+                {
+                    "keyword": "required",
+                    "params": {"missingProperty": "title"},
+                    "message": "must have required property 'title'",
+                }
             ]
         },
         {"title"},
     ),
     "Rails": ({"errors": {"question": ["can't be blank"], "name": ["is too long"]}}, {"question"}),
-    "mongoose": ({"message": "Item validation failed: question: Path `question` is required."}, {"question"}),
+    "mongoose": (
+        {"message": "Item validation failed: question: Path `question` is required."},
+        {"question"},
+    ),
     "express-validator": (
         {"errors": [{"type": "field", "msg": "is required", "path": "answer", "location": "body"}]},
         {"answer"},
     ),
     "JSON:API": (
-        {"errors": [{"source": {"pointer": "/data/attributes/title"}, "detail": "title is missing"}]},
+        {
+            "errors": [
+                {"source": {"pointer": "/data/attributes/title"}, "detail": "title is missing"}
+            ]
+        },
         {"title"},
     ),
-    "a list of its own": ({"error": {"code": "invalid", "required": ["title", "content"]}}, {"title", "content"}),
-    "Spring": ({"errors": [{"field": "question", "defaultMessage": "must not be blank", "code": "NotBlank"}]}, {"question"}),
-    "Go": ({"error": "Key: 'Item.Question' Error:Field validation for 'Question' failed on the 'required' tag"}, set()),
+    "a list of its own": (
+        {"error": {"code": "invalid", "required": ["title", "content"]}},
+        {"title", "content"},
+    ),
+    "Spring": (
+        {
+            "errors": [
+                {"field": "question", "defaultMessage": "must not be blank", "code": "NotBlank"}
+            ]
+        },
+        {"question"},
+    ),
+    "Go": (
+        {
+            "error": "Key: 'Item.Question' Error:Field validation for 'Question' failed on the "
+            "'required' tag"
+        },
+        set(),
+    ),
     "a sentence": ({"message": "Missing required field: 'title'"}, {"title"}),
-    "nothing of the kind": ({"message": "This field is not allowed: name", "path": "/v2/kbitems"}, set()),
-    "an error with a message": ({"error": {"message": "title is required", "code": "required"}}, {"title"}),
+    "nothing of the kind": (
+        {"message": "This field is not allowed: name", "path": "/v2/kbitems"},
+        set(),
+    ),
+    "an error with a message": (
+        {"error": {"message": "title is required", "code": "required"}},
+        {"title"},
+    ),
     "no JSON": ("title is required", {"title"}),
 }
 
 
 @pytest.mark.parametrize("library", MISSING)
 def test_what_an_error_says_is_missing(library: str) -> None:
-    """The members that are wanted are found in the errors of common libraries, and nothing else is taken for one."""
+    """The members that are wanted are found in the errors of common libraries, and nothing else is
+    taken for one.
+    """
     document, missing = MISSING[library]
 
     assert members_missing(refusal(document)) == missing
 
 
-def strict(known: set[str], needed: set[str], say: Callable[[list[str], list[str]], Any]) -> Callable[[Request], Exchange]:
+def strict(
+    known: set[str], needed: set[str], say: Callable[[list[str], list[str]], Any]
+) -> Callable[[Request], Exchange]:
     """A server that takes bodies with these members only, and not without those that it needs."""
 
     def answer(asked: Request) -> Exchange:
@@ -117,18 +204,27 @@ def strict(known: set[str], needed: set[str], say: Callable[[list[str], list[str
 
 #: Servers that refuse something of a knowledge item, by how they say so.
 SERVERS: dict[str, Callable[[Request], Exchange]] = {
-    "all-at-once": strict({"title", "content", "organization"}, set(), lambda unknown, _: {"message": f"unknown: {unknown}"}),
-    "one-by-one": strict({"title"}, set(), lambda unknown, _: {"message": f"{unknown[0]} is not known"}),
+    "all-at-once": strict(
+        {"title", "content", "organization"},
+        set(),
+        lambda unknown, _: {"message": f"unknown: {unknown}"},
+    ),
+    "one-by-one": strict(
+        {"title"}, set(), lambda unknown, _: {"message": f"{unknown[0]} is not known"}
+    ),
     "without-a-word": strict({"title", "name"}, set(), lambda *_: None),
     "what-nobody-could-know": strict(
         {"question", "answer"},
         {"question", "answer"},
         lambda unknown, lacking: {
-            "errors": {name: ["is required"] for name in lacking} | {name: ["is not known"] for name in unknown}
+            "errors": {name: ["is required"] for name in lacking}
+            | {name: ["is not known"] for name in unknown}
         },
     ),
     "what-nobody-could-know-one-by-one": strict(
-        {*ITEM, "question", "answer"}, {"question", "answer"}, lambda _, lacking: {"message": f'"{lacking[0]}" is required'}
+        {*ITEM, "question", "answer"},
+        {"question", "answer"},
+        lambda _, lacking: {"message": f'"{lacking[0]}" is required'},
     ),
     "what-it-needs": strict(
         {"title", "name", "organization"},
@@ -150,7 +246,9 @@ def tried(server: Callable[[Request], Exchange], asked: Request) -> tuple[Exchan
 
 @pytest.mark.parametrize("case", SERVERS)
 def test_a_create_is_sent_without_what_is_not_known(case: str) -> None:
-    """A create that is refused for members is taken without them, still bears the run's name, and the next one lacks them at once."""
+    """A create that is refused for members is taken without them, still bears the run's name, and
+    the next one lacks them at once.
+    """
     asked, members = request(ITEM), Members()
 
     answer, sent, _ = tried(SERVERS[case], asked)
@@ -166,7 +264,11 @@ def test_a_role_that_is_wanted_is_the_lowest() -> None:
     body = {"givenName": NAME, "email": "a@example.org", "password": "Sesame-1"}
 
     _, sent, _ = tried(
-        strict({*body, "role"}, {"role"}, lambda _, lacking: {"errors": dict.fromkeys(lacking, "is required")}),
+        strict(
+            {*body, "role"},
+            {"role"},
+            lambda _, lacking: {"errors": dict.fromkeys(lacking, "is required")},
+        ),
         request(body, "create-user"),
     )
 
@@ -175,10 +277,14 @@ def test_a_role_that_is_wanted_is_the_lowest() -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 422])
 def test_a_refusal_for_good_ends(status: int) -> None:
-    """A server that refuses everything is asked a few times and no more; a denial is not tried again."""
+    """A server that refuses everything is asked a few times and no more; a denial is not tried
+    again.
+    """
     asked = request(ITEM)
 
-    answer, _, count = tried(lambda _: refusal({"message": "name title content organization"}, status), asked)
+    answer, _, count = tried(
+        lambda _: refusal({"message": "name title content organization"}, status), asked
+    )
 
     assert not answer.ok
     assert count == 1 if status == 403 else 1 < count <= MOST_TRIES
@@ -188,7 +294,9 @@ def test_a_user_keeps_what_it_logs_in_with() -> None:
     """E-mail and password of a new user are never left out, whatever a refusal names."""
     body = {"givenName": NAME, "email": "a@example.org", "password": "Sesame-1", "status": "active"}
 
-    _, sent, _ = tried(strict({"givenName"}, set(), lambda unknown, _: unknown), request(body, "create-user"))
+    _, sent, _ = tried(
+        strict({"givenName"}, set(), lambda unknown, _: unknown), request(body, "create-user")
+    )
 
     assert {"email", "password"} <= set(sent.body)
 
@@ -197,7 +305,10 @@ def test_what_is_empty_without_its_members_goes_with_them() -> None:
     """An object of a body all of whose members are unknown is left out; one that was empty stays."""
     asked = request({"name": NAME, "profile": {"email": "a"}, "meta": {}}, "create-contact")
 
-    answer, sent, _ = tried(lambda body: refusal({"detail": "profile.email"}) if "profile" in body.body else exchange(), asked)
+    answer, sent, _ = tried(
+        lambda body: refusal({"detail": "profile.email"}) if "profile" in body.body else exchange(),
+        asked,
+    )
 
     assert answer.ok
     assert sent.body == {"name": NAME, "meta": {}}
@@ -205,7 +316,9 @@ def test_what_is_empty_without_its_members_goes_with_them() -> None:
 
 @pytest.mark.parametrize("member", ["name", "title"])
 def test_what_was_written_is_known_in_any_member(member: str) -> None:
-    """A server that knows only one of two members has done what it was asked for; one that shows neither has not."""
+    """A server that knows only one of two members has done what it was asked for; one that shows
+    neither has not.
+    """
     asked = request({"name": NAME, "title": NAME}, "update-knowledge-item")
 
     assert Judge.reads_back({"id": "1", member: NAME}, asked)

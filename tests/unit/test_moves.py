@@ -1,4 +1,6 @@
-"""A user whose role is changed, in memory: whether that shows, and what its next tokens are held against."""
+"""A user whose role is changed, in memory: whether that shows, and what its next tokens are held
+against.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +20,28 @@ from tests.unit.stage import answering, play
 
 WAYS = ("log-in", "get", "post")
 
-# --- What tells two roles apart ---------------------------------------------------------------------------------------------
+# --- What tells two roles apart ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("one", "other", "operation"),
-    [("guest", "admin", "list-organizations"), ("admin", "bot", "list-services"), ("agent", "guest", "list-conversations")],
+    [
+        ("guest", "admin", "list-organizations"),
+        ("admin", "bot", "list-services"),
+        ("agent", "guest", "list-conversations"),
+    ],
 )
 def test_what_tells_two_roles_apart(one: str, other: str, operation: str) -> None:
-    """The first read that the higher may and the lower may not, as both were seen to be answered, in whichever order they are given."""
+    """The first read that the higher may and the lower may not, as both were seen to be answered,
+    in whichever order they are given.
+    """
 
     async def story(world: World) -> tuple[str, list[tuple[str, int]]]:
         with Evidence.collect() as evidence:
             found = await telling(world, one, other)
-        return found.name, [(answer.caller.split()[0], answer.status) for answer in evidence.exchanges]
+        return found.name, [
+            (answer.caller.split()[0], answer.status) for answer in evidence.exchanges
+        ]
 
     name, seen = play(story)
 
@@ -41,7 +51,9 @@ def test_what_tells_two_roles_apart(one: str, other: str, operation: str) -> Non
 
 
 def test_a_wrong_cell_tells_nothing() -> None:
-    """A read that the lower role gets to see, or the higher does not, is passed over for the next one."""
+    """A read that the lower role gets to see, or the higher does not, is passed over for the next
+    one.
+    """
 
     async def story(world: World) -> str:
         return (await telling(world, "bot", "admin")).name
@@ -65,7 +77,7 @@ def test_where_no_read_tells_them_apart() -> None:
     assert open_.value.look_at == "the permission table"
 
 
-# --- The change -----------------------------------------------------------------------------------------------------------------
+# --- The change ---------------------------------------------------------------------------------
 
 
 def follow(way: str, server: Server, before: str = "agent", after: str = "bot") -> Grant:
@@ -80,7 +92,9 @@ def follow(way: str, server: Server, before: str = "agent", after: str = "bot") 
 def old_scope(asked: Asked, server: Server, *, claim: str, scope: str) -> Answer:
     """The usual token answer, with other scopes in it."""
     status, document, *_ = server.usual(asked)
-    if status == 200 and document["user"] not in [user["id"] for user in list(server.things["user"].values())[:4]]:
+    if status == 200 and document["user"] not in [
+        user["id"] for user in list(server.things["user"].values())[:4]
+    ]:
         known = jwt.decode(document["token"], options={"verify_signature": False})
         token = jwt.encode({**known, "scope": claim or known["scope"]}, "k" * 32)
         server._callers[token] = server._callers[document["token"]]
@@ -89,9 +103,13 @@ def old_scope(asked: Asked, server: Server, *, claim: str, scope: str) -> Answer
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("before", "after"), [("agent", "bot"), ("bot", "agent"), ("admin", "guest")])
+@pytest.mark.parametrize(
+    ("before", "after"), [("agent", "bot"), ("bot", "agent"), ("admin", "guest")]
+)
 def test_new_tokens_have_the_new_role(way: str, before: str, after: str) -> None:
-    """Whichever way a token comes after the change, its scope and its rights are those of the new role, up or down."""
+    """Whichever way a token comes after the change, its scope and its rights are those of the new
+    role, up or down.
+    """
     grant = follow(way, Server(), before, after)
 
     assert (grant.scope, grant.claims["scope"]) == (after, after)
@@ -114,10 +132,13 @@ def test_a_refusal_gives_nothing_to_judge(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("where", "scopes"), [("the answer", {"claim": "", "scope": "agent"}), ("the JWT", {"claim": "agent", "scope": ""})]
+    ("where", "scopes"),
+    [("the answer", {"claim": "", "scope": "agent"}), ("the JWT", {"claim": "agent", "scope": ""})],
 )
 def test_a_token_that_keeps_the_old_scope(way: str, where: str, scopes: dict[str, str]) -> None:
-    """A scope that stays what it was, for as long as a target may lag, is a finding that says where it stands."""
+    """A scope that stays what it was, for as long as a target may lag, is a finding that says where
+    it stands.
+    """
     server = Server()
     for operation in ("log-in", "refresh"):
         server.instead(operation, lambda asked: old_scope(asked, server, **scopes))
@@ -134,7 +155,9 @@ def test_a_scope_that_never_said_the_role_says_nothing_of_the_change(way: str) -
     """Where the JWT said something else before as well, it is another requirement's matter."""
     server = Server()
     for operation in ("log-in", "refresh"):
-        server.instead(operation, lambda asked: old_scope(asked, server, claim="everything", scope=""))
+        server.instead(
+            operation, lambda asked: old_scope(asked, server, claim="everything", scope="")
+        )
 
     assert follow(way, server).claims["scope"] == "everything"
 
@@ -161,11 +184,23 @@ def test_a_scope_that_follows_late(way: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "expected", "actual"),
     [
-        ("agent", "bot", "list-organizations allowed to a new token of bot, by log-in", "403, as before the change"),
-        ("bot", "agent", "list-organizations denied to a new token of agent, by log-in", "200, as before the change"),
+        (
+            "agent",
+            "bot",
+            "list-organizations allowed to a new token of bot, by log-in",
+            "403, as before the change",
+        ),
+        (
+            "bot",
+            "agent",
+            "list-organizations denied to a new token of agent, by log-in",
+            "200, as before the change",
+        ),
     ],
 )
-def test_a_token_that_keeps_the_old_rights(before: str, after: str, expected: str, actual: str) -> None:
+def test_a_token_that_keeps_the_old_rights(
+    before: str, after: str, expected: str, actual: str
+) -> None:
     """A new token with the new scope that opens what the old role may is a finding."""
     server = Server()
 
@@ -188,14 +223,18 @@ def test_rights_are_gone_by_any_denial(status: int) -> None:
     server = Server()
 
     def denied(asked: Asked) -> Answer | None:
-        return (status, None) if asked.by == "agent" and asked.user not in list(server.things["user"])[:4] else None
+        return (
+            (status, None)
+            if asked.by == "agent" and asked.user not in list(server.things["user"])[:4]
+            else None
+        )
 
     server.instead("list-organizations", denied)
 
     assert follow("log-in", server, "bot", "agent").scope == "agent"
 
 
-# --- Whether a role can be changed ------------------------------------------------------------------------------------------
+# --- Whether a role can be changed --------------------------------------------------------------
 
 
 def ignoring_roles(server: Server) -> None:
@@ -223,7 +262,9 @@ def without_roles(server: Server) -> None:
 
 
 def test_a_role_that_an_update_leaves_as_it_was() -> None:
-    """A user that shows its old role after the update shows that updates are no way to change it here."""
+    """A user that shows its old role after the update shows that updates are no way to change it
+    here.
+    """
     server = Server()
     ignoring_roles(server)
 
@@ -235,7 +276,9 @@ def test_a_role_that_an_update_leaves_as_it_was() -> None:
 
 
 def test_where_users_show_no_role_a_log_in_tells() -> None:
-    """Where no user shows its role, the scope of a log-in shows that it was changed; or that nothing shows it."""
+    """Where no user shows its role, the scope of a log-in shows that it was changed; or that
+    nothing shows it.
+    """
     server = Server()
     without_roles(server)
     assert follow("get", server).scope == "bot"
@@ -246,7 +289,9 @@ def test_where_users_show_no_role_a_log_in_tells() -> None:
     server.instead("update-user", lambda asked: (200, {"id": asked.id}))
     with pytest.raises(NotTested) as lacking:
         follow("get", server)
-    assert str(lacking.value).startswith("a user whose role can be changed: nothing shows that it was (POST /v2/auth/token")
+    assert str(lacking.value).startswith(
+        "a user whose role can be changed: nothing shows that it was (POST /v2/auth/token"
+    )
     assert lacking.value.capability == "throwaway-user"
 
 
@@ -268,7 +313,9 @@ def test_a_role_that_shows_late() -> None:
 
 
 def test_what_is_wrong_needs_a_token() -> None:
-    """An answer that names the old scope and gives no token is no wrong grant; neither is one with the new scope."""
+    """An answer that names the old scope and gives no token is no wrong grant; neither is one with
+    the new scope.
+    """
 
     async def story(world: World) -> list[Any]:
         case: Moved = await moved(world, "agent", "bot")

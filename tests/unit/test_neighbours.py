@@ -40,10 +40,16 @@ def test_parts_of_an_e_mail() -> None:
 
 @pytest.mark.parametrize("likeness", NEIGHBOURS)
 def test_a_twin_has_the_like_e_mail_and_the_same_password(likeness: str) -> None:
-    """Two users are made of which one's e-mail is much like the other's, with one password; once for all tests."""
+    """Two users are made of which one's e-mail is much like the other's, with one password; once
+    for all tests.
+    """
 
     async def story(world: World) -> tuple[ThrowawayUser, ThrowawayUser, ThrowawayUser]:
-        return await lockable_account(world), await twin_of(world, likeness), await twin_of(world, likeness)
+        return (
+            await lockable_account(world),
+            await twin_of(world, likeness),
+            await twin_of(world, likeness),
+        )
 
     server = Server()
     one, twin, again = play(story, server)
@@ -60,7 +66,11 @@ def test_a_target_that_takes_no_second_one() -> None:
 
     def known(asked: Asked) -> Answer | None:
         emails = {user["email"].replace("+twin", "") for user in server.things["user"].values()}
-        return (409, {"message": "taken"}) if asked.body["email"].replace("+twin", "") in emails else None
+        return (
+            (409, {"message": "taken"})
+            if asked.body["email"].replace("+twin", "") in emails
+            else None
+        )
 
     async def story(world: World) -> None:
         await twin_of(world, "with-a-tag")
@@ -69,5 +79,8 @@ def test_a_target_that_takes_no_second_one() -> None:
     with pytest.raises(NotTested) as lacking:
         play(story, server)
 
-    assert str(lacking.value) == "two users whose e-mails are alike (with a tag): the target has no second one"
+    assert (
+        str(lacking.value)
+        == "two users whose e-mails are alike (with a tag): the target has no second one"
+    )
     assert lacking.value.capability == "throwaway-user"

@@ -13,8 +13,12 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective, at_best, beyond_doubt, judge, verdict
 
 
-def measured(*, good: int = 990, errors: int = 5, throttled: int = 5, violations: int = 0) -> dict[str, Any]:
-    """What totals say of a run of ten seconds with response times of 1 ms, 2 ms, ... in turn up to 100 ms, and late arrivals."""
+def measured(
+    *, good: int = 990, errors: int = 5, throttled: int = 5, violations: int = 0
+) -> dict[str, Any]:
+    """What totals say of a run of ten seconds with response times of 1 ms, 2 ms, ... in turn up to
+    100 ms, and late arrivals.
+    """
     recorder, totals = Recorder(0.0), Totals()
     recorder.scheduled, recorder.late, recorder.dropped = 1000, 10, 2
     entry = recorder.entry("POST", "/")
@@ -109,12 +113,16 @@ def test_nothing_measured_holds_nothing() -> None:
     """A run without an answer keeps no limit on times or shares: unable to test is not a pass."""
     empty = Totals().document(10)
 
-    assert [it["held"] for it in judge(map(Objective.parse, ["p99<1s", "errors<1%", "rate>=1"]), empty)] == [False] * 3
+    assert [
+        it["held"] for it in judge(map(Objective.parse, ["p99<1s", "errors<1%", "rate>=1"]), empty)
+    ] == [False] * 3
     assert Objective.parse("p99<1s").observed(empty) is None
 
 
 def test_the_verdict() -> None:
-    """Met only when all hold; an invalid run is never met nor missed; a violation is a violation in any run."""
+    """Met only when all hold; an invalid run is never met nor missed; a violation is a violation in
+    any run.
+    """
     judged = judge([Objective.parse("p99<1s")], measured())
     missed = judge([Objective.parse("p99<1s"), Objective.parse("p99<1ms")], measured())
 
@@ -130,7 +138,9 @@ def test_the_verdict() -> None:
 
 
 def test_throttled_requests_are_no_measurement() -> None:
-    """Where all were answered 429, no time was measured and no share of errors, so that neither keeps a limit."""
+    """Where all were answered 429, no time was measured and no share of errors, so that neither
+    keeps a limit.
+    """
     document = measured(good=0, errors=0, throttled=50)
     texts = ["p99<250ms", "p97<1ms", "max<1s", "mean<1s", "errors<1%", "throttled<=100%"]
 
@@ -138,7 +148,7 @@ def test_throttled_requests_are_no_measurement() -> None:
     assert [Objective.parse(text).holds(document) for text in texts] == [False] * 5 + [True]
 
 
-# --- Words -----------------------------------------------------------------------------------------------------------
+# --- Words --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,7 +164,9 @@ def test_throttled_requests_are_no_measurement() -> None:
     ],
 )
 def test_a_mistake_is_told_where_it_was_made(text: str, message: str, hint: str) -> None:
-    """The sentence begins with the place, an option unless a file is named, and ends with what would be right."""
+    """The sentence begins with the place, an option unless a file is named, and ends with what
+    would be right.
+    """
     with pytest.raises(UsageError) as here:
         Objective.parse(text)
     with pytest.raises(UsageError) as there:
@@ -178,17 +190,39 @@ def test_a_mistake_is_told_where_it_was_made(text: str, message: str, hint: str)
     ],
 )
 def test_the_parts_of_an_objective(text: str, fields: tuple[object, ...]) -> None:
-    """Times are in milliseconds whatever unit they were written in; the text stands without spaces and capitals."""
+    """Times are in milliseconds whatever unit they were written in; the text stands without spaces
+    and capitals.
+    """
     found = Objective.parse(text)
 
-    assert (found.text, found.measure, found.comparison, pytest.approx(found.limit), found.unit) == fields
+    assert (
+        found.text,
+        found.measure,
+        found.comparison,
+        pytest.approx(found.limit),
+        found.unit,
+    ) == fields
 
 
 def test_the_rows_of_a_document() -> None:
     """Each objective with its measure, limit, unit, what was observed, and whether it held."""
     assert judge([Objective.parse("rate>=99"), Objective.parse("errors<=4")], measured()) == [
-        {"objective": "rate>=99", "measure": "rate", "unit": "/s", "limit": 99.0, "observed": 99.0, "held": True},
-        {"objective": "errors<=4", "measure": "errors", "unit": "", "limit": 4.0, "observed": 5.0, "held": False},
+        {
+            "objective": "rate>=99",
+            "measure": "rate",
+            "unit": "/s",
+            "limit": 99.0,
+            "observed": 99.0,
+            "held": True,
+        },
+        {
+            "objective": "errors<=4",
+            "measure": "errors",
+            "unit": "",
+            "limit": 4.0,
+            "observed": 5.0,
+            "held": False,
+        },
     ]
 
 
@@ -204,11 +238,13 @@ def test_each_comparison_holds_as_it_is_written(text: str) -> None:
     assert Objective.parse(text).holds(measured())
 
 
-# --- The best that could have been ------------------------------------------------------------------------------------
+# --- The best that could have been --------------------------------------------------------------
 
 
 def document(times: dict[float, int], **changes: Any) -> dict[str, Any]:
-    """What a run says of these response times in milliseconds, with how often each; all in order unless ``changes`` say otherwise."""
+    """What a run says of these response times in milliseconds, with how often each; all in order
+    unless ``changes`` say otherwise.
+    """
     histogram = Histogram.of((ms / 1000, count) for ms, count in times.items())
     return {
         "requests": sum(times.values()),
@@ -232,7 +268,10 @@ def observed(text: str, best: dict[str, Any]) -> float | None:
 @pytest.mark.parametrize("ms", [2.0, 250.0, 8000.0])
 def test_a_percentile_is_of_the_times_that_stand_there(ms: float) -> None:
     """Within the histogram's own precision, and in milliseconds."""
-    assert observed("p50<1s", document({ms: 10})) == Histogram.of([(ms / 1000, 10)]).percentile(50) * 1000
+    assert (
+        observed("p50<1s", document({ms: 10}))
+        == Histogram.of([(ms / 1000, 10)]).percentile(50) * 1000
+    )
 
 
 def test_a_percentile_is_over_all_batches() -> None:
@@ -246,9 +285,22 @@ def test_a_percentile_is_over_all_batches() -> None:
 
 def test_what_was_not_sent_is_taken_as_answered_at_once() -> None:
     """Dropped arrivals and attempts that this side could not make count as good, and took no time."""
-    best = at_best(document({100.0: 100}, dropped=60, late=7, own_failures={"local": 30, "withdrawn": 10}, errors={"500": 4}))
+    best = at_best(
+        document(
+            {100.0: 100},
+            dropped=60,
+            late=7,
+            own_failures={"local": 30, "withdrawn": 10},
+            errors={"500": 4},
+        )
+    )
 
-    assert (best["requests"], best["dropped"], best["late"], best["errors"]) == (200, 0, 0, {"500": 4})
+    assert (best["requests"], best["dropped"], best["late"], best["errors"]) == (
+        200,
+        0,
+        0,
+        {"500": 4},
+    )
     assert dict(best["batches"][0]["response_ms"]) == {0.0: 100, 100.0: 100}
     assert best["response_ms"]["mean"] == pytest.approx(50, rel=0.01)
     assert best["response_ms"]["max"] == pytest.approx(100, rel=0.01)
@@ -284,9 +336,20 @@ def test_a_slow_generator_may_have_made_all_times() -> None:
 
 
 def test_only_a_limit_from_above_is_missed_beyond_doubt() -> None:
-    """What was not sent might have been answered, so that a rate or a least count is never missed for sure."""
+    """What was not sent might have been answered, so that a rate or a least count is never missed
+    for sure.
+    """
     seen = document({100.0: 100}, rate=5.0, errors={"500": 10}, dropped=1)
-    texts = ["p50<50ms", "errors<=9", "errors==9", "errors<10", "errors<=10", "errors==10", "rate>50", "errors>=11"]
+    texts = [
+        "p50<50ms",
+        "errors<=9",
+        "errors==9",
+        "errors<10",
+        "errors<=10",
+        "errors==10",
+        "rate>50",
+        "errors>=11",
+    ]
 
     assert [it.text for it in beyond_doubt(map(Objective.parse, texts), seen)] == [
         "p50<50ms",
@@ -307,4 +370,6 @@ def test_times_are_beyond_doubt_unless_the_generator_was_slow() -> None:
 
 def test_nothing_measured_is_not_beyond_doubt() -> None:
     """Without a request there is no share that could be missed."""
-    assert beyond_doubt([Objective.parse("errors<1%"), Objective.parse("p50<1ms")], document({})) == []
+    assert (
+        beyond_doubt([Objective.parse("errors<1%"), Objective.parse("p50<1ms")], document({})) == []
+    )

@@ -20,8 +20,13 @@ from rolecall.evidence import Exchange
 from rolecall.redaction import Secrets
 
 PASSWORD = 'p&ss/w"rd +<ö>=~!'
-REFRESH_TOKEN = "599e1fcd9da1c72645c95886." + "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
-TOKEN = jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": 1, "exp": 86401}, "k" * 32)
+REFRESH_TOKEN = (
+    "599e1fcd9da1c72645c95886."
+    "28167e54e423275c0d948ce2efcaa481d4ab229ea53800502c26adae924a217f924fe2ba343d78ac"
+)
+TOKEN = jwt.encode(
+    {"_id": "599e1fcd9da1c72645c95886", "scope": "admin", "iat": 1, "exp": 86401}, "k" * 32
+)
 
 
 def exchange(
@@ -58,7 +63,9 @@ def knowing(*values: tuple[str, str]) -> Secrets:
 SPELLINGS = {
     "raw": lambda secret: secret,
     "percent": lambda secret: quote(secret, safe=""),
-    "percent, lower case": lambda secret: re.sub("%..", lambda match: match.group().lower(), quote(secret, safe="")),
+    "percent, lower case": lambda secret: re.sub(
+        "%..", lambda match: match.group().lower(), quote(secret, safe="")
+    ),
     "form": quote_plus,
     "query": lambda secret: urlencode({"p": secret}),
     "path": quote,
@@ -68,7 +75,9 @@ SPELLINGS = {
     "JSON as PHP writes it": lambda secret: json.dumps(secret).replace("/", "\\/"),
     "HTML": html.escape,
     "HTML text": lambda secret: html.escape(secret, quote=False),
-    "HTML as PHP writes it": lambda secret: html.escape(secret).replace("&#x27;", "&#039;").replace("&quot;", "&#34;"),
+    "HTML as PHP writes it": lambda secret: (
+        html.escape(secret).replace("&#x27;", "&#039;").replace("&quot;", "&#34;")
+    ),
     "HTML, every character": lambda secret: "".join(f"&#{ord(character)};" for character in secret),
     "JSON as Go writes it": lambda secret: escaped(secret, "&<>"),
     "JSON as .NET writes it": lambda secret: escaped(secret, "\"&'<>+`", upper=True),
@@ -82,7 +91,9 @@ SPELLINGS = {
     "hexadecimal": lambda secret: secret.encode().hex(),
     "hexadecimal, upper case": lambda secret: secret.encode().hex().upper(),
     "UTF-16, read as UTF-8": lambda secret: secret.encode("utf-16-le").decode("utf-8", "replace"),
-    "UTF-16 the other way round": lambda secret: secret.encode("utf-16-be").decode("utf-8", "replace"),
+    "UTF-16 the other way round": lambda secret: secret.encode("utf-16-be").decode(
+        "utf-8", "replace"
+    ),
     "UTF-8, read as Latin-1": lambda secret: secret.encode().decode("latin-1"),
     "Latin-1, read as UTF-8": lambda secret: secret.encode("latin-1").decode("utf-8", "replace"),
 }
@@ -92,7 +103,9 @@ def escaped(text: str, characters: str, *, upper: bool = False) -> str:
     r"""The inside of a JSON text in which these characters are written \u0026."""
     hexadecimal = "04X" if upper else "04x"
     return "".join(
-        f"\\u{ord(character):{hexadecimal}}" if character in characters else json.dumps(character, ensure_ascii=False)[1:-1]
+        f"\\u{ord(character):{hexadecimal}}"
+        if character in characters
+        else json.dumps(character, ensure_ascii=False)[1:-1]
         for character in text
     )
 
@@ -115,11 +128,15 @@ class TestSpellings:
         assert redacted.endswith(" after")
         assert not secrets.found_in(redacted)
         assert not any(piece in redacted for piece in (secret[:6], secret[-6:]))
-        assert len(redacted) < len("before <password-1> after") + 70  # for what some writers put around it
+        assert (
+            len(redacted) < len("before <password-1> after") + 70
+        )  # for what some writers put around it
 
     @pytest.mark.parametrize("encode", SPELLINGS.values(), ids=SPELLINGS)
     def test_what_follows_is_not_lost(self, encode: object) -> None:
-        """Only the escapes that belong to a secret go with it: its neighbours stay as they were written."""
+        """Only the escapes that belong to a secret go with it: its neighbours stay as they were
+        written.
+        """
         written = encode(PASSWORD)  # type: ignore[operator]
         secrets = knowing((PASSWORD, "password"))
 
@@ -131,7 +148,9 @@ class TestSpellings:
     @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
     @pytest.mark.parametrize("secret", [PASSWORD, REFRESH_TOKEN, "123456", "1234567"])
     def test_base64_at_every_alignment(self, secret: str, encode: object) -> None:
-        """In base64, where a secret may begin at any of three positions, none of its inner characters is left."""
+        """In base64, where a secret may begin at any of three positions, none of its inner
+        characters is left.
+        """
         secrets = knowing((secret, "password"))
 
         for before, after in itertools.product(("", "u", "us", "user:"), ("", ":", "::", ":tail")):
@@ -140,11 +159,15 @@ class TestSpellings:
 
             assert "<password-1>" in redacted
             front, back = redacted.removeprefix("Basic ").rstrip("=").split("<password-1>")
-            assert len(front) <= math.ceil(len(before) * 8 / 6) + 1  # what else is a neighbour, or a character shared with one
+            assert (
+                len(front) <= math.ceil(len(before) * 8 / 6) + 1
+            )  # what else is a neighbour, or a character shared with one
             assert len(back) <= math.ceil(len(after) * 8 / 6) + 1
 
     def test_a_basic_header(self) -> None:
-        """A Basic header that the harness sent is known as a whole, and its password wherever it stands."""
+        """A Basic header that the harness sent is known as a whole, and its password wherever it
+        stands.
+        """
         header = "Basic " + base64.b64encode(f"guest@example.org:{PASSWORD}".encode()).decode()
         secrets = knowing((PASSWORD, "password"))
         secrets.learn(exchange(headers={"Authorization": header}))
@@ -154,7 +177,9 @@ class TestSpellings:
 
     @pytest.mark.parametrize("word", ["guest", "password", "a"])
     def test_a_password_that_is_a_word(self, word: str) -> None:
-        """A password that may be a word of any text is taken out of the requests that carry it, and every other text stays."""
+        """A password that may be a word of any text is taken out of the requests that carry it, and
+        every other text stays.
+        """
         secrets = knowing((word, "password"))
         body = json.dumps({"scope": word, "password": word}, separators=(",", ":"))
 
@@ -174,9 +199,13 @@ class TestPlainPasswords:
         assert not secrets.is_plain(word)
         assert secrets.redact(f"so it is {word}!") == "so it is <password-1>!"
 
-    @pytest.mark.parametrize("word", ["guest", "requirement", "x7Q!z", "12345", "exam", "bot@example"])
+    @pytest.mark.parametrize(
+        "word", ["guest", "requirement", "x7Q!z", "12345", "exam", "bot@example"]
+    )
     def test_one_that_is_like_ordinary_text(self, word: str) -> None:
-        """One that stands in ordinary text is hidden where it is a value of its own, in whatever notation, and only there."""
+        """One that stands in ordinary text is hidden where it is a value of its own, in whatever
+        notation, and only there.
+        """
         secrets = Secrets()
         secrets.spare("bot@example.org")
         secrets.add(word, "password")
@@ -199,18 +228,32 @@ class TestPlainPasswords:
             assert "<password-1>" in secrets.redact(notation), notation
             assert word not in secrets.redact(notation), notation
         assert not secrets.found_in(f"the {word} of the day")
-        assert secrets.redact(f'"the {word} of the day", {word}s') == f'"the {word} of the day", {word}s'
+        assert (
+            secrets.redact(f'"the {word} of the day", {word}s')
+            == f'"the {word} of the day", {word}s'
+        )
 
     @pytest.mark.parametrize(
         "password",
-        ["<password-1>", "password-1", "<token-1>", "assword-12>", "n-100000", "<refresh-token-7>", "en-4711", "00017>"],
+        [
+            "<password-1>",
+            "password-1",
+            "<token-1>",
+            "assword-12>",
+            "n-100000",
+            "<refresh-token-7>",
+            "en-4711",
+            "00017>",
+        ],
     )
     def test_one_that_reads_like_a_label(self, password: str) -> None:
         """A password that reads like one of our labels is hidden all the same, and is in no label."""
         others = [f"token-of-number-{number}x" for number in range(20)]
         for place in (0, 10):
             secrets = knowing(
-                *((other, "token") for other in others[:place]), (password, "password"), *((other, "token") for other in others)
+                *((other, "token") for other in others[:place]),
+                (password, "password"),
+                *((other, "token") for other in others),
             )
 
             redacted = secrets.redact(f"it is {password}, and {' '.join(others)}")
@@ -236,13 +279,18 @@ class TestLabels:
         """A token keeps its label when it is seen again in another place, or as another kind."""
         secrets = knowing((REFRESH_TOKEN, "refresh-token"))
         secrets.learn(
-            exchange(headers={"authorization": f"Bearer {REFRESH_TOKEN}"}, got=json.dumps({"token": REFRESH_TOKEN}).encode())
+            exchange(
+                headers={"authorization": f"Bearer {REFRESH_TOKEN}"},
+                got=json.dumps({"token": REFRESH_TOKEN}).encode(),
+            )
         )
 
         assert secrets.redact(REFRESH_TOKEN) == "<refresh-token-1>"
 
     def test_a_jwt_keeps_header_and_claims(self) -> None:
-        """Of a JWT only the signature is taken away: its claims are evidence, and without it nobody can use it."""
+        """Of a JWT only the signature is taken away: its claims are evidence, and without it nobody
+        can use it.
+        """
         secrets = knowing((TOKEN, "token"))
 
         redacted = secrets.redact(f"Bearer {TOKEN}")
@@ -252,9 +300,15 @@ class TestLabels:
 
     @pytest.mark.parametrize("token", [TOKEN, REFRESH_TOKEN])
     def test_a_secret_in_disguise_is_the_same_one(self, token: str) -> None:
-        """A token that is sent with escapes in it, whole, is the one that it is meant as, and has its label."""
+        """A token that is sent with escapes in it, whole, is the one that it is meant as, and has
+        its label.
+        """
         secrets = knowing((token, "token"))
-        for disguised in (token.replace("e", "%65"), token.replace("9", r"\u0039"), quote(token.replace("e", "%65"))):
+        for disguised in (
+            token.replace("e", "%65"),
+            token.replace("9", r"\u0039"),
+            quote(token.replace("e", "%65")),
+        ):
             secrets.learn(exchange(headers={"authorization": f"Bearer {disguised}"}, status=401))
 
             assert secrets.redact(token) == knowing((token, "token")).redact(token)
@@ -267,25 +321,35 @@ class TestLabels:
         assert secrets.redact("device-7.hidden-part.signature") == "<refresh-token-1>"
 
     def test_the_longest_match_counts(self) -> None:
-        """Where one secret begins like another, a text is labelled by the whole of it, in whatever order they were learnt."""
+        """Where one secret begins like another, a text is labelled by the whole of it, in whatever
+        order they were learnt.
+        """
         cut = REFRESH_TOKEN[:46]
         for order in ((cut, REFRESH_TOKEN), (REFRESH_TOKEN, cut)):
             secrets = knowing(*((value, "refresh-token") for value in order))
 
-            labels = secrets.redact(cut), secrets.redact(REFRESH_TOKEN), secrets.redact(f"{REFRESH_TOKEN}0")
+            labels = (
+                secrets.redact(cut),
+                secrets.redact(REFRESH_TOKEN),
+                secrets.redact(f"{REFRESH_TOKEN}0"),
+            )
 
             assert labels[0] != labels[1]
             assert f"{labels[1]}0" == labels[2]
 
     def test_the_user_in_a_refresh_token_is_no_secret(self) -> None:
-        """An attack that presents a refresh token's front part, the user's id, does not make that id unreadable in every report."""
+        """An attack that presents a refresh token's front part, the user's id, does not make that
+        id unreadable in every report.
+        """
         secrets = knowing((REFRESH_TOKEN, "refresh-token"))
         user = REFRESH_TOKEN.partition(".")[0]
         for attack in (user, f"{user}."):
             secrets.learn(exchange(sent=json.dumps({"refreshToken": attack}).encode()))
 
         assert f"user {user}." == secrets.redact(f"user {user}.")
-        assert TOKEN.rpartition(".")[0] in secrets.redact(TOKEN)  # whose claims hold that id in base64
+        assert TOKEN.rpartition(".")[0] in secrets.redact(
+            TOKEN
+        )  # whose claims hold that id in base64
 
     def test_no_more_than_the_secret_is_replaced(self) -> None:
         """Text around and between secrets stays as it is, byte for byte."""
@@ -296,17 +360,31 @@ class TestLabels:
         pieces = ["".join(rng.choices(alphabet, k=rng.randint(0, 9))) + "|" for _ in range(200)]
         chosen = rng.choices(values, k=200)
 
-        redacted = secrets.redact("".join(f"{piece}{value}|" for piece, value in zip(pieces, chosen, strict=True)))
+        redacted = secrets.redact(
+            "".join(f"{piece}{value}|" for piece, value in zip(pieces, chosen, strict=True))
+        )
 
         labels = {value: secrets.redact(value) for value in values}
-        assert "".join(f"{piece}{labels[value]}|" for piece, value in zip(pieces, chosen, strict=True)) == redacted
+        assert (
+            "".join(f"{piece}{labels[value]}|" for piece, value in zip(pieces, chosen, strict=True))
+            == redacted
+        )
 
 
 #: Words of our reports and of HTTP, which a server calls its tokens.
 WORDS = [
-    "passed failed verdict outcome requirement inconclusive conformant version startedDateTime testsuite rolecall statement",
-    "findings expected response postData mimeType historyId fullName Content-Type application/json undefined localhost 127.0.0.1",
-    "ISSUE-status create-user-guest-token http://127.0.0.1:8080 guest@example.org 20260101-101010-abcdef",
+    (
+        "passed failed verdict outcome requirement inconclusive conformant version startedDateTime "
+        "testsuite rolecall statement"
+    ),
+    (
+        "findings expected response postData mimeType historyId fullName Content-Type "
+        "application/json undefined localhost 127.0.0.1"
+    ),
+    (
+        "ISSUE-status create-user-guest-token http://127.0.0.1:8080 guest@example.org "
+        "20260101-101010-abcdef"
+    ),
 ]
 
 
@@ -316,13 +394,23 @@ class TestWhatIsPublic:
     @pytest.mark.parametrize("word", " ".join(WORDS).split())
     @pytest.mark.parametrize("status", [200, 302])
     def test_a_server_that_calls_a_word_of_ours_a_token(self, word: str, status: int) -> None:
-        """It is hidden where the server says so, and nowhere else: no outcome, name or address is lost."""
+        """It is hidden where the server says so, and nowhere else: no outcome, name or address is
+        lost.
+        """
         secrets = Secrets()
         secrets.spare(
-            "ISSUE-status", "create-user-guest-token", "http://127.0.0.1:8080", "guest@example.org", "20260101-101010-abcdef"
+            "ISSUE-status",
+            "create-user-guest-token",
+            "http://127.0.0.1:8080",
+            "guest@example.org",
+            "20260101-101010-abcdef",
         )
         body = json.dumps({"token": word, "user": "599e1fcd9da1c72645c95886"})
-        secrets.learn(exchange(status=status, got=body.encode(), got_headers=[("Location", f"/x#token={word}")]))
+        secrets.learn(
+            exchange(
+                status=status, got=body.encode(), got_headers=[("Location", f"/x#token={word}")]
+            )
+        )
 
         assert not secrets.found_in(f"the {word} of the day")
         assert secrets.redact(f'"the {word} of the day"') == f'"the {word} of the day"'
@@ -331,7 +419,11 @@ class TestWhatIsPublic:
     def test_a_user_id_is_no_token(self) -> None:
         """A server whose refresh token is the user's id does not make the id unreadable."""
         secrets = Secrets()
-        body = {"token": TOKEN, "refreshToken": "599e1fcd9da1c72645c95886", "user": "599e1fcd9da1c72645c95886"}
+        body = {
+            "token": TOKEN,
+            "refreshToken": "599e1fcd9da1c72645c95886",
+            "user": "599e1fcd9da1c72645c95886",
+        }
         secrets.learn(exchange(got=json.dumps(body).encode()))
 
         assert secrets.redact("user 599e1fcd9da1c72645c95886") == "user 599e1fcd9da1c72645c95886"
@@ -341,14 +433,24 @@ class TestWhatIsPublic:
         """One whose refresh token is the beginning of that id does not either."""
         secrets = Secrets()
         user = "599e1fcd9da1c72645c95886"
-        secrets.learn(exchange(got=json.dumps({"token": TOKEN, "refreshToken": user[:length], "user": user}).encode()))
+        secrets.learn(
+            exchange(
+                got=json.dumps(
+                    {"token": TOKEN, "refreshToken": user[:length], "user": user}
+                ).encode()
+            )
+        )
 
         assert secrets.redact(f"user {user}") == f"user {user}"
 
     def test_a_jwt_without_a_signature(self) -> None:
-        """What was forged without a signature, or cut before it, is evidence and can be read; one that a server gives is a token."""
+        """What was forged without a signature, or cut before it, is evidence and can be read; one
+        that a server gives is a token.
+        """
         front = TOKEN.rpartition(".")[0]
-        forged = jwt.encode({"_id": "599e1fcd9da1c72645c95886", "scope": "admin"}, None, algorithm="none")
+        forged = jwt.encode(
+            {"_id": "599e1fcd9da1c72645c95886", "scope": "admin"}, None, algorithm="none"
+        )
         secrets = knowing((TOKEN, "token"))
         for sent in (front, f"{front}.", forged):
             secrets.learn(exchange(headers={"authorization": f"Bearer {sent}"}, status=401))
@@ -358,18 +460,30 @@ class TestWhatIsPublic:
         assert secrets.redact(f"Bearer {forged}") == "Bearer <token-2>"
 
     def test_a_jwt_with_something_around_it(self) -> None:
-        """A JWT that an attack extends or gives other claims loses its signature, and the rest can still be read."""
+        """A JWT that an attack extends or gives other claims loses its signature, and the rest can
+        still be read.
+        """
         header, claims, signature = TOKEN.split(".")
         secrets = knowing((TOKEN, "token"))
-        for sent in (f"{TOKEN}x", f"x{TOKEN}", f"{TOKEN}, {TOKEN}", f"{header}.{claims[:-4]}AAAA.{signature}"):
+        for sent in (
+            f"{TOKEN}x",
+            f"x{TOKEN}",
+            f"{TOKEN}, {TOKEN}",
+            f"{header}.{claims[:-4]}AAAA.{signature}",
+        ):
             secrets.learn(exchange(headers={"authorization": f"Bearer {sent}"}, status=401))
 
             assert secrets.redact(sent) == sent.replace(signature, "<token-1>")
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_a_token_that_begins_another(self, order: int) -> None:
-        """A token that stands before the dot of another is hidden, too, whichever came first: it was received as a secret."""
-        members = [("refreshToken", "opaque-access-token-0001.r1"), ("token", "opaque-access-token-0001")][::order]
+        """A token that stands before the dot of another is hidden, too, whichever came first: it
+        was received as a secret.
+        """
+        members = [
+            ("refreshToken", "opaque-access-token-0001.r1"),
+            ("token", "opaque-access-token-0001"),
+        ][::order]
         secrets = Secrets()
         secrets.learn(exchange(got=json.dumps(dict(members)).encode()))
 
@@ -380,7 +494,9 @@ class TestWhatIsPublic:
         assert redacted[0] != redacted[1]
 
     def test_a_member_in_disguise(self) -> None:
-        """A token whose member is written with escapes, in JSON in JSON, or in UTF-16 is learnt as any other."""
+        """A token whose member is written with escapes, in JSON in JSON, or in UTF-16 is learnt as
+        any other.
+        """
         for body in (
             rb'{"\u0074oken":"opaque-and-secret"}',
             json.dumps({"data": json.dumps({"token": "opaque-and-secret"})}).encode(),
@@ -401,7 +517,9 @@ class TestLearning:
     """Secrets are taken from the wire as they pass."""
 
     def test_credentials_that_were_sent(self) -> None:
-        """Passwords and refresh tokens in a request's body, its query and its Authorization header are learnt."""
+        """Passwords and refresh tokens in a request's body, its query and its Authorization header
+        are learnt.
+        """
         secrets = Secrets()
         secrets.learn(exchange(sent=json.dumps({"email": "a@b", "password": PASSWORD}).encode()))
         secrets.learn(
@@ -414,12 +532,26 @@ class TestLearning:
         assert all(map(secrets.found_in, (PASSWORD, REFRESH_TOKEN, TOKEN)))
 
     @pytest.mark.parametrize(
-        "name", ["token", "accessToken", "access_token", "refresh_token", "RefreshToken", "id_token", "apiKey", "jwt"]
+        "name",
+        [
+            "token",
+            "accessToken",
+            "access_token",
+            "refresh_token",
+            "RefreshToken",
+            "id_token",
+            "apiKey",
+            "jwt",
+        ],
     )
     def test_tokens_that_were_received(self, name: str) -> None:
-        """A token is learnt from an answer at any depth, also under a name that the specification does not give it."""
+        """A token is learnt from an answer at any depth, also under a name that the specification
+        does not give it.
+        """
         secrets = Secrets()
-        secrets.learn(exchange(got=json.dumps({"data": [{"auth": {name: "opaque-and-secret"}}]}).encode()))
+        secrets.learn(
+            exchange(got=json.dumps({"data": [{"auth": {name: "opaque-and-secret"}}]}).encode())
+        )
 
         assert secrets.found_in("opaque-and-secret")
 
@@ -434,7 +566,9 @@ class TestLearning:
         assert TOKEN not in redacted
         assert REFRESH_TOKEN[26:40] not in redacted
 
-    @pytest.mark.parametrize("literal", [r"ab\/cd+ef==", r"ab\u002fcd\u002Bef==", r"\u0061b/cd+ef=\u003d"])
+    @pytest.mark.parametrize(
+        "literal", [r"ab\/cd+ef==", r"ab\u002fcd\u002Bef==", r"\u0061b/cd+ef=\u003d"]
+    )
     def test_a_writer_that_escapes_more(self, literal: str) -> None:
         """A token in JSON is learnt as the server wrote it and as it is meant, under one label."""
         body = f'{{"refreshToken":"{literal}"}}'
@@ -456,7 +590,9 @@ class TestLearning:
             assert secrets.found_in(TOKEN)
 
     def test_a_redirect_and_a_cookie(self) -> None:
-        """Tokens are learnt from where a server sends the caller, and from cookies, whatever their name."""
+        """Tokens are learnt from where a server sends the caller, and from cookies, whatever their
+        name.
+        """
         secrets = Secrets()
         secrets.learn(
             exchange(
@@ -469,20 +605,29 @@ class TestLearning:
             )
         )
 
-        assert all(map(secrets.found_in, ("opaque/token-1", "opaque%2Ftoken-1", "0123456789abcdef0123")))
+        assert all(
+            map(secrets.found_in, ("opaque/token-1", "opaque%2Ftoken-1", "0123456789abcdef0123"))
+        )
         assert secrets.redact("state=x; lang=en; Path=/") == "state=x; lang=en; Path=/"
 
     def test_what_a_refusal_says_of_a_member(self) -> None:
         """A refusal that explains itself under the member's name does not make its words secrets."""
         secrets = Secrets()
-        secrets.learn(exchange(status=400, got=b'{"error":{"password":"is required","token":"invalid"}}'))
+        secrets.learn(
+            exchange(status=400, got=b'{"error":{"password":"is required","token":"invalid"}}')
+        )
 
-        assert secrets.redact("the password is required, the token invalid") == "the password is required, the token invalid"
+        assert (
+            secrets.redact("the password is required, the token invalid")
+            == "the password is required, the token invalid"
+        )
 
     def test_a_token_in_a_refusal(self) -> None:
         """A refusal that gives a token all the same does not bring it into the report."""
         secrets = Secrets()
-        secrets.learn(exchange(status=403, got=json.dumps({"refreshToken": REFRESH_TOKEN}).encode()))
+        secrets.learn(
+            exchange(status=403, got=json.dumps({"refreshToken": REFRESH_TOKEN}).encode())
+        )
 
         assert secrets.found_in(REFRESH_TOKEN)
 
@@ -505,7 +650,9 @@ class TestLearning:
 
 
 class TestWhatBecomesASecret:
-    """What is remembered of what passes, and what is not: a word is none, an id is none, what is known is no second one."""
+    """What is remembered of what passes, and what is not: a word is none, an id is none, what is
+    known is no second one.
+    """
 
     @pytest.mark.parametrize(
         ("header", "known"),
@@ -518,7 +665,9 @@ class TestWhatBecomesASecret:
         ],
     )
     def test_a_header_that_was_sent(self, header: str, known: bool) -> None:
-        """The credential behind the scheme is a secret; a header without one is, where it is no word."""
+        """The credential behind the scheme is a secret; a header without one is, where it is no
+        word.
+        """
         secrets = Secrets()
         secrets.learn_sent(exchange(headers={"AUTHORIZATION": header}))
 
@@ -527,9 +676,16 @@ class TestWhatBecomesASecret:
     def test_other_headers_are_no_credentials(self) -> None:
         """What stands in another header is not taken for one."""
         secrets = Secrets()
-        secrets.learn_sent(exchange(headers={"accept": "application/vnd.example", "user-agent": "some/agent-of-1.0"}))
+        secrets.learn_sent(
+            exchange(
+                headers={"accept": "application/vnd.example", "user-agent": "some/agent-of-1.0"}
+            )
+        )
 
-        assert secrets.redact("some/agent-of-1.0 application/vnd.example") == "some/agent-of-1.0 application/vnd.example"
+        assert (
+            secrets.redact("some/agent-of-1.0 application/vnd.example")
+            == "some/agent-of-1.0 application/vnd.example"
+        )
 
     @pytest.mark.parametrize(
         ("member", "label"),
@@ -549,14 +705,20 @@ class TestWhatBecomesASecret:
     def test_the_label_says_what_it_was_called(self, member: str, label: str, place: str) -> None:
         """A secret is labelled by the member, or the parameter, that it came in."""
         value = "opaque-value-0815"
-        sent = {"sent": json.dumps({member: value}).encode()} if place == "body" else {"url": f"http://t/x?a=1&{member}={value}"}
+        sent = (
+            {"sent": json.dumps({member: value}).encode()}
+            if place == "body"
+            else {"url": f"http://t/x?a=1&{member}={value}"}
+        )
         secrets = Secrets()
         secrets.learn_sent(exchange(**sent))  # type: ignore[arg-type]
 
         assert secrets.redact(f"it is {value}.") == f"it is {label}."
 
     def test_a_cookie_has_a_label_of_its_own(self) -> None:
-        """A cookie of sixteen characters is a secret, a shorter one is not; other header fields set none."""
+        """A cookie of sixteen characters is a secret, a shorter one is not; other header fields set
+        none.
+        """
         secrets = Secrets()
         fields = [
             ("SET-COOKIE", "a=0123456789abcdef"),
@@ -571,7 +733,9 @@ class TestWhatBecomesASecret:
 
     @pytest.mark.parametrize(("status", "begun"), [(200, None), (299, None), (0, 200)])
     def test_a_short_token_of_a_success(self, status: int, begun: int | None) -> None:
-        """What a success calls a token is one from eight characters on, also where the answer broke off; less is hidden in its place."""
+        """What a success calls a token is one from eight characters on, also where the answer broke
+        off; less is hidden in its place.
+        """
         seen = exchange(status=status, got=b'[{"token":"r4nd0m-7"},{"token":"sh0rt-7"}]')
         seen.begun = begun
         secrets = Secrets()
@@ -580,24 +744,38 @@ class TestWhatBecomesASecret:
         assert secrets.redact("r4nd0m-7 sh0rt-7") == "<token-1> sh0rt-7"
         assert secrets.redact('"token":"sh0rt-7"') == '"token":"<token-2>"'
 
-    @pytest.mark.parametrize(("status", "begun"), [(300, None), (400, None), (0, None), (0, 400), (199, None)])
+    @pytest.mark.parametrize(
+        ("status", "begun"), [(300, None), (400, None), (0, None), (0, 400), (199, None)]
+    )
     def test_a_short_token_of_a_refusal(self, status: int, begun: int | None) -> None:
-        """What a refusal calls a token is one from sixteen characters on, and if it has no spaces: else it says what is wrong."""
+        """What a refusal calls a token is one from sixteen characters on, and if it has no spaces:
+        else it says what is wrong.
+        """
         long, short, sentence = "0123456789abcdef", "0123456789abcde", "it is much too short"
-        seen = exchange(status=status, got=json.dumps([{"token": value} for value in (long, short, sentence)]).encode())
+        seen = exchange(
+            status=status,
+            got=json.dumps([{"token": value} for value in (long, short, sentence)]).encode(),
+        )
         seen.begun = begun
         secrets = Secrets()
         secrets.learn_received(seen)
 
-        assert secrets.redact(f"{long} / {short} / {sentence}") == f"<token-1> / {short} / {sentence}"
+        assert (
+            secrets.redact(f"{long} / {short} / {sentence}") == f"<token-1> / {short} / {sentence}"
+        )
 
     def test_what_has_spaces_is_hidden_in_its_place(self) -> None:
-        """A token with a space in it is like ordinary text: it is hidden where it stands as a value, and nowhere else."""
+        """A token with a space in it is like ordinary text: it is hidden where it stands as a
+        value, and nowhere else.
+        """
         secrets = Secrets()
         secrets.learn_received(exchange(got=b'{"token":"for the time being"}'))
 
         assert secrets.is_plain("for the time being")
-        assert secrets.redact('"token":"for the time being", for the time being') == '"token":"<token-1>", for the time being'
+        assert (
+            secrets.redact('"token":"for the time being", for the time being')
+            == '"token":"<token-1>", for the time being'
+        )
 
     @pytest.mark.parametrize("value", [None, 5, "", ["x"], b"bytes-of-some-length"])
     def test_only_texts_are_secrets(self, value: object) -> None:
@@ -605,7 +783,10 @@ class TestWhatBecomesASecret:
         secrets = Secrets()
         secrets.add(value, "password")
 
-        assert secrets.redact("None 5 ['x'] bytes-of-some-length") == "None 5 ['x'] bytes-of-some-length"
+        assert (
+            secrets.redact("None 5 ['x'] bytes-of-some-length")
+            == "None 5 ['x'] bytes-of-some-length"
+        )
 
     def test_a_number_is_no_secret(self) -> None:
         """A member that is called token and holds a number has no secret in it."""
@@ -615,7 +796,9 @@ class TestWhatBecomesASecret:
         assert secrets.redact("1234567890123456") == "1234567890123456"
 
     def test_a_made_up_word_is_hidden_in_its_place_only(self) -> None:
-        """A password of letters alone that an attack tries is a word of ordinary text, one of sixteen letters is not."""
+        """A password of letters alone that an attack tries is a word of ordinary text, one of
+        sixteen letters is not.
+        """
         secrets = Secrets()
         secrets.learn_sent(exchange(sent=b'{"password":"Sesame"}'))
         secrets.learn_sent(exchange(sent=b'{"password":"abcdefghijklmnop"}'))
@@ -635,7 +818,9 @@ class TestWhatBecomesASecret:
     @pytest.mark.parametrize("added", ["", "x", "12345"])
     @pytest.mark.parametrize("front", [True, False])
     def test_an_id_with_next_to_nothing_is_no_secret(self, added: str, front: bool) -> None:
-        """An id that is tried as a password with up to five characters more, at either end, stays an id."""
+        """An id that is tried as a password with up to five characters more, at either end, stays
+        an id.
+        """
         secrets = Secrets()
         secrets.publish("user-4711-of-chance")
         tried = f"{added}user-4711-of-chance" if front else f"user-4711-of-chance{added}"
@@ -665,20 +850,32 @@ class TestWhatBecomesASecret:
         secrets = Secrets()
         secrets.learn_received(exchange(got=b'{"id":"an-id-of-a-list-17"}'))
         secrets.learn_sent(exchange(sent=b'{"password":"an-id-of-a-list-17"}'))
-        secrets.learn_received(exchange(got=b'{"user":"an-id-of-a-user-18","token":"opaque-value-0815"}'))
+        secrets.learn_received(
+            exchange(got=b'{"user":"an-id-of-a-user-18","token":"opaque-value-0815"}')
+        )
         secrets.learn_sent(exchange(sent=b'{"password":"an-id-of-a-user-18"}'))
 
-        assert secrets.redact("an-id-of-a-list-17 an-id-of-a-user-18") == "<password-1> an-id-of-a-user-18"
+        assert (
+            secrets.redact("an-id-of-a-list-17 an-id-of-a-user-18")
+            == "<password-1> an-id-of-a-user-18"
+        )
 
     @pytest.mark.parametrize("name", ["_id", "id", "user", "userId", "sub"])
     def test_an_id_in_claims_is_public(self, name: str) -> None:
-        """Who a token is about is read from its claims, too; other texts in them are, from six characters on."""
-        token = jwt.encode({name: "user-4711-of-chance", "role": "reader-of-all", "n": 5, "x": "abc"}, "k" * 32)
+        """Who a token is about is read from its claims, too; other texts in them are, from six
+        characters on.
+        """
+        token = jwt.encode(
+            {name: "user-4711-of-chance", "role": "reader-of-all", "n": 5, "x": "abc"}, "k" * 32
+        )
         secrets = knowing((token, "token"))
         for tried in ("user-4711-of-chance", "reader-of-all"):
             secrets.learn_sent(exchange(sent=json.dumps({"password": tried}).encode()))
 
-        assert secrets.redact("user-4711-of-chance reader-of-all") == "user-4711-of-chance reader-of-all"
+        assert (
+            secrets.redact("user-4711-of-chance reader-of-all")
+            == "user-4711-of-chance reader-of-all"
+        )
 
     @pytest.mark.parametrize("claims", ["bm90IGpzb24", "WzFd", "bm90-", "e30"])
     def test_claims_that_are_none(self, claims: str) -> None:
@@ -689,13 +886,18 @@ class TestWhatBecomesASecret:
         assert secrets.redact(token) == f"eyJhbGciOiJIUzI1NiJ9.{claims}.<token-1>"
 
     def test_an_ordinary_word_is_one_in_any_case(self) -> None:
-        """A secret that is a word of reports in other letters is hidden in its place; from a hundred characters on nothing is a word."""
+        """A secret that is a word of reports in other letters is hidden in its place; from a
+        hundred characters on nothing is a word.
+        """
         secrets = Secrets()
         secrets.spare("Something of Ours", "x" * 101)
         for value in ("SOMETHING", "thing of ours", "x" * 100, "x" * 101):
             secrets.add(value, "password")
 
-        assert [secrets.is_plain(value) for value in ("SOMETHING", "thing of ours", "x" * 100, "x" * 101)] == [True] * 3 + [False]
+        assert [
+            secrets.is_plain(value)
+            for value in ("SOMETHING", "thing of ours", "x" * 100, "x" * 101)
+        ] == [True] * 3 + [False]
         assert not secrets.is_plain("something")
 
     def test_a_short_secret_in_disguise_is_short(self) -> None:
@@ -715,24 +917,42 @@ class TestFloods:
         secrets.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"}]'))
         assert not secrets.is_flooded
 
-        secrets.learn_received(exchange(got=b'[{"token":"opaque-3-xyz"},{"token":"opaque-4-xyz"},{"token":"opaque-5-xyz"}]'))
+        secrets.learn_received(
+            exchange(
+                got=b'[{"token":"opaque-3-xyz"},{"token":"opaque-4-xyz"},{"token":"opaque-5-xyz"}]'
+            )
+        )
 
         assert secrets.is_flooded
-        assert secrets.redact("opaque-2-xyz opaque-4-xyz opaque-5-xyz") == "<token-2> <token-4> opaque-5-xyz"
+        assert (
+            secrets.redact("opaque-2-xyz opaque-4-xyz opaque-5-xyz")
+            == "<token-2> <token-4> opaque-5-xyz"
+        )
         assert secrets.redact('{"token":"opaque-5-xyz"}') == '{"token":"<token>"}'
 
     def test_so_many_of_one_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of a run with more, the first are remembered; what we know ourselves is, however many there were."""
+        """Of a run with more, the first are remembered; what we know ourselves is, however many
+        there were.
+        """
         monkeypatch.setattr(module, "MOST_PER_RUN", 2)
         secrets = Secrets()
-        secrets.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"},{"token":"opaque-3-xyz"}]'))
+        secrets.learn_received(
+            exchange(
+                got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"},{"token":"opaque-3-xyz"}]'
+            )
+        )
         secrets.add("of-our-own-0815", "password")
 
         assert secrets.is_flooded
-        assert secrets.redact("opaque-2-xyz opaque-3-xyz of-our-own-0815") == "<token-2> opaque-3-xyz <password-1>"
+        assert (
+            secrets.redact("opaque-2-xyz opaque-3-xyz of-our-own-0815")
+            == "<token-2> opaque-3-xyz <password-1>"
+        )
 
     def test_so_many_characters_of_one_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Twelve characters each: two of them, and one of a single character less, fill thirty-five."""
+        """Twelve characters each: two of them, and one of a single character less, fill
+        thirty-five.
+        """
         monkeypatch.setattr(module, "MOST_CHARACTERS", 35)
         secrets = Secrets()
         for value in ("opaque-1-xyz", "opaque-2-xyz", "opaque-3-xyz", "opaque-4-xy"):
@@ -740,14 +960,17 @@ class TestFloods:
 
         assert secrets.is_flooded
         assert (
-            secrets.redact("opaque-1-xyz opaque-2-xyz opaque-3-xyz opaque-4-xy") == "<token-1> <token-2> opaque-3-xyz <token-3>"
+            secrets.redact("opaque-1-xyz opaque-2-xyz opaque-3-xyz opaque-4-xy")
+            == "<token-1> <token-2> opaque-3-xyz <token-3>"
         )
 
     def test_a_secret_of_the_greatest_length(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """One of just so many characters is remembered, received or sent, a longer one is not."""
         monkeypatch.setattr(module, "LONGEST", 12)
         secrets = Secrets()
-        secrets.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-wxyz"}]'))
+        secrets.learn_received(
+            exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-wxyz"}]')
+        )
         secrets.learn_sent(exchange(sent=b'[{"token":"opaque-3-xyz"},{"token":"opaque-4-wxyz"}]'))
 
         assert secrets.redact("opaque-1-xyz opaque-2-wxyz opaque-3-xyz opaque-4-wxyz") == (
@@ -764,42 +987,66 @@ class TestFloods:
         secrets.add("verdict", "password")
 
         assert secrets.is_flooded
-        assert [secrets.is_plain(word) for word in ("passed", "failed", "verdict")] == [True, False, True]
+        assert [secrets.is_plain(word) for word in ("passed", "failed", "verdict")] == [
+            True,
+            False,
+            True,
+        ]
 
     def test_so_many_members(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of a body with more members that are called so, no more are looked at, and it counts as a flood."""
+        """Of a body with more members that are called so, no more are looked at, and it counts as a
+        flood.
+        """
         monkeypatch.setattr(module, "_MOST_FOUND", 2)
         few, many = Secrets(), Secrets()
         few.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"}]'))
-        many.learn_received(exchange(got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"},{"token":"opaque-3-xyz"}]' * 2))
+        many.learn_received(
+            exchange(
+                got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"},{"token":"opaque-3-xyz"}]'
+                * 2
+            )
+        )
 
         assert (few.is_flooded, many.is_flooded) == (False, True)
         assert many.redact("opaque-3-xyz") == "<token-3>"
 
     def test_in_a_flood_words_stay_and_sentences_too(self) -> None:
-        """What is hidden in its place alone is no short word and no sentence: those say what is wrong."""
+        """What is hidden in its place alone is no short word and no sentence: those say what is
+        wrong.
+        """
         secrets = knowing(("of-our-own-0815", "token"))
-        secrets.learn_received(exchange(got=json.dumps({"token": "x" * (module.LONGEST + 1)}).encode()))
-
-        assert secrets.redact('{"token":"12345678"} {"token":"1234567"} {"token":"is too short"}') == (
-            '{"token":"<token>"} {"token":"1234567"} {"token":"is too short"}'
+        secrets.learn_received(
+            exchange(got=json.dumps({"token": "x" * (module.LONGEST + 1)}).encode())
         )
+
+        assert secrets.redact(
+            '{"token":"12345678"} {"token":"1234567"} {"token":"is too short"}'
+        ) == ('{"token":"<token>"} {"token":"1234567"} {"token":"is too short"}')
         assert not secrets.found_in('{"token":"12345678"}')
 
-    def test_a_large_body_of_our_own_is_looked_through_at_its_front(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_large_body_of_our_own_is_looked_through_at_its_front(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A request that is longer is one that we made up for its length."""
         monkeypatch.setattr(module, "_SENT", 40)
         secrets = Secrets()
-        secrets.learn_sent(exchange(sent=b'{"token":"opaque-1-xyz"}' + b" " * 16 + b'{"token":"opaque-2-xyz"}'))
+        secrets.learn_sent(
+            exchange(sent=b'{"token":"opaque-1-xyz"}' + b" " * 16 + b'{"token":"opaque-2-xyz"}')
+        )
 
         assert secrets.redact("opaque-1-xyz opaque-2-xyz") == "<token-1> opaque-2-xyz"
 
     def test_a_text_that_is_too_much_like_a_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where looking would take too long the text is withheld, and counts as one that holds a secret."""
+        """Where looking would take too long the text is withheld, and counts as one that holds a
+        secret.
+        """
         secrets = knowing(("opaque-value-0815", "token"))
         monkeypatch.setattr("rolecall.needles._COMPARISONS", -10_000)
 
-        assert secrets.redact("it is opaque-value-0815!") == "<not shown: too much of it is like a secret>"
+        assert (
+            secrets.redact("it is opaque-value-0815!")
+            == "<not shown: too much of it is like a secret>"
+        )
         assert secrets.found_in("it is opaque-value-0815!")
         assert secrets.stands_in("it is opaque-value-0815!")
 
@@ -812,15 +1059,23 @@ class TestDocuments:
     def test_texts_at_any_depth(self) -> None:
         """Lists, tuples and objects are gone through; numbers stay, and names are ours."""
         secrets = knowing(self.SECRETS)
-        document = {"opaque-value-0815": ["opaque-value-0815", {"x": ("opaque-value-0815", 5, None, True)}]}
+        document = {
+            "opaque-value-0815": ["opaque-value-0815", {"x": ("opaque-value-0815", 5, None, True)}]
+        }
 
-        assert secrets.redacted(document) == {"opaque-value-0815": ["<token-1>", {"x": ["<token-1>", 5, None, True]}]}
+        assert secrets.redacted(document) == {
+            "opaque-value-0815": ["<token-1>", {"x": ["<token-1>", 5, None, True]}]
+        }
 
     def test_texts_under_some_members(self) -> None:
         """Where members are named, only what is under them is redacted, at any depth below."""
         secrets = knowing(self.SECRETS)
         text = "opaque-value-0815"
-        document = {"actual": [{"deep": text}], "name": text, "inner": [{"actual": text, "name": text}]}
+        document = {
+            "actual": [{"deep": text}],
+            "name": text,
+            "inner": [{"actual": text, "name": text}],
+        }
 
         assert secrets.redacted(document, frozenset({"actual"})) == {
             "actual": [{"deep": "<token-1>"}],
@@ -830,7 +1085,9 @@ class TestDocuments:
         assert secrets.redacted(text, frozenset({"actual"})) == text
 
     def test_a_text_of_our_own_is_searched_as_it_stands(self) -> None:
-        """What we wrote has our escapes only: a secret in it is found raw, and not behind escapes of others."""
+        """What we wrote has our escapes only: a secret in it is found raw, and not behind escapes
+        of others.
+        """
         secrets = knowing(("opaque/value<0815", "token"))
 
         assert secrets.stands_in("so: opaque/value<0815.")
@@ -862,4 +1119,7 @@ class TestDocuments:
 
     def test_halves_of_characters(self) -> None:
         """A text that no encoding can write is redacted like any other."""
-        assert knowing(("opaque\ud800-0815", "token")).redact("x opaque\ud800-0815 \udfff") == "x <token-1> \udfff"
+        assert (
+            knowing(("opaque\ud800-0815", "token")).redact("x opaque\ud800-0815 \udfff")
+            == "x <token-1> \udfff"
+        )

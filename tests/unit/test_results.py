@@ -1,4 +1,6 @@
-"""From finished tests to a verdict, in memory: what counts as proven, what is excused, and what is said of the rest."""
+"""From finished tests to a verdict, in memory: what counts as proven, what is excused, and what is
+said of the rest.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,30 @@ from rolecall.harness.results import (
 )
 from rolecall.outcomes import Outcome
 from rolecall.spec.loading import load_specification
-from rolecall.spec.model import API_KEY, API_KEYS, CAPABILITIES, LAST_MINUTE, SECOND_USER, SIGNING_KEY, TOKEN, Cell
+from rolecall.spec.model import (
+    API_KEY,
+    API_KEYS,
+    CAPABILITIES,
+    LAST_MINUTE,
+    SECOND_USER,
+    SIGNING_KEY,
+    TOKEN,
+    Cell,
+)
 
 SPEC = load_specification()
-PASSED, FAILED, INCONCLUSIVE, ERROR = Outcome.PASSED, Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.ERROR
+PASSED, FAILED, INCONCLUSIVE, ERROR = (
+    Outcome.PASSED,
+    Outcome.FAILED,
+    Outcome.INCONCLUSIVE,
+    Outcome.ERROR,
+)
 NOT_TESTED, NOT_APPLICABLE = Outcome.NOT_TESTED, Outcome.NOT_APPLICABLE
 
 
-def result(requirement: str, outcome: Outcome = PASSED, *, lacks: str = "", reason: str = "a reason") -> Tested:
+def result(
+    requirement: str, outcome: Outcome = PASSED, *, lacks: str = "", reason: str = "a reason"
+) -> Tested:
     """One test of a requirement; ``lacks`` is the capability for want of which it was not tested."""
     return Tested("test", requirement, outcome, reason=reason, capability=lacks)
 
@@ -38,18 +56,23 @@ def all_passed(*others: Tested) -> list[Tested]:
     return [*(result(id) for id in SPEC.requirements), *others]
 
 
-def verdict_of(results: list[Tested], *, selected: bool = False, left: tuple[str, ...] = (), aborted: str = "") -> Verdict:
+def verdict_of(
+    results: list[Tested], *, selected: bool = False, left: tuple[str, ...] = (), aborted: str = ""
+) -> Verdict:
     """The verdict over these results."""
     return judge(SPEC, results, selected, list(left), aborted)
 
 
-# --- One requirement ----------------------------------------------------------------------------------------------------
+# --- One requirement ----------------------------------------------------------------------------
 
 #: From the outcome that decides over all others to the one that never does.
 RANKS = (ERROR, FAILED, INCONCLUSIVE, NOT_TESTED, PASSED, NOT_APPLICABLE)
 
 
-@pytest.mark.parametrize(("worse", "better"), [(a, b) for a, b in permutations(RANKS, 2) if RANKS.index(a) < RANKS.index(b)])
+@pytest.mark.parametrize(
+    ("worse", "better"),
+    [(a, b) for a, b in permutations(RANKS, 2) if RANKS.index(a) < RANKS.index(b)],
+)
 def test_the_worse_outcome_decides(worse: Outcome, better: Outcome) -> None:
     """Of two tests of a requirement the one that proves less decides, in whichever order they come."""
     pair = [result("AUTH-required", better), result("AUTH-required", worse)]
@@ -64,7 +87,9 @@ def test_nothing_at_all_is_not_tested() -> None:
 
 @pytest.mark.parametrize("lacks", [*CAPABILITIES, ""])
 def test_only_the_named_capability_excuses(lacks: str) -> None:
-    """A test that was not tested is set aside if it lacked just what its requirement names, and leaves it unproven otherwise."""
+    """A test that was not tested is set aside if it lacked just what its requirement names, and
+    leaves it unproven otherwise.
+    """
     tests = [result("KEY-scopes"), result("KEY-scopes", NOT_TESTED, lacks=lacks)]
 
     assert outcome_of(tests, API_KEYS) is (PASSED if lacks == API_KEYS else NOT_TESTED)
@@ -76,17 +101,21 @@ def test_what_is_excused_alone_is_not_tested() -> None:
 
 
 def test_a_capability_is_one_that_tests_can_lack() -> None:
-    """What a requirement names is a word that an exception can carry; a typing error would excuse nothing, or never end."""
+    """What a requirement names is a word that an exception can carry; a typing error would excuse
+    nothing, or never end.
+    """
     named = {entry.capability: id for id, entry in SPEC.requirements.items()}
 
     assert {name: id for name, id in named.items() if name not in (*CAPABILITIES, "")} == {}
 
 
-# --- The verdict --------------------------------------------------------------------------------------------------------
+# --- The verdict --------------------------------------------------------------------------------
 
 
 def test_everything_passed_is_conformant() -> None:
-    """A whole run in which each requirement passed is conformant, exit code 0, and there is nothing more to say."""
+    """A whole run in which each requirement passed is conformant, exit code 0, and there is nothing
+    more to say.
+    """
     assert verdict_of(all_passed()) == Verdict("conformant", ExitCode.CONFORMANT, [])
 
 
@@ -94,17 +123,31 @@ def test_everything_passed_is_conformant() -> None:
     ("outcome", "word", "code", "reason"),
     [
         (FAILED, "not-conformant", ExitCode.FAILED, "1 requirement failed: {}"),
-        (INCONCLUSIVE, "inconclusive", ExitCode.INCONCLUSIVE, "1 requirement could not be decided: {}"),
-        (NOT_TESTED, "inconclusive", ExitCode.INCONCLUSIVE, "1 requirement not proven, because not tested: {}"),
+        (
+            INCONCLUSIVE,
+            "inconclusive",
+            ExitCode.INCONCLUSIVE,
+            "1 requirement could not be decided: {}",
+        ),
+        (
+            NOT_TESTED,
+            "inconclusive",
+            ExitCode.INCONCLUSIVE,
+            "1 requirement not proven, because not tested: {}",
+        ),
         (ERROR, "inconclusive", ExitCode.HARNESS_ERROR, "the harness broke at {}"),
     ],
 )
 def test_one_test_that_does_not_prove_keeps_it_from_being_conformant(
     outcome: Outcome, word: str, code: ExitCode, reason: str
 ) -> None:
-    """Beside a passed test of a deciding requirement, one that failed, is open, was not tested or broke is named and decides."""
+    """Beside a passed test of a deciding requirement, one that failed, is open, was not tested or
+    broke is named and decides.
+    """
     for id in (id for id, entry in SPEC.requirements.items() if entry.decides):
-        assert verdict_of(all_passed(result(id, outcome))) == Verdict(word, code, [reason.format(id)])
+        assert verdict_of(all_passed(result(id, outcome))) == Verdict(
+            word, code, [reason.format(id)]
+        )
 
 
 def test_of_many_requirements_some_are_named() -> None:
@@ -117,7 +160,9 @@ def test_of_many_requirements_some_are_named() -> None:
 
 
 def test_all_that_is_wrong_is_said_worst_first() -> None:
-    """A verdict says why the run ended early, what failed, broke and stayed open, and what was left behind; the harness decides the code."""
+    """A verdict says why the run ended early, what failed, broke and stayed open, and what was left
+    behind; the harness decides the code.
+    """
     told = [
         result("SEC-J03", FAILED),
         result("SEC-J04", ERROR),
@@ -145,15 +190,21 @@ def test_advice_decides_nothing(outcome: Outcome) -> None:
 
 
 def test_a_deciding_requirement_may_be_none_of_this_targets() -> None:
-    """A requirement whose tests all say why they are not applicable keeps no server from being conformant."""
-    results = [r if r.requirement != "SEC-J08" else result("SEC-J08", NOT_APPLICABLE) for r in all_passed()]
+    """A requirement whose tests all say why they are not applicable keeps no server from being
+    conformant.
+    """
+    results = [
+        r if r.requirement != "SEC-J08" else result("SEC-J08", NOT_APPLICABLE) for r in all_passed()
+    ]
 
     assert verdict_of(results).status == "conformant"
     assert requirement_outcomes(SPEC, results)["SEC-J08"][0] is NOT_APPLICABLE
 
 
 def test_what_is_not_covered_is_said() -> None:
-    """A run without the signing key and without a second user is conformant, and says what it therefore did not look at."""
+    """A run without the signing key and without a second user is conformant, and says what it
+    therefore did not look at.
+    """
     lacking = [
         result("SEC-T03-beyond-leeway", NOT_TESTED, lacks=SIGNING_KEY, reason="no signing key"),
         result("ISSUE-identity", NOT_TESTED, lacks=SECOND_USER, reason="one user per role"),
@@ -170,22 +221,36 @@ def test_what_is_not_covered_is_said() -> None:
 
 
 def test_missing_keys_are_one_sentence() -> None:
-    """Cells of API keys that were not tested for want of keys are said once, and excused; for want of leave to write they are not."""
+    """Cells of API keys that were not tested for want of keys are said once, and excused; for want
+    of leave to write they are not.
+    """
 
     def keyless(lacks: str) -> list[Tested]:
-        cells = [result(f"PERM-{op}", NOT_TESTED, lacks=lacks, reason="no keys") for op in ("list-users", "list-forms")]
+        cells = [
+            result(f"PERM-{op}", NOT_TESTED, lacks=lacks, reason="no keys")
+            for op in ("list-users", "list-forms")
+        ]
         for cell in cells:
-            cell.cell = Cell(cell.requirement.removeprefix("PERM-"), "guest", API_KEY, allowed=False)
+            cell.cell = Cell(
+                cell.requirement.removeprefix("PERM-"), "guest", API_KEY, allowed=False
+            )
         return all_passed(*cells)
 
-    assert verdict_of(keyless(API_KEYS)) == Verdict("conformant", ExitCode.CONFORMANT, ["API keys were not tested: no keys"])
+    assert verdict_of(keyless(API_KEYS)) == Verdict(
+        "conformant", ExitCode.CONFORMANT, ["API keys were not tested: no keys"]
+    )
     assert verdict_of(keyless("")).status == "inconclusive"
 
 
 def test_expiry_is_never_excused() -> None:
-    """Where no test of expiry was tested the verdict is inconclusive, and expiry is named with the reason."""
+    """Where no test of expiry was tested the verdict is inconclusive, and expiry is named with the
+    reason.
+    """
     expiry = {id for id, entry in SPEC.requirements.items() if entry.feature == "Expiry"}
-    results = [result(id, NOT_TESTED, reason="no way to one") if id in expiry else result(id) for id in SPEC.requirements]
+    results = [
+        result(id, NOT_TESTED, reason="no way to one") if id in expiry else result(id)
+        for id in SPEC.requirements
+    ]
 
     said = verdict_of(results)
 
@@ -194,11 +259,15 @@ def test_expiry_is_never_excused() -> None:
 
 
 def test_a_part_is_never_conformant() -> None:
-    """Where tests were deselected the verdict is inconclusive, even if every requirement still has one that passed."""
+    """Where tests were deselected the verdict is inconclusive, even if every requirement still has
+    one that passed.
+    """
     said = verdict_of(all_passed(), selected=True)
 
     assert (said.status, said.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
-    assert said.reasons == ["only a part of the suite was selected; 0 requirements were not looked at"]
+    assert said.reasons == [
+        "only a part of the suite was selected; 0 requirements were not looked at"
+    ]
 
 
 def test_a_run_that_ended_early_is_never_conformant() -> None:
@@ -208,7 +277,9 @@ def test_a_run_that_ended_early_is_never_conformant() -> None:
     assert (said.status, said.reasons) == ("inconclusive", ["interrupted"])
 
 
-@pytest.mark.parametrize(("more", "code"), [((), ExitCode.LEFT_BEHIND), ((result("SEC-J03", FAILED),), ExitCode.FAILED)])
+@pytest.mark.parametrize(
+    ("more", "code"), [((), ExitCode.LEFT_BEHIND), ((result("SEC-J03", FAILED),), ExitCode.FAILED)]
+)
 def test_what_is_left_behind_is_no_finding(more: tuple[Tested, ...], code: ExitCode) -> None:
     """Things that could not be deleted make exit code 7, but a requirement that failed goes before."""
     said = verdict_of(all_passed(*more), left=("contact 1",))
@@ -217,14 +288,23 @@ def test_what_is_left_behind_is_no_finding(more: tuple[Tested, ...], code: ExitC
     assert said.reasons[-1] == "1 thing created by this run could not be deleted"
 
 
-# --- A selected part ----------------------------------------------------------------------------------------------------
+# --- A selected part ----------------------------------------------------------------------------
 
 #: Results of a selected part, and whether that part is as it should be.
 PARTS: dict[str, tuple[list[Tested], bool]] = {
     "one-passed": ([result("AUTH-required")], True),
-    "passed-and-not-applicable": ([result("AUTH-required"), result("SEC-J08", NOT_APPLICABLE)], True),
-    "passed-and-excused": ([result("AUTH-required"), result("KEY-union", NOT_TESTED, lacks=API_KEYS)], True),
-    "passed-and-not-tested": ([result("AUTH-required"), result("AUTH-required", NOT_TESTED)], False),
+    "passed-and-not-applicable": (
+        [result("AUTH-required"), result("SEC-J08", NOT_APPLICABLE)],
+        True,
+    ),
+    "passed-and-excused": (
+        [result("AUTH-required"), result("KEY-union", NOT_TESTED, lacks=API_KEYS)],
+        True,
+    ),
+    "passed-and-not-tested": (
+        [result("AUTH-required"), result("AUTH-required", NOT_TESTED)],
+        False,
+    ),
     "nothing-passed": ([result("EXPIRY-403", NOT_TESTED)], False),
     "nothing-but-excused": ([result("KEY-union", NOT_TESTED, lacks=API_KEYS)], False),
     "advice-not-tested": ([result("AUTH-required"), result("SEC-J11", NOT_TESTED)], True),
@@ -237,13 +317,15 @@ PARTS: dict[str, tuple[list[Tested], bool]] = {
 
 @pytest.mark.parametrize("case", PARTS)
 def test_a_part_is_good_if_it_proved_what_it_is_for(case: str) -> None:
-    """Exit code 0 of a selected part needs something that passed, and nothing that was left open without an excuse."""
+    """Exit code 0 of a selected part needs something that passed, and nothing that was left open
+    without an excuse.
+    """
     results, good = PARTS[case]
 
     assert is_good_part(SPEC, results) is good
 
 
-# --- The order of findings ----------------------------------------------------------------------------------------------
+# --- The order of findings ----------------------------------------------------------------------
 
 
 def test_causes_come_first() -> None:
@@ -257,7 +339,10 @@ def test_causes_come_first() -> None:
 
 def test_findings_are_in_the_order_of_their_causes() -> None:
     """Only failed tests of deciding requirements are findings, causes first, however they were run."""
-    failed = [result(id, FAILED) for id in ("PERM-list-users", "SEC-J04", "SCOPE-cascade", "SEC-H03", "SEC-J03")]
+    failed = [
+        result(id, FAILED)
+        for id in ("PERM-list-users", "SEC-J04", "SCOPE-cascade", "SEC-H03", "SEC-J03")
+    ]
 
     found = [finding.requirement for finding in findings(SPEC, [*failed, result("ISSUE-jwt")])]
 
@@ -274,9 +359,15 @@ def test_cells_of_a_kind_are_told_apart() -> None:
 
 
 def test_with_a_bank_alone_the_last_minute_is_not_covered() -> None:
-    """What takes a clock or a key leaves expiry proven by the other ways, and the verdict says that it was not looked at."""
+    """What takes a clock or a key leaves expiry proven by the other ways, and the verdict says that
+    it was not looked at.
+    """
     results = [result(id) for id in SPEC.requirements if id != "EXPIRY-not-before"]
-    results += [result("EXPIRY-not-before", NOT_TESTED, lacks=LAST_MINUTE, reason="no token in its last minute")]
+    results += [
+        result(
+            "EXPIRY-not-before", NOT_TESTED, lacks=LAST_MINUTE, reason="no token in its last minute"
+        )
+    ]
 
     said = verdict_of(results)
 
@@ -285,10 +376,15 @@ def test_with_a_bank_alone_the_last_minute_is_not_covered() -> None:
 
 
 def test_expiry_that_was_not_proven_at_all_is_said_once() -> None:
-    """Without any way to an expired token the verdict is open, and the last minute is not named beside it."""
+    """Without any way to an expired token the verdict is open, and the last minute is not named
+    beside it.
+    """
     expiry = [id for id, entry in SPEC.requirements.items() if entry.feature == "Expiry"]
     results = [result(id) for id in SPEC.requirements if id not in expiry]
-    results += [result(id, NOT_TESTED, lacks=SPEC.requirements[id].capability, reason="no way to one") for id in expiry]
+    results += [
+        result(id, NOT_TESTED, lacks=SPEC.requirements[id].capability, reason="no way to one")
+        for id in expiry
+    ]
 
     said = verdict_of(results)
 
@@ -297,9 +393,14 @@ def test_expiry_that_was_not_proven_at_all_is_said_once() -> None:
 
 
 def test_advice_is_in_the_order_of_the_table() -> None:
-    """Failed tests of what decides nothing are advice and no findings, in the table's order; what passed is neither."""
+    """Failed tests of what decides nothing are advice and no findings, in the table's order; what
+    passed is neither.
+    """
     hardening = [id for id, entry in SPEC.requirements.items() if not entry.decides]
-    results = [result(id, FAILED) for id in reversed(hardening)] + [result("SEC-J03", FAILED), result(hardening[0])]
+    results = [result(id, FAILED) for id in reversed(hardening)] + [
+        result("SEC-J03", FAILED),
+        result(hardening[0]),
+    ]
 
     assert [told.requirement for told in advice(SPEC, results)] == hardening
     assert [told.requirement for told in findings(SPEC, results)] == ["SEC-J03"]
@@ -315,4 +416,6 @@ def test_a_cell_comes_before_the_rest_of_its_requirement() -> None:
 
 def test_outcomes_are_counted() -> None:
     """Each outcome has its number, also when there is none of it."""
-    assert counts([PASSED, FAILED, PASSED]) == {outcome.value: {PASSED: 2, FAILED: 1}.get(outcome, 0) for outcome in Outcome}
+    assert counts([PASSED, FAILED, PASSED]) == {
+        outcome.value: {PASSED: 2, FAILED: 1}.get(outcome, 0) for outcome in Outcome
+    }

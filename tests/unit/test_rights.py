@@ -1,4 +1,6 @@
-"""What somebody may not have by any scope or role, in memory: lists above one's role, and what the highest alone may create."""
+"""What somebody may not have by any scope or role, in memory: lists above one's role, and what the
+highest alone may create.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ import pytest
 
 from rolecall.outcomes import Finding
 from rolecall.tokens import Caller, Grant
-from rolecall.toolkit.rights import expect_at_most, expect_no_rights_above, reserved_above, reserved_create
+from rolecall.toolkit.rights import (
+    expect_at_most,
+    expect_no_rights_above,
+    reserved_above,
+    reserved_create,
+)
 from rolecall.toolkit.world import World
 from tests.support.exchanges import exchange
 from tests.support.token_answers import claims, document
@@ -28,7 +35,9 @@ from tests.unit.stage import answering, play
     ],
 )
 def test_what_is_reserved_above_a_role(role: str, lists: list[str]) -> None:
-    """For each role above there is a list that the role may and those below may not; without a role, for all but the lowest."""
+    """For each role above there is a list that the role may and those below may not; without a
+    role, for all but the lowest.
+    """
 
     async def story(world: World) -> list[str]:
         return [operation.name for operation in reserved_above(role, world)]
@@ -45,7 +54,7 @@ def test_what_the_highest_alone_may_create() -> None:
     assert SPEC.allowed_roles(play(story)) == ("admin",)
 
 
-# --- Keys -----------------------------------------------------------------------------------------------------------------
+# --- Keys ---------------------------------------------------------------------------------------
 
 
 def key(role: str, server: Server, *scopes: str) -> None:
@@ -60,16 +69,23 @@ def key(role: str, server: Server, *scopes: str) -> None:
 
 @pytest.mark.parametrize("role", ["guest", "agent", "bot", "admin"])
 def test_a_key_of_a_role_has_that_roles_rights(role: str) -> None:
-    """A key that opens no list of a role above its own is as it should be; of the admin's there is none."""
+    """A key that opens no list of a role above its own is as it should be; of the admin's there is
+    none.
+    """
     key(role, Server())
 
 
 def test_a_key_with_rights_above_its_role() -> None:
-    """A key that opens a list of a role above is a finding, where a token of its role is denied there."""
+    """A key that opens a list of a role above is a finding, where a token of its role is denied
+    there.
+    """
     with pytest.raises(Finding) as found:
         key("agent", answering("list-services", (200, []), by="key:agent"))
 
-    assert (found.value.expected, found.value.actual) == ("list-services denied to a key that agent made", "200")
+    assert (found.value.expected, found.value.actual) == (
+        "list-services denied to a key that agent made",
+        "200",
+    )
     assert found.value.exchange is not None
     assert found.value.exchange.caller == "agent (api-key)"
 
@@ -89,20 +105,31 @@ def creating(server: Server, *whose: str) -> None:
 
 
 def test_a_key_without_a_role_may_not_create_either() -> None:
-    """A key with scopes that nobody knows may read nothing above the lowest role's, and create nothing as the highest."""
+    """A key with scopes that nobody knows may read nothing above the lowest role's, and create
+    nothing as the highest.
+    """
     key("", Server(), "guest")
 
     server = Server()
     creating(server, "key:guest")
     with pytest.raises(Finding) as found:
         key("", server, "guest")
-    assert (found.value.expected, found.value.actual) == ("create-organization denied to a key that nobody made", "201")
-    (attack,) = {asked.attack for asked in server.asked if asked.by == "key:guest" and asked.operation == "create-organization"}
+    assert (found.value.expected, found.value.actual) == (
+        "create-organization denied to a key that nobody made",
+        "201",
+    )
+    (attack,) = {
+        asked.attack
+        for asked in server.asked
+        if asked.by == "key:guest" and asked.operation == "create-organization"
+    }
     assert attack == "SEC-K04"
 
 
 def test_a_create_that_is_open_anyway_is_its_cells_finding() -> None:
-    """Where the lowest role may create it as well, it says nothing of the key; a crash there denies nothing either."""
+    """Where the lowest role may create it as well, it says nothing of the key; a crash there denies
+    nothing either.
+    """
     server = Server()
     creating(server, "key:guest", "guest")
     key("", server, "guest")
@@ -120,7 +147,7 @@ def test_a_role_alone_is_not_tried_at_creating() -> None:
     assert server.count("create-organization", "key:guest") == 0
 
 
-# --- Tokens ---------------------------------------------------------------------------------------------------------------
+# --- Tokens -------------------------------------------------------------------------------------
 
 
 def token(shown: str, server: Server, by: str = "agent", **answer: Any) -> None:
@@ -130,7 +157,11 @@ def token(shown: str, server: Server, by: str = "agent", **answer: Any) -> None:
         caller = await world.user(by)
         if answer:
             said = exchange(
-                body=json.dumps(document(of=claims(scope=answer.get("claim", by)), scope=answer.get("scope", by))).encode()
+                body=json.dumps(
+                    document(
+                        of=claims(scope=answer.get("claim", by)), scope=answer.get("scope", by)
+                    )
+                ).encode()
             )
             caller = Caller(by, "token", caller.token, caller.user, "", Grant.of(said))
         await expect_at_most(shown, caller, world)
@@ -138,22 +169,32 @@ def token(shown: str, server: Server, by: str = "agent", **answer: Any) -> None:
     play(story, server)
 
 
-@pytest.mark.parametrize(("shown", "by"), [("agent", "agent"), ("bot", "agent"), ("admin", "admin"), ("owner", "bot")])
+@pytest.mark.parametrize(
+    ("shown", "by"), [("agent", "agent"), ("bot", "agent"), ("admin", "admin"), ("owner", "bot")]
+)
 def test_a_token_of_no_more_than_is_shown(shown: str, by: str) -> None:
-    """A token with the rights of the role that its user shows, or fewer, is right; an unknown role is worth less than the highest."""
+    """A token with the rights of the role that its user shows, or fewer, is right; an unknown role
+    is worth less than the highest.
+    """
     token(shown, Server(), by)
 
 
 @pytest.mark.parametrize(
     ("answer", "actual"),
-    [({"scope": "bot"}, "scope 'bot' in the answer"), ({"claim": "admin"}, "scope 'admin' in the JWT")],
+    [
+        ({"scope": "bot"}, "scope 'bot' in the answer"),
+        ({"claim": "admin"}, "scope 'admin' in the JWT"),
+    ],
 )
 def test_a_scope_above_the_shown_role(answer: dict[str, str], actual: str) -> None:
     """A scope above the role that the user shows is a finding, wherever it stands."""
     with pytest.raises(Finding) as found:
         token("agent", Server(), **answer)
 
-    assert (found.value.expected, found.value.actual) == ("no rights above agent: the user shows the role 'agent'", actual)
+    assert (found.value.expected, found.value.actual) == (
+        "no rights above agent: the user shows the role 'agent'",
+        actual,
+    )
 
 
 def test_a_scope_that_is_no_roles_is_not_above() -> None:

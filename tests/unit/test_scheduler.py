@@ -1,4 +1,6 @@
-"""Tests that run ahead of pytest, in memory: phases, how many at once, tries and their evidence, and how a run is stopped."""
+"""Tests that run ahead of pytest, in memory: phases, how many at once, tries and their evidence,
+and how a run is stopped.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,13 @@ def run(*jobs: ScheduledTest, in_flight: int = 4) -> list[ScheduledTest]:
         return [ahead.wait(job.name) for job in jobs]
 
 
-# --- One test -----------------------------------------------------------------------------------------------------------
+# --- One test -----------------------------------------------------------------------------------
 
 
 def test_evidence_is_of_the_last_try_alone() -> None:
-    """What a try saw that met trouble is no evidence of the one that passed: it looked at nothing, and that can be seen."""
+    """What a try saw that met trouble is no evidence of the one that passed: it looked at nothing,
+    and that can be seen.
+    """
     tries = []
 
     async def looks_once() -> None:
@@ -59,7 +63,12 @@ def test_evidence_is_of_the_last_try_alone() -> None:
             raise TransientFailure("an answer: reset")
 
     (job,) = run(ScheduledTest("looks each time", 0, looks_once))
-    assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (2, None, tries[1:], {"control": tries[1]})
+    assert (job.tries, job.error, job.evidence.exchanges, job.evidence.named) == (
+        2,
+        None,
+        tries[1:],
+        {"control": tries[1]},
+    )
 
     tries.clear()
     (job,) = run(ScheduledTest("looks at first", 0, looks_only_at_first))
@@ -80,7 +89,9 @@ def test_trouble_that_does_not_pass_keeps_its_evidence() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Finding("200", "403"), ValueError("a bug"), SystemExit(3)], ids=lambda error: type(error).__name__
+    "error",
+    [Finding("200", "403"), ValueError("a bug"), SystemExit(3)],
+    ids=lambda error: type(error).__name__,
 )
 def test_whatever_ends_a_test_is_its_own(error: BaseException) -> None:
     """A failure is kept for pytest and not tried again; the tests beside it run on."""
@@ -110,11 +121,13 @@ def test_evidence_of_tests_at_the_same_time_is_not_mixed() -> None:
 
     jobs = run(*(ScheduledTest(name, 0, looking(name)) for name in "abc"))
 
-    assert [job.evidence.notes for job in jobs] == [[f"{name} {number}" for number in range(3)] for name in "abc"]
+    assert [job.evidence.notes for job in jobs] == [
+        [f"{name} {number}" for number in range(3)] for name in "abc"
+    ]
     assert all(job.seconds >= 0 for job in jobs)
 
 
-# --- Many tests -----------------------------------------------------------------------------------------------------------
+# --- Many tests ---------------------------------------------------------------------------------
 
 
 class Meeting:
@@ -141,18 +154,28 @@ class Meeting:
 
 
 def test_phases_come_one_after_the_other() -> None:
-    """No test meets one of another phase, in whichever order they are given; the order within a phase is kept."""
+    """No test meets one of another phase, in whichever order they are given; the order within a
+    phase is kept.
+    """
     meeting = Meeting()
     given = [("s", SUMMARY), ("a", ORDINARY), ("e", EXPIRY), ("b", ORDINARY), ("f", EXPIRY)]
 
     run(*(meeting.job(name, phase) for name, phase in given))
 
     assert meeting.order == ["a", "b", "e", "f", "s"]
-    assert meeting.together == {"a": {"a", "b"}, "b": {"a", "b"}, "e": {"e", "f"}, "f": {"e", "f"}, "s": {"s"}}
+    assert meeting.together == {
+        "a": {"a", "b"},
+        "b": {"a", "b"},
+        "e": {"e", "f"},
+        "f": {"e", "f"},
+        "s": {"s"},
+    }
 
 
 def test_tests_that_must_be_alone_are() -> None:
-    """In the phase of those that measure time there is one at a time, however many may be in flight."""
+    """In the phase of those that measure time there is one at a time, however many may be in
+    flight.
+    """
     meeting = Meeting()
 
     run(*(meeting.job(name, ALONE) for name in "abc"))
@@ -180,7 +203,7 @@ def test_no_more_at_a_time_than_may_be_in_flight() -> None:
     assert max(most) == 3
 
 
-# --- What else the loop does, and how it ends ---------------------------------------------------------------------------
+# --- What else the loop does, and how it ends ---------------------------------------------------
 
 
 def test_something_else_runs_on_the_same_loop() -> None:
@@ -235,7 +258,9 @@ def test_ctrl_c_while_something_else_is_done(monkeypatch: pytest.MonkeyPatch) ->
     """An interrupt while the caller waits cancels what it waits for."""
     future = Interrupted()
     ahead = Scheduler(1)
-    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", lambda coroutine, loop: coroutine.close() or future)
+    monkeypatch.setattr(
+        asyncio, "run_coroutine_threadsafe", lambda coroutine, loop: coroutine.close() or future
+    )
 
     with pytest.raises(KeyboardInterrupt):
         ahead.do(asyncio.sleep(0))
@@ -256,7 +281,9 @@ def waits_for_ever(job: list[ScheduledTest]) -> ScheduledTest:
 
 @pytest.mark.usefixtures("usual_ctrl_c")
 def test_ctrl_c_ends_the_waiting_for_a_test() -> None:
-    """The first Ctrl-C ends the wait for a test; the second is raised where it comes; afterwards all is as it was."""
+    """The first Ctrl-C ends the wait for a test; the second is raised where it comes; afterwards
+    all is as it was.
+    """
     jobs: list[ScheduledTest] = []
     with opened() as ahead:
         ahead.start([waits_for_ever(jobs)])
@@ -302,7 +329,9 @@ def test_ctrl_c_of_others_is_left_alone() -> None:
 
 
 def test_a_run_that_is_stopped() -> None:
-    """What is under way is cancelled, what is done stays done, and what says what the target now has comes to its end."""
+    """What is under way is cancelled, what is done stays done, and what says what the target now
+    has comes to its end.
+    """
     ended: list[str] = []
     begun = threading.Event()
 
@@ -320,7 +349,11 @@ def test_a_run_that_is_stopped() -> None:
     async def never_begun() -> None:
         ended.append("never")
 
-    jobs = [ScheduledTest("passes", 0, passes), ScheduledTest("makes", 0, makes), ScheduledTest("later", 1, never_begun)]
+    jobs = [
+        ScheduledTest("passes", 0, passes),
+        ScheduledTest("makes", 0, makes),
+        ScheduledTest("later", 1, never_begun),
+    ]
     with opened() as ahead:
         ahead.start(jobs)
         assert begun.wait(NEVER)
@@ -333,7 +366,9 @@ def test_a_run_that_is_stopped() -> None:
     assert not jobs[2].done.is_set()
 
 
-def test_what_does_not_come_to_its_end_is_cancelled_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_come_to_its_end_is_cancelled_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What may not be broken off has a few seconds, and no more."""
     monkeypatch.setattr(scheduler, "_LAST_WORDS", 0.01)
     cancelled, begun = threading.Event(), threading.Event()

@@ -1,4 +1,6 @@
-"""Shared set-up, in memory: awaited once, whoever asks; what became of those who asked, and of what failed or was given up."""
+"""Shared set-up, in memory: awaited once, whoever asks; what became of those who asked, and of what
+failed or was given up.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,19 @@ class Setup:
 
 
 def test_what_many_ask_for_is_made_once() -> None:
-    """Whoever asks, at the same time or later, gets the one result; other arguments are another thing, by place and by name."""
+    """Whoever asks, at the same time or later, gets the one result; other arguments are another
+    thing, by place and by name.
+    """
     setup = Setup()
 
     async def story() -> list[tuple[str, int, int]]:
         together = await asyncio.gather(*(setup.thing("a") for _ in range(50)))
-        return [*together, await setup.thing("a"), await setup.thing("b"), await setup.thing("b", size=2)]
+        return [
+            *together,
+            await setup.thing("a"),
+            await setup.thing("b"),
+            await setup.thing("b", size=2),
+        ]
 
     *same, by_place, by_name = passing(story)
 
@@ -64,15 +73,24 @@ def test_each_object_has_its_own() -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [Inconclusive("a token", "[accounts]"), NotTested("no keys", "api-keys"), Finding("200", "403"), ValueError("a bug")],
+    [
+        Inconclusive("a token", "[accounts]"),
+        NotTested("no keys", "api-keys"),
+        Finding("200", "403"),
+        ValueError("a bug"),
+    ],
     ids=lambda failure: type(failure).__name__,
 )
 def test_a_failure_is_everybodys_and_nobody_tries_again(failure: Exception) -> None:
-    """Each who asked gets a failure of the same kind and words, and one of its own, whose traceback no other makes longer."""
+    """Each who asked gets a failure of the same kind and words, and one of its own, whose traceback
+    no other makes longer.
+    """
     setup = Setup(failure)
 
     async def story() -> list[Any]:
-        together = await asyncio.gather(*(setup.thing("a") for _ in range(3)), return_exceptions=True)
+        together = await asyncio.gather(
+            *(setup.thing("a") for _ in range(3)), return_exceptions=True
+        )
         return [*together, *await asyncio.gather(setup.thing("a"), return_exceptions=True)]
 
     caught = passing(story)
@@ -100,7 +118,9 @@ def test_trouble_passes_and_the_next_one_tries_again() -> None:
 
 
 def test_who_hears_late_of_trouble_does_not_undo_a_new_beginning() -> None:
-    """The first who hears of trouble may have begun anew before the others hear of it: that work is not thrown away."""
+    """The first who hears of trouble may have begun anew before the others hear of it: that work is
+    not thrown away.
+    """
     setup = Setup(TransientFailure("an answer: reset"))
 
     async def stubborn() -> tuple[str, int, int]:
@@ -133,7 +153,9 @@ def test_who_is_cancelled_does_not_take_the_others_along() -> None:
 
 
 def test_what_is_forgotten_is_made_again() -> None:
-    """One method's results are forgotten, all of them or those for some arguments; another method's stay."""
+    """One method's results are forgotten, all of them or those for some arguments; another method's
+    stay.
+    """
     setup = Setup()
 
     async def story() -> None:
@@ -176,7 +198,9 @@ def test_functions_of_one_name_are_not_one() -> None:
 
 
 def test_what_was_begun_is_brought_to_its_end() -> None:
-    """Work whose answer says what the target now has goes on when the test that wanted it is cancelled, and can be waited for."""
+    """Work whose answer says what the target now has goes on when the test that wanted it is
+    cancelled, and can be waited for.
+    """
     ended: list[str] = []
 
     async def work() -> str:
@@ -191,7 +215,9 @@ def test_what_was_begun_is_brought_to_its_end() -> None:
         with pytest.raises(asyncio.CancelledError):
             await test
         assert ended == []
-        await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == UNCANCELLED))
+        await asyncio.gather(
+            *(task for task in asyncio.all_tasks() if task.get_name() == UNCANCELLED)
+        )
         return await uncancelled(work())
 
     assert passing(story) == "made"
@@ -199,7 +225,9 @@ def test_what_was_begun_is_brought_to_its_end() -> None:
 
 
 def test_what_fails_when_nobody_looks_is_no_noise() -> None:
-    """A failure of work that nobody waits for any more is not printed as one that was never retrieved."""
+    """A failure of work that nobody waits for any more is not printed as one that was never
+    retrieved.
+    """
     said: list[Any] = []
 
     async def work() -> None:
@@ -219,7 +247,7 @@ def test_what_fails_when_nobody_looks_is_no_noise() -> None:
     assert said == []
 
 
-# --- One probe for all --------------------------------------------------------------------------------------------------
+# --- One probe for all --------------------------------------------------------------------------
 
 
 def probing(*results: str | None) -> tuple[SingleFlight[str | None], list[float]]:
@@ -266,7 +294,9 @@ def test_an_answer_to_what_was_sent_before_does_not_serve() -> None:
 
 
 def test_nothing_is_no_answer_to_keep() -> None:
-    """A probe without a result is sent again for whoever asks next; so is one that failed, and whoever waited for it learns why."""
+    """A probe without a result is sent again for whoever asks next; so is one that failed, and
+    whoever waited for it learns why.
+    """
 
     async def story() -> list[str | None]:
         probe, _ = probing(None, "there")
@@ -274,7 +304,10 @@ def test_nothing_is_no_answer_to_keep() -> None:
 
     async def failing() -> list[Any]:
         probe, sent = probing()
-        return [*await asyncio.gather(probe.after(0.0), probe.after(0.0), return_exceptions=True), len(sent)]
+        return [
+            *await asyncio.gather(probe.after(0.0), probe.after(0.0), return_exceptions=True),
+            len(sent),
+        ]
 
     assert passing(story) == [None, "there", "there"]
     *errors, sent = passing(failing)

@@ -38,7 +38,9 @@ def caller(role: str = "guest", number: int = 1, **changes: Any) -> Caller:
     """Somebody who has logged in."""
     token = jwt(claims(**changes))
     body = json.dumps({"token": token, "refreshToken": f"{role}.{number}"}).encode()
-    return Caller(role, "token", token, role, f"{role}@example.org", Grant.of(exchange("POST", body=body)))
+    return Caller(
+        role, "token", token, role, f"{role}@example.org", Grant.of(exchange("POST", body=body))
+    )
 
 
 def filled(folder: Path, content: object, mode: int = 0o600) -> Path:
@@ -58,19 +60,28 @@ def complaint(folder: Path) -> str:
     return str(error.value)
 
 
-# --- What it keeps ---------------------------------------------------------------------------------------------------
+# --- What it keeps ------------------------------------------------------------------------------
 
 
 def test_it_keeps_the_newest_of_each_role_and_target(tmp_path: Path) -> None:
     """Of each role the three newest tokens are kept, for each target by itself."""
     for number in range(5):
-        TokenBank(tmp_path / "bank", HERE).deposit([caller("guest", number), caller("admin", number)])
+        TokenBank(tmp_path / "bank", HERE).deposit(
+            [caller("guest", number), caller("admin", number)]
+        )
     TokenBank(tmp_path / "bank", THERE).deposit([caller("guest", 9)])
 
-    kept = [(deposit.role, deposit.refresh_token) for deposit in TokenBank(tmp_path / "bank", HERE).deposits()]
+    kept = [
+        (deposit.role, deposit.refresh_token)
+        for deposit in TokenBank(tmp_path / "bank", HERE).deposits()
+    ]
 
-    assert sorted(kept) == [(role, f"{role}.{number}") for role in ("admin", "guest") for number in (2, 3, 4)]
-    assert [deposit.refresh_token for deposit in TokenBank(tmp_path / "bank", THERE).deposits()] == ["guest.9"]
+    assert sorted(kept) == [
+        (role, f"{role}.{number}") for role in ("admin", "guest") for number in (2, 3, 4)
+    ]
+    assert [
+        deposit.refresh_token for deposit in TokenBank(tmp_path / "bank", THERE).deposits()
+    ] == ["guest.9"]
 
 
 def test_a_refresh_token_that_was_presented_is_not_kept(tmp_path: Path) -> None:
@@ -83,14 +94,18 @@ def test_a_refresh_token_that_was_presented_is_not_kept(tmp_path: Path) -> None:
     assert [deposit.refresh_token for deposit in bank.deposits()] == ["", "guest.2"]
 
 
-@pytest.mark.parametrize("exp", [10**400, float("inf"), True, "tomorrow", ...], ids=lambda exp: f"{exp}"[:10])
+@pytest.mark.parametrize(
+    "exp", [10**400, float("inf"), True, "tomorrow", ...], ids=lambda exp: f"{exp}"[:10]
+)
 def test_a_token_that_says_no_end_is_not_kept(exp: object, tmp_path: Path) -> None:
     """Nobody could tell when such a token has expired; the others are kept beside it."""
     bank = TokenBank(tmp_path / "bank", HERE)
 
     bank.deposit([caller("guest", exp=exp), caller("admin")])
 
-    assert [(deposit.role, deposit.expires) for deposit in bank.deposits()] == [("admin", 1_700_000_000 + DAY)]
+    assert [(deposit.role, deposit.expires) for deposit in bank.deposits()] == [
+        ("admin", 1_700_000_000 + DAY)
+    ]
 
 
 def test_a_name_shows_no_token() -> None:
@@ -98,7 +113,7 @@ def test_a_name_shows_no_token() -> None:
     assert not [secret for secret in ("a.b.c", "u1.r") if secret in repr(BankedToken.of(ROW))]
 
 
-# --- What it takes ---------------------------------------------------------------------------------------------------
+# --- What it takes ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -129,7 +144,9 @@ def test_a_row_of_the_wrong_kind_is_no_deposit(wrong: dict[str, Any], tmp_path: 
     assert "a.b.c" not in said
 
 
-@pytest.mark.parametrize("content", ["", "[", "null", "7", '{"a": 1}', "[null]", "[[]]", "[" * 100_000, '"\\ud800"'])
+@pytest.mark.parametrize(
+    "content", ["", "[", "null", "7", '{"a": 1}', "[null]", "[[]]", "[" * 100_000, '"\\ud800"']
+)
 def test_what_is_no_list_of_deposits_is_no_bank(content: str, tmp_path: Path) -> None:
     """Whatever JSON there is, or none: it is refused with one sentence, and left as it is."""
     path = filled(tmp_path / "bank", content)
@@ -150,7 +167,7 @@ def test_there_is_no_bank_yet(tmp_path: Path) -> None:
     assert TokenBank(tmp_path / "bank", HERE).deposits() == []
 
 
-# --- From whom -------------------------------------------------------------------------------------------------------
+# --- From whom ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o620, 0o602])
@@ -163,8 +180,12 @@ def test_a_file_that_others_get_at_is_refused(mode: int, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777, 0o702])
 @pytest.mark.parametrize("there", [True, False], ids=["with-tokens", "empty"])
-def test_a_folder_that_others_may_write_to_is_refused(there: bool, mode: int, tmp_path: Path) -> None:
-    """Whoever may write to the folder could put a file of his own in the bank's place: nothing is read or written there."""
+def test_a_folder_that_others_may_write_to_is_refused(
+    there: bool, mode: int, tmp_path: Path
+) -> None:
+    """Whoever may write to the folder could put a file of his own in the bank's place: nothing is
+    read or written there.
+    """
     folder = tmp_path / "bank"
     folder.mkdir()
     if there:
@@ -185,8 +206,12 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert "belongs to another user" in complaint(tmp_path / "bank")
 
 
-def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder of another user is refused, unless it is root's, or root runs this: in containers the folder is often the user's."""
+def test_a_folder_of_somebody_else_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A folder of another user is refused, unless it is root's, or root runs this: in containers
+    the folder is often the user's.
+    """
     filled(tmp_path / "bank", [ROW])
     mine = (tmp_path / "bank").stat().st_uid
     monkeypatch.setattr(module.os, "getuid", lambda: mine + 1000)
@@ -202,7 +227,9 @@ def test_a_folder_of_somebody_else_is_refused(monkeypatch: pytest.MonkeyPatch, t
     TokenBank(tmp_path / "bank", HERE)._check_folder()
 
 
-def _with_owner(stat: Callable[[Path], os.stat_result], owner: int) -> Callable[[Path], os.stat_result]:
+def _with_owner(
+    stat: Callable[[Path], os.stat_result], owner: int
+) -> Callable[[Path], os.stat_result]:
     """What is said of files, but for whose they are."""
 
     def said(path: Path, **options: Any) -> os.stat_result:
@@ -239,7 +266,9 @@ def test_a_pipe_is_no_bank(tmp_path: Path) -> None:
 
 
 def test_files_that_somebody_laid_out_are_not_used(tmp_path: Path) -> None:
-    """A new file is one that was not there before, for its owner alone: names laid out in advance get no token."""
+    """A new file is one that was not there before, for its owner alone: names laid out in advance
+    get no token.
+    """
     folder = tmp_path / "bank"
     folder.mkdir(mode=0o700)
     laid = folder / f"tokens.{os.getpid()}.new"
@@ -266,7 +295,7 @@ def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert len(bank.deposits()) == 2
 
 
-# --- Two at a time ---------------------------------------------------------------------------------------------------
+# --- Two at a time ------------------------------------------------------------------------------
 
 
 class Watch:
@@ -298,14 +327,18 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 def test_a_lock_that_is_kept_is_told(watch: Watch, tmp_path: Path) -> None:
-    """Where another run keeps the bank for good, this one waits for twenty seconds, says so, and goes on without it."""
+    """Where another run keeps the bank for good, this one waits for twenty seconds, says so, and
+    goes on without it.
+    """
     bank = TokenBank(tmp_path / "bank", HERE)
     bank.deposit([caller()])
 
     with bank._locked(), pytest.raises(UsageError) as error:
         bank.deposit([caller()])
 
-    assert str(error.value).startswith(f"{tmp_path / 'bank'}: another run keeps this token bank locked")
+    assert str(error.value).startswith(
+        f"{tmp_path / 'bank'}: another run keeps this token bank locked"
+    )
     assert error.value.hint == "Wait for its end."
     assert 20 < watch.now < 20.1
     assert set(watch.naps) == {0.02}
@@ -327,8 +360,12 @@ def test_a_lock_that_is_given_back_is_taken(watch: Watch, tmp_path: Path) -> Non
     assert len(bank.deposits()) == 2
 
 
-def test_windows_locks_the_first_byte(monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path) -> None:
-    """Where there is no fcntl the system's own lock is used: taken without waiting, tried again, and given back."""
+def test_windows_locks_the_first_byte(
+    monkeypatch: pytest.MonkeyPatch, watch: Watch, tmp_path: Path
+) -> None:
+    """Where there is no fcntl the system's own lock is used: taken without waiting, tried again,
+    and given back.
+    """
     taken: list[tuple[str, int]] = []
     refuse = [PermissionError("somebody has it")]
 
@@ -338,7 +375,9 @@ def test_windows_locks_the_first_byte(monkeypatch: pytest.MonkeyPatch, watch: Wa
             raise refuse.pop()
 
     monkeypatch.setattr(module, "fcntl", None)
-    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK="lock", LK_UNLCK="unlock"))
+    monkeypatch.setitem(
+        sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK="lock", LK_UNLCK="unlock")
+    )
     bank = TokenBank(tmp_path / "bank", HERE)
 
     bank.deposit([caller()])
@@ -363,8 +402,12 @@ def test_the_module_loads_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatc
     assert copy.TokenBank.__name__ == "TokenBank"
 
 
-def test_a_disk_that_is_full_costs_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """When tonight's tokens cannot be written, those of yesterday are still there, and no piece of a file is."""
+def test_a_disk_that_is_full_costs_no_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """When tonight's tokens cannot be written, those of yesterday are still there, and no piece of
+    a file is.
+    """
     bank = TokenBank(tmp_path / "bank", HERE)
     bank.deposit([caller()])
 
@@ -376,4 +419,7 @@ def test_a_disk_that_is_full_costs_no_token(monkeypatch: pytest.MonkeyPatch, tmp
         bank.deposit([caller("guest", 2)])
 
     assert [deposit.refresh_token for deposit in bank.deposits()] == ["guest.1"]
-    assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == ["tokens.json", "tokens.lock"]
+    assert sorted(path.name for path in (tmp_path / "bank").iterdir()) == [
+        "tokens.json",
+        "tokens.lock",
+    ]

@@ -1,4 +1,6 @@
-"""The token judge: what it holds against an answer of the token endpoint, what it leaves undecided, and what it cites."""
+"""The token judge: what it holds against an answer of the token endpoint, what it leaves undecided,
+and what it cites.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ URL = "http://target.example/v2/auth/token"
 
 def answer(status: int = 200, body: Any = None, **facts: Any) -> Exchange:
     """An answer of the token endpoint: a body that is no bytes yet is JSON."""
-    content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    content = (
+        b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    )
     return exchange("POST", URL, status=status, body=content, **facts)
 
 
@@ -96,7 +100,7 @@ def refused(error: pytest.ExceptionInfo[Finding]) -> tuple[str, str]:
     return error.value.expected, error.value.actual
 
 
-# --- What must be granted ---------------------------------------------------------------------------------------------
+# --- What must be granted -----------------------------------------------------------------------
 
 
 class TestIssued:
@@ -111,7 +115,9 @@ class TestIssued:
         assert evidence.named == {"answer": seen}
 
     @pytest.mark.parametrize("status", [400, 401, 429, 499])
-    def test_a_refusal_proves_nothing(self, status: int, judge: TokenJudge, evidence: TestEvidence) -> None:
+    def test_a_refusal_proves_nothing(
+        self, status: int, judge: TokenJudge, evidence: TestEvidence
+    ) -> None:
         """A refused log-in may be the target file's fault: it is undecided, with where to look."""
         seen = answer(status)
 
@@ -205,7 +211,9 @@ class TestRefreshed:
 
         assert judge.expect_grant(seen) == Grant.of(seen)
 
-    @pytest.mark.parametrize("seen", [answer(401, document()), answer(200, {"token": ""}), answer(200)])
+    @pytest.mark.parametrize(
+        "seen", [answer(401, document()), answer(200, {"token": ""}), answer(200)]
+    )
     def test_where_there_is_none_to_build_upon(self, seen: Exchange, judge: TokenJudge) -> None:
         """Without a grant nothing is proven; the requirements that judge it are named."""
         with pytest.raises(Inconclusive) as error:
@@ -223,7 +231,9 @@ class TestLifetime:
         """A minute more or less is a clock's."""
         judge.expect_lifetime(Grant.of(granted(claims(exp=1_700_000_000 + DAY + off))))
 
-    @pytest.mark.parametrize("seconds", [DAY - LIFETIME_TOLERANCE - 1, DAY + LIFETIME_TOLERANCE + 1, 3600, 0])
+    @pytest.mark.parametrize(
+        "seconds", [DAY - LIFETIME_TOLERANCE - 1, DAY + LIFETIME_TOLERANCE + 1, 3600, 0]
+    )
     def test_another_time(self, seconds: int, judge: TokenJudge) -> None:
         """More than that is a finding, with both numbers."""
         grant = Grant.of(granted(claims(exp=1_700_000_000 + seconds)))
@@ -250,7 +260,10 @@ class TestLifetime:
         with pytest.raises(Inconclusive) as error:
             judge.expect_lifetime(Grant.of(granted(claims(**{name: value}))))
 
-        assert (error.value.missing, error.value.look_at) == ("iat and exp in the token", "ISSUE-jwt")
+        assert (error.value.missing, error.value.look_at) == (
+            "iat and exp in the token",
+            "ISSUE-jwt",
+        )
 
     def test_the_targets_own_lifetime(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
         """A target file may say that tokens live for an hour."""
@@ -262,7 +275,9 @@ class TestLifetime:
 class TestWorks:
     """A token that was granted is let in, as its own user."""
 
-    def test_as_its_own_user(self, world: HouseOfAnswers, judge: TokenJudge, evidence: TestEvidence) -> None:
+    def test_as_its_own_user(
+        self, world: HouseOfAnswers, judge: TokenJudge, evidence: TestEvidence
+    ) -> None:
         """The user's own profile says who it is; nothing else is asked."""
         world.fetch_self.return_value = answer(200, {"id": USER})
 
@@ -293,7 +308,9 @@ class TestWorks:
         assert error.value.exchange is world.fetch_self.return_value
         assert not world.alive.called
 
-    def test_a_denial_of_a_token_that_nothing_takes(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
+    def test_a_denial_of_a_token_that_nothing_takes(
+        self, world: HouseOfAnswers, judge: TokenJudge
+    ) -> None:
         """Where nothing else is allowed either the token is not let in."""
         world.fetch_self.return_value = answer(403)
         world.alive.side_effect = Inconclusive("a live credential")
@@ -302,14 +319,19 @@ class TestWorks:
             asyncio.run(judge.expect_works(logged_in()))
 
     def test_a_denial_of_a_token_that_lives(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
-        """A token that may do other things is let in: who it acts as is not known, and PERM-fetch-user-self says whose fault that is."""
+        """A token that may do other things is let in: who it acts as is not known, and
+        PERM-fetch-user-self says whose fault that is.
+        """
         world.fetch_self.return_value = answer(403)
         caller = logged_in()
 
         with pytest.raises(Inconclusive) as error:
             asyncio.run(judge.expect_works(caller))
 
-        assert error.value.missing == f"the user that the token acts as: {world.fetch_self.return_value}"
+        assert (
+            error.value.missing
+            == f"the user that the token acts as: {world.fetch_self.return_value}"
+        )
         assert error.value.look_at == "PERM-fetch-user-self"
         assert world.alive.call_args.args[0] is caller
 
@@ -322,7 +344,7 @@ class TestWorks:
             asyncio.run(judge.expect_works(logged_in()))
 
 
-# --- What must be refused ---------------------------------------------------------------------------------------------
+# --- What must be refused -----------------------------------------------------------------------
 
 
 class TestNoToken:
@@ -344,7 +366,10 @@ class TestNoToken:
         with pytest.raises(Finding) as error:
             judge.expect_no_token(seen)
 
-        assert refused(error) == ("a refusal: 400 or 401 or 403 or 404 or 409 or 413 or 415 or 422", f"{status}")
+        assert refused(error) == (
+            "a refusal: 400 or 401 or 403 or 404 or 409 or 413 or 415 or 422",
+            f"{status}",
+        )
         assert error.value.exchange is seen
 
     @pytest.mark.parametrize(
@@ -366,7 +391,9 @@ class TestNoToken:
         assert refused(error) == ("a refusal without a token", f"{status} with a token")
 
     def test_an_echo_is_no_token(self, judge: TokenJudge) -> None:
-        """A refusal that repeats what was sent gives nothing: the bearer, a JWT of the body, one of the query."""
+        """A refusal that repeats what was sent gives nothing: the bearer, a JWT of the body, one of
+        the query.
+        """
         bearer, sent, asked = signed(), signed(), signed()
         seen = answer(
             401,
@@ -404,7 +431,9 @@ class TestRefreshAtMost:
         assert evidence.named == {"answer": seen, "control": caller.grant.exchange}
 
     def test_no_more_than_its_own(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
-        """A token of the same user, scope and lifetime is nothing more; no other session is opened for it."""
+        """A token of the same user, scope and lifetime is nothing more; no other session is opened
+        for it.
+        """
         asyncio.run(judge.expect_refresh_at_most(granted(claims(jti=...)), logged_in(), "get"))
 
         assert not world.tokens.refresh_by.called
@@ -438,7 +467,9 @@ class TestRefreshAtMost:
         evidence: TestEvidence,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """Where every refresh gives thirty days, so may this one; the plain refresh is by the same method, and is the control."""
+        """Where every refresh gives thirty days, so may this one; the plain refresh is by the same
+        method, and is the control.
+        """
         long = 1_700_000_000 + 30 * DAY
         plain, session = granted(claims(exp=long)), logged_in()
         fresh = AsyncMock(return_value=session)
@@ -448,7 +479,11 @@ class TestRefreshAtMost:
         asyncio.run(judge.expect_refresh_at_most(granted(claims(exp=long)), logged_in(), method))
 
         assert fresh.call_args.args == (world, "agent")
-        assert world.tokens.refresh_by.call_args.args == (method, session.grant.refresh_token, session)
+        assert world.tokens.refresh_by.call_args.args == (
+            method,
+            session.grant.refresh_token,
+            session,
+        )
         assert world.tokens.refresh_by.call_args.kwargs == {"attack": ""}
         assert plain in evidence.exchanges
 
@@ -460,7 +495,11 @@ class TestRefreshAtMost:
         world.tokens.refresh_by.return_value = granted()
 
         with pytest.raises(Finding) as error:
-            asyncio.run(judge.expect_refresh_at_most(granted(claims(exp=1_700_000_000 + 30 * DAY)), logged_in(), "get"))
+            asyncio.run(
+                judge.expect_refresh_at_most(
+                    granted(claims(exp=1_700_000_000 + 30 * DAY)), logged_in(), "get"
+                )
+            )
 
         assert refused(error) == ("a refusal, or a token that lives 86400 s", "2592000 s")
 
@@ -472,7 +511,11 @@ class TestRefreshAtMost:
         world.tokens.refresh_by.return_value = answer(401)
 
         with pytest.raises(Inconclusive, match="a refreshed token"):
-            asyncio.run(judge.expect_refresh_at_most(granted(claims(exp=1_700_000_000 + 30 * DAY)), logged_in(), "get"))
+            asyncio.run(
+                judge.expect_refresh_at_most(
+                    granted(claims(exp=1_700_000_000 + 30 * DAY)), logged_in(), "get"
+                )
+            )
 
 
 class TestLetIn:
@@ -507,15 +550,24 @@ class TestLetIn:
 
     @pytest.mark.parametrize(
         ("status", "actual"),
-        [(200, "200"), (401, "401, as RFC 6750 has it; a target file can say so: [dialect] expired = [401]"), (500, "500")],
+        [
+            (200, "200"),
+            (401, "401, as RFC 6750 has it; a target file can say so: [dialect] expired = [401]"),
+            (500, "500"),
+        ],
     )
     def test_not_expired(self, status: int, actual: str, judge: TokenJudge) -> None:
-        """Another status is a finding with its grade; that of RFC 6750 comes with the line for the target file."""
+        """Another status is a finding with its grade; that of RFC 6750 comes with the line for the
+        target file.
+        """
         seen = answer(status)
         with pytest.raises(Finding) as error:
             judge.expect_expired(seen, ExpiredToken(logged_in(), "signing key"))
 
-        assert refused(error) == ("403 once the token has expired (signing key, evidence grade B)", actual)
+        assert refused(error) == (
+            "403 once the token has expired (signing key, evidence grade B)",
+            actual,
+        )
         assert error.value.exchange is seen
 
     def test_the_other_reading(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
@@ -544,7 +596,7 @@ class TestLetIn:
         assert error.value.exchange is seen
 
 
-# --- Controls ---------------------------------------------------------------------------------------------------------
+# --- Controls -----------------------------------------------------------------------------------
 
 
 class TestControl:
@@ -582,7 +634,11 @@ class TestControl:
         self.control(judge, seen, caller)
 
         (left,) = world.spare["agent"]
-        assert (left.user, left.token, left.grant.refresh_token) == (USER, Grant.of(seen).token, Grant.of(seen).refresh_token)
+        assert (left.user, left.token, left.grant.refresh_token) == (
+            USER,
+            Grant.of(seen).token,
+            Grant.of(seen).refresh_token,
+        )
 
     def test_keeps_what_was_left_before(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
         """The newest stands last."""
@@ -594,7 +650,9 @@ class TestControl:
         assert world.spare["agent"][0] is before
         assert len(world.spare["agent"]) == 2
 
-    def test_without_a_caller_nothing_is_left(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
+    def test_without_a_caller_nothing_is_left(
+        self, world: HouseOfAnswers, judge: TokenJudge
+    ) -> None:
         """A refresh of nobody in particular leaves no session."""
         self.control(judge, granted())
 
@@ -611,24 +669,38 @@ class TestControl:
             {"of": claims(scope="guest")},
             {"scope": "agent guest bot"},
         ],
-        ids=["no-refresh-token", "no-token", "user", "claimed-user", "scope", "claimed-scope", "no-scope-of-a-role"],
+        ids=[
+            "no-refresh-token",
+            "no-token",
+            "user",
+            "claimed-user",
+            "scope",
+            "claimed-scope",
+            "no-scope-of-a-role",
+        ],
     )
     def test_what_is_not_surely_the_callers_is_left_to_nobody(
         self, changes: dict[str, Any], world: HouseOfAnswers, judge: TokenJudge
     ) -> None:
-        """A grant that is incomplete, or says another user or role anywhere, is no session of this caller."""
+        """A grant that is incomplete, or says another user or role anywhere, is no session of this
+        caller.
+        """
         self.control(judge, granted(**changes), logged_in())
 
         assert world.spare == {}
 
-    def test_an_accounts_session_is_not_for_attacks(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
+    def test_an_accounts_session_is_not_for_attacks(
+        self, world: HouseOfAnswers, judge: TokenJudge
+    ) -> None:
         """Of a user that was there before the run nothing is left."""
         self.control(judge, granted(claims(OTHER), user=OTHER), logged_in(user=OTHER))
 
         assert world.spare == {}
 
 
-def test_exchanges_of_other_tests_count_as_evidence(judge: TokenJudge, evidence: TestEvidence) -> None:
+def test_exchanges_of_other_tests_count_as_evidence(
+    judge: TokenJudge, evidence: TestEvidence
+) -> None:
     """Of several the newest stands for all; a note stands beside it."""
     first, last = answer(), answer()
 

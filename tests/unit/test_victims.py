@@ -1,4 +1,6 @@
-"""Things that others try to change, in memory: one test has one at a time, and what became of it is held against the target."""
+"""Things that others try to change, in memory: one test has one at a time, and what became of it is
+held against the target.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,13 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import Asked, Server
 from tests.unit.stage import answering, play
 
-# --- One at a time ----------------------------------------------------------------------------------------------------------
+# --- One at a time -------------------------------------------------------------------------------
 
 
 def test_a_victim_was_updated_and_seen() -> None:
-    """A thing is a victim once somebody who may has updated it, so that such an update is known to be understood."""
+    """A thing is a victim once somebody who may has updated it, so that such an update is known to
+    be understood.
+    """
 
     async def story(world: World) -> Victim:
         async with victim(world, "contact") as thing:
@@ -51,7 +55,9 @@ def test_tests_take_turns_with_one_victim() -> None:
         for resource in ("contact", "form"):
             await has(world, resource)
         begun = time.monotonic()
-        return await asyncio.gather(*(has(world, name) for name in ("contact", "form", "contact"))), time.monotonic() - begun
+        return await asyncio.gather(
+            *(has(world, name) for name in ("contact", "form", "contact"))
+        ), time.monotonic() - begun
 
     (first, other, second), seconds = play(story)
 
@@ -78,7 +84,11 @@ def test_after_a_finding_the_next_test_has_another_one() -> None:
 @pytest.mark.parametrize(
     ("operation", "missing", "look_at"),
     [
-        ("update-contact", "an update of contact {} by admin (token): PATCH /v2/contacts/{}", "PERM-update-contact"),
+        (
+            "update-contact",
+            "an update of contact {} by admin (token): PATCH /v2/contacts/{}",
+            "PERM-update-contact",
+        ),
         ("fetch-contact", "contact {}, just made", "PERM-fetch-contact"),
     ],
 )
@@ -93,18 +103,24 @@ def test_without_a_control_there_is_no_victim(operation: str, missing: str, look
     with pytest.raises(Inconclusive) as open_:
         play(story, server)
 
-    assert open_.value.missing.startswith(missing.format(*[next(iter(server.things["contact"]))] * 2))
+    assert open_.value.missing.startswith(
+        missing.format(*[next(iter(server.things["contact"]))] * 2)
+    )
     assert open_.value.look_at == look_at
 
 
-# --- What became of it --------------------------------------------------------------------------------------------------------
+# --- What became of it --------------------------------------------------------------------------
 
 
 Change = Callable[[dict[str, Any], str], object]
 
 
 async def attacked(
-    world: World, server: Server, change: Change, judge: Callable[[World, Victim, list[Tried]], Awaitable[None]], *how: str
+    world: World,
+    server: Server,
+    change: Change,
+    judge: Callable[[World, Victim, list[Tried]], Awaitable[None]],
+    *how: str,
 ) -> None:
     """Let a guest try to change a contact in some ways, and something happen to it; then judge."""
     async with victim(world, "contact") as thing:
@@ -117,7 +133,9 @@ async def attacked(
         await judge(world, thing, tried)
 
 
-def untouched(change: Change, *how: str, server: Server | None = None, in_list: bool = False) -> list[str]:
+def untouched(
+    change: Change, *how: str, server: Server | None = None, in_list: bool = False
+) -> list[str]:
     """Judge whether a thing is as it was; what was noted."""
     server = server or Server()
 
@@ -145,7 +163,10 @@ def test_what_is_as_it_was() -> None:
         (lambda thing, name: thing.update(profile={"name": "another"}), "profile"),
         (lambda thing, name: thing.update(more=1), "more"),
         (lambda thing, name: thing.pop("organization"), "organization"),
-        (lambda thing, name: thing.update(more=1, deletedAt="now", updatedAt="now"), "deletedAt, more"),
+        (
+            lambda thing, name: thing.update(more=1, deletedAt="now", updatedAt="now"),
+            "deletedAt, more",
+        ),
     ],
     ids=["changed", "added", "removed", "marked-as-deleted"],
 )
@@ -172,10 +193,22 @@ def test_the_one_whose_mark_it_bears_has_done_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "stamp", ["updatedAt", "last_modified", "__v", "version", "viewedOn", "lastSeen", "_etag", "changed_by_date"]
+    "stamp",
+    [
+        "updatedAt",
+        "last_modified",
+        "__v",
+        "version",
+        "viewedOn",
+        "lastSeen",
+        "_etag",
+        "changed_by_date",
+    ],
 )
 def test_a_stamp_that_moved_is_noted(stamp: str) -> None:
-    """That a thing was touched is no effect; it is written down. What only begins like a stamp is none."""
+    """That a thing was touched is no effect; it is written down. What only begins like a stamp is
+    none.
+    """
 
     def touch(thing: dict[str, Any], name: str) -> None:
         thing[stamp] = 2
@@ -202,14 +235,19 @@ def test_what_a_look_changes_is_no_effect() -> None:
 
 @pytest.mark.parametrize(
     ("expect", "expected"),
-    [(expect_there, "there: delete-contact refused"), (expect_untouched, "as it was: delete-contact refused")],
+    [
+        (expect_there, "there: delete-contact refused"),
+        (expect_untouched, "as it was: delete-contact refused"),
+    ],
 )
 def test_what_is_gone_is_a_finding(expect: Any, expected: str) -> None:
     """A thing that nothing shows any more was deleted."""
     server = Server()
 
     async def story(world: World) -> None:
-        await attacked(world, server, lambda thing, name: server.things["contact"].clear(), expect, "delete")
+        await attacked(
+            world, server, lambda thing, name: server.things["contact"].clear(), expect, "delete"
+        )
 
     with pytest.raises(Finding) as found:
         play(story, server)
@@ -218,7 +256,9 @@ def test_what_is_gone_is_a_finding(expect: Any, expected: str) -> None:
 
 
 def test_what_is_there_may_have_changed() -> None:
-    """Where only a delete was tried it is enough that it is there; what it has become is what the next look is held against."""
+    """Where only a delete was tried it is enough that it is there; what it has become is what the
+    next look is held against.
+    """
     server = Server()
 
     async def story(world: World) -> dict[str, Any]:
@@ -234,7 +274,10 @@ def test_what_is_there_may_have_changed() -> None:
     assert play(story, server)["more"] == 1
 
 
-@pytest.mark.parametrize(("hides", "in_list", "is_found"), [(True, True, True), (True, False, False), (False, True, False)])
+@pytest.mark.parametrize(
+    ("hides", "in_list", "is_found"),
+    [(True, True, True), (True, False, False), (False, True, False)],
+)
 def test_what_its_list_hides_is_a_finding(hides: bool, in_list: bool, is_found: bool) -> None:
     """A thing that its list showed and does not show any more was hidden; where that is asked for."""
 

@@ -1,4 +1,6 @@
-"""The world of a run, in memory: requests as the tables have them, and who is alive, part of something, or not."""
+"""The world of a run, in memory: requests as the tables have them, and who is alive, part of
+something, or not.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import Answer, Asked, Server
 from tests.unit.stage import RUN, answering, asked, play
 
-# --- Life -------------------------------------------------------------------------------------------------------------------
+# --- Life ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -27,13 +29,36 @@ from tests.unit.stage import RUN, answering, asked, play
     [
         ("guest", ["fetch-user-self", "fetch-conversation"]),
         ("agent", ["fetch-user-self", "fetch-conversation", "list-conversations"]),
-        ("bot", ["fetch-user-self", "fetch-conversation", "list-conversations", "list-organizations"]),
-        ("admin", ["fetch-user-self", "fetch-conversation", "list-conversations", "list-organizations", "list-services"]),
-        ("guest+bot", ["fetch-user-self", "fetch-conversation", "list-conversations", "list-organizations", "list-services"]),
+        (
+            "bot",
+            ["fetch-user-self", "fetch-conversation", "list-conversations", "list-organizations"],
+        ),
+        (
+            "admin",
+            [
+                "fetch-user-self",
+                "fetch-conversation",
+                "list-conversations",
+                "list-organizations",
+                "list-services",
+            ],
+        ),
+        (
+            "guest+bot",
+            [
+                "fetch-user-self",
+                "fetch-conversation",
+                "list-conversations",
+                "list-organizations",
+                "list-services",
+            ],
+        ),
     ],
 )
 def test_signs_of_life(role: str, signs: list[str]) -> None:
-    """What every role may, and one read for each role that is included; a key of several roles may show any of them."""
+    """What every role may, and one read for each role that is included; a key of several roles may
+    show any of them.
+    """
 
     async def story(world: World) -> list[str]:
         return [operation.name for operation in world.signs_of_life(role)]
@@ -42,7 +67,9 @@ def test_signs_of_life(role: str, signs: list[str]) -> None:
 
 
 def test_one_proof_of_life_serves_all_who_asked_before_it() -> None:
-    """That a credential lives is asked once for all that were refused before, and anew for what was refused later."""
+    """That a credential lives is asked once for all that were refused before, and anew for what was
+    refused later.
+    """
 
     async def story(world: World) -> list[Exchange]:
         caller = await world.user("guest")
@@ -67,7 +94,11 @@ def test_one_wrong_cell_does_not_make_a_caller_dead() -> None:
     async def story(world: World) -> Exchange:
         return await world.alive(await world.user("guest"), time.monotonic())
 
-    assert play(story, answering("fetch-user-self", (403, None))).url.partition("/v2/")[2].startswith("conversations/")
+    assert (
+        play(story, answering("fetch-user-self", (403, None)))
+        .url.partition("/v2/")[2]
+        .startswith("conversations/")
+    )
 
 
 def test_a_key_of_nobody_is_not_asked_for_itself() -> None:
@@ -83,7 +114,9 @@ def test_a_key_of_nobody_is_not_asked_for_itself() -> None:
 
 
 def test_logins_that_are_forgotten() -> None:
-    """After a move of the clock every account logs in anew, and nothing that was kept for an old token is used."""
+    """After a move of the clock every account logs in anew, and nothing that was kept for an old
+    token is used.
+    """
 
     async def story(world: World) -> tuple[Caller, Caller]:
         before = await world.user("guest")
@@ -99,10 +132,12 @@ def test_logins_that_are_forgotten() -> None:
     assert before.user == after.user
 
 
-# --- Requests ---------------------------------------------------------------------------------------------------------------
+# --- Requests -----------------------------------------------------------------------------------
 
 
-def request(operation: str, by: str = "admin", server: Server | None = None, **facts: Any) -> Request:
+def request(
+    operation: str, by: str = "admin", server: Server | None = None, **facts: Any
+) -> Request:
     """The request of an operation."""
 
     async def story(world: World) -> Request:
@@ -112,18 +147,25 @@ def request(operation: str, by: str = "admin", server: Server | None = None, **f
 
 
 def test_a_create_bears_the_runs_name() -> None:
-    """A create has a name that says whose it is, an address made of it, the accounts' organization and a password of its own."""
+    """A create has a name that says whose it is, an address made of it, the accounts' organization
+    and a password of its own.
+    """
     body = request("create-user").body
 
     assert body["givenName"].startswith(f"rolecall-{RUN}-")
-    assert body["email"] == f"rolecall.{body['givenName'].removeprefix('rolecall-').replace('-', '.')}@example.org"
+    assert (
+        body["email"]
+        == f"rolecall.{body['givenName'].removeprefix('rolecall-').replace('-', '.')}@example.org"
+    )
     assert body["organization"] == "org"
     assert len(body["password"]) == 20
     assert request("create-user", email_domain="example.net").body["email"].endswith("@example.net")
 
 
 def test_everybody_takes_part_in_a_conversation() -> None:
-    """The users of all accounts, and those whom keys act as, take part: ownership is not what is tested."""
+    """The users of all accounts, and those whom keys act as, take part: ownership is not what is
+    tested.
+    """
     server = Server("guest2")
 
     participants = request("create-conversation", server=server).body["participants"]
@@ -145,7 +187,9 @@ def test_everybody_takes_part_in_a_conversation() -> None:
     ],
 )
 def test_what_a_request_is_about(operation: str, thing: str | None, inside: bool) -> None:
-    """A change says which thing it is about, and a create what it is made inside of: the gate asks for it."""
+    """A change says which thing it is about, and a create what it is made inside of: the gate asks
+    for it.
+    """
     made = request(operation)
 
     assert (made.thing.resource if made.thing else None) == thing
@@ -154,7 +198,9 @@ def test_what_a_request_is_about(operation: str, thing: str | None, inside: bool
 
 
 def test_a_path_without_an_id_is_of_nothing_in_the_path() -> None:
-    """Where a target's path does not name the thing, as with ``/v2/me``, the gate does not look for it there."""
+    """Where a target's path does not name the thing, as with ``/v2/me``, the gate does not look for
+    it there.
+    """
     made = request("update-user-self", operations={"update-user-self": {"path": "/v2/me"}})
 
     assert made.path == "/v2/me"
@@ -184,10 +230,14 @@ def test_nobody_in_particular_stands_for_the_lowest_role() -> None:
 
 
 def test_a_key_of_nobody_has_no_self() -> None:
-    """Where nothing tells whom a key acts as, there is no request about it, and the target file can tell."""
+    """Where nothing tells whom a key acts as, there is no request about it, and the target file can
+    tell.
+    """
 
     async def story(world: World) -> None:
-        await world.request(world.spec.operations["fetch-user-self"], Caller("bot", "api-key", "k", ""))
+        await world.request(
+            world.spec.operations["fetch-user-self"], Caller("bot", "api-key", "k", "")
+        )
 
     with pytest.raises(Inconclusive) as open_:
         play(story)
@@ -195,13 +245,17 @@ def test_a_key_of_nobody_has_no_self() -> None:
     assert open_.value.look_at == "[api_keys] acts_as in the target file"
 
 
-@pytest.mark.parametrize("operation", ["create-contact", "update-user-self", "update-contact", "delete-contact"])
+@pytest.mark.parametrize(
+    "operation", ["create-contact", "update-user-self", "update-contact", "delete-contact"]
+)
 def test_a_write_has_a_thing_of_its_own(operation: str) -> None:
     """Each update and delete gets a new thing; a create and one's own user need none."""
 
     async def story(world: World) -> tuple[Request, Request]:
         caller, entry = await world.user("admin"), world.spec.operations[operation]
-        return await world.request_on_own_fixture(entry, caller), await world.request_on_own_fixture(entry, caller)
+        return await world.request_on_own_fixture(
+            entry, caller
+        ), await world.request_on_own_fixture(entry, caller)
 
     first, second = play(story)
 
@@ -212,7 +266,7 @@ def test_a_write_has_a_thing_of_its_own(operation: str) -> None:
         assert first.path != second.path
 
 
-# --- Performing ---------------------------------------------------------------------------------------------------------------
+# --- Performing ---------------------------------------------------------------------------------
 
 
 def test_what_may_not_be_written_is_not_sent() -> None:
@@ -220,8 +274,14 @@ def test_what_may_not_be_written_is_not_sent() -> None:
 
     async def story(world: World) -> None:
         caller = await world.user("admin")
-        assert (await world.perform(await world.request(world.spec.operations["list-contacts"], caller), caller)).ok
-        await world.perform(await world.request(world.spec.operations["create-contact"], caller), caller)
+        assert (
+            await world.perform(
+                await world.request(world.spec.operations["list-contacts"], caller), caller
+            )
+        ).ok
+        await world.perform(
+            await world.request(world.spec.operations["create-contact"], caller), caller
+        )
 
     server = Server()
     with pytest.raises(NotTested, match="--read-only: create-contact would write"):
@@ -246,13 +306,17 @@ def test_what_does_not_bear_the_runs_name_is_not_made() -> None:
 
 
 def test_a_name_in_other_content_is_a_name() -> None:
-    """An attack that writes its body by hand is sent, as long as what it makes bears the run's name."""
+    """An attack that writes its body by hand is sent, as long as what it makes bears the run's
+    name.
+    """
 
     async def story(world: World) -> Exchange:
         caller = await world.user("admin")
         made = await world.request(world.spec.operations["create-form"], caller)
         content = json.dumps({"name": made.name}).encode()
-        return await world.perform(replace(made, body=None), caller, content=content, attack="SEC-I05")
+        return await world.perform(
+            replace(made, body=None), caller, content=content, attack="SEC-I05"
+        )
 
     assert play(story).status == 201
 
@@ -266,7 +330,9 @@ def picky(asked: Asked) -> Answer | None:
 
 
 def test_what_is_refused_for_its_members_is_sent_without_them() -> None:
-    """A create that is refused for a member is taken without it, and the next one does not have it any more."""
+    """A create that is refused for a member is taken without it, and the next one does not have it
+    any more.
+    """
 
     async def story(world: World) -> list[int]:
         return [(await asked(world, "create-knowledge-item", "admin"))[0].status for _ in range(2)]
@@ -274,7 +340,9 @@ def test_what_is_refused_for_its_members_is_sent_without_them() -> None:
     server = answering("create-knowledge-item", picky)
 
     assert play(story, server) == [201, 201]
-    assert ["title" in sent.body for sent in server.asked if sent.operation == "create-knowledge-item"] == [True, False, False]
+    assert [
+        "title" in sent.body for sent in server.asked if sent.operation == "create-knowledge-item"
+    ] == [True, False, False]
 
 
 def test_what_is_refused_for_good_is_answered_with_the_first_refusal() -> None:
@@ -304,7 +372,9 @@ def test_an_attack_is_sent_as_it_is() -> None:
 
 
 def test_what_was_deleted_is_known() -> None:
-    """A delete that was answered with success is noted with its answer, and the thing is not deleted again in the end."""
+    """A delete that was answered with success is noted with its answer, and the thing is not
+    deleted again in the end.
+    """
 
     async def story(world: World) -> None:
         answer, done, _ = await asked(world, "delete-contact", "admin")
@@ -328,7 +398,9 @@ def test_what_was_not_deleted_is_left() -> None:
 
 
 def test_what_is_not_empty_is_deleted_empty() -> None:
-    """Where only an empty thing can be deleted the test begins anew, with one that has nothing but its name."""
+    """Where only an empty thing can be deleted the test begins anew, with one that has nothing but
+    its name.
+    """
 
     def full(asked: Asked) -> Answer | None:
         return (409, None) if server.things["conversation"][asked.id].get("messages") else None
@@ -346,7 +418,9 @@ def test_what_is_not_empty_is_deleted_empty() -> None:
 
     missing, answer, done = play(story, server)
 
-    assert missing.startswith("a conversation that is empty, and can be deleted: DELETE /v2/conversations/0")
+    assert missing.startswith(
+        "a conversation that is empty, and can be deleted: DELETE /v2/conversations/0"
+    )
     assert answer.status == 204
     assert done.fixture is not None
     bare = [sent.body for sent in server.asked if sent.operation == "create-conversation"][-1]
@@ -354,7 +428,9 @@ def test_what_is_not_empty_is_deleted_empty() -> None:
 
 
 def test_a_bare_one_that_is_not_taken_is_made_in_full() -> None:
-    """Where a thing with nothing but its name is refused, one with everything is made; its 409 is an answer like any other."""
+    """Where a thing with nothing but its name is refused, one with everything is made; its 409 is
+    an answer like any other.
+    """
 
     def wanting(asked: Asked) -> Answer | None:
         return None if "organization" in asked.body else (400, {"message": "no"})
@@ -365,7 +441,9 @@ def test_a_bare_one_that_is_not_taken_is_made_in_full() -> None:
 
     server = answering("create-contact", wanting)
     assert play(story, server).status == 204
-    *bare, made = ["organization" in sent.body for sent in server.asked if sent.operation == "create-contact"]
+    *bare, made = [
+        "organization" in sent.body for sent in server.asked if sent.operation == "create-contact"
+    ]
     assert made
     assert not any(bare)
     assert bare
@@ -387,12 +465,17 @@ def test_reads_of_the_shared_thing_are_asked_once() -> None:
     assert server.count("list-contacts", "guest") == 1
 
 
-# --- Who there is -----------------------------------------------------------------------------------------------------------
+# --- Who there is -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("told", "organization"), [("org", "org"), (17, 17), (None, None), ("", None), ({"id": "org"}, None)])
+@pytest.mark.parametrize(
+    ("told", "organization"),
+    [("org", "org"), (17, 17), (None, None), ("", None), ({"id": "org"}, None)],
+)
 def test_the_accounts_organization(told: Any, organization: Any) -> None:
-    """It is what the highest role's own user says, as the target writes it; where it says nothing the member is left out."""
+    """It is what the highest role's own user says, as the target writes it; where it says nothing
+    the member is left out.
+    """
     server = Server()
     for user in server.things["user"].values():
         user["organization"] = told
@@ -410,7 +493,9 @@ def test_who_cannot_log_in_takes_no_part() -> None:
 
     def refuse(reply: Answer) -> Server:
         server = Server()
-        server.instead("log-in", lambda asked: reply if asked.body["email"].startswith("agent") else None)
+        server.instead(
+            "log-in", lambda asked: reply if asked.body["email"].startswith("agent") else None
+        )
         return server
 
     async def story(world: World) -> list[str]:
@@ -422,7 +507,9 @@ def test_who_cannot_log_in_takes_no_part() -> None:
 
 
 def test_who_is_oneself_to_somebody() -> None:
-    """The users of the roles' tokens, and those whom keys act as: a thing to be looked at must be none of them."""
+    """The users of the roles' tokens, and those whom keys act as: a thing to be looked at must be
+    none of them.
+    """
 
     def another(asked: Asked) -> Answer:
         status, document, *_ = server.usual(asked)

@@ -1,4 +1,6 @@
-"""The things of a run's world, in memory: made, found, shared and looked at, and what is said where that cannot be."""
+"""The things of a run's world, in memory: made, found, shared and looked at, and what is said where
+that cannot be.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from rolecall.toolkit.world import World
 from tests.unit.memory import SPEC, Answer, Asked, Server
 from tests.unit.stage import URL, answering, asked, play
 
-# --- Made ---------------------------------------------------------------------------------------------------------------------
+# --- Made ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("resource", SPEC.resources)
@@ -53,7 +55,9 @@ def test_a_thing_is_made_by_the_highest_role_that_can() -> None:
 
 @pytest.mark.parametrize("reply", [(403, None), (201, None), (201, {"name": "x"})])
 def test_a_thing_that_nobody_gets(reply: Answer) -> None:
-    """A thing that is refused, or of which no answer tells the id, is none to test with; the target file can say how."""
+    """A thing that is refused, or of which no answer tells the id, is none to test with; the target
+    file can say how.
+    """
 
     async def story(world: World) -> None:
         await world.fresh("form")
@@ -61,12 +65,16 @@ def test_a_thing_that_nobody_gets(reply: Answer) -> None:
     with pytest.raises(Inconclusive) as open_:
         play(story, answering("create-form", reply))
 
-    assert open_.value.missing.startswith(f"a form to test with: POST /v2/forms as bot (token) -> {reply[0]}")
+    assert open_.value.missing.startswith(
+        f"a form to test with: POST /v2/forms as bot (token) -> {reply[0]}"
+    )
     assert open_.value.look_at == "[operations.create-form] in the target file"
 
 
 def test_a_new_thing_is_waited_for_where_fetches_lag() -> None:
-    """What a fetch shows a moment late is there when it is used; that it lags is known from then on."""
+    """What a fetch shows a moment late is there when it is used; that it lags is known from then
+    on.
+    """
 
     def late(asked: Asked) -> Answer | None:
         made = [sent for sent in server.asked if sent.operation == "create-contact"]
@@ -84,7 +92,9 @@ def test_a_new_thing_is_waited_for_where_fetches_lag() -> None:
 
 
 def test_a_thing_that_nobody_may_look_at_is_not_waited_for() -> None:
-    """What keeps a new thing from being shown is for its cells to find: it is used as it is, without delay."""
+    """What keeps a new thing from being shown is for its cells to find: it is used as it is,
+    without delay.
+    """
 
     async def story(world: World) -> float:
         world.proven.add("contact")
@@ -110,7 +120,7 @@ def test_what_was_there_before_is_not_waited_for() -> None:
     assert server.asked == []
 
 
-# --- What a create has made -----------------------------------------------------------------------------------------------
+# --- What a create has made ---------------------------------------------------------------------
 
 
 def made(server: Server, operation: str = "create-form") -> Fixture | None:
@@ -138,7 +148,9 @@ def test_what_an_answer_says_was_made() -> None:
 
 
 def test_what_only_a_list_shows_was_made() -> None:
-    """Where the answer tells no id, the list does, by the run's name; the thing is the run's own from then on."""
+    """Where the answer tells no id, the list does, by the run's name; the thing is the run's own
+    from then on.
+    """
     server = Server()
     server.instead("create-form", lambda asked: (server.act(asked)[0], None))
     fixture = made(server)
@@ -168,7 +180,9 @@ def test_what_is_nowhere_was_not_made() -> None:
 
 @pytest.mark.parametrize("listed", ["without-an-id", "there-before"])
 def test_what_may_be_anothers_is_not_certain(listed: str) -> None:
-    """Where the list shows the run's name in something without an id, or in what was there before, nobody knows what was made."""
+    """Where the list shows the run's name in something without an id, or in what was there before,
+    nobody knows what was made.
+    """
     server = Server()
     old = server.add("form", name="old")
 
@@ -183,7 +197,9 @@ def test_what_may_be_anothers_is_not_certain(listed: str) -> None:
     with pytest.raises(Inconclusive) as open_:
         made(server)
 
-    assert open_.value.missing.startswith("the id of the form that POST /v2/forms as admin (token) -> 201")
+    assert open_.value.missing.startswith(
+        "the id of the form that POST /v2/forms as admin (token) -> 201"
+    )
     assert open_.value.look_at == "the answer to the creation, and the list"
 
 
@@ -193,14 +209,18 @@ def nameless(asked: Asked, server: Server) -> Answer:
 
 
 def test_a_thing_that_shows_no_name_cannot_be_known() -> None:
-    """What is there under the id of the answer, and shows nothing of what was sent, is the run's perhaps: nobody can tell."""
+    """What is there under the id of the answer, and shows nothing of what was sent, is the run's
+    perhaps: nobody can tell.
+    """
     server = Server()
     server.instead("create-form", lambda asked: nameless(asked, server))
 
     with pytest.raises(Inconclusive) as open_:
         made(server)
 
-    assert open_.value.missing.startswith("the run's name in the form that POST /v2/forms as admin (token) -> 201")
+    assert open_.value.missing.startswith(
+        "the run's name in the form that POST /v2/forms as admin (token) -> 201"
+    )
     assert open_.value.missing.endswith("made: it is there, and shows nothing of what was sent")
     assert open_.value.look_at == "[operations.create-form] body in the target file"
 
@@ -214,7 +234,7 @@ def test_an_id_that_was_there_before_makes_nothing() -> None:
     assert made(server) is None
 
 
-# --- Shared ---------------------------------------------------------------------------------------------------------------------
+# --- Shared -------------------------------------------------------------------------------------
 
 
 def shared(server: Server, resource: str = "contact", **facts: Any) -> Fixture:
@@ -239,7 +259,9 @@ def test_what_is_looked_at_is_made_once() -> None:
 
 @pytest.mark.parametrize("facts", [{}, {"read_only": True}])
 def test_where_none_can_be_made_one_that_is_there_will_do(facts: dict[str, Any]) -> None:
-    """Where creating is refused, or nothing may be written, the first of the list is looked at; it has no name of ours."""
+    """Where creating is refused, or nothing may be written, the first of the list is looked at; it
+    has no name of ours.
+    """
     server = answering("create-contact", (403, None))
     old = server.add("contact", name="old")
 
@@ -257,10 +279,14 @@ def test_where_there_is_none_nothing_can_be_looked_at() -> None:
 
 
 def test_what_passes_is_waited_for() -> None:
-    """A create that met trouble is tried again by whoever asks next; nothing else is taken in its place meanwhile."""
+    """A create that met trouble is tried again by whoever asks next; nothing else is taken in its
+    place meanwhile.
+    """
     server = Server()
     server.add("contact", name="old")
-    server.instead("create-contact", lambda asked: (503, None) if server.count("create-contact") == 1 else None)
+    server.instead(
+        "create-contact", lambda asked: (503, None) if server.count("create-contact") == 1 else None
+    )
 
     async def story(world: World) -> Fixture:
         with pytest.raises(TransientFailure):
@@ -272,14 +298,23 @@ def test_what_passes_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("more", "expected"), [(("guest2",), "guest2"), ((), "else")])
 def test_a_user_to_look_at_is_nobodys_own(more: tuple[str, ...], expected: str) -> None:
-    """Where no user can be made, the second account or anybody else is looked at; never a role's own user."""
+    """Where no user can be made, the second account or anybody else is looked at; never a role's
+    own user.
+    """
     server = Server(*more)
     somebody = server.add("user", givenName="Else", email="else@example.org")
     server.instead("create-user", (403, None))
 
     fixture = shared(server, "user")
 
-    second = next((user["id"] for user in server.things["user"].values() if user["email"] == "guest2@example.org"), "")
+    second = next(
+        (
+            user["id"]
+            for user in server.things["user"].values()
+            if user["email"] == "guest2@example.org"
+        ),
+        "",
+    )
     assert fixture.id == (second if expected == "guest2" else somebody["id"])
 
 
@@ -289,14 +324,16 @@ def test_a_user_who_is_somebodys_own_is_not_looked_at() -> None:
         shared(answering("create-user", (403, None)), "user")
 
 
-# --- Looked at ------------------------------------------------------------------------------------------------------------------
+# --- Looked at ----------------------------------------------------------------------------------
 
 
 def observed(server: Server) -> tuple[dict[str, Any] | None, dict[str, Exchange]]:
     """What a look at a contact shows, and its evidence."""
 
     async def story(world: World) -> tuple[dict[str, Any] | None, dict[str, Exchange]]:
-        thing = Fixture(world.spec.resources["contact"], next(iter(server.things["contact"]), "17"), "")
+        thing = Fixture(
+            world.spec.resources["contact"], next(iter(server.things["contact"]), "17"), ""
+        )
         with Evidence.collect() as evidence:
             document = await world.observe(thing)
         return document, evidence.named
@@ -340,27 +377,36 @@ def test_what_cannot_be_fetched_is_looked_for_in_the_list(reply: Answer) -> None
     assert document is not None
     assert document["name"] == "old"
 
-    document, _ = observed(with_contact(("fetch-contact", reply, ""), ("list-contacts", (200, []), "")))
+    document, _ = observed(
+        with_contact(("fetch-contact", reply, ""), ("list-contacts", (200, []), ""))
+    )
     assert document is None
 
 
 def test_what_nobody_may_see_is_not_gone() -> None:
     """Where neither fetch nor list is allowed to those who may, nothing is known of the thing."""
     with pytest.raises(Inconclusive) as open_:
-        observed(with_contact(("fetch-contact", (403, None), ""), ("list-contacts", (403, None), "")))
+        observed(
+            with_contact(("fetch-contact", (403, None), ""), ("list-contacts", (403, None), ""))
+        )
 
-    assert open_.value.missing.startswith("a look at the list of contacts: GET /v2/contacts as agent (token) -> 403")
+    assert open_.value.missing.startswith(
+        "a look at the list of contacts: GET /v2/contacts as agent (token) -> 403"
+    )
     assert open_.value.look_at == "[operations.list-contacts] in the target file"
 
 
-# --- Lists ----------------------------------------------------------------------------------------------------------------------
+# --- Lists --------------------------------------------------------------------------------------
 
 
 def listing(server: Server, resource: str = "contact") -> list[Any]:
     """What the list of a resource shows, by name."""
 
     async def story(world: World) -> list[Any]:
-        return [item.get("name", item.get("text")) for item in await world.listing(resource, time.monotonic())]
+        return [
+            item.get("name", item.get("text"))
+            for item in await world.listing(resource, time.monotonic())
+        ]
 
     return play(story, server)
 
@@ -388,7 +434,8 @@ def with_contacts(number: int) -> Server:
 
 
 @pytest.mark.parametrize(
-    ("number", "size", "by"), [(35, 10, "offset"), (35, 10, "link"), (3, 2, "link"), (30, 10, "offset"), (0, 10, "link")]
+    ("number", "size", "by"),
+    [(35, 10, "offset"), (35, 10, "link"), (3, 2, "link"), (30, 10, "offset"), (0, 10, "link")],
 )
 def test_a_list_is_read_to_its_end(number: int, size: int, by: str) -> None:
     """Pages are followed along their links, else by offset, until nothing new comes."""
@@ -417,10 +464,15 @@ def test_a_short_list_is_no_page() -> None:
 
 
 def test_a_link_to_elsewhere_is_not_followed() -> None:
-    """A token is sent nowhere but to the target; the list goes on by no other way where it has links."""
+    """A token is sent nowhere but to the target; the list goes on by no other way where it has
+    links.
+    """
     server = with_contacts(12)
     everything = list(server.things["contact"].values())
-    server.instead("list-contacts", (200, everything, {"link": '<http://elsewhere.example/v2/contacts?page=2>; rel="next"'}))
+    server.instead(
+        "list-contacts",
+        (200, everything, {"link": '<http://elsewhere.example/v2/contacts?page=2>; rel="next"'}),
+    )
 
     assert len(listing(server)) == 12
     assert {asked.url.partition("/v2/")[0] for asked in server.asked} == {URL}
@@ -429,11 +481,17 @@ def test_a_link_to_elsewhere_is_not_followed() -> None:
 def endless(asked: Asked) -> Answer:
     """A page of things that are always new, and a link to the next one."""
     page = int(asked.query.get("page", 0)) + 1
-    return 200, [{"id": f"{page}", "name": "x"}], {"link": f"<{URL}/v2/contacts?page={page}>; rel=next"}
+    return (
+        200,
+        [{"id": f"{page}", "name": "x"}],
+        {"link": f"<{URL}/v2/contacts?page={page}>; rel=next"},
+    )
 
 
 def test_a_list_without_an_end_is_given_up() -> None:
-    """A list that goes on after so many pages, or so many bytes, is not looked at any further; its link or its size is to blame."""
+    """A list that goes on after so many pages, or so many bytes, is not looked at any further; its
+    link or its size is to blame.
+    """
     with pytest.raises(Inconclusive) as open_:
         listing(answering("list-contacts", endless))
     assert open_.value.missing == "the end of the list at /v2/contacts: it goes on after 200 pages"
@@ -447,13 +505,19 @@ def test_a_list_that_is_too_large_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(Inconclusive) as open_:
         listing(answering("list-contacts", endless))
 
-    assert open_.value.missing == "the end of the list at /v2/contacts: it goes on after 1,000 bytes"
+    assert (
+        open_.value.missing == "the end of the list at /v2/contacts: it goes on after 1,000 bytes"
+    )
     assert open_.value.look_at == "the size of that list"
 
 
 @pytest.mark.parametrize(("limit", "readings"), [(10_000_000, 1), (10, 2)])
-def test_a_large_list_is_not_remembered(limit: int, readings: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One reading serves all who ask for what was there before it, unless it is so large that it is not kept."""
+def test_a_large_list_is_not_remembered(
+    limit: int, readings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One reading serves all who ask for what was there before it, unless it is so large that it is
+    not kept.
+    """
     monkeypatch.setattr(world_module, "DOCUMENTS_LIMIT", limit)
     server = with_contacts(5)
 
@@ -481,7 +545,9 @@ def test_a_list_that_cannot_be_read_may_hold_anything(body: bytes) -> None:
     with pytest.raises(TransientFailure) as trouble:
         listing(answering("list-contacts", (200, body)))
 
-    assert trouble.value.missing.startswith(("a list of contacts that can be read: GET /v2/contacts", "a body that is JSON: GET"))
+    assert trouble.value.missing.startswith(
+        ("a list of contacts that can be read: GET /v2/contacts", "a body that is JSON: GET")
+    )
     assert trouble.value.look_at == "RESPONSE-json"
 
 
@@ -491,7 +557,9 @@ def test_messages_are_listed_in_the_shared_conversation() -> None:
 
     async def story(world: World) -> tuple[str, list[str]]:
         message = await world.fresh("message")
-        return message.name, [item["text"] for item in await world.listing("message", time.monotonic())]
+        return message.name, [
+            item["text"] for item in await world.listing("message", time.monotonic())
+        ]
 
     name, listed = play(story, server)
 
@@ -499,7 +567,9 @@ def test_messages_are_listed_in_the_shared_conversation() -> None:
 
 
 def test_what_there_is_is_looked_at_where_one_list_shows_all() -> None:
-    """A list of messages is one conversation's, so it does not show all of them; one of contacts does."""
+    """A list of messages is one conversation's, so it does not show all of them; one of contacts
+    does.
+    """
     server = Server()
 
     async def story(world: World) -> None:
@@ -512,13 +582,17 @@ def test_what_there_is_is_looked_at_where_one_list_shows_all() -> None:
 
 
 def test_a_thing_is_found_by_its_name() -> None:
-    """A name is found wherever it stands in an item of the list, and nothing where it stands nowhere."""
+    """A name is found wherever it stands in an item of the list, and nothing where it stands
+    nowhere.
+    """
     server = with_contact()
     server.add("contact", profile={"names": ["rolecall-17-x"]})
 
     async def story(world: World) -> tuple[Any, Any]:
         moment = time.monotonic()
-        return await world.find("contact", "rolecall-17-x", moment), await world.find("contact", "rolecall-18-x", moment)
+        return await world.find("contact", "rolecall-17-x", moment), await world.find(
+            "contact", "rolecall-18-x", moment
+        )
 
     found, missing = play(story, server)
 
@@ -526,15 +600,19 @@ def test_a_thing_is_found_by_its_name() -> None:
     assert missing is None
 
 
-# --- Deleted ----------------------------------------------------------------------------------------------------------------------
+# --- Deleted ------------------------------------------------------------------------------------
 
 
 def test_another_spelling_that_was_deleted_is_no_entry() -> None:
-    """A delete by an id that nothing has is answered somehow; the ledger knows of no such thing, and none is noted."""
+    """A delete by an id that nothing has is answered somehow; the ledger knows of no such thing,
+    and none is noted.
+    """
 
     async def story(world: World) -> Exchange:
         admin, made = await world.user("admin"), await world.fresh("contact")
-        request = await world.request(world.spec.operations["delete-contact"], admin, Fixture(made.resource, "17", ""))
+        request = await world.request(
+            world.spec.operations["delete-contact"], admin, Fixture(made.resource, "17", "")
+        )
         world.gate.answers_to_nothing(Thing("contact", "17"))
         answer = await world.perform(request, admin)
         assert world.deleted == {}

@@ -23,17 +23,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from rolecall.loadgen.scenarios import NAMES
 
     add_common_arguments(parser)
-    parser.add_argument("--scenario", choices=NAMES, default="issuance", help="what is sent (default: %(default)s)")
-    parser.add_argument("--first-rate", type=float, default=10.0, metavar="R", help="where to begin (default: %(default)g/s)")
+    parser.add_argument(
+        "--scenario", choices=NAMES, default="issuance", help="what is sent (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--first-rate",
+        type=float,
+        default=10.0,
+        metavar="R",
+        help="where to begin (default: %(default)g/s)",
+    )
     parser.add_argument("--most-rate", type=float, metavar="R", help="never ask for more")
     parser.add_argument(
         "--most-users",
         type=int,
         metavar="N",
-        help="raise the number of clients up to this, in place of the rate, and fit the Universal Scalability Law",
+        help="raise the number of clients up to this, in place of the rate, and fit the Universal "
+        "Scalability Law",
     )
     parser.add_argument(
-        "--search-time", type=float, default=165.0, metavar="S", help="seconds it may take (default: %(default)g)"
+        "--search-time",
+        type=float,
+        default=165.0,
+        metavar="S",
+        help="seconds it may take (default: %(default)g)",
     )
 
 
@@ -41,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Search, and print what was found.
 
     Raises:
-        RolecallError: an option, the target file or the accounts are wrong, or the search could not be begun.
+        RolecallError: an option, the target file or the accounts are wrong, or the search could not
+            be begun.
     """
     from rolecall.loadgen import launch, result
     from rolecall.report import load_terminal
@@ -56,5 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
             say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.CAPACITY)
     folder = str(session.folder)
-    summary, verdict = load_terminal.capacity(document, folder), load_terminal.capacity_verdict(document, folder)
+    summary, verdict = (
+        load_terminal.capacity(document, folder),
+        load_terminal.capacity_verdict(document, folder),
+    )
     return say_result(arguments, document, summary=summary, verdict=verdict)

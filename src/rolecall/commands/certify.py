@@ -1,4 +1,6 @@
-"""Certify a server: run the suite against it and say, for every cell and every requirement, whether it was proven."""
+"""Certify a server: run the suite against it and say, for every cell and every requirement, whether
+it was proven.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,42 @@ HELP = "run the suite against a server and give a verdict"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of a run."""
-    parser.add_argument("target", nargs="?", type=Path, metavar="TARGET", help="target file (default: the embedded server)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the run's folder is made (default: reports/runs)")
-    parser.add_argument("--select", metavar="EXPR", help="only these requirements, operations or roles (as pytest's -k)")
-    parser.add_argument("--rate", type=float, metavar="N", help="requests per second, instead of the target file's")
-    parser.add_argument("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
+    parser.add_argument(
+        "target",
+        nargs="?",
+        type=Path,
+        metavar="TARGET",
+        help="target file (default: the embedded server)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where the run's folder is made (default: reports/runs)",
+    )
+    parser.add_argument(
+        "--select",
+        metavar="EXPR",
+        help="only these requirements, operations or roles (as pytest's -k)",
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="N", help="requests per second, instead of the target file's"
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="requests in flight, instead of the target file's",
+    )
     parser.add_argument("--read-only", action="store_true", help="send nothing that would write")
-    parser.add_argument("--intrusive", action="store_true", help="also what may lock an account out or takes long")
+    parser.add_argument(
+        "--intrusive", action="store_true", help="also what may lock an account out or takes long"
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print results.json and nothing else")
-    how.add_argument("--quiet", action="store_true", help="print one line with the verdict and nothing else")
+    how.add_argument(
+        "--quiet", action="store_true", help="print one line with the verdict and nothing else"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,7 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     Options(rate=arguments.rate, concurrency=arguments.concurrency).check()
     end_as_ctrl_c_does()  # SIGTERM is how CI systems end a job
-    finished = run_suite(_options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet))
+    finished = run_suite(
+        _options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet)
+    )
     document, folder = finished.document, str(finished.folder)
     colour = has_colours(sys.stdout)
     code = say_result(
@@ -62,7 +92,11 @@ def _options(arguments: argparse.Namespace) -> list[str]:
         value = getattr(arguments, option)
         if value is not None:
             words += [f"--{option}", str(value)]
-    words += [f"--{option.replace('_', '-')}" for option in ("read_only", "intrusive") if getattr(arguments, option)]
+    words += [
+        f"--{option.replace('_', '-')}"
+        for option in ("read_only", "intrusive")
+        if getattr(arguments, option)
+    ]
     if arguments.select:
         words += ["-k", arguments.select]
     return words

@@ -1,4 +1,6 @@
-"""Load a server with tokens issued and refreshed, at any rate or by so many users, and check every answer."""
+"""Load a server with tokens issued and refreshed, at any rate or by so many users, and check every
+answer.
+"""
 
 from __future__ import annotations
 
@@ -27,44 +29,117 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
     add_common_arguments(parser)
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
-    how.add_argument("--rate", metavar="R", help="arrivals per second: 100, 10..100, 10,50,100 or 0..100:30s,100:5m")
-    how.add_argument("--users", type=int, metavar="N", help="clients that each wait for their answers")
-    how.add_argument("--duration", default="30s", metavar="TIME", help="such as 90s, 5m (default: %(default)s)")
-    how.add_argument("--ramp", metavar="TIME", help="from nothing to the first rate, or to all users, before that")
-    how.add_argument("--baseline", type=Path, metavar="RUN", help="an earlier run's folder, to compare this one with")
+    how.add_argument(
+        "--rate",
+        metavar="R",
+        help="arrivals per second: 100, 10..100, 10,50,100 or 0..100:30s,100:5m",
+    )
+    how.add_argument(
+        "--users", type=int, metavar="N", help="clients that each wait for their answers"
+    )
+    how.add_argument(
+        "--duration", default="30s", metavar="TIME", help="such as 90s, 5m (default: %(default)s)"
+    )
+    how.add_argument(
+        "--ramp",
+        metavar="TIME",
+        help="from nothing to the first rate, or to all users, before that",
+    )
+    how.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="RUN",
+        help="an earlier run's folder, to compare this one with",
+    )
     machines = parser.add_argument_group("many machines")
-    machines.add_argument("--master", action="store_true", help="wait for --workers N on other machines")
-    machines.add_argument("--bind-host", metavar="ADDRESS", help="where the master listens (default: loopback)")
+    machines.add_argument(
+        "--master", action="store_true", help="wait for --workers N on other machines"
+    )
+    machines.add_argument(
+        "--bind-host", metavar="ADDRESS", help="where the master listens (default: loopback)"
+    )
     machines.add_argument("--worker", action="store_true", help="work for a master")
     machines.add_argument("--master-host", metavar="HOST", help="where that is")
-    machines.add_argument("--master-port", type=int, default=5557, metavar="PORT", help="(default: %(default)s)")
+    machines.add_argument(
+        "--master-port", type=int, default=5557, metavar="PORT", help="(default: %(default)s)"
+    )
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that a search for the capacity has, too."""
-    parser.add_argument("target", nargs="?", type=Path, metavar="TARGET", help="target file (default: the embedded server)")
-    parser.add_argument("--out", type=Path, default=Path("reports/runs"), metavar="DIR", help="where the run's folder is made")
-    parser.add_argument("--accounts", type=Path, metavar="CSV", help="users to log in: email,password,role")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that send (default: one, that does all)")
-    parser.add_argument("--slo", action="append", default=[], metavar="OBJECTIVE", help='such as "p99<250ms"; may be repeated')
-    parser.add_argument("--arrivals", choices=("constant", "poisson"), default="constant", help="how arrivals are spread")
+    parser.add_argument(
+        "target",
+        nargs="?",
+        type=Path,
+        metavar="TARGET",
+        help="target file (default: the embedded server)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reports/runs"),
+        metavar="DIR",
+        help="where the run's folder is made",
+    )
+    parser.add_argument(
+        "--accounts", type=Path, metavar="CSV", help="users to log in: email,password,role"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that send (default: one, that does all)",
+    )
+    parser.add_argument(
+        "--slo",
+        action="append",
+        default=[],
+        metavar="OBJECTIVE",
+        help='such as "p99<250ms"; may be repeated',
+    )
+    parser.add_argument(
+        "--arrivals",
+        choices=("constant", "poisson"),
+        default="constant",
+        help="how arrivals are spread",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which Poisson arrivals")
-    parser.add_argument("--in-flight", type=int, metavar="N", help="steps under way at most, per worker (default: 1000)")
-    parser.add_argument("--racers", type=int, metavar="K", help="clients in a refresh-race (default: 5)")
+    parser.add_argument(
+        "--in-flight",
+        type=int,
+        metavar="N",
+        help="steps under way at most, per worker (default: 1000)",
+    )
+    parser.add_argument(
+        "--racers", type=int, metavar="K", help="clients in a refresh-race (default: 5)"
+    )
     parser.add_argument("--weights", metavar="NAME=N,...", help="of the scenarios in mixed")
-    parser.add_argument("--guarding", metavar="SCENARIO", help="what guarded puts under load (default: issuance)")
-    parser.add_argument("--prometheus-port", type=int, metavar="PORT", help="serve the figures as they come on 127.0.0.1:PORT")
-    parser.add_argument("--serve-option", action="append", default=[], help="an option for the embedded server")
+    parser.add_argument(
+        "--guarding", metavar="SCENARIO", help="what guarded puts under load (default: issuance)"
+    )
+    parser.add_argument(
+        "--prometheus-port",
+        type=int,
+        metavar="PORT",
+        help="serve the figures as they come on 127.0.0.1:PORT",
+    )
+    parser.add_argument(
+        "--serve-option", action="append", default=[], help="an option for the embedded server"
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print load.json and nothing else")
-    how.add_argument("--quiet", action="store_true", help="print one line with the verdict and nothing else")
+    how.add_argument(
+        "--quiet", action="store_true", help="print one line with the verdict and nothing else"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the scenario and print what came of it.
 
     Raises:
-        RolecallError: an option, the target file or the accounts are wrong, or the run could not be begun.
+        RolecallError: an option, the target file or the accounts are wrong, or the run could not be
+            begun.
     """
     from rolecall.loadgen import compare, launch, plan, result
     from rolecall.report import load_terminal
@@ -72,7 +147,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.worker:
         return launch.work(arguments)
     if (arguments.rate is None) == (arguments.users is None):
-        raise UsageError("rolecall load", "either --rate or --users is wanted", "--rate 100 is open, --users 20 is closed.")
+        raise UsageError(
+            "rolecall load",
+            "either --rate or --users is wanted",
+            "--rate 100 is open, --users 20 is closed.",
+        )
     if arguments.users is not None and arguments.users < 1:
         raise UsageError("--users", "at least one user is needed")
     words = [launch.locust_class(arguments.scenario), "--duration", arguments.duration]
@@ -80,7 +159,12 @@ def run(arguments: argparse.Namespace) -> int:
         words += ["--rate", arguments.rate]
     else:
         ramp = plan.seconds(arguments.ramp, "--ramp")
-        words += ["--users", str(arguments.users), "--spawn-rate", f"{arguments.users / ramp if ramp else arguments.users:g}"]
+        words += [
+            "--users",
+            str(arguments.users),
+            "--spawn-rate",
+            f"{arguments.users / ramp if ramp else arguments.users:g}",
+        ]
     if arguments.ramp:
         words += ["--ramp", arguments.ramp]
     before = compare.read(arguments.baseline) if arguments.baseline else None
@@ -91,12 +175,17 @@ def run(arguments: argparse.Namespace) -> int:
     if before is not None:
         document = session.compared(document, before)
     folder = str(session.folder)
-    summary, verdict = load_terminal.summary(document, folder), load_terminal.verdict(document, folder)
+    summary, verdict = (
+        load_terminal.summary(document, folder),
+        load_terminal.verdict(document, folder),
+    )
     return say_result(arguments, document, summary=summary, verdict=verdict)
 
 
 def _take_options_anywhere(parser: argparse.ArgumentParser) -> None:
-    """Let options stand between SCENARIO and TARGET: argparse takes a positional that may be left out as soon as it can be."""
+    """Let options stand between SCENARIO and TARGET: argparse takes a positional that may be left
+    out as soon as it can be.
+    """
     plain, is_under_way = parser.parse_known_args, False
 
     def parse(args: Any = None, namespace: Any = None) -> Any:
@@ -121,4 +210,8 @@ def need_locust() -> None:
     from rolecall.loadgen import missing
 
     if names := missing():
-        raise UsageError("rolecall load", f"{' and '.join(names)} is not installed", "pip install 'rolecall[load]'")
+        raise UsageError(
+            "rolecall load",
+            f"{' and '.join(names)} is not installed",
+            "pip install 'rolecall[load]'",
+        )

@@ -1,4 +1,6 @@
-"""Judge the judge: run the whole suite against every fault and every legal variant of the reference server."""
+"""Judge the judge: run the whole suite against every fault and every legal variant of the reference
+server.
+"""
 
 from __future__ import annotations
 
@@ -23,29 +25,56 @@ HELP = "run the suite against every fault and every legal variant; print the kil
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to run, and where to write it."""
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--sample", type=int, metavar="N", help="only the baseline and N of the others, evenly spread")
-    what.add_argument("--fault", action="append", metavar="NAME", help="only this fault or variant; repeatable")
-    parser.add_argument(
-        "--mutations", action="store_true", help="break the suite instead, in every way there is: each must be seen"
+    what.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="only the baseline and N of the others, evenly spread",
     )
-    what.add_argument("--mutation", action="append", metavar="NAME", help="only this mutation of the suite; repeatable")
+    what.add_argument(
+        "--fault", action="append", metavar="NAME", help="only this fault or variant; repeatable"
+    )
+    parser.add_argument(
+        "--mutations",
+        action="store_true",
+        help="break the suite instead, in every way there is: each must be seen",
+    )
+    what.add_argument(
+        "--mutation",
+        action="append",
+        metavar="NAME",
+        help="only this mutation of the suite; repeatable",
+    )
     parser.add_argument(
         "--without",
         action="append",
         default=[],
         choices=("api-keys", "clock-and-key"),
         metavar="WHAT",
-        help="say also which faults are caught without API keys (api-keys), or without clock and signing key (clock-and-key)",
+        help="say also which faults are caught without API keys (api-keys), or without clock and "
+        "signing key (clock-and-key)",
     )
     parser.add_argument(
-        "--whole", action="store_true", help="run all of the suite against each fault, also where a part of it has found it"
+        "--whole",
+        action="store_true",
+        help="run all of the suite against each fault, also where a part of it has found it",
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--write", type=Path, metavar="FILE", help="write the table there (docs/kill-table.md, docs/mutations.md)")
     where.add_argument(
-        "--update", type=Path, metavar="FILE", help="put the rows of what was run into a table that was written before"
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="write the table there (docs/kill-table.md, docs/mutations.md)",
     )
-    parser.add_argument("--json", action="store_true", help="print the table as JSON and nothing else")
+    where.add_argument(
+        "--update",
+        type=Path,
+        metavar="FILE",
+        help="put the rows of what was run into a table that was written before",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the table as JSON and nothing else"
+    )
     parser.add_argument("--quiet", action="store_true", help="print the counts and nothing else")
 
 
@@ -68,7 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
         _check_sample(arguments.sample)
         chosen = catalogue.sample(everything, arguments.sample)
     if arguments.fault:
-        chosen = _named("--fault", arguments.fault, {case.name: case for case in everything}, "no fault and no variant")
+        chosen = _named(
+            "--fault",
+            arguments.fault,
+            {case.name: case for case in everything},
+            "no fault and no variant",
+        )
     absent = missing()
     unloaded = [case.name for case in chosen if case.load and absent]
     chosen = [case for case in chosen if case.name not in unloaded]
@@ -76,23 +110,46 @@ def run(arguments: argparse.Namespace) -> int:
     if loud:
         say(kill_table.HEADER)
     results = running.run_all(
-        chosen, lambda result: say(kill_table.line(result.document())) if loud else None, whole=arguments.whole
+        chosen,
+        lambda result: say(kill_table.line(result.document())) if loud else None,
+        whole=arguments.whole,
     )
     unexplained = _look_without(arguments.without, results, loud)
     counts = running.tally(results)
     if arguments.json:
         say(running.to_json(results))
     else:
-        say("\n".join([kill_table.summary(counts), *kill_table.summary_without(result.document() for result in results)]))
+        say(
+            "\n".join(
+                [
+                    kill_table.summary(counts),
+                    *kill_table.summary_without(result.document() for result in results),
+                ]
+            )
+        )
         if unloaded:
-            say(f"not run, since {' and '.join(absent)} is not installed (pip install 'rolecall[load]'): {', '.join(unloaded)}")
+            say(
+                f"not run, since {' and '.join(absent)} is not installed (pip install "
+                f"'rolecall[load]'): {', '.join(unloaded)}"
+            )
     table = kill_table.write([result.document() for result in results], counts)
     _keep(arguments, table, updated_page.updated_kill_table, [case.name for case in everything])
-    bad = counts["silent"] + counts["false_alarms"] + counts["wrong_accusations"] + counts["crashes"] + counts["harmed"]
+    bad = (
+        counts["silent"]
+        + counts["false_alarms"]
+        + counts["wrong_accusations"]
+        + counts["crashes"]
+        + counts["harmed"]
+    )
     return int(ExitCode.FAILED if bad or unexplained else ExitCode.CONFORMANT)
 
 
-def _keep(arguments: argparse.Namespace, table: str, updated: Callable[[str, str, Sequence[str]], str], order: list[str]) -> None:
+def _keep(
+    arguments: argparse.Namespace,
+    table: str,
+    updated: Callable[[str, str, Sequence[str]], str],
+    order: list[str],
+) -> None:
     """Write the table, or put its rows into the one that is there.
 
     Raises:
@@ -118,7 +175,11 @@ def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> in
     for name in dict.fromkeys(names):
         if loud:
             say(f"\n{kill_table.title_without(name)}")
-        without.look(without.LACKS[name], results, partial(_say_without, name) if loud else lambda result: None)
+        without.look(
+            without.LACKS[name],
+            results,
+            partial(_say_without, name) if loud else lambda result: None,
+        )
         said = [result.without[name] for result in results if name in result.without]
         unexplained += sum(not without.is_explained(words) for words in said)
     return unexplained
@@ -162,7 +223,11 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     from rolecall.selftest import mutation_run, mutations
 
     if arguments.fault:
-        raise UsageError("--fault", "faults and variants are chosen without --mutations", "Choose mutations with --mutation.")
+        raise UsageError(
+            "--fault",
+            "faults and variants are chosen without --mutations",
+            "Choose mutations with --mutation.",
+        )
     known = mutations.catalogue()
     chosen = list(known.values())
     if arguments.sample is not None:
@@ -173,9 +238,17 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(mutation_table.HEADER)
-    killed = mutation_run.run(chosen, catalogue.cases(), lambda one: say(mutation_table.line(one.document())) if loud else None)
+    killed = mutation_run.run(
+        chosen,
+        catalogue.cases(),
+        lambda one: say(mutation_table.line(one.document())) if loud else None,
+    )
     rows = [one.document() for one in killed]
-    say(json.dumps({"mutations": rows}, indent=1) if arguments.json else mutation_table.summary(rows))
+    say(
+        json.dumps({"mutations": rows}, indent=1)
+        if arguments.json
+        else mutation_table.summary(rows)
+    )
     order = [mutation.requirement or name for name, mutation in known.items()]
     _keep(arguments, mutation_table.write(rows), updated_page.updated_mutations, order)
     return int(ExitCode.CONFORMANT if all(row["killed"] for row in rows) else ExitCode.FAILED)

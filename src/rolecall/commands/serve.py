@@ -1,4 +1,6 @@
-"""Run the reference server alone, until it is stopped; prints a target file that is ready to be used."""
+"""Run the reference server alone, until it is stopped; prints a target file that is ready to be
+used.
+"""
 
 from __future__ import annotations
 

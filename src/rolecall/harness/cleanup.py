@@ -1,7 +1,9 @@
-"""The end of a run: what it changed is put back, what it made is deleted, and the target's lists prove that nothing is left.
+"""The end of a run: what it changed is put back, what it made is deleted, and the target's lists
+prove that nothing is left.
 
-Deleted is what the run made: ids that are its own by the ledger, and what the lists show under the run's own name and did
-not show before the run. Anything else that looks like the run's is named, and left to a person.
+Deleted is what the run made: ids that are its own by the ledger, and what the lists show under the
+run's own name and did not show before the run. Anything else that looks like the run's is named,
+and left to a person.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _PAUSE = 0.1  # seconds between two looks at a list that still shows what was de
 
 
 class Tidying:
-    """Puts back and deletes for one run; ``left`` says of each thing that is still there, or may be, why."""
+    """Puts back and deletes for one run; ``left`` says of each thing that is still there, or may
+    be, why.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -49,20 +53,36 @@ class Tidying:
             return
         admin = await self._admin()
         # Some servers delete a conversation and keep its messages, which nothing lists any more.
-        await asyncio.gather(*(self._sweep(admin, path, resource, once=True) for path, resource in self._lists_within()))
-        await asyncio.gather(*(self._look_at(admin, path, resource) for path, resource in self._lists_to_prove()))
-        # What is not deleted may have been full of what was deleted after it, or is in it yet: once more, as long as that helps.
+        await asyncio.gather(
+            *(
+                self._sweep(admin, path, resource, once=True)
+                for path, resource in self._lists_within()
+            )
+        )
+        await asyncio.gather(
+            *(self._look_at(admin, path, resource) for path, resource in self._lists_to_prove())
+        )
+        # What is not deleted may have been full of what was deleted after it, or is in it yet: once
+        # more, as long as that helps.
         left, before = await self._delete_all(admin), math.inf
         while 0 < left < before:
-            await asyncio.gather(*(self._sweep(admin, path, resource, once=True) for path, resource in self._lists_within()))
+            await asyncio.gather(
+                *(
+                    self._sweep(admin, path, resource, once=True)
+                    for path, resource in self._lists_within()
+                )
+            )
             left, before = await self._delete_all(admin), left
-        await asyncio.gather(*(self._sweep(admin, path, resource) for path, resource in self._lists()))
+        await asyncio.gather(
+            *(self._sweep(admin, path, resource) for path, resource in self._lists())
+        )
 
     async def _delete_all(self, admin: Caller) -> int:
         """Delete what has an id; how many things are still there.
 
-        What was made last may belong to what was made before it, so one kind goes after the other. Keys come first: some
-        servers let a key go only with its maker's token, and the maker may be a user that the run made.
+        What was made last may belong to what was made before it, so one kind goes after the other.
+        Keys come first: some servers let a key go only with its maker's token, and the maker may be
+        a user that the run made.
         """
         ledger = self._world.ledger
         kinds = list(reversed(list(ledger.resources)))
@@ -72,7 +92,8 @@ class Tidying:
         return sum(entry.is_thing for entry in ledger.left)
 
     async def _admin(self) -> Caller:
-        """The highest role, logged in anew, for the run may have taken its time; where that fails, with the token it has.
+        """The highest role, logged in anew, for the run may have taken its time; where that fails,
+        with the token it has.
 
         Raises:
             Inconclusive, NotTested: there is none.
@@ -98,33 +119,50 @@ class Tidying:
         return lines
 
     def _why_unseen(self, resource: str) -> str:
-        """Why a thing of this kind may be there although the target's lists do not show it; empty when they would."""
+        """Why a thing of this kind may be there although the target's lists do not show it; empty
+        when they would.
+        """
         world = self._world
         if resource in self._unseen:
             return self._unseen[resource]
         made_others = any(world.ledger.with_id(resource))
-        return f"no list showed a {resource} of this run by its name" if made_others and resource not in world.listed else ""
+        return (
+            f"no list showed a {resource} of this run by its name"
+            if made_others and resource not in world.listed
+            else ""
+        )
 
     def _reason(self, entry: LedgerEntry) -> str:
         if not entry.is_thing:
-            return ": it could not be put back as it was before; see the exchanges of the test that changed it"
+            return (
+                ": it could not be put back as it was before; see the exchanges of the test "
+                "that changed it"
+            )
         return f": {self._why[entry.number]}" if entry.number in self._why else ""
 
-    # --- One by one ------------------------------------------------------------------------------------------------
+    # --- One by one ------------------------------------------------------------------------------
 
     async def _delete(self, admin: Caller, entry: LedgerEntry) -> None:
-        """Delete one thing of the run's own, by whoever gets it done; one that is not there any more counts as deleted."""
+        """Delete one thing of the run's own, by whoever gets it done; one that is not there any
+        more counts as deleted.
+        """
         world, thing = self._world, Thing(entry.resource, entry.id)
         try:
             for caller in filter(None, (admin, world.makers.get(entry.number))):
                 if entry.resource == API_KEY:
                     path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
-                    exchange = await world.send("DELETE", path, caller, about=thing, repeatable=True)
+                    exchange = await world.send(
+                        "DELETE", path, caller, about=thing, repeatable=True
+                    )
                 else:
                     fixture = Fixture(world.spec.resources[entry.resource], entry.id, entry.name)
-                    request = await world.request(world.spec.operations[f"delete-{entry.resource}"], caller, fixture)
+                    request = await world.request(
+                        world.spec.operations[f"delete-{entry.resource}"], caller, fixture
+                    )
                     exchange = await world.perform(request, caller, repeatable=True)
-                if exchange.ok or (exchange.status in world.dialect.gone and self._says_that_it_is_gone(entry)):
+                if exchange.ok or (
+                    exchange.status in world.dialect.gone and self._says_that_it_is_gone(entry)
+                ):
                     self._deleted.add(entry.resource)
                     world.ledger.gone(entry)
                     self._why.pop(entry.number, None)
@@ -134,23 +172,31 @@ class Tidying:
             self._why[entry.number] = str(reason)
 
     def _says_that_it_is_gone(self, entry: LedgerEntry) -> bool:
-        """Whether a 404 says so: a key that no list shows may be alive, and nobody be able to delete one that way at all."""
+        """Whether a 404 says so: a key that no list shows may be alive, and nobody be able to
+        delete one that way at all.
+        """
         return entry.resource != API_KEY or API_KEY in self._deleted
 
-    # --- By the lists ----------------------------------------------------------------------------------------------
+    # --- By the lists ----------------------------------------------------------------------------
 
     def _lists(self) -> Iterator[tuple[str, str]]:
         """The lists that may show something the run made, whole."""
         world = self._world
         made = set(world.ledger.resources)
         for operation in world.spec.operations.values():
-            if operation.effect == "list" and operation.resource.name in made and "{" not in operation.path:
+            if (
+                operation.effect == "list"
+                and operation.resource.name in made
+                and "{" not in operation.path
+            ):
                 yield operation.path, operation.resource.name
         if any(entry.resource == API_KEY for entry in world.ledger.doubtful):
             yield world.target.api_keys.create_path, API_KEY
 
     def _lists_to_prove(self) -> Iterator[tuple[str, str]]:
-        """The lists of which it has yet to be seen that they show the run's things by name, while they are still there."""
+        """The lists of which it has yet to be seen that they show the run's things by name, while
+        they are still there.
+        """
         doubtful = {entry.resource for entry in self._world.ledger.doubtful}
         for path, resource in self._lists():
             if resource in doubtful and resource not in self._world.listed:
@@ -162,7 +208,10 @@ class Tidying:
         for operation in world.spec.operations.values():
             if operation.effect == "list" and "{" in operation.path:
                 for parent in world.parents:
-                    yield fill_path(operation.path, {operation.resource.parent: parent}), operation.resource.name
+                    yield (
+                        fill_path(operation.path, {operation.resource.parent: parent}),
+                        operation.resource.name,
+                    )
 
     async def _look_at(self, admin: Caller, path: str, resource: str) -> None:
         """Read a list once; what it shows is noted by the world."""
@@ -174,7 +223,8 @@ class Tidying:
                     pass
 
     async def _sweep(self, admin: Caller, path: str, resource: str, *, once: bool = False) -> None:
-        """Look through a list for what carries the run's name, among it what was made against all denial.
+        """Look through a list for what carries the run's name, among it what was made against all
+        denial.
 
         ``once``: what it is in goes next, so that nobody looks whether it is gone.
         """
@@ -190,7 +240,9 @@ class Tidying:
                 self._unseen[resource] = f"the list of {resource}s cannot be read ({reason})"
                 return
             self._found = {key: line for key, line in self._found.items() if key[0] != path}
-            deletable = [entry for item in found if (entry := await self._entry_of(path, resource, item))]
+            deletable = [
+                entry for item in found if (entry := await self._entry_of(path, resource, item))
+            ]
             if not deletable:
                 return
             await asyncio.gather(*(self._delete(admin, entry) for entry in deletable))
@@ -198,23 +250,35 @@ class Tidying:
                 return
         for entry in deletable:
             if entry.gone and entry.number not in self._why:
-                self._found[path, entry.id] = f"{entry}: its deletion was answered, and it is still in the list"
+                self._found[path, entry.id] = (
+                    f"{entry}: its deletion was answered, and it is still in the list"
+                )
 
-    async def _carrying_our_name(self, admin: Caller, path: str, resource: str) -> list[dict[str, object]]:
+    async def _carrying_our_name(
+        self, admin: Caller, path: str, resource: str
+    ) -> list[dict[str, object]]:
         """What shows the run's name, and what an answer called the run's without showing its name."""
         found: list[dict[str, object]] = []
-        claimed = {entry.claimed for entry in self._world.ledger.doubtful if entry.resource == resource} - {""}
+        claimed = {
+            entry.claimed for entry in self._world.ledger.doubtful if entry.resource == resource
+        } - {""}
         async for page in self._world.pages(path, admin):
             if not page.ok or not isinstance(page.json, list):
                 raise Inconclusive(f"a list: {page}")
             ours = (
-                item for item in items(page) if self._world.bears(item, resource, self._world.mark) or own_id(item) in claimed
+                item
+                for item in items(page)
+                if self._world.bears(item, resource, self._world.mark) or own_id(item) in claimed
             )
             found.extend(ours)
         return found
 
-    async def _entry_of(self, path: str, resource: str, item: dict[str, object]) -> LedgerEntry | None:
-        """The ledger's entry of a thing found in a list under the run's name; None where it is not certain that it is the run's."""
+    async def _entry_of(
+        self, path: str, resource: str, item: dict[str, object]
+    ) -> LedgerEntry | None:
+        """The ledger's entry of a thing found in a list under the run's name; None where it is not
+        certain that it is the run's.
+        """
         world, id = self._world, own_id(item)
         known = world.ledger.of(resource, id)
         if known and not known.gone:
@@ -222,7 +286,11 @@ class Tidying:
         is_named = world.bears(item, resource, world.mark)
         if not (id and is_named) or (known is None and await world.was_there_before(resource, id)):
             if is_named or not await world.was_there_before(resource, id):
-                what = "it carries the run's name, and was there before" if id and is_named else "a creation was answered with it"
+                what = (
+                    "it carries the run's name, and was there before"
+                    if id and is_named
+                    else "a creation was answered with it"
+                )
                 self._found[path, id] = f"perhaps {resource} {id or '(id unknown)'}: {what}"
             return None
         entry = world.ledger.intend(resource, known.name if known else "found at the end")
@@ -236,6 +304,10 @@ async def tidy(world: World) -> list[str]:
     try:
         await tidying.tidy()
     except (Inconclusive, NotTested) as reason:
-        doubtful = [f"perhaps {entry}: not looked for, {reason}" for entry in world.ledger.doubtful if entry.is_thing]
+        doubtful = [
+            f"perhaps {entry}: not looked for, {reason}"
+            for entry in world.ledger.doubtful
+            if entry.is_thing
+        ]
         return [f"{entry}: not deleted, {reason}" for entry in world.ledger.left] + doubtful
     return tidying.left

@@ -1,4 +1,6 @@
-"""The suite as one call: pytest on this folder, shielded from the user's own pytest configuration and plugins."""
+"""The suite as one call: pytest on this folder, shielded from the user's own pytest configuration
+and plugins.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
     from rolecall.harness.progress import Progress
     from rolecall.harness.run import Run
 
-#: A library's warning, or something that Python throws away, says nothing of the target and must not end a run.
+#: A library's warning, or something that Python throws away, says nothing of the target and must
+#: not end a run.
 _UNMOVED = ("-W", "ignore", "-p", "no:unraisableexception", "-p", "no:threadexception")
 
-#: Between two searches for garbage. What a run records lives to its end: looking through it all the time is a tenth of its work.
+#: Between two searches for garbage. What a run records lives to its end: looking through it all the
+#: time is a tenth of its work.
 _ALLOCATIONS = 100_000
 
 
 def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[object] = ()) -> Run:
-    """Run the suite with options of the plugin (``--target FILE``) and of pytest (``-k EXPR``), and return the run.
+    """Run the suite with options of the plugin (``--target FILE``) and of pytest (``-k EXPR``), and
+    return the run.
 
     What pytest itself prints is dropped: everything it knows is in the run's results.
 
@@ -39,7 +44,11 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
     with as_file(files("rolecall.conformance")) as folder:
         words = ["-c", str(folder / "pytest.toml"), "--disable-plugin-autoload"]
         words += ["--capture=no", "--color=no", "--tb=native", *_UNMOVED, *options, str(folder)]
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _unmoved_by_the_environment():
+        with (
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            _unmoved_by_the_environment(),
+        ):
             code = pytest.main(words, plugins=[progress, *plugins])
     progress.clear()
     run = progress.run
@@ -47,7 +56,9 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
         raise run.fatal
     if run is None or not hasattr(run, "document"):
         if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-            raise UsageError("--select", "this selects no test", "Try a requirement, an operation or a role.")
+            raise UsageError(
+                "--select", "this selects no test", "Try a requirement, an operation or a role."
+            )
         if code == pytest.ExitCode.USAGE_ERROR:
             raise _complaint(said.getvalue())
         raise RolecallError(f"the suite could not be run:\n{said.getvalue().strip()}")
@@ -56,8 +67,12 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
 
 @contextlib.contextmanager
 def _unmoved_by_the_environment() -> Iterator[None]:
-    """Without what the environment tells every pytest: options and plugins that are meant for the user's own tests."""
-    meant_for_others = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PYTEST_")}
+    """Without what the environment tells every pytest: options and plugins that are meant for the
+    user's own tests.
+    """
+    meant_for_others = {
+        name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PYTEST_")
+    }
     try:
         yield
     finally:
@@ -66,7 +81,9 @@ def _unmoved_by_the_environment() -> Iterator[None]:
 
 def _complaint(said: str) -> UsageError:
     """What pytest complains about, without its header."""
-    errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
+    errors = [
+        line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")
+    ]
     what = "\n".join(errors) or said.strip()
     where = "--select" if what.startswith("Wrong expression") else "certify"
     return UsageError(where, what.removeprefix("Wrong expression passed to '-k': "))

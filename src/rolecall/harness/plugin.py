@@ -33,19 +33,40 @@ _SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "obs
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a run, the same as those of ``rolecall certify``."""
     group = parser.getgroup("rolecall", "certify a server (without --target: the embedded one)")
-    group.addoption("--target", type=Path, metavar="FILE", help="target file of the server to certify")
-    group.addoption("--out", type=Path, default=DEFAULT_OUT, metavar="DIR", help="where the run's folder is made")
-    group.addoption("--rate", type=float, metavar="N", help="requests per second, instead of the target file's")
-    group.addoption("--concurrency", type=int, metavar="N", help="requests in flight, instead of the target file's")
+    group.addoption(
+        "--target", type=Path, metavar="FILE", help="target file of the server to certify"
+    )
+    group.addoption(
+        "--out",
+        type=Path,
+        default=DEFAULT_OUT,
+        metavar="DIR",
+        help="where the run's folder is made",
+    )
+    group.addoption(
+        "--rate", type=float, metavar="N", help="requests per second, instead of the target file's"
+    )
+    group.addoption(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="requests in flight, instead of the target file's",
+    )
     group.addoption("--read-only", action="store_true", help="send nothing that would write")
-    group.addoption("--intrusive", action="store_true", help="also what may lock an account out or takes long")
+    group.addoption(
+        "--intrusive", action="store_true", help="also what may lock an account out or takes long"
+    )
     group.addoption("--no-reports", action="store_true", help="leave results.json and nothing else")
-    group.addoption("--serve-option", action="append", default=[], help="an option for the embedded server")
+    group.addoption(
+        "--serve-option", action="append", default=[], help="an option for the embedded server"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark, and the run unless nothing is going to be run."""
-    config.addinivalue_line("markers", "requirement(id, phase): the requirement that the test proves")
+    config.addinivalue_line(
+        "markers", "requirement(id, phase): the requirement that the test proves"
+    )
     option = config.option
     options = Options(
         target=option.target,
@@ -103,7 +124,8 @@ def responses(request: pytest.FixtureRequest) -> Responses:
 
 #: The fixtures above: all that a test can ask for, since it runs before pytest makes any.
 OFFERED = ("world", "judge", "expiry", "attacker", "observed", "responses")
-#: Marks with which pytest leaves a test out, or forgives it: here a requirement would stay unproven, or its finding unsaid.
+#: Marks with which pytest leaves a test out, or forgives it: here a requirement would stay
+#: unproven, or its finding unsaid.
 _REFUSED_MARKS = ("skip", "skipif", "xfail", "usefixtures")
 
 
@@ -111,17 +133,23 @@ def check_test(item: pytest.Item) -> None:
     """Refuse a test that would not be run as it is written.
 
     Raises:
-        UsageError: it is no ``async def``, asks for a fixture of its own, or bears a mark that has no effect here.
+        UsageError: it is no ``async def``, asks for a fixture of its own, or bears a mark that has
+            no effect here.
     """
     if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
         raise pytest.UsageError(f"{item.nodeid} is no `async def`, as the tests of this suite are")
     given = item.callspec.params if hasattr(item, "callspec") else {}
     unknown = [name for name in _parameters(item.obj) if name not in given and name not in OFFERED]
     if unknown:
-        raise pytest.UsageError(f"{item.nodeid} asks for {', '.join(unknown)}; a test can ask for {', '.join(OFFERED)}")
+        raise pytest.UsageError(
+            f"{item.nodeid} asks for {', '.join(unknown)}; a test can ask for {', '.join(OFFERED)}"
+        )
     for mark in _REFUSED_MARKS:
         if item.get_closest_marker(mark):
-            raise pytest.UsageError(f"{item.nodeid} is marked {mark}, which has no effect here: raise NotTested or NotApplicable")
+            raise pytest.UsageError(
+                f"{item.nodeid} is marked {mark}, which has no effect here: raise NotTested or "
+                "NotApplicable"
+            )
 
 
 @cache
@@ -136,7 +164,9 @@ def requirement_of(item: pytest.Item) -> str:
     if mark is None:
         raise pytest.UsageError(f"{item.nodeid} does not say which requirement it proves")
     if mark.args[0] not in load_specification().requirements:
-        raise pytest.UsageError(f"{item.nodeid} proves {mark.args[0]}, which is not in requirements.toml")
+        raise pytest.UsageError(
+            f"{item.nodeid} proves {mark.args[0]}, which is not in requirements.toml"
+        )
     return str(mark.args[0])
 
 
@@ -162,12 +192,16 @@ class ConformancePlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Open the run, start the tests, and close the run when pytest has reported the last of them."""
+        """Open the run, start the tests, and close the run when pytest has reported the last of
+        them.
+        """
         if session.config.option.collectonly or not session.items:
             return (yield)
         end_as_ctrl_c_does()
         proven = {requirement_of(item) for item in session.items}
-        self.run.selected = len(session.items) < self.total or proven != set(load_specification().requirements)
+        self.run.selected = len(session.items) < self.total or proven != set(
+            load_specification().requirements
+        )
         try:
             self.run.open()
         except RolecallError as error:
@@ -201,18 +235,29 @@ class ConformancePlugin:
     def _job(self, item: pytest.Item) -> ScheduledTest:
         assert isinstance(item, pytest.Function)
         parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
-        arguments = {name: parameters[name] if name in parameters else getattr(self.run, name) for name in _parameters(item.obj)}
-        return ScheduledTest(item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell"))
+        arguments = {
+            name: parameters[name] if name in parameters else getattr(self.run, name)
+            for name in _parameters(item.obj)
+        }
+        return ScheduledTest(
+            item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell")
+        )
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Report a test whose work is done elsewhere without pytest's set-up and tear-down, unless Allure listens to those."""
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> bool | None:
+        """Report a test whose work is done elsewhere without pytest's set-up and tear-down, unless
+        Allure listens to those.
+        """
         if item.config.pluginmanager.has_plugin("allure_listener"):
             return None
         assert isinstance(item, pytest.Function)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         reraise = (pytest.exit.Exception, KeyboardInterrupt)
-        call = pytest.CallInfo.from_call(lambda: self.pytest_pyfunc_call(item), when="call", reraise=reraise)
+        call = pytest.CallInfo.from_call(
+            lambda: self.pytest_pyfunc_call(item), when="call", reraise=reraise
+        )
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
         item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
@@ -240,10 +285,14 @@ class ConformancePlugin:
         for name in ("expected", "actual", "missing"):
             if hasattr(error, name):
                 setattr(error, name, redact(getattr(error, name)))
-        error.args = tuple(redact(value) if isinstance(value, str) else value for value in error.args)
+        error.args = tuple(
+            redact(value) if isinstance(value, str) else value for value in error.args
+        )
 
     def _tell_listener(self, item: pytest.Function, job: ScheduledTest) -> None:
-        """Tell Allure's own listener, which a user has turned on, what the test is about and what went over the wire."""
+        """Tell Allure's own listener, which a user has turned on, what the test is about and what
+        went over the wire.
+        """
         for label, value in self._labels(item).items():
             allure.dynamic.label(label, value)
         allure.dynamic.description(self._description(item))
@@ -277,7 +326,9 @@ class ConformancePlugin:
     @staticmethod
     def _description(item: pytest.Item) -> str:
         requirement = load_specification().requirements[requirement_of(item)]
-        return f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})"
+        return (
+            f"{requirement.statement}\n\nClause: {requirement.clause} (level: {requirement.level})"
+        )
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -287,7 +338,9 @@ class ConformancePlugin:
         report = yield
         if call.when == "call" or (call.when == "setup" and call.excinfo):
             job = self.run.ahead.jobs.get(item.nodeid)
-            ours = job.error if job and job.done.is_set() else None  # pytest knows only that some are skipped
+            ours = (
+                job.error if job and job.done.is_set() else None
+            )  # pytest knows only that some are skipped
             result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
             report.rolecall = result.outcome  # type: ignore[attr-defined]  # for pytest_report_teststatus, below
             self.run.results.append(result)
@@ -303,16 +356,28 @@ class ConformancePlugin:
             result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
         if error is not None:
             self._explain(result, error)
-        if result.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE) and not result.evidence.exchanges:
-            said = "passed" if result.outcome is Outcome.PASSED else "said that it is not applicable"
-            result.outcome, result.reason = Outcome.ERROR, f"the test {said} without looking at any exchange"
+        if (
+            result.outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
+            and not result.evidence.exchanges
+        ):
+            said = (
+                "passed" if result.outcome is Outcome.PASSED else "said that it is not applicable"
+            )
+            result.outcome, result.reason = (
+                Outcome.ERROR,
+                f"the test {said} without looking at any exchange",
+            )
         return result
 
     def _explain(self, result: TestResult, error: BaseException) -> None:
         """Put what a test raised into the words of its result."""
         result.reason = str(error)
         if isinstance(error, Finding):
-            result.outcome, result.expected, result.actual = Outcome.FAILED, error.expected, error.actual
+            result.outcome, result.expected, result.actual = (
+                Outcome.FAILED,
+                error.expected,
+                error.actual,
+            )
             result.reason = f"expected {error.expected}; got {error.actual}"
             result.shown_by = error.exchange
         elif isinstance(error, AssertionError):
@@ -320,7 +385,11 @@ class ConformancePlugin:
             result.expected = load_specification().requirements[result.requirement].statement
             result.shown_by = result.evidence.exchanges[-1] if result.evidence.exchanges else None
         elif isinstance(error, Inconclusive):
-            result.outcome, result.reason, result.look_at = Outcome.INCONCLUSIVE, f"missing: {error.missing}", error.look_at
+            result.outcome, result.reason, result.look_at = (
+                Outcome.INCONCLUSIVE,
+                f"missing: {error.missing}",
+                error.look_at,
+            )
         elif isinstance(error, NotApplicable):
             result.outcome, result.reason = Outcome.NOT_APPLICABLE, f"not applicable: {error}"
         elif isinstance(error, NotTested):
@@ -330,11 +399,16 @@ class ConformancePlugin:
         elif isinstance(error, RolecallError):
             result.outcome, result.look_at = Outcome.INCONCLUSIVE, "the target"
         else:
-            result.outcome, result.reason = Outcome.ERROR, f"{type(error).__name__}: {error} ({place_of(error)})"
+            result.outcome, result.reason = (
+                Outcome.ERROR,
+                f"{type(error).__name__}: {error} ({place_of(error)})",
+            )
             self.run.note_bug(error)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """``?`` for a test that proved nothing, ``o`` for one that this target leaves nothing to prove."""
+        """``?`` for a test that proved nothing, ``o`` for one that this target leaves nothing to
+        prove.
+        """
         outcome = getattr(report, "rolecall", None)
         if outcome is Outcome.INCONCLUSIVE:
             return "inconclusive", "?", "INCONCLUSIVE"
@@ -344,13 +418,19 @@ class ConformancePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """The exit code of pytest becomes ours, except that choosing a part of the suite is no fault of anybody."""
+        """The exit code of pytest becomes ours, except that choosing a part of the suite is no
+        fault of anybody.
+        """
         verdict = session.config.stash.get(VERDICT, None)
         if verdict is None:
             if self.run.bugs:
                 session.exitstatus = int(ExitCode.HARNESS_ERROR)
             return
-        good_part = self.run.selected and not self.run.aborted and is_good_part(self.run.spec, self.run.results)
+        good_part = (
+            self.run.selected
+            and not self.run.aborted
+            and is_good_part(self.run.spec, self.run.results)
+        )
         if verdict.exit_code is not ExitCode.INCONCLUSIVE or not good_part:
             session.exitstatus = int(verdict.exit_code)
 

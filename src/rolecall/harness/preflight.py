@@ -1,7 +1,8 @@
-"""The preflight: one log-in for each account, before anything else is sent; what is wrong with the set-up is said at once.
+"""The preflight: one log-in for each account, before anything else is sent; what is wrong with the
+set-up is said at once.
 
-A wrong prefix costs one request, a wrong password one log-in, and each ends the run with its cause. What may be the target's
-own fault is left to the tests.
+A wrong prefix costs one request, a wrong password one log-in, and each ends the run with its cause.
+What may be the target's own fault is left to the tests.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ class Preflight:
         self._grants: dict[str, Grant] = {}
 
     async def run(self) -> None:
-        """Log every account in, the highest role first; afterwards it is known who was there before the run.
+        """Log every account in, the highest role first; afterwards it is known who was there before
+        the run.
 
         Raises:
-            Unreachable: nothing answers, or only a gateway does (RFC 9110 15.6.3 to 15.6.5), or there is no token endpoint.
+            Unreachable: nothing answers, or only a gateway does (RFC 9110 15.6.3 to 15.6.5), or
+                there is no token endpoint.
             UsageError: e-mail or password of an account are refused.
         """
         world = self._world
@@ -57,7 +60,10 @@ class Preflight:
         """Say what is wrong with the target file, where a log-in without a token shows that."""
         account = self._world.account(name)
         if answer.status in _NOT_THERE and not self._grants:
-            what = f"is answered {answer.status}: there is no token endpoint. Is base_url in the target file right?"
+            what = (
+                f"is answered {answer.status}: there is no token endpoint. Is base_url in the "
+                "target file right?"
+            )
             raise Unreachable(f"{self._world.target.base_url}{TOKEN_PATH}", what)
         if answer.status in _REFUSED and not Grant.of(answer).token:
             raise UsageError(
@@ -71,7 +77,10 @@ class Preflight:
         for name, grant in self._grants.items():
             role = self._world.role_of_scope(grant.scope)
             if role and role != self._world.account(name).role:
-                yield f"[accounts.{name}] logs in with scope {grant.scope!r}, not as {self._world.account(name).role}"
+                yield (
+                    f"[accounts.{name}] logs in with scope {grant.scope!r}, not as "
+                    f"{self._world.account(name).role}"
+                )
         for grant in list(self._grants.values())[:1]:
             low, high = skew(grant.exchange)
             if low > TOO_FAR_APART or high < -TOO_FAR_APART:

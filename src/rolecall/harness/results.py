@@ -1,4 +1,6 @@
-"""From finished tests to a verdict: outcomes of cells and requirements, findings in the order of their causes."""
+"""From finished tests to a verdict: outcomes of cells and requirements, findings in the order of
+their causes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from rolecall.evidence import Exchange, TestEvidence
 from rolecall.outcomes import Outcome
 from rolecall.spec.model import API_KEY, API_KEYS, Cell, Requirement, Specification
 
-#: When the tests of one requirement end differently, the first of these decides: what was not tested was not proven.
+#: When the tests of one requirement end differently, the first of these decides: what was not
+#: tested was not proven.
 _WORST_FIRST = (
     Outcome.ERROR,
     Outcome.FAILED,
@@ -46,7 +49,9 @@ class TestResult:
 
 @dataclass
 class Verdict:
-    """The end of a run, ready to be written: ``status`` is conformant, not-conformant or inconclusive."""
+    """The end of a run, ready to be written: ``status`` is conformant, not-conformant or
+    inconclusive.
+    """
 
     status: str
     exit_code: ExitCode
@@ -54,8 +59,12 @@ class Verdict:
 
 
 def order_of(requirements: Mapping[str, Requirement]) -> list[str]:
-    """The ids such that what a failure may follow from comes first; otherwise as the table has them."""
-    sorter = TopologicalSorter({id: [d for d in entry.depends if d in requirements] for id, entry in requirements.items()})
+    """The ids such that what a failure may follow from comes first; otherwise as the table has
+    them.
+    """
+    sorter = TopologicalSorter(
+        {id: [d for d in entry.depends if d in requirements] for id, entry in requirements.items()}
+    )
     sorter.prepare()
     position = {id: index for index, id in enumerate(requirements)}
     order: list[str] = []
@@ -70,37 +79,56 @@ def order_of(requirements: Mapping[str, Requirement]) -> list[str]:
 
 
 def is_excused(result: TestResult, capability: str) -> bool:
-    """Whether a test was not tested for want of just the capability that its requirement names: it is listed as not covered."""
-    return result.outcome is Outcome.NOT_TESTED and bool(capability) and result.capability == capability
+    """Whether a test was not tested for want of just the capability that its requirement names: it
+    is listed as not covered.
+    """
+    return (
+        result.outcome is Outcome.NOT_TESTED
+        and bool(capability)
+        and result.capability == capability
+    )
 
 
 def outcome_of(results: Iterable[TestResult], capability: str = "") -> Outcome:
     """The outcome of the tests of one requirement together.
 
-    One that was not tested leaves the whole of it unproven, except where it lacked the ``capability`` that the requirement
-    names. What is not applicable says nothing, unless all of them are.
+    One that was not tested leaves the whole of it unproven, except where it lacked the
+    ``capability`` that the requirement names. What is not applicable says nothing, unless all of
+    them are.
     """
     outcomes = {result.outcome for result in results if not is_excused(result, capability)}
     return next((outcome for outcome in _WORST_FIRST if outcome in outcomes), Outcome.NOT_TESTED)
 
 
-def requirement_outcomes(spec: Specification, results: Iterable[TestResult]) -> dict[str, tuple[Outcome, list[TestResult]]]:
+def requirement_outcomes(
+    spec: Specification, results: Iterable[TestResult]
+) -> dict[str, tuple[Outcome, list[TestResult]]]:
     """Every requirement with its outcome and its tests, in the order of the table."""
     by_requirement: dict[str, list[TestResult]] = {id: [] for id in spec.requirements}
     for result in results:
         by_requirement[result.requirement].append(result)
-    return {id: (outcome_of(tests, spec.requirements[id].capability), tests) for id, tests in by_requirement.items()}
+    return {
+        id: (outcome_of(tests, spec.requirements[id].capability), tests)
+        for id, tests in by_requirement.items()
+    }
 
 
-def judge(spec: Specification, results: list[TestResult], selected: bool, left: list[str], aborted: str) -> Verdict:
-    """The verdict: conformant only if the whole suite was run and every deciding requirement was proven.
+def judge(
+    spec: Specification, results: list[TestResult], selected: bool, left: list[str], aborted: str
+) -> Verdict:
+    """The verdict: conformant only if the whole suite was run and every deciding requirement was
+    proven.
 
     Args:
         selected: whether only a part of the suite was run.
         left: what the run created and could not delete.
         aborted: why the run ended early, or an empty string.
     """
-    deciding = {id: found for id, found in requirement_outcomes(spec, results).items() if spec.requirements[id].decides}
+    deciding = {
+        id: found
+        for id, found in requirement_outcomes(spec, results).items()
+        if spec.requirements[id].decides
+    }
     failed, errors, open_ = (
         [id for id, (outcome, _) in deciding.items() if outcome is which]
         for which in (Outcome.FAILED, Outcome.ERROR, Outcome.INCONCLUSIVE)
@@ -108,7 +136,8 @@ def judge(spec: Specification, results: list[TestResult], selected: bool, left: 
     untested = [
         id
         for id, (outcome, tests) in deciding.items()
-        if outcome is Outcome.NOT_TESTED and not (tests and _all_excused(tests, spec.requirements[id].capability))
+        if outcome is Outcome.NOT_TESTED
+        and not (tests and _all_excused(tests, spec.requirements[id].capability))
     ]
     reasons = [aborted] if aborted else []
     if failed:
@@ -118,9 +147,13 @@ def judge(spec: Specification, results: list[TestResult], selected: bool, left: 
     if open_:
         reasons.append(f"{_count(open_, 'requirement')} could not be decided: {_some(open_)}")
     if selected:
-        reasons.append(f"only a part of the suite was selected; {len(untested)} requirements were not looked at")
+        reasons.append(
+            f"only a part of the suite was selected; {len(untested)} requirements were not looked at"
+        )
     elif untested:
-        reasons.append(f"{_count(untested, 'requirement')} not proven, because not tested: {_some(untested)}")
+        reasons.append(
+            f"{_count(untested, 'requirement')} not proven, because not tested: {_some(untested)}"
+        )
     reasons += _not_covered(spec, results)
     if left:
         reasons.append(f"{_count(left, 'thing')} created by this run could not be deleted")
@@ -134,18 +167,25 @@ def _exit_code(word: str, errors: list[str], left: list[str]) -> ExitCode:
         return ExitCode.HARNESS_ERROR
     if left and word != "not-conformant":
         return ExitCode.LEFT_BEHIND
-    return {"not-conformant": ExitCode.FAILED, "inconclusive": ExitCode.INCONCLUSIVE}.get(word, ExitCode.CONFORMANT)
+    return {"not-conformant": ExitCode.FAILED, "inconclusive": ExitCode.INCONCLUSIVE}.get(
+        word, ExitCode.CONFORMANT
+    )
 
 
 def is_good_part(spec: Specification, results: Iterable[TestResult]) -> bool:
-    """Whether the tests of a selected part proved what they are there for: at least one, and none of them left it open."""
+    """Whether the tests of a selected part proved what they are there for: at least one, and none
+    of them left it open.
+    """
     outcomes = requirement_outcomes(spec, results)
     tested = {id: found for id, found in outcomes.items() if found[1]}
     return any(outcome is Outcome.PASSED for outcome, _ in tested.values()) and all(
         outcome in (Outcome.PASSED, Outcome.NOT_APPLICABLE)
         or (
             outcome is Outcome.NOT_TESTED
-            and (not spec.requirements[id].decides or _all_excused(tests, spec.requirements[id].capability))
+            and (
+                not spec.requirements[id].decides
+                or _all_excused(tests, spec.requirements[id].capability)
+            )
         )
         for id, (outcome, tests) in tested.items()
     )
@@ -156,11 +196,17 @@ def _all_excused(tests: list[TestResult], capability: str) -> bool:
 
 
 def _not_covered(spec: Specification, results: list[TestResult]) -> list[str]:
-    """What must be said in so many words, however much else there is: what was not looked at, and why.
+    """What must be said in so many words, however much else there is: what was not looked at, and
+    why.
 
-    API keys and expiry have a sentence of their own; everything else that a requirement excuses is named with its reason.
+    API keys and expiry have a sentence of their own; everything else that a requirement excuses is
+    named with its reason.
     """
-    keys = [r for r in results if r.cell and r.cell.credential == API_KEY and r.outcome is Outcome.NOT_TESTED]
+    keys = [
+        r
+        for r in results
+        if r.cell and r.cell.credential == API_KEY and r.outcome is Outcome.NOT_TESTED
+    ]
     reasons = [f"API keys were not tested: {keys[0].reason}"] if keys else []
     expiry = [r for r in results if spec.requirements[r.requirement].feature == "Expiry"]
     is_unproven = bool(expiry) and all(r.outcome is Outcome.NOT_TESTED for r in expiry)
@@ -170,7 +216,9 @@ def _not_covered(spec: Specification, results: list[TestResult]) -> list[str]:
     excused: dict[str, list[TestResult]] = {}
     for result in results:
         entry = spec.requirements[result.requirement]
-        is_said = (keys and entry.capability == API_KEYS) or (is_unproven and entry.feature == "Expiry")
+        is_said = (keys and entry.capability == API_KEYS) or (
+            is_unproven and entry.feature == "Expiry"
+        )
         if entry.decides and is_excused(result, entry.capability) and not is_said:
             excused.setdefault(entry.capability, []).append(result)
     for tests in excused.values():
@@ -182,14 +230,22 @@ def _not_covered(spec: Specification, results: list[TestResult]) -> list[str]:
 def findings(spec: Specification, results: list[TestResult]) -> list[TestResult]:
     """The failed tests of deciding requirements: causes before what may follow from them."""
     position = {id: index for index, id in enumerate(order_of(spec.requirements))}
-    failed = [r for r in results if r.outcome is Outcome.FAILED and spec.requirements[r.requirement].decides]
+    failed = [
+        r
+        for r in results
+        if r.outcome is Outcome.FAILED and spec.requirements[r.requirement].decides
+    ]
     return sorted(failed, key=lambda result: (position[result.requirement], not result.cell))
 
 
 def advice(spec: Specification, results: list[TestResult]) -> list[TestResult]:
     """The failed tests of requirements that decide nothing: hardening, in the order of the table."""
     position = {id: index for index, id in enumerate(spec.requirements)}
-    failed = [r for r in results if r.outcome is Outcome.FAILED and not spec.requirements[r.requirement].decides]
+    failed = [
+        r
+        for r in results
+        if r.outcome is Outcome.FAILED and not spec.requirements[r.requirement].decides
+    ]
     return sorted(failed, key=lambda result: position[result.requirement])
 
 

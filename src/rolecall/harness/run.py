@@ -1,4 +1,6 @@
-"""One execution of the suite: its folder, its world, and what it leaves when it ends, however it ends."""
+"""One execution of the suite: its folder, its world, and what it leaves when it ends, however it
+ends.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,15 @@ from rolecall.evidence import Evidence
 from rolecall.forked import beside
 from rolecall.harness.cleanup import tidy
 from rolecall.harness.preflight import Preflight
-from rolecall.harness.results import TestResult, Verdict, advice, counts, findings, judge, requirement_outcomes
+from rolecall.harness.results import (
+    TestResult,
+    Verdict,
+    advice,
+    counts,
+    findings,
+    judge,
+    requirement_outcomes,
+)
 from rolecall.harness.scheduler import Scheduler
 from rolecall.http.client import Client
 from rolecall.http.gate import Gate
@@ -44,7 +54,8 @@ from rolecall.toolkit.world import World
 DEFAULT_OUT = Path("reports/runs")
 #: The file with the tracebacks of what only a bug of the harness can raise.
 BUGS = "harness-errors.txt"
-#: Seconds that a target may ask to wait before it lets the highest role log in once more, and its rate afterwards, at least.
+#: Seconds that a target may ask to wait before it lets the highest role log in once more, and its
+#: rate afterwards, at least.
 _LONGEST_PAUSE, _THROTTLED_RATE = 120.0, 2.0
 _TIDY_TIMEOUT = 60.0  # seconds
 
@@ -53,7 +64,8 @@ _TIDY_TIMEOUT = 60.0  # seconds
 class Options:
     """What the command line asks of a run.
 
-    ``target`` None stands for the embedded server, ``reports`` False for no more than ``results.json``.
+    ``target`` None stands for the embedded server, ``reports`` False for no more than
+    ``results.json``.
     """
 
     target: Path | None = None
@@ -72,7 +84,11 @@ class Options:
             UsageError: an option is out of bounds.
         """
         if self.rate is not None and not 0 <= self.rate < float("inf"):
-            raise UsageError("--rate", f"{self.rate:g} is no rate", "Give requests per second, or 0 for no limit.")
+            raise UsageError(
+                "--rate",
+                f"{self.rate:g} is no rate",
+                "Give requests per second, or 0 for no limit.",
+            )
         if self.concurrency is not None and self.concurrency < 1:
             raise UsageError("--concurrency", "at least one request must be in flight")
 
@@ -94,14 +110,17 @@ class Run:
         """Read the target file, or start the embedded server; make the folder and the world.
 
         Raises:
-            RolecallError: the target file is wrong, the server does not start, or the folder cannot be made.
+            RolecallError: the target file is wrong, the server does not start, or the folder cannot
+                be made.
         """
         self.spec = load_specification()
         self.stack = ExitStack()
         if self.options.target:
             target = load_target(self.options.target, self.spec.roles)
         else:
-            target = self.stack.enter_context(embedded_target(self.spec.roles, self.options.serve_options))
+            target = self.stack.enter_context(
+                embedded_target(self.spec.roles, self.options.serve_options)
+            )
         if self.options.rate is not None:
             target = replace(target, rate_limit=self.options.rate)
         if self.options.concurrency is not None:
@@ -110,11 +129,15 @@ class Run:
         self.dialect = self.spec.dialect(target.dialect, target.source)
         self.spec.for_target(target.operations, self.dialect, target.source)
         if target.expiry.bank:
-            TokenBank(target.expiry.bank, target.base_url).deposits()  # what is wrong with it is said before anything is sent
+            TokenBank(
+                target.expiry.bank, target.base_url
+            ).deposits()  # what is wrong with it is said before anything is sent
         self.secrets = _secrets_of(target, self.spec)
         self.evidence = Evidence()
         self.started = time.time()
-        self.id = datetime.fromtimestamp(self.started, UTC).strftime("%Y%m%d-%H%M%S-") + random.token_hex(3)
+        self.id = datetime.fromtimestamp(self.started, UTC).strftime(
+            "%Y%m%d-%H%M%S-"
+        ) + random.token_hex(3)
         self.secrets.spare(self.id)
         self.folder = _make_folder(self.options.out / self.id)
         self.ahead = Scheduler(2 * target.concurrency)
@@ -129,7 +152,15 @@ class Run:
             read_only=self.options.read_only,
         )
         client = Client(self.target, self.evidence, self.secrets, gate)
-        self.world = World(self.target, self.spec, client, ledger, self.id, self.options.read_only, self.options.intrusive)
+        self.world = World(
+            self.target,
+            self.spec,
+            client,
+            ledger,
+            self.id,
+            self.options.read_only,
+            self.options.intrusive,
+        )
         self.judge = Judge(self.world)
         self.expiry = Expiry(self.world)
         self.attacker = Attacker(self.world)
@@ -157,16 +188,25 @@ class Run:
             self.aborted, self.exit_code = self.note_bug(error), ExitCode.HARNESS_ERROR
 
     def note_bug(self, error: BaseException) -> str:
-        """Keep the traceback of a bug of the harness for the run's folder; the sentence that tells of it."""
+        """Keep the traceback of a bug of the harness for the run's folder; the sentence that tells
+        of it.
+        """
         self.bugs.append("".join(traceback.format_exception(error)))
-        return f"the harness broke: {type(error).__name__} in {place_of(error)}; {BUGS} in the run's folder has the traceback"
+        return (
+            f"the harness broke: {type(error).__name__} in {place_of(error)}; {BUGS} in the "
+            "run's folder has the traceback"
+        )
 
     def give_up(self, error: BaseException) -> None:
-        """What broke the making of the run's files themselves ends the command, and leaves no more than its traceback."""
+        """What broke the making of the run's files themselves ends the command, and leaves no more
+        than its traceback.
+        """
         sentence = self.note_bug(error)
         self.fatal = self.fatal or RolecallError(sentence)
         if hasattr(self, "folder"):
-            (self.folder / BUGS).write_text(self._bug_report(), encoding="utf-8", errors="backslashreplace")
+            (self.folder / BUGS).write_text(
+                self._bug_report(), encoding="utf-8", errors="backslashreplace"
+            )
 
     def _bug_report(self) -> str:
         return self.secrets.redact("\n".join(self.bugs))
@@ -175,7 +215,8 @@ class Run:
         """Stop, tidy up and write every file; the verdict.
 
         Raises:
-            KeyboardInterrupt: it came while the files were made; ``fatal`` says so, and there is no ``document``.
+            KeyboardInterrupt: it came while the files were made; ``fatal`` says so, and there is no
+                ``document``.
         """
         try:
             return self._close()
@@ -187,7 +228,9 @@ class Run:
         try:
             self.ahead.stop()
             self.left = self._tidy()
-        except KeyboardInterrupt as error:  # a second one: whoever waits does not want to wait for this
+        except (
+            KeyboardInterrupt
+        ) as error:  # a second one: whoever waits does not want to wait for this
             self.abort(error)
             self.left = self._untidied("interrupted once more")
         finally:
@@ -198,12 +241,16 @@ class Run:
         if dead and not self.exit_code:
             self.abort(dead)
         verdict = judge(self.spec, self.results, self.selected, self.left, self.aborted)
-        if self.exit_code and (verdict.exit_code is not ExitCode.FAILED or self.exit_code is ExitCode.HARNESS_ERROR):
+        if self.exit_code and (
+            verdict.exit_code is not ExitCode.FAILED or self.exit_code is ExitCode.HARNESS_ERROR
+        ):
             verdict = replace(verdict, exit_code=self.exit_code)
         return self._leave(verdict)
 
     def _tidy(self) -> list[str]:
-        gone = self.world.client.dead  # putting the clock back tries again; what is said of the run stays
+        gone = (
+            self.world.client.dead
+        )  # putting the clock back tries again; what is said of the run stays
         clock = self._clock_left()
         try:
             left: list[str] = self.ahead.do(tidy(self.world), self._time_to_tidy())
@@ -214,9 +261,13 @@ class Run:
         return clock + left
 
     def _time_to_tidy(self) -> float:
-        """Seconds: at a low rate limit, or where the target asked for pauses, deletions take longer than the usual minute."""
+        """Seconds: at a low rate limit, or where the target asked for pauses, deletions take longer
+        than the usual minute.
+        """
         requests = 2 * len(list(self.world.ledger.left)) + 50
-        seconds = _TIDY_TIMEOUT + (requests / self.target.rate_limit if self.target.rate_limit else 0.0)
+        seconds = _TIDY_TIMEOUT + (
+            requests / self.target.rate_limit if self.target.rate_limit else 0.0
+        )
         was_throttled = any(exchange.attempts > 1 for exchange in self.evidence.exchanges)
         return seconds + (_LONGEST_PAUSE + requests / _THROTTLED_RATE if was_throttled else 0.0)
 
@@ -246,28 +297,54 @@ class Run:
             "dialect": str(self.dialect.departures or "default"),
         }
 
-    # --- Files -----------------------------------------------------------------------------------------------------
+    # --- Files -----------------------------------------------------------------------------------
 
     def _leave(self, verdict: Verdict) -> Verdict:
-        """Write every file. If a secret would stand in one after all, it is masked, and the verdict says where."""
+        """Write every file. If a secret would stand in one after all, it is masked, and the verdict
+        says where.
+        """
         remarks = self.preflight.remarks() if hasattr(self, "preflight") else ()
-        verdict = replace(verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()])
-        # Most of the files by number are Allure's, which say nothing of the verdict; the target's processor is idle by now.
-        with beside(lambda: self._checked(self._allure_files())) if self.allure else nullcontext(dict) as allure:
-            files = {**self._checked(self._files(verdict)), **allure(), **self._checked(self._ledger())}
+        verdict = replace(
+            verdict, reasons=[*remarks, *verdict.reasons, *self._limits_of_redaction()]
+        )
+        # Most of the files by number are Allure's, which say nothing of the verdict; the target's
+        # processor is idle by now.
+        with (
+            beside(lambda: self._checked(self._allure_files()))
+            if self.allure
+            else nullcontext(dict) as allure
+        ):
+            files = {
+                **self._checked(self._files(verdict)),
+                **allure(),
+                **self._checked(self._ledger()),
+            }
         found = [f"{name} ({place})" for name, (_, places) in files.items() for place in places]
         if found:
             more = f" and {len(found) - 1} more places" if len(found) > 1 else ""
-            reason = f"{found[0]}{more} would have held a secret and was masked: a bug of rolecall, please report it"
-            verdict = replace(verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons])
+            reason = (
+                f"{found[0]}{more} would have held a secret and was masked: a bug of "
+                "rolecall, please report it"
+            )
+            verdict = replace(
+                verdict, exit_code=ExitCode.SECRET_LEAK, reasons=[reason, *verdict.reasons]
+            )
             files |= self._checked({"results.json": self._results(verdict)})
             self.made = json.loads(files["results.json"][0])
-        self._write({name: text for name, (text, places) in files.items() if name != self.world.ledger.path.name or places})
+        self._write(
+            {
+                name: text
+                for name, (text, places) in files.items()
+                if name != self.world.ledger.path.name or places
+            }
+        )
         self.document = self.made
         return verdict
 
     def _write(self, files: dict[str, str]) -> None:
-        """Write the files; those that stand by themselves whole or not at all, the one with the verdict last."""
+        """Write the files; those that stand by themselves whole or not at all, the one with the
+        verdict last.
+        """
         for name in sorted(files, key=lambda name: name == "results.json"):
             path = self.folder / name
             path.parent.mkdir(exist_ok=True)
@@ -278,11 +355,21 @@ class Run:
 
     def _limits_of_redaction(self) -> Iterator[str]:
         """What a reader has to know before showing the files to others."""
-        plain = [account.name for account in self.target.accounts.values() if self.secrets.is_plain(account.password)]
+        plain = [
+            account.name
+            for account in self.target.accounts.values()
+            if self.secrets.is_plain(account.password)
+        ]
         if plain:
-            yield f"the password of {', '.join(plain)} is like ordinary text: it is masked only where it stands as a value of its own"
+            yield (
+                f"the password of {', '.join(plain)} is like ordinary text: it is masked only "
+                "where it stands as a value of its own"
+            )
         if self.secrets.is_flooded:
-            yield "the target sent more tokens, or longer ones, than are remembered: the others are masked only in members named so"
+            yield (
+                "the target sent more tokens, or longer ones, than are remembered: the others "
+                "are masked only in members named so"
+            )
 
     def _checked(self, files: dict[str, str]) -> dict[str, tuple[str, list[str]]]:
         """Each text without the secrets that it should not have held, and where they stood."""
@@ -299,10 +386,17 @@ class Run:
         return files
 
     def _results(self, verdict: Verdict) -> str:
-        """The text of ``results.json``; what is ours in it, names, numbers and outcomes, stays as it is."""
+        """The text of ``results.json``; what is ours in it, names, numbers and outcomes, stays as
+        it is.
+        """
         document = self._document(verdict)
-        cells = self.secrets.redacted(document["cells"], frozenset({"reason"}))  # what is expected of them is ours
-        self.made = {**self.secrets.redacted(document, leaks.FOREIGN["results.json"]), "cells": cells}
+        cells = self.secrets.redacted(
+            document["cells"], frozenset({"reason"})
+        )  # what is expected of them is ours
+        self.made = {
+            **self.secrets.redacted(document, leaks.FOREIGN["results.json"]),
+            "cells": cells,
+        }
         return json.dumps(self.made, indent=1) + "\n"
 
     def _ledger(self) -> dict[str, str]:
@@ -311,7 +405,10 @@ class Run:
 
     def _allure_files(self) -> dict[str, str]:
         assert self.allure
-        return {f"allure-results/{name}": text for name, text in self.allure.files(cache(self.secrets.redact))}
+        return {
+            f"allure-results/{name}": text
+            for name, text in self.allure.files(cache(self.secrets.redact))
+        }
 
     def _document(self, verdict: Verdict) -> dict[str, Any]:
         outcomes = requirement_outcomes(self.spec, self.results)
@@ -321,7 +418,12 @@ class Run:
             "exit_code": int(verdict.exit_code),
             "reasons": verdict.reasons,
             "run": self.id,
-            "suite": {"name": "rolecall", "version": rolecall.__version__, "specification": self.spec.name, **self.spec.digests},
+            "suite": {
+                "name": "rolecall",
+                "version": rolecall.__version__,
+                "specification": self.spec.name,
+                **self.spec.digests,
+            },
             "target": {"name": self.target.name, "base_url": self.target.base_url},
             "dialect": {"values": self.dialect.values, "departures": self.dialect.departures},
             "expiry_evidence": self.expiry.grade,
@@ -332,7 +434,8 @@ class Run:
             "requests": len(self.evidence.exchanges),
             "counts": {
                 "cells": counts(
-                    by_cell[str(cell)].outcome if str(cell) in by_cell else Outcome.NOT_TESTED for cell in self.spec.cells
+                    by_cell[str(cell)].outcome if str(cell) in by_cell else Outcome.NOT_TESTED
+                    for cell in self.spec.cells
                 ),
                 "requirements": counts(outcome for outcome, _ in outcomes.values()),
                 "tests": counts(result.outcome for result in self.results),
@@ -389,14 +492,22 @@ def _secrets_of(target: Target, spec: Specification) -> Secrets:
 
 
 def _public_words(spec: Specification, target: Target) -> Iterator[str]:
-    """What the reports of a run say anyway: no word of it is hidden because somebody calls it a secret."""
+    """What the reports of a run say anyway: no word of it is hidden because somebody calls it a
+    secret.
+    """
     for entry in spec.requirements.values():
         yield f"{entry.id} {entry.feature} {entry.clause} {entry.statement}"
     for operation in spec.operations.values():
         yield f"{operation.name} {operation.row} {operation.path} {operation.resource.name}"
     yield from (str(cell) for cell in spec.cells)
     yield from (f"{account.name} {account.email}" for account in target.accounts.values())
-    yield from (*spec.roles, target.name, target.base_url, target.expiry.clock_url, target.api_keys.create_path)
+    yield from (
+        *spec.roles,
+        target.name,
+        target.base_url,
+        target.expiry.clock_url,
+        target.api_keys.create_path,
+    )
 
 
 def _reason(outcome: Outcome, tests: list[TestResult]) -> str:
@@ -404,7 +515,11 @@ def _reason(outcome: Outcome, tests: list[TestResult]) -> str:
     if not tests:
         return "not selected"
     deciding = [test for test in tests if test.outcome is outcome]
-    others = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 and outcome is not Outcome.PASSED else ""
+    others = (
+        f" (and {len(deciding) - 1} more)"
+        if len(deciding) > 1 and outcome is not Outcome.PASSED
+        else ""
+    )
     first = next((test.reason for test in deciding if test.reason), "")
     return first + others if first else ""
 
@@ -437,13 +552,19 @@ def _cell_document(cell: Cell, result: TestResult | None) -> dict[str, Any]:
 
 
 def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(moment, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def _replace(path: Path, text: str) -> None:
     """Write a file anew such that at every moment the old one or the new one is whole."""
     new = path.with_name(f"{path.name}.new")
-    new.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON of a target may hold half characters
+    new.write_text(
+        text, encoding="utf-8", errors="backslashreplace"
+    )  # JSON of a target may hold half characters
     new.replace(path)
 
 
@@ -452,6 +573,8 @@ def _make_folder(folder: Path) -> Path:
         folder.mkdir(parents=True)
     except OSError as error:
         raise UsageError(
-            str(folder), f"the run's folder cannot be made: {error.strerror}", "Choose another with --out."
+            str(folder),
+            f"the run's folder cannot be made: {error.strerror}",
+            "Choose another with --out.",
         ) from None
     return folder

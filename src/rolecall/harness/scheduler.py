@@ -1,7 +1,8 @@
 """Runs the selected tests ahead of pytest, concurrently on one event loop in a thread of its own.
 
-pytest then asks for each test in its usual order and gets the finished result, or waits for it. A test reads, fails and
-is reported as an ordinary pytest test, while a far-away target is waited for once and not a thousand times.
+pytest then asks for each test in its usual order and gets the finished result, or waits for it. A
+test reads, fails and is reported as an ordinary pytest test, while a far-away target is waited for
+once and not a thousand times.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Scheduler:
         self.jobs: dict[str, ScheduledTest] = {}
         self._in_flight = in_flight
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rolecall-ahead", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="rolecall-ahead", daemon=True
+        )
         self._running: asyncio.Task[None] | None = None
         self._interrupted = False
 
@@ -80,7 +83,8 @@ class Scheduler:
 
     @contextmanager
     def minding_ctrl_c(self) -> Iterator[None]:
-        """Let Ctrl-C end the waiting for a test: raised in the middle of some plugin's work it may be lost there.
+        """Let Ctrl-C end the waiting for a test: raised in the middle of some plugin's work it may
+        be lost there.
 
         A second one is raised wherever it comes.
         """
@@ -90,7 +94,10 @@ class Scheduler:
             self._interrupted = True
             signal.signal(signal.SIGINT, usual)
 
-        ours = usual is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+        ours = (
+            usual is signal.default_int_handler
+            and threading.current_thread() is threading.main_thread()
+        )
         if ours:
             signal.signal(signal.SIGINT, remember)
         try:
@@ -113,7 +120,9 @@ class Scheduler:
             raise
 
     def stop(self) -> None:
-        """Give up what is still running; what is done stays done, and what may not be broken off comes to its end."""
+        """Give up what is still running; what is done stays done, and what may not be broken off
+        comes to its end.
+        """
         self.do(self._stop())
 
     async def _stop(self) -> None:
@@ -141,7 +150,9 @@ class Scheduler:
         await asyncio.gather(*rest, return_exceptions=True)
 
     async def _run(self) -> None:
-        for number, phase in groupby(sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase):
+        for number, phase in groupby(
+            sorted(self.jobs.values(), key=lambda job: job.phase), key=lambda job: job.phase
+        ):
             slots = asyncio.Semaphore(1 if number == ALONE else self._in_flight)
             async with asyncio.TaskGroup() as group:
                 for job in phase:
@@ -155,7 +166,9 @@ class Scheduler:
             slots.release()
 
     async def _run_one(self, job: ScheduledTest) -> None:
-        """Run a test; one that met passing trouble starts again from the beginning, with fixtures of its own."""
+        """Run a test; one that met passing trouble starts again from the beginning, with fixtures
+        of its own.
+        """
         started = time.monotonic()
         try:
             while True:

@@ -1,6 +1,8 @@
-"""The way to the target: what is sent is what the test wrote, and only to the target, and every exchange is recorded.
+"""The way to the target: what is sent is what the test wrote, and only to the target, and every
+exchange is recorded.
 
-No cookies, no redirects, no proxies from the environment. Every request passes the layers of `transports`.
+No cookies, no redirects, no proxies from the environment. Every request passes the layers of
+`transports`.
 """
 
 from __future__ import annotations
@@ -22,28 +24,44 @@ from rolecall.http._httpx import httpx
 from rolecall.http.connection import VERBATIM
 from rolecall.http.gate import SAFE, TOKEN_PATH, About, Gate
 from rolecall.http.link import sendable
-from rolecall.http.transports import AWAY, EXCHANGE, PATIENT, REPEATABLE, Network, Pace, Pacing, Recording, Retrying
+from rolecall.http.transports import (
+    AWAY,
+    EXCHANGE,
+    PATIENT,
+    REPEATABLE,
+    Network,
+    Pace,
+    Pacing,
+    Recording,
+    Retrying,
+)
 from rolecall.outcomes import TransientFailure
 from rolecall.redaction import Secrets
 from rolecall.target import Target
 
-#: httpx logs whole URLs at INFO, and the specification's refresh call has a refresh token in its query.
+#: httpx logs whole URLs at INFO, and the specification's refresh call has a refresh token in its
+#: query.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-#: On whose behalf a request asks whether anybody is there at all; no answer to it is held against anybody.
+#: On whose behalf a request asks whether anybody is there at all; no answer to it is held against
+#: anybody.
 _PROBE = "probe"
 
 
 class Client:
-    """Sends requests to one target, as far as the gate lets them through, and records every exchange."""
+    """Sends requests to one target, as far as the gate lets them through, and records every
+    exchange.
+    """
 
     def __init__(self, target: Target, evidence: Evidence, secrets: Secrets, gate: Gate) -> None:
         self.base_url = target.base_url
         self.dead: Unreachable | None = None
         self._network = Network(target)
         self._pace = Pace(target.rate_limit)
-        self._recording = Recording(Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency))
+        self._recording = Recording(
+            Pacing(Retrying(self._network, self._pace), self._pace, target.concurrency)
+        )
         self._evidence = evidence
         self._answered: Exchange | None = None  # the last plain read that was answered
         self._doubting = asyncio.Lock()
@@ -72,10 +90,12 @@ class Client:
             path: begins with ``/``; the target's base URL goes before it.
             token: sent as ``Authorization: Bearer``; none when empty.
             headers: added to the usual ones, or sent instead; one that is None is left out.
-            attack: the id of the requirement on whose behalf the request leaves the specification on purpose.
-            about: what a request that may change something is about; the gate lets it through only with that.
-            repeatable: whether it may be sent again when nobody knows if it was carried out; by default the safe
-                methods are (RFC 9110 9.2.2).
+            attack: the id of the requirement on whose behalf the request leaves the specification
+                on purpose.
+            about: what a request that may change something is about; the gate lets it through only
+                with that.
+            repeatable: whether it may be sent again when nobody knows if it was carried out; by
+                default the safe methods are (RFC 9110 9.2.2).
             patient: wait as a 429 asks, and send again; otherwise it is the answer.
 
         Raises:
@@ -115,7 +135,9 @@ class Client:
     ) -> Exchange:
         """As `send`, to any URL: for hooks of the target that are not part of the API."""
         if self.dead:
-            raise replace(self.dead)  # a new one: whoever raises one again and again makes its traceback longer and longer
+            raise replace(
+                self.dead
+            )  # a new one: whoever raises one again and again makes its traceback longer and longer
         usual = {"accept": "application/json", "user-agent": "rolecall"}
         if token:
             usual["authorization"] = f"Bearer {token}"
@@ -125,13 +147,17 @@ class Client:
             usual["content-type"] = "application/json"
         if attack:
             usual["x-rolecall-attack"] = attack
-        sent = {name: value for name, value in {**usual, **(headers or {})}.items() if value is not None}
+        sent = {
+            name: value for name, value in {**usual, **(headers or {})}.items() if value is not None
+        }
         self.gate.admit(method, url, sent, about)
         trial = self.gate.admit_log_in(method, url, content or b"", attack)
         exchange = self._record(method, url, sent, caller, attack, content or b"")
         request = _request(
             exchange,
-            headers=[(name.encode(), value.encode("utf-8", "replace")) for name, value in sent.items()],
+            headers=[
+                (name.encode(), value.encode("utf-8", "replace")) for name, value in sent.items()
+            ],
             content=content,
             extensions={
                 REPEATABLE: method in SAFE if repeatable is None else repeatable,
@@ -155,10 +181,12 @@ class Client:
         attack: str,
         about: About = None,
     ) -> Exchange:
-        """Send a request without a body whose header fields stand on the wire as given, on a connection of its own.
+        """Send a request without a body whose header fields stand on the wire as given, on a
+        connection of its own.
 
-        The exchange has status 0 and an error when the target closed the connection instead of answering: it refused. An answer
-        that had begun, and did not come whole or cannot be read, is none, unless it had begun with a client error (4xx).
+        The exchange has status 0 and an error when the target closed the connection instead of
+        answering: it refused. An answer that had begun, and did not come whole or cannot be read,
+        is none, unless it had begun with a client error (4xx).
 
         Raises:
             Trouble, Unreachable: as for `send`.
@@ -166,18 +194,33 @@ class Client:
         if self.dead:
             raise replace(self.dead)
         url = urlsplit(self.base_url + sendable(path))
-        usual = {"host": url.netloc, "user-agent": "rolecall", "x-rolecall-attack": attack, "connection": "close"}
+        usual = {
+            "host": url.netloc,
+            "user-agent": "rolecall",
+            "x-rolecall-attack": attack,
+            "connection": "close",
+        }
         lines = [*((name, value.encode()) for name, value in usual.items()), *fields]
         self.gate.admit(method, url.geturl(), {name: "" for name, _ in lines}, about)
         begin = f"{method} {url._replace(scheme='', netloc='').geturl()} HTTP/1.1".encode()
-        message = b"\r\n".join([begin, *(b"%s: %s" % (name.encode(), value) for name, value in lines), b"", b""])
-        exchange = self._record(method, url.geturl(), {name: _shown(value) for name, value in lines}, caller, attack)
+        message = b"\r\n".join(
+            [begin, *(b"%s: %s" % (name.encode(), value) for name, value in lines), b"", b""]
+        )
+        exchange = self._record(
+            method, url.geturl(), {name: _shown(value) for name, value in lines}, caller, attack
+        )
         extensions = {REPEATABLE: method in SAFE, PATIENT: True, VERBATIM: message}
         await self._transmit(_request(exchange, extensions=extensions), exchange)
         return exchange
 
     def _record(
-        self, method: str, url: str, headers: Mapping[str, str], caller: str, attack: str, content: bytes = b""
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        caller: str,
+        attack: str,
+        content: bytes = b"",
     ) -> Exchange:
         """The record of a request that is about to leave.
 
@@ -185,11 +228,21 @@ class Client:
             Trouble: its URL is so long that it does not.
         """
         exchange = self._evidence.record(
-            method=method, url=url[:URL_LIMIT], request_headers=headers, request_body=content, caller=caller, attack=attack
+            method=method,
+            url=url[:URL_LIMIT],
+            request_headers=headers,
+            request_body=content,
+            caller=caller,
+            attack=attack,
         )
         if len(url) > URL_LIMIT:
-            exchange.error = f"it was not sent: its URL has {len(url):,} characters, and none of more than {URL_LIMIT:,} is sent"
-            raise TransientFailure(f"an answer to {exchange}", "the ids and links that the target gives")
+            exchange.error = (
+                f"it was not sent: its URL has {len(url):,} characters, and none of "
+                f"more than {URL_LIMIT:,} is sent"
+            )
+            raise TransientFailure(
+                f"an answer to {exchange}", "the ids and links that the target gives"
+            )
         return exchange
 
     async def _transmit(self, request: httpx.Request, exchange: Exchange) -> None:
@@ -201,24 +254,40 @@ class Client:
         except httpx.TransportError as error:
             self._take(exchange)
             await self._judge_silence(error, exchange)
-            closed = isinstance(error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError)
-            if closed and VERBATIM in request.extensions and (exchange.begun is None or 400 <= exchange.begun < 500):
-                # A server that refuses a request before it has read all of it closes with bytes unread, and the reset that
-                # follows may overtake the end of its answer (RFC 9112 9.6); what it said is in the status line.
+            closed = isinstance(
+                error, httpx.ReadError | httpx.WriteError | httpx.RemoteProtocolError
+            )
+            if (
+                closed
+                and VERBATIM in request.extensions
+                and (exchange.begun is None or 400 <= exchange.begun < 500)
+            ):
+                # A server that refuses a request before it has read all of it closes with bytes
+                # unread, and the reset that follows may overtake the end of its answer (RFC 9112
+                # 9.6); what it said is in the status line.
                 exchange.status = exchange.begun or 0
                 return
-            raise TransientFailure(f"an answer to {exchange}", "the connection to the target") from None
+            raise TransientFailure(
+                f"an answer to {exchange}", "the connection to the target"
+            ) from None
         self._take(exchange)
         self.last_status = exchange.status
         if exchange.status == 429 and request.extensions[PATIENT]:
             if self._pace.last_answer < asked:
-                self.dead = Unreachable(self.base_url, "gives no usable answer: nothing but 429, whatever the rate_limit")
+                self.dead = Unreachable(
+                    self.base_url,
+                    "gives no usable answer: nothing but 429, whatever the rate_limit",
+                )
                 raise replace(self.dead)
             raise TransientFailure(
-                f"an answer to {exchange}: throttled {exchange.attempts} times", "the rate_limit of the target file"
+                f"an answer to {exchange}: throttled {exchange.attempts} times",
+                "the rate_limit of the target file",
             )
         if exchange.status in AWAY:
-            raise TransientFailure(f"an answer to {exchange}: the target, or what stands before it, was away", "the target's log")
+            raise TransientFailure(
+                f"an answer to {exchange}: the target, or what stands before it, was away",
+                "the target's log",
+            )
         if exchange.ok and exchange.is_torn:
             raise TransientFailure(f"a body that is JSON: {exchange}", "RESPONSE-json")
         plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
@@ -234,9 +303,12 @@ class Client:
         """Tell a target that is gone from one that dropped a request.
 
         Raises:
-            Unreachable: nothing was answered since ``exchange`` was sent, and another request gets no answer either.
+            Unreachable: nothing was answered since ``exchange`` was sent, and another request gets
+                no answer either.
         """
-        async with self._doubting:  # one question for all whose requests have failed at the same time
+        async with (
+            self._doubting
+        ):  # one question for all whose requests have failed at the same time
             if self.dead:
                 raise replace(self.dead)
             if self._network.last_answer > exchange.started:
@@ -250,17 +322,22 @@ class Client:
                 raise replace(self.dead) from None
 
     async def _probe(self) -> None:
-        """Ask for something that was answered before, in turn and recorded as every request is; any answer will do.
+        """Ask for something that was answered before, in turn and recorded as every request is; any
+        answer will do.
 
         Raises:
             httpx.TransportError: there is none.
         """
         known = self._answered
         url, headers = (
-            (known.url, known.request_headers) if known else (f"{self.base_url}{TOKEN_PATH}", {"user-agent": "rolecall"})
+            (known.url, known.request_headers)
+            if known
+            else (f"{self.base_url}{TOKEN_PATH}", {"user-agent": "rolecall"})
         )
         exchange = self._record("GET", url, headers, known.caller if known else "nobody", _PROBE)
-        fields = [(name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()]
+        fields = [
+            (name.encode(), value.encode("utf-8", "replace")) for name, value in headers.items()
+        ]
         request = _request(exchange, headers=fields, extensions={REPEATABLE: False, PATIENT: False})
         try:
             await self._recording.handle_async_request(request)
@@ -283,7 +360,9 @@ def _request(exchange: Exchange, **parts: Any) -> httpx.Request:
         return httpx.Request(exchange.method, _url(exchange.url), extensions=extensions, **parts)
     except (httpx.InvalidURL, ValueError) as error:
         exchange.error = f"it was not sent: {error}"
-        raise TransientFailure(f"an answer to {exchange}", "the ids and links that the target gives") from None
+        raise TransientFailure(
+            f"an answer to {exchange}", "the ids and links that the target gives"
+        ) from None
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,6 @@
-"""Bodies that come compressed, though nobody asked for it: gzip and deflate, within a bound, and nothing else."""
+"""Bodies that come compressed, though nobody asked for it: gzip and deflate, within a bound, and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,21 @@ from rolecall.bounds import BODY_LIMIT, MEMBER_LIMIT
 _GZIP = frozenset({"gzip", "x-gzip"})  # RFC 9110 8.4.1.3
 #: No coding at all; the last two are what some servers write there for want of a better place.
 _NONE = frozenset({"identity", "none", "utf-8"})
-_GZIP_HEADER, _ZLIB_HEADER, _NO_HEADER = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS  # for zlib
+_GZIP_HEADER, _ZLIB_HEADER, _NO_HEADER = (
+    16 + zlib.MAX_WBITS,
+    zlib.MAX_WBITS,
+    -zlib.MAX_WBITS,
+)  # for zlib
 
 
 class Undecodable(ValueError):
-    """A body that cannot be decoded to its end, what could be, and whether it is too large, damaged, or in an unknown coding."""
+    """A body that cannot be decoded to its end, what could be, and whether it is too large,
+    damaged, or in an unknown coding.
+    """
 
-    def __init__(self, kind: Literal["too-large", "damaged", "coding"], why: str, decoded: bytes = b"") -> None:
+    def __init__(
+        self, kind: Literal["too-large", "damaged", "coding"], why: str, decoded: bytes = b""
+    ) -> None:
         super().__init__(why)
         self.kind: Literal["too-large", "damaged", "coding"] = kind
         self.decoded = decoded
@@ -27,13 +37,17 @@ def decoded(body: bytes, codings: Iterable[str]) -> bytes:
     """A body without its codings; at most `BODY_LIMIT` bytes, however little it was compressed.
 
     Raises:
-        Undecodable: it is larger, cut off or damaged, or has a coding, or several of them, that is not read here.
+        Undecodable: it is larger, cut off or damaged, or has a coding, or several of them, that is
+            not read here.
     """
     applied = [coding for coding in codings if coding not in _NONE]
     if not applied or not body:
         return body
     if len(applied) > 1:
-        raise Undecodable("coding", f"the body is encoded more than once ({', '.join(applied)}), which is not read here")
+        raise Undecodable(
+            "coding",
+            f"the body is encoded more than once ({', '.join(applied)}), which is not read here",
+        )
     if applied[0] in _GZIP:
         return _gunzipped(body)
     if applied[0] == "deflate":
@@ -49,7 +63,9 @@ def decoded(body: bytes, codings: Iterable[str]) -> bytes:
 
 
 def _gunzipped(body: bytes) -> bytes:
-    """All members of a gzip body (RFC 1952 2.2), which belong together; what follows that is none is padding."""
+    """All members of a gzip body (RFC 1952 2.2), which belong together; what follows that is none
+    is padding.
+    """
     whole = b""
     for _ in range(MEMBER_LIMIT):
         try:
@@ -63,7 +79,8 @@ def _gunzipped(body: bytes) -> bytes:
 
 
 def _inflated(body: bytes, header: int, before: bytes = b"") -> tuple[bytes, bytes]:
-    """What one compressed stream unfolds to, and what follows it; ``before`` is what others have unfolded to already.
+    """What one compressed stream unfolds to, and what follows it; ``before`` is what others have
+    unfolded to already.
 
     Raises:
         zlib.error: it is damaged.
@@ -72,7 +89,11 @@ def _inflated(body: bytes, header: int, before: bytes = b"") -> tuple[bytes, byt
     stream = zlib.decompressobj(header)
     data = stream.decompress(body, BODY_LIMIT + 1 - len(before))
     if len(before) + len(data) > BODY_LIMIT:
-        raise Undecodable("too-large", f"the body is larger than {BODY_LIMIT:,} bytes", before + data)
+        raise Undecodable(
+            "too-large", f"the body is larger than {BODY_LIMIT:,} bytes", before + data
+        )
     if not stream.eof:
-        raise Undecodable("damaged", "the body is compressed, and the compressed data is cut off", before + data)
+        raise Undecodable(
+            "damaged", "the body is compressed, and the compressed data is cut off", before + data
+        )
     return data, stream.unused_data

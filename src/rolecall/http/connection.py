@@ -1,7 +1,9 @@
-"""One HTTP/1.1 connection as an httpx transport: asyncio's own streams below, llhttp's parser (httptools) above.
+"""One HTTP/1.1 connection as an httpx transport: asyncio's own streams below, llhttp's parser
+(httptools) above.
 
-httpx's own transport takes three times the processor time for a request, most of it for choices that a run never makes:
-other event loops, other protocols, a pool. A run has thousands of requests and two cores.
+httpx's own transport takes three times the processor time for a request, most of it for choices
+that a run never makes: other event loops, other protocols, a pool. A run has thousands of requests
+and two cores.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ from rolecall.http._httpx import httpx
 #: The extension of a request that is sent as these bytes, whatever else it says.
 VERBATIM = "rolecall.verbatim"
 _HEAD_TOO_LONG = f"the header fields are longer than {HEAD_LIMIT:,} bytes"
-#: Seconds after which the next address of a name is tried beside the one that has not answered yet (RFC 8305 5).
+#: Seconds after which the next address of a name is tried beside the one that has not answered yet
+#: (RFC 8305 5).
 _NEXT_ADDRESS = 0.25
 #: Answers that have no content, whatever their header fields say (RFC 9110 15.3.5, 15.4.5).
 _NO_CONTENT = frozenset({204, 304})
 _VERSION = b"HTTP/"  # what every answer begins with (RFC 9112 4)
-#: What must not stand in a request line or a header field (RFC 9110 5.5, RFC 9112 2.2): it would end them.
+#: What must not stand in a request line or a header field (RFC 9110 5.5, RFC 9112 2.2): it would
+#: end them.
 _UNSENDABLE = re.compile(rb"[\x00\r\n]")
 
 
@@ -36,13 +40,16 @@ class Unreadable(httpx.ReadError):
     """An answer came that cannot be read, and would not be another one if it was asked for again."""
 
 
-#: Seconds after an answer within which no server closes a connection because it was idle: none is known that waits less.
+#: Seconds after an answer within which no server closes a connection because it was idle: none is
+#: known that waits less.
 _AT_ONCE = 1.0
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """What came of an answer that did not come whole; ``status`` is 0 where it broke off in its head."""
+    """What came of an answer that did not come whole; ``status`` is 0 where it broke off in its
+    head.
+    """
 
     status: int
     version: str
@@ -51,10 +58,12 @@ class Fragment:
 
 
 class Connection(httpx.AsyncBaseTransport):
-    """Carries one request at a time, connecting when it has to: anew for another server; ``tls`` is None for plain HTTP.
+    """Carries one request at a time, connecting when it has to: anew for another server; ``tls`` is
+    None for plain HTTP.
 
-    An answer's body is read to its end, up to `BODY_LIMIT` bytes on the wire, and is still encoded as it was sent.
-    ``fragment`` is what came of the last answer if it did not come whole; None when not a byte of it did.
+    An answer's body is read to its end, up to `BODY_LIMIT` bytes on the wire, and is still encoded
+    as it was sent. ``fragment`` is what came of the last answer if it did not come whole; None when
+    not a byte of it did.
     """
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
@@ -73,8 +82,9 @@ class Connection(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its complete answer.
 
-        ``was_dropped`` then says whether the server had closed the connection right behind its last answer, which had not
-        said so: it may (RFC 9112 9.6), and a request that is sent meanwhile is lost.
+        ``was_dropped`` then says whether the server had closed the connection right behind its last
+        answer, which had not said so: it may (RFC 9112 9.6), and a request that is sent meanwhile
+        is lost.
 
         Raises:
             httpx.ConnectError: no connection.
@@ -166,10 +176,12 @@ class _Answer:
         self.keep_alive = False
 
     def feed(self, data: bytes) -> None:
-        """Bytes that came in; what comes after the end is nobody's answer, and spoils the connection.
+        """Bytes that came in; what comes after the end is nobody's answer, and spoils the
+        connection.
 
         Raises:
-            Unreadable: there are too many of them, though the parser may still wait for the end of a line.
+            Unreadable: there are too many of them, though the parser may still wait for the end of
+                a line.
             httptools.HttpParserError: they are no HTTP.
         """
         if self._stray is not None:
@@ -189,7 +201,8 @@ class _Answer:
     def _behind_stray(self, data: bytes) -> bytes:
         """What belongs to this answer, where the one before had no content (204, 304).
 
-        Some servers send a body with it all the same, a moment later: it is nobody's, and may be dropped (RFC 9112 6.3).
+        Some servers send a body with it all the same, a moment later: it is nobody's, and may be
+        dropped (RFC 9112 6.3).
         """
         assert self._stray is not None
         known = max(0, len(self._stray) - len(_VERSION) + 1)
@@ -202,7 +215,9 @@ class _Answer:
         return own
 
     def on_message_begin(self) -> None:
-        """The first byte of this answer, of one that follows a mere announcement, or of one that nobody asked for."""
+        """The first byte of this answer, of one that follows a mere announcement, or of one that
+        nobody asked for.
+        """
         if self.complete:
             raise _Surplus
 
@@ -243,11 +258,17 @@ class _Answer:
             self._head = 0
             self._has_head = False
             return
-        self.keep_alive = not self._head_only and not self._announces_too_much and self._parser.should_keep_alive()
+        self.keep_alive = (
+            not self._head_only
+            and not self._announces_too_much
+            and self._parser.should_keep_alive()
+        )
         self.complete = True
 
     def release(self) -> bytes:
-        """The body; errors that are kept with their frames must not keep it, nor the parser, which knows us as we know it."""
+        """The body; errors that are kept with their frames must not keep it, nor the parser, which
+        knows us as we know it.
+        """
         body = bytes(self.body)
         self.body = bytearray()
         self._parser = None
@@ -255,7 +276,9 @@ class _Answer:
 
     def field(self, name: bytes) -> list[str]:
         """The elements of a list field, in lower case."""
-        return elements(value.decode("latin-1") for key, value in self.headers if key.lower() == name)
+        return elements(
+            value.decode("latin-1") for key, value in self.headers if key.lower() == name
+        )
 
     @property
     def ends_with_the_connection(self) -> bool:
@@ -266,16 +289,25 @@ class _Answer:
 
     @property
     def _is_chunked_in_vain(self) -> bool:
-        """Whether the body is in chunks, and the parser takes them for content: it does not know an empty last element."""
+        """Whether the body is in chunks, and the parser takes them for content: it does not know an
+        empty last element.
+        """
         values = [value for name, value in self.headers if name.lower() == b"transfer-encoding"]
-        return self.field(b"transfer-encoding")[-1:] == ["chunked"] and not values[-1].lower().rstrip().endswith(b"chunked")
+        return self.field(b"transfer-encoding")[-1:] == ["chunked"] and not values[
+            -1
+        ].lower().rstrip().endswith(b"chunked")
 
     @property
     def _announces_too_much(self) -> bool:
-        """Whether a body is announced for an answer that has none: it may still come, and be taken for the next answer."""
+        """Whether a body is announced for an answer that has none: it may still come, and be taken
+        for the next answer.
+        """
         if self.status not in _NO_CONTENT:
             return False
-        return bool(self.field(b"transfer-encoding")) or self.field(b"content-length") not in ([], ["0"])
+        return bool(self.field(b"transfer-encoding")) or self.field(b"content-length") not in (
+            [],
+            ["0"],
+        )
 
 
 class _Wire(asyncio.Protocol):
@@ -305,7 +337,9 @@ class _Wire(asyncio.Protocol):
         return answer
 
     def fragment(self) -> Fragment | None:
-        """What has come of the answer that was waited for; None when not a byte of it has. Nobody waits for the rest."""
+        """What has come of the answer that was waited for; None when not a byte of it has. Nobody
+        waits for the rest.
+        """
         answer = self._answer
         if answer is None or not answer.received:
             return None
@@ -333,16 +367,24 @@ class _Wire(asyncio.Protocol):
             self._fail(error)
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            self._fail(cause if isinstance(cause, httpx.TransportError) else httpx.RemoteProtocolError(str(error)))
+            self._fail(
+                cause
+                if isinstance(cause, httpx.TransportError)
+                else httpx.RemoteProtocolError(str(error))
+            )
         except httptools.HttpParserUpgrade:
-            self._fail(httpx.RemoteProtocolError("it changes to another protocol that nobody asked for"))
+            self._fail(
+                httpx.RemoteProtocolError("it changes to another protocol that nobody asked for")
+            )
         except httptools.HttpParserError as error:
             self._fail(httpx.RemoteProtocolError(str(error)))
         if self._answer.complete and not self._waiting.done():
             self._waiting.set_result(self._answer)
 
     def eof_received(self) -> None:
-        """Called by asyncio when the other side sends no more: it is done in TLS only if it said so there, by close_notify."""
+        """Called by asyncio when the other side sends no more: it is done in TLS only if it said so
+        there, by close_notify.
+        """
         secured = self._transport.get_extra_info("ssl_object") if self._transport else None
         try:
             self._has_ended = secured is None or secured.read(1) == b""
@@ -360,7 +402,11 @@ class _Wire(asyncio.Protocol):
         elif self._answer.ends_with_the_connection and self._has_ended:
             self._waiting.set_result(self._answer)
         elif self._answer.ends_with_the_connection:  # RFC 9112 9.8
-            self._fail(httpx.RemoteProtocolError("TLS was ended without close_notify where the end is the end of the body"))
+            self._fail(
+                httpx.RemoteProtocolError(
+                    "TLS was ended without close_notify where the end is the end of the body"
+                )
+            )
         else:
             begun = "in the middle of the answer" if self._answer.status else "without an answer"
             self._fail(httpx.RemoteProtocolError(f"the connection was closed {begun}"))

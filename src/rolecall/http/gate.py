@@ -1,17 +1,21 @@
-"""The gate below everything that sends: a request that may change something leaves only when it is about the run's own.
+"""The gate below everything that sends: a request that may change something leaves only when it is
+about the run's own.
 
-The argument, in one place (docs/safety.md tells it to operators). A request may change something when its method is not
-safe (RFC 9110 9.2.1), or when it says that it means another method. Such a request leaves only
+The argument, in one place (docs/safety.md tells it to operators). A request may change something
+when its method is not safe (RFC 9110 9.2.1), or when it says that it means another method. Such a
+request leaves only
 
 - to the token endpoint, where it concerns sessions, which the run opens itself;
-- to make something: its ledger entry is written, and where it is made inside of something else, that is the run's own;
-- about one thing, whose id stands in the path, and which the run made; or is a user that is borrowed at this moment; or
-  has an id of which it was seen that nothing else answers to it;
+- to make something: its ledger entry is written, and where it is made inside of something else,
+  that is the run's own;
+- about one thing, whose id stands in the path, and which the run made; or is a user that is
+  borrowed at this moment; or has an id of which it was seen that nothing else answers to it;
 - to the clock hook that the target file names, with its ledger entry written;
 
-and none of them in a read-only run, but for log-ins. Whose a thing is, the target alone cannot say: a create may be
-answered with somebody else's id. An id is the run's own when the answer shows the name that the run gave, and when the
-target had not shown that id, for that kind of thing, before the create left, nor as the user of one of the accounts.
+and none of them in a read-only run, but for log-ins. Whose a thing is, the target alone cannot say:
+a create may be answered with somebody else's id. An id is the run's own when the answer shows the
+name that the run gave, and when the target had not shown that id, for that kind of thing, before
+the create left, nor as the user of one of the accounts.
 """
 
 from __future__ import annotations
@@ -32,14 +36,17 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # where log-ins and refreshes go
 #: What a read-only run may send.
 _READ_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Header fields in which some servers look for the method that is really meant, and the parameter that others know.
+#: Header fields in which some servers look for the method that is really meant, and the parameter
+#: that others know.
 _OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _OVERRIDE = "_method"
 
 
 @dataclass(frozen=True)
 class Thing:
-    """What a request is about: one thing, by its kind and id. ``in_path``: whether the path names it."""
+    """What a request is about: one thing, by its kind and id. ``in_path``: whether the path names
+    it.
+    """
 
     resource: str
     id: str
@@ -51,7 +58,9 @@ class Thing:
 
 @dataclass(frozen=True)
 class Creation:
-    """What a request is about: something new, under its ledger entry; ``inside`` is what it becomes a part of, if anything."""
+    """What a request is about: something new, under its ledger entry; ``inside`` is what it becomes
+    a part of, if anything.
+    """
 
     entry: LedgerEntry
     inside: Thing | None = None
@@ -61,7 +70,9 @@ About = Thing | Creation | None
 
 
 class Withheld(Inconclusive):
-    """The gate did not let a request leave: it is not certain that it is about something of the run's own."""
+    """The gate did not let a request leave: it is not certain that it is about something of the
+    run's own.
+    """
 
 
 class Gate:
@@ -76,7 +87,13 @@ class Gate:
     """
 
     def __init__(
-        self, ledger: Ledger, base_url: str, accounts: Iterable[Account] = (), *, clock_url: str = "", read_only: bool = False
+        self,
+        ledger: Ledger,
+        base_url: str,
+        accounts: Iterable[Account] = (),
+        *,
+        clock_url: str = "",
+        read_only: bool = False,
     ) -> None:
         self.ledger = ledger
         self.log_ins = LogInBudget(accounts)
@@ -88,10 +105,12 @@ class Gate:
         self._borrowed: Counter[tuple[str, str]] = Counter()
         self._nothing: set[tuple[str, str]] = set()
 
-    # --- What is whose ---------------------------------------------------------------------------------------------
+    # --- What is whose ---------------------------------------------------------------------------
 
     def protect(self, resource: str, id: str) -> None:
-        """Note that a thing was there before the run: an account's user. It is never the run's own, whatever the target says."""
+        """Note that a thing was there before the run: an account's user. It is never the run's own,
+        whatever the target says.
+        """
         if id:
             self._protected.add((resource, id))
 
@@ -105,9 +124,11 @@ class Gate:
             self._seen[resource, id] = moment
 
     def is_others(self, resource: str, id: str, before: float) -> bool:
-        """Whether a thing was there before this moment (monotonic seconds), and is none that the run made.
+        """Whether a thing was there before this moment (monotonic seconds), and is none that the
+        run made.
 
-        What was seen in the same tick of the clock was there before: on Windows a tick of Python 3.12 and older takes 16 ms.
+        What was seen in the same tick of the clock was there before: on Windows a tick of Python
+        3.12 and older takes 16 ms.
         """
         seen = self._seen.get((resource, id))
         return self.is_protected(resource, id) or (seen is not None and seen <= before)
@@ -125,19 +146,23 @@ class Gate:
         return entry is not None and not entry.gone
 
     def answers_to_nothing(self, thing: Thing) -> None:
-        """It was seen that nothing but the run's own has this id: it is made up, or another spelling of one."""
+        """It was seen that nothing but the run's own has this id: it is made up, or another
+        spelling of one.
+        """
         self._nothing.add((thing.resource, thing.id))
 
     @contextmanager
     def borrowing(self, resource: str, id: str) -> Iterator[None]:
-        """Inside the block a thing that was there before may be changed: whoever borrows it puts it back."""
+        """Inside the block a thing that was there before may be changed: whoever borrows it puts it
+        back.
+        """
         self._borrowed[resource, id] += 1
         try:
             yield
         finally:
             self._borrowed[resource, id] -= 1
 
-    # --- What may leave --------------------------------------------------------------------------------------------
+    # --- What may leave --------------------------------------------------------------------------
 
     def admit(self, method: str, url: str, headers: Mapping[str, str], about: About) -> None:
         """Let a request pass, or say why not.
@@ -149,14 +174,18 @@ class Gate:
         parts = urlsplit(url)
         is_token_endpoint = self._is_token_endpoint(url)
         overrides = means_another_method(parts.query, headers)
-        if self.read_only and (overrides or not (method in _READ_ONLY or (method == "POST" and is_token_endpoint))):
+        if self.read_only and (
+            overrides or not (method in _READ_ONLY or (method == "POST" and is_token_endpoint))
+        ):
             raise NotTested(f"--read-only: {method} {parts.path} may write")
         if is_token_endpoint or (method in SAFE and not overrides):
             return
         what = f"{method} {parts.path}"
         is_clock = isinstance(about, Creation) and about.entry.resource == CLOCK
         if not (url == self._clock_url if is_clock else url.startswith(f"{self._base_url}/")):
-            raise Withheld(f"a reason to send {what} elsewhere than to the target", "the target file")
+            raise Withheld(
+                f"a reason to send {what} elsewhere than to the target", "the target file"
+            )
         if isinstance(about, Creation):
             self._admit_creation(what, about)
         else:
@@ -178,20 +207,33 @@ class Gate:
         if not self.ledger.is_open(creation.entry):
             raise Withheld(f"an entry in the ledger for {what}", "the ledger of the run")
         if creation.inside and not self.owns(creation.inside):
-            raise Withheld(f"a {creation.inside.resource} of the run's own to make a {creation.entry.resource} in")
+            raise Withheld(
+                f"a {creation.inside.resource} of the run's own to make a "
+                f"{creation.entry.resource} in"
+            )
 
     def _admit_change(self, what: str, rest: str, thing: Thing | None) -> None:
         if thing is None or not thing.id:
-            raise Withheld(f"the id of the thing that {what} is about", "the answer that should have told it")
+            raise Withheld(
+                f"the id of the thing that {what} is about", "the answer that should have told it"
+            )
         key = (thing.resource, thing.id)
         if not (self.owns(thing) or self._borrowed[key] > 0 or key in self._nothing):
-            raise Withheld(f"certainty that {thing} was made by this run: {what} was not sent", "the answer to its creation")
+            raise Withheld(
+                f"certainty that {thing} was made by this run: {what} was not sent",
+                "the answer to its creation",
+            )
         if thing.in_path and not names(rest, thing.id):
-            raise Withheld(f"the id of {thing} in the path: {what} was not sent", "[operations] in the target file")
+            raise Withheld(
+                f"the id of {thing} in the path: {what} was not sent",
+                "[operations] in the target file",
+            )
 
 
 def means_another_method(query: str, headers: Mapping[str, str]) -> bool:
-    """Whether a request says that it means another method than its own, in a header field or a parameter."""
+    """Whether a request says that it means another method than its own, in a header field or a
+    parameter.
+    """
     return any(name.lower() in _OVERRIDES for name in headers) or any(
         name == _OVERRIDE for name, _ in parse_qsl(query, keep_blank_values=True)
     )
@@ -200,6 +242,6 @@ def means_another_method(query: str, headers: Mapping[str, str]) -> bool:
 def names(path: str, id: str) -> bool:
     """Whether an id stands in a path as a whole segment, or in its query as a whole value."""
     path, _, query = path.partition("?")
-    return id in [unquote(segment, errors="surrogateescape") for segment in path.split("/")] or id in [
-        value for _, value in parse_qsl(query, keep_blank_values=True)
-    ]
+    return id in [
+        unquote(segment, errors="surrogateescape") for segment in path.split("/")
+    ] or id in [value for _, value in parse_qsl(query, keep_blank_values=True)]

@@ -1,4 +1,6 @@
-"""The page after this one, by the Link fields of an answer (RFC 8288); in linear time, whatever stands in them."""
+"""The page after this one, by the Link fields of an answer (RFC 8288); in linear time, whatever
+stands in them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from rolecall.bounds import LINK_LIMIT
 
 _TARGET = re.compile(r"[\s,]*<([^<>]*)>")
 #: One parameter: its name, and its value as a token or a quoted string.
-_PARAMETER = re.compile(r'\s*;\s*([^\s=;,"<>]*)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?', re.DOTALL)
+_PARAMETER = re.compile(
+    r'\s*;\s*([^\s=;,"<>]*)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?', re.DOTALL
+)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 #: A path in which nothing has to be escaped, as nearly all of them.
 _PLAIN = re.compile(r"[A-Za-z0-9/_.~?=&%-]*")
@@ -21,9 +25,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def next_page(url: str, fields: Iterable[str]) -> str:
-    """The URL that an answer to ``url`` links to with the relation "next"; empty when there is none that can be read.
+    """The URL that an answer to ``url`` links to with the relation "next"; empty when there is none
+    that can be read.
 
-    Several Link fields are one list (RFC 9110 5.3); a link that is said to be another page's (``anchor``) is left out.
+    Several Link fields are one list (RFC 9110 5.3); a link that is said to be another page's
+    (``anchor``) is left out.
     """
     for target, parameters in _links(", ".join(fields)):
         if "next" in parameters.get("rel", "").lower().split() and "anchor" not in parameters:
@@ -32,7 +38,9 @@ def next_page(url: str, fields: Iterable[str]) -> str:
 
 
 def resolved(url: str, reference: str) -> str:
-    """The URL that a reference in an answer to ``url`` stands for (RFC 3986 5); empty when it can be none."""
+    """The URL that a reference in an answer to ``url`` stands for (RFC 3986 5); empty when it can
+    be none.
+    """
     try:
         return urljoin(url, reference)
     except ValueError:  # as of "http://[x"
@@ -40,10 +48,12 @@ def resolved(url: str, reference: str) -> str:
 
 
 def path_below(base_url: str, url: str) -> str:
-    """The path and query of ``url`` behind ``base_url``; empty when it leads anywhere else, or is no URL.
+    """The path and query of ``url`` behind ``base_url``; empty when it leads anywhere else, or is
+    no URL.
 
-    URLs are the same that RFC 3986 6.2 calls equivalent: scheme and host have no case, a port may be left out where it is the
-    scheme's own, what need not be escaped may be, and ``.`` and ``..`` are gone.
+    URLs are the same that RFC 3986 6.2 calls equivalent: scheme and host have no case, a port may
+    be left out where it is the scheme's own, what need not be escaped may be, and ``.`` and ``..``
+    are gone.
     """
     try:
         base, there = urlsplit(base_url), urlsplit(url)
@@ -59,12 +69,20 @@ def path_below(base_url: str, url: str) -> str:
 
 
 def sendable(path: str) -> str:
-    """A path as it may stand in a request line: a target may have made what is in it, an id or a link, of any characters."""
-    return path if _PLAIN.fullmatch(path) else quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")
+    """A path as it may stand in a request line: a target may have made what is in it, an id or a
+    link, of any characters.
+    """
+    return (
+        path
+        if _PLAIN.fullmatch(path)
+        else quote(path, safe="%/:?#[]@!$&'()*+,;=", errors="backslashreplace")
+    )
 
 
 def _normal(path: str) -> str:
-    """A path in normal form (RFC 3986 6.2.2): escapes in upper case, and only where they are needed; no dot segments."""
+    """A path in normal form (RFC 3986 6.2.2): escapes in upper case, and only where they are
+    needed; no dot segments.
+    """
     path = _ESCAPE.sub(lambda escape: _unescaped(escape[0].upper()), path)
     return urljoin("/", path) if "/." in path else path
 
@@ -75,7 +93,9 @@ def _unescaped(escape: str) -> str:
 
 
 def _links(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The links of a field: their targets and parameters, by lower-case names; of equal names the first counts (RFC 8288 3.3)."""
+    """The links of a field: their targets and parameters, by lower-case names; of equal names the
+    first counts (RFC 8288 3.3).
+    """
     at = 0
     for _ in range(LINK_LIMIT):
         target = _TARGET.match(text, at)

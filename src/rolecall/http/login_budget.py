@@ -1,8 +1,9 @@
-"""A budget of log-ins: a real server locks accounts and throttles log-ins, and the accounts belong to somebody.
+"""A budget of log-ins: a real server locks accounts and throttles log-ins, and the accounts belong
+to somebody.
 
-On an account of the target file at most `MOST_GRANTED` log-ins succeed and `MOST_REFUSED` are refused, never more than
-`MOST_IN_A_ROW` of them in a row; after a refusal of the right password nothing more is tried. What needs more than that uses
-users that the run makes, or is not tested.
+On an account of the target file at most `MOST_GRANTED` log-ins succeed and `MOST_REFUSED` are
+refused, never more than `MOST_IN_A_ROW` of them in a row; after a refusal of the right password
+nothing more is tried. What needs more than that uses users that the run makes, or is not tested.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class _Used:
 
 @dataclass(frozen=True)
 class LoginTrial:
-    """A log-in to an account of the target file that is about to leave; ``is_right``: with its own password, and no attack."""
+    """A log-in to an account of the target file that is about to leave; ``is_right``: with its own
+    password, and no attack.
+    """
 
     email: str
     is_right: bool
@@ -45,7 +48,8 @@ class LogInBudget:
         self._used = {account.email.lower(): _Used(account) for account in accounts}
 
     def admit(self, url: str, content: bytes, attack: str) -> LoginTrial | None:
-        """Take a log-in from the budget of the account that a request to the token endpoint tries; None if it tries none.
+        """Take a log-in from the budget of the account that a request to the token endpoint tries;
+        None if it tries none.
 
         Raises:
             NotTested: the budget is used up.
@@ -59,11 +63,21 @@ class LogInBudget:
         used = self._used[email]
         is_right = not attack and any(used.account.password.lower() in text for text in texts)
         if used.refusal:
-            raise NotTested(f"[accounts.{used.account.name}] was refused ({used.refusal}): nothing more is tried with it")
-        if used.granted + (0 if is_right else used.in_a_row) >= MOST_GRANTED:  # a wrong one may be granted all the same
-            raise NotTested(f"{MOST_GRANTED} log-ins to [accounts.{used.account.name}] are enough for one run")
+            raise NotTested(
+                f"[accounts.{used.account.name}] was refused ({used.refusal}): nothing more is "
+                "tried with it"
+            )
+        if (
+            used.granted + (0 if is_right else used.in_a_row) >= MOST_GRANTED
+        ):  # a wrong one may be granted all the same
+            raise NotTested(
+                f"{MOST_GRANTED} log-ins to [accounts.{used.account.name}] are enough for one run"
+            )
         if not is_right and (used.refused >= MOST_REFUSED or used.in_a_row >= MOST_IN_A_ROW):
-            raise NotTested(f"a wrong log-in more to [accounts.{used.account.name}]: it might be locked; let the run make users")
+            raise NotTested(
+                f"a wrong log-in more to [accounts.{used.account.name}]: it might be locked; let "
+                "the run make users"
+            )
         if is_right:
             used.granted += 1
         else:
@@ -87,12 +101,18 @@ class LogInBudget:
 
 
 def _texts(url: str, content: bytes) -> list[str]:
-    """What a request to the token endpoint says, in lower case: as it is written, and without the escapes of URLs and JSON."""
+    """What a request to the token endpoint says, in lower case: as it is written, and without the
+    escapes of URLs and JSON.
+    """
     written = f"{urlsplit(url).query}\n{content[:_LOOKED_AT].decode('utf-8', 'replace')}"
     texts = [written, unquote_plus(written)]
     with contextlib.suppress(ValueError, RecursionError):
-        texts.append(json.dumps(json.loads(content), ensure_ascii=False) if len(content) < _LOOKED_AT else "")
+        texts.append(
+            json.dumps(json.loads(content), ensure_ascii=False) if len(content) < _LOOKED_AT else ""
+        )
     return [text.lower() for text in texts]
 
 
-_LOOKED_AT = 64 * 1024  # bytes of a body; longer ones are attacks by their length, with the names at the front
+_LOOKED_AT = (
+    64 * 1024
+)  # bytes of a body; longer ones are attacks by their length, with the names at the front

@@ -1,4 +1,6 @@
-"""The layers that every request of a run passes, each an httpx transport: recording -> pacing -> retrying -> network."""
+"""The layers that every request of a run passes, each an httpx transport: recording -> pacing ->
+retrying -> network.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from rolecall.http.coding import Undecodable, decoded
 from rolecall.http.connection import VERBATIM, Connection, Fragment, Unreadable
 from rolecall.target import Target
 
-AWAY = frozenset({502, 503, 504})  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
+AWAY = frozenset(
+    {502, 503, 504}
+)  # RFC 9110 15.6: nobody answered for the operation, so it says nothing of it
 _ATTEMPTS = 4
 _THROTTLED_ATTEMPTS = 8
 _LONGEST_WAIT = 120.0  # seconds; a Retry-After that asks for more is not waited for
@@ -31,13 +35,15 @@ _ERRNO = re.compile(r"\[Errno (\d+)\]")  # one for each address, where a name ha
 #: A text up to a quoted string that does not end.
 _FINISHED = re.compile(rb'(?:[^"]+|"(?:[^"\\]|\\.)*")*', re.DOTALL)
 
-#: What a request carries through the layers: its exchange; whether it may be sent again when nobody knows if it was carried out;
-#: whether a 429 is waited for.
+#: What a request carries through the layers: its exchange; whether it may be sent again when nobody
+#: knows if it was carried out; whether a 429 is waited for.
 EXCHANGE, REPEATABLE, PATIENT = "rolecall.exchange", "rolecall.repeatable", "rolecall.patient"
 
 
 class Recording(httpx.AsyncBaseTransport):
-    """Fills in the exchange with what came back; what came of an answer that is not whole, `Network` has filled in."""
+    """Fills in the exchange with what came back; what came of an answer that is not whole,
+    `Network` has filled in.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
@@ -61,7 +67,9 @@ class Recording(httpx.AsyncBaseTransport):
 
 
 class Pace:
-    """When the next request may leave: so many per second, and fewer for a while once the target has asked for it."""
+    """When the next request may leave: so many per second, and fewer for a while once the target
+    has asked for it.
+    """
 
     def __init__(self, limit: float) -> None:
         self._limit = limit or float("inf")
@@ -77,7 +85,9 @@ class Pace:
         """Wait for one's turn."""
         now = time.monotonic()
         self._begun = self._begun or now
-        self._rate = min(self._limit, self._rate * math.exp(self._growth * min(now - self._raised, 60.0)))
+        self._rate = min(
+            self._limit, self._rate * math.exp(self._growth * min(now - self._raised, 60.0))
+        )
         self._raised = now
         slot = max(self._next, now)
         self._next = slot + 1 / self._rate
@@ -98,9 +108,11 @@ class Pace:
         self._next = max(self._next, time.monotonic() + seconds)
 
     def slow_down(self, seconds: float, sent: float) -> None:
-        """Pause, and go on at the rate that was let through; once for all that were sent before the pause.
+        """Pause, and go on at the rate that was let through; once for all that were sent before the
+        pause.
 
-        The rate rises again, the slower the longer the pause: a moment's trouble must not make a night's run take days.
+        The rate rises again, the slower the longer the pause: a moment's trouble must not make a
+        night's run take days.
         """
         now = time.monotonic()
         if sent >= self._slowed:
@@ -114,7 +126,9 @@ class Pace:
 
 
 class Pacing(httpx.AsyncBaseTransport):
-    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for (RFC 6585 4)."""
+    """Stays below a rate and a number of requests in flight, and waits as long as a 429 asks for
+    (RFC 6585 4).
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace, concurrency: int) -> None:
         self._inner = inner
@@ -144,7 +158,9 @@ class Pacing(httpx.AsyncBaseTransport):
 
 
 class Retrying(httpx.AsyncBaseTransport):
-    """Sends again what did not reach the target, and what is safe to send twice when the target was briefly away."""
+    """Sends again what did not reach the target, and what is safe to send twice when the target was
+    briefly away.
+    """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, pace: Pace) -> None:
         self._inner = inner
@@ -177,7 +193,9 @@ class Retrying(httpx.AsyncBaseTransport):
 
 
 class Network(httpx.AsyncBaseTransport):
-    """The wire: connections that are used again, the newest first; reads the whole answer, within a time and a size."""
+    """The wire: connections that are used again, the newest first; reads the whole answer, within a
+    time and a size.
+    """
 
     def __init__(self, target: Target) -> None:
         self._tls = _tls(target)
@@ -188,14 +206,20 @@ class Network(httpx.AsyncBaseTransport):
         self._keeps: bool | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send on a connection that is free, or a new one; an exchange is that of the last time that it was sent.
+        """Send on a connection that is free, or a new one; an exchange is that of the last time
+        that it was sent.
 
-        A target that closes each connection without saying so would lose what is sent meanwhile. So one that did it once
-        gets a new connection for each request, and until one was seen to be kept, what must not be sent twice gets one.
+        A target that closes each connection without saying so would lose what is sent meanwhile. So
+        one that did it once gets a new connection for each request, and until one was seen to be
+        kept, what must not be sent twice gets one.
         """
         exchange: Exchange = request.extensions[EXCHANGE]
         verbatim = VERBATIM in request.extensions  # who knows where the target thinks that it ends
-        anew = verbatim or self._keeps is False or (self._keeps is None and not request.extensions[REPEATABLE])
+        anew = (
+            verbatim
+            or self._keeps is False
+            or (self._keeps is None and not request.extensions[REPEATABLE])
+        )
         connection = self._idle.pop() if self._idle and not anew else Connection(self._tls)
         was_open = connection.is_open
         exchange.at, exchange.started = time.time(), time.monotonic()
@@ -211,7 +235,15 @@ class Network(httpx.AsyncBaseTransport):
                 raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
         except Undecodable as error:
-            _note(Fragment(response.status_code, _version(response), response.headers.raw, error.decoded[:KEPT]), exchange)
+            _note(
+                Fragment(
+                    response.status_code,
+                    _version(response),
+                    response.headers.raw,
+                    error.decoded[:KEPT],
+                ),
+                exchange,
+            )
             raise Unreadable(str(error)) from None
         finally:
             if connection.fragment:
@@ -233,13 +265,18 @@ class Network(httpx.AsyncBaseTransport):
 
 
 async def _read(response: httpx.Response) -> None:
-    """Read the body and take its codings off, which httpx does without a limit, and not all of them.
+    """Read the body and take its codings off, which httpx does without a limit, and not all of
+    them.
 
     Raises:
         Undecodable: that cannot be done.
     """
     codings = elements(response.headers.get_list("content-encoding"))
-    codings += [name for name in elements(response.headers.get_list("transfer-encoding")) if name != "chunked"]
+    codings += [
+        name
+        for name in elements(response.headers.get_list("transfer-encoding"))
+        if name != "chunked"
+    ]
     if not codings:
         await response.aread()
         return
@@ -248,7 +285,9 @@ async def _read(response: httpx.Response) -> None:
 
 
 def _note(fragment: Fragment, exchange: Exchange) -> None:
-    """Keep what came of an answer that did not come whole; half a string may be half a secret, and is left out."""
+    """Keep what came of an answer that did not come whole; half a string may be half a secret, and
+    is left out.
+    """
     exchange.begun = fragment.status
     exchange.http_version = fragment.version
     exchange.headers = _fields(fragment.headers)
@@ -266,7 +305,9 @@ def _fields(raw: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
 
 
 def _tls(target: Target) -> ssl.SSLContext | None:
-    """How TLS is spoken to the target and to its clock; None for plain HTTP, since loading the CA bundle alone takes 20 ms."""
+    """How TLS is spoken to the target and to its clock; None for plain HTTP, since loading the CA
+    bundle alone takes 20 ms.
+    """
     if isinstance(target.verify_tls, str):
         return ssl.create_default_context(cafile=target.verify_tls)
     if all(urlsplit(url).scheme != "https" for url in (target.base_url, target.expiry.clock_url)):
@@ -277,7 +318,9 @@ def _tls(target: Target) -> ssl.SSLContext | None:
 
 def _retry_after(response: httpx.Response, otherwise: float) -> float:
     """Seconds that an answer asks to wait; ``otherwise`` when it says nothing."""
-    first = {name: next(iter(response.headers.get_list(name)), "") for name in ("retry-after", "date")}
+    first = {
+        name: next(iter(response.headers.get_list(name)), "") for name in ("retry-after", "date")
+    }
     seconds = seconds_to_wait(first["retry-after"], first["date"])
     return otherwise if seconds is None else seconds
 
@@ -292,7 +335,9 @@ def _sentence(error: Exception) -> str:
             return f"its certificate is not trusted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
             return f"it does not speak TLS as we do ({cause.reason})"
-        if isinstance(cause, ConnectionRefusedError) or set(_ERRNO.findall(str(cause))) == {str(errno.ECONNREFUSED)}:
+        if isinstance(cause, ConnectionRefusedError) or set(_ERRNO.findall(str(cause))) == {
+            str(errno.ECONNREFUSED)
+        }:
             return "nobody listens there"
         cause = cause.__cause__ or cause.__context__
     meanings: dict[type[Exception], str] = {

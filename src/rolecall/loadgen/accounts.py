@@ -1,4 +1,6 @@
-"""The users whom a load run logs in: those of a target file, or many from a CSV file, each worker its share."""
+"""The users whom a load run logs in: those of a target file, or many from a CSV file, each worker
+its share.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _FIRST_LINE = f"The first line names the columns: {','.join(COLUMNS)}."
 
 @dataclass(frozen=True)
 class LoadAccount:
-    """One user: ``role`` is the scope that its tokens must have, ``user`` its id where that is known beforehand."""
+    """One user: ``role`` is the scope that its tokens must have, ``user`` its id where that is
+    known beforehand.
+    """
 
     email: str
     password: str = field(repr=False)
@@ -28,19 +32,25 @@ class LoadAccount:
 
 def from_target(target: Target) -> list[LoadAccount]:
     """The accounts of a target file."""
-    return [LoadAccount(account.email, account.password, account.role) for account in target.accounts.values()]
+    return [
+        LoadAccount(account.email, account.password, account.role)
+        for account in target.accounts.values()
+    ]
 
 
 def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount]:
-    """The accounts of a CSV file (RFC 4180, UTF-8) whose first line names the columns email, password and role.
+    """The accounts of a CSV file (RFC 4180, UTF-8) whose first line names the columns email,
+    password and role.
 
     Raises:
-        UsageError: the file cannot be read, or something in it is no account; the message says in which line, and repeats
-            no password.
+        UsageError: the file cannot be read, or something in it is no account; the message says in
+            which line, and repeats no password.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            accounts = list(_accounts(_rows(file, str(path)), str(path), roles or load_specification().roles))
+            accounts = list(
+                _accounts(_rows(file, str(path)), str(path), roles or load_specification().roles)
+            )
     except OSError as error:
         raise UsageError(str(path), f"this cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -50,17 +60,25 @@ def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount
     return accounts
 
 
-def _accounts(rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequence[str]) -> Iterator[LoadAccount]:
-    """The accounts of numbered rows. No value is repeated in a message: where columns are mixed up, it may be a password."""
+def _accounts(
+    rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequence[str]
+) -> Iterator[LoadAccount]:
+    """The accounts of numbered rows. No value is repeated in a message: where columns are mixed up,
+    it may be a password.
+    """
     where, header = next(rows, (source, []))
     columns = [name.strip().lower() for name in header]
     if sorted(columns) != sorted(COLUMNS):
-        raise UsageError(where, "this does not name the columns email, password and role", _FIRST_LINE)
+        raise UsageError(
+            where, "this does not name the columns email, password and role", _FIRST_LINE
+        )
     lines: dict[str, str] = {}
     for where, row in rows:
         if len(row) != len(columns):
             raise UsageError(
-                where, f"{len(columns)} fields are wanted, not {len(row)}", "A field with a comma or a quote in it is quoted."
+                where,
+                f"{len(columns)} fields are wanted, not {len(row)}",
+                "A field with a comma or a quote in it is quoted.",
             )
         entry = dict(zip(columns, row, strict=True))
         email, password, role = entry["email"].strip(), entry["password"], entry["role"].strip()
@@ -69,7 +87,9 @@ def _accounts(rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequenc
         if role not in roles:
             raise UsageError(where, "the role is none that is known", f"Known: {', '.join(roles)}.")
         if email in lines:
-            raise UsageError(where, f"the email is that of {lines[email]}", "Every account is a user of its own.")
+            raise UsageError(
+                where, f"the email is that of {lines[email]}", "Every account is a user of its own."
+            )
         lines[email] = where
         yield LoadAccount(email, password, role)
 
@@ -89,10 +109,14 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def share(accounts: Sequence[LoadAccount], worker: int, workers: int) -> list[LoadAccount]:
-    """The accounts of one worker (counted from 0): its own alone, as long as there are as many as workers."""
+    """The accounts of one worker (counted from 0): its own alone, as long as there are as many as
+    workers.
+    """
     return list(accounts[worker::workers]) or [accounts[worker % len(accounts)]]
 
 
 def are_shared(accounts: Sequence[LoadAccount], worker: int, workers: int) -> bool:
-    """Whether another worker has the account of this one as well, since there are more workers than accounts."""
+    """Whether another worker has the account of this one as well, since there are more workers than
+    accounts.
+    """
     return worker % len(accounts) + len(accounts) < workers

@@ -1,4 +1,6 @@
-"""Where the clients of one process go, as whom, and who looks at what they get: all that they share."""
+"""Where the clients of one process go, as whom, and who looks at what they get: all that they
+share.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import TOKEN_PATH
 
-#: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled and what is not tested with the
-#: reason, and what is left behind.
+#: What is told of the cells in the end: those sampled, those with expired tokens, those not sampled
+#: and what is not tested with the reason, and what is left behind.
 SAMPLED = ("cells", "expired", "others", "not_tested", "left")
 
 
@@ -66,7 +68,12 @@ class ClientContext:
         self.looks = looks
         self.violations = Violations([(account.password, "password") for account in accounts])
         self.invariants = Invariants(
-            spec, dialect, self.violations, tells=tells, sessions_coexist=sessions_coexist, shared_accounts=shared_accounts
+            spec,
+            dialect,
+            self.violations,
+            tells=tells,
+            sessions_coexist=sessions_coexist,
+            shared_accounts=shared_accounts,
         )
         self.races = Races(self.violations)
         self.racers = racers
@@ -79,14 +86,18 @@ class ClientContext:
         self._verify = verify
         #: Every account in turn, each with the request that logs it in; or held by somebody.
         self.logins = Roster([(account, self._issue(account)) for account in accounts])
-        #: Statuses with which a server refuses a token that is not good, or no longer; and a refresh token.
-        self.lost_token = frozenset((*dialect.anonymous, *dialect.expired, *dialect.malformed, *dialect.denied))
+        #: Statuses with which a server refuses a token that is not good, or no longer; and a
+        #: refresh token.
+        self.lost_token = frozenset(
+            (*dialect.anonymous, *dialect.expired, *dialect.malformed, *dialect.denied)
+        )
         self.lost_refresh_token = self.lost_token | frozenset(dialect.refused)
         #: By name; asked for by `entry`, unless they are there.
         self.entries: dict[str, Entry] = {}
         #: The exchanges that have no end yet: the row in which each counts, and when it was due.
         self.under_way: dict[WireConnection, tuple[Entry, float]] = {}
-        #: Whether what is measured is over: nothing is sent any more, by those who are in the middle of a step, either.
+        #: Whether what is measured is over: nothing is sent any more, by those who are in the
+        #: middle of a step, either.
         self.is_over = False
         #: Requests beside the load, which are in no figure: of set-up and of tidying up.
         self.beside = 0
@@ -104,7 +115,9 @@ class ClientContext:
         self.is_over = False
 
     def give_up(self) -> None:
-        """Nobody waits any more: what is under way has failed as `unanswered`, with the time for which it was waited for."""
+        """Nobody waits any more: what is under way has failed as `unanswered`, with the time for
+        which it was waited for.
+        """
         now, given_up = perf_counter(), self.under_way
         self.under_way, self.is_over = {}, True
         for connection, (entry, due) in given_up.items():
@@ -113,7 +126,9 @@ class ClientContext:
         given_up.clear()  # whoever waits in one of them sees that it is counted
 
     def entry(self, method: str, name: str) -> Entry:
-        """The row that a request counts in; ``name`` says what it is for, and holds nothing of what was sent."""
+        """The row that a request counts in; ``name`` says what it is for, and holds nothing of what
+        was sent.
+        """
         found = self.entries[name] = self.recorder.entry(method, name)
         return found
 
@@ -149,7 +164,9 @@ class ClientContext:
         return self._sampling
 
     def tidy(self) -> dict[str, list[str]]:
-        """Delete what was made for the cells: which ones were sampled, which not and why, and what could not be deleted."""
+        """Delete what was made for the cells: which ones were sampled, which not and why, and what
+        could not be deleted.
+        """
         with self._sampling_begins:  # a run may be over before they are prepared
             sampling = self._sampling
             if sampling is None:
@@ -164,12 +181,14 @@ class ClientContext:
             )
             return dict(zip(SAMPLED, found, strict=True))
 
-    # --- Requests ----------------------------------------------------------------------------------------------------
+    # --- Requests --------------------------------------------------------------------------------
 
     def _issue(self, account: LoadAccount) -> bytes:
         """A log-in with e-mail and password."""
         body = json.dumps({"email": account.email, "password": account.password}).encode()
-        return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
+        return wire.request(
+            self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
+        )
 
     def refresh_get(self, grant: SessionGrant) -> bytes:
         """A refresh before expiry: the refresh token in the query, the access token as bearer."""
@@ -177,18 +196,24 @@ class ClientContext:
 
     def refresh_post(self, grant: SessionGrant) -> bytes:
         """A refresh after expiry: refresh token and e-mail in the body, no Authorization."""
-        body = json.dumps({"refreshToken": grant.refresh_token, "clientId": grant.account.email}).encode()
-        return wire.request(self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body)
+        body = json.dumps(
+            {"refreshToken": grant.refresh_token, "clientId": grant.account.email}
+        ).encode()
+        return wire.request(
+            self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
+        )
 
     def read(self, operation: str, grant: SessionGrant) -> bytes:
         """An operation without a body, on the caller's own user where it is about one."""
         template = self._reads.get(operation)
         if template is None:
             it = self.spec.operations[operation]
-            template = self._reads[operation] = self._template(it.method, fill_path(it.path, {"self": "~1"}), bearer="~2")
+            template = self._reads[operation] = self._template(
+                it.method, fill_path(it.path, {"self": "~1"}), bearer="~2"
+            )
         return self._fill(template, quote(grant.user, safe=""), grant.token)
 
-    # --- What a role may read ----------------------------------------------------------------------------------------
+    # --- What a role may read --------------------------------------------------------------------
 
     def lists(self, role: str) -> tuple[str, ...]:
         """The lists that a role may read, and for which nothing but a token is needed."""
@@ -201,8 +226,11 @@ class ClientContext:
             )
         return found
 
-    def allowed(self, operation: str, grant: SessionGrant, response: Response, request: bytes) -> None:
-        """Look at the answer to what the caller's role may do ("+" in the permission table): once it was done, it is not denied.
+    def allowed(
+        self, operation: str, grant: SessionGrant, response: Response, request: bytes
+    ) -> None:
+        """Look at the answer to what the caller's role may do ("+" in the permission table): once
+        it was done, it is not denied.
 
         The end of the token, which is answered 403 as well, would explain it.
         """
@@ -210,12 +238,18 @@ class ClientContext:
         if response.status in self.spec.operations[operation].success:
             grant.session.let_in(refreshed=False, read=True)
             self._done.add(cell)
-        elif response.status in self.dialect.denied and cell in self._done and not grant.may_be_refused:
+        elif (
+            response.status in self.dialect.denied
+            and cell in self._done
+            and not grant.may_be_refused
+        ):
             message = f"{operation} as {cell[1]} was allowed, and is now answered {response.status}"
             self.violations.report("allowed-denied", message, request, response)
 
     def _template(self, method: str, path: str, bearer: str) -> tuple[bytes, ...]:
-        """A request in pieces, between which two texts are to stand; the second is the bearer token."""
+        """A request in pieces, between which two texts are to stand; the second is the bearer
+        token.
+        """
         text = wire.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
         before, _, rest = text.partition(b"~1") if b"~1" in text else (b"", b"", text)
         return (before, *rest.split(b"~2"))

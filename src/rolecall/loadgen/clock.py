@@ -1,10 +1,13 @@
-"""The target's clock, moved past the end of tokens that were issued before, as long as a run lasts; then it is put back.
+"""The target's clock, moved past the end of tokens that were issued before, as long as a run lasts;
+then it is put back.
 
-It moves for everybody who uses that server. So it is left alone where the target file names another way to expired tokens that leads
-somewhere: a signing key, or a bank that holds some. All log-ins of the load come after the move, and their tokens are as good as any.
+It moves for everybody who uses that server. So it is left alone where the target file names another
+way to expired tokens that leads somewhere: a signing key, or a bank that holds some. All log-ins of
+the load come after the move, and their tokens are as good as any.
 
-That it moved, and that it is back, is taken from the time that the target writes into new tokens, or else into its Date header, and
-never from what the hook answers. Every move is in the run's ledger before its request leaves.
+That it moved, and that it is back, is taken from the time that the target writes into new tokens,
+or else into its Date header, and never from what the hook answers. Every move is in the run's
+ledger before its request leaves.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ from rolecall.target import Target
 from rolecall.token_bank import TokenBank
 from rolecall.tokens import claims_of, user_of
 
-#: Seconds by which a clock that was read twice may be elsewhere than it should be, for all that was not moved.
+#: Seconds by which a clock that was read twice may be elsewhere than it should be, for all that was
+#: not moved.
 _SLACK = 60.0
 _ROUNDS = 5  # tries to put the clock back
 _PAUSE = 1.0  # seconds between two of them
@@ -67,9 +71,12 @@ class MovedClock:
         self._target = target
         self._server = ProvisionedServer(target)
         self._ledger = Ledger(folder / "ledger.jsonl")
-        # Who logs in to see the time: on a server with one session for each user that ends the earlier one.
+        # Who logs in to see the time: on a server with one session for each user that ends the
+        # earlier one.
         roles = [account.role for account in target.accounts.values()]
-        second = [name for name, account in target.accounts.items() if roles.count(account.role) > 1]
+        second = [
+            name for name, account in target.accounts.items() if roles.count(account.role) > 1
+        ]
         self._witness = second[-1] if second else self._server.spec.roles[-1]
         self._before: float | None = None
         self._moved = 0.0
@@ -77,7 +84,9 @@ class MovedClock:
 
     @contextmanager
     def ahead(self) -> Iterator[Left]:
-        """Take a token of each role, move the clock past their end, and put it back when the block is over."""
+        """Take a token of each role, move the clock past their end, and put it back when the block
+        is over.
+        """
         with closing(self._server), closing(self._ledger):
             try:
                 yield self._go_ahead()
@@ -94,12 +103,18 @@ class MovedClock:
             return Left(why_not=(f"the clock was not moved: {error}",))
         if abs(shift - seconds) > _SLACK:
             return Left(
-                why_not=("[expiry] clock_url does not move the target's clock: a new token's iat, or the Date, shows that",)
+                why_not=(
+                    (
+                        "[expiry] clock_url does not move the target's clock: a new token's iat, or "
+                        "the Date, shows that"
+                    ),
+                )
             )
         return Left(tuple(kept))
 
     def _take(self) -> tuple[list[Kept], float]:
-        """A token of each role that is let in, and the seconds after which the last of them has ended for certain.
+        """A token of each role that is let in, and the seconds after which the last of them has
+        ended for certain.
 
         Raises:
             NoUsers: one cannot be had.
@@ -130,10 +145,20 @@ class MovedClock:
         answer = server.issue(account.email, account.password)
         now = time.monotonic()
         content = read_json(answer.body) if 200 <= answer.status < 300 else {}
-        issued = numeric_date(claims_of(str(content.get("token"))), "iat") if isinstance(content, dict) else None
-        shown = issued if issued is not None else http_date((answer.header(b"date") or b"").decode("latin-1"))
+        issued = (
+            numeric_date(claims_of(str(content.get("token"))), "iat")
+            if isinstance(content, dict)
+            else None
+        )
+        shown = (
+            issued
+            if issued is not None
+            else http_date((answer.header(b"date") or b"").decode("latin-1"))
+        )
         if shown is None:
-            raise NoUsers(f"{self._target.base_url} shows its time neither in a token's iat nor in a Date")
+            raise NoUsers(
+                f"{self._target.base_url} shows its time neither in a token's iat nor in a Date"
+            )
         return shown - now
 
     def _shift(self) -> float:
@@ -155,9 +180,13 @@ class MovedClock:
         if not self._moved:
             self._moved = seconds
             self._say_left("it was not put back")
-        connection = WireConnection(origin, timeout=self._target.timeout, verify=self._target.verify_tls)
+        connection = WireConnection(
+            origin, timeout=self._target.timeout, verify=self._target.verify_tls
+        )
         try:
-            connection.exchange(request(origin, "POST", path, {"content-type": "application/json"}, body))
+            connection.exchange(
+                request(origin, "POST", path, {"content-type": "application/json"}, body)
+            )
         except Failure:
             pass  # it may have been carried out
         finally:
@@ -181,7 +210,10 @@ class MovedClock:
             self._say_left(why)
 
     def _say_left(self, why: str) -> None:
-        by_hand = f'look at its time, and put it back (POST {{"advance": {-self._moved:.12g}}} to [expiry] clock_url)'
+        by_hand = (
+            f'look at its time, and put it back (POST {{"advance": {-self._moved:.12g}}} to '
+            "[expiry] clock_url)"
+        )
         self.left_behind = f"the target's clock, moved by {self._moved:.12g} s: {why}; {by_hand}"
 
     def _settle(self) -> None:

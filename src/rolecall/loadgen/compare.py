@@ -1,10 +1,12 @@
 """Two load runs side by side: whether a difference is more than noise.
 
-Noise is what varied within the runs: each is cut into at most 20 blocks of time, and put together again at random many times
-over (a block bootstrap, B. Efron 1979, H. R. Künsch 1989). The interval of the differences is widened for there being few blocks,
-and for good and bad times that last longer than a block. What it leaves out is a difference; as five measures are looked at,
-each interval has a confidence of 99 %, so that two equal runs are called different about one time in twenty. What varies only
-between runs is not seen here: a small difference is worth a second pair of runs.
+Noise is what varied within the runs: each is cut into at most 20 blocks of time, and put together
+again at random many times over (a block bootstrap, B. Efron 1979, H. R. Künsch 1989). The interval
+of the differences is widened for there being few blocks, and for good and bad times that last
+longer than a block. What it leaves out is a difference; as five measures are looked at, each
+interval has a confidence of 99 %, so that two equal runs are called different about one time in
+twenty. What varies only between runs is not seen here: a small difference is worth a second pair of
+runs.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ _MANY_SHAPES = frozenset({MIXED, GuardedScenario.name, RefreshRaceScenario.name}
 
 @dataclass(frozen=True)
 class FigureChange:
-    """One measure of both runs. ``change`` and its interval are relative, or in percentage points where the measure is a share."""
+    """One measure of both runs. ``change`` and its interval are relative, or in percentage points
+    where the measure is a share.
+    """
 
     measure: str
     before: float
@@ -53,7 +57,9 @@ class FigureChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed between two runs; when they are not ``comparable``, ``reasons`` say why, and nothing is."""
+    """What changed between two runs; when they are not ``comparable``, ``reasons`` say why, and
+    nothing is.
+    """
 
     comparable: bool
     reasons: list[str] = field(default_factory=list)
@@ -70,14 +76,20 @@ class Comparison:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The ``load.json`` of a run's folder, or of its own path; UsageError when there is none that can be read."""
+    """The ``load.json`` of a run's folder, or of its own path; UsageError when there is none that
+    can be read.
+    """
     file = path / "load.json" if path.is_dir() else path
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(str(file), f"cannot be read: {error}", "give the folder of a finished load run") from None
+        raise UsageError(
+            str(file), f"cannot be read: {error}", "give the folder of a finished load run"
+        ) from None
     if wrong := validation_errors("load", document):
-        raise UsageError(str(file), f"is not a load.json: {wrong[0]}", "give the folder of a finished load run")
+        raise UsageError(
+            str(file), f"is not a load.json: {wrong[0]}", "give the folder of a finished load run"
+        )
     return document
 
 
@@ -90,7 +102,12 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any], *, seed: int = 
     pairs = [(old.again(dice), new.again(dice)) for _ in range(_REPETITIONS)]
     few = _few(min(len(old.blocks), len(new.blocks)))
     changes = [
-        measure.change(old.observed, new.observed, pairs, few * max(run.lasting(measure.name) for run in (old, new)))
+        measure.change(
+            old.observed,
+            new.observed,
+            pairs,
+            few * max(run.lasting(measure.name) for run in (old, new)),
+        )
         for measure in _MEASURES
     ]
     return Comparison(comparable=True, reasons=list(_violations(before, after)), measures=changes)
@@ -103,7 +120,10 @@ def _obstacles(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[
         elif document["requests"] == document["throttled"]:
             yield f"{name} has no answers to compare"
         elif len(document["batches"]) < _LEAST_BLOCKS:
-            yield f"{name} is too short: {len(document['batches'])} s, and less than {_LEAST_BLOCKS} s says nothing of noise"
+            yield (
+                f"{name} is too short: {len(document['batches'])} s, and less than "
+                f"{_LEAST_BLOCKS} s says nothing of noise"
+            )
     if before["scenario"] != after["scenario"]:
         yield f"other scenario: {before['scenario']}, and now {after['scenario']}"
     if _load(before) != _load(after):
@@ -119,23 +139,35 @@ def _other_shape(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
     if old is not None and new is not None:
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
-                yield f"other --{name.replace('_', '-')}: {_said(old.get(name))}, and now {_said(new.get(name))}"
+                yield (
+                    f"other --{name.replace('_', '-')}: {_said(old.get(name))}, and now "
+                    f"{_said(new.get(name))}"
+                )
     elif before["scenario"] in _MANY_SHAPES:
-        yield f"{'the baseline' if old is None else 'this run'} does not say what it was made of: an older version wrote it"
+        yield (
+            f"{'the baseline' if old is None else 'this run'} does not say what it was made of: "
+            "an older version wrote it"
+        )
     if len(before["workers"]) != len(after["workers"]):
         yield f"other --workers: {len(before['workers'])}, and now {len(after['workers'])}"
 
 
 def _said(value: object) -> str:
     """An option's value as one writes it."""
-    return ",".join(f"{name}={weight}" for name, weight in value.items()) if isinstance(value, Mapping) else f"{value}"
+    return (
+        ",".join(f"{name}={weight}" for name, weight in value.items())
+        if isinstance(value, Mapping)
+        else f"{value}"
+    )
 
 
 def _load(document: Mapping[str, Any]) -> str:
     if document.get("users"):
         return f"{document['users']} users"
     arrivals = document.get("arrivals") or {"arrivals": "constant", "phases": []}
-    phases = ", ".join(f"{it['low']:g}..{it['high']:g}/s for {it['seconds']:g} s" for it in arrivals["phases"])
+    phases = ", ".join(
+        f"{it['low']:g}..{it['high']:g}/s for {it['seconds']:g} s" for it in arrivals["phases"]
+    )
     return f"{arrivals['arrivals']} arrivals, {phases}"
 
 
@@ -148,7 +180,9 @@ def _violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
 @dataclass(frozen=True)
 class _Block:
-    """Some batches in a row; ``passed`` counts, for each of the run's response times, those that took no longer."""
+    """Some batches in a row; ``passed`` counts, for each of the run's response times, those that
+    took no longer.
+    """
 
     seconds: float
     requests: int
@@ -169,18 +203,23 @@ class _Run:
         self.observed = self._measure(Counter(range(len(self.blocks))))
 
     def again(self, dice: random.Random) -> dict[str, float]:
-        """The measures of a run that could have been: as many of its blocks, drawn with replacement."""
+        """The measures of a run that could have been: as many of its blocks, drawn with
+        replacement.
+        """
         return self._measure(Counter(dice.choices(range(len(self.blocks)), k=len(self.blocks))))
 
     def lasting(self, measure: str) -> float:
-        """How much wider an interval has to be because a block is like the one before it: the measure's autocorrelation."""
+        """How much wider an interval has to be because a block is like the one before it: the
+        measure's autocorrelation.
+        """
         values = [self._measure({number: 1})[measure] for number in range(len(self.blocks))]
         mean, n = fmean(values), len(values)
         variance = sum((value - mean) ** 2 for value in values)
         if not variance:
             return 1.0
         found = sum((one - mean) * (other - mean) for one, other in pairwise(values)) / variance
-        # From few values it comes out too small (M. G. Kendall 1954); what is negative is not relied upon.
+        # From few values it comes out too small (M. G. Kendall 1954); what is negative is not
+        # relied upon.
         likely = min(max(found + (1 + 3 * found) / n, 0.0), 0.8)
         return math.sqrt((1 + likely) / (1 - likely))
 
@@ -214,14 +253,18 @@ class _Run:
         columns = [(block.passed, times) for block, times in blocks]
         rank = percent / 100 * sum(passed[-1] * times for passed, times in columns)
         at = bisect_left(
-            range(len(self._times)), rank, key=lambda column: sum(passed[column] * times for passed, times in columns)
+            range(len(self._times)),
+            rank,
+            key=lambda column: sum(passed[column] * times for passed, times in columns),
         )
         return float(self._times[min(at, len(self._times) - 1)])
 
 
 @dataclass(frozen=True)
 class _Measure:
-    """How a measure is compared and spoken of; ``better`` and ``worse`` are the words for less and more, or the reverse."""
+    """How a measure is compared and spoken of; ``better`` and ``worse`` are the words for less and
+    more, or the reverse.
+    """
 
     name: str
     unit: str
@@ -250,18 +293,34 @@ class _Measure:
         if (low > 0 or high < 0) and abs(middle) > least:
             verdict, words = self.more if middle > 0 else self.less
         figures = [value if share else math.expm1(value) for value in (middle, low, high)]
-        change, least_likely, most_likely = (round(value, 5) if math.isfinite(value) else None for value in figures)
+        change, least_likely, most_likely = (
+            round(value, 5) if math.isfinite(value) else None for value in figures
+        )
         sentence = f"{self._figures(old, new, figures)}: {words}"
         return FigureChange(
-            self.name, round(old, 4), round(new, 4), change, least_likely, most_likely, CONFIDENCE, verdict, sentence
+            self.name,
+            round(old, 4),
+            round(new, 4),
+            change,
+            least_likely,
+            most_likely,
+            CONFIDENCE,
+            verdict,
+            sentence,
         )
 
     def _figures(self, old: float, new: float, figures: Sequence[float]) -> str:
         unit = self.unit if self.unit == "/s" else f" {self.unit}"
-        change, low, high = (f"{value if self.unit == '%' else value * 100:+.2g}" for value in figures)
+        change, low, high = (
+            f"{value if self.unit == '%' else value * 100:+.2g}" for value in figures
+        )
         name = " points" if self.unit == "%" else " %"
         values = f"{self.name} {old:.3g} -> {new:.3g}{unit}"
-        return values if old == new == 0 else f"{values}, {change}{name} ({100 * CONFIDENCE:g} % interval {low} .. {high}{name})"
+        return (
+            values
+            if old == new == 0
+            else f"{values}, {change}{name} ({100 * CONFIDENCE:g} % interval {low} .. {high}{name})"
+        )
 
 
 _MEASURES = (
@@ -284,7 +343,9 @@ def _difference(old: float, new: float) -> float:
 
 
 def _few(blocks: int) -> float:
-    """How much wider an interval from few blocks has to be than the bootstrap says: Student's t, and the variance's n/(n-1)."""
+    """How much wider an interval from few blocks has to be than the bootstrap says: Student's t,
+    and the variance's n/(n-1).
+    """
     z, free = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), blocks - 1
     # Abramowitz and Stegun 26.7.5.
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)

@@ -1,7 +1,9 @@
-"""What the master does, or a process without workers: begins and ends a run, adds up what the workers report, and judges.
+"""What the master does, or a process without workers: begins and ends a run, adds up what the
+workers report, and judges.
 
-A run is one segment of load; a search for the capacity is many. A segment: all workers are told to `go`, each reports every second, and
-the segment is over when each has sent its last report, or is dead.
+A run is one segment of load; a search for the capacity is many. A segment: all workers are told to
+`go`, each reports every second, and the segment is over when each has sent its last report, or is
+dead.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ _PREPARATION = 120.0
 #: Seconds between the word to go and the start, so that all workers have it by then.
 _DELAY = 0.2
 
-#: Seconds after which who is not there is dead. Locust's master forgets each worker that stops, until it is ready again.
+#: Seconds after which who is not there is dead. Locust's master forgets each worker that stops,
+#: until it is ready again.
 _ABSENT = 1.0
 
 Send = Callable[[str, dict[str, Any], str], None]
@@ -87,10 +90,13 @@ class Coordinator:
 
     @property
     def lost(self) -> list[str]:
-        """What became of the workers that did not carry their part, in sentences; and who came to a closed loop too late."""
+        """What became of the workers that did not carry their part, in sentences; and who came to a
+        closed loop too late.
+        """
         gone = [f"worker {self._names[client]} {self._why[client]}" for client in self.died]
         return gone + [
-            f"worker {client} came when the run had begun: it was given users of the others, and has sent nothing"
+            f"worker {client} came when the run had begun: it was given users of the others, and "
+            "has sent nothing"
             for client in self._strangers
         ]
 
@@ -100,7 +106,8 @@ class Coordinator:
         Args:
             options: that are the same for all workers.
             scenario: what its clients do.
-            clients: how many are made beforehand, over all workers; none for a closed loop, whose clients Locust makes.
+            clients: how many are made beforehand, over all workers; none for a closed loop, whose
+                clients Locust makes.
 
         Raises:
             NotReady: one cannot.
@@ -111,7 +118,10 @@ class Coordinator:
         self._forget()
         self._answers, self._ready = {}, Event()
         count = len(self._workers)
-        self._names = {client: f"{client.rpartition('_')[0] or client}-{index}" for index, client in enumerate(self._workers, 1)}
+        self._names = {
+            client: f"{client.rpartition('_')[0] or client}-{index}"
+            for index, client in enumerate(self._workers, 1)
+        }
         for index, name in enumerate(self._workers):
             job = {
                 "scenario": scenario,
@@ -121,12 +131,19 @@ class Coordinator:
                 "options": dict(options),
             }
             self._send("prepare", job, name)
-        self._await(self._ready, _PREPARATION, lambda: set(self._answers) >= set(self._workers) - set(self.died))
+        self._await(
+            self._ready,
+            _PREPARATION,
+            lambda: set(self._answers) >= set(self._workers) - set(self.died),
+        )
         silent = sorted(set(self._workers) - set(self._answers))
         if errors := [(error, code) for error, code in self._answers.values() if error]:
             raise NotReady(errors[0][0], ExitCode(errors[0][1]))
         if silent:
-            raise NotReady(f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: {', '.join(silent)}")
+            raise NotReady(
+                f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: "
+                f"{', '.join(silent)}"
+            )
 
     def _forget(self) -> None:
         """Begin anew: on Locust's web page one run may follow another."""
@@ -141,11 +158,21 @@ class Coordinator:
         try:
             self._answers[worker] = str(message["error"]), int(ExitCode(message["exit_code"]))
         except (KeyError, TypeError, ValueError):
-            self._answers[worker] = f"worker {worker} answers what cannot be read", int(ExitCode.HARNESS_ERROR)
+            self._answers[worker] = (
+                f"worker {worker} answers what cannot be read",
+                int(ExitCode.HARNESS_ERROR),
+            )
         if set(self._answers) >= set(self._workers):
             self._ready.set()
 
-    def go(self, schedule: Schedule | None, *, width: float = 1.0, grace: float = 10.5, abandon: bool = False) -> Segment:
+    def go(
+        self,
+        schedule: Schedule | None,
+        *,
+        width: float = 1.0,
+        grace: float = 10.5,
+        abandon: bool = False,
+    ) -> Segment:
         """Begin a segment; without a schedule it lasts until `end`.
 
         Args:
@@ -157,7 +184,9 @@ class Coordinator:
         began = perf_counter() + _DELAY
         self.violations.started = began
         waiting_for = set(self._workers) - set(self.died)
-        self.segment = segment = Segment(self._segments, Totals(width), began, waiting_for, closed=schedule is None)
+        self.segment = segment = Segment(
+            self._segments, Totals(width), began, waiting_for, closed=schedule is None
+        )
         for index, name in enumerate(self._workers):
             job = {
                 "number": segment.number,
@@ -173,7 +202,9 @@ class Coordinator:
         return segment
 
     def end(self, grace: float = math.inf) -> None:
-        """Let the workers send nobody any more; ``grace`` is how long those under way have, if less than they have anyway."""
+        """Let the workers send nobody any more; ``grace`` is how long those under way have, if less
+        than they have anyway.
+        """
         for name in self._workers:
             self._send("end", {} if grace == math.inf else {"grace": grace}, name)
 
@@ -183,7 +214,9 @@ class Coordinator:
         return not segment.waiting_for
 
     def report(self, worker: str, message: Mapping[str, Any]) -> None:
-        """Add what a worker reports; one whose report cannot be read is no part of the run any more."""
+        """Add what a worker reports; one whose report cannot be read is no part of the run any
+        more.
+        """
         segment = self.segment
         try:
             if worker in self.died or worker not in self._names:
@@ -194,7 +227,11 @@ class Coordinator:
                 return
             self._add(segment, worker, message)
         except Exception as error:  # noqa: BLE001  # it comes from another machine, and Locust would print a traceback
-            self._lose(worker, f"sent a report that cannot be read ({described(error)}): is it of another version?")
+            self._lose(
+                worker,
+                f"sent a report that cannot be read ({described(error)}): is it of another "
+                "version?",
+            )
 
     def _add(self, segment: Segment, worker: str, message: Mapping[str, Any]) -> None:
         name, alone = self._names[worker], len(self._workers) == 1
@@ -218,7 +255,9 @@ class Coordinator:
             self._await_no_more(worker)
 
     def _note_left(self, message: Mapping[str, Any]) -> None:
-        """What a worker has tried, and what it has left at the target, which is true whether it is part of the run or not."""
+        """What a worker has tried, and what it has left at the target, which is true whether it is
+        part of the run or not.
+        """
         for what, found in dict(message["sampled"] or {}).items():
             self.sampled[what].update(map(str, found))
 
@@ -256,7 +295,9 @@ class Coordinator:
         self._why[worker] = why
         self._dismiss(worker)
         if self.segment:
-            self.segment.totals.workers.setdefault(self._names[worker], WorkerTotals()).state = "died"
+            self.segment.totals.workers.setdefault(
+                self._names[worker], WorkerTotals()
+            ).state = "died"
             self._await_no_more(worker)
 
     def _await_no_more(self, worker: str) -> None:

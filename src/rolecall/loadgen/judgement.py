@@ -1,9 +1,10 @@
 """What a load run proves: its verdict, and the sentences that it rests on.
 
-Three questions, in this order. Did a violation occur? Then the run is missed, however it went. Is the run void, because something broke on
-our side or its accounts do not add up? Then it proves no more. Was this side able to offer the load, and to see what came of it? Where
-it was not, the run is missed only by an objective that had not held even if everything it did not send, or may have disturbed, had
-been perfect; else it is invalid.
+Three questions, in this order. Did a violation occur? Then the run is missed, however it went. Is
+the run void, because something broke on our side or its accounts do not add up? Then it proves no
+more. Was this side able to offer the load, and to see what came of it? Where it was not, the run is
+missed only by an objective that had not held even if everything it did not send, or may have
+disturbed, had been perfect; else it is invalid.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge,
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict, its sentences (``reasons``), and what became of each objective, as ``load.json`` has them."""
+    """The verdict, its sentences (``reasons``), and what became of each objective, as ``load.json``
+    has them.
+    """
 
     verdict: Verdict
     reasons: list[str]
@@ -26,14 +29,21 @@ class Judgement:
 
     @classmethod
     def of(
-        cls, measured: Mapping[str, Any], objectives: Sequence[Objective], *, violations: int, void: Sequence[str], closed: bool
+        cls,
+        measured: Mapping[str, Any],
+        objectives: Sequence[Objective],
+        *,
+        violations: int,
+        void: Sequence[str],
+        closed: bool,
     ) -> Judgement:
         """Judge what `Totals.document` says.
 
         Args:
             violations: how many were seen, by workers and over all of them.
             void: what broke on our side, as sentences.
-            closed: whether clients waited for their answers before they sent again, so that a pause of theirs made the load smaller.
+            closed: whether clients waited for their answers before they sent again, so that a pause
+                of theirs made the load smaller.
         """
         judged = judge(objectives, measured)
         failed = [it for it in judged if not it["held"]]
@@ -50,11 +60,16 @@ class Judgement:
         return cls(word, [*void, *said, *limited], judged)
 
 
-def _limited(measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool) -> Iterator[str]:
+def _limited(
+    measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool
+) -> Iterator[str]:
     """How the run is no statement about the server under this load, though nothing broke."""
     yield from generator_limits.of_the_answers(measured)
     if measured["dropped"]:
-        yield f"{measured['dropped']} arrivals were dropped, nobody was free to send them: raise --in-flight"
+        yield (
+            f"{measured['dropped']} arrivals were dropped, nobody was free to send them: raise "
+            "--in-flight"
+        )
     yield from generator_limits.of_the_generator(measured)
     if closed:
         yield from generator_limits.of_a_closed_loop(measured)
@@ -62,7 +77,8 @@ def _limited(measured: Mapping[str, Any], objectives: Sequence[Objective], *, cl
     is_asked_for = any(objective.measure == "throttled" for objective in objectives)
     if generator_limits.MOST_THROTTLED * requests < throttled < requests and not is_asked_for:
         yield (
-            f"{throttled:,} of {requests:,} requests were answered 429: the server was hardly under the load that was asked for; "
+            f"{throttled:,} of {requests:,} requests were answered 429: the server was hardly "
+            "under the load that was asked for; "
             'lower the rate, or say how many may be turned away (--slo "throttled<90%")'
         )
 
@@ -72,11 +88,17 @@ def _disturbed(measured: Mapping[str, Any], failed: Sequence[Mapping[str, Any]])
     pauses = measured["pauses"]
     if pauses["requests"]:
         yield (
-            f"the generator was at a standstill for up to {pauses['longest_ms']:,.0f} ms: without the {pauses['requests']:,} requests "
-            f"that this may have disturbed, {' and '.join(it['objective'] for it in failed)} might have held"
+            f"the generator was at a standstill for up to {pauses['longest_ms']:,.0f} ms: without "
+            f"the {pauses['requests']:,} requests "
+            f"that this may have disturbed, {' and '.join(it['objective'] for it in failed)} "
+            "might have held"
         )
 
 
 def _sentence(judged: Mapping[str, Any]) -> str:
-    shown = "nothing was measured" if judged["observed"] is None else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
+    shown = (
+        "nothing was measured"
+        if judged["observed"] is None
+        else f"{judged['observed']:.4g} {judged['unit']}".rstrip()
+    )
     return f"{judged['objective']} did not hold: {shown}"

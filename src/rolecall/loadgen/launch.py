@@ -33,7 +33,8 @@ from rolecall.target import Target, load_target
 
 #: Users that are made for a run on the embedded server.
 _USERS = 40
-#: Seconds that Locust has to write what it knows once it has been interrupted, and that its processes have to leave.
+#: Seconds that Locust has to write what it knows once it has been interrupted, and that its
+#: processes have to leave.
 _LAST_WORDS, _LEAVE = 20.0, 5.0
 _WORKERS_WAIT = 60  # seconds for workers of our own to come
 #: The environment variable with the embedded server's signing key.
@@ -41,12 +42,16 @@ _KEY = "ROLECALL_EMBEDDED_SIGNING_KEY"
 #: Its own log repeats what we say; what it warns of is still printed.
 _LOCUST = (sys.executable, "-m", "locust", "--skip-log-setup")
 _NOT_KNOWN = (
-    "\nnote          whether a log-in ends the user's other sessions is not known: a refresh was neither granted nor refused."
-    "\n              It is taken for one that does, so that only an account's newest session has to go on."
+    "\nnote          whether a log-in ends the user's other sessions is not known: a refresh was "
+    "neither granted nor refused."
+    "\n              It is taken for one that does, so that only an account's newest session has "
+    "to go on."
 )
 _MOVES = (
-    "\nnote          the target's clock is moved past the end of tokens that are taken now, for the length of the run, for everybody"
-    "\n              there; then it is put back. A signing_key_env or a bank under [expiry] does without that."
+    "\nnote          the target's clock is moved past the end of tokens that are taken now, for "
+    "the length of the run, for everybody"
+    "\n              there; then it is put back. A signing_key_env or a bank under [expiry] does "
+    "without that."
 )
 #: Our options that are passed on as they are.
 _PASSED = (
@@ -79,21 +84,37 @@ class LaunchedRun:
     note: str = ""
 
     def plan(self, arguments: argparse.Namespace) -> str:
-        """What is about to be sent, in a line; and in a second one what could not be found out before."""
+        """What is about to be sent, in a line; and in a second one what could not be found out
+        before.
+        """
         if getattr(arguments, "users", None):
             load = f"{arguments.users} users for {arguments.duration}"
         elif getattr(arguments, "rate", None):
             schedule = plan.schedule(plan.parse(self.words))
             assert schedule is not None
-            load = f"{arguments.rate} arrivals/s ({arguments.arrivals}), {schedule.count():,} in {schedule.duration:g} s"
+            load = (
+                f"{arguments.rate} arrivals/s ({arguments.arrivals}), {schedule.count():,} in "
+                f"{schedule.duration:g} s"
+            )
         else:
             load = "a search for the capacity"
-        who = f"{len(self.aim.accounts)} accounts, {self.workers or 1} process{'es' if self.workers > 1 else ''}"
-        return f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at {self.aim.base_url}{self.note}"
+        who = (
+            f"{len(self.aim.accounts)} accounts, {self.workers or 1} "
+            f"process{'es' if self.workers > 1 else ''}"
+        )
+        return (
+            f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at "
+            f"{self.aim.base_url}{self.note}"
+        )
 
     def run(self, name: str) -> dict[str, Any]:
-        """Run Locust to its end and return the document that it left, or one that says that it left none."""
-        exit_code, clock = ExitCode.HARNESS_ERROR, MovedClock(self.clock, self.folder) if self.clock else None
+        """Run Locust to its end and return the document that it left, or one that says that it left
+        none.
+        """
+        exit_code, clock = (
+            ExitCode.HARNESS_ERROR,
+            MovedClock(self.clock, self.folder) if self.clock else None,
+        )
         try:
             why = f"Locust ended at once (exit {self._launch_at(clock)}); see what it printed above"
         except KeyboardInterrupt:
@@ -121,7 +142,15 @@ class LaunchedRun:
 
     def _launch(self, *more: str) -> int:
         with as_file(files("rolecall.load")) as folder, contextlib.ExitStack() as stack:
-            command = [*_LOCUST, "-f", str(folder / "locustfile.py"), "--headless", "--only-summary", *self.words, *more]
+            command = [
+                *_LOCUST,
+                "-f",
+                str(folder / "locustfile.py"),
+                "--headless",
+                "--only-summary",
+                *self.words,
+                *more,
+            ]
             if not self.workers:
                 return _wait(stack.enter_context(_process(command)))
             bind, port = self.bind or "127.0.0.1", self.port or _free_port()
@@ -131,26 +160,44 @@ class LaunchedRun:
                 conducting += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
             coordinator = stack.enter_context(_process([*command, *conducting]))
             for _ in range(0 if self.bind else self.workers):
-                stack.enter_context(_process([*command, "--worker", "--master-host", bind, "--master-port", str(port)]))
+                stack.enter_context(
+                    _process(
+                        [*command, "--worker", "--master-host", bind, "--master-port", str(port)]
+                    )
+                )
             return _wait(coordinator)
 
 
 @contextlib.contextmanager
 def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[LaunchedRun]:
-    """Everything that a run needs before Locust is started; the embedded server runs as long as the block lasts.
+    """Everything that a run needs before Locust is started; the embedded server runs as long as the
+    block lasts.
 
     Raises:
-        UsageError: an option, the target file or the accounts are wrong, or the target is not to be put under load.
+        UsageError: an option, the target file or the accounts are wrong, or the target is not to be
+            put under load.
         RolecallError: the embedded server, or its users, cannot be had.
     """
     if arguments.workers < 0:
         raise UsageError("--workers", "there are no fewer than none")
-    run = Path(arguments.out) / (datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3))
-    words = [*words, *_passed(arguments), "--run-folder", str(run), "--csv", str(run / "locust"), f"--parent={os.getpid()}"]
+    run = Path(arguments.out) / (
+        datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+    )
+    words = [
+        *words,
+        *_passed(arguments),
+        "--run-folder",
+        str(run),
+        "--csv",
+        str(run / "locust"),
+        f"--parent={os.getpid()}",
+    ]
     plan.check(plan.parse(words))
     target = _allowed_target(arguments.target) if arguments.target else None
     with contextlib.ExitStack() as stack:
-        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler))
+        stack.callback(
+            signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler)
+        )
         _make_folder(run)
         try:
             whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
@@ -158,7 +205,12 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
             words += whom if coexist else [*whom, "--lone-sessions"]
             aim = plan.ResolvedTarget.of(plan.parse(words))
         except KeyboardInterrupt:
-            result.write_nothing(plan.parse(words), arguments.scenario, int(ExitCode.INTERRUPTED), "it was interrupted")
+            result.write_nothing(
+                plan.parse(words),
+                arguments.scenario,
+                int(ExitCode.INTERRUPTED),
+                "it was interrupted",
+            )
             raise
         except BaseException:
             run.rmdir()  # there is nothing to say in it
@@ -204,29 +256,49 @@ def _whom(arguments: argparse.Namespace) -> list[str]:
     return words + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
 
 
-def _embedded(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[list[str], Target]:
+def _embedded(
+    arguments: argparse.Namespace, stack: contextlib.ExitStack
+) -> tuple[list[str], Target]:
     """The embedded server with users of its own, as long as the stack is open."""
-    target = stack.enter_context(embedded_target(load_specification().roles, arguments.serve_option))
+    target = stack.enter_context(
+        embedded_target(load_specification().roles, arguments.serve_option)
+    )
     folder = stack.enter_context(tempfile.TemporaryDirectory())
-    accounts = arguments.accounts or _write_accounts(Path(folder) / "users.csv", make_users(target, _USERS))
+    accounts = arguments.accounts or _write_accounts(
+        Path(folder) / "users.csv", make_users(target, _USERS)
+    )
     file = _write_target(Path(folder) / "target.toml", target)
     stack.callback(os.environ.pop, _KEY, None)
     os.environ[_KEY] = target.expiry.signing_key
-    words = [f"--host={target.base_url}", f"--target-name={target.name}", f"--accounts={accounts}", f"--target={file}"]
+    words = [
+        f"--host={target.base_url}",
+        f"--target-name={target.name}",
+        f"--accounts={accounts}",
+        f"--target={file}",
+    ]
     return words, target
 
 
 def _write_target(path: Path, target: Target) -> Path:
-    """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's, too."""
-    tables = {"target": {"name": target.name, "base_url": target.base_url}, "dialect": target.dialect}
+    """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's,
+    too.
+    """
+    tables = {
+        "target": {"name": target.name, "base_url": target.base_url},
+        "dialect": target.dialect,
+    }
     tables |= {"expiry": {"signing_key_env": _KEY}} if target.expiry.signing_key else {}
     tables |= {
-        f"accounts.{name}": {"email": account.email, "password": account.password} for name, account in target.accounts.items()
+        f"accounts.{name}": {"email": account.email, "password": account.password}
+        for name, account in target.accounts.items()
     }
     path.touch(mode=0o600)
     with path.open("w", encoding="utf-8") as file:
         for table, values in tables.items():
-            file.write(f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+            file.write(
+                f"[{table}]\n"
+                + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+            )
     return path
 
 
@@ -234,14 +306,25 @@ def work(arguments: argparse.Namespace) -> int:
     """Work for a master on another machine until it is done.
 
     Raises:
-        UsageError: nobody said where it is, or where to send and as whom: no master's word is enough for that.
+        UsageError: nobody said where it is, or where to send and as whom: no master's word is
+            enough for that.
     """
     if not arguments.master_host:
         raise UsageError("--master-host", "nobody said where the master is")
     if not arguments.target:
-        raise UsageError("--worker", "this machine does not say where to, and as whom", "Give TARGET, as on the master.")
+        raise UsageError(
+            "--worker",
+            "this machine does not say where to, and as whom",
+            "Give TARGET, as on the master.",
+        )
     _allowed_target(arguments.target)
-    words = ["--worker", "--master-host", arguments.master_host, "--master-port", str(arguments.master_port)]
+    words = [
+        "--worker",
+        "--master-host",
+        arguments.master_host,
+        "--master-port",
+        str(arguments.master_port),
+    ]
     words += [*_whom(arguments), f"--parent={os.getpid()}"]
     with as_file(files("rolecall.load")) as folder:
         command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *words]
@@ -268,7 +351,9 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True)
     except OSError as error:
         raise UsageError(
-            str(folder), f"the run's folder cannot be made: {error.strerror}", "Choose another with --out."
+            str(folder),
+            f"the run's folder cannot be made: {error.strerror}",
+            "Choose another with --out.",
         ) from None
 
 
@@ -279,9 +364,19 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to end in order."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}  # LOCUST_HOST, above all
-    process = subprocess.Popen(command, env=ours, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to
+    end in order.
+    """
+    ours = {
+        name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")
+    }  # LOCUST_HOST, above all
+    process = subprocess.Popen(
+        command,
+        env=ours,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     try:
         yield process
     finally:
@@ -297,12 +392,14 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
     """Wait for a process.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C. The process has come to its end by then; a second one does not wait for that.
+        KeyboardInterrupt: Ctrl-C. The process has come to its end by then; a second one does not
+            wait for that.
     """
     try:
         return process.wait()
     except KeyboardInterrupt:
-        process.terminate()  # not SIGINT: a process that is still importing would tell of it in a traceback
+        # not SIGINT: a process that is still importing would tell of it in a traceback
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             process.wait(_LAST_WORDS)
         raise

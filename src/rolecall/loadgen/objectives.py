@@ -1,4 +1,6 @@
-"""Objectives: what a load run must hold, as people write it (``p99<250ms``), judged against what ``load.json`` says."""
+"""Objectives: what a load run must hold, as people write it (``p99<250ms``), judged against what
+``load.json`` says.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,27 @@ _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 #: Units of a time, in milliseconds.
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 #: What is counted, and the whole of which it is a share.
-_WHOLE = {"errors": "let in", "throttled": "requests", "violations": "requests", "late": "scheduled", "dropped": "scheduled"}
-_KNOWN = "known: p50 (or any percentile), mean, max in us, ms, s; rate in /s; errors, throttled, violations, late, dropped as a number or in %"
+_WHOLE = {
+    "errors": "let in",
+    "throttled": "requests",
+    "violations": "requests",
+    "late": "scheduled",
+    "dropped": "scheduled",
+}
+_KNOWN = (
+    "known: p50 (or any percentile), mean, max in us, ms, s; rate in /s; errors, throttled, "
+    "violations, late, dropped as a number or in %"
+)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A measure, and the limit that it must keep: times in milliseconds of response time, from when a request was due.
+    """A measure, and the limit that it must keep: times in milliseconds of response time, from when
+    a request was due.
 
-    ``rate`` is the good answers a second; the others are counts, or shares in per cent: ``errors`` of the requests that were not
-    throttled, ``throttled`` and ``violations`` of all requests, ``late`` and ``dropped`` of all that were scheduled.
+    ``rate`` is the good answers a second; the others are counts, or shares in per cent: ``errors``
+    of the requests that were not throttled, ``throttled`` and ``violations`` of all requests,
+    ``late`` and ``dropped`` of all that were scheduled.
     """
 
     text: str
@@ -46,17 +59,23 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str, where: str = "--slo") -> Objective:
-        """The objective that a person wrote; UsageError, with what is known, when it cannot be read."""
+        """The objective that a person wrote; UsageError, with what is known, when it cannot be
+        read.
+        """
         plain = re.sub(r"\s", "", text.lower())
         match = _FORM.fullmatch(plain)
         if match is None:
-            raise UsageError(where, f"{text!r} is no objective", f'write it as "p99<250ms"; {_KNOWN}')
+            raise UsageError(
+                where, f"{text!r} is no objective", f'write it as "p99<250ms"; {_KNOWN}'
+            )
         measure, comparison, number, unit = match.groups()
         limit = float(number)
         if measure in ("mean", "max") or _PERCENTILE.fullmatch(measure):
             if unit not in _UNITS:
                 raise UsageError(
-                    where, f"{text!r}: a time needs a unit, one of {', '.join(_UNITS)}", f"{measure}{comparison}{number}ms?"
+                    where,
+                    f"{text!r}: a time needs a unit, one of {', '.join(_UNITS)}",
+                    f"{measure}{comparison}{number}ms?",
                 )
             return cls(plain, measure, comparison, limit * _UNITS[unit], "ms")
         if measure == "rate" and unit in ("", "/s"):
@@ -64,10 +83,14 @@ class Objective:
         if measure in _WHOLE and unit in ("", "%"):
             return cls(plain, measure, comparison, limit, "%" if unit else "")
         what = "unit" if measure == "rate" or measure in _WHOLE else "measure"
-        raise UsageError(where, f"{text!r}: no such {what} as {unit if what == 'unit' else measure!r}", _KNOWN)
+        raise UsageError(
+            where, f"{text!r}: no such {what} as {unit if what == 'unit' else measure!r}", _KNOWN
+        )
 
     def observed(self, document: Mapping[str, Any]) -> float | None:
-        """What ``load.json`` says of the measure, in this objective's unit; None when nothing was measured."""
+        """What ``load.json`` says of the measure, in this objective's unit; None when nothing was
+        measured.
+        """
         if self.unit == "ms":
             return _time(self.measure, document) if _let_in(document) else None
         if self.unit == "/s":
@@ -87,7 +110,9 @@ class Objective:
 
 
 def judge(objectives: Iterable[Objective], document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """``objectives`` of ``load.json``: each with what was observed, in its unit, and whether it held."""
+    """``objectives`` of ``load.json``: each with what was observed, in its unit, and whether it
+    held.
+    """
     return [
         {
             "objective": it.text,
@@ -115,7 +140,8 @@ def verdict(
         violations: how many; one is a violation however the run went.
         void: what broke, on our side; such a run proves no more.
         limited: how this side was not able to offer the load, or to measure what it did.
-        beyond: whether an objective is missed beyond doubt, even if all that ``limited`` is about had been perfect (`at_best`).
+        beyond: whether an objective is missed beyond doubt, even if all that ``limited`` is about
+            had been perfect (`at_best`).
     """
     if violations:
         return "missed"
@@ -128,10 +154,14 @@ def verdict(
     return "met" if all(it["held"] for it in judged) else "missed"
 
 
-def beyond_doubt(objectives: Iterable[Objective], document: Mapping[str, Any], *, slow: bool = False) -> list[Objective]:
-    """The objectives that are missed even if all had been perfect that this side did not send, or may have disturbed.
+def beyond_doubt(
+    objectives: Iterable[Objective], document: Mapping[str, Any], *, slow: bool = False
+) -> list[Objective]:
+    """The objectives that are missed even if all had been perfect that this side did not send, or
+    may have disturbed.
 
-    A limit from below, as that of ``rate``, is never missed beyond doubt: what was not sent might have been answered.
+    A limit from below, as that of ``rate``, is never missed beyond doubt: what was not sent might
+    have been answered.
     """
     best = at_best(document, slow=slow)
     return [it for it in objectives if it.comparison in _FROM_ABOVE and _is_beyond(it, best)]
@@ -142,14 +172,17 @@ _FROM_ABOVE = {"<": operator.ge, "<=": operator.gt, "==": operator.gt}
 
 def _is_beyond(objective: Objective, best: Mapping[str, Any]) -> bool:
     observed = objective.observed(best)
-    return observed is not None and bool(_FROM_ABOVE[objective.comparison](observed, objective.limit))
+    return observed is not None and bool(
+        _FROM_ABOVE[objective.comparison](observed, objective.limit)
+    )
 
 
 def at_best(document: Mapping[str, Any], *, slow: bool = False) -> dict[str, Any]:
     """What ``load.json`` would have said of the best server that could have left what was measured.
 
-    What was dropped or could not be sent is taken to be answered well, and at once; so is what was due before this process went on
-    after a pause. Where the generator was ``slow`` altogether, all times may be its own.
+    What was dropped or could not be sent is taken to be answered well, and at once; so is what was
+    due before this process went on after a pause. Where the generator was ``slow`` altogether, all
+    times may be its own.
     """
     unsent = int(document["dropped"]) + sum(document["own_failures"].values())
     pauses = document["pauses"]
@@ -197,4 +230,6 @@ def _time(measure: str, document: Mapping[str, Any]) -> float:
 
 
 def _response(document: Mapping[str, Any]) -> Histogram:
-    return Histogram.of((ms / 1000, count) for batch in document["batches"] for ms, count in batch["response_ms"])
+    return Histogram.of(
+        (ms / 1000, count) for batch in document["batches"] for ms, count in batch["response_ms"]
+    )

@@ -1,7 +1,9 @@
-"""The open loop: who is due is sent at once, whatever became of those before; one clock for a whole process.
+"""The open loop: who is due is sent at once, whatever became of those before; one clock for a whole
+process.
 
-A timer in the hub looks twice in a millisecond who is due and switches to a client that is free; a client is a greenlet that waits in
-the hub between its steps. Where all clients are busy, who is due waits for one, and the waiting counts as response time.
+A timer in the hub looks twice in a millisecond who is due and switches to a client that is free; a
+client is a greenlet that waits in the hub between its steps. Where all clients are busy, who is due
+waits for one, and the waiting counts as response time.
 """
 
 from __future__ import annotations
@@ -75,15 +77,17 @@ class OpenLoop:
         abandon: bool = False,
         look: Callable[[float], None] = lambda period: None,
     ) -> None:
-        """Send who is due, until nobody is any more and all have been answered; blocks the calling greenlet.
+        """Send who is due, until nobody is any more and all have been answered; blocks the calling
+        greenlet.
 
         Args:
             times: seconds after ``recorder.start``, ascending.
-            grace: seconds that those under way have when nobody is due any more; then nobody waits for them, and they are unanswered.
-            abandon: whether those who wait for a client then are given up at once; else they are sent, until the grace is over. Both
-                count as dropped.
-            look: called with how often that happens, in seconds, before anybody is sent: whether this process stood still, and is to
-                `stop`, is known before it catches up.
+            grace: seconds that those under way have when nobody is due any more; then nobody waits
+                for them, and they are unanswered.
+            abandon: whether those who wait for a client then are given up at once; else they are
+                sent, until the grace is over. Both count as dropped.
+            look: called with how often that happens, in seconds, before anybody is sent: whether
+                this process stood still, and is to `stop`, is known before it catches up.
 
         Raises:
             Exception: what a client broke with; that is no fault of the server.
@@ -124,7 +128,9 @@ class OpenLoop:
         return self._timer is not None
 
     def stop(self, grace: float = math.inf) -> None:
-        """Send nobody any more; those under way go on, for as many seconds as this if that is less than they have anyway."""
+        """Send nobody any more; those under way go on, for as many seconds as this if that is less
+        than they have anyway.
+        """
         self._times, self._due = iter(()), math.inf
         self._grace = min(self._grace, grace)
 
@@ -178,7 +184,9 @@ class OpenLoop:
         recorder.late += now - due > LATE
 
     def _employ(self, client: Scenario) -> greenlet:
-        """A greenlet that waits in the hub, is switched to when a step is due, and takes the next one that waits already."""
+        """A greenlet that waits in the hub, is switched to when a step is due, and takes the next
+        one that waits already.
+        """
         self._clients.append(client)
         return greenlet(lambda: self._work(client), self._hub)
 
@@ -189,7 +197,9 @@ class OpenLoop:
                 self._idle.append(me)
                 due = self._hub.switch()
                 while True:
-                    recorder = self._recorder  # a step counts where it was sent, however long it takes
+                    recorder = (
+                        self._recorder
+                    )  # a step counts where it was sent, however long it takes
                     client.step(due)
                     if recorder.under_way:  # else it was given up
                         recorder.completed += 1

@@ -1,6 +1,8 @@
-"""What a worker takes from a master: how to send, from one list, by name and type. Where to and as whom, its own machine says.
+"""What a worker takes from a master: how to send, from one list, by name and type. Where to and as
+whom, its own machine says.
 
-Locust's wire has no authentication: whoever poses as the master must get no password sent anywhere, and no file read.
+Locust's wire has no authentication: whoever poses as the master must get no password sent anywhere,
+and no file read.
 """
 
 from __future__ import annotations
@@ -29,11 +31,12 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace:
-    """A worker's options for a job (`Conductor.prepare`): its own command line's, and those that a master may name.
+    """A worker's options for a job (`Conductor.prepare`): its own command line's, and those that a
+    master may name.
 
     Raises:
-        UsageError: the worker's own command line does not say where to, the master names another host, or it names something
-            that a worker does not take.
+        UsageError: the worker's own command line does not say where to, the master names another
+            host, or it names something that a worker does not take.
     """
     for name in ("index", "workers", "clients"):
         _number(name, job.get(name), int)
@@ -55,7 +58,8 @@ def _same_host(own: str, said: object) -> None:
     """See that a master does not lead elsewhere than the worker's own command line does."""
     if not own:
         hint = (
-            "Give it --target FILE, or --host URL; the word of a master, or of a web page, is not enough to send passwords there."
+            "Give it --target FILE, or --host URL; the word of a master, or of a web page, is "
+            "not enough to send passwords there."
         )
         raise UsageError("--host", "this process's own command line does not say where to", hint)
     if said is None:
@@ -69,7 +73,9 @@ def _checked(name: object, value: object) -> object:
     """The value of an option that a master may name."""
     kind = plan.SHARED.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise UsageError(_MASTER, f"it sends an option that a worker does not take: {name!r:.40}", _SAME_VERSION)
+        raise UsageError(
+            _MASTER, f"it sends an option that a worker does not take: {name!r:.40}", _SAME_VERSION
+        )
     if isinstance(name, str) and name in _RANGES:
         return _number(name, value, kind)
     if type(value) is not kind or (name == "guarding" and value not in SCENARIOS):
@@ -80,7 +86,9 @@ def _checked(name: object, value: object) -> object:
 def _number(name: str, value: object, kind: type) -> float:
     """A number of this kind in its range; a whole one is a float, too."""
     least, most = _RANGES[name]
-    if type(value) is int or (type(value) is kind and isinstance(value, float) and math.isfinite(value)):
+    if type(value) is int or (
+        type(value) is kind and isinstance(value, float) and math.isfinite(value)
+    ):
         assert isinstance(value, int | float)
         if least <= value <= most:
             return value

@@ -1,4 +1,6 @@
-"""What a load run is asked to do: its options, as Locust's command line takes them, and what they mean."""
+"""What a load run is asked to do: its options, as Locust's command line takes them, and what they
+mean.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from rolecall.errors import UsageError
 from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv
 from rolecall.loadgen.checks.expired import ExpiredTokens, Left
 from rolecall.loadgen.objectives import Objective
-from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedScenario, RefreshRaceScenario
+from rolecall.loadgen.scenarios import (
+    MIXED,
+    SCENARIOS,
+    USUAL_WEIGHTS,
+    GuardedScenario,
+    RefreshRaceScenario,
+)
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.transport.wire import Origin
 from rolecall.spec.loading import load_specification
@@ -27,53 +35,164 @@ TIMEOUT = 10.0  # seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
-    """The options that are ours, beside Locust's own; ``hidden`` are keywords that Locust's parser knows besides."""
-    parser.add_argument("--target", metavar="FILE", default="", help="target file: where to, and as whom", **hidden)
-    parser.add_argument("--target-name", metavar="NAME", default="", help="how reports call it", **hidden)
-    parser.add_argument("--accounts", metavar="CSV", default="", help="users to log in: email,password,role", **hidden)
+    """The options that are ours, beside Locust's own; ``hidden`` are keywords that Locust's parser
+    knows besides.
+    """
+    parser.add_argument(
+        "--target", metavar="FILE", default="", help="target file: where to, and as whom", **hidden
+    )
+    parser.add_argument(
+        "--target-name", metavar="NAME", default="", help="how reports call it", **hidden
+    )
+    parser.add_argument(
+        "--accounts",
+        metavar="CSV",
+        default="",
+        help="users to log in: email,password,role",
+        **hidden,
+    )
     parser.add_argument(
         "--rate",
         default="",
         help="arrivals per second: 100, 10..100, 10,50,100 or 0..100:30s,100:5m (an open schedule)",
         **hidden,
     )
-    parser.add_argument("--duration", default="", metavar="TIME", help="how long, without the ramp: 90s, 5m", **hidden)
-    parser.add_argument("--ramp", default="", metavar="TIME", help="from nothing to the first rate, or to all users", **hidden)
     parser.add_argument(
-        "--arrivals", default="constant", choices=("constant", "poisson"), help="how arrivals are spread", **hidden
+        "--duration",
+        default="",
+        metavar="TIME",
+        help="how long, without the ramp: 90s, 5m",
+        **hidden,
+    )
+    parser.add_argument(
+        "--ramp",
+        default="",
+        metavar="TIME",
+        help="from nothing to the first rate, or to all users",
+        **hidden,
+    )
+    parser.add_argument(
+        "--arrivals",
+        default="constant",
+        choices=("constant", "poisson"),
+        help="how arrivals are spread",
+        **hidden,
     )
     parser.add_argument("--seed", type=int, default=0, help="which Poisson arrivals", **hidden)
     parser.add_argument(
-        "--in-flight", type=int, default=IN_FLIGHT, metavar="N", help="steps under way at most, per worker", **hidden
+        "--in-flight",
+        type=int,
+        default=IN_FLIGHT,
+        metavar="N",
+        help="steps under way at most, per worker",
+        **hidden,
     )
-    parser.add_argument("--answer-timeout", type=float, default=0.0, metavar="S", help="seconds for one exchange", **hidden)
     parser.add_argument(
-        "--slo", action="append", default=[], metavar="OBJECTIVE", help='such as "p99<250ms"; may be repeated', **hidden
+        "--answer-timeout",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds for one exchange",
+        **hidden,
     )
-    parser.add_argument("--racers", type=int, default=5, metavar="K", help="clients in a refresh-race", **hidden)
-    parser.add_argument("--weights", default="", metavar="NAME=N,...", help="of the scenarios in mixed", **hidden)
-    parser.add_argument("--guarding", default="issuance", metavar="SCENARIO", help="what guarded puts under load", **hidden)
     parser.add_argument(
-        "--expired-tokens", metavar="FILE", default="", help="that the moved clock has left, for guarded", **hidden
+        "--slo",
+        action="append",
+        default=[],
+        metavar="OBJECTIVE",
+        help='such as "p99<250ms"; may be repeated',
+        **hidden,
     )
-    parser.add_argument("--run-folder", default="", metavar="DIR", help="where load.json and the others are left", **hidden)
     parser.add_argument(
-        "--no-invariants", action="store_true", help="look at no answer's content: for measuring the client", **hidden
+        "--racers", type=int, default=5, metavar="K", help="clients in a refresh-race", **hidden
     )
-    parser.add_argument("--lone-sessions", action="store_true", help="a log-in ends the user's other sessions", **hidden)
-    parser.add_argument("--parent", type=int, default=0, metavar="PID", help="end when this process is gone", **hidden)
-    parser.add_argument("--silent", action="store_true", help="say nothing of how the run goes", **hidden)
-    parser.add_argument("--prometheus-port", type=int, default=0, metavar="PORT", help="serve the figures on 127.0.0.1", **hidden)
-    parser.add_argument("--capacity", action="store_true", help="search for the highest rate that holds", **hidden)
-    parser.add_argument("--most-rate", type=float, default=0.0, metavar="R", help="of a capacity search", **hidden)
-    parser.add_argument("--most-users", type=int, default=0, metavar="N", help="of a search by users in place of rates", **hidden)
-    parser.add_argument("--first-rate", type=float, default=10.0, metavar="R", help="of a capacity search", **hidden)
-    parser.add_argument("--search-time", type=float, default=165.0, metavar="S", help="of a capacity search", **hidden)
+    parser.add_argument(
+        "--weights", default="", metavar="NAME=N,...", help="of the scenarios in mixed", **hidden
+    )
+    parser.add_argument(
+        "--guarding",
+        default="issuance",
+        metavar="SCENARIO",
+        help="what guarded puts under load",
+        **hidden,
+    )
+    parser.add_argument(
+        "--expired-tokens",
+        metavar="FILE",
+        default="",
+        help="that the moved clock has left, for guarded",
+        **hidden,
+    )
+    parser.add_argument(
+        "--run-folder",
+        default="",
+        metavar="DIR",
+        help="where load.json and the others are left",
+        **hidden,
+    )
+    parser.add_argument(
+        "--no-invariants",
+        action="store_true",
+        help="look at no answer's content: for measuring the client",
+        **hidden,
+    )
+    parser.add_argument(
+        "--lone-sessions",
+        action="store_true",
+        help="a log-in ends the user's other sessions",
+        **hidden,
+    )
+    parser.add_argument(
+        "--parent",
+        type=int,
+        default=0,
+        metavar="PID",
+        help="end when this process is gone",
+        **hidden,
+    )
+    parser.add_argument(
+        "--silent", action="store_true", help="say nothing of how the run goes", **hidden
+    )
+    parser.add_argument(
+        "--prometheus-port",
+        type=int,
+        default=0,
+        metavar="PORT",
+        help="serve the figures on 127.0.0.1",
+        **hidden,
+    )
+    parser.add_argument(
+        "--capacity", action="store_true", help="search for the highest rate that holds", **hidden
+    )
+    parser.add_argument(
+        "--most-rate", type=float, default=0.0, metavar="R", help="of a capacity search", **hidden
+    )
+    parser.add_argument(
+        "--most-users",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of a search by users in place of rates",
+        **hidden,
+    )
+    parser.add_argument(
+        "--first-rate", type=float, default=10.0, metavar="R", help="of a capacity search", **hidden
+    )
+    parser.add_argument(
+        "--search-time",
+        type=float,
+        default=165.0,
+        metavar="S",
+        help="of a capacity search",
+        **hidden,
+    )
 
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """Where a run goes and as whom; every worker reads it for itself, so that no password crosses Locust's wire."""
+    """Where a run goes and as whom; every worker reads it for itself, so that no password crosses
+    Locust's wire.
+    """
 
     target: Target | None
     origin: Origin
@@ -90,7 +209,9 @@ class ResolvedTarget:
     @property
     def expired(self) -> ExpiredTokens:
         """Where expired tokens come from; each process keeps account of its own."""
-        return ExpiredTokens(self.target.expiry if self.target else ExpiryOptions(), self.base_url, self.left)
+        return ExpiredTokens(
+            self.target.expiry if self.target else ExpiryOptions(), self.base_url, self.left
+        )
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> ResolvedTarget:
@@ -114,7 +235,11 @@ class ResolvedTarget:
         elif target:
             accounts = from_target(target)
         else:
-            raise UsageError("--accounts", "nobody said as whom", "Give --target FILE, or --accounts CSV (email,password,role).")
+            raise UsageError(
+                "--accounts",
+                "nobody said as whom",
+                "Give --target FILE, or --accounts CSV (email,password,role).",
+            )
         return cls(
             target=target,
             origin=Origin.of(base_url),
@@ -150,10 +275,18 @@ def check(options: argparse.Namespace) -> None:
     for objective in objectives(options):
         if options.capacity and objective.measure == "rate":
             hint = "Leave it out; --first-rate and --most-rate say where it looks."
-            raise UsageError("--slo", f"{objective.text!r} is nothing to search by: the rate is what is found", hint)
+            raise UsageError(
+                "--slo",
+                f"{objective.text!r} is nothing to search by: the rate is what is found",
+                hint,
+            )
     weights(options)
     if options.guarding not in SCENARIOS:
-        raise UsageError("--guarding", f"{options.guarding!r} is no scenario", suggest(options.guarding, SCENARIOS))
+        raise UsageError(
+            "--guarding",
+            f"{options.guarding!r} is no scenario",
+            suggest(options.guarding, SCENARIOS),
+        )
     for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
         if not least <= getattr(options, name) < math.inf:
             raise UsageError(f"--{name.replace('_', '-')}", f"at least {least} is needed")
@@ -179,10 +312,16 @@ def schedule(options: argparse.Namespace) -> Schedule | None:
     if not options.rate:
         return None
     if not options.duration:
-        raise UsageError("--duration", "an open schedule has an end", "Give --duration, such as 60s or 5m.")
+        raise UsageError(
+            "--duration", "an open schedule has an end", "Give --duration, such as 60s or 5m."
+        )
     ramp = duration(options.ramp, "--ramp") if options.ramp else 0.0
     return Schedule.parse(
-        options.rate, duration(options.duration, "--duration"), ramp=ramp, arrivals=options.arrivals, seed=options.seed
+        options.rate,
+        duration(options.duration, "--duration"),
+        ramp=ramp,
+        arrivals=options.arrivals,
+        seed=options.seed,
     )
 
 
@@ -195,7 +334,9 @@ def objectives(options: argparse.Namespace) -> list[Objective]:
     chosen = [Objective.parse(text) for text in options.slo]
     measures = {objective.measure for objective in chosen}
     # A server that answers fast, and wrongly, keeps any objective of time.
-    return chosen + [usual for usual in map(Objective.parse, USUAL_OBJECTIVES) if usual.measure not in measures]
+    return chosen + [
+        usual for usual in map(Objective.parse, USUAL_OBJECTIVES) if usual.measure not in measures
+    ]
 
 
 def weights(options: argparse.Namespace) -> Mapping[str, int]:
@@ -210,13 +351,18 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
     for part in options.weights.split(","):
         name, _, weight = part.strip().partition("=")
         if name not in SCENARIOS or not weight.isdigit() or not int(weight):
-            raise UsageError("--weights", f"{part!r} is no weight", f"Write NAME=N,NAME=N; names: {', '.join(SCENARIOS)}.")
+            raise UsageError(
+                "--weights",
+                f"{part!r} is no weight",
+                f"Write NAME=N,NAME=N; names: {', '.join(SCENARIOS)}.",
+            )
         chosen[name] = int(weight)
     return chosen
 
 
 def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
-    """What beside rate, users and time shapes the load of a scenario; runs in which it differs are not comparable.
+    """What beside rate, users and time shapes the load of a scenario; runs in which it differs are
+    not comparable.
 
     Raises:
         UsageError: the weights cannot be read.
@@ -236,7 +382,8 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
     return chosen
 
 
-#: What a master's command line says for all its workers, and of which kind it is. Where to and as whom, each says for itself.
+#: What a master's command line says for all its workers, and of which kind it is. Where to and as
+#: whom, each says for itself.
 SHARED: Mapping[str, type] = {
     "in_flight": int,
     "answer_timeout": float,
@@ -250,12 +397,19 @@ SHARED: Mapping[str, type] = {
 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that all workers are to have; and the host, if one is named, for each to compare with its own."""
-    return {name: getattr(options, name) for name in ("host", *SHARED) if getattr(options, name, None) is not None}
+    """The options that all workers are to have; and the host, if one is named, for each to compare
+    with its own.
+    """
+    return {
+        name: getattr(options, name)
+        for name in ("host", *SHARED)
+        if getattr(options, name, None) is not None
+    }
 
 
 def see_that_load_is_allowed(target: Target, base_url: str) -> None:
-    """Whoever runs a server that is not this machine's says in the target file that it may be put under load.
+    """Whoever runs a server that is not this machine's says in the target file that it may be put
+    under load.
 
     Raises:
         UsageError: that is not said.
@@ -266,7 +420,8 @@ def see_that_load_is_allowed(target: Target, base_url: str) -> None:
 
 
 def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str:
-    """The base URL that a command line names, itself or by its target file; empty where it names none.
+    """The base URL that a command line names, itself or by its target file; empty where it names
+    none.
 
     Raises:
         UsageError: the target file is wrong.

@@ -13,7 +13,8 @@ class Process:
 
     worker: Worker
     run: LoadRun | None = None
-    #: What this machine's own command line says; Locust puts a master's words in its place, even before a worker is made.
+    #: What this machine's own command line says; Locust puts a master's words in its place, even
+    #: before a worker is made.
     said: argparse.Namespace | None = None
 
 

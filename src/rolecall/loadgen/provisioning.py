@@ -1,4 +1,6 @@
-"""Users made for a load run, through the API, where many are needed and the target is a throw-away server of our own."""
+"""Users made for a load run, through the API, where many are needed and the target is a throw-away
+server of our own.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from rolecall.spec.templates import fill, fill_path, made_up_password
 from rolecall.target import Target
 from rolecall.tokens import TOKEN_PATH
 
-#: How often it is asked whether sessions coexist, and seconds between two times unless a Retry-After says so, and at most.
+#: How often it is asked whether sessions coexist, and seconds between two times unless a
+#: Retry-After says so, and at most.
 _TRIES, _PAUSE, _LONGEST_PAUSE = 3, 1.0, 10.0
 #: Statuses of a server that is not up to it just now, beside 5xx: no verdict about the request.
 _PASSING = frozenset({408, 425, 429})
@@ -40,7 +43,9 @@ class _NotNow(NoUsers):
 
 
 class ProvisionedServer:
-    """What is asked of a target before the load, over the connection that the load has, too: no proxy, no redirect, all bounded."""
+    """What is asked of a target before the load, over the connection that the load has, too: no
+    proxy, no redirect, all bounded.
+    """
 
     def __init__(self, target: Target) -> None:
         tables = load_specification()
@@ -51,7 +56,9 @@ class ProvisionedServer:
         #: Seconds to wait before the same is asked again.
         self.pause = _PAUSE
         self._origin = Origin.of(target.base_url)
-        self._connection = WireConnection(self._origin, timeout=target.timeout, verify=target.verify_tls)
+        self._connection = WireConnection(
+            self._origin, timeout=target.timeout, verify=target.verify_tls
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -67,15 +74,26 @@ class ProvisionedServer:
         headers = {"authorization": f"Bearer {self.bearer}"} if self.bearer else {}
         headers |= {} if body is None else {"content-type": "application/json"}
         try:
-            message = request(self._origin, method, path, headers, None if body is None else json.dumps(body).encode())
+            message = request(
+                self._origin,
+                method,
+                path,
+                headers,
+                None if body is None else json.dumps(body).encode(),
+            )
         except ValueError as error:
-            raise NoUsers(f"{self.target.base_url}: {method} {path.partition('?')[0]} cannot be asked: {error}") from None
+            raise NoUsers(
+                f"{self.target.base_url}: {method} {path.partition('?')[0]} cannot be asked: "
+                f"{error}"
+            ) from None
         try:
             response = self._connection.exchange(message)
         except Failure as failure:
             if failure.kind in _UNREACHABLE:
                 raise Unreachable(self.target.base_url, f"cannot be reached: {failure}") from None
-            raise _NotNow(f"{self.target.base_url}: {method} {path} was not answered: {failure}") from None
+            raise _NotNow(
+                f"{self.target.base_url}: {method} {path} was not answered: {failure}"
+            ) from None
         self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
         return response
 
@@ -108,14 +126,19 @@ class ProvisionedServer:
             NoUsers: it is not.
         """
         account = self.target.accounts[name]
-        answer = self.document("POST", TOKEN_PATH, {"email": account.email, "password": account.password})
-        if not isinstance(answer.get("token"), str) or not isinstance(answer.get("refreshToken"), str):
+        answer = self.document(
+            "POST", TOKEN_PATH, {"email": account.email, "password": account.password}
+        )
+        if not isinstance(answer.get("token"), str) or not isinstance(
+            answer.get("refreshToken"), str
+        ):
             raise NoUsers(f"{self.target.base_url} gives {account.email} no tokens")
         return answer
 
 
 def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[LoadAccount]:
-    """Make users with random passwords, by the account of the highest role; 200 take the embedded server a second.
+    """Make users with random passwords, by the account of the highest role; 200 take the embedded
+    server a second.
 
     Args:
         roles: those that the users get in turn; all roles unless given.
@@ -132,7 +155,10 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Lo
         server.bearer = admin["token"]
         accounts = []
         for number, role in enumerate(islice(cycle(roles or spec.roles), count), 1):
-            email, password = f"rolecall.load.{run}.{number}@{target.email_domain}", made_up_password()
+            email, password = (
+                f"rolecall.load.{run}.{number}@{target.email_domain}",
+                made_up_password(),
+            )
             values = {
                 "name": f"rolecall-load-{run}-{number}",
                 "email": email,
@@ -148,10 +174,12 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Lo
 
 
 def sessions_coexist(target: Target) -> bool | None:
-    """Whether a user's log-in leaves the user's other sessions alone, which the specification does not say (SEC-I18-first).
+    """Whether a user's log-in leaves the user's other sessions alone, which the specification does
+    not say (SEC-I18-first).
 
     Returns:
-        None where that cannot be known: the refresh that would tell is neither granted nor refused, however often it is asked for.
+        None where that cannot be known: the refresh that would tell is neither granted nor refused,
+            however often it is asked for.
 
     Raises:
         NoUsers: the first account cannot log in.
@@ -161,7 +189,9 @@ def sessions_coexist(target: Target) -> bool | None:
     with closing(ProvisionedServer(target)) as server:
         for attempt in range(_TRIES):
             if attempt:
-                gevent.sleep(server.pause)  # a refresh without an answer may have been carried out: all is begun anew
+                gevent.sleep(
+                    server.pause
+                )  # a refresh without an answer may have been carried out: all is begun anew
             try:
                 first = server.log_in(name)
                 server.log_in(name)
@@ -176,9 +206,13 @@ def sessions_coexist(target: Target) -> bool | None:
 
 
 def _goes_on(server: ProvisionedServer, refresh_token: str, email: str) -> bool | None:
-    """Whether a session can be refreshed; None where nothing follows from the answer, or there is none."""
+    """Whether a session can be refreshed; None where nothing follows from the answer, or there is
+    none.
+    """
     try:
-        status = server.ask("POST", TOKEN_PATH, {"refreshToken": refresh_token, "clientId": email}).status
+        status = server.ask(
+            "POST", TOKEN_PATH, {"refreshToken": refresh_token, "clientId": email}
+        ).status
     except (NoUsers, Unreachable):
         return None
     if status in server.dialect.refreshed or 200 <= status < 300:

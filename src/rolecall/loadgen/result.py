@@ -48,7 +48,13 @@ def about(options: argparse.Namespace, scenario: str, started: float) -> dict[st
 def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
     """Violations as documents show them."""
     return [
-        {"kind": it.kind, "requirement": KINDS[it.kind].requirement, "message": it.message, "exchange": it.exchange, "at": it.at}
+        {
+            "kind": it.kind,
+            "requirement": KINDS[it.kind].requirement,
+            "message": it.message,
+            "exchange": it.exchange,
+            "at": it.at,
+        }
         for it in violations
     ]
 
@@ -65,7 +71,12 @@ def write(folder: Path, document: Mapping[str, Any], response: Histogram) -> Non
     Raises:
         NotWritten: a file could not be; where load.json could, it says so, too.
     """
-    _write(folder, LOAD, document, {"percentiles.hgrm": lambda: percentiles.write(response), **_page(document)})
+    _write(
+        folder,
+        LOAD,
+        document,
+        {"percentiles.hgrm": lambda: percentiles.write(response), **_page(document)},
+    )
 
 
 def write_document(folder: Path, document: Mapping[str, Any]) -> None:
@@ -90,8 +101,12 @@ def _page(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
     return {"load.html": lambda: load_page.write(document)}
 
 
-def _write(folder: Path, name: str, document: Mapping[str, Any], beside: Mapping[str, Callable[[], str]]) -> None:
-    """Write the files ``beside`` the document, then the document; it is written, with the reason, where another could not be."""
+def _write(
+    folder: Path, name: str, document: Mapping[str, Any], beside: Mapping[str, Callable[[], str]]
+) -> None:
+    """Write the files ``beside`` the document, then the document; it is written, with the reason,
+    where another could not be.
+    """
     reasons = []
     with contextlib.suppress(OSError):  # of which the files will say more
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +133,9 @@ def leave_out(folder: Path, path: Path, error: Exception) -> None:
 
 
 def leave_behind(folder: Path, what: str) -> None:
-    """Say in a document that is there already that something was left behind at the target, found when the run was over."""
+    """Say in a document that is there already that something was left behind at the target, found
+    when the run was over.
+    """
     for path in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
         found = json.loads(path.read_text(encoding="utf-8"))
         missed = found["verdict"] == "missed"
@@ -133,9 +150,15 @@ def leave_behind(folder: Path, what: str) -> None:
 
 
 def _incomplete(document: Mapping[str, Any], reasons: Sequence[str]) -> dict[str, Any]:
-    """The document of a run of which a file is missing: no reason against it if it is missed, and else none for it."""
+    """The document of a run of which a file is missing: no reason against it if it is missed, and
+    else none for it.
+    """
     verdict = "missed" if document["verdict"] == "missed" else "invalid"
-    found = {"verdict": verdict, "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [*document["reasons"], *reasons]}
+    found = {
+        "verdict": verdict,
+        "exit_code": int(ExitCode.HARNESS_ERROR),
+        "reasons": [*document["reasons"], *reasons],
+    }
     return {**document, **found}
 
 
@@ -155,13 +178,23 @@ def write_nothing(options: argparse.Namespace, scenario: str, exit_code: int, wh
     }
     folder, chosen = Path(options.run_folder), plan.objectives(options)
     if options.capacity:
-        write_capacity(folder, {**document, **NOTHING_FOUND, "objectives": [objective.text for objective in chosen]})
+        write_capacity(
+            folder,
+            {**document, **NOTHING_FOUND, "objectives": [objective.text for objective in chosen]},
+        )
         return
     totals = Totals()
     schedule = plan.schedule(options)
     measured = totals.document()
-    document |= {"arrivals": schedule.pack() if schedule else None, "users": None if schedule else options.num_users}
-    write(folder, {**document, **measured, "objectives": objectives.judge(chosen, measured)}, totals.response)
+    document |= {
+        "arrivals": schedule.pack() if schedule else None,
+        "users": None if schedule else options.num_users,
+    }
+    write(
+        folder,
+        {**document, **measured, "objectives": objectives.judge(chosen, measured)},
+        totals.response,
+    )
 
 
 def _lines(document: Mapping[str, Any]) -> str:
@@ -190,4 +223,8 @@ def _shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
 
 
 def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(moment, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )

@@ -1,8 +1,10 @@
-"""Whose turn it is to log in: sessions that last have accounts of their own as far as there are enough.
+"""Whose turn it is to log in: sessions that last have accounts of their own as far as there are
+enough.
 
-A log-in may end the user's other sessions, and does on servers that keep one for each user. So whoever goes on with a session holds an
-account that no other client holds, or one with as few holders as there are. Where there are both, clients who hold one and clients
-who log in time and again, the latter do it with one in ten of the accounts, which are not held.
+A log-in may end the user's other sessions, and does on servers that keep one for each user. So
+whoever goes on with a session holds an account that no other client holds, or one with as few
+holders as there are. Where there are both, clients who hold one and clients who log in time and
+again, the latter do it with one in ten of the accounts, which are not held.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _ONE_IN = 10
 
 
 class Roster:
-    """The accounts of one process. As an iterator it gives those that are logged in in turn, for ever.
+    """The accounts of one process. As an iterator it gives those that are logged in in turn, for
+    ever.
 
     Args:
         logins: at least one.
@@ -65,17 +68,25 @@ class Roster:
             self._free.append(login)
 
     def reserve(self) -> list[LoadAccount]:
-        """One account of each role, which from now on is logged in by nobody else, where there are others of that role."""
+        """One account of each role, which from now on is logged in by nobody else, where there are
+        others of that role.
+        """
         of_roles: dict[str, list[Login]] = {}
         for login in self._logins:
             of_roles.setdefault(login[0].role, []).append(login)
         chosen = [several[-1] for several in of_roles.values()]
-        self._logins = [login for login in self._logins if login not in chosen or len(of_roles[login[0].role]) == 1]
+        self._logins = [
+            login
+            for login in self._logins
+            if login not in chosen or len(of_roles[login[0].role]) == 1
+        ]
         self._share_out()
         return [account for account, _ in chosen]
 
     def _share_out(self) -> None:
-        """Say which accounts are held, and which are logged in in turn; all are either unless there is somebody for both."""
+        """Say which accounts are held, and which are logged in in turn; all are either unless there
+        is somebody for both.
+        """
         is_shared = self._is_held and self._has_turns and len(self._logins) > 1
         several = max(1, len(self._logins) // _ONE_IN) if is_shared else 0
         self._held = self._logins[several:]

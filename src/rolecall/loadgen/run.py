@@ -1,4 +1,6 @@
-"""A load run from its beginning to its last file: what the process that conducts it does beside Locust."""
+"""A load run from its beginning to its last file: what the process that conducts it does beside
+Locust.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import Runner
 
-#: Seconds of load for which clients are logged in beforehand; those that it takes more log in when they are needed.
+#: Seconds of load for which clients are logged in beforehand; those that it takes more log in when
+#: they are needed.
 _BEFOREHAND = 0.25
-#: Seconds that those under way at the end have: as long as an exchange may take by default, and the moment until that is seen.
+#: Seconds that those under way at the end have: as long as an exchange may take by default, and the
+#: moment until that is seen.
 GRACE = 10.5
 #: Seconds that they have where somebody ended the run, and that their reports may take then.
 _SHORT_GRACE, _LAST_WORDS = 2.0, 4.0
@@ -46,7 +50,8 @@ _LONG = 86_400.0 * 365
 class LoadRun:
     """One run on Locust's master, or in its only process.
 
-    ``scenario`` is the name of the one that an open schedule drives; in a closed loop it says what Locust's users do.
+    ``scenario`` is the name of the one that an open schedule drives; in a closed loop it says what
+    Locust's users do.
     """
 
     environment: Environment
@@ -81,7 +86,8 @@ class LoadRun:
         try:
             if self.options.prometheus_port:
                 metrics = prometheus.serve(
-                    self.options.prometheus_port, lambda: self.coordinator.segment.totals if self.coordinator.segment else None
+                    self.options.prometheus_port,
+                    lambda: self.coordinator.segment.totals if self.coordinator.segment else None,
                 )
             self._schedule = plan.schedule(self.options)
             self.objectives = plan.objectives(self.options)
@@ -106,7 +112,9 @@ class LoadRun:
             self._runner.stop()
 
     def end(self, grace: float = GRACE, reports: float = 2 * GRACE) -> None:
-        """Send nobody any more, and wait for what those under way have to report, so many seconds in all."""
+        """Send nobody any more, and wait for what those under way have to report, so many seconds
+        in all.
+        """
         if self._segment and self._segment.waiting_for:
             self.coordinator.end(grace)
             self.coordinator.wait(self._segment, reports)
@@ -118,7 +126,9 @@ class LoadRun:
     def interrupt(self) -> None:
         """Ctrl-C, or a signal: see what is known by now, and write it."""
         if self.started and self.document is None:
-            self._interrupted = not self.stopped.is_set()  # else Locust ended what had its time, as with --run-time
+            self._interrupted = (
+                not self.stopped.is_set()
+            )  # else Locust ended what had its time, as with --run-time
             self.stopped.set()
             self.end(_SHORT_GRACE, _LAST_WORDS)
             self.finish()
@@ -127,7 +137,9 @@ class LoadRun:
         schedule = self._schedule
         if schedule:
             peak = max(max(phase.low, phase.high) for phase in schedule.phases)
-            self.coordinator.prepare(self.scenario, max(8, math.ceil(peak * _BEFOREHAND)), plan.shared(self.options))
+            self.coordinator.prepare(
+                self.scenario, max(8, math.ceil(peak * _BEFOREHAND)), plan.shared(self.options)
+            )
             self._segment = self.coordinator.go(schedule, grace=GRACE)
             limit = schedule.duration + GRACE
             while not self.coordinator.wait(self._segment, 1.0) and not self.stopped.is_set():
@@ -150,7 +162,9 @@ class LoadRun:
         try:
             while True:
                 gevent.sleep(1.0)
-                if self._segment is None or self._segment.waiting_for:  # at the end Locust forgets its workers
+                if (
+                    self._segment is None or self._segment.waiting_for
+                ):  # at the end Locust forgets its workers
                     self.coordinator.look_after()
                 if self._segment is not None and self.options.run_folder:
                     self._say_how_it_goes(self._segment)
@@ -161,17 +175,23 @@ class LoadRun:
         now = segment.totals.snapshot()
         if now.requests:
             self.say(
-                f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 {1000 * now.p99:,.1f} ms"
-                f"  errors {now.errors:,}  throttled {now.throttled:,}  violations {now.violations:,}",
+                f"{now.second:>5} s  {now.rate:>9,.1f}/s  p50 {1000 * now.p50:,.1f} ms  p99 "
+                f"{1000 * now.p99:,.1f} ms"
+                f"  errors {now.errors:,}  throttled {now.throttled:,}  violations "
+                f"{now.violations:,}",
                 passing=True,
             )
 
     def say(self, line: str, *, passing: bool = False) -> None:
-        """Say how the run goes, to people; what is ``passing`` is seldom said where it cannot be taken back."""
+        """Say how the run goes, to people; what is ``passing`` is seldom said where it cannot be
+        taken back.
+        """
         if not self.options.headless or self.options.silent:
             return
         line = harmless(line)
-        with contextlib.suppress(OSError, ValueError):  # whoever read it may have left, and the run is not about that
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # whoever read it may have left, and the run is not about that
             if is_terminal(sys.stderr):
                 sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
             elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
@@ -179,7 +199,7 @@ class LoadRun:
                 sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 
-    # --- The end -----------------------------------------------------------------------------------------------------
+    # --- The end ---------------------------------------------------------------------------------
 
     def finish(self) -> None:
         """Judge, and write what the run leaves; once, and whatever happens, with an exit code."""
@@ -188,11 +208,21 @@ class LoadRun:
         try:
             self.document = self.write()
         except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
-            why = str(error) if isinstance(error, RolecallError) else f"rolecall itself broke: {described(error)}"
-            self.document = {"verdict": "invalid", "exit_code": int(ExitCode.HARNESS_ERROR), "reasons": [why]}
+            why = (
+                str(error)
+                if isinstance(error, RolecallError)
+                else f"rolecall itself broke: {described(error)}"
+            )
+            self.document = {
+                "verdict": "invalid",
+                "exit_code": int(ExitCode.HARNESS_ERROR),
+                "reasons": [why],
+            }
             self._tell(why)
         self.environment.process_exit_code = int(self.document["exit_code"])
-        if not self.options.run_folder:  # Locust was started by itself: its log is where it is looked for
+        if (
+            not self.options.run_folder
+        ):  # Locust was started by itself: its log is where it is looked for
             for reason in self.document["reasons"]:
                 logging.getLogger(__name__).warning(reason)
         with contextlib.suppress(OSError, ValueError):
@@ -226,7 +256,10 @@ class LoadRun:
             void=[*self.why_void(), *self._why_incomplete(segment, measured)],
             closed=self._schedule is None,
         )
-        seen = [f"{count} x {kind}: {KINDS[kind].statement}" for kind, count in measured["violations"].items()]
+        seen = [
+            f"{count} x {kind}: {KINDS[kind].statement}"
+            for kind, count in measured["violations"].items()
+        ]
         document = {
             **result.about(self.options, self.scenario, self.started),
             "verdict": judged.verdict,
@@ -249,7 +282,11 @@ class LoadRun:
         reasons = [str(self._error)] if self._error else []
         reasons += ["it was interrupted"] if self._interrupted else []
         reasons += [f"left behind: {thing}" for thing in sorted(self.coordinator.sampled["left"])]
-        return reasons + self.coordinator.lost + [f"rolecall itself broke: {error}" for error in self.coordinator.errors]
+        return (
+            reasons
+            + self.coordinator.lost
+            + [f"rolecall itself broke: {error}" for error in self.coordinator.errors]
+        )
 
     def _why_incomplete(self, segment: Segment, measured: Mapping[str, Any]) -> Iterator[str]:
         """What of the run is not in its figures, where it came to its end."""

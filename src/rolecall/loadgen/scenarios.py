@@ -1,11 +1,13 @@
-"""What one client does, one step at a time; who paces the steps, an open schedule or a loop, does not matter here.
+"""What one client does, one step at a time; who paces the steps, an open schedule or a loop, does
+not matter here.
 
-A step is begun at the moment at which it was due. From then its first request's response time counts; those that follow it are due
-when the answer before them has come.
+A step is begun at the moment at which it was due. From then its first request's response time
+counts; those that follow it are due when the answer before them has come.
 
-What may have happened to a session, and what is therefore certain, `checks.sessions` keeps account of: it is told of each log-in and of
-each refresh when it is sent. A client whose session may have been ended, or whose token is old, does not count a refusal as an
-error of the server's: it is a row of its own, ``session ended``, and the client logs in anew.
+What may have happened to a session, and what is therefore certain, `checks.sessions` keeps account
+of: it is told of each log-in and of each refresh when it is sent. A client whose session may have
+been ended, or whose token is old, does not count a refusal as an error of the server's: it is a row
+of its own, ``session ended``, and the client logs in anew.
 """
 
 from __future__ import annotations
@@ -74,10 +76,12 @@ class Scenario:
         use: Use | None = None,
         connection: WireConnection | None = None,
     ) -> Response | None:
-        """Send a request and count its answer; None where there is none, and where the run was over before it came.
+        """Send a request and count its answer; None where there is none, and where the run was over
+        before it came.
 
         Args:
-            use: the log-in that the request is, the refresh, or the grant whose token it carries; it is told when there is no answer.
+            use: the log-in that the request is, the refresh, or the grant whose token it carries;
+                it is told when there is no answer.
         """
         site = self.site
         if site.is_over:
@@ -149,7 +153,9 @@ class Scenario:
         """
         request = self.site.read(_PROFILE, grant)
         grant.session.use()
-        response = self.call("GET", _PROFILE, request, due, self.site.spec.operations[_PROFILE].success, grant)
+        response = self.call(
+            "GET", _PROFILE, request, due, self.site.spec.operations[_PROFILE].success, grant
+        )
         if response is None or outcome_of(response.status) in ("unknown", "throttled"):
             return None
         return self.site.invariants.own_profile(grant, response, request, judged=judged)
@@ -172,7 +178,9 @@ class IssuanceScenario(Scenario):
 
 
 class RefreshingScenario(Scenario):
-    """Whoever holds a session, with an account of its own as far as there are enough, and goes on with it."""
+    """Whoever holds a session, with an account of its own as far as there are enough, and goes on
+    with it.
+    """
 
     def __init__(self, site: ClientContext) -> None:
         super().__init__(site)
@@ -190,7 +198,9 @@ class RefreshingScenario(Scenario):
             self.go_on(self.grant, due)
 
     def _begin(self, due: float, name: str) -> None:
-        """Log in the account that was held by nobody for longest: on the one before, something may still be under way."""
+        """Log in the account that was held by nobody for longest: on the one before, something may
+        still be under way.
+        """
         self.let_go()
         self._login = self.site.logins.hold()
         self.grant = self.log_in(due, name)
@@ -202,13 +212,16 @@ class RefreshingScenario(Scenario):
     def refresh(self, path: Path, grant: SessionGrant, due: float) -> None:
         """Refresh by GET or by POST.
 
-        Where there is no answer, the client does not know what it holds, and logs in anew. Where the server says that it is not up to it
-        (5xx), the client tries again, as clients do; whether it may be refused then, `Refresh` knows.
+        Where there is no answer, the client does not know what it holds, and logs in anew. Where
+        the server says that it is not up to it (5xx), the client tries again, as clients do;
+        whether it may be refused then, `Refresh` knows.
         """
         site = self.site
         request = site.refresh_get(grant) if path == "GET" else site.refresh_post(grant)
         refresh = site.invariants.refresh(grant, path)
-        response = self.call(path, f"refresh-{path.lower()}", request, due, site.dialect.refreshed, refresh)
+        response = self.call(
+            path, f"refresh-{path.lower()}", request, due, site.dialect.refreshed, refresh
+        )
         if response is None:
             self.grant = grant if refresh.is_undone else None
             return
@@ -225,7 +238,9 @@ class RefreshGetScenario(RefreshingScenario):
     name = "refresh-get"
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
-        """Refresh; by POST if the access token may have expired meanwhile, which is what that is for."""
+        """Refresh; by POST if the access token may have expired meanwhile, which is what that is
+        for.
+        """
         self.refresh("GET" if grant.is_fresh else "POST", grant, due)
 
 
@@ -240,7 +255,9 @@ class RefreshPostScenario(RefreshingScenario):
 
 
 class SessionScenario(RefreshingScenario):
-    """The life of a client: log in, use the token for what its role may read, refresh before it ends, go on."""
+    """The life of a client: log in, use the token for what its role may read, refresh before it
+    ends, go on.
+    """
 
     name = "session"
     #: Reads between two refreshes; a session of 24 hours in a few seconds.
@@ -251,7 +268,9 @@ class SessionScenario(RefreshingScenario):
         self._steps = 0
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
-        """Read, or refresh by both paths in turn; by POST as soon as the access token may have expired."""
+        """Read, or refresh by both paths in turn; by POST as soon as the access token may have
+        expired.
+        """
         self._steps += 1
         refreshes, reads = divmod(self._steps, self._READS + 1)
         if not grant.is_fresh:
@@ -266,11 +285,15 @@ class SessionScenario(RefreshingScenario):
             self.read(lists[self._steps // 2 % len(lists)] if lists else _PROFILE, grant, due)
 
     def read(self, operation: str, grant: SessionGrant, due: float) -> None:
-        """Read a list that the role may read; a client whose token is not let in any more, and need not be, logs in anew."""
+        """Read a list that the role may read; a client whose token is not let in any more, and need
+        not be, logs in anew.
+        """
         site = self.site
         request = site.read(operation, grant)
         grant.session.use()
-        response = self.call("GET", operation, request, due, site.spec.operations[operation].success, grant)
+        response = self.call(
+            "GET", operation, request, due, site.spec.operations[operation].success, grant
+        )
         if response is None:
             return
         site.allowed(operation, grant, response, request)
@@ -279,7 +302,8 @@ class SessionScenario(RefreshingScenario):
 
 
 class RefreshRaceScenario(RefreshingScenario):
-    """One session that several clients go on with at the same instant; then it is seen what each of them was given.
+    """One session that several clients go on with at the same instant; then it is seen what each of
+    them was given.
 
     The session goes on with what works of that, or with a new log-in.
     """
@@ -311,22 +335,35 @@ class RefreshRaceScenario(RefreshingScenario):
             for racer, (_, answer) in zip(self._racers, answers, strict=True)
         ]
         outcomes = {call.outcome for call in calls}
-        session.reused(answered="unknown" not in outcomes, refused=path == "POST" and {"granted", "refused"} <= outcomes)
+        session.reused(
+            answered="unknown" not in outcomes,
+            refused=path == "POST" and {"granted", "refused"} <= outcomes,
+        )
         certain = certain and grant.is_refreshable and (path == "POST" or grant.is_fresh)
         given = [
-            site.invariants.refreshed(refresh, answer, request, judged=False) if answer else None for refresh, answer in answers
+            site.invariants.refreshed(refresh, answer, request, judged=False) if answer else None
+            for refresh, answer in answers
         ]
         works, refreshes = self._look_at(given)
         calls = [
-            replace(call, user=winner.user, token_works=works[winner.token], refresh_token_works=refreshes[winner.refresh_token])
+            replace(
+                call,
+                user=winner.user,
+                token_works=works[winner.token],
+                refresh_token_works=refreshes[winner.refresh_token],
+            )
             if winner is not None
             else call
             for call, winner in zip(calls, given, strict=True)
         ]
-        certain = certain and not session.is_ended(access=False) and not session.is_ended(access=True)
+        certain = (
+            certain and not session.is_ended(access=False) and not session.is_ended(access=True)
+        )
         site.races.judge(Race(grant.user, tuple(calls), path, certain))
 
-    def _race(self, grant: SessionGrant, path: Path, request: bytes, due: float) -> list[tuple[Refresh, Response | None]]:
+    def _race(
+        self, grant: SessionGrant, path: Path, request: bytes, due: float
+    ) -> list[tuple[Refresh, Response | None]]:
         """Let all present the refresh token at once: what came of each."""
         site, name = self.site, f"refresh-race-{path.lower()}"
         expected = (*site.dialect.refreshed, *site.dialect.refused)
@@ -338,10 +375,14 @@ class RefreshRaceScenario(RefreshingScenario):
         gevent.joinall(runners)
         return [(refresh, runner.get()) for refresh, runner in zip(refreshes, runners, strict=True)]
 
-    def _look_at(self, given: Sequence[SessionGrant | None]) -> tuple[dict[str, bool | None], dict[str, bool | None]]:
-        """Which of the access tokens and which of the refresh tokens work that the winners were given.
+    def _look_at(
+        self, given: Sequence[SessionGrant | None]
+    ) -> tuple[dict[str, bool | None], dict[str, bool | None]]:
+        """Which of the access tokens and which of the refresh tokens work that the winners were
+        given.
 
-        First the access tokens: a refresh may revoke those of the session. The session goes on with what the last one gave.
+        First the access tokens: a refresh may revoke those of the session. The session goes on with
+        what the last one gave.
         """
         works: dict[str, bool | None] = {}
         refreshes: dict[str, bool | None] = {}
@@ -363,8 +404,14 @@ class RefreshRaceScenario(RefreshingScenario):
         refresh = site.invariants.refresh(given, "POST")
         # A refusal is no error: who takes a second use for theft ends the whole family.
         expected = (*site.dialect.refreshed, *site.dialect.refused)
-        response = self.call("POST", "refresh-post (after a race)", request, perf_counter(), expected, refresh)
-        after = site.invariants.refreshed(refresh, response, request, judged=False) if response is not None else None
+        response = self.call(
+            "POST", "refresh-post (after a race)", request, perf_counter(), expected, refresh
+        )
+        after = (
+            site.invariants.refreshed(refresh, response, request, judged=False)
+            if response is not None
+            else None
+        )
         self.grant = _sound(after)
         outcome = outcome_of(response.status if response else None)
         return None if outcome in ("unknown", "throttled") else outcome == "granted"
@@ -411,16 +458,27 @@ def _sound(grant: SessionGrant | None) -> SessionGrant | None:
 
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
-    it.name: it for it in (IssuanceScenario, RefreshGetScenario, RefreshPostScenario, RefreshRaceScenario, SessionScenario)
+    it.name: it
+    for it in (
+        IssuanceScenario,
+        RefreshGetScenario,
+        RefreshPostScenario,
+        RefreshRaceScenario,
+        SessionScenario,
+    )
 }
 MIXED = "mixed"
 NAMES = (*SCENARIOS, GuardedScenario.name, MIXED)
-#: What ``mixed`` is made of when nobody says: a service whose clients come, read, and refresh as often as they need to.
+#: What ``mixed`` is made of when nobody says: a service whose clients come, read, and refresh as
+#: often as they need to.
 USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 6}
 
 
 def maker(
-    name: str, site: ClientContext, weights: Mapping[str, int], guarding: str = IssuanceScenario.name
+    name: str,
+    site: ClientContext,
+    weights: Mapping[str, int],
+    guarding: str = IssuanceScenario.name,
 ) -> Callable[[], Scenario]:
     """What makes the clients of a scenario; those of ``mixed`` are shared out by weight, evenly.
 

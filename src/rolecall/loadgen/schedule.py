@@ -1,8 +1,10 @@
-"""When requests are due: fixed before the first is sent, so that a slow server cannot slow its own test.
+"""When requests are due: fixed before the first is sent, so that a slow server cannot slow its own
+test.
 
-A schedule is a row of phases, each with a rate that is constant or changes evenly. Arrival number n is due when the integral of
-the rate reaches n; of several workers, each takes every k-th arrival. With Poisson arrivals the integral is crossed at random
-distances of mean 1 instead, and each worker draws its own k-th of them from a seed: independent streams add up to the whole.
+A schedule is a row of phases, each with a rate that is constant or changes evenly. Arrival number n
+is due when the integral of the rate reaches n; of several workers, each takes every k-th arrival.
+With Poisson arrivals the integral is crossed at random distances of mean 1 instead, and each worker
+draws its own k-th of them from a seed: independent streams add up to the whole.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 
 
 def duration(text: str, where: str = "duration") -> float:
-    """``90``, ``90s``, ``1m30s`` or ``500ms`` in seconds; UsageError for anything else, and for nothing."""
+    """``90``, ``90s``, ``1m30s`` or ``500ms`` in seconds; UsageError for anything else, and for
+    nothing.
+    """
     parts = _DURATION.findall(text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not parts or "".join(map("".join, parts)) != text or not seconds:
@@ -48,7 +52,9 @@ class Phase:
     def times(
         self, marks: Iterator[float], mark: float, passed: float, end: float, start: float
     ) -> Generator[float, None, float]:
-        """When the integral, ``passed`` at ``start``, reaches ``mark`` and those that follow it; the first from ``end`` on is returned."""
+        """When the integral, ``passed`` at ``start``, reaches ``mark`` and those that follow it;
+        the first from ``end`` on is returned.
+        """
         low, slope = self.low, (self.high - self.low) / self.seconds
         if not slope:
             while mark < end:
@@ -58,7 +64,8 @@ class Phase:
         root = math.sqrt
         while mark < end:
             x = mark - passed
-            # The root of slope/2 t² + low t = x, in the form that does not cancel where the slope is small or negative.
+            # The root of slope/2 t² + low t = x, in the form that does not cancel where the slope
+            # is small or negative.
             yield start + (2 * x / (low + root(max(low * low + 2 * slope * x, 0.0))) if x else 0.0)
             mark = next(marks)
         return mark
@@ -85,21 +92,32 @@ class Schedule:
     ) -> Schedule:
         """The schedule that ``--rate`` asks for; UsageError when it cannot be read.
 
-        ``100`` is constant; ``10..100`` rises (or falls) evenly; ``10,50,100`` are steps. Each part may say its length
-        (``0..100:30s,100:5m``); parts without one share what ``seconds`` leaves. A ``ramp`` leads from 0 to the first rate, before
-        all that and in addition to it.
+        ``100`` is constant; ``10..100`` rises (or falls) evenly; ``10,50,100`` are steps. Each part
+        may say its length (``0..100:30s,100:5m``); parts without one share what ``seconds`` leaves.
+        A ``ramp`` leads from 0 to the first rate, before all that and in addition to it.
         """
         parts = [_part(part, where) for part in text.replace(" ", "").split(",")]
         open_ended = sum(length is None for *_, length in parts)
         rest = seconds - sum(length for *_, length in parts if length is not None)
         if open_ended and rest <= 0:
-            raise UsageError(where, f"{text!r} leaves no time for the parts without a length", "make --duration longer")
-        phases = [Phase(low, high, rest / open_ended if length is None else length) for low, high, length in parts]
+            raise UsageError(
+                where,
+                f"{text!r} leaves no time for the parts without a length",
+                "make --duration longer",
+            )
+        phases = [
+            Phase(low, high, rest / open_ended if length is None else length)
+            for low, high, length in parts
+        ]
         if ramp:
             phases.insert(0, Phase(0.0, phases[0].low, ramp))
         made = cls(tuple(phases), arrivals, seed)
         if not made.count():
-            raise UsageError(where, f"{text!r} for {made.duration:g} s: not one request would be due", "raise the rate")
+            raise UsageError(
+                where,
+                f"{text!r} for {made.duration:g} s: not one request would be due",
+                "raise the rate",
+            )
         return made
 
     @property
@@ -108,12 +126,16 @@ class Schedule:
         return sum(phase.seconds for phase in self.phases)
 
     def count(self) -> int:
-        """How many requests are due: exactly when arrivals are constant, on average when they are random."""
+        """How many requests are due: exactly when arrivals are constant, on average when they are
+        random.
+        """
         # Rounded before it is raised: three times a tenth is not more than three tenths.
         return math.ceil(round(sum(phase.arrivals for phase in self.phases), 6))
 
     def rate_at(self, second: float) -> float:
-        """The rate in requests a second, ``second`` seconds after the start; 0 before it and after the end."""
+        """The rate in requests a second, ``second`` seconds after the start; 0 before it and after
+        the end.
+        """
         if second < 0:
             return 0.0
         for phase in self.phases:
@@ -125,7 +147,8 @@ class Schedule:
     def due(self, worker: int = 0, workers: int = 1) -> Iterator[float]:
         """When the requests of one worker are due, in seconds from the start, ascending.
 
-        The streams of all workers together are the schedule; the same arguments always give the same times.
+        The streams of all workers together are the schedule; the same arguments always give the
+        same times.
         """
         marks: Iterator[float] = itertools.count(worker, workers)
         if self.arrivals == "poisson":
@@ -146,7 +169,9 @@ class Schedule:
     @classmethod
     def unpack(cls, packed: dict[str, Any]) -> Schedule:
         """The schedule that `pack` wrote."""
-        return cls(tuple(Phase(**phase) for phase in packed["phases"]), packed["arrivals"], packed["seed"])
+        return cls(
+            tuple(Phase(**phase) for phase in packed["phases"]), packed["arrivals"], packed["seed"]
+        )
 
 
 def _distances(seed: str, mean: float) -> Iterator[float]:
@@ -165,5 +190,9 @@ def _part(text: str, where: str) -> tuple[float, float, float | None]:
     except ValueError:
         first = last = math.nan
     if not (0 <= first < math.inf and 0 <= last < math.inf):
-        raise UsageError(where, f"{text!r} is no rate", "write it as 100, 10..100, 10,50,100 or 0..100:30s,100:5m")
+        raise UsageError(
+            where,
+            f"{text!r} is no rate",
+            "write it as 100, 10..100, 10,50,100 or 0..100:30s,100:5m",
+        )
     return first, last, duration(length, where) if colon else None

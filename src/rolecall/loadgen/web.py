@@ -1,7 +1,9 @@
-"""Who may use Locust's web page: its own page alone, and only for the host that the command line names.
+"""Who may use Locust's web page: its own page alone, and only for the host that the command line
+names.
 
-The page has no log-in, and lets anybody choose a host and any option (Locust 2.47, web.py). So a page of another origin in the
-same browser, or one whose name was led to this machine (DNS rebinding), could have the accounts' passwords sent anywhere.
+The page has no log-in, and lets anybody choose a host and any option (Locust 2.47, web.py). So a
+page of another origin in the same browser, or one whose name was led to this machine (DNS
+rebinding), could have the accounts' passwords sent anywhere.
 """
 
 from __future__ import annotations
@@ -17,15 +19,28 @@ from flask import Flask, Request, Response, jsonify, make_response, request
 from rolecall.errors import UsageError
 from rolecall.loadgen.transport.wire import Origin
 
-#: What Locust's own page sends to begin a run; `extra` are options of other locustfiles that it shows.
-_FIELDS = frozenset({"user_count", "spawn_rate", "host", "run_time", "profile", "user_classes", "shape_class"})
+#: What Locust's own page sends to begin a run; `extra` are options of other locustfiles that it
+#: shows.
+_FIELDS = frozenset(
+    {"user_count", "spawn_rate", "host", "run_time", "profile", "user_classes", "shape_class"}
+)
 _EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104  # recognized, not bound
-_FOREIGN = "this page answers to itself alone: open it by the address that Locust was given (--web-host)"
+_FOREIGN = (
+    "this page answers to itself alone: open it by the address that Locust was given (--web-host)"
+)
 _log = logging.getLogger(__name__)
 
 
-def guard(app: Flask, *, web_host: str, display_name: str, where_to: str, extra: Callable[[], Iterable[str]]) -> None:
-    """Refuse, with a sentence, what is not asked for by the page itself, or leads elsewhere than the command line.
+def guard(
+    app: Flask,
+    *,
+    web_host: str,
+    display_name: str,
+    where_to: str,
+    extra: Callable[[], Iterable[str]],
+) -> None:
+    """Refuse, with a sentence, what is not asked for by the page itself, or leads elsewhere than
+    the command line.
 
     Args:
         web_host: where the page listens (``--web-host``); everywhere if it is empty or ``*``.
@@ -66,7 +81,9 @@ def _is_foreign(asked: Request, names: Iterable[str], *, everywhere: bool) -> bo
     origin = asked.headers.get("Origin")
     if origin is not None and origin.lower().partition("://")[2] != host:
         return True
-    opens = asked.method == "GET" and asked.headers.get("Sec-Fetch-Dest") == "document"  # a link to it may be followed
+    opens = (
+        asked.method == "GET" and asked.headers.get("Sec-Fetch-Dest") == "document"
+    )  # a link to it may be followed
     return not opens and asked.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
 
 
@@ -81,8 +98,13 @@ def _leads_astray(asked: Request, where_to: str, extra: Callable[[], Iterable[st
         return ""
     unknown = sorted(set(asked.form) - _FIELDS)
     if unknown and not set(unknown) <= set(extra()):
-        return f"options are given on the command line, and not by this page: {', '.join(unknown)[:100]}"
-    return next(filter(None, (_other_host(host, where_to) for host in asked.form.getlist("host"))), "")
+        return (
+            "options are given on the command line, and not by this page: "
+            f"{', '.join(unknown)[:100]}"
+        )
+    return next(
+        filter(None, (_other_host(host, where_to) for host in asked.form.getlist("host"))), ""
+    )
 
 
 def _other_host(host: object, where_to: str) -> str:

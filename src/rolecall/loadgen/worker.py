@@ -1,7 +1,7 @@
 """One process's part in a run: its clients, what they measure, and a report of it every second.
 
-It is told what to do in three messages, and answers each: `prepare` (with `ready`, when its clients are), `go` (with reports, the last
-of which is marked) and `end`.
+It is told what to do in three messages, and answers each: `prepare` (with `ready`, when its clients
+are), `go` (with reports, the last of which is marked) and `end`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ from rolecall.loadgen.transport.client import Failure
 from rolecall.loadgen.unexpected import described
 
 _REPORT = 1.0  # seconds
-_GRACE = 10.5  # seconds that those under way have at the end of a closed loop, as in an open schedule
-#: Seconds after which a worker that stood still is no part of the run: its master has called it missing, and gone on without it.
+_GRACE = (
+    10.5  # seconds that those under way have at the end of a closed loop, as in an open schedule
+)
+#: Seconds after which a worker that stood still is no part of the run: its master has called it
+#: missing, and gone on without it.
 _AWAY = 3.0
 _PATIENCE = 10.0  # seconds that who is due waits for a free client
 
@@ -60,11 +63,21 @@ class Worker:
         options: Locust's, with ours.
         flush: adds what is new to Locust's own statistics (`measure.locust_stats`).
         send: sends a message to the master: ``ready`` or ``report``.
-        led: whether the master is another process, which does not wait for a worker that stands still.
+        led: whether the master is another process, which does not wait for a worker that stands
+            still.
     """
 
-    def __init__(self, options: argparse.Namespace, flush: Callable[[Recorder], None], send: Send, *, led: bool = False) -> None:
-        self._own = argparse.Namespace(**vars(options))  # its files are its own: Locust will put the master's in their place
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        flush: Callable[[Recorder], None],
+        send: Send,
+        *,
+        led: bool = False,
+    ) -> None:
+        self._own = argparse.Namespace(
+            **vars(options)
+        )  # its files are its own: Locust will put the master's in their place
         self._options = self._own
         self._flush = flush
         self._send = send
@@ -110,7 +123,9 @@ class Worker:
             make = self._maker(job["scenario"])
             if job["clients"]:
                 self._engine = OpenLoop(
-                    make, most=self._options.in_flight, patience=math.inf if self._options.capacity else _PATIENCE
+                    make,
+                    most=self._options.in_flight,
+                    patience=math.inf if self._options.capacity else _PATIENCE,
                 )
                 self._engine.provide(job["clients"])
             self.site.beside += self.site.recorder.begun
@@ -123,7 +138,8 @@ class Worker:
         self._send("ready", {"error": error, "exit_code": int(exit_code)})
 
     def _knock(self, base_url: str) -> None:
-        """Log in once, to tell a target that is not there, or takes no log-ins, from one that is slow.
+        """Log in once, to tell a target that is not there, or takes no log-ins, from one that is
+        slow.
 
         Raises:
             Unreachable: nobody answers.
@@ -140,7 +156,8 @@ class Worker:
             connection.close()
         if response.status not in (*self.site.dialect.issued, 429):
             raise NoUsers(
-                f"{base_url} answers {response.status} to the log-in of {account.email}: there is nothing to load it with"
+                f"{base_url} answers {response.status} to the log-in of {account.email}: there is "
+                "nothing to load it with"
             )
 
     def go(self, job: Mapping[str, Any]) -> None:
@@ -148,7 +165,10 @@ class Worker:
         try:
             self._begin(job)
         except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for a report
-            self._send("report", {**_NOTHING, "number": job.get("number"), "last": True, "error": described(reason)})
+            self._send(
+                "report",
+                {**_NOTHING, "number": job.get("number"), "last": True, "error": described(reason)},
+            )
 
     def _begin(self, job: Mapping[str, Any]) -> None:
         assert self.site is not None
@@ -166,7 +186,9 @@ class Worker:
             self.going.set()
 
     def end(self, job: Mapping[str, Any]) -> None:
-        """Send nobody any more; the last report follows when those under way have come to their end, or had the time to."""
+        """Send nobody any more; the last report follows when those under way have come to their
+        end, or had the time to.
+        """
         grace = min(self._grace, job.get("grace", math.inf))
         self.going.clear()
         if self._engine and self._engine.is_running:
@@ -195,13 +217,17 @@ class Worker:
         assert self.site is not None
         error = ""
         try:
-            self._engine.run(self.site.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look)
+            self._engine.run(
+                self.site.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look
+            )
         except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
             error = described(reason)
         self._report_last(error)
 
     def step(self, client: Scenario) -> None:
-        """A step of a client in a closed loop. If the client breaks, which is no fault of the server, the run is over."""
+        """A step of a client in a closed loop. If the client breaks, which is no fault of the
+        server, the run is over.
+        """
         assert self.site is not None
         recorder = self.site.recorder
         recorder.sent += 1
@@ -238,8 +264,11 @@ class Worker:
         self.site.give_up()
         report = self._report()  # at once: what comes from now on belongs to nothing any more
         if self._engine and not self._options.capacity:
-            self._engine.close()  # whoever writes the result needs files, too; in a search this was only a step
-        self._send("report", {**report, "away": self._away})  # what follows may take its time, and this is not to wait for it
+            # whoever writes the result needs files, too; in a search this was only a step
+            self._engine.close()
+        self._send(
+            "report", {**report, "away": self._away}
+        )  # what follows may take its time, and this is not to wait for it
         last = {**_NOTHING, "number": report["number"], "last": True, "error": error}
         try:
             last["sampled"] = self.site.tidy()
@@ -276,7 +305,9 @@ class Worker:
         }
 
     def client(self, scenario: str) -> Scenario:
-        """One more client of a closed loop, ready for its first step; blocks until the run has begun."""
+        """One more client of a closed loop, ready for its first step; blocks until the run has
+        begun.
+        """
         self.going.wait()
         try:
             client = self._maker(scenario)()
@@ -290,5 +321,7 @@ class Worker:
         """What makes the clients of a scenario."""
         assert self.site is not None
         if scenario not in self._makers:
-            self._makers[scenario] = maker(scenario, self.site, weights(self._options), self._options.guarding)
+            self._makers[scenario] = maker(
+                scenario, self.site, weights(self._options), self._options.guarding
+            )
         return self._makers[scenario]

@@ -19,17 +19,38 @@ from rolecall.reference.target import target_file
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the server."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
-    parser.add_argument("--data", metavar="FILE", default=":memory:", help="keep data in FILE (default: in memory)")
-    parser.add_argument("--clock", action="store_true", help="let anyone move the server's clock at /__clock")
-    parser.add_argument("--dialect", choices=("spec", "sdk"), default="spec", help="whom to please where sources differ")
-    parser.add_argument("--scrypt-n", type=int, default=2**12, metavar="N", help="cost of a password hash")
-    parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="break this; repeatable")
-    parser.add_argument("--variant", action="append", default=[], metavar="NAME", help="vary this; repeatable")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--data", metavar="FILE", default=":memory:", help="keep data in FILE (default: in memory)"
+    )
+    parser.add_argument(
+        "--clock", action="store_true", help="let anyone move the server's clock at /__clock"
+    )
+    parser.add_argument(
+        "--dialect",
+        choices=("spec", "sdk"),
+        default="spec",
+        help="whom to please where sources differ",
+    )
+    parser.add_argument(
+        "--scrypt-n", type=int, default=2**12, metavar="N", help="cost of a password hash"
+    )
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="NAME", help="break this; repeatable"
+    )
+    parser.add_argument(
+        "--variant", action="append", default=[], metavar="NAME", help="vary this; repeatable"
+    )
     parser.add_argument("--list-faults", action="store_true", help="print the faults and leave")
     parser.add_argument("--list-variants", action="store_true", help="print the variants and leave")
-    parser.add_argument("--exit-with-parent", action="store_true", help="stop when the starting process is gone")
+    parser.add_argument(
+        "--exit-with-parent", action="store_true", help="stop when the starting process is gone"
+    )
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
@@ -54,7 +75,9 @@ def announce(running: Running) -> None:
 
 
 def print_catalogues(arguments: argparse.Namespace) -> None:
-    """One switch a line: its name, what it concerns, what it does, the public report that it is modelled on."""
+    """One switch a line: its name, what it concerns, what it does, the public report that it is
+    modelled on.
+    """
     if arguments.list_faults:
         from rolecall.reference.faults import FAULTS  # noqa: PLC0415  # as in `apply_switches`
 

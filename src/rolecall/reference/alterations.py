@@ -34,7 +34,10 @@ def asked_for(server: Server, call: Call) -> Document:
 
 def takes_part(principal: Principal, conversation: Document) -> bool:
     """Whether the caller is a participant."""
-    return any(participant.get("user") == principal.id for participant in conversation.get("participants", []))
+    return any(
+        participant.get("user") == principal.id
+        for participant in conversation.get("participants", [])
+    )
 
 
 def body_of(call: Call) -> Document:
@@ -79,11 +82,15 @@ async def perform_unguarded(server: Server, call: Call, resource: str, id: str |
     """Do what a request means for a resource or a thing, for everybody with a good token or key."""
     principal = server.guard.authenticate(call)
     call.resource, call.id = resource, id
-    return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+    return await server.dispatcher.perform(
+        call, principal, server.dispatcher.operation(call, principal)
+    )
 
 
 def route_past_the_guard(server: Server, found_in: Callable[[Call], re.Match[str] | None]) -> None:
-    """Serve to everybody with a token what is found in a request: its first group is a resource, its second an id or nothing."""
+    """Serve to everybody with a token what is found in a request: its first group is a resource,
+    its second an id or nothing.
+    """
     answer, unknown = server.dispatcher.answer, server.dispatcher.unknown
 
     async def let_in(call: Call) -> Answer | None:

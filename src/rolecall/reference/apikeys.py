@@ -1,6 +1,8 @@
-"""`/v2/apikeys`: "API Key tokens must have one or more scopes specified as an array of strings when created".
+"""`/v2/apikeys`: "API Key tokens must have one or more scopes specified as an array of strings when
+created".
 
-The specification does not say where keys are made; this path is the server's own, open to the scope admin.
+The specification does not say where keys are made; this path is the server's own, open to the scope
+admin.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class ApiKeys:
             "createdAt": self.clock.instant(),
         }
         self.store.add_api_key(jti, key["id"], dumps(key))
-        answer = Answer.of(201, {**key, "token": self.issuer.write(self.issuer.key_claims(user, scopes, jti))})
+        answer = Answer.of(
+            201, {**key, "token": self.issuer.write(self.issuer.key_claims(user, scopes, jti))}
+        )
         answer.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache"})
         return answer
 

@@ -1,4 +1,6 @@
-"""The server put together: every part by name, so that a switch can change one decision of one part."""
+"""The server put together: every part by name, so that a switch can change one decision of one
+part.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ from rolecall.reference.bearer import BearerReader
 from rolecall.reference.call import Answer, Call, read_call
 from rolecall.reference.clock import Clock, iso
 from rolecall.reference.dispatch import Dispatcher, clock_request
-from rolecall.reference.errors import ErrorBodies, Refusal, bad_request, method_not_allowed, not_found
+from rolecall.reference.errors import (
+    ErrorBodies,
+    Refusal,
+    bad_request,
+    method_not_allowed,
+    not_found,
+)
 from rolecall.reference.guard import Guard
 from rolecall.reference.issue import TokenRoutes
 from rolecall.reference.lockout import LockoutPolicy
@@ -34,7 +42,9 @@ Action = Callable[[Call], Awaitable[Answer]]
 
 
 class Credentials:
-    """How to log an account in; the password is None if it was made, and shown, at an earlier start."""
+    """How to log an account in; the password is None if it was made, and shown, at an earlier
+    start.
+    """
 
     def __init__(self, id: str, email: str, password: str | None) -> None:
         self.id = id

@@ -13,7 +13,9 @@ from rolecall.reference.errors import Refusal, bad_request
 from rolecall.reference.strict_json import NotJson, dumps, loads
 
 LARGEST_BODY = 1024 * 1024
-MOST_READ = 64 * LARGEST_BODY  # what is too large is still read, so that the client can hear the answer
+MOST_READ = (
+    64 * LARGEST_BODY
+)  # what is too large is still read, so that the client can hear the answer
 LONGEST_HEADER = 16 * 1024
 
 
@@ -55,7 +57,9 @@ class Call:
         if not raw:
             return []
         try:
-            return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=64)
+            return parse_qsl(
+                raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=64
+            )
         except ValueError:
             raise bad_request("The query cannot be read") from None
 

@@ -1,4 +1,6 @@
-"""A census of what is on a server: whoever tests it has to leave everything that was there before as it was."""
+"""A census of what is on a server: whoever tests it has to leave everything that was there before
+as it was.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from rolecall.reference.app import Server
 from rolecall.reference.resources import RESOURCES
 from rolecall.reference.strict_json import loads
 
-#: Log-ins that a tester may try an account with: that succeed, that are refused, and that are refused in a row. More may lock it.
+#: Log-ins that a tester may try an account with: that succeed, that are refused, and that are
+#: refused in a row. More may lock it.
 MOST_GRANTED, MOST_REFUSED, MOST_IN_A_ROW = 15, 4, 2
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _TOKEN_PATH = "/v2/auth/token"  # noqa: S105  # not a secret
@@ -21,7 +24,9 @@ _OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")
 
 @dataclass
 class _LogIns:
-    """The log-ins that an account was tried with: those that succeeded, those that were refused, the longest row of refusals."""
+    """The log-ins that an account was tried with: those that succeeded, those that were refused,
+    the longest row of refusals.
+    """
 
     granted: int = 0
     refused: int = 0
@@ -39,14 +44,20 @@ class _LogIns:
 
     @property
     def are_too_many(self) -> bool:
-        return self.granted > MOST_GRANTED or self.refused > MOST_REFUSED or self.longest > MOST_IN_A_ROW
+        return (
+            self.granted > MOST_GRANTED
+            or self.refused > MOST_REFUSED
+            or self.longest > MOST_IN_A_ROW
+        )
 
 
 class Census:
-    """What was on a server when the census was taken, and which requests would have harmed it since.
+    """What was on a server when the census was taken, and which requests would have harmed it
+    since.
 
-    A request is harmful by what it says, whatever it is answered: one that would change or delete a thing that was there
-    before, but for updates of the accounts' users, which may be borrowed; or that would change a whole collection.
+    A request is harmful by what it says, whatever it is answered: one that would change or delete a
+    thing that was there before, but for updates of the accounts' users, which may be borrowed; or
+    that would change a whole collection.
     """
 
     def __init__(self, server: Server) -> None:
@@ -54,14 +65,21 @@ class Census:
         self._users = {credentials.id for credentials in server.accounts.values()}
         self._before = self._everything()
         self.harm: list[str] = []
-        self._log_ins = {credentials.email.lower(): _LogIns() for credentials in server.accounts.values()}
+        self._log_ins = {
+            credentials.email.lower(): _LogIns() for credentials in server.accounts.values()
+        }
 
     def watched(self, app: ASGIApp) -> ASGIApp:
         """An application whose requests are looked at."""
 
         async def watching(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                self._look(scope["method"], scope["path"], scope["query_string"].decode("latin-1"), scope["headers"])
+                self._look(
+                    scope["method"],
+                    scope["path"],
+                    scope["query_string"].decode("latin-1"),
+                    scope["headers"],
+                )
                 if scope["method"] == "POST" and scope["path"].endswith(_TOKEN_PATH):
                     receive, send = self._counting(receive, send)
             await app(scope, receive, send)
@@ -71,12 +89,20 @@ class Census:
     def damage(self) -> list[str]:
         """What is not as it was, and the requests that would have done harm."""
         now = self._everything()
-        changed = [f"{key}: {was} -> {now.get(key)}" for key, was in self._before.items() if now.get(key) != was]
+        changed = [
+            f"{key}: {was} -> {now.get(key)}"
+            for key, was in self._before.items()
+            if now.get(key) != was
+        ]
         return changed + self.harm
 
     def log_ins_beyond_budget(self) -> list[str]:
         """The accounts that were logged in, or refused, more often than a run may."""
-        return [f"log-ins of {email}: {used}" for email, used in self._log_ins.items() if used.are_too_many]
+        return [
+            f"log-ins of {email}: {used}"
+            for email, used in self._log_ins.items()
+            if used.are_too_many
+        ]
 
     def _counting(self, receive: Receive, send: Send) -> tuple[Receive, Send]:
         """The same, and who is tried with a password is counted with what is answered."""
@@ -100,7 +126,9 @@ class Census:
             document = loads(body)
         except (ValueError, RecursionError):
             return None
-        email = document.get("email") if isinstance(document, dict) and "password" in document else None
+        email = (
+            document.get("email") if isinstance(document, dict) and "password" in document else None
+        )
         return self._log_ins.get(email.strip().lower()) if isinstance(email, str) else None
 
     def _everything(self) -> dict[str, Any]:
@@ -126,7 +154,9 @@ class Census:
         segments = [unquote(segment) for segment in path.split("/")][2:]
         if len(segments) == 2 and segments[1]:
             key = f"{segments[0]}/{segments[1]}"
-            if key in self._before and not (segments[1] in self._users and method == "PATCH" and not overrides):
+            if key in self._before and not (
+                segments[1] in self._users and method == "PATCH" and not overrides
+            ):
                 self.harm.append(f"{method} {path}: it was there before")
         elif (method != "POST" or overrides) and len(segments) <= 2:
             self.harm.append(f"{method} {path}: a whole collection")

@@ -11,7 +11,9 @@ from rolecall.reference.tokens import Principal, TokenVerifier
 class Guard:
     """Stands before everything but the token endpoint."""
 
-    def __init__(self, bearer: BearerReader, verifier: TokenVerifier, permissions: Permissions) -> None:
+    def __init__(
+        self, bearer: BearerReader, verifier: TokenVerifier, permissions: Permissions
+    ) -> None:
         self.bearer = bearer
         self.verifier = verifier
         self.permissions = permissions

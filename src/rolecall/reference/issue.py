@@ -76,7 +76,12 @@ class TokenRoutes:
     def text(self, body: Document, name: str) -> str:
         """A member that has to be a plain text."""
         value = body.get(name)
-        if not isinstance(value, str) or not value or len(value) > LONGEST or _CONTROL.search(value):
+        if (
+            not isinstance(value, str)
+            or not value
+            or len(value) > LONGEST
+            or _CONTROL.search(value)
+        ):
             raise bad_request(f"{name} has to be a text")
         return value
 
@@ -123,7 +128,9 @@ class TokenRoutes:
         return values[0]
 
     def refresh_after_expiry(self, call: Call, body: Document) -> Answer:
-        """Refresh by "POST to the endpoint without an Authorization header"; if sent, it is not looked at."""
+        """Refresh by "POST to the endpoint without an Authorization header"; if sent, it is not
+        looked at.
+        """
         token = self.text(body, "refreshToken")
         client = self.text(body, "clientId")
         with self.patience.guess(f"refresh token of {client.lower()}"):
@@ -154,7 +161,9 @@ class TokenRoutes:
         return iso(claims.get("exp", self.issuer.clock.now() + self.issuer.lifetime()))
 
     def next_refresh_token(self, user: Document, old: str | None) -> str:
-        """Part of "the new access token and refresh token" that "should be used in future API calls"."""
+        """Part of "the new access token and refresh token" that "should be used in future API
+        calls".
+        """
         return self.refresh.issue(user["id"])
 
     def cache_headers(self) -> dict[str, str]:

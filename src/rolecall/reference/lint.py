@@ -62,7 +62,9 @@ def offence_of(call: Call) -> str | None:
         return "a cookie"
     if call.path == "/v2/auth/token":
         return _token_offence(call)
-    if not (len(call.header_values(b"authorization")) == 1 and _BEARER.fullmatch(_authorization(call))):
+    if not (
+        len(call.header_values(b"authorization")) == 1 and _BEARER.fullmatch(_authorization(call))
+    ):
         return "not one Authorization header with a bearer token"
     if call.path == "/v2/apikeys" or call.path.startswith("/v2/apikeys/"):
         return _key_offence(call)
@@ -76,7 +78,9 @@ def _authorization(call: Call) -> str:
 def _token_offence(call: Call) -> str | None:
     if call.method == "GET":
         return _get_refresh_offence(call)
-    return _token_post_offence(call) if call.method == "POST" else "a method other than GET and POST"
+    return (
+        _token_post_offence(call) if call.method == "POST" else "a method other than GET and POST"
+    )
 
 
 def _get_refresh_offence(call: Call) -> str | None:
@@ -92,9 +96,16 @@ def _token_post_offence(call: Call) -> str | None:
     if call.query:
         return "a query"
     body = _body(call)
-    if not isinstance(body, dict) or set(body) not in ({"email", "password"}, {"refreshToken", "clientId"}):
+    if not isinstance(body, dict) or set(body) not in (
+        {"email", "password"},
+        {"refreshToken", "clientId"},
+    ):
         return "a body that is neither of the two"
-    return None if all(isinstance(one, str) and one for one in body.values()) else "members that are no texts"
+    return (
+        None
+        if all(isinstance(one, str) and one for one in body.values())
+        else "members that are no texts"
+    )
 
 
 def _key_offence(call: Call) -> str | None:
@@ -132,8 +143,14 @@ def _query_offence(call: Call, resource: str, *, item: bool) -> str | None:
     needed = RESOURCES[resource].list_needs
     if not item and needed and not names & needed:
         return "a list of messages without one of the filters it needs"
-    known = CONTROLS | TEXTS | {"id", "type", "role", "status", "createdAt", "updatedAt", "email", "user"}
-    strange = [name for name in names if name.split(".")[0] not in known | OBJECTS | LISTS | {"category"}]
+    known = (
+        CONTROLS
+        | TEXTS
+        | {"id", "type", "role", "status", "createdAt", "updatedAt", "email", "user"}
+    )
+    strange = [
+        name for name in names if name.split(".")[0] not in known | OBJECTS | LISTS | {"category"}
+    ]
     return f"an unknown parameter {strange[0][:40]}" if strange else None
 
 
@@ -143,11 +160,17 @@ def _without_body(call: Call) -> str | None:
 
 def _write_offence(call: Call, resource: str) -> str | None:
     body = _body(call)
-    bodies = body if isinstance(body, list) and resource == "messages" and call.method == "POST" else [body]
+    bodies = (
+        body
+        if isinstance(body, list) and resource == "messages" and call.method == "POST"
+        else [body]
+    )
     for one in bodies:
         if not isinstance(one, dict) or not one:
             return "a body that is not an object with members"
-        if call.method == "POST" and not all(one.get(name) for name in RESOURCES[resource].required):
+        if call.method == "POST" and not all(
+            one.get(name) for name in RESOURCES[resource].required
+        ):
             return "a create without what it needs"
         for name, value in one.items():
             if not re.fullmatch(r"[A-Za-z]+", name) or name in ("id", "createdAt", "updatedAt"):

@@ -1,4 +1,6 @@
-"""How long somebody may go on guessing: after many wrong guesses in a row there is a pause for that one alone."""
+"""How long somebody may go on guessing: after many wrong guesses in a row there is a pause for that
+one alone.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from rolecall.reference.clock import Clock
 from rolecall.reference.errors import Refusal
 
 MOST_WRONG = 100
-"""In a row, as NIST SP 800-63B, 5.2.2 has it; far more than anybody mistypes, and than a test run gets wrong."""
+"""In a row, as NIST SP 800-63B, 5.2.2 has it; far more than anybody mistypes, and than a test run
+gets wrong.
+"""
 PAUSE = 30.0
 """Seconds; after them each further wrong guess begins another pause, until one is right."""
 MOST_KNOWN = 10_000
@@ -27,7 +31,9 @@ class Guesses:
 
 
 class LockoutPolicy:
-    """Counts wrong guesses by what was asked for: an unknown name sounds like a known one here, too."""
+    """Counts wrong guesses by what was asked for: an unknown name sounds like a known one here,
+    too.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -35,7 +41,9 @@ class LockoutPolicy:
 
     @contextmanager
     def guess(self, at: str) -> Iterator[None]:
-        """One guess: not looked at during a pause, counted if it is refused, and the end of the counting if it is right."""
+        """One guess: not looked at during a pause, counted if it is refused, and the end of the
+        counting if it is right.
+        """
         pause = self._guesses.get(at, Guesses()).paused_until - self.clock.now()
         if pause > 0:
             raise Refusal(429, "Too many wrong guesses", {"Retry-After": str(math.ceil(pause))})

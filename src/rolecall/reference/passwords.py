@@ -32,10 +32,13 @@ class Passwords:
     def compare(self, password: str, kept: str) -> bool:
         """Compare in full, in a time that does not depend on where the difference is."""
         n, salt, expected = kept.split("$")
-        return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt), int(n)), bytes.fromhex(expected))
+        return hmac.compare_digest(
+            _scrypt(password, bytes.fromhex(salt), int(n)), bytes.fromhex(expected)
+        )
 
 
 def _scrypt(password: str, salt: bytes, n: int) -> bytes:
-    # surrogatepass: a JSON string may hold half a surrogate pair, which is a wrong password and no crash
+    # surrogatepass: a JSON string may hold half a surrogate pair, which is a wrong password and no
+    # crash
     text = password.encode("utf-8", "surrogatepass")
     return hashlib.scrypt(text, salt=salt, n=n, r=8, p=1, maxmem=256 * n * 8 + 1024 * 1024)

@@ -1,7 +1,8 @@
-"""The permission table, as read from "Permissions" of the specification: the lowest scope per operation.
+"""The permission table, as read from "Permissions" of the specification: the lowest scope per
+operation.
 
-Every row of the specification's table is closed upwards ("Scopes are meant to be cascading"), so one name per
-operation says it all.
+Every row of the specification's table is closed upwards ("Scopes are meant to be cascading"), so
+one name per operation says it all.
 """
 
 from __future__ import annotations
@@ -59,10 +60,13 @@ LOWEST_SCOPE: dict[str, str] = {
 }
 
 MANAGE_API_KEYS = "manage-api-keys"
-"""An operation of this server's own: the specification says that API keys are created, not where."""
+"""An operation of this server's own: the specification says that API keys are created, not where.
+"""
 
 CHANGE_ROLES = "change-roles"
-"""Another: whose update of a user may touch more than the profile. "Update user" stands apart from it."""
+"""Another: whose update of a user may touch more than the profile. "Update user" stands apart from
+it.
+"""
 
 OWN_OPERATIONS = {MANAGE_API_KEYS: "admin", CHANGE_ROLES: "admin"}
 

@@ -26,7 +26,9 @@ class Filter:
 
     @classmethod
     def parse(cls, name: str, value: str) -> Filter:
-        """As the vendor's client writes them: `~x` contains, `>` and `>=`, `^x` begins, `[a,b]` one of."""
+        """As the vendor's client writes them: `~x` contains, `>` and `>=`, `^x` begins, `[a,b]` one
+        of.
+        """
         path = tuple(name.split("."))
         if value.startswith("[") and value.endswith("]"):
             return cls(path, "in", tuple(part.strip() for part in value[1:-1].split(",")))
@@ -89,7 +91,9 @@ class ListQuery:
         """Any name that is not a control filters on that field."""
         controls = {name: value for name, value in pairs if name in CONTROLS}
         return cls(
-            filters=tuple(Filter.parse(name, value) for name, value in pairs if name not in CONTROLS),
+            filters=tuple(
+                Filter.parse(name, value) for name, value in pairs if name not in CONTROLS
+            ),
             sort=names(controls.get("sort", "")),
             select=names(controls.get("select", "")),
             populate=names(controls.get("populate", "")),
@@ -106,7 +110,9 @@ class ListQuery:
         """In the order asked for; what lacks the field comes first."""
         for name in reversed(self.sort):
             path = tuple(name.lstrip("-").split("."))
-            documents.sort(key=lambda document: sort_key(document, path), reverse=name.startswith("-"))
+            documents.sort(
+                key=lambda document: sort_key(document, path), reverse=name.startswith("-")
+            )
         return documents
 
     def selected(self, document: Document) -> Document:

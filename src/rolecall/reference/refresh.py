@@ -49,7 +49,9 @@ class RefreshPolicy:
         return row.used is None
 
     def check_bearer(self, row: RefreshRow, principal: Principal) -> None:
-        """The refresh token has to belong to the bearer's user, and the bearer to be an access token."""
+        """The refresh token has to belong to the bearer's user, and the bearer to be an access
+        token.
+        """
         if row.user != principal.id or principal.credential != "token":
             raise self.refused()
 
@@ -63,7 +65,9 @@ class RefreshPolicy:
         self.store.use_refresh_token(row.hash, self.clock.now())
 
     def refused(self) -> Refusal:
-        """Worded so that the vendor's client does not take it for an expired token and try for ever."""
+        """Worded so that the vendor's client does not take it for an expired token and try for
+        ever.
+        """
         return unauthorized("invalid refresh token")
 
 

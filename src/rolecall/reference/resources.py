@@ -60,14 +60,36 @@ RESOURCES: dict[str, StoredResource] = {
 }
 
 TEXTS = frozenset(
-    {"name", "displayName", "givenName", "familyName", "email", "title", "text", "status", "contentType"}
+    {
+        "name",
+        "displayName",
+        "givenName",
+        "familyName",
+        "email",
+        "title",
+        "text",
+        "status",
+        "contentType",
+    }
     | {"organization", "conversation"}
 )
 OBJECTS = frozenset({"meta", "params", "profile"})
-LISTS = frozenset({"tags", "fields", "participants", "actions", "items", "stopwords", "whitelist", "categories"})
+LISTS = frozenset(
+    {"tags", "fields", "participants", "actions", "items", "stopwords", "whitelist", "categories"}
+)
 
 META_NEEDS = frozenset(
-    {"id", "type", "participants.user", "status", "createdAt", "updatedAt", "category", "categoryIndex"} | {"organization"}
+    {
+        "id",
+        "type",
+        "participants.user",
+        "status",
+        "createdAt",
+        "updatedAt",
+        "category",
+        "categoryIndex",
+    }
+    | {"organization"}
 )
 """A list of conversations filtered by a meta variable needs one of these as well."""
 
@@ -75,7 +97,8 @@ OWN_PROFILE = frozenset(
     {"givenName", "familyName", "name", "displayName", "avatar", "title", "meta"}
     | {"locale", "language", "timezone", "telephone"}
 )
-"""What a user below admin may change of its own user; everything else in such a request is ignored."""
+"""What a user below admin may change of its own user; everything else in such a request is ignored.
+"""
 
 POPULATED = {
     "organization": ("organizations", "fetch-organization"),
@@ -145,7 +168,10 @@ class Resources:
             and all(condition.matches(document) for condition in query.filters)
         ]
         page = query.sorted(documents)[offset : offset + limit]
-        return [dumps(query.selected(self.populated(document, query.populate, principal, resource))) for document in page]
+        return [
+            dumps(query.selected(self.populated(document, query.populate, principal, resource)))
+            for document in page
+        ]
 
     def page_size(self, query: ListQuery) -> int:
         """How many documents a page holds."""
@@ -163,8 +189,12 @@ class Resources:
         """Some lists are too long to be asked for without a filter."""
         names = {".".join(condition.path) for condition in query.filters}
         if resource.list_needs and not names & resource.list_needs:
-            raise bad_request(f"One of these filters is needed: {', '.join(sorted(resource.list_needs))}")
-        by_meta = resource.path == "conversations" and any(name.startswith("meta.") for name in names)
+            raise bad_request(
+                f"One of these filters is needed: {', '.join(sorted(resource.list_needs))}"
+            )
+        by_meta = resource.path == "conversations" and any(
+            name.startswith("meta.") for name in names
+        )
         if by_meta and not names & META_NEEDS:
             raise bad_request("A filter on meta needs another one beside it")
 
@@ -179,21 +209,33 @@ class Resources:
         """One document."""
         text = self.existing(principal, resource, id)
         if call.query:
-            query = ListQuery.parse([pair for pair in call.query if pair[0] in ("select", "populate")])
+            query = ListQuery.parse(
+                [pair for pair in call.query if pair[0] in ("select", "populate")]
+            )
             document = loads(text.encode())
-            text = dumps(query.selected(self.populated(document, query.populate, principal, resource)))
+            text = dumps(
+                query.selected(self.populated(document, query.populate, principal, resource))
+            )
         return Answer(200, text.encode())
 
     def existing(self, principal: Principal, resource: str, id: str) -> str:
         """The text of a document that is there, for this caller."""
         text = self.store.get(resource, id) if self.is_id(id) else None
         if text is None:
-            raise not_found("Conversation not found" if resource == "conversations" else "Not found")
-        if not self.sees_all(principal, resource) and not self.visible(principal, resource, loads(text.encode())):
-            raise not_found("Conversation not found" if resource == "conversations" else "Not found")
+            raise not_found(
+                "Conversation not found" if resource == "conversations" else "Not found"
+            )
+        if not self.sees_all(principal, resource) and not self.visible(
+            principal, resource, loads(text.encode())
+        ):
+            raise not_found(
+                "Conversation not found" if resource == "conversations" else "Not found"
+            )
         return text
 
-    def populated(self, document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
+    def populated(
+        self, document: Document, paths: tuple[str, ...], principal: Principal, resource: str
+    ) -> Document:
         """Ids replaced by what they name, as far as the caller may fetch that."""
         for path in paths:
             if path == "messages" and resource == "conversations":
@@ -280,7 +322,12 @@ class Resources:
     def new_document(self, change: Change, **extra: Any) -> Document:
         """Give a document its id and dates, and keep it."""
         now = self.clock.instant()
-        document = {"id": self.new_id(change.resource), **self.defaults(change), **change.members, **extra}
+        document = {
+            "id": self.new_id(change.resource),
+            **self.defaults(change),
+            **change.members,
+            **extra,
+        }
         document |= {"createdAt": now, "updatedAt": now}
         self.keep(change.resource, document)
         return document
@@ -302,7 +349,13 @@ class Resources:
         password = self.checked_password(members)
         self.check_role(members)
         hashed = None if password is None else await self.passwords.hash_aside(password)
-        document = {"id": self.new_id("users"), "role": "agent", "status": "active", **self.defaults(change), **members}
+        document = {
+            "id": self.new_id("users"),
+            "role": "agent",
+            "status": "active",
+            **self.defaults(change),
+            **members,
+        }
         try:
             self.store.add_account(StoredAccount(document["id"], email, hashed))
         except Duplicate:
@@ -342,13 +395,19 @@ class Resources:
             self.check_message(message)
         if not all(isinstance(one, dict) and isinstance(one.get("user"), str) for one in others):
             raise bad_request("participants has to be a list of objects with a user")
-        creator = {"user": change.principal.id, "role": change.principal.user["role"], "active": True}
+        creator = {
+            "user": change.principal.id,
+            "role": change.principal.user["role"],
+            "active": True,
+        }
         participants = [creator, *(one for one in others if one["user"] != change.principal.id)]
         change.members.setdefault("type", "agent")
         change.members.setdefault("status", "active")
         document = self.new_document(change, participants=participants)
         for message in messages:
-            self.new_message(change.principal, {**self.members(message), "conversation": document["id"]})
+            self.new_message(
+                change.principal, {**self.members(message), "conversation": document["id"]}
+            )
         return self.stored("conversations", document["id"])
 
     def new_id(self, resource: str) -> str:
@@ -371,7 +430,9 @@ class Resources:
         self.check_types(members)
 
     def new_messages(self, principal: Principal, body: Any, conversation: str | None) -> Any:
-        """One message, or an array of them for an array; the conversation is in the path or in the body."""
+        """One message, or an array of them for an array; the conversation is in the path or in the
+        body.
+        """
         bodies = body if isinstance(body, list) else [body]
         if not 0 < len(bodies) <= MOST_AT_ONCE:
             raise bad_request(f"A list of messages has from one to {MOST_AT_ONCE}")
@@ -427,7 +488,9 @@ class Resources:
         return {**document, **members}
 
     def profile_members(self, members: Document, principal: Principal) -> Document:
-        """What the caller may change of a user; below admin, role, address and the like are ignored."""
+        """What the caller may change of a user; below admin, role, address and the like are
+        ignored.
+        """
         if self.guard.may(principal, CHANGE_ROLES):
             return members
         return {name: value for name, value in members.items() if name in OWN_PROFILE}

@@ -19,14 +19,16 @@ from rolecall.reference.census import Census
 from rolecall.reference.protocol import Protocol
 from rolecall.reference.settings import Settings, SettingsError
 
-KEEP_ALIVE = 75  # seconds: longer than any pause of a client, or idle connections break under its hands
+KEEP_ALIVE = (
+    75  # seconds: longer than any pause of a client, or idle connections break under its hands
+)
 
 
 class Uvicorn(uvicorn.Server):
     """uvicorn that is ended from outside and at once.
 
-    Its own handling of signals ends with the signal, not with exit code 0, and it looks ten times a second
-    whether it should end.
+    Its own handling of signals ends with the signal, not with exit code 0, and it looks ten times a
+    second whether it should end.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -80,7 +82,8 @@ def build(settings: Settings) -> Server:
 def listen(settings: Settings) -> socket.socket:
     """The socket, or one sentence on why there is none."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With the protocol named, asyncio sees TCP and turns Nagle's algorithm off; without, answers take 40 ms.
+    # With the protocol named, asyncio sees TCP and turns Nagle's algorithm off; without, answers
+    # take 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -122,8 +125,12 @@ def make_uvicorn(server: Server) -> Uvicorn:
 
 
 @contextlib.contextmanager
-def running(settings: Settings | None = None, prepare: Callable[[Server], None] = lambda server: None) -> Iterator[Running]:
-    """A server on a thread of this process, for as long as the block lasts; `prepare` sees it before it listens."""
+def running(
+    settings: Settings | None = None, prepare: Callable[[Server], None] = lambda server: None
+) -> Iterator[Running]:
+    """A server on a thread of this process, for as long as the block lasts; `prepare` sees it
+    before it listens.
+    """
     settings = settings or Settings()
     server = build(settings)
     prepare(server)
@@ -146,7 +153,9 @@ def serve(
     exit_with_parent: bool = False,
     take_census: Callable[[Census], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called when the socket listens, `take_census` at the end."""
+    """Serve until SIGTERM or SIGINT; `ready` is called when the socket listens, `take_census` at
+    the end.
+    """
     server = build(settings)
     census = Census(server) if take_census else None
     if census:
@@ -192,7 +201,8 @@ async def _watch_parent(runner: Uvicorn) -> None:
 def apply_switches(server: Server) -> None:
     """Throw the switches of a server's settings: first the variants, then the faults.
 
-    The catalogues are imported only if one of them is asked for: a plain server starts sooner without.
+    The catalogues are imported only if one of them is asked for: a plain server starts sooner
+    without.
     """
     if server.settings.variants:
         from rolecall.reference.variants import VARIANTS  # noqa: PLC0415  # see above

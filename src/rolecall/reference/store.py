@@ -48,7 +48,8 @@ class Store:
     """Documents as JSON text, accounts, refresh tokens and API keys."""
 
     def __init__(self, path: str = ":memory:") -> None:
-        # Only the event loop's thread talks to it, but the loop may run on another thread than the maker.
+        # Only the event loop's thread talks to it, but the loop may run on another thread than the
+        # maker.
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         if path != ":memory:":
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -64,16 +65,22 @@ class Store:
 
     def get(self, resource: str, id: str) -> str | None:
         """A document's text."""
-        row = self._execute("SELECT body FROM documents WHERE resource = ? AND id = ?", (resource, id)).fetchone()
+        row = self._execute(
+            "SELECT body FROM documents WHERE resource = ? AND id = ?", (resource, id)
+        ).fetchone()
         return row[0] if row else None
 
     def add(self, resource: str, id: str, body: str) -> None:
         """Keep a new document."""
-        self._execute("INSERT INTO documents (resource, id, body) VALUES (?, ?, ?)", (resource, id, body))
+        self._execute(
+            "INSERT INTO documents (resource, id, body) VALUES (?, ?, ?)", (resource, id, body)
+        )
 
     def replace(self, resource: str, id: str, body: str) -> None:
         """Keep another text for a document."""
-        self._execute("UPDATE documents SET body = ? WHERE resource = ? AND id = ?", (body, resource, id))
+        self._execute(
+            "UPDATE documents SET body = ? WHERE resource = ? AND id = ?", (body, resource, id)
+        )
 
     def remove(self, resource: str, id: str) -> None:
         """Forget a document, and with a user the account."""
@@ -92,7 +99,9 @@ class Store:
 
     def newest(self, resource: str) -> str | None:
         """The document made last."""
-        row = self._execute("SELECT body FROM documents WHERE resource = ? ORDER BY seq DESC LIMIT 1", (resource,)).fetchone()
+        row = self._execute(
+            "SELECT body FROM documents WHERE resource = ? ORDER BY seq DESC LIMIT 1", (resource,)
+        ).fetchone()
         return row[0] if row else None
 
     def containing(self, resource: str, *texts: str) -> Iterator[str]:
@@ -118,12 +127,16 @@ class Store:
 
     def account_by_email(self, email: str) -> StoredAccount | None:
         """The account with this address; only the letters' case may differ."""
-        row = self._execute("SELECT id, email, password FROM accounts WHERE email = ?", (email,)).fetchone()
+        row = self._execute(
+            "SELECT id, email, password FROM accounts WHERE email = ?", (email,)
+        ).fetchone()
         return StoredAccount(*row) if row else None
 
     def account(self, id: str) -> StoredAccount | None:
         """A user's account."""
-        row = self._execute("SELECT id, email, password FROM accounts WHERE id = ?", (id,)).fetchone()
+        row = self._execute(
+            "SELECT id, email, password FROM accounts WHERE id = ?", (id,)
+        ).fetchone()
         return StoredAccount(*row) if row else None
 
     def set_email(self, id: str, email: str) -> None:
@@ -148,12 +161,16 @@ class Store:
 
     def refresh_token(self, hash: str) -> RefreshRow | None:
         """The row of this hash."""
-        row = self._execute("SELECT hash, user, issued, used FROM refresh_tokens WHERE hash = ?", (hash,)).fetchone()
+        row = self._execute(
+            "SELECT hash, user, issued, used FROM refresh_tokens WHERE hash = ?", (hash,)
+        ).fetchone()
         return RefreshRow(*row) if row else None
 
     def refresh_tokens_of(self, user: str) -> list[RefreshRow]:
         """All rows of a user."""
-        rows = self._execute("SELECT hash, user, issued, used FROM refresh_tokens WHERE user = ?", (user,))
+        rows = self._execute(
+            "SELECT hash, user, issued, used FROM refresh_tokens WHERE user = ?", (user,)
+        )
         return [RefreshRow(*row) for row in rows]
 
     def use_refresh_token(self, hash: str, now: float) -> None:

@@ -1,8 +1,7 @@
 """Access tokens: how they are written and how they are checked.
 
-"Token permissions are described as a space-delimited OAuth 2.0 Access Token Scope string inside the JWT
-token."
-"Bearer tokens are time-based tokens that expire after 24 hours."
+"Token permissions are described as a space-delimited OAuth 2.0 Access Token Scope string inside the
+JWT token." "Bearer tokens are time-based tokens that expire after 24 hours."
 """
 
 from __future__ import annotations
@@ -211,7 +210,9 @@ class TokenVerifier:
 
     def signature_holds(self, message: bytes, signature: str, header: Document) -> bool:
         """Whether the token was signed by this server."""
-        return self.algorithm_fits(header.get("alg")) and self.key.verify(message, decode_segment(signature))
+        return self.algorithm_fits(header.get("alg")) and self.key.verify(
+            message, decode_segment(signature)
+        )
 
     def check_grant(self, claims: Document) -> None:
         """A token made for something else is not good here (RFC 8725, section 3.12)."""
@@ -256,7 +257,9 @@ class TokenVerifier:
         return self.clock.now() < nbf
 
     def expiry(self) -> Expired:
-        """What an expired token "will result in": 403 Permission Denied; the vendor's client expects 401."""
+        """What an expired token "will result in": 403 Permission Denied; the vendor's client
+        expects 401.
+        """
         if self.dialect == "sdk":
             return Expired(401, "jwt expired", unauthorized("").headers)
         return Expired(403, "Permission Denied")

@@ -29,10 +29,19 @@ class Wire:
             headers.append((b"content-type", answer.media_type.encode()))
         if answer.status != 204:
             headers.append((b"content-length", str(len(answer.body)).encode()))
-        headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
+        headers += [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in answer.headers.items()
+        ]
         return headers
 
     async def send(self, call: Call, answer: Answer, send: Send) -> None:
         """Put an answer on the wire. To HEAD, uvicorn sends the headers only."""
-        await send({"type": "http.response.start", "status": answer.status, "headers": self.headers(call, answer)})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": self.headers(call, answer),
+            }
+        )
         await send({"type": "http.response.body", "body": answer.body})

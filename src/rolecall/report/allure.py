@@ -1,7 +1,8 @@
 """``allure-results/``: one result per test, with the model and the identities of allure-pytest.
 
-allure-pytest's listener hangs on pytest's set-up and tear-down of each test, which for tests that are already done take
-longer than the tests. Names and history ids come from its own functions, so a run with ``--alluredir`` has the same ones.
+allure-pytest's listener hangs on pytest's set-up and tear-down of each test, which for tests that
+are already done take longer than the tests. Names and history ids come from its own functions, so a
+run with ``--alluredir`` has the same ones.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ import attr
 import pytest
 from allure_commons.model2 import Attachment, Label, Parameter, StatusDetails, TestResult
 from allure_commons.utils import md5, platform_label, represent
-from allure_pytest.utils import allure_full_name, allure_package, allure_suite_labels, allure_title_path, get_history_id
+from allure_pytest.utils import (
+    allure_full_name,
+    allure_package,
+    allure_suite_labels,
+    allure_title_path,
+    get_history_id,
+)
 
 from rolecall.evidence import Exchange
 from rolecall.report import exchanges
@@ -26,9 +33,17 @@ from rolecall.report import exchanges
 #: How Allure's page sorts what did not pass.
 _CATEGORIES = [
     {"name": "Requirements that failed", "matchedStatuses": ["failed"]},
-    {"name": "Not decided: a piece of evidence is missing", "matchedStatuses": ["broken"], "messageRegex": "(?s).*missing: .*"},
+    {
+        "name": "Not decided: a piece of evidence is missing",
+        "matchedStatuses": ["broken"],
+        "messageRegex": "(?s).*missing: .*",
+    },
     {"name": "The harness broke", "matchedStatuses": ["broken"]},
-    {"name": "Not applicable here", "matchedStatuses": ["skipped"], "messageRegex": "(?s).*not applicable: .*"},
+    {
+        "name": "Not applicable here",
+        "matchedStatuses": ["skipped"],
+        "messageRegex": "(?s).*not applicable: .*",
+    },
     {"name": "Not tested", "matchedStatuses": ["skipped"]},
 ]
 _STATUS = {
@@ -73,14 +88,21 @@ class AllureResults:
         exchanges: Sequence[Exchange],
         seconds: float,
     ) -> None:
-        """Note one test's result; ``outcome`` in our words, as in ``results.json``. The test ends now."""
-        test = _Test(item, outcome, labels, description, message, trace, exchanges, time.time(), seconds)
+        """Note one test's result; ``outcome`` in our words, as in ``results.json``. The test ends
+        now.
+        """
+        test = _Test(
+            item, outcome, labels, description, message, trace, exchanges, time.time(), seconds
+        )
         self._tests.append(test)
 
     def files(self, redact: Callable[[str], str]) -> Iterator[tuple[str, str]]:
         """Every file's name and text, redacted."""
         yield "categories.json", json.dumps(_CATEGORIES, indent=1)
-        yield "environment.properties", "".join(_property(name, redact(value)) for name, value in self._environment.items())
+        yield (
+            "environment.properties",
+            "".join(_property(name, redact(value)) for name, value in self._environment.items()),
+        )
         texts: dict[int, str] = {}  # many tests cite the same exchanges
 
         def text(exchange: Exchange) -> str:
@@ -92,10 +114,15 @@ class AllureResults:
             result = self._result(test, redact)
             if test.exchanges:
                 source = f"{result.uuid}-attachment.txt"
-                result.attachments.append(Attachment(name="exchanges", source=source, type="text/plain"))
+                result.attachments.append(
+                    Attachment(name="exchanges", source=source, type="text/plain")
+                )
                 yield source, "\n\n".join(map(text, test.exchanges))
             document = attr.asdict(result, filter=lambda _, value: value or value is False)
-            yield result.file_pattern.format(prefix=result.uuid), json.dumps(document, ensure_ascii=False)
+            yield (
+                result.file_pattern.format(prefix=result.uuid),
+                json.dumps(document, ensure_ascii=False),
+            )
 
     def _result(self, test: _Test, redact: Callable[[str], str]) -> TestResult:
         item = test.item
@@ -118,7 +145,9 @@ class AllureResults:
             testCaseId=md5(full_name),
             historyId=get_history_id(full_name, shown, original_values=parameters),
             status=_STATUS.get(test.outcome, "broken"),
-            statusDetails=StatusDetails(message=redact(test.message), trace=redact(test.trace)) if test.message else None,
+            statusDetails=StatusDetails(message=redact(test.message), trace=redact(test.trace))
+            if test.message
+            else None,
             description=test.description,
             parameters=shown,
             labels=[Label(name=name, value=value) for name, value in about.items()],
@@ -128,8 +157,16 @@ class AllureResults:
 
 
 def _property(name: str, value: str) -> str:
-    """A line of a Java properties file (java.util.Properties): ISO-8859-1, everything else in the UTF-16 units of Java."""
-    escaped = value.replace("\\", "\\\\").replace("\t", "\\t").replace("\r", "\\r").replace("\n", "\\n").replace("\f", "\\f")
+    """A line of a Java properties file (java.util.Properties): ISO-8859-1, everything else in the
+    UTF-16 units of Java.
+    """
+    escaped = (
+        value.replace("\\", "\\\\")
+        .replace("\t", "\\t")
+        .replace("\r", "\\r")
+        .replace("\n", "\\n")
+        .replace("\f", "\\f")
+    )
     if escaped.startswith(" "):  # which would belong to the separator
         escaped = f"\\{escaped}"
     units = (character if " " <= character <= "~" else _java(character) for character in escaped)
@@ -138,4 +175,7 @@ def _property(name: str, value: str) -> str:
 
 def _java(character: str) -> str:
     data = character.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{int.from_bytes(data[place : place + 2], 'big'):04X}" for place in range(0, len(data), 2))
+    return "".join(
+        f"\\u{int.from_bytes(data[place : place + 2], 'big'):04X}"
+        for place in range(0, len(data), 2)
+    )

@@ -1,6 +1,8 @@
-"""Charts as inline SVG: scales, ticks, a frame, and the few things that are drawn in it. No chart knows what it shows.
+"""Charts as inline SVG: scales, ticks, a frame, and the few things that are drawn in it. No chart
+knows what it shows.
 
-What is drawn gets its colours from classes that the page's style sheet gives them, so that one drawing fits day, night and paper.
+What is drawn gets its colours from classes that the page's style sheet gives them, so that one
+drawing fits day, night and paper.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ class Scale:
 
     def ticks(self, most: int = 6) -> list[float]:
         """Round values along it: at most about ``most``."""
-        return _decades(self.low, self.high, most) if self.logarithmic else _even(self.low, self.high, most)
+        return (
+            _decades(self.low, self.high, most)
+            if self.logarithmic
+            else _even(self.low, self.high, most)
+        )
 
 
 def across(low: float, high: float) -> Scale:
@@ -50,7 +56,9 @@ def upward(high: float, height: float) -> Scale:
 
 
 def upward_log(low: float, high: float, height: float) -> Scale:
-    """A logarithmic scale over the height of a frame, with a little room at both ends; at least half a decade."""
+    """A logarithmic scale over the height of a frame, with a little room at both ends; at least
+    half a decade.
+    """
     low, high = max(low, 1e-3) / 1.15, max(high, 1e-3) * 1.15
     if high / low < 3:
         middle = math.sqrt(low * high)
@@ -70,10 +78,13 @@ def frame(
     x_ticks: Sequence[float] | None = None,
     classes: str = "",
 ) -> str:
-    """A chart: its layers over a grid with labelled axes; ``label`` says in words what it shows, for who cannot see it."""
+    """A chart: its layers over a grid with labelled axes; ``label`` says in words what it shows,
+    for who cannot see it.
+    """
     grid = [
         f'<line class="grid" x1="{x.begin}" x2="{x.end}" y1="{_n(y(value))}" y2="{_n(y(value))}"/>'
-        f'<text class="tick" x="{x.begin - 8}" y="{_n(y(value) + 4)}" text-anchor="end">{escape(y_text(value))}</text>'
+        f'<text class="tick" x="{x.begin - 8}" y="{_n(y(value) + 4)}" '
+        f'text-anchor="end">{escape(y_text(value))}</text>'
         for value in y.ticks(max(3, int(height / 36)))
     ]
     floor = y.begin
@@ -82,10 +93,12 @@ def frame(
         at = _n(x(value))
         axis.append(
             f'<line class="axis" x1="{at}" x2="{at}" y1="{floor}" y2="{floor + 4}"/>'
-            f'<text class="tick" x="{at}" y="{floor + 18}" text-anchor="middle">{escape(x_text(value))}</text>'
+            f'<text class="tick" x="{at}" y="{floor + 18}" '
+            f'text-anchor="middle">{escape(x_text(value))}</text>'
         )
     return (
-        f'<svg class="{escape(f"chart {classes}".strip())}" viewBox="0 0 {WIDTH} {_n(height)}" role="img" aria-label="{escape(label)}">'
+        f'<svg class="{escape(f"chart {classes}".strip())}" viewBox="0 0 {WIDTH} {_n(height)}" '
+        f'role="img" aria-label="{escape(label)}">'
         f"{''.join(grid)}{''.join(layers)}{''.join(axis)}</svg>"
     )
 
@@ -95,9 +108,15 @@ def line(points: Iterable[Point], x: Scale, y: Scale, style: str) -> str:
     drawn = []
     for piece in _pieces(points):
         if len(piece) == 1:
-            drawn.append(f'<circle class="{style} dot" cx="{_n(x(piece[0][0]))}" cy="{_n(y(piece[0][1]))}" r="1.6"/>')
+            drawn.append(
+                f'<circle class="{style} dot" cx="{_n(x(piece[0][0]))}" cy="{_n(y(piece[0][1]))}" '
+                'r="1.6"/>'
+            )
         else:
-            drawn.append(f'<path class="{style}" d="M{"L".join(f"{_n(x(a))} {_n(y(b))}" for a, b in piece)}"/>')
+            drawn.append(
+                f'<path class="{style}" '
+                f'd="M{"L".join(f"{_n(x(a))} {_n(y(b))}" for a, b in piece)}"/>'
+            )
     return "".join(drawn)
 
 
@@ -106,27 +125,42 @@ def area(points: Iterable[Point], x: Scale, y: Scale, style: str) -> str:
     drawn = []
     for piece in _pieces(points):
         path = "L".join(f"{_n(x(a))} {_n(y(b))}" for a, b in piece)
-        drawn.append(f'<path class="{style}" d="M{_n(x(piece[0][0]))} {y.begin}L{path}L{_n(x(piece[-1][0]))} {y.begin}Z"/>')
+        drawn.append(
+            f'<path class="{style}" d="M{_n(x(piece[0][0]))} '
+            f'{y.begin}L{path}L{_n(x(piece[-1][0]))} {y.begin}Z"/>'
+        )
     return "".join(drawn)
 
 
-def box(x: Scale, y: Scale, corners: tuple[float, float, float, float], style: str, opacity: float = 1.0) -> str:
+def box(
+    x: Scale, y: Scale, corners: tuple[float, float, float, float], style: str, opacity: float = 1.0
+) -> str:
     """A rectangle from (left, bottom) to (right, top), in values."""
     left, bottom, right, top = corners
     width, height = max(x(right) - x(left), 0.6), max(y(bottom) - y(top), 0.0)
     faint = f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
-    return f'<rect class="{style}" x="{_n(x(left))}" y="{_n(y(top))}" width="{_n(width)}" height="{_n(height)}"{faint}/>'
+    return (
+        f'<rect class="{style}" x="{_n(x(left))}" y="{_n(y(top))}" width="{_n(width)}" '
+        f'height="{_n(height)}"{faint}/>'
+    )
 
 
 def upright(value: float, x: Scale, y: Scale, style: str, text: str = "") -> str:
     """A vertical line at a value, with a word at its top."""
     at = x(value)
     anchor, offset = ("end", -5) if at > (x.begin + x.end) * 0.75 else ("start", 5)
-    word = f'<text class="note" x="{_n(at + offset)}" y="{TOP + 12}" text-anchor="{anchor}">{escape(text)}</text>' if text else ""
+    word = (
+        f'<text class="note" x="{_n(at + offset)}" y="{TOP + 12}" '
+        f'text-anchor="{anchor}">{escape(text)}</text>'
+        if text
+        else ""
+    )
     return f'<line class="{style}" x1="{_n(at)}" x2="{_n(at)}" y1="{TOP}" y2="{y.begin}"/>{word}'
 
 
-def mark(a: float, b: float, x: Scale, y: Scale, style: str, title: str, shape: str = "circle") -> str:
+def mark(
+    a: float, b: float, x: Scale, y: Scale, style: str, title: str, shape: str = "circle"
+) -> str:
     """A point that says what it is when it is pointed at."""
     at, up = x(a), y(b)
     shapes = {
@@ -160,7 +194,12 @@ def _decades(low: float, high: float, most: int) -> list[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
     for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
-        finer = [value for power in powers for factor in factors if low <= (value := factor * 10.0**power) <= high]
+        finer = [
+            value
+            for power in powers
+            for factor in factors
+            if low <= (value := factor * 10.0**power) <= high
+        ]
         if len(finer) > most and len(ticks) > 1:
             break
         ticks = finer

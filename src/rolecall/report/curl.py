@@ -27,20 +27,28 @@ def command(exchange: Exchange, redact: Callable[[str], str]) -> str:
             line += f' -H "Authorization: {scheme}$TOKEN"'
         elif name.lower() not in _NOT_SHOWN:
             text = redact(value)
-            line += f" -H {_quoted(f'{name}: {text}' if text else f'{name};')}"  # with a colon curl would leave it out
+            # with a colon curl would leave it out
+            line += f" -H {_quoted(f'{name}: {text}' if text else f'{name};')}"
     if body := redact(exchange.request_body.decode("utf-8", "replace")):
-        line += f" {'--data-raw' if body.startswith('@') else '-d'} {_quoted(body)}"  # -d @name sends a file
+        # -d @name sends a file
+        line += f" {'--data-raw' if body.startswith('@') else '-d'} {_quoted(body)}"
     return f"{line} {_quoted(redact(exchange.url))}"
 
 
 def _as_it_is(url: str) -> list[str]:
-    """The options without which curl would make other URLs of this one: brackets are patterns to it, and dot segments are taken out."""
+    """The options without which curl would make other URLs of this one: brackets are patterns to
+    it, and dot segments are taken out.
+    """
     options = ["-g"] if any(sign in url for sign in "[]{}") else []
-    return [*options, "--path-as-is"] if "/." in url.partition("://")[2].partition("?")[0] else options
+    return (
+        [*options, "--path-as-is"] if "/." in url.partition("://")[2].partition("?")[0] else options
+    )
 
 
 def _quoted(text: str) -> str:
-    """A word of a shell; ``$'...'`` where it holds what no line of a terminal can (POSIX.1-2024, 2.2.4)."""
+    """A word of a shell; ``$'...'`` where it holds what no line of a terminal can (POSIX.1-2024,
+    2.2.4).
+    """
     if text.isprintable():
         return shlex.quote(text)
     return "$'" + "".join(map(_escaped, text)) + "'"

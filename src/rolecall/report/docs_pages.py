@@ -15,8 +15,14 @@ def requirements(entries: Mapping[str, Any]) -> str:
         "",
         _NOTE.format(source="conformance/web1on1_v2/requirements.toml"),
         "",
-        "Level `must` is said by the specification, `derived` follows from it in one step, `hardening` is advice, `observe` is",
-        "recorded only; the first two decide the verdict. *Cases* are rows of the catalogue of negative cases. *Needs* names",
+        (
+            "Level `must` is said by the specification, `derived` follows from it in one step, "
+            "`hardening` is advice, `observe` is"
+        ),
+        (
+            "recorded only; the first two decide the verdict. *Cases* are rows of the catalogue of "
+            "negative cases. *Needs* names"
+        ),
         "what a target may lack, or a run may not be given, without being blamed.",
     ]
     features: dict[str, list[Any]] = {}
@@ -31,7 +37,15 @@ def requirements(entries: Mapping[str, Any]) -> str:
             "|---|---|---|---|---|---|---|",
         ]
         for entry in group:
-            cells = (entry.id, entry.level, entry.statement, entry.clause, entry.step, ", ".join(entry.cases), entry.capability)
+            cells = (
+                entry.id,
+                entry.level,
+                entry.statement,
+                entry.clause,
+                entry.step,
+                ", ".join(entry.cases),
+                entry.capability,
+            )
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -43,14 +57,22 @@ def readings(entries: Mapping[str, Any]) -> str:
         "",
         _NOTE.format(source="conformance/web1on1_v2/readings.toml"),
         "",
-        "The default decides the verdict. A target file chooses another reading under `[dialect]`; every one that is not the",
-        "default is printed with the verdict and stands in `results.json`. A list is a set of acceptable HTTP statuses.",
+        (
+            "The default decides the verdict. A target file chooses another reading under "
+            "`[dialect]`; every one that is not the"
+        ),
+        (
+            "default is printed with the verdict and stands in `results.json`. A list is a set of "
+            "acceptable HTTP statuses."
+        ),
         "",
         "| reading | default | meaning |",
         "|---|---|---|",
     ]
     chosen = [entry for entry in entries.values() if entry.default is not None]
-    lines += [f"| `{entry.name}` | `{_toml(entry.default)}` | {entry.statement} |" for entry in chosen]
+    lines += [
+        f"| `{entry.name}` | `{_toml(entry.default)}` | {entry.statement} |" for entry in chosen
+    ]
     lines += ["", "The rest cannot be chosen, for every server is taken as it is:", ""]
     lines += [f"- {entry.statement}" for entry in entries.values() if entry not in chosen]
     return "\n".join(lines) + "\n"

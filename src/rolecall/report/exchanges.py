@@ -31,4 +31,8 @@ def _text(exchange: Exchange, redact: Callable[[str], str]) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_BODY else f"{text[:_LONGEST_BODY]} ... ({len(text):,} characters)"
+    return (
+        text
+        if len(text) <= _LONGEST_BODY
+        else f"{text[:_LONGEST_BODY]} ... ({len(text):,} characters)"
+    )

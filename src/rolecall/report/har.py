@@ -30,13 +30,17 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
         "url": url,
         "httpVersion": exchange.http_version or "HTTP/1.1",
         "headers": _headers(exchange.request_headers.items(), redact),
-        "queryString": [{"name": name, "value": value} for name, value in parse_qsl(urlsplit(url).query)],
+        "queryString": [
+            {"name": name, "value": value} for name, value in parse_qsl(urlsplit(url).query)
+        ],
         "cookies": [],
         "headersSize": -1,
         "bodySize": len(exchange.request_body),
     }
     if exchange.request_body:
-        headers: Mapping[str, str] = {name.lower(): value for name, value in exchange.request_headers.items()}
+        headers: Mapping[str, str] = {
+            name.lower(): value for name, value in exchange.request_headers.items()
+        }
         text = redact(exchange.request_body.decode("utf-8", "replace"))
         request["postData"] = {"mimeType": redact(headers.get("content-type", "")), "text": text}
     text = exchange.shown(redact)
@@ -73,11 +77,16 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
 def _comment(exchange: Exchange, text: str) -> dict[str, str]:
     """What a reader should know of a body that does not stand here whole."""
     if exchange.begun is not None:
-        return {"comment": f"what came of an answer that broke off; its status: {exchange.begun or 'none'}"}
+        return {
+            "comment": "what came of an answer that broke off; its status: "
+            f"{exchange.begun or 'none'}"
+        }
     if len(text) < KEPT and not exchange.cut:
         return {}
     return {"comment": f"the first {len(text):,} characters of a body of {exchange.length:,} bytes"}
 
 
-def _headers(headers: Iterable[tuple[str, str]], redact: Callable[[str], str]) -> list[dict[str, str]]:
+def _headers(
+    headers: Iterable[tuple[str, str]], redact: Callable[[str], str]
+) -> list[dict[str, str]]:
     return [{"name": redact(name), "value": redact(value)} for name, value in headers]

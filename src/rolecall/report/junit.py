@@ -19,7 +19,9 @@ _ELEMENT = {
 
 
 def write(results: dict[str, Any]) -> str:
-    """The text of the file. What decides nothing (hardening, observations) is shown as skipped when it did not pass."""
+    """The text of the file. What decides nothing (hardening, observations) is shown as skipped when
+    it did not pass.
+    """
     suites = ElementTree.Element("testsuites", name="rolecall")
     for requirement in results["requirements"]:
         if not requirement["tests"]:
@@ -28,15 +30,25 @@ def write(results: dict[str, Any]) -> str:
         tally = {"failure": 0, "error": 0, "skipped": 0}
         for test in requirement["tests"]:
             case = ElementTree.SubElement(
-                suite, "testcase", classname=requirement["id"], name=_clean(test["name"]), time=f"{test['seconds']:.3f}"
+                suite,
+                "testcase",
+                classname=requirement["id"],
+                name=_clean(test["name"]),
+                time=f"{test['seconds']:.3f}",
             )
             element = _ELEMENT.get(test["outcome"])
             if element and requirement["level"] not in ("must", "derived"):
                 element = "skipped"
             if element:
                 tally[element] += 1
-                child = ElementTree.SubElement(case, element, message=_clean(test["reason"]), type=test["outcome"])
-                child.text = _clean("\n".join(filter(None, (requirement["statement"], test["reason"], test["look_at"]))))
+                child = ElementTree.SubElement(
+                    case, element, message=_clean(test["reason"]), type=test["outcome"]
+                )
+                child.text = _clean(
+                    "\n".join(
+                        filter(None, (requirement["statement"], test["reason"], test["look_at"]))
+                    )
+                )
         suite.set("tests", str(len(requirement["tests"])))
         suite.set("failures", str(tally["failure"]))
         suite.set("errors", str(tally["error"]))

@@ -7,15 +7,39 @@ from typing import Any
 
 HEADER = f"{'':<3}{'case':<44}{'planted':<34}{'first finding':<34}{'seconds':>8}"
 _KINDS = {
-    "fault": ("Faults", "Each breaks the specification in one way; the planted requirement must be the first finding."),
-    "flip": ("Flips", "Each turns one cell of the permission table round, for tokens and API keys alike."),
+    "fault": (
+        "Faults",
+        (
+            "Each breaks the specification in one way; the planted requirement must be the first "
+            "finding."
+        ),
+    ),
+    "flip": (
+        "Flips",
+        "Each turns one cell of the permission table round, for tokens and API keys alike.",
+    ),
     "loaded": (
         "Load",
-        "The reference server as it is under each load that finds a fault, and legal or troubled ones; nothing may be held against them.",
+        (
+            "The reference server as it is under each load that finds a fault, and legal or troubled "
+            "ones; nothing may be held against them."
+        ),
     ),
-    "legal": ("Legal variants", "Each differs in a way that the specification allows; nothing may be held against it."),
-    "trouble": ("Trouble", "Nobody's verdict: the run must end honestly and accuse no requirement that was kept."),
-    "lint": ("Lint", "A server that rejects every request of ours outside the specification that is no marked attack."),
+    "legal": (
+        "Legal variants",
+        "Each differs in a way that the specification allows; nothing may be held against it.",
+    ),
+    "trouble": (
+        "Trouble",
+        "Nobody's verdict: the run must end honestly and accuse no requirement that was kept.",
+    ),
+    "lint": (
+        "Lint",
+        (
+            "A server that rejects every request of ours outside the specification that is no marked "
+            "attack."
+        ),
+    ),
 }
 #: What a run can be without, by the word for it.
 _WITHOUT = {"api-keys": "API keys", "clock-and-key": "clock and key"}
@@ -54,7 +78,9 @@ def line_without(case: dict[str, Any], name: str) -> str:
 
 
 def summary_without(cases: Iterable[dict[str, Any]]) -> list[str]:
-    """For each thing that was left out, how many faults are still caught and why the others are not, in a sentence."""
+    """For each thing that was left out, how many faults are still caught and why the others are
+    not, in a sentence.
+    """
     cases = list(cases)
     sentences = []
     for name, title in _WITHOUT.items():
@@ -72,9 +98,11 @@ def summary_without(cases: Iterable[dict[str, Any]]) -> list[str]:
 def summary(counts: dict[str, int]) -> str:
     """The counts in two sentences."""
     return (
-        f"{counts['caught']} of {counts['faults']} faults caught, {counts['localised']} localised, {counts['silent']} silent; "
+        f"{counts['caught']} of {counts['faults']} faults caught, {counts['localised']} "
+        f"localised, {counts['silent']} silent; "
         f"{counts['false_alarms']} false alarms on {counts['innocent']} innocent servers, "
-        f"{counts['wrong_accusations']} wrong accusations on {counts['troubled']} troubled ones, {counts['crashes']} crashes, "
+        f"{counts['wrong_accusations']} wrong accusations on {counts['troubled']} troubled ones, "
+        f"{counts['crashes']} crashes, "
         f"{counts['harmed']} servers harmed."
     )
 
@@ -82,14 +110,26 @@ def summary(counts: dict[str, int]) -> str:
 def write(cases: Iterable[dict[str, Any]], counts: dict[str, int]) -> str:
     """The whole table as Markdown."""
     cases = list(cases)
-    lines = ["# Kill table", "", "Made by `make selftest`; not edited by hand.", "", summary(counts)]
+    lines = [
+        "# Kill table",
+        "",
+        "Made by `make selftest`; not edited by hand.",
+        "",
+        summary(counts),
+    ]
     lines += [line for sentence in summary_without(cases) for line in ("", sentence)]
     for kind, (title, meaning) in _KINDS.items():
         rows = [case for case in cases if case["case"]["kind"] == kind]
         if rows:
             lines += ["", f"## {title}", "", meaning, ""]
             lines += _faults(rows) if kind in ("fault", "flip") else _others(rows)
-    lines += ["", "## Requirements", "", "Which faults trip each requirement, those that were planted for it first.", ""]
+    lines += [
+        "",
+        "## Requirements",
+        "",
+        "Which faults trip each requirement, those that were planted for it first.",
+        "",
+    ]
     lines += ["| requirement | tripped by |", "|---|---|"]
     lines += [f"| {id} | {', '.join(names)} |" for id, names in sorted(_tripped(cases).items())]
     return "\n".join(lines) + "\n"
@@ -124,7 +164,12 @@ def _faults(cases: list[dict[str, Any]]) -> list[str]:
 
 def _others(cases: list[dict[str, Any]]) -> list[str]:
     rows = [
-        [case["case"]["name"], case["case"]["description"], case["verdict"] or case["crash"], _as_expected(case)]
+        [
+            case["case"]["name"],
+            case["case"]["description"],
+            case["verdict"] or case["crash"],
+            _as_expected(case),
+        ]
         for case in cases
     ]
     return _table(["case", "what it does", "verdict", "as expected"], rows)
@@ -150,7 +195,10 @@ def _tripped(cases: list[dict[str, Any]], most: int = 3) -> dict[str, list[str]]
         for id in _found(case):
             tripped.setdefault(id, []).append(case["case"]["name"])
     planted = {case["case"]["name"]: case["case"]["planted"] for case in faults}
-    return {id: sorted(names, key=lambda name: planted[name] != id)[:most] for id, names in tripped.items()}
+    return {
+        id: sorted(names, key=lambda name: planted[name] != id)[:most]
+        for id, names in tripped.items()
+    }
 
 
 def _found(case: dict[str, Any]) -> list[str]:

@@ -1,6 +1,8 @@
-"""The last look at a file before it is written: a secret in it is a bug of ours, is masked, and its place is named.
+"""The last look at a file before it is written: a secret in it is a bug of ours, is masked, and its
+place is named.
 
-Only what may hold other people's words is looked at. Names, enumerations and ids of our own are no secrets, whatever a server calls one.
+Only what may hold other people's words is looked at. Names, enumerations and ids of our own are no
+secrets, whatever a server calls one.
 """
 
 from __future__ import annotations
@@ -14,8 +16,22 @@ from rolecall.redaction import Secrets
 
 #: Members of our JSON files in which other people's words stand: texts, and all that is below them.
 FOREIGN = {
-    "results.json": frozenset({"reason", "reasons", "expected", "actual", "look_at", "notes", "note", "curl", "left_behind"}),
-    "evidence.har": frozenset({"url", "name", "value", "text", "mimeType", "redirectURL", "_error"}),
+    "results.json": frozenset(
+        {
+            "reason",
+            "reasons",
+            "expected",
+            "actual",
+            "look_at",
+            "notes",
+            "note",
+            "curl",
+            "left_behind",
+        }
+    ),
+    "evidence.har": frozenset(
+        {"url", "name", "value", "text", "mimeType", "redirectURL", "_error"}
+    ),
     "ledger.jsonl": frozenset({"id"}),
 }
 _OF_ALLURE = frozenset({"message", "trace"})
@@ -38,17 +54,33 @@ def masked(name: str, text: str, secrets: Secrets) -> tuple[str, list[str]]:
 
 
 def _masked(
-    document: Any, place: str, members: frozenset[str], secrets: Secrets, places: list[str], *, look: bool = False
+    document: Any,
+    place: str,
+    members: frozenset[str],
+    secrets: Secrets,
+    places: list[str],
+    *,
+    look: bool = False,
 ) -> Any:
-    """A document with its secrets masked: in what stands under one of the ``members``, if we are not below one already."""
+    """A document with its secrets masked: in what stands under one of the ``members``, if we are
+    not below one already.
+    """
     if isinstance(document, dict):
         return {
-            name: _masked(value, f"{place}.{name}".lstrip("."), members, secrets, places, look=look or name in members)
+            name: _masked(
+                value,
+                f"{place}.{name}".lstrip("."),
+                members,
+                secrets,
+                places,
+                look=look or name in members,
+            )
             for name, value in document.items()
         }
     if isinstance(document, list):
         return [
-            _masked(value, f"{place}[{number}]", members, secrets, places, look=look) for number, value in enumerate(document)
+            _masked(value, f"{place}[{number}]", members, secrets, places, look=look)
+            for number, value in enumerate(document)
         ]
     if look and isinstance(document, str) and secrets.found_in(document):
         places.append(place)
@@ -67,10 +99,16 @@ def _masked_xml(text: str, secrets: Secrets, places: list[str]) -> str:
                     element.set("message", secrets.redact(element.get("message", "")))
                     element.text = secrets.redact(element.text or "")
                     break
-    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n" if places else text
+    return (
+        ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+        if places
+        else text
+    )
 
 
-def _masked_lines(lines: list[str], secrets: Secrets, places: list[str], *, is_json: bool) -> Iterator[str]:
+def _masked_lines(
+    lines: list[str], secrets: Secrets, places: list[str], *, is_json: bool
+) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if line.startswith(_HEADING) or not secrets.found_in(line):
             yield line
@@ -80,6 +118,8 @@ def _masked_lines(lines: list[str], secrets: Secrets, places: list[str], *, is_j
             yield secrets.redact(line)
             continue
         found: list[str] = []
-        document = _masked(json.loads(line), f"line {number}", FOREIGN["ledger.jsonl"], secrets, found)
+        document = _masked(
+            json.loads(line), f"line {number}", FOREIGN["ledger.jsonl"], secrets, found
+        )
         places += found
         yield json.dumps(document) if found else line

@@ -1,4 +1,6 @@
-"""The charts of a load run and of a search for the capacity: what ``load.json`` and ``capacity.json`` say, drawn."""
+"""The charts of a load run and of a search for the capacity: what ``load.json`` and
+``capacity.json`` say, drawn.
+"""
 
 from __future__ import annotations
 
@@ -80,19 +82,29 @@ class Times:
                 charts.line(self._points("scheduled"), self._x, y, "scheduled"),
             ]
             keys += [key("sent", "sent"), key("scheduled", "scheduled", "dashed")]
-        return _figure(["Per second: ", *keys], self._frame("Requests per second over time", 210, y, layers, number))
+        return _figure(
+            ["Per second: ", *keys],
+            self._frame("Requests per second over time", 210, y, layers, number),
+        )
 
     def response(self) -> str:
         """Percentiles of the response time over a shade of how many requests took as long."""
         histogram = whole(self._document)
         if not histogram.count:
             return "<p>Nothing was answered.</p>"
-        y = charts.upward_log(histogram.percentile(0.5) * 1000, max(histogram.maximum * 1000, *self._slow["p99_ms"], 0.01), 300)
+        y = charts.upward_log(
+            histogram.percentile(0.5) * 1000,
+            max(histogram.maximum * 1000, *self._slow["p99_ms"], 0.01),
+            300,
+        )
         layers = [self._shade(y)]
         keys = []
         for name, style, title in _LINES:
             if self._slow[name]:
-                points: list[Point] = [(at, value or None) for at, value in zip(self._middles, self._slow[name], strict=True)]
+                points: list[Point] = [
+                    (at, value or None)
+                    for at, value in zip(self._middles, self._slow[name], strict=True)
+                ]
                 layers.append(charts.line(points, self._x, y, style))
                 keys.append(key(style, title, "dashed" if style == "max" else ""))
         several = f" A point is the highest of {number(self.step)} s." if self._fold > 1 else ""
@@ -102,7 +114,9 @@ class Times:
             key("heat", "how many requests", "block"),
             several,
         ]
-        return _figure(words, self._frame("Response time percentiles over time", 300, y, layers, milliseconds))
+        return _figure(
+            words, self._frame("Response time percentiles over time", 300, y, layers, milliseconds)
+        )
 
     def trouble(self) -> str:
         """Errors, throttled requests and violations per second; a sentence where there were none."""
@@ -110,7 +124,9 @@ class Times:
         if not names:
             return '<p class="yes">No errors, nothing throttled, no violations.</p>'
         errors, throttled = self._counts["errors"], self._counts["throttled"]
-        y = charts.upward(max(one + other for one, other in zip(errors, throttled, strict=True)) or 1.0, 150)
+        y = charts.upward(
+            max(one + other for one, other in zip(errors, throttled, strict=True)) or 1.0, 150
+        )
         layers = []
         for index, (one, other) in enumerate(zip(errors, throttled, strict=True)):
             left, right = index * self.step, min((index + 1) * self.step, self._end)
@@ -124,7 +140,10 @@ class Times:
                 layers.append(charts.mark(at, 0, self._x, y, "violation", title, "diamond"))
         styles = {"errors": "error", "throttled": "throttled", "violations": "violation"}
         keys = [key(styles[name], name, "block") for name in names]
-        return _figure(["Per second: ", *keys], self._frame("Errors, throttled and violations over time", 150, y, layers, number))
+        return _figure(
+            ["Per second: ", *keys],
+            self._frame("Errors, throttled and violations over time", 150, y, layers, number),
+        )
 
     def data(self) -> dict[str, Any]:
         """What the page's script shows where the pointer is."""
@@ -135,7 +154,11 @@ class Times:
         rows = []
         for index, middle in enumerate(self._middles):
             begin = middle - self.step / 2
-            span = f"{number(begin)} s" if self.step == 1 else f"{number(begin)} .. {number(begin + self.step)} s"
+            span = (
+                f"{number(begin)} s"
+                if self.step == 1
+                else f"{number(begin)} .. {number(begin + self.step)} s"
+            )
             rows.append(
                 [
                     span,
@@ -152,23 +175,45 @@ class Times:
             "bottom": charts.BOTTOM,
             "span": self._end,
             "step": self.step,
-            "columns": [*(titles.get(name, name) for name in rates), *(title for _, title in times), *counts],
+            "columns": [
+                *(titles.get(name, name) for name in rates),
+                *(title for _, title in times),
+                *counts,
+            ],
             "rows": rows,
         }
 
-    def _folded(self, values: Sequence[float], into: Callable[[Iterable[float]], float]) -> list[float]:
+    def _folded(
+        self, values: Sequence[float], into: Callable[[Iterable[float]], float]
+    ) -> list[float]:
         return [into(values[at : at + self._fold]) for at in range(0, len(values), self._fold)]
 
     def _points(self, name: str) -> list[Point]:
         return list(zip(self._middles, self._counts[name], strict=True))
 
-    def _frame(self, label: str, height: float, y: Scale, layers: Sequence[str], text: Callable[[float], str]) -> str:
+    def _frame(
+        self,
+        label: str,
+        height: float,
+        y: Scale,
+        layers: Sequence[str],
+        text: Callable[[float], str],
+    ) -> str:
         violations = [
             charts.upright(at, self._x, y, "violation")
             for at, value in zip(self._middles, self._counts["violations"], strict=True)
             if value
         ]
-        return charts.frame(label, height, self._x, y, [*violations, *layers], x_text=_clock, y_text=text, classes="time")
+        return charts.frame(
+            label,
+            height,
+            self._x,
+            y,
+            [*violations, *layers],
+            x_text=_clock,
+            y_text=text,
+            classes="time",
+        )
 
     def _shade(self, y: Scale) -> str:
         drawn = []
@@ -180,19 +225,29 @@ class Times:
             most = max(rows) or 1
             for row, count in enumerate(rows):
                 if count:
-                    low, high = (y.low * math.exp(ratio * edge / _SHADES) for edge in (row, row + 1))
+                    low, high = (
+                        y.low * math.exp(ratio * edge / _SHADES) for edge in (row, row + 1)
+                    )
                     corners = (batch["begin_s"], low, batch["end_s"], high)
-                    drawn.append(charts.box(self._x, y, corners, "heat", 0.04 + 0.3 * math.sqrt(count / most)))
+                    drawn.append(
+                        charts.box(
+                            self._x, y, corners, "heat", 0.04 + 0.3 * math.sqrt(count / most)
+                        )
+                    )
         return "".join(drawn)
 
 
 def whole(document: Mapping[str, Any]) -> Histogram:
     """The response times of all batches."""
-    return Histogram.of((ms / 1000, count) for batch in document["batches"] for ms, count in batch["response_ms"])
+    return Histogram.of(
+        (ms / 1000, count) for batch in document["batches"] for ms, count in batch["response_ms"]
+    )
 
 
 def percentiles(document: Mapping[str, Any]) -> str:
-    """The percentile curve: the further to the right, the rarer; each limit that was set where it belongs."""
+    """The percentile curve: the further to the right, the rarer; each limit that was set where it
+    belongs.
+    """
     histogram = whole(document)
     if not histogram.count:
         return ""
@@ -207,27 +262,50 @@ def percentiles(document: Mapping[str, Any]) -> str:
     top = max([*values, *(value for _, value in service), *(it["limit"] for it in limits)])
     spread = top > _SPREAD * max(document["response_ms"]["p50"], 0.001)
     y = charts.upward_log(values[0], top, 280) if spread else charts.upward(top, 280)
-    layers = [charts.line(service, x, y, "service"), charts.line(zip(places, values, strict=True), x, y, "response")]
+    layers = [
+        charts.line(service, x, y, "service"),
+        charts.line(zip(places, values, strict=True), x, y, "response"),
+    ]
     for it in limits:
-        place = most if it["measure"] == "max" else min(100 / (100 - float(it["measure"][1:])), most)
-        title = f"{it['objective']}: {milliseconds(it['observed'] or 0)}, {'held' if it['held'] else 'did not hold'}"
+        place = (
+            most if it["measure"] == "max" else min(100 / (100 - float(it["measure"][1:])), most)
+        )
+        title = (
+            f"{it['objective']}: {milliseconds(it['observed'] or 0)}, "
+            f"{'held' if it['held'] else 'did not hold'}"
+        )
         style = "limit" if it["held"] else "limit broken"
         layers.append(charts.mark(place, it["limit"], x, y, style, title, "cross"))
     ticks = [1.0, 2.0, *(10.0**power for power in range(1, math.floor(math.log10(most)) + 1))]
-    words = ["At most so long took: ", key("p99", "response time"), key("rate", "service time", "dashed")]
+    words = [
+        "At most so long took: ",
+        key("p99", "response time"),
+        key("rate", "service time", "dashed"),
+    ]
     if limits:
         words.append('<span class="small">&#x2715; a limit</span>')
     drawn = charts.frame(
-        "Percentile curve of response and service time", 280, x, y, layers, x_text=_share, y_text=milliseconds, x_ticks=ticks
+        "Percentile curve of response and service time",
+        280,
+        x,
+        y,
+        layers,
+        x_text=_share,
+        y_text=milliseconds,
+        x_ticks=ticks,
     )
     return _figure(words, drawn)
 
 
 def capacity(document: Mapping[str, Any]) -> str:
-    """The capacity curve: what each step found at its rate, and where the capacity and the knee are."""
+    """The capacity curve: what each step found at its rate, and where the capacity and the knee
+    are.
+    """
     by_clients = document["axis"] == "concurrency"
     axis = "concurrency" if by_clients else "rate"
-    steps = sorted((step for step in document["steps"] if axis in step), key=lambda step: float(step[axis]))
+    steps = sorted(
+        (step for step in document["steps"] if axis in step), key=lambda step: float(step[axis])
+    )
     if not steps:
         return "<p>No step was taken.</p>"
     x = charts.across(0.0, steps[-1][axis] * 1.03)
@@ -240,14 +318,18 @@ def capacity(document: Mapping[str, Any]) -> str:
     )
 
 
-def _times_by_rate(document: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], axis: str, x: Scale) -> str:
+def _times_by_rate(
+    document: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], axis: str, x: Scale
+) -> str:
     known = [step[name] for step in steps for name in ("p50_ms", "p99_ms") if step[name]]
     if not known:
         return ""
     y = charts.upward_log(min(known), max(known), 260)
     layers = _found(document, axis, x, y, named=True)
     for name, style in (("p50_ms", "p50"), ("p99_ms", "p99")):
-        layers.append(charts.line([(step[axis], step[name]) for step in steps if step[name]], x, y, style))
+        layers.append(
+            charts.line([(step[axis], step[name]) for step in steps if step[name]], x, y, style)
+        )
     for step in steps:
         if step["p99_ms"]:
             layers.append(_step(step, step[axis], step["p99_ms"], x, y))
@@ -259,10 +341,14 @@ def _times_by_rate(document: Mapping[str, Any], steps: Sequence[Mapping[str, Any
         "a point is a step: green held, a cross did not",
     ]
     label = f"Response time by {_AXES[axis]}"
-    return _figure(words, charts.frame(label, 260, x, y, layers, x_text=number, y_text=milliseconds))
+    return _figure(
+        words, charts.frame(label, 260, x, y, layers, x_text=number, y_text=milliseconds)
+    )
 
 
-def _throughput_by_rate(document: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], axis: str, x: Scale) -> str:
+def _throughput_by_rate(
+    document: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], axis: str, x: Scale
+) -> str:
     fit = document.get("usl")
     curve: list[Point] = []
     if fit and axis == "concurrency":
@@ -279,10 +365,14 @@ def _throughput_by_rate(document: Mapping[str, Any], steps: Sequence[Mapping[str
         layers.append(charts.line(curve, x, y, "scheduled"))
         keys.append(key("scheduled", "Universal Scalability Law", "dashed"))
     else:
-        layers.append(charts.line([(step[axis], step["throughput"]) for step in steps], x, y, "rate"))
+        layers.append(
+            charts.line([(step[axis], step["throughput"]) for step in steps], x, y, "rate")
+        )
     layers += [_step(step, step[axis], step["throughput"], x, y) for step in steps]
     label = f"Throughput by {_AXES[axis]}"
-    return _figure([f"{label}: ", *keys], charts.frame(label, 190, x, y, layers, x_text=number, y_text=number))
+    return _figure(
+        [f"{label}: ", *keys], charts.frame(label, 190, x, y, layers, x_text=number, y_text=number)
+    )
 
 
 def _trouble_by_rate(steps: Sequence[Mapping[str, Any]], axis: str, x: Scale) -> str:
@@ -291,7 +381,9 @@ def _trouble_by_rate(steps: Sequence[Mapping[str, Any]], axis: str, x: Scale) ->
         return 100 * float(step[name]) / ended if ended else 0.0
 
     names = {
-        name: style for name, style in (("errors", "error"), ("throttled", "throttled")) if any(step[name] for step in steps)
+        name: style
+        for name, style in (("errors", "error"), ("throttled", "throttled"))
+        if any(step[name] for step in steps)
     }
     if not names:
         return '<p class="yes">No errors, and nothing throttled, at any step.</p>'
@@ -303,37 +395,75 @@ def _trouble_by_rate(steps: Sequence[Mapping[str, Any]], axis: str, x: Scale) ->
         for name, style in names.items():
             value = share(step, name)
             if value:
-                layers.append(charts.box(x, y, (step[axis] - half, floor, step[axis] + half, floor + value), style))
+                layers.append(
+                    charts.box(
+                        x, y, (step[axis] - half, floor, step[axis] + half, floor + value), style
+                    )
+                )
             floor += value
-    words = ["Per cent of requests: ", *(key(style, name, "block") for name, style in names.items())]
+    words = [
+        "Per cent of requests: ",
+        *(key(style, name, "block") for name, style in names.items()),
+    ]
     label = f"Errors and throttled requests by {_AXES[axis]}"
-    return _figure(words, charts.frame(label, 130, x, y, layers, x_text=number, y_text=lambda value: f"{number(value)} %"))
+    return _figure(
+        words,
+        charts.frame(
+            label, 130, x, y, layers, x_text=number, y_text=lambda value: f"{number(value)} %"
+        ),
+    )
 
 
 _AXES = {"rate": "rate", "concurrency": "requests under way at once"}
 
 
-def _found(document: Mapping[str, Any], axis: str, x: Scale, y: Scale, *, named: bool = False) -> list[str]:
+def _found(
+    document: Mapping[str, Any], axis: str, x: Scale, y: Scale, *, named: bool = False
+) -> list[str]:
     """The capacity with its interval, and the knee: they are rates."""
     if axis != "rate":
         return []
     found, knee = document["capacity"], document["knee"]
     layers = []
     if found["low"] is not None and found["high"] is not None:
-        layers.append(charts.box(x, y, (found["low"], y.low, min(found["high"], x.high), y.high), "band", 0.14))
+        layers.append(
+            charts.box(
+                x, y, (found["low"], y.low, min(found["high"], x.high), y.high), "band", 0.14
+            )
+        )
     if found["rate"] is not None:
-        layers.append(charts.upright(found["rate"], x, y, "capacity", f"capacity {number(found['rate'])}/s" if named else ""))
+        layers.append(
+            charts.upright(
+                found["rate"],
+                x,
+                y,
+                "capacity",
+                f"capacity {number(found['rate'])}/s" if named else "",
+            )
+        )
     if knee:
-        layers.append(charts.upright(knee["rate"], x, y, "knee", f"knee {number(knee['rate'])}/s" if named else ""))
+        layers.append(
+            charts.upright(
+                knee["rate"], x, y, "knee", f"knee {number(knee['rate'])}/s" if named else ""
+            )
+        )
     return layers
 
 
 def _step(step: Mapping[str, Any], a: float, b: float, x: Scale, y: Scale) -> str:
-    times = ", ".join(f"{name} {milliseconds(step[f'{name}_ms'])}" for name in ("p50", "p99") if step[f"{name}_ms"])
+    times = ", ".join(
+        f"{name} {milliseconds(step[f'{name}_ms'])}"
+        for name in ("p50", "p99")
+        if step[f"{name}_ms"]
+    )
     why = f" ({step['why']})" if step["why"] else ""
     title = f"{number(a)}: {step['verdict']}{why}; {number(step['throughput'])}/s, {times}"
-    style = {"held": "held", "unclear": "unclear", "violated": "violation"}.get(step["verdict"], "failed")
-    return charts.mark(a, b, x, y, style, title, {"failed": "cross", "violation": "diamond"}.get(style, "circle"))
+    style = {"held": "held", "unclear": "unclear", "violated": "violation"}.get(
+        step["verdict"], "failed"
+    )
+    return charts.mark(
+        a, b, x, y, style, title, {"failed": "cross", "violation": "diamond"}.get(style, "circle")
+    )
 
 
 def _usl(fit: Mapping[str, float], n: float) -> float:
@@ -342,7 +472,9 @@ def _usl(fit: Mapping[str, float], n: float) -> float:
 
 def _known_percentiles(times: Mapping[str, float], most: float) -> list[Point]:
     """A few points of a curve of which only these are known."""
-    known = [(100 / (100 - float(name[1:])), value) for name, value in times.items() if name[0] == "p"]
+    known = [
+        (100 / (100 - float(name[1:])), value) for name, value in times.items() if name[0] == "p"
+    ]
     inside = sorted((place, value) for place, value in known if place < most)
     return [*inside, (most, times["max"])]
 
@@ -354,7 +486,10 @@ def key(style: str, text: str, shape: str = "") -> str:
 
 
 def _figure(words: Sequence[str], drawing: str) -> str:
-    return f'<figure><figcaption>{"".join(words)}</figcaption><div class="wide">{drawing}</div></figure>'
+    return (
+        f"<figure><figcaption>{''.join(words)}</figcaption><div "
+        f'class="wide">{drawing}</div></figure>'
+    )
 
 
 def _clock(second: float) -> str:

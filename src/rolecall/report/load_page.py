@@ -17,7 +17,9 @@ _TIMES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
 
 
 def write(load: Mapping[str, Any] | None, capacity: Mapping[str, Any] | None = None) -> str:
-    """The page of a ``load.json``, of a ``capacity.json``, or of both; all that they say is escaped."""
+    """The page of a ``load.json``, of a ``capacity.json``, or of both; all that they say is
+    escaped.
+    """
     parts, data = [], None
     if capacity is not None:
         parts += [_head(capacity, "capacity"), _capacity(capacity)]
@@ -31,7 +33,11 @@ def write(load: Mapping[str, Any] | None, capacity: Mapping[str, Any] | None = N
 
 
 def _head(document: Mapping[str, Any], command: str) -> str:
-    verdict, name, address = document["verdict"], document["target"]["name"], document["target"]["base_url"]
+    verdict, name, address = (
+        document["verdict"],
+        document["target"]["name"],
+        document["target"]["base_url"],
+    )
     whereto = "" if name == address else f"{address} · "
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in document["reasons"])
     return (
@@ -56,7 +62,12 @@ def _load(document: Mapping[str, Any], times: load_charts.Times | None) -> str:
             _section("Over time", times.rate() + times.response() + times.trouble()),
             _section("Percentiles", load_charts.percentiles(document) + _percentiles(document)),
         ]
-    sections += [_requests(document), _errors(document["errors"]), _violations(document), _sampled(document.get("sampled"))]
+    sections += [
+        _requests(document),
+        _errors(document["errors"]),
+        _violations(document),
+        _sampled(document.get("sampled")),
+    ]
     sections.append(_workers(document["workers"]))
     return "\n".join(filter(None, sections))
 
@@ -75,18 +86,29 @@ def _cards(document: Mapping[str, Any]) -> str:
         (_share(document["throttled"], requests), "throttled", ""),
         (number(violations), "violations", "bad" if violations else ""),
     ]
-    drawn = (f'<div class="card {style}"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name, style in cards)
+    drawn = (
+        f'<div class="card {style}"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
+        for value, name, style in cards
+    )
     return f'<div class="cards">{"".join(drawn)}</div>'
 
 
 def _accounts(document: Mapping[str, Any]) -> str:
     """Where every arrival and every request went, and what the generator itself cost."""
-    counts = {name: f"{document[name]:,}" for name in ("scheduled", "sent", "completed", "late", "dropped", "requests")}
+    counts = {
+        name: f"{document[name]:,}"
+        for name in ("scheduled", "sent", "completed", "late", "dropped", "requests")
+    }
     own, pauses = sum(document["own_failures"].values()), document["pauses"]
     more = f" {own:,} could not be sent." if own else ""
-    more += f" The generator's longest pause: {milliseconds(pauses['longest_ms'])}." if pauses["longest_ms"] else ""
+    more += (
+        f" The generator's longest pause: {milliseconds(pauses['longest_ms'])}."
+        if pauses["longest_ms"]
+        else ""
+    )
     open_ = (
-        f"{counts['scheduled']} arrivals scheduled, {counts['sent']} sent, {counts['completed']} completed, "
+        f"{counts['scheduled']} arrivals scheduled, {counts['sent']} sent, {counts['completed']} "
+        "completed, "
         f"{counts['late']} late, {counts['dropped']} dropped. "
         f"Dispatch lag: p99 {milliseconds(document['dispatch_lag_ms']['p99'])}, "
         f"max {milliseconds(document['dispatch_lag_ms']['max'])}. "
@@ -99,7 +121,9 @@ def _objectives(objectives: Sequence[Mapping[str, Any]]) -> str:
         [
             f'<td class="left"><code>{escape(it["objective"])}</code></td>',
             f"<td>{escape(_observed(it))}</td>",
-            '<td class="yes">&#x2713; held</td>' if it["held"] else '<td class="no">&#x2717; did not hold</td>',
+            '<td class="yes">&#x2713; held</td>'
+            if it["held"]
+            else '<td class="no">&#x2717; did not hold</td>',
         ]
         for it in objectives
     ]
@@ -128,7 +152,10 @@ def _comparison(comparison: Mapping[str, Any] | None) -> str:
 
 def _percentiles(document: Mapping[str, Any]) -> str:
     rows = [
-        [f'<td class="left">{title}</td>', *(f"<td>{milliseconds(document[name][column])}</td>" for column in _TIMES)]
+        [
+            f'<td class="left">{title}</td>',
+            *(f"<td>{milliseconds(document[name][column])}</td>" for column in _TIMES),
+        ]
         for name, title in (
             ("response_ms", "response time, from when it was due"),
             ("service_ms", "service time, from when it was sent"),
@@ -155,7 +182,10 @@ def _requests(document: Mapping[str, Any]) -> str:
 
 
 def _errors(errors: Mapping[str, int]) -> str:
-    rows = [[f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"] for kind, count in errors.items()]
+    rows = [
+        [f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"]
+        for kind, count in errors.items()
+    ]
     return _section("Errors", _table(["kind", "requests"], rows)) if rows else ""
 
 
@@ -163,7 +193,10 @@ def _violations(document: Mapping[str, Any]) -> str:
     counts = document["violations"]
     if not counts:
         return ""
-    rows = [[f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"] for kind, count in counts.items()]
+    rows = [
+        [f'<td class="left"><code>{escape(kind)}</code></td>', f"<td>{count:,}</td>"]
+        for kind, count in counts.items()
+    ]
     samples = (
         f"<details><summary><code>{escape(it['kind'])}</code> {escape(it['message'])} "
         f'<span class="small">at {it["at"]:.1f} s{escape(_requirement(it))}</span></summary>'
@@ -181,8 +214,15 @@ def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
     """What was tried of the permission table and with expired tokens, and what was not."""
     if not sampled or not any(sampled.values()):
         return ""
-    untested = "".join(f'<p class="no">not tested under load: {escape(what)}</p>' for what in sampled.get("not_tested", ()))
-    titles = {"cells": "cells were tried", "expired": "with expired tokens", "others": "were not tried, or less is known of them"}
+    untested = "".join(
+        f'<p class="no">not tested under load: {escape(what)}</p>'
+        for what in sampled.get("not_tested", ())
+    )
+    titles = {
+        "cells": "cells were tried",
+        "expired": "with expired tokens",
+        "others": "were not tried, or less is known of them",
+    }
     lists = (
         f"<details><summary>{len(sampled[name])} {title}</summary><ul>"
         f"{''.join(f'<li>{escape(cell)}</li>' for cell in sampled[name])}</ul></details>"
@@ -203,27 +243,39 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
         ]
         for it in workers
     ]
-    return _section("Workers", _table(["", "state", "requests", "of a core", "at most"], rows)) if rows else ""
+    return (
+        _section("Workers", _table(["", "state", "requests", "of a core", "at most"], rows))
+        if rows
+        else ""
+    )
 
 
 def _capacity(document: Mapping[str, Any]) -> str:
     found = document["capacity"]
     cards = [("-" if found["rate"] is None else f"{number(found['rate'])}/s", "capacity")]
     if found["low"] is not None and found["high"] is not None:
-        confidence = f"{100 * found['confidence']:g} % interval" if "confidence" in found else "interval"
+        confidence = (
+            f"{100 * found['confidence']:g} % interval" if "confidence" in found else "interval"
+        )
         if document["outcome"] == "unstable":
             confidence = "carried, at the least and at the most"
         cards.append((f"{number(found['low'])} .. {number(found['high'])}/s", confidence))
     if document["knee"]:
         cards.append((f"{number(document['knee']['rate'])}/s", "knee"))
-    drawn = "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in cards)
+    drawn = "".join(
+        f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
+        for value, name in cards
+    )
     objectives = ", ".join(f"<code>{escape(text)}</code>" for text in document["objectives"])
     rows = [
         [
             f'<td class="left">{number(step["rate"])}/s</td>',
             f'<td class="left {_STYLES.get(step["verdict"], "")}">{escape(step["verdict"])}</td>',
             f"<td>{number(step['throughput'])}/s</td>",
-            *(f"<td>{milliseconds(step[name]) if step[name] else '-'}</td>" for name in ("p50_ms", "p99_ms")),
+            *(
+                f"<td>{milliseconds(step[name]) if step[name] else '-'}</td>"
+                for name in ("p50_ms", "p99_ms")
+            ),
             *(f"<td>{step[name]:,}</td>" for name in ("errors", "throttled", "violations")),
             f'<td class="left">{escape(step["why"])}</td>',
         ]
@@ -231,7 +283,8 @@ def _capacity(document: Mapping[str, Any]) -> str:
     ]
     head = ["rate", "verdict", "good", "p50", "p99", "errors", "throttled", "violations", "why"]
     return (
-        f'<div class="cards">{drawn}</div><p class="small">The search: {escape(document["because"])}.'
+        f'<div class="cards">{drawn}</div><p class="small">The search: '
+        f"{escape(document['because'])}."
         + (f" Objectives: {objectives}." if objectives else "")
         + f"</p>{_states(document.get('states', []))}{_section('Capacity', load_charts.capacity(document))}"
         + _section("Steps", _table(head, rows))
@@ -255,14 +308,20 @@ def _section(title: str, body: str) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    cells = "".join(f'<th class="{"left" if name in _WORDS else ""}">{escape(name)}</th>' for name in head)
+    cells = "".join(
+        f'<th class="{"left" if name in _WORDS else ""}">{escape(name)}</th>' for name in head
+    )
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
 def _time(counted: Mapping[str, Any], name: str) -> str:
     """A response time of the run, or of one row; throttled requests have none."""
-    return milliseconds(counted["response_ms"][name]) if counted["requests"] > counted["throttled"] else "-"
+    return (
+        milliseconds(counted["response_ms"][name])
+        if counted["requests"] > counted["throttled"]
+        else "-"
+    )
 
 
 def _share(part: float, of: float) -> str:
@@ -283,7 +342,9 @@ def _how(document: Mapping[str, Any]) -> str:
     if not arrivals:
         return ""
     phases = arrivals["phases"]
-    rates = ", ".join(f"{_rates(it['low'], it['high'])}/s for {number(it['seconds'])} s" for it in phases[:6])
+    rates = ", ".join(
+        f"{_rates(it['low'], it['high'])}/s for {number(it['seconds'])} s" for it in phases[:6]
+    )
     return f" · {arrivals['arrivals']} arrivals: {rates}{', ...' if len(phases) > 6 else ''}"
 
 

@@ -31,9 +31,18 @@ def write(rows: list[dict[str, Any]]) -> str:
         "",
         "Made by `rolecall selftest --mutations --write docs/mutations.md`; not edited by hand.",
         "",
-        "Each breaks one piece of the suite: a check, a comparison, an observation, a control. It is killed when a case of the",
-        "self-test is no longer as expected: a fault that is not found, an innocent server that is blamed, or a server of which",
-        "something must stay undecided and does not. Each case is as expected without the mutation.",
+        (
+            "Each breaks one piece of the suite: a check, a comparison, an observation, a control. It "
+            "is killed when a case of the"
+        ),
+        (
+            "self-test is no longer as expected: a fault that is not found, an innocent server that "
+            "is blamed, or a server of which"
+        ),
+        (
+            "something must stay undecided and does not. Each case is as expected without the "
+            "mutation."
+        ),
         "",
         summary(rows),
         "",
@@ -55,7 +64,9 @@ def _table(first: str, rows: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
         head = [f"| {first} | seen at | killed |", "|---|---|---|"]
         return head + [f"| {name} | {_seen(row)} | {_killed(row)} |" for name, row in rows]
     head = [f"| {first} | what it breaks | seen at | killed |", "|---|---|---|---|"]
-    return head + [f"| {name} | {row['breaks']} | {_seen(row)} | {_killed(row)} |" for name, row in rows]
+    return head + [
+        f"| {name} | {row['breaks']} | {_seen(row)} | {_killed(row)} |" for name, row in rows
+    ]
 
 
 def _seen(row: dict[str, Any]) -> str:

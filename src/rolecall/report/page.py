@@ -7,14 +7,22 @@ from html import escape
 from typing import Any
 
 #: No network, whatever a server managed to put into what is shown.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri "
+    "'none'; form-action 'none'"
+)
 
 
 def page(title: str, body: str, data: Any = None) -> str:
     """The whole file; ``data`` is what the script shows where the pointer is."""
     # In a script element only "<" can end it, and JSON may write any character as its number.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    script = "" if data is None else f'<script type="application/json" id="data">{text}</script>\n<script>{_SCRIPT}</script>\n'
+    script = (
+        ""
+        if data is None
+        else '<script type="application/json" '
+        f'id="data">{text}</script>\n<script>{_SCRIPT}</script>\n'
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'

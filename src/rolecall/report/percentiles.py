@@ -1,4 +1,6 @@
-"""The percentile distribution in the text form of HdrHistogram, which its plotter and many tools read; values in milliseconds."""
+"""The percentile distribution in the text form of HdrHistogram, which its plotter and many tools
+read; values in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def write(histogram: Histogram) -> str:
         seen += count
         value = 1000 * min(max(seconds, histogram.minimum), histogram.maximum)
         while seen < total and 100 * seen / total >= level:
-            lines.append(f"{value:12.3f} {level / 100:14.12f} {seen:10d} {100 / (100 - level):14.2f}")
+            lines.append(
+                f"{value:12.3f} {level / 100:14.12f} {seen:10d} {100 / (100 - level):14.2f}"
+            )
             level += 100 / (_TICKS * 2 ** (math.floor(math.log2(100 / (100 - level))) + 1))
     if total:
         lines.append(f"{histogram.maximum * 1000:12.3f} {1.0:14.12f} {total:10d} {'inf':>14}")
@@ -40,4 +44,7 @@ def _deviation(histogram: Histogram) -> float:
     if not histogram.count:
         return 0.0
     mean = histogram.mean
-    return math.sqrt(sum((seconds - mean) ** 2 * count for seconds, count in histogram.buckets()) / histogram.count)
+    return math.sqrt(
+        sum((seconds - mean) ** 2 * count for seconds, count in histogram.buckets())
+        / histogram.count
+    )

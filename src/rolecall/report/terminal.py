@@ -54,18 +54,29 @@ def heat_map(results: dict[str, Any], *, colour: bool = False) -> str:
     cells = results["cells"]
     columns = list(dict.fromkeys((cell["credential"], cell["role"]) for cell in cells))
     by_place = {(cell["operation"], cell["credential"], cell["role"]): cell for cell in cells}
-    groups = [(credential, [role for _, role in group]) for credential, group in groupby(columns, key=lambda column: column[0])]
-    lines = [
-        " " * 26 + "  ".join(f"{credential:<{6 * len(roles) - 1}}" for credential, roles in groups).rstrip(),
-        " " * 26 + "  ".join(" ".join(f"{role:<5}" for role in roles) for _, roles in groups).rstrip(),
+    groups = [
+        (credential, [role for _, role in group])
+        for credential, group in groupby(columns, key=lambda column: column[0])
     ]
-    for operation in dict.fromkeys(cell["operation"] for cell in cells if cell["reason"] != "not selected"):
+    lines = [
+        " " * 26
+        + "  ".join(f"{credential:<{6 * len(roles) - 1}}" for credential, roles in groups).rstrip(),
+        " " * 26
+        + "  ".join(" ".join(f"{role:<5}" for role in roles) for _, roles in groups).rstrip(),
+    ]
+    for operation in dict.fromkeys(
+        cell["operation"] for cell in cells if cell["reason"] != "not selected"
+    ):
         row = "  ".join(
-            " ".join(_mark(by_place[operation, credential, role], colour) + "    " for role in roles)
+            " ".join(
+                _mark(by_place[operation, credential, role], colour) + "    " for role in roles
+            )
             for credential, roles in groups
         )
         lines.append(f"{operation:<26}{row.rstrip()}")
-    lines.append("+ may, and did   - may not, and was refused   X failed   ? inconclusive   . not tested")
+    lines.append(
+        "+ may, and did   - may not, and was refused   X failed   ? inconclusive   . not tested"
+    )
     return "\n".join(lines)
 
 
@@ -75,7 +86,9 @@ def findings(results: dict[str, Any], *, colour: bool = False) -> str:
     for number, finding in enumerate(results["findings"][:_MOST], 1):
         place = finding["cell"] or finding["test"]
         block = [
-            _paint(f"{number}. {finding['requirement']} ({finding['level']}): {place}", "1;31", colour),
+            _paint(
+                f"{number}. {finding['requirement']} ({finding['level']}): {place}", "1;31", colour
+            ),
             f"   {finding['statement']}  [{finding['clause']}]",
             *([f"   follows   {finding['step']}"] if finding.get("step") else []),
             f"   expected  {finding['expected']}",
@@ -98,11 +111,16 @@ def _open(results: dict[str, Any], colour: bool) -> Iterable[str]:
         for requirement in results["requirements"]:
             for test in requirement["tests"]:
                 if test["outcome"] == outcome:
-                    reasons.setdefault((test["reason"], test["look_at"]), []).append(f"{requirement['id']} {test['name']}")
+                    reasons.setdefault((test["reason"], test["look_at"]), []).append(
+                        f"{requirement['id']} {test['name']}"
+                    )
         if reasons:
             lines = [_paint(f"{title}:", _COLOURS[outcome], colour)]
             for (reason, look_at), names in list(reasons.items())[:_MOST]:
-                lines.append(f"   {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}")
+                lines.append(
+                    f"   {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: "
+                    f"{reason}"
+                )
                 if look_at:
                     lines.append(f"      look at {look_at}")
             if len(reasons) > _MOST:
@@ -125,8 +143,10 @@ def verdict(results: dict[str, Any], folder: str, *, colour: bool = False) -> st
     lines.append(f"files         {harmless(folder)}")
     word = results["verdict"].upper().replace("-", " ")
     lines.append(
-        f"verdict       {_paint(word, _VERDICTS[results['verdict']], colour)}: {results['target']['name']} "
-        f"at {results['target']['base_url']} ({results['requests']} requests, exit {results['exit_code']})"
+        f"verdict       {_paint(word, _VERDICTS[results['verdict']], colour)}: "
+        f"{results['target']['name']} "
+        f"at {results['target']['base_url']} ({results['requests']} requests, exit "
+        f"{results['exit_code']})"
     )
     return "\n".join(lines)
 

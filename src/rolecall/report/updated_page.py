@@ -1,7 +1,9 @@
-"""A page of the self-test with the rows of a few cases made anew: a whole run takes twenty minutes, one case takes seconds.
+"""A page of the self-test with the rows of a few cases made anew: a whole run takes twenty minutes,
+one case takes seconds.
 
-`updated_kill_table` and `updated_mutations` give what a whole run would write, if all other rows are still right. Only cases that
-came out as expected are taken, so the page's sentences stay those of a self-test that passed, with other counts.
+`updated_kill_table` and `updated_mutations` give what a whole run would write, if all other rows
+are still right. Only cases that came out as expected are taken, so the page's sentences stay those
+of a self-test that passed, with other counts.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ class NotUpdatable(ValueError):
 
 @dataclass
 class _Section:
-    """A heading with one table: what stands before its rows, and the rows by the name in their first column."""
+    """A heading with one table: what stands before its rows, and the rows by the name in their
+    first column.
+    """
 
     before: list[str]
     rows: dict[str, str]
@@ -39,7 +43,8 @@ class _Section:
 
 
 def updated_kill_table(page: str, fresh: str, order: Sequence[str]) -> str:
-    """The kill table ``page`` with the rows of ``fresh``, which is a kill table of a few cases; ``order`` is the catalogue's.
+    """The kill table ``page`` with the rows of ``fresh``, which is a kill table of a few cases;
+    ``order`` is the catalogue's.
 
     Raises:
         NotUpdatable: a case was not as expected, or the page has other columns.
@@ -49,10 +54,19 @@ def updated_kill_table(page: str, fresh: str, order: Sequence[str]) -> str:
     tripped, newly = sections["Requirements"], others.pop("Requirements")
     known, anew = {**tripped.rows}, {name for section in others.values() for name in section.rows}
     _replace(sections, others, order)
-    planted = {name: id for title in _FAULTS if title in sections for name, id in sections[title].column("planted").items()}
+    planted = {
+        name: id
+        for title in _FAULTS
+        if title in sections
+        for name, id in sections[title].column("planted").items()
+    }
     for id in {*known, *newly.rows}:
-        names = [name for name in _names(known.get(id)) if name not in anew] + _names(newly.rows.get(id))
-        names = sorted(dict.fromkeys(names), key=lambda name: (planted.get(name) != id, _place(name, order)))
+        names = [name for name in _names(known.get(id)) if name not in anew] + _names(
+            newly.rows.get(id)
+        )
+        names = sorted(
+            dict.fromkeys(names), key=lambda name: (planted.get(name) != id, _place(name, order))
+        )
         tripped.rows[id] = f"| {id} | {', '.join(names[:_MOST])} |"
     tripped.rows = {id: row for id, row in sorted(tripped.rows.items()) if _names(row)}
     return _write([_counted(line, sections) for line in top], sections)
@@ -67,17 +81,23 @@ def updated_mutations(page: str, fresh: str, order: Sequence[str]) -> str:
     top, sections = _read(page)
     _replace(sections, _read(fresh)[1], order)
     count = sum(len(section.rows) for section in sections.values())
-    counted = [re.sub(r"^\d+ of \d+ mutations", f"{count} of {count} mutations", line) for line in top]
+    counted = [
+        re.sub(r"^\d+ of \d+ mutations", f"{count} of {count} mutations", line) for line in top
+    ]
     return _write(counted, sections)
 
 
-def _replace(sections: Mapping[str, _Section], others: Mapping[str, _Section], order: Sequence[str]) -> None:
+def _replace(
+    sections: Mapping[str, _Section], others: Mapping[str, _Section], order: Sequence[str]
+) -> None:
     for title, fresh in others.items():
         bad = [name for name, row in fresh.rows.items() if _cells(row)[-1] != "yes"]
         if bad:
             raise NotUpdatable(f"not as expected: {', '.join(bad)}; the page keeps what it had")
         if fresh.rows and (title not in sections or fresh.header != sections[title].header):
-            raise NotUpdatable("the page has other columns; choose the same --without as it was made with")
+            raise NotUpdatable(
+                "the page has other columns; choose the same --without as it was made with"
+            )
         if fresh.rows:
             rows = {**sections[title].rows, **fresh.rows}
             sections[title].rows = dict(sorted(rows.items(), key=lambda row: _place(row[0], order)))
@@ -87,18 +107,29 @@ def _counted(line: str, sections: Mapping[str, _Section]) -> str:
     """A sentence of the top, with the counts of the rows below."""
     if re.match(r"\d+ of \d+ faults caught", line):
         faults = sum(len(sections[title].rows) for title in _FAULTS if title in sections)
-        innocent = 1 + sum(len(sections[title].rows) for title in _INNOCENT if title in sections)  # the baseline has no row
+        innocent = 1 + sum(
+            len(sections[title].rows) for title in _INNOCENT if title in sections
+        )  # the baseline has no row
         troubled = len(sections["Trouble"].rows) if "Trouble" in sections else 0
         line = re.sub(
-            r"^\d+ of \d+ faults caught, \d+ localised", f"{faults} of {faults} faults caught, {faults} localised", line
+            r"^\d+ of \d+ faults caught, \d+ localised",
+            f"{faults} of {faults} faults caught, {faults} localised",
+            line,
         )
         line = re.sub(r"\d+ innocent", f"{innocent} innocent", line)
         return re.sub(r"on \d+ troubled", f"on {troubled} troubled", line)
     if found := re.match(r"(Without .+?): \d+ of \d+ still caught, \d+ missed", line):
-        columns = [sections[title].column(found[1].lower().replace("api", "API")) for title in _FAULTS if title in sections]
+        columns = [
+            sections[title].column(found[1].lower().replace("api", "API"))
+            for title in _FAULTS
+            if title in sections
+        ]
         said = [words for column in columns for words in column.values() if words != "-"]
         explained = sum(words.startswith("needs") for words in said)
-        return f"{found[1]}: {len(said) - explained} of {len(said)} still caught, {explained} missed" + line[found.end() :]
+        return (
+            f"{found[1]}: {len(said) - explained} of {len(said)} still caught, {explained} missed"
+            + line[found.end() :]
+        )
     return line
 
 

@@ -1,4 +1,6 @@
-"""The cases of the self-test: the reference server with each fault, each lawful variant, and under load."""
+"""The cases of the self-test: the reference server with each fault, each lawful variant, and under
+load.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 #: Trouble that is a finding of its own.
-_OWN_FINDING = {"wrong-content-type": "RESPONSE-json", "truncated-json-now-and-then": "RESPONSE-json"}
-#: What finds the faults that only show under load: words of ``rolecall load``. Under the same load nothing is held against
-#: the baseline.
+_OWN_FINDING = {
+    "wrong-content-type": "RESPONSE-json",
+    "truncated-json-now-and-then": "RESPONSE-json",
+}
+#: What finds the faults that only show under load: words of ``rolecall load``. Under the same load
+#: nothing is held against the baseline.
 LOADS: dict[str, tuple[str, ...]] = {
     "permissions-open-when-busy": ("guarded", "--users=60"),
     "expired-let-in-when-busy": ("guarded", "--users=60"),
@@ -29,23 +34,33 @@ LOADS: dict[str, tuple[str, ...]] = {
     "race-kills-both-winners": ("refresh-race", "--rate=20"),
     "race-gives-another-users-token": ("refresh-race", "--rate=50"),
 }
-#: A server that makes it hard to tell a fault from what it may do: nothing may be held against it in any scenario, and the faults
-#: that only load shows are found there as well.
+#: A server that makes it hard to tell a fault from what it may do: nothing may be held against it
+#: in any scenario, and the faults that only load shows are found there as well.
 TRYING = ("lone-sessions", "refresh-revokes-access-tokens", "lost-answers", "short-lifetimes")
 #: Those of them that are lawful servers for a run without load as well.
 _LAWFUL = ("lone-sessions", "refresh-revokes-access-tokens")
-_SCENARIOS = ("issuance", "refresh-get", "refresh-post", "refresh-race", "session", "guarded", "mixed")
+_SCENARIOS = (
+    "issuance",
+    "refresh-get",
+    "refresh-post",
+    "refresh-race",
+    "session",
+    "guarded",
+    "mixed",
+)
 _GENTLE = "--rate=40"
 
 
 @dataclass(frozen=True)
 class Case:
-    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or lint; loaded is an innocent one under load.
+    """One server to run the suite against: ``kind`` is baseline, fault, flip, legal, trouble or
+    lint; loaded is an innocent one under load.
 
     A probe is any server, for mutations of the suite.
 
-    ``load`` are the words of the load that it is put under in place of the suite; ``switches`` are the server's options where
-    its name is not one of them. ``report`` is the public report that a fault is modelled on.
+    ``load`` are the words of the load that it is put under in place of the suite; ``switches`` are
+    the server's options where its name is not one of them. ``report`` is the public report that a
+    fault is modelled on.
     """
 
     name: str
@@ -76,11 +91,15 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Everything that the reference server can be, asked of its command line, but for what is there to be measured."""
+    """Everything that the reference server can be, asked of its command line, but for what is there
+    to be measured.
+    """
     listed = [Case("baseline", "baseline", description="The reference server as it is.")]
     for option in ("--list-variants", "--list-faults"):
         command = [sys.executable, "-m", "rolecall", "serve", option]
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        lines = subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
         for name, second, description, report in (line.split("\t") for line in lines):
             if second == "load":
                 continue
@@ -91,17 +110,23 @@ def cases() -> list[Case]:
                 continue
             if option == "--list-faults":
                 kind = "flip" if name.startswith("flip-") else "fault"
-                listed.append(Case(name, kind, second, description, LOADS.get(name, ()), report=report))
+                listed.append(
+                    Case(name, kind, second, description, LOADS.get(name, ()), report=report)
+                )
             else:
                 listed.append(Case(name, second, _OWN_FINDING.get(name, ""), description))
     description = "The reference server as it is, under load."
     loads = dict.fromkeys(LOADS.values())
-    listed += [Case(f"baseline under {' '.join(load)}", "loaded", "", description, load) for load in loads]
+    listed += [
+        Case(f"baseline under {' '.join(load)}", "loaded", "", description, load) for load in loads
+    ]
     return listed + list(_trying(listed))
 
 
 def _trying(listed: list[Case]) -> Iterator[Case]:
-    """A server with all that is `TRYING`, in every scenario; and with a fault of each load that shows some."""
+    """A server with all that is `TRYING`, in every scenario; and with a fault of each load that
+    shows some.
+    """
     what = f"All of this: {', '.join(TRYING)}."
     for scenario in _SCENARIOS:
         yield _loaded(f"trying server under {scenario}", what, scenario, *TRYING)
@@ -110,7 +135,12 @@ def _trying(listed: list[Case]) -> Iterator[Case]:
         if case.kind == "fault" and case.load and first[case.load] == case.name:
             switches = (*_variants(*TRYING), "--fault", case.name)
             description = f"{case.description} On a trying server."
-            yield replace(case, name=f"{case.name} on a trying server", description=description, switches=switches)
+            yield replace(
+                case,
+                name=f"{case.name} on a trying server",
+                description=description,
+                switches=switches,
+            )
 
 
 def _loaded(name: str, description: str, scenario: str, *variants: str) -> Case:

@@ -1,8 +1,9 @@
-"""The suite with one piece of it broken: what such a mutation is, where it shows, and how it is brought about.
+"""The suite with one piece of it broken: what such a mutation is, where it shows, and how it is
+brought about.
 
-A `Mutation` breaks a check, a comparison, an observation or a control in the process of one run. A `Sight` is a server at
-which that shows: a fault that is not found any more, an innocent that is blamed, or a probe, a server of which a requirement
-must stay undecided and now is not.
+A `Mutation` breaks a check, a comparison, an observation or a control in the process of one run. A
+`Sight` is a server at which that shows: a fault that is not found any more, an innocent that is
+blamed, or a probe, a server of which a requirement must stay undecided and now is not.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from rolecall.selftest.trials import Result, Trial
 
 @dataclass(frozen=True)
 class Sight:
-    """A server, by the name of its self-test case or as a case of its own, and the part of the suite that is run against it.
+    """A server, by the name of its self-test case or as a case of its own, and the part of the
+    suite that is run against it.
 
-    ``expects`` are outcomes by requirement or test, and perhaps the ``verdict``; a fault or an innocent needs none.
+    ``expects`` are outcomes by requirement or test, and perhaps the ``verdict``; a fault or an
+    innocent needs none.
     """
 
     server: str | Case
@@ -50,9 +53,11 @@ class Sight:
 
 @dataclass(frozen=True)
 class Mutation:
-    """One way in which the suite could be broken: ``breaks`` is the sentence, ``patch`` does it in the process that it is called in.
+    """One way in which the suite could be broken: ``breaks`` is the sentence, ``patch`` does it in
+    the process that it is called in.
 
-    One that breaks all tests of a ``requirement`` is seen at the first fault that is planted for it.
+    One that breaks all tests of a ``requirement`` is seen at the first fault that is planted for
+    it.
     """
 
     name: str
@@ -94,10 +99,14 @@ def member(owner: Any, name: str, new: Any) -> Callable[[], None]:
 
 
 def function(old: Callable[..., Any], new: Callable[..., Any]) -> Callable[[], None]:
-    """Put another function in the place of one, wherever it was imported to. Test modules are not imported yet."""
+    """Put another function in the place of one, wherever it was imported to. Test modules are not
+    imported yet.
+    """
 
     def patch() -> None:
-        for module in [module for name, module in sys.modules.items() if name.startswith("rolecall.")]:
+        for module in [
+            module for name, module in sys.modules.items() if name.startswith("rolecall.")
+        ]:
             for name in [name for name, value in vars(module).items() if value is old]:
                 setattr(module, name, new)
 

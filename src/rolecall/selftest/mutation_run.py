@@ -1,4 +1,6 @@
-"""Runs mutations of the suite: each at its sights, and each sight once without any, which is the control."""
+"""Runs mutations of the suite: each at its sights, and each sight once without any, which is the
+control.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from rolecall.selftest.trials import Result
 
 @dataclass(frozen=True)
 class Killed:
-    """What became of a mutation: the sights at which it shows, and those that are not as they should be without any mutation."""
+    """What became of a mutation: the sights at which it shows, and those that are not as they
+    should be without any mutation.
+    """
 
     mutation: Mutation
     seen_at: tuple[str, ...]
@@ -30,16 +34,30 @@ class Killed:
 
     def document(self) -> dict[str, Any]:
         """The row of the table, for machines."""
-        about = {"name": self.mutation.name, "breaks": self.mutation.breaks, "requirement": self.mutation.requirement}
-        lists = {"seen_at": list(self.seen_at), "looked_at": list(self.looked_at), "spoiled": list(self.spoiled)}
+        about = {
+            "name": self.mutation.name,
+            "breaks": self.mutation.breaks,
+            "requirement": self.mutation.requirement,
+        }
+        lists = {
+            "seen_at": list(self.seen_at),
+            "looked_at": list(self.looked_at),
+            "spoiled": list(self.spoiled),
+        }
         return {**about, **lists, "killed": self.is_dead, "seconds": self.seconds}
 
 
 def sights_of(mutation: Mutation, cases: Iterable[Case]) -> tuple[Sight, ...]:
-    """Where a mutation shows; of one that breaks a requirement's tests, the first fault that the suite alone can see."""
+    """Where a mutation shows; of one that breaks a requirement's tests, the first fault that the
+    suite alone can see.
+    """
     if not mutation.requirement:
         return mutation.sights
-    planted = (case for case in cases if case.planted == mutation.requirement and case.kind in ("fault", "flip"))
+    planted = (
+        case
+        for case in cases
+        if case.planted == mutation.requirement and case.kind in ("fault", "flip")
+    )
     seen = next(case for case in planted if not case.load and not case.intrusive)
     return (Sight(seen.name, selects(mutation.requirement)),)
 
@@ -49,8 +67,14 @@ def sample(size: int) -> list[Mutation]:
     return spread(list(catalogue().values()), size)
 
 
-def run(chosen: Iterable[Mutation], cases: list[Case], on_result: Callable[[Killed], None] = lambda killed: None) -> list[Killed]:
-    """Run each mutation at its sights, and each sight once without any, as many at a time as there are cores."""
+def run(
+    chosen: Iterable[Mutation],
+    cases: list[Case],
+    on_result: Callable[[Killed], None] = lambda killed: None,
+) -> list[Killed]:
+    """Run each mutation at its sights, and each sight once without any, as many at a time as there
+    are cores.
+    """
     known = {case.name: case for case in cases}
     places = {mutation.name: sights_of(mutation, cases) for mutation in chosen}
     sights = list(dict.fromkeys(sight for found in places.values() for sight in found))
@@ -65,18 +89,31 @@ def run(chosen: Iterable[Mutation], cases: list[Case], on_result: Callable[[Kill
             killed[name] = _judged(catalogue()[name], places[name], controls, said[name])
             on_result(killed[name])
 
-    run_trials([sight.trial(known, name) for name, found in places.items() for sight in found], collect)
+    run_trials(
+        [sight.trial(known, name) for name, found in places.items() for sight in found], collect
+    )
     return [killed[name] for name in places]
 
 
-def _judged(mutation: Mutation, sights: Iterable[Sight], controls: Mapping[Sight, Result], said: Iterable[Result]) -> Killed:
-    """What became of a mutation, from what was said of its sights with it and without; no two of them are the same server."""
+def _judged(
+    mutation: Mutation,
+    sights: Iterable[Sight],
+    controls: Mapping[Sight, Result],
+    said: Iterable[Result],
+) -> Killed:
+    """What became of a mutation, from what was said of its sights with it and without; no two of
+    them are the same server.
+    """
     by_server = {result.case.name: result for result in said}
     looked_at = {controls[sight].case.name: sight for sight in sights}
     return Killed(
         mutation,
-        tuple(name for name, sight in looked_at.items() if not sight.is_as_expected(by_server[name])),
+        tuple(
+            name for name, sight in looked_at.items() if not sight.is_as_expected(by_server[name])
+        ),
         tuple(looked_at),
-        tuple(name for name, sight in looked_at.items() if not sight.is_as_expected(controls[sight])),
+        tuple(
+            name for name, sight in looked_at.items() if not sight.is_as_expected(controls[sight])
+        ),
         round(sum(result.seconds for result in by_server.values()), 2),
     )

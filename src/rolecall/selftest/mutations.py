@@ -1,4 +1,6 @@
-"""Every way in which we know how to break the suite: each must turn a case of the self-test red, or that piece proves nothing."""
+"""Every way in which we know how to break the suite: each must turn a case of the self-test red, or
+that piece proves nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,29 @@ from rolecall.harness.scheduler import ScheduledTest
 from rolecall.jwt_forging import signed_by
 from rolecall.outcomes import Finding, Outcome, TransientFailure
 from rolecall.selftest.cases import Case
-from rolecall.selftest.mutation import Mutation, Sight, constant, constant_later, function, member, nothing, nothing_later
+from rolecall.selftest.mutation import (
+    Mutation,
+    Sight,
+    constant,
+    constant_later,
+    function,
+    member,
+    nothing,
+    nothing_later,
+)
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect
-from rolecall.toolkit import controls, expectations, expiry, judge, observed_cells, passwords, rights, token_judge, victims
+from rolecall.toolkit import (
+    controls,
+    expectations,
+    expiry,
+    judge,
+    observed_cells,
+    passwords,
+    rights,
+    token_judge,
+    victims,
+)
 from rolecall.toolkit.attacker import Attacker, TargetKey
 from rolecall.toolkit.consistency import ConsistencyWait
 from rolecall.toolkit.judge import Judge
@@ -23,9 +44,10 @@ from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.token_judge import TokenJudge
 from rolecall.toolkit.world import World
 
-# --- All tests of one requirement -----------------------------------------------------------------------------------------
+# --- All tests of one requirement ----------------------------------------------------------------
 
-#: Requirements that are proven by what the tests of others were answered: those have to be run as well.
+#: Requirements that are proven by what the tests of others were answered: those have to be run as
+#: well.
 _RESTS_ON = {
     "SCOPE-cascade": "PERM",
     "SEC-I14": "PERM-list",
@@ -70,7 +92,7 @@ def _unchecked_requirements() -> Iterable[Mutation]:
             yield Mutation(f"unchecked-{id}", breaks, _unchecked(id), requirement=id)
 
 
-# --- Probes: servers at which something must stay undecided ---------------------------------------------------------------
+# --- Probes: servers at which something must stay undecided -------------------------------------
 
 
 def _probe(name: str, *faults: str) -> Case:
@@ -103,12 +125,22 @@ NO_DOOR = Sight(
 OPEN_ANYWAY = Sight("flip-list-users-guest", "PERM-list-users or SEC-A11")
 REFERENCE = _probe("reference-in-part")
 READ_ONLY = Sight(
-    REFERENCE, "AUTH-required", (("AUTH-required", "not-tested"), ("verdict", "inconclusive")), options=("--read-only",)
+    REFERENCE,
+    "AUTH-required",
+    (("AUTH-required", "not-tested"), ("verdict", "inconclusive")),
+    options=("--read-only",),
 )
 WITHOUT_EXPIRY = Sight(
-    REFERENCE, "", (("EXPIRY-403", "not-tested"), ("ISSUE-status", "passed"), ("verdict", "inconclusive")), without="expiry"
+    REFERENCE,
+    "",
+    (("EXPIRY-403", "not-tested"), ("ISSUE-status", "passed"), ("verdict", "inconclusive")),
+    without="expiry",
 )
-ALL_BUT_ONE = Sight(REFERENCE, "not list-users-guest-token", (("PERM-list-users", "passed"), ("verdict", "inconclusive")))
+ALL_BUT_ONE = Sight(
+    REFERENCE,
+    "not list-users-guest-token",
+    (("PERM-list-users", "passed"), ("verdict", "inconclusive")),
+)
 WRONG_KEY = Sight(
     REFERENCE,
     "SEC-T05",
@@ -123,7 +155,7 @@ EMPTY_LISTS = Sight(
     target='\n[dialect]\ndenied_list = "empty"\n',
 )
 
-# --- The machinery --------------------------------------------------------------------------------------------------------
+# --- The machinery -------------------------------------------------------------------------------
 
 
 def _judgements() -> Iterable[Mutation]:
@@ -137,7 +169,11 @@ def _judgements() -> Iterable[Mutation]:
     yield Mutation(
         "any-refusal-will-do",
         "A denial may have any status from 400 on.",
-        member(Dialect, "denies_as_specified", lambda self, operation, exchange, anonymous=False: exchange.status >= 400),
+        member(
+            Dialect,
+            "denies_as_specified",
+            lambda self, operation, exchange, anonymous=False: exchange.status >= 400,
+        ),
         (Sight("denied-404", "PERM-list-organizations"),),
     )
     yield Mutation(
@@ -174,7 +210,10 @@ def _judgements() -> Iterable[Mutation]:
         "reads-unseen",
         "An allowed read need not show the thing.",
         member(Judge, "shows", constant_later(True)),
-        (Sight("list-is-empty", "PERM-list-organizations"), Sight("fetch-answers-another", "PERM-fetch-organization")),
+        (
+            Sight("list-is-empty", "PERM-list-organizations"),
+            Sight("fetch-answers-another", "PERM-fetch-organization"),
+        ),
     )
     yield Mutation(
         "key-rights-unchecked",
@@ -220,7 +259,10 @@ def _observations() -> Iterable[Mutation]:
         "effects-unchecked",
         "A write that is refused may be carried out.",
         member(Judge, "expect_no_effect", nothing_later),
-        (Sight("denied-update-applies", "PERM-update-organization"), Sight("anonymous-write-applies", "AUTH-required")),
+        (
+            Sight("denied-update-applies", "PERM-update-organization"),
+            Sight("anonymous-write-applies", "AUTH-required"),
+        ),
     )
     yield Mutation(
         "creates-not-looked-for",
@@ -232,25 +274,37 @@ def _observations() -> Iterable[Mutation]:
         "updates-never-seen",
         "No document holds what was written into it.",
         member(Judge, "reads_back", constant(False)),
-        (Sight("denied-update-applies", "PERM-update-organization and guest"), Sight("baseline", "PERM-update-form")),
+        (
+            Sight("denied-update-applies", "PERM-update-organization and guest"),
+            Sight("baseline", "PERM-update-form"),
+        ),
     )
     yield Mutation(
         "updates-always-seen",
         "Every document holds what was written into it.",
         member(Judge, "reads_back", constant(True)),
-        (Sight("update-does-nothing", "PERM-update-organization and admin"), Sight("baseline", "PERM-update-form")),
+        (
+            Sight("update-does-nothing", "PERM-update-organization and admin"),
+            Sight("baseline", "PERM-update-form"),
+        ),
     )
     yield Mutation(
         "nothing-is-ever-gone",
         "What was deleted is still seen.",
         member(World, "observe", constant_later({"id": "there"})),
-        (Sight("denied-delete-applies", "PERM-delete-organization and guest"), Sight("baseline", "PERM-delete-form")),
+        (
+            Sight("denied-delete-applies", "PERM-delete-organization and guest"),
+            Sight("baseline", "PERM-delete-form"),
+        ),
     )
     yield Mutation(
         "everything-is-gone",
         "What was not deleted is not seen.",
         member(World, "observe", constant_later(None)),
-        (Sight("delete-does-nothing", "PERM-delete-organization and admin"), Sight("baseline", "PERM-delete-form")),
+        (
+            Sight("delete-does-nothing", "PERM-delete-organization and admin"),
+            Sight("baseline", "PERM-delete-form"),
+        ),
     )
     yield Mutation(
         "looked-at-once",
@@ -278,7 +332,9 @@ def _observations() -> Iterable[Mutation]:
     )
 
 
-async def _looked_at_once(patience: ConsistencyWait, look: Callable[[], Awaitable[bool]], since: float) -> bool:
+async def _looked_at_once(
+    patience: ConsistencyWait, look: Callable[[], Awaitable[bool]], since: float
+) -> bool:
     return await look()
 
 
@@ -288,26 +344,63 @@ def _traces() -> Iterable[Mutation]:
         "traces-unseen",
         "A thing may be changed, marked or hidden by writes that were refused.",
         function(victims.expect_untouched, nothing_later),
-        (Sight("denied-delete-marks", "PERM-delete-organization"), Sight("create-writes-over", "SEC-E07")),
+        (
+            Sight("denied-delete-marks", "PERM-delete-organization"),
+            Sight("create-writes-over", "SEC-E07"),
+        ),
     )
 
 
 def _token_judgements() -> Iterable[Mutation]:
     """What an answer of the token endpoint means."""
     checks = {
-        "expect_issued": ("Good credentials may be answered with any status.", "login-202", "ISSUE-status"),
-        "expect_token_answer": ("A token answer may have any shape.", "login-without-scope", "ISSUE-fields"),
-        "expect_refreshed": ("A refresh may be answered in any way.", "get-refresh-omits-scope", "REFRESH-get"),
+        "expect_issued": (
+            "Good credentials may be answered with any status.",
+            "login-202",
+            "ISSUE-status",
+        ),
+        "expect_token_answer": (
+            "A token answer may have any shape.",
+            "login-without-scope",
+            "ISSUE-fields",
+        ),
+        "expect_refreshed": (
+            "A refresh may be answered in any way.",
+            "get-refresh-omits-scope",
+            "REFRESH-get",
+        ),
         "expect_lifetime": ("A token may live for any time.", "lifetime-14-days", "ISSUE-lifetime"),
-        "expect_works": ("A token may be good for nothing.", "refresh-gives-dead-access-token", "REFRESH-new-token"),
-        "expect_no_token": ("A refusal may hold a token, and be none.", "any-password", "ISSUE-refused"),
-        "expect_let_in": ("A token may be refused before its end.", "dies-after-an-hour", "EXPIRY-not-before"),
-        "expect_expired": ("An expired token may be answered in any way.", "expired-401", "EXPIRY-403"),
-        "expect_not_let_in": ("What is no token may be let in.", "refresh-token-as-bearer", "no_bearer and fetch-user-self"),
+        "expect_works": (
+            "A token may be good for nothing.",
+            "refresh-gives-dead-access-token",
+            "REFRESH-new-token",
+        ),
+        "expect_no_token": (
+            "A refusal may hold a token, and be none.",
+            "any-password",
+            "ISSUE-refused",
+        ),
+        "expect_let_in": (
+            "A token may be refused before its end.",
+            "dies-after-an-hour",
+            "EXPIRY-not-before",
+        ),
+        "expect_expired": (
+            "An expired token may be answered in any way.",
+            "expired-401",
+            "EXPIRY-403",
+        ),
+        "expect_not_let_in": (
+            "What is no token may be let in.",
+            "refresh-token-as-bearer",
+            "no_bearer and fetch-user-self",
+        ),
     }
     for name, (breaks, fault, select) in checks.items():
         check = nothing_later if name == "expect_works" else nothing
-        yield Mutation(f"{name}-dropped", breaks, member(TokenJudge, name, check), (Sight(fault, select),))
+        yield Mutation(
+            f"{name}-dropped", breaks, member(TokenJudge, name, check), (Sight(fault, select),)
+        )
     yield Mutation(
         "tokens-anywhere-unseen",
         "A token in a refusal is seen where tokens stand, and nowhere else.",
@@ -330,14 +423,41 @@ async def _drop(self: TokenJudge, refresh: Any) -> None:
 def _attacks() -> Iterable[Mutation]:
     """What an attack may get at most."""
     checks: list[tuple[Callable[..., Any], str, str, str]] = [
-        (expectations.expect_no_crash, "A server error is as good as a refusal.", "bad-json-crashes", "SEC-I09"),
-        (expectations.expect_no_grant, "An answer to what is no log-in may hold a token.", "put-issues-tokens", "SEC-I16"),
-        (expectations.expect_no_more_than, "What is asked for besides may be granted.", "login-grants-scope-of-body", "SEC-I12"),
-        (expectations.expect_hidden, "A way around a denial may show the thing.", "trailing-slash-unguarded", "SEC-A11"),
-        (expectations.expect_refused, "A way around a denial may lead somewhere.", "head-unguarded", "SEC-A10"),
+        (
+            expectations.expect_no_crash,
+            "A server error is as good as a refusal.",
+            "bad-json-crashes",
+            "SEC-I09",
+        ),
+        (
+            expectations.expect_no_grant,
+            "An answer to what is no log-in may hold a token.",
+            "put-issues-tokens",
+            "SEC-I16",
+        ),
+        (
+            expectations.expect_no_more_than,
+            "What is asked for besides may be granted.",
+            "login-grants-scope-of-body",
+            "SEC-I12",
+        ),
+        (
+            expectations.expect_hidden,
+            "A way around a denial may show the thing.",
+            "trailing-slash-unguarded",
+            "SEC-A11",
+        ),
+        (
+            expectations.expect_refused,
+            "A way around a denial may lead somewhere.",
+            "head-unguarded",
+            "SEC-A10",
+        ),
     ]
     for check, breaks, fault, select in checks:
-        yield Mutation(f"{check.__name__}-dropped", breaks, function(check, nothing), (Sight(fault, select),))
+        yield Mutation(
+            f"{check.__name__}-dropped", breaks, function(check, nothing), (Sight(fault, select),)
+        )
     yield Mutation(
         "lifetimes-alike",
         "A token that was asked for may live for any time.",
@@ -393,13 +513,19 @@ def _verdicts() -> Iterable[Mutation]:
     yield Mutation(
         "inconclusive-is-not-tested",
         "A test that lacks a piece of evidence is overlooked.",
-        member(results, "_WORST_FIRST", tuple(rank for rank in ranks if rank is not Outcome.INCONCLUSIVE)),
+        member(
+            results,
+            "_WORST_FIRST",
+            tuple(rank for rank in ranks if rank is not Outcome.INCONCLUSIVE),
+        ),
         (NOBODY_CAN,),
     )
     yield Mutation(
         "everything-is-excused",
         "A test that was not tested for any reason is excused.",
-        member(results, "is_excused", lambda result, capability: result.outcome is Outcome.NOT_TESTED),
+        member(
+            results, "is_excused", lambda result, capability: result.outcome is Outcome.NOT_TESTED
+        ),
         (WITHOUT_EXPIRY,),
     )
     yield Mutation(
@@ -459,5 +585,13 @@ def _trouble_accuses() -> None:
 @cache
 def catalogue() -> dict[str, Mutation]:
     """Every mutation by its name."""
-    families = (_judgements, _observations, _traces, _token_judgements, _attacks, _verdicts, _unchecked_requirements)
+    families = (
+        _judgements,
+        _observations,
+        _traces,
+        _token_judgements,
+        _attacks,
+        _verdicts,
+        _unchecked_requirements,
+    )
     return {mutation.name: mutation for family in families for mutation in family()}

@@ -1,6 +1,8 @@
-"""A process that has collected the suite, and forks itself for each run: imports and collection are paid for once.
+"""A process that has collected the suite, and forks itself for each run: imports and collection are
+paid for once.
 
-What is collected depends on nothing that a run is told: the tests and their parameters come from the tables.
+What is collected depends on nothing that a run is told: the tests and their parameters come from
+the tables.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ from rolecall.spec.loading import load_specification
 class Order:
     """One run: the target file, the folder for the run's files, and whether what is opt-in is run.
 
-    ``only`` is a requirement: its tests and no others are run. ``through`` is one as well: its tests are run, and those of all whose
-    findings are named before its own.
+    ``only`` is a requirement: its tests and no others are run. ``through`` is one as well: its
+    tests are run, and those of all whose findings are named before its own.
     """
 
     target: Path
@@ -43,7 +45,9 @@ class Order:
 
 @dataclass(frozen=True)
 class Said:
-    """What came of a run: its results.json, or why there is none; ``lacking`` is the capability that a test lacked, by its name."""
+    """What came of a run: its results.json, or why there is none; ``lacking`` is the capability
+    that a test lacked, by its name.
+    """
 
     document: dict[str, Any] | None = None
     crash: str = ""
@@ -62,7 +66,11 @@ def run_once(*words: str, plugins: tuple[object, ...] = ()) -> Said:
         run = run_suite([*WORDS, *words], Progress(sys.stderr, silent=True), plugins)
     except RolecallError as error:
         return Said(crash=str(error))
-    return Said(run.document, "", {result.name: result.capability for result in run.results if result.capability})
+    return Said(
+        run.document,
+        "",
+        {result.name: result.capability for result in run.results if result.capability},
+    )
 
 
 class Prepared:
@@ -101,7 +109,9 @@ class Prepared:
 
 
 def _take_orders(orders: Connection) -> None:
-    """In a process of its own: collect the suite, and fork for each order; only what was forked comes back from the suite."""
+    """In a process of its own: collect the suite, and fork for each order; only what was forked
+    comes back from the suite.
+    """
     orders.send(run_once(plugins=(_Orders(orders),)))
     os._exit(0)  # that of a process that has not said everything is another
 
@@ -118,9 +128,13 @@ class _Orders:
         for item in session.items:
             _ = item.location  # which is looked up once, and by every run
         order = self._next()
-        session.config.pluginmanager.unregister(name="terminalreporter")  # it would write to where nobody reads
+        session.config.pluginmanager.unregister(
+            name="terminalreporter"
+        )  # it would write to where nobody reads
         run = session.config.stash[RUN]
-        run.options = replace(run.options, target=order.target, out=order.out, intrusive=order.intrusive)
+        run.options = replace(
+            run.options, target=order.target, out=order.out, intrusive=order.intrusive
+        )
         if order.only:
             session.items = [item for item in session.items if requirement_of(item) == order.only]
         if order.through:
@@ -130,7 +144,9 @@ class _Orders:
         return (yield)
 
     def _next(self) -> Order:
-        """The next order, in a process forked for it; in the first process, whose orders end with the self-test, there is none."""
+        """The next order, in a process forked for it; in the first process, whose orders end with
+        the self-test, there is none.
+        """
         while True:
             try:
                 order: Order = self._orders.recv()

@@ -1,11 +1,13 @@
-"""The judge is judged: the whole suite against the reference server with each fault and each legal variant.
+"""The judge is judged: the whole suite against the reference server with each fault and each legal
+variant.
 
-Every case is two processes, a server and a run, both forked from a process that has imported what they need. The cases
-know of each other nothing.
+Every case is two processes, a server and a run, both forked from a process that has imported what
+they need. The cases know of each other nothing.
 
-A fault is looked for by the tests of the requirement that it breaks, and of all those whose findings would be named before; by the others
-only where it is not found so. Under load it is looked for shortly first. What is innocent, and a cell that is turned round, is always
-looked at by the whole suite: of them it counts what else is said.
+A fault is looked for by the tests of the requirement that it breaks, and of all those whose
+findings would be named before; by the others only where it is not found so. Under load it is looked
+for shortly first. What is innocent, and a cell that is turned round, is always looked at by the
+whole suite: of them it counts what else is said.
 """
 
 from __future__ import annotations
@@ -54,22 +56,36 @@ _SHORTLY, _LOADED = "2s", "8s"
 
 
 def run_all(
-    chosen: Iterable[Case], on_result: Callable[[Result], None] = lambda result: None, *, whole: bool = False
+    chosen: Iterable[Case],
+    on_result: Callable[[Result], None] = lambda result: None,
+    *,
+    whole: bool = False,
 ) -> list[Result]:
-    """Run the suite against each case, as many at a time as there are cores; results in the order of the cases.
+    """Run the suite against each case, as many at a time as there are cores; results in the order
+    of the cases.
 
     Args:
         whole: run all of the suite against each fault, also where it is found sooner.
     """
     requirements = load_specification().requirements
     return run_trials(
-        [Trial(case, options_of(case), through="" if whole else _through(case, requirements)) for case in chosen], on_result
+        [
+            Trial(case, options_of(case), through="" if whole else _through(case, requirements))
+            for case in chosen
+        ],
+        on_result,
     )
 
 
 def _through(case: Case, requirements: Mapping[str, Requirement]) -> str:
-    """The requirement with which the suite may end where it finds a fault; of hardening a finding is named after all others."""
-    return case.planted if case.kind == "fault" and not case.load and requirements[case.planted].decides else ""
+    """The requirement with which the suite may end where it finds a fault; of hardening a finding
+    is named after all others.
+    """
+    return (
+        case.planted
+        if case.kind == "fault" and not case.load and requirements[case.planted].decides
+        else ""
+    )
 
 
 def options_of(case: Case) -> tuple[str, ...]:
@@ -77,20 +93,38 @@ def options_of(case: Case) -> tuple[str, ...]:
     return (INTRUSIVE,) if case.intrusive else ()
 
 
-def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = lambda result: None) -> list[Result]:
-    """Run the suite as often as there are trials, as many at a time as there are cores; results in their order."""
+def run_trials(
+    trials: Iterable[Trial], on_result: Callable[[Result], None] = lambda result: None
+) -> list[Result]:
+    """Run the suite as often as there are trials, as many at a time as there are cores; results in
+    their order.
+    """
     os.environ.setdefault(_SIGNING_KEY, secrets.token_urlsafe(48))
     trials = list(trials)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runs = stack.enter_context(closing(_Runs(_processes())))
-        busy, waiting, loads = (stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1))
+        busy, waiting, loads = (
+            stack.enter_context(ThreadPoolExecutor(size)) for size in (cores, 1, 1)
+        )
         futures: list[Future[Result]] = []
         for number, trial in enumerate(trials):
-            pool = busy if len(trials) == 1 else loads if trial.case.load else waiting if trial.waits else busy
+            pool = (
+                busy
+                if len(trials) == 1
+                else loads
+                if trial.case.load
+                else waiting
+                if trial.waits
+                else busy
+            )
             futures.append(pool.submit(_run, runs, trial, folder / f"{number}-{trial.case.name}"))
-            futures[-1].add_done_callback(lambda future: None if future.cancelled() else on_result(future.result()))
+            futures[-1].add_done_callback(
+                lambda future: None if future.cancelled() else on_result(future.result())
+            )
         try:
             return [future.result() for future in futures]
         except BaseException:  # Ctrl-C, mostly: what has not begun never will
@@ -100,7 +134,9 @@ def run_trials(trials: Iterable[Trial], on_result: Callable[[Result], None] = la
 
 
 def _processes() -> Any:
-    """How the cases' processes are made: forked from one that has imported everything, or begun anew (Windows)."""
+    """How the cases' processes are made: forked from one that has imported everything, or begun
+    anew (Windows).
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -113,10 +149,14 @@ def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
     started, case = time.monotonic(), trial.case
     if case.load:
         tries = [
-            partial(_run_load, case, lasting, place) for lasting in (*((_SHORTLY,) if case.kind == "fault" else ()), _LOADED)
+            partial(_run_load, case, lasting, place)
+            for lasting in (*((_SHORTLY,) if case.kind == "fault" else ()), _LOADED)
         ]
     else:
-        tries = [partial(_run_suite, runs, it, place) for it in dict.fromkeys((trial, replace(trial, through="")))]
+        tries = [
+            partial(_run_suite, runs, it, place)
+            for it in dict.fromkeys((trial, replace(trial, through="")))
+        ]
     for attempt in tries:
         result = attempt()
         if result.localised or result.harm:
@@ -150,10 +190,11 @@ def _run_suite(runs: _Runs, trial: Trial, place: Path) -> Result:
 
 
 class _Runs:
-    """Runs of the suite, each in a process of its own: forked from one that has collected it, where that can be.
+    """Runs of the suite, each in a process of its own: forked from one that has collected it, where
+    that can be.
 
-    It cannot where nothing can be forked (Windows), and where what is collected is another suite: of a mutation, which is put in
-    its place before, or a part that pytest selects.
+    It cannot where nothing can be forked (Windows), and where what is collected is another suite:
+    of a mutation, which is put in its place before, or a part that pytest selects.
     """
 
     def __init__(self, context: Any) -> None:
@@ -168,8 +209,14 @@ class _Runs:
             RolecallError: nothing did in time.
             EOFError: the process is gone.
         """
-        if self.context.get_start_method() == "forkserver" and not trial.mutation and set(trial.options) <= {INTRUSIVE}:
-            return self._run_prepared(Order(target, out, INTRUSIVE in trial.options, trial.only, trial.through))
+        if (
+            self.context.get_start_method() == "forkserver"
+            and not trial.mutation
+            and set(trial.options) <= {INTRUSIVE}
+        ):
+            return self._run_prepared(
+                Order(target, out, INTRUSIVE in trial.options, trial.only, trial.through)
+            )
         return self._run_alone(trial, target, out)
 
     def _run_prepared(self, order: Order) -> Said:
@@ -184,7 +231,14 @@ class _Runs:
 
     def _run_alone(self, trial: Trial, target: Path, out: Path) -> Said:
         says, its_end = self.context.Pipe(duplex=False)
-        words = ["--target", str(target), "--out", str(out), *trial.options, *(("-k", trial.only) if trial.only else ())]
+        words = [
+            "--target",
+            str(target),
+            "--out",
+            str(out),
+            *trial.options,
+            *(("-k", trial.only) if trial.only else ()),
+        ]
         process = self.context.Process(target=_certify, args=(words, trial.mutation, its_end))
         process.start()
         its_end.close()
@@ -214,7 +268,11 @@ def _end(process: Any) -> None:
 
 def _lacking(target: str, table: str) -> str:
     """A target file's text without one of its tables."""
-    return re.sub(rf"^\[{re.escape(table)}\]\n(?:[^[\n].*\n|\n)*", "", target, flags=re.MULTILINE) if table else target
+    return (
+        re.sub(rf"^\[{re.escape(table)}\]\n(?:[^[\n].*\n|\n)*", "", target, flags=re.MULTILINE)
+        if table
+        else target
+    )
 
 
 def _run_load(case: Case, duration: str, place: Path) -> Result:
@@ -224,10 +282,20 @@ def _run_load(case: Case, duration: str, place: Path) -> Result:
     words += [f"--serve-option={option}" for option in case.options]
     command = [sys.executable, "-m", "rolecall", "load", *words]
     try:
-        finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+        finished = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_TIMEOUT
+        )
         document = json.loads(finished.stdout)
-        result.verdict, result.exit_code, result.requests = document["verdict"], finished.returncode, document["requests"]
-        result.findings = list(dict.fromkeys(sample["requirement"] for sample in _by_cause(document["violation_samples"])))
+        result.verdict, result.exit_code, result.requests = (
+            document["verdict"],
+            finished.returncode,
+            document["requests"],
+        )
+        result.findings = list(
+            dict.fromkeys(
+                sample["requirement"] for sample in _by_cause(document["violation_samples"])
+            )
+        )
         result.reasons = document["reasons"]
     except ValueError:
         result.crash = finished.stderr.strip() or "the process ended without a word"
@@ -252,19 +320,27 @@ def _fill(result: Result, said: Said) -> None:
     result.findings = [finding["requirement"] for finding in document["findings"]]
     result.advice = list(dict.fromkeys(finding["requirement"] for finding in document["advice"]))
     result.failed_cells = [finding["cell"] for finding in document["findings"] if finding["cell"]]
-    result.undecided = [r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")]
+    result.undecided = [
+        r["id"] for r in document["requirements"] if r["outcome"] in ("inconclusive", "error")
+    ]
     result.reasons, result.requests = document["reasons"], document["requests"]
     result.lacking = said.lacking
     for entry in document["requirements"]:
-        result.failed[entry["id"]] = [test["name"] for test in entry["tests"] if test["outcome"] == "failed"]
-        result.outcomes |= {entry["id"]: entry["outcome"], **{test["name"]: test["outcome"] for test in entry["tests"]}}
+        result.failed[entry["id"]] = [
+            test["name"] for test in entry["tests"] if test["outcome"] == "failed"
+        ]
+        result.outcomes |= {
+            entry["id"]: entry["outcome"],
+            **{test["name"]: test["outcome"] for test in entry["tests"]},
+        }
     result.findings = list(dict.fromkeys(result.findings))
     if document["exit_code"] == 6:
         result.crash = "; ".join(document["reasons"])
 
 
 def _serve(case: Case, says: Connection) -> None:
-    """In a process of its own: the reference server; says its target file when it is ready, and at the end what was done to it.
+    """In a process of its own: the reference server; says its target file when it is ready, and at
+    the end what was done to it.
 
     A run with --intrusive may log in more often than its budget.
     """
@@ -274,7 +350,9 @@ def _serve(case: Case, says: Connection) -> None:
     from rolecall.reference.server import serve
     from rolecall.reference.target import target_file
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a fault may crash the server on purpose
+    os.dup2(
+        os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno()
+    )  # a fault may crash the server on purpose
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(["--port", "0", *CHEAP, *case.options])
@@ -282,12 +360,16 @@ def _serve(case: Case, says: Connection) -> None:
         settings_from(arguments),
         lambda running: says.send(target_file(running.server, running.base_url)),
         exit_with_parent=True,
-        take_census=lambda census: says.send(census.damage() + ([] if case.intrusive else census.log_ins_beyond_budget())),
+        take_census=lambda census: says.send(
+            census.damage() + ([] if case.intrusive else census.log_ins_beyond_budget())
+        ),
     )
 
 
 def _certify(words: list[str], mutation: str, says: Connection) -> None:
-    """In a process of its own: one run of the suite, or of a mutation of it, which is put in its place before it is collected."""
+    """In a process of its own: one run of the suite, or of a mutation of it, which is put in its
+    place before it is collected.
+    """
     from rolecall.selftest import mutations
     from rolecall.selftest.prepared import run_once
 
@@ -299,7 +381,9 @@ def _certify(words: list[str], mutation: str, says: Connection) -> None:
 def tally(results: list[Result]) -> dict[str, int]:
     """The counts that the self-test answers for."""
     planted = [result for result in results if result.case.kind in ("fault", "flip")]
-    innocent = [result for result in results if result.case.kind in ("baseline", "loaded", "legal", "lint")]
+    innocent = [
+        result for result in results if result.case.kind in ("baseline", "loaded", "legal", "lint")
+    ]
     return {
         "faults": len(planted),
         "caught": sum(result.caught for result in planted),
@@ -308,7 +392,9 @@ def tally(results: list[Result]) -> dict[str, int]:
         "innocent": len(innocent),
         "false_alarms": sum(not result.as_expected for result in innocent),
         "troubled": sum(result.case.kind == "trouble" for result in results),
-        "wrong_accusations": sum(result.case.kind == "trouble" and not result.as_expected for result in results),
+        "wrong_accusations": sum(
+            result.case.kind == "trouble" and not result.as_expected for result in results
+        ),
         "crashes": sum(bool(result.crash) for result in results),
         "harmed": sum(bool(result.harm) for result in results),
     }
@@ -316,4 +402,6 @@ def tally(results: list[Result]) -> dict[str, int]:
 
 def to_json(results: list[Result]) -> str:
     """The kill table for machines."""
-    return json.dumps({"counts": tally(results), "cases": [result.document() for result in results]}, indent=1)
+    return json.dumps(
+        {"counts": tally(results), "cases": [result.document() for result in results]}, indent=1
+    )

@@ -11,17 +11,26 @@ from rolecall.spec.model import CREDENTIALS
 INTRUSIVE = "--intrusive"
 #: Cases that mostly wait: they are begun first, beside those that keep the cores busy.
 _SLOW = frozenset(
-    {"rate-limit-20", "latency-80ms", "latency-50ms", "slow", "hangs-now-and-then", "every-15th-503-retry-after"}
+    {
+        "rate-limit-20",
+        "latency-80ms",
+        "latency-50ms",
+        "slow",
+        "hangs-now-and-then",
+        "every-15th-503-retry-after",
+    }
     | {"lists-lag", "reads-lag", "log-ins-200-a-minute"}
 )
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of the suite against a case: its options, what is put at the end of the target file, and a mutation of the suite.
+    """One run of the suite against a case: its options, what is put at the end of the target file,
+    and a mutation of the suite.
 
-    ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests are run and no others; ``through`` is
-    a requirement after whose tests, and those of all that is named before it, nothing more is run.
+    ``without`` names a table that the target file is to lack, ``only`` a requirement whose tests
+    are run and no others; ``through`` is a requirement after whose tests, and those of all that is
+    named before it, nothing more is run.
     """
 
     case: Case
@@ -42,8 +51,9 @@ class Trial:
 class Result:
     """What the suite said of a case; ``outcomes`` are those of requirements and of tests, by name.
 
-    ``failed`` are the failed tests of each requirement, ``lacking`` is the capability that a test lacked, by its name. ``without``
-    says for each thing that a tester may not have what a run without it said (`rolecall.selftest.without`).
+    ``failed`` are the failed tests of each requirement, ``lacking`` is the capability that a test
+    lacked, by its name. ``without`` says for each thing that a tester may not have what a run
+    without it said (`rolecall.selftest.without`).
     """
 
     case: Case
@@ -76,10 +86,14 @@ class Result:
 
     @property
     def localised(self) -> bool:
-        """Whether the first finding is the requirement that was broken; of a flip, also that just its two cells failed."""
+        """Whether the first finding is the requirement that was broken; of a flip, also that just
+        its two cells failed.
+        """
         if not self.found or self.found[0] != self.case.planted:
             return False
-        return self.case.kind != "flip" or (set(self.findings) == {self.case.planted} and self._only_its_cell())
+        return self.case.kind != "flip" or (
+            set(self.findings) == {self.case.planted} and self._only_its_cell()
+        )
 
     def _only_its_cell(self) -> bool:
         cell = self.case.name.removeprefix("flip-")
@@ -98,10 +112,17 @@ class Result:
             return not self.found  # the verdict is also that of this machine, which may be busy
         if self.case.kind == "baseline" and self.found:
             return False  # the reference server gives no cause for advice either
-        return self.verdict == "conformant" and self.exit_code == 0  # all that was made is gone, too
+        return (
+            self.verdict == "conformant" and self.exit_code == 0
+        )  # all that was made is gone, too
 
     def document(self) -> dict[str, Any]:
         """The row of the kill table, for machines."""
         row = asdict(self)
         del row["outcomes"], row["failed"], row["lacking"], row["mutation"]
-        return {**row, "caught": self.caught, "localised": self.localised, "as_expected": self.as_expected}
+        return {
+            **row,
+            "caught": self.caught,
+            "localised": self.localised,
+            "as_expected": self.as_expected,
+        }

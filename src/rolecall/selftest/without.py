@@ -1,8 +1,10 @@
-"""What a tester who has less still sees: each fault once more, with a table of the target file left out.
+"""What a tester who has less still sees: each fault once more, with a table of the target file left
+out.
 
-The tests of the planted requirement are run first. What fails there fails in a whole run as well, so the rest is run only where
-nothing did. A fault that is not caught any more has to be one that the missing thing explains: no test that had seen it was
-run, and the catalogue, or the test itself, names what it lacked.
+The tests of the planted requirement are run first. What fails there fails in a whole run as well,
+so the rest is run only where nothing did. A fault that is not caught any more has to be one that
+the missing thing explains: no test that had seen it was run, and the catalogue, or the test itself,
+names what it lacked.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ _CLOCK = "clock"  # what a fault of the catalogue needs
 
 @dataclass(frozen=True)
 class Lack:
-    """Something that a tester does not have: the ``table`` of the target file that gives it, and what else is lost with it.
+    """Something that a tester does not have: the ``table`` of the target file that gives it, and
+    what else is lost with it.
 
     ``capabilities`` are those of requirements.toml, and what the catalogue says that a fault needs.
     """
@@ -35,14 +38,25 @@ LACKS = {
     lack.name: lack
     for lack in (
         Lack("api-keys", "API keys", "api_keys", frozenset({API_KEYS})),
-        Lack("clock-and-key", "clock and key", "expiry", frozenset({_CLOCK, SIGNING_KEY, PUBLIC_KEY, LAST_MINUTE})),
+        Lack(
+            "clock-and-key",
+            "clock and key",
+            "expiry",
+            frozenset({_CLOCK, SIGNING_KEY, PUBLIC_KEY, LAST_MINUTE}),
+        ),
     )
 }
 
 
-def look(lack: Lack, whole: Iterable[Result], on_result: Callable[[Result], None] = lambda result: None) -> None:
+def look(
+    lack: Lack, whole: Iterable[Result], on_result: Callable[[Result], None] = lambda result: None
+) -> None:
     """Note in the result of each fault that the suite sees what is said of it without something."""
-    faults = {result.case.name: result for result in whole if result.case.kind in ("fault", "flip") and not result.case.load}
+    faults = {
+        result.case.name: result
+        for result in whole
+        if result.case.kind in ("fault", "flip") and not result.case.load
+    }
 
     def note(result: Result, last: bool) -> None:
         fault = faults[result.case.name]
@@ -50,14 +64,21 @@ def look(lack: Lack, whole: Iterable[Result], on_result: Callable[[Result], None
             fault.without[lack.name] = verdict(lack, fault, result)
             on_result(fault)
 
-    trials = [Trial(fault.case, options_of(fault.case), "", lack.table, only=fault.case.planted) for fault in faults.values()]
+    trials = [
+        Trial(fault.case, options_of(fault.case), "", lack.table, only=fault.case.planted)
+        for fault in faults.values()
+    ]
     run_trials(trials, lambda result: note(result, last=False))
     left = [fault.case for fault in faults.values() if lack.name not in fault.without]
-    run_trials([Trial(case, options_of(case), "", lack.table) for case in left], lambda result: note(result, last=True))
+    run_trials(
+        [Trial(case, options_of(case), "", lack.table) for case in left],
+        lambda result: note(result, last=True),
+    )
 
 
 def verdict(lack: Lack, whole: Result, result: Result) -> str:
-    """What is said of a fault without something: that it is caught, by whom if not by its own requirement, or why not.
+    """What is said of a fault without something: that it is caught, by whom if not by its own
+    requirement, or why not.
 
     Args:
         lack: what was left out.
@@ -77,8 +98,15 @@ def is_explained(said: str) -> bool:
 
 
 def _is_explained(lack: Lack, whole: Result, result: Result) -> bool:
-    """Whether none of the planted requirement's tests that had seen a fault was run, for want of what is left out."""
+    """Whether none of the planted requirement's tests that had seen a fault was run, for want of
+    what is left out.
+    """
     tests = whole.failed[whole.case.planted]
-    if not tests or any(result.outcomes.get(test) not in ("not-tested", "not-applicable") for test in tests):
+    if not tests or any(
+        result.outcomes.get(test) not in ("not-tested", "not-applicable") for test in tests
+    ):
         return False
-    return bool(whole.case.needs & lack.capabilities) or {result.lacking.get(test) for test in tests} <= lack.capabilities
+    return (
+        bool(whole.case.needs & lack.capabilities)
+        or {result.lacking.get(test) for test in tests} <= lack.capabilities
+    )

@@ -7,7 +7,8 @@ from typing import Any, TypeGuard
 
 #: Seconds that exp - iat may be off: clocks that round, not another lifetime.
 LIFETIME_TOLERANCE = 60
-#: No instant is at or beyond this: a larger number cannot be held exactly by every reader of JSON (RFC 8259 6).
+#: No instant is at or beyond this: a larger number cannot be held exactly by every reader of JSON
+#: (RFC 8259 6).
 _BEYOND_TIME = 2**53
 
 
@@ -17,10 +18,11 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
-    """The instant that a claim holds, in seconds since the epoch (RFC 7519 2: a number, which may have a fraction).
+    """The instant that a claim holds, in seconds since the epoch (RFC 7519 2: a number, which may
+    have a fraction).
 
-    None when there is no such claim, or when it holds no instant: something else than a number, one that is negative or not
-    finite, or one of hundreds of digits, with which no float can be added.
+    None when there is no such claim, or when it holds no instant: something else than a number, one
+    that is negative or not finite, or one of hundreds of digits, with which no float can be added.
     """
     value = claims.get(name)
     return value if is_number(value) and 0 <= value < _BEYOND_TIME else None
@@ -33,11 +35,17 @@ def lifetime(claims: Mapping[str, Any]) -> float | None:
 
 
 def role_of_scope(scope: object, roles: Sequence[str], other_scopes: Collection[str] = ()) -> str:
-    """The role that a scope string stands for: the name alone, or with all the lower ones that it includes.
+    """The role that a scope string stands for: the name alone, or with all the lower ones that it
+    includes.
 
-    Anything else stands for no role, the empty string. ``other_scopes`` of the dialect are looked past; ``roles`` ascend.
+    Anything else stands for no role, the empty string. ``other_scopes`` of the dialect are looked
+    past; ``roles`` ascend.
     """
-    names = [name for name in scope.split(" ") if name not in other_scopes] if isinstance(scope, str) else []
+    names = (
+        [name for name in scope.split(" ") if name not in other_scopes]
+        if isinstance(scope, str)
+        else []
+    )
     known = [role for role in roles if role in names]
     if not known or len(known) != len(names):
         return ""

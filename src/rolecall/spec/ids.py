@@ -1,4 +1,6 @@
-"""Ids: any JSON string or number, compared as text (AMB-19), and read from the thing itself, never from what it refers to."""
+"""Ids: any JSON string or number, compared as text (AMB-19), and read from the thing itself, never
+from what it refers to.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,15 @@ from urllib.parse import quote
 from rolecall.bounds import ID_LIMIT
 from rolecall.evidence import Exchange
 
-#: The members in which a thing says its own id: resources use the first, JWTs and some servers the second.
+#: The members in which a thing says its own id: resources use the first, JWTs and some servers the
+#: second.
 MEMBERS = ("id", "_id")
 
 
 def id_text(value: object) -> str:
-    """An id as text; empty when the value is not an id: neither a string nor a number, empty, or absurdly long."""
+    """An id as text; empty when the value is not an id: neither a string nor a number, empty, or
+    absurdly long.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     try:
@@ -27,7 +32,9 @@ def id_text(value: object) -> str:
 
 
 def own_id(document: object) -> str:
-    """The id of a thing itself; empty when it does not say. What it refers to has ids, too: those are not its own."""
+    """The id of a thing itself; empty when it does not say. What it refers to has ids, too: those
+    are not its own.
+    """
     if not isinstance(document, Mapping):
         return ""
     return next((text for member in MEMBERS if (text := id_text(document.get(member)))), "")
@@ -35,11 +42,15 @@ def own_id(document: object) -> str:
 
 def id_of(exchange: Exchange) -> str:
     """The id of the resource that an answer holds; empty when there is none."""
-    return own_id(exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json)
+    return own_id(
+        exchange.json[0] if isinstance(exchange.json, list) and exchange.json else exchange.json
+    )
 
 
 def walked(document: Any) -> Iterator[Any]:
-    """A document and every value in it, a thing before what is in it; however deep, for a target may nest as it likes."""
+    """A document and every value in it, a thing before what is in it; however deep, for a target
+    may nest as it likes.
+    """
     left = [document]
     while left:
         value = left.pop()
@@ -58,7 +69,9 @@ def identifiers(document: Any) -> Iterator[str]:
 
 
 def unused_id(id: str) -> str:
-    """An id that looks like this one and that nothing has: its end is of chance, and a short one, which may count up, is longer."""
+    """An id that looks like this one and that nothing has: its end is of chance, and a short one,
+    which may count up, is longer.
+    """
     whole = id if len(id) >= _NOT_COUNTED else id.ljust(_NOT_COUNTED, "7")
     kept, end = (whole[:-_OF_CHANCE], whole[-_OF_CHANCE:]) if whole == id else ("", whole)
     other = id
@@ -70,7 +83,11 @@ def unused_id(id: str) -> str:
 def _like(letter: str) -> str:
     if letter in string.digits:
         return random.choice(string.digits)
-    return random.choice("abcdef" if letter.islower() else "ABCDEF") if letter in string.ascii_letters else letter
+    return (
+        random.choice("abcdef" if letter.islower() else "ABCDEF")
+        if letter in string.ascii_letters
+        else letter
+    )
 
 
 _NOT_COUNTED = 16  # characters: no counter has come so far

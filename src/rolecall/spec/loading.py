@@ -10,7 +10,14 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from rolecall.spec.model import Operation, PermissionTable, Reading, Requirement, Resource, Specification
+from rolecall.spec.model import (
+    Operation,
+    PermissionTable,
+    Reading,
+    Requirement,
+    Resource,
+    Specification,
+)
 
 
 @cache
@@ -20,15 +27,22 @@ def load_specification(name: str = "web1on1_v2") -> Specification:
     permissions = PermissionTable.parse(_text(folder, "permissions.md"))
     catalogue = tomllib.loads(_text(folder, "operations.toml"))
     resources = {key: Resource(name=key, **entry) for key, entry in catalogue["resources"].items()}
-    operations = {key: _operation(key, entry, resources) for key, entry in catalogue["operations"].items()}
+    operations = {
+        key: _operation(key, entry, resources) for key, entry in catalogue["operations"].items()
+    }
     readings = {
         key: Reading(name=key, **{**entry, "choices": tuple(entry.get("choices", ()))})
         for key, entry in tomllib.loads(_text(folder, "readings.toml")).items()
     }
-    requirements = dict(_requirements(tomllib.loads(_text(folder, "requirements.toml")), operations, permissions))
+    requirements = dict(
+        _requirements(tomllib.loads(_text(folder, "requirements.toml")), operations, permissions)
+    )
     digests = {
         table: "sha256:" + hashlib.sha256(_text(folder, file).encode()).hexdigest()
-        for table, file in (("permissions", "permissions.md"), ("requirements", "requirements.toml"))
+        for table, file in (
+            ("permissions", "permissions.md"),
+            ("requirements", "requirements.toml"),
+        )
     }
     return Specification(name, permissions, operations, resources, requirements, readings, digests)
 
@@ -40,11 +54,20 @@ def _text(folder: Traversable, name: str) -> str:
 def _operation(name: str, entry: dict[str, Any], resources: Mapping[str, Resource]) -> Operation:
     resource = resources[entry.pop("resource")]
     body = {"create": resource.create, "update": resource.update}.get(entry["effect"])
-    return Operation(name=name, resource=resource, body=body, success=(), is_self="{self}" in entry["path"], **entry)
+    return Operation(
+        name=name,
+        resource=resource,
+        body=body,
+        success=(),
+        is_self="{self}" in entry["path"],
+        **entry,
+    )
 
 
 def _requirements(
-    table: Mapping[str, dict[str, Any]], operations: Mapping[str, Operation], permissions: PermissionTable
+    table: Mapping[str, dict[str, Any]],
+    operations: Mapping[str, Operation],
+    permissions: PermissionTable,
 ) -> Iterator[tuple[str, Requirement]]:
     for key, row in table.items():
         entry: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
@@ -53,7 +76,9 @@ def _requirements(
             continue
         for operation in operations.values():
             filled = entry | {
-                "statement": entry["statement"].format(row=operation.row, roles=_allowed(permissions, operation.row))
+                "statement": entry["statement"].format(
+                    row=operation.row, roles=_allowed(permissions, operation.row)
+                )
             }
             yield operation.requirement, Requirement(id=operation.requirement, **filled)
 

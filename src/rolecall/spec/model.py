@@ -1,4 +1,6 @@
-"""The specification as data: permissions, operations, requirements and readings, each written once in a folder of tables."""
+"""The specification as data: permissions, operations, requirements and readings, each written once
+in a folder of tables.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,30 @@ from rolecall.evidence import Exchange
 TOKEN = "token"  # noqa: S105  # the name of a kind of credential
 API_KEY = "api-key"
 CREDENTIALS = (TOKEN, API_KEY)
-#: What a target may lack, or a run may not be given: the values of `capability` in requirements.toml.
+#: What a target may lack, or a run may not be given: the values of `capability` in
+#: requirements.toml.
 API_KEYS, SIGNING_KEY, PUBLIC_KEY = "api-keys", "signing-key", "public-key"
 THROWAWAY_USER, SECOND_USER, INTRUSIVE = "throwaway-user", "second-user", "intrusive"
 LAST_MINUTE, LOWER_SCOPE = "clock-or-signing-key", "api-keys-or-signing-key"
-CAPABILITIES = (API_KEYS, SIGNING_KEY, PUBLIC_KEY, THROWAWAY_USER, SECOND_USER, INTRUSIVE, LAST_MINUTE, LOWER_SCOPE)
+CAPABILITIES = (
+    API_KEYS,
+    SIGNING_KEY,
+    PUBLIC_KEY,
+    THROWAWAY_USER,
+    SECOND_USER,
+    INTRUSIVE,
+    LAST_MINUTE,
+    LOWER_SCOPE,
+)
 
 _ROW = re.compile(r"^\|(.+)\|$")
 
 
 @dataclass(frozen=True)
 class PermissionTable:
-    """The permission table: ``rows[permission][role]`` is True where it says ``+``; ``roles`` ascend."""
+    """The permission table: ``rows[permission][role]`` is True where it says ``+``; ``roles``
+    ascend.
+    """
 
     roles: tuple[str, ...]
     rows: Mapping[str, Mapping[str, bool]]
@@ -35,19 +49,29 @@ class PermissionTable:
     def parse(cls, text: str) -> PermissionTable:
         """Read the Markdown table of ``permissions.md``."""
         cells = [
-            [cell.strip() for cell in match.group(1).split("|")] for line in text.splitlines() if (match := _ROW.match(line))
+            [cell.strip() for cell in match.group(1).split("|")]
+            for line in text.splitlines()
+            if (match := _ROW.match(line))
         ]
         header, rows = cells[0], cells[2:]
         roles = tuple(header[1:])
         for row in rows:
             if len(row) != len(header) or not set(row[1:]) <= {"+", "-"}:
                 raise ValueError(f"not a row of the permission table: {row}")
-        return cls(roles, {row[0]: dict(zip(roles, (mark == "+" for mark in row[1:]), strict=True)) for row in rows})
+        return cls(
+            roles,
+            {
+                row[0]: dict(zip(roles, (mark == "+" for mark in row[1:]), strict=True))
+                for row in rows
+            },
+        )
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of thing the API keeps: where its collection is, and the bodies that make and change one."""
+    """A kind of thing the API keeps: where its collection is, and the bodies that make and change
+    one.
+    """
 
     name: str
     collection: str
@@ -59,7 +83,8 @@ class Resource:
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing a caller can do. ``effect`` is list, fetch, create, update or delete; ``success`` the good statuses.
+    """One thing a caller can do. ``effect`` is list, fetch, create, update or delete; ``success``
+    the good statuses.
 
     ``is_self``: it is about the caller's own user, whatever a target's path for that looks like.
     """
@@ -100,7 +125,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One testable statement of the specification; a derived one says by which ``step`` it follows from the page."""
+    """One testable statement of the specification; a derived one says by which ``step`` it follows
+    from the page.
+    """
 
     id: str
     level: str
@@ -120,7 +147,9 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one gap of the specification is read: the ``default`` value and its meaning; None where there is nothing to choose."""
+    """How one gap of the specification is read: the ``default`` value and its meaning; None where
+    there is nothing to choose.
+    """
 
     name: str
     statement: str
@@ -134,7 +163,11 @@ class Dialect:
 
     def __init__(self, readings: Mapping[str, Reading], chosen: Mapping[str, Any]) -> None:
         self._readings = readings
-        defaults = {name: reading.default for name, reading in readings.items() if reading.default is not None}
+        defaults = {
+            name: reading.default
+            for name, reading in readings.items()
+            if reading.default is not None
+        }
         self.values = defaults | dict(chosen)
         for name, value in self.values.items():
             setattr(self, name, tuple(value) if isinstance(value, list) else value)
@@ -145,25 +178,42 @@ class Dialect:
             """Any reading of readings.toml."""
 
     def allows(self, operation: Operation, exchange: Exchange) -> bool:
-        """Whether an answer lets a caller do what was asked: a success, unless it is the empty list that stands for a denial."""
+        """Whether an answer lets a caller do what was asked: a success, unless it is the empty list
+        that stands for a denial.
+        """
         return exchange.ok and not self._denies_by_showing_nothing(operation, exchange)
 
     def denies(self, operation: Operation, exchange: Exchange) -> bool:
-        """Whether an answer keeps a caller from an operation, by whatever client error, or by an empty list where that is a denial."""
+        """Whether an answer keeps a caller from an operation, by whatever client error, or by an
+        empty list where that is a denial.
+        """
         return 400 <= exchange.status < 500 or self._denies_by_showing_nothing(operation, exchange)
 
-    def denies_as_specified(self, operation: Operation, exchange: Exchange, *, anonymous: bool = False) -> bool:
-        """Whether a denial is answered as this dialect has it: with one of its statuses, or by an empty list."""
+    def denies_as_specified(
+        self, operation: Operation, exchange: Exchange, *, anonymous: bool = False
+    ) -> bool:
+        """Whether a denial is answered as this dialect has it: with one of its statuses, or by an
+        empty list.
+        """
         statuses = self.anonymous if anonymous else self.denied
         return exchange.status in statuses or self._denies_by_showing_nothing(operation, exchange)
 
     def _denies_by_showing_nothing(self, operation: Operation, exchange: Exchange) -> bool:
-        return self.denied_list == "empty" and operation.effect == "list" and exchange.ok and exchange.json == []
+        return (
+            self.denied_list == "empty"
+            and operation.effect == "list"
+            and exchange.ok
+            and exchange.json == []
+        )
 
     @property
     def departures(self) -> dict[str, Any]:
         """The readings that are not the default."""
-        return {name: value for name, value in self.values.items() if value != self._readings[name].default}
+        return {
+            name: value
+            for name, value in self.values.items()
+            if value != self._readings[name].default
+        }
 
 
 @dataclass(frozen=True)
@@ -201,11 +251,14 @@ class Specification:
             for role in self.roles
         )
 
-    def for_target(self, overrides: Mapping[str, Mapping[str, Any]], dialect: Dialect, source: str) -> Specification:
+    def for_target(
+        self, overrides: Mapping[str, Mapping[str, Any]], dialect: Dialect, source: str
+    ) -> Specification:
         """The same tables with a target's own methods, paths, bodies and success statuses.
 
         Raises:
-            UsageError: an override names an operation or a setting that is not there, or has the wrong type.
+            UsageError: an override names an operation or a setting that is not there, or has the
+                wrong type.
         """
         operations = {
             name: replace(operation, success=tuple(getattr(dialect, _SUCCESS[operation.effect])))
@@ -224,15 +277,23 @@ class Specification:
         Raises:
             UsageError: a reading is unknown or its value has the wrong form.
         """
-        choosable = {name: reading for name, reading in self.readings.items() if reading.default is not None}
+        choosable = {
+            name: reading for name, reading in self.readings.items() if reading.default is not None
+        }
         for name, value in chosen.items():
             where = f"{source}, [dialect] {name}"
             if name not in choosable:
-                raise UsageError(where, f"{name!r} is no reading that can be chosen", suggest(name, choosable))
+                raise UsageError(
+                    where, f"{name!r} is no reading that can be chosen", suggest(name, choosable)
+                )
             reading = self.readings[name]
             if reading.choices and value not in reading.choices:
-                raise UsageError(where, f"this must be one of {', '.join(reading.choices)}, not {value!r}")
-            if reading.default == [] and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+                raise UsageError(
+                    where, f"this must be one of {', '.join(reading.choices)}, not {value!r}"
+                )
+            if reading.default == [] and not (
+                isinstance(value, list) and all(isinstance(name, str) for name in value)
+            ):
                 raise UsageError(where, f"this must be a list of names, not {value!r}")
             if reading.default and isinstance(reading.default, list) and not _are_statuses(value):
                 raise UsageError(where, f"this must be a list of HTTP statuses, not {value!r}")
@@ -242,7 +303,13 @@ class Specification:
 
 
 #: Which reading holds the success statuses of each effect.
-_SUCCESS = {"list": "read", "fetch": "read", "create": "created", "update": "updated", "delete": "deleted"}
+_SUCCESS = {
+    "list": "read",
+    "fetch": "read",
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+}
 
 
 def suggest(word: str, known: Mapping[str, Any]) -> str:
@@ -263,28 +330,46 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
         if key == "path" and not str(value).startswith("/"):
             raise UsageError(f"{where} {key}", "a path begins with /, after the target's base_url")
         if key == "method" and value not in _METHODS:
-            raise UsageError(f"{where} {key}", f"{value!r} is no HTTP method that is used here", f"Known: {', '.join(_METHODS)}.")
+            raise UsageError(
+                f"{where} {key}",
+                f"{value!r} is no HTTP method that is used here",
+                f"Known: {', '.join(_METHODS)}.",
+            )
         for name in re.findall(r"\{(\w+)\}", f"{value}"):
             if name not in _PLACEHOLDERS:
-                raise UsageError(f"{where} {key}", f"nobody fills in {{{name}}}", f"Known: {{{'}, {'.join(_PLACEHOLDERS)}}}.")
+                raise UsageError(
+                    f"{where} {key}",
+                    f"nobody fills in {{{name}}}",
+                    f"Known: {{{'}, {'.join(_PLACEHOLDERS)}}}.",
+                )
     changes: dict[str, Any] = {k: tuple(v) if k == "success" else v for k, v in override.items()}
     changed = replace(operation, **changes)
     if changed.effect in ("create", "update") and not marked(changed.body, "{name}"):
         member = ", ".join(
-            f"{key} = {value!r}" for key, value in (operation.body or {}).items() if marked({key: value}, "{name}")
+            f"{key} = {value!r}"
+            for key, value in (operation.body or {}).items()
+            if marked({key: value}, "{name}")
         )
         raise UsageError(
             f"{where} body",
-            "no member that can be read back holds {name}, so nobody could tell whether this was done",
-            f'Write "{{name}}" into a member that the target shows again, as in the default: {member}.'.replace("'", '"'),
+            "no member that can be read back holds {name}, so nobody could tell whether this was "
+            "done",
+            f'Write "{{name}}" into a member that the target shows again, as in the default: '
+            f"{member}.".replace("'", '"'),
         )
     return changed
 
 
 def marked(body: Any, marker: str) -> dict[str, Any]:
-    """The members of a body that hold a marker and are shown when the thing is read: they tell whether a write was done."""
+    """The members of a body that hold a marker and are shown when the thing is read: they tell
+    whether a write was done.
+    """
     members = body if isinstance(body, Mapping) else {}
-    return {key: value for key, value in members.items() if key not in NOT_READ_BACK and _holds(value, marker)}
+    return {
+        key: value
+        for key, value in members.items()
+        if key not in NOT_READ_BACK and _holds(value, marker)
+    }
 
 
 def _holds(value: Any, marker: str) -> bool:
@@ -295,15 +380,34 @@ def _holds(value: Any, marker: str) -> bool:
     return isinstance(value, str) and marker in value
 
 
-#: Written but not read back under the same name: a conversation's first messages are resources of their own.
+#: Written but not read back under the same name: a conversation's first messages are resources of
+#: their own.
 NOT_READ_BACK = ("messages", "password")
 
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 #: What a request can be filled with; operations.toml says what each is.
-_PLACEHOLDERS = ("id", "self", "conversation", "name", "organization", "email", "password", "participants")
-_FORM = {"method": "an HTTP method", "path": "a path", "body": "a table", "success": "a list of HTTP statuses"}
+_PLACEHOLDERS = (
+    "id",
+    "self",
+    "conversation",
+    "name",
+    "organization",
+    "email",
+    "password",
+    "participants",
+)
+_FORM = {
+    "method": "an HTTP method",
+    "path": "a path",
+    "body": "a table",
+    "success": "a list of HTTP statuses",
+}
 
 
 def _are_statuses(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(type(v) is int and 100 <= v <= 599 for v in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(type(v) is int and 100 <= v <= 599 for v in value)
+    )

@@ -19,7 +19,11 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
     """A body with its placeholders replaced; a member whose placeholder has no value is left out."""
     if isinstance(template, Mapping):
         filled = {key: fill(value, values) for key, value in template.items()}
-        return {key: value for key, value in filled.items() if value is not None or template[key] is None}
+        return {
+            key: value
+            for key, value in filled.items()
+            if value is not None or template[key] is None
+        }
     if isinstance(template, list):
         return [fill(value, values) for value in template]
     if not isinstance(template, str):
@@ -35,14 +39,18 @@ def fill_text(template: str, values: Mapping[str, Any]) -> str:
 
 
 def fill_path(template: str, values: Mapping[str, Any]) -> str:
-    """A path with its placeholders replaced; a value stays within its segment, or its parameter (RFC 3986 2.1).
+    """A path with its placeholders replaced; a value stays within its segment, or its parameter
+    (RFC 3986 2.1).
 
     Raises:
-        Inconclusive: a value is missing; without an id the path would be that of the whole collection.
+        Inconclusive: a value is missing; without an id the path would be that of the whole
+            collection.
     """
     for name in _PLACEHOLDER.findall(template):
         if not str(values.get(name, "")).strip():
-            raise Inconclusive(f"what stands for {{{name}}} in {template}", "the answer that should have told it")
+            raise Inconclusive(
+                f"what stands for {{{name}}} in {template}", "the answer that should have told it"
+            )
     return fill_text(template, {name: in_path(str(value)) for name, value in values.items()})
 
 

@@ -1,4 +1,6 @@
-"""Tokens that are none, tried where the real one is let in; and what the target's own key, if it is given, can make."""
+"""Tokens that are none, tried where the real one is let in; and what the target's own key, if it is
+given, can make.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ class Attacker:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    # --- Doors -----------------------------------------------------------------------------------------------------
+    # --- Doors -----------------------------------------------------------------------------------
 
     @property
     def reserved(self) -> list[Operation]:
@@ -51,25 +53,35 @@ class Attacker:
         return [
             operation
             for operation in spec.operations.values()
-            if operation.effect in ("list", "fetch") and spec.allowed_roles(operation.name) == (self._world.highest,)
+            if operation.effect in ("list", "fetch")
+            and spec.allowed_roles(operation.name) == (self._world.highest,)
         ]
 
     async def protected_requests(self, caller: Caller | None = None) -> list[Request]:
-        """A fetch of the caller's own user (the highest role's by default), and a list that only the highest may see.
+        """A fetch of the caller's own user (the highest role's by default), and a list that only
+        the highest may see.
 
         Raises:
             Inconclusive: neither is open to the real token.
         """
         highest = await self._world.user(self._world.highest)
-        wanted = ((self._world.spec.operations["fetch-user-self"], caller or highest), (self.reserved[0], highest))
+        wanted = (
+            (self._world.spec.operations["fetch-user-self"], caller or highest),
+            (self.reserved[0], highest),
+        )
         protected_requests = []
         for operation, owner in wanted:
             with contextlib.suppress(NotTested):
                 protected_requests += (
-                    [protected_request] if (protected_request := await self.protected_request(operation, owner)) else []
+                    [protected_request]
+                    if (protected_request := await self.protected_request(operation, owner))
+                    else []
                 )
         if not protected_requests:
-            raise Inconclusive("a request that a real token is let in with", "PERM-fetch-user-self, PERM-list-services")
+            raise Inconclusive(
+                "a request that a real token is let in with",
+                "PERM-fetch-user-self, PERM-list-services",
+            )
         return protected_requests
 
     async def protected_request_of_everybody(self) -> Request:
@@ -81,7 +93,9 @@ class Attacker:
         signs = self._world.signs_of_life(self._world.roles[0])
         operation = next(operation for operation in signs if not operation.is_self)
         for role in self._world.roles:
-            if protected_request := await self.protected_request(operation, await self._world.user(role)):
+            if protected_request := await self.protected_request(
+                operation, await self._world.user(role)
+            ):
                 return protected_request
         raise Inconclusive("a request that every role may do", operation.requirement)
 
@@ -93,7 +107,7 @@ class Attacker:
         cite(control, "control")
         return await self._world.request(operation, owner)
 
-    # --- What must not be let in -----------------------------------------------------------------------------------
+    # --- What must not be let in -----------------------------------------------------------------
 
     async def expect_rejected(
         self,
@@ -104,23 +118,31 @@ class Attacker:
         protected_requests: Iterable[Request] | None = None,
         statuses: tuple[int, ...] = (),
     ) -> list[Exchange]:
-        """No door opens to a token, or to whatever ``headers`` hold instead, and the real one still works afterwards.
+        """No door opens to a token, or to whatever ``headers`` hold instead, and the real one still
+        works afterwards.
 
-        A refusal may be answered with any of ``statuses``; by default as a request without a valid token is.
+        A refusal may be answered with any of ``statuses``; by default as a request without a valid
+        token is.
 
         Raises:
             Finding: one opens, or the answer is no refusal.
         """
         answers = []
         caller = unissued(token) if token else None
-        for protected_request in await self.protected_requests() if protected_requests is None else protected_requests:
-            answer = await self._world.perform(protected_request, caller, attack=attack, headers=headers)
+        for protected_request in (
+            await self.protected_requests() if protected_requests is None else protected_requests
+        ):
+            answer = await self._world.perform(
+                protected_request, caller, attack=attack, headers=headers
+            )
             self.check_rejected(answer, protected_request, statuses)
             answers.append(answer)
         await self._world.alive(await self._world.user(self._world.highest), answers[-1].finished)
         return answers
 
-    def check_rejected(self, answer: Exchange, protected_request: Request, statuses: tuple[int, ...] = ()) -> None:
+    def check_rejected(
+        self, answer: Exchange, protected_request: Request, statuses: tuple[int, ...] = ()
+    ) -> None:
         """The answer is a refusal, and shows nothing of what is behind the door.
 
         Raises:
@@ -130,7 +152,11 @@ class Attacker:
         statuses = statuses or self._world.dialect.anonymous
         expected = f"{' or '.join(map(str, sorted(set(statuses))))}: not let in"
         if answer.ok:
-            who = f" as user {answer.document.get('id')!r}" if protected_request.operation.is_self else ""
+            who = (
+                f" as user {answer.document.get('id')!r}"
+                if protected_request.operation.is_self
+                else ""
+            )
             raise Finding(expected, f"{answer.status}: let in{who}", answer)
         if 300 <= answer.status < 400:
             raise Finding(expected, f"{answer.status}: a redirect is no refusal", answer)
@@ -141,7 +167,8 @@ class Attacker:
             raise Finding(expected, f"{answer.status}", answer)
 
     def judge_denied(self, answer: Exchange, protected_request: Request) -> None:
-        """The answer denies what the token's own role may not do, or does not take the token at all.
+        """The answer denies what the token's own role may not do, or does not take the token at
+        all.
 
         Raises:
             Finding: it is let in, or the answer is no refusal.
@@ -153,8 +180,11 @@ class Attacker:
         else:
             self.check_rejected(answer, protected_request, (*self.unreadable, *dialect.denied))
 
-    async def expect_denied(self, answer: Exchange, protected_request: Request, plainly: Caller) -> None:
-        """The same as `judge_denied`; but what is let in without the attack as well is the matter of that cell of the table.
+    async def expect_denied(
+        self, answer: Exchange, protected_request: Request, plainly: Caller
+    ) -> None:
+        """The same as `judge_denied`; but what is let in without the attack as well is the matter
+        of that cell of the table.
 
         Raises:
             Finding: it is let in, and the same request by ``plainly``, who may not, is refused.
@@ -166,7 +196,8 @@ class Attacker:
             usual = await self._world.perform(protected_request, plainly)
             if self._world.dialect.allows(protected_request.operation, usual):
                 raise Inconclusive(
-                    f"{protected_request.operation.name} denied to {plainly}: {usual}", protected_request.operation.requirement
+                    f"{protected_request.operation.name} denied to {plainly}: {usual}",
+                    protected_request.operation.requirement,
                 ) from None
             raise
 
@@ -174,7 +205,9 @@ class Attacker:
     def _expect_no_sight(answer: Exchange, protected_request: Request) -> None:
         if protected_request.fixture and protected_request.fixture.id in identifiers(answer.json):
             raise Finding(
-                f"a refusal that shows nothing of {protected_request.fixture}", f"{answer.status} with it in the body", answer
+                f"a refusal that shows nothing of {protected_request.fixture}",
+                f"{answer.status} with it in the body",
+                answer,
             )
 
     @property
@@ -183,7 +216,7 @@ class Attacker:
         statuses: tuple[int, ...] = self._world.dialect.malformed
         return statuses
 
-    # --- Keys ------------------------------------------------------------------------------------------------------
+    # --- Keys ------------------------------------------------------------------------------------
 
     def own_key(self, kind: str) -> OwnKey:
         """A key of ours, by its kind in a JWK: RSA, EC or oct."""
@@ -202,21 +235,35 @@ class Attacker:
         """
         options = self._world.target.expiry
         if not options.signing_key:
-            raise no_key("no signing key: give signing_key_env (and algorithm) under [expiry] in the target file")
+            raise no_key(
+                "no signing key: give signing_key_env (and algorithm) under [expiry] in the "
+                "target file"
+            )
         caller = await self._world.user(self._world.highest)
         parts = Parts.of(caller.token)
         if parts.algorithm != options.algorithm:
-            raise no_key(f"[expiry] algorithm is {options.algorithm}, but the target signs with {parts.algorithm}")
+            raise no_key(
+                f"[expiry] algorithm is {options.algorithm}, but the target signs with "
+                f"{parts.algorithm}"
+            )
         secret = options.signing_key.encode()
         try:
             key = TargetKey(options.algorithm, signed_by(options.algorithm, secret), secret)
             token = self._made(key, parts)
         except (ValueError, TypeError, jwt.PyJWTError):
-            raise no_key(f"what signing_key_env under [expiry] names is no private key for {options.algorithm}") from None
+            raise no_key(
+                "what signing_key_env under [expiry] names is no private key for "
+                f"{options.algorithm}"
+            ) from None
         protected_request = (await self.protected_requests())[0]
-        control = await self._world.perform(protected_request, Caller(caller.role, "made token", token, caller.user))
+        control = await self._world.perform(
+            protected_request, Caller(caller.role, "made token", token, caller.user)
+        )
         if not control.ok:
-            raise no_key(f"the key under [expiry] is not the one in use: an untampered token made with it is refused ({control})")
+            raise no_key(
+                "the key under [expiry] is not the one in use: an untampered token made with it "
+                f"is refused ({control})"
+            )
         return key
 
     async def made(
@@ -228,15 +275,19 @@ class Attacker:
         without: str = "",
         **claims: Any,
     ) -> str:
-        """A token like a caller's, with other claims or another header, signed with the target's own key.
+        """A token like a caller's, with other claims or another header, signed with the target's
+        own key.
 
-        ``body`` are the claims as JSON text, where no writer writes such JSON; ``without`` names a claim to leave out.
+        ``body`` are the claims as JSON text, where no writer writes such JSON; ``without`` names a
+        claim to leave out.
 
         Raises:
             NotTested: as for `target_key`.
         """
         key = await self.target_key()
-        return self._made(key, Parts.of(caller.token), header=header, body=body, without=without, claims=claims)
+        return self._made(
+            key, Parts.of(caller.token), header=header, body=body, without=without, claims=claims
+        )
 
     @staticmethod
     def _made(
@@ -249,12 +300,16 @@ class Attacker:
         claims: Mapping[str, Any] | None = None,
     ) -> str:
         # A second earlier than the real one: what is let in must have been made here.
-        times = {name: value - 1 for name, value in parts.claims.items() if name in ("iat", "exp") and type(value) is int}
+        times = {
+            name: value - 1
+            for name, value in parts.claims.items()
+            if name in ("iat", "exp") and type(value) is int
+        }
         content = {**parts.claims, **times, **(claims or {})}
         content.pop(without, None)
         return compact({**parts.header, **(header or {})}, body or content, key.sign)
 
-    # --- Time ------------------------------------------------------------------------------------------------------
+    # --- Time ------------------------------------------------------------------------------------
 
     async def now(self) -> float:
         """The target's time at least, by the clock that it writes into tokens.
@@ -265,7 +320,9 @@ class Attacker:
         caller = await self._world.user(self._world.highest)
         low, high = skew(caller.grant.exchange)
         if low > TOO_FAR_APART or high < -TOO_FAR_APART:
-            raise Inconclusive(f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11")
+            raise Inconclusive(
+                f"clocks that agree: the target's is {(low + high) / 2:+.0f} s from ours", "SEC-T11"
+            )
         return time_of_target(caller.grant).earliest(time.monotonic())
 
 
@@ -275,7 +332,8 @@ def unissued(token: str) -> Caller:
 
 
 def skew(exchange: Exchange) -> tuple[float, float]:
-    """By how many seconds the target's clock is ahead of ours, at least and at most; (0, 0) when it does not say.
+    """By how many seconds the target's clock is ahead of ours, at least and at most; (0, 0) when it
+    does not say.
 
     A Date header (RFC 9110 6.6.1) is in whole seconds, and was written between request and answer.
     """

@@ -1,7 +1,9 @@
-"""Borrowing: a user that was there before the run is changed by one test at a time, and put back as it was.
+"""Borrowing: a user that was there before the run is changed by one test at a time, and put back as
+it was.
 
-Nothing is written into such a user that could not be taken out again. A member that has a value is given its old value; one
-that has none must be made empty, and whether the server can do that is tried first on a user that the run makes for this.
+Nothing is written into such a user that could not be taken out again. A member that has a value is
+given its old value; one that has none must be made empty, and whether the server can do that is
+tried first on a user that the run makes for this.
 """
 
 from __future__ import annotations
@@ -29,13 +31,18 @@ if TYPE_CHECKING:
 
 _RUN = re.compile(r"rolecall-(\d{8}-\d{6}-[0-9a-f]{6})-")
 _PATIENCE, _MOMENT = 25, 0.2  # looks at a user whom another run holds, and the seconds between them
-#: Members of a user that say who it is or what it may, or that the server writes itself: never another's place.
-_NOT_OURS = re.compile(r"(?i)_?id|e-?mail|role|scope|status|type|password|organi[sz]ation|.*(at|by|url|path|token|key)")
+#: Members of a user that say who it is or what it may, or that the server writes itself: never
+#: another's place.
+_NOT_OURS = re.compile(
+    r"(?i)_?id|e-?mail|role|scope|status|type|password|organi[sz]ation|.*(at|by|url|path|token|key)"
+)
 
 
 @dataclass
 class Loan:
-    """A user on loan: what has to be written into it for it to be as before, and the ledger's entry of the change."""
+    """A user on loan: what has to be written into it for it to be as before, and the ledger's entry
+    of the change.
+    """
 
     user: Fixture
     before: dict[str, Any]
@@ -55,7 +62,8 @@ class Borrowing:
 
     @asynccontextmanager
     async def borrow(self, caller: Caller, request: Request) -> AsyncIterator[Request]:
-        """The caller's own user for one test; the request to make, which may write another member than the one given.
+        """The caller's own user for one test; the request to make, which may write another member
+        than the one given.
 
         A user that the run made itself is only held, not put back.
 
@@ -71,7 +79,9 @@ class Borrowing:
                 return
             before = await self._undisturbed(user)
             loan = await self._loan(user, before, request, caller)
-            loan.entry = self._world.ledger.intend(CHANGE, f"{', '.join(loan.restore)} of user {caller.user}")
+            loan.entry = self._world.ledger.intend(
+                CHANGE, f"{', '.join(loan.restore)} of user {caller.user}"
+            )
             self._world.gate.own(loan.entry, caller.user)
             self._open.append(loan)
             try:
@@ -82,7 +92,9 @@ class Borrowing:
 
     @asynccontextmanager
     async def request_to_try(self, operation: Operation, caller: Caller) -> AsyncIterator[Request]:
-        """A write for an attack to try: on a thing that is there for it alone, or on the caller's own user, on loan."""
+        """A write for an attack to try: on a thing that is there for it alone, or on the caller's
+        own user, on loan.
+        """
         request = await self._world.request_on_own_fixture(operation, caller)
         if not operation.is_self:
             yield request
@@ -91,17 +103,21 @@ class Borrowing:
             yield lent
 
     async def put_all_back(self) -> None:
-        """Put back whoever is still on loan; who cannot be put back stays in the ledger, and is named."""
+        """Put back whoever is still on loan; who cannot be put back stays in the ledger, and is
+        named.
+        """
         for loan in list(self._open):
             try:
                 await self._put_back(loan)
             except (Inconclusive, NotTested):
                 continue
 
-    # --- Before ----------------------------------------------------------------------------------------------------
+    # --- Before ----------------------------------------------------------------------------------
 
     async def _undisturbed(self, user: Fixture) -> dict[str, Any]:
-        """A user as it stands when no other run holds it; what a broken run has left for longer is taken as it is."""
+        """A user as it stands when no other run holds it; what a broken run has left for longer is
+        taken as it is.
+        """
         document: dict[str, Any] | None = {}
         for number in range(_PATIENCE):
             await asyncio.sleep(_MOMENT if number else 0.0)
@@ -116,8 +132,12 @@ class Borrowing:
         """Whether another run has written to this thing."""
         return any(run != self._world.run_id for run in _RUN.findall(str(document)))
 
-    async def _loan(self, user: Fixture, before: dict[str, Any], request: Request, caller: Caller) -> Loan:
-        """What can be written into the user and taken out again: what was asked for, else a member that has a value."""
+    async def _loan(
+        self, user: Fixture, before: dict[str, Any], request: Request, caller: Caller
+    ) -> Loan:
+        """What can be written into the user and taken out again: what was asked for, else a member
+        that has a value.
+        """
         restore: dict[str, Any] = {}
         for member in request.body:
             if before.get(member) not in (None, "", [], {}):
@@ -127,28 +147,46 @@ class Borrowing:
         if ... not in restore.values():
             return Loan(user, before, restore, request, caller)
         for member, value in before.items():
-            if isinstance(value, str) and value and not _NOT_OURS.fullmatch(member) and await self._can_be_rewritten(member):
+            if (
+                isinstance(value, str)
+                and value
+                and not _NOT_OURS.fullmatch(member)
+                and await self._can_be_rewritten(member)
+            ):
                 instead = replace(request, body={member: request.name})
                 return Loan(user, before, {member: value}, instead, caller)
         raise Inconclusive(
-            f"a member of {user} that can be changed and put back: {', '.join(request.body)} has no value there, and cannot be emptied",
-            f"[operations.{request.operation.name}] body in the target file, with a member that the account has",
+            f"a member of {user} that can be changed and put back: {', '.join(request.body)} has "
+            "no value there, and cannot be emptied",
+            f"[operations.{request.operation.name}] body in the target file, with a member that "
+            "the account has",
         )
 
     async def _nothing(self, member: str, before: Mapping[str, Any]) -> Any:
-        """The value that leaves this member of a user as it is here, without one; ``...`` when none does."""
+        """The value that leaves this member of a user as it is here, without one; ``...`` when none
+        does.
+        """
         for nothing in (None, ""):
-            if await self._leaves_nothing(member, nothing) == (member in before, before.get(member)):
+            if await self._leaves_nothing(member, nothing) == (
+                member in before,
+                before.get(member),
+            ):
                 return nothing
         return ...
 
-    # --- Rehearsal -------------------------------------------------------------------------------------------------
+    # --- Rehearsal -------------------------------------------------------------------------------
 
     @shared_setup
     async def _leaves_nothing(self, member: str, nothing: Any) -> tuple[bool, Any] | None:
-        """What a user of ours shows of a member that was written and then made empty: whether it is there, and its value."""
+        """What a user of ours shows of a member that was written and then made empty: whether it is
+        there, and its value.
+        """
         extra = await self._extra(without=member)
-        if extra is None or not await self._write(extra, member, extra.name) or not await self._accepts(extra, member, nothing):
+        if (
+            extra is None
+            or not await self._write(extra, member, extra.name)
+            or not await self._accepts(extra, member, nothing)
+        ):
             return None
         shown: dict[str, Any] = {}
 
@@ -164,16 +202,24 @@ class Borrowing:
     async def _can_be_rewritten(self, member: str) -> bool:
         """Whether a member of a user of ours can be given one text and then another."""
         extra = await self._extra(without="")
-        return extra is not None and await self._write(extra, member, extra.name) and await self._write(extra, member, "Rolecall")
+        return (
+            extra is not None
+            and await self._write(extra, member, extra.name)
+            and await self._write(extra, member, "Rolecall")
+        )
 
     async def _extra(self, without: str) -> Fixture | None:
-        """A user made for a rehearsal, without one of its members; None where none can be made like that."""
+        """A user made for a rehearsal, without one of its members; None where none can be made like
+        that.
+        """
         world = self._world
         try:
             admin = await world.user(world.highest)
             plain = await world.request(world.spec.operations["create-user"], admin)
             body = {name: value for name, value in plain.body.items() if name != without}
-            if not any(plain.name in str(value) for value in body.values()):  # by its name it is found again
+            if not any(
+                plain.name in str(value) for value in body.values()
+            ):  # by its name it is found again
                 body = {**body, "displayName": plain.name}
             answer = await world.perform(replace(plain, body=body), admin)
             return await world.made(plain, answer) if answer.ok else None
@@ -198,12 +244,16 @@ class Borrowing:
         plain = await world.request(world.spec.operations["update-user"], admin, extra)
         return (await world.perform(replace(plain, body={member: value}), admin)).ok
 
-    # --- Afterwards ------------------------------------------------------------------------------------------------
+    # --- Afterwards ------------------------------------------------------------------------------
 
     async def _put_back(self, loan: Loan) -> None:
-        """Undo what was written, as the user itself or as the highest role; then the loan is over, else it stays open."""
+        """Undo what was written, as the user itself or as the highest role; then the loan is over,
+        else it stays open.
+        """
         world = self._world
-        await world.patience.settle(time.monotonic())  # what is shown now may be what was there before the change
+        await world.patience.settle(
+            time.monotonic()
+        )  # what is shown now may be what was there before the change
         if await self._is_as_before(loan):
             self._end(loan)
             return
@@ -211,18 +261,27 @@ class Borrowing:
         path = fill_path(by_highest.path, {"id": loan.user.id})
         for as_itself in (True, False):
             if as_itself:
-                method, where, caller, about = asked.operation.method, asked.path, loan.caller, asked.thing
+                method, where, caller, about = (
+                    asked.operation.method,
+                    asked.path,
+                    loan.caller,
+                    asked.thing,
+                )
             else:  # logged in anew: tokens may live for seconds, and the look before has taken its time
                 method, where, about = by_highest.method, path, Thing("user", loan.user.id)
                 caller = await self._highest()
             with world.gate.borrowing("user", loan.user.id):
-                await world.send(method, where, caller, json=loan.restore, about=about, repeatable=True)
+                await world.send(
+                    method, where, caller, json=loan.restore, about=about, repeatable=True
+                )
             if await world.patience.until(lambda: self._is_as_before(loan), time.monotonic()):
                 self._end(loan)
                 return
 
     async def _highest(self) -> Caller:
-        """The highest role, logged in anew; with the run's token where its account has had all the log-ins of a run."""
+        """The highest role, logged in anew; with the run's token where its account has had all the
+        log-ins of a run.
+        """
         try:
             return await self._world.fresh_caller(self._world.highest)
         except NotTested:
@@ -231,7 +290,8 @@ class Borrowing:
     async def _is_as_before(self, loan: Loan) -> bool:
         now = await self._world.observe(loan.user)
         return now is not None and all(
-            (member in now, now.get(member)) == (member in loan.before, loan.before.get(member)) for member in loan.restore
+            (member in now, now.get(member)) == (member in loan.before, loan.before.get(member))
+            for member in loan.restore
         )
 
     def _end(self, loan: Loan) -> None:

@@ -1,4 +1,6 @@
-"""A listener on this machine: an address to put into a token's header, to see whether the target calls it."""
+"""A listener on this machine: an address to put into a token's header, to see whether the target
+calls it.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +33,21 @@ class Listener:
 
 @asynccontextmanager
 async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
-    """Answer every request with a document, on a free port of this machine, as long as the block lasts."""
+    """Answer every request with a document, on a free port of this machine, as long as the block
+    lasts.
+    """
     body = json.dumps(document).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    head = (
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
+        f"{len(body)}\r\nconnection: close\r\n\r\n"
+    )
     listener = Listener("")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         listener.calls += 1
-        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+        with suppress(
+            OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError
+        ):
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _PATIENCE)
             writer.write(head.encode() + body)
             await writer.drain()

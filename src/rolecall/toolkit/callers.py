@@ -21,7 +21,8 @@ from rolecall.toolkit.members import Path
 from rolecall.toolkit.shared import invalidate, shared_setup
 from rolecall.toolkit.token_endpoint import TokenEndpoint
 
-#: Where an answer may have a key, and the user whom it acts as: the specification has no such answer (AMB-10, AMB-15).
+#: Where an answer may have a key, and the user whom it acts as: the specification has no such
+#: answer (AMB-10, AMB-15).
 _KEY_MEMBERS = ("token", "key", "apiKey", "api_key", "secret")
 _USER_MEMBERS = ("user", "userId", "createdBy", "owner")
 #: The part of its lifetime for which a token is used by the whole run.
@@ -32,7 +33,14 @@ class Callers:
     """The callers of one run; those that tests may share log in once."""
 
     def __init__(
-        self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool
+        self,
+        target: Target,
+        spec: Specification,
+        client: Client,
+        ledger: Ledger,
+        run_id: str,
+        read_only: bool,
+        intrusive: bool,
     ) -> None:
         self.target = target
         self.dialect: Dialect = spec.dialect(target.dialect, target.source)
@@ -45,15 +53,24 @@ class Callers:
         self.gate = client.gate
         self.makers: dict[
             int, Caller
-        ] = {}  # by the number of the ledger's entry: who made it, where that is a user of the run's own
+            # by the number of the ledger's entry: who made it, where that is a user of the run's
+            # own
+        ] = {}
         self.tokens = TokenEndpoint(client)
         self._begun: set[str] = set()  # the accounts that have logged in once
-        self.proven: set[str] = set()  # the resources for which the target was seen to have made what it said it made
+        self.proven: set[str] = (
+            set()
+        )  # the resources for which the target was seen to have made what it said it made
         self.prompt: set[str] = set()  # the resources of which something new was shown by its id
-        self.parents: set[str] = set()  # the conversations of the run's own in which something was made
-        #: Where the run's names were sent: a resource, what stands before the name, and the members that lead there.
+        self.parents: set[str] = (
+            set()
+        )  # the conversations of the run's own in which something was made
+        #: Where the run's names were sent: a resource, what stands before the name, and the members
+        #: that lead there.
         self.written: set[tuple[str, str, Path]] = set()
-        self.listed: set[str] = set()  # the resources of which a list was seen to show something of the run's own by its name
+        self.listed: set[str] = (
+            set()
+        )  # the resources of which a list was seen to show something of the run's own by its name
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 
@@ -82,7 +99,10 @@ class Callers:
     def _granted(self, name: str, exchange: Exchange) -> Grant:
         grant = Grant.of(exchange)
         if not exchange.ok or not grant.token:
-            raise Inconclusive(f"a token for {self.account(name).email}: {exchange}", f"[accounts.{name}] in the target file")
+            raise Inconclusive(
+                f"a token for {self.account(name).email}: {exchange}",
+                f"[accounts.{name}] in the target file",
+            )
         return grant
 
     async def fresh_caller(self, name: str) -> Caller:
@@ -116,7 +136,9 @@ class Callers:
 
     @shared_setup
     async def first_answer(self, name: str) -> Exchange:
-        """The answer to the run's first log-in of an account, whatever it is; its token serves the whole run."""
+        """The answer to the run's first log-in of an account, whatever it is; its token serves the
+        whole run.
+        """
         return await self.tokens.issue(self.account(name))
 
     @shared_setup
@@ -130,7 +152,9 @@ class Callers:
         keys = self.target.api_keys
         if not keys:
             raise NotTested(
-                "no API keys: give [api_keys] create_path, or a ready-made key per role in [api_keys.tokens]", API_KEYS
+                "no API keys: give [api_keys] create_path, or a ready-made key per role in "
+                "[api_keys.tokens]",
+                API_KEYS,
             )
         if role in keys.tokens:
             token = keys.tokens[role]
@@ -138,7 +162,10 @@ class Callers:
             self.gate.protect("user", user)
             return Caller(role, API_KEY, token, user)
         if not keys.create_path:
-            raise NotTested(f"no API key of scope {role}: give it in [api_keys.tokens], or create_path", API_KEYS)
+            raise NotTested(
+                f"no API key of scope {role}: give it in [api_keys.tokens], or create_path",
+                API_KEYS,
+            )
         return await self.create_key([role])
 
     async def create_key(self, scopes: list[str], maker: Caller | None = None) -> Caller:
@@ -149,10 +176,17 @@ class Callers:
             Inconclusive: none was made.
         """
         key = self.key_of(await self.ask_for_key(scopes, maker=maker), scopes)
-        return key if key.user else replace(key, user=await self._whom_keys_act_as(maker or await self.user(self.highest)))
+        return (
+            key
+            if key.user
+            else replace(
+                key, user=await self._whom_keys_act_as(maker or await self.user(self.highest))
+            )
+        )
 
     def key_of(self, exchange: Exchange, scopes: list[str]) -> Caller:
-        """The key that an answer holds; its user is empty where neither the key nor the answer says whom it acts as (AMB-15).
+        """The key that an answer holds; its user is empty where neither the key nor the answer says
+        whom it acts as (AMB-15).
 
         Raises:
             Inconclusive: it holds none.
@@ -160,17 +194,24 @@ class Callers:
         members = (exchange.document.get(name) for name in _KEY_MEMBERS)
         token = next((value for value in members if isinstance(value, str) and value), "")
         if not exchange.ok or not token:
-            raise Inconclusive(f"an API key with scopes {scopes}: {exchange}", "[api_keys] create_path in the target file")
+            raise Inconclusive(
+                f"an API key with scopes {scopes}: {exchange}",
+                "[api_keys] create_path in the target file",
+            )
         self.client.secrets.add(token, "key")
         claims = claims_of(token)
         self.note_given(claims.get("_id"))
         named = (exchange.document.get(name) for name in _USER_MEMBERS)
-        user = user_of(claims) or next((id for value in named if (id := id_text(value) or own_id(value))), "")
+        user = user_of(claims) or next(
+            (id for value in named if (id := id_text(value) or own_id(value))), ""
+        )
         return Caller("+".join(scopes), API_KEY, token, user)
 
     @shared_setup
     async def _whom_keys_act_as(self, maker: Caller) -> str:
-        """The user that an opaque key of this maker acts as: a guest may fetch no user but itself; empty where that shows none."""
+        """The user that an opaque key of this maker acts as: a guest may fetch no user but itself;
+        empty where that shows none.
+        """
         if self.target.api_keys.acts_as:
             return (await self.user(self.target.api_keys.acts_as)).user
         lowest = self.key_of(await self.ask_for_key([self.roles[0]], maker=maker), [self.roles[0]])
@@ -184,7 +225,9 @@ class Callers:
             return (await self.user(keys.acts_as)).user
         if self.roles[0] not in keys.tokens:
             return ""
-        return await self._self_of(Caller(self.roles[0], API_KEY, keys.tokens[self.roles[0]], ""), "")
+        return await self._self_of(
+            Caller(self.roles[0], API_KEY, keys.tokens[self.roles[0]], ""), ""
+        )
 
     async def _self_of(self, lowest: Caller, likely: str) -> str:
         """The account, or the ``likely`` user, whose own user a key of the lowest scope is shown."""
@@ -196,22 +239,38 @@ class Callers:
                 return user
         return ""
 
-    async def ask_for_key(self, scopes: Any, *, attack: str = "", maker: Caller | None = None) -> Exchange:
-        """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the ledger.
+    async def ask_for_key(
+        self, scopes: Any, *, attack: str = "", maker: Caller | None = None
+    ) -> Exchange:
+        """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the
+        ledger.
 
         Raises:
             NotTested: the target file does not say where keys are made, or nothing may be written.
         """
         if not self.target.api_keys.create_path:
-            raise NotTested("API keys cannot be made: give create_path under [api_keys] in the target file", API_KEYS)
+            raise NotTested(
+                "API keys cannot be made: give create_path under [api_keys] in the target file",
+                API_KEYS,
+            )
         if self.read_only:
             raise NotTested("--read-only: an API key would be created")
         maker = maker or await self.user(self.highest)
         body = {"name": self.new_name("key")} | ({} if scopes is ... else {"scopes": scopes})
         path = self.target.api_keys.create_path
-        return await self.create(API_KEY, body["name"], "POST", path, maker, json=body, attack=attack)
+        return await self.create(
+            API_KEY, body["name"], "POST", path, maker, json=body, attack=attack
+        )
 
-    async def create(self, resource: str, name: str, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
+    async def create(
+        self,
+        resource: str,
+        name: str,
+        method: str,
+        path: str,
+        caller: Caller | None,
+        **options: Any,
+    ) -> Exchange:
         """Send a request that may create something."""
         raise NotImplementedError
 
@@ -223,14 +282,18 @@ class Callers:
         """Send any request as a caller, or as nobody.
 
         Raises:
-            Trouble: it was refused, and the caller's token may have ended while it waited for its turn.
+            Trouble: it was refused, and the caller's token may have ended while it waited for its
+                turn.
         """
         who, token = (str(caller), caller.token) if caller else ("nobody", "")
         asked = time.monotonic()
         exchange = await self.client.send(method, path, caller=who, token=token, **options)
         refused = exchange.status in (*self.dialect.expired, *self.dialect.anonymous)
         if caller and refused and caller.may_have_ended(asked, exchange):
-            raise TransientFailure(f"an answer before the token's end: {exchange}", "the rate limit and the lifetime of tokens")
+            raise TransientFailure(
+                f"an answer before the token's end: {exchange}",
+                "the rate limit and the lifetime of tokens",
+            )
         return exchange
 
     def as_given(self, id: str) -> Any:
@@ -252,11 +315,15 @@ class Callers:
         return f"{self.mark}{next(self._numbers)}-{purpose}"
 
     def role_of_scope(self, scope: object) -> str:
-        """The role that a scope string stands for; anything but a role's scope stands for none, the empty string."""
+        """The role that a scope string stands for; anything but a role's scope stands for none, the
+        empty string.
+        """
         return role_of_scope(scope, self.roles, self.dialect.other_scopes)
 
     def is_scope_of(self, scope: object, role: str, usual: object) -> bool:
-        """Whether a scope stands for a role, or is what this target has for it anyway: that is judged where it is issued (SCOPE-string)."""
+        """Whether a scope stands for a role, or is what this target has for it anyway: that is
+        judged where it is issued (SCOPE-string).
+        """
         return self.role_of_scope(scope) == role or scope == usual
 
     def fill(self, template: Any, **values: Any) -> Any:
@@ -266,4 +333,6 @@ class Callers:
 
 def session(account: Account, grant: Grant) -> Caller:
     """The caller that an account's user is with the tokens of a grant."""
-    return Caller(account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant)
+    return Caller(
+        account.role, TOKEN, grant.token, user_of(grant.claims) or grant.user, account.email, grant
+    )

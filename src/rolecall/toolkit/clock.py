@@ -1,8 +1,10 @@
-"""The target's clock: what time it is there; and its moves by the hook of the target file, each of which is undone.
+"""The target's clock: what time it is there; and its moves by the hook of the target file, each of
+which is undone.
 
-Every move is in the ledger before its request leaves. Whether it happened is never taken from the answer, which may be lost or
-untrue, but from the target's time before and afterwards: a log-in shows it in the new token's iat and in the Date header.
-Either may be blind: a proxy writes a Date of its own, and a target may give out a token that it has issued before.
+Every move is in the ledger before its request leaves. Whether it happened is never taken from the
+answer, which may be lost or untrue, but from the target's time before and afterwards: a log-in
+shows it in the new token's iat and in the Date header. Either may be blind: a proxy writes a Date
+of its own, and a target may give out a token that it has issued before.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ ISSUE, DATE = "iat", "Date"
 
 
 def date_of(exchange: Exchange) -> float | None:
-    """The Date header of an answer, in seconds since the epoch (RFC 9110 6.6.1); None when there is none."""
+    """The Date header of an answer, in seconds since the epoch (RFC 9110 6.6.1); None when there is
+    none.
+    """
     return http_date(exchange.header("date"))
 
 
@@ -63,21 +67,33 @@ class ClockReading(NamedTuple):
 
 
 def by_date(exchange: Exchange) -> ClockReading | None:
-    """What an answer's Date header says: whole seconds, which many servers write only once a second."""
+    """What an answer's Date header says: whole seconds, which many servers write only once a
+    second.
+    """
     date = date_of(exchange)
-    return None if date is None else ClockReading(date - exchange.finished, date + 2 - exchange.started)
+    return (
+        None
+        if date is None
+        else ClockReading(date - exchange.finished, date + 2 - exchange.started)
+    )
 
 
 def by_issue(grant: Grant) -> ClockReading | None:
     """What a new token's iat says: seconds with or without a fraction, rounded in whatever way."""
     issued = numeric_date(grant.claims, "iat")
-    return None if issued is None else ClockReading(issued - 1 - grant.exchange.finished, issued + 1 - grant.exchange.started)
+    return (
+        None
+        if issued is None
+        else ClockReading(issued - 1 - grant.exchange.finished, issued + 1 - grant.exchange.started)
+    )
 
 
 def time_of_target(grant: Grant) -> ClockReading:
-    """The target's clock, by a log-in: that which it writes into tokens, else its Date header, else our own clock.
+    """The target's clock, by a log-in: that which it writes into tokens, else its Date header, else
+    our own clock.
 
-    A token that is much older than the answer's Date was issued before, and says nothing of the time.
+    A token that is much older than the answer's Date was issued before, and says nothing of the
+    time.
     """
     issued, date = by_issue(grant), by_date(grant.exchange)
     if issued and date and issued.high < date.low - TOO_FAR_APART:
@@ -88,32 +104,45 @@ def time_of_target(grant: Grant) -> ClockReading:
 
 @dataclass(eq=False)
 class ClockMove:
-    """One move that was sent: ``done`` as its answer has it, None when no answer came or it does not say."""
+    """One move that was sent: ``done`` as its answer has it, None when no answer came or it does
+    not say.
+    """
 
     seconds: float
     entry: LedgerEntry
     done: bool | None = None
 
     def __str__(self) -> str:
-        said = {True: "answered with success", False: "refused", None: "not answered, or with an error"}
+        said = {
+            True: "answered with success",
+            False: "refused",
+            None: "not answered, or with an error",
+        }
         return f"{self.seconds:+.12g} s ({said[self.done]})"
 
 
 def shift_of(moves: Iterable[ClockMove], low: float, high: float) -> float | None:
-    """The sum of those moves that happened, as a clock tells that has moved by ``low`` to ``high`` seconds.
+    """The sum of those moves that happened, as a clock tells that has moved by ``low`` to ``high``
+    seconds.
 
-    Of the sums that fit, it is one that contradicts the fewest answers, and then the nearest; None when none fits.
+    Of the sums that fit, it is one that contradicts the fewest answers, and then the nearest; None
+    when none fits.
     """
     contradicted = {0.0: 0}  # answers, by the sum of the moves that happened
     for move in moves:
         sums: dict[float, int] = {}
         for seconds, count in contradicted.items():
-            for total, more in ((seconds, move.done is True), (seconds + move.seconds, move.done is False)):
+            for total, more in (
+                (seconds, move.done is True),
+                (seconds + move.seconds, move.done is False),
+            ):
                 sums[total] = min(sums.get(total, count + more), count + more)
         contradicted = sums
     middle = (low + high) / 2
     fitting = [seconds for seconds in contradicted if low - _SLACK <= seconds <= high + _SLACK]
-    return min(fitting, key=lambda seconds: (contradicted[seconds], abs(seconds - middle)), default=None)
+    return min(
+        fitting, key=lambda seconds: (contradicted[seconds], abs(seconds - middle)), default=None
+    )
 
 
 @dataclass(frozen=True)
@@ -132,7 +161,9 @@ class TargetClock:
         self._moves: list[ClockMove] = []
         self._before: Mapping[str, ClockReading] = {}
         self._followed: set[str] = set()  # where the moves were seen
-        self._tokens: set[str] = set()  # that were given out, and say nothing of the time when they come again
+        self._tokens: set[str] = (
+            set()
+        )  # that were given out, and say nothing of the time when they come again
         self._measured: float | None = None  # seconds, since the last move was sent
         self._where: float | None = None  # the same, as a sum of moves
         self._trouble = ""
@@ -157,7 +188,10 @@ class TargetClock:
             self._tokens.add((await self._world.user(self._world.highest)).token)
             self._before = (await self.look()).readings
             if not self._before:
-                raise NotTested("a clock that can be put back: neither a Date header nor a token's iat shows the target's time")
+                raise NotTested(
+                    "a clock that can be put back: neither a Date header nor a token's iat shows "
+                    "the target's time"
+                )
         await uncancelled(self._send(int(seconds) if seconds == int(seconds) else seconds))
 
     async def _send(self, seconds: float) -> None:
@@ -166,7 +200,13 @@ class TargetClock:
         self._measured = self._where = None
         url, body = self._world.target.expiry.clock_url, {"advance": seconds}
         exchange = await self._world.client.send_to(
-            url, "POST", caller="the clock", json=body, attack="clock", about=Creation(move.entry), patient=False
+            url,
+            "POST",
+            caller="the clock",
+            json=body,
+            attack="clock",
+            about=Creation(move.entry),
+            patient=False,
         )
         self._world.forget_logins()  # whatever is shared may have expired
         if exchange.ok:
@@ -192,38 +232,52 @@ class TargetClock:
         return Look(grant, {where: reading for where, reading in readings.items() if reading})
 
     async def _witness(self) -> Account:
-        """Who logs in to see the time: a user made for it before the first move, for accounts are not logged in often."""
+        """Who logs in to see the time: a user made for it before the first move, for accounts are
+        not logged in often.
+        """
         if self._account is None:
             try:
-                self._account = replace((await throwaway_user(self._world, self._world.roles[0])).account, name="witness")
+                self._account = replace(
+                    (await throwaway_user(self._world, self._world.roles[0])).account,
+                    name="witness",
+                )
             except (NotTested, Inconclusive):
                 self._account = self._world.account(self._world.highest)
         return self._account
 
     def shift(self, look: Look) -> float | None:
-        """By how many seconds the clock has moved because of us, as a look at it shows; None when that cannot be told."""
+        """By how many seconds the clock has moved because of us, as a look at it shows; None when
+        that cannot be told.
+        """
         seen: dict[str, tuple[float, float]] = {}
         for where in look.readings.keys() & self._before.keys():
             now, before = look.readings[where], self._before[where]
             seen[where] = now.low - before.high, now.high - before.low
         sums = {where: shift_of(self._moves, low, high) for where, (low, high) in seen.items()}
         self._followed |= {where for where, seconds in sums.items() if seconds}
-        # A Date that was never seen to follow may be a proxy's; a new token's iat is the target's own in any case.
-        trusted = self._followed or ({ISSUE} if any(move.done is not False for move in self._moves) else {ISSUE, DATE})
+        # A Date that was never seen to follow may be a proxy's; a new token's iat is the target's
+        # own in any case.
+        trusted = self._followed or (
+            {ISSUE} if any(move.done is not False for move in self._moves) else {ISSUE, DATE}
+        )
         shown = [where for where in (ISSUE, DATE) if where in seen and where in trusted]
         self._measured = sum(seen[shown[0]]) / 2 if shown else None
         self._where = sums[shown[0]] if len({sums[where] for where in shown}) == 1 else None
         return self._where
 
     async def put_back(self, within: float) -> None:
-        """Give the target its time back; what is not proven to be back after ``within`` seconds stays in `left`.
+        """Give the target its time back; what is not proven to be back after ``within`` seconds
+        stays in `left`.
 
-        A target that does not answer is asked again and again; a hook that answers gets `_ROUNDS` chances.
+        A target that does not answer is asked again and again; a hook that answers gets `_ROUNDS`
+        chances.
         """
         until, pause = time.monotonic() + within, _FIRST_PAUSE
         answered = blind = 0
         while self._moves and blind < _BLIND:
-            self._world.client.dead = None  # the target may be back, and nothing is worse than not to have tried
+            self._world.client.dead = (
+                None  # the target may be back, and nothing is worse than not to have tried
+            )
             try:
                 shift = self.shift(await self.look())
                 if shift == 0:
@@ -249,7 +303,9 @@ class TargetClock:
         await self._undo_what_was_answered()
 
     async def _undo_what_was_answered(self) -> None:
-        """Where nothing shows the target's time any more: undo what it says that it did. It stays in `left`, unproven."""
+        """Where nothing shows the target's time any more: undo what it says that it did. It stays
+        in `left`, unproven.
+        """
         said = sum(move.seconds for move in self._moves if move.done)
         if said and self._measured is None:
             with contextlib.suppress(Inconclusive, Unreachable):
@@ -265,15 +321,26 @@ class TargetClock:
         self._world.forget_logins()  # a token of tomorrow may be refused today
 
     def left(self, why: str = "") -> list[str]:
-        """For the report: where the clock was left, if it is not proven to be where it was, and what to do about it."""
+        """For the report: where the clock was left, if it is not proven to be where it was, and
+        what to do about it.
+        """
         if not self._moves:
             return []
         why = why or self._trouble or "its time does not show that it was put back"
         said = sum(move.seconds for move in self._moves if move.done)
-        where = self._where or (said if self._measured is None and all(move.done is not None for move in self._moves) else 0)
+        where = self._where or (
+            said
+            if self._measured is None and all(move.done is not None for move in self._moves)
+            else 0
+        )
         if where:
             by_hand = f'POST {{"advance": {-where:.12g}}} to [expiry] clock_url'
             return [f"the target's clock, moved by {where:.12g} s: {why}; put it back ({by_hand})"]
         seen = "" if self._measured is None else f", and its time shows {self._measured:+.0f} s"
         moves = ", ".join(map(str, self._moves))
-        return [f"the target's clock, perhaps moved (sent: {moves}{seen}): {why}; compare its time with yours, and set it right"]
+        return [
+            (
+                f"the target's clock, perhaps moved (sent: {moves}{seen}): {why}; compare its time "
+                "with yours, and set it right"
+            )
+        ]

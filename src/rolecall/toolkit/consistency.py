@@ -1,4 +1,6 @@
-"""What is looked at again for a while, since a list or a fetch may lag behind a write (AMB-17), and what at the end of the run."""
+"""What is looked at again for a while, since a list or a fetch may lag behind a write (AMB-17), and
+what at the end of the run.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,18 @@ from rolecall.evidence import Exchange, note
 from rolecall.toolkit.things import Request
 
 _FIRST_PAUSE = 0.1  # seconds between the first two looks; each further pause is twice as long
-_IN_VAIN = 3  # times that one kind of look is given all of the time, by a target that never showed anything late
+# times that one kind of look is given all of the time, by a target that never showed anything late
+_IN_VAIN = 3
 _BRIEFLY = 0.3  # seconds, after that
 
 
 @dataclass
 class ConsistencyWait:
-    """How long a target may take to show what was written: ``seconds`` at most, ``lag`` as far as it was seen to take.
+    """How long a target may take to show what was written: ``seconds`` at most, ``lag`` as far as
+    it was seen to take.
 
-    ``refused`` are the writes that were refused, and what they were answered: they are looked for once more at the end.
+    ``refused`` are the writes that were refused, and what they were answered: they are looked for
+    once more at the end.
     """
 
     seconds: float
@@ -28,11 +33,15 @@ class ConsistencyWait:
     refused: list[tuple[Request, Exchange]] = field(default_factory=list)
     _in_vain: Counter[str] = field(default_factory=Counter)
 
-    async def until(self, look: Callable[[], Awaitable[bool]], since: float, kind: str = "") -> bool:
-        """Look until it is so, or the patience is over since a write was answered (monotonic seconds); at least once.
+    async def until(
+        self, look: Callable[[], Awaitable[bool]], since: float, kind: str = ""
+    ) -> bool:
+        """Look until it is so, or the patience is over since a write was answered (monotonic
+        seconds); at least once.
 
-        Looks of one ``kind`` get less time when three of them had all of it in vain, and nothing was ever shown late: a
-        server on which something does not work at all would otherwise keep a run waiting for each of its tests.
+        Looks of one ``kind`` get less time when three of them had all of it in vain, and nothing
+        was ever shown late: a server on which something does not work at all would otherwise keep a
+        run waiting for each of its tests.
         """
         pause, looks = _FIRST_PAUSE, 0
         while True:
@@ -54,14 +63,22 @@ class ConsistencyWait:
         return min(_BRIEFLY, self.seconds) if is_hopeless else self.seconds
 
     async def settle(self, since: float) -> None:
-        """Wait until what was written by ``since`` (monotonic seconds) must be shown, by a target that was seen to lag."""
+        """Wait until what was written by ``since`` (monotonic seconds) must be shown, by a target
+        that was seen to lag.
+        """
         if self.lag:
-            await asyncio.sleep(max(0.0, since + min(1.5 * self.lag, self.seconds) - time.monotonic()))
+            await asyncio.sleep(
+                max(0.0, since + min(1.5 * self.lag, self.seconds) - time.monotonic())
+            )
 
     def refused_at(self, operation: str, attack: str) -> list[tuple[Request, Exchange]]:
-        """The refused writes of an operation (of all, when it is empty), as a test of ``attack``; none of the callers' own users."""
+        """The refused writes of an operation (of all, when it is empty), as a test of ``attack``;
+        none of the callers' own users.
+        """
         return [
             (request, answer)
             for request, answer in self.refused
-            if answer.attack == attack and operation in ("", request.operation.name) and not request.operation.is_self
+            if answer.attack == attack
+            and operation in ("", request.operation.name)
+            and not request.operation.is_self
         ]

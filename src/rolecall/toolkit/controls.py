@@ -1,4 +1,6 @@
-"""Controls of ways around a denial: the usual way is denied, so that what gets through is held against this way alone."""
+"""Controls of ways around a denial: the usual way is denied, so that what gets through is held
+against this way alone.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,11 @@ async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -
 async def unless_open(
     world: World, judge: Judge, operation: str, caller: Caller, thing: Fixture | None = None
 ) -> AsyncIterator[None]:
-    """Hold a way around a denial against the target only where the usual way is shut; who had it open is another cell's matter.
+    """Hold a way around a denial against the target only where the usual way is shut; who had it
+    open is another cell's matter.
 
-    The usual way is tried only when there is something to be held against the target: on ``thing``, else on a new one.
+    The usual way is tried only when there is something to be held against the target: on ``thing``,
+    else on a new one.
 
     Raises:
         Finding: as inside the block, where the usual way is denied and has no effect.
@@ -43,12 +47,18 @@ async def unless_open(
         yield
     except Finding:
         asked = world.spec.operations[operation]
-        request = await (world.request(asked, caller, thing) if thing else world.request_on_own_fixture(asked, caller))
+        request = await (
+            world.request(asked, caller, thing)
+            if thing
+            else world.request_on_own_fixture(asked, caller)
+        )
         usual = cite(await world.perform(request, caller), "denied as usual")
         is_done = False
         if asked.effect in ("create", "update", "delete"):
             await asyncio.sleep(SETTLING)
             is_done = await judge.took_effect(request, usual, caller)
         if is_done or not world.dialect.denies(asked, usual):
-            raise Inconclusive(f"{operation} denied to {caller}: {usual}", asked.requirement) from None
+            raise Inconclusive(
+                f"{operation} denied to {caller}: {usual}", asked.requirement
+            ) from None
         raise

@@ -1,4 +1,6 @@
-"""What an answer may be at most: what a caller may not see stays unseen, and an attack gets what its own credentials are worth."""
+"""What an answer may be at most: what a caller may not see stays unseen, and an attack gets what
+its own credentials are worth.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +15,32 @@ from rolecall.toolkit.things import Fixture
 
 
 def expect_no_crash(exchange: Exchange) -> None:
-    """The answer is no server error; 501 is an honest one to a method that nobody knows (RFC 9110 15.6.2)."""
+    """The answer is no server error; 501 is an honest one to a method that nobody knows (RFC 9110
+    15.6.2).
+    """
     cite(exchange, "answer")
     if exchange.status >= 500 and exchange.status != 501:
         raise Finding("an answer other than a server error", f"{exchange.status}", exchange)
 
 
 def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:
-    """The answer shows nothing: it is a refusal, a redirect, or a page that has nothing to do with the resource.
+    """The answer shows nothing: it is a refusal, a redirect, or a page that has nothing to do with
+    the resource.
 
-    A success that holds no resource is one too: some servers answer every path that they do not know with a page.
+    A success that holds no resource is one too: some servers answer every path that they do not
+    know with a page.
     """
     expect_no_crash(exchange)
     expected = "an answer that shows nothing of it"
     for fixture in fixtures:
         if not fixture.id:
             raise Inconclusive(
-                f"the id of a {fixture.resource.name}, by which to know it", f"PERM-create-{fixture.resource.name}"
+                f"the id of a {fixture.resource.name}, by which to know it",
+                f"PERM-create-{fixture.resource.name}",
             )
-        if fixture.id in identifiers(exchange.json) or (fixture.name and fixture.name in exchange.text):
+        if fixture.id in identifiers(exchange.json) or (
+            fixture.name and fixture.name in exchange.text
+        ):
             raise Finding(expected, f"{exchange.status} with {fixture} in it", exchange)
     if exchange.ok and any(identifiers(exchange.json)):
         raise Finding(expected, f"{exchange.status} with resources in it", exchange)
@@ -49,20 +58,24 @@ def expect_one_or_all(answers: Sequence[Exchange]) -> None:
 
     Raises:
         Finding: some have.
-        Trouble: some have, but they did not come at once: the target asked for some of them to wait.
+        Trouble: some have, but they did not come at once: the target asked for some of them to
+            wait.
     """
     good = sum(answer.ok for answer in answers)
     if good in (1, len(answers)):
         return
     if any(answer.attempts > 1 for answer in answers):
         raise TransientFailure(
-            f"{len(answers)} refreshes at once: the target asked for some of them to wait", "the target's rate limit"
+            f"{len(answers)} refreshes at once: the target asked for some of them to wait",
+            "the target's rate limit",
         )
     raise Finding(f"one good answer, or all {len(answers)}", f"{good}", answers[0])
 
 
 def expect_no_grant(exchange: Exchange) -> None:
-    """There is no token in the answer, and it is no server error; which refusal it is does not matter."""
+    """There is no token in the answer, and it is no server error; which refusal it is does not
+    matter.
+    """
     expect_no_crash(exchange)
     grant = Grant.of(exchange)
     if grant.token or grant.refresh_token:
@@ -70,11 +83,13 @@ def expect_no_grant(exchange: Exchange) -> None:
 
 
 def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None = None) -> None:
-    """A refusal, or a token of the same user, scope and lifetime as ``worth``: nothing that was asked for besides.
+    """A refusal, or a token of the same user, scope and lifetime as ``worth``: nothing that was
+    asked for besides.
 
     Args:
         worth: what the same credentials got before.
-        usual: what a plain request of the same kind got, where its lifetime counts and not that of ``worth``.
+        usual: what a plain request of the same kind got, where its lifetime counts and not that of
+            ``worth``.
     """
     expect_no_crash(exchange)
     cite(worth.exchange, "control")
@@ -94,7 +109,9 @@ def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None
     longest = usual or worth
     if outlives(grant, longest):
         expected = f"a refusal, or a token that lives {_seconds(longest)}"
-        raise Finding(expected, "it has no end" if grant.lifetime is None else _seconds(grant), exchange)
+        raise Finding(
+            expected, "it has no end" if grant.lifetime is None else _seconds(grant), exchange
+        )
 
 
 def outlives(grant: Grant, other: Grant) -> bool:

@@ -1,4 +1,6 @@
-"""What an answer means for a caller who may, or may not: the rules that every permission cell is judged by."""
+"""What an answer means for a caller who may, or may not: the rules that every permission cell is
+judged by.
+"""
 
 from __future__ import annotations
 
@@ -20,28 +22,33 @@ from rolecall.toolkit.throwaway_users import fresh_session
 from rolecall.toolkit.token_judge import TokenJudge
 from rolecall.toolkit.world import SMALLEST_PAGE, World
 
-#: Seconds that a server which works in the background is given, before it is looked at whether it did what it refused.
+#: Seconds that a server which works in the background is given, before it is looked at whether it
+#: did what it refused.
 SETTLING = 0.1
-#: Statuses that say the request itself is not understood, or not possible now: a wrong path or body in the tables, or the state of
-#: the thing (409), as likely as a denial.
+#: Statuses that say the request itself is not understood, or not possible now: a wrong path or body
+#: in the tables, or the state of the thing (409), as likely as a denial.
 _NOT_UNDERSTOOD = (400, 404, 405, 409, 415, 422, 501)
 
 
 class Judge(TokenJudge):
-    """Judges answers in a `World`; a judgement that lacks a piece of evidence raises `Inconclusive`."""
+    """Judges answers in a `World`; a judgement that lacks a piece of evidence raises
+    `Inconclusive`.
+    """
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._controls: dict[str, Exchange] = {}
 
-    # --- What is allowed -------------------------------------------------------------------------------------------
+    # --- What is allowed -------------------------------------------------------------------------
 
     async def expect_allowed(self, exchange: Exchange, request: Request, caller: Caller) -> None:
-        """The answer says that it was done; otherwise the caller was alive and others could, so the target is wrong.
+        """The answer says that it was done; otherwise the caller was alive and others could, so the
+        target is wrong.
 
         Raises:
             Finding: a caller who may was refused.
-            Inconclusive: the credential died, or nobody at all can do this as it is written in the tables.
+            Inconclusive: the credential died, or nobody at all can do this as it is written in the
+                tables.
         """
         operation = request.operation
         cite(exchange, "answer")
@@ -51,10 +58,14 @@ class Judge(TokenJudge):
         if exchange.ok or 300 <= exchange.status < 400 or exchange.status >= 500:
             raise Finding(expected, f"{exchange.status}", exchange)
         await self._world.alive(caller, exchange.finished)
-        if exchange.status in _NOT_UNDERSTOOD and not await self._anyone_else_can(operation, caller):
+        if exchange.status in _NOT_UNDERSTOOD and not await self._anyone_else_can(
+            operation, caller
+        ):
             raise Inconclusive(
-                f"an answer to {operation.method} {operation.path} from a server that knows it: {exchange}",
-                f"[operations.{operation.name}] in the target file, if it is done elsewhere or with another body",
+                f"an answer to {operation.method} {operation.path} from a server that knows it: "
+                f"{exchange}",
+                f"[operations.{operation.name}] in the target file, if it is done elsewhere or "
+                "with another body",
             )
         raise Finding(expected, f"{exchange.status}: it was refused", exchange)
 
@@ -69,17 +80,23 @@ class Judge(TokenJudge):
 
     async def _try(self, operation: Operation, caller: Caller) -> Exchange:
         if operation.effect == "delete":
-            return await self._world.perform(await self._world.request_on_own_fixture(operation, caller), caller)
+            return await self._world.perform(
+                await self._world.request_on_own_fixture(operation, caller), caller
+            )
         return await self._world.perform(await self._world.request(operation, caller), caller)
 
-    # --- What is denied --------------------------------------------------------------------------------------------
+    # --- What is denied --------------------------------------------------------------------------
 
-    async def expect_denied(self, exchange: Exchange, request: Request, caller: Caller | None) -> None:
+    async def expect_denied(
+        self, exchange: Exchange, request: Request, caller: Caller | None
+    ) -> None:
         """The answer is a denial and tells nothing of the thing itself.
 
         Raises:
-            Finding: a caller who may not was let through, redirected, shown something, or answered otherwise.
-            Inconclusive: nobody who may gets this done, or the credential died, so the answer proves nothing.
+            Finding: a caller who may not was let through, redirected, shown something, or answered
+                otherwise.
+            Inconclusive: nobody who may gets this done, or the credential died, so the answer
+                proves nothing.
         """
         operation, dialect = request.operation, self._world.dialect
         statuses = dialect.denied if caller else dialect.anonymous
@@ -106,14 +123,21 @@ class Judge(TokenJudge):
         """A refusal does not carry what it refuses."""
         if fixture is None:
             return
-        if (fixture.name and fixture.name in exchange.text) or fixture.id in identifiers(exchange.json):
-            raise Finding(f"a refusal that shows nothing of {fixture}", f"{exchange.status} with the thing in its body", exchange)
+        if (fixture.name and fixture.name in exchange.text) or fixture.id in identifiers(
+            exchange.json
+        ):
+            raise Finding(
+                f"a refusal that shows nothing of {fixture}",
+                f"{exchange.status} with the thing in its body",
+                exchange,
+            )
 
     async def control(self, request: Request) -> Exchange:
         """The same request by somebody who may: it shows that path, body and fixture are right.
 
-        A read is shown once to succeed on the shared fixture, a create once by the shared fixture itself; an update or a
-        delete is repeated on the fixture that the denied caller tried, to the letter but for the mark of an update.
+        A read is shown once to succeed on the shared fixture, a create once by the shared fixture
+        itself; an update or a delete is repeated on the fixture that the denied caller tried, to
+        the letter but for the mark of an update.
 
         Raises:
             Inconclusive: nobody who may succeeds.
@@ -129,18 +153,22 @@ class Judge(TokenJudge):
             control = self._controls[operation.name] = made_by or await self._control(request)
         if self._world.members.understood(request) != request:
             raise TransientFailure(
-                f"{operation.name} without the members that the target does not know", f"the answers to {operation.name}"
+                f"{operation.name} without the members that the target does not know",
+                f"the answers to {operation.name}",
             )
         return cite(control, "control")
 
     async def control_alive(self, request: Request, answer: Exchange, dead: Caller) -> None:
-        """What a token that has ended was answered is the token's matter: with a live one of the same user it is done.
+        """What a token that has ended was answered is the token's matter: with a live one of the
+        same user it is done.
 
-        A success needs no control, for it says by itself that it was done. A delete is tried on a thing of its own, and an update of
-        oneself by a user that the run made, where it can: an account that is not changed need not be put back.
+        A success needs no control, for it says by itself that it was done. A delete is tried on a
+        thing of its own, and an update of oneself by a user that the run made, where it can: an
+        account that is not changed need not be put back.
 
         Raises:
-            Inconclusive: it is not done for the live token either; perhaps the operation is not there at all.
+            Inconclusive: it is not done for the live token either; perhaps the operation is not
+                there at all.
         """
         if answer.ok:
             return
@@ -148,13 +176,21 @@ class Judge(TokenJudge):
         if operation.effect == "delete" or operation.is_self:
             live = await self._live(operation, dead)
             if operation.is_self:
-                asked = request if live.user == dead.user else await self._world.request(operation, live)
+                asked = (
+                    request
+                    if live.user == dead.user
+                    else await self._world.request(operation, live)
+                )
                 control = await self._world.perform(asked, live)
             else:
                 control = await self._try(operation, live)
             if not control.ok:
-                missing = f"the same request succeeding with a token that has not expired: {control}"
-                raise Inconclusive(missing, f"the cells of {operation.requirement} that are allowed")
+                missing = (
+                    f"the same request succeeding with a token that has not expired: {control}"
+                )
+                raise Inconclusive(
+                    missing, f"the cells of {operation.requirement} that are allowed"
+                )
             cite(control, "control")
         else:
             await self.control(request)
@@ -168,7 +204,11 @@ class Judge(TokenJudge):
     async def _control(self, request: Request) -> Exchange:
         operation = request.operation
         exchange = None
-        asked = request.renamed(self._world.new_name(operation.name)) if operation.effect == "update" else request
+        asked = (
+            request.renamed(self._world.new_name(operation.name))
+            if operation.effect == "update"
+            else request
+        )
         for role in self._world.spec.allowed_roles(operation.name):
             caller = await self._world.user(role)
             exchange = await self._world.perform(asked, caller)
@@ -176,11 +216,12 @@ class Judge(TokenJudge):
             if exchange.ok and (not is_read or await self.shows(exchange, request, caller)):
                 return exchange
         raise Inconclusive(
-            f"the same request succeeding for {' or '.join(self._world.spec.allowed_roles(operation.name))}: {exchange}",
+            "the same request succeeding for "
+            f"{' or '.join(self._world.spec.allowed_roles(operation.name))}: {exchange}",
             f"the cells of {operation.requirement} that are allowed",
         )
 
-    # --- What became of it -----------------------------------------------------------------------------------------
+    # --- What became of it -----------------------------------------------------------------------
 
     async def is_as_written(self, fixture: Fixture, request: Request, answer: Exchange) -> bool:
         """Whether a new thing holds what its create wrote, as soon as the target shows it."""
@@ -188,29 +229,43 @@ class Judge(TokenJudge):
         async def reads_back() -> bool:
             return self.reads_back(await self._world.observe(fixture), request)
 
-        return await self._world.patience.until(reads_back, answer.finished, f"{request.operation.name} as written")
+        return await self._world.patience.until(
+            reads_back, answer.finished, f"{request.operation.name} as written"
+        )
 
-    async def took_effect(self, request: Request, answer: Exchange, caller: Caller | None, after: float = 0.0) -> bool:
-        """Whether a write was carried out, whatever it was answered; a list is read anew after ``after`` (monotonic seconds).
+    async def took_effect(
+        self, request: Request, answer: Exchange, caller: Caller | None, after: float = 0.0
+    ) -> bool:
+        """Whether a write was carried out, whatever it was answered; a list is read anew after
+        ``after`` (monotonic seconds).
 
         Raises:
-            Inconclusive: nobody who may look gets to see it, or what was written bears no mark by which to know it.
+            Inconclusive: nobody who may look gets to see it, or what was written bears no mark by
+                which to know it.
         """
         effect, fixture = request.operation.effect, request.fixture
         if effect == "create":
             self._marked(request)
-            return await self._world.find(request.operation.resource.name, request.name, max(after, answer.finished)) is not None
+            return (
+                await self._world.find(
+                    request.operation.resource.name, request.name, max(after, answer.finished)
+                )
+                is not None
+            )
         if fixture is None:
             assert caller is not None, "a write is on a fixture or on the caller's own user"
             fixture = Fixture(request.operation.resource, caller.user, "")
         now = await self._world.observe(fixture)
         done = now is None if effect == "delete" else self.reads_back(now, request)
         if not done and request.operation.is_self and self._world.borrowing.is_of_another_run(now):
-            raise TransientFailure(f"a user to oneself: another run is changing {caller}", "that run")
+            raise TransientFailure(
+                f"a user to oneself: another run is changing {caller}", "that run"
+            )
         return done
 
     async def takes_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
-        """Whether a write that was answered with success is seen to be done, as soon as the target shows it.
+        """Whether a write that was answered with success is seen to be done, as soon as the target
+        shows it.
 
         Raises:
             Inconclusive, Trouble: as for `took_effect`.
@@ -219,30 +274,48 @@ class Judge(TokenJudge):
         async def is_done() -> bool:
             return await self.took_effect(request, answer, caller, time.monotonic())
 
-        return await self._world.patience.until(is_done, answer.finished, f"{request.operation.name} done")
+        return await self._world.patience.until(
+            is_done, answer.finished, f"{request.operation.name} done"
+        )
 
-    async def expect_no_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> None:
-        """A write that was refused was not carried out all the same, nor a little later; it is looked for again at the end."""
+    async def expect_no_effect(
+        self, request: Request, answer: Exchange, caller: Caller | None
+    ) -> None:
+        """A write that was refused was not carried out all the same, nor a little later; it is
+        looked for again at the end.
+        """
         self._world.patience.refused.append((request, answer))
         await asyncio.sleep(SETTLING)
         if request.operation.effect != "create":  # a list shows a create for good, and at the end
             await self._world.patience.settle(answer.finished)
         if await self.took_effect(request, answer, caller):
             done = f"{request.operation.effect.removesuffix('e')}ed"
-            raise Finding("a refusal without effect", f"{answer.status}, and it was {done} all the same", answer)
+            raise Finding(
+                "a refusal without effect",
+                f"{answer.status}, and it was {done} all the same",
+                answer,
+            )
 
     async def expect_none_later(self, refused: Sequence[tuple[Request, Exchange]]) -> None:
-        """Of writes that were refused a while ago, none was carried out meanwhile; creates are looked for in one list."""
+        """Of writes that were refused a while ago, none was carried out meanwhile; creates are
+        looked for in one list.
+        """
         latest = max(answer.finished for _, answer in refused)
         await self._world.patience.settle(latest)
         for request, answer in refused:
             cite(answer)
             if await self._is_done_by_now(request, answer, latest):
                 what = f"{request.operation.effect.removesuffix('e')}ed"
-                raise Finding("a refusal without effect, at the end of the run as well", f"{answer}: later it was {what}", answer)
+                raise Finding(
+                    "a refusal without effect, at the end of the run as well",
+                    f"{answer}: later it was {what}",
+                    answer,
+                )
 
     async def _is_done_by_now(self, request: Request, answer: Exchange, latest: float) -> bool:
-        """Whether a create or an update was carried out: by a list, which serves for all, where it shows what would have changed."""
+        """Whether a create or an update was carried out: by a list, which serves for all, where it
+        shows what would have changed.
+        """
         operation, fixture = request.operation, request.fixture
         if operation.effect == "create":
             return await self._world.find(operation.resource.name, request.name, latest) is not None
@@ -257,10 +330,13 @@ class Judge(TokenJudge):
             return self.reads_back(listed, request)
         return await self.took_effect(request, answer, None)
 
-    async def expect_rights(self, key: Caller, scopes: list[str], *, contested: bool = False) -> None:
+    async def expect_rights(
+        self, key: Caller, scopes: list[str], *, contested: bool = False
+    ) -> None:
         """An API key may read what keys of its single scopes may read, together, and nothing else.
 
-        Judged where the single keys do as the table says: a cell that is wrong by itself is that cell's finding.
+        Judged where the single keys do as the table says: a cell that is wrong by itself is that
+        cell's finding.
 
         Args:
             contested: read only what not each of several scopes allows.
@@ -275,20 +351,39 @@ class Judge(TokenJudge):
             tabled = [world.spec.allows(operation.name, scope) for scope in distinct]
             if contested and len(distinct) > 1 and all(tabled):
                 continue
-            singly = [await world.reads(await world.key(scope), operation.name) for scope in distinct]
-            if not all(self._is_as_tabled(operation, *seen) for seen in zip(singly, tabled, strict=True)):
+            singly = [
+                await world.reads(await world.key(scope), operation.name) for scope in distinct
+            ]
+            if not all(
+                self._is_as_tabled(operation, *seen) for seen in zip(singly, tabled, strict=True)
+            ):
                 continue
             answer = await world.reads(key, operation.name)
-            if operation.effect == "fetch" and answer.status in world.dialect.gone and await self._is_of_another(key, distinct):
-                continue  # it does not see this thing, which says nothing of what it may do (who takes part in what is a row's matter)
+            if (
+                operation.effect == "fetch"
+                and answer.status in world.dialect.gone
+                and await self._is_of_another(key, distinct)
+            ):
+                # it does not see this thing, which says nothing of what it may do (who takes part
+                # in what is a row's matter)
+                continue
             if not self._is_as_tabled(operation, answer, any(tabled)):
                 if not any(tabled) and await self._is_open_to(operation, distinct):
-                    continue  # a single key is let in by now, as where answers to others are kept: the cell's own finding
+                    # a single key is let in by now, as where answers to others are kept: the cell's
+                    # own finding
+                    continue
                 what = "allowed" if any(tabled) else "denied"
-                raise Finding(f"{operation.name} {what}, as for {' or '.join(scopes)} alone", f"{answer.status}", answer)
+                raise Finding(
+                    f"{operation.name} {what}, as for {' or '.join(scopes)} alone",
+                    f"{answer.status}",
+                    answer,
+                )
             allowed += any(tabled)
         if not allowed:
-            raise Inconclusive(f"a read that keys of {' and of '.join(distinct)} alone are allowed", "the cells of API keys")
+            raise Inconclusive(
+                f"a read that keys of {' and of '.join(distinct)} alone are allowed",
+                "the cells of API keys",
+            )
 
     async def _is_open_to(self, operation: Operation, scopes: Sequence[str]) -> bool:
         """Whether a key of one of these scopes alone is let in, asked anew."""
@@ -307,10 +402,12 @@ class Judge(TokenJudge):
         dialect = self._world.dialect
         return dialect.allows(operation, answer) if may else dialect.denies(operation, answer)
 
-    # --- What a read shows -----------------------------------------------------------------------------------------
+    # --- What a read shows -----------------------------------------------------------------------
 
     async def shows(self, exchange: Exchange, request: Request, caller: Caller) -> bool:
-        """Whether a successful read shows what it was asked for: the fixture, or the caller's own user."""
+        """Whether a successful read shows what it was asked for: the fixture, or the caller's own
+        user.
+        """
         operation = request.operation
         wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
         if operation.effect == "fetch":
@@ -319,12 +416,18 @@ class Judge(TokenJudge):
             raise Inconclusive(f"a list that is a JSON array: {exchange}", "RESPONSE-schema")
         if any(own_id(item) == wanted for item in items(exchange)):
             return True
-        since = request.fixture.made_by.finished if request.fixture and request.fixture.made_by else 0.0
+        since = (
+            request.fixture.made_by.finished if request.fixture and request.fixture.made_by else 0.0
+        )
         if await self._world.patience.until(
-            partial(self._is_listed, wanted, request.path, caller), since, f"{operation.name} of all"
+            partial(self._is_listed, wanted, request.path, caller),
+            since,
+            f"{operation.name} of all",
         ):
             return True
-        return len(items(exchange)) >= SMALLEST_PAGE and await self._shows_a_new_one(operation, caller)
+        return len(items(exchange)) >= SMALLEST_PAGE and await self._shows_a_new_one(
+            operation, caller
+        )
 
     async def _is_listed(self, id: str, path: str, caller: Caller) -> bool:
         for _ in range(2):  # while others delete, a page may begin behind what it should begin with
@@ -334,7 +437,9 @@ class Judge(TokenJudge):
         return False
 
     async def _shows_a_new_one(self, operation: Operation, caller: Caller) -> bool:
-        """Whether a list shows what is made just now: a long one may be cut, with the newest first and no way to the rest."""
+        """Whether a list shows what is made just now: a long one may be cut, with the newest first
+        and no way to the rest.
+        """
         if self._world.read_only:
             return False
         for _ in range(2):  # while others make more than a page holds
@@ -342,24 +447,33 @@ class Judge(TokenJudge):
             path = (await self._world.request(operation, caller, newest)).path
             since = newest.made_by.finished if newest.made_by else 0.0
             if await self._world.patience.until(
-                partial(self._is_listed, newest.id, path, caller), since, f"{operation.name} of new ones"
+                partial(self._is_listed, newest.id, path, caller),
+                since,
+                f"{operation.name} of new ones",
             ):
                 return True
         return False
 
     @classmethod
     def reads_back(cls, document: dict[str, object] | None, request: Request) -> bool:
-        """Whether a document holds the mark of a create or an update, in whatever member: a server need not know all (AMB-16).
+        """Whether a document holds the mark of a create or an update, in whatever member: a server
+        need not know all (AMB-16).
 
         Raises:
-            Inconclusive: what was written bears no mark by which to know it, or the thing has none of the members with the mark.
+            Inconclusive: what was written bears no mark by which to know it, or the thing has none
+                of the members with the mark.
         """
         written = cls._marked(request)
         found = any(isinstance(value, str) and request.name in value for value in walked(document))
-        shows_any = any(at(document, path) is not None for _, path in names_in(request.body, request.name))
-        if document and not (found or shows_any or request.operation.is_self):  # of one's own user it was tried beforehand
+        shows_any = any(
+            at(document, path) is not None for _, path in names_in(request.body, request.name)
+        )
+        if document and not (
+            found or shows_any or request.operation.is_self
+        ):  # of one's own user it was tried beforehand
             raise Inconclusive(
-                f"a member that {request.operation.name} writes and the target knows: what it shows has none of {', '.join(written)}",
+                f"a member that {request.operation.name} writes and the target knows: what it "
+                f"shows has none of {', '.join(written)}",
                 f"[operations.{request.operation.name}] body in the target file",
             )
         if found and (lost := [name for name in written if name not in (document or {})]):
@@ -372,7 +486,8 @@ class Judge(TokenJudge):
         found = marked(request.body, request.name) if request.name else {}
         if not found:
             raise Inconclusive(
-                f"a mark by which to know what {request.operation.name} wrote: no member that is read back holds the test's name",
+                f"a mark by which to know what {request.operation.name} wrote: no member that is "
+                "read back holds the test's name",
                 f"[operations.{request.operation.name}] body in the target file",
             )
         return found

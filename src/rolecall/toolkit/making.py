@@ -1,4 +1,6 @@
-"""Making things on the target: what is made is written down first, and is ours only when that is certain."""
+"""Making things on the target: what is made is written down first, and is ours only when that is
+certain.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,10 @@ _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 class Making(Callers):
     """A run's creations, and how its own things are told from those of others.
 
-    A thing is the run's own when it shows the name that the run gave it, in a member that the run wrote the name into,
-    and when the target had not shown its id before. The answer to a create is believed in that once the target has shown,
-    for this kind of thing, that it keeps its word: that what it says it made is there, under that id and name.
+    A thing is the run's own when it shows the name that the run gave it, in a member that the run
+    wrote the name into, and when the target had not shown its id before. The answer to a create is
+    believed in that once the target has shown, for this kind of thing, that it keeps its word: that
+    what it says it made is there, under that id and name.
     """
 
     patience: ConsistencyWait
@@ -44,20 +47,30 @@ class Making(Callers):
         return defaultdict(asyncio.Lock)
 
     async def create(
-        self, resource: str, name: str, method: str, path: str, caller: Caller | None, inside: Thing | None = None, **options: Any
+        self,
+        resource: str,
+        name: str,
+        method: str,
+        path: str,
+        caller: Caller | None,
+        inside: Thing | None = None,
+        **options: Any,
     ) -> Exchange:
-        """Send a request that may create something, which is in the ledger before it leaves; not broken off by a cancellation.
+        """Send a request that may create something, which is in the ledger before it leaves; not
+        broken off by a cancellation.
 
-        The entry has an id afterwards if it is certain what was made. Every other way to an end leaves it doubtful, but for
-        a refusal.
+        The entry has an id afterwards if it is certain what was made. Every other way to an end
+        leaves it doubtful, but for a refusal.
         """
         await self._look_before(resource)
-        for (
-            inner
-        ) in self.spec.resources.values():  # what is made inside of it may come with it, as a conversation's first message
+        for inner in (
+            self.spec.resources.values()
+        ):  # what is made inside of it may come with it, as a conversation's first message
             if inner.parent == resource:
                 await self._look_before(inner.name)
-        return await uncancelled(self._create(resource, name, method, path, caller, inside, options))
+        return await uncancelled(
+            self._create(resource, name, method, path, caller, inside, options)
+        )
 
     async def _create(
         self,
@@ -76,9 +89,15 @@ class Making(Callers):
             self.makers[entry.number] = caller
         if inside:
             self.parents.add(inside.id)
-        self.written |= {(resource, *place) for written in _spellings(name) for place in names_in(options.get("json"), written)}
+        self.written |= {
+            (resource, *place)
+            for written in _spellings(name)
+            for place in names_in(options.get("json"), written)
+        }
         try:
-            exchange = await self.send(method, path, caller, about=Creation(entry, inside), **options)
+            exchange = await self.send(
+                method, path, caller, about=Creation(entry, inside), **options
+            )
         except (NotTested, Withheld):
             self.ledger.gone(entry)  # it did not leave
             raise
@@ -97,13 +116,20 @@ class Making(Callers):
         document = exchange.json[0] if isinstance(exchange.json, list) else exchange.json
         self.note_given(document.get("id", document.get("_id")))
         is_named = self.bears(document, entry.resource, entry.name)
-        # Of those that are made at the same time, one is enough to prove that the target keeps its word.
+        # Of those that are made at the same time, one is enough to prove that the target keeps its
+        # word.
         async with self._proving[entry.resource] if is_named else nullcontext():
-            if (is_named and entry.resource in self.proven) or await self._is_shown(entry, id, is_named, exchange):
+            if (is_named and entry.resource in self.proven) or await self._is_shown(
+                entry, id, is_named, exchange
+            ):
                 self.gate.own(entry, id)
 
-    async def _is_shown(self, entry: LedgerEntry, id: str, is_named: bool, exchange: Exchange) -> bool:
-        if await self.patience.until(lambda: self._shows(entry, id, is_named), exchange.finished, f"new {entry.resource}"):
+    async def _is_shown(
+        self, entry: LedgerEntry, id: str, is_named: bool, exchange: Exchange
+    ) -> bool:
+        if await self.patience.until(
+            lambda: self._shows(entry, id, is_named), exchange.finished, f"new {entry.resource}"
+        ):
             self.proven.add(entry.resource)
             return True
         return False
@@ -111,47 +137,77 @@ class Making(Callers):
     async def _shows(self, entry: LedgerEntry, id: str, is_named: bool) -> bool:
         """Whether the target shows, under this id, a thing with the name of the entry.
 
-        Where keys are not listed, the answer alone has to do: ``is_named`` says whether it shows the name.
+        Where keys are not listed, the answer alone has to do: ``is_named`` says whether it shows
+        the name.
         """
         if entry.resource == API_KEY:
             listed = await self.keys()
             return (
-                is_named if listed is None else any(own_id(key) == id and self.bears(key, API_KEY, entry.name) for key in listed)
+                is_named
+                if listed is None
+                else any(
+                    own_id(key) == id and self.bears(key, API_KEY, entry.name) for key in listed
+                )
             )
         operation = self.spec.operations[f"fetch-{entry.resource}"]
         for role in self.spec.allowed_roles(operation.name):
-            exchange = await self.send("GET", fill_path(operation.path, {"id": id}), await self.user(role))
-            if own_id(exchange.json) == id and self.bears(exchange.json, entry.resource, entry.name):
+            exchange = await self.send(
+                "GET", fill_path(operation.path, {"id": id}), await self.user(role)
+            )
+            if own_id(exchange.json) == id and self.bears(
+                exchange.json, entry.resource, entry.name
+            ):
                 self.prompt.add(entry.resource)
                 return True
         found = await self.find(entry.resource, entry.name, time.monotonic())
-        return found is not None and own_id(found) == id and self.bears(found, entry.resource, entry.name)
+        return (
+            found is not None
+            and own_id(found) == id
+            and self.bears(found, entry.resource, entry.name)
+        )
 
     async def keys(self) -> list[dict[str, Any]] | None:
-        """The target's API keys, as far as it lists them where they are made; None where it does not."""
-        exchange = await self.send("GET", self.target.api_keys.create_path, await self.user(self.highest))
+        """The target's API keys, as far as it lists them where they are made; None where it does
+        not.
+        """
+        exchange = await self.send(
+            "GET", self.target.api_keys.create_path, await self.user(self.highest)
+        )
         if not (exchange.ok and isinstance(exchange.json, list)):
             return None
         self._note_listed(API_KEY, exchange.json)
         return items(exchange)
 
     def _note_listed(self, resource: str, listed: list[Any]) -> None:
-        """Note that a list shows something of the run's own by its name: what is not answered can be looked for there."""
-        if resource not in self.listed and any(self.bears(item, resource, self.mark) for item in listed):
+        """Note that a list shows something of the run's own by its name: what is not answered can
+        be looked for there.
+        """
+        if resource not in self.listed and any(
+            self.bears(item, resource, self.mark) for item in listed
+        ):
             self.listed.add(resource)
 
     def bears(self, document: object, resource: str, name: str) -> bool:
-        """Whether a thing has a name that begins with ``name``, in a member into which the run wrote, or writes, its names.
+        """Whether a thing has a name that begins with ``name``, in a member into which the run
+        wrote, or writes, its names.
 
         Names, and the e-mail addresses that are made of them.
         """
-        begins = {(front + written, path) for front, path in self._names(resource) for written in _spellings(name)}
-        return any(value.startswith(begin) for begin, path in begins for value in texts_at(document, path))
+        begins = {
+            (front + written, path)
+            for front, path in self._names(resource)
+            for written in _spellings(name)
+        }
+        return any(
+            value.startswith(begin) for begin, path in begins for value in texts_at(document, path)
+        )
 
     def _names(self, resource: str) -> set[tuple[str, Path]]:
-        """Where things of this kind have the name: what stands before it, and the members that lead there.
+        """Where things of this kind have the name: what stands before it, and the members that lead
+        there.
 
-        These are the places where the bodies of its operations have it, and those where a test has put it.
+        These are the places where the bodies of its operations have it, and those where a test has
+        put it.
         """
         sent = {(front, path) for written, front, path in self.written if written == resource}
         return sent | self._in_bodies[resource]
@@ -165,11 +221,13 @@ class Making(Callers):
                 found[operation.resource.name].update(names_in(operation.body, place))
         return found
 
-    # --- What was there before --------------------------------------------------------------------------------------
+    # --- What was there before -------------------------------------------------------------------
 
     @shared_setup
     async def _look_before(self, resource: str) -> float:
-        """Look at what there is before the first thing of this kind is made; the moment in monotonic seconds."""
+        """Look at what there is before the first thing of this kind is made; the moment in
+        monotonic seconds.
+        """
         if not self.read_only:
             try:
                 if resource == API_KEY:
@@ -184,7 +242,9 @@ class Making(Callers):
         return time.monotonic()
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
-        """The thing that carries ``name``, in a list read after the moment ``after``; None when there is none."""
+        """The thing that carries ``name``, in a list read after the moment ``after``; None when
+        there is none.
+        """
         raise NotImplementedError
 
     async def look_at_all(self, resource: str) -> None:
@@ -192,11 +252,15 @@ class Making(Callers):
         raise NotImplementedError
 
     async def was_there_before(self, resource: str, id: str) -> bool:
-        """Whether the target showed a thing with this id before the run made its first one of this kind."""
+        """Whether the target showed a thing with this id before the run made its first one of this
+        kind.
+        """
         return self.gate.is_others(resource, id, await self._look_before(resource))
 
     async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
-        """As `Callers.send`; what a read shows is noted, so that it is never taken for something that the run made."""
+        """As `Callers.send`; what a read shows is noted, so that it is never taken for something
+        that the run made.
+        """
         exchange = await super().send(method, path, caller, **options)
         if method == "GET" and exchange.ok and (resource := self._resource_at(path)):
             is_list = isinstance(exchange.json, list)
@@ -222,7 +286,7 @@ class Making(Callers):
             if operation.effect in ("list", "fetch")
         ]
 
-    # --- A thing in another spelling ----------------------------------------------------------------------------------
+    # --- A thing in another spelling -------------------------------------------------------------
 
     async def spelled(self, fixture: Fixture, id: str) -> Thing:
         """A thing of the run's own under another spelling of its id, for an attack.
@@ -231,8 +295,14 @@ class Making(Callers):
             Inconclusive: something else may have that id.
         """
         operation = self.spec.operations[f"fetch-{fixture.resource.name}"]
-        exchange = await self.send("GET", fill_path(operation.path, {"id": id}), await self.user(self.highest))
-        if not (own_id(exchange.json) == fixture.id if exchange.ok else exchange.status in (400, 404, 410, 422)):
+        exchange = await self.send(
+            "GET", fill_path(operation.path, {"id": id}), await self.user(self.highest)
+        )
+        if not (
+            own_id(exchange.json) == fixture.id
+            if exchange.ok
+            else exchange.status in (400, 404, 410, 422)
+        ):
             raise Inconclusive(f"an id that nothing else has: {exchange}", operation.requirement)
         thing = Thing(fixture.resource.name, id)
         self.gate.answers_to_nothing(thing)

@@ -1,8 +1,9 @@
-"""Members of bodies that a target does not know, or wants besides (AMB-16): the page does not list the members of its resources.
+"""Members of bodies that a target does not know, or wants besides (AMB-16): the page does not list
+the members of its resources.
 
-A server may drop what it does not know, or refuse it, and it may ask for what nobody could know of. What it refuses with 400 or 422 is
-sent again: with the members that the answer names as missing, as texts; then without those that it names otherwise; then with no
-more than what bears the run's name.
+A server may drop what it does not know, or refuse it, and it may ask for what nobody could know of.
+What it refuses with 400 or 422 is sent again: with the members that the answer names as missing, as
+texts; then without those that it names otherwise; then with no more than what bears the run's name.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ REFUSED = (400, 422)
 MOST_TRIES = 8
 #: Members without which a user could not log in.
 _KEPT = ("email", "password")
-_REQUIRED = re.compile(r"(?i)requir|missing|mandatory|must be (given|present|set|provided)|lacks|empty|blank")
+_REQUIRED = re.compile(
+    r"(?i)requir|missing|mandatory|must be (given|present|set|provided)|lacks|empty|blank"
+)
 #: What says of a member that it was not there.
 _MISSING = re.compile(
-    rf"{_REQUIRED.pattern}|undefined|can.?t be (?:null|nil)|(?:must|may) not be (?:null|nil)|not (?:set|given|provided|present)"
+    rf"{_REQUIRED.pattern}|undefined|can.?t be (?:null|nil)|(?:must|may) not be (?:null|nil)|not "
+    r"(?:set|given|provided|present)"
 )
 #: Where an error says of which member it is, beside what is wrong with it.
 _PLACES = re.compile(
@@ -38,7 +42,9 @@ _NAMED_AS_MISSING = (
         r"[\"'`\u2018\u201c]([A-Za-z_][\w-]*)[\"'`\u2019\u201d]\s+(?:\w+\s+){0,2}?(?:required|missing|mandatory|must not be)"
     ),
     re.compile(r"(?i)\b([A-Za-z_]\w*)\s+(?:is|are)\s+(?:a\s+)?(?:required|missing|mandatory)"),
-    re.compile(r"(?i)(?:required|missing|mandatory)\W+(?:\w+\W+){0,2}?[\"'`\u2018\u201c]([A-Za-z_][\w-]*)[\"'`\u2019\u201d]"),
+    re.compile(
+        r"(?i)(?:required|missing|mandatory)\W+(?:\w+\W+){0,2}?[\"'`\u2018\u201c]([A-Za-z_][\w-]*)[\"'`\u2019\u201d]"
+    ),
 )
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,39}")
 #: Words of errors that are no names of members.
@@ -55,15 +61,19 @@ Path = tuple[str, ...]
 
 @dataclass
 class Members:
-    """Which members of its bodies a target was seen to refuse, by operation, and which it wanted besides, by resource."""
+    """Which members of its bodies a target was seen to refuse, by operation, and which it wanted
+    besides, by resource.
+    """
 
     unknown: dict[str, frozenset[Path]] = field(default_factory=dict)
     wanted: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def understood(self, request: Request) -> Request:
-        """The request with what the target wants of such things, and without what it was seen to refuse in it.
+        """The request with what the target wants of such things, and without what it was seen to
+        refuse in it.
 
-        An update writes what a create had to: it may be all that the target knows. The caller's own user is not written to for that.
+        An update writes what a create had to: it may be all that the target knows. The caller's own
+        user is not written to for that.
         """
         operation = request.operation
         if operation.effect in ("create", "update") and not operation.is_self:
@@ -75,7 +85,9 @@ class Members:
         before, after = frozenset(places(asked.body)), frozenset(places(taken.body))
         name, resource = asked.operation.name, asked.operation.resource.name
         self.unknown[name] = self.unknown.get(name, frozenset()) | (before - after)
-        self.wanted[resource] = self.wanted.get(resource, frozenset()) | {path[0] for path in after - before if len(path) == 1}
+        self.wanted[resource] = self.wanted.get(resource, frozenset()) | {
+            path[0] for path in after - before if len(path) == 1
+        }
 
 
 class Attempts:
@@ -99,10 +111,16 @@ class Attempts:
             self._missing |= members_missing(answer)
 
     def following(self) -> Request | None:
-        """What to send next, as the answers suggest it, the newest first; None when there is nothing more to try."""
+        """What to send next, as the answers suggest it, the newest first; None when there is
+        nothing more to try.
+        """
         if len(self._tried) >= MOST_TRIES:
             return None
-        possible = (other for asked, named in reversed(self._refused) for other in self._others(asked, named))
+        possible = (
+            other
+            for asked, named in reversed(self._refused)
+            for other in self._others(asked, named)
+        )
         return next((other for other in possible if other.body not in self._tried), None)
 
     def _others(self, asked: Request, named: set[str]) -> Iterator[Request]:
@@ -122,18 +140,26 @@ class Attempts:
 def barely(request: Request) -> Request:
     """A create with no more than what bears the run's name, and what a user logs in with."""
     bears = marked(request.body, request.name)
-    return without(request, frozenset(path for path in places(request.body) if path[0] not in (*bears, *_KEPT)))
+    return without(
+        request, frozenset(path for path in places(request.body) if path[0] not in (*bears, *_KEPT))
+    )
 
 
 def including(request: Request, names: Iterable[str], values: Any = None) -> Request:
-    """A request with more members: with the value that they have in ``values``, else as texts that bear the run's name.
+    """A request with more members: with the value that they have in ``values``, else as texts that
+    bear the run's name.
 
     A user that has to have a role gets the lowest.
     """
     if not isinstance(request.body, Mapping) or not request.name:
         return request
-    known = {"role": load_specification().roles[0], **(values if isinstance(values, Mapping) else {})}
-    more = {name: known.get(name, request.name) for name in sorted(names) if name not in request.body}
+    known = {
+        "role": load_specification().roles[0],
+        **(values if isinstance(values, Mapping) else {}),
+    }
+    more = {
+        name: known.get(name, request.name) for name in sorted(names) if name not in request.body
+    }
     return replace(request, body={**request.body, **more}) if more else request
 
 
@@ -148,7 +174,8 @@ def without(request: Request, left_out: frozenset[Path]) -> Request:
 def _without(body: Mapping[str, Any], at: Path, left_out: frozenset[Path]) -> dict[str, Any]:
     kept = {name: value for name, value in body.items() if (*at, name) not in left_out}
     smaller = {
-        name: _without(value, (*at, name), left_out) if isinstance(value, Mapping) else value for name, value in kept.items()
+        name: _without(value, (*at, name), left_out) if isinstance(value, Mapping) else value
+        for name, value in kept.items()
     }
     return {name: value for name, value in smaller.items() if value != {} or kept[name] == {}}
 
@@ -162,7 +189,9 @@ def places(body: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def names_in(body: object, name: str, path: Path = ()) -> Iterator[tuple[str, Path]]:
-    """Where a body has a name: what stands before it, and the members that lead there; lists have none."""
+    """Where a body has a name: what stands before it, and the members that lead there; lists have
+    none.
+    """
     if isinstance(body, Mapping):
         for member, value in body.items():
             yield from names_in(value, name, (*path, member))
@@ -186,7 +215,9 @@ def texts_at(document: object, path: Path) -> Iterator[str]:
 def members_missing(answer: Exchange) -> set[str]:
     """The members that an error says are missing, in the ways of the common libraries."""
     found: set[str] = set()
-    left: list[tuple[Any, bool]] = [(answer.json if answer.json is not None else answer.text, False)]
+    left: list[tuple[Any, bool]] = [
+        (answer.json if answer.json is not None else answer.text, False)
+    ]
     while left:
         value, is_by_member = left.pop()
         if isinstance(value, str):
@@ -205,37 +236,68 @@ def members_missing(answer: Exchange) -> set[str]:
 
 
 def _texts(value: Any) -> list[str]:
-    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    return [
+        text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+    ]
 
 
 def _last_parts(value: Any, *, each: bool) -> Iterator[str]:
-    """The member that a place in a document leads to: ``body.title``, ``/title``, ``["body", "title"]``; of a list of names all."""
+    """The member that a place in a document leads to: ``body.title``, ``/title``, ``["body",
+    "title"]``; of a list of names all.
+    """
     if isinstance(value, str):
         yield re.split(r"[./\[\]]+", value.strip("./[]"))[-1]
     elif isinstance(value, list) and value:
         for text in value if each else value[-1:]:
             yield from _last_parts(text, each=False) if isinstance(text, str) else ()
     elif isinstance(value, Mapping):
-        yield from (part for inner in value.values() if isinstance(inner, str) for part in _last_parts(inner, each=False))
+        yield from (
+            part
+            for inner in value.values()
+            if isinstance(inner, str)
+            for part in _last_parts(inner, each=False)
+        )
 
 
 def members_named(answer: Exchange) -> tuple[set[str], set[str]]:
-    """The words of an error that may be names of members, and those of them that it says are required."""
+    """The words of an error that may be names of members, and those of them that it says are
+    required.
+    """
     named: set[str] = set()
     required: set[str] = set()
-    left: list[tuple[Any, bool]] = [(answer.json if answer.json is not None else answer.text, False)]
+    left: list[tuple[Any, bool]] = [
+        (answer.json if answer.json is not None else answer.text, False)
+    ]
     while left:
         value, is_by_member = left.pop()
-        inner = list(value.values()) if isinstance(value, Mapping) else value if isinstance(value, list) else []
-        said = [value] if isinstance(value, str) else [text for text in inner if isinstance(text, str)]
+        inner = (
+            list(value.values())
+            if isinstance(value, Mapping)
+            else value
+            if isinstance(value, list)
+            else []
+        )
+        said = (
+            [value] if isinstance(value, str) else [text for text in inner if isinstance(text, str)]
+        )
         if isinstance(value, Mapping):
-            left += [(member, bool(_ERRORS.search(name))) for name, member in value.items() if not isinstance(member, str)]
+            left += [
+                (member, bool(_ERRORS.search(name)))
+                for name, member in value.items()
+                if not isinstance(member, str)
+            ]
             if is_by_member:
                 for name, member in value.items():
-                    (required if _REQUIRED.search(f"{member}") else named).add(name.rpartition(".")[2])
+                    (required if _REQUIRED.search(f"{member}") else named).add(
+                        name.rpartition(".")[2]
+                    )
         elif isinstance(value, list):
             left += [(member, False) for member in value]
             said = [] if any(isinstance(member, str) for member in value) else said
-        words = {word.rpartition(".")[2] for text in said for word in _QUOTED.findall(text) or _WORD.findall(text)}
+        words = {
+            word.rpartition(".")[2]
+            for text in said
+            for word in _QUOTED.findall(text) or _WORD.findall(text)
+        }
         (required if any(_REQUIRED.search(text) for text in said) else named).update(words)
     return named, required

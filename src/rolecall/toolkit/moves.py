@@ -21,7 +21,10 @@ async def telling(world: World, one: str, other: str) -> Operation:
         if operation.effect not in ("list", "fetch") or world.spec.allows(operation.name, lower):
             continue
         if world.spec.allows(operation.name, higher):
-            high, low = [await world.reads(await world.user(role), operation.name) for role in (higher, lower)]
+            high, low = [
+                await world.reads(await world.user(role), operation.name)
+                for role in (higher, lower)
+            ]
             if world.dialect.allows(operation, high) and world.dialect.denies(operation, low):
                 cite(high, "control")
                 cite(low, "control")
@@ -43,32 +46,45 @@ async def expect_role_shown(world: World, user: ThrowawayUser, role: str, since:
         return (await world.observe(user.fixture) or {}).get("role") == role
 
     if not await world.patience.until(is_shown, since, "user with another role"):
-        raise NotTested("a user whose role can be changed: an update leaves it as it was", THROWAWAY_USER)
+        raise NotTested(
+            "a user whose role can be changed: an update leaves it as it was", THROWAWAY_USER
+        )
     return True
 
 
 class Moved:
     """A user whose role was changed, and what its new tokens are held against."""
 
-    def __init__(self, world: World, user: ThrowawayUser, role: str, operation: Operation, since: float) -> None:
+    def __init__(
+        self, world: World, user: ThrowawayUser, role: str, operation: Operation, since: float
+    ) -> None:
         self._world = world
         self.user, self.role, self.operation, self._since = user, role, operation, since
         before = user.caller.grant.scopes.items()
-        self._telling = {where for where, scope in before if world.role_of_scope(scope) == user.account.role}
+        self._telling = {
+            where for where, scope in before if world.role_of_scope(scope) == user.account.role
+        }
 
     def wrong(self, answer: Exchange) -> tuple[str, str] | None:
-        """Where a token answer has another scope than the new role's, and which; None where it has none, or there is no token.
+        """Where a token answer has another scope than the new role's, and which; None where it has
+        none, or there is no token.
 
-        Where the scope did not say the old role before the change either, it says nothing of the change.
+        Where the scope did not say the old role before the change either, it says nothing of the
+        change.
         """
         grant = Grant.of(answer)
         for where, scope in grant.scopes.items():
-            if grant.token and where in self._telling and self._world.role_of_scope(scope) != self.role:
+            if (
+                grant.token
+                and where in self._telling
+                and self._world.role_of_scope(scope) != self.role
+            ):
                 return where, repr(scope)
         return None
 
     async def expect_scope(self, way: str) -> Grant:
-        """Go one way to a token; what it gives has the scope of the new role, and the rights. A refusal gives nothing.
+        """Go one way to a token; what it gives has the scope of the new role, and the rights. A
+        refusal gives nothing.
 
         Raises:
             Finding: it has another scope, and keeps it for as long as a target may lag.
@@ -83,10 +99,16 @@ class Moved:
             session = session.continued(grant) if grant.token and grant.refresh_token else session
             return self.wrong(answer) is None
 
-        followed = await self._world.patience.until(follows, self._since, f"{way} with the new scope")
+        followed = await self._world.patience.until(
+            follows, self._since, f"{way} with the new scope"
+        )
         answer = cite(answers[-1], "answer")
         if not followed and (wrong := self.wrong(answer)):
-            raise Finding(f"scope {self.role} after the role was changed", f"scope {wrong[1]} in {wrong[0]}, by {way}", answer)
+            raise Finding(
+                f"scope {self.role} after the role was changed",
+                f"scope {wrong[1]} in {wrong[0]}, by {way}",
+                answer,
+            )
         grant = Grant.of(answer)
         if grant.token:
             await self._expect_rights(session.continued(grant), way)
@@ -95,7 +117,9 @@ class Moved:
     async def _ask(self, way: str, session: Caller) -> Exchange:
         if way == "log-in":
             return await self._world.tokens.issue(self.user.account)
-        return await self._world.tokens.refresh_by(way, session.grant.refresh_token, session, attack="")
+        return await self._world.tokens.refresh_by(
+            way, session.grant.refresh_token, session, attack=""
+        )
 
     async def _expect_rights(self, caller: Caller, way: str) -> None:
         """A new token opens what the new role may, and nothing else."""
@@ -105,10 +129,17 @@ class Moved:
 
         async def is_right() -> bool:
             answers.append(await world.perform(request, caller))
-            return not (world.dialect.denies if may else world.dialect.allows)(operation, answers[-1])
+            return not (world.dialect.denies if may else world.dialect.allows)(
+                operation, answers[-1]
+            )
 
-        if not await world.patience.until(is_right, self._since, f"{operation.name} with the new role"):
-            expected = f"{operation.name} {'allowed' if may else 'denied'} to a new token of {self.role}, by {way}"
+        if not await world.patience.until(
+            is_right, self._since, f"{operation.name} with the new role"
+        ):
+            expected = (
+                f"{operation.name} {'allowed' if may else 'denied'} to a new token of "
+                f"{self.role}, by {way}"
+            )
             raise Finding(expected, f"{answers[-1].status}, as before the change", answers[-1])
         cite(answers[-1], "effect")
 
@@ -117,15 +148,21 @@ async def moved(world: World, before: str, after: str) -> Moved:
     """A user that was logged in and used its token before its role was changed.
 
     Raises:
-        NotTested: no role can be changed, as the user itself shows, or a log-in where it shows none.
+        NotTested: no role can be changed, as the user itself shows, or a log-in where it shows
+            none.
     """
     operation = await telling(world, before, after)
     user = await throwaway_user(world, before)
-    await world.perform(await world.request(operation, user.caller), user.caller)  # who remembers roles remembers this one now
+    await world.perform(
+        await world.request(operation, user.caller), user.caller
+    )  # who remembers roles remembers this one now
     changed = await change(world, user, role=after)
     case = Moved(world, user, after, operation, changed.finished)
     if not await expect_role_shown(world, user, after, changed.finished):
         login = await world.tokens.issue(user.account)
         if not Grant.of(login).token or case.wrong(login):
-            raise NotTested(f"a user whose role can be changed: nothing shows that it was ({login})", THROWAWAY_USER)
+            raise NotTested(
+                f"a user whose role can be changed: nothing shows that it was ({login})",
+                THROWAWAY_USER,
+            )
     return case

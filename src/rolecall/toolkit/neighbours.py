@@ -9,7 +9,8 @@ from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.throwaway_users import ThrowawayUser, lockable_account, throwaway_user
 from rolecall.toolkit.world import World
 
-#: From a letter of ASCII to its full-width twin, which is the same letter where compatibility does not count (Unicode, NFKC).
+#: From a letter of ASCII to its full-width twin, which is the same letter where compatibility does
+#: not count (Unicode, NFKC).
 _TO_FULL_WIDTH = 0xFEE0
 #: E-mails of one user that look much like another's, which this is made of.
 NEIGHBOURS: dict[str, Callable[[str], str]] = {
@@ -36,7 +37,10 @@ async def twin_of(world: World, likeness: str) -> ThrowawayUser:
     try:
         return await throwaway_user(world, world.roles[0], **alike)
     except NotTested as reason:
-        said = f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has no second one"
+        said = (
+            f"two users whose e-mails are alike ({likeness.replace('-', ' ')}): the target has "
+            "no second one"
+        )
         raise NotTested(said, reason.capability) from None
 
 

@@ -11,7 +11,9 @@ from rolecall.spec.model import Cell, Dialect, Operation
 
 @dataclass(frozen=True)
 class CredentialCells:
-    """The answers that the cells of one kind of credential got, by (operation, role), as a dialect reads them."""
+    """The answers that the cells of one kind of credential got, by (operation, role), as a dialect
+    reads them.
+    """
 
     answers: Mapping[tuple[str, str], Exchange]
     operations: Mapping[str, Operation]
@@ -22,7 +24,9 @@ class CredentialCells:
         return [
             operation
             for (operation, role), answer in self.answers.items()
-            if role == lower and (operation, higher) in self.answers and self.dialect.allows(self.operations[operation], answer)
+            if role == lower
+            and (operation, higher) in self.answers
+            and self.dialect.allows(self.operations[operation], answer)
         ]
 
     def breaks(self, lower: str, higher: str) -> list[str]:
@@ -38,7 +42,10 @@ class ObservedCells:
     """The cells that the tests of this run have looked at up to now."""
 
     def __init__(
-        self, cells: Callable[[], Iterable[tuple[Cell, TestEvidence]]], operations: Mapping[str, Operation], dialect: Dialect
+        self,
+        cells: Callable[[], Iterable[tuple[Cell, TestEvidence]]],
+        operations: Mapping[str, Operation],
+        dialect: Dialect,
     ) -> None:
         self._cells = cells
         self._operations, self._dialect = operations, dialect

@@ -1,4 +1,6 @@
-"""What is a password in an answer, or what is kept of one: by the passwords that were sent, and by names and forms of hashes."""
+"""What is a password in an answer, or what is kept of one: by the passwords that were sent, and by
+names and forms of hashes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from rolecall.toolkit.world import World
 _SHORTEST = 8  # characters: what is shorter stands in a text by chance
 #: Members that hold a password, or what is kept of one.
 _NAMES = re.compile(
-    r"_*(pass(word|wd|phrase)?|pwd)s?|(?=.*(pass(word|wd|phrase)?|pwd))(?=.*(hash|digest|salt|crypt)).*", re.IGNORECASE
+    r"_*(pass(word|wd|phrase)?|pwd)s?|(?=.*(pass(word|wd|phrase)?|pwd))(?=.*(hash|digest|salt|crypt)).*",
+    re.IGNORECASE,
 )
 #: Members that may hold a hash of anything at all: one of a password only where a user has it.
 _VAGUE = re.compile(r"_*(hash|salt|digest)", re.IGNORECASE)
@@ -22,13 +25,16 @@ _VAGUE = re.compile(r"_*(hash|salt|digest)", re.IGNORECASE)
 _HASH = re.compile(
     r"\$(2[abxy]?|argon2\w*|scrypt|bcrypt\S*|pbkdf2\S*|[156y]|7)\$|(pbkdf2|scrypt|argon2|bcrypt)\w*[$:]|\{S?(SHA|MD5)\w*\}"
 )
-#: What stands in a password's place and tells nothing of it: one character many times, or words in brackets.
+#: What stands in a password's place and tells nothing of it: one character many times, or words in
+#: brackets.
 _MASK = re.compile(r"(.)\1*|[<\[(].*[>\])]", re.DOTALL)
 _LIKE_A_HASH = re.compile(r"[0-9a-zA-Z+/=_.-]{16,}")
 
 
 def passwords_sent(responses: Iterable[Exchange], world: World) -> set[str]:
-    """The passwords that opened something, or were to: of the target file, and of what was answered with success."""
+    """The passwords that opened something, or were to: of the target file, and of what was answered
+    with success.
+    """
     found = {account.password for account in world.target.accounts.values()}
     for exchange in responses:
         if exchange.ok and b"password" in exchange.request_body:
@@ -58,7 +64,9 @@ def hashes_in(document: Any, *, of_user: bool) -> Iterator[str]:
     left = [document]
     while left:
         value = left.pop()
-        left += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        left += (
+            value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        )
         for name, text in value.items() if isinstance(value, dict) else ():
             if not isinstance(text, str) or not text or _MASK.fullmatch(text):
                 continue

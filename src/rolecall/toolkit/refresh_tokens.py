@@ -10,7 +10,8 @@ _MOVED = str.maketrans(
     "0123456789" + "abcdef" + "ABCDEF" + "ghijklmnopqrstuvwxyz" + "GHIJKLMNOPQRSTUVWXYZ",
     "1234567890" + "bcdefa" + "BCDEFA" + "hijklmnopqrstuvwxyzg" + "HIJKLMNOPQRSTUVWXYZG",
 )
-PART = 8  # characters of a refresh token that are altered, so that what they say is altered in every encoding
+# characters of a refresh token that are altered, so that what they say is altered in every encoding
+PART = 8
 
 
 def altered_end(token: str) -> str:
@@ -19,7 +20,9 @@ def altered_end(token: str) -> str:
 
 
 def altered_front(token: str) -> str:
-    """The refresh token with another part in front of its secret; the token itself where there is none."""
+    """The refresh token with another part in front of its secret; the token itself where there is
+    none.
+    """
     front, dot, secret = token.rpartition(".")
     return f"{front.translate(_MOVED)}{dot}{secret}"
 
@@ -31,7 +34,8 @@ def altered_beginning(token: str) -> str:
 
 
 def never_issued(token: str, user: str) -> str:
-    """A refresh token of the same form whose secret is another one: of a JWT its signature, else all but its user's id.
+    """A refresh token of the same form whose secret is another one: of a JWT its signature, else
+    all but its user's id.
 
     Raises:
         Inconclusive: there is nothing in it that could be another.
@@ -40,5 +44,8 @@ def never_issued(token: str, user: str) -> str:
     kept = parts[:-1] if claims_of(token) else [part for part in parts if part == user]
     other = ".".join(part if part in kept else part.translate(_MOVED) for part in parts)
     if other == token:
-        raise Inconclusive("a refresh token with digits or letters, to make another of", "the form of the refresh token")
+        raise Inconclusive(
+            "a refresh token with digits or letters, to make another of",
+            "the form of the refresh token",
+        )
     return other

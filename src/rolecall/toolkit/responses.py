@@ -16,7 +16,9 @@ _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 
 
 def kinds() -> list[str]:
-    """The names of the schemas that responses have: of tokens, keys, every resource, and lists of every resource."""
+    """The names of the schemas that responses have: of tokens, keys, every resource, and lists of
+    every resource.
+    """
     resources = load_specification().resources
     return ["token", "api-key", *resources, *(f"{name}-list" for name in resources)]
 
@@ -29,7 +31,13 @@ class Responses:
         self._base = target.base_url
         self._keys_path = target.api_keys.create_path
         self._operations = [
-            (operation.method, re.compile(_PLACEHOLDER.sub("[^/]+", re.escape(urlsplit(operation.path).path)) + "$"), operation)
+            (
+                operation.method,
+                re.compile(
+                    _PLACEHOLDER.sub("[^/]+", re.escape(urlsplit(operation.path).path)) + "$"
+                ),
+                operation,
+            )
             for operation in spec.operations.values()
             if operation.effect != "delete"
         ]
@@ -38,13 +46,19 @@ class Responses:
     def all(self) -> list[Exchange]:
         """The target's answers, whatever they are answers to."""
         return _cited(
-            [exchange for exchange in self._evidence.exchanges if exchange.status and exchange.url.startswith(self._base)]
+            [
+                exchange
+                for exchange in self._evidence.exchanges
+                if exchange.status and exchange.url.startswith(self._base)
+            ]
         )
 
     def of(self, kind: str) -> list[Exchange]:
-        """The successful responses that must have the schema ``kind``, no body twice; the newest is cited as evidence.
+        """The successful responses that must have the schema ``kind``, no body twice; the newest is
+        cited as evidence.
 
-        What was asked for outside the specification has no schema, and a body that is no JSON is RESPONSE-json's matter.
+        What was asked for outside the specification has no schema, and a body that is no JSON is
+        RESPONSE-json's matter.
 
         Raises:
             Inconclusive: a body was kept in part, or is too large to be looked at.
@@ -59,13 +73,21 @@ class Responses:
         return _distinct(_cited(self._sorted[kind]))
 
     def with_body(self) -> list[Exchange]:
-        """The target's responses with a body, whatever their status, to requests for which one is defined."""
+        """The target's responses with a body, whatever their status, to requests for which one is
+        defined.
+        """
         return _cited(
-            [exchange for exchange in self._evidence.exchanges if exchange.ok and exchange.body and self._kind(exchange)]
+            [
+                exchange
+                for exchange in self._evidence.exchanges
+                if exchange.ok and exchange.body and self._kind(exchange)
+            ]
         )
 
     def errors(self) -> list[Exchange]:
-        """The refusals of well-formed requests that have a body, none twice; what is no HTTP at all is refused by whoever reads HTTP."""
+        """The refusals of well-formed requests that have a body, none twice; what is no HTTP at all
+        is refused by whoever reads HTTP.
+        """
         return _distinct(
             _cited(
                 [
@@ -82,7 +104,13 @@ class Responses:
 
     def with_status(self, *statuses: int) -> list[Exchange]:
         """The target's answers with one of these statuses."""
-        return _cited([e for e in self._evidence.exchanges if e.status in statuses and e.url.startswith(self._base)])
+        return _cited(
+            [
+                e
+                for e in self._evidence.exchanges
+                if e.status in statuses and e.url.startswith(self._base)
+            ]
+        )
 
     def _kind(self, exchange: Exchange) -> str:
         if not exchange.url.startswith(self._base):
@@ -96,7 +124,11 @@ class Responses:
             if method == exchange.method and pattern.match(path):
                 if operation.effect == "create" and isinstance(exchange.json, list):
                     return f"{operation.resource.name}-list"
-                return f"{operation.resource.name}-list" if operation.effect == "list" else operation.resource.name
+                return (
+                    f"{operation.resource.name}-list"
+                    if operation.effect == "list"
+                    else operation.resource.name
+                )
         return ""
 
 

@@ -1,4 +1,6 @@
-"""What somebody may not have, by any scope or role: the lists of the roles above, and what the highest alone may create."""
+"""What somebody may not have, by any scope or role: the lists of the roles above, and what the
+highest alone may create.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +15,38 @@ from rolecall.toolkit.world import World
 
 def reserved_above(role: str, world: World) -> list[Operation]:
     """For each role above this one a list that it may, and no role below it."""
-    spec, above = world.spec, world.roles[world.roles.index(role) + 1 :] if role else world.roles[1:]
+    spec, above = (
+        world.spec,
+        world.roles[world.roles.index(role) + 1 :] if role else world.roles[1:],
+    )
     return [
-        next(op for op in spec.operations.values() if op.effect == "list" and spec.allowed_roles(op.name)[-1] == higher)
+        next(
+            op
+            for op in spec.operations.values()
+            if op.effect == "list" and spec.allowed_roles(op.name)[-1] == higher
+        )
         for higher in above
     ]
 
 
 def reserved_create(world: World) -> Operation:
     """A create that the highest role alone may do."""
-    creates = (operation for operation in world.spec.operations.values() if operation.effect == "create")
-    return next(operation for operation in creates if world.spec.allowed_roles(operation.name) == (world.highest,))
+    creates = (
+        operation for operation in world.spec.operations.values() if operation.effect == "create"
+    )
+    return next(
+        operation
+        for operation in creates
+        if world.spec.allowed_roles(operation.name) == (world.highest,)
+    )
 
 
-async def _opened_above(role: str, caller: Caller, world: World) -> AsyncIterator[tuple[Operation, Exchange]]:
-    """The lists of the roles above this one that a caller gets to see, where a token of the role does not."""
+async def _opened_above(
+    role: str, caller: Caller, world: World
+) -> AsyncIterator[tuple[Operation, Exchange]]:
+    """The lists of the roles above this one that a caller gets to see, where a token of the role
+    does not.
+    """
     for operation in reserved_above(role, world):
         usual = await world.reads(await world.user(role or world.roles[0]), operation.name)
         answer = cite(await world.perform(await world.request(operation, caller), caller), "answer")
@@ -36,16 +55,20 @@ async def _opened_above(role: str, caller: Caller, world: World) -> AsyncIterato
 
 
 async def expect_no_rights_above(role: str, key: Caller, world: World, why: str) -> None:
-    """A key may not read what only roles above this one may; without a role, what roles above the lowest may, nor create as the highest.
+    """A key may not read what only roles above this one may; without a role, what roles above the
+    lowest may, nor create as the highest.
 
-    Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself is that cell's finding.
+    Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself
+    is that cell's finding.
     """
     async for operation, answer in _opened_above(role, key, world):
         raise Finding(f"{operation.name} denied to a key {why}", f"{answer.status}", answer)
     if role:
         return
     create, lower = reserved_create(world), await world.user(world.roles[0])
-    answer = cite(await world.perform(await world.request(create, key), key, attack="SEC-K04"), "answer")
+    answer = cite(
+        await world.perform(await world.request(create, key), key, attack="SEC-K04"), "answer"
+    )
     if world.dialect.allows(create, answer):
         usual = await world.perform(await world.request(create, lower), lower)
         if world.dialect.denies(create, usual):
@@ -53,7 +76,9 @@ async def expect_no_rights_above(role: str, key: Caller, world: World, why: str)
 
 
 async def expect_at_most(shown: str, caller: Caller, world: World) -> None:
-    """A token of a user that shows this role, or none of the known ones, has no scope above it and opens nothing above it."""
+    """A token of a user that shows this role, or none of the known ones, has no scope above it and
+    opens nothing above it.
+    """
     roles = world.roles
     most = roles.index(shown) if shown in roles else len(roles) - 2
     what = f"no rights above {roles[most]}: the user shows the role {shown!r}"

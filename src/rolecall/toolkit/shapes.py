@@ -1,8 +1,9 @@
-"""Shapes of a denied request: ways to ask for the same thing that code makes exceptions for, as data, and a cover of them.
+"""Shapes of a denied request: ways to ask for the same thing that code makes exceptions for, as
+data, and a cover of them.
 
-The permission table knows no exception but oneself, so what it denies is denied in each of these shapes. Each denied row meets
-each shape that suits it, and each role that it is denied to meets as many of them as the rows allow; ``--intrusive`` asks for all
-combinations.
+The permission table knows no exception but oneself, so what it denies is denied in each of these
+shapes. Each denied row meets each shape that suits it, and each role that it is denied to meets as
+many of them as the rows allow; ``--intrusive`` asks for all combinations.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ _READS, _WRITES = ("list", "fetch"), ("create", "update", "delete")
 
 @dataclass(frozen=True)
 class Shape:
-    """One way to ask for the same: ``name`` is how a report calls it, ``case`` the row of the catalogue of negative cases.
+    """One way to ask for the same: ``name`` is how a report calls it, ``case`` the row of the
+    catalogue of negative cases.
 
-    ``queries`` are what is added to the query, by the resource that is asked for ("" for all others). ``body`` says what becomes of
-    the body: ``"same"``, ``"none"``, ``"form"`` (its texts as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs).
+    ``queries`` are what is added to the query, by the resource that is asked for ("" for all
+    others). ``body`` says what becomes of the body: ``"same"``, ``"none"``, ``"form"`` (its texts
+    as a form), ``"list"`` (of one), or ``"besides"`` (one where none belongs).
     """
 
     name: str
@@ -46,7 +49,8 @@ def _narrow(name: str, query: str, **queries: str) -> Shape:
     return Shape(name, "SEC-E03", ("list",), {"": query, **queries})
 
 
-#: {id}: the thing that is there; {self}: the caller; {organization}: the caller's; {email}: the caller's address.
+#: {id}: the thing that is there; {self}: the caller; {organization}: the caller's; {email}: the
+#: caller's address.
 SHAPES: tuple[Shape, ...] = (
     _narrow("with an id filter", "id={id}"),
     _narrow("of the own organization", "organization={organization}"),
@@ -57,8 +61,14 @@ SHAPES: tuple[Shape, ...] = (
         conversation="participants.user={self}",
         contact="owner={self}",
     ),
-    _narrow("one at a time, no more than its id, populated", "limit=1&offset=1&sort=-createdAt&select=id&populate=organization"),
-    _narrow("searched for, active, since a date", "name=~rolecall&status=active&createdAt=%3E%3D2020-01-01&type=chat"),
+    _narrow(
+        "one at a time, no more than its id, populated",
+        "limit=1&offset=1&sort=-createdAt&select=id&populate=organization",
+    ),
+    _narrow(
+        "searched for, active, since a date",
+        "name=~rolecall&status=active&createdAt=%3E%3D2020-01-01&type=chat",
+    ),
     Shape("selected and populated", "SEC-E17", ("fetch",), {"": "select=id&populate=organization"}),
     Shape(
         "with the own id as a parameter",
@@ -128,10 +138,11 @@ def attempts(operation: str, *, everything: bool) -> list[Attempt]:
 
 @cache
 def _cover() -> dict[str, tuple[Attempt, ...]]:
-    """Each denied operation in each of its shapes, by a role that has met this operation and this shape least often.
+    """Each denied operation in each of its shapes, by a role that has met this operation and this
+    shape least often.
 
-    A role that is denied little meets the shapes that are left at the last operation that is denied to it: so every operation, every
-    role and every shape have met in pairs.
+    A role that is denied little meets the shapes that are left at the last operation that is denied
+    to it: so every operation, every role and every shape have met in pairs.
     """
     spec, met = load_specification(), Counter[tuple[str, str]]()
     found: dict[str, list[Attempt]] = {name: [] for name in spec.operations}
@@ -143,7 +154,10 @@ def _cover() -> dict[str, tuple[Attempt, ...]]:
     ]
     for name, shape in fitting:
         if roles := denied(spec, name):
-            rarest = min((met[name, role], met[shape.name, role], number) for number, role in enumerate(roles))
+            rarest = min(
+                (met[name, role], met[shape.name, role], number)
+                for number, role in enumerate(roles)
+            )
             found[name].append(Attempt(roles[rarest[2]], shape))
             met.update([(name, roles[rarest[2]]), (shape.name, roles[rarest[2]])])
     for name, shape in reversed(fitting):
@@ -154,7 +168,9 @@ def _cover() -> dict[str, tuple[Attempt, ...]]:
     return {name: tuple(chosen) for name, chosen in found.items()}
 
 
-def dressed(request: Request, shape: Shape, values: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+def dressed(
+    request: Request, shape: Shape, values: Mapping[str, str]
+) -> tuple[str, dict[str, Any]]:
     """The path of a request in a shape, and what else is sent: header fields, and the body."""
     path = with_query(request.path, _filled(shape.query(request.operation.resource.name), values))
     options: dict[str, Any] = {"headers": dict(shape.headers), "json": request.body}
@@ -174,7 +190,10 @@ def dressed(request: Request, shape: Shape, values: Mapping[str, str]) -> tuple[
 def _filled(query: str, values: Mapping[str, str]) -> str:
     """A query with what is known of its values; parameters whose value is unknown are left out."""
     parts = [part.split("=", 1) for part in query.split("&") if part]
-    filled = [(name, values.get(value[1:-1], "") if value.startswith("{") else value) for name, value in parts]
+    filled = [
+        (name, values.get(value[1:-1], "") if value.startswith("{") else value)
+        for name, value in parts
+    ]
     return "&".join(f"{name}={value}" for name, value in filled if value)
 
 

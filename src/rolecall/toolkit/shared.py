@@ -29,7 +29,11 @@ def shared_setup(
     @wraps(method)
     async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
         tasks: dict[Hashable, asyncio.Task[R]] = self.__dict__.setdefault("_memo", {})
-        key = (method, args, tuple(kwargs.items()))  # the function itself: two modules may call theirs the same
+        key = (
+            method,
+            args,
+            tuple(kwargs.items()),
+        )  # the function itself: two modules may call theirs the same
         task = tasks.get(key)
         if task is None:
             task = tasks[key] = asyncio.ensure_future(method(self, *args, **kwargs))
@@ -47,21 +51,29 @@ def shared_setup(
 
 
 def _copy(error: Exception) -> Exception:
-    """The same failure for one more test: an exception that is raised by hundreds grows a traceback of thousands of frames."""
+    """The same failure for one more test: an exception that is raised by hundreds grows a traceback
+    of thousands of frames.
+    """
     copy = type(error).__new__(type(error), *error.args)
     copy.__dict__.update(error.__dict__)
     return copy
 
 
 async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
-    """Bring something to its end even when whoever asked for it is cancelled: its answer says what the target now has."""
+    """Bring something to its end even when whoever asked for it is cancelled: its answer says what
+    the target now has.
+    """
     task = asyncio.create_task(work, name=UNCANCELLED)
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nobody is left to look
+    task.add_done_callback(
+        lambda done: done.cancelled() or done.exception()
+    )  # perhaps nobody is left to look
     return await asyncio.shield(task)
 
 
 def invalidate(owner: object, method: str, *args: Hashable) -> None:
-    """Forget the memoised results of the methods of this name, all of them or those for ``args``, so that they run again."""
+    """Forget the memoised results of the methods of this name, all of them or those for ``args``,
+    so that they run again.
+    """
     tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
     for key in [key for key in tasks if key[0].__name__ == method and (not args or key[1] == args)]:
         del tasks[key]

@@ -13,7 +13,9 @@ from rolecall.spec.model import Operation, Resource
 
 @dataclass(frozen=True)
 class Fixture:
-    """One thing on the target. ``name`` is unique to this run (empty when the thing was there before)."""
+    """One thing on the target. ``name`` is unique to this run (empty when the thing was there
+    before).
+    """
 
     resource: Resource
     id: str
@@ -29,7 +31,8 @@ class Fixture:
 class Request:
     """A request of an operation, ready to be sent by any caller.
 
-    ``name`` is what it writes; ``thing`` what an update or a delete is about; ``inside`` what a create is made a part of.
+    ``name`` is what it writes; ``thing`` what an update or a delete is about; ``inside`` what a
+    create is made a part of.
     """
 
     operation: Operation
@@ -55,4 +58,8 @@ def _replaced(body: Any, old: str, new: str) -> Any:
 
 def items(exchange: Exchange) -> list[dict[str, Any]]:
     """The objects of a list answer; empty when it is no list."""
-    return [item for item in exchange.json if isinstance(item, dict)] if isinstance(exchange.json, list) else []
+    return (
+        [item for item in exchange.json if isinstance(item, dict)]
+        if isinstance(exchange.json, list)
+        else []
+    )

@@ -50,8 +50,11 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
     return ThrowawayUser(account, session(account, grant), fixture)
 
 
-async def make_user(world: World, *, attack: str = "", **members: Any) -> tuple[Request, Exchange, Fixture | None]:
-    """Let the highest role make a user with these members beside the usual ones; ``...`` leaves one out.
+async def make_user(
+    world: World, *, attack: str = "", **members: Any
+) -> tuple[Request, Exchange, Fixture | None]:
+    """Let the highest role make a user with these members beside the usual ones; ``...`` leaves one
+    out.
 
     Returns:
         What was asked for, the answer, and the user; None where none was made.
@@ -91,7 +94,9 @@ class Pool:
     returned: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def idle(self) -> ThrowawayUser | None:
-        """A user that no test has; None where another one should be made, also because waiting takes too long."""
+        """A user that no test has; None where another one should be made, also because waiting
+        takes too long.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_FOR_IDLE):
                 while not self.free and self.lent >= _AT_ONCE:
@@ -116,15 +121,17 @@ class Pool:
         self.returned.set()
 
 
-#: Users for sessions at once, of each role: more would have to be made and deleted. Seconds after which one is made all the same.
+#: Users for sessions at once, of each role: more would have to be made and deleted. Seconds after
+#: which one is made all the same.
 _AT_ONCE, _WAIT_FOR_IDLE = 4, 3.0
 
 
 async def fresh_session(world: World, role: str) -> Caller:
-    """A session of a role that no other test uses, of a user that no other test uses at the same time.
+    """A session of a role that no other test uses, of a user that no other test uses at the same
+    time.
 
-    The user is made by the run; when the test is over it goes to the next one, which logs it in anew. Where none can be made
-    it is the role's account, as far as its budget of log-ins goes.
+    The user is made by the run; when the test is over it goes to the next one, which logs it in
+    anew. Where none can be made it is the role's account, as far as its budget of log-ins goes.
 
     Raises:
         NotTested: no user can be made, and the account has been logged in often enough.
@@ -140,7 +147,9 @@ async def fresh_session(world: World, role: str) -> Caller:
     if is_new:
         return user.caller
     # A log-in may end the user's other sessions.
-    world.spare[role] = [session for session in world.spare.get(role, ()) if session.user != user.caller.user]
+    world.spare[role] = [
+        session for session in world.spare.get(role, ()) if session.user != user.caller.user
+    ]
     return await another_session(world, user)
 
 
@@ -158,7 +167,8 @@ async def another_session(world: World, user: ThrowawayUser) -> Caller:
 
 
 async def any_session(world: World, role: str) -> Caller:
-    """A session for an attack that does not get anywhere: one that another test has left in good order, else a fresh one.
+    """A session for an attack that does not get anywhere: one that another test has left in good
+    order, else a fresh one.
 
     Nobody else has its user meanwhile, for a log-in may end it.
     """
@@ -178,7 +188,8 @@ async def change(world: World, user: ThrowawayUser, **members: Any) -> Exchange:
     """Let the highest role change a made-up user.
 
     Raises:
-        NotApplicable: the target does not take such a change: nothing says that roles, passwords or e-mails are changed by updates.
+        NotApplicable: the target does not take such a change: nothing says that roles, passwords or
+            e-mails are changed by updates.
         Inconclusive: it fails otherwise.
     """
     admin = await world.user(world.highest)
@@ -193,7 +204,8 @@ async def change(world: World, user: ThrowawayUser, **members: Any) -> Exchange:
 
 
 async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
-    """Let the highest role give a made-up user a status that keeps it from logging in; the log-in that was refused.
+    """Let the highest role give a made-up user a status that keeps it from logging in; the log-in
+    that was refused.
 
     Raises:
         NotApplicable: the target takes no such status, or lets the user log in all the same.
@@ -201,14 +213,18 @@ async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
     await change(world, user, status=status)
     login = await world.tokens.issue(user.account)
     if login.ok:
-        raise NotApplicable(f"a user with status {status!r} still logs in, so it disables nobody ({login})")
+        raise NotApplicable(
+            f"a user with status {status!r} still logs in, so it disables nobody ({login})"
+        )
     return login
 
 
 async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller:
-    """A caller of a role whose own user a test may change: one that this run makes, where it can; else the account's.
+    """A caller of a role whose own user a test may change: one that this run makes, where it can;
+    else the account's.
 
-    A key's own user is whom it acts as, mostly its maker; so a user that the run makes makes the key.
+    A key's own user is whom it acts as, mostly its maker; so a user that the run makes makes the
+    key.
     """
     try:
         if credential == TOKEN:
@@ -235,25 +251,33 @@ async def _key_by(world: World, role: str, maker: Caller) -> Caller:
 
 @shared_setup
 async def lockable_account(world: World) -> ThrowawayUser:
-    """A made-up user of the lowest role that tests share: they may log it in as often as they like, not change it."""
+    """A made-up user of the lowest role that tests share: they may log it in as often as they like,
+    not change it.
+    """
     return await throwaway_user(world, world.roles[0])
 
 
 @shared_setup
 async def sessions_outlast_log_ins(world: World) -> bool:
-    """Whether a session lives on when its user has logged in as often as an account may be in a run; False where nobody can tell."""
+    """Whether a session lives on when its user has logged in as often as an account may be in a
+    run; False where nobody can tell.
+    """
     try:
         user = await throwaway_user(world, world.roles[0])
     except NotTested:
         return False
     for _ in range(MOST_GRANTED):
         await world.tokens.issue(user.account)
-    refreshed = await world.tokens.refresh_post(user.caller.grant.refresh_token, user.account.email, caller=str(user.caller))
+    refreshed = await world.tokens.refresh_post(
+        user.caller.grant.refresh_token, user.account.email, caller=str(user.caller)
+    )
     return refreshed.ok
 
 
 async def throwaway_admin(world: World) -> Account:
-    """An account of the highest role, made for attacks to name; the one of the target file where none can be made."""
+    """An account of the highest role, made for attacks to name; the one of the target file where
+    none can be made.
+    """
     try:
         return (await _made_for_changes(world, world.highest)).account
     except TransientFailure:
@@ -265,8 +289,8 @@ async def throwaway_admin(world: World) -> Account:
 async def attackable(world: World) -> ThrowawayUser:
     """A user of the lowest role on whom a log-in that must be refused is tried.
 
-    After a few it gives way to another, before a server locks it. Where none can be made it is the role's account, whose
-    budget of log-ins ends sooner.
+    After a few it gives way to another, before a server locks it. Where none can be made it is the
+    role's account, whose budget of log-ins ends sooner.
     """
     async with world.attacks.lock:
         if world.attacks.left <= 0:
@@ -275,7 +299,11 @@ async def attackable(world: World) -> ThrowawayUser:
                 pool.put(world.attacks.user)
                 world.attacks.user = None
             try:
-                world.attacks.user = pool.free.pop(0) if len(pool.free) > 1 else await throwaway_user(world, world.roles[0])
+                world.attacks.user = (
+                    pool.free.pop(0)
+                    if len(pool.free) > 1
+                    else await throwaway_user(world, world.roles[0])
+                )
             except NotTested:
                 caller = await world.user(world.roles[0])
                 fixture = Fixture(world.spec.resources["user"], caller.user, "")

@@ -1,4 +1,6 @@
-"""What an answer of the token endpoint means: a grant in its proper shape, or a refusal with no token in it."""
+"""What an answer of the token endpoint means: a grant in its proper shape, or a refusal with no
+token in it.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,14 @@ class TokenJudge:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    # --- What must be granted --------------------------------------------------------------------------------------
+    # --- What must be granted --------------------------------------------------------------------
 
     def expect_issued(self, exchange: Exchange, statuses: tuple[int, ...], look_at: str) -> None:
         """The answer to good credentials has a good status.
 
         Raises:
-            Inconclusive: they were refused, and perhaps rightly: nobody but the target knows whether they are good.
+            Inconclusive: they were refused, and perhaps rightly: nobody but the target knows
+                whether they are good.
             Finding: the answer is no refusal, and no success either.
         """
         cite(exchange, "answer")
@@ -43,15 +46,27 @@ class TokenJudge:
 
     def expect_token_answer(self, exchange: Exchange) -> None:
         """The answer has the shape of a token creation (schemas/token.schema.json)."""
-        wrong = validation_errors("token", exchange.json) if exchange.json is not None else ["the body is not JSON"]
+        wrong = (
+            validation_errors("token", exchange.json)
+            if exchange.json is not None
+            else ["the body is not JSON"]
+        )
         if wrong:
-            raise Finding('tokenType "Bearer", token, refreshToken, user and scope', "; ".join(wrong), exchange)
+            raise Finding(
+                'tokenType "Bearer", token, refreshToken, user and scope',
+                "; ".join(wrong),
+                exchange,
+            )
 
     def expect_refreshed(self, exchange: Exchange) -> None:
         """The answer to a good refresh has the status and the shape of a token creation."""
         cite(exchange, "answer")
         if exchange.status not in self._world.dialect.refreshed:
-            raise Finding(f"{_statuses(self._world.dialect.refreshed)} for a good refresh", f"{exchange.status}", exchange)
+            raise Finding(
+                f"{_statuses(self._world.dialect.refreshed)} for a good refresh",
+                f"{exchange.status}",
+                exchange,
+            )
         self.expect_token_answer(exchange)
 
     def expect_grant(self, exchange: Exchange) -> Grant:
@@ -94,7 +109,11 @@ class TokenJudge:
         if exchange.ok:
             raise Finding(f"user {caller.user}", f"user {own_id(exchange.document)!r}", exchange)
         if exchange.status >= 500 or exchange.status == 401 or not await self._is_alive(caller):
-            raise Finding(f"{_statuses(operation.success)}: the token is let in", f"{exchange.status}", exchange)
+            raise Finding(
+                f"{_statuses(operation.success)}: the token is let in",
+                f"{exchange.status}",
+                exchange,
+            )
         raise Inconclusive(f"the user that the token acts as: {exchange}", operation.requirement)
 
     async def _is_alive(self, caller: Caller) -> bool:
@@ -106,7 +125,7 @@ class TokenJudge:
             return False
         return True
 
-    # --- What must be refused --------------------------------------------------------------------------------------
+    # --- What must be refused --------------------------------------------------------------------
 
     def expect_no_token(self, exchange: Exchange, *instead: Exchange) -> None:
         """The answer is a refusal, and there is no token anywhere in it.
@@ -121,22 +140,31 @@ class TokenJudge:
         if grant.token or grant.refresh_token or any(jwts_in(_without_echo(exchange))):
             raise Finding("a refusal without a token", f"{exchange.status} with a token", exchange)
         if exchange.status not in self._world.dialect.refused:
-            raise Finding(f"a refusal: {_statuses(self._world.dialect.refused)}", f"{exchange.status}", exchange)
+            raise Finding(
+                f"a refusal: {_statuses(self._world.dialect.refused)}",
+                f"{exchange.status}",
+                exchange,
+            )
 
     async def expect_refresh_at_most(self, exchange: Exchange, caller: Caller, method: str) -> None:
-        """The answer to an attack on a refresh is a refusal, or a token of the caller's user and scope that lives as usual.
+        """The answer to an attack on a refresh is a refusal, or a token of the caller's user and
+        scope that lives as usual.
 
-        How long tokens of a refresh live is REFRESH-new-token's matter. So one that lives longer than the one of the log-in is
-        held against a plain refresh by this ``method``, ``get`` or ``post``, of another session.
+        How long tokens of a refresh live is REFRESH-new-token's matter. So one that lives longer
+        than the one of the log-in is held against a plain refresh by this ``method``, ``get`` or
+        ``post``, of another session.
 
         Raises:
             Finding: it is wider, or another user's, or lives longer than after a plain refresh.
-            Inconclusive: it lives longer than after a log-in, and there is no plain refresh to compare it with.
+            Inconclusive: it lives longer than after a log-in, and there is no plain refresh to
+                compare it with.
         """
         grant, usual = Grant.of(exchange), caller.grant
         if grant.token and outlives(grant, usual):
             plain = await fresh_session(self._world, caller.role)
-            answer = await self._world.tokens.refresh_by(method, plain.grant.refresh_token, plain, attack="")
+            answer = await self._world.tokens.refresh_by(
+                method, plain.grant.refresh_token, plain, attack=""
+            )
             usual = self.expect_grant(cite(answer, "control"))
         expect_no_more_than(caller.grant, exchange, usual=usual)
 
@@ -153,7 +181,11 @@ class TokenJudge:
         statuses = self._world.dialect.expired
         if exchange.status not in statuses:
             expected = f"{_statuses(statuses)} once the token has expired ({expired.evidence})"
-            raise Finding(expected, f"{exchange.status}{_OTHER_READING if exchange.status == 401 else ''}", exchange)
+            raise Finding(
+                expected,
+                f"{exchange.status}{_OTHER_READING if exchange.status == 401 else ''}",
+                exchange,
+            )
 
     def expect_not_let_in(self, exchange: Exchange) -> None:
         """The answer says that there was no valid token."""
@@ -162,8 +194,11 @@ class TokenJudge:
         if exchange.status not in statuses:
             raise Finding(f"{_statuses(statuses)}: not let in", f"{exchange.status}", exchange)
 
-    async def control_refresh(self, refresh: Awaitable[Exchange], caller: Caller | None = None) -> Exchange:
-        """The refresh that must succeed beside one that must not: it shows that nothing but the tampering was wrong.
+    async def control_refresh(
+        self, refresh: Awaitable[Exchange], caller: Caller | None = None
+    ) -> Exchange:
+        """The refresh that must succeed beside one that must not: it shows that nothing but the
+        tampering was wrong.
 
         The session goes on with what it gave; with a ``caller`` another test may have it.
 
@@ -172,17 +207,30 @@ class TokenJudge:
         """
         exchange = await refresh
         if not exchange.ok:
-            raise Inconclusive(f"the same refresh succeeding untampered: {exchange}", "REFRESH-get, REFRESH-post")
+            raise Inconclusive(
+                f"the same refresh succeeding untampered: {exchange}", "REFRESH-get, REFRESH-post"
+            )
         grant = Grant.of(exchange)
         if caller and grant.refresh_token and self._is_of(grant, caller):
             self._world.spare.setdefault(caller.role, []).append(caller.continued(grant))
         return cite(exchange, "control")
 
     def _is_of(self, grant: Grant, caller: Caller) -> bool:
-        """Whether a grant is another session of this caller: the same user with the same role, by all it says."""
-        scopes = {self._world.role_of_scope(scope) for scope in (grant.scope, grant.claims.get("scope"))}
-        is_made = self._world.gate.owns(Thing("user", caller.user))  # an account's session is not for attacks
-        return is_made and bool(grant.token) and {grant.user, user_of(grant.claims)} == {caller.user} and scopes == {caller.role}
+        """Whether a grant is another session of this caller: the same user with the same role, by
+        all it says.
+        """
+        scopes = {
+            self._world.role_of_scope(scope) for scope in (grant.scope, grant.claims.get("scope"))
+        }
+        is_made = self._world.gate.owns(
+            Thing("user", caller.user)
+        )  # an account's session is not for attacks
+        return (
+            is_made
+            and bool(grant.token)
+            and {grant.user, user_of(grant.claims)} == {caller.user}
+            and scopes == {caller.role}
+        )
 
     def cite(self, *exchanges: Exchange) -> None:
         """Count exchanges of other tests among the evidence of this one: the newest stands for all."""
@@ -198,7 +246,9 @@ _OTHER_READING = ", as RFC 6750 has it; a target file can say so: [dialect] expi
 
 
 def _without_echo(exchange: Exchange) -> str:
-    """The answer's text without what the request itself said: an echoed token is another requirement's matter."""
+    """The answer's text without what the request itself said: an echoed token is another
+    requirement's matter.
+    """
     sent = exchange.request_headers.get("authorization", "").rpartition(" ")[2]
     text = exchange.text.replace(sent, "") if sent else exchange.text
     for token in jwts_in(f"{exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"):

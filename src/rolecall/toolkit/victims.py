@@ -1,4 +1,6 @@
-"""Things that roles which may not try to change and to delete, by one test at a time, and whether that left a trace."""
+"""Things that roles which may not try to change and to delete, by one test at a time, and whether
+that left a trace.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from rolecall.toolkit.judge import SETTLING
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
-#: Members that say when a thing was last touched, or how often: that one of them moved is noted, and is no effect. When it was
-#: deleted, archived or closed is one.
+#: Members that say when a thing was last touched, or how often: that one of them moved is noted,
+#: and is no effect. When it was deleted, archived or closed is one.
 _STAMP = re.compile(
     r"(?i)(?:last_?)?(?:updated?|modified|changed|touched|accessed|seen|viewed|fetched|checked)(?:_?(?:at|on|date|time))?"
     r"|__v|_?version|_?rev(?:ision)?|_?etag"
@@ -36,7 +38,9 @@ class Victim:
 
 @dataclass(frozen=True)
 class Tried:
-    """A write that was refused: what was asked for, what was answered, and by whom in which way it was asked."""
+    """A write that was refused: what was asked for, what was answered, and by whom in which way it
+    was asked.
+    """
 
     request: Request
     answer: Exchange
@@ -50,7 +54,9 @@ async def victim(world: World, resource: str) -> AsyncIterator[Victim]:
     Raises:
         Inconclusive: it cannot be made, updated or seen.
     """
-    locks: defaultdict[str, asyncio.Lock] = world.__dict__.setdefault("_victim_locks", defaultdict(asyncio.Lock))
+    locks: defaultdict[str, asyncio.Lock] = world.__dict__.setdefault(
+        "_victim_locks", defaultdict(asyncio.Lock)
+    )
     victims: dict[str, Victim] = world.__dict__.setdefault("_victims", {})
     async with locks[resource]:
         found = victims.pop(resource, None) or await _new(world, resource)
@@ -59,12 +65,16 @@ async def victim(world: World, resource: str) -> AsyncIterator[Victim]:
 
 
 async def _new(world: World, resource: str) -> Victim:
-    """A thing that somebody who may has just updated, so that such an update is known to be understood."""
+    """A thing that somebody who may has just updated, so that such an update is known to be
+    understood.
+    """
     fixture, admin = await world.fresh(resource), await world.user(world.highest)
     request = await world.request(world.spec.operations[f"update-{resource}"], admin, fixture)
     answer = await world.perform(request, admin)
     if not answer.ok:
-        raise Inconclusive(f"an update of {fixture} by {admin}: {answer}", request.operation.requirement)
+        raise Inconclusive(
+            f"an update of {fixture} by {admin}: {answer}", request.operation.requirement
+        )
     await world.patience.settle(answer.finished)
     document = await world.observe(fixture)
     if document is None:
@@ -78,11 +88,16 @@ async def expect_there(world: World, victim: Victim, tried: Sequence[Tried]) -> 
     Raises:
         Finding: it is gone.
     """
-    victim.document = await _still_there(world, victim, tried, f"{victim.fixture} there: {_names(tried)} refused")
+    victim.document = await _still_there(
+        world, victim, tried, f"{victim.fixture} there: {_names(tried)} refused"
+    )
 
 
-async def expect_untouched(world: World, victim: Victim, tried: Sequence[Tried], *, in_list: bool = False) -> None:
-    """A thing is as it was before it was tried to change it: there, with the same members, and shown by its list.
+async def expect_untouched(
+    world: World, victim: Victim, tried: Sequence[Tried], *, in_list: bool = False
+) -> None:
+    """A thing is as it was before it was tried to change it: there, with the same members, and
+    shown by its list.
 
     Raises:
         Finding: it is gone or hidden, or has changed in a member that does not change by itself.
@@ -91,19 +106,31 @@ async def expect_untouched(world: World, victim: Victim, tried: Sequence[Tried],
     expected = f"{fixture} as it was: {_names(tried)} refused"
     now = await _still_there(world, victim, tried, expected)
     if changed := _changes(before, now):
-        moving = _changes(now, await world.observe(fixture) or {})  # what a look at it changes, such as a counter of looks
+        moving = _changes(
+            now, await world.observe(fixture) or {}
+        )  # what a look at it changes, such as a counter of looks
         victim.document = now
-        done = next((one for one in tried if one.request.name and one.request.name in f"{now}"), last)
+        done = next(
+            (one for one in tried if one.request.name and one.request.name in f"{now}"), last
+        )
         if real := {name for name in changed - moving if not _STAMP.fullmatch(name)}:
-            raise Finding(expected, f"{done.answer.status} ({done.how}), and {', '.join(sorted(real))} changed", done.answer)
+            raise Finding(
+                expected,
+                f"{done.answer.status} ({done.how}), and {', '.join(sorted(real))} changed",
+                done.answer,
+            )
         note(f"{_names(tried)} was refused, and {', '.join(sorted(changed))} moved")
     if in_list and victim.is_listed and not await _is_listed(world, fixture, last.answer.finished):
         raise Finding(
-            f"{expected}, and in its list", f"{last.answer.status}, and the list does not show it any more", last.answer
+            f"{expected}, and in its list",
+            f"{last.answer.status}, and the list does not show it any more",
+            last.answer,
         )
 
 
-async def _still_there(world: World, victim: Victim, tried: Sequence[Tried], expected: str) -> dict[str, Any]:
+async def _still_there(
+    world: World, victim: Victim, tried: Sequence[Tried], expected: str
+) -> dict[str, Any]:
     """The thing as it stands a moment after the last request.
 
     Raises:
@@ -123,7 +150,9 @@ def _names(tried: Sequence[Tried]) -> str:
 
 
 async def _is_listed(world: World, fixture: Fixture, after: float) -> bool:
-    """Whether a list that was read after the moment ``after`` (monotonic seconds) shows a thing; False where none is to be seen."""
+    """Whether a list that was read after the moment ``after`` (monotonic seconds) shows a thing;
+    False where none is to be seen.
+    """
     try:
         listed = await world.listing(fixture.resource.name, after)
     except Inconclusive:

@@ -1,4 +1,6 @@
-"""The world a run acts in: the things it made there and how it looks at them. Set-up is shared and awaited once."""
+"""The world a run acts in: the things it made there and how it looks at them. Set-up is shared and
+awaited once.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
 from rolecall.toolkit.things import Fixture, Request, items
 
 _MOST_PAGES = 200
-_CONFLICT = 409  # RFC 9110 15.5.10: the state of the thing stands in the way, as where it is not empty
+_CONFLICT = (
+    409  # RFC 9110 15.5.10: the state of the thing stands in the way, as where it is not empty
+)
 
 
 @dataclass
@@ -44,7 +48,14 @@ class World(Making):
     """Everything a test needs to tell its story; one per run."""
 
     def __init__(
-        self, target: Target, spec: Specification, client: Client, ledger: Ledger, run_id: str, read_only: bool, intrusive: bool
+        self,
+        target: Target,
+        spec: Specification,
+        client: Client,
+        ledger: Ledger,
+        run_id: str,
+        read_only: bool,
+        intrusive: bool,
     ) -> None:
         super().__init__(target, spec, client, ledger, run_id, read_only, intrusive)
         self.borrowing = Borrowing(self)
@@ -52,31 +63,45 @@ class World(Making):
         self.members = Members()
         self.patience = ConsistencyWait(self.dialect.consistency)
         self._bare: set[str] = set()  # the ids of things that were made with nothing in them
-        self.full: set[str] = set()  # the resources of which one could not be deleted for what is in it
-        self.deleted: dict[str, dict[str, Exchange]] = {}  # by resource and id: deletes that were answered with success
+        self.full: set[str] = (
+            set()
+        )  # the resources of which one could not be deleted for what is in it
+        self.deleted: dict[
+            str, dict[str, Exchange]
+        ] = {}  # by resource and id: deletes that were answered with success
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
-        self.spare: dict[str, list[Caller]] = {}  # by role: sessions that tests have left in good order
+        self.spare: dict[
+            str, list[Caller]
+        ] = {}  # by role: sessions that tests have left in good order
         self._alive: dict[str, SingleFlight[Exchange | None]] = {}
         self._listings: dict[str, SingleFlight[list[dict[str, Any]]]] = {}
 
-    # --- Life ------------------------------------------------------------------------------------------------------
+    # --- Life ------------------------------------------------------------------------------------
 
     def forget_logins(self) -> None:
-        """Let every account log in anew: the target's clock was moved, and the shared tokens have expired."""
+        """Let every account log in anew: the target's clock was moved, and the shared tokens have
+        expired.
+        """
         invalidate(self, "_user")
         self._alive.clear()
         self.spare.clear()
 
     async def alive(self, caller: Caller, after: float) -> Exchange:
-        """Proof that a caller's credential authenticates, sent after the moment ``after`` (monotonic seconds).
+        """Proof that a caller's credential authenticates, sent after the moment ``after``
+        (monotonic seconds).
 
         Raises:
             Inconclusive: nothing that every role may do succeeds any more.
         """
-        probe = self._alive.setdefault(caller.token, SingleFlight(lambda: self._prove_alive(caller)))
+        probe = self._alive.setdefault(
+            caller.token, SingleFlight(lambda: self._prove_alive(caller))
+        )
         exchange = await probe.after(after)
         if exchange is None:
-            raise Inconclusive(f"a live credential: {caller} may do nothing at all", "the requirements of issuance and expiry")
+            raise Inconclusive(
+                f"a live credential: {caller} may do nothing at all",
+                "the requirements of issuance and expiry",
+            )
         return cite(exchange, "alive")
 
     async def _prove_alive(self, caller: Caller) -> Exchange | None:
@@ -89,21 +114,33 @@ class World(Making):
         return None
 
     def signs_of_life(self, role: str) -> list[Operation]:
-        """Reads that a role may do, one or two for each role that it includes: one that succeeds shows a live credential.
+        """Reads that a role may do, one or two for each role that it includes: one that succeeds
+        shows a live credential.
 
-        Where one cell is wrong the others still tell; where the cascade is broken, so does what is the role's very own.
+        Where one cell is wrong the others still tell; where the cascade is broken, so does what is
+        the role's very own.
         """
-        reads = [operation for operation in self.spec.operations.values() if operation.effect in ("list", "fetch")]
+        reads = [
+            operation
+            for operation in self.spec.operations.values()
+            if operation.effect in ("list", "fetch")
+        ]
         included = self.roles[: self.roles.index(role) + 1] if role in self.roles else self.roles
         chosen: list[Operation] = []
         for lowest in included:
-            own = [operation for operation in reads if self.spec.allowed_roles(operation.name)[-1] == lowest]
+            own = [
+                operation
+                for operation in reads
+                if self.spec.allowed_roles(operation.name)[-1] == lowest
+            ]
             chosen += own if lowest == self.roles[0] else own[:1]
         return chosen
 
-    # --- Requests --------------------------------------------------------------------------------------------------
+    # --- Requests --------------------------------------------------------------------------------
 
-    async def request(self, operation: Operation, caller: Caller | None, fixture: Fixture | None = None) -> Request:
+    async def request(
+        self, operation: Operation, caller: Caller | None, fixture: Fixture | None = None
+    ) -> Request:
         """The request of an operation, on ``fixture`` or on the shared fixture of its resource."""
         needs_fixture = operation.effect != "create" and not operation.is_self
         if fixture is None and needs_fixture:
@@ -116,7 +153,9 @@ class World(Making):
         }
         wanted = f"{operation.path} {operation.body}"
         if "{conversation}" in wanted:
-            values["conversation"] = (fixture and fixture.conversation) or (await self.shared("conversation")).id
+            values["conversation"] = (fixture and fixture.conversation) or (
+                await self.shared("conversation")
+            ).id
         if operation.effect == "create" or "{email}" in wanted:
             local = f"rolecall.{name.split('-')[-2]}" if operation.is_self else in_address(name)
             values["email"] = f"{local}@{self.target.email_domain}"
@@ -125,24 +164,46 @@ class World(Making):
         if "{organization}" in wanted:
             values["organization"] = await self.organization()
         if "{participants}" in wanted:
-            values["participants"] = [{"user": self.as_given(user)} for user in await self.participants()]
+            values["participants"] = [
+                {"user": self.as_given(user)} for user in await self.participants()
+            ]
         if operation.is_self and not values["self"]:
-            raise Inconclusive(f"the user that {caller} acts as: nothing tells", "[api_keys] acts_as in the target file")
+            raise Inconclusive(
+                f"the user that {caller} acts as: nothing tells",
+                "[api_keys] acts_as in the target file",
+            )
         path = fill_path(operation.path, values)
-        inside = Thing("conversation", values["conversation"]) if "{conversation}" in operation.path else None
-        request = Request(operation, path, fill(operation.body, values), name, fixture, _thing(operation, values), inside)
+        inside = (
+            Thing("conversation", values["conversation"])
+            if "{conversation}" in operation.path
+            else None
+        )
+        request = Request(
+            operation,
+            path,
+            fill(operation.body, values),
+            name,
+            fixture,
+            _thing(operation, values),
+            inside,
+        )
         return self.members.understood(request)
 
     async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
-        """The request of a write: an update or a delete gets a thing that is there for this test alone."""
+        """The request of a write: an update or a delete gets a thing that is there for this test
+        alone.
+        """
         resource = operation.resource.name
         if operation.effect == "create" or operation.is_self:
             return await self.request(operation, caller)
-        fixture = await self.fresh(resource, bare=operation.effect == "delete" and resource in self.full)
+        fixture = await self.fresh(
+            resource, bare=operation.effect == "delete" and resource in self.full
+        )
         return await self.request(operation, caller, fixture)
 
     async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request; again with other members, where it is refused for what it has or has not.
+        """Send an operation's request; again with other members, where it is refused for what it
+        has or has not.
 
         What an attack sends is sent as it is.
         """
@@ -160,19 +221,36 @@ class World(Making):
         return first
 
     async def _perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request once; what it may create or delete is in the ledger before it leaves."""
+        """Send an operation's request once; what it may create or delete is in the ledger before it
+        leaves.
+        """
         operation = request.operation
         if self.read_only and operation.effect not in ("list", "fetch"):
             raise NotTested(f"--read-only: {operation.name} would write")
         if operation.effect == "create":
             if request.name not in f"{request.body}{options.get('content', b'')!r}":
                 raise Inconclusive(
-                    f"the run's name in what {operation.name} sends: without it nobody can tell what it made",
+                    f"the run's name in what {operation.name} sends: without it nobody can tell "
+                    "what it made",
                     f"[operations.{operation.name}] body in the target file",
                 )
-            what = (operation.resource.name, request.name, operation.method, request.path, caller, request.inside)
+            what = (
+                operation.resource.name,
+                request.name,
+                operation.method,
+                request.path,
+                caller,
+                request.inside,
+            )
             return await self.create(*what, json=request.body, **options)
-        exchange = await self.send(operation.method, request.path, caller, json=request.body, about=request.thing, **options)
+        exchange = await self.send(
+            operation.method,
+            request.path,
+            caller,
+            json=request.body,
+            about=request.thing,
+            **options,
+        )
         if operation.effect == "delete" and exchange.ok and request.thing:
             deleted = self.ledger.of(request.thing.resource, request.thing.id)
             if deleted:
@@ -183,34 +261,48 @@ class World(Making):
         return exchange
 
     def _note_full(self, request: Request, exchange: Exchange) -> None:
-        """Note that a thing is not empty: whoever wants to delete one like it gets an empty one from now on.
+        """Note that a thing is not empty: whoever wants to delete one like it gets an empty one
+        from now on.
 
         Raises:
             Trouble: it was made with something in it.
         """
         resource = request.operation.resource.name
-        if request.thing and any(inner.parent == resource for inner in self.spec.resources.values()):
+        if request.thing and any(
+            inner.parent == resource for inner in self.spec.resources.values()
+        ):
             self.parents.add(request.thing.id)
         self.full.add(resource)
         if request.thing and request.thing.id not in self._bare:
-            raise TransientFailure(f"a {resource} that is empty, and can be deleted: {exchange}", "what is in it")
+            raise TransientFailure(
+                f"a {resource} that is empty, and can be deleted: {exchange}", "what is in it"
+            )
 
     async def fetch_self(self, caller: Caller) -> Exchange:
         """A caller's look at the own user."""
-        return await self.perform(await self.request(self.spec.operations["fetch-user-self"], caller), caller)
+        return await self.perform(
+            await self.request(self.spec.operations["fetch-user-self"], caller), caller
+        )
 
     @shared_setup
     async def reads(self, caller: Caller, operation: str) -> Exchange:
         """What a caller is answered at a read of the shared fixture."""
-        return await self.perform(await self.request(self.spec.operations[operation], caller), caller)
+        return await self.perform(
+            await self.request(self.spec.operations[operation], caller), caller
+        )
 
-    # --- Fixtures --------------------------------------------------------------------------------------------------
+    # --- Fixtures --------------------------------------------------------------------------------
 
     @shared_setup
     async def organization(self) -> str | int | float | None:
-        """The id of the accounts' organization, as the highest role's own user tells it; None when it does not."""
+        """The id of the accounts' organization, as the highest role's own user tells it; None when
+        it does not.
+        """
         admin = await self.user(self.highest)
-        found = [admin.grant.exchange.document.get("organization"), claims_of(admin.token).get("organization")]
+        found = [
+            admin.grant.exchange.document.get("organization"),
+            claims_of(admin.token).get("organization"),
+        ]
         found.append((await self.fetch_self(admin)).document.get("organization"))
         return next((value for value in found if id_text(value)), None)
 
@@ -220,34 +312,50 @@ class World(Making):
 
     @shared_setup
     async def participants(self) -> tuple[str, ...]:
-        """The users whom ownership must not keep out of a conversation: the accounts' and the API keys'."""
+        """The users whom ownership must not keep out of a conversation: the accounts' and the API
+        keys'.
+        """
         callers = await self.everybody() + await _there(*(self.key(role) for role in self.roles))
         return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
 
     @shared_setup
     async def selves(self) -> set[str]:
-        """The users who are themselves to a caller: those of the roles' tokens, and those whom the API keys act as."""
-        users, keys = (self.user(role) for role in self.roles), (self.key(role) for role in self.roles)
+        """The users who are themselves to a caller: those of the roles' tokens, and those whom the
+        API keys act as.
+        """
+        users, keys = (
+            (self.user(role) for role in self.roles),
+            (self.key(role) for role in self.roles),
+        )
         return {caller.user for caller in await _there(*users, *keys)}
 
     @shared_setup
     async def shared(self, resource: str) -> Fixture:
-        """A thing that tests may look at and must not change; one that was there before when none can be made."""
+        """A thing that tests may look at and must not change; one that was there before when none
+        can be made.
+        """
         try:
             return await self.fresh(resource)
         except TransientFailure:  # it passes, and then one can be made
             raise
         except (Inconclusive, NotTested):
             existing = [id for item in await self.listing(resource, 0.0) if (id := own_id(item))]
-            if resource == "user":  # somebody who is nobody's own user: the second guest, or anybody else
-                others = [(await self.user(name)).user for name in self.target.accounts if name not in self.roles]
+            if (
+                resource == "user"
+            ):  # somebody who is nobody's own user: the second guest, or anybody else
+                others = [
+                    (await self.user(name)).user
+                    for name in self.target.accounts
+                    if name not in self.roles
+                ]
                 existing = [id for id in others + existing if id not in await self.selves()]
             if not existing:
                 raise
             return Fixture(self.spec.resources[resource], existing[0], "")
 
     async def wait_for(self, made: Fixture) -> Fixture:
-        """Wait until a new thing is shown, where fetches lag; what keeps it from being shown is for tests to find.
+        """Wait until a new thing is shown, where fetches lag; what keeps it from being shown is for
+        tests to find.
 
         Whether they lag is seen at the first things of each kind.
         """
@@ -260,12 +368,15 @@ class World(Making):
             except Inconclusive:
                 return True
 
-        await self.patience.until(is_there, made.made_by.finished, f"{made.resource.name} by its id")
+        await self.patience.until(
+            is_there, made.made_by.finished, f"{made.resource.name} by its id"
+        )
         self.prompt.add(made.resource.name)
         return made
 
     async def fresh(self, resource: str, *, bare: bool = False) -> Fixture:
-        """A new thing for one test alone, made by the highest role that can; a bare one has nothing but its name, where it can be.
+        """A new thing for one test alone, made by the highest role that can; a bare one has nothing
+        but its name, where it can be.
 
         Raises:
             Inconclusive: nobody who may make one gets one.
@@ -280,9 +391,18 @@ class World(Making):
                 exchange = await self.perform(request, caller)
             if exchange.ok and (id := self._id_of_made(resource, request.name)):
                 self._bare |= {id} if bare else set()
-                conversation = (await self.shared("conversation")).id if operation.resource.parent == "conversation" else ""
-                return await self.wait_for(Fixture(operation.resource, id, request.name, exchange, conversation))
-        raise Inconclusive(f"a {resource} to test with: {exchange}", f"[operations.create-{resource}] in the target file")
+                conversation = (
+                    (await self.shared("conversation")).id
+                    if operation.resource.parent == "conversation"
+                    else ""
+                )
+                return await self.wait_for(
+                    Fixture(operation.resource, id, request.name, exchange, conversation)
+                )
+        raise Inconclusive(
+            f"a {resource} to test with: {exchange}",
+            f"[operations.create-{resource}] in the target file",
+        )
 
     async def made(self, request: Request, answer: Exchange) -> Fixture | None:
         """What a create that was answered with success has made; None when it is nowhere.
@@ -292,24 +412,34 @@ class World(Making):
         """
         resource = request.operation.resource
         id = self._id_of_made(resource.name, request.name)
-        if not id and (item := await self._find_in_time(resource.name, request.name, answer.finished)):
+        if not id and (
+            item := await self._find_in_time(resource.name, request.name, answer.finished)
+        ):
             id, entry = own_id(item), self.ledger.named(resource.name, request.name)
             if not id or entry is None or await self.was_there_before(resource.name, id):
                 raise Inconclusive(
-                    f"the id of the {resource.name} that {answer} made", "the answer to the creation, and the list"
+                    f"the id of the {resource.name} that {answer} made",
+                    "the answer to the creation, and the list",
                 )
             self.gate.own(entry, id)
         if not id and await self._is_there_without_name(resource.name, request.name):
             raise Inconclusive(
-                f"the run's name in the {resource.name} that {answer} made: it is there, and shows nothing of what was sent",
+                f"the run's name in the {resource.name} that {answer} made: it is there, and "
+                "shows nothing of what was sent",
                 f"[operations.{request.operation.name}] body in the target file",
             )
         return Fixture(resource, id, request.name, answer) if id else None
 
     async def _is_there_without_name(self, resource: str, name: str) -> bool:
-        """Whether a create was answered with an id that nothing had before, under which there is something now."""
+        """Whether a create was answered with an id that nothing had before, under which there is
+        something now.
+        """
         entry = self.ledger.named(resource, name)
-        if entry is None or not entry.claimed or await self.was_there_before(resource, entry.claimed):
+        if (
+            entry is None
+            or not entry.claimed
+            or await self.was_there_before(resource, entry.claimed)
+        ):
             return False
         shown = await self.observe(Fixture(self.spec.resources[resource], entry.claimed, ""))
         return shown is not None and own_id(shown) == entry.claimed
@@ -319,7 +449,7 @@ class World(Making):
         entry = self.ledger.named(resource, name)
         return entry.id if entry and not entry.gone else ""
 
-    # --- Observation -----------------------------------------------------------------------------------------------
+    # --- Observation -----------------------------------------------------------------------------
 
     async def observe(self, fixture: Fixture) -> dict[str, Any] | None:
         """The thing as it stands now, or None when it is gone.
@@ -341,8 +471,12 @@ class World(Making):
         return next((item for item in everything if own_id(item) == fixture.id), None)
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
-        """The thing that carries ``name``, in a list read after the moment ``after``; None when there is none."""
-        return next((item for item in await self.listing(resource, after) if name in str(item)), None)
+        """The thing that carries ``name``, in a list read after the moment ``after``; None when
+        there is none.
+        """
+        return next(
+            (item for item in await self.listing(resource, after) if name in str(item)), None
+        )
 
     async def _find_in_time(self, resource: str, name: str, since: float) -> dict[str, Any] | None:
         """The same as soon as a list shows it, as long as lists may lag."""
@@ -358,18 +492,29 @@ class World(Making):
 
     async def look_at_all(self, resource: str) -> None:
         """Read the list of a resource, where it has one that shows all of them."""
-        if any(operation.resource.name == resource and "{" not in operation.path for operation in self._lists()):
+        if any(
+            operation.resource.name == resource and "{" not in operation.path
+            for operation in self._lists()
+        ):
             await self.listing(resource, 0.0)
 
     def _lists(self) -> list[Operation]:
-        return [operation for operation in self.spec.operations.values() if operation.effect == "list"]
+        return [
+            operation for operation in self.spec.operations.values() if operation.effect == "list"
+        ]
 
     async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
-        """Everything in a resource's list, read after the moment ``after`` by the highest role that gets to see it."""
-        return await self._listings.setdefault(resource, SingleFlight(lambda: self._list(resource))).after(after)
+        """Everything in a resource's list, read after the moment ``after`` by the highest role that
+        gets to see it.
+        """
+        return await self._listings.setdefault(
+            resource, SingleFlight(lambda: self._list(resource))
+        ).after(after)
 
     async def _list(self, resource: str) -> list[dict[str, Any]]:
-        operation = next(operation for operation in self._lists() if operation.resource.name == resource)
+        operation = next(
+            operation for operation in self._lists() if operation.resource.name == resource
+        )
         path = operation.path
         if "{conversation}" in path:
             path = fill_path(path, {"conversation": (await self.shared("conversation")).id})
@@ -379,18 +524,28 @@ class World(Making):
             everything: list[dict[str, Any]] = []
             size = 0
             async for exchange in self.pages(path, caller):
-                if exchange.ok and exchange.json is None:  # cut off, or no JSON at all: what it lacks may be there
-                    raise TransientFailure(f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json")
+                if (
+                    exchange.ok and exchange.json is None
+                ):  # cut off, or no JSON at all: what it lacks may be there
+                    raise TransientFailure(
+                        f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json"
+                    )
                 everything += items(exchange)
                 size += exchange.length
             if size > DOCUMENTS_LIMIT:
-                self._listings.pop(resource, None)  # for those who wait for it, and not to be remembered
+                self._listings.pop(
+                    resource, None
+                )  # for those who wait for it, and not to be remembered
             if exchange and exchange.ok:
                 return everything
-        raise Inconclusive(f"a look at the list of {resource}s: {exchange}", f"[operations.{operation.name}] in the target file")
+        raise Inconclusive(
+            f"a look at the list of {resource}s: {exchange}",
+            f"[operations.{operation.name}] in the target file",
+        )
 
     async def pages(self, path: str, caller: Caller) -> AsyncIterator[Exchange]:
-        """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset until nothing new comes.
+        """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset until nothing
+        new comes.
 
         Raises:
             Inconclusive: the list does not end, or is too large to be looked at.
@@ -403,23 +558,36 @@ class World(Making):
             size += exchange.length
             if size > LIST_LIMIT:
                 raise Inconclusive(
-                    f"the end of the list at {path}: it goes on after {LIST_LIMIT:,} bytes", "the size of that list"
+                    f"the end of the list at {path}: it goes on after {LIST_LIMIT:,} bytes",
+                    "the size of that list",
                 )
             yield exchange
             new = {id for item in items(exchange) if (id := own_id(item))} - seen
             seen |= new
             next_path = self._next(exchange) if new else ""
             if not next_path:
-                if not new or not exchange.ok or len(new) < SMALLEST_PAGE or exchange.header("link"):
+                if (
+                    not new
+                    or not exchange.ok
+                    or len(new) < SMALLEST_PAGE
+                    or exchange.header("link")
+                ):
                     return
                 next_path = with_query(path, f"offset={len(seen)}")
-        raise Inconclusive(f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages", "the list's Link header")
+        raise Inconclusive(
+            f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages",
+            "the list's Link header",
+        )
 
     def _next(self, exchange: Exchange) -> str:
-        """The next page's path, if the answer links to one on this target (a token is sent nowhere else)."""
-        return path_below(self.client.base_url, next_page(exchange.url, exchange.header_lines("link")))
+        """The next page's path, if the answer links to one on this target (a token is sent nowhere
+        else).
+        """
+        return path_below(
+            self.client.base_url, next_page(exchange.url, exchange.header_lines("link"))
+        )
 
-    # --- End -------------------------------------------------------------------------------------------------------
+    # --- End -------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         """Close the connections and the ledger."""
@@ -437,7 +605,9 @@ def _thing(operation: Operation, values: dict[str, Any]) -> Thing | None:
 
 
 async def _there(*callers: Awaitable[Caller]) -> list[Caller]:
-    """Those of the callers that the target and its file give; one who did not come for passing trouble is not left out."""
+    """Those of the callers that the target and its file give; one who did not come for passing
+    trouble is not left out.
+    """
     found = await asyncio.gather(*callers, return_exceptions=True)
     for one in found:
         if isinstance(one, BaseException) and type(one) not in (Inconclusive, NotTested):

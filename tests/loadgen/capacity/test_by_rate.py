@@ -15,12 +15,23 @@ import pytest
 from rolecall.loadgen.capacity.by_rate import Search, SearchOutcome
 from rolecall.loadgen.capacity.findings import Capacity
 from rolecall.loadgen.capacity.steps import Share, Slice, Step, StepVerdict
-from tests.support.queues import Bench, Fuse, Line, Server, Smooth, Throttle, exponential, fixed, noisy
+from tests.support.queues import (
+    Bench,
+    Fuse,
+    Line,
+    Server,
+    Smooth,
+    Throttle,
+    exponential,
+    fixed,
+    noisy,
+)
 from tests.support.simulated_servers import Varying, switching
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "capacity.schema.json"
 
-#: Name: capacity, a new server, and how it is loaded. Where it is not by construction, a run of 1,500 virtual seconds said so.
+#: Name: capacity, a new server, and how it is loaded. Where it is not by construction, a run of
+#: 1,500 virtual seconds said so.
 KNOWN: dict[str, tuple[float, Callable[[], Server], dict[str, Any]]] = {
     "D-D-1-100": (100, lambda: Line(fixed(0.01)), {"arrivals": "constant"}),
     "D-D-1-400": (400, lambda: Line(fixed(0.0025)), {"arrivals": "constant"}),
@@ -36,7 +47,11 @@ KNOWN: dict[str, tuple[float, Callable[[], Server], dict[str, Any]]] = {
     "fails": (100, lambda: Fuse(100), {"arrivals": "constant"}),
     "throttles": (100, lambda: Throttle(100, burst=5), {"arrivals": "constant"}),
     "throttles-poisson": (95.6, lambda: Throttle(100, burst=20), {}),
-    "smooth": (200 * 9**0.25, lambda: Smooth(lambda rate: 0.01 * (1 + (rate / 200) ** 4)), {"limit": 0.1}),
+    "smooth": (
+        200 * 9**0.25,
+        lambda: Smooth(lambda rate: 0.01 * (1 + (rate / 200) ** 4)),
+        {"limit": 0.1},
+    ),
 }
 
 
@@ -69,7 +84,11 @@ class TestCapacity:
         assert found.seconds < 175
 
     @pytest.mark.parametrize(
-        "name", [pytest.param(name, marks=pytest.mark.nightly if at % 3 else pytest.mark.long) for at, name in enumerate(KNOWN)]
+        "name",
+        [
+            pytest.param(name, marks=pytest.mark.nightly if at % 3 else pytest.mark.long)
+            for at, name in enumerate(KNOWN)
+        ],
     )
     def test_is_found_however_the_dice_fall(self, name: str) -> None:
         """Thirty of thirty searches find it within 5 %, and the interval holds what it says."""
@@ -80,7 +99,9 @@ class TestCapacity:
         assert [] == [it.rate for it in found if it.rate is None or abs(it.rate / true - 1) > 0.05]
         assert [] == [it.seconds for it in found if it.seconds > 175]
         assert [] == [
-            (it.low, it.high) for it in found if not it.low or not it.high or it.low > 1.03 * true or it.high < 0.97 * true
+            (it.low, it.high)
+            for it in found
+            if not it.low or not it.high or it.low > 1.03 * true or it.high < 0.97 * true
         ]
 
     def test_takes_longer_where_an_objective_looks_at_the_tail_of_a_random_queue(self) -> None:
@@ -90,7 +111,9 @@ class TestCapacity:
         assert 100 - math.log(100) / 0.25 == pytest.approx(found.rate, rel=0.08)
 
     def test_is_between_what_held_and_what_failed(self) -> None:
-        """A search of a queue ends with a rate just below that held and one just above that did not."""
+        """A search of a queue ends with a rate just below that held and one just above that did
+        not.
+        """
         found = searched(Line(fixed(0.01)), arrivals="constant")
 
         assert found.low and found.rate and found.high and found.held and found.failed
@@ -107,7 +130,9 @@ class TestCapacity:
         assert "held for 15 s at the end" in found.because
 
     def test_an_answer_that_does_not_hold_is_lowered(self) -> None:
-        """Where the longer step fails by a little, the next one is lower; what is answered is what held."""
+        """Where the longer step fails by a little, the next one is lower; what is answered is what
+        held.
+        """
         it, longest = bench(Line(fixed(0.01))), [15.0]
 
         def measure(rate: float, seconds: float) -> Step:
@@ -161,7 +186,9 @@ class TestTheEnd:
         assert "80/s" in found.because
 
     def test_the_generator_ran_out(self) -> None:
-        """A rate that this machine cannot offer is no capacity of the server: it is said, with what held."""
+        """A rate that this machine cannot offer is no capacity of the server: it is said, with what
+        held.
+        """
         found = searched(Line(fixed(0.001)), most=150)
 
         assert SearchOutcome.GENERATOR == found.outcome
@@ -176,7 +203,11 @@ class TestTheEnd:
 
         def measure(rate: float, seconds: float) -> Step:
             step = it.measure(rate, seconds)
-            return step if rate < 80 or not slow or not slow.pop() else Step(rate, seconds, step.slices, generator="busy")
+            return (
+                step
+                if rate < 80 or not slow or not slow.pop()
+                else Step(rate, seconds, step.slices, generator="busy")
+            )
 
         found = Search(measure, clock=it.clock).run()
 
@@ -194,7 +225,12 @@ class TestTheEnd:
         """A search that may not go further says at least how far it went."""
         found = searched(Line(fixed(0.001)), search={"ceiling": 70.0})
 
-        assert (SearchOutcome.AT_LEAST, 70, 70, None) == (found.outcome, found.rate, found.low, found.high)
+        assert (SearchOutcome.AT_LEAST, 70, 70, None) == (
+            found.outcome,
+            found.rate,
+            found.low,
+            found.high,
+        )
         assert 70 == max(it.step.rate for it in found.steps)
 
     def test_nothing_held(self) -> None:
@@ -235,7 +271,9 @@ class TestTheEnd:
         def measure(rate: float, seconds: float) -> Step:
             step = it.measure(rate, seconds)
             return (
-                step if not cold or not cold.pop() else Step(rate, seconds, step.slices, objectives=[Share("p99", 9, 30, 0.01)])
+                step
+                if not cold or not cold.pop()
+                else Step(rate, seconds, step.slices, objectives=[Share("p99", 9, 30, 0.01)])
             )
 
         found = Search(measure, clock=it.clock).run()
@@ -246,13 +284,17 @@ class TestTheEnd:
 class TestDocument:
     """The findings, as a file has them."""
 
-    @pytest.mark.parametrize("settings", [{}, {"wrong": 80}, {"most": 150}, {"search": {"ceiling": 50.0}}], ids=str)
+    @pytest.mark.parametrize(
+        "settings", [{}, {"wrong": 80}, {"most": 150}, {"search": {"ceiling": 50.0}}], ids=str
+    )
     def test_agrees_with_its_schema(self, settings: dict[str, Any]) -> None:
         """Whatever the outcome, the findings are as the published schema says."""
         self.agrees(searched(Line(fixed(0.01)), **settings))
 
     def test_of_an_unstable_server_agrees_with_its_schema(self) -> None:
-        """So are those of a server that changed: no rate, the least and the most, and when it carried what."""
+        """So are those of a server that changed: no rate, the least and the most, and when it
+        carried what.
+        """
         found = searched(Varying(switching((0, 200), (60, 50))), arrivals="constant", patience=10.0)
 
         written = self.agrees(found)

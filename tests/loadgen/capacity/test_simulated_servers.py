@@ -1,6 +1,8 @@
-"""The search for the capacity against servers that limit, collapse, warm up, err or change their mind: it is right, or says that it is not.
+"""The search for the capacity against servers that limit, collapse, warm up, err or change their
+mind: it is right, or says that it is not.
 
-Each search is over in a fraction of a second, in virtual time. ``benchmarks/capacity.py`` prints what they answer.
+Each search is over in a fraction of a second, in virtual time. ``benchmarks/capacity.py`` prints
+what they answer.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from rolecall.loadgen.capacity.findings import Capacity, SearchOutcome
 from tests.support.queues import Bench, Line, Server, Throttle, fixed
 from tests.support.simulated_servers import KINDS, Pausing, PenaltyBox, Varying, Window, switching
 
-#: The kinds of which a few searches are made with the ordinary tests, and twenty with the long ones; of the others by night.
+#: The kinds of which a few searches are made with the ordinary tests, and twenty with the long
+#: ones; of the others by night.
 QUICK = (
     "steady",
     "noisy",
@@ -34,24 +37,32 @@ QUICK = (
 
 def searched(server: Server, seed: int = 0, **settings: Any) -> Capacity:
     """One search; steps are half a second apart, and a request is given up after ten."""
-    bench = Bench(server, seed=seed, **{"arrivals": "constant", "pause": 0.5, "patience": 10.0, **settings})
+    bench = Bench(
+        server, seed=seed, **{"arrivals": "constant", "pause": 0.5, "patience": 10.0, **settings}
+    )
     return Search(bench.measure, clock=bench.clock).run()
 
 
 def searches(name: str, count: int) -> list[Capacity]:
     """Searches of a kind, with other dice each."""
     kind = KINDS[name]
-    return [searched(kind.make(random.Random(seed)), seed, **kind.settings) for seed in range(count)]
+    return [
+        searched(kind.make(random.Random(seed)), seed, **kind.settings) for seed in range(count)
+    ]
 
 
 def is_wrong(found: Capacity, true: float) -> bool:
     """Whether a search says that it found the capacity, and its interval is not around it."""
-    return found.outcome is SearchOutcome.FOUND and not (found.low or 0) <= true <= (found.high or 0)
+    return found.outcome is SearchOutcome.FOUND and not (found.low or 0) <= true <= (
+        found.high or 0
+    )
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_is_right_or_does_not_say_so(name: str) -> None:
-    """The interval covers the sustained rate or the outcome is not `found`, with one exception at most; no answer is 5 % above it."""
+    """The interval covers the sustained rate or the outcome is not `found`, with one exception at
+    most; no answer is 5 % above it.
+    """
     found, true = searches(name, 3), KINDS[name].true
 
     assert len([(search.low, search.high) for search in found if is_wrong(search, true)]) <= 1
@@ -59,14 +70,22 @@ def test_is_right_or_does_not_say_so(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.long if name in QUICK else pytest.mark.nightly) for name in KINDS]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in QUICK else pytest.mark.nightly)
+        for name in KINDS
+    ],
 )
 def test_is_right_however_the_dice_fall(name: str) -> None:
-    """So it is in eighteen of twenty; where no rate is carried, an answer is as wrong as its interval."""
+    """So it is in eighteen of twenty; where no rate is carried, an answer is as wrong as its
+    interval.
+    """
     found, true = searches(name, 20), KINDS[name].true
 
     assert sum(is_wrong(search, true) for search in found) <= 2
-    assert [] == [search.rate for search in found if true and search.rate and search.rate > 1.05 * true]
+    assert [] == [
+        search.rate for search in found if true and search.rate and search.rate > 1.05 * true
+    ]
 
 
 @pytest.mark.parametrize("name", ["steady", "steady-fast", "bucket-500", "sheds"])
@@ -99,7 +118,9 @@ def test_what_warmed_up_is_measured_anew() -> None:
 
 
 def test_a_collapsed_server_is_let_alone() -> None:
-    """After a step whose requests were given up, gentle steps wait until it answers again: no overload begins on a busy server."""
+    """After a step whose requests were given up, gentle steps wait until it answers again: no
+    overload begins on a busy server.
+    """
     found = searched(Varying(switching((0, 400), (60, 100))))
 
     broken = [at for at, judged in enumerate(found.steps) if judged.step.left]
@@ -122,7 +143,9 @@ def test_a_pause_in_one_step_is_an_incident() -> None:
     assert 100 == pytest.approx(found.rate, rel=0.03)
 
 
-@pytest.mark.parametrize("server", [Window(6000, 60), PenaltyBox(100, 30)], ids=["window", "penalty"])
+@pytest.mark.parametrize(
+    "server", [Window(6000, 60), PenaltyBox(100, 30)], ids=["window", "penalty"]
+)
 def test_a_limiter_that_closes_is_not_hammered(server: Server) -> None:
     """Where 429 come in blocks the search ends, with what it means, long before its time is over."""
     found = searched(server)

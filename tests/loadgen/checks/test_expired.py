@@ -1,4 +1,6 @@
-"""Where expired tokens come from under load, in memory; and when a refusal of one has a lawful reason."""
+"""Where expired tokens come from under load, in memory; and when a refusal of one has a lawful
+reason.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,17 @@ def grant(*, lifetime: int = DAY, lone: bool = False, shared: bool = False) -> S
     claims = {"_id": "u1", "scope": "guest", "jti": "j1", "iat": NOW, "exp": NOW + lifetime}
     session = LoginSession(Holder(ACCOUNT, Harmless(), lone=lone, shared=shared))
     session.opened()
-    return SessionGrant(jwt.encode(claims, SECRET, "HS256"), "r", "u1", session, 0, session.sent, lifetime, 0, sound=True)
+    return SessionGrant(
+        jwt.encode(claims, SECRET, "HS256"),
+        "r",
+        "u1",
+        session,
+        0,
+        session.sent,
+        lifetime,
+        0,
+        sound=True,
+    )
 
 
 def let_in(seen: list[str], *, answer: bool = True) -> Callable[[SessionGrant, str], bool]:
@@ -45,7 +57,9 @@ def let_in(seen: list[str], *, answer: bool = True) -> Callable[[SessionGrant, s
     return protected_request
 
 
-def ways(tokens: ExpiredTokens, held: SessionGrant | None = None, *, answer: bool = True) -> list[tuple[str, str]]:
+def ways(
+    tokens: ExpiredTokens, held: SessionGrant | None = None, *, answer: bool = True
+) -> list[tuple[str, str]]:
     """The ways for a guest who is logged in."""
     return tokens.ways({"guest": held or grant()}, let_in([], answer=answer))
 
@@ -56,11 +70,13 @@ def claims(token: str) -> dict[str, Any]:
     return found
 
 
-# --- The signing key --------------------------------------------------------------------------------------------------
+# --- The signing key ----------------------------------------------------------------------------
 
 
 def test_made_with_the_key() -> None:
-    """A token like the live one that ended more than a minute ago; one made alike that has not ended was let in before."""
+    """A token like the live one that ended more than a minute ago; one made alike that has not
+    ended was let in before.
+    """
     tokens, seen, held = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL), [], grant()
 
     assert tokens.ways({"guest": held}, let_in(seen)) == [(KEY, "guest")]
@@ -72,7 +88,9 @@ def test_made_with_the_key() -> None:
     assert canary["exp"] > NOW
     assert made["exp"] < NOW - MARGIN
     assert made["exp"] - made["iat"] == DAY
-    assert {name: made[name] for name in ("_id", "scope", "jti")} == {name: live[name] for name in ("_id", "scope", "jti")}
+    assert {name: made[name] for name in ("_id", "scope", "jti")} == {
+        name: live[name] for name in ("_id", "scope", "jti")
+    }
     assert tokens.present(KEY, "guest", held, lambda email: None).token == presented.token
     assert tokens.why_not == []
 
@@ -82,7 +100,10 @@ def test_made_anew_for_a_new_session() -> None:
     tokens = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL)
     first, second = grant(), grant(lifetime=DAY + 7)
 
-    made = [claims(tokens.present(KEY, "guest", held, lambda email: None).token) for held in (first, second)]
+    made = [
+        claims(tokens.present(KEY, "guest", held, lambda email: None).token)
+        for held in (first, second)
+    ]
 
     assert [it["exp"] - it["iat"] for it in made] == [DAY, DAY + 7]
 
@@ -90,7 +111,9 @@ def test_made_anew_for_a_new_session() -> None:
 def test_the_canary_of_short_lives() -> None:
     """Where tokens live for three seconds, the one that has to be let in has not ended either."""
     seen: list[str] = []
-    ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL).ways({"guest": grant(lifetime=3)}, let_in(seen))
+    ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL).ways(
+        {"guest": grant(lifetime=3)}, let_in(seen)
+    )
 
     assert [claims(token)["exp"] - NOW for token in seen] == [2]
 
@@ -98,11 +121,31 @@ def test_the_canary_of_short_lives() -> None:
 @pytest.mark.parametrize(
     ("expiry", "answer", "said"),
     [
-        (ExpiryOptions(signing_key=SECRET), False, "the target does not take tokens made with the key"),
-        (ExpiryOptions(signing_key=SECRET, algorithm="RS256"), True, "is none for the algorithm RS256"),
-        (ExpiryOptions(), True, "there is no way to one; give bank, signing_key_env or clock_url under [expiry]"),
-        (ExpiryOptions(clock_url=f"{URL}/__clock"), True, "the clock is moved by the rolecall load that begins a run"),
-        (ExpiryOptions(command="./expired {role}"), True, "command and wait of [expiry] are for certify alone"),
+        (
+            ExpiryOptions(signing_key=SECRET),
+            False,
+            "the target does not take tokens made with the key",
+        ),
+        (
+            ExpiryOptions(signing_key=SECRET, algorithm="RS256"),
+            True,
+            "is none for the algorithm RS256",
+        ),
+        (
+            ExpiryOptions(),
+            True,
+            "there is no way to one; give bank, signing_key_env or clock_url under [expiry]",
+        ),
+        (
+            ExpiryOptions(clock_url=f"{URL}/__clock"),
+            True,
+            "the clock is moved by the rolecall load that begins a run",
+        ),
+        (
+            ExpiryOptions(command="./expired {role}"),
+            True,
+            "command and wait of [expiry] are for certify alone",
+        ),
         (ExpiryOptions(wait=60), True, "command and wait of [expiry] are for certify alone"),
     ],
 )
@@ -124,12 +167,15 @@ def test_nobody_to_ask() -> None:
     assert tokens.why_not == ["nobody is logged in"]
 
 
-# --- The bank ---------------------------------------------------------------------------------------------------------
+# --- The bank -----------------------------------------------------------------------------------
 
 
 def bank(folder: Path, *expires: float, url: str = URL, role: str = "guest") -> ExpiredTokens:
     """A bank with tokens that end so many seconds from now."""
-    rows = [asdict(BankedToken(url, role, "u1", ACCOUNT.email, NOW + it, f"token {it:g}", "")) for it in expires]
+    rows = [
+        asdict(BankedToken(url, role, "u1", ACCOUNT.email, NOW + it, f"token {it:g}", ""))
+        for it in expires
+    ]
     folder.chmod(0o700)
     file = folder / "tokens.json"
     file.touch(mode=0o600)
@@ -142,11 +188,15 @@ def test_from_the_bank(tmp_path: Path) -> None:
     tokens = bank(tmp_path, -DAY, -MARGIN - 5, -MARGIN + 5, 60)
 
     assert ways(tokens) == [(BANK, "guest")]
-    assert tokens.present(BANK, "guest", grant(), lambda email: None).token == f"token {-MARGIN - 5:g}"
+    assert (
+        tokens.present(BANK, "guest", grant(), lambda email: None).token == f"token {-MARGIN - 5:g}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("url", "role", "expires"), [("http://127.0.0.1:1", "guest", -DAY), (URL, "guest", DAY)], ids=["another's", "good yet"]
+    ("url", "role", "expires"),
+    [("http://127.0.0.1:1", "guest", -DAY), (URL, "guest", DAY)],
+    ids=["another's", "good yet"],
 )
 def test_nothing_in_the_bank(tmp_path: Path, url: str, role: str, expires: float) -> None:
     """Where it holds none of this target that has ended, it is said when it will."""
@@ -165,12 +215,15 @@ def test_a_bank_that_is_none(tmp_path: Path) -> None:
     assert "others may read this token bank" in tokens.why_not[0]
 
 
-# --- What the clock has left ------------------------------------------------------------------------------------------
+# --- What the clock has left --------------------------------------------------------------------
 
 
 def test_what_the_clock_has_left(tmp_path: Path) -> None:
     """It goes through a file for its owner alone, and is what it was."""
-    left, file = Left((Kept("guest", "u1", ACCOUNT.email, "a token"),), ("no other",)), tmp_path / "left.json"
+    left, file = (
+        Left((Kept("guest", "u1", ACCOUNT.email, "a token"),), ("no other",)),
+        tmp_path / "left.json",
+    )
     left.write(file)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -191,16 +244,25 @@ def test_a_file_of_something_else(tmp_path: Path, text: str) -> None:
         Left.read(file)
 
 
-# --- Who is excused ---------------------------------------------------------------------------------------------------
+# --- Who is excused -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("lone", "shared", "since", "excused"),
-    [(False, False, False, False), (False, False, True, True), (True, False, False, True), (False, True, False, True)],
+    [
+        (False, False, False, False),
+        (False, False, True, True),
+        (True, False, False, True),
+        (False, True, False, True),
+    ],
     ids=["nothing", "a log-in since", "one session for each user", "another process"],
 )
-def test_a_session_that_may_have_been_ended(tmp_path: Path, lone: bool, shared: bool, since: bool, excused: bool) -> None:
-    """A 401 for a token of the bank is explained only by what may have ended its session since it was answered as expired."""
+def test_a_session_that_may_have_been_ended(
+    tmp_path: Path, lone: bool, shared: bool, since: bool, excused: bool
+) -> None:
+    """A 401 for a token of the bank is explained only by what may have ended its session since it
+    was answered as expired.
+    """
     tokens = bank(tmp_path, -DAY)
     held = grant(lone=lone, shared=shared)
     ways(tokens, held)
@@ -210,7 +272,10 @@ def test_a_session_that_may_have_been_ended(tmp_path: Path, lone: bool, shared: 
     if since:
         LoginSession(held.session.holder)
 
-    assert tokens.present(BANK, "guest", held, lambda email: held.session.holder).may_be_refused is excused
+    assert (
+        tokens.present(BANK, "guest", held, lambda email: held.session.holder).may_be_refused
+        is excused
+    )
 
 
 def test_an_account_that_is_not_known(tmp_path: Path) -> None:
@@ -222,7 +287,9 @@ def test_an_account_that_is_not_known(tmp_path: Path) -> None:
 
 
 def test_a_made_token_lives_with_its_session() -> None:
-    """A token made from one whose session may have been ended by another log-in may be refused for that."""
+    """A token made from one whose session may have been ended by another log-in may be refused for
+    that.
+    """
     tokens, held = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL), grant()
     presented = tokens.present(KEY, "guest", held, lambda email: None)
 

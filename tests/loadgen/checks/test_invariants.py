@@ -1,4 +1,6 @@
-"""What every answer with a token must be: each rule has an answer that trips it and a legal one beside it that does not."""
+"""What every answer with a token must be: each rule has an answer that trips it and a legal one
+beside it that does not.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,29 @@ from rolecall.reference.variants import VARIANTS
 from rolecall.schema_validation import validation_errors
 from tests.reference.asking import QUICK, Api, tell, with_api
 from tests.reference.test_variants import ON_THE_WIRE
-from tests.support.token_answers import ADA, BEA, DAY, LOGIN, OTHER, USER, answer, claims, document, found, jwt, looking, segment
+from tests.support.token_answers import (
+    ADA,
+    BEA,
+    DAY,
+    LOGIN,
+    OTHER,
+    USER,
+    answer,
+    claims,
+    document,
+    found,
+    jwt,
+    looking,
+    segment,
+)
 
-#: But for the one that closes connections below the feet of a client: `test_http` and the self-test have it.
-LEGAL = [one.name for one in VARIANTS.values() if one.kind == "legal" and one.name != "closes-without-saying"]
+#: But for the one that closes connections below the feet of a client: `test_http` and the self-test
+#: have it.
+LEGAL = [
+    one.name
+    for one in VARIANTS.values()
+    if one.kind == "legal" and one.name != "closes-without-saying"
+]
 
 
 def asked(
@@ -47,7 +68,10 @@ def asked(
 
 
 def granted(
-    invariants: Invariants, body: Any = None, previous: SessionGrant | None = None, account: LoadAccount = ADA
+    invariants: Invariants,
+    body: Any = None,
+    previous: SessionGrant | None = None,
+    account: LoadAccount = ADA,
 ) -> SessionGrant:
     """The grant of an answer that gives one."""
     grant = asked(invariants, answer(body), previous, account)
@@ -55,18 +79,29 @@ def granted(
     return grant
 
 
-# --- Shape ------------------------------------------------------------------------------------------------------------
+# --- Shape --------------------------------------------------------------------------------------
 
 #: What may stand in a token answer in place of what should.
 VALUES: list[Any] = [..., None, "", "x", "Bearer", "bearer", 0, 1.5, True, [], ["x"], {}, {"x": 1}]
-MEMBERS = ("tokenType", "token", "refreshToken", "user", "scope", "organization", "expiresAt", "more")
+MEMBERS = (
+    "tokenType",
+    "token",
+    "refreshToken",
+    "user",
+    "scope",
+    "organization",
+    "expiresAt",
+    "more",
+)
 CORPUS = [document(), None, [], [document()], "Bearer", 1, True, {}] + [
     document(**{member: value}) for member in MEMBERS for value in VALUES
 ]
 
 
 def test_the_shape_is_that_of_the_schema() -> None:
-    """The quick look at an answer and schemas/token.schema.json say the same of every document: good ones and bad ones."""
+    """The quick look at an answer and schemas/token.schema.json say the same of every document:
+    good ones and bad ones.
+    """
     verdicts = [_texts(one) is not None for one in CORPUS]
 
     assert verdicts == [not validation_errors("token", one) for one in CORPUS]
@@ -75,11 +110,21 @@ def test_the_shape_is_that_of_the_schema() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"<h1>Hello</h1>", json.dumps(document()).encode() + b"}", b"\xff", b"[" * 100_000, b'{"token":"x"}'],
+    [
+        b"",
+        b"{",
+        b"<h1>Hello</h1>",
+        json.dumps(document()).encode() + b"}",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"token":"x"}',
+    ],
     ids=["empty", "torn", "html", "more-behind", "no-text", "deep", "a-member-alone"],
 )
 def test_what_is_no_token_answer(body: bytes) -> None:
-    """A success whose body is no token answer is a violation, whatever is wrong with it, and no grant."""
+    """A success whose body is no token answer is a violation, whatever is wrong with it, and no
+    grant.
+    """
     invariants = looking()
 
     assert asked(invariants, answer(body)) is None
@@ -97,7 +142,15 @@ def test_what_is_no_token_answer(body: bytes) -> None:
         lambda one: json.dumps(one | {"name": "\u00fc"}, ensure_ascii=False).encode(),
         lambda one: json.dumps(dict(reversed(one.items())) | {"expiresAt": None}).encode(),
     ],
-    ids=["indented", "space-in-front", "byte-order-mark", "utf-16", "half-a-pair", "umlaut", "other-order"],
+    ids=[
+        "indented",
+        "space-in-front",
+        "byte-order-mark",
+        "utf-16",
+        "half-a-pair",
+        "umlaut",
+        "other-order",
+    ],
 )
 def test_json_may_be_written_in_many_ways(write: Callable[[Any], bytes]) -> None:
     """White space, encodings, escapes, order and further members do not matter."""
@@ -108,14 +161,16 @@ def test_json_may_be_written_in_many_ways(write: Callable[[Any], bytes]) -> None
 
 
 def test_statuses_are_those_of_the_dialect() -> None:
-    """A token with another success status is a violation, and still a grant; the status of a reading is none."""
+    """A token with another success status is a violation, and still a grant; the status of a
+    reading is none.
+    """
     invariants = looking()
 
     assert asked(invariants, answer(status=201))
     assert found(invariants) == {"status": 1}
 
 
-# --- The JWT ----------------------------------------------------------------------------------------------------------
+# --- The JWT ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -171,7 +226,9 @@ def test_a_part_of_any_length_is_read(length: int) -> None:
 
 
 def test_what_is_no_base64url_is_not_read() -> None:
-    """One character that does not belong there, in any place of a part of any length, and it is none: padding above all."""
+    """One character that does not belong there, in any place of a part of any length, and it is
+    none: padding above all.
+    """
     for length in range(12):
         part = segment("x" * length)
         for place in range(len(part) + 1):
@@ -187,11 +244,13 @@ def test_the_letters_of_base64url_are_read() -> None:
     assert _segment("eyJhIjoiPz8/In0") is _segment("eyJhIjoifn5+In0") is None
 
 
-# --- Whose it is ------------------------------------------------------------------------------------------------------
+# --- Whose it is --------------------------------------------------------------------------------
 
 
 def test_a_login_gives_the_same_user_every_time() -> None:
-    """Once an account's user is known, another user's answer is a violation, and not to go on with; the own one is none."""
+    """Once an account's user is known, another user's answer is a violation, and not to go on with;
+    the own one is none.
+    """
     invariants = looking()
     assert granted(invariants).sound
     assert granted(invariants).sound
@@ -203,7 +262,9 @@ def test_a_login_gives_the_same_user_every_time() -> None:
 
 
 def test_two_accounts_are_two_users() -> None:
-    """An account whose first answer is another account's user is noticed at once, though nothing was known of it."""
+    """An account whose first answer is another account's user is noticed at once, though nothing
+    was known of it.
+    """
     invariants = looking()
     granted(invariants)
 
@@ -267,7 +328,9 @@ def test_answer_and_jwt_name_one_user() -> None:
     ],
 )
 def test_a_refresh_token_is_its_users_if_it_says_whose_it_is(refresh_token: str, kind: str) -> None:
-    """A refresh token that begins with another user's id, or is a JWT of another user, is one; other forms say nothing."""
+    """A refresh token that begins with another user's id, or is a JWT of another user, is one;
+    other forms say nothing.
+    """
     invariants = looking()
     granted(invariants)
     granted(invariants, document(OTHER), account=BEA)
@@ -278,7 +341,9 @@ def test_a_refresh_token_is_its_users_if_it_says_whose_it_is(refresh_token: str,
 
 
 def test_ids_in_refresh_tokens_may_be_those_of_sessions() -> None:
-    """Where refresh tokens never began with the user's id, what they begin with is something else's."""
+    """Where refresh tokens never began with the user's id, what they begin with is something
+    else's.
+    """
     invariants = looking()
 
     for number in range(3):
@@ -287,10 +352,13 @@ def test_ids_in_refresh_tokens_may_be_those_of_sessions() -> None:
     assert found(invariants) == {}
 
 
-# --- What it says -----------------------------------------------------------------------------------------------------
+# --- What it says -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("scope", "claimed"), [("agent", "agent"), ("guest agent", "guest agent"), ("agent", "guest agent")])
+@pytest.mark.parametrize(
+    ("scope", "claimed"),
+    [("agent", "agent"), ("guest agent", "guest agent"), ("agent", "guest agent")],
+)
 def test_the_scope_is_the_role_alone_or_with_the_lower_ones(scope: str, claimed: str) -> None:
     """The role's name, or all names up to it, in the answer and in the JWT, each in its own way."""
     invariants = looking()
@@ -300,10 +368,19 @@ def test_the_scope_is_the_role_alone_or_with_the_lower_ones(scope: str, claimed:
 
 @pytest.mark.parametrize(
     ("scope", "claimed"),
-    [("admin", "admin"), ("agent", "admin"), ("admin", "agent"), ("agent", ["agent"]), ("agent", None), ("agent", "agent bot")],
+    [
+        ("admin", "admin"),
+        ("agent", "admin"),
+        ("admin", "agent"),
+        ("agent", ["agent"]),
+        ("agent", None),
+        ("agent", "agent bot"),
+    ],
 )
 def test_another_scope_is_a_violation(scope: str, claimed: Any) -> None:
-    """A scope that is not the role's, in either place, is a violation of issuance, and of refreshing when it comes then."""
+    """A scope that is not the role's, in either place, is a violation of issuance, and of
+    refreshing when it comes then.
+    """
     invariants = looking()
     first = granted(invariants)
 
@@ -314,7 +391,14 @@ def test_another_scope_is_a_violation(scope: str, claimed: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lifetime", "kinds"), [(DAY, {}), (DAY - 60, {}), (DAY + 60, {}), (DAY - 61, {"lifetime": 1}), (1209600, {"lifetime": 1})]
+    ("lifetime", "kinds"),
+    [
+        (DAY, {}),
+        (DAY - 60, {}),
+        (DAY + 60, {}),
+        (DAY - 61, {"lifetime": 1}),
+        (1209600, {"lifetime": 1}),
+    ],
 )
 def test_a_token_lives_24_hours(lifetime: int, kinds: dict[str, int]) -> None:
     """A lifetime that is off by more than a minute is a violation."""
@@ -325,15 +409,24 @@ def test_a_token_lives_24_hours(lifetime: int, kinds: dict[str, int]) -> None:
     assert found(invariants) == kinds
 
 
-# --- What may come twice ----------------------------------------------------------------------------------------------
+# --- What may come twice ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("iat", "exp"), [(0, 10**400), (10**400, 0), (-(10**4299), 10**4299)], ids=["exp", "iat", "both"])
+@pytest.mark.parametrize(
+    ("iat", "exp"),
+    [(0, 10**400), (10**400, 0), (-(10**4299), 10**4299)],
+    ids=["exp", "iat", "both"],
+)
 def test_a_time_beyond_all_measure_is_none(iat: int, exp: int) -> None:
-    """Numbers of hundreds of digits are JSON, and no instants: they break the promise, and not the run; no report repeats them."""
+    """Numbers of hundreds of digits are JSON, and no instants: they break the promise, and not the
+    run; no report repeats them.
+    """
     invariants = looking()
 
-    assert asked(invariants, answer(json.dumps(document(USER, claims(iat=iat, exp=exp))).encode())) is None
+    assert (
+        asked(invariants, answer(json.dumps(document(USER, claims(iat=iat, exp=exp))).encode()))
+        is None
+    )
     assert found(invariants) == {"jwt": 1}
     assert len(invariants.violations.samples[0].message) < 60
 
@@ -343,13 +436,17 @@ def test_a_jti_comes_once() -> None:
     invariants = looking()
 
     granted(invariants, document(of=claims(jti="the same")))
-    granted(invariants, document(of=claims(jti="the same", iat=1_700_000_001, exp=1_700_000_001 + DAY)))
+    granted(
+        invariants, document(of=claims(jti="the same", iat=1_700_000_001, exp=1_700_000_001 + DAY))
+    )
 
     assert found(invariants) == {"token-repeated": 1}
 
 
 def test_without_a_jti_a_second_has_one_token() -> None:
-    """Two log-ins, or a log-in and a refresh, in one second give the same token rightly if it has no jti."""
+    """Two log-ins, or a log-in and a refresh, in one second give the same token rightly if it has
+    no jti.
+    """
     invariants = looking()
     first = granted(invariants, document(of=claims(jti=...)))
 
@@ -373,11 +470,15 @@ def of_second(second: int, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("refreshes", [False, True], ids=["log-in", "refresh"])
-@pytest.mark.parametrize(("later", "kinds"), [(0.9, {}), (3.0, {"token-repeated": 1}), (3600.0, {"token-repeated": 1})])
+@pytest.mark.parametrize(
+    ("later", "kinds"), [(0.9, {}), (3.0, {"token-repeated": 1}), (3600.0, {"token-repeated": 1})]
+)
 def test_without_a_jti_a_token_is_not_given_out_later_again(
     later: float, kinds: dict[str, int], refreshes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token of the second in which it is asked for may be one that is known; one of a second long gone was not issued now (B17)."""
+    """A token of the second in which it is asked for may be one that is known; one of a second long
+    gone was not issued now (B17).
+    """
     go_on = at_once(monkeypatch, 0.05, 0.05 + later)
     invariants = looking()
     first = granted(invariants, document(of=of_second(0)))
@@ -388,7 +489,9 @@ def test_without_a_jti_a_token_is_not_given_out_later_again(
     assert found(invariants) == kinds
 
 
-def test_a_repeated_refresh_may_be_answered_late_as_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_refresh_may_be_answered_late_as_the_first_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Where the first answer was lost, the second may hold what was issued at the first try."""
     go_on = at_once(monkeypatch, 0.05, 20.0)
     invariants = looking()
@@ -402,7 +505,9 @@ def test_a_repeated_refresh_may_be_answered_late_as_the_first_one(monkeypatch: p
 
 
 def test_servers_with_several_clocks_are_not_accused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where one of two machines is five seconds behind the other, it issues now what the other one has issued before."""
+    """Where one of two machines is five seconds behind the other, it issues now what the other one
+    has issued before.
+    """
     go_on = at_once(monkeypatch, *(number / 2 + 0.05 for number in range(60)))
     invariants = looking()
     for number in range(59):
@@ -413,7 +518,9 @@ def test_servers_with_several_clocks_are_not_accused(monkeypatch: pytest.MonkeyP
 
 
 def test_one_user_of_two_workers_accounts() -> None:
-    """Two accounts that are given the same user are found, though each worker has only one of them; one account of both is none (B17)."""
+    """Two accounts that are given the same user are found, though each worker has only one of them;
+    one account of both is none (B17).
+    """
     violations = Violations()
     master = AcrossWorkers(violations, places=2**16)
     first, second, third = (looking(tells=True) for _ in range(3))
@@ -430,13 +537,17 @@ def test_one_user_of_two_workers_accounts() -> None:
 
 
 def test_short_ids_are_met_by_coincidence() -> None:
-    """Where users and sessions are numbered, a refresh token that begins with a number names nobody (B17)."""
+    """Where users and sessions are numbered, a refresh token that begins with a number names nobody
+    (B17).
+    """
     invariants = looking()
     accounts = [LoadAccount(f"user-{number}@example.org", "x", "agent") for number in range(1, 20)]
     fronts = (f"{session % 19 + 1}.secret-{session}" for session in itertools.count())
     for _ in range(3):
         for number, account in enumerate(accounts, 1):
-            grant = granted(invariants, document(str(number), refreshToken=next(fronts)), account=account)
+            grant = granted(
+                invariants, document(str(number), refreshToken=next(fronts)), account=account
+            )
             granted(invariants, document(str(number), refreshToken=next(fronts)), grant)
 
     assert found(invariants) == {}
@@ -454,7 +565,9 @@ def test_a_token_of_two_users_is_a_violation_in_any_case() -> None:
 
 
 def test_a_refresh_gives_a_new_token() -> None:
-    """The old token again, where it has a jti, is a violation; also if the server does not rotate refresh tokens."""
+    """The old token again, where it has a jti, is a violation; also if the server does not rotate
+    refresh tokens.
+    """
     invariants = looking()
     body = document()
     first = granted(invariants, body)
@@ -502,7 +615,9 @@ def test_a_repeated_refresh_may_be_answered_as_the_first() -> None:
 
 
 def test_what_two_workers_were_given() -> None:
-    """The master finds a token, or a refresh token, of two workers; tokens of one user and one second are none."""
+    """The master finds a token, or a refresh token, of two workers; tokens of one user and one
+    second are none.
+    """
     workers = [looking(tells=True) for _ in range(2)]
     violations = Violations()
     master = AcrossWorkers(violations, places=2**16)
@@ -517,7 +632,7 @@ def test_what_two_workers_were_given() -> None:
     assert all(sample.exchange for sample in violations.samples)
 
 
-# --- What may be refused ----------------------------------------------------------------------------------------------
+# --- What may be refused ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
@@ -553,11 +668,13 @@ def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
     assert found(invariants) == {"login-refused": 1}
 
 
-# --- What the token is good for ---------------------------------------------------------------------------------------
+# --- What the token is good for -----------------------------------------------------------------
 
 
 def test_a_token_shows_its_own_profile() -> None:
-    """The own profile is as it should be; another user's, none, and a refusal are violations, each of its kind."""
+    """The own profile is as it should be; another user's, none, and a refusal are violations, each
+    of its kind.
+    """
     invariants = looking()
     grant = granted(invariants)
 
@@ -572,7 +689,7 @@ def test_a_token_shows_its_own_profile() -> None:
     assert found(invariants)["token-dead"] == 1
 
 
-# --- Whatever a server sends ------------------------------------------------------------------------------------------
+# --- Whatever a server sends --------------------------------------------------------------------
 
 DEEP = f"{'[' * 1000}{']' * 1000}"
 #: What no server should send, and some do; as JSON.
@@ -585,21 +702,32 @@ HERE = "the place of what is odd"
 
 def with_odd(of: dict[str, Any], odd: str) -> str:
     """A token whose claims, or whose header, hold something odd."""
-    part = urlsafe_b64encode(json.dumps(of).replace(json.dumps(HERE), odd).encode()).rstrip(b"=").decode()
+    part = (
+        urlsafe_b64encode(json.dumps(of).replace(json.dumps(HERE), odd).encode())
+        .rstrip(b"=")
+        .decode()
+    )
     head, payload, signature = jwt(claims()).split(".")
     return f"{part}.{payload}.{signature}" if "alg" in of else f"{head}.{part}.{signature}"
 
 
 @pytest.mark.parametrize("odd", ODD, ids=map(str, range(len(ODD))))
 def test_nothing_that_a_server_sends_breaks_the_checks(odd: str) -> None:
-    """In whatever place of an answer or a token something odd stands, it is a violation, or nothing (B6)."""
+    """In whatever place of an answer or a token something odd stands, it is a violation, or nothing
+    (B6).
+    """
     invariants = looking()
     grant = granted(invariants)
     bodies = [json.dumps(document() | {member: HERE}) for member in MEMBERS]
     bodies += [
-        json.dumps(document(token=with_odd(claims(**{name: HERE}), odd))) for name in ("_id", "scope", "jti", "iat", "exp")
+        json.dumps(document(token=with_odd(claims(**{name: HERE}), odd)))
+        for name in ("_id", "scope", "jti", "iat", "exp")
     ]
-    bodies += [json.dumps(document(token=with_odd({"alg": HERE}, odd))), json.dumps(HERE), json.dumps({"id": HERE})]
+    bodies += [
+        json.dumps(document(token=with_odd({"alg": HERE}, odd))),
+        json.dumps(HERE),
+        json.dumps({"id": HERE}),
+    ]
     for body in bodies:
         for status in (200, 201, 401):
             response = answer(body.replace(json.dumps(HERE), odd).encode(), status)
@@ -611,7 +739,7 @@ def test_nothing_that_a_server_sends_breaks_the_checks(odd: str) -> None:
         f"{sample.message}{sample.exchange}".encode()
 
 
-# --- Real servers -----------------------------------------------------------------------------------------------------
+# --- Real servers -------------------------------------------------------------------------------
 
 
 def received(response: httpx.Response) -> Response:
@@ -620,7 +748,9 @@ def received(response: httpx.Response) -> Response:
 
 
 async def a_busy_day(api: Api, invariants: Invariants, refreshed: list[int]) -> None:
-    """Every account logs in twice at once, looks at itself, goes on by both kinds of refresh, and races for one token."""
+    """Every account logs in twice at once, looks at itself, goes on by both kinds of refresh, and
+    races for one token.
+    """
 
     async def chain(name: str) -> None:
         credentials = api.server.accounts[name]
@@ -667,10 +797,14 @@ def day_with(settings: Settings, *, over_a_socket: bool = False) -> tuple[dict[s
 
 @pytest.mark.parametrize("name", ["baseline", *LEGAL])
 def test_no_legal_server_is_accused(name: str) -> None:
-    """Whatever a server may do without breaking the specification is no violation under load, either."""
+    """Whatever a server may do without breaking the specification is no violation under load,
+    either.
+    """
     variants = () if name == "baseline" else (name,)
 
-    violations, refreshes = day_with(Settings(scrypt_n=QUICK, variants=variants), over_a_socket=name in ON_THE_WIRE)
+    violations, refreshes = day_with(
+        Settings(scrypt_n=QUICK, variants=variants), over_a_socket=name in ON_THE_WIRE
+    )
 
     assert violations == {}
     assert refreshes > 5

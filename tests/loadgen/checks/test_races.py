@@ -1,4 +1,6 @@
-"""Races are judged by what a policy may do: every legal history is explained, every other is not, and one policy has to explain all."""
+"""Races are judged by what a policy may do: every legal history is explained, every other is not,
+and one policy has to explain all.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from typing import Any
 
 import pytest
 
-from rolecall.loadgen.checks.races import LEAST_WINDOW, CallOutcome, Policies, Race, RaceCall, Races, explanations, outcome_of
+from rolecall.loadgen.checks.races import (
+    LEAST_WINDOW,
+    CallOutcome,
+    Policies,
+    Race,
+    RaceCall,
+    Races,
+    explanations,
+    outcome_of,
+)
 from rolecall.loadgen.checks.sessions import Path
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.reference.server import running
@@ -30,7 +41,9 @@ DEAD = {"token_works": False, "refresh_token_works": False}
 
 def call(invoked: float, returned: float, outcome: CallOutcome, **more: Any) -> RaceCall:
     """One call."""
-    return RaceCall(invoked, returned, outcome, **({"user": USER, **more} if outcome == "granted" else more))
+    return RaceCall(
+        invoked, returned, outcome, **({"user": USER, **more} if outcome == "granted" else more)
+    )
 
 
 def win(invoked: float = 0.0, returned: float = 0.01, **more: Any) -> RaceCall:
@@ -57,7 +70,7 @@ def judged(*families: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int
     return dict(violations.counts), judge
 
 
-# --- What is legal ----------------------------------------------------------------------------------------------------
+# --- What is legal ------------------------------------------------------------------------------
 
 LEGAL: dict[str, tuple[RaceCall, ...]] = {
     "one-alone": (win(),),
@@ -75,12 +88,23 @@ LEGAL: dict[str, tuple[RaceCall, ...]] = {
     "late-losers-end-the-family": (win(**DEAD), loss(), loss()),
     "late-losers-end-the-refresh-token": (win(refresh_token_works=False), loss()),
     "an-unknown-loser-ends-the-family": (win(**DEAD), silence()),
-    "nobody-looked-at-the-refresh-token": (win(token_works=False, refresh_token_works=None), loss()),
+    "nobody-looked-at-the-refresh-token": (
+        win(token_works=False, refresh_token_works=None),
+        loss(),
+    ),
     "nobody-looked": (win(token_works=None, refresh_token_works=None), loss()),
-    "reuse-after-the-window-ends-the-family": (win(0.0, 0.1, **DEAD), win(0.5, 0.6, **DEAD), loss(40.0, 40.1)),
+    "reuse-after-the-window-ends-the-family": (
+        win(0.0, 0.1, **DEAD),
+        win(0.5, 0.6, **DEAD),
+        loss(40.0, 40.1),
+    ),
     "the-later-winner-revokes-an-access-token": (win(token_works=False), win()),
     "the-later-winner-was-not-looked-at": (win(token_works=False), win(token_works=None)),
-    "an-unknown-one-revokes-the-access-tokens": (win(token_works=False), win(token_works=False), silence()),
+    "an-unknown-one-revokes-the-access-tokens": (
+        win(token_works=False),
+        win(token_works=False),
+        silence(),
+    ),
     "an-unknown-one-comes-after-the-window": (win(**DEAD), win(**DEAD), silence()),
 }
 
@@ -101,8 +125,13 @@ LEGAL_BY_GET: dict[str, tuple[RaceCall, ...]] = {
 
 @pytest.mark.parametrize("name", LEGAL_BY_GET)
 def test_by_get_a_winner_may_revoke_the_others_access_token(name: str) -> None:
-    """By GET the losers may have been refused for their access token, whatever the policy for refresh tokens is."""
-    kinds, judge = judged(Race(USER, LEGAL_BY_GET[name], "GET"), Race(USER, LEGAL["all-win"]) if "one" in name else None)
+    """By GET the losers may have been refused for their access token, whatever the policy for
+    refresh tokens is.
+    """
+    kinds, judge = judged(
+        Race(USER, LEGAL_BY_GET[name], "GET"),
+        Race(USER, LEGAL["all-win"]) if "one" in name else None,
+    )
 
     assert kinds == {}
     assert judge.policies.longest == inf
@@ -110,7 +139,10 @@ def test_by_get_a_winner_may_revoke_the_others_access_token(name: str) -> None:
 
 def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None:
     """What a race by GET leaves open, one by POST decides: there is one policy."""
-    families = Race(USER, LEGAL["one-winner"]), Race(USER, LEGAL_BY_GET["some-came-before-it-was-revoked"], "GET")
+    families = (
+        Race(USER, LEGAL["one-winner"]),
+        Race(USER, LEGAL_BY_GET["some-came-before-it-was-revoked"], "GET"),
+    )
 
     assert judged(*families)[0] == judged(*reversed(families))[0] == {"race-mixture": 1}
 
@@ -124,13 +156,25 @@ def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -
 
 @pytest.mark.parametrize(
     "calls",
-    [(loss(), loss()), (win(), win(), loss()), (win(**DEAD),), (win(token_works=False), loss()), (loss(0.0, 0.1), win(0.2, 0.3))],
+    [
+        (loss(), loss()),
+        (win(), win(), loss()),
+        (win(**DEAD),),
+        (win(token_works=False), loss()),
+        (loss(0.0, 0.1), win(0.2, 0.3)),
+    ],
     ids=["nobody", "mixture", "dead", "access-token-dead", "refused-first"],
 )
-def test_where_the_session_may_have_been_ended_refusals_say_nothing(calls: tuple[RaceCall, ...]) -> None:
-    """What the same race would be accused of otherwise, the end of the session explains; and it tells less of the policy."""
+def test_where_the_session_may_have_been_ended_refusals_say_nothing(
+    calls: tuple[RaceCall, ...],
+) -> None:
+    """What the same race would be accused of otherwise, the end of the session explains; and it
+    tells less of the policy.
+    """
     assert judged(calls)[0] != {}
-    kinds, judge = judged(Race(USER, calls, certain=False), LEGAL["one-winner" if len(calls) < 3 else "all-win"])
+    kinds, judge = judged(
+        Race(USER, calls, certain=False), LEGAL["one-winner" if len(calls) < 3 else "all-win"]
+    )
 
     assert kinds == {}
     assert bool(judge.policies)
@@ -145,20 +189,29 @@ def test_what_was_granted_in_such_a_race_still_counts() -> None:
     assert judged(two, LEGAL["one-winner"])[0] == {"race-mixture": 1}
 
 
-# --- What is not ------------------------------------------------------------------------------------------------------
+# --- What is not --------------------------------------------------------------------------------
 
 WRONG: dict[str, tuple[tuple[RaceCall, ...], dict[str, int]]] = {
     "nobody": ((loss(), loss(), loss()), {"race-nobody": 1}),
     "nobody-before-the-unknown": ((loss(0.0, 0.1), silence(0.2, 10.0)), {"race-nobody": 1}),
     "two-of-four": ((win(), win(), loss(), loss()), {"race-mixture": 1}),
-    "two-of-ten-and-no-order": ((win(0.0, 0.02), *[loss(0.0, 0.02)] * 8, win(0.01, 0.02)), {"race-mixture": 1}),
+    "two-of-ten-and-no-order": (
+        (win(0.0, 0.02), *[loss(0.0, 0.02)] * 8, win(0.01, 0.02)),
+        {"race-mixture": 1},
+    ),
     "refused-before-granted": ((loss(0.0, 0.1), win(0.2, 0.3)), {"race-mixture": 1}),
-    "granted-after-the-window": ((win(0.0, 0.1), loss(3.0, 3.1), win(5.0, 5.1)), {"race-mixture": 1}),
+    "granted-after-the-window": (
+        (win(0.0, 0.1), loss(3.0, 3.1), win(5.0, 5.1)),
+        {"race-mixture": 1},
+    ),
     "both-winners-dead": ((win(**DEAD), win(**DEAD)), {"race-winner-dead": 1}),
     "one-of-two-winners-dead": ((win(), win(refresh_token_works=False)), {"race-winner-dead": 1}),
     "alone-and-dead": ((win(**DEAD),), {"race-winner-dead": 1}),
     "only-the-access-token-dead": ((win(token_works=False), loss()), {"race-winner-dead": 1}),
-    "a-mixture-and-dead": ((win(**DEAD), win(**DEAD), loss()), {"race-mixture": 1, "race-winner-dead": 1}),
+    "a-mixture-and-dead": (
+        (win(**DEAD), win(**DEAD), loss()),
+        {"race-mixture": 1, "race-winner-dead": 1},
+    ),
     "another-user": ((win(), win(user=OTHER)), {"race-other-user": 1}),
     "another-user-and-of-no-use": ((win(), win(user=OTHER, **DEAD)), {"race-other-user": 1}),
     "the-only-winner-is-another-user": ((win(user=OTHER), loss()), {"race-other-user": 1}),
@@ -184,15 +237,22 @@ def test_what_no_policy_does_is_a_violation(name: str) -> None:
     ],
 )
 def test_a_server_does_not_change_its_policy(first: str, second: str) -> None:
-    """Two races, each legal, that no one policy explains are a mixture, in either order; each as often as it likes is none."""
+    """Two races, each legal, that no one policy explains are a mixture, in either order; each as
+    often as it likes is none.
+    """
     for one, other in ((first, second), (second, first)):
         assert judged(LEGAL[one], LEGAL[one], LEGAL[one])[0] == {}
         assert judged(LEGAL[one], LEGAL[one], LEGAL[other])[0] == {"race-mixture": 1}
 
 
 def test_races_that_fit_several_policies_decide_nothing() -> None:
-    """Where nobody met, where all but one were throttled or unknown, any policy may be the server's."""
-    open_to_all = [LEGAL[name] for name in ("one-alone", "nobody-is-known", "one-was-throttled", "all-were-throttled")]
+    """Where nobody met, where all but one were throttled or unknown, any policy may be the
+    server's.
+    """
+    open_to_all = [
+        LEGAL[name]
+        for name in ("one-alone", "nobody-is-known", "one-was-throttled", "all-were-throttled")
+    ]
     open_to_all[2] = open_to_all[2][:2]
 
     for decided in ("one-winner", "all-win"):
@@ -214,7 +274,9 @@ def test_windows_have_to_agree() -> None:
 
 
 def test_the_history_is_shown() -> None:
-    """A violation shows who was invoked and answered when, with what, and what became of it; and what it contradicts."""
+    """A violation shows who was invoked and answered when, with what, and what became of it; and
+    what it contradicts.
+    """
     violations = Violations()
     judge = Races(violations)
     judge.judge(Race(USER, (win(5.0, 5.0123), loss(5.001, 5.02))))
@@ -224,19 +286,25 @@ def test_the_history_is_shown() -> None:
 
     assert set(shown) == {"race-mixture", "race-other-user"}
     assert (
-        f"     0.00 to     10.00  granted, tokens of user {OTHER}, access token works, refresh token is dead"
-        in shown["race-mixture"]
+        f"     0.00 to     10.00  granted, tokens of user {OTHER}, access token works, refresh "
+        "token is dead" in shown["race-mixture"]
     )
     assert "and before that" in shown["race-mixture"]
     assert "     1.00 to     20.00  refused" in shown["race-mixture"]
 
 
-# --- An oracle --------------------------------------------------------------------------------------------------------
+# --- An oracle ----------------------------------------------------------------------------------
 
 
 def is_explained(family: Race, window: int) -> bool:
-    """Whether instants can be found for a window of whole seconds (0: a single use), by trying all there are."""
-    granted, refused, unknown = family.having("granted"), family.having("refused"), family.having("unknown")
+    """Whether instants can be found for a window of whole seconds (0: a single use), by trying all
+    there are.
+    """
+    granted, refused, unknown = (
+        family.having("granted"),
+        family.having("refused"),
+        family.having("unknown"),
+    )
     if not granted and not refused:
         return True
     if window == 0 and len(granted) > 1:
@@ -245,9 +313,9 @@ def is_explained(family: Race, window: int) -> bool:
     for first in users:
         last = first.returned if first in granted else 40
         for used in range(int(first.invoked), int(last) + 1):
-            if all(used <= one.returned and one.invoked <= used + window for one in granted) and all(
-                one.returned >= used + window for one in refused
-            ):
+            if all(
+                used <= one.returned and one.invoked <= used + window for one in granted
+            ) and all(one.returned >= used + window for one in refused):
                 return True
     return False
 
@@ -255,7 +323,14 @@ def is_explained(family: Race, window: int) -> bool:
 def histories(count: int) -> Iterator[Race]:
     """Histories of chance, in whole seconds."""
     dice = random.Random(7)
-    outcomes: list[CallOutcome] = ["granted", "granted", "refused", "refused", "unknown", "throttled"]
+    outcomes: list[CallOutcome] = [
+        "granted",
+        "granted",
+        "refused",
+        "refused",
+        "unknown",
+        "throttled",
+    ]
     for _ in range(count):
         calls = []
         for _ in range(dice.randint(1, 4)):
@@ -265,7 +340,9 @@ def histories(count: int) -> Iterator[Race]:
 
 
 def test_explanations_are_those_of_an_oracle() -> None:
-    """Comparing the extremes says of thousands of histories, and of every window, what trying all instants says."""
+    """Comparing the extremes says of thousands of histories, and of every window, what trying all
+    instants says.
+    """
     explained = Counter[bool]()
 
     for family in histories(4000):
@@ -273,13 +350,15 @@ def test_explanations_are_those_of_an_oracle() -> None:
         assert found.single_use == is_explained(family, 0), f"{family}"
         for window in range(1, 20):
             expected = is_explained(family, window)
-            assert (found.shortest <= window <= found.longest) == expected, f"window {window}: {family}"
+            assert (found.shortest <= window <= found.longest) == expected, (
+                f"window {window}: {family}"
+            )
             explained[expected] += 1
 
     assert min(explained.values()) > 5000
 
 
-# --- Outcomes ---------------------------------------------------------------------------------------------------------
+# --- Outcomes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -301,11 +380,13 @@ def test_explanations_are_those_of_an_oracle() -> None:
     ],
 )
 def test_what_a_status_says(status: int | None, outcome: str) -> None:
-    """Only an answer of the policy is an outcome: not one of an overloaded server, and none at all may be anything."""
+    """Only an answer of the policy is an outcome: not one of an overloaded server, and none at all
+    may be anything.
+    """
     assert outcome_of(status) == outcome
 
 
-# --- Workers ----------------------------------------------------------------------------------------------------------
+# --- Workers ------------------------------------------------------------------------------------
 
 
 def test_workers_that_agree() -> None:
@@ -344,11 +425,13 @@ def test_policies_have_names() -> None:
     assert Policies().longest == inf
 
 
-# --- Real servers -----------------------------------------------------------------------------------------------------
+# --- Real servers -------------------------------------------------------------------------------
 
 
 async def race(api: Api, account: str, racers: int) -> Race:
-    """So many refreshes with one token at once, and afterwards a look at what the winners were given."""
+    """So many refreshes with one token at once, and afterwards a look at what the winners were
+    given.
+    """
     credentials = api.server.accounts[account]
     issued = read(await api.login(account))
 
@@ -356,16 +439,23 @@ async def race(api: Api, account: str, racers: int) -> Race:
         invoked = perf_counter()
         answer = await api.post_refresh(issued["refreshToken"], credentials.email)
         given = read(answer) if answer.is_success else {}
-        return RaceCall(invoked, perf_counter(), outcome_of(answer.status_code), given.get("user", "")), given
+        return RaceCall(
+            invoked, perf_counter(), outcome_of(answer.status_code), given.get("user", "")
+        ), given
 
     raced = await asyncio.gather(*(one() for _ in range(racers)))
     winners = [given for _, given in raced if given]
     emails = {it.id: it.email for it in api.server.accounts.values()}
     token_works = {
-        given["token"]: (await api.ask("GET", f"/v2/users/{given['user']}", given["token"])).is_success for given in winners
+        given["token"]: (
+            await api.ask("GET", f"/v2/users/{given['user']}", given["token"])
+        ).is_success
+        for given in winners
     }
     owners = {given["refreshToken"]: emails[given["user"]] for given in winners}
-    refresh_works = {token: (await api.post_refresh(token, email)).is_success for token, email in owners.items()}
+    refresh_works = {
+        token: (await api.post_refresh(token, email)).is_success for token, email in owners.items()
+    }
     return Race(
         issued["user"],
         tuple(
@@ -414,7 +504,11 @@ def test_legal_servers_are_known_by_their_policy(variant: str, policy: str, winn
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"), [("race-kills-both-winners", "race-winner-dead"), ("race-gives-another-users-token", "race-other-user")]
+    ("fault", "kind"),
+    [
+        ("race-kills-both-winners", "race-winner-dead"),
+        ("race-gives-another-users-token", "race-other-user"),
+    ],
 )
 def test_faults_of_races_are_seen(fault: str, kind: str) -> None:
     """Both faults that only a race shows are found under real concurrency, under their names."""
@@ -426,7 +520,9 @@ def test_faults_of_races_are_seen(fault: str, kind: str) -> None:
 
 
 def test_a_check_that_is_not_atomic_is_a_mixture() -> None:
-    """A server that takes note of a use too late lets two of four simultaneous refreshes win, which is no grace window."""
+    """A server that takes note of a use too late lets two of four simultaneous refreshes win, which
+    is no grace window.
+    """
 
     async def story(api: Api) -> dict[str, int]:
         looks = itertools.count(1)

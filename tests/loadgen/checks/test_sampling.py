@@ -1,4 +1,6 @@
-"""Cells of the permission table under load: what is sampled does no harm, and nothing is accused that was not as specified before."""
+"""Cells of the permission table under load: what is sampled does no harm, and nothing is accused
+that was not as specified before.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ from rolecall.token_bank import BankedToken
 from tests.reference.asking import QUICK
 from tests.support.command import ROLES
 
-#: Legal variants in which resources and permissions differ; the others are tried as well, in the long run.
+#: Legal variants in which resources and permissions differ; the others are tried as well, in the
+#: long run.
 DIFFERENT = {
     "created-200",
     "deleted-200",
@@ -52,7 +55,8 @@ DIFFERENT = {
     "scope-cascade",
     "scope-of-current-role",
 }
-#: Servers that the plain client of these tests cannot talk to, or that need an operation's body in the target file.
+#: Servers that the plain client of these tests cannot talk to, or that need an operation's body in
+#: the target file.
 NOT_HERE = {"closes-without-saying", "wants-members-of-its-own"}
 LEGAL = [
     pytest.param(variant.name, marks=() if variant.name in DIFFERENT else pytest.mark.long)
@@ -63,7 +67,9 @@ SPEC = load_specification()
 
 
 class Wire:
-    """A plain client for raw requests; it remembers what it sent, and may lose every so many answers."""
+    """A plain client for raw requests; it remembers what it sent, and may lose every so many
+    answers.
+    """
 
     def __init__(self, base_url: str, lossy: int = 0) -> None:
         self.client = httpx.Client(base_url=base_url, timeout=10)
@@ -95,14 +101,22 @@ class Sampled:
     """A sampling that is prepared, and what belongs to it."""
 
     def __init__(
-        self, one: Running, dialect: dict[str, Any], roles: tuple[str, ...], lossy: int, expired: ExpiredTokens | None
+        self,
+        one: Running,
+        dialect: dict[str, Any],
+        roles: tuple[str, ...],
+        lossy: int,
+        expired: ExpiredTokens | None,
     ) -> None:
         chosen = SPEC.dialect(dialect, "tests")
         spec = SPEC.for_target({}, chosen, "tests")
         self.server = one.server
         self.wire = Wire(one.base_url, lossy)
         self.violations = Violations()
-        self.accounts = {role: LoadAccount(one.accounts[role].email, one.accounts[role].password or "", role) for role in roles}
+        self.accounts = {
+            role: LoadAccount(one.accounts[role].email, one.accounts[role].password or "", role)
+            for role in roles
+        }
         self.invariants = Invariants(spec, chosen, self.violations, places=2**10)
         self.sampling = Sampling(
             Origin.of(one.base_url),
@@ -128,14 +142,19 @@ class Sampled:
 
     def turns(self, rounds: int = 1) -> None:
         """Sample everything so many times."""
-        kinds = [[cell for cell in self.sampling.cells if cell.allowed is allowed] for allowed in (False, True)]
+        kinds = [
+            [cell for cell in self.sampling.cells if cell.allowed is allowed]
+            for allowed in (False, True)
+        ]
         kinds = list(filter(None, [*kinds, self.sampling.shaped, self.sampling.expired]))
         for _ in range(rounds * len(kinds) * max(map(length, kinds), default=0)):
             self.turn()
 
 
 def length(cells: list[SampledCell]) -> int:
-    """How many turns of a kind it takes until each of its cells has had one: its shapes come in turn."""
+    """How many turns of a kind it takes until each of its cells has had one: its shapes come in
+    turn.
+    """
     shapes = Counter(cell.shape for cell in cells)
     return len(shapes) * max(shapes.values())
 
@@ -150,7 +169,11 @@ def sampled(
 ) -> Iterator[Sampled]:
     """A sampling of a reference server; with its signing key, or without."""
     with running(Settings(scrypt_n=QUICK, variants=variants, faults=faults)) as one:
-        expired = ExpiredTokens(ExpiryOptions(signing_key=one.signing_key), one.base_url) if signing else None
+        expired = (
+            ExpiredTokens(ExpiryOptions(signing_key=one.signing_key), one.base_url)
+            if signing
+            else None
+        )
         with sampling_of(one, dialect, roles, expired=expired) as it:
             yield it
 
@@ -169,20 +192,33 @@ def sampling_of(
         yield it
 
 
-# --- What is sampled --------------------------------------------------------------------------------------------------
+# --- What is sampled ----------------------------------------------------------------------------
 
 
 def test_what_is_tried_does_no_harm() -> None:
-    """Allowed cells are reads, denied ones reads and writes of things made for it: all there are, and each as the table says."""
+    """Allowed cells are reads, denied ones reads and writes of things made for it: all there are,
+    and each as the table says.
+    """
     with sampled() as it:
         cells = it.sampling.cells
 
         assert it.sampling.others == []
         assert {cell.operation.effect for cell in cells if cell.allowed} == {"list", "fetch"}
-        assert {cell.operation.effect for cell in cells if not cell.allowed} == {"list", "fetch", "update", "delete"}
+        assert {cell.operation.effect for cell in cells if not cell.allowed} == {
+            "list",
+            "fetch",
+            "update",
+            "delete",
+        }
         assert len({str(cell) for cell in cells}) == len(cells)
-        assert all(cell.allowed == (ROLES.index(cell.role) >= ROLES.index(LOWEST_SCOPE[cell.operation.name])) for cell in cells)
-        tried = [operation for operation in SPEC.operations.values() if operation.effect != "create"]
+        assert all(
+            cell.allowed
+            == (ROLES.index(cell.role) >= ROLES.index(LOWEST_SCOPE[cell.operation.name]))
+            for cell in cells
+        )
+        tried = [
+            operation for operation in SPEC.operations.values() if operation.effect != "create"
+        ]
         expected = {
             f"{operation.name} as {role}"
             for operation in tried
@@ -196,7 +232,10 @@ def test_what_is_tried_does_no_harm() -> None:
 def test_things_are_made_for_it_and_deleted_afterwards() -> None:
     """Nothing that was there before is written to, and nothing is left behind."""
     with sampled() as it:
-        before = {resource: it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "services", "kbitems")}
+        before = {
+            resource: it.server.store.page(resource, 100, 0)
+            for resource in ("users", "contacts", "services", "kbitems")
+        }
         it.turns()
         assert it.sampling.close() == []
         after = {resource: it.server.store.page(resource, 100, 0) for resource in before}
@@ -220,14 +259,20 @@ def test_what_cannot_be_deleted_is_named() -> None:
 
 
 def test_every_kind_in_turn() -> None:
-    """A denied cell, an allowed one, a denied one in a shape, and an expired token: in turn, and all of them come up."""
+    """A denied cell, an allowed one, a denied one in a shape, and an expired token: in turn, and
+    all of them come up.
+    """
     with sampled(signing=True) as it:
         probes = [it.sampling.next() for _ in range(4 * len(it.sampling.cells))]
 
     rows = ["cells denied", "cells allowed", "denied, other shapes", "expired tokens"]
     assert all(isinstance(probe, Probe) for probe in probes)
     assert [probe.row for probe in probes if probe and probe.stage == "first"][:2] == rows[:2]
-    assert all(rows[number % 4] == probe.row for number, probe in enumerate(probes) if probe and probe.stage == "first")
+    assert all(
+        rows[number % 4] == probe.row
+        for number, probe in enumerate(probes)
+        if probe and probe.stage == "first"
+    )
     everything = (*it.sampling.cells, *it.sampling.shaped, *it.sampling.expired)
     assert {str(probe.cell) for probe in probes if probe} == {str(cell) for cell in everything}
 
@@ -244,7 +289,9 @@ def test_names_and_texts_hold_no_secrets() -> None:
 
 
 def test_without_an_admin_less_is_sampled() -> None:
-    """Where only some roles have accounts, their lists and own profiles are sampled, and what they can make; no more is tried."""
+    """Where only some roles have accounts, their lists and own profiles are sampled, and what they
+    can make; no more is tried.
+    """
     with sampled(roles=("guest", "agent")) as it:
         names = {str(cell) for cell in it.sampling.cells}
 
@@ -265,14 +312,17 @@ def test_nobody_to_ask() -> None:
     assert it.violations.total == 0
 
 
-# --- Who is not accused -----------------------------------------------------------------------------------------------
+# --- Who is not accused -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("variant", LEGAL)
 def test_no_legal_server_is_accused(variant: str) -> None:
     """Whatever is legal is sampled for a while, and nothing is said against it."""
     if variant.startswith(("latency", "rate-limit")):
-        pytest.skip("sampling hundreds of cells one after the other takes a minute there; nothing about cells is different")
+        pytest.skip(
+            "sampling hundreds of cells one after the other takes a minute there; nothing about "
+            "cells is different"
+        )
     with sampled(variant) as it:
         for _ in range(60):
             it.turn()
@@ -286,7 +336,10 @@ def test_what_is_not_as_specified_without_load_is_not_sampled() -> None:
     with sampled(faults=("flip-list-users-guest", "flip-fetch-form-admin")) as it:
         it.turns()
 
-    assert sorted(it.sampling.others) == ["fetch-form as admin: 403, not allowed", "list-users as guest: 200, not denied"]
+    assert sorted(it.sampling.others) == [
+        "fetch-form as admin: 403, not allowed",
+        "list-users as guest: 200, not denied",
+    ]
     assert it.violations.total == 0
 
 
@@ -324,7 +377,9 @@ def test_what_says_nothing_about_permissions(status: int) -> None:
 
 
 def test_a_token_that_is_no_longer_good_is_no_denial() -> None:
-    """Where a token has ended, which is answered 403 as well, a new one is fetched, and nobody is accused."""
+    """Where a token has ended, which is answered 403 as well, a new one is fetched, and nobody is
+    accused.
+    """
     with sampled() as it:
         it.server.clock.advance(25 * 60 * 60)
         it.turns()
@@ -345,7 +400,9 @@ def test_a_token_is_renewed_before_it_ends() -> None:
 
 
 def test_a_login_by_somebody_else_costs_a_new_one_and_no_more() -> None:
-    """Where the role's session was ended by another log-in, the next 401 is followed by a log-in at once, and the cell is tried again (B9)."""
+    """Where the role's session was ended by another log-in, the next 401 is followed by a log-in at
+    once, and the cell is tried again (B9).
+    """
     with sampled("lone-sessions") as it:
         for role in ROLES:
             it.wire.log_in(it.accounts[role])
@@ -357,7 +414,9 @@ def test_a_login_by_somebody_else_costs_a_new_one_and_no_more() -> None:
 
 
 def test_a_denial_by_a_token_that_may_be_dead_is_none() -> None:
-    """Where a new token is denied and another log-in of the account has been begun meanwhile, it may have been ended: nobody is accused."""
+    """Where a new token is denied and another log-in of the account has been begun meanwhile, it
+    may have been ended: nobody is accused.
+    """
     with sampled() as it:
         allowed = next(cell for cell in it.sampling.cells if cell.allowed)
 
@@ -379,10 +438,14 @@ def test_a_denial_by_a_token_that_may_be_dead_is_none() -> None:
         assert outcome(disturbed=True) == {"allowed-denied": 1}
 
 
-@pytest.mark.parametrize("variants", [("lone-sessions",), ("short-lifetimes",)], ids=["ended", "expired"])
+@pytest.mark.parametrize(
+    "variants", [("lone-sessions",), ("short-lifetimes",)], ids=["ended", "expired"]
+)
 def test_what_was_made_is_deleted_though_the_tokens_have_ended(variants: tuple[str, ...]) -> None:
     """At the end every role may have to log in anew; nothing is left behind for that (B9)."""
-    with sampled(*variants, dialect={"lifetime": 3} if "short-lifetimes" in variants else None) as it:
+    with sampled(
+        *variants, dialect={"lifetime": 3} if "short-lifetimes" in variants else None
+    ) as it:
         for role in ROLES:
             it.wire.log_in(it.accounts[role])
         it.server.clock.advance(10)
@@ -390,11 +453,15 @@ def test_what_was_made_is_deleted_though_the_tokens_have_ended(variants: tuple[s
             caller.grant.asked -= 10 if "short-lifetimes" in variants else 0
 
         assert it.sampling.close() == []
-        assert "rolecall-load" not in str([it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "forms")])
+        assert "rolecall-load" not in str(
+            [it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "forms")]
+        )
 
 
 def test_lost_answers_cost_nothing() -> None:
-    """Where one answer in three is lost, all cells are found out all the same, and what was made is deleted, or named."""
+    """Where one answer in three is lost, all cells are found out all the same, and what was made is
+    deleted, or named.
+    """
     with running(Settings(scrypt_n=QUICK)) as one:
         with sampling_of(one, lossy=3) as it:
             assert it.sampling.others == []
@@ -404,7 +471,10 @@ def test_lost_answers_cost_nothing() -> None:
         assert all("perhaps" in thing for thing in left)
         assert len(left) < 3
         there = str(
-            [one.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "forms", "services", "kbitems")]
+            [
+                one.server.store.page(resource, 100, 0)
+                for resource in ("users", "contacts", "forms", "services", "kbitems")
+            ]
         )
         assert there.count("rolecall-load") <= len(left)
         assert dict(it.violations.counts) == {}
@@ -412,10 +482,15 @@ def test_lost_answers_cost_nothing() -> None:
 
 @pytest.mark.parametrize("id", ["", ".", "..", 7, None, "the admin's", "somebody's"])
 def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
-    """What a create says is a new thing's id, and is none or somebody else's, is not written to: what was made is found by name."""
+    """What a create says is a new thing's id, and is none or somebody else's, is not written to:
+    what was made is found by name.
+    """
     with running(Settings(scrypt_n=QUICK)) as one:
         perform = one.server.dispatcher.perform
-        others = {"the admin's": one.accounts["admin"].id, "somebody's": next(iter(one.server.store.page("users", 100, 0)))}
+        others = {
+            "the admin's": one.accounts["admin"].id,
+            "somebody's": next(iter(one.server.store.page("users", 100, 0))),
+        }
         shown = others.get(id, id)
 
         @instead_of(one.server.dispatcher.perform)
@@ -427,26 +502,38 @@ def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
             made = it.sampling._things.ids["user"]
             it.turns()
             assert it.sampling.close() == []
-            written = [path for method, path in it.wire.lines if method in ("PATCH", "DELETE") and path.startswith("/v2/users")]
+            written = [
+                path
+                for method, path in it.wire.lines
+                if method in ("PATCH", "DELETE") and path.startswith("/v2/users")
+            ]
 
         assert made not in (*others.values(), shown)
         assert set(written) == {f"/v2/users/{made}"}
         assert "rolecall-load" not in str(one.server.store.page("users", 100, 0))
 
 
-@pytest.mark.parametrize("variant", ["numeric-ids", "uuid-ids", "lists-lag", pytest.param("reads-lag", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "variant",
+    ["numeric-ids", "uuid-ids", "lists-lag", pytest.param("reads-lag", marks=pytest.mark.long)],
+)
 def test_things_of_other_servers(variant: str) -> None:
     """Whatever ids are, and however late lists are: the things are made, tried and deleted."""
     with sampled(variant) as it:
         assert it.sampling.others == []
         assert it.sampling.close() == []
-        left = [it.server.store.page(resource, 100, 0) for resource in ("users", "contacts", "services", "kbitems")]
+        left = [
+            it.server.store.page(resource, 100, 0)
+            for resource in ("users", "contacts", "services", "kbitems")
+        ]
 
     assert "rolecall-load" not in str(left)
 
 
 def test_what_is_shown_nowhere_is_named() -> None:
-    """A thing that was made, and is shown nowhere under its name, is named as perhaps there; nothing is deleted for it."""
+    """A thing that was made, and is shown nowhere under its name, is named as perhaps there;
+    nothing is deleted for it.
+    """
     with running(Settings(scrypt_n=QUICK)) as one:
         perform = one.server.dispatcher.perform
 
@@ -463,13 +550,19 @@ def test_what_is_shown_nowhere_is_named() -> None:
 
         with sampling_of(one) as it:
             left = it.sampling.close()
-            deleted = [path for method, path in it.wire.lines if method == "DELETE" and path.startswith("/v2/contacts")]
+            deleted = [
+                path
+                for method, path in it.wire.lines
+                if method == "DELETE" and path.startswith("/v2/contacts")
+            ]
 
-    assert [line.partition(",")[0] for line in left] == [f"contact called {it.sampling._run}-contact"]
+    assert [line.partition(",")[0] for line in left] == [
+        f"contact called {it.sampling._run}-contact"
+    ]
     assert deleted == []
 
 
-# --- Who is -----------------------------------------------------------------------------------------------------------
+# --- Who is -------------------------------------------------------------------------------------
 
 
 def test_a_denial_that_turns_into_permission() -> None:
@@ -496,7 +589,11 @@ def test_a_denial_that_shows_the_thing_is_none() -> None:
 
         @instead_of(it.server.dispatcher.refuse)
         async def leaking(call: Call, principal: Any, operation: str) -> Answer:
-            answer = await perform(call, principal, operation) if operation.startswith("fetch-") else Answer(403)
+            answer = (
+                await perform(call, principal, operation)
+                if operation.startswith("fetch-")
+                else Answer(403)
+            )
             answer.status = 403
             return answer
 
@@ -507,7 +604,9 @@ def test_a_denial_that_shows_the_thing_is_none() -> None:
 
 @pytest.mark.parametrize("often", [1, 2], ids=["every-time", "every-other-time"])
 def test_a_permission_that_turns_into_a_denial(often: int) -> None:
-    """A check that fails closed is a violation whether it lasts or passes: with a token that is let in, or with a new one."""
+    """A check that fails closed is a violation whether it lasts or passes: with a token that is let
+    in, or with a new one.
+    """
     with sampled() as it:
         permitted, asked = it.server.dispatcher.permitted, iter(range(10**9))
 
@@ -531,7 +630,9 @@ def test_permissions_that_open_when_it_is_busy() -> None:
         url, token = it.wire.client.base_url, it.sampling._callers["admin"].grant.token
 
         def client() -> None:
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10) as http:
+            with httpx.Client(
+                base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10
+            ) as http:
                 while not over.is_set():
                     http.get("/v2/services")
 
@@ -550,7 +651,7 @@ def test_permissions_that_open_when_it_is_busy() -> None:
     assert set(it.violations.counts) == {"denied-allowed"}
 
 
-# --- Other shapes -----------------------------------------------------------------------------------------------------
+# --- Other shapes -------------------------------------------------------------------------------
 
 SHAPES = {
     "HEAD",
@@ -579,19 +680,24 @@ def test_shapes_are_refused_before_the_load() -> None:
 
 @pytest.mark.parametrize("shape", sorted(SHAPES))
 def test_a_shape_that_opens(shape: str) -> None:
-    """Each shape that is let through after the load has begun, and no other, is a violation that names it."""
+    """Each shape that is let through after the load has begun, and no other, is a violation that
+    names it.
+    """
     with sampled() as it:
         opened = {cell.path for cell in it.sampling.shaped if cell.shape == shape}
         permitted, unknown = it.server.dispatcher.permitted, it.server.dispatcher.unknown
         before: list[str] = [""]
 
         def is_open(call: Call) -> bool:
-            path = f"{call.scope['raw_path'].decode()}?{call.scope['query_string'].decode()}".removesuffix("?")
+            path = f"{call.scope['raw_path'].decode()}?{call.scope['query_string'].decode()}".removesuffix(
+                "?"
+            )
             after, before[0] = before[0] == path, path
             return {
                 "HEAD": call.method == "HEAD",
                 "right after a role that may": after,
-                "with x-http-method-override: OPTIONS": call.header(b"x-http-method-override") is not None,
+                "with x-http-method-override: OPTIONS": call.header(b"x-http-method-override")
+                is not None,
             }.get(shape, path in opened)
 
         @instead_of(it.server.dispatcher.permitted)
@@ -605,17 +711,24 @@ def test_a_shape_that_opens(shape: str) -> None:
                 return await unknown(call)
             call.resource, call.id = segments[1], segments[2] if len(segments) == 3 else None
             principal = it.server.guard.authenticate(call)
-            return await it.server.dispatcher.perform(call, principal, it.server.dispatcher.operation(call, principal))
+            return await it.server.dispatcher.perform(
+                call, principal, it.server.dispatcher.operation(call, principal)
+            )
 
         it.turns()
 
     assert set(it.violations.counts) == {"denied-allowed"}
-    assert all(f"({shape}) was denied before the load" in sample.message for sample in it.violations.samples)
+    assert all(
+        f"({shape}) was denied before the load" in sample.message
+        for sample in it.violations.samples
+    )
 
 
 @pytest.mark.parametrize("page", [b"<h1>Busy</h1>", b"[]", b"{}", b'{"message":"busy"}'])
 def test_a_page_for_everybody_opens_nothing(page: bytes) -> None:
-    """Where a path that led nowhere is answered 200 with nothing of what is denied, nobody is accused."""
+    """Where a path that led nowhere is answered 200 with nothing of what is denied, nobody is
+    accused.
+    """
     with sampled() as it:
 
         @instead_of(it.server.dispatcher.unknown)
@@ -645,24 +758,33 @@ def test_a_shape_that_was_open_before_is_not_sampled() -> None:
     assert it.violations.total == 0
 
 
-# --- Expired tokens ---------------------------------------------------------------------------------------------------
+# --- Expired tokens -----------------------------------------------------------------------------
 
 
 def test_expired_tokens_are_presented() -> None:
-    """Each role's is, plainly, by HEAD, in a short list, and right after the good one; and is refused."""
+    """Each role's is, plainly, by HEAD, in a short list, and right after the good one; and is
+    refused.
+    """
     with sampled(signing=True) as it:
         it.turns()
 
     expired = it.sampling.expired
     assert {cell.role for cell in expired} == set(ROLES)
-    assert {cell.shape for cell in expired} == {"", "HEAD", "with limit=1", "right after a good token"}
+    assert {cell.shape for cell in expired} == {
+        "",
+        "HEAD",
+        "with limit=1",
+        "right after a good token",
+    }
     assert {cell.operation.effect for cell in expired} == {"list", "fetch"}
     assert it.sampling.not_tested == []
     assert it.violations.total == 0
 
 
 def test_an_expired_token_that_is_let_in() -> None:
-    """Who lets it in once the load has begun breaks EXPIRY-403, and the exchange shows when the token ended."""
+    """Who lets it in once the load has begun breaks EXPIRY-403, and the exchange shows when the
+    token ended.
+    """
     with sampled(signing=True) as it:
 
         @instead_of(it.server.verifier.expired)
@@ -678,9 +800,13 @@ def test_an_expired_token_that_is_let_in() -> None:
     assert all(it.server.signing_key not in sample.exchange for sample in it.violations.samples)
 
 
-@pytest.mark.parametrize(("status", "accused"), [(401, True), (400, True), (404, False), (429, False), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "accused"), [(401, True), (400, True), (404, False), (429, False), (503, False)]
+)
 def test_an_expired_token_that_is_refused_otherwise(status: int, accused: bool) -> None:
-    """A status that is about tokens in place of 403 breaks EXPIRY-403; overload, and a thing that is gone, say nothing."""
+    """A status that is about tokens in place of 403 breaks EXPIRY-403; overload, and a thing that
+    is gone, say nothing.
+    """
     with sampled(signing=True) as it:
         check = it.server.verifier.check_times
 
@@ -698,7 +824,9 @@ def test_an_expired_token_that_is_refused_otherwise(status: int, accused: bool) 
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_an_ended_session_explains_a_401(is_known: bool) -> None:
-    """Where each user has one session, another log-in ends that of an expired token: 401 is lawful then, and only then."""
+    """Where each user has one session, another log-in ends that of an expired token: 401 is lawful
+    then, and only then.
+    """
     with sampled("lone-sessions", signing=True) as it:
         for cell in it.sampling.expired:
             if is_known:
@@ -714,7 +842,9 @@ def test_an_ended_session_explains_a_401(is_known: bool) -> None:
 
 
 def test_a_new_session_has_a_token_of_its_own() -> None:
-    """After the role has logged in anew, what is presented has expired and belongs to the new session."""
+    """After the role has logged in anew, what is presented has expired and belongs to the new
+    session.
+    """
     with sampled("lone-sessions", signing=True) as it:
         cell = it.sampling.expired[0]
         first = it.sampling._present(cell).token
@@ -722,7 +852,12 @@ def test_a_new_session_has_a_token_of_its_own() -> None:
 
         second = it.sampling._present(cell).token
         assert first != second
-        assert it.wire.client.get("/v2/services", headers={"authorization": f"Bearer {second}"}).status_code == 403
+        assert (
+            it.wire.client.get(
+                "/v2/services", headers={"authorization": f"Bearer {second}"}
+            ).status_code
+            == 403
+        )
 
 
 @pytest.mark.parametrize(
@@ -730,7 +865,9 @@ def test_a_new_session_has_a_token_of_its_own() -> None:
     [("never-expires", "200 before the load"), ("expired-401", "401 before the load")],
 )
 def test_what_was_not_refused_as_expired_before(fault: str, said: str) -> None:
-    """A server that is wrong without load is the suite's to judge: nothing is presented, and the run says why."""
+    """A server that is wrong without load is the suite's to judge: nothing is presented, and the
+    run says why.
+    """
     with sampled(signing=True, faults=(fault,)) as it:
         it.turns()
 
@@ -747,7 +884,10 @@ def test_no_expired_token() -> None:
         it.turns()
 
     assert it.sampling.not_tested == [
-        "expired tokens: there is no way to one; give bank, signing_key_env or clock_url under [expiry] in the target file"
+        (
+            "expired tokens: there is no way to one; give bank, signing_key_env or clock_url under "
+            "[expiry] in the target file"
+        )
     ]
 
 
@@ -762,11 +902,13 @@ def test_a_reading_in_which_expired_is_401() -> None:
     assert dict(it.violations.counts) == {}
 
 
-# --- One log-in at a time ---------------------------------------------------------------------------------------------
+# --- One log-in at a time -----------------------------------------------------------------------
 
 
 def test_one_log_in_of_a_role_at_a_time() -> None:
-    """While a role's log-in is under way nobody begins another, which would end it on some servers; other roles go on meanwhile."""
+    """While a role's log-in is under way nobody begins another, which would end it on some servers;
+    other roles go on meanwhile.
+    """
     with sampled("lone-sessions") as it:
         caller = it.sampling._callers["guest"]
         caller.grant.session.holder.lone = True
@@ -779,27 +921,45 @@ def test_one_log_in_of_a_role_at_a_time() -> None:
 
 
 def test_a_slow_target_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where shapes take too long before the load, those that were tried are sampled, and it is said that others are not."""
+    """Where shapes take too long before the load, those that were tried are sampled, and it is said
+    that others are not.
+    """
     monkeypatch.setattr(sampling, "_LONGEST", 0.02)
     with sampled() as it:
         it.turns()
 
     assert len(it.sampling.shaped) < 60
-    assert it.sampling.others == ["denied reads in more shapes: those before took 0.02 s, and the load was to begin"]
+    assert it.sampling.others == [
+        "denied reads in more shapes: those before took 0.02 s, and the load was to begin"
+    ]
     assert it.violations.total == 0
 
 
 def test_tokens_of_the_bank_are_presented(tmp_path: Path) -> None:
-    """What an earlier night has left is presented as its own user, and refused; where it is let in, that is a violation."""
+    """What an earlier night has left is presented as its own user, and refused; where it is let in,
+    that is a violation.
+    """
     with running(Settings(scrypt_n=QUICK)) as one:
         user = one.server.resources.stored("users", one.accounts["guest2"].id)
-        token = one.server.issuer.write(one.server.issuer.claims(user) | {"iat": 1_700_000_000, "exp": 1_700_086_400})
-        deposit = BankedToken(one.base_url, "guest", user["id"], one.accounts["guest2"].email, 1_700_086_400, token, "")
+        token = one.server.issuer.write(
+            one.server.issuer.claims(user) | {"iat": 1_700_000_000, "exp": 1_700_086_400}
+        )
+        deposit = BankedToken(
+            one.base_url,
+            "guest",
+            user["id"],
+            one.accounts["guest2"].email,
+            1_700_086_400,
+            token,
+            "",
+        )
         tmp_path.chmod(0o700)
         (tmp_path / "tokens.json").touch(mode=0o600)
         (tmp_path / "tokens.json").write_text(json.dumps([asdict(deposit)]), encoding="utf-8")
 
-        with sampling_of(one, expired=ExpiredTokens(ExpiryOptions(bank=tmp_path), one.base_url)) as it:
+        with sampling_of(
+            one, expired=ExpiredTokens(ExpiryOptions(bank=tmp_path), one.base_url)
+        ) as it:
             it.turns()
             assert {(cell.role, cell.way) for cell in it.sampling.expired} == {("guest", "bank")}
             assert f"/v2/users/{user['id']}" in {cell.path for cell in it.sampling.expired}

@@ -1,4 +1,6 @@
-"""What was seen before is known again, as far back as the table promises; memory does not grow; nobody is accused for nothing."""
+"""What was seen before is known again, as far back as the table promises; memory does not grow;
+nobody is accused for nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import tracemalloc
 
 import pytest
 
-from rolecall.loadgen.checks.seen_tokens import PLACES, SeenTokens, detection, fingerprint, own_fingerprint
+from rolecall.loadgen.checks.seen_tokens import (
+    PLACES,
+    SeenTokens,
+    detection,
+    fingerprint,
+    own_fingerprint,
+)
 
 DICE = random.Random(4)
 
@@ -21,11 +29,17 @@ def numbers(count: int) -> list[int]:
 
 def test_a_fingerprint_is_the_same_in_every_process() -> None:
     """Workers on other machines know a token by the same number, whatever their hash seed is."""
-    script = "from rolecall.loadgen.checks.seen_tokens import fingerprint; print(fingerprint('a token'))"
+    script = (
+        "from rolecall.loadgen.checks.seen_tokens import fingerprint; print(fingerprint('a token'))"
+    )
 
     said = {
         subprocess.run(
-            [sys.executable, "-c", script], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", script],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
         for seed in ("1", "2")
     }
@@ -50,7 +64,9 @@ def test_what_comes_again_is_known() -> None:
 
 
 def test_what_belongs_to_its_owner_may_come_again() -> None:
-    """With the same owner a fingerprint is in order as often as it likes; with another, or none, or none at first, it is not."""
+    """With the same owner a fingerprint is in order as often as it likes; with another, or none, or
+    none at first, it is not.
+    """
     seen, owner, other = SeenTokens(2**12), *numbers(2)
     owned, free = numbers(2)
 
@@ -64,7 +80,9 @@ def test_what_belongs_to_its_owner_may_come_again() -> None:
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5, 1.0, 2.0])
 def test_how_far_back_is_as_promised(share: float) -> None:
-    """The part of the fingerprints that are known again at a distance is the one that `detection` says."""
+    """The part of the fingerprints that are known again at a distance is the one that `detection`
+    says.
+    """
     places = 2**15
     distance, sample = int(share * places), 500
     seen, several = SeenTokens(places), numbers(2 * places)
@@ -77,7 +95,9 @@ def test_how_far_back_is_as_promised(share: float) -> None:
 
 
 def test_what_is_promised_of_the_usual_table() -> None:
-    """The figures of the documentation: 16 MB remember 100,000 tokens nearly always, a million mostly."""
+    """The figures of the documentation: 16 MB remember 100,000 tokens nearly always, a million
+    mostly.
+    """
     assert detection(100_000) > 0.9999
     assert detection(500_000) == pytest.approx(0.98, abs=0.005)
     assert detection(1_000_000) == pytest.approx(0.87, abs=0.01)
@@ -85,14 +105,18 @@ def test_what_is_promised_of_the_usual_table() -> None:
 
 
 def test_nobody_is_accused_for_nothing() -> None:
-    """Among a hundred thousand different fingerprints none is taken for another, even in a small table."""
+    """Among a hundred thousand different fingerprints none is taken for another, even in a small
+    table.
+    """
     seen = SeenTokens(2**12)
 
     assert all(seen.add(number) for number in numbers(100_000))
 
 
 def test_memory_does_not_grow() -> None:
-    """Ten thousand or a hundred thousand fingerprints: the table is the same, and so is what Python holds."""
+    """Ten thousand or a hundred thousand fingerprints: the table is the same, and so is what Python
+    holds.
+    """
     seen = SeenTokens(2**12)
     several = numbers(100_000)
     tracemalloc.start()
@@ -128,8 +152,14 @@ def test_a_table_has_a_round_number_of_places(places: int) -> None:
 
 
 def test_the_master_finds_what_two_workers_were_given() -> None:
-    """Each worker says what was new to it, once; what both had is found, unless both had it for the same owner."""
-    first, second, master = SeenTokens(2**12, tells=True), SeenTokens(2**12, tells=True), SeenTokens(2**12)
+    """Each worker says what was new to it, once; what both had is found, unless both had it for the
+    same owner.
+    """
+    first, second, master = (
+        SeenTokens(2**12, tells=True),
+        SeenTokens(2**12, tells=True),
+        SeenTokens(2**12),
+    )
     mine, yours, both, owner = numbers(4)
     for number in (mine, both, both):
         first.add(number)

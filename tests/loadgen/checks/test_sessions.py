@@ -1,4 +1,5 @@
-"""What is possible and what is certain: histories of log-ins, refreshes and races in which a refusal is explained, each beside one in which it is not.
+"""What is possible and what is certain: histories of log-ins, refreshes and races in which a
+refusal is explained, each beside one in which it is not.
 
 In memory and without a clock: a history is the order of sendings and answers.
 """
@@ -13,12 +14,24 @@ from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import sessions
 from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.sessions import LATE, LoginSession, Path, SessionGrant
-from tests.support.token_answers import ADA, BEA, LOGIN, OTHER, answer, claims, document, found, looking
+from tests.support.token_answers import (
+    ADA,
+    BEA,
+    LOGIN,
+    OTHER,
+    answer,
+    claims,
+    document,
+    found,
+    looking,
+)
 
 OK, NO = answer, answer({}, 401)
 
 
-def log_in(invariants: Invariants, account: LoadAccount = ADA, session: LoginSession | None = None) -> SessionGrant:
+def log_in(
+    invariants: Invariants, account: LoadAccount = ADA, session: LoginSession | None = None
+) -> SessionGrant:
     """A log-in that is answered, and was sent just now unless it was before."""
     grant = invariants.logged_in(session or invariants.log_in(account), OK(), LOGIN)
     assert grant is not None
@@ -55,7 +68,7 @@ def _invariants(request: pytest.FixtureRequest) -> Invariants:
     return looking(sessions_coexist=request.param)
 
 
-# --- Other log-ins (B3) -----------------------------------------------------------------------------------------------
+# --- Other log-ins (B3) -------------------------------------------------------------------------
 
 
 def test_the_only_session_is_certain(invariants: Invariants) -> None:
@@ -64,7 +77,9 @@ def test_the_only_session_is_certain(invariants: Invariants) -> None:
 
 
 def test_a_login_counts_when_it_is_sent(invariants: Invariants) -> None:
-    """A log-in that is under way may have been carried out, and ended the session: its answer need not have come."""
+    """A log-in that is under way may have been carried out, and ended the session: its answer need
+    not have come.
+    """
     grant = log_in(invariants)
     invariants.log_in(ADA)
 
@@ -80,7 +95,9 @@ def test_a_login_of_another_account_ends_nothing(invariants: Invariants) -> None
 
 
 def test_a_login_that_was_sent_before_may_be_carried_out_after(invariants: Invariants) -> None:
-    """Of two log-ins that are under way together either may be the later one, whatever the order of their answers."""
+    """Of two log-ins that are under way together either may be the later one, whatever the order of
+    their answers.
+    """
     first, second = invariants.log_in(ADA), invariants.log_in(ADA)
     grants = [log_in(invariants, session=session) for session in (second, first)]
 
@@ -89,7 +106,9 @@ def test_a_login_that_was_sent_before_may_be_carried_out_after(invariants: Invar
 
 
 def test_the_newest_session_is_certain(invariants: Invariants) -> None:
-    """A log-in that was sent when all others had been answered is the newest, and only that one is certain."""
+    """A log-in that was sent when all others had been answered is the newest, and only that one is
+    certain.
+    """
     old, new = log_in(invariants), log_in(invariants)
 
     assert accused(invariants, old) == set()
@@ -97,7 +116,9 @@ def test_the_newest_session_is_certain(invariants: Invariants) -> None:
 
 
 def test_a_session_keeps_its_age_through_refreshes(invariants: Invariants) -> None:
-    """A refresh that was granted before another log-in was carried out makes no new session, though its answer is read later."""
+    """A refresh that was granted before another log-in was carried out makes no new session, though
+    its answer is read later.
+    """
     grant = log_in(invariants)
     refresh = invariants.refresh(grant, "POST")
     log_in(invariants)
@@ -108,25 +129,35 @@ def test_a_session_keeps_its_age_through_refreshes(invariants: Invariants) -> No
 
 
 @pytest.mark.parametrize("status", [None, 408, 425, 500, 502, 504])
-def test_a_login_without_an_answer_may_come_at_any_time(status: int | None, invariants: Invariants) -> None:
+def test_a_login_without_an_answer_may_come_at_any_time(
+    status: int | None, invariants: Invariants
+) -> None:
     """A log-in that was lost may be carried out after the next one, too."""
     lost = invariants.log_in(ADA)
-    lost.unanswered(left=True) if status is None else invariants.logged_in(lost, answer({}, status), LOGIN)
+    lost.unanswered(left=True) if status is None else invariants.logged_in(
+        lost, answer({}, status), LOGIN
+    )
 
     assert accused(invariants, log_in(invariants)) == set()
 
 
 @pytest.mark.parametrize("status", [None, 429, 423])
-def test_a_login_that_did_not_happen_ends_nothing(status: int | None, invariants: Invariants) -> None:
+def test_a_login_that_did_not_happen_ends_nothing(
+    status: int | None, invariants: Invariants
+) -> None:
     """A log-in that was turned away, or never left, explains nothing."""
     grant = log_in(invariants)
     session = invariants.log_in(ADA)
-    session.unanswered(left=False) if status is None else invariants.logged_in(session, answer({}, status), LOGIN)
+    session.unanswered(left=False) if status is None else invariants.logged_in(
+        session, answer({}, status), LOGIN
+    )
 
     assert accused(invariants, grant) == BOTH
 
 
-def test_after_a_long_time_a_lost_login_does_not_come_any_more(invariants: Invariants, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_long_time_a_lost_login_does_not_come_any_more(
+    invariants: Invariants, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was lost minutes ago explains nothing that happens to sessions that begin now."""
     now = [0.0]
     monkeypatch.setattr(sessions, "perf_counter", lambda: now[0])
@@ -146,7 +177,9 @@ def test_accounts_that_others_log_in_as_well_give_no_certainty() -> None:
 
 
 def test_a_session_that_was_let_in_was_not_ended_before() -> None:
-    """A good answer shows that older log-ins have ended nothing: a refresh shows it of both tokens, a read of the access token."""
+    """A good answer shows that older log-ins have ended nothing: a refresh shows it of both tokens,
+    a read of the access token.
+    """
     invariants = looking()
     grant = log_in(invariants)
     log_in(invariants)
@@ -173,7 +206,9 @@ def test_a_good_answer_shows_nothing_of_a_login_that_was_under_way() -> None:
 
 
 def test_where_sessions_are_lone_a_good_answer_shows_nothing() -> None:
-    """Where a log-in is known to end the others, that may take a moment, in which the old session is let in."""
+    """Where a log-in is known to end the others, that may take a moment, in which the old session
+    is let in.
+    """
     invariants = looking(sessions_coexist=False)
     grant = log_in(invariants)
     log_in(invariants)
@@ -181,16 +216,20 @@ def test_where_sessions_are_lone_a_good_answer_shows_nothing() -> None:
     assert accused(invariants, refreshed(invariants, grant)) == set()
 
 
-# --- Refreshes (B8) ---------------------------------------------------------------------------------------------------
+# --- Refreshes (B8) -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [None, 408, 500, 502])
 def test_after_a_refresh_without_an_answer_nothing_is_certain(status: int | None) -> None:
-    """It may have been carried out: the refresh token is used up, and the old access token revoked; then, or at any later time."""
+    """It may have been carried out: the refresh token is used up, and the old access token revoked;
+    then, or at any later time.
+    """
     invariants = looking()
     grant = log_in(invariants)
     lost = invariants.refresh(grant, "POST")
-    lost.unanswered(left=True) if status is None else invariants.refreshed(lost, answer({}, status), LOGIN)
+    lost.unanswered(left=True) if status is None else invariants.refreshed(
+        lost, answer({}, status), LOGIN
+    )
 
     assert accused(invariants, grant) == set()
     again = refreshed(invariants, grant)
@@ -199,7 +238,9 @@ def test_after_a_refresh_without_an_answer_nothing_is_certain(status: int | None
 
 
 def test_a_lost_refresh_may_come_after_the_next_one() -> None:
-    """Also where a second use of a refresh token is known to do no harm to others, the session itself stays in doubt."""
+    """Also where a second use of a refresh token is known to do no harm to others, the session
+    itself stays in doubt.
+    """
     invariants = looking()
     invariants._harmless.reuse = True
     grant = log_in(invariants)
@@ -214,7 +255,9 @@ def test_a_refresh_that_did_not_happen_changes_nothing(status: int | None) -> No
     invariants = looking()
     grant = log_in(invariants)
     refresh = invariants.refresh(grant, "POST")
-    refresh.unanswered(left=False) if status is None else invariants.refreshed(refresh, answer({}, status), LOGIN)
+    refresh.unanswered(left=False) if status is None else invariants.refreshed(
+        refresh, answer({}, status), LOGIN
+    )
 
     assert accused(invariants, grant) == BOTH
 
@@ -232,7 +275,9 @@ def test_the_old_tokens_are_not_certain_and_the_new_ones_are() -> None:
 
 
 def test_winners_of_a_race_may_revoke_each_others_tokens() -> None:
-    """Of several refreshes of a session that are under way together none is certain to be the last; the one after them is."""
+    """Of several refreshes of a session that are under way together none is certain to be the last;
+    the one after them is.
+    """
     invariants = looking()
     grant = log_in(invariants)
     racing = [invariants.refresh(grant, "POST", racing=True) for _ in range(3)]
@@ -243,10 +288,12 @@ def test_winners_of_a_race_may_revoke_each_others_tokens() -> None:
     assert accused(invariants, refreshed(invariants, winners[0])) == BOTH
 
 
-# --- The same refresh token twice -------------------------------------------------------------------------------------
+# --- The same refresh token twice ---------------------------------------------------------------
 
 
-def race(invariants: Invariants, grant: SessionGrant, *answers: Callable[[], object] | int | None) -> SessionGrant | None:
+def race(
+    invariants: Invariants, grant: SessionGrant, *answers: Callable[[], object] | int | None
+) -> SessionGrant | None:
     """A race by POST with these statuses, None for no answer; the last one that was granted."""
     grant.session.reuse()
     racing = [invariants.refresh(grant, "POST", racing=True) for _ in answers]
@@ -255,13 +302,18 @@ def race(invariants: Invariants, grant: SessionGrant, *answers: Callable[[], obj
         if status is None:
             refresh.unanswered(left=True)
         else:
-            won = invariants.refreshed(refresh, OK() if status == 200 else NO, LOGIN, judged=False) or won
+            won = (
+                invariants.refreshed(refresh, OK() if status == 200 else NO, LOGIN, judged=False)
+                or won
+            )
     grant.session.reused(answered=None not in answers, refused={200, 401} <= set(answers))
     return won
 
 
 def test_a_second_use_may_end_all_sessions_of_the_user() -> None:
-    """A race in one session explains a refusal in another one of the same account, as of a thief; and one of another account does not."""
+    """A race in one session explains a refusal in another one of the same account, as of a thief;
+    and one of another account does not.
+    """
     invariants = looking()
     grant, other = log_in(invariants), log_in(invariants)
     race(invariants, grant, 200, 401)
@@ -284,7 +336,9 @@ def test_the_own_race_is_no_excuse_for_what_comes_after_it() -> None:
 
 
 def test_a_race_with_a_lost_call_leaves_nothing_certain() -> None:
-    """The lost one may be the second use, at any later time: in this session and in those that begin after it."""
+    """The lost one may be the second use, at any later time: in this session and in those that
+    begin after it.
+    """
     invariants = looking()
     won = race(invariants, log_in(invariants), 200, None)
 
@@ -294,7 +348,9 @@ def test_a_race_with_a_lost_call_leaves_nothing_certain() -> None:
 
 
 def test_a_session_that_outlived_a_second_use_shows_that_it_does_no_harm() -> None:
-    """Once a session has gone on after another one's refresh token was refused as used, races of others are no excuse any more."""
+    """Once a session has gone on after another one's refresh token was refused as used, races of
+    others are no excuse any more.
+    """
     invariants = looking()
     grant, other = log_in(invariants), log_in(invariants)
     won = race(invariants, grant, 200, 401)
@@ -305,7 +361,7 @@ def test_a_session_that_outlived_a_second_use_shows_that_it_does_no_harm() -> No
     assert accused(invariants, other) == BOTH
 
 
-# --- Time (B7) --------------------------------------------------------------------------------------------------------
+# --- Time (B7) ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -319,12 +375,18 @@ def test_a_session_that_outlived_a_second_use_shows_that_it_does_no_harm() -> No
         (5.5, "POST", set()),
     ],
 )
-def test_old_tokens_are_not_certain(age: float, path: Path, kinds: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of three seconds the whole ones are not certain, nor the last tenth; then POST has to do, for as long again."""
+def test_old_tokens_are_not_certain(
+    age: float, path: Path, kinds: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three seconds the whole ones are not certain, nor the last tenth; then POST has to do, for
+    as long again.
+    """
     now = [100.0]
     monkeypatch.setattr(sessions, "perf_counter", lambda: now[0])
     invariants = looking(lifetime=3)
-    grant = invariants.logged_in(invariants.log_in(ADA), answer(document(of=claims(exp=1_700_000_003))), LOGIN)
+    grant = invariants.logged_in(
+        invariants.log_in(ADA), answer(document(of=claims(exp=1_700_000_003))), LOGIN
+    )
     assert grant is not None
     now[0] += age
 
@@ -332,7 +394,9 @@ def test_old_tokens_are_not_certain(age: float, path: Path, kinds: set[str], mon
 
 
 def test_age_is_counted_from_the_sending(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that was long under way holds a token that may have been issued at once; of a repeated refresh, at the first try."""
+    """An answer that was long under way holds a token that may have been issued at once; of a
+    repeated refresh, at the first try.
+    """
     now = [100.0]
     monkeypatch.setattr(sessions, "perf_counter", lambda: now[0])
     invariants = looking()

@@ -1,4 +1,6 @@
-"""Shapes of denied reads: what is sent is another way to ask for the same thing, and all rows, roles and shapes come up."""
+"""Shapes of denied reads: what is sent is another way to ask for the same thing, and all rows,
+roles and shapes come up.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,23 @@ def cell(operation: str, role: str) -> SampledCell:
 
 def denied_reads() -> list[tuple[SampledCell, SampledCell | None]]:
     """Every denied read, with the same of the role that may."""
-    reads = [operation.name for operation in SPEC.operations.values() if operation.effect in ("list", "fetch")]
+    reads = [
+        operation.name
+        for operation in SPEC.operations.values()
+        if operation.effect in ("list", "fetch")
+    ]
     return [
-        (cell(name, role), cell(name, SPEC.roles[-1])) for name in reads for role in SPEC.roles if not SPEC.allows(name, role)
+        (cell(name, role), cell(name, SPEC.roles[-1]))
+        for name in reads
+        for role in SPEC.roles
+        if not SPEC.allows(name, role)
     ]
 
 
 def test_the_shapes_of_a_list() -> None:
-    """A list is asked for by HEAD, after somebody who may, narrowed, with a header that means another method, and in other spellings."""
+    """A list is asked for by HEAD, after somebody who may, narrowed, with a header that means
+    another method, and in other spellings.
+    """
     plain, opener = cell("list-users", "guest"), cell("list-users", "bot")
     found = {it.shape: it for it in shapes_of(plain, opener, "o1")}
 
@@ -46,7 +57,9 @@ def test_the_shapes_of_a_list() -> None:
     }
     assert found["HEAD"].method == "HEAD"
     assert found[AFTER].after is opener
-    assert found["with x-http-method-override: OPTIONS"].headers == {"x-http-method-override": "OPTIONS"}
+    assert found["with x-http-method-override: OPTIONS"].headers == {
+        "x-http-method-override": "OPTIONS"
+    }
 
 
 def test_the_shapes_of_a_thing() -> None:
@@ -74,7 +87,9 @@ def test_each_can_be_sent(plain: SampledCell) -> None:
 
 
 def test_all_rows_roles_and_shapes_come_up() -> None:
-    """Each denied read is tried in three shapes; over all of them every role, every row and every shape is met, each shape by several."""
+    """Each denied read is tried in three shapes; over all of them every role, every row and every
+    shape is met, each shape by several.
+    """
     cells = list(shaped(denied_reads(), "o1"))
     of_role, of_shape = defaultdict(set), defaultdict(set)
     for it in cells:
@@ -83,9 +98,13 @@ def test_all_rows_roles_and_shapes_come_up() -> None:
 
     assert len(cells) == EACH * len(denied_reads())
     assert len({str(it) for it in cells}) == len(cells)
-    shapes = {it.shape for it in shapes_of(cell("list-users", "guest"), cell("list-users", "bot"), "o1")}
+    shapes = {
+        it.shape for it in shapes_of(cell("list-users", "guest"), cell("list-users", "bot"), "o1")
+    }
     assert set(of_shape) == shapes
     assert all(len(operations) >= 3 for operations in of_shape.values())
     assert all(of_role[role] == shapes for role in ("guest", "agent"))
-    assert {it.operation.name for it in cells} == {plain.operation.name for plain, _ in denied_reads()}
+    assert {it.operation.name for it in cells} == {
+        plain.operation.name for plain, _ in denied_reads()
+    }
     assert not any(it.allowed for it in cells)

@@ -1,4 +1,6 @@
-"""Violations are counted exactly and kept as few samples, each with its exchange, in which nothing is left that opens a door."""
+"""Violations are counted exactly and kept as few samples, each with its exchange, in which nothing
+is left that opens a door.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.support.token_answers import LOGIN, USER, answer, document, jwt
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kind_breaks_a_requirement(name: str) -> None:
-    """A kind names a requirement of the tables that accuses, or the row of the catalogue that is left to the load scenarios."""
+    """A kind names a requirement of the tables that accuses, or the row of the catalogue that is
+    left to the load scenarios.
+    """
     kind = KINDS[name]
 
     assert kind.statement.endswith(".")
@@ -32,22 +36,43 @@ def test_all_are_counted_and_few_are_kept() -> None:
 
     assert violations.counts == {"shape": 1000, "lifetime": 1}
     assert violations.total == 1001
-    assert [sample.message for sample in violations.samples] == ["number 0", "number 1", "number 2", "exp - iat is 1 s"]
+    assert [sample.message for sample in violations.samples] == [
+        "number 0",
+        "number 1",
+        "number 2",
+        "exp - iat is 1 s",
+    ]
 
 
 def test_a_sample_shows_the_exchange_without_its_secrets() -> None:
-    """Password, refresh token, bearer and the token's signature are labels; header and claims of the token stay readable."""
+    """Password, refresh token, bearer and the token's signature are labels; header and claims of
+    the token stay readable.
+    """
     violations = Violations()
     body = document()
     token, refresh_token = body["token"], body["refreshToken"]
-    request = b"GET /v2/auth/token?refreshToken=%s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n\r\n"
+    request = (
+        b"GET /v2/auth/token?refreshToken=%s HTTP/1.1\r\nhost: x\r\nauthorization: Bearer "
+        b"%s\r\n\r\n"
+    )
 
-    violations.report("shape", f"it says {refresh_token}", request % (refresh_token.encode(), token.encode()), answer(body))
+    violations.report(
+        "shape",
+        f"it says {refresh_token}",
+        request % (refresh_token.encode(), token.encode()),
+        answer(body),
+    )
     violations.report("shape", "a log-in", LOGIN, answer(body))
 
     for sample in violations.samples:
         text = json.dumps(sample.pack())
-        for secret in (refresh_token, refresh_token.partition(".")[2], token, token.rpartition(".")[2], "Sesame-1"):
+        for secret in (
+            refresh_token,
+            refresh_token.partition(".")[2],
+            token,
+            token.rpartition(".")[2],
+            "Sesame-1",
+        ):
             assert secret not in text
         assert token.rpartition(".")[0] in sample.exchange
         assert "HTTP/1.1 200 OK\ncontent-type: application/json\n\n" in sample.exchange
@@ -56,7 +81,9 @@ def test_a_sample_shows_the_exchange_without_its_secrets() -> None:
 
 
 def test_secrets_of_the_run_are_hidden_wherever_they_come_up() -> None:
-    """What the run knows to be secret is hidden also where nothing says that it is: in a history, in an error."""
+    """What the run knows to be secret is hidden also where nothing says that it is: in a history,
+    in an error.
+    """
     violations = Violations([("Tr0ub4dor&3", "password")])
 
     violations.report("race-nobody", "see there", history="somebody said Tr0ub4dor&3")
@@ -80,10 +107,14 @@ def test_a_long_exchange_is_cut_after_its_secrets_are_hidden() -> None:
 
 
 def test_a_message_can_be_written_anywhere_and_is_short() -> None:
-    """What a server put into a message is no half character, which no file can hold, and no megabyte."""
+    """What a server put into a message is no half character, which no file can hold, and no
+    megabyte.
+    """
     violations = Violations()
 
-    violations.report("another-user", f"user \ud800{'x' * 10_000}", history="\udfff" + "y" * 1_000_000)
+    violations.report(
+        "another-user", f"user \ud800{'x' * 10_000}", history="\udfff" + "y" * 1_000_000
+    )
 
     (sample,) = violations.samples
     sample.message.encode()
@@ -102,7 +133,9 @@ def test_a_request_without_an_answer_is_shown_alone() -> None:
 
 
 def test_a_worker_sends_what_is_new_and_the_master_adds_it_up() -> None:
-    """Counts and samples of all workers arrive once each, and the master keeps few of each kind as well."""
+    """Counts and samples of all workers arrive once each, and the master keeps few of each kind as
+    well.
+    """
     workers, master = [Violations(most=2, started=0.0) for _ in range(3)], Violations(most=2)
 
     for worker in workers:
@@ -124,7 +157,9 @@ def test_a_sample_survives_the_way() -> None:
 
 
 def test_the_document_is_in_the_order_of_the_kinds() -> None:
-    """load.json lists each kind that there was, with requirement, count and samples, in the order of the table."""
+    """load.json lists each kind that there was, with requirement, count and samples, in the order
+    of the table.
+    """
     violations = Violations(started=0.0)
     violations.report("race-nobody", "nobody won", history="a history")
     violations.report("shape", "wrong", LOGIN, answer())

@@ -1,4 +1,6 @@
-"""The accounts of a run add up over all workers, and where they do not, a sentence says by how much."""
+"""The accounts of a run add up over all workers, and where they do not, a sentence says by how
+much.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ GOOD = Accounts(
 
 
 def recorded(*, steps: int = 10, hang: int = 0) -> Recorder:
-    """What a worker noted of so many steps of one request, some of which had no answer when it was over."""
+    """What a worker noted of so many steps of one request, some of which had no answer when it was
+    over.
+    """
     recorder = Recorder(time.perf_counter() - 1)
     entry = recorder.entry("POST", "issue")
     for number in range(steps):
@@ -29,7 +33,9 @@ def recorded(*, steps: int = 10, hang: int = 0) -> Recorder:
         now = time.perf_counter()
         if number < hang:
             continue
-        (entry.throttled if number % 5 == 4 else lambda *moments: entry.success(*moments, 1))(now - 0.01, now - 0.01, now)
+        (entry.throttled if number % 5 == 4 else lambda *moments: entry.success(*moments, 1))(
+            now - 0.01, now - 0.01, now
+        )
         recorder.completed += 1
         recorder.under_way -= 1
     for _ in range(hang):
@@ -39,7 +45,9 @@ def recorded(*, steps: int = 10, hang: int = 0) -> Recorder:
 
 
 def test_accounts_that_add_up() -> None:
-    """Everything due was sent or dropped, everything sent has an end, of every request it is known what came of it."""
+    """Everything due was sent or dropped, everything sent has an end, of every request it is known
+    what came of it.
+    """
     assert list(GOOD.broken()) == []
     assert GOOD.document()["holds"] is True
 
@@ -47,12 +55,21 @@ def test_accounts_that_add_up() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"scheduled": 103}, "103 arrivals were scheduled, but 90 sent and 10 dropped: 3 have no end"),
+        (
+            {"scheduled": 103},
+            "103 arrivals were scheduled, but 90 sent and 10 dropped: 3 have no end",
+        ),
         ({"dropped": 12}, "12 dropped: 2 too many"),
-        ({"completed": 80}, "90 steps were sent, but 80 completed and 5 given up unanswered: 5 have no end"),
+        (
+            {"completed": 80},
+            "90 steps were sent, but 80 completed and 5 given up unanswered: 5 have no end",
+        ),
         (
             {"requests_sent": 121},
-            "121 requests were sent, but 100 were answered well, 7 throttled, 9 failed and 4 could not leave: 1 have",
+            (
+                "121 requests were sent, but 100 were answered well, 7 throttled, 9 failed and 4 "
+                "could not leave: 1 have"
+            ),
         ),
         ({"by_second": 100}, "116 requests ended, but 100 are in the seconds"),
     ],
@@ -72,18 +89,26 @@ def test_a_closed_loop_has_no_schedule() -> None:
 
 
 def test_over_all_workers() -> None:
-    """The sums of two workers add up, whichever reports they come in; without the last report of one they do not."""
+    """The sums of two workers add up, whichever reports they come in; without the last report of
+    one they do not.
+    """
     one, two = recorded(steps=10), recorded(steps=10, hang=3)
     reports = [("one", one.take()), ("two", two.take())]
     whole, part = Totals(), Totals()
     for name, report in reversed(reports):
         whole.merge(name, report)
     assert list(whole.accounts().broken()) == []
-    assert (whole.accounts().sent, whole.accounts().completed, whole.accounts().unanswered) == (20, 17, 3)
+    assert (whole.accounts().sent, whole.accounts().completed, whole.accounts().unanswered) == (
+        20,
+        17,
+        3,
+    )
     assert whole.document()["conservation"]["holds"]
 
     three = Recorder(time.perf_counter())
-    three.scheduled = three.sent = three.under_way = three.begun = 1  # it has told of a step, and is killed before it ends
+    three.scheduled = three.sent = three.under_way = three.begun = (
+        1  # it has told of a step, and is killed before it ends
+    )
     part.merge("one", reports[0][1])
     part.merge("three", three.take())
 
@@ -119,7 +144,9 @@ def test_a_report_counts_as_a_whole_or_not_at_all(broken: dict[str, Any]) -> Non
 
 
 def test_what_this_machine_could_not_send() -> None:
-    """A failure of its own is no error of the server and no response time, is counted by kind, and has its place in the accounts."""
+    """A failure of its own is no error of the server and no response time, is counted by kind, and
+    has its place in the accounts.
+    """
     recorder, totals = Recorder(time.perf_counter() - 1), Totals()
     entry = recorder.entry("POST", "issue")
     now = time.perf_counter()

@@ -35,8 +35,15 @@ def test_what_was_measured_is_told() -> None:
     lines = list(prometheus.lines(measured()))
 
     assert all(line.startswith("# ") or _SAMPLE.fullmatch(line) for line in lines)
-    assert {"rolecall_requests_total 3", "rolecall_throttled_total 1", 'rolecall_errors_total{kind="refused"} 1'} <= set(lines)
-    assert {'rolecall_violations_total{kind="shape"} 1', "rolecall_response_seconds_count 2"} <= set(lines)
+    assert {
+        "rolecall_requests_total 3",
+        "rolecall_throttled_total 1",
+        'rolecall_errors_total{kind="refused"} 1',
+    } <= set(lines)
+    assert {
+        'rolecall_violations_total{kind="shape"} 1',
+        "rolecall_response_seconds_count 2",
+    } <= set(lines)
 
 
 def test_it_is_served_beside_the_run() -> None:
@@ -47,7 +54,9 @@ def test_it_is_served_beside_the_run() -> None:
             prometheus.serve(port, measured)
     server = prometheus.serve(port, measured)
     try:
-        statuses, text = gevent.get_hub().threadpool.apply(asked, (port,))  # the server answers in this thread
+        statuses, text = gevent.get_hub().threadpool.apply(
+            asked, (port,)
+        )  # the server answers in this thread
     finally:
         server.stop()
 

@@ -27,7 +27,9 @@ ROOT = Path(__file__).parents[3]
 def locust(*arguments: object) -> subprocess.Popen[str]:
     """A process of `tests.support.recording`."""
     command = [sys.executable, "-m", "tests.support.recording", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def printed(process: subprocess.Popen[str]) -> Any:
@@ -65,7 +67,9 @@ def run(request: pytest.FixtureRequest) -> Any:
 
 
 def test_locust_has_every_request(run: tuple[Any, Sequence[Known]]) -> None:
-    """Each of Locust's rows has the counts, sums, extremes and failures of what was recorded, and so has their total."""
+    """Each of Locust's rows has the counts, sums, extremes and failures of what was recorded, and
+    so has their total.
+    """
     answer, requests = run
     for name in ("Aggregated", *NAMES):
         row = answer["rows"][name]
@@ -73,9 +77,15 @@ def test_locust_has_every_request(run: tuple[Any, Sequence[Known]]) -> None:
         times = sorted(request.response * 1000 for request in mine)
 
         assert row["requests"] == row["buckets"] == row["per_second"] == len(mine)
-        assert row["failures"] == row["failed_per_second"] == sum(bool(request.kind) for request in mine)
+        assert (
+            row["failures"]
+            == row["failed_per_second"]
+            == sum(bool(request.kind) for request in mine)
+        )
         assert row["size"] == sum(request.size for request in mine)
-        assert [row["total"], row["min"], row["max"]] == pytest.approx([sum(times), times[0], times[-1]], rel=1e-6)
+        assert [row["total"], row["min"], row["max"]] == pytest.approx(
+            [sum(times), times[0], times[-1]], rel=1e-6
+        )
         assert row["median"] == pytest.approx(times[len(times) // 2], abs=1, rel=0.06)
         assert row["p99"] == pytest.approx(times[len(times) * 99 // 100], rel=0.1)
         assert -30 < row["last"] < 0
@@ -101,14 +111,21 @@ def test_locust_can_chart_the_last_seconds(run: tuple[Any, Sequence[Known]]) -> 
 
 
 def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> None:
-    """Counts, kinds, percentiles, mean, timeline and batches of load.json are those of what was recorded."""
+    """Counts, kinds, percentiles, mean, timeline and batches of load.json are those of what was
+    recorded.
+    """
     answer, requests = run
     document, n = answer["document"], len(requests)
     kinds = Counter(request.kind for request in requests)
     workers = n // 5000
-    responses = sorted(request.response * 1000 for request in requests if request.kind != "throttled")
+    responses = sorted(
+        request.response * 1000 for request in requests if request.kind != "throttled"
+    )
 
-    assert {name: document[name] for name in ("requests", "scheduled", "sent", "completed", "late", "dropped")} == {
+    assert {
+        name: document[name]
+        for name in ("requests", "scheduled", "sent", "completed", "late", "dropped")
+    } == {
         "requests": n,
         "scheduled": n,
         "sent": n,
@@ -121,9 +138,13 @@ def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> Non
     assert document["violations"] == {"another-user": workers}
     assert document["rate"] == pytest.approx(kinds[""] / document["duration_s"], rel=1e-3)
     for name, percent in (("p50", 50), ("p90", 90), ("p99", 99), ("p99.9", 99.9)):
-        assert document["response_ms"][name] == pytest.approx(responses[int(percent * len(responses) / 100)], rel=0.02)
+        assert document["response_ms"][name] == pytest.approx(
+            responses[int(percent * len(responses) / 100)], rel=0.02
+        )
     assert document["response_ms"]["max"] == pytest.approx(responses[-1], rel=1e-4)
-    assert document["response_ms"]["mean"] == pytest.approx(sum(responses) / len(responses), rel=1e-4)
+    assert document["response_ms"]["mean"] == pytest.approx(
+        sum(responses) / len(responses), rel=1e-4
+    )
     assert document["service_ms"]["p50"] < document["response_ms"]["p50"]
     assert 0 < document["dispatch_lag_ms"]["p99"] < 10.1
     for column in ("scheduled", "sent", "completed", "requests"):
@@ -132,10 +153,13 @@ def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> Non
     assert sum(document["timeline"]["errors"]) == kinds["timeout"] + kinds["status-500"]
     assert sum(document["timeline"]["violations"]) == workers
     assert sum(batch["requests"] for batch in document["batches"]) == n
-    assert sum(count for batch in document["batches"] for _, count in batch["response_ms"]) == len(responses)
+    assert sum(count for batch in document["batches"] for _, count in batch["response_ms"]) == len(
+        responses
+    )
 
 
-#: When the recorders of these tests began: long ago, so that whatever they are told has happened already.
+#: When the recorders of these tests began: long ago, so that whatever they are told has happened
+#: already.
 START = time.perf_counter() - 100_000.0
 
 
@@ -159,7 +183,9 @@ def sent(recorder: Recorder) -> dict[str, Any]:
 
 
 def test_a_run_lasts_until_its_last_request_ends() -> None:
-    """As long as it was to last, and longer if answers come later; not until somebody takes the last report."""
+    """As long as it was to last, and longer if answers come later; not until somebody takes the
+    last report.
+    """
     clock, totals = Clock(), Totals()
     for number in range(100):
         clock.success(number / 10)
@@ -195,7 +221,9 @@ def test_requests_stand_in_the_second_in_which_they_ended() -> None:
 
 
 def test_a_closer_look_has_shorter_slices() -> None:
-    """With a width of a quarter of a second the timeline has four columns a second, and any part of it its percentiles."""
+    """With a width of a quarter of a second the timeline has four columns a second, and any part of
+    it its percentiles.
+    """
     clock, totals = Clock(0.25), Totals(0.25)
     for slice_ in range(40):
         clock.success(slice_ / 4 + 0.1, 0.010 if slice_ < 20 else 0.050, count=5)
@@ -225,7 +253,9 @@ def test_arrivals_stand_in_the_second_in_which_they_happened() -> None:
 
 
 def test_deltas_add_up_in_any_order() -> None:
-    """However often it is taken, from however many workers, in whatever order it arrives: the document is the same."""
+    """However often it is taken, from however many workers, in whatever order it arrives: the
+    document is the same.
+    """
     dice = random.Random(4)
     whole, parts, deltas = Clock(), [Clock(), Clock()], []
     for step in range(4_000):
@@ -247,7 +277,9 @@ def test_deltas_add_up_in_any_order() -> None:
 
 
 def test_a_second_is_open_for_late_workers() -> None:
-    """A worker that reports seconds later still changes the percentiles; one that is far too late only the counts."""
+    """A worker that reports seconds later still changes the percentiles; one that is far too late
+    only the counts.
+    """
     clock, late, totals = Clock(), Clock(), Totals()
     for second in range(9):
         clock.success(second + 0.5, 0.010)
@@ -270,7 +302,9 @@ def test_a_second_is_open_for_late_workers() -> None:
 
 
 def test_a_long_run_has_few_batches() -> None:
-    """Two hours have at most 64 batches of equal length, with every request in one of them, and a point for each second."""
+    """Two hours have at most 64 batches of equal length, with every request in one of them, and a
+    point for each second.
+    """
     clock, totals = Clock(), Totals()
     for second in range(7200):
         clock.success(second + 0.1, 0.01)
@@ -283,12 +317,16 @@ def test_a_long_run_has_few_batches() -> None:
 
     assert 32 <= len(batches) <= MOST_BATCHES
     assert {batch["end_s"] - batch["begin_s"] for batch in batches[:-1]} == {128}
-    assert sum(batch["requests"] for batch in batches) == len(document["timeline"]["second"]) == 7200
+    assert (
+        sum(batch["requests"] for batch in batches) == len(document["timeline"]["second"]) == 7200
+    )
     assert len(totals.timeline._open) <= 11
 
 
 def test_violations_have_their_second() -> None:
-    """Those of the workers and those that only the master sees are counted by kind, and on the time axis."""
+    """Those of the workers and those that only the master sees are counted by kind, and on the time
+    axis.
+    """
     totals = Totals()
     for worker in range(3):
         recorder = Recorder(time.perf_counter() - 1.5)
@@ -304,7 +342,9 @@ def test_violations_have_their_second() -> None:
 
 
 def test_workers_say_how_busy_they_were() -> None:
-    """A worker's share of a core is that of its own process, and its requests are its own; a state is kept."""
+    """A worker's share of a core is that of its own process, and its requests are its own; a state
+    is kept.
+    """
     recorder, totals = Recorder(time.perf_counter()), Totals()
     while time.perf_counter() - recorder.start < 0.6:
         pass
@@ -336,7 +376,9 @@ def test_the_progress_line_speaks_of_the_last_seconds() -> None:
     """Rate and percentiles are those of now, counts those of the whole run."""
     clock, totals = Clock(), Totals()
     for second in range(20):
-        clock.success(second + 0.5, 0.010 if second < 10 else 0.050, count=100 if second < 10 else 40)
+        clock.success(
+            second + 0.5, 0.010 if second < 10 else 0.050, count=100 if second < 10 else 40
+        )
     totals.merge("a", sent(clock.recorder))
 
     snapshot = totals.snapshot()

@@ -1,4 +1,6 @@
-"""One connection under load: what arrives, what is kept open, and every way in which an answer does not come."""
+"""One connection under load: what arrives, what is kept open, and every way in which an answer does
+not come.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @contextmanager
-def connection(url: str, *, timeout: float = TIMEOUT, verify: bool | str = True) -> Iterator[WireConnection]:
+def connection(
+    url: str, *, timeout: float = TIMEOUT, verify: bool | str = True
+) -> Iterator[WireConnection]:
     """A connection to this server, closed at the end."""
     with closing(WireConnection(Origin.of(url), timeout=timeout, verify=verify)) as it:
         yield it
@@ -55,7 +59,9 @@ def get(url: str, path: str = "/v2/users") -> bytes:
 
 def post(url: str, body: bytes) -> bytes:
     """A POST."""
-    return request(Origin.of(url), "POST", "/v2/auth/token", {"content-type": "application/json"}, body)
+    return request(
+        Origin.of(url), "POST", "/v2/auth/token", {"content-type": "application/json"}, body
+    )
 
 
 def answered(answer: miniatures.Answer, *, method: str = "GET") -> Response:
@@ -127,11 +133,18 @@ class TestExchange:
 
     def test_request_and_answer_arrive_as_they_were_written(self) -> None:
         """The server gets the request's bytes, the caller the answer's."""
-        with Miniature(always(response(201, b'{"a": 1}', x_y="z"))) as server, connection(server.url) as it:
+        with (
+            Miniature(always(response(201, b'{"a": 1}', x_y="z"))) as server,
+            connection(server.url) as it,
+        ):
             answer = it.exchange(post(server.url, b'{"b": 2}'))
 
         (received,) = server.received
-        assert ("POST", "/v2/auth/token", b'{"b": 2}') == (received.method, received.path, received.body)
+        assert ("POST", "/v2/auth/token", b'{"b": 2}') == (
+            received.method,
+            received.path,
+            received.body,
+        )
         assert server.url.endswith(received.headers["host"])
         assert (201, b'{"a": 1}', b"z") == (answer.status, answer.body, answer.header(b"x-y"))
 
@@ -147,7 +160,10 @@ class TestExchange:
     @pytest.mark.parametrize("option", ["close", "Close, foo"])
     def test_the_connection_is_not_kept(self, option: str) -> None:
         """Where the server says that it closes, the next exchange has a new connection."""
-        with Miniature(always(response(200, b"fine", connection=option))) as server, connection(server.url) as it:
+        with (
+            Miniature(always(response(200, b"fine", connection=option))) as server,
+            connection(server.url) as it,
+        ):
             for _ in range(3):
                 assert b"fine" == it.exchange(get(server.url)).body
 
@@ -157,16 +173,31 @@ class TestExchange:
         ("data", "body"),
         [
             pytest.param(
-                response(200, b"4\r\nfine\r\n0\r\n\r\n", content_length="", transfer_encoding="chunked"), b"fine", id="chunked"
+                response(
+                    200, b"4\r\nfine\r\n0\r\n\r\n", content_length="", transfer_encoding="chunked"
+                ),
+                b"fine",
+                id="chunked",
             ),
             pytest.param(
-                response(200, b"2\r\nfi\r\n2;x=y\r\nne\r\n0\r\nx: y\r\n\r\n", content_length="", transfer_encoding="chunked"),
+                response(
+                    200,
+                    b"2\r\nfi\r\n2;x=y\r\nne\r\n0\r\nx: y\r\n\r\n",
+                    content_length="",
+                    transfer_encoding="chunked",
+                ),
                 b"fine",
                 id="trailers",
             ),
-            pytest.param(response(100, content_length="") + response(200, b"fine"), b"fine", id="100-continue"),
+            pytest.param(
+                response(100, content_length="") + response(200, b"fine"),
+                b"fine",
+                id="100-continue",
+            ),
             pytest.param(response(204, content_length=""), b"", id="204"),
-            pytest.param(response(200, gzip.compress(b"fine"), content_encoding="gzip"), b"fine", id="gzip"),
+            pytest.param(
+                response(200, gzip.compress(b"fine"), content_encoding="gzip"), b"fine", id="gzip"
+            ),
         ],
     )
     def test_a_body_in_every_wrapping(self, data: bytes, body: bytes) -> None:
@@ -190,7 +221,10 @@ class TestExchange:
 
     def test_head(self) -> None:
         """The answer to HEAD has no body, whatever its length says."""
-        with Miniature(always(response(200, content_length="500"))) as server, connection(server.url) as it:
+        with (
+            Miniature(always(response(200, content_length="500"))) as server,
+            connection(server.url) as it,
+        ):
             for _ in range(2):
                 assert b"" == it.exchange(request(Origin.of(server.url), "HEAD", "/")).body
 
@@ -210,7 +244,9 @@ class TestExchange:
         """What does not fit into the kernel's buffers goes on when there is room, both ways."""
         body = os.urandom(6_000_000)
         with (
-            Miniature(lambda request, connection: connection.send(response(200, request.body))) as server,
+            Miniature(
+                lambda request, connection: connection.send(response(200, request.body))
+            ) as server,
             connection(server.url) as it,
         ):
             for _ in range(2):
@@ -230,7 +266,9 @@ class TestExchange:
             assert b"too much" == it.exchange(post(url, b" " * 30_000_000)).body
 
     def test_moments(self) -> None:
-        """The times are those of sending and of the last byte; connecting is before, a failure ends when it is known."""
+        """The times are those of sending and of the last byte; connecting is before, a failure ends
+        when it is known.
+        """
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             connection.wait(0.2)
@@ -251,7 +289,10 @@ class TestExchange:
 
     def test_by_name(self) -> None:
         """A name is looked up, and the address taken that answers."""
-        with Miniature(OK) as server, connection(server.url.replace("127.0.0.1", "localhost")) as it:
+        with (
+            Miniature(OK) as server,
+            connection(server.url.replace("127.0.0.1", "localhost")) as it,
+        ):
             assert 200 == it.exchange(get(server.url)).status
 
 
@@ -294,7 +335,9 @@ class TestIdle:
 
     @pytest.mark.parametrize("end", [cut, reset])
     def test_closed_at_the_moment_of_the_next_request(self, end: miniatures.Answer) -> None:
-        """A used connection that ends without a byte was closed; the request, which may have been heard, is not sent again."""
+        """A used connection that ends without a byte was closed; the request, which may have been
+        heard, is not sent again.
+        """
         with (
             Miniature(in_turn(OK, end, OK)) as server,
             connection(server.url) as it,
@@ -307,8 +350,11 @@ class TestIdle:
 
     @pytest.mark.parametrize("said", [b"", response(408, b"too late"), b"reset"])
     @pytest.mark.parametrize("names", [("one", "other"), ("other", "one")])
-    def test_ended_while_the_next_request_waits_to_be_sent(self, names: tuple[str, str], said: bytes) -> None:
-        """What is heard before a request has left, in one go with another connection's answer, is no answer to it: it goes elsewhere.
+    def test_ended_while_the_next_request_waits_to_be_sent(
+        self, names: tuple[str, str], said: bytes
+    ) -> None:
+        """What is heard before a request has left, in one go with another connection's answer, is
+        no answer to it: it goes elsewhere.
 
         Which of two connections is heard first depends on which one is older, so both are tried.
         """
@@ -336,7 +382,11 @@ class TestIdle:
             one.exchange(get(server.url, "/end"))
             return other.exchange(get(server.url, "/next"))
 
-        with Miniature(answer) as server, connection(server.url) as one, connection(server.url) as other:
+        with (
+            Miniature(answer) as server,
+            connection(server.url) as one,
+            connection(server.url) as other,
+        ):
             for name in names:
                 {"one": one, "other": other}[name].exchange(get(server.url, f"/{name}"))
             assert b"/next" == gevent.spawn(step).get().body
@@ -348,7 +398,11 @@ class TestIdle:
         """A closed connection has no file, after failures either."""
         before = len(list(Path("/proc/self/fd").iterdir()))
         for answer in (OK, reset, miniatures.cut_short, always(b"nonsense")):
-            with Miniature(answer) as server, connection(server.url) as it, contextlib.suppress(Failure):
+            with (
+                Miniature(answer) as server,
+                connection(server.url) as it,
+                contextlib.suppress(Failure),
+            ):
                 it.exchange(get(server.url))
         with miniatures.nobody() as url, connection(url) as it:
             failed(it, get(url))
@@ -415,7 +469,9 @@ class TestFailures:
             pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="ssh"),
             pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", id="length"),
             pytest.param(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", id="line-feeds"),
-            pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\n", id="chunk"),
+            pytest.param(
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\n", id="chunk"
+            ),
         ],
     )
     def test_garbage(self, data: bytes) -> None:
@@ -423,26 +479,37 @@ class TestFailures:
         assert "garbage" == failure(always(data)).kind
 
     def test_a_coding_that_was_not_asked_for(self) -> None:
-        """A coding that is not understood here is told from garbage, and one that grows beyond all measure is too large."""
+        """A coding that is not understood here is told from garbage, and one that grows beyond all
+        measure is too large.
+        """
         assert "coding" == failure(always(response(200, b"fine", content_encoding="br"))).kind
         bomb = gzip.compress(bytes(100_000_000))
         assert "too-large" == failure(always(response(200, bomb, content_encoding="gzip"))).kind
 
     def test_what_is_not_understood_is_no_statement(self) -> None:
         """Answers in such a coding are lawful: they make a run void, and say nothing of the server."""
-        quiet = {"dispatch_lag_ms": {"p99": 0.1}, "workers": [], "own_failures": {}, "errors": {"coding": 3, "500": 1}}
+        quiet = {
+            "dispatch_lag_ms": {"p99": 0.1},
+            "workers": [],
+            "own_failures": {},
+            "errors": {"coding": 3, "500": 1},
+        }
 
         assert [why.partition(":")[0] for why in of_the_generator(quiet)] == [
             "3 answers were in a content coding that is not read here (gzip and deflate are)"
         ]
 
     def test_some_files_are_left_to_others(self) -> None:
-        """Before the last file is gone, this machine's limit is said: what was measured is still to be written."""
+        """Before the last file is gone, this machine's limit is said: what was measured is still to
+        be written.
+        """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with Miniature(OK) as server, connection(server.url) as it:
             it.exchange(get(server.url))
             it.close()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard))
+            resource.setrlimit(
+                resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 20, hard)
+            )
             try:
                 assert "local" == failed(it, get(server.url)).kind
                 with (Path("/proc/self/status")).open("rb"):
@@ -488,9 +555,15 @@ class TestAddresses:
     """A name with several addresses."""
 
     def test_the_first_swallows_everything(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It has a head start, not the whole timeout; the next connection begins with the address that took this one."""
+        """It has a head start, not the whole timeout; the next connection begins with the address
+        that took this one.
+        """
         before = len(list(Path("/proc/self/fd").iterdir()))
-        with swallowing() as silent, Miniature(OK) as server, connection("http://several.test", timeout=5) as it:
+        with (
+            swallowing() as silent,
+            Miniature(OK) as server,
+            connection("http://several.test", timeout=5) as it,
+        ):
             addresses(monkeypatch, silent, int(server.url.rpartition(":")[2]))
             assert 200 == it.exchange(get(server.url)).status
             it.close()
@@ -503,13 +576,23 @@ class TestAddresses:
     def test_the_first_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The next one is tried at once."""
         monkeypatch.setattr("rolecall.loadgen.transport.client._HEAD_START", TIMEOUT)
-        with miniatures.nobody() as url, Miniature(OK) as server, connection("http://several.test", timeout=5) as it:
+        with (
+            miniatures.nobody() as url,
+            Miniature(OK) as server,
+            connection("http://several.test", timeout=5) as it,
+        ):
             addresses(monkeypatch, *(int(each.rpartition(":")[2]) for each in (url, server.url)))
             assert 200 == it.exchange(get(server.url)).status
 
     def test_none_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where all refuse, that is the failure; where one of them only keeps silent, the time is over at its end."""
-        with miniatures.nobody() as url, swallowing() as silent, connection("http://several.test", timeout=SHORT) as it:
+        """Where all refuse, that is the failure; where one of them only keeps silent, the time is
+        over at its end.
+        """
+        with (
+            miniatures.nobody() as url,
+            swallowing() as silent,
+            connection("http://several.test", timeout=SHORT) as it,
+        ):
             port = int(url.rpartition(":")[2])
             addresses(monkeypatch, port, port)
             assert "refused" == failed(it, get(url)).kind
@@ -538,7 +621,11 @@ class TestTimeout:
             pytest.param(miniatures.silent, id="silence"),
             pytest.param(trickle(response(200, b" " * 1000)), id="trickling-head"),
             pytest.param(
-                lambda *it: (it[1].send(response(200, content_length="9999")), trickle(b" " * 9999)(*it)), id="trickling-body"
+                lambda *it: (
+                    it[1].send(response(200, content_length="9999")),
+                    trickle(b" " * 9999)(*it),
+                ),
+                id="trickling-body",
             ),
             pytest.param(miniatures.endless, id="endless"),
         ],
@@ -554,7 +641,10 @@ class TestTimeout:
     def test_request_is_not_read(self) -> None:
         """A server that does not read does not hold its client."""
         over = threading.Event()
-        with raw(lambda stream: over.wait(TIMEOUT) and None) as url, connection(url, timeout=SHORT) as it:
+        with (
+            raw(lambda stream: over.wait(TIMEOUT) and None) as url,
+            connection(url, timeout=SHORT) as it,
+        ):
             assert "timeout" == failed(it, post(url, b" " * 30_000_000)).kind
             over.set()
 
@@ -568,13 +658,18 @@ class TestTimeout:
             over.set()
 
     def test_of_this_process_is_not_one(self) -> None:
-        """Answers that came while this process stood still were in time, by whomever they were sent; then the server has none left."""
+        """Answers that came while this process stood still were in time, by whomever they were
+        sent; then the server has none left.
+        """
 
         def slowly(request: Received, connection: miniatures.Connection) -> None:
             connection.wait(0.1)
             OK(request, connection)
 
-        with Miniature(in_turn(OK, slowly, miniatures.silent)) as server, connection(server.url, timeout=SHORT) as it:
+        with (
+            Miniature(in_turn(OK, slowly, miniatures.silent)) as server,
+            connection(server.url, timeout=SHORT) as it,
+        ):
             it.exchange(get(server.url))
             gevent.spawn_later(0.05, time.sleep, 2 * SHORT)  # as a process that is stopped
             assert it.exchange(get(server.url)).status == 200
@@ -591,7 +686,9 @@ class TestTimeout:
         assert 1 == server.connections
 
     def test_each_has_its_own(self) -> None:
-        """Of two exchanges at the same time, the one whose time is over ends, and the other goes on."""
+        """Of two exchanges at the same time, the one whose time is over ends, and the other goes
+        on.
+        """
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             connection.wait(3 * SHORT)
@@ -602,7 +699,10 @@ class TestTimeout:
             connection(server.url, timeout=SHORT) as hasty,
             connection(server.url) as patient,
         ):
-            both = [gevent.spawn(failed, hasty, get(server.url)), gevent.spawn(patient.exchange, get(server.url))]
+            both = [
+                gevent.spawn(failed, hasty, get(server.url)),
+                gevent.spawn(patient.exchange, get(server.url)),
+            ]
             gevent.joinall(both, raise_error=True)
 
         assert "timeout" == both[0].value.kind
@@ -613,11 +713,14 @@ class TestTls:
     """HTTPS."""
 
     def test_with_its_ca(self, certificates: Certificates) -> None:
-        """A certificate of the given CA is accepted, and the connection kept, with messages of any size."""
+        """A certificate of the given CA is accepted, and the connection kept, with messages of any
+        size.
+        """
         body = os.urandom(1_000_000)
         with (
             Miniature(
-                lambda request, connection: connection.send(response(200, request.body)), tls=certificates.server_context
+                lambda request, connection: connection.send(response(200, request.body)),
+                tls=certificates.server_context,
             ) as server,
             connection(server.url, verify=str(certificates.ca)) as it,
         ):
@@ -628,7 +731,10 @@ class TestTls:
 
     def test_not_verified(self, certificates: Certificates) -> None:
         """Any certificate is accepted when nobody asks."""
-        with Miniature(OK, tls=certificates.server_context) as server, connection(server.url, verify=False) as it:
+        with (
+            Miniature(OK, tls=certificates.server_context) as server,
+            connection(server.url, verify=False) as it,
+        ):
             assert 200 == it.exchange(get(server.url)).status
 
     def test_unknown_ca(self, certificates: Certificates) -> None:
@@ -662,7 +768,9 @@ class TestTls:
                 assert failed(it, get(https)).kind in ("tls", "reset")
 
     def test_a_body_that_ends_with_the_connection(self, certificates: Certificates) -> None:
-        """A body without a length is complete where TLS says so; where it is only cut off, nobody knows (RFC 9112 9.8)."""
+        """A body without a length is complete where TLS says so; where it is only cut off, nobody
+        knows (RFC 9112 9.8).
+        """
 
         def cut_off(request: Received, connection: miniatures.Connection) -> None:
             connection.send(b"HTTP/1.1 200 OK\r\n\r\nfine")
@@ -673,16 +781,27 @@ class TestTls:
             say_goodbye(connection)
 
         tls = certificates.server_context
-        with Miniature(in_turn(orderly, cut_off), tls=tls) as server, connection(server.url, verify=False) as it:
+        with (
+            Miniature(in_turn(orderly, cut_off), tls=tls) as server,
+            connection(server.url, verify=False) as it,
+        ):
             assert b"fine" == it.exchange(get(server.url)).body
             assert "reset" == failed(it, get(server.url)).kind
 
-    @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, which can ask for new keys, is not there")
+    @pytest.mark.skipif(
+        shutil.which("openssl") is None, reason="openssl, which can ask for new keys, is not there"
+    )
     @pytest.mark.parametrize(
-        "pieces", [("", "HTTP/1.1 200 OK\nContent-Length: 4\n\nfine"), ("HTTP/1.1 200 OK\n", "Content-Length: 0\n\n")]
+        "pieces",
+        [
+            ("", "HTTP/1.1 200 OK\nContent-Length: 4\n\nfine"),
+            ("HTTP/1.1 200 OK\n", "Content-Length: 0\n\n"),
+        ],
     )
     def test_new_keys(self, certificates: Certificates, pieces: tuple[str, str]) -> None:
-        """A server that agrees on new keys before its answer, or in the middle of it (RFC 5246 7.4.1.1), gets what it waits for."""
+        """A server that agrees on new keys before its answer, or in the middle of it (RFC 5246
+        7.4.1.1), gets what it waits for.
+        """
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         words = [
@@ -697,7 +816,11 @@ class TestTls:
             certificates.ca.parent / "server.pem",
         ]
         server = subprocess.Popen(
-            list(map(str, words)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            list(map(str, words)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert server.stdin is not None
         assert server.stdout is not None
@@ -718,7 +841,9 @@ class TestTls:
 
     @pytest.mark.parametrize("polite", [True, False])
     def test_closed_when_idle(self, certificates: Certificates, polite: bool) -> None:
-        """The next exchange quietly gets a new connection, here too; also if the server waits for us to close it."""
+        """The next exchange quietly gets a new connection, here too; also if the server waits for
+        us to close it.
+        """
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             connection.send(response())
@@ -726,7 +851,10 @@ class TestTls:
             if polite:
                 say_goodbye(connection)
 
-        with Miniature(answer, tls=certificates.server_context) as server, connection(server.url, verify=False) as it:
+        with (
+            Miniature(answer, tls=certificates.server_context) as server,
+            connection(server.url, verify=False) as it,
+        ):
             for _ in range(3):
                 assert 200 == it.exchange(get(server.url)).status
                 gevent.sleep(0.2)
@@ -832,10 +960,21 @@ except Failure as failure:
 
 
 def test_with_everything_patched(certificates: Certificates) -> None:
-    """In a process like Locust's, where gevent has put its own sockets and TLS in place of Python's, all is as without."""
+    """In a process like Locust's, where gevent has put its own sockets and TLS in place of
+    Python's, all is as without.
+    """
     with Miniature(OK) as plain, Miniature(OK, tls=certificates.server_context) as secure:
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", PATCHED, plain.url, secure.url, str(certificates.ca)],
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-c",
+                PATCHED,
+                plain.url,
+                secure.url,
+                str(certificates.ca),
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -11,7 +11,16 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.transport import wire
-from rolecall.loadgen.transport.wire import BODY_LIMIT, HEAD_LIMIT, Origin, Parser, Response, WireError, request, whole
+from rolecall.loadgen.transport.wire import (
+    BODY_LIMIT,
+    HEAD_LIMIT,
+    Origin,
+    Parser,
+    Response,
+    WireError,
+    request,
+    whole,
+)
 
 ORIGIN = Origin.of("http://127.0.0.1:8080")
 
@@ -31,14 +40,36 @@ class TestOrigin:
     @pytest.mark.parametrize(
         ("url", "expected"),
         [
-            pytest.param("http://example.org", Origin("http", "example.org", 80, "", "example.org"), id="name"),
-            pytest.param("https://example.org/", Origin("https", "example.org", 443, "", "example.org"), id="https"),
-            pytest.param("https://example.org:443/api/", Origin("https", "example.org", 443, "/api", "example.org"), id="prefix"),
-            pytest.param("http://127.0.0.1:8080", Origin("http", "127.0.0.1", 8080, "", "127.0.0.1:8080"), id="port"),
-            pytest.param("http://[::1]:8080", Origin("http", "::1", 8080, "", "[::1]:8080"), id="IPv6"),
-            pytest.param("https://[::1]", Origin("https", "::1", 443, "", "[::1]"), id="IPv6-usual-port"),
             pytest.param(
-                "http://bücher.example", Origin("http", "xn--bcher-kva.example", 80, "", "xn--bcher-kva.example"), id="IDN"
+                "http://example.org",
+                Origin("http", "example.org", 80, "", "example.org"),
+                id="name",
+            ),
+            pytest.param(
+                "https://example.org/",
+                Origin("https", "example.org", 443, "", "example.org"),
+                id="https",
+            ),
+            pytest.param(
+                "https://example.org:443/api/",
+                Origin("https", "example.org", 443, "/api", "example.org"),
+                id="prefix",
+            ),
+            pytest.param(
+                "http://127.0.0.1:8080",
+                Origin("http", "127.0.0.1", 8080, "", "127.0.0.1:8080"),
+                id="port",
+            ),
+            pytest.param(
+                "http://[::1]:8080", Origin("http", "::1", 8080, "", "[::1]:8080"), id="IPv6"
+            ),
+            pytest.param(
+                "https://[::1]", Origin("https", "::1", 443, "", "[::1]"), id="IPv6-usual-port"
+            ),
+            pytest.param(
+                "http://bücher.example",
+                Origin("http", "xn--bcher-kva.example", 80, "", "xn--bcher-kva.example"),
+                id="IDN",
             ),
         ],
     )
@@ -83,10 +114,13 @@ class TestRequest:
 
     def test_with_body(self) -> None:
         """A request is its line, the usual fields, one's own, and the body."""
-        written = request(ORIGIN, "POST", "/v2/auth/token", {"Content-Type": "application/json"}, b"{}")
+        written = request(
+            ORIGIN, "POST", "/v2/auth/token", {"Content-Type": "application/json"}, b"{}"
+        )
 
         assert (
-            b"POST /v2/auth/token HTTP/1.1\r\nhost: 127.0.0.1:8080\r\naccept: application/json\r\nuser-agent: rolecall\r\n"
+            b"POST /v2/auth/token HTTP/1.1\r\nhost: 127.0.0.1:8080\r\naccept: "
+            b"application/json\r\nuser-agent: rolecall\r\n"
             b"content-length: 2\r\ncontent-type: application/json\r\n\r\n{}" == written
         )
 
@@ -147,44 +181,76 @@ class Legal:
 LEGAL = {
     "length": Legal(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", body=b"hello"),
     "length-0": Legal(b"HTTP/1.1 401 Unauthorized\r\ncontent-length:0\r\n\r\n", 401),
-    "length-twice": Legal(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2, 2\r\n\r\nhi", body=b"hi"),
-    "empty-line-in-body": Legal(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\r\n\r\n\r\n\r\n", body=b"\r\n\r\n\r\n\r\n"),
+    "length-twice": Legal(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2, 2\r\n\r\nhi", body=b"hi"
+    ),
+    "empty-line-in-body": Legal(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\r\n\r\n\r\n\r\n", body=b"\r\n\r\n\r\n\r\n"
+    ),
     "no-reason": Legal(b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"),
     "empty-reason": Legal(b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n"),
     "unknown-status": Legal(b"HTTP/1.1 799 \xff\r\nContent-Length: 0\r\n\r\n", 799),
-    "close": Legal(b"HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 2\r\n\r\nhi", body=b"hi", keep_alive=False),
-    "to-the-end": Legal(b"HTTP/1.1 200 OK\r\n\r\nuntil the end", body=b"until the end", keep_alive=False, end=True),
-    "nothing-to-the-end": Legal(b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n", keep_alive=False, end=True),
+    "close": Legal(
+        b"HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 2\r\n\r\nhi",
+        body=b"hi",
+        keep_alive=False,
+    ),
+    "to-the-end": Legal(
+        b"HTTP/1.1 200 OK\r\n\r\nuntil the end", body=b"until the end", keep_alive=False, end=True
+    ),
+    "nothing-to-the-end": Legal(
+        b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n", keep_alive=False, end=True
+    ),
     "1.0": Legal(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", body=b"hi", keep_alive=False),
-    "1.0-keep-alive": Legal(b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nhi", body=b"hi"),
+    "1.0-keep-alive": Legal(
+        b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nhi", body=b"hi"
+    ),
     "1.0-chunked": Legal(
-        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", keep_alive=False
+        b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        keep_alive=False,
     ),
     "chunked": Legal(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n00a \r\n, world\r\n!\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n00a \r\n, "
+        b"world\r\n!\r\n0\r\n\r\n",
         body=b"hello, world\r\n!",
     ),
     "chunked-with-trailers": Legal(
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;name=value;x\r\n!\r\n000;last\r\nDigest: x\r\nx-y:\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: "
+        b"chunked\r\n\r\n1;name=value;x\r\n!\r\n000;last\r\nDigest: x\r\nx-y:\r\n\r\n",
         body=b"!",
     ),
-    "100": Legal(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nhi", 201, b"hi"),
-    "103-twice": Legal(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 2 + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    "100": Legal(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nhi",
+        201,
+        b"hi",
+    ),
+    "103-twice": Legal(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 2
+        + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    ),
     "204": Legal(b"HTTP/1.1 204 No Content\r\n\r\n", 204),
     "204-with-length": Legal(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", 204),
     "304": Legal(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n", 304),
     "HEAD": Legal(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", head_only=True),
     "HEAD-chunked": Legal(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", head_only=True),
     "chunked-and-nothing": Legal(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: , chunked,\r\nTransfer-Encoding: ,\r\n\r\n1\r\n!\r\n0\r\n\r\n", body=b"!"
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: , chunked,\r\nTransfer-Encoding: "
+        b",\r\n\r\n1\r\n!\r\n0\r\n\r\n",
+        body=b"!",
     ),
     "nothing-and-close": Legal(
-        b"HTTP/1.1 200 OK\r\nConnection: ,, close ,\r\nContent-Length: 2\r\n\r\nhi", body=b"hi", keep_alive=False
+        b"HTTP/1.1 200 OK\r\nConnection: ,, close ,\r\nContent-Length: 2\r\n\r\nhi",
+        body=b"hi",
+        keep_alive=False,
     ),
     "folded-trailer": Legal(
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\nx: a\r\n b\r\n\t\r\ny: c\r\n\r\n", body=b"!"
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n0\r\nx: a\r\n "
+        b"b\r\n\t\r\ny: c\r\n\r\n",
+        body=b"!",
     ),
-    "folded": Legal(b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\tc\r\nContent-Length:\r\n 2\r\n\r\nhi", body=b"hi"),
+    "folded": Legal(
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\tc\r\nContent-Length:\r\n 2\r\n\r\nhi", body=b"hi"
+    ),
 }
 
 
@@ -193,7 +259,11 @@ HELLO = b"hello, world\r\n" * 20
 
 def coded(coding: str, body: bytes) -> bytes:
     """An answer in a content coding."""
-    return b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n" % (coding.encode(), len(body)) + body
+    return (
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
+        % (coding.encode(), len(body))
+        + body
+    )
 
 
 def raw_deflate(body: bytes) -> bytes:
@@ -205,17 +275,21 @@ def raw_deflate(body: bytes) -> bytes:
 LEGAL |= {
     "gzip": Legal(coded("gzip", gzip.compress(HELLO)), body=HELLO),
     "x-gzip": Legal(coded(" , X-GZip", gzip.compress(HELLO)), body=HELLO),
-    "gzip-of-two-members": Legal(coded("gzip", gzip.compress(b"a") + gzip.compress(b"b")), body=b"ab"),
+    "gzip-of-two-members": Legal(
+        coded("gzip", gzip.compress(b"a") + gzip.compress(b"b")), body=b"ab"
+    ),
     "gzip-with-padding": Legal(coded("gzip", gzip.compress(HELLO) + b"more"), body=HELLO),
     "coding-of-none": Legal(coded("none", HELLO), body=HELLO),
     "gzip-of-nothing": Legal(coded("gzip", b"")),
     "gzip-not-modified": Legal(b"HTTP/1.1 304 Not Modified\r\nContent-Encoding: br\r\n\r\n", 304),
     "gzip-chunked": Legal(
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"
-        % (len(gzip.compress(HELLO)), gzip.compress(HELLO)),
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(gzip.compress(HELLO)), gzip.compress(HELLO)),
         body=HELLO,
     ),
-    "gzip-HEAD": Legal(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 30\r\n\r\n", head_only=True),
+    "gzip-HEAD": Legal(
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 30\r\n\r\n", head_only=True
+    ),
     "deflate": Legal(coded("deflate", zlib.compress(HELLO)), body=HELLO),
     "deflate-raw": Legal(coded("deflate", raw_deflate(HELLO)), body=HELLO),
     "identity": Legal(coded("identity", b"hi"), body=b"hi"),
@@ -223,8 +297,14 @@ LEGAL |= {
 
 
 def answers(*, head_only: bool = True, end: bool = True) -> pytest.MarkDecorator:
-    """A test of every legal answer, or of all but those to HEAD, or those that end with the connection."""
-    chosen = {name: each for name, each in LEGAL.items() if each.head_only <= head_only and each.end <= end}
+    """A test of every legal answer, or of all but those to HEAD, or those that end with the
+    connection.
+    """
+    chosen = {
+        name: each
+        for name, each in LEGAL.items()
+        if each.head_only <= head_only and each.end <= end
+    }
     return pytest.mark.parametrize("legal", chosen.values(), ids=chosen)
 
 
@@ -245,7 +325,9 @@ class TestLegalAnswers:
 
     @answers(head_only=False)
     def test_fast_path(self, legal: Legal) -> None:
-        """Read in one piece, it is the same answer, or left to the parser; also once its head is known."""
+        """Read in one piece, it is the same answer, or left to the parser; also once its head is
+        known.
+        """
         for _ in range(2):
             response = whole(legal.data)
 
@@ -270,7 +352,9 @@ class TestLegalAnswers:
     @answers(end=False)
     def test_surplus(self, legal: Legal) -> None:
         """What follows the answer is no part of it, and leaves the connection unusable."""
-        response = parsed(legal.data + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", head_only=legal.head_only)
+        response = parsed(
+            legal.data + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", head_only=legal.head_only
+        )
 
         assert response
         assert (legal.status, legal.body) == (response.status, response.body)
@@ -290,7 +374,12 @@ class TestFastPath:
 
     def test_leaves_the_rest(self) -> None:
         """What is not exactly one answer is left to the parser."""
-        for data in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", LEGAL["length"].data + b"!", LEGAL["100"].data):
+        for data in (
+            b"",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
+            LEGAL["length"].data + b"!",
+            LEGAL["100"].data,
+        ):
             assert whole(data) is None
 
     def test_refuses_garbage(self) -> None:
@@ -303,7 +392,9 @@ class TestFastPath:
     def test_remembers_few_heads(self) -> None:
         """However many different heads a server sends, few of them are kept, and no long ones."""
         for number in range(5000):
-            assert whole(b"HTTP/1.1 200 OK\r\nX-Request-Id: %d\r\nContent-Length: 0\r\n\r\n" % number)
+            assert whole(
+                b"HTTP/1.1 200 OK\r\nX-Request-Id: %d\r\nContent-Length: 0\r\n\r\n" % number
+            )
         assert whole(b"HTTP/1.1 200 OK\r\nX: %s\r\nContent-Length: 0\r\n\r\n" % (b"x" * 5000))
 
         assert 1000 > len(wire._known)
@@ -326,7 +417,10 @@ class TestHeader:
     )
     def test_header(self, name: bytes, expected: bytes | None) -> None:
         """The first field of that name, in any case, without white space; None where there is none."""
-        head = b"HTTP/1.1 200 OK\r\nRETRY-after: \t3 \r\nset-cookie:a=b\r\nset-cookie: c=d\r\nX-Folded: a\r\n\t b\r\nX-Last:"
+        head = (
+            b"HTTP/1.1 200 OK\r\nRETRY-after: \t3 \r\nset-cookie:a=b\r\nset-cookie: "
+            b"c=d\r\nX-Folded: a\r\n\t b\r\nX-Last:"
+        )
         response = parsed(head + b"\r\nContent-Length: 0\r\n\r\n")
         last = Response(200, head, b"", True)
 
@@ -364,9 +458,11 @@ GARBAGE = {
     "length-empty": b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
     "length-many-digits": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
     "lengths-differ": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n!",
-    "length-and-chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "length-and-chunked": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: "
+    b"chunked\r\n\r\n",
     "gzip-chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-    "chunked-twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "chunked-twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+    b"chunked\r\n\r\n",
     "chunk-no-number": chunked(b"five\r\nhello\r\n0\r\n\r\n"),
     "chunk-negative": chunked(b"-5\r\nhello\r\n0\r\n\r\n"),
     "chunk-empty": chunked(b"\r\n\r\n"),
@@ -391,9 +487,13 @@ GARBAGE = {
 class TestNoAnswers:
     """Bytes that are no answer, each with exactly one fault."""
 
-    @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in GARBAGE.items()])
+    @pytest.mark.parametrize(
+        "data", [pytest.param(data, id=name) for name, data in GARBAGE.items()]
+    )
     def test_garbage(self, data: bytes) -> None:
-        """It is refused before the server has said more, whole, cut in two at every byte, and byte by byte."""
+        """It is refused before the server has said more, whole, cut in two at every byte, and byte
+        by byte.
+        """
         cuts = [(data[:at], data[at:]) for at in range(1, min(len(data), 200))]
         for pieces in ((data,), tuple(bytes([byte]) for byte in data), *cuts):
             parser = Parser()
@@ -407,19 +507,33 @@ class TestNoAnswers:
         "pieces",
         [
             pytest.param([b"HTTP/1.1 200 OK\r\n", b"X: " + b"x" * HEAD_LIMIT], id="head"),
-            pytest.param([b"HTTP/1.1 200 OK\r\nX: " + b"x" * HEAD_LIMIT + b"\r\n\r\n"], id="head-at-once"),
+            pytest.param(
+                [b"HTTP/1.1 200 OK\r\nX: " + b"x" * HEAD_LIMIT + b"\r\n\r\n"], id="head-at-once"
+            ),
             pytest.param([b"HTTP/1.1 100 Continue\r\n\r\n"] * HEAD_LIMIT, id="announcements"),
-            pytest.param([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (BODY_LIMIT + 1)], id="length"),
+            pytest.param(
+                [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (BODY_LIMIT + 1)], id="length"
+            ),
             pytest.param([b"HTTP/1.1 200 OK\r\n\r\n", *[b" " * 65536] * 129], id="to-the-end"),
             pytest.param([chunked(b"%x\r\n" % (BODY_LIMIT + 1))], id="chunk"),
-            pytest.param([chunked(b""), *[b"10000\r\n" + b" " * 65536 + b"\r\n"] * 129], id="chunks"),
+            pytest.param(
+                [chunked(b""), *[b"10000\r\n" + b" " * 65536 + b"\r\n"] * 129], id="chunks"
+            ),
             pytest.param([chunked(b"1;" + b"x" * 5000)], id="chunk-extension"),
             pytest.param([chunked(b"0\r\n"), *[b"x: y\r\n"] * HEAD_LIMIT], id="trailers"),
             pytest.param([chunked(b"0\r\nx: y\r\n"), *[b" y\r\n"] * HEAD_LIMIT], id="folds"),
-            pytest.param([chunked(b""), *[b"1;" + b"x" * 4000 + b"\r\n!\r\n"] * 300], id="chunk-extensions"),
-            pytest.param([b"HTTP/1.1 200 OK\r\nConnection: " + b"," * 60_000 + b"\r\n\r\n"], id="empty-elements"),
+            pytest.param(
+                [chunked(b""), *[b"1;" + b"x" * 4000 + b"\r\n!\r\n"] * 300], id="chunk-extensions"
+            ),
+            pytest.param(
+                [b"HTTP/1.1 200 OK\r\nConnection: " + b"," * 60_000 + b"\r\n\r\n"],
+                id="empty-elements",
+            ),
             pytest.param([coded("gzip", gzip.compress(bytes(BODY_LIMIT + 1)))], id="gzip"),
-            pytest.param([coded("gzip", gzip.compress(bytes(BODY_LIMIT)) + gzip.compress(b"!"))], id="gzip-in-members"),
+            pytest.param(
+                [coded("gzip", gzip.compress(bytes(BODY_LIMIT)) + gzip.compress(b"!"))],
+                id="gzip-in-members",
+            ),
             pytest.param([coded("deflate", zlib.compress(bytes(100_000_000)))], id="deflate"),
         ],
     )
@@ -434,7 +548,9 @@ class TestNoAnswers:
 
     @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "br, gzip", "token"])
     def test_a_coding_that_is_not_understood(self, coding: str) -> None:
-        """It is told from what a server does wrong, is not tried, however it is stacked, and is not repeated."""
+        """It is told from what a server does wrong, is not tried, however it is stacked, and is not
+        repeated.
+        """
         with pytest.raises(WireError) as caught:
             parsed(coded(coding, gzip.compress(gzip.compress(HELLO))))
 
@@ -453,7 +569,9 @@ class TestNoAnswers:
         ],
     )
     def test_a_head_costs_what_its_length_does(self, lines: bytes) -> None:
-        """Whatever a head is made of, to read it and to look for a field in it takes moments of this process's time, not seconds."""
+        """Whatever a head is made of, to read it and to look for a field in it takes moments of
+        this process's time, not seconds.
+        """
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + lines
         before = time.process_time()
         for _ in range(3):
@@ -467,7 +585,9 @@ class TestNoAnswers:
 
     def test_at_the_limit(self) -> None:
         """A body of exactly the limit is an answer."""
-        response = parsed(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY_LIMIT, b" " * BODY_LIMIT)
+        response = parsed(
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BODY_LIMIT, b" " * BODY_LIMIT
+        )
 
         assert response
         assert BODY_LIMIT == len(response.body)

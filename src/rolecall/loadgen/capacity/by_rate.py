@@ -1,14 +1,18 @@
-"""The search for a server's capacity: the highest rate of arrivals that it carries while the objectives hold.
+"""The search for a server's capacity: the highest rate of arrivals that it carries while the
+objectives hold.
 
-It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few seconds is noisy, so nothing
-rests on a single one: all that was seen goes into one belief of where the capacity is (`posterior.py`), which says where to look
-next, when it is known well enough, and how well it is known. What a single step says is in `steps.py`.
+It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few
+seconds is noisy, so nothing rests on a single one: all that was seen goes into one belief of where
+the capacity is (`posterior.py`), which says where to look next, when it is known well enough, and
+how well it is known. What a single step says is in `steps.py`.
 
-What the belief says is a conclusion, and the search does not end with one. It ends with a longer step at the answer, which has to hold
-there; where it does not, the answer is lowered, and has to hold again. And it asks all along whether the server is still the one of
-which the belief is (`state.py`). Where it carried more before than it does at the end, or now this and now that, there is no one
-capacity, and the outcome is `unstable`, with the least and the most. Where it only ever carried more (a cold cache, a compiler, an
-autoscaler), the last state is the answer, if the search has seen it for longer than it has seen the others; it then takes all its time.
+What the belief says is a conclusion, and the search does not end with one. It ends with a longer
+step at the answer, which has to hold there; where it does not, the answer is lowered, and has to
+hold again. And it asks all along whether the server is still the one of which the belief is
+(`state.py`). Where it carried more before than it does at the end, or now this and now that, there
+is no one capacity, and the outcome is `unstable`, with the least and the most. Where it only ever
+carried more (a cold cache, a compiler, an autoscaler), the last state is the answer, if the search
+has seen it for longer than it has seen the others; it then takes all its time.
 """
 
 from __future__ import annotations
@@ -29,15 +33,19 @@ __all__ = ["Capacity", "Measure", "Search", "SearchOutcome"]
 
 #: How near to a rate that this machine could not offer the climb goes.
 _NEAR = 1.1
-#: Where in the belief the steps at the answer are: the first below the middle, the next ones where less is left to doubt.
+#: Where in the belief the steps at the answer are: the first below the middle, the next ones where
+#: less is left to doubt.
 _ANSWERS = (0.25, 0.1, 0.025, 0.01)
-#: The share of the middle of the belief that the first one is at the most: at the very capacity nothing holds for long.
+#: The share of the middle of the belief that the first one is at the most: at the very capacity
+#: nothing holds for long.
 _BELOW = 0.99
 #: By how much each of them is lower than the one before, at least.
 _LOWER = 0.985
-#: Of the precision that is wanted, what is enough before the step at the answer, which says as much as two others.
+#: Of the precision that is wanted, what is enough before the step at the answer, which says as much
+#: as two others.
 _ALMOST = 1.5
-#: How probable it has to be that an answer broke an objective by chance, for another look at it before it is lowered.
+#: How probable it has to be that an answer broke an objective by chance, for another look at it
+#: before it is lowered.
 _CHANCE = 0.15
 #: Changes of the server from which on it is not looked at any longer.
 _CHANGES = 4
@@ -48,10 +56,11 @@ _LESS = "it carried more before than it does now"
 class Search:
     """Looks for the highest rate that holds.
 
-    ``measure(rate, seconds)`` offers a rate to the server: some seconds of warm-up, and then as many as it is told, in slices. It
-    returns when everything that was due has been answered, or given up. The search begins at ``start``, never asks for more than
-    ``ceiling``, takes ``seconds`` of ``clock``, and is content when the 95 % interval is ``precision`` on either side. ``told``
-    hears of every step.
+    ``measure(rate, seconds)`` offers a rate to the server: some seconds of warm-up, and then as
+    many as it is told, in slices. It returns when everything that was due has been answered, or
+    given up. The search begins at ``start``, never asks for more than ``ceiling``, takes
+    ``seconds`` of ``clock``, and is content when the 95 % interval is ``precision`` on either side.
+    ``told`` hears of every step.
     """
 
     def __init__(
@@ -74,7 +83,9 @@ class Search:
         self._end = Stop(SearchOutcome.UNFINISHED, "it was interrupted")
 
     def run(self) -> Capacity:
-        """Search to the end. Whatever ``measure`` raises goes through; `capacity` then says what is known so far."""
+        """Search to the end. Whatever ``measure`` raises goes through; `capacity` then says what is
+        known so far.
+        """
         try:
             self._search()
         except Stop as end:
@@ -97,8 +108,22 @@ class Search:
         if end.refuted:
             rate = None
         if rate is not None:
-            most = max((judged.step.rate for judged in state.steps if judged.held and judged.step.rate <= rate), default=None)
-            least = min((judged.step.rate for judged in state.steps if judged.failed and judged.step.rate >= rate), default=None)
+            most = max(
+                (
+                    judged.step.rate
+                    for judged in state.steps
+                    if judged.held and judged.step.rate <= rate
+                ),
+                default=None,
+            )
+            least = min(
+                (
+                    judged.step.rate
+                    for judged in state.steps
+                    if judged.failed and judged.step.rate >= rate
+                ),
+                default=None,
+            )
         known = (end.outcome, end.because, rate, low, high, most, least)
         return Capacity(*known, self._stepper.steps, seconds, states=self._history.states)
 
@@ -120,10 +145,12 @@ class Search:
                 if self._history.changes >= _CHANGES:
                     raise self._stepper.unstable("it did not stay the same") from None
 
-    # --- From nowhere to near the capacity ---------------------------------------------------------------------------
+    # --- From nowhere to near the capacity -------------------------------------------------------
 
     def _bracket(self) -> None:
-        """Double the rate until it fails; where none held, lower it until one does. The ceiling may hold instead."""
+        """Double the rate until it fails; where none held, lower it until one does. The ceiling may
+        hold instead.
+        """
         state, limit = self._state, math.inf
         rate = self._next(state.steps[-1], limit) if state.steps else self._start
         while not state.is_bracketed:
@@ -136,10 +163,16 @@ class Search:
                 return
             rate = self._next(judged, limit)
             if judged.failed and not state.held and rate * self._climb < 4:
-                raise self._nothing(f"not even {judged.step.rate:g}/s held: {judged.why or 'the backlog grows'}")
-            if (limit < math.inf and rate < _NEAR * state.held) or (judged.verdict is StepVerdict.GENERATOR and not state.held):
+                raise self._nothing(
+                    f"not even {judged.step.rate:g}/s held: {judged.why or 'the backlog grows'}"
+                )
+            if (limit < math.inf and rate < _NEAR * state.held) or (
+                judged.verdict is StepVerdict.GENERATOR and not state.held
+            ):
                 why = judged.why or "it could offer no more"
-                raise Stop(SearchOutcome.GENERATOR, f"this machine ran out before the server did: {why}")
+                raise Stop(
+                    SearchOutcome.GENERATOR, f"this machine ran out before the server did: {why}"
+                )
 
     def _next(self, judged: StepJudgement, limit: float) -> float:
         """Where to go after a step while there is no bracket."""
@@ -150,22 +183,27 @@ class Search:
         return min(2 * judged.step.rate, self._ceiling, middle)
 
     def _attempt(self, rate: float) -> StepJudgement:
-        """A step on the way; what does not hold, but may be a cold server or a hiccup, is measured once more, for longer."""
+        """A step on the way; what does not hold, but may be a cold server or a hiccup, is measured
+        once more, for longer.
+        """
         judged = self._stepper.step(rate, self._climb)
         if not judged.held and not (judged.saturated and judged.growing):
             judged = self._stepper.step(rate, 2 * self._climb)
         return self._stepper.take(judged, self._climb)
 
-    # --- Near the capacity ---------------------------------------------------------------------------------------------
+    # --- Near the capacity -----------------------------------------------------------------------
 
     def _narrow(self) -> None:
-        """Look on both sides of where the capacity seems to be, until it is known, or the rest of the time is for the answer."""
+        """Look on both sides of where the capacity seems to be, until it is known, or the rest of
+        the time is for the answer.
+        """
         state, stepper, sides = self._state, self._stepper, _Sides()
         while state.is_bracketed:
             low, high = state.quantiles(0.025, 0.975)
             known = math.log(high / low) / 2
             if sides.are_seen and (known <= _ALMOST * self._precision or state.pace < math.inf):
-                return  # a limiter's pace is exact; how near to it one may come, steps at the answer say
+                # a limiter's pace is exact; how near to it one may come, steps at the answer say
+                return
             if stepper.left() < stepper.usual + 2 * (stepper.overhead + stepper.longer):
                 return  # there is to be time to look at the answer twice
             if sides.fell:
@@ -178,21 +216,27 @@ class Search:
                 stepper.change(state.since_failure())
 
     def _look_again(self, fell: StepJudgement) -> None:
-        """After a step that failed by far: whether what held before does so still; else the server has changed."""
+        """After a step that failed by far: whether what held before does so still; else the server
+        has changed.
+        """
         judged = self._stepper.step(self._state.held, self._stepper.short)
         if is_far(judged):
             self._stepper.change([fell, judged])
         self._stepper.take(judged, self._stepper.short)
 
-    # --- At the answer ---------------------------------------------------------------------------------------------------
+    # --- At the answer ---------------------------------------------------------------------------
 
     def _confirm(self) -> None:
-        """End with a longer step at the answer, which has to hold; where it does not, with one below it."""
+        """End with a longer step at the answer, which has to hold; where it does not, with one
+        below it.
+        """
         stepper, state, last = self._stepper, self._state, math.inf
         was_bracketed = state.is_bracketed
         judged: StepJudgement | None = None
         for number, share in enumerate(_ANSWERS):
-            seconds = max(stepper.longer, stepper.left()) if self._history.changes else stepper.longer
+            seconds = (
+                max(stepper.longer, stepper.left()) if self._history.changes else stepper.longer
+            )
             if judged and stepper.left() < 0.5 * seconds:
                 break
             rate = self._answer(share, _LOWER ** (number + 1), last)
@@ -201,7 +245,11 @@ class Search:
                 judged = stepper.take(stepper.step(rate, seconds), seconds)
                 looks.append(judged)
                 is_last = stepper.left() < 0.5 * seconds
-                if self._is_carried(judged, seconds) and (judged.held or is_last) and keep_together(looks):
+                if (
+                    self._is_carried(judged, seconds)
+                    and (judged.held or is_last)
+                    and keep_together(looks)
+                ):
                     raise self._found(rate)
                 if is_last or not self._may_be_chance(judged):
                     break
@@ -218,31 +266,49 @@ class Search:
     def _answer(self, share: float, below: float, last: float) -> float:
         """The rate of a step at the answer, of which the one before was at ``last``."""
         state = self._state
-        rate = min(state.quantiles(share)[0], _BELOW * state.quantiles(0.5)[0]) if state.is_bracketed else self._ceiling
+        rate = (
+            min(state.quantiles(share)[0], _BELOW * state.quantiles(0.5)[0])
+            if state.is_bracketed
+            else self._ceiling
+        )
         if state.pace < math.inf:
             rate = max(rate, below * state.pace)
         return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
 
     def _may_be_chance(self, judged: StepJudgement) -> bool:
-        """Whether a step at an answer did not hold for an objective that is nearly kept: the same rate deserves another look."""
+        """Whether a step at an answer did not hold for an objective that is nearly kept: the same
+        rate deserves another look.
+        """
         strain = judged.strain
         if strain is None or not strain.broken or judged.failed or self._history.is_slump(judged):
             return False
-        if self._state.pace < math.inf and strain.name not in {share.name for share in judged.step.objectives}:
-            return False  # 429 from a limiter: how near to its pace one may come is what is looked for
+        if self._state.pace < math.inf and strain.name not in {
+            share.name for share in judged.step.objectives
+        }:
+            return (
+                False  # 429 from a limiter: how near to its pace one may come is what is looked for
+            )
         return chance.tail(strain.bad, strain.of, strain.allowed, strain.clump) >= _CHANCE
 
     def _is_carried(self, judged: StepJudgement, seconds: float) -> bool:
         """Whether a step at an answer held, all the time and not only in a second look."""
-        return judged.carried and judged.step.seconds > 0.9 * seconds and not self._history.is_slump(judged)
+        return (
+            judged.carried
+            and judged.step.seconds > 0.9 * seconds
+            and not self._history.is_slump(judged)
+        )
 
-    # --- The end ---------------------------------------------------------------------------------------------------------
+    # --- The end ---------------------------------------------------------------------------------
 
     def _found(self, rate: float) -> Stop:
         """What a rate that held at the end means, after all that was seen before."""
         state, last = self._state, self._stepper.steps[-1].step
         if broken := state.broken_at_any_rate(rate):
-            return self._nothing(broken) if state.broken_at_any_rate(rate / 2) else self._over(broken, refuted=True)
+            return (
+                self._nothing(broken)
+                if state.broken_at_any_rate(rate / 2)
+                else self._over(broken, refuted=True)
+            )
         for why in self._why_unstable(rate):
             return self._stepper.unstable(*why)
         held = "held" if self._stepper.steps[-1].held else "may have held"
@@ -252,13 +318,19 @@ class Search:
         if not state.is_bracketed:
             return Stop(SearchOutcome.AT_LEAST, f"{because}: the most that it was to try", rate)
         low, _, high = self._history.interval(rate)
-        return Stop(SearchOutcome.FOUND, f"{because}; known to ±{math.log(high / low) / 2:.1%}", rate)
+        return Stop(
+            SearchOutcome.FOUND, f"{because}; known to ±{math.log(high / low) / 2:.1%}", rate
+        )
 
     def _why_unstable(self, rate: float) -> Iterator[tuple[Any, ...]]:
-        """Why a rate that held is no answer, each time with the steps that say so; nothing where it is one."""
+        """Why a rate that held is no answer, each time with the steps that say so; nothing where it
+        is one.
+        """
         history, began = self._history, self._state.began
         contradictions, slumps = self._state.contradictions(rate), history.slumps
-        if any(judged.held and judged.step.rate > SAME * rate for judged in contradictions) or history.carried_more(rate):
+        if any(
+            judged.held and judged.step.rate > SAME * rate for judged in contradictions
+        ) or history.carried_more(rate):
             yield _LESS, *contradictions
         is_different = history.carried_less(rate) or self._state.breaks_down(rate)
         if len(contradictions) > 1 or (history.incidents and is_different):
@@ -287,7 +359,8 @@ class _Sides:
     below: int = 0
     above: int = 0
     noise: float = 0.0
-    #: How many steps in a row held above the capacity, and how many were to find a limiter and did not.
+    #: How many steps in a row held above the capacity, and how many were to find a limiter and did
+    #: not.
     row: int = 0
     vain: int = 0
     #: Whether the last step below came near to breaking an objective, and whether it did not hold.
@@ -307,16 +380,22 @@ class _Sides:
         return self.above < self.below
 
     def rate(self, state: State) -> float:
-        """Above by so much that a step will see the backlog grow, or the allowance of a limiter end; below by no more than it takes."""
+        """Above by so much that a step will see the backlog grow, or the allowance of a limiter
+        end; below by no more than it takes.
+        """
         below, middle, above = state.quantiles(0.2, 0.5, 0.8)
         if state.pace < math.inf:
             if self.is_upper:
                 return state.pace * (1.25 + 0.5 * self.vain)
             return min(state.pace * 0.97, below if self.is_strained else math.inf)
         if self.is_upper and self.row >= 2:
-            return state.failed  # only held ones followed the step that failed: whether it still does
+            return (
+                state.failed
+            )  # only held ones followed the step that failed: whether it still does
         if self.is_upper:  # farther only where that is not far enough
-            return max(above if self.row else min(above, middle * 1.08), middle * (1.03 + 2 * self.noise))
+            return max(
+                above if self.row else min(above, middle * 1.08), middle * (1.03 + 2 * self.noise)
+            )
         return min(below if self.has_fallen else max(below, middle * 0.93), middle * 0.97)
 
     def note(self, judged: StepJudgement, state: State) -> None:

@@ -1,4 +1,6 @@
-"""Throughput by concurrency: levels of ever more clients in a closed loop, and the law that they follow (`scalability.py`)."""
+"""Throughput by concurrency: levels of ever more clients in a closed loop, and the law that they
+follow (`scalability.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,21 @@ from typing import Any
 
 from rolecall.loadgen.capacity.findings import SearchOutcome
 from rolecall.loadgen.capacity.scalability import FEWEST, CannotFit, Point, fit
-from rolecall.loadgen.capacity.steps import THROTTLED, Step, StepJudgement, StepVerdict, judge, knee, milliseconds, significant
+from rolecall.loadgen.capacity.steps import (
+    THROTTLED,
+    Step,
+    StepJudgement,
+    StepVerdict,
+    judge,
+    knee,
+    milliseconds,
+    significant,
+)
 
 #: The throughput has passed its peak when it is below this share of the best.
 _PASSED = 0.8
-#: The share of requests without a good answer from which on a throughput is that of a server that refuses.
+#: The share of requests without a good answer from which on a throughput is that of a server that
+#: refuses.
 _REFUSING = THROTTLED
 
 #: Seconds that a level is looked at, at the least; and that its warm-up and its end take, about.
@@ -27,7 +39,9 @@ Measure = Callable[[int, float], Step]
 
 @dataclass(frozen=True)
 class Scaling:
-    """What was found; ``levels`` are the judgements with their numbers of clients, in the order in which they were tried."""
+    """What was found; ``levels`` are the judgements with their numbers of clients, in the order in
+    which they were tried.
+    """
 
     outcome: SearchOutcome
     because: str
@@ -37,11 +51,21 @@ class Scaling:
     @property
     def points(self) -> list[Point]:
         """The levels at which the server answered as it should."""
-        return [Point(n, it.step.throughput) for n, it in self.levels if it.usable and not _refusing(it.step)]
+        return [
+            Point(n, it.step.throughput)
+            for n, it in self.levels
+            if it.usable and not _refusing(it.step)
+        ]
 
     def document(self) -> dict[str, Any]:
-        """The findings of ``capacity.json``: the highest throughput of a level that held, and the law."""
-        held = [it.step for _, it in self.levels if it.verdict in {StepVerdict.HELD, StepVerdict.UNCLEAR}]
+        """The findings of ``capacity.json``: the highest throughput of a level that held, and the
+        law.
+        """
+        held = [
+            it.step
+            for _, it in self.levels
+            if it.verdict in {StepVerdict.HELD, StepVerdict.UNCLEAR}
+        ]
         best = max(held, key=lambda step: step.throughput, default=None)
         turn = knee([it for _, it in self.levels])
         try:
@@ -54,7 +78,11 @@ class Scaling:
             "because": self.because + why,
             "capacity": {**_interval(best), "confidence": 0.95},
             "knee": turn
-            and {"rate": significant(turn.throughput), "p50_ms": milliseconds(turn.p50), "p99_ms": milliseconds(turn.p99)},
+            and {
+                "rate": significant(turn.throughput),
+                "p50_ms": milliseconds(turn.p50),
+                "p99_ms": milliseconds(turn.p99),
+            },
             "steps": [{**it.document(), "concurrency": n} for n, it in self.levels],
             "usl": law,
             "seconds": round(self.seconds, 1),
@@ -64,9 +92,10 @@ class Scaling:
 class Climb:
     """Raises the number of clients, until the throughput has passed its peak.
 
-    ``measure(clients, seconds)`` lets so many clients send one request after the other: some seconds of warm-up, then as many as it
-    is told, in slices; the step's rate is the throughput. It never asks for more than ``most`` clients, and takes ``seconds`` of
-    ``clock``. ``told`` hears of every level.
+    ``measure(clients, seconds)`` lets so many clients send one request after the other: some
+    seconds of warm-up, then as many as it is told, in slices; the step's rate is the throughput. It
+    never asks for more than ``most`` clients, and takes ``seconds`` of ``clock``. ``told`` hears of
+    every level.
     """
 
     def __init__(
@@ -88,7 +117,9 @@ class Climb:
         self._end = SearchOutcome.UNFINISHED, "it was interrupted"
 
     def run(self) -> Scaling:
-        """Climb to the end. Whatever ``measure`` raises goes through; `scaling` then says what is known so far."""
+        """Climb to the end. Whatever ``measure`` raises goes through; `scaling` then says what is
+        known so far.
+        """
         self._end = self._climb()
         return self.scaling()
 
@@ -112,16 +143,28 @@ class Climb:
             self.levels.append((clients, it))
             self._told(clients, it)
             if it.verdict is StepVerdict.VIOLATED:
-                return SearchOutcome.VIOLATED, f"with {clients} clients it was no longer right: {it.why}"
+                return (
+                    SearchOutcome.VIOLATED,
+                    f"with {clients} clients it was no longer right: {it.why}",
+                )
             if it.verdict is StepVerdict.GENERATOR:
-                return SearchOutcome.GENERATOR, f"this machine ran out before the server did: {it.why}"
+                return (
+                    SearchOutcome.GENERATOR,
+                    f"this machine ran out before the server did: {it.why}",
+                )
             if _refusing(step):
                 held = any(it.verdict is StepVerdict.HELD for _, it in self.levels)
-                return SearchOutcome.FOUND if held else SearchOutcome.NOTHING_HELD, f"with {clients} clients it refused: {it.why}"
+                return (
+                    SearchOutcome.FOUND if held else SearchOutcome.NOTHING_HELD,
+                    f"with {clients} clients it refused: {it.why}",
+                )
             best = max(best, step.throughput)
             if step.throughput < _PASSED * best and at + 1 >= FEWEST:
                 return SearchOutcome.FOUND, f"{clients} clients get less than fewer did"
-        return SearchOutcome.AT_LEAST, f"{self._most} clients, the most that were to be tried, get no less than fewer did"
+        return (
+            SearchOutcome.AT_LEAST,
+            f"{self._most} clients, the most that were to be tried, get no less than fewer did",
+        )
 
 
 def numbers(most: int) -> list[int]:

@@ -1,14 +1,17 @@
-"""Whether chance explains what was counted: an objective that allows 1 % is not broken because one of 60 requests was late.
+"""Whether chance explains what was counted: an objective that allows 1 % is not broken because one
+of 60 requests was late.
 
-A step of a search counts a sample. Where the server makes one request in a hundred wait, a step of 60 requests has two late ones in
-every eighth case; a search of fifteen steps that takes every such step for a failure ends far below the capacity. So an objective
-fails a step only where a server that *just* keeps the objective would hardly ever look as bad: a one-sided binomial test. A step that
-looks bad and may be chance is `unclear`, and is measured again, for longer.
+A step of a search counts a sample. Where the server makes one request in a hundred wait, a step of
+60 requests has two late ones in every eighth case; a search of fifteen steps that takes every such
+step for a failure ends far below the capacity. So an objective fails a step only where a server
+that *just* keeps the objective would hardly ever look as bad: a one-sided binomial test. A step
+that looks bad and may be chance is `unclear`, and is measured again, for longer.
 
-The binomial takes every request for a throw of its own. Bad requests come in clumps: all who came during one pause are late together,
-and forty of them are one event, not forty. How large the clumps are shows in how unevenly bad requests are spread over the slices of a
-step: the variance of their number by its mean, which is 1 where they are independent (Poisson) and about the size of a clump where
-they are not. Both sides of the comparison are counted in clumps.
+The binomial takes every request for a throw of its own. Bad requests come in clumps: all who came
+during one pause are late together, and forty of them are one event, not forty. How large the clumps
+are shows in how unevenly bad requests are spread over the slices of a step: the variance of their
+number by its mean, which is 1 where they are independent (Poisson) and about the size of a clump
+where they are not. Both sides of the comparison are counted in clumps.
 """
 
 from __future__ import annotations
@@ -18,12 +21,15 @@ from collections.abc import Sequence
 from math import exp, lgamma, log
 from statistics import mean, pvariance
 
-#: How probable it may be that a server that just keeps its objective looks as bad as this, for the step to have failed.
+#: How probable it may be that a server that just keeps its objective looks as bad as this, for the
+#: step to have failed.
 UNLIKELY = 0.01
 
 
 def tail(bad: float, of: float, allowed: float, clump: float = 1.0) -> float:
-    """How probable ``bad`` or more of ``of`` are where a share of ``allowed`` is bad, in clumps of this size."""
+    """How probable ``bad`` or more of ``of`` are where a share of ``allowed`` is bad, in clumps of
+    this size.
+    """
     count = max(math.ceil(bad / clump - 0.5), 1)
     throws = max(round(of / clump), count)
     if bad <= 0 or allowed >= 1:
@@ -43,14 +49,15 @@ def tail(bad: float, of: float, allowed: float, clump: float = 1.0) -> float:
 
 
 def trend(seen: Sequence[tuple[float, float, float]], clump: float = 1.0) -> float:
-    """By how much a share of bad requests that grows with the rate explains better what was seen than one that is always the same.
+    """By how much a share of bad requests that grows with the rate explains better what was seen
+    than one that is always the same.
 
     Args:
         seen: rates, how many were bad at each, and of how many.
 
     Returns:
-        The difference of the logarithms of the likelihoods (Poisson, in clumps), at the best of some powers of the rate; near 0 or
-        below where the rate makes no difference.
+        The difference of the logarithms of the likelihoods (Poisson, in clumps), at the best of
+        some powers of the rate; near 0 or below where the rate makes no difference.
     """
     top, bad = max((rate for rate, _, _ in seen), default=0.0), math.fsum(bad for _, bad, _ in seen)
     if not bad:
@@ -58,8 +65,12 @@ def trend(seen: Sequence[tuple[float, float, float]], clump: float = 1.0) -> flo
 
     def likelihood(power: float) -> float:
         weights = [power * log(rate / top) for rate, _, _ in seen]
-        expected = math.fsum(of * exp(weight) for (_, _, of), weight in zip(seen, weights, strict=True))
-        return math.fsum(bad * weight for (_, bad, _), weight in zip(seen, weights, strict=True)) - bad * log(expected)
+        expected = math.fsum(
+            of * exp(weight) for (_, _, of), weight in zip(seen, weights, strict=True)
+        )
+        return math.fsum(
+            bad * weight for (_, bad, _), weight in zip(seen, weights, strict=True)
+        ) - bad * log(expected)
 
     return (max(map(likelihood, _POWERS)) - likelihood(0)) / clump
 
@@ -69,7 +80,9 @@ _POWERS = (1, 2, 5, 10, 20, 80, 320)
 
 
 def clump(counts: Sequence[int]) -> float:
-    """In how large clumps what was counted in even slices of time came: 1 where each came by itself."""
+    """In how large clumps what was counted in even slices of time came: 1 where each came by
+    itself.
+    """
     if not any(counts):
         return 1.0
     return max(1.0, pvariance(counts) / mean(counts))

@@ -26,11 +26,13 @@ class SearchOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a search found: the capacity lies between ``low`` and ``high`` with a probability of ``confidence``.
+    """What a search found: the capacity lies between ``low`` and ``high`` with a probability of
+    ``confidence``.
 
-    ``rate`` is one that was seen to hold, in the last step. ``held`` is the highest rate that clearly held, ``failed`` the lowest above
-    it that clearly failed. Where the server was unstable there is no rate, and ``low`` and ``high`` are the least and the most that it
-    carried; ``states`` says when.
+    ``rate`` is one that was seen to hold, in the last step. ``held`` is the highest rate that
+    clearly held, ``failed`` the lowest above it that clearly failed. Where the server was unstable
+    there is no rate, and ``low`` and ``high`` are the least and the most that it carried;
+    ``states`` says when.
     """
 
     outcome: SearchOutcome
@@ -53,20 +55,34 @@ class Capacity:
             "outcome": str(self.outcome),
             "because": self.because,
             "capacity": {
-                **{name: significant(getattr(self, name)) for name in ("rate", "low", "high", "held", "failed")},
+                **{
+                    name: significant(getattr(self, name))
+                    for name in ("rate", "low", "high", "held", "failed")
+                },
                 "confidence": self.confidence,
             },
             "states": [state.document() for state in self.states],
-            "knee": best and {"rate": significant(best.rate), "p50_ms": milliseconds(best.p50), "p99_ms": milliseconds(best.p99)},
+            "knee": best
+            and {
+                "rate": significant(best.rate),
+                "p50_ms": milliseconds(best.p50),
+                "p99_ms": milliseconds(best.p99),
+            },
             "steps": [judged.document() for judged in self.steps],
             "seconds": round(self.seconds, 1),
         }
 
 
 def broken(objectives: Iterable[Objective], findings: Mapping[str, Any]) -> Iterator[str]:
-    """The objectives of the rate that the capacity does not hold, in sentences; ``findings`` are those of ``capacity.json``."""
+    """The objectives of the rate that the capacity does not hold, in sentences; ``findings`` are
+    those of ``capacity.json``.
+    """
     rate = findings["capacity"]["rate"]
     for objective in objectives:
         if objective.measure == "rate" and (rate is None or not objective.holds({"rate": rate})):
-            more = ", the most that it was to try" if findings["outcome"] == SearchOutcome.AT_LEAST else ""
+            more = (
+                ", the most that it was to try"
+                if findings["outcome"] == SearchOutcome.AT_LEAST
+                else ""
+            )
             yield f"{objective.text} did not hold: the capacity is {rate}/s{more}"

@@ -7,13 +7,16 @@ import math
 from rolecall.loadgen.capacity.state import SAME, State
 from rolecall.loadgen.capacity.steps import StepJudgement
 
-#: The unrest of a slump, in those of the quieter steps, and its least; the share of the step that it lasts.
+#: The unrest of a slump, in those of the quieter steps, and its least; the share of the step that
+#: it lasts.
 _RESTLESS, _LEAST, _LONG = 5.0, 0.01, 0.2
-#: The rate, in that of a step, from which on others are as busy; and how many there have to be to say what is usual.
+#: The rate, in that of a step, from which on others are as busy; and how many there have to be to
+#: say what is usual.
 _AS_BUSY, _FEW = 0.8, 3
 
-#: The share of an answer above which the capacity is where the server did not always do as it was believed to: it had an incident,
-#: broke down under an overload, or did not hold an answer that had to be lowered.
+#: The share of an answer above which the capacity is where the server did not always do as it was
+#: believed to: it had an incident, broke down under an overload, or did not hold an answer that had
+#: to be lowered.
 _UNRULY = 0.955
 
 
@@ -59,15 +62,28 @@ class History:
         return any(SAME * state.value < rate for state in self._all[:-1])
 
     def is_slump(self, judged: StepJudgement) -> bool:
-        """Whether the server carried less for a part of a step: the backlog rose and fell by far more than it does in others.
+        """Whether the server carried less for a part of a step: the backlog rose and fell by far
+        more than it does in others.
 
-        Or its pace did, where it was busy throughout. A pause is another matter: the backlog rises at once, and is worked off.
+        Or its pace did, where it was busy throughout. A pause is another matter: the backlog rises
+        at once, and is worked off.
         """
-        steps = [step for state in self.states for step in state.steps if step.step.rate > _AS_BUSY * judged.step.rate]
+        steps = [
+            step
+            for state in self.states
+            for step in state.steps
+            if step.step.rate > _AS_BUSY * judged.step.rate
+        ]
         usual = sorted(_unrest(step) for step in steps if step.saturated == judged.saturated)
-        if len(usual) < _FEW or judged.error < _LEAST or _unrest(judged) <= _RESTLESS * usual[len(usual) // 4]:
+        if (
+            len(usual) < _FEW
+            or judged.error < _LEAST
+            or _unrest(judged) <= _RESTLESS * usual[len(usual) // 4]
+        ):
             return False
-        return (judged.dull if judged.saturated else judged.ascent) >= _LONG * len(judged.step.slices)
+        return (judged.dull if judged.saturated else judged.ascent) >= _LONG * len(
+            judged.step.slices
+        )
 
     @property
     def slumps(self) -> list[StepJudgement]:
@@ -80,13 +96,21 @@ class History:
         return min(values), max(values)
 
     def interval(self, rate: float | None) -> tuple[float, float, float]:
-        """The capacity with its interval, over all states that are one but for small differences; around ``rate`` if that is known."""
+        """The capacity with its interval, over all states that are one but for small differences;
+        around ``rate`` if that is known.
+        """
         now = self.now.value
         same = [state for state in self.states if state.value < SAME * now < SAME**2 * state.value]
         found = [state.interval() for state in same or [self.now]]
         answer = found[-1][1] if rate is None else rate
         low, high = min(low for low, _, _ in found), max(high for _, _, high in found)
-        if answer < low or self.changes or self.incidents or self.slumps or self.now.breaks_down(answer):
+        if (
+            answer < low
+            or self.changes
+            or self.incidents
+            or self.slumps
+            or self.now.breaks_down(answer)
+        ):
             low = min(low, _UNRULY * answer)
         return low, answer, max(answer, high)
 

@@ -1,4 +1,6 @@
-"""The steps of a search for the capacity, on real workers: each is a segment of open load, seen without its warm-up."""
+"""The steps of a search for the capacity, on real workers: each is a segment of open load, seen
+without its warm-up.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from rolecall.loadgen.schedule import Arrivals, Phase, Schedule
 
 N = TypeVar("N", int, float)
 
-#: Seconds that those under way have at the end of a step; whoever still waits for a client then is not sent any more.
+#: Seconds that those under way have at the end of a step; whoever still waits for a client then is
+#: not sent any more.
 _GRACE = 10.0
 
 
@@ -48,7 +51,9 @@ class CapacityRun(LoadRun):
 
     @property
     def of_steps(self) -> list[Objective]:
-        """The objectives that a step has to hold: not those of the rate, which is what is looked for."""
+        """The objectives that a step has to hold: not those of the rate, which is what is looked
+        for.
+        """
         return [objective for objective in self.objectives if objective.measure != "rate"]
 
     def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:
@@ -65,8 +70,13 @@ class CapacityRun(LoadRun):
         """Say what a step found."""
         step = judged.step
         self.say(
-            f"{load:>11} for {step.seconds:.0f} s: {judged.verdict}  {step.throughput:,.1f}/s answered"
-            + ("" if step.p50 is None or step.p99 is None else f"  p50 {1000 * step.p50:,.1f} ms  p99 {1000 * step.p99:,.1f} ms")
+            f"{load:>11} for {step.seconds:.0f} s: {judged.verdict}  {step.throughput:,.1f}/s "
+            "answered"
+            + (
+                ""
+                if step.p50 is None or step.p99 is None
+                else f"  p50 {1000 * step.p50:,.1f} ms  p99 {1000 * step.p99:,.1f} ms"
+            )
             + (f"  ({judged.why})" if judged.why else "")
         )
 
@@ -114,7 +124,13 @@ class Stopped(Exception):
 class Steps(Segments):
     """Offers rates to the target, as `search.Search` asks for them."""
 
-    def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective], arrivals: Arrivals, seed: int) -> None:
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        objectives: Sequence[Objective],
+        arrivals: Arrivals,
+        seed: int,
+    ) -> None:
         super().__init__(coordinator, objectives)
         self._arrivals = arrivals
         self._seed = seed
@@ -131,6 +147,7 @@ class Steps(Segments):
         seen = rows(measured, ("scheduled", "completed", "throttled", "errors"), count)
         waiting = sum(due - done for due, done, *_ in seen[:warm_up])
         slices = [
-            Slice(due, max(done - throttled - failed, 0), throttled, failed) for due, done, throttled, failed in seen[warm_up:]
+            Slice(due, max(done - throttled - failed, 0), throttled, failed)
+            for due, done, throttled, failed in seen[warm_up:]
         ]
         return self.step(rate, width, segment, measured, slices, waiting)

@@ -1,10 +1,11 @@
-"""The Universal Scalability Law (Gunther 2007): how throughput grows with concurrency, fitted to what was measured.
+"""The Universal Scalability Law (Gunther 2007): how throughput grows with concurrency, fitted to
+what was measured.
 
     X(n) = lambda n / (1 + sigma (n - 1) + kappa n (n - 1))
 
-``lambda`` is the throughput of one client alone, ``sigma`` the share of the work that has to wait its turn (contention), ``kappa``
-the cost of keeping everybody agreed with everybody (coherency): with a kappa above 0 there is a most that a server carries, and
-more clients get less.
+``lambda`` is the throughput of one client alone, ``sigma`` the share of the work that has to wait
+its turn (contention), ``kappa`` the cost of keeping everybody agreed with everybody (coherency):
+with a kappa above 0 there is a most that a server carries, and more clients get less.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Any, NamedTuple
 
 from rolecall.loadgen.capacity.steps import significant
 
-#: Levels of concurrency that a fit needs: a curve with three parameters goes through any three points, and near any four.
+#: Levels of concurrency that a fit needs: a curve with three parameters goes through any three
+#: points, and near any four.
 FEWEST = 5
-#: What a parameter must add to the likelihood's double logarithm: chance adds this much to one in twenty (chi-squared).
+#: What a parameter must add to the likelihood's double logarithm: chance adds this much to one in
+#: twenty (chi-squared).
 _WORTH = 3.84
 #: Squares that are no more than rounding.
 _EXACT = 1e-20
@@ -40,8 +43,9 @@ class Point(NamedTuple):
 class Law:
     """The law with its three parameters; ``rate`` is lambda.
 
-    ``r2`` is the share of the throughput's variance that the law explains, which is high for any curve that rises; ``off`` says
-    more: by how much of itself it misses what was measured, typically. ``most`` is the highest level that was measured.
+    ``r2`` is the share of the throughput's variance that the law explains, which is high for any
+    curve that rises; ``off`` says more: by how much of itself it misses what was measured,
+    typically. ``most`` is the highest level that was measured.
     """
 
     rate: float
@@ -65,11 +69,15 @@ class Law:
 
     @property
     def bound(self) -> float | None:
-        """The throughput that no number of clients exceeds, where there is no peak; None where nothing bounds it."""
+        """The throughput that no number of clients exceeds, where there is no peak; None where
+        nothing bounds it.
+        """
         return self.rate / self.sigma if self.sigma and not self.kappa else None
 
     def document(self) -> dict[str, Any]:
-        """``usl`` of ``capacity.json``. A peak beyond all that was measured is a guess, and is marked as one."""
+        """``usl`` of ``capacity.json``. A peak beyond all that was measured is a guess, and is
+        marked as one.
+        """
         peak = self.peak
         return {
             "lambda": significant(self.rate),
@@ -85,21 +93,27 @@ class Law:
 
 
 def fit(points: Sequence[Point]) -> Law:
-    """The law that misses these points least, by the squares of what it misses as a share of itself.
+    """The law that misses these points least, by the squares of what it misses as a share of
+    itself.
 
-    X n' / n with n' in 1, n - 1 and n (n - 1) adds up to 1 with weights 1, sigma and kappa by lambda, and what is left over is what
-    is missed as a share: a linear problem, with nothing to iterate. A sigma or kappa that would be negative, which means nothing,
-    or that explains no more than chance does, is left at 0.
+    X n' / n with n' in 1, n - 1 and n (n - 1) adds up to 1 with weights 1, sigma and kappa by
+    lambda, and what is left over is what is missed as a share: a linear problem, with nothing to
+    iterate. A sigma or kappa that would be negative, which means nothing, or that explains no more
+    than chance does, is left at 0.
 
     Raises:
         CannotFit: there are too few levels, or one had no throughput.
     """
     levels = {point.concurrency for point in points}
     if len(levels) < FEWEST:
-        raise CannotFit(f"{len(levels)} levels of concurrency are too few to fit a law to; {FEWEST} would do")
+        raise CannotFit(
+            f"{len(levels)} levels of concurrency are too few to fit a law to; {FEWEST} would do"
+        )
     if any(n < 1 or throughput <= 0 for n, throughput in points):
         raise CannotFit("there was a level without throughput")
-    rows = [(throughput / n, throughput * (n - 1) / n, throughput * (n - 1)) for n, throughput in points]
+    rows = [
+        (throughput / n, throughput * (n - 1) / n, throughput * (n - 1)) for n, throughput in points
+    ]
     _, missed, found = min(
         (len(rows) * math.log(missed / len(rows) + _EXACT) + _WORTH * len(free), missed, found)
         for free in ((0,), (0, 1), (0, 2), (0, 1, 2))
@@ -125,12 +139,18 @@ def _law(rate: float, sigma: float, kappa: float, n: float) -> float:
     return rate * n / (1 + sigma * (n - 1) + kappa * n * (n - 1))
 
 
-def _least_squares(rows: Sequence[Sequence[float]], free: Sequence[int]) -> tuple[float, list[float]]:
-    """The weights, 0 for what is not ``free``, with which the rows add up most nearly to 1; before them the squares left over."""
+def _least_squares(
+    rows: Sequence[Sequence[float]], free: Sequence[int]
+) -> tuple[float, list[float]]:
+    """The weights, 0 for what is not ``free``, with which the rows add up most nearly to 1; before
+    them the squares left over.
+    """
     # Columns of length 1: n (n - 1) is a million times as large as 1.
     sizes = [math.hypot(*(row[at] for row in rows)) or 1.0 for at in free]
     columns = [[row[at] / size for row in rows] for at, size in zip(free, sizes, strict=True)]
-    solved = _solve([[*(sum(map(mul, one, other)) for other in columns), sum(one)] for one in columns])
+    solved = _solve(
+        [[*(sum(map(mul, one, other)) for other in columns), sum(one)] for one in columns]
+    )
     found = [0.0] * len(rows[0])
     for at, value, size in zip(free, solved, sizes, strict=True):
         found[at] = value / size
@@ -138,12 +158,16 @@ def _least_squares(rows: Sequence[Sequence[float]], free: Sequence[int]) -> tupl
 
 
 def _solve(matrix: list[list[float]]) -> list[float]:
-    """The solution of linear equations (Gauss and Jordan, with pivots); the right-hand side is the last column."""
+    """The solution of linear equations (Gauss and Jordan, with pivots); the right-hand side is the
+    last column.
+    """
     for at in range(len(matrix)):
         pivot = max(range(at, len(matrix)), key=lambda row: abs(matrix[row][at]))
         matrix[at], matrix[pivot] = matrix[pivot], matrix[at]
         matrix[at] = [value / matrix[at][at] for value in matrix[at]]
         for row, values in enumerate(matrix):
             if row != at:
-                matrix[row] = [value - values[at] * own for value, own in zip(values, matrix[at], strict=True)]
+                matrix[row] = [
+                    value - values[at] * own for value, own in zip(values, matrix[at], strict=True)
+                ]
     return [row[-1] for row in matrix]

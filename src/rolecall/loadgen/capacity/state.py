@@ -1,10 +1,13 @@
-"""A state of the server: what it carried for as long as it carried the same, and when a step shows that it no longer does.
+"""A state of the server: what it carried for as long as it carried the same, and when a step shows
+that it no longer does.
 
-A search takes minutes, and a server need not stay what it was: a cache fills, a compiler warms up, an autoscaler adds machines, credits
-for a burst run out, a limiter begins another window. A belief of one capacity, made of steps of two, is of neither. So each step is held
-against what was believed before it. A step *at odds* with that, one that failed well below the believed interval or held well above it,
-is measured once more, at once: if the second agrees with the belief, the first was an *incident* (a pause, a neighbour), and is
-not counted; if it agrees with the first, the server has changed, and a new state begins with the two of them.
+A search takes minutes, and a server need not stay what it was: a cache fills, a compiler warms up,
+an autoscaler adds machines, credits for a burst run out, a limiter begins another window. A belief
+of one capacity, made of steps of two, is of neither. So each step is held against what was believed
+before it. A step *at odds* with that, one that failed well below the believed interval or held well
+above it, is measured once more, at once: if the second agrees with the belief, the first was an
+*incident* (a pause, a neighbour), and is not counted; if it agrees with the first, the server has
+changed, and a new state begins with the two of them.
 """
 
 from __future__ import annotations
@@ -20,19 +23,24 @@ from rolecall.loadgen.capacity.steps import Share, StepJudgement, StepVerdict, s
 
 #: Capacities that differ by less are one.
 SAME = 1.1
-#: How much beyond the interval, as a share, and beyond its own error a step must be to be at odds with it.
+#: How much beyond the interval, as a share, and beyond its own error a step must be to be at odds
+#: with it.
 _BEYOND, _SIGMAS = 0.025, 3.5
-#: The excess from which on a failure is clear; by what factor a rate that held has to be above it to contradict it.
+#: The excess from which on a failure is clear; by what factor a rate that held has to be above it
+#: to contradict it.
 _CLEAR, _ABOVE = 0.02, 1.02
 #: By how much of what is allowed an objective is broken where no tail of a queue explains it.
 _FAR = 3.0
-#: How probable it may be that all steps together look as bad as this, for the objective to be broken: there is no other test of that.
+#: How probable it may be that all steps together look as bad as this, for the objective to be
+#: broken: there is no other test of that.
 _TOGETHER = 0.05
-#: How much better, in logarithms of likelihood, bad requests are explained that grow with the rate, where it makes a difference.
+#: How much better, in logarithms of likelihood, bad requests are explained that grow with the rate,
+#: where it makes a difference.
 _TREND = 4.0
 #: How much higher the upper end of a belief is than its lower one where it is vague.
 _VAGUE = 1.3
-#: What is left out on either side of a 95 % interval. A search looks where the last steps sent it: its belief is surer than it should.
+#: What is left out on either side of a 95 % interval. A search looks where the last steps sent it:
+#: its belief is surer than it should.
 _OUTSIDE = 0.01
 #: The widths of a step beyond the interval from which on it is made wider.
 _CLEARLY = 1.5
@@ -44,7 +52,9 @@ _MARGIN = 1.3
 
 @dataclass
 class State:
-    """The steps of one state, and what is believed of it. ``began`` and ``ended`` are seconds of the search."""
+    """The steps of one state, and what is believed of it. ``began`` and ``ended`` are seconds of
+    the search.
+    """
 
     began: float = 0.0
     steps: list[StepJudgement] = field(default_factory=list)
@@ -57,7 +67,11 @@ class State:
         """The highest rate that held, below all that failed; 0 where none did."""
         failed = self.failed
         return max(
-            (judged.step.rate for judged in self.steps if judged.held and judged.step.rate < failed and self._counts(judged)),
+            (
+                judged.step.rate
+                for judged in self.steps
+                if judged.held and judged.step.rate < failed and self._counts(judged)
+            ),
             default=0.0,
         )
 
@@ -73,13 +87,17 @@ class State:
 
     @property
     def pace(self) -> float:
-        """What a limiter let through after its first 429, in requests a second: the middle of what was seen; infinite where none was."""
+        """What a limiter let through after its first 429, in requests a second: the middle of what
+        was seen; infinite where none was.
+        """
         paces = [carried(judged) for judged in self.steps if judged.limited and not judged.closed]
         return median(paces) if paces else math.inf
 
     @property
     def value(self) -> float:
-        """What it carried: the middle of the belief; where that is vague yet, what steps say by themselves."""
+        """What it carried: the middle of the belief; where that is vague yet, what steps say by
+        themselves.
+        """
         if self.failed == math.inf:
             return self.held
         if self.held:
@@ -89,15 +107,22 @@ class State:
         return max(self.held, min(map(carried, (judged for judged in self.steps if judged.failed))))
 
     def values(self) -> list[float]:
-        """What it carried, and what it carried in steps at odds with that, or at rates that were to be the answer."""
-        return [self.value, *(judged.step.rate if judged.held else carried(judged) for judged in self.incidents)]
+        """What it carried, and what it carried in steps at odds with that, or at rates that were to
+        be the answer.
+        """
+        return [
+            self.value,
+            *(judged.step.rate if judged.held else carried(judged) for judged in self.incidents),
+        ]
 
     def sentence(self) -> str:
         """What it carried, and when."""
         return f"{self.value:.4g}/s from second {self.began:.0f} to {self.ended:.0f}"
 
     def quantiles(self, *shares: float) -> list[float]:
-        """The rates below which the capacity lies with these probabilities; there must have been a step that held or failed."""
+        """The rates below which the capacity lies with these probabilities; there must have been a
+        step that held or failed.
+        """
         if self._belief is None:
             self._belief = self._believe()
         found = self._belief.quantiles(*shares)
@@ -109,9 +134,13 @@ class State:
         return found
 
     def interval(self) -> tuple[float, float, float]:
-        """The 95 % interval with the middle; wider where a step says by itself, and clearly, that the capacity is not in it."""
+        """The 95 % interval with the middle; wider where a step says by itself, and clearly, that
+        the capacity is not in it.
+        """
         low, middle, high = self.quantiles(_OUTSIDE, 0.5, 1 - _OUTSIDE)
-        low = min(low, _NEARLY * self.pace)  # how near to it one may come depends on how evenly requests come
+        low = min(
+            low, _NEARLY * self.pace
+        )  # how near to it one may come depends on how evenly requests come
         for judged in self.steps:
             if not self._counts(judged) or judged.verdict is StepVerdict.UNCLEAR:
                 continue
@@ -126,7 +155,11 @@ class State:
         """Take a step as one of this state."""
         paced = self.pace
         self.steps.append(judged)
-        if self._belief is not None and self.pace == paced and self._belief.low < judged.step.offered < self._belief.high:
+        if (
+            self._belief is not None
+            and self.pace == paced
+            and self._belief.low < judged.step.offered < self._belief.high
+        ):
             self._tell_strain(self._belief, judged)
             self._belief.forget_excess()
             self._tell_excess(self._belief)
@@ -149,14 +182,23 @@ class State:
         if not self.is_bracketed or not judged.usable or not judged.step.due:
             return False
         low, high = self.quantiles(0.025, 0.975)
-        return self._is_too_low(judged, low) or self._is_too_high(judged, high) or self._is_inverted(judged)
+        return (
+            self._is_too_low(judged, low)
+            or self._is_too_high(judged, high)
+            or self._is_inverted(judged)
+        )
 
     def _is_inverted(self, judged: StepJudgement) -> bool:
         """Whether a step failed below one that held, or held above one that failed."""
         if judged.held and self._counts(judged):
-            return any(self._is_clear(fell) and _margin(fell) * fell.step.rate <= judged.step.rate for fell in self.steps)
+            return any(
+                self._is_clear(fell) and _margin(fell) * fell.step.rate <= judged.step.rate
+                for fell in self.steps
+            )
         rate = _margin(judged) * judged.step.rate
-        return self._is_clear(judged) and any(held.held and self._counts(held) and held.step.rate >= rate for held in self.steps)
+        return self._is_clear(judged) and any(
+            held.held and self._counts(held) and held.step.rate >= rate for held in self.steps
+        )
 
     def _is_clear(self, judged: StepJudgement) -> bool:
         """Whether a step failed for more than was due, whatever noise the server has."""
@@ -165,20 +207,31 @@ class State:
     @property
     def ceiling(self) -> float:
         """The rate that the answer has to be below: the lowest that clearly failed."""
-        return min((judged.step.rate for judged in self.steps if self._is_clear(judged)), default=math.inf)
+        return min(
+            (judged.step.rate for judged in self.steps if self._is_clear(judged)), default=math.inf
+        )
 
     def breaks_down(self, rate: float) -> bool:
-        """Whether it carried clearly less than this rate while it was overloaded, though it turned nothing away."""
-        return any(judged.growing and not judged.step.failed and SAME * carried(judged) < rate for judged in self.steps)
+        """Whether it carried clearly less than this rate while it was overloaded, though it turned
+        nothing away.
+        """
+        return any(
+            judged.growing and not judged.step.failed and SAME * carried(judged) < rate
+            for judged in self.steps
+        )
 
     def broken_at_any_rate(self, rate: float) -> str:
-        """The objective that is broken up to this rate, with what was seen; empty where there is none.
+        """The objective that is broken up to this rate, with what was seen; empty where there is
+        none.
 
-        That shows in all steps up to the rate together; or in all steps, where the rate makes no difference: a search ends where it was
-        lucky, so that the steps below are the better ones by chance.
+        That shows in all steps up to the rate together; or in all steps, where the rate makes no
+        difference: a search ends where it was lucky, so that the steps below are the better ones by
+        chance.
         """
         calm = [judged for judged in self.steps if not judged.growing]
-        for name in sorted({share.name for judged in calm for share in judged.step.objectives if share.of > 1}):
+        for name in sorted(
+            {share.name for judged in calm for share in judged.step.objectives if share.of > 1}
+        ):
             every = _pooled(name, calm)
             below = _pooled(name, [judged for judged in calm if judged.step.rate <= rate])
             if not below.of:
@@ -187,12 +240,15 @@ class State:
             for share, most in ((below, rate), (every, max(judged.step.rate for judged in calm))):
                 if _looks_broken(share) and (is_flat or share is below):
                     return (
-                        f"not {name} at any rate: {share.bad / share.of:.2%} of {share.of:,} requests at rates up to {most:.4g}/s"
+                        f"not {name} at any rate: {share.bad / share.of:.2%} of {share.of:,} "
+                        f"requests at rates up to {most:.4g}/s"
                     )
         return ""
 
     def contradictions(self, answer: float) -> list[StepJudgement]:
-        """The steps that cannot be of a server that carries the answer, and no more than the belief's upper end."""
+        """The steps that cannot be of a server that carries the answer, and no more than the
+        belief's upper end.
+        """
         (high,) = self.quantiles(0.975)
         return [
             judged
@@ -202,7 +258,9 @@ class State:
         ]
 
     def _is_too_low(self, judged: StepJudgement, capacity: float) -> bool:
-        """Whether a step failed below what should be carried, by far more than chance and tails of queues explain."""
+        """Whether a step failed below what should be carried, by far more than chance and tails of
+        queues explain.
+        """
         far = judged.strain is not None and judged.strain.failed and judged.strain.strain > _FAR
         return (
             judged.failed
@@ -213,17 +271,27 @@ class State:
     def _is_too_high(self, judged: StepJudgement, capacity: float) -> bool:
         """Whether a step held above all that should be carried, and was no limiter's allowance."""
         rate = judged.step.offered
-        return judged.held and rate < _ALLOWANCE * self.pace and 1 - capacity / rate > max(_BEYOND, _SIGMAS * self._width(judged))
+        return (
+            judged.held
+            and rate < _ALLOWANCE * self.pace
+            and 1 - capacity / rate > max(_BEYOND, _SIGMAS * self._width(judged))
+        )
 
     def _width(self, judged: StepJudgement) -> float:
         return Excess.of(judged.step.offered, judged.excess, self._doubt(judged)).width
 
     def _doubt(self, judged: StepJudgement) -> float:
-        """How far a step's excess may be off: as far as it says itself, or as the steps say in which the server was busy throughout.
+        """How far a step's excess may be off: as far as it says itself, or as the steps say in
+        which the server was busy throughout.
 
-        How unevenly a server works is a property of the server. A step of which it happened to make no pause is not exact for that.
+        How unevenly a server works is a property of the server. A step of which it happened to make
+        no pause is not exact for that.
         """
-        busy = [step.doubt**2 * step.step.seconds for step in self.steps if step.growing and step.saturated]
+        busy = [
+            step.doubt**2 * step.step.seconds
+            for step in self.steps
+            if step.growing and step.saturated
+        ]
         if not busy or judged.limited or not judged.step.due:
             return judged.doubt
         return max(judged.doubt, math.sqrt(sum(busy) / len(busy) / judged.step.seconds))
@@ -241,7 +309,9 @@ class State:
         }
 
     def _believe(self, low: float = math.inf, high: float = 0.0) -> Posterior:
-        """All that was seen of this state, on a grid from the least that a step says it carried to the most."""
+        """All that was seen of this state, on a grid from the least that a step says it carried to
+        the most.
+        """
         held, failed = self.held, self.failed
         rates = [judged.step.offered for judged in self.steps]
         # Far below what held nothing was carried only because the server had broken down.
@@ -255,20 +325,30 @@ class State:
         return belief
 
     def _counts(self, judged: StepJudgement) -> bool:
-        """Whether a step says what is carried for good: above a limiter's pace a rate holds for as long as the allowance lasts."""
+        """Whether a step says what is carried for good: above a limiter's pace a rate holds for as
+        long as the allowance lasts.
+        """
         return judged.failed or judged.step.rate < _ALLOWANCE * self.pace
 
     def _tell_excess(self, belief: Posterior) -> None:
         for judged in self.steps:
             if self._counts(judged) and belief.low / 2 < judged.step.offered < 2 * belief.high:
-                belief.excess(judged.step.offered, judged.excess, self._doubt(judged), exact=judged.limited and not judged.closed)
+                belief.excess(
+                    judged.step.offered,
+                    judged.excess,
+                    self._doubt(judged),
+                    exact=judged.limited and not judged.closed,
+                )
 
     def _tell_strain(self, belief: Posterior, judged: StepJudgement) -> None:
-        # An objective that breaks while the backlog grows breaks for that; and 429 where there is a pace is what the pace says.
+        # An objective that breaks while the backlog grows breaks for that; and 429 where there is a
+        # pace is what the pace says.
         if (judged.growing and judged.saturated) or judged.limited or not self._counts(judged):
             return
         shares = [judged.strain] if self.pace == math.inf else list(judged.step.objectives)
-        strain = max((share for share in shares if share), key=lambda share: share.strain, default=None)
+        strain = max(
+            (share for share in shares if share), key=lambda share: share.strain, default=None
+        )
         if strain and belief.low / 2 < judged.step.offered < 2 * belief.high:
             belief.strain(judged.step.offered, strain.bad, strain.limit)
 
@@ -292,7 +372,12 @@ def _pooled(name: str, steps: list[StepJudgement]) -> Share:
 
 def _by_rate(name: str, steps: list[StepJudgement]) -> list[tuple[float, float, float]]:
     """The bad requests of an objective by rate, and of how many."""
-    return [(judged.step.rate, share.bad, share.of) for judged in steps for share in judged.step.objectives if share.name == name]
+    return [
+        (judged.step.rate, share.bad, share.of)
+        for judged in steps
+        for share in judged.step.objectives
+        if share.name == name
+    ]
 
 
 def _looks_broken(share: Share) -> bool:

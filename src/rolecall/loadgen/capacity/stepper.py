@@ -1,4 +1,6 @@
-"""Steps that count: each is offered to a server that is idle, judged, held against what is known, and learnt, or measured again."""
+"""Steps that count: each is offered to a server that is idle, judged, held against what is known,
+and learnt, or measured again.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +18,33 @@ from rolecall.loadgen.capacity.steps import Step, StepJudgement, StepVerdict, ju
 _LOST = 3
 #: Incidents from which on a server is not looked at any longer.
 _INCIDENTS = 3
-#: Seconds of a step that only sees whether the server is idle again, and for how long that is tried.
+#: Seconds of a step that only sees whether the server is idle again, and for how long that is
+#: tried.
 _GENTLY, _PATIENCE = 2.0, 40.0
 
 NOW_AND_THEN = "the same rates held at one time and failed at another"
-_BLOCKS = "429 came in blocks, as of a limiter with a quota for some time: no step of this search outlasts it"
+_BLOCKS = (
+    "429 came in blocks, as of a limiter with a quota for some time: no step of this search "
+    "outlasts it"
+)
 
 #: Offers a rate for so many seconds, not counting the warm-up.
 Measure = Callable[[float, float], Step]
 
 
 class Stop(Exception):
-    """Why there is nothing more to look for; no error. ``rate`` is the answer; ``refuted`` says that what was to be it did not hold."""
+    """Why there is nothing more to look for; no error. ``rate`` is the answer; ``refuted`` says
+    that what was to be it did not hold.
+    """
 
-    def __init__(self, outcome: SearchOutcome, because: str, rate: float | None = None, *, refuted: bool = False) -> None:
+    def __init__(
+        self,
+        outcome: SearchOutcome,
+        because: str,
+        rate: float | None = None,
+        *,
+        refuted: bool = False,
+    ) -> None:
         super().__init__(because)
         self.refuted = refuted
         self.outcome = outcome
@@ -42,10 +57,17 @@ class Changed(Exception):
 
 
 class Stepper:
-    """Takes steps for ``seconds`` of ``clock``; ``gentle`` is a rate that a server which is well carries without any effort."""
+    """Takes steps for ``seconds`` of ``clock``; ``gentle`` is a rate that a server which is well
+    carries without any effort.
+    """
 
     def __init__(
-        self, measure: Measure, gentle: float, seconds: float, clock: Callable[[], float], told: Callable[[StepJudgement], None]
+        self,
+        measure: Measure,
+        gentle: float,
+        seconds: float,
+        clock: Callable[[], float],
+        told: Callable[[StepJudgement], None],
     ) -> None:
         self.steps: list[StepJudgement] = []
         self.history = History()
@@ -67,7 +89,9 @@ class Stepper:
 
     @property
     def short(self) -> float:
-        """Seconds of a step that only sees something large: an overload costs the server no more than it has to."""
+        """Seconds of a step that only sees something large: an overload costs the server no more
+        than it has to.
+        """
         return max(2.0, self._seconds // 40)
 
     @property
@@ -77,7 +101,9 @@ class Stepper:
 
     @property
     def overhead(self) -> float:
-        """Seconds that a step takes beside those that it is asked for: its warm-up, and what follows it."""
+        """Seconds that a step takes beside those that it is asked for: its warm-up, and what
+        follows it.
+        """
         return median(self._overheads) if self._overheads else 0.0
 
     def passed(self) -> float:
@@ -92,7 +118,8 @@ class Stepper:
         """Measure and judge.
 
         Raises:
-            Stop: the server is no longer right, or no longer comes back; or this machine was too slow too often.
+            Stop: the server is no longer right, or no longer comes back; or this machine was too
+                slow too often.
         """
         if self._is_unsettled and not self._is_settling:
             self._settle()
@@ -105,15 +132,20 @@ class Stepper:
         self.steps.append(judged)
         self._told(judged)
         if judged.verdict is StepVerdict.VIOLATED:
-            raise Stop(SearchOutcome.VIOLATED, f"at {rate:g}/s it was no longer right: {judged.why}")
+            raise Stop(
+                SearchOutcome.VIOLATED, f"at {rate:g}/s it was no longer right: {judged.why}"
+            )
         self._lost += judged.verdict is StepVerdict.GENERATOR
         if self._lost > _LOST:
-            raise Stop(SearchOutcome.GENERATOR, f"this machine ran out before the server did: {judged.why}")
+            raise Stop(
+                SearchOutcome.GENERATOR, f"this machine ran out before the server did: {judged.why}"
+            )
         self._is_unsettled = step.left > 0 or (judged.growing and step.failed > 0)
         return judged
 
     def take(self, judged: StepJudgement, seconds: float) -> StepJudgement:
-        """Learn from a step; from one that is at odds with all before it only when a second one says the same.
+        """Learn from a step; from one that is at odds with all before it only when a second one
+        says the same.
 
         Raises:
             Changed: it does.
@@ -122,7 +154,9 @@ class Stepper:
         judged = self._see_through(judged)
         state = self.history.now
         if state.is_at_odds(judged):
-            again = self.step(judged.step.rate, self.short if is_far(judged) else min(seconds, self.usual))
+            again = self.step(
+                judged.step.rate, self.short if is_far(judged) else min(seconds, self.usual)
+            )
             if again.usable and state.is_at_odds(again):
                 before = state.since_failure() if judged.held and again.held else []
                 self.change([*before, judged, again])
@@ -156,15 +190,22 @@ class Stepper:
         return self.step(min(self._gentle, (self.history.now.held or math.inf) / 2), _GENTLY)
 
     def _settle(self) -> None:
-        """Wait until a server that still works on requests that were given up is idle: the next step is not to suffer for them."""
+        """Wait until a server that still works on requests that were given up is idle: the next
+        step is not to suffer for them.
+        """
         self._is_settling, began = True, self.passed()
         while not self._gently().held:
             if self.passed() - began > _PATIENCE:
-                raise self.unstable(f"{_PATIENCE:g} s after it was overloaded it did not answer {self.steps[-1].step.rate:g}/s")
+                raise self.unstable(
+                    f"{_PATIENCE:g} s after it was overloaded it did not answer "
+                    f"{self.steps[-1].step.rate:g}/s"
+                )
         self._is_settling = False
 
     def _see_through(self, judged: StepJudgement) -> StepJudgement:
-        """A step in which 429 came in blocks, measured once more, for so long that the blocks are a beat; if they can be."""
+        """A step in which 429 came in blocks, measured once more, for so long that the blocks are a
+        beat; if they can be.
+        """
         if judged.closed and self._gently().step.throttled:
             raise self.unstable(_BLOCKS, judged)
         if judged.blocks:

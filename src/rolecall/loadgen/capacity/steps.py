@@ -1,8 +1,10 @@
-"""A step of a search: what a server did while a load went on for a few seconds, and what that says of it.
+"""A step of a search: what a server did while a load went on for a few seconds, and what that says
+of it.
 
-What tells an overload from a busy moment in a few seconds is not a percentile, which depends on how long one looks, but the
-backlog: requests that were due and have no answer yet. Below the capacity it comes back to where it was; above, it grows for as
-long as the step lasts, and by how much it grows is by how much the rate is too high.
+What tells an overload from a busy moment in a few seconds is not a percentile, which depends on how
+long one looks, but the backlog: requests that were due and have no answer yet. Below the capacity
+it comes back to where it was; above, it grows for as long as the step lasts, and by how much it
+grows is by how much the rate is too high.
 """
 
 from __future__ import annotations
@@ -17,21 +19,26 @@ from typing import Any, NamedTuple
 
 from rolecall.loadgen.capacity import chance
 
-#: The share of 429 in all answers from which on a rate is not carried: it is the server's word that this is too much.
+#: The share of 429 in all answers from which on a rate is not carried: it is the server's word that
+#: this is too much.
 THROTTLED = 0.01
 
-#: The backlog grows when it does so by this many standard deviations of what it would do by chance; below one it does not.
+#: The backlog grows when it does so by this many standard deviations of what it would do by chance;
+#: below one it does not.
 _GROWS = 3.0
 #: Growth in shares of what was due that no step is long enough to be sure of.
 _NOTHING = 0.0075
 #: Slices after the first 429 that it takes to say what a limiter lets through.
 _ENOUGH = 3
-#: The share of all good answers by which they may run ahead of a limiter's pace, or fall behind it, where there is one pace.
+#: The share of all good answers by which they may run ahead of a limiter's pace, or fall behind it,
+#: where there is one pace.
 _UNEVEN = 0.05
 
 
 class Slice(NamedTuple):
-    """What happened in a short, even part of a step, by the clock: an answer counts where it arrived, not where it was due."""
+    """What happened in a short, even part of a step, by the clock: an answer counts where it
+    arrived, not where it was due.
+    """
 
     due: int
     ok: int
@@ -40,10 +47,11 @@ class Slice(NamedTuple):
 
 
 class Share(NamedTuple):
-    """An objective as a share of requests: of ``of``, ``bad`` were, say, later than 250 ms, and ``allowed`` is 1 %.
+    """An objective as a share of requests: of ``of``, ``bad`` were, say, later than 250 ms, and
+    ``allowed`` is 1 %.
 
-    Bad ones come in clumps, of the size ``clump``. Any other objective is a share of one, and no sample of anything:
-    ``Share("max<5s", bad=0 or 1, of=1, allowed=0.5)``.
+    Bad ones come in clumps, of the size ``clump``. Any other objective is a share of one, and no
+    sample of anything: ``Share("max<5s", bad=0 or 1, of=1, allowed=0.5)``.
     """
 
     name: str
@@ -60,7 +68,10 @@ class Share(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether it did not hold, and chance does not explain it."""
-        return self.broken and (self.of == 1 or chance.tail(self.bad, self.of, self.allowed, self.clump) < chance.UNLIKELY)
+        return self.broken and (
+            self.of == 1
+            or chance.tail(self.bad, self.of, self.allowed, self.clump) < chance.UNLIKELY
+        )
 
     @property
     def error(self) -> float:
@@ -69,7 +80,9 @@ class Share(NamedTuple):
 
     @property
     def limit(self) -> float:
-        """How many bad ones are just allowed; where none is, one is too many and none is right, so it is half a request."""
+        """How many bad ones are just allowed; where none is, one is too many and none is right, so
+        it is half a request.
+        """
         return max(self.allowed * self.of, 0.5)
 
     @property
@@ -80,11 +93,14 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """A while at a constant rate, seen without its warm-up: at least three slices, better ten or more.
+    """A while at a constant rate, seen without its warm-up: at least three slices, better ten or
+    more.
 
-    ``waiting`` are the requests that were due but unanswered when the first slice began; the percentiles are response times
-    in seconds; ``objectives`` are shares of what was due in the slices, awaited to the end; ``generator`` says, if it is so, how
-    this machine was too slow to offer the rate; ``left`` are the requests, also after the slices, that were given up without an answer.
+    ``waiting`` are the requests that were due but unanswered when the first slice began; the
+    percentiles are response times in seconds; ``objectives`` are shares of what was due in the
+    slices, awaited to the end; ``generator`` says, if it is so, how this machine was too slow to
+    offer the rate; ``left`` are the requests, also after the slices, that were given up without an
+    answer.
     """
 
     rate: float
@@ -125,7 +141,9 @@ class Step:
 
     @property
     def offered(self) -> float:
-        """Requests that were due per second: with random arrivals not quite the rate that was asked for."""
+        """Requests that were due per second: with random arrivals not quite the rate that was asked
+        for.
+        """
         return self.due / self.seconds
 
     @property
@@ -137,7 +155,10 @@ class Step:
     def backlog(self) -> list[int]:
         """Requests that were due but unanswered: at the beginning, and at the end of every slice."""
         return list(
-            accumulate((part.due - ended for part, ended in zip(self.slices, self.ended, strict=True)), initial=self.waiting)
+            accumulate(
+                (part.due - ended for part, ended in zip(self.slices, self.ended, strict=True)),
+                initial=self.waiting,
+            )
         )
 
 
@@ -155,11 +176,13 @@ class StepVerdict(StrEnum):
 class StepJudgement:
     """A step and what it says.
 
-    ``growth`` is how much longer the backlog got, as a share of what was due, give or take ``error``; ``excess`` is the share that
-    the server did not carry, give or take ``doubt``: growth and, where it refused more than it may, that. ``strain`` is the objective
-    that came nearest to its limit, or went beyond; ``saturated`` is a step in which the server was never without a backlog.
-    ``limited`` is one in which 429 set the pace; ``blocks`` one in which they came in blocks as long as the step, or so late that it
-    says nothing of the pace; ``closed`` one in which nothing was let through any more. ``second`` is when the step began.
+    ``growth`` is how much longer the backlog got, as a share of what was due, give or take
+    ``error``; ``excess`` is the share that the server did not carry, give or take ``doubt``: growth
+    and, where it refused more than it may, that. ``strain`` is the objective that came nearest to
+    its limit, or went beyond; ``saturated`` is a step in which the server was never without a
+    backlog. ``limited`` is one in which 429 set the pace; ``blocks`` one in which they came in
+    blocks as long as the step, or so late that it says nothing of the pace; ``closed`` one in which
+    nothing was let through any more. ``second`` is when the step began.
     """
 
     step: Step
@@ -193,9 +216,15 @@ class StepJudgement:
 
     @property
     def carried(self) -> bool:
-        """Whether the objectives held, and the backlog grew by no more than it may where a server is nearly busy all the time."""
+        """Whether the objectives held, and the backlog grew by no more than it may where a server
+        is nearly busy all the time.
+        """
         kept = self.strain is None or not self.strain.broken
-        return self.held or (self.verdict is StepVerdict.UNCLEAR and kept and self.growth <= max(2 * self.error, _NOTHING))
+        return self.held or (
+            self.verdict is StepVerdict.UNCLEAR
+            and kept
+            and self.growth <= max(2 * self.error, _NOTHING)
+        )
 
     @property
     def failed(self) -> bool:
@@ -204,7 +233,9 @@ class StepJudgement:
 
     @property
     def ascent(self) -> int:
-        """For how many slices the backlog rose, from where it began to rise to where it was longest."""
+        """For how many slices the backlog rose, from where it began to rise to where it was
+        longest.
+        """
         backlog = self.step.backlog
         peak = backlog.index(max(backlog))
         foot = backlog[0] + (backlog[peak] - backlog[0]) / 10
@@ -237,7 +268,9 @@ class StepJudgement:
 
 
 def judge(step: Step, latency: float) -> StepJudgement:
-    """Judge a step; ``latency`` is the response time, in seconds, of a server that has nothing else to do."""
+    """Judge a step; ``latency`` is the response time, in seconds, of a server that has nothing else
+    to do.
+    """
     if step.violations:
         return StepJudgement(step, StepVerdict.VIOLATED, f"{step.violations} violations")
     if step.generator:
@@ -274,26 +307,38 @@ def judge(step: Step, latency: float) -> StepJudgement:
 
 
 def _in_clumps(share: Share, step: Step) -> Share:
-    """An objective; where its bad requests are the errors of the step, the slices say in how large clumps they came."""
+    """An objective; where its bad requests are the errors of the step, the slices say in how large
+    clumps they came.
+    """
     is_told = share.clump > 1 or share.of == 1 or share.bad != step.failed
-    return share if is_told else share._replace(clump=chance.clump([part.failed for part in step.slices]))
+    return (
+        share
+        if is_told
+        else share._replace(clump=chance.clump([part.failed for part in step.slices]))
+    )
 
 
 def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
-    """By how much the backlog grew, as a share of what was due, with its standard deviation; and whether there always was one."""
+    """By how much the backlog grew, as a share of what was due, with its standard deviation; and
+    whether there always was one.
+    """
     backlog = step.backlog
     changes = [later - earlier for earlier, later in pairwise(backlog)]
     idle = step.offered * latency  # what is under way without any queue (Little's law)
     saturated = min(backlog) > 1.5 * idle + 2 * stdev(changes) + 1
-    # Where there is always a backlog, only the server's pace is left to chance: how many came is known. Half a request is the
-    # moment at which one looked.
-    noise = max(stdev([part.ok for part in step.slices] if saturated else changes), 0.5) * math.sqrt(len(changes))
+    # Where there is always a backlog, only the server's pace is left to chance: how many came is
+    # known. Half a request is the moment at which one looked.
+    noise = max(
+        stdev([part.ok for part in step.slices] if saturated else changes), 0.5
+    ) * math.sqrt(len(changes))
     due = max(step.due, 1)
     return (backlog[-1] - backlog[0]) / due, noise / due, saturated
 
 
 class _Limiter(NamedTuple):
-    """What 429 said: their share, and the slices ``after`` they began, where these show a pace; ``late`` where they began too late."""
+    """What 429 said: their share, and the slices ``after`` they began, where these show a pace;
+    ``late`` where they began too late.
+    """
 
     share: Share
     after: Sequence[Slice] = ()
@@ -301,7 +346,9 @@ class _Limiter(NamedTuple):
 
 
 def _limiter(step: Step) -> _Limiter:
-    """What 429 said. The slice in which they began belongs to what went before; a few now and then are a share of the whole step."""
+    """What 429 said. The slice in which they began belongs to what went before; a few now and then
+    are a share of the whole step.
+    """
     began = next((at for at, part in enumerate(step.slices, 1) if part.throttled), len(step.slices))
     after = step.slices[began:]
     paced, whole = _throttled(after), _throttled(step.slices)
@@ -315,11 +362,15 @@ def _limiter(step: Step) -> _Limiter:
 def _throttled(slices: Sequence[Slice]) -> Share:
     throttled = [part.throttled for part in slices]
     ended = sum(part.ok + part.throttled + part.failed for part in slices)
-    return Share(f"throttled<{THROTTLED:.0%}", sum(throttled), ended, THROTTLED, chance.clump(throttled))
+    return Share(
+        f"throttled<{THROTTLED:.0%}", sum(throttled), ended, THROTTLED, chance.clump(throttled)
+    )
 
 
 def _unevenness(slices: Sequence[Slice]) -> float:
-    """How far good answers ran ahead of their mean pace, or fell behind it, as a share of all of them."""
+    """How far good answers ran ahead of their mean pace, or fell behind it, as a share of all of
+    them.
+    """
     good = sum(part.ok for part in slices)
     ahead = list(accumulate((part.ok - good / len(slices) for part in slices), initial=0.0))
     return (max(ahead) - min(ahead)) / max(good, 1)
@@ -332,9 +383,12 @@ def _refused(step: Step, shares: Sequence[Share], limiter: _Limiter) -> tuple[fl
     if any(share.broken for share in shares if share is not limiter.share):
         spread = chance.clump([part.failed for part in step.slices])
         refused += step.failed / due
-        doubt = math.hypot(math.sqrt(step.failed * spread) / due, THROTTLED / 2 if step.failed else 0.0)
+        doubt = math.hypot(
+            math.sqrt(step.failed * spread) / due, THROTTLED / 2 if step.failed else 0.0
+        )
     if limiter.after:
-        # A limiter lets through as many whatever comes: only where in its beat the step ended is left to chance.
+        # A limiter lets through as many whatever comes: only where in its beat the step ended is
+        # left to chance.
         good = sum(part.ok for part in limiter.after) / len(limiter.after)
         arrivals = max(step.due / len(step.slices), good, 1e-9)
         refused += 1 - good / arrivals
@@ -355,7 +409,9 @@ def keep_together(looks: Sequence[StepJudgement]) -> bool:
 
 
 def knee(steps: Sequence[StepJudgement]) -> Step | None:
-    """The step with the most power, throughput by response time (Kleinrock 1979): beyond it, waiting costs more than it brings."""
+    """The step with the most power, throughput by response time (Kleinrock 1979): beyond it,
+    waiting costs more than it brings.
+    """
     usable = [judged.step for judged in steps if judged.usable and judged.step.p50]
     return max(usable, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)
 

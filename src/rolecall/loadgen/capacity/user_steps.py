@@ -1,4 +1,6 @@
-"""The levels of a climb over numbers of clients, on real workers: each is a segment of Locust's closed loop, without its warm-up."""
+"""The levels of a climb over numbers of clients, on real workers: each is a segment of Locust's
+closed loop, without its warm-up.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,17 @@ class ScalingRun(CapacityRun):
 class Levels(Segments):
     """Lets so many of Locust's users send, as `climb.Climb` asks for them."""
 
-    def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective], runner: Any, stopped: Event) -> None:
+    def __init__(
+        self, coordinator: Coordinator, objectives: Sequence[Objective], runner: Any, stopped: Event
+    ) -> None:
         super().__init__(coordinator, objectives)
         self._runner = runner
         self._stopped = stopped
 
     def measure(self, clients: int, seconds: float) -> Step:
-        """Let so many clients send one request after the other, for so many seconds after a warm-up."""
+        """Let so many clients send one request after the other, for so many seconds after a
+        warm-up.
+        """
         width, warm_up = cut(seconds)
         count = warm_up + SLICES
         self._runner.start(clients, spawn_rate=clients)
@@ -56,6 +62,9 @@ class Levels(Segments):
 
         measured = segment.totals.document()
         seen = rows(measured, ("requests", "throttled", "errors"), count)[warm_up:]
-        slices = [Slice(ended, ended - throttled - failed, throttled, failed) for ended, throttled, failed in seen]
+        slices = [
+            Slice(ended, ended - throttled - failed, throttled, failed)
+            for ended, throttled, failed in seen
+        ]
         throughput = sum(it.ok for it in slices) / (SLICES * width)
         return self.step(throughput, width, segment, measured, slices, clients)

@@ -1,4 +1,5 @@
-"""Expired tokens that are presented under load, and what may be held against a server that answers them.
+"""Expired tokens that are presented under load, and what may be held against a server that answers
+them.
 
 They come by the ways of ``[expiry]`` in the target file:
 
@@ -8,10 +9,11 @@ signing key  made with the target's key from a token of this run; one made alike
 clock        issued before the target's clock was moved past their end, for this run (`rolecall.loadgen.clock`)
 ===========  ==============================================================================================
 
-``command`` and ``wait`` are left to the suite. A token is used only where it was refused as expired before the load: what is not is the
-suite's to judge. From then on, who lets it in breaks EXPIRY-403. So does who refuses it with another status that is about tokens (401),
-unless the token's session may have been ended since: a server need not look at a token's end before it looks whether it was revoked.
-Overload (429, 5xx) and all else say nothing.
+``command`` and ``wait`` are left to the suite. A token is used only where it was refused as expired
+before the load: what is not is the suite's to judge. From then on, who lets it in breaks
+EXPIRY-403. So does who refuses it with another status that is about tokens (401), unless the
+token's session may have been ended since: a server need not look at a token's end before it looks
+whether it was revoked. Overload (429, 5xx) and all else say nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from rolecall.target import ExpiryOptions
 from rolecall.token_bank import TokenBank
 from rolecall.tokens import claims_of, header_of
 
-#: Seconds by which a token is past its end before it counts as expired, as in the suite (`conformance.expiry`).
+#: Seconds by which a token is past its end before it counts as expired, as in the suite
+#: (`conformance.expiry`).
 MARGIN = 62
 BANK, KEY, CLOCK = "bank", "signing key", "clock"
 _OR_GIVE = "give bank or signing_key_env under [expiry] in the target file"
@@ -72,15 +75,21 @@ class Left:
         """
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(tuple(Kept(**token) for token in found["tokens"]), tuple(map(str, found["why_not"])))
+            return cls(
+                tuple(Kept(**token) for token in found["tokens"]), tuple(map(str, found["why_not"]))
+            )
         except (OSError, ValueError, TypeError, LookupError) as error:
-            raise UsageError(str(path), f"these are no expired tokens: {type(error).__name__}") from None
+            raise UsageError(
+                str(path), f"these are no expired tokens: {type(error).__name__}"
+            ) from None
 
 
 class Presented:
     """One use of an expired token, from its sending on."""
 
-    def __init__(self, token: str, user: str, may_be_refused: Callable[[], bool], seen: Callable[[], None]) -> None:
+    def __init__(
+        self, token: str, user: str, may_be_refused: Callable[[], bool], seen: Callable[[], None]
+    ) -> None:
         self.token = token
         self.user = user
         self._may_be_refused = may_be_refused
@@ -112,11 +121,15 @@ class ExpiredTokens:
         self._options = options
         self._base_url = base_url
         self._kept = {(token.way, token.role): token for token in left.tokens}
-        self._certain: dict[str, int] = {}  # log-ins of an account, by e-mail, that have not ended its expired session
+        self._certain: dict[
+            str, int
+        ] = {}  # log-ins of an account, by e-mail, that have not ended its expired session
         self._made: dict[str, tuple[SessionGrant, str]] = {}
         self.why_not = list(left.why_not)
 
-    def ways(self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]) -> list[tuple[str, str]]:
+    def ways(
+        self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]
+    ) -> list[tuple[str, str]]:
         """The ways that there are, each with a role.
 
         Args:
@@ -136,7 +149,10 @@ class ExpiredTokens:
         if not callers:
             return "nobody is logged in"
         if self._options.clock_url:
-            return f"the clock is moved by the rolecall load that begins a run, for its own processes alone; {_OR_GIVE}"
+            return (
+                "the clock is moved by the rolecall load that begins a run, for its own "
+                f"processes alone; {_OR_GIVE}"
+            )
         if self._options.command or self._options.wait:
             return f"command and wait of [expiry] are for certify alone; {_GIVE}"
         return f"there is no way to one; {_GIVE}"
@@ -154,19 +170,31 @@ class ExpiredTokens:
         for it in sorted(expired, key=lambda deposit: deposit.expires):
             self._kept[BANK, it.role] = Kept(it.role, it.user, it.email, it.token, BANK)
         if not expired:
-            self.why_not.append("the bank holds no expired token of this target: run rolecall certify today, and this tomorrow")
+            self.why_not.append(
+                "the bank holds no expired token of this target: run rolecall certify today, and "
+                "this tomorrow"
+            )
 
-    def _key_fits(self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]) -> bool:
+    def _key_fits(
+        self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]
+    ) -> bool:
         """Whether what is made with the key is let in as long as it has not expired."""
         try:  # with each, since a session may have ended, or an answer be lost
             fits = any(
-                let_in(grant, self._forge(grant, max(1, min(2 * MARGIN, grant.lifetime // 4)))) for grant in callers.values()
+                let_in(grant, self._forge(grant, max(1, min(2 * MARGIN, grant.lifetime // 4))))
+                for grant in callers.values()
             )
         except (ValueError, TypeError, jwt.PyJWTError):
-            self.why_not.append(f"the key of [expiry] signing_key_env is none for the algorithm {self._options.algorithm}")
+            self.why_not.append(
+                "the key of [expiry] signing_key_env is none for the algorithm "
+                f"{self._options.algorithm}"
+            )
             return False
         if not fits:
-            self.why_not.append("the target does not take tokens made with the key of [expiry] signing_key_env and algorithm")
+            self.why_not.append(
+                "the target does not take tokens made with the key of [expiry] signing_key_env "
+                "and algorithm"
+            )
         return fits
 
     def _forge(self, grant: SessionGrant, earlier: float) -> str:
@@ -179,7 +207,9 @@ class ExpiredTokens:
             signed_by(algorithm, self._options.signing_key.encode()),
         )
 
-    def present(self, way: str, role: str, grant: SessionGrant, holder_of: Callable[[str], Holder | None]) -> Presented:
+    def present(
+        self, way: str, role: str, grant: SessionGrant, holder_of: Callable[[str], Holder | None]
+    ) -> Presented:
         """The role's expired token of a way, to be sent now.
 
         Args:
@@ -199,7 +229,13 @@ class ExpiredTokens:
         def may_be_refused() -> bool:
             known = holder or holder_of(kept.email)
             certain = self._certain.get(kept.email, 0)
-            return known is None or known.shared or known.lone or known.logins.begun > certain or bool(known.reuses.begun)
+            return (
+                known is None
+                or known.shared
+                or known.lone
+                or known.logins.begun > certain
+                or bool(known.reuses.begun)
+            )
 
         def seen() -> None:
             self._certain[kept.email] = max(over, self._certain.get(kept.email, 0))

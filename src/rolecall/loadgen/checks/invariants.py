@@ -1,39 +1,47 @@
 """What every answer with a token must be, looked at on every answer: 8 to 10 us for each, all told.
 
-The rules are those of the suite: the token answer's schema, `conformance.claims`, the readings of the target. What is new under load
-is *who* and *how often*.
+The rules are those of the suite: the token answer's schema, `conformance.claims`, the readings of
+the target. What is new under load is *who* and *how often*.
 
-Whose tokens. The first answer to an account says who its user is, unless the account does; from then on every answer must name that
-user, in its own member and in the JWT, and no two accounts have the same. A refresh token says whose it is only if its form does:
-if it begins with the id of another user that is known here, or if refresh tokens of this server have begun with their user's id and
-this one begins with another id.
+Whose tokens. The first answer to an account says who its user is, unless the account does; from
+then on every answer must name that user, in its own member and in the JWT, and no two accounts have
+the same. A refresh token says whose it is only if its form does: if it begins with the id of
+another user that is known here, or if refresh tokens of this server have begun with their user's id
+and this one begins with another id.
 
-What may come twice. The specification says of a refresh that "the new access token and refresh token should be used", and not what
-becomes of the old one (AMB-08), so:
+What may come twice. The specification says of a refresh that "the new access token and refresh
+token should be used", and not what becomes of the old one (AMB-08), so:
 
-* An access token with a `jti` is known by that, one without by its whole text. A `jti` never comes twice, but in answer to the same
-  refresh token: a server may answer a repeated refresh as it answered the first one (a race, a grace window). As the continuation of
-  itself it does not come: a refresh gives a new token.
-* Without a `jti`, two tokens of one user and one second are the same to the letter, rightly: `iat` counts whole seconds. So such a
-  token may come again for the same user, and for no other; but not once the server's clock, which the other tokens show, has gone on by
-  `_ONE_SECOND` before it was asked for: then it was not issued now. Tokens that are so old when they are new here show that the
+* An access token with a `jti` is known by that, one without by its whole text. A `jti` never comes
+  twice, but in answer to the same refresh token: a server may answer a repeated refresh as it
+  answered the first one (a race, a grace window). As the continuation of itself it does not come: a
+  refresh gives a new token.
+* Without a `jti`, two tokens of one user and one second are the same to the letter, rightly: `iat`
+  counts whole seconds. So such a token may come again for the same user, and for no other; but not
+  once the server's clock, which the other tokens show, has gone on by `_ONE_SECOND` before it was
+  asked for: then it was not issued now. Tokens that are so old when they are new here show that the
   server has several clocks, and this rule is dropped.
-* A refresh token never comes twice in answer to log-ins: each is a session of its own (SEC-I18). In answer to a refresh it may be
-  the one that was sent (a server that does not rotate), or one that was given out for the same refresh token before. Everything
-  else, above all one token for two users or for two sessions, is a violation.
+* A refresh token never comes twice in answer to log-ins: each is a session of its own (SEC-I18). In
+  answer to a refresh it may be the one that was sent (a server that does not rotate), or one that
+  was given out for the same refresh token before. Everything else, above all one token for two
+  users or for two sessions, is a violation.
 
-What may be refused. Each refusal that becomes a violation breaks a sentence of the specification, and is one only where nothing lawful
-explains it; `sessions` keeps account of that, and has the argument:
+What may be refused. Each refusal that becomes a violation breaks a sentence of the specification,
+and is one only where nothing lawful explains it; `sessions` keeps account of that, and has the
+argument:
 
-* a log-in (`login-refused`): "To obtain an access token, make a POST request ... Response: 200 OK". Wrong credentials would explain it,
-  so the account has to have been let in before. Limits on guessing and on load would, too: 429, 423, 5xx, 408 and 425 are no refusals.
-* a refresh (`chain-broken`): "we can create new access tokens by using the refresh token". Another refresh of the session explains it, or
-  another log-in of the account, a second use of a refresh token, the end of the refresh token's life; by GET, of the access token's.
-* a token (`token-dead`, `allowed-denied`): "We can make protected api calls with the accessToken". The same explains it, and a
-  refresh that was sent since, even if its answer never came.
+* a log-in (`login-refused`): "To obtain an access token, make a POST request ... Response: 200 OK".
+  Wrong credentials would explain it, so the account has to have been let in before. Limits on
+  guessing and on load would, too: 429, 423, 5xx, 408 and 425 are no refusals.
+* a refresh (`chain-broken`): "we can create new access tokens by using the refresh token". Another
+  refresh of the session explains it, or another log-in of the account, a second use of a refresh
+  token, the end of the refresh token's life; by GET, of the access token's.
+* a token (`token-dead`, `allowed-denied`): "We can make protected api calls with the accessToken".
+  The same explains it, and a refresh that was sent since, even if its answer never came.
 * in a race: see `races`.
 
-Tokens are decoded anew every time: the payloads of a real server differ, so to remember them would help in a benchmark only.
+Tokens are decoded anew every time: the payloads of a real server differ, so to remember them would
+help in a benchmark only.
 """
 
 from __future__ import annotations
@@ -52,8 +60,22 @@ import orjson
 
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.races import outcome_of
-from rolecall.loadgen.checks.seen_tokens import PLACES, SeenTokens, as_bytes, fingerprint, own_fingerprint, pairs
-from rolecall.loadgen.checks.sessions import Harmless, Holder, LoginSession, Path, Refresh, SessionGrant
+from rolecall.loadgen.checks.seen_tokens import (
+    PLACES,
+    SeenTokens,
+    as_bytes,
+    fingerprint,
+    own_fingerprint,
+    pairs,
+)
+from rolecall.loadgen.checks.sessions import (
+    Harmless,
+    Holder,
+    LoginSession,
+    Path,
+    Refresh,
+    SessionGrant,
+)
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
 from rolecall.schema_validation import validation_errors
@@ -66,13 +88,17 @@ _ID = re.compile(r"[0-9a-f]{24}")
 _BASE64URL = re.compile(r"[\w-]+", re.ASCII).fullmatch
 #: Characters from which on an id is not met by coincidence.
 _TELLING = 16
-#: Seconds by which a token is older than those of the second in which it was asked for: one for `iat`, which is whole, and one for us.
+#: Seconds by which a token is older than those of the second in which it was asked for: one for
+#: `iat`, which is whole, and one for us.
 _ONE_SECOND = 2.0
 _FEW = 20  # one in so many
 _LONG = 19  # digits of a number that may have more than 64 bits
 _MEMBERS = itemgetter("tokenType", "token", "refreshToken", "user", "scope")
 Texts = tuple[str, str, str, str]
-_MOST_REMEMBERED, _LONGEST_REMEMBERED = 256, 1024  # scopes, and heads of tokens; a server has a handful of short ones
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = (
+    256,
+    1024,
+)  # scopes, and heads of tokens; a server has a handful of short ones
 _ACROSS = "the same one was given out to another worker; the exchanges are not at hand any more"
 
 
@@ -120,7 +146,9 @@ class Invariants:
         self._heads: set[str] = set()  # first parts of tokens that are in order
         self._names_user = False  # whether refresh tokens here begin with their user's id
         self._clock = -inf  # how far the server's clock is ahead of ours, at least
-        self._texts = self._old_texts = 0  # tokens without a jti: all, and those that were old when they were new here
+        self._texts = self._old_texts = (
+            0  # tokens without a jti: all, and those that were old when they were new here
+        )
 
     @property
     def users(self) -> set[str]:
@@ -131,10 +159,12 @@ class Invariants:
         """What is known of an account; None where it has not been logged in here."""
         return self._holders.get(email)
 
-    # --- Before the sending ------------------------------------------------------------------------------------------
+    # --- Before the sending ----------------------------------------------------------------------
 
     def log_in(self, account: LoadAccount) -> LoginSession:
-        """Note that an account's log-in is sent now; `logged_in` is to follow, or `LoginSession.unanswered`."""
+        """Note that an account's log-in is sent now; `logged_in` is to follow, or
+        `LoginSession.unanswered`.
+        """
         holder = self._holders.get(account.email)
         if holder is None:
             holder = Holder(account, self._harmless, lone=self._lone, shared=self._shared)
@@ -143,30 +173,43 @@ class Invariants:
 
     @staticmethod
     def refresh(grant: SessionGrant, path: Path, *, racing: bool = False) -> Refresh:
-        """Note that a refresh is sent now, as `Refresh` has it; `refreshed` is to follow, or `Refresh.unanswered`."""
+        """Note that a refresh is sent now, as `Refresh` has it; `refreshed` is to follow, or
+        `Refresh.unanswered`.
+        """
         return Refresh(grant, path, racing=racing)
 
-    # --- Answers of the token endpoint -------------------------------------------------------------------------------
+    # --- Answers of the token endpoint -----------------------------------------------------------
 
-    def logged_in(self, session: LoginSession, response: Response, request: bytes) -> SessionGrant | None:
+    def logged_in(
+        self, session: LoginSession, response: Response, request: bytes
+    ) -> SessionGrant | None:
         """Look at the answer to a log-in; None if it gives no tokens."""
-        if response.status not in self._issued and not self._answers_login(session, response, request):
+        if response.status not in self._issued and not self._answers_login(
+            session, response, request
+        ):
             return None
         session.opened()
         return self._granted(session, None, response, request)
 
-    def refreshed(self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True) -> SessionGrant | None:
+    def refreshed(
+        self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True
+    ) -> SessionGrant | None:
         """Look at the answer to a refresh; None if it gives no tokens.
 
         Args:
-            judged: whether a refusal is a violation where nothing explains it; not in a race, which is judged as a whole.
+            judged: whether a refusal is a violation where nothing explains it; not in a race, which
+                is judged as a whole.
         """
-        if response.status not in self._refreshed and not self._answers_refresh(refresh, response, request, judged):
+        if response.status not in self._refreshed and not self._answers_refresh(
+            refresh, response, request, judged
+        ):
             return None
         refresh.granted()
         return self._granted(refresh.previous.session, refresh, response, request)
 
-    def _granted(self, session: LoginSession, refresh: Refresh | None, response: Response, request: bytes) -> SessionGrant | None:
+    def _granted(
+        self, session: LoginSession, refresh: Refresh | None, response: Response, request: bytes
+    ) -> SessionGrant | None:
         """Look at an answer that should give tokens."""
         content = self._content(response, request)
         if content is None:
@@ -192,23 +235,36 @@ class Invariants:
         else:
             previous, asked, latest = refresh.previous, refresh.asked, refresh.latest
             owner = previous.refresh_fingerprint
-        if not self._is_new(token, claims, owner, holder, asked) or (previous and token == previous.token and "jti" in claims):
+        if not self._is_new(token, claims, owner, holder, asked) or (
+            previous and token == previous.token and "jti" in claims
+        ):
             wrong.append(("token-repeated", "the access token, or its jti, was given out before"))
         if previous is not None and refresh_token == previous.refresh_token:
             mine = owner
         else:
             mine = self._fingerprint(refresh_token)
             if not self._refresh_tokens.add(mine, owner):
-                wrong.append(("refresh-token-repeated", "the refresh token was given out before, for another session"))
+                wrong.append(
+                    (
+                        "refresh-token-repeated",
+                        "the refresh token was given out before, for another session",
+                    )
+                )
         for kind, message in wrong:
             self.violations.report(kind, message, request, response)
-        return SessionGrant(token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong)
+        return SessionGrant(
+            token, refresh_token, named, session, latest, asked, lifetime, mine, not wrong
+        )
 
     def _answers_login(self, session: LoginSession, response: Response, request: bytes) -> bool:
-        """Look at the status of an answer to a log-in that is not as it should be: whether tokens are to be looked for all the same."""
+        """Look at the status of an answer to a log-in that is not as it should be: whether tokens
+        are to be looked for all the same.
+        """
         outcome, holder = outcome_of(response.status), session.holder
         if outcome == "granted":
-            self.violations.report("status", f"a token was given with status {response.status}", request, response)
+            self.violations.report(
+                "status", f"a token was given with status {response.status}", request, response
+            )
             return True
         if outcome != "refused":
             session.unanswered(left=outcome == "unknown")
@@ -219,11 +275,15 @@ class Invariants:
             self.violations.report("login-refused", message, request, response)
         return False
 
-    def _answers_refresh(self, refresh: Refresh, response: Response, request: bytes, judged: bool) -> bool:
+    def _answers_refresh(
+        self, refresh: Refresh, response: Response, request: bytes, judged: bool
+    ) -> bool:
         """The same for a refresh."""
         outcome = outcome_of(response.status)
         if outcome == "granted":
-            self.violations.report("status", f"a token was given with status {response.status}", request, response)
+            self.violations.report(
+                "status", f"a token was given with status {response.status}", request, response
+            )
             return True
         if outcome != "refused":
             refresh.unanswered(left=outcome == "unknown")
@@ -242,19 +302,31 @@ class Invariants:
             document, is_unicode = read_json(response.body), False  # perhaps not
         texts = _texts(document)
         if texts is None:
-            self.violations.report("shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response)
+            self.violations.report(
+                "shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response
+            )
             return None
         if not is_unicode and not _is_unicode(*texts[1:]):
-            self.violations.report("shape", "a text in the answer holds half a character (RFC 8259 8.2)", request, response)
+            self.violations.report(
+                "shape",
+                "a text in the answer holds half a character (RFC 8259 8.2)",
+                request,
+                response,
+            )
             return None
         claims = self._claims(texts[0])
         if claims is None:
-            self.violations.report("jwt", "the token is no signed JWT with _id, iat and exp", request, response)
+            self.violations.report(
+                "jwt", "the token is no signed JWT with _id, iat and exp", request, response
+            )
             return None
         return texts, claims
 
-    def own_profile(self, grant: SessionGrant, response: Response, request: bytes, *, judged: bool = True) -> bool:
-        """Look at the answer to "fetch user details (self)" with a token, whose sending was noted (`LoginSession.use`).
+    def own_profile(
+        self, grant: SessionGrant, response: Response, request: bytes, *, judged: bool = True
+    ) -> bool:
+        """Look at the answer to "fetch user details (self)" with a token, whose sending was noted
+        (`LoginSession.use`).
 
         Args:
             judged: whether a refusal is a violation where nothing explains it.
@@ -269,19 +341,29 @@ class Invariants:
                 if grant.sound:  # else it is another session's
                     grant.session.let_in(refreshed=False, read=True)
                 return True
-            message = f"the token of user {grant.user} shows {f'user {found}' if found else 'no user'}"
+            message = (
+                f"the token of user {grant.user} shows {f'user {found}' if found else 'no user'}"
+            )
             self.violations.report("profile-of-another", message, request, response)
         elif judged and outcome_of(response.status) == "refused" and not grant.may_be_refused:
-            self.violations.report("token-dead", f"a new access token is answered {response.status}", request, response)
+            self.violations.report(
+                "token-dead", f"a new access token is answered {response.status}", request, response
+            )
         return False
 
-    # --- What is wrong -----------------------------------------------------------------------------------------------
+    # --- What is wrong ---------------------------------------------------------------------------
 
-    def _misfits(self, holder: Holder, texts: Texts, claims: dict[str, Any], *, refreshed: bool) -> Iterator[tuple[str, str]]:
+    def _misfits(
+        self, holder: Holder, texts: Texts, claims: dict[str, Any], *, refreshed: bool
+    ) -> Iterator[tuple[str, str]]:
         """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
         _, refresh_token, user, given_scope = texts
         named, lifetime = claims["_id"], claims["exp"] - claims["iat"]
-        foreign, wider = ("refreshed-another-user", "refreshed-scope") if refreshed else ("another-user", "scope")
+        foreign, wider = (
+            ("refreshed-another-user", "refreshed-scope")
+            if refreshed
+            else ("another-user", "scope")
+        )
         if named != holder.user:
             yield foreign, f"the token is user {named}'s, and was asked for by user {holder.user}"
             return  # all else is that user's, too
@@ -289,17 +371,27 @@ class Invariants:
             yield "user-mismatch", f"the answer's user is {user}, the JWT's {named}"
         for where, scope in (("the JWT", claims.get("scope")), ("the answer", given_scope)):
             if self._role(scope) != holder.account.role:
-                yield wider, f"the scope in {where} is {_shown(scope)}, the user's role {holder.account.role}"
+                yield (
+                    wider,
+                    (
+                        f"the scope in {where} is {_shown(scope)}, the user's role "
+                        f"{holder.account.role}"
+                    ),
+                )
                 break
         if not self._shortest <= lifetime <= self._longest:
             yield "lifetime", f"exp - iat is {lifetime} s"
         if stranger := self._stranger(refresh_token, holder):
-            yield foreign, f"the refresh token is user {stranger}'s, and was asked for by user {holder.user}"
+            yield (
+                foreign,
+                f"the refresh token is user {stranger}'s, and was asked for by user {holder.user}",
+            )
 
     def _stranger(self, refresh_token: str, holder: Holder) -> str:
         """The user whom a refresh token names, if it names one and that is not the caller.
 
-        A front that is short may be anything, and be some user's id by coincidence: numbers are both.
+        A front that is short may be anything, and be some user's id by coincidence: numbers are
+        both.
         """
         front, dot, rest = refresh_token.partition(".")
         named: Any = front
@@ -326,10 +418,11 @@ class Invariants:
             message = f"user {user} was given to two accounts, {other} and {email}"
             self.violations.report("another-user", message, request, response)
 
-    # --- Tokens ------------------------------------------------------------------------------------------------------
+    # --- Tokens ----------------------------------------------------------------------------------
 
     def _claims(self, token: str) -> dict[str, Any] | None:
-        """The claims of a signed JWT that has a user, and whole numbers in iat and exp; the signature is the suite's to check.
+        """The claims of a signed JWT that has a user, and whole numbers in iat and exp; the
+        signature is the suite's to check.
 
         A JWT is three parts in base64url without padding, and nothing else (RFC 7515 2 and 3.1).
         """
@@ -358,8 +451,12 @@ class Invariants:
             self._heads.add(head)
         return good
 
-    def _is_new(self, token: str, claims: dict[str, Any], owner: int, holder: Holder, asked: float) -> bool:
-        """Whether a token that was asked for at this moment (seconds of `time.perf_counter`) may have been issued then."""
+    def _is_new(
+        self, token: str, claims: dict[str, Any], owner: int, holder: Holder, asked: float
+    ) -> bool:
+        """Whether a token that was asked for at this moment (seconds of `time.perf_counter`) may
+        have been issued then.
+        """
         jti = claims.get("jti")
         if type(jti) is str and jti:
             return self._tokens.add(self._fingerprint(jti), owner)
@@ -389,9 +486,15 @@ class Invariants:
         return role
 
     def take(self) -> dict[str, bytes]:
-        """The fingerprints that are new since the last call, for `AcrossWorkers`; of users each with that of its account."""
+        """The fingerprints that are new since the last call, for `AcrossWorkers`; of users each
+        with that of its account.
+        """
         met, self._met = self._met, array("Q")
-        return {"tokens": self._tokens.take(), "refresh_tokens": self._refresh_tokens.take(), "users": as_bytes(met)}
+        return {
+            "tokens": self._tokens.take(),
+            "refresh_tokens": self._refresh_tokens.take(),
+            "users": as_bytes(met),
+        }
 
 
 class AcrossWorkers:
@@ -406,22 +509,34 @@ class AcrossWorkers:
     def merge(self, delta: Mapping[str, bytes]) -> None:
         """Take in what a worker's `Invariants.take` has said."""
         for _ in range(self._tokens.merge(delta["tokens"])):
-            self._violations.report("token-repeated", "an access token, or its jti, was given out twice", history=_ACROSS)
+            self._violations.report(
+                "token-repeated",
+                "an access token, or its jti, was given out twice",
+                history=_ACROSS,
+            )
         for _ in range(self._refresh_tokens.merge(delta["refresh_tokens"])):
-            self._violations.report("refresh-token-repeated", "a refresh token was given out twice", history=_ACROSS)
+            self._violations.report(
+                "refresh-token-repeated", "a refresh token was given out twice", history=_ACROSS
+            )
         for user, account in pairs(delta["users"]):
             if self._accounts.setdefault(user, account) != account:
-                self._violations.report("another-user", "one user was given to accounts of two workers", history=_ACROSS)
+                self._violations.report(
+                    "another-user", "one user was given to accounts of two workers", history=_ACROSS
+                )
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON in a body, None if it is none; as `Exchange.json` reads it, and two and a half times as fast.
+    """The JSON in a body, None if it is none; as `Exchange.json` reads it, and two and a half times
+    as fast.
 
-    Only whole numbers of more than 64 bits come out otherwise, as floats; they are no instants, and no counts.
+    Only whole numbers of more than 64 bits come out otherwise, as floats; they are no instants, and
+    no counts.
     """
     try:
         return orjson.loads(body)
-    except orjson.JSONDecodeError:  # other encodings, NaN, half characters: it is stricter than Python, which decides
+    except (
+        orjson.JSONDecodeError
+    ):  # other encodings, NaN, half characters: it is stricter than Python, which decides
         pass
     try:
         return json.loads(body, parse_int=_whole)
@@ -434,13 +549,19 @@ def _whole(digits: str) -> int | float:
 
 
 def _segment(text: str) -> Any:
-    """The JSON in a part of a JWT, None if there is none (base64url without padding and nothing else, RFC 7515 2)."""
+    """The JSON in a part of a JWT, None if there is none (base64url without padding and nothing
+    else, RFC 7515 2).
+    """
     if len(text) % 4 == 1 or "+" in text or "/" in text:
         return None
     size = len(text) * 3 // 4
     try:
         data = a2b_base64(text + "==")
-        if len(data) != size:  # - and _ were passed over; they are seldom: JSON in ASCII has them only for some >, ? and ~
+        if (
+            len(data) != size
+            # - and _ were passed over; they are seldom: JSON in ASCII has them only for some >, ?
+            #   and ~
+        ):
             data = a2b_base64(text.translate(_TO_BASE64) + "==")
         return orjson.loads(data) if len(data) == size else None
     except orjson.JSONDecodeError:
@@ -450,7 +571,9 @@ def _segment(text: str) -> Any:
 
 
 def _texts(document: Any) -> Texts | None:
-    """Token, refresh token, user and scope of an answer; None where it is not as schemas/token.schema.json has it."""
+    """Token, refresh token, user and scope of an answer; None where it is not as
+    schemas/token.schema.json has it.
+    """
     try:
         kind, token, refresh_token, user, scope = _MEMBERS(document)
     except (KeyError, TypeError):
@@ -463,7 +586,11 @@ def _texts(document: Any) -> Texts | None:
         and refresh_token
         and (user if type(user) is str else (user := id_text(user)))
         and scope
-        and ((organization := document.get("organization")) is None or type(organization) is str or id_text(organization))
+        and (
+            (organization := document.get("organization")) is None
+            or type(organization) is str
+            or id_text(organization)
+        )
         and ((expires := document.get("expiresAt")) is None or type(expires) is str)
     ):
         return token, refresh_token, user, scope
@@ -480,7 +607,9 @@ def _as_text(document: dict[str, Any], member: str) -> str:
 
 
 def _is_unicode(*texts: str) -> bool:
-    """Whether these are texts that can be sent again: JSON can hold half a surrogate pair, which is none."""
+    """Whether these are texts that can be sent again: JSON can hold half a surrogate pair, which is
+    none.
+    """
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:
@@ -490,7 +619,11 @@ def _is_unicode(*texts: str) -> bool:
 
 def _what_is_wrong(document: Any) -> str:
     try:
-        return "; ".join(validation_errors("token", document)) if document is not None else "it is not JSON"
+        return (
+            "; ".join(validation_errors("token", document))
+            if document is not None
+            else "it is not JSON"
+        )
     except RecursionError:
         return "it is nested too deeply to be shown"
 

@@ -1,36 +1,45 @@
-"""Races: several clients refresh with the same token at the same moment. Which histories a server may produce, and which not.
+"""Races: several clients refresh with the same token at the same moment. Which histories a server
+may produce, and which not.
 
-A family is one refresh token with all the calls that present it: when each was invoked and when it returned, what came of it, and
-whether what was given out worked afterwards. The specification says that the new tokens "should be used" and not what becomes of the
-old one (AMB-08). So a server has a *policy*, its own but always the same: for how long after its first use a refresh token goes on
+A family is one refresh token with all the calls that present it: when each was invoked and when it
+returned, what came of it, and whether what was given out worked afterwards. The specification says
+that the new tokens "should be used" and not what becomes of the old one (AMB-08). So a server has a
+*policy*, its own but always the same: for how long after its first use a refresh token goes on
 being good.
 
 * not at all: exactly one call wins (rotation, RFC 9700 4.14.2);
 * for ever: all win, whether they are given new refresh tokens or the old one again;
 * for a while: whoever comes within a grace window wins, whoever comes later is refused.
 
-A history is explained by a policy if every call can be given an instant between its invocation and its return at which, carried out
-one after the other, the calls have their outcomes: linearizability, of a register so simple that it comes down to comparing the
-extremes. A call without an answer (or with a 5xx) may have been carried out at any time from its invocation on, or never. A call
-that was throttled was not carried out. One policy must explain all families of a run: a server does not change its mind.
+A history is explained by a policy if every call can be given an instant between its invocation and
+its return at which, carried out one after the other, the calls have their outcomes:
+linearizability, of a register so simple that it comes down to comparing the extremes. A call
+without an answer (or with a 5xx) may have been carried out at any time from its invocation on, or
+never. A call that was throttled was not carried out. One policy must explain all families of a run:
+a server does not change its mind.
 
-Two of ten simultaneous calls that win are explained by a window of some milliseconds, and that is just what they must not be: it is
-how a check of a token that is not atomic with its use looks from outside. No server declares a window shorter than `LEAST_WINDOW`,
-so shorter ones explain nothing.
+Two of ten simultaneous calls that win are explained by a window of some milliseconds, and that is
+just what they must not be: it is how a check of a token that is not atomic with its use looks from
+outside. No server declares a window shorter than `LEAST_WINDOW`, so shorter ones explain nothing.
 
-*By GET* a refresh presents the access token as well, and a server may revoke that when the first of them has won (AMB-08). So a refusal by
-GET says that there was a first use, and not that a window had an end.
+*By GET* a refresh presents the access token as well, and a server may revoke that when the first of
+them has won (AMB-08). So a refusal by GET says that there was a first use, and not that a window
+had an end.
 
-*Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a server may take a second use for theft and
-end the whole family (RFC 9700 4.14.2): then what the winner was given dies with it, rightly. So a dead winner is excused where that can have
-happened: somebody came too late, or may have. It is not where nobody was refused, nor if two won with no window to explain it. And
-a server may revoke the session's older access tokens at each refresh: a dead access token is excused where somebody else's is alive, or may be.
-A call without an answer may have come late, or last, and so excuses both.
+*Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a
+server may take a second use for theft and end the whole family (RFC 9700 4.14.2): then what the
+winner was given dies with it, rightly. So a dead winner is excused where that can have happened:
+somebody came too late, or may have. It is not where nobody was refused, nor if two won with no
+window to explain it. And a server may revoke the session's older access tokens at each refresh: a
+dead access token is excused where somebody else's is alive, or may be. A call without an answer may
+have come late, or last, and so excuses both.
 
-*Somebody has to win*, unless a call without an answer may have. *Nobody gets another user's tokens*, under any policy.
+*Somebody has to win*, unless a call without an answer may have. *Nobody gets another user's
+tokens*, under any policy.
 
-What was done to the account besides, a log-in above all, may have ended the session during a race (`sessions`). Of such a race, which is not
-``certain``, refusals and dead tokens say nothing; what was granted still does.
+What was done to the account besides, a log-in above all, may have ended the session during a race
+(`sessions`). Of such a race, which is not ``certain``, refusals and dead tokens say nothing; what
+was granted still does.
 """
 
 from __future__ import annotations
@@ -46,7 +55,8 @@ from rolecall.loadgen.checks.violations import Violations
 
 #: Seconds; the shortest grace window that is taken for a server's intention.
 LEAST_WINDOW = 1.0
-#: Statuses of a server that is not up to it just now, which may have been carried out, and of one that turned the request away.
+#: Statuses of a server that is not up to it just now, which may have been carried out, and of one
+#: that turned the request away.
 _PASSING, _TURNED_AWAY = frozenset({408, 425}), frozenset({423, 429})
 
 CallOutcome = Literal["granted", "refused", "unknown", "throttled"]
@@ -67,8 +77,10 @@ class RaceCall:
 
     Attributes:
         user: whose tokens it was given, empty if it was not.
-        token_works: whether the access token was let in after the race; None if that was not found out.
-        refresh_token_works: the same of the refresh token. One that several calls were given is tried once, for all of them.
+        token_works: whether the access token was let in after the race; None if that was not found
+            out.
+        refresh_token_works: the same of the refresh token. One that several calls were given is
+            tried once, for all of them.
     """
 
     invoked: float
@@ -106,11 +118,20 @@ class Race:
         """The history, a line for each call in the order of their invocations."""
         start = min((call.invoked for call in self.calls), default=0.0)
         lines = (
-            f"{1000 * (call.invoked - start):9.2f} to {1000 * (call.returned - start):9.2f}  {_described(call, self)}"
+            f"{1000 * (call.invoked - start):9.2f} to {1000 * (call.returned - start):9.2f}  "
+            f"{_described(call, self)}"
             for call in sorted(self.calls, key=lambda call: call.invoked)
         )
-        what = f"refreshes by {self.path} with one token of user {self.user}, in milliseconds from the first"
-        return "\n".join((f"{what}{'' if self.certain else '; the session may have been ended meanwhile'}:", *lines))
+        what = (
+            f"refreshes by {self.path} with one token of user {self.user}, in milliseconds "
+            "from the first"
+        )
+        return "\n".join(
+            (
+                f"{what}{'' if self.certain else '; the session may have been ended meanwhile'}:",
+                *lines,
+            )
+        )
 
 
 def _described(call: RaceCall, family: Race) -> str:
@@ -118,7 +139,10 @@ def _described(call: RaceCall, family: Race) -> str:
     words: list[str] = [call.outcome]
     if call.user and call.user != family.user:
         words.append(f"tokens of user {call.user}")
-    for what, state in (("access token", call.token_works), ("refresh token", call.refresh_token_works)):
+    for what, state in (
+        ("access token", call.token_works),
+        ("refresh token", call.refresh_token_works),
+    ):
         if state is not None:
             words.append(f"{what} {works[state]}")
     return ", ".join(words)
@@ -126,7 +150,9 @@ def _described(call: RaceCall, family: Race) -> str:
 
 @dataclass(frozen=True)
 class Policies:
-    """The policies that explain something: a single use, and windows from ``shortest`` to ``longest`` seconds."""
+    """The policies that explain something: a single use, and windows from ``shortest`` to
+    ``longest`` seconds.
+    """
 
     single_use: bool = True
     shortest: float = LEAST_WINDOW
@@ -142,13 +168,19 @@ class Policies:
 
     def __and__(self, other: Policies) -> Policies:
         return Policies(
-            self.single_use and other.single_use, max(self.shortest, other.shortest), min(self.longest, other.longest)
+            self.single_use and other.single_use,
+            max(self.shortest, other.shortest),
+            min(self.longest, other.longest),
         )
 
     def __str__(self) -> str:
         windows = []
         if self.has_window:
-            windows.append("all win" if self.longest == inf else f"a grace window of at most {self.longest:.1f} s")
+            windows.append(
+                "all win"
+                if self.longest == inf
+                else f"a grace window of at most {self.longest:.1f} s"
+            )
         return " or ".join(["one winner"] * self.single_use + windows) or "no policy"
 
 
@@ -156,12 +188,18 @@ def explanations(family: Race) -> Policies:
     """The policies that explain a family."""
     granted, unknown = family.having("granted"), family.having("unknown")
     refused = family.having("refused") if family.certain else []
-    first = min((call.invoked for call in granted + unknown), default=inf)  # the earliest that a first use can have been
-    heard = min((call.returned for call in refused), default=inf)  # the latest that the first refusal can have been
+    first = min(
+        (call.invoked for call in granted + unknown), default=inf
+    )  # the earliest that a first use can have been
+    heard = min(
+        (call.returned for call in refused), default=inf
+    )  # the latest that the first refusal can have been
     if not refused:
         return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)))
     if first > heard or any(call.invoked > heard for call in granted):
-        return Policies(False, longest=-inf)  # refused before anybody can have used it, and granted to somebody afterwards
+        return Policies(
+            False, longest=-inf
+        )  # refused before anybody can have used it, and granted to somebody afterwards
     longest = inf if family.path == "GET" else heard - first
     return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)), longest)
 
@@ -180,26 +218,39 @@ def wrong(family: Race, explained: Policies) -> Iterator[tuple[str, str]]:
     if strangers:
         yield (
             "race-other-user",
-            f"a race for a token of user {family.user} handed out tokens of user {', '.join(sorted(strangers))}",
+            (
+                f"a race for a token of user {family.user} handed out tokens of user "
+                f"{', '.join(sorted(strangers))}"
+            ),
         )
     if refused and not granted and not explained:
         yield "race-nobody", f"all {len(refused)} refreshes with one good token were refused"
     elif not explained:
-        yield "race-mixture", f"{len(granted)} of {len(family.calls)} won, and no policy explains which"
+        yield (
+            "race-mixture",
+            f"{len(granted)} of {len(family.calls)} won, and no policy explains which",
+        )
     # Another user's tokens may well be dead in the hands of this one.
     dead = [call for call in granted if call.is_dead and call.user in ("", family.user)]
     if not all(_is_excused(call, family, explained) for call in dead):
-        yield "race-winner-dead", f"{len(dead)} of {len(granted)} winners were given what does not work"
+        yield (
+            "race-winner-dead",
+            f"{len(dead)} of {len(granted)} winners were given what does not work",
+        )
 
 
 def _is_excused(dead: RaceCall, family: Race, explained: Policies) -> bool:
-    """Whether a winner's tokens may be dead: ended with the family, or as those of an earlier refresh."""
+    """Whether a winner's tokens may be dead: ended with the family, or as those of an earlier
+    refresh.
+    """
     if not family.certain or family.having("unknown"):
         return True
     if dead.refresh_token_works is not True and family.having("refused") and explained:
         return True  # somebody came too late, as a thief would
     is_access_token_alone = dead.refresh_token_works is not False
-    return is_access_token_alone and any(call.token_works is not False for call in family.having("granted"))
+    return is_access_token_alone and any(
+        call.token_works is not False for call in family.having("granted")
+    )
 
 
 class Races:
@@ -231,7 +282,9 @@ class Races:
             self._violations.report("race-mixture", message, history=self._against(str(family)))
 
     def _narrow(self, explained: Policies, history: str) -> bool:
-        """Leave the policies that explain this as well; False, and nothing changes, if there is none."""
+        """Leave the policies that explain this as well; False, and nothing changes, if there is
+        none.
+        """
         both = self.policies & explained
         if not both:
             return False
@@ -245,7 +298,9 @@ class Races:
         return "\n\n".join((history, "and before that", *dict.fromkeys(self._witnesses.values())))
 
     def take(self) -> dict[str, Any]:
-        """What a master has to know: the policies left, with their witnesses, and the races since the last call."""
+        """What a master has to know: the policies left, with their witnesses, and the races since
+        the last call.
+        """
         races, self._untold = self._untold, Counter()
         return {
             "policies": [self.policies.single_use, self.policies.shortest, self.policies.longest],
@@ -254,7 +309,9 @@ class Races:
         }
 
     def merge(self, delta: Mapping[str, Any]) -> None:
-        """Take in what a worker has said. That its policies are not those of the others is reported once."""
+        """Take in what a worker has said. That its policies are not those of the others is reported
+        once.
+        """
         self.races.update(dict(delta["races"]))
         theirs = Policies(*delta["policies"])
         history = "\n\n".join(dict.fromkeys(delta["witnesses"].values()))

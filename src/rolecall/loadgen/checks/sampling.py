@@ -1,21 +1,26 @@
-"""Cells of the permission table that are tried again and again while a server is under load: a denial must stay one.
+"""Cells of the permission table that are tried again and again while a server is under load: a
+denial must stay one.
 
-What is tried does no harm if it is let through: reads, and updates and deletes of things that were made for the purpose. Creates are
-left to the suite, which finds and deletes what a wrong one has made.
+What is tried does no harm if it is let through: reads, and updates and deletes of things that were
+made for the purpose. Creates are left to the suite, which finds and deletes what a wrong one has
+made.
 
-Before the load every cell is tried once. Only those that are answered as the table says are sampled; of the others it is said that
-they are not, for the suite to judge. From then on a denial that turns into permission is a violation at once (`denied-allowed`). A
-permission that turns into a denial might be that of a token that is no longer good, so it is asked again: where the same token is
-let in now, or a new one is denied as well that is certainly good (`sessions`), it is a violation (`allowed-denied`); where only a new
-token is let in, it is none. Answers that are neither, such as 404, 429 and 5xx, say nothing about permissions; nor does 401, after which
-the role logs in anew at once.
+Before the load every cell is tried once. Only those that are answered as the table says are
+sampled; of the others it is said that they are not, for the suite to judge. From then on a denial
+that turns into permission is a violation at once (`denied-allowed`). A permission that turns into a
+denial might be that of a token that is no longer good, so it is asked again: where the same token
+is let in now, or a new one is denied as well that is certainly good (`sessions`), it is a violation
+(`allowed-denied`); where only a new token is let in, it is none. Answers that are neither, such as
+404, 429 and 5xx, say nothing about permissions; nor does 401, after which the role logs in anew at
+once.
 
-Denied reads are tried in other shapes as well (`shapes`). A shape that was refused before the load with a status of another meaning,
-as a path that leads nowhere is, counts as open only where its answer shows what is denied. And what each role may read is asked with
-expired tokens (`expired`), where there are some.
+Denied reads are tried in other shapes as well (`shapes`). A shape that was refused before the load
+with a status of another meaning, as a path that leads nowhere is, counts as open only where its
+answer shows what is denied. And what each role may read is asked with expired tokens (`expired`),
+where there are some.
 
-Where there are several accounts of a role, the one that tries its cells is not logged in by the load: on a server with one session for
-each user, its token would be dead most of the time.
+Where there are several accounts of a role, the one that tries its cells is not logged in by the
+load: on a server with one session for each user, its token would be dead most of the time.
 """
 
 from __future__ import annotations
@@ -50,7 +55,8 @@ _READS, _WRITES = ("list", "fetch"), ("update", "delete")
 #: Seconds until a log-in for a role is tried again that did not succeed.
 _PATIENCE = 5.0
 _UNDER_WAY = 1.0
-_LONGEST = 30.0  # seconds for shapes before the load: what is not ready after two minutes is taken for dead
+# seconds for shapes before the load: what is not ready after two minutes is taken for dead
+_LONGEST = 30.0
 _PASSED_OVER = 16  # cells whose roles are being logged in anew
 _TRIES = 3  # of what may be repeated, before and after the load
 
@@ -67,7 +73,8 @@ class Probe:
         suspect: the exchange that gave cause for this one.
         login: of a log-in, which was sent when this was made.
         grant: of a cell, with what it is tried.
-        is_renewed: whether a log-in has just gone before it, so that another one would be of no use.
+        is_renewed: whether a log-in has just gone before it, so that another one would be of no
+            use.
         presented: of a cell that is tried with an expired token.
     """
 
@@ -99,9 +106,11 @@ class Probe:
 
 
 class _Caller:
-    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience`` is over (`time.perf_counter`).
+    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience``
+    is over (`time.perf_counter`).
 
-    While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with one session of each user it would end it.
+    While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with
+    one session of each user it would end it.
     """
 
     def __init__(self, account: LoadAccount, grant: SessionGrant) -> None:
@@ -120,7 +129,9 @@ class _Caller:
     def has_to_renew(self) -> bool:
         """Whether the token is too old, or known to have been ended by another log-in."""
         holder = self.grant.session.holder
-        return not self.grant.is_fresh or (holder.lone and not holder.shared and self.grant.may_be_refused)
+        return not self.grant.is_fresh or (
+            holder.lone and not holder.shared and self.grant.may_be_refused
+        )
 
 
 class Sampling:
@@ -128,7 +139,8 @@ class Sampling:
 
     Args:
         accounts: one of each role, which tries its cells; that of the highest makes the things.
-        exchange: sends a request and waits for its answer, None if there is none; for `prepare` and `close` alone.
+        exchange: sends a request and waits for its answer, None if there is none; for `prepare` and
+            `close` alone.
 
     Attributes:
         cells: what is sampled of the table as it stands there.
@@ -166,12 +178,14 @@ class Sampling:
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
         self._callers: dict[str, _Caller] = {}
         self._organization: Any = None  # its id as the target writes it: a number, where it is one
-        self._things = Things(spec, dialect, self._run, self._ask, self._fill, self._untouchable, origin.url)
+        self._things = Things(
+            spec, dialect, self._run, self._ask, self._fill, self._untouchable, origin.url
+        )
         self._turns: Iterator[SampledCell] = iter(())
         #: Statuses that say that the token is not good, or no longer.
         self.lost_token = frozenset((*dialect.anonymous, *dialect.expired))
 
-    # --- Before and after the load -----------------------------------------------------------------------------------
+    # --- Before and after the load ---------------------------------------------------------------
 
     def prepare(self) -> None:
         """Log in, make the things, and try every cell once."""
@@ -187,10 +201,14 @@ class Sampling:
             if answer is not None and self.verdict(cell, answer) is cell.allowed:
                 self.cells.append(cell)
             else:
-                self.others.append(f"{cell}: {answer.status if answer else 'no answer'}, not {_word(cell.allowed)}")
+                self.others.append(
+                    f"{cell}: {answer.status if answer else 'no answer'}, not {_word(cell.allowed)}"
+                )
         self._try_expired()
         self._try_shapes(perf_counter() + _LONGEST)
-        kinds = ([cell for cell in self.cells if cell.allowed is allowed] for allowed in (False, True))
+        kinds = (
+            [cell for cell in self.cells if cell.allowed is allowed] for allowed in (False, True)
+        )
         self._turns = _in_turn([*kinds, self.shaped, self.expired])
 
     def close(self) -> list[str]:
@@ -212,7 +230,9 @@ class Sampling:
         return False
 
     def _ask(self, operation: Operation, role: str, path: str, body: Any = None) -> Response | None:
-        """Send a request, and wait for its answer. What is no create is repeated where there is none."""
+        """Send a request, and wait for its answer. What is no create is repeated where there is
+        none.
+        """
         may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
         for _ in range(_TRIES):
             caller = self._caller(role)
@@ -221,9 +241,12 @@ class Sampling:
                 if operation.effect == "create":
                     break
                 continue
-            # It may be the token that was refused: 401 says so, and what is allowed to the role leaves little else.
+            # It may be the token that was refused: 401 says so, and what is allowed to the role
+            # leaves little else.
             is_lost = answer.status in self.lost_token and answer.status not in self._dialect.denied
-            if not is_lost and not (may and answer.status in self.lost_token and caller.grant.may_be_refused):
+            if not is_lost and not (
+                may and answer.status in self.lost_token and caller.grant.may_be_refused
+            ):
                 break
             if is_renewed or not self._renew(caller.account):
                 break
@@ -233,17 +256,25 @@ class Sampling:
     def _caller(self, role: str) -> _Caller:
         """Who tries the cells of a role, logged in anew if need be."""
         caller = self._callers[role]
-        return self._callers[role] if caller.has_to_renew and self._renew(caller.account) else caller
+        return (
+            self._callers[role] if caller.has_to_renew and self._renew(caller.account) else caller
+        )
 
     def _try(self, cell: SampledCell) -> Response | None:
-        """Send a cell's request, after what goes before it, and wait for its answer; no log-in follows from what it is."""
+        """Send a cell's request, after what goes before it, and wait for its answer; no log-in
+        follows from what it is.
+        """
         answer = None
         for _ in range(_TRIES):
             caller = self._caller(cell.role)
             if cell.after:
-                self._exchange(self._request_of(cell.after, self._caller(cell.after.role).grant.token))
+                self._exchange(
+                    self._request_of(cell.after, self._caller(cell.after.role).grant.token)
+                )
             presented = self._present(cell) if cell.way else None
-            answer = self._exchange(self._request_of(cell, presented.token if presented else caller.grant.token))
+            answer = self._exchange(
+                self._request_of(cell, presented.token if presented else caller.grant.token)
+            )
             if answer is not None and outcome_of(answer.status) != "unknown":
                 if presented and answer.status in self._dialect.expired:
                     presented.seen()
@@ -251,7 +282,9 @@ class Sampling:
         return answer
 
     def _try_shapes(self, until: float) -> None:
-        """Try denied reads in other shapes, and keep those that are refused; no more of them after this moment (`time.perf_counter`)."""
+        """Try denied reads in other shapes, and keep those that are refused; no more of them after
+        this moment (`time.perf_counter`).
+        """
         reads = [cell for cell in self.cells if cell.operation.effect in _READS]
         openers: dict[str, SampledCell] = {}
         for cell in reads:
@@ -260,17 +293,30 @@ class Sampling:
         denied = [(cell, openers.get(cell.path)) for cell in reads if not cell.allowed]
         for cell in shaped(denied, quote(id_text(self._organization), safe="")):
             if perf_counter() > until:
-                self.others.append(f"denied reads in more shapes: those before took {_LONGEST:g} s, and the load was to begin")
+                self.others.append(
+                    f"denied reads in more shapes: those before took {_LONGEST:g} s, and the load "
+                    "was to begin"
+                )
                 break
-            if cell.method == "HEAD" and cell.operation.effect == "list" and self._dialect.denied_list == "empty":
+            if (
+                cell.method == "HEAD"
+                and cell.operation.effect == "list"
+                and self._dialect.denied_list == "empty"
+            ):
                 continue  # an empty list has the head of a full one
             answer = self._try(cell)
             if answer is not None and self.verdict(cell, answer) is False:
                 self.shaped.append(cell)
-            elif answer is not None and outcome_of(answer.status) == "refused" and cell.method != "HEAD":
+            elif (
+                answer is not None
+                and outcome_of(answer.status) == "refused"
+                and cell.method != "HEAD"
+            ):
                 self.shaped.append(replace(cell, refused=answer.status))
             else:
-                self.others.append(f"{cell}: {answer.status if answer else 'no answer'}, not denied")
+                self.others.append(
+                    f"{cell}: {answer.status if answer else 'no answer'}, not denied"
+                )
 
     def _try_expired(self) -> None:
         """Ask with expired tokens what their roles may read, and keep what is refused as such."""
@@ -282,18 +328,29 @@ class Sampling:
                 if answer is not None and answer.status in self._dialect.expired:
                     self.expired.append(cell)
                 else:
-                    refused.append(f"{cell}: {answer.status if answer else 'no answer'} before the load, not refused as expired")
+                    refused.append(
+                        f"{cell}: {answer.status if answer else 'no answer'} before the load, not "
+                        "refused as expired"
+                    )
         if not self.expired:
-            self.not_tested.append(f"expired tokens: {'; '.join([*self._tokens.why_not, *refused[:1]])}")
+            self.not_tested.append(
+                f"expired tokens: {'; '.join([*self._tokens.why_not, *refused[:1]])}"
+            )
         else:
             self.others += [f"more expired tokens: {why}" for why in self._tokens.why_not]
         self.others += refused
 
     def _with_expired(self, way: str, role: str) -> Iterator[SampledCell]:
-        """The own profile, a list and a fetch, another one for each role; plainly, and in a few shapes."""
+        """The own profile, a list and a fetch, another one for each role; plainly, and in a few
+        shapes.
+        """
         index = list(self._callers).index(role)
         may = [cell for cell in self.cells if cell.role == role and cell.allowed]
-        user = self._present(SampledCell(self._spec.operations["fetch-user-self"], role, allowed=True, path="", way=way)).user
+        user = self._present(
+            SampledCell(
+                self._spec.operations["fetch-user-self"], role, allowed=True, path="", way=way
+            )
+        ).user
         for plain in may:
             if plain.operation.is_self:
                 filled = self._fill(plain.operation, role, "", user)
@@ -301,22 +358,34 @@ class Sampling:
                     cell = replace(plain, path=filled[0], way=way)
                     yield from (cell, replace(cell, shape=AFTER_GOOD, after=plain))
         for effect in _READS:
-            others = [cell for cell in may if cell.operation.effect == effect and not cell.operation.is_self]
+            others = [
+                cell
+                for cell in may
+                if cell.operation.effect == effect and not cell.operation.is_self
+            ]
             for plain in others[index % len(others) :][:1] if others else ():
                 cell = replace(plain, way=way)
                 yield from (cell, replace(cell, shape=AFTER_GOOD, after=plain))
-                yield from (dressed(cell, it) for it in shapes_of(cell, None) if it.shape in ("HEAD", "with limit=1"))
+                yield from (
+                    dressed(cell, it)
+                    for it in shapes_of(cell, None)
+                    if it.shape in ("HEAD", "with limit=1")
+                )
 
     def _lets_in(self, grant: SessionGrant, token: str) -> bool:
         """Whether a token is let in as the user of a grant."""
         operation = self._spec.operations["fetch-user-self"]
-        request = self._request(operation.method, fill_path(operation.path, {"self": grant.user}), None, token)
+        request = self._request(
+            operation.method, fill_path(operation.path, {"self": grant.user}), None, token
+        )
         answers = (self._exchange(request) for _ in range(_TRIES))
         return any(answer is not None and answer.status in operation.success for answer in answers)
 
     def _present(self, cell: SampledCell) -> Presented:
         """The expired token with which a cell is tried now."""
-        return self._tokens.present(cell.way, cell.role, self._callers[cell.role].grant, self._invariants.holder)
+        return self._tokens.present(
+            cell.way, cell.role, self._callers[cell.role].grant, self._invariants.holder
+        )
 
     def _untouchable(self) -> set[tuple[str, str]]:
         """What was there before: the accounts' users, and their organization."""
@@ -327,7 +396,9 @@ class Sampling:
         """What the highest role's own profile says of the organization that things are made in."""
         operation = self._spec.operations["fetch-user-self"]
         for role in self._at_hand(operation)[:1]:
-            answer = self._ask(operation, role, fill_path(operation.path, {"self": self._callers[role].grant.user}))
+            answer = self._ask(
+                operation, role, fill_path(operation.path, {"self": self._callers[role].grant.user})
+            )
             found = document_of(answer).get("organization")
             self._organization = found if id_text(found) else None
 
@@ -337,7 +408,11 @@ class Sampling:
         for operation in self._spec.operations.values():
             for role in self._callers:
                 effects = _READS if self._spec.allows(operation.name, role) else _READS + _WRITES
-                cell = self._filled(operation, role, f"{self._run}-tried") if operation.effect in effects else None
+                cell = (
+                    self._filled(operation, role, f"{self._run}-tried")
+                    if operation.effect in effects
+                    else None
+                )
                 if cell is not None:
                     cells.append(cell)
         return sorted(cells, key=lambda cell: (_READS + _WRITES).index(cell.operation.effect))
@@ -345,9 +420,15 @@ class Sampling:
     def _filled(self, operation: Operation, role: str, name: str) -> SampledCell | None:
         """A cell with its path and its body; None where there is no such thing as it is about."""
         filled = self._fill(operation, role, name)
-        return SampledCell(operation, role, self._spec.allows(operation.name, role), *filled) if filled else None
+        return (
+            SampledCell(operation, role, self._spec.allows(operation.name, role), *filled)
+            if filled
+            else None
+        )
 
-    def _fill(self, operation: Operation, role: str, name: str, user: str = "") -> tuple[str, Any] | None:
+    def _fill(
+        self, operation: Operation, role: str, name: str, user: str = ""
+    ) -> tuple[str, Any] | None:
         """The path and the body of a request, as this user or as the role's own; None as above."""
         ids = self._things.ids
         values = {
@@ -360,7 +441,9 @@ class Sampling:
             "organization": self._organization,
             "participants": [{"user": caller.grant.user} for caller in self._callers.values()],
         }
-        if any(f"{{{key}}}" in operation.path and not values[key] for key in ("id", "conversation")):
+        if any(
+            f"{{{key}}}" in operation.path and not values[key] for key in ("id", "conversation")
+        ):
             return None
         return fill_path(operation.path, values), fill(operation.body, values)
 
@@ -368,12 +451,13 @@ class Sampling:
         """The roles that may, highest first, of those that are logged in."""
         return [role for role in self._spec.allowed_roles(operation.name) if role in self._callers]
 
-    # --- Under load --------------------------------------------------------------------------------------------------
+    # --- Under load ------------------------------------------------------------------------------
 
     def next(self) -> Probe | None:
         """The next request, or a log-in for it; None where nothing is sampled.
 
-        In turn it is that of a denied cell, of an allowed one, of a denied one in another shape, and one with an expired token.
+        In turn it is that of a denied cell, of an allowed one, of a denied one in another shape,
+        and one with an expired token.
         """
         for cell in islice(self._turns, _PASSED_OVER):
             caller = self._callers[cell.role]
@@ -398,7 +482,9 @@ class Sampling:
         """What follows the answer to what goes before a cell: the cell, unless that was not let in."""
         if 200 <= answer.status < 300:
             return self._probe(cell)
-        return self._renewal(cell.after) if cell.after and answer.status in self.lost_token else None
+        return (
+            self._renewal(cell.after) if cell.after and answer.status in self.lost_token else None
+        )
 
     def _look_at_cell(self, probe: Probe, answer: Response) -> Probe | None:
         cell = probe.cell
@@ -414,27 +500,39 @@ class Sampling:
             return replace(probe, stage="again", suspect=(probe.request, answer))
         elif said is False and probe.stage == "again":
             return self._log_in_for(cell, probe.suspect)
-        elif probe.suspect and (said if probe.stage == "again" else said is False and not self._is_excused(probe)):
+        elif probe.suspect and (
+            said if probe.stage == "again" else said is False and not self._is_excused(probe)
+        ):
             request, denial = probe.suspect
             message = f"{cell} was allowed before the load, and was then answered {denial.status}"
             self._invariants.violations.report("allowed-denied", message, request, denial)
         return None
 
-    def _look_at_expired(self, cell: SampledCell, presented: Presented, request: bytes, answer: Response) -> None:
+    def _look_at_expired(
+        self, cell: SampledCell, presented: Presented, request: bytes, answer: Response
+    ) -> None:
         dialect, kind = self._dialect, ""
         if answer.status in dialect.expired:
             presented.seen()
         elif 200 <= answer.status < 300:
             kind = "expired-let-in"
-        elif answer.status in (*dialect.anonymous, *dialect.malformed, *dialect.denied) and not presented.may_be_refused:
+        elif (
+            answer.status in (*dialect.anonymous, *dialect.malformed, *dialect.denied)
+            and not presented.may_be_refused
+        ):
             kind = "expired-otherwise"
         if kind:
-            message = f"{cell} was refused as expired before the load, and is now answered {answer.status}"
+            message = (
+                f"{cell} was refused as expired before the load, and is now answered "
+                f"{answer.status}"
+            )
             self._invariants.violations.report(kind, message, request, answer)
 
     @staticmethod
     def _is_excused(probe: Probe) -> bool:
-        """Whether the token may have been ended since it was fetched, so that a denial may be that of a dead one."""
+        """Whether the token may have been ended since it was fetched, so that a denial may be that
+        of a dead one.
+        """
         return probe.grant is None or probe.grant.may_be_refused
 
     def _logged_in(self, probe: Probe, answer: Response) -> Probe | None:
@@ -443,14 +541,21 @@ class Sampling:
         if not self._let_in(session, answer, probe.request):
             caller.patience = perf_counter() + _PATIENCE
             return None
-        return replace(self._probe(probe.cell, "anew" if probe.suspect else "first", probe.suspect), is_renewed=True)
+        return replace(
+            self._probe(probe.cell, "anew" if probe.suspect else "first", probe.suspect),
+            is_renewed=True,
+        )
 
     def verdict(self, cell: SampledCell, answer: Response) -> bool | None:
         """Whether an answer lets the caller through; None where it does not say."""
         if cell.refused and answer.status not in self._dialect.denied:
             return True if 200 <= answer.status < 300 and self._shows(cell, answer) else None
         if 200 <= answer.status < 300:
-            is_empty = cell.operation.effect == "list" and self._dialect.denied_list == "empty" and read_json(answer.body) == []
+            is_empty = (
+                cell.operation.effect == "list"
+                and self._dialect.denied_list == "empty"
+                and read_json(answer.body) == []
+            )
             return cell.allowed or not is_empty
         if answer.status in self._dialect.denied:
             return self._shows_thing(cell, answer)
@@ -460,11 +565,15 @@ class Sampling:
         return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
 
     def _shows(self, cell: SampledCell, answer: Response) -> bool:
-        """Whether an answer shows our thing, or as a list any things: a page that is there for everybody does neither."""
+        """Whether an answer shows our thing, or as a list any things: a page that is there for
+        everybody does neither.
+        """
         listed = read_json(answer.body) if cell.operation.effect == "list" else None
-        return self._shows_thing(cell, answer) or (isinstance(listed, list) and any(map(own_id, listed)))
+        return self._shows_thing(cell, answer) or (
+            isinstance(listed, list) and any(map(own_id, listed))
+        )
 
-    # --- Requests ----------------------------------------------------------------------------------------------------
+    # --- Requests --------------------------------------------------------------------------------
 
     def _probe(
         self,
@@ -476,18 +585,37 @@ class Sampling:
         if cell.way:
             presented = self._present(cell)
             request = self._request_of(cell, presented.token)
-            return Probe(cell, cell.method, f"{cell}", request, self._dialect.expired, presented=presented)
+            return Probe(
+                cell, cell.method, f"{cell}", request, self._dialect.expired, presented=presented
+            )
         request = self._request_of(cell, grant.token)
         refused = (*self._dialect.denied, cell.refused) if cell.refused else self._dialect.denied
         expected = cell.operation.success if cell.allowed else refused
         method = cell.method or cell.operation.method
-        return Probe(cell, method, f"{cell}, {_word(cell.allowed)}", request, expected, stage, suspect, grant=grant)
+        return Probe(
+            cell,
+            method,
+            f"{cell}, {_word(cell.allowed)}",
+            request,
+            expected,
+            stage,
+            suspect,
+            grant=grant,
+        )
 
     def _before(self, cell: SampledCell, first: SampledCell) -> Probe:
         """What goes before a cell: the same, asked by somebody who may."""
         grant = self._callers[first.role].grant
         request, operation = self._request_of(first, grant.token), first.operation
-        return Probe(cell, operation.method, f"{first}, allowed", request, operation.success, "before", grant=grant)
+        return Probe(
+            cell,
+            operation.method,
+            f"{first}, allowed",
+            request,
+            operation.success,
+            "before",
+            grant=grant,
+        )
 
     def _renewal(self, cell: SampledCell) -> Probe | None:
         """A log-in for a cell whose token was refused, unless one is under way."""
@@ -497,7 +625,16 @@ class Sampling:
         account = self._callers[cell.role].account
         self._callers[cell.role].begun = perf_counter()
         request, session = self._log_in(account), self._invariants.log_in(account)
-        return Probe(cell, "POST", f"issue (to sample as {cell.role})", request, self._dialect.issued, "log-in", suspect, session)
+        return Probe(
+            cell,
+            "POST",
+            f"issue (to sample as {cell.role})",
+            request,
+            self._dialect.issued,
+            "log-in",
+            suspect,
+            session,
+        )
 
     def _let_in(self, session: LoginSession, answer: Response, request: bytes) -> bool:
         """Take the tokens of a log-in's answer."""
@@ -508,23 +645,42 @@ class Sampling:
         return True
 
     def _log_in(self, account: LoadAccount) -> bytes:
-        return self._request("POST", TOKEN_PATH, {"email": account.email, "password": account.password})
+        return self._request(
+            "POST", TOKEN_PATH, {"email": account.email, "password": account.password}
+        )
 
     def _request_of(self, cell: SampledCell, token: str) -> bytes:
-        return self._request(cell.method or cell.operation.method, cell.path, cell.body, token, cell.headers)
+        return self._request(
+            cell.method or cell.operation.method, cell.path, cell.body, token, cell.headers
+        )
 
-    def _request(self, method: str, path: str, body: Any = None, token: str = "", more: Mapping[str, str] = {}) -> bytes:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        token: str = "",
+        more: Mapping[str, str] = {},
+    ) -> bytes:
         headers = {**more, **({"authorization": f"Bearer {token}"} if token else {})}
         if body is None:
             return wire.request(self._origin, method, path, headers)
         return wire.request(
-            self._origin, method, path, {**headers, "content-type": "application/json"}, json.dumps(body).encode()
+            self._origin,
+            method,
+            path,
+            {**headers, "content-type": "application/json"},
+            json.dumps(body).encode(),
         )
 
 
 def _in_turn(kinds: Sequence[Sequence[SampledCell]]) -> Iterator[SampledCell]:
-    """One of each kind in turn for ever, and of each kind one in each shape; else in an order of chance that is always the same."""
-    return _alternating([_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind])
+    """One of each kind in turn for ever, and of each kind one in each shape; else in an order of
+    chance that is always the same.
+    """
+    return _alternating(
+        [_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind]
+    )
 
 
 def _by_shape(cells: Sequence[SampledCell]) -> list[list[SampledCell]]:

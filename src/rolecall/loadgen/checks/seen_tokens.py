@@ -1,16 +1,19 @@
-"""Whether a token was seen before, in memory that does not grow: a table of 64-bit fingerprints, made whole at the start.
+"""Whether a token was seen before, in memory that does not grow: a table of 64-bit fingerprints,
+made whole at the start.
 
-The table has sets of four places. A fingerprint goes to the set that its lowest bits name, and pushes the oldest of the four out.
-Of each place the lowest bits would therefore say nothing new; they hold who the token belongs to, where it may be seen again by
-its owner.
+The table has sets of four places. A fingerprint goes to the set that its lowest bits name, and
+pushes the oldest of the four out. Of each place the lowest bits would therefore say nothing new;
+they hold who the token belongs to, where it may be seen again by its owner.
 
-*What is found.* A token that comes again after ``d`` others is still there if fewer than four of them went to its set. In a table
-of ``n`` places that is, with x = 4 d / n, the Poisson probability e^-x (1 + x + x^2/2 + x^3/6): of two million places (16 MB)
-99.99 % after 100,000 tokens, 98 % after half a million, 87 % after a million. `detection` computes it. A fault that repeats tokens
-does so more than once, and each time is another chance.
+*What is found.* A token that comes again after ``d`` others is still there if fewer than four of
+them went to its set. In a table of ``n`` places that is, with x = 4 d / n, the Poisson probability
+e^-x (1 + x + x^2/2 + x^3/6): of two million places (16 MB) 99.99 % after 100,000 tokens, 98 % after
+half a million, 87 % after a million. `detection` computes it. A fault that repeats tokens does so
+more than once, and each time is another chance.
 
-*What is not found, but said to be.* Two different tokens are taken for one if 64 minus the owner's bits are alike in one of four
-places: of two million places, once in 2^43 tokens; at 100,000 tokens a second, once in three years.
+*What is not found, but said to be.* Two different tokens are taken for one if 64 minus the owner's
+bits are alike in one of four places: of two million places, once in 2^43 tokens; at 100,000 tokens
+a second, once in three years.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ def _hashed(text: str) -> int:
     return hash(text) & _64_BITS
 
 
-#: 64 bits of SipHash under a key of this process: a tenth of the time of `fingerprint`, and of no use to any other process.
+#: 64 bits of SipHash under a key of this process: a tenth of the time of `fingerprint`, and of no
+#: use to any other process.
 own_fingerprint = _hashed if sys.hash_info.width == 64 else fingerprint
 
 
@@ -63,7 +67,9 @@ class SeenTokens:
         if places < _WAYS or places & (places - 1):
             raise ValueError(f"the places have to be a power of two above 3, not {places}")
         self._mask = places // _WAYS - 1
-        self._table = array("Q", bytes(_BYTES * places))  # every page of it is written to now, and none later
+        self._table = array(
+            "Q", bytes(_BYTES * places)
+        )  # every page of it is written to now, and none later
         self._tells = tells
         self._new = array("Q")
 
@@ -99,7 +105,11 @@ class SeenTokens:
 
     def _owner_of(self, fingerprint: int) -> int:
         at = (fingerprint & self._mask) * _WAYS
-        return next(place & self._mask for place in self._table[at : at + _WAYS] if place ^ fingerprint <= self._mask)
+        return next(
+            place & self._mask
+            for place in self._table[at : at + _WAYS]
+            if place ^ fingerprint <= self._mask
+        )
 
     def knows(self, fingerprint: int) -> bool:
         """Whether a fingerprint was seen before, whoever the owner is (0.4 us)."""
@@ -114,7 +124,9 @@ class SeenTokens:
         )
 
     def take(self) -> bytes:
-        """What is new since the last call: 16 bytes for each, fingerprint and owner, the lower byte first."""
+        """What is new since the last call: 16 bytes for each, fingerprint and owner, the lower byte
+        first.
+        """
         new, self._new = self._new, array("Q")
         return as_bytes(new)
 

@@ -1,30 +1,40 @@
-"""What may be held against a server that refuses a token: a state machine for each account, each session and each grant.
+"""What may be held against a server that refuses a token: a state machine for each account, each
+session and each grant.
 
-The specification says that whoever holds the last refresh token can go on, and that a new access token is let in. It leaves much to
-the server: whether a log-in ends the user's other sessions (SEC-I18-first), what becomes of the old tokens at a refresh (AMB-08),
-what a second use of a refresh token brings about (RFC 9700 4.14.2), how long a refresh token lives. A refusal proves a fault only
-where nothing that the server was free to do explains it. So what is *possible* is counted apart from what is *certain*:
+The specification says that whoever holds the last refresh token can go on, and that a new access
+token is let in. It leaves much to the server: whether a log-in ends the user's other sessions
+(SEC-I18-first), what becomes of the old tokens at a refresh (AMB-08), what a second use of a
+refresh token brings about (RFC 9700 4.14.2), how long a refresh token lives. A refusal proves a
+fault only where nothing that the server was free to do explains it. So what is *possible* is
+counted apart from what is *certain*:
 
-* A request may have been carried out from the moment of its **sending** on. When it was answered, it is **over**: whatever it did, it
-  did before. One without an answer (a lost connection, a timeout, 5xx, 408, 425) stays possible; `LATE` seconds later it counts as
-  over, whether it was carried out or not. What was throttled (429, 423) or never left this machine did not happen.
-* A **session** begins with the sending of its log-in. Each other log-in of the account that was not over by then, or was begun since,
-  may have ended it. So may a refresh token of another session of the account that was presented twice: some servers take that for
-  theft, and end all of the user's sessions.
-* A **grant** (the tokens of one answer) is the last of its session until another refresh of that session is sent, or while one that was
-  sent before it is not over: then its refresh token may be used up, and its access token revoked.
-* A token lives for ``exp - iat`` seconds from when it was issued, and that was at the earliest when the first request was sent that may
-  have got it. ``iat`` is in whole seconds (`GRAIN`), and clocks differ: for the last part of a lifetime (`MARGIN`) an access token is
-  not certain to be let in. A refresh token has to live longer than its access token ("After an access token has already expired ..."),
-  and nothing says how much longer: it is taken for certain for twice as long.
+* A request may have been carried out from the moment of its **sending** on. When it was answered,
+  it is **over**: whatever it did, it did before. One without an answer (a lost connection, a
+  timeout, 5xx, 408, 425) stays possible; `LATE` seconds later it counts as over, whether it was
+  carried out or not. What was throttled (429, 423) or never left this machine did not happen.
+* A **session** begins with the sending of its log-in. Each other log-in of the account that was not
+  over by then, or was begun since, may have ended it. So may a refresh token of another session of
+  the account that was presented twice: some servers take that for theft, and end all of the user's
+  sessions.
+* A **grant** (the tokens of one answer) is the last of its session until another refresh of that
+  session is sent, or while one that was sent before it is not over: then its refresh token may be
+  used up, and its access token revoked.
+* A token lives for ``exp - iat`` seconds from when it was issued, and that was at the earliest when
+  the first request was sent that may have got it. ``iat`` is in whole seconds (`GRAIN`), and clocks
+  differ: for the last part of a lifetime (`MARGIN`) an access token is not certain to be let in. A
+  refresh token has to live longer than its access token ("After an access token has already expired
+  ..."), and nothing says how much longer: it is taken for certain for twice as long.
 
-*What a good answer proves.* A session that was let in had not been ended by what was over when that request was sent; so only what was
-not over by then, or was begun since, may have ended it. That holds for refresh tokens after a refresh, and for access tokens after a
-refresh or a read. It is so with servers that keep one session of a user, or five, or all, whichever they drop. Where it is known that a
-log-in ends other sessions (``lone``) a good answer proves nothing: the end may lag behind the log-in. And a session that has outlived
-the second use of another session's refresh token, refused as such, has shown that this ends no other session here (`Harmless`).
+*What a good answer proves.* A session that was let in had not been ended by what was over when that
+request was sent; so only what was not over by then, or was begun since, may have ended it. That
+holds for refresh tokens after a refresh, and for access tokens after a refresh or a read. It is so
+with servers that keep one session of a user, or five, or all, whichever they drop. Where it is
+known that a log-in ends other sessions (``lone``) a good answer proves nothing: the end may lag
+behind the log-in. And a session that has outlived the second use of another session's refresh
+token, refused as such, has shown that this ends no other session here (`Harmless`).
 
-Accounts that another process logs in as well (``shared``) give no certainty at all: its log-ins are not seen here.
+Accounts that another process logs in as well (``shared``) give no certainty at all: its log-ins are
+not seen here.
 """
 
 from __future__ import annotations
@@ -34,18 +44,22 @@ from typing import Literal, Protocol
 
 from rolecall.loadgen.accounts import LoadAccount
 
-#: Seconds after which a request that was never answered is not carried out any more: longer than any proxy or queue waits.
+#: Seconds after which a request that was never answered is not carried out any more: longer than
+#: any proxy or queue waits.
 LATE = 300.0
 #: The part of a token's lifetime at whose end it is not certain to be alive.
 MARGIN = 0.1
-#: Seconds: what a token's lifetime may be shorter than its claims say, since they are in whole ones.
+#: Seconds: what a token's lifetime may be shorter than its claims say, since they are in whole
+#: ones.
 GRAIN = 1.0
 
 Path = Literal["GET", "POST"]
 
 
 class Use(Protocol):
-    """A request that has to do with a session: a log-in, a refresh, or one that carries an access token."""
+    """A request that has to do with a session: a log-in, a refresh, or one that carries an access
+    token.
+    """
 
     @property
     def may_be_refused(self) -> bool:
@@ -118,9 +132,21 @@ class Holder:
         shared: whether other processes log in as this account, too.
     """
 
-    __slots__ = ("account", "fingerprint", "harmless", "logins", "lone", "prefix", "reuses", "shared", "user")
+    __slots__ = (
+        "account",
+        "fingerprint",
+        "harmless",
+        "logins",
+        "lone",
+        "prefix",
+        "reuses",
+        "shared",
+        "user",
+    )
 
-    def __init__(self, account: LoadAccount, harmless: Harmless, *, lone: bool = False, shared: bool = False) -> None:
+    def __init__(
+        self, account: LoadAccount, harmless: Harmless, *, lone: bool = False, shared: bool = False
+    ) -> None:
         self.account = account
         self.user = ""
         self.fingerprint = 0
@@ -133,7 +159,8 @@ class Holder:
 
 
 class LoginSession(Tally):
-    """A log-in of an account, from its sending on; as a tally it counts the refreshes of the session.
+    """A log-in of an account, from its sending on; as a tally it counts the refreshes of the
+    session.
 
     Attributes:
         sent: when the log-in was sent (seconds of `time.perf_counter`).
@@ -141,18 +168,21 @@ class LoginSession(Tally):
 
     #: What was over, of log-ins and of reuses, when the last request was sent.
     _sent_after: tuple[int, int] | None = None
-    #: Reuses: all that were done when the last request was sent, all that were begun before the log-in was answered, its own, and those of
-    #: its own that are not over.
+    #: Reuses: all that were done when the last request was sent, all that were begun before the
+    #: log-in was answered, its own, and those of its own that are not over.
     _done = _before = _own = _open = 0
 
-    def __init__(self, holder: Holder) -> None:  # as little as possible: there is one for each log-in
+    def __init__(
+        self, holder: Holder
+    ) -> None:  # as little as possible: there is one for each log-in
         self.holder = holder
         self.sent = perf_counter()
         logins = holder.logins
         if logins.lost:
             logins.settle()
         logins.begun += 1
-        #: Log-ins and reuses that cannot end this session any more, as far as is known of its refresh token and of its access token.
+        #: Log-ins and reuses that cannot end this session any more, as far as is known of its
+        #: refresh token and of its access token.
         self._refresh = self._access = logins.over + 1, holder.reuses.over
 
     @property
@@ -178,7 +208,9 @@ class LoginSession(Tally):
         self._done = holder.reuses.done
 
     def let_in(self, *, refreshed: bool, read: bool) -> None:
-        """Note a good answer to the last request, which showed a good refresh token, a good access token, or both."""
+        """Note a good answer to the last request, which showed a good refresh token, a good access
+        token, or both.
+        """
         holder = self.holder
         if refreshed and self._done > self._before + self._own:
             holder.harmless.reuse = True
@@ -189,20 +221,30 @@ class LoginSession(Tally):
                 self._access = self._sent_after
 
     def is_ended(self, *, access: bool) -> bool:
-        """Whether something else that was done to the account may have ended the session, as to its access or its refresh token."""
+        """Whether something else that was done to the account may have ended the session, as to its
+        access or its refresh token.
+        """
         holder = self.holder
         logins, reuses = self._access if access else self._refresh
-        return holder.shared or holder.logins.begun > logins or (holder.reuses.begun > reuses and not holder.harmless.reuse)
+        return (
+            holder.shared
+            or holder.logins.begun > logins
+            or (holder.reuses.begun > reuses and not holder.harmless.reuse)
+        )
 
     def reuse(self) -> None:
         """Note that a refresh token of the session is presented once more; `reused` is to follow."""
         self.holder.reuses.begin()
         self._own += 1
         self._open += 1
-        self._refresh, self._access = ((logins, reuses + 1) for logins, reuses in (self._refresh, self._access))
+        self._refresh, self._access = (
+            (logins, reuses + 1) for logins, reuses in (self._refresh, self._access)
+        )
 
     def reused(self, *, answered: bool, refused: bool) -> None:
-        """Note what came of it: whether all was answered, and whether a use was surely refused for being the second."""
+        """Note what came of it: whether all was answered, and whether a use was surely refused for
+        being the second.
+        """
         self._open -= 1
         self.holder.reuses.end(done=refused) if answered else self.holder.reuses.lose()
 
@@ -211,11 +253,14 @@ class SessionGrant:
     """What an account holds after an answer with a token.
 
     Attributes:
-        latest: how many refreshes of the session were begun, if there is none but those that led here.
-        asked: when the first request was sent that may have got it (seconds of `time.perf_counter`).
+        latest: how many refreshes of the session were begun, if there is none but those that led
+            here.
+        asked: when the first request was sent that may have got it (seconds of
+            `time.perf_counter`).
         lifetime: of the access token, in seconds, by its own claims.
         presented: when its refresh token first was, as far as is known; 0 if it was not.
-        sound: whether nothing was wrong with the answer. Do not go on with one that is not: it may be another user's.
+        sound: whether nothing was wrong with the answer. Do not go on with one that is not: it may
+            be another user's.
     """
 
     __slots__ = (
@@ -288,7 +333,8 @@ class Refresh:
     """A refresh, from its sending on.
 
     Args:
-        racing: whether the same refresh token is presented by others at the same moment, and `LoginSession.reuse` was told of it.
+        racing: whether the same refresh token is presented by others at the same moment, and
+            `LoginSession.reuse` was told of it.
     """
 
     __slots__ = ("_is_first", "asked", "is_undone", "latest", "path", "previous")
@@ -298,7 +344,9 @@ class Refresh:
         self.previous = previous
         self.path: Path = path
         self.is_undone = False  # whether it is known not to have happened
-        if previous.presented and not racing:  # again, since the first time brought no answer; that one may yet come second
+        if (
+            previous.presented and not racing
+        ):  # again, since the first time brought no answer; that one may yet come second
             session.reuse()
             session.reused(answered=False, refused=False)
         session.use()

@@ -1,8 +1,9 @@
-"""Shapes of a denied request: the same thing asked for by another method, path or query, as the exceptions that code makes go.
+"""Shapes of a denied request: the same thing asked for by another method, path or query, as the
+exceptions that code makes go.
 
-A guard that is looked for by method, by prefix or by spelling, and a cache in front of it, hold in one shape and not in another. Each
-denied read is tried in a few shapes, in turn, so that every operation that is denied to three roles meets nearly all of them, and every
-role does.
+A guard that is looked for by method, by prefix or by spelling, and a cache in front of it, hold in
+one shape and not in another. Each denied read is tried in a few shapes, in turn, so that every
+operation that is denied to three roles meets nearly all of them, and every role does.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class SampledCell:
         method: its method, where it is not the operation's.
         after: what is asked right before it.
         way: where the expired token is from that it is tried with, in place of the role's own.
-        refused: the status that it was refused with before the load where that is none that says denied.
+        refused: the status that it was refused with before the load where that is none that says
+            denied.
     """
 
     operation: Operation
@@ -49,7 +51,9 @@ class SampledCell:
     refused: int = 0
 
     def __str__(self) -> str:
-        more = ", ".join(filter(None, (f"expired token: {self.way}" if self.way else "", self.shape)))
+        more = ", ".join(
+            filter(None, (f"expired token: {self.way}" if self.way else "", self.shape))
+        )
         return f"{self.operation.name} as {self.role}" + (f" ({more})" if more else "")
 
 
@@ -63,7 +67,9 @@ class RequestShape(NamedTuple):
     after: SampledCell | None = None
 
 
-def shapes_of(plain: SampledCell, opener: SampledCell | None, organization: str = "") -> list[RequestShape]:
+def shapes_of(
+    plain: SampledCell, opener: SampledCell | None, organization: str = ""
+) -> list[RequestShape]:
     """All shapes of a denied read.
 
     Args:
@@ -76,7 +82,10 @@ def shapes_of(plain: SampledCell, opener: SampledCell | None, organization: str 
     rest = f"{mark}{query}"
     narrower = {"select=id": "select=id"}
     if plain.operation.effect == "list":
-        narrower |= {"limit=1": "limit=1", **({"the own organization": f"organization={organization}"} if organization else {})}
+        narrower |= {
+            "limit=1": "limit=1",
+            **({"the own organization": f"organization={organization}"} if organization else {}),
+        }
     return [
         RequestShape("HEAD", path, "HEAD"),
         *([RequestShape(AFTER, path, after=opener)] if opener else []),
@@ -89,8 +98,11 @@ def shapes_of(plain: SampledCell, opener: SampledCell | None, organization: str 
     ]
 
 
-def shaped(denied: Iterable[tuple[SampledCell, SampledCell | None]], organization: str = "") -> Iterator[SampledCell]:
-    """Denied reads in some shapes each: every one goes on in the list where the one before it stopped.
+def shaped(
+    denied: Iterable[tuple[SampledCell, SampledCell | None]], organization: str = ""
+) -> Iterator[SampledCell]:
+    """Denied reads in some shapes each: every one goes on in the list where the one before it
+    stopped.
 
     Args:
         denied: each with the same of a role that may, if there is one.
@@ -116,6 +128,8 @@ def _upper(bare: str, last: str, plain: SampledCell) -> str:
 
 
 def _encoded(bare: str) -> str:
-    """The path with the first letter of its resource percent-encoded: /v2/users is /v2/%75sers, which is the same (RFC 3986 6.2.2.2)."""
+    """The path with the first letter of its resource percent-encoded: /v2/users is /v2/%75sers,
+    which is the same (RFC 3986 6.2.2.2).
+    """
     version, _, rest = bare.lstrip("/").partition("/")
     return f"/{version}/%{ord(rest[0]):02x}{rest[1:]}" if rest else bare

@@ -1,8 +1,9 @@
-"""What is made on the target for the cells that are tried under load, and deleted afterwards: nothing that was there before is touched.
+"""What is made on the target for the cells that are tried under load, and deleted afterwards:
+nothing that was there before is touched.
 
-A create is never repeated. A thing is ours when the target shows it under its name, which no other has: under the id that the create was
-answered with, or in a list. One that is not found may be there all the same, and is named at the end. What was made and cannot be
-deleted is named as well.
+A create is never repeated. A thing is ours when the target shows it under its name, which no other
+has: under the id that the create was answered with, or in a list. One that is not found may be
+there all the same, and is named at the end. What was made and cannot be deleted is named as well.
 """
 
 from __future__ import annotations
@@ -20,11 +21,15 @@ from rolecall.spec.model import Dialect, Operation, Specification
 from rolecall.spec.templates import fill_path
 
 _MOST_PAGES = 20
-_PAUSE = 0.3  # seconds between two looks for a new thing, which a fetch or a list may show late (AMB-17)
+_PAUSE = (
+    0.3  # seconds between two looks for a new thing, which a fetch or a list may show late (AMB-17)
+)
 
-#: Sends an operation's request as a role, given its path and its body; None where there is no answer.
+#: Sends an operation's request as a role, given its path and its body; None where there is no
+#: answer.
 Ask = Callable[[Operation, str, str, Any], Response | None]
-#: The path and the body of an operation as a role, for a thing of this name; None where there is no such thing as it is about.
+#: The path and the body of an operation as a role, for a thing of this name; None where there is no
+#: such thing as it is about.
 Fill = Callable[[Operation, str, str], tuple[str, Any] | None]
 
 
@@ -33,8 +38,10 @@ class Things:
 
     Args:
         run: what their names begin with, which nothing else on the target does.
-        untouchable: asked for what is no thing of ours, whatever the target says: resources and ids, the accounts' own users'.
-        base_url: what the paths of requests stand behind; a list's next page is read where it is below it, too.
+        untouchable: asked for what is no thing of ours, whatever the target says: resources and
+            ids, the accounts' own users'.
+        base_url: what the paths of requests stand behind; a list's next page is read where it is
+            below it, too.
 
     Attributes:
         ids: by resource, in the order in which they were made.
@@ -79,8 +86,14 @@ class Things:
             if id and (resource, id) not in self._untouchable():
                 self.ids[resource] = id
             else:
-                what = "not answered" if answer is None or answer.status >= 500 else "answered, and nothing of that name is shown"
-                self._doubtful.append(f"{resource} called {self.name(resource)}, perhaps: its creation was {what}")
+                what = (
+                    "not answered"
+                    if answer is None or answer.status >= 500
+                    else "answered, and nothing of that name is shown"
+                )
+                self._doubtful.append(
+                    f"{resource} called {self.name(resource)}, perhaps: its creation was {what}"
+                )
             return
 
     def delete(self, roles_of: Callable[[Operation], Collection[str]]) -> list[str]:
@@ -90,7 +103,10 @@ class Things:
             operation = self._spec.operations[f"delete-{resource}"]
             path = fill_path(operation.path, {"id": id})
             answers = (self._ask(operation, role, path, None) for role in roles_of(operation))
-            good = (*operation.success, *self._dialect.gone)  # what let a delete through has done that already
+            good = (
+                *operation.success,
+                *self._dialect.gone,
+            )  # what let a delete through has done that already
             if not any(answer is not None and answer.status in good for answer in answers):
                 left.append(f"{resource} {id}")
         self.ids.clear()
@@ -99,7 +115,8 @@ class Things:
         return left
 
     def _found(self, resource: str, role: str, claimed: str) -> str:
-        """The id of the new thing, which the target shows under its name; empty where it does not within a moment.
+        """The id of the new thing, which the target shows under its name; empty where it does not
+        within a moment.
 
         Args:
             claimed: what the answer to the create says that its id is; empty where it says nothing.
@@ -109,7 +126,9 @@ class Things:
             for item in self._shown(resource, role, claimed):
                 if (id := own_id(item)) and id.strip(".") and self.name(resource) in texts(item):
                     return id
-        self._patience /= 2  # a target that shows nothing must not cost the same time for every kind of thing
+        self._patience /= (
+            2  # a target that shows nothing must not cost the same time for every kind of thing
+        )
         return ""
 
     def _shown(self, resource: str, role: str, claimed: str) -> Iterator[dict[str, Any]]:
@@ -126,11 +145,19 @@ class Things:
         """The objects of a list, over all pages that it links to."""
         for _ in range(_MOST_PAGES):
             answer = self._ask(operation, role, path, None)
-            content = read_json(answer.body) if answer is not None and answer.status in operation.success else None
+            content = (
+                read_json(answer.body)
+                if answer is not None and answer.status in operation.success
+                else None
+            )
             if answer is None or not isinstance(content, list):
                 return
             yield from (item for item in content if isinstance(item, dict))
-            path = sendable(path_below(self._base_url, next_page(f"{self._base_url}{path}", answer.lines(b"link"))))
+            path = sendable(
+                path_below(
+                    self._base_url, next_page(f"{self._base_url}{path}", answer.lines(b"link"))
+                )
+            )
             if not path:
                 return
 

@@ -1,7 +1,8 @@
-"""Violations: answers that broke a promise. Every one is counted; of each kind a few are kept, with their exchange.
+"""Violations: answers that broke a promise. Every one is counted; of each kind a few are kept, with
+their exchange.
 
-A sample is written out, and redacted, only when it is kept, so that a server which breaks a promise with every answer slows the
-run down no more than one that does so once.
+A sample is written out, and redacted, only when it is kept, so that a server which breaks a promise
+with every answer slows the run down no more than one that does so once.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from rolecall.redaction import Secrets
 
 #: Samples of one kind that are kept, by each worker and by the master.
 MOST_SAMPLES = 5
-#: Characters of a request, and of an answer, in a sample; and of a message, which may hold what a server has sent.
+#: Characters of a request, and of an answer, in a sample; and of a message, which may hold what a
+#: server has sent.
 LONGEST, LONGEST_MESSAGE = 4096, 500
 LONGEST_HISTORY = 4 * LONGEST
 
 
 class Kind(NamedTuple):
-    """What a kind of violation breaks: a requirement (or a row of the catalogue of negative cases), in one sentence."""
+    """What a kind of violation breaks: a requirement (or a row of the catalogue of negative cases),
+    in one sentence.
+    """
 
     requirement: str
     statement: str
@@ -32,27 +36,65 @@ class Kind(NamedTuple):
 
 #: The kinds, in the order of the report: what a violation may only follow from comes first.
 KINDS: Mapping[str, Kind] = {
-    "status": Kind("ISSUE-status", "A token is issued, or refreshed, with a status that the specification gives it."),
-    "shape": Kind("ISSUE-fields", "An answer with a token holds tokenType Bearer, token, refreshToken, user and scope."),
-    "jwt": Kind("ISSUE-jwt", "A token is a signed JWT that carries the user, and iat and exp in whole seconds."),
+    "status": Kind(
+        "ISSUE-status",
+        "A token is issued, or refreshed, with a status that the specification gives it.",
+    ),
+    "shape": Kind(
+        "ISSUE-fields",
+        "An answer with a token holds tokenType Bearer, token, refreshToken, user and scope.",
+    ),
+    "jwt": Kind(
+        "ISSUE-jwt",
+        "A token is a signed JWT that carries the user, and iat and exp in whole seconds.",
+    ),
     "user-mismatch": Kind("ISSUE-user", "The answer's user is the user that the JWT names."),
-    "another-user": Kind("ISSUE-identity", "Whoever logs in gets the own user's tokens, and no two accounts the same user's."),
-    "refreshed-another-user": Kind("REFRESH-same-user", "A refresh answers with tokens of the user whom it was asked for."),
-    "scope": Kind("ISSUE-scope", "The scope of a token is its user's role, in the answer and in the JWT alike."),
-    "refreshed-scope": Kind("REFRESH-same-user", "A refresh answers with the scope of the token that it continues."),
-    "lifetime": Kind("ISSUE-lifetime", "A token expires 24 hours after it was issued, within a minute."),
+    "another-user": Kind(
+        "ISSUE-identity",
+        "Whoever logs in gets the own user's tokens, and no two accounts the same user's.",
+    ),
+    "refreshed-another-user": Kind(
+        "REFRESH-same-user", "A refresh answers with tokens of the user whom it was asked for."
+    ),
+    "scope": Kind(
+        "ISSUE-scope",
+        "The scope of a token is its user's role, in the answer and in the JWT alike.",
+    ),
+    "refreshed-scope": Kind(
+        "REFRESH-same-user", "A refresh answers with the scope of the token that it continues."
+    ),
+    "lifetime": Kind(
+        "ISSUE-lifetime", "A token expires 24 hours after it was issued, within a minute."
+    ),
     "token-repeated": Kind("SEC-I18", "No access token, and no jti, is given out twice."),
-    "refresh-token-repeated": Kind("SEC-I18", "No refresh token is given out twice, but to whom it belongs already."),
-    "login-refused": Kind("ISSUE-status", "A user who has logged in before is not refused under load."),
+    "refresh-token-repeated": Kind(
+        "SEC-I18", "No refresh token is given out twice, but to whom it belongs already."
+    ),
+    "login-refused": Kind(
+        "ISSUE-status", "A user who has logged in before is not refused under load."
+    ),
     "chain-broken": Kind("REFRESH-chain", "Whoever holds the last refresh token can go on."),
     "token-dead": Kind("ISSUE-identity", "A new access token is let in."),
-    "profile-of-another": Kind("ISSUE-identity", "A request with a token is made on behalf of the token's user."),
-    "race-mixture": Kind("SEC-R11", "Refreshes with one token at one time are answered by one policy, and always the same."),
-    "race-nobody": Kind("SEC-R11", "Of refreshes with one good token at one time somebody's succeeds."),
+    "profile-of-another": Kind(
+        "ISSUE-identity", "A request with a token is made on behalf of the token's user."
+    ),
+    "race-mixture": Kind(
+        "SEC-R11",
+        "Refreshes with one token at one time are answered by one policy, and always the same.",
+    ),
+    "race-nobody": Kind(
+        "SEC-R11", "Of refreshes with one good token at one time somebody's succeeds."
+    ),
     "race-winner-dead": Kind("REFRESH-new-token", "Tokens that were given out in a race work."),
-    "race-other-user": Kind("REFRESH-same-user", "A race hands out tokens of the user whose token it is about."),
-    "expired-let-in": Kind("EXPIRY-403", "A token that has expired is let in under load no more than without it."),
-    "expired-otherwise": Kind("EXPIRY-403", "A token that has expired is refused as such under load, too."),
+    "race-other-user": Kind(
+        "REFRESH-same-user", "A race hands out tokens of the user whose token it is about."
+    ),
+    "expired-let-in": Kind(
+        "EXPIRY-403", "A token that has expired is let in under load no more than without it."
+    ),
+    "expired-otherwise": Kind(
+        "EXPIRY-403", "A token that has expired is refused as such under load, too."
+    ),
     "denied-allowed": Kind("SEC-A17", "What is denied stays denied under load."),
     "allowed-denied": Kind("SEC-A17", "What is allowed stays allowed under load."),
 }
@@ -60,7 +102,9 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class Violation:
-    """One broken promise: ``exchange`` is its request and answer as text, redacted; ``at`` is seconds from the start."""
+    """One broken promise: ``exchange`` is its request and answer as text, redacted; ``at`` is
+    seconds from the start.
+    """
 
     kind: str
     message: str
@@ -81,12 +125,17 @@ class Violations:
     """The violations of one worker, or of all of them on the master.
 
     Args:
-        secrets: as (value, kind), the run's own: passwords, above all. What an exchange itself carries is hidden anyway.
+        secrets: as (value, kind), the run's own: passwords, above all. What an exchange itself
+            carries is hidden anyway.
         started: when the run began, in seconds of `time.perf_counter`.
     """
 
     def __init__(
-        self, secrets: Iterable[tuple[str, str]] = (), *, started: float | None = None, most: int = MOST_SAMPLES
+        self,
+        secrets: Iterable[tuple[str, str]] = (),
+        *,
+        started: float | None = None,
+        most: int = MOST_SAMPLES,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.samples: list[Violation] = []
@@ -105,21 +154,39 @@ class Violations:
         return self.counts.total()
 
     def report(
-        self, kind: str, message: str, request: bytes = b"", response: Response | None = None, *, history: str = ""
+        self,
+        kind: str,
+        message: str,
+        request: bytes = b"",
+        response: Response | None = None,
+        *,
+        history: str = "",
     ) -> None:
         """Count a violation, and keep it if there are few of its kind.
 
         Args:
             kind: one of `KINDS`.
-            request: as it was sent, with its head; empty if the violation is not that of one exchange.
+            request: as it was sent, with its head; empty if the violation is not that of one
+                exchange.
             history: what is shown in place of an exchange.
         """
         self.counts[kind] += 1
         self._new_counts[kind] += 1
         if self._kept[kind] < self._most:
             at = perf_counter() - self.started
-            exchange = self._exchange(request, response) if request else _cut(self._secrets.redact(history), LONGEST_HISTORY)
-            self._keep(Violation(kind, _cut(_as_text(self._secrets.redact(message)), LONGEST_MESSAGE), _as_text(exchange), at))
+            exchange = (
+                self._exchange(request, response)
+                if request
+                else _cut(self._secrets.redact(history), LONGEST_HISTORY)
+            )
+            self._keep(
+                Violation(
+                    kind,
+                    _cut(_as_text(self._secrets.redact(message)), LONGEST_MESSAGE),
+                    _as_text(exchange),
+                    at,
+                )
+            )
 
     def _keep(self, violation: Violation) -> None:
         self._kept[violation.kind] += 1
@@ -127,7 +194,9 @@ class Violations:
         self._new_samples.append(violation)
 
     def _exchange(self, request: bytes, response: Response | None) -> str:
-        """An exchange as text. Its secrets are learned first, all of them, then hidden, and only then is it cut."""
+        """An exchange as text. Its secrets are learned first, all of them, then hidden, and only
+        then is it cut.
+        """
         self._secrets.learn(_as_exchange(request, response))
         sent = self._secrets.redact(request.decode("utf-8", "replace"))
         if response is None:
@@ -140,7 +209,10 @@ class Violations:
         """What is new since the last call, for the master; empty when nothing is."""
         if not self._new_counts:
             return {}
-        delta = {"counts": dict(self._new_counts), "samples": [violation.pack() for violation in self._new_samples]}
+        delta = {
+            "counts": dict(self._new_counts),
+            "samples": [violation.pack() for violation in self._new_samples],
+        }
         self._new_counts.clear()
         self._new_samples.clear()
         return delta
@@ -154,7 +226,9 @@ class Violations:
                 self.samples.append(violation)
 
     def document(self) -> list[dict[str, Any]]:
-        """The violations as they stand in load.json: by kind, with the requirement, the count and the samples."""
+        """The violations as they stand in load.json: by kind, with the requirement, the count and
+        the samples.
+        """
         return [
             {
                 "kind": name,
@@ -177,7 +251,9 @@ def _as_exchange(request: bytes, response: Response | None) -> Exchange:
     head, _, body = request.partition(b"\r\n\r\n")
     line, *fields = head.decode("latin-1").split("\r\n")
     method, _, rest = line.partition(" ")
-    exchange = Exchange(0, method, rest.rpartition(" ")[0], dict(map(_field, fields)), body, caller="")
+    exchange = Exchange(
+        0, method, rest.rpartition(" ")[0], dict(map(_field, fields)), body, caller=""
+    )
     if response is not None:
         exchange.status, exchange.body = response.status, response.body
         exchange.headers = list(map(_field, response.head.decode("latin-1").split("\r\n")[1:]))
@@ -191,7 +267,11 @@ def _field(line: str) -> tuple[str, str]:
 
 def _cut(text: str, longest: int = LONGEST) -> str:
     text = text.replace("\r\n", "\n").rstrip("\n")
-    return text if len(text) <= longest else f"{text[:longest]}\n... ({len(text) - longest:,} characters more)"
+    return (
+        text
+        if len(text) <= longest
+        else f"{text[:longest]}\n... ({len(text) - longest:,} characters more)"
+    )
 
 
 def _as_text(text: str) -> str:

@@ -1,13 +1,16 @@
-"""The accounts of a load run: whatever was due or sent has exactly one end, and nothing that ended was counted twice.
+"""The accounts of a load run: whatever was due or sent has exactly one end, and nothing that ended
+was counted twice.
 
 Three equations hold for every run that ended in order, over all its workers:
 
 - scheduled = sent + dropped, in an open schedule;
-- sent = completed + unanswered: a step comes to an end, whichever, or is given up when the grace is over;
+- sent = completed + unanswered: a step comes to an end, whichever, or is given up when the grace is
+  over;
 - requests sent = answered well + throttled + failed, by kind, + this machine's own failures.
 
-Both sides of each are counted in different places: what is sent where it is sent, what came of it where that is seen. A run whose
-accounts do not add up has lost or doubled something, and is no statement about the server.
+Both sides of each are counted in different places: what is sent where it is sent, what came of it
+where that is seen. A run whose accounts do not add up has lost or doubled something, and is no
+statement about the server.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from typing import Any
 class Accounts:
     """What was due, what was sent, and what came of it, over all workers.
 
-    ``scheduled`` to ``unanswered`` count steps (arrivals); the others count requests, of which a step may make several:
-    ``requests_sent`` where they were begun, the others where they ended; ``by_second`` are those in the timeline.
+    ``scheduled`` to ``unanswered`` count steps (arrivals); the others count requests, of which a
+    step may make several: ``requests_sent`` where they were begun, the others where they ended;
+    ``by_second`` are those in the timeline.
     """
 
     scheduled: int
@@ -41,23 +45,29 @@ class Accounts:
         """The equations that do not hold, each as a sentence with its numbers."""
         if self.scheduled and self.scheduled != self.sent + self.dropped:
             yield (
-                f"{self.scheduled:,} arrivals were scheduled, but {self.sent:,} sent and {self.dropped:,} dropped: "
+                f"{self.scheduled:,} arrivals were scheduled, but {self.sent:,} sent and "
+                f"{self.dropped:,} dropped: "
                 f"{_missing(self.scheduled - self.sent - self.dropped)}"
             )
         if self.sent != self.completed + self.unanswered:
             yield (
-                f"{self.sent:,} steps were sent, but {self.completed:,} completed and {self.unanswered:,} given up unanswered: "
+                f"{self.sent:,} steps were sent, but {self.completed:,} completed and "
+                f"{self.unanswered:,} given up unanswered: "
                 f"{_missing(self.sent - self.completed - self.unanswered)}"
             )
         ended = self.good + self.throttled + self.failed
         if self.requests_sent != ended + self.own_failures:
             yield (
-                f"{self.requests_sent:,} requests were sent, but {self.good:,} were answered well, {self.throttled:,} throttled, "
+                f"{self.requests_sent:,} requests were sent, but {self.good:,} were answered "
+                f"well, {self.throttled:,} throttled, "
                 f"{self.failed:,} failed and {self.own_failures:,} could not leave: "
                 f"{_missing(self.requests_sent - ended - self.own_failures)}"
             )
         if ended != self.by_second:
-            yield f"{ended:,} requests ended, but {self.by_second:,} are in the seconds of the timeline"
+            yield (
+                f"{ended:,} requests ended, but {self.by_second:,} are in the seconds of the "
+                "timeline"
+            )
 
     def document(self) -> dict[str, Any]:
         """``conservation`` in ``load.json``."""

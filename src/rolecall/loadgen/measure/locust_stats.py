@@ -1,7 +1,8 @@
-"""What a `Recorder` measured, added to Locust's own statistics, so that its web UI, CSV files, pages and masters have it all.
+"""What a `Recorder` measured, added to Locust's own statistics, so that its web UI, CSV files,
+pages and masters have it all.
 
-Locust is told the response time, from when a request was due. A throttled request is a failure there, as any 429 is, and so is one
-that this machine could not send, which has no time.
+Locust is told the response time, from when a request was due. A throttled request is a failure
+there, as any 429 is, and so is one that this machine could not send, which has no time.
 """
 
 from __future__ import annotations
@@ -21,20 +22,31 @@ THROTTLED = "throttled (429)"
 
 
 def flush(recorder: Recorder, stats: locust.RequestStats) -> None:
-    """Add what is new since the last call, exactly: counts, sums, extremes, failures, per second; buckets as Locust rounds."""
+    """Add what is new since the last call, exactly: counts, sums, extremes, failures, per second;
+    buckets as Locust rounds.
+    """
     for entry, seconds in recorder.unflushed():
         for row in (stats.entries[entry.name, entry.method], stats.total):
             for second, sums in seconds.items():
                 _add(row, second, sums)
         for sums in seconds.values():
-            kinds = {**sums.errors, **{f"{kind} (this machine)": count for kind, count in sums.own.items()}}
+            kinds = {
+                **sums.errors,
+                **{f"{kind} (this machine)": count for kind, count in sums.own.items()},
+            }
             _failures(stats, entry.method, entry.name, {**kinds, THROTTLED: sums.throttled.count})
 
 
 def write_tables(environment: Environment, prefix: str) -> None:
-    """Write Locust's CSV files anew: its own writer looks once a second, and has not seen the end of the run."""
+    """Write Locust's CSV files anew: its own writer looks once a second, and has not seen the end
+    of the run.
+    """
     tables = locust.StatsCSV(environment, locust.PERCENTILES_TO_REPORT)
-    for name, write in (("stats", tables.requests_csv), ("failures", tables.failures_csv), ("exceptions", tables.exceptions_csv)):
+    for name, write in (
+        ("stats", tables.requests_csv),
+        ("failures", tables.failures_csv),
+        ("exceptions", tables.exceptions_csv),
+    ):
         unfinished = Path(f"{prefix}_{name}.tmp")
         with unfinished.open("w", encoding="utf-8", newline="") as file:
             write(csv.writer(file))
@@ -42,10 +54,16 @@ def write_tables(environment: Environment, prefix: str) -> None:
 
 
 def _add(row: Any, second: int, sums: Sums) -> None:
-    # Any, for a StatsEntry: its times are annotated as whole milliseconds, and fractions where its own clients log them.
+    # Any, for a StatsEntry: its times are annotated as whole milliseconds, and fractions where its
+    # own clients log them.
     now = time.time()
-    if row.use_response_times_cache and row.last_request_timestamp and int(now) > int(row.last_request_timestamp):
-        # As its own log() does: what was there before this second, for the percentiles of the last ten.
+    if (
+        row.use_response_times_cache
+        and row.last_request_timestamp
+        and int(now) > int(row.last_request_timestamp)
+    ):
+        # As its own log() does: what was there before this second, for the percentiles of the last
+        # ten.
         row._cache_response_times(int(now) - 1)  # noqa: SLF001  # there is no other way in
     own = sums.own.total()
     failures = sums.errors.total() + sums.throttled.count + own
@@ -62,7 +80,9 @@ def _add(row: Any, second: int, sums: Sums) -> None:
             continue
         row.total_response_time += times.total * 1000
         least = times.minimum * 1000
-        row.min_response_time = least if row.min_response_time is None else min(row.min_response_time, least)
+        row.min_response_time = (
+            least if row.min_response_time is None else min(row.min_response_time, least)
+        )
         row.max_response_time = max(row.max_response_time, times.maximum * 1000)
         for seconds, count in times.buckets():
             row.response_times[locust.bucket_response_time(seconds * 1000)] += count

@@ -1,8 +1,10 @@
 """Pauses of this process: whether its hub came round in time, or stood still for a while.
 
-A process that is stopped, swapped out or not given a core reads no answer and sends no request meanwhile. What it measures then is its
-own delay. A timer that is due every few milliseconds knows: how late it is, is how long everything else had to wait. libev calls timers
-that are due before it hands out what has arrived, so that the pause is known before the answers that have waited for it are read.
+A process that is stopped, swapped out or not given a core reads no answer and sends no request
+meanwhile. What it measures then is its own delay. A timer that is due every few milliseconds knows:
+how late it is, is how long everything else had to wait. libev calls timers that are due before it
+hands out what has arrived, so that the pause is known before the answers that have waited for it
+are read.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from rolecall.loadgen.measure.recorder import Recorder
 
 #: Seconds between two looks.
 _PERIOD = 0.02
-#: Seconds from which on a pause may have changed what is measured; shorter ones are what any busy machine has.
+#: Seconds from which on a pause may have changed what is measured; shorter ones are what any busy
+#: machine has.
 LONG = 0.1
 
 
@@ -26,11 +29,16 @@ class Pauses:
 
     Args:
         recorder: is told of every pause that matters, and of the longest.
-        seconds: who stands still for so long is ``away``, which is called with how long it was, once.
+        seconds: who stands still for so long is ``away``, which is called with how long it was,
+            once.
     """
 
     def __init__(
-        self, recorder: Recorder, *, seconds: float = float("inf"), away: Callable[[float], None] = lambda seconds: None
+        self,
+        recorder: Recorder,
+        *,
+        seconds: float = float("inf"),
+        away: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         self._recorder = recorder
         self._limit = seconds
@@ -41,7 +49,9 @@ class Pauses:
         self._timer.start(self.look)
 
     def look(self, period: float = _PERIOD) -> None:
-        """In the hub: see how long ago the last look was. Whoever acts on a timer of its own looks here first, with its ``period``."""
+        """In the hub: see how long ago the last look was. Whoever acts on a timer of its own looks
+        here first, with its ``period``.
+        """
         now = perf_counter()
         gap, self._last = now - self._last - period, now
         if gap <= self._longest and gap < LONG:

@@ -24,7 +24,9 @@ def serve(port: int, totals: Callable[[], Totals | None]) -> WSGIServer:
         UsageError: the port is taken.
     """
 
-    def answer(environ: Mapping[str, Any], start: Callable[[str, list[tuple[str, str]]], Any]) -> Iterable[bytes]:
+    def answer(
+        environ: Mapping[str, Any], start: Callable[[str, list[tuple[str, str]]], Any]
+    ) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/metrics":
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"/metrics\n"]
@@ -38,7 +40,9 @@ def serve(port: int, totals: Callable[[], Totals | None]) -> WSGIServer:
         listener.listen()
     except OSError as error:
         listener.close()
-        raise UsageError("--prometheus-port", f"port {port} cannot be had: {error.strerror}") from None
+        raise UsageError(
+            "--prometheus-port", f"port {port} cannot be had: {error.strerror}"
+        ) from None
     server = WSGIServer(listener, answer, log=None, error_log=logging.getLogger(__name__))
     server.start()
     return server
@@ -47,16 +51,31 @@ def serve(port: int, totals: Callable[[], Totals | None]) -> WSGIServer:
 def lines(totals: Totals) -> Iterator[str]:
     """The metrics of a run up to now."""
     document = totals.document()
-    yield from _metric("requests_total", "counter", "Requests that ended.", {"": document["requests"]})
-    yield from _metric("throttled_total", "counter", "Requests that were answered with 429.", {"": document["throttled"]})
-    for name, about in (("errors", "Requests that were answered wrongly, or not at all."), ("violations", "Broken promises.")):
+    yield from _metric(
+        "requests_total", "counter", "Requests that ended.", {"": document["requests"]}
+    )
+    yield from _metric(
+        "throttled_total",
+        "counter",
+        "Requests that were answered with 429.",
+        {"": document["throttled"]},
+    )
+    for name, about in (
+        ("errors", "Requests that were answered wrongly, or not at all."),
+        ("violations", "Broken promises."),
+    ):
         counts = {f'{{kind="{kind}"}}': count for kind, count in document[name].items()}
         yield from _metric(f"{name}_total", "counter", about, counts)
     own = {f'{{kind="{kind}"}}': count for kind, count in document["own_failures"].items()}
-    yield from _metric("own_failures_total", "counter", "Requests that failed by this machine's own doing.", own)
+    yield from _metric(
+        "own_failures_total", "counter", "Requests that failed by this machine's own doing.", own
+    )
     for name in ("scheduled", "sent", "completed", "late", "dropped"):
         yield from _metric(
-            f"arrivals_{name}_total", "counter", "Arrivals of the open schedule, or steps of a closed loop.", {"": document[name]}
+            f"arrivals_{name}_total",
+            "counter",
+            "Arrivals of the open schedule, or steps of a closed loop.",
+            {"": document[name]},
         )
     response = totals.response
     times = zip(_QUANTILES, response.percentiles(list(_QUANTILES.values())), strict=True)

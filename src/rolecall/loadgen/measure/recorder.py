@@ -1,7 +1,9 @@
-"""What a worker measures, added up where it happens; a difference goes to the master, another into Locust's statistics.
+"""What a worker measures, added up where it happens; a difference goes to the master, another into
+Locust's statistics.
 
-Noting a request is two appends and an addition: everything else is done for many requests together, 32 times a second for the
-buckets of the histograms and once a second for the rest. All times are `time.perf_counter` seconds.
+Noting a request is two appends and an addition: everything else is done for many requests together,
+32 times a second for the buckets of the histograms and once a second for the rest. All times are
+`time.perf_counter` seconds.
 """
 
 from __future__ import annotations
@@ -13,19 +15,21 @@ from typing import Any
 
 from rolecall.histogram import Histogram
 
-#: How often a second noted durations are counted: seldom enough to be cheap, often enough that nobody waits for it.
+#: How often a second noted durations are counted: seldom enough to be cheap, often enough that
+#: nobody waits for it.
 _TURNS = 32
-#: Kinds of failures that are this machine's own: it had no file or port left, or it broke an exchange off before the end of the run.
-#: They are neither errors of the server nor response times.
+#: Kinds of failures that are this machine's own: it had no file or port left, or it broke an
+#: exchange off before the end of the run. They are neither errors of the server nor response times.
 OWN = frozenset({"local", "withdrawn"})
 
 
 class Sums:
     """What is known of some requests.
 
-    ``response`` and ``service`` are their times from when they were due and from when they were sent, whether they succeeded or
-    failed: who waited for an answer in vain waited too. Throttled ones, which a server turns away at the door, are kept apart, and
-    so are those that failed by this machine's ``own`` doing.
+    ``response`` and ``service`` are their times from when they were due and from when they were
+    sent, whether they succeeded or failed: who waited for an answer in vain waited too. Throttled
+    ones, which a server turns away at the door, are kept apart, and so are those that failed by
+    this machine's ``own`` doing.
     """
 
     __slots__ = ("errors", "own", "response", "service", "size", "throttled")
@@ -88,14 +92,26 @@ class Sums:
 
 
 class Entry:
-    """Requests of one method and name. ``due``, ``sent`` and ``received`` are moments; ``size`` counts bytes of the body."""
+    """Requests of one method and name. ``due``, ``sent`` and ``received`` are moments; ``size``
+    counts bytes of the body.
+    """
 
-    __slots__ = ("_now", "_recorder", "_response", "_service", "method", "name", "to_locust", "to_master")
+    __slots__ = (
+        "_now",
+        "_recorder",
+        "_response",
+        "_service",
+        "method",
+        "name",
+        "to_locust",
+        "to_master",
+    )
 
     def __init__(self, recorder: Recorder, method: str, name: str) -> None:
         self.method = method
         self.name = name
-        #: What the master, and what Locust's statistics, were not told yet; the current second is in neither.
+        #: What the master, and what Locust's statistics, were not told yet; the current second is
+        #: in neither.
         self.to_master = Sums()
         self.to_locust: dict[int, Sums] = {}
         self._recorder = recorder
@@ -115,7 +131,9 @@ class Entry:
             recorder.disturbed.record(received - due)
 
     def failure(self, kind: str, due: float, sent: float, received: float) -> None:
-        """A request that was answered wrongly, or not at all; ``sent`` is 0 when it never left. ``kind`` holds no secret."""
+        """A request that was answered wrongly, or not at all; ``sent`` is 0 when it never left.
+        ``kind`` holds no secret.
+        """
         recorder = self._recorder
         if received >= recorder.turn:
             recorder.tick(received)
@@ -141,7 +159,9 @@ class Entry:
         return self._now.settle()
 
     def close(self, second: int) -> Sums | None:
-        """Hand out what was settled in this second; None when it was nothing. Valid until something is noted again."""
+        """Hand out what was settled in this second; None when it was nothing. Valid until something
+        is noted again.
+        """
         now = self._now
         if now.is_empty:
             return None
@@ -174,7 +194,9 @@ class Second:
     def unpack(cls, packed: list[Any]) -> Second:
         """The second that `pack` wrote."""
         second = cls()
-        packed_response, second.errors, second.throttled, second.violations, second.arrivals = packed
+        packed_response, second.errors, second.throttled, second.violations, second.arrivals = (
+            packed
+        )
         second.response = Histogram.unpack(packed_response)
         return second
 
@@ -182,18 +204,21 @@ class Second:
 class Recorder:
     """Everything that one worker measures in a run that began at ``start``.
 
-    The engine counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an actor, ``completed`` by it, sent
-    ``late``, ``dropped`` because nobody was free; and notes in ``lag`` how long after it was due each one was given to an actor
-    (``lag.note(seconds)``); its request leaves at once, or with a few others (`transport.client`). It calls `tick` several times
-    a second, so that a second in which nobody answers ends too. Seconds may be of another ``width``: the search for the capacity
-    looks closer. A closed loop counts its steps as ``sent`` and ``completed``.
+    The engine counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an
+    actor, ``completed`` by it, sent ``late``, ``dropped`` because nobody was free; and notes in
+    ``lag`` how long after it was due each one was given to an actor (``lag.note(seconds)``); its
+    request leaves at once, or with a few others (`transport.client`). It calls `tick` several times
+    a second, so that a second in which nobody answers ends too. Seconds may be of another
+    ``width``: the search for the capacity looks closer. A closed loop counts its steps as ``sent``
+    and ``completed``.
 
-    What was sent and what came of it are counted apart, so that they can be held against each other in the end
-    (`measure.conservation`): ``under_way`` are the steps that have no end yet, and become ``unanswered`` when nobody waits for them
-    any more; ``begun`` are the requests that were begun, whatever came of them.
+    What was sent and what came of it are counted apart, so that they can be held against each other
+    in the end (`measure.conservation`): ``under_way`` are the steps that have no end yet, and
+    become ``unanswered`` when nobody waits for them any more; ``begun`` are the requests that were
+    begun, whatever came of them.
 
-    Where this process stood still (`paused`), requests that were due before it went on and ended after it are ``disturbed``: what
-    they took, and how they failed, may be this machine's fault.
+    Where this process stood still (`paused`), requests that were due before it went on and ended
+    after it are ``disturbed``: what they took, and how they failed, may be this machine's fault.
     """
 
     def __init__(self, start: float, width: float = 1.0) -> None:
@@ -228,13 +253,17 @@ class Recorder:
         return found
 
     def violation(self, kind: str, count: int = 1) -> None:
-        """A promise was broken now. Its exchange is kept elsewhere (`violations.Violations`); here it gets its second."""
+        """A promise was broken now. Its exchange is kept elsewhere (`violations.Violations`); here
+        it gets its second.
+        """
         self.tick(time.perf_counter())
         self._violations[kind] += count
         self._current().violations += count
 
     def paused(self, seconds: float, now: float, *, long: bool) -> None:
-        """The process did nothing for so many seconds until now; a ``long`` pause may have changed what is measured."""
+        """The process did nothing for so many seconds until now; a ``long`` pause may have changed
+        what is measured.
+        """
         self._longest = max(self._longest, seconds)
         if long:
             self._stood_still += seconds
@@ -260,14 +289,21 @@ class Recorder:
         self.turn = self.start + (int(since * _TURNS) + 1) / _TURNS
 
     def take(self) -> dict[str, Any]:
-        """What is new since it was last taken, for `Totals.merge` on the master: msgpack-able, and it adds up exactly."""
+        """What is new since it was last taken, for `Totals.merge` on the master: msgpack-able, and
+        it adds up exactly.
+        """
         self._close()
         now, cpu = time.perf_counter(), time.process_time()
         counters = self._counters()
         delta = {
             "arrivals": [new - old for new, old in zip(counters, self._told, strict=True)],
             "lag": self.lag.pack(),
-            "pauses": [self._longest, self._stood_still, self.disturbed.pack(), dict(self.disturbed_errors)],
+            "pauses": [
+                self._longest,
+                self._stood_still,
+                self.disturbed.pack(),
+                dict(self.disturbed_errors),
+            ],
             "entries": [
                 [entry.method, entry.name, entry.to_master.pack()]
                 for entry in self._entries.values()
@@ -291,17 +327,30 @@ class Recorder:
         return delta
 
     def unflushed(self) -> Iterator[tuple[Entry, dict[int, Sums]]]:
-        """What is new since the last call, entry by entry and by seconds of the clock on the wall (`locust_stats.flush`)."""
+        """What is new since the last call, entry by entry and by seconds of the clock on the wall
+        (`locust_stats.flush`).
+        """
         self._close()
         for entry in self._entries.values():
             if entry.to_locust:
-                wall = {int(self._wall + second * self.width): sums for second, sums in entry.to_locust.items()}
+                wall = {
+                    int(self._wall + second * self.width): sums
+                    for second, sums in entry.to_locust.items()
+                }
                 entry.to_locust = {}
                 yield entry, wall
 
     def _counters(self) -> list[int]:
         """As `totals.COUNTERS` names them."""
-        return [self.scheduled, self.sent, self.completed, self.late, self.dropped, self.unanswered, self.begun]
+        return [
+            self.scheduled,
+            self.sent,
+            self.completed,
+            self.late,
+            self.dropped,
+            self.unanswered,
+            self.begun,
+        ]
 
     def _current(self) -> Second:
         return self._seconds.setdefault(self._second, Second())
@@ -313,7 +362,9 @@ class Recorder:
                 self._ended = min(self.turn, time.perf_counter()) - self.start
 
     def _close(self) -> None:
-        """Move what was noted in this second to where it is handed out from; it may be closed several times."""
+        """Move what was noted in this second to where it is handed out from; it may be closed
+        several times.
+        """
         self._settle()
         for entry in self._entries.values():
             if sums := entry.close(self._second):
@@ -326,6 +377,7 @@ class Recorder:
         if arrived != self._arrived:
             second = self._current()
             second.arrivals = [
-                so_far + new - old for so_far, new, old in zip(second.arrivals, arrived, self._arrived, strict=True)
+                so_far + new - old
+                for so_far, new, old in zip(second.arrivals, arrived, self._arrived, strict=True)
             ]
             self._arrived = arrived

@@ -1,8 +1,9 @@
 """A run second by second, and batch by batch, in memory that hardly grows.
 
-A second keeps its counts and a few percentiles, 48 bytes; the histogram that they come from is only kept while workers may still
-report on that second. Batches keep theirs: at most `MOST_BATCHES` of equal length, which doubles when there would be more, so that
-the percentiles of any part of a run can be worked out again.
+A second keeps its counts and a few percentiles, 48 bytes; the histogram that they come from is only
+kept while workers may still report on that second. Batches keep theirs: at most `MOST_BATCHES` of
+equal length, which doubles when there would be more, so that the percentiles of any part of a run
+can be worked out again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 from rolecall.histogram import Histogram
 from rolecall.loadgen.measure.recorder import Second
 
-#: Workers report every three seconds; a second that is this much older than the newest has its percentiles for good.
+#: Workers report every three seconds; a second that is this much older than the newest has its
+#: percentiles for good.
 _SETTLED = 10
 MOST_BATCHES = 64
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
@@ -65,7 +67,9 @@ class Timeline:
         self.add(second, found)
 
     def recent(self, seconds: int) -> tuple[Histogram, dict[str, float]]:
-        """Response times, and counts per second, of the newest ``seconds`` (or slices) that have ended."""
+        """Response times, and counts per second, of the newest ``seconds`` (or slices) that have
+        ended.
+        """
         end = max(len(self) - 1, 0)
         begin = max(end - min(seconds, _SETTLED - 1), 0)
         merged = Histogram()
@@ -73,7 +77,8 @@ class Timeline:
             if at in self._open:
                 merged.merge(self._open[at])
         return merged, {
-            name: sum(values[begin:end]) / (max(end - begin, 1) * self.width) for name, values in self._counts.items()
+            name: sum(values[begin:end]) / (max(end - begin, 1) * self.width)
+            for name, values in self._counts.items()
         }
 
     def document(self) -> dict[str, list[float]]:

@@ -1,4 +1,6 @@
-"""What all workers measured, merged: on the master, or beside the one recorder of a run without workers."""
+"""What all workers measured, merged: on the master, or beside the one recorder of a run without
+workers.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _RECENT = 5
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How the run goes now: per second over the last few seconds, times in seconds, counts since the start."""
+    """How the run goes now: per second over the last few seconds, times in seconds, counts since
+    the start.
+    """
 
     second: int
     rate: float
@@ -37,9 +41,11 @@ class Snapshot:
 
 @dataclass
 class WorkerTotals:
-    """What is known of one worker: how it ended, for whoever sees that to say; CPU time, over the run and in its worst report.
+    """What is known of one worker: how it ended, for whoever sees that to say; CPU time, over the
+    run and in its worst report.
 
-    ``stood_still`` is how long it did nothing at all in pauses that matter (`measure.pauses`), in seconds.
+    ``stood_still`` is how long it did nothing at all in pauses that matter (`measure.pauses`), in
+    seconds.
     """
 
     state: Literal["running", "finished", "died"] = "running"
@@ -58,7 +64,9 @@ class WorkerTotals:
 
 @dataclass(frozen=True)
 class Delta:
-    """What a worker's `Recorder.take` gave, read as a whole before any of it is added: a report counts, or it does not."""
+    """What a worker's `Recorder.take` gave, read as a whole before any of it is added: a report
+    counts, or it does not.
+    """
 
     counters: list[int]
     cpu: tuple[float, float]
@@ -74,7 +82,9 @@ class Delta:
 
     @classmethod
     def read(cls, delta: Mapping[str, Any]) -> Delta:
-        """The report as it came; ValueError, TypeError, KeyError, AttributeError or struct.error where it is none."""
+        """The report as it came; ValueError, TypeError, KeyError, AttributeError or struct.error
+        where it is none.
+        """
         longest, stood_still, disturbed, disturbed_errors = delta["pauses"]
         cpu, seconds = delta["cpu"]
         counters = list(map(_count, delta["arrivals"]))
@@ -89,13 +99,19 @@ class Delta:
             stood_still=float(stood_still),
             disturbed=Histogram.unpack(disturbed),
             disturbed_errors=_counts(disturbed_errors),
-            entries=[(str(method), str(name), _sums(packed)) for method, name, packed in delta["entries"]],
-            seconds=[(_count(number, _LAST_SECOND), _second(packed)) for number, packed in delta["seconds"]],
+            entries=[
+                (str(method), str(name), _sums(packed)) for method, name, packed in delta["entries"]
+            ],
+            seconds=[
+                (_count(number, _LAST_SECOND), _second(packed))
+                for number, packed in delta["seconds"]
+            ],
             violations=_counts(delta["violations"]),
         )
 
 
-#: The last second that a report may speak of, 46 days after the start: the timeline has a row for each up to it.
+#: The last second that a report may speak of, 46 days after the start: the timeline has a row for
+#: each up to it.
 _LAST_SECOND = 4_000_000
 
 
@@ -153,7 +169,9 @@ class Totals:
             state.cpu_most = max(state.cpu_most, cpu / seconds)
         state.longest_pause = max(state.longest_pause, delta.longest_pause)
         state.stood_still += delta.stood_still
-        self._counters = [old + new for old, new in zip(self._counters, delta.counters, strict=True)]
+        self._counters = [
+            old + new for old, new in zip(self._counters, delta.counters, strict=True)
+        ]
         self.ended = max(self.ended, delta.ended)
         self.lag.merge(delta.lag)
         self.disturbed.merge(delta.disturbed)
@@ -187,7 +205,9 @@ class Totals:
         )
 
     def document(self, duration: float = 0.0) -> dict[str, Any]:
-        """The measured part of ``load.json``; the run was to last ``duration`` seconds, and lasts until its last request ends."""
+        """The measured part of ``load.json``; the run was to last ``duration`` seconds, and lasts
+        until its last request ends.
+        """
         all_ = self._all()
         seconds = max(duration, self.ended)
         good = all_.response.count - all_.errors.total()
@@ -254,11 +274,17 @@ class Totals:
         )
 
     def _pauses(self) -> dict[str, Any]:
-        """How this side stood still, and the requests that may have been disturbed by that: all of them are in the other figures, too."""
+        """How this side stood still, and the requests that may have been disturbed by that: all of
+        them are in the other figures, too.
+        """
         workers = self.workers.values()
         return {
-            "longest_ms": round(1000 * max((worker.longest_pause for worker in workers), default=0.0), 1),
-            "stood_still_ms": round(1000 * max((worker.stood_still for worker in workers), default=0.0), 1),
+            "longest_ms": round(
+                1000 * max((worker.longest_pause for worker in workers), default=0.0), 1
+            ),
+            "stood_still_ms": round(
+                1000 * max((worker.stood_still for worker in workers), default=0.0), 1
+            ),
             "requests": self.disturbed.count,
             "errors": dict(sorted(self.disturbed_errors.items())),
             "response_ms": pairs(self.disturbed),

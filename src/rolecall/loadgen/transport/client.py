@@ -1,8 +1,10 @@
-"""One HTTP/1.1 connection of one greenlet, made for load: an exchange costs a send, a receive and two switches.
+"""One HTTP/1.1 connection of one greenlet, made for load: an exchange costs a send, a receive and
+two switches.
 
-Where a usual client under gevent waits anew for every receive (and tells epoll so), here one watcher stays with the
-connection for all its life: its callback, in the hub, reads the answer and switches to the greenlet that waits for it.
-There is no pool, no redirect, no cookie, no proxy, and a request is never sent twice.
+Where a usual client under gevent waits anew for every receive (and tells epoll so), here one
+watcher stays with the connection for all its life: its callback, in the hub, reads the answer and
+switches to the greenlet that waits for it. There is no pool, no redirect, no cookie, no proxy, and
+a request is never sent twice.
 """
 
 from __future__ import annotations
@@ -35,27 +37,34 @@ try:
 except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]  # it is asked before it is used
 
-Kind = Literal["refused", "dns", "tls", "reset", "closed", "timeout", "garbage", "too-large", "coding", "local"]
+Kind = Literal[
+    "refused", "dns", "tls", "reset", "closed", "timeout", "garbage", "too-large", "coding", "local"
+]
 
 _RECEIVE = 64 * 1024  # bytes asked for at a time
 _SWEEP = 0.025  # seconds between two looks at the deadlines; what a timeout may be late
 _READ, _WRITE = 1, 2
 _TOGETHER = 64  # requests at most that wait for each other: about a millisecond
 _H = b"HEAD"[0]  # the only method with this letter
-#: A greenlet's own: gevent's asks first whether the one that leaves wants to know of it, and ours do not.
+#: A greenlet's own: gevent's asks first whether the one that leaves wants to know of it, and ours
+#: do not.
 _switch = greenlet.switch
 _NOT_NOW = (BlockingIOError, InterruptedError)
 #: This machine's own limits: files, ports, memory. Nothing is said about the server.
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
-_LOCAL_NAMES = frozenset({getattr(socket, "EAI_SYSTEM", None), socket.EAI_MEMORY})  # the resolver had no file, or no memory
+_LOCAL_NAMES = frozenset(
+    {getattr(socket, "EAI_SYSTEM", None), socket.EAI_MEMORY}
+)  # the resolver had no file, or no memory
 #: Files that connections leave to what a run has to write in its end.
 _SPARE_FILES = 32
 #: Seconds that an address has for itself before the next one is tried as well (RFC 8305 8).
 _HEAD_START = 0.25
-#: Addresses that are tried after the others, since one that was begun later was faster; as many as are remembered.
+#: Addresses that are tried after the others, since one that was begun later was faster; as many as
+#: are remembered.
 _slow: set[tuple[Any, ...]] = set()
 _MOST_SLOW = 256
-#: Bytes that TLS sends of its own accord at most, between two requests: a server may ask for new keys, and not for ever.
+#: Bytes that TLS sends of its own accord at most, between two requests: a server may ask for new
+#: keys, and not for ever.
 _MOST_OWED = 64 * 1024
 
 #: The real one, also where gevent has put its own in its place: ours never waits.
@@ -66,9 +75,9 @@ _getaddrinfo = get_original("socket", "getaddrinfo")
 class Failure(Exception):
     """No answer, by ``kind``; the text says more, and holds nothing that was sent or received.
 
-    ``local`` is this machine's own failure: no file or port is left. ``coding`` is a lawful answer that is not understood here.
-    ``closed`` on a connection that was used before means
-    that the server may or may not have carried out the request.
+    ``local`` is this machine's own failure: no file or port is left. ``coding`` is a lawful answer
+    that is not understood here. ``closed`` on a connection that was used before means that the
+    server may or may not have carried out the request.
     """
 
     def __init__(self, kind: Kind, what: str) -> None:
@@ -77,10 +86,12 @@ class Failure(Exception):
 
 
 class WireConnection:
-    """Carries one exchange at a time, connecting when it has to. To be closed: its watcher keeps it alive until then.
+    """Carries one exchange at a time, connecting when it has to. To be closed: its watcher keeps it
+    alive until then.
 
     Args:
-        timeout: seconds for a whole exchange, from the call to the last byte, with connecting where that is needed.
+        timeout: seconds for a whole exchange, from the call to the last byte, with connecting where
+            that is needed.
         verify: whether a certificate is verified, or the path of the CA bundle to do it with.
 
     Attributes:
@@ -110,7 +121,8 @@ class WireConnection:
         self.received = 0.0
 
     def exchange(self, request: bytes) -> Response:
-        """Send a request and return its complete answer, whatever its status; blocks the calling greenlet.
+        """Send a request and return its complete answer, whatever its status; blocks the calling
+        greenlet.
 
         Raises:
             Failure: there is none; the next exchange begins with a new connection.
@@ -126,10 +138,18 @@ class WireConnection:
                 self._request = request
                 self._traffic.put(self)
                 self._waiting = getcurrent()
-                answer = _switch(self._hub)  # None where the connection ended before the request was sent
+                answer = _switch(
+                    self._hub
+                )  # None where the connection ended before the request was sent
             if answer.__class__ is not Response:
-                raise answer if answer.__class__ is Failure else InvalidSwitchError(f"{type(answer)} is no answer")
-        except BaseException:  # a greenlet that is killed, too: the answer will come, and must not be the next one's
+                raise (
+                    answer
+                    if answer.__class__ is Failure
+                    else InvalidSwitchError(f"{type(answer)} is no answer")
+                )
+        except (
+            BaseException
+        ):  # a greenlet that is killed, too: the answer will come, and must not be the next one's
             self.received = perf_counter()
             self.close()
             raise
@@ -140,9 +160,13 @@ class WireConnection:
         return answer
 
     def close(self) -> None:
-        """Close the connection, if there is one; the next exchange makes another. An exchange under way elsewhere fails."""
+        """Close the connection, if there is one; the next exchange makes another. An exchange under
+        way elsewhere fails.
+        """
         if self._waiting is not None and self._waiting is not getcurrent():
-            self._hub.loop.run_callback(self._over, Failure("closed", "this side closed the connection"))
+            self._hub.loop.run_callback(
+                self._over, Failure("closed", "this side closed the connection")
+            )
         else:
             self._waiting = None
         self._parser = self._tls = None
@@ -184,7 +208,9 @@ class WireConnection:
         self._reader.start(self._readable)
 
     def send(self) -> None:
-        """In the hub: hand the request to the kernel; what it does not take now, it is given as soon as it can."""
+        """In the hub: hand the request to the kernel; what it does not take now, it is given as
+        soon as it can.
+        """
         data, self._request = self._request, b""
         if not data or self._socket is None:  # it was closed before
             return
@@ -212,7 +238,9 @@ class WireConnection:
         except _NOT_NOW:
             count = 0
         except OSError:
-            self._unsent = data  # there may be an answer all the same; the reader finds it, or the end
+            self._unsent = (
+                data  # there may be an answer all the same; the reader finds it, or the end
+            )
             return
         if count != len(data):
             self._unsent = data[count:]
@@ -243,7 +271,9 @@ class WireConnection:
             if waiting is None:  # idle: it is the end, or something that nobody asked for
                 self.close()
                 return
-            if self._request:  # whatever it is, it answers nothing that was asked; what was not sent yet may go another way
+            # whatever it is, it answers nothing that was asked; what was not sent yet may go
+            # another way
+            if self._request:
                 self._end_unsent()
                 return
             answer = None if self._parser is not None or self._head_only else whole(data)
@@ -268,7 +298,8 @@ class WireConnection:
             waiting.switch(answer)
 
     def _decrypted(self, data: bytes) -> bytes:
-        """In the hub: what was received; what TLS itself has to say in answer is sent at once (new keys, RFC 5246 7.4.1).
+        """In the hub: what was received; what TLS itself has to say in answer is sent at once (new
+        keys, RFC 5246 7.4.1).
 
         Raises:
             BlockingIOError: nothing yet.
@@ -290,7 +321,9 @@ class WireConnection:
         return data
 
     def _end_unsent(self) -> None:
-        """In the hub: the connection is of no use, and nothing was sent. A new one that is of no use is not tried again."""
+        """In the hub: the connection is of no use, and nothing was sent. A new one that is of no
+        use is not tried again.
+        """
         if self._is_fresh:
             self._over(Failure("closed", "the server did not wait for a request"))
         else:
@@ -324,9 +357,10 @@ class WireConnection:
 class _Traffic:
     """What all connections of a hub share.
 
-    Requests are sent together, before the hub waits for answers: to wake a server that sleeps takes longer than to send, and one
-    after the other, with work between them, each request would. Exchanges that take too long are ended by one timer that looks at
-    all connections, not by one at each exchange.
+    Requests are sent together, before the hub waits for answers: to wake a server that sleeps takes
+    longer than to send, and one after the other, with work between them, each request would.
+    Exchanges that take too long are ended by one timer that looks at all connections, not by one at
+    each exchange.
     """
 
     _of_hubs: ClassVar[WeakKeyDictionary[Any, _Traffic]] = WeakKeyDictionary()
@@ -376,9 +410,10 @@ class _Traffic:
     def _look(self) -> None:
         """In the hub: end what has taken too long.
 
-        Where this look itself comes late, the process stood still, and answers may have come meanwhile that it has not read: it has
-        a period to do so before anything is ended. That happens once between two looks that may end something, so that a hub that
-        is always late ends what it has to.
+        Where this look itself comes late, the process stood still, and answers may have come
+        meanwhile that it has not read: it has a period to do so before anything is ended. That
+        happens once between two looks that may end something, so that a hub that is always late
+        ends what it has to.
         """
         now = perf_counter()
         is_late, self._looked = now - self._looked > 2 * _SWEEP, now
@@ -392,7 +427,9 @@ class _Traffic:
 
 
 class _Tls:
-    """TLS between two buffers: the connection sends and receives the bytes. ``is_over`` once the server has said so."""
+    """TLS between two buffers: the connection sends and receives the bytes. ``is_over`` once the
+    server has said so.
+    """
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -416,7 +453,9 @@ class _Tls:
         except ssl.SSLCertVerificationError as error:
             with contextlib.suppress(OSError):
                 self._flush(stream)  # tells the server why
-            raise Failure("tls", f"its certificate is not accepted: {error.verify_message}") from None
+            raise Failure(
+                "tls", f"its certificate is not accepted: {error.verify_message}"
+            ) from None
         except ssl.SSLError as error:
             raise Failure("tls", _reason(error)) from None
         except OSError as error:
@@ -497,9 +536,13 @@ def _context(verify: bool | str) -> ssl.SSLContext:
         UsageError: the CA bundle cannot be read.
     """
     try:
-        context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else certifi.where())
+        context = ssl.create_default_context(
+            cafile=verify if isinstance(verify, str) else certifi.where()
+        )
     except OSError as error:
-        raise UsageError("verify_tls", f"the CA bundle {verify} cannot be read: {_reason(error)}") from None
+        raise UsageError(
+            "verify_tls", f"the CA bundle {verify} cannot be read: {_reason(error)}"
+        ) from None
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -513,20 +556,25 @@ _Addresses = Sequence[tuple[int, int, int, str, Any]]
 def _numeric(origin: Origin) -> _Addresses:
     """The address that the host is; empty where it is a name."""
     try:
-        found: _Addresses = _getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        found: _Addresses = _getaddrinfo(
+            origin.host, origin.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
     except socket.gaierror:
         return []
     return found
 
 
 def _resolve(origin: Origin) -> _Addresses:
-    """The addresses of a name, asked for anew by every connection: whoever balances by name is followed.
+    """The addresses of a name, asked for anew by every connection: whoever balances by name is
+    followed.
 
     Raises:
         Failure: it has none.
     """
     try:
-        found: _Addresses = gevent.socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        found: _Addresses = gevent.socket.getaddrinfo(
+            origin.host, origin.port, type=socket.SOCK_STREAM
+        )
     except socket.gaierror as error:
         kind: Kind = "local" if error.errno in _LOCAL_NAMES else "dns"
         raise Failure(kind, f"{origin.host} cannot be resolved: {_reason(error)}") from None
@@ -534,7 +582,8 @@ def _resolve(origin: Origin) -> _Addresses:
 
 
 def _reach(addresses: _Addresses) -> socket.socket:
-    """A connection to the address that takes one first, of several each with a head start (RFC 8305).
+    """A connection to the address that takes one first, of several each with a head start (RFC
+    8305).
 
     Raises:
         Failure: none does; it is that of the last to say so.
@@ -549,7 +598,9 @@ def _reach(addresses: _Addresses) -> socket.socket:
 
 
 def _in_order(addresses: _Addresses) -> deque[tuple[int, Any]]:
-    """The addresses as the resolver has them, families in turn, and last those that were slow before."""
+    """The addresses as the resolver has them, families in turn, and last those that were slow
+    before.
+    """
     families: dict[int, list[tuple[int, Any]]] = {}
     for family, _, _, _, address in addresses:
         families.setdefault(family, []).append((family, address))
@@ -570,7 +621,9 @@ def _race(addresses: deque[tuple[int, Any]]) -> socket.socket:
             if addresses:
                 family, address = addresses.popleft()
                 under_way[gevent.spawn(_attempt, family, address)] = address
-            for ended in gevent.wait(list(under_way), timeout=_HEAD_START if addresses else None, count=1):
+            for ended in gevent.wait(
+                list(under_way), timeout=_HEAD_START if addresses else None, count=1
+            ):
                 address, result = under_way.pop(ended), ended.get(block=False)
                 if not isinstance(result, OSError):
                     _remember(address, slower=under_way.values())
@@ -578,7 +631,9 @@ def _race(addresses: deque[tuple[int, Any]]) -> socket.socket:
                 failure = Failure(_kind(result), _reason(result))
         raise failure
     finally:
-        for left in under_way:  # one may have a connection by now, or have it before it hears of its end
+        for (
+            left
+        ) in under_way:  # one may have a connection by now, or have it before it hears of its end
             left.link(_give_up)
             left.kill(block=False)
 
@@ -607,7 +662,10 @@ def _remember(fast: Any, *, slower: Iterable[Any]) -> None:
 def _open(family: int, address: Any) -> socket.socket:
     stream = _Socket(family, socket.SOCK_STREAM)
     try:
-        if resource is not None and stream.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES:
+        if (
+            resource is not None
+            and stream.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _SPARE_FILES
+        ):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,6 +1,8 @@
-"""HTTP/1.1 as bytes: requests written once and sent many times, answers read however they are cut up (RFC 9110, RFC 9112).
+"""HTTP/1.1 as bytes: requests written once and sent many times, answers read however they are cut
+up (RFC 9110, RFC 9112).
 
-Nothing here knows of sockets. An answer that is complete in one piece is read by `whole`, all others by a `Parser`.
+Nothing here knows of sockets. An answer that is complete in one piece is read by `whole`, all
+others by a `Parser`.
 """
 
 from __future__ import annotations
@@ -20,13 +22,17 @@ from rolecall.http.coding import Undecodable, decoded
 
 _LINE_LIMIT = 4096  # bytes of a chunk's size with its extensions
 _CHUNKING_LIMIT = 1024 * 1024  # bytes that a body's chunks may cost beside what is in them
-_FRAMING_LIMIT = 8 * 1024  # bytes of the fields that say where an answer ends, and in which coding it is
+_FRAMING_LIMIT = (
+    8 * 1024
+)  # bytes of the fields that say where an answer ends, and in which coding it is
 
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(r"/[!-~]*")
 #: A field that cannot end its line, nor the head (RFC 9110 5.5).
 _FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*")
-_BODILY = frozenset({"POST", "PUT", "PATCH"})  # methods whose missing body is said to be empty (RFC 9110 8.6)
+_BODILY = frozenset(
+    {"POST", "PUT", "PATCH"}
+)  # methods whose missing body is said to be empty (RFC 9110 8.6)
 
 _BEGIN = b"HTTP/1."
 _FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
@@ -36,7 +42,10 @@ _FOLD = re.compile(rb"\r\n[ \t]+")
 _CONTINUED = re.compile(rb"[ \t]+[^\r\n\0]*")
 #: What no line of a head or of a trailer may hold (RFC 9112 2.2), as soon as it is seen.
 _BROKEN_LINE = re.compile(rb"(?<!\r)\n|\r[^\n]|\0")
-_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection|content-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
+_FRAMING = re.compile(
+    rb"\r\n(content-length|transfer-encoding|connection|content-encoding):[ \t]*([^\r\n]*)",
+    re.IGNORECASE,
+)
 _LENGTH = re.compile(rb"\d{1,18}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
 
@@ -52,9 +61,11 @@ Kind = Literal["garbage", "too-large", "closed", "coding"]
 
 
 class WireError(Exception):
-    """Bytes that are no answer; ``kind`` says in which way, the text how. It never repeats them: they may hold a token.
+    """Bytes that are no answer; ``kind`` says in which way, the text how. It never repeats them:
+    they may hold a token.
 
-    ``coding`` is no fault of the server's: its answer is lawful, and in a content coding that is not understood here.
+    ``coding`` is no fault of the server's: its answer is lawful, and in a content coding that is
+    not understood here.
     """
 
     def __init__(self, kind: Kind, what: str) -> None:
@@ -64,7 +75,9 @@ class WireError(Exception):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where requests go: ``prefix`` is the path that a base URL has before the API's own, ``host_header`` the field's value."""
+    """Where requests go: ``prefix`` is the path that a base URL has before the API's own,
+    ``host_header`` the field's value.
+    """
 
     scheme: str
     host: str
@@ -79,8 +92,14 @@ class Origin:
         Raises:
             UsageError: it is not ``http[s]://host[:port][/prefix]``.
         """
-        if "@" in base_url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
-            raise UsageError("the target's URL", "it must not hold a user or a password", "They belong under [accounts].")
+        if (
+            "@" in base_url.partition("://")[2].partition("/")[0]
+        ):  # and is not repeated in the message
+            raise UsageError(
+                "the target's URL",
+                "it must not hold a user or a password",
+                "They belong under [accounts].",
+            )
         try:
             parts = urlsplit(base_url)
             host, port = parts.hostname or "", parts.port
@@ -89,17 +108,30 @@ class Origin:
             else:
                 host = host.encode("idna").decode()
             prefix = parts.path.rstrip("/")
-            is_fine = parts.scheme in ("http", "https") and bool(host) and port != 0 and not (parts.query or parts.fragment)
+            is_fine = (
+                parts.scheme in ("http", "https")
+                and bool(host)
+                and port != 0
+                and not (parts.query or parts.fragment)
+            )
             is_fine = is_fine and (not prefix or bool(_TARGET.fullmatch(prefix)))
         except ValueError:
             is_fine = False
         if not is_fine:
             raise UsageError(
-                "the target's URL", f"{base_url!r} is not a URL a server can have", "Write it as https://host[:port]."
+                "the target's URL",
+                f"{base_url!r} is not a URL a server can have",
+                "Write it as https://host[:port].",
             )
         usual = 443 if parts.scheme == "https" else 80
         named = f"[{host}]" if ":" in host else host
-        return cls(parts.scheme, host, port or usual, prefix, named if port in (None, usual) else f"{named}:{port}")
+        return cls(
+            parts.scheme,
+            host,
+            port or usual,
+            prefix,
+            named if port in (None, usual) else f"{named}:{port}",
+        )
 
     @property
     def url(self) -> str:
@@ -107,15 +139,23 @@ class Origin:
         return f"{self.scheme}://{self.host_header}{self.prefix}"
 
 
-def request(origin: Origin, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> bytes:
+def request(
+    origin: Origin,
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> bytes:
     """A request as it stands on the wire, ready to be sent any number of times.
 
     Args:
         path: begins with ``/``, already quoted; the origin's prefix goes before it.
-        headers: added to Host, Accept, User-Agent and Content-Length, or sent instead (``{"accept": "text/html"}``).
+        headers: added to Host, Accept, User-Agent and Content-Length, or sent instead (``{"accept":
+            "text/html"}``).
 
     Raises:
-        ValueError: something in it would end a line, or is no HTTP; what, is not repeated, it may be a token.
+        ValueError: something in it would end a line, or is no HTTP; what, is not repeated, it may
+            be a token.
     """
     if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(path):
         raise ValueError("the method or the path cannot stand in a request line")
@@ -131,7 +171,9 @@ def request(origin: Origin, method: str, path: str, headers: Mapping[str, str] |
 
 
 class Response:
-    """A complete answer: ``head`` from the status line on, without the empty line; ``keep_alive``: the connection is usable."""
+    """A complete answer: ``head`` from the status line on, without the empty line; ``keep_alive``:
+    the connection is usable.
+    """
 
     __slots__ = ("body", "head", "keep_alive", "status")
 
@@ -151,15 +193,23 @@ class Response:
         return head[start : head.find(b"\r\n", start)].strip()
 
     def lines(self, name: bytes) -> list[str]:
-        """The values of all header fields of this name; of a list field they are one list (RFC 9110 5.3)."""
+        """The values of all header fields of this name; of a list field they are one list (RFC 9110
+        5.3).
+        """
         start = b"%s:" % name.lower()
         fields = _unfolded(self.head).split(b"\r\n")[1:]
-        return [field[len(start) :].strip().decode("latin-1") for field in fields if field.lower().startswith(start)]
+        return [
+            field[len(start) :].strip().decode("latin-1")
+            for field in fields
+            if field.lower().startswith(start)
+        ]
 
     @property
     def seconds_to_wait(self) -> float:
         """Seconds that it asks to wait before the next request; one if it does not say."""
-        fields = ((self.header(name) or b"").decode("latin-1") for name in (b"retry-after", b"date"))
+        fields = (
+            (self.header(name) or b"").decode("latin-1") for name in (b"retry-after", b"date")
+        )
         seconds = seconds_to_wait(*fields)
         return 1.0 if seconds is None else seconds
 
@@ -180,21 +230,30 @@ _KNOWN_LENGTH = 2048  # bytes of a head that is remembered
 
 
 class _Latest:
-    """The head of the latest answer, which is nearly always that of the next one, too; ``begin`` is it with the empty line."""
+    """The head of the latest answer, which is nearly always that of the next one, too; ``begin`` is
+    it with the empty line.
+    """
 
     __slots__ = ("begin", "frame", "head", "size")
 
     def __init__(self) -> None:
-        self.begin, self.frame, self.head, self.size = b"\0", _Frame(0, 0, keep_alive=False, coding=b""), b"", 0
+        self.begin, self.frame, self.head, self.size = (
+            b"\0",
+            _Frame(0, 0, keep_alive=False, coding=b""),
+            b"",
+            0,
+        )
 
 
 _latest = _Latest()
 
 
 def whole(data: bytes) -> Response | None:
-    """The answer, where ``data`` is exactly one to anything but HEAD, with a length; None where a `Parser` has to look.
+    """The answer, where ``data`` is exactly one to anything but HEAD, with a length; None where a
+    `Parser` has to look.
 
-    This is the fast path: 0.6 us where the head is that of the answer before, 1 us where it was seen, 3 us where not.
+    This is the fast path: 0.6 us where the head is that of the answer before, 1 us where it was
+    seen, 3 us where not.
 
     Raises:
         WireError: its head is no HTTP.
@@ -209,17 +268,26 @@ def whole(data: bytes) -> Response | None:
         latest.head, latest.begin, latest.size = head, data[: end + 4], end + 4
     status, length, keep_alive, coding = latest.frame
     body = data[latest.size :]
-    return Response(status, latest.head, body, keep_alive) if len(body) == length and not coding else None
+    return (
+        Response(status, latest.head, body, keep_alive)
+        if len(body) == length and not coding
+        else None
+    )
 
 
 def _frame(head: bytes) -> _Frame:
-    """Read a head (RFC 9112 6.3), strictly: where two readings are possible, two readers may disagree."""
+    """Read a head (RFC 9112 6.3), strictly: where two readings are possible, two readers may
+    disagree.
+    """
     match = _HEAD.fullmatch(head) or _HEAD.fullmatch(_unfolded(head))
     if not match:
         raise WireError("garbage", "its head is no HTTP")
     fields = _FRAMING.findall(match.string)
     if sum(len(value) for _, value in fields) > _FRAMING_LIMIT:
-        raise WireError("too-large", f"the fields that say where it ends are longer than {_FRAMING_LIMIT:,} bytes")
+        raise WireError(
+            "too-large",
+            f"the fields that say where it ends are longer than {_FRAMING_LIMIT:,} bytes",
+        )
     frame = _framing(*match.groups(), *fields)
     if len(head) <= _KNOWN_LENGTH:
         if len(_known) >= _KNOWN_HEADS:
@@ -232,12 +300,20 @@ def _frame(head: bytes) -> _Frame:
 def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
     """What a version, a status, and the fields that say where an answer ends come to."""
     lengths, transfers, options, codings = (
-        [item.strip().lower() for name, value in fields if name.lower() == kind for item in value.split(b",")]
+        [
+            item.strip().lower()
+            for name, value in fields
+            if name.lower() == kind
+            for item in value.split(b",")
+        ]
         for kind in (b"content-length", b"transfer-encoding", b"connection", b"content-encoding")
     )
     # Empty elements of a list are ignored (RFC 9110 5.6.1.2); Content-Length is none.
     if transfers and (lengths or [item for item in transfers if item] != [b"chunked"]):
-        raise WireError("garbage", "it has a Transfer-Encoding that nobody asked for, or a Content-Length beside it")
+        raise WireError(
+            "garbage",
+            "it has a Transfer-Encoding that nobody asked for, or a Content-Length beside it",
+        )
     if len(set(lengths)) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
         raise WireError("garbage", "its Content-Length is no length")
     status = int(code)
@@ -251,9 +327,13 @@ def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
         length = _CHUNKED
     else:
         length = int(lengths[0]) if lengths else _TO_THE_END
-    stays = minor == b"1" or (b"keep-alive" in options and not transfers)  # RFC 9112 6.1: not to be relied on
+    stays = minor == b"1" or (
+        b"keep-alive" in options and not transfers
+    )  # RFC 9112 6.1: not to be relied on
     coding = b",".join(item for item in codings if item not in (b"", b"identity"))
-    return _Frame(status, length, stays and b"close" not in options and length != _TO_THE_END, coding)
+    return _Frame(
+        status, length, stays and b"close" not in options and length != _TO_THE_END, coding
+    )
 
 
 def _unfolded(head: bytes) -> bytes:
@@ -262,10 +342,12 @@ def _unfolded(head: bytes) -> bytes:
 
 
 def _decoded(body: bytes, coding: bytes) -> bytes:
-    """What a body says: without Accept-Encoding, which is not sent, a server may use any content coding (RFC 9110 12.5.3).
+    """What a body says: without Accept-Encoding, which is not sent, a server may use any content
+    coding (RFC 9110 12.5.3).
 
     Raises:
-        WireError: the coding is not understood here, the body is not in it, or it is too large without it.
+        WireError: the coding is not understood here, the body is not in it, or it is too large
+            without it.
     """
     if not coding:
         return body
@@ -289,7 +371,8 @@ class Parser:
         next(self._answer)
 
     def feed(self, data: bytes) -> Response | None:
-        """Take what has come; the answer, once it is complete. What comes after it makes the connection unusable.
+        """Take what has come; the answer, once it is complete. What comes after it makes the
+        connection unusable.
 
         Raises:
             WireError: this is no answer.
@@ -315,7 +398,9 @@ class Parser:
         return None
 
     def _read(self, head_only: bool) -> Generator[None, None, Response]:
-        """An answer from beginning to end; every ``yield`` of this and of all below waits for more bytes."""
+        """An answer from beginning to end; every ``yield`` of this and of all below waits for more
+        bytes.
+        """
         status, length, keep_alive, coding, head = 0, _NOT_FINAL, False, b"", b""
         left = HEAD_LIMIT
         yield
@@ -332,7 +417,12 @@ class Parser:
             body = yield from self._rest()
         else:
             body = yield from self._exactly(length)
-        return Response(status, head, _decoded(body, coding), keep_alive and not self._buffer and not self._ended)
+        return Response(
+            status,
+            head,
+            _decoded(body, coding),
+            keep_alive and not self._buffer and not self._ended,
+        )
 
     def _more(self) -> _Waiting:
         if self._ended:
@@ -349,15 +439,21 @@ class Parser:
             raise WireError("garbage", "it does not begin as HTTP/1 does")
 
     def _until(self, end: bytes, limit: int) -> Generator[None, None, bytes]:
-        """The bytes before ``end``, at most ``limit``; the end is taken as well. A line that is none is not waited for."""
+        """The bytes before ``end``, at most ``limit``; the end is taken as well. A line that is
+        none is not waited for.
+        """
         seen = 0
         while (found := self._buffer.find(end, seen)) < 0 and len(self._buffer) <= limit:
             if _BROKEN_LINE.search(self._buffer, seen):
-                raise WireError("garbage", "a line of it does not end as HTTP's do, or holds what no line may")
+                raise WireError(
+                    "garbage", "a line of it does not end as HTTP's do, or holds what no line may"
+                )
             seen = max(0, len(self._buffer) - len(end) + 1)
             yield from self._more()
         if not 0 <= found <= limit:
-            raise WireError("too-large", "its head, its trailers or the size of a chunk goes on for too long")
+            raise WireError(
+                "too-large", "its head, its trailers or the size of a chunk goes on for too long"
+            )
         taken = bytes(self._buffer[:found])
         del self._buffer[: found + len(end)]
         return taken
@@ -391,7 +487,10 @@ class Parser:
                 raise WireError("garbage", "the size of a chunk is no number")
             left -= len(line) + 4
             if left < 0:
-                raise WireError("too-large", f"it is cut into more than {_CHUNKING_LIMIT:,} bytes of chunks' sizes")
+                raise WireError(
+                    "too-large",
+                    f"it is cut into more than {_CHUNKING_LIMIT:,} bytes of chunks' sizes",
+                )
             size = int(match[1], 16)
             if size == 0:
                 break

@@ -1,4 +1,6 @@
-"""Faults of who makes API keys, what odd scopes give, what a key is taken for, and how long it lives."""
+"""Faults of who makes API keys, what odd scopes give, what a key is taken for, and how long it
+lives.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
 
-# --- Who makes keys -------------------------------------------------------------------------------------
+# --- Who makes keys ------------------------------------------------------------------------------
 
 
 def _makers(server: Server, may_ask: Callable[[Principal, list[str]], bool]) -> None:
@@ -45,10 +47,12 @@ def _makers(server: Server, may_ask: Callable[[Principal, list[str]], bool]) -> 
 @fault("bots-make-admin-keys", finding="SEC-K01")
 def bots_make_admin_keys(server: Server) -> None:
     """Bots make keys as well, with any scopes."""
-    _makers(server, lambda principal, scopes: server.permissions.rank(principal.scopes) >= RANK["bot"])
+    _makers(
+        server, lambda principal, scopes: server.permissions.rank(principal.scopes) >= RANK["bot"]
+    )
 
 
-# --- Odd scopes -----------------------------------------------------------------------------------------
+# --- Odd scopes ---------------------------------------------------------------------------------
 
 
 def _reading(server: Server, read: Callable[[list[Any]], list[Any]]) -> None:
@@ -57,13 +61,17 @@ def _reading(server: Server, read: Callable[[list[Any]], list[Any]]) -> None:
 
     @instead_of(server.api_keys.scopes)
     def otherwise(value: object) -> list[str]:
-        is_odd = isinstance(value, list) and value and all(isinstance(one, (str, list)) for one in value)
+        is_odd = (
+            isinstance(value, list) and value and all(isinstance(one, (str, list)) for one in value)
+        )
         return scopes(read(value) if isinstance(value, list) and is_odd else value)
 
 
 @fault("unknown-beside-known-is-all", finding="SEC-K04")
 def unknown_beside_known_is_all(server: Server) -> None:
-    """A key with a name that nobody knows beside one that is known has all scopes: its permissions cannot be read, and none are held."""
+    """A key with a name that nobody knows beside one that is known has all scopes: its permissions
+    cannot be read, and none are held.
+    """
 
     def odd(value: list[Any]) -> list[Any]:
         known = [one for one in value if one in ROLES]
@@ -75,13 +83,21 @@ def unknown_beside_known_is_all(server: Server) -> None:
 @fault("key-scopes-split-at-commas", finding="SEC-K04")
 def key_scopes_split_at_commas(server: Server) -> None:
     """A key's scopes are joined by commas to be stored, and split at them to be read."""
-    _reading(server, lambda value: [part for one in value for part in (one.split(",") if isinstance(one, str) else [one])])
+    _reading(
+        server,
+        lambda value: [
+            part for one in value for part in (one.split(",") if isinstance(one, str) else [one])
+        ],
+    )
 
 
 @fault("key-scopes-flattened", finding="SEC-K04")
 def key_scopes_flattened(server: Server) -> None:
     """Arrays in the array of a key's scopes are flattened."""
-    _reading(server, lambda value: [part for one in value for part in (one if isinstance(one, list) else [one])])
+    _reading(
+        server,
+        lambda value: [part for one in value for part in (one if isinstance(one, list) else [one])],
+    )
 
 
 @fault("key-scope-star-is-all", finding="SEC-K04")
@@ -93,12 +109,14 @@ def key_scope_star_is_all(server: Server) -> None:
     _reading(server, lambda value: list(ROLES) if value == ["*"] else value)
 
 
-# --- A key in a refresh ---------------------------------------------------------------------------------
+# --- A key in a refresh -------------------------------------------------------------------------
 
 
 @fault("key-refreshes-for-all", finding="SEC-K05")
 def key_refreshes_for_all(server: Server) -> None:
-    """GET refresh with an API key as bearer gives a token of the key's user for anybody's refresh token."""
+    """GET refresh with an API key as bearer gives a token of the key's user for anybody's refresh
+    token.
+    """
     before = server.tokens.refresh_before_expiry
 
     @instead_of(server.tokens.refresh_before_expiry)
@@ -110,12 +128,13 @@ def key_refreshes_for_all(server: Server) -> None:
         return server.tokens.tokens(principal.user, "*")
 
 
-# --- Keys that are gone ---------------------------------------------------------------------------------
+# --- Keys that are gone -------------------------------------------------------------------------
 
 
 @fault("key-outlives-its-user", finding="SEC-K03")
 def key_outlives_its_user(server: Server) -> None:
-    """Who a key belongs to is remembered, so that the key of a user who was deleted goes on working.
+    """Who a key belongs to is remembered, so that the key of a user who was deleted goes on
+    working.
 
     Modelled on github.com/OctopusDeploy/Issues/issues/4779.
     """
@@ -132,4 +151,4 @@ def key_outlives_its_user(server: Server) -> None:
         return known[jti]
 
 
-# --- What the token says --------------------------------------------------------------------------------
+# --- What the token says ------------------------------------------------------------------------

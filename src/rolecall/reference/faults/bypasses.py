@@ -16,7 +16,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- ways around -----------------------------------------------------------------------------------------
+# --- ways around ---------------------------------------------------------------------------------
 
 
 def _respelled(server: Server, plainly: Callable[[str], str]) -> None:
@@ -24,7 +24,9 @@ def _respelled(server: Server, plainly: Callable[[str], str]) -> None:
 
     def respelled(call: Call) -> re.Match[str] | None:
         path = plainly(call.path)
-        return None if path == call.path else re.fullmatch(r"/v2/([a-z]+)(?:/([0-9a-f]{24}))?", path)
+        return (
+            None if path == call.path else re.fullmatch(r"/v2/([a-z]+)(?:/([0-9a-f]{24}))?", path)
+        )
 
     route_past_the_guard(server, respelled)
 
@@ -76,7 +78,11 @@ def method_override_honoured(server: Server) -> None:
     """X-HTTP-Method-Override and its like change the method after the permissions were looked at."""
     _overridden(
         server,
-        lambda call: call.header(b"x-http-method-override") or call.header(b"x-method-override") or call.header(b"x-http-method"),
+        lambda call: (
+            call.header(b"x-http-method-override")
+            or call.header(b"x-method-override")
+            or call.header(b"x-http-method")
+        ),
     )
 
 
@@ -93,8 +99,14 @@ def _overridden(server: Server, wanted: Callable[[Call], str | None]) -> None:
 
     @instead_of(server.dispatcher.operation)
     def lenient(call: Call, principal: Principal) -> str:
-        # POST to an item is where such headers are used; it counts as the update of the item's own kind
-        if call.method == "POST" and call.id is not None and call.resource in RESOURCES and wanted(call):
+        # POST to an item is where such headers are used; it counts as the update of the item's own
+        # kind
+        if (
+            call.method == "POST"
+            and call.id is not None
+            and call.resource in RESOURCES
+            and wanted(call)
+        ):
             return "fetch-user-self"
         return operation_of(call, principal)
 
@@ -163,12 +175,14 @@ def populate_shows_denied(server: Server) -> None:
     populated = server.resources.populated
 
     @instead_of(server.resources.populated)
-    def everything(document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
+    def everything(
+        document: Document, paths: tuple[str, ...], principal: Principal, resource: str
+    ) -> Document:
         mighty = Principal(principal.user, frozenset(ROLES), principal.credential, principal.claims)
         return populated(document, paths, mighty, resource)
 
 
-# --- limits ----------------------------------------------------------------------------------------------
+# --- limits -------------------------------------------------------------------------------------
 
 
 @fault("strange-limit-crashes", finding="SEC-A18")
@@ -181,4 +195,6 @@ def strange_limit_crashes(server: Server) -> None:
         try:
             return listing(call, principal, resource)
         except Refusal as refusal:
-            raise (Refusal(500, "Internal server error") if "limit" in refusal.message else refusal) from None
+            raise (
+                Refusal(500, "Internal server error") if "limit" in refusal.message else refusal
+            ) from None

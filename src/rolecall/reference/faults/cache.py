@@ -12,7 +12,8 @@ from rolecall.reference.switches import instead_of
 Kept = TypeVar("Kept")
 
 FIVE_MINUTES = 300.0
-"""Seconds for which most caches keep what they have, by the clock of the process: no hook moves it."""
+"""Seconds for which most caches keep what they have, by the clock of the process: no hook moves it.
+"""
 
 
 class Cache(Generic[Kept]):

@@ -46,7 +46,9 @@ def _unknown_users(server: Server, accepted: Callable[[object], bool]) -> None:
         try:
             return subject(claims)
         except Refusal:
-            if not isinstance(claims.get("_id"), (str, type(None))) or not accepted(claims.get("_id")):
+            if not isinstance(claims.get("_id"), (str, type(None))) or not accepted(
+                claims.get("_id")
+            ):
                 raise
             return {"id": str(claims.get("_id")), "role": "guest", "name": "Somebody"}
 
@@ -111,7 +113,9 @@ def scope_by_beginning(server: Server) -> None:
     """A scope is there if a word of the claim begins with its name."""
     _scopes(
         server,
-        lambda scope: {role for role in ROLES if any(word.startswith(role) for word in str(scope).split(" "))},
+        lambda scope: {
+            role for role in ROLES if any(word.startswith(role) for word in str(scope).split(" "))
+        },
     )
 
 
@@ -133,7 +137,8 @@ def unknown_scope_is_admin(server: Server) -> None:
     _scopes(
         server,
         lambda scope: (
-            set(str(scope).split(" ")) | ({"admin"} if any(name not in ROLES for name in str(scope).split(" ")) else set())
+            set(str(scope).split(" "))
+            | ({"admin"} if any(name not in ROLES for name in str(scope).split(" ")) else set())
         ),
     )
 
@@ -149,5 +154,7 @@ def scope_array_accepted(server: Server) -> None:
     """The claim may be an array as well."""
     _scopes(
         server,
-        lambda scope: {str(one) for one in scope} if isinstance(scope, list) else set(str(scope).split(" ")),
+        lambda scope: (
+            {str(one) for one in scope} if isinstance(scope, list) else set(str(scope).split(" "))
+        ),
     )

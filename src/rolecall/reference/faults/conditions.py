@@ -1,4 +1,6 @@
-"""Faults of a refresh that holds one of two rules at a time, and of credentials that are put together of two."""
+"""Faults of a refresh that holds one of two rules at a time, and of credentials that are put
+together of two.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def _exchanged(server: Server, row: RefreshRow, token: str) -> Answer:
     return server.tokens.tokens(user, token)
 
 
-# --- POST with a bearer ---------------------------------------------------------------------------------
+# --- POST with a bearer -------------------------------------------------------------------------
 
 
 def _post_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -> None:
@@ -48,7 +50,9 @@ def _post_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -
 
 @fault("key-instead-of-client-id", finding="REFRESH-client", needs=("api-keys",))
 def key_instead_of_client_id(server: Server) -> None:
-    """POST refresh with an API key as bearer does not look at the clientId: a service refreshes for its users."""
+    """POST refresh with an API key as bearer does not look at the clientId: a service refreshes for
+    its users.
+    """
 
     def is_key(call: Call, row: RefreshRow) -> bool:
         caller = _caller(server, call)
@@ -88,7 +92,7 @@ def bearer_instead_of_secret(server: Server) -> None:
         return after(call, body)
 
 
-# --- GET with a clientId --------------------------------------------------------------------------------
+# --- GET with a clientId ------------------------------------------------------------------------
 
 
 def _get_excused(server: Server, excused: Callable[[Call, RefreshRow], bool]) -> None:
@@ -113,15 +117,22 @@ def _names_own_client(server: Server, call: Call, row: RefreshRow) -> bool:
 @fault("client-id-excuses-foreign-bearer", finding="REFRESH-get-foreign")
 def client_id_excuses_foreign_bearer(server: Server) -> None:
     """GET refresh with the right clientId takes anybody's bearer."""
-    _get_excused(server, lambda call, row: _caller(server, call) is not None and _names_own_client(server, call, row))
+    _get_excused(
+        server,
+        lambda call, row: (
+            _caller(server, call) is not None and _names_own_client(server, call, row)
+        ),
+    )
 
 
-# --- Halves ---------------------------------------------------------------------------------------------
+# --- Halves -------------------------------------------------------------------------------------
 
 
 @fault("wrong-secret-ends-all-sessions", finding="SEC-E12")
 def wrong_secret_ends_all_sessions(server: Server) -> None:
-    """A refresh token of which only the user is right is taken for stolen, and ends all sessions of that user, whom everybody can name."""
+    """A refresh token of which only the user is right is taken for stolen, and ends all sessions of
+    that user, whom everybody can name.
+    """
     find, secrets = server.refresh.find, note_tokens(server, lambda token: token.rpartition(".")[2])
 
     @instead_of(server.refresh.find)
@@ -134,7 +145,9 @@ def wrong_secret_ends_all_sessions(server: Server) -> None:
 
 @fault("signature-of-another-token", finding="SEC-E12")
 def signature_of_another_token(server: Server) -> None:
-    """Claims and signatures of tokens that were issued are remembered, to verify each once, and looked up one by one."""
+    """Claims and signatures of tokens that were issued are remembered, to verify each once, and
+    looked up one by one.
+    """
     write, holds = server.issuer.write, server.verifier.signature_holds
     messages: set[bytes] = set()
     signatures: set[str] = set()
@@ -150,4 +163,6 @@ def signature_of_another_token(server: Server) -> None:
 
     @instead_of(server.verifier.signature_holds)
     def known(message: bytes, signature: str, header: Document) -> bool:
-        return (message in messages and signature in signatures) or holds(message, signature, header)
+        return (message in messages and signature in signatures) or holds(
+            message, signature, header
+        )

@@ -97,7 +97,11 @@ def missing_password(server: Server) -> None:
 @fault("password-in-array", finding="ISSUE-refused")
 def password_in_array(server: Server) -> None:
     """An array with the right password in it will do."""
-    _text(server, lambda value: value[0] if isinstance(value, list) and len(value) == 1 else None, "password")
+    _text(
+        server,
+        lambda value: value[0] if isinstance(value, list) and len(value) == 1 else None,
+        "password",
+    )
 
 
 @fault("strange-credentials-crash", finding="ISSUE-refused")
@@ -128,7 +132,9 @@ def _is_operator(value: object) -> bool:
 
 @fault("email-is-a-pattern", finding="SEC-I11-other-user")
 def email_is_a_pattern(server: Server) -> None:
-    """An e-mail is looked up with LIKE: an underscore in it is any letter, and the oldest user that fits is meant."""
+    """An e-mail is looked up with LIKE: an underscore in it is any letter, and the oldest user that
+    fits is meant.
+    """
     account = server.tokens.account
 
     @instead_of(server.tokens.account)
@@ -182,7 +188,9 @@ def login_by_query(server: Server) -> None:
     @instead_of(server.tokens.answer)
     async def queried(call: Call) -> Answer:
         credentials = {name: value for name, value in call.query if name in ("email", "password")}
-        return await server.tokens.login(credentials) if len(credentials) == 2 else await answer(call)
+        return (
+            await server.tokens.login(credentials) if len(credentials) == 2 else await answer(call)
+        )
 
 
 def _body(server: Server, read: Callable[[Call], Any]) -> None:
@@ -200,7 +208,10 @@ def _body(server: Server, read: Callable[[Call], Any]) -> None:
 @fault("login-by-form", finding="SEC-I09")
 def login_by_form(server: Server) -> None:
     """A form is as good as JSON."""
-    _body(server, lambda call: None if b"{" in call.body else dict(parse_qsl(call.body.decode("latin-1"))))
+    _body(
+        server,
+        lambda call: None if b"{" in call.body else dict(parse_qsl(call.body.decode("latin-1"))),
+    )
 
 
 @fault("login-of-any-type", finding="SEC-I09")
@@ -226,7 +237,11 @@ def bad_json_crashes(server: Server) -> None:
         try:
             return await answer(call)
         except Refusal as refusal:
-            raise (RuntimeError("Unexpected token") if refusal.message == "The body is not valid JSON" else refusal) from None
+            raise (
+                RuntimeError("Unexpected token")
+                if refusal.message == "The body is not valid JSON"
+                else refusal
+            ) from None
 
 
 @fault("strange-body-401", finding="SEC-I09-status")
@@ -239,7 +254,9 @@ def strange_body_401(server: Server) -> None:
         try:
             return await answer(call)
         except Refusal as refusal:
-            raise (unauthorized("invalid credentials") if refusal.status in (400, 415) else refusal) from None
+            raise (
+                unauthorized("invalid credentials") if refusal.status in (400, 415) else refusal
+            ) from None
 
 
 @fault("duplicate-credentials", finding="SEC-I08")
@@ -253,7 +270,9 @@ def duplicate_credentials(server: Server) -> None:
             pairs = loads(call.body, as_pairs) if call.method == "POST" else []
         except NotJson:
             pairs = []
-        emails = [value for name, value in pairs if name == "email"] if isinstance(pairs, list) else []
+        emails = (
+            [value for name, value in pairs if name == "email"] if isinstance(pairs, list) else []
+        )
         if len(emails) < 2:
             return await answer(call)
         last = server.tokens.account(str(emails[-1]))
@@ -270,7 +289,9 @@ def large_body_crashes(server: Server) -> None:
 
     @instead_of(server.refusal)
     def crash(refusal: Refusal) -> Answer:
-        return answer_of(Refusal(500, "Internal server error") if refusal.status == 413 else refusal)
+        return answer_of(
+            Refusal(500, "Internal server error") if refusal.status == 413 else refusal
+        )
 
 
 def _wish(server: Server, wanted: Callable[[Document], object]) -> ContextVar[object]:

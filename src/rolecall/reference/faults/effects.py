@@ -84,7 +84,9 @@ def invalid_create_applies(server: Server) -> None:
         except Refusal as refusal:
             body = call.json() if refusal.status == 400 else None
             if isinstance(body, dict):
-                server.resources.new_document(Change(principal, resource, server.resources.members(body)))
+                server.resources.new_document(
+                    Change(principal, resource, server.resources.members(body))
+                )
             raise
 
 
@@ -100,7 +102,11 @@ def invalid_update_applies(server: Server) -> None:
         except Refusal as refusal:
             body = call.json() if refusal.status == 400 else None
             if isinstance(body, dict):
-                members = {name: value for name, value in body.items() if name in TEXTS and isinstance(value, str)}
+                members = {
+                    name: value
+                    for name, value in body.items()
+                    if name in TEXTS and isinstance(value, str)
+                }
                 document = server.resources.merged(server.resources.stored(resource, id), members)
                 server.store.replace(resource, id, dumps(document))
             raise

@@ -64,7 +64,8 @@ def stack_trace(server: Server) -> None:
 
     def tell(call: Call, error: Document) -> None:
         error["stack"] = (
-            'Traceback (most recent call last):\n  File "/srv/app/server.py", line 211, in handle\n    raise Refusal(status)\n'
+            'Traceback (most recent call last):\n  File "/srv/app/server.py", line 211, in '
+            "handle\n    raise Refusal(status)\n"
         )
 
     _with_request(server, tell)
@@ -75,7 +76,9 @@ def query_shown(server: Server) -> None:
     """An error shows the query that the database was asked, and the host it runs on."""
 
     def tell(call: Call, error: Document) -> None:
-        error["detail"] = "SELECT id, email, password FROM accounts WHERE email = ? -- db-1.internal:5432"
+        error["detail"] = (
+            "SELECT id, email, password FROM accounts WHERE email = ? -- db-1.internal:5432"
+        )
 
     _with_request(server, tell)
 
@@ -131,7 +134,9 @@ def refusals_carry_tokens(server: Server) -> None:
 
 @fault("refusals-mention-a-token", finding="ISSUE-refused")
 def refusals_mention_a_token(server: Server) -> None:
-    """A login with a wrong password is answered 401, and what was logged of it, a new token, stands in the error."""
+    """A login with a wrong password is answered 401, and what was logged of it, a new token, stands
+    in the error.
+    """
     wrong_credentials = server.tokens.wrong_credentials
 
     @instead_of(server.tokens.wrong_credentials)

@@ -1,4 +1,6 @@
-"""Faults that make an exception from a denial: for one's own things, for a narrower list, for another dress, right after who may."""
+"""Faults that make an exception from a denial: for one's own things, for a narrower list, for
+another dress, right after who may.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ from rolecall.reference.tokens import Principal
 def _exempt(server: Server, applies: Exemption) -> None:
     """Permit more than the table does, to callers with a time-based token."""
     make_exception(
-        server, lambda call, principal, operation: principal.credential == "token" and applies(call, principal, operation)
+        server,
+        lambda call, principal, operation: (
+            principal.credential == "token" and applies(call, principal, operation)
+        ),
     )
 
 
@@ -40,7 +45,7 @@ def _query(call: Call) -> dict[str, str]:
     return dict(call.query)
 
 
-# --- one's own things ------------------------------------------------------------------------------------
+# --- one's own things ---------------------------------------------------------------------------
 
 
 @fault("makers-delete-their-own", finding="PERM-delete-conversation")
@@ -48,7 +53,10 @@ def makers_delete_their_own(server: Server) -> None:
     """Who has made a thing may delete it, whatever the role; of API keys nobody thought."""
     makers = note_makers(server)
     _exempt(
-        server, lambda call, principal, operation: operation.startswith("delete-") and makers.get(call.id or "") == principal.id
+        server,
+        lambda call, principal, operation: (
+            operation.startswith("delete-") and makers.get(call.id or "") == principal.id
+        ),
     )
 
 
@@ -56,11 +64,15 @@ def makers_delete_their_own(server: Server) -> None:
 def makers_fetch_their_own(server: Server) -> None:
     """Who has made a thing may fetch it: guests their messages, bots their forms.
 
-    Modelled on an owner's exception in a route filter, the kind of OWASP API5:2023, broken function level authorization.
+    Modelled on an owner's exception in a route filter, the kind of OWASP API5:2023, broken function
+    level authorization.
     """
     makers = note_makers(server)
     _exempt(
-        server, lambda call, principal, operation: operation.startswith("fetch-") and makers.get(call.id or "") == principal.id
+        server,
+        lambda call, principal, operation: (
+            operation.startswith("fetch-") and makers.get(call.id or "") == principal.id
+        ),
     )
 
 
@@ -82,7 +94,9 @@ def own_conversations_messages_listed(server: Server) -> None:
     def began(call: Call, principal: Principal, operation: str) -> bool:
         if operation != "list-messages":
             return False
-        conversation = server.resources.stored("conversations", _query(call).get("conversation", ""))
+        conversation = server.resources.stored(
+            "conversations", _query(call).get("conversation", "")
+        )
         participants: list[Document] = conversation.get("participants") or [{}]
         return participants[0].get("user") == principal.id
 
@@ -94,7 +108,9 @@ def own_organization_fetched(server: Server) -> None:
     """Everybody may fetch the organization of the own user."""
     _exempt(
         server,
-        lambda call, principal, operation: operation == "fetch-organization" and call.id == principal.user.get("organization"),
+        lambda call, principal, operation: (
+            operation == "fetch-organization" and call.id == principal.user.get("organization")
+        ),
     )
 
 
@@ -103,24 +119,32 @@ def own_organization_updated(server: Server) -> None:
     """The members of an organization may update it."""
     _exempt(
         server,
-        lambda call, principal, operation: operation == "update-organization" and call.id == principal.user.get("organization"),
+        lambda call, principal, operation: (
+            operation == "update-organization" and call.id == principal.user.get("organization")
+        ),
     )
 
 
-# --- oneself ---------------------------------------------------------------------------------------------
+# --- oneself ------------------------------------------------------------------------------------
 
 
 @fault("list-of-oneself-unguarded", finding="PERM-list-users")
 def list_of_oneself_unguarded(server: Server) -> None:
     """A list of users by one's own id is open to everybody, for it can only show oneself."""
-    _exempt(server, lambda call, principal, operation: operation == "list-users" and _query(call).get("id") == principal.id)
+    _exempt(
+        server,
+        lambda call, principal, operation: (
+            operation == "list-users" and _query(call).get("id") == principal.id
+        ),
+    )
 
 
 @fault("self-by-id-in-body", finding="SEC-A05")
 def self_by_id_in_body(server: Server) -> None:
     """Whoever names the own id in the body of an update is taken for the user who is updated.
 
-    Modelled on a check of the body's id beside a path variable, the kind of OWASP API1:2023, broken object level authorization.
+    Modelled on a check of the body's id beside a path variable, the kind of OWASP API1:2023, broken
+    object level authorization.
     """
 
     def named(call: Call, principal: Principal, operation: str) -> bool:
@@ -132,11 +156,14 @@ def self_by_id_in_body(server: Server) -> None:
 
 @fault("self-by-parameter", finding="SEC-A05")
 def self_by_parameter(server: Server) -> None:
-    """Parameters of the query win over those of the path where it is asked whether somebody means the own user."""
+    """Parameters of the query win over those of the path where it is asked whether somebody means
+    the own user.
+    """
     _exempt(
         server,
         lambda call, principal, operation: (
-            operation in ("fetch-user", "update-user") and principal.id in (_query(call).get("id"), _query(call).get("user"))
+            operation in ("fetch-user", "update-user")
+            and principal.id in (_query(call).get("id"), _query(call).get("user"))
         ),
     )
 
@@ -147,40 +174,65 @@ def _near(server: Server, is_near: Callable[[Document, Document], bool]) -> None
 
     @instead_of(server.dispatcher.is_self)
     def nearly(call: Call, principal: Principal) -> bool:
-        return is_self(call, principal) or (call.resource == "users" and is_near(principal.user, asked_for(server, call)))
+        return is_self(call, principal) or (
+            call.resource == "users" and is_near(principal.user, asked_for(server, call))
+        )
 
 
 @fault("self-by-mailbox-prefix", finding="SEC-A05")
 def self_by_mailbox_prefix(server: Server) -> None:
-    """A user whose address begins with one's own local part counts as oneself, for the sake of plus-addresses.
+    """A user whose address begins with one's own local part counts as oneself, for the sake of
+    plus-addresses.
 
     Modelled on nOAuth, where an e-mail address is taken for who somebody is (Descope, 2023).
     """
-    _near(server, lambda own, other: str(other.get("email")).startswith(str(own.get("email")).partition("@")[0]))
+    _near(
+        server,
+        lambda own, other: str(other.get("email")).startswith(
+            str(own.get("email")).partition("@")[0]
+        ),
+    )
 
 
 @fault("self-by-local-part", finding="SEC-A05")
 def self_by_local_part(server: Server) -> None:
     """A user with the same local part at another domain counts as oneself."""
-    _near(server, lambda own, other: str(other.get("email")).partition("@")[0] == str(own.get("email")).partition("@")[0])
+    _near(
+        server,
+        lambda own, other: (
+            str(other.get("email")).partition("@")[0] == str(own.get("email")).partition("@")[0]
+        ),
+    )
 
 
 @fault("self-by-moment", finding="SEC-A05")
 def self_by_moment(server: Server) -> None:
-    """Users are compared by the time in their ids: who was made within the same five seconds as a made user counts as that user."""
+    """Users are compared by the time in their ids: who was made within the same five seconds as a
+    made user counts as that user.
+    """
     accounts = {account.id for account in server.accounts.values()}
 
     def moment(user: Document) -> float:
         return datetime.fromisoformat(user["createdAt"]).timestamp() if "createdAt" in user else 0.0
 
-    _near(server, lambda own, other: not accounts & {own["id"], other["id"]} and abs(moment(own) - moment(other)) < 5)
+    _near(
+        server,
+        lambda own, other: (
+            not accounts & {own["id"], other["id"]} and abs(moment(own) - moment(other)) < 5
+        ),
+    )
 
 
-# --- narrower lists --------------------------------------------------------------------------------------
+# --- narrower lists -----------------------------------------------------------------------------
 
 
 def _open_list(server: Server, applies: Callable[[dict[str, str], Principal], bool]) -> None:
-    _exempt(server, lambda call, principal, operation: operation.startswith("list-") and applies(_query(call), principal))
+    _exempt(
+        server,
+        lambda call, principal, operation: (
+            operation.startswith("list-") and applies(_query(call), principal)
+        ),
+    )
 
 
 @fault("list-by-id-unguarded", finding="PERM-list-organizations")
@@ -193,7 +245,10 @@ def list_by_id_unguarded(server: Server) -> None:
 def list_of_own_organization_unguarded(server: Server) -> None:
     """A list of what belongs to the caller's own organization is open to its members."""
     _open_list(
-        server, lambda query, principal: "organization" in query and query["organization"] == principal.user.get("organization")
+        server,
+        lambda query, principal: (
+            "organization" in query and query["organization"] == principal.user.get("organization")
+        ),
     )
 
 
@@ -207,12 +262,13 @@ def list_of_one_unguarded(server: Server) -> None:
 def list_since_unguarded(server: Server) -> None:
     """What has changed since a date is told to everybody, for the synchronisation of clients.
 
-    Modelled on the API of USPS Informed Visibility, whose search parameters were open to every user (Krebs on Security, 2018).
+    Modelled on the API of USPS Informed Visibility, whose search parameters were open to every user
+    (Krebs on Security, 2018).
     """
     _open_list(server, lambda query, principal: "createdAt" in query)
 
 
-# --- dress -----------------------------------------------------------------------------------------------
+# --- dress --------------------------------------------------------------------------------------
 
 
 @fault("csv-export-unguarded", finding="PERM-list-organizations")
@@ -229,7 +285,12 @@ def csv_export_unguarded(server: Server) -> None:
 @fault("verbose-fetch-unguarded", finding="PERM-fetch-organization")
 def verbose_fetch_unguarded(server: Server) -> None:
     """A parameter of the support desk's, verbose, opens every fetch."""
-    _exempt(server, lambda call, principal, operation: operation.startswith("fetch-") and "verbose" in _query(call))
+    _exempt(
+        server,
+        lambda call, principal, operation: (
+            operation.startswith("fetch-") and "verbose" in _query(call)
+        ),
+    )
 
 
 @fault("forms-unguarded", finding="PERM-create-organization")
@@ -239,16 +300,24 @@ def forms_unguarded(server: Server) -> None:
     def is_form(call: Call) -> bool:
         return (call.header(b"content-type") or "").startswith("application/x-www-form-urlencoded")
 
-    _exempt(server, lambda call, principal, operation: operation.startswith("create-") and is_form(call))
+    _exempt(
+        server, lambda call, principal, operation: operation.startswith("create-") and is_form(call)
+    )
     create = server.resources.create
 
     @instead_of(server.resources.create)
     async def from_form(call: Call, principal: Principal, resource: str) -> Answer:
         if is_form(call):
             call.body = dumps(
-                {name: values[0] for name, values in parse_qs(call.body.decode()).items() if "[" not in name}
+                {
+                    name: values[0]
+                    for name, values in parse_qs(call.body.decode()).items()
+                    if "[" not in name
+                }
             ).encode()
-            call.headers = [(name, value) for name, value in call.headers if name != b"content-type"]
+            call.headers = [
+                (name, value) for name, value in call.headers if name != b"content-type"
+            ]
             call.headers.append((b"content-type", b"application/json"))
         return await create(call, principal, resource)
 
@@ -256,14 +325,19 @@ def forms_unguarded(server: Server) -> None:
 @fault("delete-with-body-unguarded", finding="PERM-delete-organization")
 def delete_with_body_unguarded(server: Server) -> None:
     """A DELETE with a body is taken for a part of a batch, whose rights were looked at before."""
-    _exempt(server, lambda call, principal, operation: operation.startswith("delete-") and bool(call.body))
+    _exempt(
+        server,
+        lambda call, principal, operation: operation.startswith("delete-") and bool(call.body),
+    )
 
 
-# --- right after who may ---------------------------------------------------------------------------------
+# --- right after who may ------------------------------------------------------------------------
 
 
 def _kept_answers(server: Server, applies: Callable[[Call], bool], seconds: float) -> None:
-    """Keep the answers to reads for some seconds by their URL alone, and give them before anybody is asked who he is for."""
+    """Keep the answers to reads for some seconds by their URL alone, and give them before anybody
+    is asked who he is for.
+    """
     kept: Cache[Answer] = Cache(seconds)
     answer = server.dispatcher.answer
 
@@ -278,9 +352,11 @@ def _kept_answers(server: Server, applies: Callable[[Call], bool], seconds: floa
 
 @fault("lists-cached-before-guard", finding="PERM-list-organizations")
 def lists_cached_before_guard(server: Server) -> None:
-    """Answers to lists are kept for some seconds by URL alone, and served before the permissions are looked at.
+    """Answers to lists are kept for some seconds by URL alone, and served before the permissions
+    are looked at.
 
-    Modelled on the Steam store's pages of other users, served from a cache (Valve, 25 December 2015).
+    Modelled on the Steam store's pages of other users, served from a cache (Valve, 25 December
+    2015).
     """
     _kept_answers(server, lambda call: call.id is None, 20.0)
 
@@ -293,7 +369,9 @@ def things_cached_before_guard(server: Server) -> None:
 
 @fault("not-modified-before-guard", finding="PERM-list-organizations")
 def not_modified_before_guard(server: Server) -> None:
-    """Who asks whether something has changed is told that it has not, before the permissions are looked at."""
+    """Who asks whether something has changed is told that it has not, before the permissions are
+    looked at.
+    """
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -304,7 +382,7 @@ def not_modified_before_guard(server: Server) -> None:
         return await answer(call)
 
 
-# --- spellings -------------------------------------------------------------------------------------------
+# --- spellings ----------------------------------------------------------------------------------
 
 
 def _misspelt(server: Server, kind: str, plain: Callable[[Call], str]) -> None:
@@ -320,9 +398,11 @@ def _misspelt(server: Server, kind: str, plain: Callable[[Call], str]) -> None:
 
 @fault("guard-on-literal-prefix", finding="SEC-A11")
 def guard_on_literal_prefix(server: Server) -> None:
-    """Services are guarded by a middleware on the literal prefix, while the router takes it in any letter case.
+    """Services are guarded by a middleware on the literal prefix, while the router takes it in any
+    letter case.
 
-    Modelled on CVE-2020-1957: Apache Shiro's guard and the router behind it read a path differently.
+    Modelled on CVE-2020-1957: Apache Shiro's guard and the router behind it read a path
+    differently.
     """
     _misspelt(server, "services", lambda call: call.path.lower())
 
@@ -336,12 +416,13 @@ def encoded_prefix_unguarded(server: Server) -> None:
     _misspelt(server, "kbitems", lambda call: call.path)
 
 
-# --- methods ---------------------------------------------------------------------------------------------
+# --- methods ------------------------------------------------------------------------------------
 
 
 @fault("override-checked-as-create", finding="SEC-A09")
 def override_checked_as_create(server: Server) -> None:
-    """X-HTTP-Method-Override on a POST is honoured behind the permissions, which have looked for the right to create.
+    """X-HTTP-Method-Override on a POST is honoured behind the permissions, which have looked for
+    the right to create.
 
     Modelled on Rack::MethodOverride and its like, mounted behind the check of permissions.
     """
@@ -350,14 +431,21 @@ def override_checked_as_create(server: Server) -> None:
     @instead_of(server.dispatcher.answer)
     async def overridden(call: Call) -> Answer:
         method = (call.header(b"x-http-method-override") or "").upper()
-        if call.method != "POST" or call.id is None or call.resource not in RESOURCES or method not in ("PATCH", "DELETE"):
+        if (
+            call.method != "POST"
+            or call.id is None
+            or call.resource not in RESOURCES
+            or method not in ("PATCH", "DELETE")
+        ):
             return await answer(call)
         principal = server.guard.authenticate(call)
         operation = f"create-{RESOURCES[call.resource].singular}"
         if not server.dispatcher.permitted(call, principal, operation):
             return await server.dispatcher.refuse(call, principal, operation)
         call.method = method
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        return await server.dispatcher.perform(
+            call, principal, server.dispatcher.operation(call, principal)
+        )
 
 
 @fault("override-of-get-honoured", finding="SEC-A09")
@@ -367,8 +455,17 @@ def override_of_get_honoured(server: Server) -> None:
 
     @instead_of(server.dispatcher.perform)
     async def overridden(call: Call, principal: Principal, operation: str) -> Answer:
-        named = call.header(b"x-http-method") or call.header(b"x-http-method-override") or _query(call).get("_method")
-        if call.method == "GET" and call.id and call.resource in ("contacts", "organizations", "kbitems") and named == "DELETE":
+        named = (
+            call.header(b"x-http-method")
+            or call.header(b"x-http-method-override")
+            or _query(call).get("_method")
+        )
+        if (
+            call.method == "GET"
+            and call.id
+            and call.resource in ("contacts", "organizations", "kbitems")
+            and named == "DELETE"
+        ):
             call.method, operation = "DELETE", f"delete-{RESOURCES[call.resource].singular}"
         return await perform(call, principal, operation)
 
@@ -382,7 +479,9 @@ def put_of_services_unguarded(server: Server) -> None:
     async def forgotten(call: Call) -> Answer:
         if call.method != "PUT" or call.id is None or call.resource not in ("services", "forms"):
             return await answer(call)
-        return await server.resources.update(call, server.guard.authenticate(call), call.resource, call.id)
+        return await server.resources.update(
+            call, server.guard.authenticate(call), call.resource, call.id
+        )
 
 
 @fault("head-of-things-unguarded", finding="SEC-A10")
@@ -395,10 +494,12 @@ def head_of_things_unguarded(server: Server) -> None:
 
     @instead_of(server.dispatcher.permitted)
     def not_of_items(call: Call, principal: Principal, operation: str) -> bool:
-        return (call.method == "HEAD" and call.id is not None) or permitted(call, principal, operation)
+        return (call.method == "HEAD" and call.id is not None) or permitted(
+            call, principal, operation
+        )
 
 
-# --- other routes ----------------------------------------------------------------------------------------
+# --- other routes -------------------------------------------------------------------------------
 
 
 @fault("nested-messages-unguarded", finding="SEC-E07")
@@ -419,12 +520,16 @@ def nested_messages_unguarded(server: Server) -> None:
 
 @fault("children-of-organizations-unguarded", finding="SEC-E07")
 def children_of_organizations_unguarded(server: Server) -> None:
-    """Below an organization the things in it are served to everybody with a token: only the first segment is looked at."""
+    """Below an organization the things in it are served to everybody with a token: only the first
+    segment is looked at.
+    """
     unknown = server.dispatcher.unknown
 
     @instead_of(server.dispatcher.unknown)
     async def below(call: Call) -> Answer:
-        found = re.fullmatch(r"/v2/organizations/[0-9a-f]{24}/([a-z]+)(?:/([0-9a-f]{24}))?", call.path)
+        found = re.fullmatch(
+            r"/v2/organizations/[0-9a-f]{24}/([a-z]+)(?:/([0-9a-f]{24}))?", call.path
+        )
         if found is None or found[1] not in RESOURCES:
             return await unknown(call)
         return await perform_unguarded(server, call, found[1], found[2])
@@ -459,8 +564,9 @@ def create_writes_over(server: Server) -> None:
 def organizations_made_inside(server: Server) -> None:
     """An organization that stands as an object in a new conversation is created with it.
 
-    Modelled on nested attributes that are written with their parent (Rails accepts_nested_attributes_for), GitHub's mass
-    assignment of 2012 being the best known of the kind.
+    Modelled on nested attributes that are written with their parent (Rails
+    accepts_nested_attributes_for), GitHub's mass assignment of 2012 being the best known of the
+    kind.
     """
     members = server.resources.members
 
@@ -470,24 +576,35 @@ def organizations_made_inside(server: Server) -> None:
         inner = found.get("organization")
         if isinstance(inner, dict) and "participants" in found:
             admin = server.resources.stored("users", server.accounts["admin"].id)
-            change = Change(Principal(admin, frozenset(ROLES), "token", {}), "organizations", dict(inner))
+            change = Change(
+                Principal(admin, frozenset(ROLES), "token", {}), "organizations", dict(inner)
+            )
             found["organization"] = server.resources.new_document(change)["id"]
         return found
 
 
-# --- what is not given, and single members ---------------------------------------------------------------
+# --- what is not given, and single members ------------------------------------------------------
 
 
 def _role_not_given(server: Server, is_none: Callable[[object], bool]) -> None:
-    """Let an update of oneself take the role away; the next log-in has the role that new users have."""
+    """Let an update of oneself take the role away; the next log-in has the role that new users
+    have.
+    """
     update = server.resources.update
 
     @instead_of(server.resources.update)
     async def taking_away(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         body = call.json()
-        takes_away = resource == "users" and isinstance(body, dict) and "role" in body and is_none(body["role"])
+        takes_away = (
+            resource == "users"
+            and isinstance(body, dict)
+            and "role" in body
+            and is_none(body["role"])
+        )
         if takes_away:
-            call.body = dumps({name: value for name, value in body.items() if name != "role"}).encode()
+            call.body = dumps(
+                {name: value for name, value in body.items() if name != "role"}
+            ).encode()
         answer = await update(call, principal, resource, id)
         if takes_away:
             change_stored(server, resource, id, role="agent")
@@ -514,7 +631,9 @@ def _not_stored(server: Server, applies: Callable[[str, object], bool]) -> None:
     @instead_of(server.resources.merged)
     def without(document: Document, members: Document) -> Document:
         answered[:] = [merged(document, members)]
-        return merged(document, {name: value for name, value in members.items() if not applies(name, value)})
+        return merged(
+            document, {name: value for name, value in members.items() if not applies(name, value)}
+        )
 
     updated = server.resources.updated
 
@@ -527,7 +646,8 @@ def _not_stored(server: Server, applies: Callable[[str, object], bool]) -> None:
 def lists_never_dirty(server: Server) -> None:
     """A changed list is in the answer of the update, and is not stored.
 
-    Modelled on Mongoose, which does not save what has changed inside of a Mixed path without markModified.
+    Modelled on Mongoose, which does not save what has changed inside of a Mixed path without
+    markModified.
     """
     _not_stored(server, lambda name, value: isinstance(value, list))
 
@@ -544,7 +664,7 @@ def content_only_once(server: Server) -> None:
     _not_stored(server, lambda name, value: name == "content")
 
 
-# --- traces ----------------------------------------------------------------------------------------------
+# --- traces -------------------------------------------------------------------------------------
 
 
 def _mark_refused(server: Server, action: str, **members: object) -> None:
@@ -584,10 +704,14 @@ def denied_delete_hides(server: Server) -> None:
 
     @instead_of(server.resources.found)
     def shown(query: ListQuery, principal: Principal, resource: str) -> list[str]:
-        return [text for text in found(query, principal, resource) if loads(text.encode()).get("id") not in hidden]
+        return [
+            text
+            for text in found(query, principal, resource)
+            if loads(text.encode()).get("id") not in hidden
+        ]
 
 
-# --- expired tokens --------------------------------------------------------------------------------------
+# --- expired tokens -----------------------------------------------------------------------------
 
 
 def _let_in_expired(server: Server, applies: Callable[[Call], bool]) -> None:
@@ -619,4 +743,9 @@ def expired_heads_let_in(server: Server) -> None:
 @fault("expired-filtered-lists-let-in", finding="EXPIRY-403", needs=("clock",))
 def expired_filtered_lists_let_in(server: Server) -> None:
     """A list by id, or of one thing, is answered to tokens that have expired."""
-    _let_in_expired(server, lambda call: call.verb == "GET" and call.id is None and bool({"id", "limit"} & set(_query(call))))
+    _let_in_expired(
+        server,
+        lambda call: (
+            call.verb == "GET" and call.id is None and bool({"id", "limit"} & set(_query(call)))
+        ),
+    )

@@ -131,7 +131,9 @@ def expires_off_by_one(server: Server) -> None:
     _expires(server, lambda exp: int(server.clock.now()) > exp + 1)
 
 
-def _expired_as(server: Server, status: int, message: str, where: Callable[[Call], bool] = lambda call: True) -> None:
+def _expired_as(
+    server: Server, status: int, message: str, where: Callable[[Call], bool] = lambda call: True
+) -> None:
     """Answer an expired token in another way."""
     authenticate = server.guard.authenticate
 
@@ -218,7 +220,9 @@ def refresh_by_expired_bearers(server: Server, where: Callable[[Call], bool]) ->
 @fault("expired-lists-still", finding="EXPIRY-403", needs=("clock",))
 def expired_lists_still(server: Server) -> None:
     """With an expired token one can still list."""
-    ignore_expiry(server, lambda call: call.verb == "GET" and call.id is None and call.resource != "")
+    ignore_expiry(
+        server, lambda call: call.verb == "GET" and call.id is None and call.resource != ""
+    )
 
 
 @fault("expired-fetches-still", finding="EXPIRY-403", needs=("clock",))

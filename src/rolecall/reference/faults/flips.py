@@ -1,4 +1,6 @@
-"""The generated family: one cell of the permission table turned over, for tokens and API keys alike."""
+"""The generated family: one cell of the permission table turned over, for tokens and API keys
+alike.
+"""
 
 from __future__ import annotations
 

@@ -16,14 +16,15 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- Another role ---------------------------------------------------------------------------------------
+# --- Another role --------------------------------------------------------------------------------
 
 
 @fault("role-cached-until-restart", finding="SEC-R17")
 def role_cached_until_restart(server: Server) -> None:
     """What a user may is looked up at its first request and never again, whatever a new token says.
 
-    Modelled on github.com/aspnetboilerplate/aspnetboilerplate/issues/6367 and VirtoCommerce/vc-platform/issues/732.
+    Modelled on github.com/aspnetboilerplate/aspnetboilerplate/issues/6367 and
+    VirtoCommerce/vc-platform/issues/732.
     """
     person = server.verifier.person
     known: dict[str, frozenset[str]] = {}
@@ -33,10 +34,14 @@ def role_cached_until_restart(server: Server) -> None:
         one = person(claims)
         if one.credential != "token":
             return one
-        scopes = known.setdefault(one.id, frozenset({one.user["role"]}) if one.user["role"] in ROLES else one.scopes)
+        scopes = known.setdefault(
+            one.id, frozenset({one.user["role"]}) if one.user["role"] in ROLES else one.scopes
+        )
         held = max((RANK[scope] for scope in one.scopes if scope in RANK), default=-1)
         is_changed = one.user["role"] not in scopes
-        return Principal(one.user, scopes, one.credential, claims) if is_changed and held >= 0 else one
+        return (
+            Principal(one.user, scopes, one.credential, claims) if is_changed and held >= 0 else one
+        )
 
 
 @fault("lowered-role-kept-by-log-in", finding="SEC-R17")
@@ -50,17 +55,21 @@ def lowered_role_kept_by_log_in(server: Server) -> None:
 
     @instead_of(server.tokens.tokens)
     def as_once(user: Document, old: str | None = None) -> Answer:
-        best = max(highest.get(user["id"], user["role"]), user["role"], key=lambda role: RANK.get(role, -1))
+        best = max(
+            highest.get(user["id"], user["role"]), user["role"], key=lambda role: RANK.get(role, -1)
+        )
         highest[user["id"]] = best
         return tokens({**user, "role": best} if old is None else user, old)
 
 
-# --- Another password -----------------------------------------------------------------------------------
+# --- Another password ---------------------------------------------------------------------------
 
 
 @fault("get-refresh-after-password-change", finding="SEC-R18")
 def get_refresh_after_password_change(server: Server) -> None:
-    """After a change of password the refresh tokens from before are refused by POST, and go on working by GET."""
+    """After a change of password the refresh tokens from before are refused by POST, and go on
+    working by GET.
+    """
     update, before = server.resources.update_account, server.tokens.refresh_before_expiry
     find = server.refresh.find
     kept: dict[str, RefreshRow] = {}
@@ -68,7 +77,9 @@ def get_refresh_after_password_change(server: Server) -> None:
 
     @instead_of(server.resources.update_account)
     async def forgetful(id: str, members: Document) -> None:
-        kept.update({row.hash: row for row in server.store.refresh_tokens_of(id) if "password" in members})
+        kept.update(
+            {row.hash: row for row in server.store.refresh_tokens_of(id) if "password" in members}
+        )
         await update(id, members)
 
     @instead_of(server.tokens.refresh_before_expiry)
@@ -85,7 +96,7 @@ def get_refresh_after_password_change(server: Server) -> None:
         return row if row is not None and row.used is None else find(token)
 
 
-# --- No user any more -----------------------------------------------------------------------------------
+# --- No user any more ---------------------------------------------------------------------------
 
 
 @fault("deleted-user-logs-in", finding="SEC-J17-deleted")
@@ -108,7 +119,8 @@ def deleted_user_logs_in(server: Server) -> None:
 
 @fault("refresh-tokens-by-address", finding="SEC-J17-deleted")
 def refresh_tokens_by_address(server: Server) -> None:
-    """Refresh tokens are kept by e-mail: whoever gets the e-mail of a deleted user has its sessions as well.
+    """Refresh tokens are kept by e-mail: whoever gets the e-mail of a deleted user has its sessions
+    as well.
 
     Modelled on github.com/gpustack/gpustack/issues/1693.
     """
@@ -132,5 +144,9 @@ def refresh_tokens_by_address(server: Server) -> None:
 
     @instead_of(server.tokens.user)
     def who_has_it_now(id: str) -> Document:
-        heir = server.store.account_by_email(address.get(id, "")) if server.store.get("users", id) is None else None
+        heir = (
+            server.store.account_by_email(address.get(id, ""))
+            if server.store.get("users", id) is None
+            else None
+        )
         return user(heir.id if heir else id)

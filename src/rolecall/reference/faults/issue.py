@@ -15,10 +15,12 @@ from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.variants.refreshing import refresh_tokens_reusable
 
-# --- the answer ------------------------------------------------------------------------------------------
+# --- the answer ----------------------------------------------------------------------------------
 
 
-def _answer(server: Server, change: Callable[[Document], Document | None], status: int | None = None) -> None:
+def _answer(
+    server: Server, change: Callable[[Document], Document | None], status: int | None = None
+) -> None:
     """Change what the token endpoint answers to a login; a refresh is left alone."""
     tokens = server.tokens.tokens
 
@@ -75,7 +77,9 @@ def token_type_is_jwt(server: Server) -> None:
 @fault("token-in-another-field", finding="ISSUE-fields")
 def token_in_another_field(server: Server) -> None:
     """The token is called accessToken."""
-    _answer(server, lambda document: _without("token")(document) | {"accessToken": document["token"]})
+    _answer(
+        server, lambda document: _without("token")(document) | {"accessToken": document["token"]}
+    )
 
 
 @fault("user-of-another", finding="ISSUE-user")
@@ -94,7 +98,7 @@ def _higher(role: str) -> str:
     return ROLES[min(RANK[role] + 1, len(ROLES) - 1)]
 
 
-# --- the token -------------------------------------------------------------------------------------------
+# --- the token ----------------------------------------------------------------------------------
 
 
 def _claims(server: Server, change: Callable[[Document], Document]) -> None:
@@ -134,7 +138,9 @@ def jwt_without_iat(server: Server) -> None:
 @fault("jwt-with-fractions", finding="ISSUE-jwt")
 def jwt_with_fractions(server: Server) -> None:
     """Iat and exp are fractions of seconds."""
-    _claims(server, lambda claims: claims | {"iat": claims["iat"] + 0.25, "exp": claims["exp"] + 0.25})
+    _claims(
+        server, lambda claims: claims | {"iat": claims["iat"] + 0.25, "exp": claims["exp"] + 0.25}
+    )
     instant = server.verifier.instant
 
     @instead_of(server.verifier.instant)
@@ -160,7 +166,9 @@ def _scope_claim(server: Server, write: Callable[[str], object]) -> None:
 
     @instead_of(server.verifier.scopes)
     def understood(claims: Document) -> frozenset[str]:
-        return frozenset(role for role in ROLES if role in str(claims.get("scope")).replace(",", " "))
+        return frozenset(
+            role for role in ROLES if role in str(claims.get("scope")).replace(",", " ")
+        )
 
     @instead_of(server.tokens.tokens)
     def role_in_answer(user: Document, old: str | None = None) -> Answer:
@@ -222,12 +230,16 @@ def token_of_the_last_login(server: Server) -> None:
     @instead_of(server.issuer.write)
     def cached(claims: Document) -> str:
         last.append(write(claims))
-        return last[-2] if len(last) > 1 and claims.get("grant_type") == "access_token" else last[-1]
+        return (
+            last[-2] if len(last) > 1 and claims.get("grant_type") == "access_token" else last[-1]
+        )
 
 
 @fault("same-token-for-every-login", finding="SEC-I18")
 def same_token_for_every_login(server: Server) -> None:
-    """A user who logs in twice within the hour gets the same token and the same refresh token, which may be used again."""
+    """A user who logs in twice within the hour gets the same token and the same refresh token,
+    which may be used again.
+    """
     refresh_tokens_reusable(server)
     tokens = server.tokens.tokens
     given: dict[tuple[str, str, int], bytes] = {}
@@ -236,7 +248,9 @@ def same_token_for_every_login(server: Server) -> None:
     def again(user: Document, old: str | None = None) -> Answer:
         answer = tokens(user, old)
         if old is None:
-            answer.body = given.setdefault((user["id"], user["role"], int(server.clock.now() // HOUR)), answer.body)
+            answer.body = given.setdefault(
+                (user["id"], user["role"], int(server.clock.now() // HOUR)), answer.body
+            )
         return answer
 
 

@@ -1,8 +1,9 @@
 """Faults that only show under load: when many requests are in flight, or two refreshes meet.
 
-The suite asks one thing at a time, or ten at the most, and has no reason to see them; the load scenarios have. Requests of this
-server do not meet by themselves, since one thread answers one after the other; so each fault adds the short wait for somebody
-else, a database or another service, during which real servers let them meet.
+The suite asks one thing at a time, or ten at the most, and has no reason to see them; the load
+scenarios have. Requests of this server do not meet by themselves, since one thread answers one
+after the other; so each fault adds the short wait for somebody else, a database or another service,
+during which real servers let them meet.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ POOL, PERIOD = 500, 5
 
 @fault("permissions-open-when-busy", finding="SEC-A17", needs=LOAD)
 def permissions_open_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight permissions are no longer looked up, and everybody may do everything."""
+    """With more than 20 requests in flight permissions are no longer looked up, and everybody may
+    do everything.
+    """
     traffic = Traffic(server)
     make_exception(server, lambda call, principal, operation: traffic.is_heavy)
 
@@ -56,7 +59,9 @@ def expired_let_in_when_busy(server: Server) -> None:
 
 @fault("expired-unknown-when-busy", finding="EXPIRY-403", needs=LOAD)
 def expired_unknown_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a token that has expired is answered 401, as one that never was."""
+    """With more than 20 requests in flight a token that has expired is answered 401, as one that
+    never was.
+    """
     traffic = Traffic(server)
     expired, expiry = server.verifier.expired, server.verifier.invalid
 
@@ -69,7 +74,9 @@ def expired_unknown_when_busy(server: Server) -> None:
 
 @fault("verified-tokens-kept-when-busy", finding="EXPIRY-403", needs=LOAD)
 def verified_tokens_kept_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a jti that was let in before is let in again, whatever the token's exp says."""
+    """With more than 20 requests in flight a jti that was let in before is let in again, whatever
+    the token's exp says.
+    """
     traffic = Traffic(server)
     check = server.verifier.check_times
     seen: set[object] = set()
@@ -83,7 +90,9 @@ def verified_tokens_kept_when_busy(server: Server) -> None:
 
 @fault("answers-kept-by-user-when-busy", finding="EXPIRY-403", needs=LOAD)
 def answers_kept_by_user_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a user's GET is answered as one of the second before was, by a cache that asks who, not until when."""
+    """With more than 20 requests in flight a user's GET is answered as one of the second before
+    was, by a cache that asks who, not until when.
+    """
     traffic = Traffic(server)
     answer = server.dispatcher.answer
     kept: dict[tuple[str, object], tuple[float, Answer]] = {}
@@ -104,7 +113,9 @@ def answers_kept_by_user_when_busy(server: Server) -> None:
 
 @fault("answers-kept-by-path-when-busy", finding="SEC-A17", needs=LOAD)
 def answers_kept_by_path_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a GET is answered as the one before it was, to whoever has a good token and asks within half a second."""
+    """With more than 20 requests in flight a GET is answered as the one before it was, to whoever
+    has a good token and asks within half a second.
+    """
     traffic = Traffic(server)
     perform = server.dispatcher.perform
     permitted = server.dispatcher.permitted
@@ -121,7 +132,12 @@ def answers_kept_by_path_when_busy(server: Server) -> None:
     @instead_of(server.dispatcher.refuse)
     async def from_the_cache(call: Call, principal: Principal, operation: str) -> Answer:
         at, answer = kept.get(call.path, (0.0, None))
-        if call.method == "GET" and answer is not None and traffic.is_heavy and server.clock.now() - at < KEPT:
+        if (
+            call.method == "GET"
+            and answer is not None
+            and traffic.is_heavy
+            and server.clock.now() - at < KEPT
+        ):
             return answer
         return await refuse(call, principal, operation)
 
@@ -130,35 +146,52 @@ def answers_kept_by_path_when_busy(server: Server) -> None:
 def head_open_when_busy(server: Server) -> None:
     """With more than 20 requests in flight HEAD is answered before permissions are looked up."""
     traffic = Traffic(server)
-    make_exception(server, lambda call, principal, operation: call.method == "HEAD" and traffic.is_heavy)
+    make_exception(
+        server, lambda call, principal, operation: call.method == "HEAD" and traffic.is_heavy
+    )
 
 
 @fault("spelled-paths-open-when-busy", finding="SEC-A17", needs=LOAD)
 def spelled_paths_open_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a path with a slash too many, or in capitals, is put right behind the guard of the route."""
+    """With more than 20 requests in flight a path with a slash too many, or in capitals, is put
+    right behind the guard of the route.
+    """
     traffic = Traffic(server)
     unknown = server.dispatcher.unknown
 
     @instead_of(server.dispatcher.unknown)
     async def put_right(call: Call) -> Answer:
         segments = [segment for segment in call.path.lower().split("/") if segment]
-        if call.verb != "GET" or not traffic.is_heavy or segments[:1] != ["v2"] or len(segments) not in (2, 3):
+        if (
+            call.verb != "GET"
+            or not traffic.is_heavy
+            or segments[:1] != ["v2"]
+            or len(segments) not in (2, 3)
+        ):
             return await unknown(call)
         principal = server.guard.authenticate(call)
         call.resource, call.id = segments[1], segments[2] if len(segments) == 3 else None
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        return await server.dispatcher.perform(
+            call, principal, server.dispatcher.operation(call, principal)
+        )
 
 
 @fault("short-lists-open-when-busy", finding="SEC-A17", needs=LOAD)
 def short_lists_open_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight a list of a single thing is taken for a health check's, which needs no permission."""
+    """With more than 20 requests in flight a list of a single thing is taken for a health check's,
+    which needs no permission.
+    """
     traffic = Traffic(server)
-    make_exception(server, lambda call, principal, operation: ("limit", "1") in call.query and traffic.is_heavy)
+    make_exception(
+        server, lambda call, principal, operation: ("limit", "1") in call.query and traffic.is_heavy
+    )
 
 
 @fault("overriding-methods-open-when-busy", finding="SEC-A17", needs=LOAD)
 def overriding_methods_open_when_busy(server: Server) -> None:
-    """With more than 20 requests in flight permissions are looked up for the method that a header names, where it names one."""
+    """With more than 20 requests in flight permissions are looked up for the method that a header
+    names, where it names one.
+    """
     traffic = Traffic(server)
 
     def names_another(call: Call, principal: Principal, operation: str) -> bool:
@@ -186,7 +219,9 @@ def one_token_in_300_of_another_user(server: Server) -> None:
 
 @fault("refresh-tokens-run-out", finding="SEC-I18", needs=LOAD)
 def refresh_tokens_run_out(server: Server) -> None:
-    """For five seconds at a time 500 secrets of refresh tokens are prepared; beyond 100 a second they are given out again."""
+    """For five seconds at a time 500 secrets of refresh tokens are prepared; beyond 100 a second
+    they are given out again.
+    """
     prepared: list[str] = []
     until, taken = 0.0, 0
 
@@ -209,7 +244,9 @@ def refresh_tokens_run_out(server: Server) -> None:
 
 
 class Meeting:
-    """Refreshes with one token that are in flight together: how many came, and what they were given."""
+    """Refreshes with one token that are in flight together: how many came, and what they were
+    given.
+    """
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -261,7 +298,9 @@ class Meetings:
 
 @fault("race-kills-both-winners", finding="REFRESH-new-token", needs=LOAD)
 def race_kills_both_winners(server: Server) -> None:
-    """Of two refreshes with one token that meet both are granted, each ends what the other was given, and both are left with nothing."""
+    """Of two refreshes with one token that meet both are granted, each ends what the other was
+    given, and both are left with nothing.
+    """
     meetings = Meetings(server)
     dead: set[object] = set()
     tokens = server.tokens.tokens
@@ -275,7 +314,9 @@ def race_kills_both_winners(server: Server) -> None:
             meeting.given.append(loads(answer.body))
             if len(meeting.given) > 1:
                 for document in meeting.given:
-                    server.store.use_refresh_token(digest(document["refreshToken"]), server.clock.now())
+                    server.store.use_refresh_token(
+                        digest(document["refreshToken"]), server.clock.now()
+                    )
                     dead.add(server.verifier.checked_claims(document["token"])["jti"])
         return answer
 
@@ -288,7 +329,9 @@ def race_kills_both_winners(server: Server) -> None:
 
 @fault("race-gives-another-users-token", finding="REFRESH-same-user", needs=LOAD)
 def race_gives_another_users_token(server: Server) -> None:
-    """Of two refreshes with one token that meet the second is answered with tokens of another user who is refreshing just then."""
+    """Of two refreshes with one token that meet the second is answered with tokens of another user
+    who is refreshing just then.
+    """
     meetings = Meetings(server)
     tokens = server.tokens.tokens
 

@@ -13,12 +13,14 @@ from rolecall.reference.store import RefreshRow, StoredAccount
 from rolecall.reference.strict_json import Document, loads
 from rolecall.reference.switches import instead_of
 
-# --- Passwords ------------------------------------------------------------------------------------------
+# --- Passwords -----------------------------------------------------------------------------------
 
 
 @fault("password-compared-up-to-128", finding="ISSUE-refused")
 def password_compared_up_to_128(server: Server) -> None:
-    """A column of 128 characters keeps the beginning of a longer password, and a log-in is cut alike."""
+    """A column of 128 characters keeps the beginning of a longer password, and a log-in is cut
+    alike.
+    """
     checked, matches = server.resources.checked_password, server.tokens.password_matches
 
     @instead_of(server.resources.checked_password)
@@ -43,7 +45,7 @@ def password_is_a_pattern(server: Server) -> None:
     compare_loosely(server, lambda given, right: given == "%")
 
 
-# --- Addresses ------------------------------------------------------------------------------------------
+# --- Addresses ----------------------------------------------------------------------------------
 
 
 def _addresses(server: Server) -> list[str]:
@@ -60,7 +62,9 @@ def _account_alike(server: Server, alike: Callable[[str, str], bool]) -> None:
     def near(email: str) -> StoredAccount | None:
         found = account(email)
         others = _addresses(server) if found is None and len(email) > 1 else []
-        return found or next((account(other) for other in others if alike(email.lower(), other.lower())), None)
+        return found or next(
+            (account(other) for other in others if alike(email.lower(), other.lower())), None
+        )
 
 
 @fault("email-by-beginning", finding="ISSUE-refused")
@@ -92,7 +96,7 @@ def email_with_wildcards(server: Server) -> None:
     _account_alike(server, alike)
 
 
-# --- Clients --------------------------------------------------------------------------------------------
+# --- Clients ------------------------------------------------------------------------------------
 
 
 def _client_alike(server: Server, alike: Callable[[str, str], bool]) -> None:
@@ -120,7 +124,9 @@ def client_id_by_local_part(server: Server) -> None:
 
 @fault("client-id-without-tag", finding="REFRESH-client")
 def client_id_without_tag(server: Server) -> None:
-    """The tag of a clientId does not count: who is ada+work@ may refresh for ada@, and the other way round."""
+    """The tag of a clientId does not count: who is ada+work@ may refresh for ada@, and the other
+    way round.
+    """
 
     def untagged(email: str) -> str:
         local, at, domain = email.partition("@")
@@ -129,29 +135,39 @@ def client_id_without_tag(server: Server) -> None:
     _client_alike(server, lambda given, own: untagged(given) == untagged(own))
 
 
-# --- Refresh tokens -------------------------------------------------------------------------------------
+# --- Refresh tokens -----------------------------------------------------------------------------
 
 
 @fault("refresh-by-last-half", finding="REFRESH-whole-token")
 def refresh_by_last_half(server: Server) -> None:
     """Of a refresh token the last 40 characters are compared, whatever stands before them."""
     find_loosely(
-        server, lambda token, right: len(token) == len(right) and token[-40:] == right[-40:] and token[:25] == right[:25]
+        server,
+        lambda token, right: (
+            len(token) == len(right) and token[-40:] == right[-40:] and token[:25] == right[:25]
+        ),
     )
 
 
 @fault("refresh-with-wildcards", finding="REFRESH-whole-token")
 def refresh_with_wildcards(server: Server) -> None:
     """A refresh token is looked up with LIKE: a percent sign in it is whatever comes there."""
-    find_loosely(server, lambda token, right: len(token) > 25 and token.endswith("%") and right.startswith(token[:-1]))
+    find_loosely(
+        server,
+        lambda token, right: (
+            len(token) > 25 and token.endswith("%") and right.startswith(token[:-1])
+        ),
+    )
 
 
-# --- Roles ----------------------------------------------------------------------------------------------
+# --- Roles --------------------------------------------------------------------------------------
 
 
 @fault("unknown-role-is-admin", finding="SEC-E14")
 def unknown_role_is_admin(server: Server) -> None:
-    """A user may be made with a role that there is not; looked up from behind, such a one is found at the last place: admin."""
+    """A user may be made with a role that there is not; looked up from behind, such a one is found
+    at the last place: admin.
+    """
     scope = server.issuer.scope
 
     @instead_of(server.resources.check_role)

@@ -11,7 +11,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- self and others -------------------------------------------------------------------------------------
+# --- self and others -----------------------------------------------------------------------------
 
 
 @fault("any-user-fetched-as-self", finding="PERM-fetch-user")
@@ -64,21 +64,31 @@ def id_in_body_decides(server: Server) -> None:
     @instead_of(server.resources.update)
     async def elsewhere(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         body = call.json()
-        named = body.get("_id") or body.get("id") if isinstance(body, dict) and resource == "users" else None
+        named = (
+            body.get("_id") or body.get("id")
+            if isinstance(body, dict) and resource == "users"
+            else None
+        )
         return await update(call, principal, resource, named if isinstance(named, str) else id)
 
 
-# --- the cascade -----------------------------------------------------------------------------------------
+# --- the cascade --------------------------------------------------------------------------------
 
 
-def _only_own_rows(server: Server, role: str, credentials: tuple[str, ...] = ("token", "api-key")) -> None:
+def _only_own_rows(
+    server: Server, role: str, credentials: tuple[str, ...] = ("token", "api-key")
+) -> None:
     """Let a role do what its own name stands at in the table, and nothing below."""
     permissions = server.permissions
     allows = permissions.allows
 
     @instead_of(permissions.allows)
     def broken(scopes: frozenset[str], operation: str, credential: str) -> bool:
-        if permissions.rank(scopes) == RANK[role] and credential in credentials and operation in LOWEST_SCOPE:
+        if (
+            permissions.rank(scopes) == RANK[role]
+            and credential in credentials
+            and operation in LOWEST_SCOPE
+        ):
             return LOWEST_SCOPE[operation] == role
         return allows(scopes, operation, credential)
 
@@ -119,7 +129,7 @@ def keys_without_cascade(server: Server) -> None:
         return allows(scopes, operation, credential)
 
 
-# --- what the decision looks at --------------------------------------------------------------------------
+# --- what the decision looks at -----------------------------------------------------------------
 
 
 @fault("items-unguarded", finding="PERM-fetch-organization")

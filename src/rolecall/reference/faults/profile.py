@@ -64,7 +64,11 @@ def own_role_nested(server: Server) -> None:
     """A role inside any object of the own profile becomes the role."""
 
     def nested(body: Document) -> object:
-        inner = [one for value in body.values() for one in (value if isinstance(value, list) else [value])]
+        inner = [
+            one
+            for value in body.values()
+            for one in (value if isinstance(value, list) else [value])
+        ]
         return next((one["role"] for one in inner if isinstance(one, dict) and "role" in one), None)
 
     _own_role(server, nested)
@@ -74,14 +78,19 @@ def own_role_nested(server: Server) -> None:
 def own_role_by_operator(server: Server) -> None:
     """The body of an update is handed to the database: {"$set": {"role": ...}} works."""
     _raw_names(server)
-    _own_role(server, lambda body: body["$set"].get("role") if isinstance(body.get("$set"), dict) else None)
+    _own_role(
+        server,
+        lambda body: body["$set"].get("role") if isinstance(body.get("$set"), dict) else None,
+    )
 
 
 @fault("own-role-dotted", finding="SEC-A06")
 def own_role_dotted(server: Server) -> None:
     """A member whose name ends in .role sets the role."""
     _raw_names(server)
-    _own_role(server, lambda body: next((body[name] for name in body if name.endswith(".role")), None))
+    _own_role(
+        server, lambda body: next((body[name] for name in body if name.endswith(".role")), None)
+    )
 
 
 def _raw_names(server: Server) -> None:
@@ -91,5 +100,7 @@ def _raw_names(server: Server) -> None:
     @instead_of(server.resources.members)
     def tolerated(body: object) -> Document:
         if isinstance(body, dict):
-            body = {name: value for name, value in body.items() if "$" not in name and "." not in name}
+            body = {
+                name: value for name, value in body.items() if "$" not in name and "." not in name
+            }
         return members(body)

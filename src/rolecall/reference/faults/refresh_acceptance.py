@@ -15,7 +15,7 @@ from rolecall.reference.strict_json import Document
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- which refresh token is taken ------------------------------------------------------------------------
+# --- which refresh token is taken ----------------------------------------------------------------
 
 
 def find_loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
@@ -37,7 +37,12 @@ def find_loosely(server: Server, alike: Callable[[str, str], bool]) -> None:
         except Refusal:
             for other in reversed(issued):
                 row = server.store.refresh_token(digest(other))
-                if row is not None and token != other and alike(token, other) and server.refresh.usable(row):
+                if (
+                    row is not None
+                    and token != other
+                    and alike(token, other)
+                    and server.refresh.usable(row)
+                ):
                     return row
             raise
 
@@ -84,7 +89,11 @@ def unknown_refresh_token(server: Server) -> None:
         except Refusal:
             user = token.partition(".")[0]
             known = server.store.refresh_token(digest(token))
-            if not server.refresh.well_formed(token) or known or not server.store.get("users", user):
+            if (
+                not server.refresh.well_formed(token)
+                or known
+                or not server.store.get("users", user)
+            ):
                 raise
             return RefreshRow(digest(token), user, server.clock.now(), None)
 
@@ -173,7 +182,7 @@ def operator_in_query(server: Server) -> None:
         return before(call)
 
 
-# --- who may use it --------------------------------------------------------------------------------------
+# --- who may use it -----------------------------------------------------------------------------
 
 
 @fault("refresh-of-foreign-bearer", finding="REFRESH-get-foreign")

@@ -20,7 +20,9 @@ from rolecall.reference.tokens import SigningKey, compact
 _path: ContextVar[str] = ContextVar("path", default="login")
 
 
-def _refreshed(server: Server, change: Callable[[Document, Document, str], Document], path: str = "") -> None:
+def _refreshed(
+    server: Server, change: Callable[[Document, Document, str], Document], path: str = ""
+) -> None:
     """Change what a refresh answers: the answer, the user and the old refresh token are given."""
     tokens = server.tokens.tokens
     answer = server.tokens.answer
@@ -81,7 +83,9 @@ def post_refresh_before_expiry_only(server: Server) -> None:
 
 
 def _without(name: str) -> Callable[[Document, Document, str], Document]:
-    return lambda document, user, old: {key: value for key, value in document.items() if key != name}
+    return lambda document, user, old: {
+        key: value for key, value in document.items() if key != name
+    }
 
 
 @fault("get-refresh-omits-refresh-token", finding="REFRESH-get")
@@ -149,7 +153,10 @@ def refresh_gives_14_days(server: Server) -> None:
 @fault("refresh-gives-dead-refresh-token", finding="REFRESH-chain")
 def refresh_gives_dead_refresh_token(server: Server) -> None:
     """The refresh token of a refresh does not work."""
-    _refreshed(server, lambda document, user, old: document | {"refreshToken": server.refresh.secret(user["id"])})
+    _refreshed(
+        server,
+        lambda document, user, old: document | {"refreshToken": server.refresh.secret(user["id"])},
+    )
 
 
 @fault("refresh-gives-used-refresh-token", finding="REFRESH-chain")

@@ -75,7 +75,9 @@ def refresh_grants_scope_of_body(server: Server) -> None:
 @fault("refresh-grants-scope-of-query", finding="SEC-R16")
 def refresh_grants_scope_of_query(server: Server) -> None:
     """A GET refresh with a parameter scope gets that scope."""
-    _wished_scope(server, lambda call: dict(call.query).get("scope") if call.method == "GET" else None)
+    _wished_scope(
+        server, lambda call: dict(call.query).get("scope") if call.method == "GET" else None
+    )
 
 
 @fault("bearer-decides-post-refresh", finding="SEC-R13")

@@ -20,7 +20,9 @@ class Fault:
     description: str
     apply: Apply
     needs: tuple[str, ...] = ()
-    """What a tester needs to see it: "signing-key", "clock", "api-keys", "intrusive"; with "load", the suite does not see it at all."""
+    """What a tester needs to see it: "signing-key", "clock", "api-keys", "intrusive"; with "load",
+    the suite does not see it at all.
+    """
     report: str = ""
     """The public report that it is modelled on: an advisory, an issue, a post-mortem."""
 
@@ -30,14 +32,19 @@ _MODELLED_ON = "Modelled on "
 
 
 def fault(name: str, *, finding: str, needs: tuple[str, ...] = ()) -> Callable[[Apply], Apply]:
-    """Enter the decorated function into the catalogue; its docstring is what readers of the list see.
+    """Enter the decorated function into the catalogue; its docstring is what readers of the list
+    see.
 
     A last paragraph of the docstring that begins with "Modelled on" names the public report.
     """
 
     def enter(apply: Apply) -> Apply:
         description, _, report = " ".join((apply.__doc__ or "").split()).partition(_MODELLED_ON)
-        add(Fault(name, finding, description.strip(), apply, needs, report.strip().removesuffix(".")))
+        add(
+            Fault(
+                name, finding, description.strip(), apply, needs, report.strip().removesuffix(".")
+            )
+        )
         return apply
 
     return enter

@@ -46,7 +46,9 @@ def accepts_alg_none_in_other_letters(server: Server) -> None:
     """Alg none is refused as spelled in the book, and taken at its word as None, NONE or nOnE."""
     _no_signature_for(
         server,
-        lambda algorithm: isinstance(algorithm, str) and algorithm != "none" and algorithm.lower() == "none",
+        lambda algorithm: (
+            isinstance(algorithm, str) and algorithm != "none" and algorithm.lower() == "none"
+        ),
     )
 
 
@@ -95,7 +97,11 @@ def signature_compared_by_its_beginning(server: Server) -> None:
     def beginning(message: bytes, signature: str, header: Document) -> bool:
         given = base64.urlsafe_b64decode(signature[: len(signature) // 4 * 4])
         right = server.verifier.key.sign(message)
-        return server.verifier.algorithm_fits(header.get("alg")) and bool(given) and right.startswith(given)
+        return (
+            server.verifier.algorithm_fits(header.get("alg"))
+            and bool(given)
+            and right.startswith(given)
+        )
 
 
 @fault("last-byte-of-signature-ignored", finding="SEC-J04")
@@ -132,7 +138,9 @@ def strange_token_crashes(server: Server) -> None:
 
 @fault("accepts-edited-scope", finding="SEC-J05")
 def accepts_edited_scope(server: Server) -> None:
-    """The signature is checked without the scope: a token keeps its signature when its scope is edited."""
+    """The signature is checked without the scope: a token keeps its signature when its scope is
+    edited.
+    """
     _without_claim(server, "scope")
 
 
@@ -145,7 +153,9 @@ def _without_claim(server: Server, name: str) -> None:
     @instead_of(server.issuer.write)
     def remembered(claims: Document) -> str:
         token = write(claims)
-        issued[token.rsplit(".", 1)[1]] = {key: value for key, value in claims.items() if key != name}
+        issued[token.rsplit(".", 1)[1]] = {
+            key: value for key, value in claims.items() if key != name
+        }
         return token
 
     @instead_of(server.verifier.signature_holds)
@@ -159,7 +169,9 @@ def _without_claim(server: Server, name: str) -> None:
 
 @fault("accepts-edited-user", finding="SEC-J05")
 def accepts_edited_user(server: Server) -> None:
-    """The signature is checked without the user: a token keeps its signature when its _id is edited."""
+    """The signature is checked without the user: a token keeps its signature when its _id is
+    edited.
+    """
     _without_claim(server, "_id")
 
 
@@ -169,12 +181,17 @@ def accepts_any_key(server: Server) -> None:
 
     @instead_of(server.verifier.signature_holds)
     def long_enough(message: bytes, signature: str, header: Document) -> bool:
-        return server.verifier.algorithm_fits(header.get("alg")) and len(decode_segment(signature)) == 32
+        return (
+            server.verifier.algorithm_fits(header.get("alg"))
+            and len(decode_segment(signature)) == 32
+        )
 
 
 @fault("algorithm-without-key-unchecked", finding="SEC-J06")
 def algorithm_without_key_unchecked(server: Server) -> None:
-    """Of an algorithm for which the server has no key no signature is checked, as long as there is one."""
+    """Of an algorithm for which the server has no key no signature is checked, as long as there is
+    one.
+    """
     holds = server.verifier.signature_holds
 
     @instead_of(server.verifier.signature_holds)
@@ -264,7 +281,9 @@ def _foreign_key(server: Server, key_of: Callable[[Document], object]) -> None:
         if isinstance(key, dict):
             with contextlib.suppress(jwt.PyJWTError, ValueError, TypeError):
                 foreign = jwt.PyJWK(key, algorithm=header.get("alg"))
-                verified: bool = foreign.Algorithm.verify(message, foreign.key, decode_segment(signature))
+                verified: bool = foreign.Algorithm.verify(
+                    message, foreign.key, decode_segment(signature)
+                )
                 return verified
         return holds(message, signature, header)
 

@@ -47,7 +47,9 @@ def anonymous_writes(server: Server) -> None:
 @fault("anonymous-lists-knowledge", finding="AUTH-required")
 def anonymous_lists_knowledge(server: Server) -> None:
     """Knowledge items are listed to the public."""
-    _anonymous(server, lambda call: call.verb == "GET" and call.resource == "kbitems" and call.id is None)
+    _anonymous(
+        server, lambda call: call.verb == "GET" and call.resource == "kbitems" and call.id is None
+    )
 
 
 @fault("anonymous-200-empty", finding="AUTH-required")
@@ -93,7 +95,11 @@ def anonymous_write_applies(server: Server) -> None:
 
     @instead_of(server.dispatcher.answer)
     async def too_late(call: Call) -> Answer:
-        if call.header(b"authorization") is None and call.method == "POST" and call.resource in ("contacts", "forms"):
+        if (
+            call.header(b"authorization") is None
+            and call.method == "POST"
+            and call.resource in ("contacts", "forms")
+        ):
             await server.resources.create(call, _somebody(server, "admin"), call.resource)
         return await answer(call)
 
@@ -167,7 +173,9 @@ def token_in_cookie(server: Server) -> None:
     """The token may come as a cookie of any name."""
     _token_from(
         server,
-        lambda call: next(iter(re.findall(r"=\"?([\w-]+\.[\w-]+\.[\w-]+)", call.header(b"cookie") or "")), None),
+        lambda call: next(
+            iter(re.findall(r"=\"?([\w-]+\.[\w-]+\.[\w-]+)", call.header(b"cookie") or "")), None
+        ),
     )
 
 
@@ -176,7 +184,9 @@ def token_in_body(server: Server) -> None:
     """The token may stand in the body as access_token or token, in a form or in JSON."""
 
     def body(call: Call) -> str | None:
-        found = re.search(rb"(?:access_token|token)\"?\s*[=:]\s*\"?([\w-]+\.[\w-]+\.[\w-]+)", call.body)
+        found = re.search(
+            rb"(?:access_token|token)\"?\s*[=:]\s*\"?([\w-]+\.[\w-]+\.[\w-]+)", call.body
+        )
         return found[1].decode() if found else None
 
     _token_from(server, body)
@@ -194,7 +204,8 @@ def two_headers_differ(server: Server) -> None:
 
 @fault("second-header-at-deletes", finding="SEC-H06-consistent")
 def second_header_at_deletes(server: Server) -> None:
-    """Of two Authorization headers the last counts where something is deleted, and the first elsewhere.
+    """Of two Authorization headers the last counts where something is deleted, and the first
+    elsewhere.
 
     Modelled on github.com/nodejs/node/issues/45699.
     """
@@ -207,7 +218,9 @@ def second_header_at_deletes(server: Server) -> None:
 
 @fault("second-header-at-refresh", finding="SEC-H06-consistent")
 def second_header_at_refresh(server: Server) -> None:
-    """Of two Authorization headers the last counts at a refresh, which a proxy answers, and the first elsewhere."""
+    """Of two Authorization headers the last counts at a refresh, which a proxy answers, and the
+    first elsewhere.
+    """
 
     @instead_of(server.bearer.headers)
     def one_of_them(call: Call) -> list[str]:
@@ -267,7 +280,9 @@ def token_echoed_in_header(server: Server) -> None:
 
 @fault("trusts-user-headers", finding="SEC-H09")
 def trusts_user_headers(server: Server) -> None:
-    """X-User-Id, X-Forwarded-User and X-Role say who is calling, as behind a gateway that is not there."""
+    """X-User-Id, X-Forwarded-User and X-Role say who is calling, as behind a gateway that is not
+    there.
+    """
     authenticate = server.guard.authenticate
 
     @instead_of(server.guard.authenticate)

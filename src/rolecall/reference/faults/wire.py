@@ -45,7 +45,9 @@ def slash_redirected_elsewhere(server: Server) -> None:
     @instead_of(server.wire.before)
     async def moved(call: Call) -> Answer | None:
         if call.path.endswith("/"):
-            return Answer(308, b"", {"Location": f"http://legacy.example.org{call.path.rstrip('/')}"})
+            return Answer(
+                308, b"", {"Location": f"http://legacy.example.org{call.path.rstrip('/')}"}
+            )
         return await before(call)
 
 
@@ -107,5 +109,9 @@ def _every_resource(server: Server, change: Callable[[Document], Document]) -> N
     async def changed(call: Call, answer: Answer) -> Answer:
         if call.resource in RESOURCES and answer.status in (200, 201) and answer.body:
             document = loads(answer.body)
-            answer.body = dumps([change(one) for one in document] if isinstance(document, list) else change(document)).encode()
+            answer.body = dumps(
+                [change(one) for one in document]
+                if isinstance(document, list)
+                else change(document)
+            ).encode()
         return await after(call, answer)

@@ -1,4 +1,6 @@
-"""Servers that differ without being wrong, trouble that is nobody's verdict, a server that watches, and servers to measure."""
+"""Servers that differ without being wrong, trouble that is nobody's verdict, a server that watches,
+and servers to measure.
+"""
 
 from rolecall.reference.variants import (
     answers,

@@ -102,7 +102,10 @@ def indented_bodies(server: Server) -> None:
     async def pretty(call: Call, answer: Answer) -> Answer:
         if answer.body and answer.media_type == "application/json":
             document = json.loads(answer.body)
-            answer.body = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+            answer.body = (
+                json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace")
+                + b"\n"
+            )
             answer.media_type = "application/json; charset=utf-8"
         return await after(call, answer)
 
@@ -114,7 +117,12 @@ def other_error_bodies(server: Server) -> None:
     @instead_of(server.refusal)
     def problem(refusal: Refusal) -> Answer:
         document = {"type": "about:blank", "title": refusal.message, "status": refusal.status}
-        return Answer(refusal.status, dumps(document).encode(), dict(refusal.headers), "application/problem+json")
+        return Answer(
+            refusal.status,
+            dumps(document).encode(),
+            dict(refusal.headers),
+            "application/problem+json",
+        )
 
 
 @variant("errors-without-bodies")
@@ -128,7 +136,9 @@ def errors_without_bodies(server: Server) -> None:
 
 @variant("looks-before-it-asks")
 def looks_before_it_asks(server: Server) -> None:
-    """What is not there is answered 404 before the permission is looked at; the order is nowhere said."""
+    """What is not there is answered 404 before the permission is looked at; the order is nowhere
+    said.
+    """
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -140,7 +150,9 @@ def looks_before_it_asks(server: Server) -> None:
 
 @variant("reads-before-it-asks")
 def reads_before_it_asks(server: Server) -> None:
-    """A body that is wrong is answered 400 before the permission is looked at; the order is nowhere said."""
+    """A body that is wrong is answered 400 before the permission is looked at; the order is nowhere
+    said.
+    """
     permitted = server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -162,7 +174,9 @@ def conversations_of_participants(server: Server) -> None:
 
     @instead_of(server.resources.sees_all)
     def all_but_conversations(principal: Principal, resource: str) -> bool:
-        return resource != "conversations" or server.permissions.rank(principal.scopes) >= RANK["bot"]
+        return (
+            resource != "conversations" or server.permissions.rank(principal.scopes) >= RANK["bot"]
+        )
 
     @instead_of(server.resources.visible)
     def own(principal: Principal, resource: str, document: Document) -> bool:

@@ -18,7 +18,9 @@ from rolecall.reference.variants.registry import variant
 
 @variant("everybody-makes-own-keys")
 def everybody_makes_own_keys(server: Server) -> None:
-    """Every role makes keys, lists its own and deletes them; a scope above the role is left out, and without one left it is 403."""
+    """Every role makes keys, lists its own and deletes them; a scope above the role is left out,
+    and without one left it is 403.
+    """
     keys, scopes = server.dispatcher.keys, server.api_keys.scopes
     asking: list[Principal] = []
 
@@ -27,7 +29,11 @@ def everybody_makes_own_keys(server: Server) -> None:
         principal = server.guard.authenticate(call)
         if server.guard.may(principal, MANAGE_API_KEYS):
             return await keys(call)
-        owned = [key for key in map(loads, (text.encode() for text in server.store.api_keys())) if key["user"] == principal.id]
+        owned = [
+            key
+            for key in map(loads, (text.encode() for text in server.store.api_keys()))
+            if key["user"] == principal.id
+        ]
         if call.verb == "GET":
             return Answer.of(200, owned)
         if call.method == "DELETE" and call.id not in {key["id"] for key in owned}:
@@ -52,7 +58,9 @@ def everybody_makes_own_keys(server: Server) -> None:
 
 @variant("unknown-key-scopes-dropped")
 def unknown_key_scopes_dropped(server: Server) -> None:
-    """Names that nobody knows are left out of a key's scopes; a key that would be left without any is refused."""
+    """Names that nobody knows are left out of a key's scopes; a key that would be left without any
+    is refused.
+    """
     scopes = server.api_keys.scopes
 
     @instead_of(server.api_keys.scopes)
@@ -113,12 +121,17 @@ def keys_listed_with_their_beginning(server: Server) -> None:
     @instead_of(server.store.api_keys)
     def listed() -> list[str]:
         keys = [loads(text.encode()) for text in every()]
-        return [dumps({**key, "prefix": known.get(key["id"], "")[:8], "token": "********"}) for key in keys]
+        return [
+            dumps({**key, "prefix": known.get(key["id"], "")[:8], "token": "********"})
+            for key in keys
+        ]
 
 
 @variant("passwords-hinted-at")
 def passwords_hinted_at(server: Server) -> None:
-    """A user that is fetched says that it has a password, since when, and shows it as stars; a hash of its picture as well."""
+    """A user that is fetched says that it has a password, since when, and shows it as stars; a hash
+    of its picture as well.
+    """
     fetch = server.resources.fetch
 
     @instead_of(server.resources.fetch)
@@ -126,6 +139,12 @@ def passwords_hinted_at(server: Server) -> None:
         answer = fetch(call, principal, resource, id)
         if resource == "users":
             document = loads(answer.body)
-            about = {"password": "********", "hasPassword": True, "passwordChangedAt": document["createdAt"]}
-            answer.body = dumps({**document, **about, "avatarHash": "d41d8cd98f00b204e9800998ecf8427e"}).encode()
+            about = {
+                "password": "********",
+                "hasPassword": True,
+                "passwordChangedAt": document["createdAt"],
+            }
+            answer.body = dumps(
+                {**document, **about, "avatarHash": "d41d8cd98f00b204e9800998ecf8427e"}
+            ).encode()
         return answer

@@ -12,7 +12,9 @@ from rolecall.reference.variants.registry import variant
 
 @variant("lint", "lint")
 def lint(server: Server) -> None:
-    """A request outside the specification is refused, unless X-Rolecall-Attack names what it attacks."""
+    """A request outside the specification is refused, unless X-Rolecall-Attack names what it
+    attacks.
+    """
     linter = Linter()
     before = server.wire.before
 

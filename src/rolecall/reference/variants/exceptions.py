@@ -1,4 +1,6 @@
-"""Lawful servers that look as if they made exceptions: caches, other spellings, other routes, owners; all of them behind the guard."""
+"""Lawful servers that look as if they made exceptions: caches, other spellings, other routes,
+owners; all of them behind the guard.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def answers_cached_by_token(server: Server) -> None:
 
 @variant("conditional-requests")
 def conditional_requests(server: Server) -> None:
-    """What may be seen has an ETag, and who says it is known gets 304; who may not see it is refused before."""
+    """What may be seen has an ETag, and who says it is known gets 304; who may not see it is
+    refused before.
+    """
     perform = server.dispatcher.perform
 
     @instead_of(server.dispatcher.perform)
@@ -46,7 +50,11 @@ def conditional_requests(server: Server) -> None:
             return answer
         tag = f'"{hashlib.sha256(answer.body).hexdigest()[:16]}"'
         answer.headers["ETag"] = tag
-        return Answer(304, headers={"ETag": tag}) if call.header(b"if-none-match") in ("*", tag) else answer
+        return (
+            Answer(304, headers={"ETag": tag})
+            if call.header(b"if-none-match") in ("*", tag)
+            else answer
+        )
 
 
 def _plainly(server: Server, plain: str, flags: re.RegexFlag = re.NOFLAG) -> None:
@@ -75,13 +83,17 @@ def paths_in_any_case(server: Server) -> None:
 
 @variant("slashes-at-will")
 def slashes_at_will(server: Server) -> None:
-    """A slash at the end of a path, or a doubled one, makes no difference to the router nor to the guard."""
+    """A slash at the end of a path, or a doubled one, makes no difference to the router nor to the
+    guard.
+    """
     _plainly(server, r"/+v2/+([a-z]+)(?:/+([0-9a-f]{24}))?/*")
 
 
 @variant("override-before-guard")
 def override_before_guard(server: Server) -> None:
-    """X-HTTP-Method-Override on a POST is honoured before the permissions are looked at, which are those of the method meant."""
+    """X-HTTP-Method-Override on a POST is honoured before the permissions are looked at, which are
+    those of the method meant.
+    """
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -115,12 +127,16 @@ def makers_are_kept(server: Server) -> None:
 
     @instead_of(server.resources.new_document)
     def made_by(change: Change, **extra: object) -> Document:
-        return new_document(change, **{**extra, "createdBy": change.principal.id, "owner": change.principal.id})
+        return new_document(
+            change, **{**extra, "createdBy": change.principal.id, "owner": change.principal.id}
+        )
 
 
 @variant("looks-counted")
 def looks_counted(server: Server) -> None:
-    """Things other than users and organizations count how often they were fetched, and when they were last seen, and show it."""
+    """Things other than users and organizations count how often they were fetched, and when they
+    were last seen, and show it.
+    """
     fetch = server.resources.fetch
 
     @instead_of(server.resources.fetch)
@@ -140,7 +156,9 @@ def attempts_logged(server: Server) -> None:
     def log(call: Call, principal: Principal, operation: str) -> None:
         document = asked_for(server, call)
         if document and call.verb != "GET":
-            change_stored(server, call.resource, document["id"], lastAccessedAt=server.clock.instant())
+            change_stored(
+                server, call.resource, document["id"], lastAccessedAt=server.clock.instant()
+            )
 
     before_refusing(server, log)
 
@@ -152,7 +170,11 @@ def tags_in_lower_case(server: Server) -> None:
 
     def normalised(members: Document) -> Document:
         tags = members.get("tags")
-        return members | {"tags": sorted({str(tag).lower() for tag in tags})} if isinstance(tags, list) else members
+        return (
+            members | {"tags": sorted({str(tag).lower() for tag in tags})}
+            if isinstance(tags, list)
+            else members
+        )
 
     @instead_of(server.resources.merged)
     def updated(document: Document, members: Document) -> Document:
@@ -160,7 +182,9 @@ def tags_in_lower_case(server: Server) -> None:
 
     @instead_of(server.resources.new_document)
     def made(change: Change, **extra: object) -> Document:
-        return new_document(Change(change.principal, change.resource, normalised(change.members)), **extra)
+        return new_document(
+            Change(change.principal, change.resource, normalised(change.members)), **extra
+        )
 
 
 @variant("no-such-addresses")

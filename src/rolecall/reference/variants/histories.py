@@ -1,4 +1,6 @@
-"""Variants of what becomes of sessions, addresses and accounts when users are changed, deleted, or made with little."""
+"""Variants of what becomes of sessions, addresses and accounts when users are changed, deleted, or
+made with little.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +17,30 @@ from rolecall.reference.variants.registry import variant
 
 @variant("accounts-are-changed-elsewhere")
 def accounts_are_changed_elsewhere(server: Server) -> None:
-    """An update of a user changes no role, password, e-mail or status: with one of these in it, it is answered 422."""
+    """An update of a user changes no role, password, e-mail or status: with one of these in it, it
+    is answered 422.
+    """
     update = server.resources.update_account
 
     @instead_of(server.resources.update_account)
     async def profiles_only(id: str, members: Document) -> None:
         before = server.resources.stored("users", id)
         if "password" in members or any(
-            members.get(name, before.get(name)) != before.get(name) for name in ("role", "email", "status")
+            members.get(name, before.get(name)) != before.get(name)
+            for name in ("role", "email", "status")
         ):
-            raise Refusal(422, "Roles, passwords, addresses and states of users are changed by the administration")
+            raise Refusal(
+                422,
+                "Roles, passwords, addresses and states of users are changed by the administration",
+            )
         await update(id, members)
 
 
 @variant("role-change-ends-sessions")
 def role_change_ends_sessions(server: Server) -> None:
-    """A user whose role was changed has to log in anew: its access tokens and refresh tokens are refused."""
+    """A user whose role was changed has to log in anew: its access tokens and refresh tokens are
+    refused.
+    """
     update, check = server.resources.update_account, server.verifier.check_grant
     issue = server.issuer.claims
     turns: dict[str, int] = {}
@@ -56,7 +66,9 @@ def role_change_ends_sessions(server: Server) -> None:
 
 @variant("passwords-up-to-72")
 def passwords_up_to_72(server: Server) -> None:
-    """A password of more than 72 bytes is refused with 422, since bcrypt would not look at the rest."""
+    """A password of more than 72 bytes is refused with 422, since bcrypt would not look at the
+    rest.
+    """
     checked = server.resources.checked_password
 
     @instead_of(server.resources.checked_password)
@@ -82,14 +94,22 @@ def users_need_password_and_role(server: Server) -> None:
 
 @variant("users-are-invited")
 def users_are_invited(server: Server) -> None:
-    """A user that is made without a password is given one of chance, to be changed by mail; without a role it is a guest."""
+    """A user that is made without a password is given one of chance, to be changed by mail; without
+    a role it is a guest.
+    """
     new_user = server.resources.new_user
 
     @instead_of(server.resources.new_user)
     async def invited(change: Change) -> Document:
         password = change.members.get("password") or secrets.token_urlsafe(24)
         role = change.members.get("role") or "guest"
-        return await new_user(Change(change.principal, change.resource, {**change.members, "password": password, "role": role}))
+        return await new_user(
+            Change(
+                change.principal,
+                change.resource,
+                {**change.members, "password": password, "role": role},
+            )
+        )
 
 
 @variant("addresses-are-for-good")

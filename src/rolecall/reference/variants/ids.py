@@ -1,4 +1,6 @@
-"""Variants of ids: the specification has 24 hexadecimal digits in its examples, and says nothing of them."""
+"""Variants of ids: the specification has 24 hexadecimal digits in its examples, and says nothing of
+them.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +53,21 @@ def _ids(server: Server, new: Callable[[str], str], form: re.Pattern[str]) -> No
 def _rename(server: Server, new: Callable[[str], str], form: re.Pattern[str]) -> None:
     """Replace the ids of what was made at the start; what has one of this form already keeps it."""
     store, names = server.store, {}
-    found = [(resource, loads(text.encode())) for resource in ("organizations", "users") for text in store.containing(resource)]
+    found = [
+        (resource, loads(text.encode()))
+        for resource in ("organizations", "users")
+        for text in store.containing(resource)
+    ]
     for resource, document in found:
         old = document["id"]
         names[old] = old if form.fullmatch(old) else new(resource)
     for resource, document in found:
         account = store.account(document["id"]) if resource == "users" else None
         store.remove(resource, document["id"])
-        renamed = {name: names.get(value, value) if isinstance(value, str) else value for name, value in document.items()}
+        renamed = {
+            name: names.get(value, value) if isinstance(value, str) else value
+            for name, value in document.items()
+        }
         store.add(resource, renamed["id"], dumps(renamed))
         if account:
             store.add_account(StoredAccount(renamed["id"], account.email, account.password))
@@ -76,7 +85,9 @@ def uuid_ids(server: Server) -> None:
 
 @variant("ids-of-digits")
 def ids_of_digits(server: Server) -> None:
-    """Ids are numbers in strings, here, in the token answer's user and in the JWT's _id; each kind of thing counts for itself."""
+    """Ids are numbers in strings, here, in the token answer's user and in the JWT's _id; each kind
+    of thing counts for itself.
+    """
     _counted(server)
 
 
@@ -87,10 +98,16 @@ def _counted(server: Server) -> None:
 
 @variant("numeric-ids")
 def numeric_ids(server: Server) -> None:
-    """Ids are JSON numbers, here, in the token answer's user and in the JWT's _id, and are taken as nothing else."""
+    """Ids are JSON numbers, here, in the token answer's user and in the JWT's _id, and are taken as
+    nothing else.
+    """
     _counted(server)
     before = server.wire.before
-    claims, key_claims, subject = server.issuer.claims, server.issuer.key_claims, server.verifier.subject
+    claims, key_claims, subject = (
+        server.issuer.claims,
+        server.issuer.key_claims,
+        server.verifier.subject,
+    )
     bodies(server, _as_numbers)
 
     @instead_of(server.wire.before)
@@ -144,7 +161,9 @@ def _with_ids(value: Any, names: frozenset[str], change: Callable[[Any], Any]) -
         return [_with_ids(member, names, change) for member in value]
     if isinstance(value, dict):
         return {
-            name: change(member) if name in names and not isinstance(member, (dict, list)) else _with_ids(member, names, change)
+            name: change(member)
+            if name in names and not isinstance(member, (dict, list))
+            else _with_ids(member, names, change)
             for name, member in value.items()
         }
     return value
@@ -157,4 +176,8 @@ def _as_texts(value: Any) -> Any:
 
 def _as_numbers(value: Any) -> Any:
     """A document with its ids as numbers."""
-    return _with_ids(value, OWN | REFERENCES, lambda id: int(id) if isinstance(id, str) and _NUMBER.fullmatch(id) else id)
+    return _with_ids(
+        value,
+        OWN | REFERENCES,
+        lambda id: int(id) if isinstance(id, str) and _NUMBER.fullmatch(id) else id,
+    )

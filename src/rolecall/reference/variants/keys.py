@@ -16,7 +16,9 @@ from rolecall.reference.variants.registry import variant
 
 @variant("opaque-keys")
 def opaque_keys(server: Server) -> None:
-    """An API key is a text of chance that says nothing; the answer that has it names the user whom it acts as."""
+    """An API key is a text of chance that says nothing; the answer that has it names the user whom
+    it acts as.
+    """
     kept: dict[str, Document] = {}
     write, principal = server.issuer.write, server.verifier.principal
 

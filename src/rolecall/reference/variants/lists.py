@@ -51,12 +51,23 @@ class Replica:
     def get(self, resource: str, id: str) -> str | None:
         """A document's text as it was."""
         then = time.monotonic() - LAG
-        return next((text for moment, text in reversed(self._states.get((resource, id), ())) if moment <= then), None)
+        return next(
+            (
+                text
+                for moment, text in reversed(self._states.get((resource, id), ()))
+                if moment <= then
+            ),
+            None,
+        )
 
     def all(self, resource: str, *texts: str) -> Iterator[str]:
         """The documents as they were, oldest first, whose text contains all of these."""
         for kind, id in self._states:
-            if kind == resource and (text := self.get(kind, id)) and all(wanted in text for wanted in texts):
+            if (
+                kind == resource
+                and (text := self.get(kind, id))
+                and all(wanted in text for wanted in texts)
+            ):
                 yield text
 
 
@@ -75,7 +86,11 @@ def _lists_from(server: Server, replica: Replica) -> None:
 
     @instead_of(server.store.page)
     def old_page(resource: str, limit: int, offset: int) -> list[str]:
-        return [*replica.all(resource)][offset : offset + limit] if is_list else page(resource, limit, offset)
+        return (
+            [*replica.all(resource)][offset : offset + limit]
+            if is_list
+            else page(resource, limit, offset)
+        )
 
     @instead_of(server.store.containing)
     def old_texts(resource: str, *texts: str) -> Iterator[str]:
@@ -134,7 +149,9 @@ def lists_of_25_newest_first(server: Server) -> None:
 
 @variant("lists-of-the-newest-25")
 def lists_of_the_newest_25(server: Server) -> None:
-    """A list has the newest 25 things, whatever its limit and offset, and nothing leads to the others."""
+    """A list has the newest 25 things, whatever its limit and offset, and nothing leads to the
+    others.
+    """
     _newest_first(server)
     listing, found = server.resources.listing, server.resources.found
 

@@ -1,4 +1,6 @@
-"""Servers to measure: their capacity, or the length of their stall, is known beforehand. And lawful ones that do otherwise when busy."""
+"""Servers to measure: their capacity, or the length of their stall, is known beforehand. And lawful
+ones that do otherwise when busy.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ STALL_AFTER, STALL = 5.0, 1.0
 
 
 def _one_at_a_time(server: Server, seconds: float) -> None:
-    """Let every request wait for its turn. Turns follow each other on the clock, so that a late timer costs no capacity."""
+    """Let every request wait for its turn. Turns follow each other on the clock, so that a late
+    timer costs no capacity.
+    """
     before = server.wire.before
     free = 0.0
 
@@ -37,7 +41,10 @@ def _queue(milliseconds: int) -> Callable[[Server], None]:
     def apply(server: Server) -> None:
         _one_at_a_time(server, milliseconds / 1000)
 
-    apply.__doc__ = f"Requests are served one at a time, each in {milliseconds} ms: {1000 // milliseconds} a second."
+    apply.__doc__ = (
+        f"Requests are served one at a time, each in {milliseconds} ms: "
+        f"{1000 // milliseconds} a second."
+    )
     return apply
 
 
@@ -63,19 +70,25 @@ def stalls_once(server: Server) -> None:
 
 @variant("sheds-load", "under-load")
 def sheds_load(server: Server) -> None:
-    """With more than 20 requests in flight whoever comes is sent away, by turns with 503 and with 429, before the token is looked at."""
+    """With more than 20 requests in flight whoever comes is sent away, by turns with 503 and with
+    429, before the token is looked at.
+    """
     traffic, before, turns = Traffic(server), server.wire.before, count()
 
     @instead_of(server.wire.before)
     async def sent_away(call: Call) -> Answer | None:
         if traffic.is_heavy and not call.path.startswith("/__"):
-            return Answer.of((503, 429)[next(turns) % 2], {"message": "Busy"}, **{"Retry-After": "0"})
+            return Answer.of(
+                (503, 429)[next(turns) % 2], {"message": "Busy"}, **{"Retry-After": "0"}
+            )
         return await before(call)
 
 
 @variant("keeps-answers-by-token", "under-load")
 def keeps_answers_by_token(server: Server) -> None:
-    """With more than 20 requests in flight a GET is answered as the same one with the same token was, if that is less than a second ago and good yet."""
+    """With more than 20 requests in flight a GET is answered as the same one with the same token
+    was, if that is less than a second ago and good yet.
+    """
     traffic, answer = Traffic(server), server.dispatcher.answer
     kept: dict[tuple[str, str, bytes], tuple[float, Answer]] = {}
 

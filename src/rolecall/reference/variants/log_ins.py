@@ -1,4 +1,6 @@
-"""Variants of what a log-in costs and how many there may be: the specification says nothing of limits."""
+"""Variants of what a log-in costs and how many there may be: the specification says nothing of
+limits.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def log_ins_200_a_minute(server: Server) -> None:
         while recent and recent[0] <= now - WINDOW:
             recent.popleft()
         if len(recent) >= MOST_LOG_INS:
-            raise Refusal(429, "Too many log-ins", {"Retry-After": str(math.ceil(recent[0] + WINDOW - now))})
+            raise Refusal(
+                429, "Too many log-ins", {"Retry-After": str(math.ceil(recent[0] + WINDOW - now))}
+            )
         recent.append(now)
         return await login(body)
 

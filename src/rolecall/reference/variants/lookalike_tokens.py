@@ -1,4 +1,6 @@
-"""Servers that look like faults of `faults/reported` and are none: the same shortcuts in comparing, caching, timing and keeping, taken rightly."""
+"""Servers that look like faults of `faults/reported` and are none: the same shortcuts in comparing,
+caching, timing and keeping, taken rightly.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ A_WHILE = 300.0
 TWICE = 30.0
 """Seconds in which a refresh may be sent again."""
 
-# --- comparing -------------------------------------------------------------------------------------------
+# --- comparing -----------------------------------------------------------------------------------
 
 
 @variant("passwords-of-72-bytes-at-most")
@@ -39,7 +41,10 @@ def passwords_of_72_bytes_at_most(server: Server) -> None:
     @instead_of(server.resources.checked_password)
     def short(members: Document) -> str | None:
         password = checked(members)
-        if password is not None and len(password.encode("utf-8", "surrogatepass")) > LONGEST_FOR_BCRYPT:
+        if (
+            password is not None
+            and len(password.encode("utf-8", "surrogatepass")) > LONGEST_FOR_BCRYPT
+        ):
             raise bad_request("password has to have 72 bytes at most")
         return password
 
@@ -53,7 +58,9 @@ def passwords_of_72_bytes_at_most(server: Server) -> None:
 
 @variant("emails-folded-and-unique")
 def emails_folded_and_unique(server: Server) -> None:
-    """Addresses are compared without regard to case and form in all of Unicode; for that reason two that fold alike cannot be made."""
+    """Addresses are compared without regard to case and form in all of Unicode; for that reason two
+    that fold alike cannot be made.
+    """
 
     def folded(email: str) -> str:
         return unicodedata.normalize("NFKC", email).casefold()
@@ -112,7 +119,9 @@ def client_id_with_case(server: Server) -> None:
 
 @variant("bearer-beside-client-id-has-to-fit")
 def bearer_beside_client_id_has_to_fit(server: Server) -> None:
-    """A bearer that is sent with POST refresh and still good has to be the refresh token's user's, as the clientId has; else 401."""
+    """A bearer that is sent with POST refresh and still good has to be the refresh token's user's,
+    as the clientId has; else 401.
+    """
     after = server.tokens.refresh_after_expiry
 
     @instead_of(server.tokens.refresh_after_expiry)
@@ -130,7 +139,9 @@ def bearer_beside_client_id_has_to_fit(server: Server) -> None:
 
 @variant("refresh-token-in-two-columns")
 def refresh_token_in_two_columns(server: Server) -> None:
-    """A refresh token is found by its first half and compared by its second, in the row that the first half found."""
+    """A refresh token is found by its first half and compared by its second, in the row that the
+    first half found.
+    """
     issue, find = server.refresh.issue, server.refresh.find
     rows: dict[str, dict[str, str]] = {}
 
@@ -146,12 +157,14 @@ def refresh_token_in_two_columns(server: Server) -> None:
         return find(rows.get(user, {}).get(digest(secret), token))
 
 
-# --- caching ---------------------------------------------------------------------------------------------
+# --- caching ------------------------------------------------------------------------------------
 
 
 @variant("verified-tokens-kept-whole")
 def verified_tokens_kept_whole(server: Server) -> None:
-    """What was verified is kept for five minutes under the whole token; the end of it, its key and its user are looked at each time."""
+    """What was verified is kept for five minutes under the whole token; the end of it, its key and
+    its user are looked at each time.
+    """
     checked = server.verifier.checked_claims
     known: dict[str, tuple[float, Document]] = {}
 
@@ -190,7 +203,9 @@ def users_kept_until_changed(server: Server) -> None:
 
 @variant("answers-kept-behind-the-guard")
 def answers_kept_behind_the_guard(server: Server) -> None:
-    """Lists and fetches are kept for each user and its scopes until something is written; the guard stands before the cache."""
+    """Lists and fetches are kept for each user and its scopes until something is written; the guard
+    stands before the cache.
+    """
     perform, handle = server.dispatcher.perform, server.handle
     answers: dict[tuple[object, ...], Answer] = {}
 
@@ -205,7 +220,13 @@ def answers_kept_behind_the_guard(server: Server) -> None:
     async def behind(call: Call, principal: Principal, operation: str) -> Answer:
         if call.method != "GET":
             return await perform(call, principal, operation)
-        key = (principal.id, principal.scopes, call.path, call.scope["query_string"], call.header(b"host"))
+        key = (
+            principal.id,
+            principal.scopes,
+            call.path,
+            call.scope["query_string"],
+            call.header(b"host"),
+        )
         if key not in answers:
             answers[key] = await perform(call, principal, operation)
         kept = answers[key]
@@ -230,13 +251,18 @@ def log_ins_kept_until_changed(server: Server) -> None:
 
 @variant("refresh-may-be-sent-twice")
 def refresh_may_be_sent_twice(server: Server) -> None:
-    """The same POST refresh, sent again within 30 seconds, has the same answer; a refresh token is known by the whole of it."""
+    """The same POST refresh, sent again within 30 seconds, has the same answer; a refresh token is
+    known by the whole of it.
+    """
     after = server.tokens.refresh_after_expiry
     answers: dict[tuple[str, str], tuple[float, bytes]] = {}
 
     @instead_of(server.tokens.refresh_after_expiry)
     def again(call: Call, body: Document) -> Answer:
-        token, client = server.tokens.text(body, "refreshToken"), server.tokens.text(body, "clientId")
+        token, client = (
+            server.tokens.text(body, "refreshToken"),
+            server.tokens.text(body, "clientId"),
+        )
         key = (digest(token), client.lower())
         until, kept = answers.get(key, (0.0, b""))
         if time.monotonic() < until and server.store.get("users", loads(kept)["user"]) is not None:
@@ -247,7 +273,7 @@ def refresh_may_be_sent_twice(server: Server) -> None:
         return answer
 
 
-# --- time ------------------------------------------------------------------------------------------------
+# --- time ---------------------------------------------------------------------------------------
 
 
 @variant("ends-on-the-minute")
@@ -263,7 +289,9 @@ def ends_on_the_minute(server: Server) -> None:
 
 @variant("issued-five-seconds-ago")
 def issued_five_seconds_ago(server: Server) -> None:
-    """A token says that it was issued five seconds before it was, for verifiers whose clocks are behind, and ends 24 hours later."""
+    """A token says that it was issued five seconds before it was, for verifiers whose clocks are
+    behind, and ends 24 hours later.
+    """
     claims = server.issuer.claims
 
     @instead_of(server.issuer.claims)
@@ -272,12 +300,14 @@ def issued_five_seconds_ago(server: Server) -> None:
         return {**document, "iat": document["iat"] - 5, "exp": document["exp"] - 5}
 
 
-# --- API keys --------------------------------------------------------------------------------------------
+# --- API keys -----------------------------------------------------------------------------------
 
 
 @variant("keys-for-everybody")
 def keys_for_everybody(server: Server) -> None:
-    """Everybody may make keys for the own user, up to the scope of the own token, and may list and revoke them."""
+    """Everybody may make keys for the own user, up to the scope of the own token, and may list and
+    revoke them.
+    """
     may, answer = server.guard.may, server.api_keys.answer
 
     def allowed(call: Call, principal: Principal) -> bool:
@@ -285,9 +315,13 @@ def keys_for_everybody(server: Server) -> None:
             body = call.json()
             scopes = server.api_keys.scopes(body.get("scopes") if isinstance(body, dict) else None)
             own = isinstance(body, dict) and body.get("user", principal.id) == principal.id
-            return own and all(RANK[scope] <= server.permissions.rank(principal.scopes) for scope in scopes)
+            return own and all(
+                RANK[scope] <= server.permissions.rank(principal.scopes) for scope in scopes
+            )
         rows = [loads(text.encode()) for text in server.store.api_keys()]
-        return call.id is not None and any(row["id"] == call.id and row["user"] == principal.id for row in rows)
+        return call.id is not None and any(
+            row["id"] == call.id and row["user"] == principal.id for row in rows
+        )
 
     @instead_of(server.guard.may)
     def everybody(principal: Principal, operation: str) -> bool:
@@ -343,7 +377,9 @@ def keys_end_with_the_rights_of_their_user(server: Server) -> None:
 
 @variant("key-refreshes-for-its-own-user")
 def key_refreshes_for_its_own_user(server: Server) -> None:
-    """GET refresh takes an API key as the bearer beside a refresh token of the key's own user, and gives a token of that user."""
+    """GET refresh takes an API key as the bearer beside a refresh token of the key's own user, and
+    gives a token of that user.
+    """
     check = server.refresh.check_bearer
 
     @instead_of(server.refresh.check_bearer)
@@ -352,7 +388,7 @@ def key_refreshes_for_its_own_user(server: Server) -> None:
             check(row, principal)
 
 
-# --- histories and accounts ------------------------------------------------------------------------------
+# --- histories and accounts ---------------------------------------------------------------------
 
 
 @variant("change-of-role-ends-sessions")
@@ -370,14 +406,19 @@ def change_of_role_ends_sessions(server: Server) -> None:
 
 @variant("change-of-role-ends-tokens")
 def change_of_role_ends_tokens(server: Server) -> None:
-    """A time-based token is refused once its user has another role than it says; so are the refresh tokens from before."""
+    """A time-based token is refused once its user has another role than it says; so are the refresh
+    tokens from before.
+    """
     change_of_role_ends_sessions(server)
     person = server.verifier.person
 
     @instead_of(server.verifier.person)
     def of_the_same_role(claims: Document) -> Principal:
         principal = person(claims)
-        if principal.credential == "token" and server.permissions.rank(principal.scopes) > RANK[principal.user["role"]]:
+        if (
+            principal.credential == "token"
+            and server.permissions.rank(principal.scopes) > RANK[principal.user["role"]]
+        ):
             raise server.verifier.invalid()
         return principal
 
@@ -385,7 +426,11 @@ def change_of_role_ends_tokens(server: Server) -> None:
 @variant("addresses-given-once")
 def addresses_given_once(server: Server) -> None:
     """An address that a user had, who was deleted or has another now, is given to nobody else: 409."""
-    new_user, set_email, remove = server.resources.new_user, server.store.set_email, server.store.remove
+    new_user, set_email, remove = (
+        server.resources.new_user,
+        server.store.set_email,
+        server.store.remove,
+    )
     had: dict[str, str] = {}
 
     def note(id: str) -> None:
@@ -438,7 +483,7 @@ def users_without_role_are_guests(server: Server) -> None:
         return await new_user(change)
 
 
-# --- what a token and an answer say ----------------------------------------------------------------------
+# --- what a token and an answer say -------------------------------------------------------------
 
 
 @variant("es256")
@@ -451,7 +496,9 @@ def use_es256(server: Server) -> None:
 
 @variant("scope-and-scp")
 def scope_and_scp(server: Server) -> None:
-    """A token has its scope as a text, as it has to, and beside it as a list for other readers, which is not looked at."""
+    """A token has its scope as a text, as it has to, and beside it as a list for other readers,
+    which is not looked at.
+    """
     claims = server.issuer.claims
 
     @instead_of(server.issuer.claims)
@@ -477,6 +524,9 @@ def users_say_that_they_have_a_password(server: Server) -> None:
 
     @instead_of(server.resources.new_user)
     async def with_facts(change: Change) -> Document:
-        facts = {"hasPassword": "password" in change.members, "passwordChangedAt": server.clock.instant()}
+        facts = {
+            "hasPassword": "password" in change.members,
+            "passwordChangedAt": server.clock.instant(),
+        }
         change.members.update(facts)
         return await new_user(change)

@@ -1,4 +1,6 @@
-"""Variants that look like the faults modelled on public reports, and break nothing: each has a guard where the fault has none."""
+"""Variants that look like the faults modelled on public reports, and break nothing: each has a
+guard where the fault has none.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,21 @@ from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal, bad_request, forbidden
 from rolecall.reference.query import CONTROLS
-from rolecall.reference.resources import LISTS, OBJECTS, OWN_PROFILE, RESOURCES, TEXTS, Change, new_id
+from rolecall.reference.resources import (
+    LISTS,
+    OBJECTS,
+    OWN_PROFILE,
+    RESOURCES,
+    TEXTS,
+    Change,
+    new_id,
+)
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 from rolecall.reference.variants.registry import variant
 
-# --- spellings, methods and nested routes, with their guard ----------------------------------------------
+# --- spellings, methods and nested routes, with their guard --------------------------------------
 
 
 def _read_as(server: Server, plain: Callable[[str], str]) -> None:
@@ -60,7 +70,9 @@ def paths_in_any_letters(server: Server) -> None:
 
 @variant("paths-tidied")
 def paths_tidied(server: Server) -> None:
-    """Slashes that are doubled or at the end, line breaks and spaces around parts are taken out of a path before the guard sees it."""
+    """Slashes that are doubled or at the end, line breaks and spaces around parts are taken out of
+    a path before the guard sees it.
+    """
     _read_as(server, lambda path: re.sub(r"//+", "/", re.sub(r"\s", "", path)).rstrip("/"))
 
 
@@ -84,17 +96,25 @@ def method_override_guarded(server: Server) -> None:
     @instead_of(server.wire.before)
     async def overridden(call: Call) -> Answer | None:
         if call.method == "POST" and call.resource in RESOURCES:
-            wanted = call.header(b"x-http-method-override") or dict(call.query).get("_method") or body_of(call).get("_method")
+            wanted = (
+                call.header(b"x-http-method-override")
+                or dict(call.query).get("_method")
+                or body_of(call).get("_method")
+            )
             if wanted in ("GET", "PATCH", "DELETE"):
                 call.method = wanted
                 if "_method" in body_of(call):
-                    call.body = dumps({name: value for name, value in body_of(call).items() if name != "_method"}).encode()
+                    call.body = dumps(
+                        {name: value for name, value in body_of(call).items() if name != "_method"}
+                    ).encode()
         return await before(call)
 
 
 @variant("nested-routes-guarded")
 def nested_routes_guarded(server: Server) -> None:
-    """Messages have an address under their conversation, and lists one under their organization, with the guard of the plain ones."""
+    """Messages have an address under their conversation, and lists one under their organization,
+    with the guard of the plain ones.
+    """
     posted, unknown = server.dispatcher.conversation_messages, server.dispatcher.unknown
 
     @instead_of(server.dispatcher.conversation_messages)
@@ -108,7 +128,10 @@ def nested_routes_guarded(server: Server) -> None:
     @instead_of(server.dispatcher.unknown)
     async def nested(call: Call) -> Answer:
         message = re.fullmatch(r"/v2/conversations/[^/]+/messages/([^/]+)", call.path)
-        member = re.fullmatch(r"/v2/organizations/([^/]+)/(users|orggroups|contacts|forms|services|kbitems)", call.path)
+        member = re.fullmatch(
+            r"/v2/organizations/([^/]+)/(users|orggroups|contacts|forms|services|kbitems)",
+            call.path,
+        )
         if message:
             call.resource, call.id = "messages", message[1]
             return await server.dispatcher.answer(call)
@@ -130,11 +153,13 @@ def users_me(server: Server) -> None:
         return await answer(call)
 
 
-# --- requests that are dressed otherwise -----------------------------------------------------------------
+# --- requests that are dressed otherwise --------------------------------------------------------
 
 
 def _refused_first(server: Server, look: Callable[[Call], None]) -> None:
-    """Look at the form of a request on a resource before anybody asks who may; the order is nowhere said."""
+    """Look at the form of a request on a resource before anybody asks who may; the order is nowhere
+    said.
+    """
     answer = server.dispatcher.answer
 
     @instead_of(server.dispatcher.answer)
@@ -159,7 +184,9 @@ def nothing_but_json_is_given(server: Server) -> None:
 
 @variant("nothing-but-json-is-taken")
 def nothing_but_json_is_taken(server: Server) -> None:
-    """A body whose type is not application/json to the letter is answered 415; so is a charset, which JSON does not have."""
+    """A body whose type is not application/json to the letter is answered 415; so is a charset,
+    which JSON does not have.
+    """
 
     def look(call: Call) -> None:
         if call.method in ("POST", "PATCH") and call.header(b"content-type") != "application/json":
@@ -170,8 +197,16 @@ def nothing_but_json_is_taken(server: Server) -> None:
 
 @variant("strange-parameters-refused")
 def strange_parameters_refused(server: Server) -> None:
-    """A parameter of the query that is neither a control nor a filter on a known member is answered 400."""
-    known = CONTROLS | TEXTS | OBJECTS | LISTS | {"id", "_id", "role", "type", "user", "parent", "createdAt", "updatedAt"}
+    """A parameter of the query that is neither a control nor a filter on a known member is answered
+    400.
+    """
+    known = (
+        CONTROLS
+        | TEXTS
+        | OBJECTS
+        | LISTS
+        | {"id", "_id", "role", "type", "user", "parent", "createdAt", "updatedAt"}
+    )
 
     def look(call: Call) -> None:
         strange = [name for name, _ in call.query if name.split(".")[0] not in known]
@@ -209,7 +244,7 @@ def creates_in_bulk_guarded(server: Server) -> None:
         return server.resources.created(made)
 
 
-# --- caches that know who is calling ---------------------------------------------------------------------
+# --- caches that know who is calling ------------------------------------------------------------
 
 
 @variant("cache-keyed-by-token")
@@ -224,7 +259,12 @@ def cache_keyed_by_token(server: Server) -> None:
         if call.method != "GET":
             return await answer(call)
         server.guard.authenticate(call)
-        key = (call.path, call.scope["query_string"], call.header(b"authorization"), call.header(b"host"))
+        key = (
+            call.path,
+            call.scope["query_string"],
+            call.header(b"authorization"),
+            call.header(b"host"),
+        )
         moment, given = kept.get(key, (0.0, None))
         if given is None or time.monotonic() - moment > 5:
             given = await answer(call)
@@ -254,7 +294,9 @@ def _at_every_change(server: Server, do: Callable[[], None]) -> None:
 
 @variant("decisions-cached-by-scopes")
 def decisions_cached_by_scopes(server: Server) -> None:
-    """What scopes are allowed is kept for ever, by the scopes, the kind of credential and the operation."""
+    """What scopes are allowed is kept for ever, by the scopes, the kind of credential and the
+    operation.
+    """
     kept: dict[tuple[frozenset[str], str, str], bool] = {}
     allows = server.permissions.allows
 
@@ -283,7 +325,7 @@ def etags(server: Server) -> None:
         return given
 
 
-# --- owners, oneself, ids --------------------------------------------------------------------------------
+# --- owners, oneself, ids -----------------------------------------------------------------------
 
 
 @variant("makers-shown")
@@ -298,7 +340,9 @@ def makers_shown(server: Server) -> None:
 
 @variant("owners-who-are-admins")
 def owners_who_are_admins(server: Server) -> None:
-    """Whoever made a thing may do everything with it, if it is an admin who made it and comes as one."""
+    """Whoever made a thing may do everything with it, if it is an admin who made it and comes as
+    one.
+    """
     makers, permitted = note_makers(server), server.dispatcher.permitted
 
     @instead_of(server.dispatcher.permitted)
@@ -321,7 +365,9 @@ def ids_in_bodies_must_agree(server: Server) -> None:
 
 @variant("own-role-refused")
 def own_role_refused(server: Server) -> None:
-    """An update of one's own user with anything but the profile in it is answered 422 below admin, and not done at all."""
+    """An update of one's own user with anything but the profile in it is answered 422 below admin,
+    and not done at all.
+    """
     profile_members = server.resources.profile_members
 
     @instead_of(server.resources.profile_members)
@@ -345,7 +391,9 @@ def ids_with_time(server: Server) -> None:
 
 @variant("neighbouring-ids")
 def neighbouring_ids(server: Server) -> None:
-    """Users have ids beyond 2**53, in strings, that count up; they are compared as the texts that they are."""
+    """Users have ids beyond 2**53, in strings, that count up; they are compared as the texts that
+    they are.
+    """
     numbers, is_id = itertools.count(2**56), server.resources.is_id
 
     @instead_of(server.resources.new_id)
@@ -363,8 +411,13 @@ def neighbouring_ids(server: Server) -> None:
 
 @variant("users-have-last-seen")
 def users_have_last_seen(server: Server) -> None:
-    """A user says when it was last seen, at every request, whatever becomes of it: in lastSeenAt, those made first in updatedAt."""
-    answer, first = server.dispatcher.answer, {credentials.id for credentials in server.accounts.values()}
+    """A user says when it was last seen, at every request, whatever becomes of it: in lastSeenAt,
+    those made first in updatedAt.
+    """
+    answer, first = (
+        server.dispatcher.answer,
+        {credentials.id for credentials in server.accounts.values()},
+    )
 
     @instead_of(server.dispatcher.answer)
     async def seen(call: Call) -> Answer:
@@ -374,7 +427,7 @@ def users_have_last_seen(server: Server) -> None:
         return await answer(call)
 
 
-# --- what is stored --------------------------------------------------------------------------------------
+# --- what is stored -----------------------------------------------------------------------------
 
 
 @variant("soft-deletes")
@@ -421,7 +474,9 @@ def ids_of_the_client(server: Server) -> None:
 
 @variant("organizations-inside-creates-guarded")
 def organizations_inside_creates_guarded(server: Server) -> None:
-    """An object where a new thing names its organization is made on the way, by who may create organizations; others get 403."""
+    """An object where a new thing names its organization is made on the way, by who may create
+    organizations; others get 403.
+    """
     create = server.resources.create
 
     @instead_of(server.resources.create)
@@ -430,7 +485,9 @@ def organizations_inside_creates_guarded(server: Server) -> None:
         if resource != "organizations" and isinstance(inside, dict):
             if not server.guard.may(principal, "create-organization"):
                 raise forbidden()
-            made = server.resources.new_document(Change(principal, "organizations", server.resources.members(inside)))
+            made = server.resources.new_document(
+                Change(principal, "organizations", server.resources.members(inside))
+            )
             call.body = dumps({**body_of(call), "organization": made["id"]}).encode()
         return await create(call, principal, resource)
 
@@ -443,7 +500,9 @@ def objects_merged_deeply(server: Server) -> None:
         return {
             **old,
             **{
-                name: deep(old[name], value) if isinstance(value, dict) and isinstance(old.get(name), dict) else value
+                name: deep(old[name], value)
+                if isinstance(value, dict) and isinstance(old.get(name), dict)
+                else value
                 for name, value in new.items()
             },
         }
@@ -455,21 +514,33 @@ def objects_merged_deeply(server: Server) -> None:
 
 @variant("empty-values-remove")
 def empty_values_remove(server: Server) -> None:
-    """An update to null or to an empty text takes the member away, and the answer lacks it as well; a required one is answered 400."""
+    """An update to null or to an empty text takes the member away, and the answer lacks it as well;
+    a required one is answered 400.
+    """
     update = server.resources.update
 
     @instead_of(server.resources.update)
     async def removing(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         body = body_of(call)
-        empty = [name for name, value in body.items() if value in (None, "") and name not in ("role", "password", "email")]
+        empty = [
+            name
+            for name, value in body.items()
+            if value in (None, "") and name not in ("role", "password", "email")
+        ]
         if any(name in RESOURCES[resource].required for name in empty):
             raise bad_request("A required member cannot be taken away")
         if empty:
-            call.body = dumps({name: value for name, value in body.items() if name not in empty}).encode()
+            call.body = dumps(
+                {name: value for name, value in body.items() if name not in empty}
+            ).encode()
         answer = await update(call, principal, resource, id)
         if not empty:
             return answer
-        document = {name: value for name, value in server.resources.stored(resource, id).items() if name not in empty}
+        document = {
+            name: value
+            for name, value in server.resources.stored(resource, id).items()
+            if name not in empty
+        }
         server.store.replace(resource, id, dumps(document))
         return server.resources.updated(document)
 

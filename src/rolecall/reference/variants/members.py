@@ -66,13 +66,17 @@ def _knowing(server: Server, *, refuses: bool = False) -> None:
 
 @variant("unknown-members-dropped")
 def unknown_members_dropped(server: Server) -> None:
-    """Members that the server does not know are dropped silently; knowledge items have a title and no name."""
+    """Members that the server does not know are dropped silently; knowledge items have a title and
+    no name.
+    """
     _knowing(server)
 
 
 @variant("unknown-members-refused")
 def unknown_members_refused(server: Server) -> None:
-    """Members that the server does not know are refused with 422, which names them; knowledge items have a title and no name."""
+    """Members that the server does not know are refused with 422, which names them; knowledge items
+    have a title and no name.
+    """
     _knowing(server, refuses=True)
 
 
@@ -103,7 +107,9 @@ WANTED = {"orggroups": ("label",), "kbitems": ("question", "answer"), "services"
 
 @variant("wants-members-of-its-own")
 def wants_members_of_its_own(server: Server) -> None:
-    """Groups need a label, services a slug, knowledge items a question and an answer, and keep nothing else; 422 names what lacks."""
+    """Groups need a label, services a slug, knowledge items a question and an answer, and keep
+    nothing else; 422 names what lacks.
+    """
 
     def look(call: Call, resource: str) -> None:
         body = call.json()
@@ -114,14 +120,18 @@ def wants_members_of_its_own(server: Server) -> None:
         if lacking:
             raise Refusal(422, "; ".join(f"'{name}' is required" for name in lacking))
         if resource == "kbitems":
-            call.body = dumps(without(body, [name for name in body if name not in (*wanted, "organization")])).encode()
+            call.body = dumps(
+                without(body, [name for name in body if name not in (*wanted, "organization")])
+            ).encode()
 
     _before_writes(server, look)
 
 
 @variant("password-policy")
 def password_policy(server: Server) -> None:
-    """A new password has 12 to 64 characters of four kinds, without the address and the names of its user; others are refused."""
+    """A new password has 12 to 64 characters of four kinds, without the address and the names of
+    its user; others are refused.
+    """
     checked = server.resources.checked_password
 
     @instead_of(server.resources.checked_password)
@@ -134,8 +144,15 @@ def password_policy(server: Server) -> None:
 
 def _is_strong(password: str, members: dict[str, Any]) -> bool:
     kinds = (str.isupper, str.islower, str.isdigit, lambda letter: letter in "!@#$%^&*_-")
-    about = [members.get(name) for name in ("email", "givenName", "familyName", "displayName", "name")]
-    parts = [part for text in about if isinstance(text, str) for part in text.lower().replace("@", ".").split(".")]
+    about = [
+        members.get(name) for name in ("email", "givenName", "familyName", "displayName", "name")
+    ]
+    parts = [
+        part
+        for text in about
+        if isinstance(text, str)
+        for part in text.lower().replace("@", ".").split(".")
+    ]
     return (
         12 <= len(password) <= 64
         and all(any(kind(letter) for letter in password) for kind in kinds)
@@ -145,7 +162,9 @@ def _is_strong(password: str, members: dict[str, Any]) -> bool:
 
 @variant("address-policy")
 def address_policy(server: Server) -> None:
-    """A new address is in lower case, of letters, digits, dots and hyphens, up to 64 before the @; others are refused."""
+    """A new address is in lower case, of letters, digits, dots and hyphens, up to 64 before the @;
+    others are refused.
+    """
     checked = server.resources.checked_email
 
     @instead_of(server.resources.checked_email)
@@ -153,7 +172,12 @@ def address_policy(server: Server) -> None:
         address = checked(email)
         local, _, domain = address.rpartition("@")
         letters = (local + domain).replace(".", "").replace("-", "")
-        if len(local) > 64 or not (letters.isascii() and letters.isalnum()) or address != address.lower() or ".." in address:
+        if (
+            len(local) > 64
+            or not (letters.isascii() and letters.isalnum())
+            or address != address.lower()
+            or ".." in address
+        ):
             raise Refusal(422, "That is no address of a user here")
         return address
 
@@ -178,6 +202,10 @@ def _stay_while_full(server: Server, full: str, member: str, *kinds: str) -> Non
     def empty_only(principal: Principal, resource: str, id: str) -> Answer:
         if resource == full:
             server.resources.existing(principal, resource, id)
-            if any(loads(text.encode()).get(member) == id for kind in kinds for text in server.store.containing(kind, id)):
+            if any(
+                loads(text.encode()).get(member) == id
+                for kind in kinds
+                for text in server.store.containing(kind, id)
+            ):
                 raise Refusal(409, f"The {member} is not empty")
         return delete(principal, resource, id)

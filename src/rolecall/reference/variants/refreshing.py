@@ -60,7 +60,9 @@ def refresh_grace_window(server: Server) -> None:
 
 @variant("refresh-reuse-ends-family")
 def refresh_reuse_ends_family(server: Server) -> None:
-    """A refresh token that is used twice kills all refresh tokens that came from it (RFC 9700, 4.14.2)."""
+    """A refresh token that is used twice kills all refresh tokens that came from it (RFC 9700,
+    4.14.2).
+    """
     family: dict[str, str] = {}
     tokens = server.tokens.tokens
 
@@ -126,7 +128,9 @@ def refresh_tokens_without_dot(server: Server) -> None:
 
 @variant("refresh-tokens-with-selector")
 def refresh_tokens_with_selector(server: Server) -> None:
-    """A refresh token is the key of a row and a secret, with a dot between them; neither says anything about its user."""
+    """A refresh token is the key of a row and a secret, with a dot between them; neither says
+    anything about its user.
+    """
     _formed(server, lambda user: f"{secrets.token_hex(8)}.{secrets.token_hex(32)}")
 
 
@@ -142,7 +146,11 @@ def jwt_refresh_tokens_without_user(server: Server) -> None:
     _formed(
         server,
         lambda user: server.issuer.write(
-            {"grant_type": "refresh_token", "jti": secrets.token_hex(16), "iat": int(server.clock.now())}
+            {
+                "grant_type": "refresh_token",
+                "jti": secrets.token_hex(16),
+                "iat": int(server.clock.now()),
+            }
         ),
     )
 

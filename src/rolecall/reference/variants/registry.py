@@ -1,8 +1,9 @@
 """What a variant is, and the list of them.
 
-`legal`: the specification allows it. `trouble`: what networks and overloaded machines do. `lint`: a server
-that looks at its client instead. `load`: a server to measure, which the suite has nothing to say about. `under-load`: legal, or
-trouble, and met under load: the load scenarios are run against it in place of the suite.
+`legal`: the specification allows it. `trouble`: what networks and overloaded machines do. `lint`: a
+server that looks at its client instead. `load`: a server to measure, which the suite has nothing to
+say about. `under-load`: legal, or trouble, and met under load: the load scenarios are run against
+it in place of the suite.
 """
 
 from __future__ import annotations

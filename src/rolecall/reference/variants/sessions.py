@@ -1,6 +1,8 @@
-"""What becomes of sessions, of old tokens and of answers: legal, or trouble, and met above all under load.
+"""What becomes of sessions, of old tokens and of answers: legal, or trouble, and met above all
+under load.
 
-Only the load scenarios are run against these; under each nothing may be held against the server. They can be combined.
+Only the load scenarios are run against these; under each nothing may be held against the server.
+They can be combined.
 """
 
 from __future__ import annotations
@@ -163,12 +165,16 @@ def short_lifetimes(server: Server) -> None:
 def _unlucky() -> Callable[[Call], bool]:
     """Which requests lose their answers."""
     dice, seen = random.Random(), count()  # noqa: S311  # dice, not secrets
-    return lambda call: not call.path.startswith("/__") and next(seen) >= LOST_FROM and dice.random() < LOST_SHARE
+    return lambda call: (
+        not call.path.startswith("/__") and next(seen) >= LOST_FROM and dice.random() < LOST_SHARE
+    )
 
 
 @variant("lost-answers", "under-load")
 def lost_answers(server: Server) -> None:
-    """From the hundredth on, one request in ten, by chance, is done, and the connection closed instead of answered."""
+    """From the hundredth on, one request in ten, by chance, is done, and the connection closed
+    instead of answered.
+    """
     send_whole = server.wire.send
     is_lost = _unlucky()
 
@@ -182,7 +188,9 @@ def lost_answers(server: Server) -> None:
 
 @variant("failed-answers", "under-load")
 def failed_answers(server: Server) -> None:
-    """From the hundredth on, one request in ten, by chance, is done, and answered 502 by some proxy."""
+    """From the hundredth on, one request in ten, by chance, is done, and answered 502 by some
+    proxy.
+    """
     after = server.wire.after
     is_lost = _unlucky()
 
@@ -195,7 +203,9 @@ def failed_answers(server: Server) -> None:
 
 @variant("answers-in-any-order", "under-load")
 def answers_in_any_order(server: Server) -> None:
-    """What is done at once is answered up to 50 ms later, by chance, so that answers overtake each other."""
+    """What is done at once is answered up to 50 ms later, by chance, so that answers overtake each
+    other.
+    """
     after = server.wire.after
     dice = random.Random()  # noqa: S311  # as above
 

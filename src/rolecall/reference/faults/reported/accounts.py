@@ -31,7 +31,8 @@ def no_password_any_password(server: Server) -> None:
 
 @fault("no-password-empty-password", finding="SEC-E14")
 def no_password_empty_password(server: Server) -> None:
-    """Of a user without a password the hash of the empty text is kept, and an empty password is let through to be compared.
+    """Of a user without a password the hash of the empty text is kept, and an empty password is let
+    through to be compared.
 
     Modelled on getredash/redash issue 559.
     """
@@ -50,7 +51,8 @@ def no_password_empty_password(server: Server) -> None:
 
 @fault("no-password-is-the-id", finding="SEC-E14")
 def no_password_is_the_id(server: Server) -> None:
-    """Since the column must not be empty, the id of a user without a password is hashed in its place.
+    """Since the column must not be empty, the id of a user without a password is hashed in its
+    place.
 
     Modelled on sysgears/apollo-universal-starter-kit pull request 1164.
     """
@@ -65,7 +67,8 @@ def no_password_is_the_id(server: Server) -> None:
 
 @fault("no-role-may-all", finding="SEC-E14")
 def no_role_may_all(server: Server) -> None:
-    """Rights are taken away by roles: who is made without one, and is shown as an agent, gets a token with the scope admin.
+    """Rights are taken away by roles: who is made without one, and is shown as an agent, gets a
+    token with the scope admin.
 
     Modelled on mojomojo/mojomojo issue 91.
     """
@@ -87,7 +90,8 @@ def no_role_may_all(server: Server) -> None:
 
 @fault("inactive-user-logs-in", finding="SEC-E14")
 def inactive_user_logs_in(server: Server) -> None:
-    """Neither the log-in nor the guard asks whether a user is active; only blocked and suspended ones are kept out.
+    """Neither the log-in nor the guard asks whether a user is active; only blocked and suspended
+    ones are kept out.
 
     Modelled on RealmTeam/django-rest-framework-social-oauth2 issue 92.
     """
@@ -109,7 +113,8 @@ def inactive_user_logs_in(server: Server) -> None:
 
 @fault("disabled-user-gets-tokens", finding="SEC-E14")
 def disabled_user_gets_tokens(server: Server) -> None:
-    """A disabled user logs in and is given tokens; that they are refused afterwards was thought to be enough.
+    """A disabled user logs in and is given tokens; that they are refused afterwards was thought to
+    be enough.
 
     Modelled on DuendeArchive/IdentityServer4 issue 226.
     """

@@ -32,7 +32,9 @@ def _copy(answer: Answer) -> Answer:
 
 
 def _answers_cached(server: Server, key: Callable[[Call, Principal], Hashable | None]) -> None:
-    """Keep good answers behind the authentication and in front of the permissions; no key, no keeping."""
+    """Keep good answers behind the authentication and in front of the permissions; no key, no
+    keeping.
+    """
     cache: Cache[Answer] = clear_at_changes(server, Cache(KEPT))
     answer = server.dispatcher.answer
 
@@ -53,7 +55,8 @@ def _answers_cached(server: Server, key: Callable[[Call, Principal], Hashable | 
 
 @fault("lists-cached-by-url", finding="PERM-list-organizations")
 def lists_cached_by_url(server: Server) -> None:
-    """Lists are kept for five seconds by their URL, and the permission is asked for behind the cache.
+    """Lists are kept for five seconds by their URL, and the permission is asked for behind the
+    cache.
 
     Modelled on SPR-14204 (https://github.com/spring-projects/spring-framework/issues/18778).
     """
@@ -62,31 +65,38 @@ def lists_cached_by_url(server: Server) -> None:
 
 @fault("things-cached-for-their-organization", finding="PERM-fetch-organization")
 def things_cached_for_their_organization(server: Server) -> None:
-    """What was fetched is kept for five seconds by URL and by the caller's organization; who asked is not in the key.
+    """What was fetched is kept for five seconds by URL and by the caller's organization; who asked
+    is not in the key.
 
     Modelled on CVE-2025-57752 (Next.js, a cache key without Authorization).
     """
     _answers_cached(
         server,
-        lambda call, principal: None if call.id is None else (_url(call), principal.user.get("organization")),
+        lambda call, principal: (
+            None if call.id is None else (_url(call), principal.user.get("organization"))
+        ),
     )
 
 
 @fault("services-cached-for-those-with-a-token", finding="PERM-list-services")
 def services_cached_for_those_with_a_token(server: Server) -> None:
-    """The key under which services are kept says whether there was an Authorization header, and not which.
+    """The key under which services are kept says whether there was an Authorization header, and not
+    which.
 
     Modelled on https://github.com/TupiC/strapi-cache/pull/127.
     """
     _answers_cached(
         server,
-        lambda call, principal: ("with a token", _url(call)) if call.resource == "services" else None,
+        lambda call, principal: (
+            ("with a token", _url(call)) if call.resource == "services" else None
+        ),
     )
 
 
 @fault("decisions-cached-by-url", finding="PERM-list-organizations")
 def decisions_cached_by_url(server: Server) -> None:
-    """That a request was allowed is kept for two seconds by its method and path; the caller is not in the key.
+    """That a request was allowed is kept for two seconds by its method and path; the caller is not
+    in the key.
 
     Modelled on https://github.com/apache/usergrid/pull/526.
     """
@@ -103,7 +113,8 @@ def decisions_cached_by_url(server: Server) -> None:
 
 @fault("refusals-cached-by-url", finding="PERM-list-organizations")
 def refusals_cached_by_url(server: Server) -> None:
-    """That somebody was refused a read is kept for two seconds by its URL, and told to whoever asks next.
+    """That somebody was refused a read is kept for two seconds by its URL, and told to whoever asks
+    next.
 
     Modelled on https://github.com/ging/fiware-pep-proxy/issues/143.
     """
@@ -152,7 +163,8 @@ def refusals_with_the_cached_body(server: Server) -> None:
 
 @fault("not-modified-before-the-guard", finding="PERM-list-organizations")
 def not_modified_before_the_guard(server: Server) -> None:
-    """Reads have an ETag, and If-None-Match is answered 304 from the cache before anybody asks who may.
+    """Reads have an ETag, and If-None-Match is answered 304 from the cache before anybody asks who
+    may.
 
     Modelled on https://github.com/kwhitley/apicache/issues/225.
     """

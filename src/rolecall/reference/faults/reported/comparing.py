@@ -21,7 +21,7 @@ from rolecall.reference.tokens import Principal
 BCRYPT = 72
 """Bytes of its input that bcrypt looks at."""
 
-# --- passwords -------------------------------------------------------------------------------------------
+# --- passwords -----------------------------------------------------------------------------------
 
 
 def _passwords_as(server: Server, seen: Callable[[str], str]) -> None:
@@ -43,12 +43,16 @@ def password_of_72_bytes(server: Server) -> None:
 
     Modelled on kelektiv/node.bcrypt.js issue 192.
     """
-    _passwords_as(server, lambda password: password.encode("utf-8", "replace")[:BCRYPT].decode("utf-8", "ignore"))
+    _passwords_as(
+        server,
+        lambda password: password.encode("utf-8", "replace")[:BCRYPT].decode("utf-8", "ignore"),
+    )
 
 
 @fault("password-ends-at-nul", finding="ISSUE-refused")
 def password_ends_at_nul(server: Server) -> None:
-    """A password ends at its first NUL, as C texts do: the right one with a NUL and anything behind it opens the account.
+    """A password ends at its first NUL, as C texts do: the right one with a NUL and anything behind
+    it opens the account.
 
     Modelled on kelektiv/node.bcrypt.js issue 774.
     """
@@ -64,7 +68,8 @@ def password_ends_at_nul(server: Server) -> None:
 
 @fault("password-zero-equals-text", finding="ISSUE-refused")
 def password_zero_equals_text(server: Server) -> None:
-    """A number is compared with a text as databases and PHP do it: 0 equals every password that begins with no digit.
+    """A number is compared with a text as databases and PHP do it: 0 equals every password that
+    begins with no digit.
 
     Modelled on CVE-2013-0233.
     """
@@ -74,7 +79,11 @@ def password_zero_equals_text(server: Server) -> None:
     @instead_of(server.tokens.text)
     def any_type(body: Document, name: str) -> str:
         value = body.get(name)
-        return f"{number}{value}" if name == "password" and type(value) in (int, float) else text(body, name)
+        return (
+            f"{number}{value}"
+            if name == "password" and type(value) in (int, float)
+            else text(body, name)
+        )
 
     @instead_of(server.tokens.password_matches)
     async def loosely(password: str, account: StoredAccount | None) -> bool:
@@ -83,7 +92,7 @@ def password_zero_equals_text(server: Server) -> None:
         return await matches(password, account)
 
 
-# --- e-mails ---------------------------------------------------------------------------------------------
+# --- e-mails ------------------------------------------------------------------------------------
 
 
 def _oldest(server: Server, email: str, seen: Callable[[str], str]) -> StoredAccount | None:
@@ -97,9 +106,11 @@ def _oldest(server: Server, email: str, seen: Callable[[str], str]) -> StoredAcc
 
 @fault("user-read-by-folded-email", finding="SEC-I11-other-user")
 def user_read_by_folded_email(server: Server) -> None:
-    """The password is checked with the very account; the user is then read again by the folded e-mail, and the oldest is meant.
+    """The password is checked with the very account; the user is then read again by the folded
+    e-mail, and the oldest is meant.
 
-    Who registers an address that looks like the victim's, and folds to it, is logged in as the victim.
+    Who registers an address that looks like the victim's, and folds to it, is logged in as the
+    victim.
 
     Modelled on https://engineering.atspotify.com/2013/06/creative-usernames and CVE-2019-19844.
     """
@@ -108,7 +119,9 @@ def user_read_by_folded_email(server: Server) -> None:
     @instead_of(server.tokens.login)
     async def read_again(body: Document) -> Answer:
         answer = await login(body)
-        meant = _oldest(server, body["email"], lambda email: unicodedata.normalize("NFKC", email).casefold())
+        meant = _oldest(
+            server, body["email"], lambda email: unicodedata.normalize("NFKC", email).casefold()
+        )
         if meant is None or meant.id == loads(answer.body)["user"]:
             return answer
         return server.tokens.tokens(server.tokens.user(meant.id))
@@ -116,7 +129,8 @@ def user_read_by_folded_email(server: Server) -> None:
 
 @fault("email-without-dots", finding="SEC-I11-other-user")
 def email_without_dots(server: Server) -> None:
-    """Dots before the @ are dropped when an account is looked up, whosever domain it is; the oldest that fits is meant.
+    """Dots before the @ are dropped when an account is looked up, whosever domain it is; the oldest
+    that fits is meant.
 
     Modelled on validatorjs/validator.js pull request 319.
     """
@@ -130,7 +144,7 @@ def email_without_dots(server: Server) -> None:
         return _oldest(server, email, undotted)
 
 
-# --- clientId --------------------------------------------------------------------------------------------
+# --- clientId -----------------------------------------------------------------------------------
 
 
 def _client(server: Server, alike: Callable[[str, str], bool]) -> None:
@@ -149,7 +163,8 @@ def _client(server: Server, alike: Callable[[str, str], bool]) -> None:
 
 @fault("client-id-contained", finding="REFRESH-client")
 def client_id_contained(server: Server) -> None:
-    """The clientId has to be in the user's e-mail, where it had to be equal to it: a part of it will do.
+    """The clientId has to be in the user's e-mail, where it had to be equal to it: a part of it
+    will do.
 
     Modelled on CVE-2024-53861.
     """
@@ -158,7 +173,8 @@ def client_id_contained(server: Server) -> None:
 
 @fault("client-id-is-a-pattern", finding="REFRESH-client")
 def client_id_is_a_pattern(server: Server) -> None:
-    """The clientId is compared with LIKE, so that capitals do not matter: a percent sign is any text, an underscore any letter.
+    """The clientId is compared with LIKE, so that capitals do not matter: a percent sign is any
+    text, an underscore any letter.
 
     Modelled on binarylogic/authlogic issue 321.
     """
@@ -181,7 +197,8 @@ def client_id_empty_unchecked(server: Server) -> None:
 
 @fault("client-id-unchecked-beside-bearer", finding="REFRESH-client")
 def client_id_unchecked_beside_bearer(server: Server) -> None:
-    """Who sends an Authorization header with POST refresh has said who it is: the clientId is not looked at.
+    """Who sends an Authorization header with POST refresh has said who it is: the clientId is not
+    looked at.
 
     Modelled on giantswarm/mcp-oauth issue 178.
     """
@@ -200,7 +217,7 @@ def client_id_unchecked_beside_bearer(server: Server) -> None:
             check(row, client)
 
 
-# --- refresh tokens --------------------------------------------------------------------------------------
+# --- refresh tokens -----------------------------------------------------------------------------
 
 
 def _secret(token: str) -> str:
@@ -219,7 +236,8 @@ def _kept_as(server: Server, seen: Callable[[str], str]) -> None:
 
 @fault("refresh-token-of-72-bytes", finding="REFRESH-whole-token")
 def refresh_token_of_72_bytes(server: Server) -> None:
-    """Refresh tokens are kept as bcrypt hashes, of their first 72 bytes: what stands behind them may be any.
+    """Refresh tokens are kept as bcrypt hashes, of their first 72 bytes: what stands behind them
+    may be any.
 
     Modelled on mguay22/nestjs-social-auth-refresh issue 1.
     """
@@ -228,7 +246,8 @@ def refresh_token_of_72_bytes(server: Server) -> None:
 
 @fault("first-half-of-refresh-token-ignored", finding="REFRESH-whole-token")
 def first_half_of_refresh_token_ignored(server: Server) -> None:
-    """Of a refresh token the secret is hashed and looked up; the user's id before it may be any, or that of another.
+    """Of a refresh token the secret is hashed and looked up; the user's id before it may be any, or
+    that of another.
 
     Modelled on gchq/stroom issue 4436.
     """
@@ -237,7 +256,8 @@ def first_half_of_refresh_token_ignored(server: Server) -> None:
 
 @fault("secret-of-anybody-refreshes", finding="SEC-E12")
 def secret_of_anybody_refreshes(server: Server) -> None:
-    """A refresh token's first half says whose it is, its second half has to be the secret of some token: not of the same one.
+    """A refresh token's first half says whose it is, its second half has to be the secret of some
+    token: not of the same one.
 
     Modelled on gchq/stroom issue 4436.
     """
@@ -252,7 +272,8 @@ def secret_of_anybody_refreshes(server: Server) -> None:
 
 @fault("bearer-compared-with-first-half", finding="REFRESH-whole-token")
 def bearer_compared_with_first_half(server: Server) -> None:
-    """GET refresh compares the bearer with the id in the refresh token, and then takes the user of the row that its secret finds.
+    """GET refresh compares the bearer with the id in the refresh token, and then takes the user of
+    the row that its secret finds.
 
     Modelled on idenplane/idenplane issue 532.
     """
@@ -276,7 +297,8 @@ def bearer_compared_with_first_half(server: Server) -> None:
 
 @fault("own-bearer-needs-no-secret", finding="REFRESH-unknown-token")
 def own_bearer_needs_no_secret(server: Server) -> None:
-    """GET refresh knows by the bearer who is asking, and wants no more of the refresh token than that it begins with that user's id.
+    """GET refresh knows by the bearer who is asking, and wants no more of the refresh token than
+    that it begins with that user's id.
 
     Modelled on SecureBananaLabs/bug-bounty issue 12445.
     """
@@ -288,6 +310,8 @@ def own_bearer_needs_no_secret(server: Server) -> None:
             return before(call)
         except Refusal:
             principal = server.tokens.bearer_of_refresh(call)
-            if principal.credential != "token" or not server.tokens.refresh_parameter(call).startswith(principal.id):
+            if principal.credential != "token" or not server.tokens.refresh_parameter(
+                call
+            ).startswith(principal.id):
                 raise
             return server.tokens.tokens(server.tokens.user(principal.id))

@@ -15,12 +15,13 @@ from rolecall.reference.strict_json import Document, NotJson
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Expired, Principal, SigningKey, decode_segment, encode_segment
 
-# --- the bearer of a refresh -----------------------------------------------------------------------------
+# --- the bearer of a refresh ---------------------------------------------------------------------
 
 
 @fault("bearer-of-refresh-only-decoded", finding="REFRESH-get-bearer")
 def bearer_of_refresh_only_decoded(server: Server) -> None:
-    """GET refresh wants to know whose the bearer is, and decodes it; that its signature holds is never asked.
+    """GET refresh wants to know whose the bearer is, and decodes it; that its signature holds is
+    never asked.
 
     Modelled on hiero-ledger/heka-identity-platform issue 16.
     """
@@ -45,7 +46,8 @@ def bearer_of_refresh_only_decoded(server: Server) -> None:
 
 @fault("client-id-in-place-of-bearer", finding="REFRESH-get-bearer")
 def client_id_in_place_of_bearer(server: Server) -> None:
-    """GET refresh needs no bearer if the clientId stands in the query: both paths share the code, and one condition is enough.
+    """GET refresh needs no bearer if the clientId stands in the query: both paths share the code,
+    and one condition is enough.
 
     Modelled on DefGuard/defguard pull request 3625.
     """
@@ -65,7 +67,8 @@ def client_id_in_place_of_bearer(server: Server) -> None:
 
 @fault("admin-refreshes-for-anybody", finding="REFRESH-get-foreign")
 def admin_refreshes_for_anybody(server: Server) -> None:
-    """An admin may do all, it was thought, and so GET refresh takes anybody's refresh token beside an admin's bearer.
+    """An admin may do all, it was thought, and so GET refresh takes anybody's refresh token beside
+    an admin's bearer.
 
     Modelled on frappe/frappe issue 41534.
     """
@@ -77,12 +80,13 @@ def admin_refreshes_for_anybody(server: Server) -> None:
             check(row, principal)
 
 
-# --- signatures ------------------------------------------------------------------------------------------
+# --- signatures ---------------------------------------------------------------------------------
 
 
 @fault("signature-of-zeros", finding="SEC-J04")
 def signature_of_zeros(server: Server) -> None:
-    """Tokens are signed with ES256; a signature that is nothing but zeros solves the equation for every message.
+    """Tokens are signed with ES256; a signature that is nothing but zeros solves the equation for
+    every message.
 
     Modelled on CVE-2022-21449.
     """
@@ -94,7 +98,9 @@ def signature_of_zeros(server: Server) -> None:
 
     @instead_of(server.verifier.signature_holds)
     def unchecked_range(message: bytes, signature: str, header: Document) -> bool:
-        if server.verifier.algorithm_fits(header.get("alg")) and decode_segment(signature) == bytes(64):
+        if server.verifier.algorithm_fits(header.get("alg")) and decode_segment(signature) == bytes(
+            64
+        ):
             return True
         return holds(message, signature, header)
 
@@ -123,7 +129,7 @@ def error_tells_the_right_signature(server: Server) -> None:
         return claims
 
 
-# --- claims ----------------------------------------------------------------------------------------------
+# --- claims -------------------------------------------------------------------------------------
 
 
 @fault("scope-in-another-claim", finding="SCOPE-string")
@@ -141,18 +147,23 @@ def scope_in_another_claim(server: Server) -> None:
 
     @instead_of(server.issuer.write)
     def without_scope(claims: Document) -> str:
-        shown = {name: value for name, value in claims.items() if name != "scope" or "scp" not in claims}
+        shown = {
+            name: value for name, value in claims.items() if name != "scope" or "scp" not in claims
+        }
         return write(shown)
 
     @instead_of(server.verifier.scopes)
     def either(claims: Document) -> frozenset[str]:
         scp = claims.get("scp")
-        return scopes({"scope": " ".join(map(str, scp))}) if isinstance(scp, list) else scopes(claims)
+        return (
+            scopes({"scope": " ".join(map(str, scp))}) if isinstance(scp, list) else scopes(claims)
+        )
 
 
 @fault("widest-of-three-scope-claims", finding="SEC-A04", needs=("signing-key",))
 def widest_of_three_scope_claims(server: Server) -> None:
-    """Scopes are read from scope, scopes and scp, texts or lists, whatever the token has, and all of them count.
+    """Scopes are read from scope, scopes and scp, texts or lists, whatever the token has, and all
+    of them count.
 
     Modelled on ory/oathkeeper pull request 162.
     """
@@ -164,12 +175,19 @@ def widest_of_three_scope_claims(server: Server) -> None:
         return scopes(claims) | frozenset(name for name in more if name in ROLES)
 
     def listed(value: object) -> list[str]:
-        return value.split() if isinstance(value, str) else [str(name) for name in value] if isinstance(value, list) else []
+        return (
+            value.split()
+            if isinstance(value, str)
+            else [str(name) for name in value]
+            if isinstance(value, list)
+            else []
+        )
 
 
 @fault("token-names-the-email", finding="ISSUE-user")
 def token_names_the_email(server: Server) -> None:
-    """A token calls its user by the e-mail, which was the key of the table once; the answer's user is the id.
+    """A token calls its user by the e-mail, which was the key of the table once; the answer's user
+    is the id.
 
     Modelled on nicumicle/simple-jwt-login issue 24.
     """
@@ -188,7 +206,8 @@ def token_names_the_email(server: Server) -> None:
 
 @fault("role-instead-of-scope", finding="SEC-E15", needs=("signing-key",))
 def role_instead_of_scope(server: Server) -> None:
-    """What a token's scope says is checked for its form; the rights are those of its user's role, if they are more.
+    """What a token's scope says is checked for its form; the rights are those of its user's role,
+    if they are more.
 
     Modelled on fabriziosalmi/wildbox pull request 134.
     """
@@ -198,14 +217,17 @@ def role_instead_of_scope(server: Server) -> None:
     def by_role(claims: Document) -> Principal:
         principal = person(claims)
         role = str(principal.user.get("role"))
-        if principal.credential == "api-key" or RANK.get(role, -1) <= server.permissions.rank(principal.scopes):
+        if principal.credential == "api-key" or RANK.get(role, -1) <= server.permissions.rank(
+            principal.scopes
+        ):
             return principal
         return Principal(principal.user, frozenset({role}), principal.credential, claims)
 
 
 @fault("writes-by-role", finding="SEC-E15", needs=("signing-key",))
 def writes_by_role(server: Server) -> None:
-    """The scope of a time-based token is asked where something is read; writes were guarded earlier, by the role of its user.
+    """The scope of a time-based token is asked where something is read; writes were guarded
+    earlier, by the role of its user.
 
     Modelled on nightscout/nocturne pull request 596.
     """
@@ -213,7 +235,11 @@ def writes_by_role(server: Server) -> None:
 
     @instead_of(server.guard.may)
     def by_role(principal: Principal, operation: str) -> bool:
-        if principal.credential == "token" and operation.startswith(("create-", "update-", "delete-")):
+        if principal.credential == "token" and operation.startswith(
+            ("create-", "update-", "delete-")
+        ):
             role = frozenset({str(principal.user.get("role"))})
-            return may(principal, operation) or server.permissions.allows(role, operation, principal.credential)
+            return may(principal, operation) or server.permissions.allows(
+                role, operation, principal.credential
+            )
         return may(principal, operation)

@@ -18,11 +18,13 @@ from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import API_KEY, Principal
 
-# --- who may make a key, and of which scope --------------------------------------------------------------
+# --- who may make a key, and of which scope ------------------------------------------------------
 
 
 def _for_everybody(server: Server, may: Callable[[list[str], str], bool]) -> None:
-    """Let every user make keys for itself, if that is all right: asked are the key's scopes and its maker's role."""
+    """Let every user make keys for itself, if that is all right: asked are the key's scopes and its
+    maker's role.
+    """
     create = server.api_keys.create
     may_before = server.guard.may
 
@@ -36,7 +38,9 @@ def _for_everybody(server: Server, may: Callable[[list[str], str], bool]) -> Non
         if "admin" not in principal.scopes:
             scopes = body.get("scopes") if isinstance(body, dict) else None
             named = body.get("user", principal.id) if isinstance(body, dict) else None
-            if named != principal.id or not may(server.api_keys.scopes(scopes), principal.user["role"]):
+            if named != principal.id or not may(
+                server.api_keys.scopes(scopes), principal.user["role"]
+            ):
                 raise forbidden()
         return create(call, principal)
 
@@ -60,7 +64,8 @@ def key_above_its_maker(server: Server) -> None:
 
 @fault("key-checked-by-its-first-scope", finding="SEC-K01")
 def key_checked_by_its_first_scope(server: Server) -> None:
-    """Everybody may make keys up to the own role, to which the first of the scopes is compared; the others come along.
+    """Everybody may make keys up to the own role, to which the first of the scopes is compared; the
+    others come along.
 
     Modelled on Cap-go/capgo.app pull request 1685.
     """
@@ -69,14 +74,15 @@ def key_checked_by_its_first_scope(server: Server) -> None:
 
 @fault("key-scopes-ranked-by-alphabet", finding="SEC-K01")
 def key_scopes_ranked_by_alphabet(server: Server) -> None:
-    """Everybody may make keys up to the own role; roles are compared as the texts that they are, by which a guest is the highest.
+    """Everybody may make keys up to the own role; roles are compared as the texts that they are, by
+    which a guest is the highest.
 
     Modelled on keygen-sh/keygen-api pull request 1108.
     """
     _for_everybody(server, lambda scopes, role: all(scope <= role for scope in scopes))
 
 
-# --- names that are no scopes ----------------------------------------------------------------------------
+# --- names that are no scopes -------------------------------------------------------------------
 
 
 def _any_names(server: Server) -> None:
@@ -85,14 +91,19 @@ def _any_names(server: Server) -> None:
 
     @instead_of(server.api_keys.scopes)
     def any_texts(value: object) -> list[str]:
-        if isinstance(value, list) and value and all(isinstance(name, str) and name.strip() for name in value):
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(name, str) and name.strip() for name in value)
+        ):
             return list(dict.fromkeys(value))
         return scopes(value)
 
 
 @fault("key-of-unknown-scopes-may-all", finding="KEY-scopes")
 def key_of_unknown_scopes_may_all(server: Server) -> None:
-    """Names of scopes that are unknown are dropped when a key is made; a key for which none is left has no limit.
+    """Names of scopes that are unknown are dropped when a key is made; a key for which none is left
+    has no limit.
 
     Modelled on KevinBonnoron/sirene pull request 40.
     """
@@ -107,7 +118,8 @@ def key_of_unknown_scopes_may_all(server: Server) -> None:
 
 @fault("key-scopes-searched", finding="SEC-K04")
 def key_scopes_searched(server: Server) -> None:
-    """A key may be given any names; whether it has a scope is searched for in all of them: who is no-admin is an admin.
+    """A key may be given any names; whether it has a scope is searched for in all of them: who is
+    no-admin is an admin.
 
     Modelled on gbbirkisson/kong-plugin-jwt-keycloak pull request 31.
     """
@@ -123,7 +135,8 @@ def key_scopes_searched(server: Server) -> None:
 
 @fault("key-of-an-unknown-scope-may-write", finding="SEC-K04")
 def key_of_an_unknown_scope_may_write(server: Server) -> None:
-    """A key may be given any names; whether it may write is asked by comparing with the scopes that may not, and others are let through.
+    """A key may be given any names; whether it may write is asked by comparing with the scopes that
+    may not, and others are let through.
 
     Modelled on Pikselkroken/pixlstash pull request 1107.
     """
@@ -132,13 +145,15 @@ def key_of_an_unknown_scope_may_write(server: Server) -> None:
 
     @instead_of(server.guard.may)
     def unless_known(principal: Principal, operation: str) -> bool:
-        if principal.credential == "api-key" and not operation.startswith(("list-", "fetch-", "manage-")):
+        if principal.credential == "api-key" and not operation.startswith(
+            ("list-", "fetch-", "manage-")
+        ):
             names = str(principal.claims.get("scope")).split(" ")
             return may(principal, operation) or any(name not in ROLES for name in names)
         return may(principal, operation)
 
 
-# --- looking up and revoking -----------------------------------------------------------------------------
+# --- looking up and revoking --------------------------------------------------------------------
 
 
 @fault("revoked-key-kept-in-cache", finding="SEC-K02")
@@ -160,7 +175,8 @@ def revoked_key_kept_in_cache(server: Server) -> None:
 
 @fault("revoked-key-only-hidden", finding="SEC-K02")
 def revoked_key_only_hidden(server: Server) -> None:
-    """A key that is deleted is marked, and left out of the list; who looks a key up does not ask for the mark.
+    """A key that is deleted is marked, and left out of the list; who looks a key up does not ask
+    for the mark.
 
     Modelled on 3drepo/3drepo.io issue 2547.
     """
@@ -180,7 +196,8 @@ def revoked_key_only_hidden(server: Server) -> None:
 
 @fault("key-of-a-deleted-user", finding="SEC-K03")
 def key_of_a_deleted_user(server: Server) -> None:
-    """A key says all that has to be known: who is looked up for a key is not missed when it was deleted.
+    """A key says all that has to be known: who is looked up for a key is not missed when it was
+    deleted.
 
     Modelled on watt-mind/coach pull request 379.
     """
@@ -189,17 +206,22 @@ def key_of_a_deleted_user(server: Server) -> None:
     @instead_of(server.verifier.subject)
     def by_key(claims: Document) -> Document:
         id = claims.get("_id")
-        if claims.get("grant_type") == API_KEY and isinstance(id, str) and server.store.get("users", id) is None:
+        if (
+            claims.get("grant_type") == API_KEY
+            and isinstance(id, str)
+            and server.store.get("users", id) is None
+        ):
             return {"id": id, "role": "guest", "organization": claims.get("organization")}
         return subject(claims)
 
 
-# --- keys in the place of tokens -------------------------------------------------------------------------
+# --- keys in the place of tokens ----------------------------------------------------------------
 
 
 @fault("key-becomes-a-session", finding="SEC-K05")
 def key_becomes_a_session(server: Server) -> None:
-    """An API key in the place of a refresh token is exchanged for a token of its user, with the scope of the user's role.
+    """An API key in the place of a refresh token is exchanged for a token of its user, with the
+    scope of the user's role.
 
     Modelled on Countly/countly-server pull request 7957.
     """
@@ -216,7 +238,7 @@ def key_becomes_a_session(server: Server) -> None:
             return RefreshRow(digest(token), principal.id, server.clock.now(), None)
 
 
-# --- what is shown ---------------------------------------------------------------------------------------
+# --- what is shown ------------------------------------------------------------------------------
 
 
 @fault("keys-listed-in-clear", finding="SEC-K06")
@@ -249,19 +271,22 @@ def key_fetched_in_clear(server: Server) -> None:
             return answer(call, principal)
         rows = [loads(text.encode()) for text in server.store.api_keys()]
         if call.id is None:
-            return Answer.of(200, [{**row, "token": f"{known.get(row['id'], '')[:8]}..."} for row in rows])
+            return Answer.of(
+                200, [{**row, "token": f"{known.get(row['id'], '')[:8]}..."} for row in rows]
+            )
         for row in rows:
             if row["id"] == call.id:
                 return Answer.of(200, {**row, "token": known.get(call.id)})
         return answer(call, principal)
 
 
-# --- whose rights a key has ------------------------------------------------------------------------------
+# --- whose rights a key has ---------------------------------------------------------------------
 
 
 @fault("key-reads-as-its-user", finding="PERM-list-organizations")
 def key_reads_as_its_user(server: Server) -> None:
-    """The scopes of a key are looked at where something is written; who reads with it may read all that its user may.
+    """The scopes of a key are looked at where something is written; who reads with it may read all
+    that its user may.
 
     Modelled on LeanerCloud/CUDly issue 1301.
     """

@@ -1,4 +1,6 @@
-"""Where something is read too early, kept too long or not told: roles, addresses, users who are gone."""
+"""Where something is read too early, kept too long or not told: roles, addresses, users who are
+gone.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from rolecall.reference.tokens import Principal
 
 @fault("refreshed-role-copied-from-bearer", finding="SEC-R17")
 def refreshed_role_copied_from_bearer(server: Server) -> None:
-    """GET refresh copies the scope of the bearer into the new token, and so on for ever; POST reads the role.
+    """GET refresh copies the scope of the bearer into the new token, and so on for ever; POST reads
+    the role.
 
     Modelled on FelipePSoares/EconoFlow pull request 564.
     """
@@ -42,7 +45,8 @@ def refreshed_role_copied_from_bearer(server: Server) -> None:
 
 @fault("promotion-needs-a-log-in", finding="SEC-R17")
 def promotion_needs_a_log_in(server: Server) -> None:
-    """The role is kept with the refresh token, and lowered with the user's; who is given a higher one has the old until a log-in.
+    """The role is kept with the refresh token, and lowered with the user's; who is given a higher
+    one has the old until a log-in.
 
     Modelled on IdentityServer/IdentityServer3 issue 784.
     """
@@ -51,7 +55,9 @@ def promotion_needs_a_log_in(server: Server) -> None:
 
     @instead_of(server.tokens.tokens)
     def never_higher(user: Document, old: str | None = None) -> Answer:
-        role = min(roles.pop(old or "", user["role"]), user["role"], key=lambda name: RANK.get(name, -1))
+        role = min(
+            roles.pop(old or "", user["role"]), user["role"], key=lambda name: RANK.get(name, -1)
+        )
         answer = tokens({**user, "role": role}, old)
         roles[loads(answer.body)["refreshToken"]] = role
         return answer
@@ -59,7 +65,8 @@ def promotion_needs_a_log_in(server: Server) -> None:
 
 @fault("scope-of-answer-is-the-old-role", finding="SEC-R17")
 def scope_of_answer_is_the_old_role(server: Server) -> None:
-    """A refresh writes the new role into the JWT; the scope in the answer comes from the session, and is the one of the log-in.
+    """A refresh writes the new role into the JWT; the scope in the answer comes from the session,
+    and is the one of the log-in.
 
     Modelled on DuendeArchive/IdentityServer4 issue 1822.
     """
@@ -103,7 +110,8 @@ def deleted_user_refreshes(server: Server) -> None:
 
 @fault("disabled-user-refreshes", finding="SEC-J20")
 def disabled_user_refreshes(server: Server) -> None:
-    """Whether a user is active is asked at the log-in and of every access token, and not when tokens are refreshed.
+    """Whether a user is active is asked at the log-in and of every access token, and not when
+    tokens are refreshed.
 
     Modelled on absmach/magistrala issue 1972.
     """
@@ -128,9 +136,11 @@ def disabled_user_refreshes(server: Server) -> None:
 
 @fault("token-follows-the-email", finding="SEC-J17", needs=("signing-key",))
 def token_follows_the_email(server: Server) -> None:
-    """A token names its user's e-mail beside the id; where there is no such id, the user is looked up by the e-mail.
+    """A token names its user's e-mail beside the id; where there is no such id, the user is looked
+    up by the e-mail.
 
-    When a user is deleted and another is made with the same address, the old token is good again, for the new user.
+    When a user is deleted and another is made with the same address, the old token is good again,
+    for the new user.
 
     Modelled on nicumicle/simple-jwt-login issue 24.
     """
@@ -154,7 +164,8 @@ def token_follows_the_email(server: Server) -> None:
 
 @fault("old-email-logs-in", finding="ISSUE-refused")
 def old_email_logs_in(server: Server) -> None:
-    """Which account an address belongs to is looked up once: a user who was given another is found by the old one, too.
+    """Which account an address belongs to is looked up once: a user who was given another is found
+    by the old one, too.
 
     Who is given the old address next cannot log in; the user who had it still can, with it.
 
@@ -176,7 +187,8 @@ def old_email_logs_in(server: Server) -> None:
 
 @fault("renewed-sessions-outlive-the-password", finding="SEC-R18")
 def renewed_sessions_outlive_the_password(server: Server) -> None:
-    """A change of password ends the sessions that log-ins began; a refresh token that came from a refresh is kept elsewhere, and stays.
+    """A change of password ends the sessions that log-ins began; a refresh token that came from a
+    refresh is kept elsewhere, and stays.
 
     Modelled on the-momentum/open-wearables pull request 1590.
     """

@@ -16,12 +16,16 @@ NAMES = frozenset({"id", "name", "displayName", "givenName", "familyName", "titl
 """What stands in a list to choose from."""
 
 
-def _open_lists(server: Server, narrow: Callable[[Call], bool], resources: tuple[str, ...] = ()) -> None:
+def _open_lists(
+    server: Server, narrow: Callable[[Call], bool], resources: tuple[str, ...] = ()
+) -> None:
     """Let everybody with a token list, where the list is narrow."""
     make_exception(
         server,
         lambda call, principal, operation: (
-            operation.startswith("list-") and (not resources or call.resource in resources) and narrow(call)
+            operation.startswith("list-")
+            and (not resources or call.resource in resources)
+            and narrow(call)
         ),
     )
 
@@ -31,7 +35,9 @@ def _fetches(server: Server, narrow: Callable[[Call], bool]) -> None:
 
     def as_fetch(call: Call, principal: Principal, operation: str) -> bool:
         narrower = operation.startswith("list-") and narrow(call)
-        return narrower and server.guard.may(principal, f"fetch-{RESOURCES[call.resource].singular}")
+        return narrower and server.guard.may(
+            principal, f"fetch-{RESOURCES[call.resource].singular}"
+        )
 
     make_exception(server, as_fetch)
 
@@ -56,11 +62,16 @@ def list_by_id_is_a_fetch(server: Server) -> None:
 
 @fault("search-is-for-everybody", finding="PERM-list-users")
 def search_is_for_everybody(server: Server) -> None:
-    """Users and contacts can be searched by everybody, to be mentioned: a filter that contains or begins with is let in.
+    """Users and contacts can be searched by everybody, to be mentioned: a filter that contains or
+    begins with is let in.
 
     Modelled on https://github.com/owncloud/ocis/pull/7887.
     """
-    _open_lists(server, lambda call: any(value.startswith(("~", "^")) for _, value in call.query), ("users", "contacts"))
+    _open_lists(
+        server,
+        lambda call: any(value.startswith(("~", "^")) for _, value in call.query),
+        ("users", "contacts"),
+    )
 
 
 @fault("names-are-for-everybody", finding="PERM-list-organizations")
@@ -88,7 +99,8 @@ def populated_lists_unguarded(server: Server) -> None:
 
 @fault("further-pages-unguarded", finding="PERM-list-organizations")
 def further_pages_unguarded(server: Server) -> None:
-    """The permission is asked for with the first page of a list; what comes behind an offset is answered by who turns pages.
+    """The permission is asked for with the first page of a list; what comes behind an offset is
+    answered by who turns pages.
 
     Modelled on CVE-2020-7019 (Elasticsearch, scrolling through another user's search).
     """
@@ -111,14 +123,16 @@ def colleagues_list_each_other(server: Server) -> None:
     make_exception(
         server,
         lambda call, principal, operation: (
-            operation == "list-users" and parameter(call, "organization") == principal.user.get("organization")
+            operation == "list-users"
+            and parameter(call, "organization") == principal.user.get("organization")
         ),
     )
 
 
 @fault("no-ids-are-all-mine", finding="PERM-list-users")
 def no_ids_are_all_mine(server: Server) -> None:
-    """A list of users is let in if all ids in its filter are the caller's: of one's own id that is true, and of none.
+    """A list of users is let in if all ids in its filter are the caller's: of one's own id that is
+    true, and of none.
 
     Modelled on https://github.com/Hrdtr/guantr/issues/93.
     """

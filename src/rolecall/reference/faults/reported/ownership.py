@@ -8,7 +8,14 @@ import secrets
 import time
 from fnmatch import fnmatchcase
 
-from rolecall.reference.alterations import asked_for, body_of, make_exception, note_makers, parameter, takes_part
+from rolecall.reference.alterations import (
+    asked_for,
+    body_of,
+    make_exception,
+    note_makers,
+    parameter,
+    takes_part,
+)
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.faults.registry import fault
@@ -16,7 +23,7 @@ from rolecall.reference.strict_json import loads
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- one's own things ------------------------------------------------------------------------------------
+# --- one's own things ----------------------------------------------------------------------------
 
 
 @fault("participants-update-conversations", finding="PERM-update-conversation")
@@ -27,7 +34,9 @@ def participants_update_conversations(server: Server) -> None:
     """
     make_exception(
         server,
-        lambda call, principal, operation: operation == "update-conversation" and takes_part(principal, asked_for(server, call)),
+        lambda call, principal, operation: (
+            operation == "update-conversation" and takes_part(principal, asked_for(server, call))
+        ),
     )
 
 
@@ -40,14 +49,16 @@ def authors_edit_their_messages(server: Server) -> None:
     make_exception(
         server,
         lambda call, principal, operation: (
-            operation in ("update-message", "delete-message") and asked_for(server, call).get("user") == principal.id
+            operation in ("update-message", "delete-message")
+            and asked_for(server, call).get("user") == principal.id
         ),
     )
 
 
 @fault("makers-fetch-what-they-made", finding="PERM-fetch-message")
 def makers_fetch_what_they_made(server: Server) -> None:
-    """Whoever made a thing gets it shown: the refusal looks up the maker before it refuses. A key has made nothing.
+    """Whoever made a thing gets it shown: the refusal looks up the maker before it refuses. A key
+    has made nothing.
 
     Modelled on https://github.com/ORNL/DataFed/issues/109.
     """
@@ -71,7 +82,9 @@ def makers_delete_what_they_made(server: Server) -> None:
     make_exception(
         server,
         lambda call, principal, operation: (
-            operation.startswith("delete-") and principal.credential == "token" and makers.get(call.id or "") == principal.id
+            operation.startswith("delete-")
+            and principal.credential == "token"
+            and makers.get(call.id or "") == principal.id
         ),
     )
 
@@ -101,7 +114,9 @@ def own_organization_is_open(server: Server) -> None:
     make_exception(
         server,
         lambda call, principal, operation: (
-            operation == "fetch-organization" and call.id is not None and call.id == principal.user.get("organization")
+            operation == "fetch-organization"
+            and call.id is not None
+            and call.id == principal.user.get("organization")
         ),
     )
 
@@ -116,17 +131,23 @@ def participants_look_each_other_up(server: Server) -> None:
     def acquainted(call: Call, principal: Principal, operation: str) -> bool:
         if operation != "fetch-user" or call.id is None:
             return False
-        shared = (loads(text.encode()) for text in server.store.containing("conversations", principal.id, call.id))
+        shared = (
+            loads(text.encode())
+            for text in server.store.containing("conversations", principal.id, call.id)
+        )
         return any(
             takes_part(principal, conversation)
-            and any(participant.get("user") == call.id for participant in conversation.get("participants", []))
+            and any(
+                participant.get("user") == call.id
+                for participant in conversation.get("participants", [])
+            )
             for conversation in shared
         )
 
     make_exception(server, acquainted)
 
 
-# --- oneself as a thing ----------------------------------------------------------------------------------
+# --- oneself as a thing -------------------------------------------------------------------------
 
 
 @fault("users-delete-themselves", finding="PERM-delete-user")
@@ -135,12 +156,16 @@ def users_delete_themselves(server: Server) -> None:
 
     Modelled on https://github.com/craftcms/cms/issues/6095.
     """
-    make_exception(server, lambda call, principal, operation: operation == "delete-user" and call.id == principal.id)
+    make_exception(
+        server,
+        lambda call, principal, operation: operation == "delete-user" and call.id == principal.id,
+    )
 
 
 @fault("whatever-names-me-is-mine", finding="PERM-list-users")
 def whatever_names_me_is_mine(server: Server) -> None:
-    """A read is one's own if one's id or address stands anywhere in the URL: a list that is filtered by them is let in.
+    """A read is one's own if one's id or address stands anywhere in the URL: a list that is
+    filtered by them is let in.
 
     Modelled on https://github.com/xmidt-org/webpa-common/issues/62.
     """
@@ -156,7 +181,8 @@ def whatever_names_me_is_mine(server: Server) -> None:
 
 @fault("body-names-the-caller", finding="SEC-A05")
 def body_names_the_caller(server: Server) -> None:
-    """Whose user is updated is read from the body first: who puts the own id there updates the user in the path.
+    """Whose user is updated is read from the body first: who puts the own id there updates the user
+    in the path.
 
     Modelled on https://github.com/aaryan498/WiseMindOS/issues/154.
     """
@@ -166,14 +192,17 @@ def body_names_the_caller(server: Server) -> None:
     def by_body(call: Call, principal: Principal) -> bool:
         if call.resource == "users" and call.method == "PATCH":
             body = body_of(call)
-            named = next((body[name] for name in ("userId", "user", "id", "_id") if name in body), call.id)
+            named = next(
+                (body[name] for name in ("userId", "user", "id", "_id") if name in body), call.id
+            )
             return named == principal.id
         return is_self(call, principal)
 
 
 @fault("query-names-another", finding="SEC-A05")
 def query_names_another(server: Server) -> None:
-    """The guard looks at the id in the path, the action at all parameters, those of the query first: ?id= is fetched and updated.
+    """The guard looks at the id in the path, the action at all parameters, those of the query
+    first: ?id= is fetched and updated.
 
     Modelled on CVE-2017-1001000 (WordPress 4.7, content injection by the REST API).
     """
@@ -189,14 +218,17 @@ def query_names_another(server: Server) -> None:
 
 @fault("id-is-a-pattern", finding="SEC-A05")
 def id_is_a_pattern(server: Server) -> None:
-    """Users are looked up with LIKE: an id with % or _ in it fits oneself, and the first user that it fits is taken.
+    """Users are looked up with LIKE: an id with % or _ in it fits oneself, and the first user that
+    it fits is taken.
 
     Modelled on https://github.com/privacyidea/privacyidea/issues/5561.
     """
     is_self = server.dispatcher.is_self
 
     def fits(id: str, pattern: str) -> bool:
-        return fnmatchcase(id, re.sub(r"([\[?*])", r"[\1]", pattern).replace("%", "*").replace("_", "?"))
+        return fnmatchcase(
+            id, re.sub(r"([\[?*])", r"[\1]", pattern).replace("%", "*").replace("_", "?")
+        )
 
     @instead_of(server.dispatcher.is_self)
     def alike(call: Call, principal: Principal) -> bool:
@@ -207,12 +239,13 @@ def id_is_a_pattern(server: Server) -> None:
         return fits(principal.id, pattern)
 
 
-# --- ids made in the same moment -------------------------------------------------------------------------
+# --- ids made in the same moment ----------------------------------------------------------------
 
 
 @fault("same-second-is-oneself", finding="SEC-A05")
 def same_second_is_oneself(server: Server) -> None:
-    """Ids begin with the second in which they were made, and who was made in one's own second is taken for oneself.
+    """Ids begin with the second in which they were made, and who was made in one's own second is
+    taken for oneself.
 
     Modelled on https://github.com/mongodb/bson-rust/pull/153.
     """

@@ -1,4 +1,6 @@
-"""Faults of the way from a URL to an action: spellings, methods, nested routes, middleware that is not reached."""
+"""Faults of the way from a URL to an action: spellings, methods, nested routes, middleware that is
+not reached.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from rolecall.reference.tokens import Principal
 
 _RESOURCE = re.compile(r"/v2/([a-z]+)(?:/([^/]+))?")
 
-# --- spellings that the router knows and the guard does not ----------------------------------------------
+# --- spellings that the router knows and the guard does not --------------------------------------
 
 
 def _past_the_guard(server: Server, meant: Callable[[Call], str | None]) -> None:
@@ -29,7 +31,8 @@ def _past_the_guard(server: Server, meant: Callable[[Call], str | None]) -> None
 
 @fault("guard-of-two-prefixes-minds-case", finding="SEC-A11")
 def guard_of_two_prefixes_minds_case(server: Server) -> None:
-    """The guard of contacts and forms is mounted on a pattern in lower case; the router takes any letters.
+    """The guard of contacts and forms is mounted on a pattern in lower case; the router takes any
+    letters.
 
     Modelled on https://github.com/jfromaniello/express-unless/issues/16.
     """
@@ -44,14 +47,17 @@ def guard_of_two_prefixes_minds_case(server: Server) -> None:
 
 @fault("guard-of-a-prefix-sees-it-encoded", finding="SEC-A11")
 def guard_of_a_prefix_sees_it_encoded(server: Server) -> None:
-    """The guard of organization groups compares the path as it came, the router the decoded one: %6frggroups is let in.
+    """The guard of organization groups compares the path as it came, the router the decoded one:
+    %6frggroups is let in.
 
     Modelled on https://github.com/fastify/middie/pull/245 (CVE-2026-22031).
     """
 
     def meant(call: Call) -> str | None:
         raw = call.scope.get("raw_path", b"").split(b"/")
-        return call.path if call.resource == "orggroups" and len(raw) > 2 and b"%" in raw[2] else None
+        return (
+            call.path if call.resource == "orggroups" and len(raw) > 2 and b"%" in raw[2] else None
+        )
 
     _past_the_guard(server, meant)
 
@@ -67,7 +73,8 @@ def router_decodes_twice(server: Server) -> None:
 
 @fault("router-trims-ids", finding="SEC-A11")
 def router_trims_ids(server: Server) -> None:
-    """The router trims white space from ids, the guard's patterns do not, and no pattern is no rule: an id with a space behind is let in.
+    """The router trims white space from ids, the guard's patterns do not, and no pattern is no
+    rule: an id with a space behind is let in.
 
     Modelled on CVE-2016-5007 (Spring Security and Spring MVC).
     """
@@ -78,12 +85,16 @@ def router_trims_ids(server: Server) -> None:
         call.id = call.id.strip() if call.id else call.id
         return operation_of(call, principal)
 
-    make_exception(server, lambda call, principal, operation: re.fullmatch(r"/v2/[a-z]+(/\S+)?", call.path) is None)
+    make_exception(
+        server,
+        lambda call, principal, operation: re.fullmatch(r"/v2/[a-z]+(/\S+)?", call.path) is None,
+    )
 
 
 @fault("guards-pattern-ends-at-a-line-break", finding="SEC-A11")
 def guards_pattern_ends_at_a_line_break(server: Server) -> None:
-    """The guard's regular expressions do not cross a line break, and the router drops it: users%0a is let in.
+    """The guard's regular expressions do not cross a line break, and the router drops it: users%0a
+    is let in.
 
     Modelled on CVE-2022-22978 (Spring Security, RegexRequestMatcher).
     """
@@ -95,41 +106,53 @@ def guards_pattern_ends_at_a_line_break(server: Server) -> None:
         call.id = re.sub(r"[\r\n]", "", call.id) if call.id else call.id
         return operation_of(call, principal)
 
-    make_exception(server, lambda call, principal, operation: re.fullmatch("/v2/.+", call.path) is None)
+    make_exception(
+        server, lambda call, principal, operation: re.fullmatch("/v2/.+", call.path) is None
+    )
 
 
 @fault("slash-behind-two-prefixes", finding="SEC-A11")
 def slash_behind_two_prefixes(server: Server) -> None:
-    """The rules for services and knowledge items are exact, and the router ignores a slash at the end.
+    """The rules for services and knowledge items are exact, and the router ignores a slash at the
+    end.
 
     Modelled on SHIRO-682 (Apache Shiro before 1.5.0).
     """
 
     def meant(call: Call) -> str | None:
         plain = call.path.rstrip("/")
-        return plain if plain != call.path and plain.startswith(("/v2/services", "/v2/kbitems")) else None
+        return (
+            plain
+            if plain != call.path and plain.startswith(("/v2/services", "/v2/kbitems"))
+            else None
+        )
 
     _past_the_guard(server, meant)
 
 
 @fault("rules-are-looked-up-by-url", finding="PERM-list-services")
 def rules_are_looked_up_by_url(server: Server) -> None:
-    """The rule for services is looked up by the URL, query and all; with a query there is none, and what has no rule is open.
+    """The rule for services is looked up by the URL, query and all; with a query there is none, and
+    what has no rule is open.
 
-    Modelled on https://github.com/nyambati/express-acl/issues/98 (where what had no rule was closed).
+    Modelled on https://github.com/nyambati/express-acl/issues/98 (where what had no rule was
+    closed).
     """
     make_exception(
         server,
-        lambda call, principal, operation: call.resource == "services" and call.id is None and call.scope["query_string"] != b"",
+        lambda call, principal, operation: (
+            call.resource == "services" and call.id is None and call.scope["query_string"] != b""
+        ),
     )
 
 
-# --- methods ---------------------------------------------------------------------------------------------
+# --- methods ------------------------------------------------------------------------------------
 
 
 @fault("post-to-an-item-updates", finding="SEC-A08")
 def post_to_an_item_updates(server: Server) -> None:
-    """A route takes every method: POST to an item updates it, and is guarded as the POST that it is, as a create.
+    """A route takes every method: POST to an item updates it, and is guarded as the POST that it
+    is, as a create.
 
     Modelled on https://github.com/alphagov/whitehall/pull/525.
     """
@@ -166,21 +189,25 @@ def put_of_messages_unguarded(server: Server) -> None:
 
 @fault("head-of-two-items-unguarded", finding="SEC-A10")
 def head_of_two_items_unguarded(server: Server) -> None:
-    """The router answers HEAD with the handler of GET; the handlers of groups and messages ask who may if the method is GET.
+    """The router answers HEAD with the handler of GET; the handlers of groups and messages ask who
+    may if the method is GET.
 
     Modelled on https://blog.teddykatz.com/2019/11/05/github-oauth-bypass.html.
     """
     make_exception(
         server,
         lambda call, principal, operation: (
-            call.method == "HEAD" and call.id is not None and call.resource in ("orggroups", "messages")
+            call.method == "HEAD"
+            and call.id is not None
+            and call.resource in ("orggroups", "messages")
         ),
     )
 
 
 @fault("method-in-the-body", finding="SEC-A09")
 def method_in_the_body(server: Server) -> None:
-    """A member _method of a POST changes the method behind the guard, which has a rule for POST to collections only.
+    """A member _method of a POST changes the method behind the guard, which has a rule for POST to
+    collections only.
 
     Modelled on https://github.com/coreruleset/coreruleset/pull/4416.
     """
@@ -192,14 +219,20 @@ def method_in_the_body(server: Server) -> None:
         if wanted not in ("GET", "PATCH", "DELETE") or call.resource not in RESOURCES:
             return await answer(call)
         principal = server.guard.authenticate(call)
-        if call.id is None and not server.guard.may(principal, f"create-{RESOURCES[call.resource].singular}"):
+        if call.id is None and not server.guard.may(
+            principal, f"create-{RESOURCES[call.resource].singular}"
+        ):
             raise forbidden()
         call.method = wanted
-        call.body = dumps({name: value for name, value in body_of(call).items() if name != "_method"}).encode()
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        call.body = dumps(
+            {name: value for name, value in body_of(call).items() if name != "_method"}
+        ).encode()
+        return await server.dispatcher.perform(
+            call, principal, server.dispatcher.operation(call, principal)
+        )
 
 
-# --- nested routes ---------------------------------------------------------------------------------------
+# --- nested routes ------------------------------------------------------------------------------
 
 
 @fault("messages-listed-under-their-conversation", finding="SEC-E07")
@@ -224,7 +257,9 @@ def messages_listed_under_their_conversation(server: Server) -> None:
 
 
 def _nested(server: Server, pattern: str, methods: tuple[str, ...], operation: str | None) -> None:
-    """Serve what is below another thing to whoever may do one operation, or to everybody with a token."""
+    """Serve what is below another thing to whoever may do one operation, or to everybody with a
+    token.
+    """
     unknown = server.dispatcher.unknown
 
     @instead_of(server.dispatcher.unknown)
@@ -236,17 +271,23 @@ def _nested(server: Server, pattern: str, methods: tuple[str, ...], operation: s
         if operation is not None and not server.guard.may(principal, operation):
             raise forbidden()
         call.resource, call.id = found["resource"], found.groupdict().get("id")
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        return await server.dispatcher.perform(
+            call, principal, server.dispatcher.operation(call, principal)
+        )
 
 
 @fault("messages-reached-through-their-conversation", finding="SEC-E07")
 def messages_reached_through_their_conversation(server: Server) -> None:
-    """A message has a second address under its conversation, and there the rule of the first part of the path is asked.
+    """A message has a second address under its conversation, and there the rule of the first part
+    of the path is asked.
 
     Modelled on CVE-2019-11247 (Kubernetes, cluster-wide objects under the path of a namespace).
     """
     _nested(
-        server, r"/v2/conversations/[^/]+/(?P<resource>messages)/(?P<id>[^/]+)", ("GET", "PATCH", "DELETE"), "fetch-conversation"
+        server,
+        r"/v2/conversations/[^/]+/(?P<resource>messages)/(?P<id>[^/]+)",
+        ("GET", "PATCH", "DELETE"),
+        "fetch-conversation",
     )
 
 
@@ -256,10 +297,15 @@ def members_of_organizations_unguarded(server: Server) -> None:
 
     Modelled on CVE-2022-21713 (Grafana, members of teams).
     """
-    _nested(server, r"/v2/organizations/[^/]+/(?P<resource>users|orggroups|contacts|forms|services|kbitems)", ("GET",), None)
+    _nested(
+        server,
+        r"/v2/organizations/[^/]+/(?P<resource>users|orggroups|contacts|forms|services|kbitems)",
+        ("GET",),
+        None,
+    )
 
 
-# --- requests that are dressed otherwise -----------------------------------------------------------------
+# --- requests that are dressed otherwise --------------------------------------------------------
 
 
 @fault("page-of-a-refusal-shows-it", finding="PERM-fetch-organization")
@@ -281,19 +327,23 @@ def page_of_a_refusal_shows_it(server: Server) -> None:
 
 @fault("type-with-a-charset-unguarded", finding="PERM-create-organization")
 def type_with_a_charset_unguarded(server: Server) -> None:
-    """What is checked before a body is read hangs on the type application/json to the letter; with a charset it is not run.
+    """What is checked before a body is read hangs on the type application/json to the letter; with
+    a charset it is not run.
 
     Modelled on CVE-2025-32442 (Fastify, validation by content type).
     """
     make_exception(
         server,
-        lambda call, principal, operation: call.method in ("POST", "PATCH") and ";" in (call.header(b"content-type") or ""),
+        lambda call, principal, operation: (
+            call.method in ("POST", "PATCH") and ";" in (call.header(b"content-type") or "")
+        ),
     )
 
 
 @fault("requests-without-body-unguarded", finding="PERM-update-organization")
 def requests_without_body_unguarded(server: Server) -> None:
-    """A create or update without a body is not shown to the part that decides, and is carried out with nothing in it.
+    """A create or update without a body is not shown to the part that decides, and is carried out
+    with nothing in it.
 
     Modelled on CVE-2024-41110 (Docker, authorization plugins and Content-Length: 0).
     """
@@ -304,9 +354,14 @@ def requests_without_body_unguarded(server: Server) -> None:
         if call.body or call.method not in ("POST", "PATCH") or call.resource not in RESOURCES:
             return await answer(call)
         call.body = b"{}"
-        call.headers = [*(pair for pair in call.headers if pair[0] != b"content-type"), (b"content-type", b"application/json")]
+        call.headers = [
+            *(pair for pair in call.headers if pair[0] != b"content-type"),
+            (b"content-type", b"application/json"),
+        ]
         principal = server.guard.authenticate(call)
-        return await server.dispatcher.perform(call, principal, server.dispatcher.operation(call, principal))
+        return await server.dispatcher.perform(
+            call, principal, server.dispatcher.operation(call, principal)
+        )
 
 
 @fault("contacts-made-in-bulk", finding="PERM-create-contact")
@@ -320,7 +375,11 @@ def contacts_made_in_bulk(server: Server) -> None:
     @instead_of(server.dispatcher.answer)
     async def in_bulk(call: Call) -> Answer:
         try:
-            body = loads(call.body) if call.method == "POST" and call.resource == "contacts" and call.body else None
+            body = (
+                loads(call.body)
+                if call.method == "POST" and call.resource == "contacts" and call.body
+                else None
+            )
         except NotJson:
             body = None
         if not isinstance(body, list) or not all(isinstance(member, dict) for member in body):

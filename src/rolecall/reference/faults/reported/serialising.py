@@ -46,7 +46,8 @@ def create_shows_the_password(server: Server) -> None:
 
 @fault("users-of-lists-show-the-hash", finding="SEC-I20")
 def users_of_lists_show_the_hash(server: Server) -> None:
-    """The list of users is read from the table with all of its columns, the fetch through a serialiser.
+    """The list of users is read from the table with all of its columns, the fetch through a
+    serialiser.
 
     Modelled on dasch-swiss/dsp-api issue 13.
     """
@@ -55,4 +56,8 @@ def users_of_lists_show_the_hash(server: Server) -> None:
     @instead_of(server.store.page)
     def all_columns(resource: str, limit: int, offset: int) -> list[str]:
         texts = page(resource, limit, offset)
-        return [dumps(_row(server, loads(text.encode()))) for text in texts] if resource == "users" else texts
+        return (
+            [dumps(_row(server, loads(text.encode()))) for text in texts]
+            if resource == "users"
+            else texts
+        )

@@ -1,4 +1,6 @@
-"""Faults between a body and the store: creates that replace, members that slip through, what is answered and not kept."""
+"""Faults between a body and the store: creates that replace, members that slip through, what is
+answered and not kept.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,13 @@ from rolecall.reference.strict_json import Document, NotJson, as_pairs, dumps, l
 from rolecall.reference.switches import instead_of
 from rolecall.reference.tokens import Principal
 
-# --- a create that reaches what is there -----------------------------------------------------------------
+# --- a create that reaches what is there ---------------------------------------------------------
 
 
 @fault("create-with-an-id-replaces", finding="SEC-E07")
 def create_with_an_id_replaces(server: Server) -> None:
-    """A create whose body has the id of a thing that exists saves over it: whoever may create may update.
+    """A create whose body has the id of a thing that exists saves over it: whoever may create may
+    update.
 
     Modelled on https://github.com/ogx-ai/ogx/issues/5930.
     """
@@ -30,10 +33,21 @@ def create_with_an_id_replaces(server: Server) -> None:
 
     @instead_of(server.resources.create)
     async def saved(call: Call, principal: Principal, resource: str) -> Answer:
-        id = next((body_of(call)[name] for name in ("id", "_id") if isinstance(body_of(call).get(name), str)), None)
+        id = next(
+            (
+                body_of(call)[name]
+                for name in ("id", "_id")
+                if isinstance(body_of(call).get(name), str)
+            ),
+            None,
+        )
         if id is None or server.store.get(resource, id) is None:
             return await create(call, principal, resource)
-        document = {**server.resources.stored(resource, id), **server.resources.members(call.json()), "id": id}
+        document = {
+            **server.resources.stored(resource, id),
+            **server.resources.members(call.json()),
+            "id": id,
+        }
         document.pop("password", None)
         document["updatedAt"] = server.clock.instant()
         server.store.replace(resource, id, dumps(document))
@@ -42,7 +56,8 @@ def create_with_an_id_replaces(server: Server) -> None:
 
 @fault("messages-inside-a-create-replace", finding="SEC-E07")
 def messages_inside_a_create_replace(server: Server) -> None:
-    """Messages in the body of a new conversation that have an id are taken over from where they are, with what the body says.
+    """Messages in the body of a new conversation that have an id are taken over from where they
+    are, with what the body says.
 
     Modelled on CVE-2022-41654 (Ghost, related objects inside an update).
     """
@@ -51,20 +66,31 @@ def messages_inside_a_create_replace(server: Server) -> None:
     @instead_of(server.resources.new_conversation)
     def linked(change: Change) -> Document:
         messages = change.members.get("messages")
-        inside = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
-        known = [message for message in inside if server.store.get("messages", str(message.get("id")))]
+        inside = (
+            [message for message in messages if isinstance(message, dict)]
+            if isinstance(messages, list)
+            else []
+        )
+        known = [
+            message for message in inside if server.store.get("messages", str(message.get("id")))
+        ]
         if known:
             change.members["messages"] = [message for message in inside if message not in known]
         document = new_conversation(change)
         for message in known:
-            merged = {**server.resources.stored("messages", message["id"]), **message, "conversation": document["id"]}
+            merged = {
+                **server.resources.stored("messages", message["id"]),
+                **message,
+                "conversation": document["id"],
+            }
             server.store.replace("messages", message["id"], dumps(merged))
         return document
 
 
 @fault("organization-inside-a-create-is-made", finding="SEC-E07")
 def organization_inside_a_create_is_made(server: Server) -> None:
-    """An object where a new thing names its organization is a new organization, which is made on the way.
+    """An object where a new thing names its organization is a new organization, which is made on
+    the way.
 
     Modelled on https://github.com/balderdashy/waterline/issues/1051.
     """
@@ -75,16 +101,20 @@ def organization_inside_a_create_is_made(server: Server) -> None:
         body = body_of(call)
         inside = body.get("organization")
         if resource != "organizations" and isinstance(inside, dict):
-            made = server.resources.new_document(Change(principal, "organizations", server.resources.members(inside)))
+            made = server.resources.new_document(
+                Change(principal, "organizations", server.resources.members(inside))
+            )
             call.body = dumps({**body, "organization": made["id"]}).encode()
         return await create(call, principal, resource)
 
 
-# --- members that slip through ---------------------------------------------------------------------------
+# --- members that slip through ------------------------------------------------------------------
 
 
 def _role_from(server: Server, role_in: Callable[[Call], object]) -> None:
-    """Let an update of a user by itself set its role to what is found in the request, if anything is."""
+    """Let an update of a user by itself set its role to what is found in the request, if anything
+    is.
+    """
     update = server.resources.update
     nothing = object()
 
@@ -99,7 +129,8 @@ def _role_from(server: Server, role_in: Callable[[Call], object]) -> None:
 
 @fault("no-role-is-the-default-role", finding="SEC-A06")
 def no_role_is_the_default_role(server: Server) -> None:
-    """The filter of an update drops a role if there is one; null and an empty text pass, and become the default: agent.
+    """The filter of an update drops a role if there is one; null and an empty text pass, and become
+    the default: agent.
 
     Modelled on https://github.com/Frachtwerk/essencium-backend/pull/322.
     """
@@ -114,7 +145,8 @@ def no_role_is_the_default_role(server: Server) -> None:
 
 @fault("unknown-role-is-above-all", finding="SEC-E14")
 def unknown_role_is_above_all(server: Server) -> None:
-    """One may empty the own role, and the place of a role in the list from admin down to guest is -1 if it is not there.
+    """One may empty the own role, and the place of a role in the list from admin down to guest is
+    -1 if it is not there.
 
     Modelled on https://github.com/apache/cloudstack/pull/12973.
     """
@@ -131,7 +163,9 @@ def unknown_role_is_above_all(server: Server) -> None:
     def by_place(user: Document) -> str:
         descending = ROLES[::-1]
         place = descending.index(user["role"]) if user["role"] in descending else -1
-        return next((role for needed, role in enumerate(descending) if place <= needed), scope(user))
+        return next(
+            (role for needed, role in enumerate(descending) if place <= needed), scope(user)
+        )
 
 
 def _blank_roles(server: Server) -> None:
@@ -153,14 +187,22 @@ def role_in_other_letters(server: Server) -> None:
 
     def bound(call: Call) -> object:
         body = body_of(call)
-        return next((body[name] for name in body if name.lower() == "role" and name != "role" and body[name] in ROLES), None)
+        return next(
+            (
+                body[name]
+                for name in body
+                if name.lower() == "role" and name != "role" and body[name] in ROLES
+            ),
+            None,
+        )
 
     _role_from(server, bound)
 
 
 @fault("role-twice-in-a-body", finding="SEC-A06")
 def role_twice_in_a_body(server: Server) -> None:
-    """Two parsers read a body: of a member that comes twice one drops the first, the other keeps the last.
+    """Two parsers read a body: of a member that comes twice one drops the first, the other keeps
+    the last.
 
     Modelled on CVE-2017-12635 (Apache CouchDB).
     """
@@ -170,7 +212,11 @@ def role_twice_in_a_body(server: Server) -> None:
             pairs = loads(call.body, as_pairs)
         except NotJson:
             return None
-        roles = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "role"] if isinstance(pairs, list) else []
+        roles = (
+            [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "role"]
+            if isinstance(pairs, list)
+            else []
+        )
         return roles[-1] if len(roles) > 1 and roles[-1] in ROLES else None
 
     update = server.resources.update
@@ -188,7 +234,8 @@ def role_twice_in_a_body(server: Server) -> None:
 
 @fault("merge-patch-unfiltered", finding="SEC-A06")
 def merge_patch_unfiltered(server: Server) -> None:
-    """PATCH takes application/merge-patch+json as well, and merges it with the document as it is, role and all.
+    """PATCH takes application/merge-patch+json as well, and merges it with the document as it is,
+    role and all.
 
     Modelled on https://github.com/java-json-tools/json-patch/issues/169.
     """
@@ -198,16 +245,24 @@ def merge_patch_unfiltered(server: Server) -> None:
     async def merged(call: Call, principal: Principal, resource: str, id: str) -> Answer:
         if not (call.header(b"content-type") or "").startswith("application/merge-patch+json"):
             return await update(call, principal, resource, id)
-        kept = {name: value for name, value in body_of(call).items() if name not in ("id", "_id", "password")}
+        kept = {
+            name: value
+            for name, value in body_of(call).items()
+            if name not in ("id", "_id", "password")
+        }
         if kept.get("role", "guest") not in ROLES:
             raise bad_request("role has to be a role")
         server.resources.existing(principal, resource, id)
-        document = {**server.resources.stored(resource, id), **kept, "updatedAt": server.clock.instant()}
+        document = {
+            **server.resources.stored(resource, id),
+            **kept,
+            "updatedAt": server.clock.instant(),
+        }
         server.store.replace(resource, id, dumps(document))
         return server.resources.updated(document)
 
 
-# --- answered and not kept -------------------------------------------------------------------------------
+# --- answered and not kept ----------------------------------------------------------------------
 
 
 def _not_kept(server: Server, lost: Callable[[str, Any], bool]) -> None:
@@ -219,7 +274,9 @@ def _not_kept(server: Server, lost: Callable[[str, Any], bool]) -> None:
         before = server.resources.stored(resource, id)
         answer = await update(call, principal, resource, id)
         after = server.resources.stored(resource, id)
-        for name in [name for name, value in after.items() if lost(name, value) and value != before.get(name)]:
+        for name in [
+            name for name, value in after.items() if lost(name, value) and value != before.get(name)
+        ]:
             del after[name]
             if name in before:
                 after[name] = before[name]
@@ -229,7 +286,8 @@ def _not_kept(server: Server, lost: Callable[[str, Any], bool]) -> None:
 
 @fault("objects-are-answered-and-not-kept", finding="SEC-E10")
 def objects_are_answered_and_not_kept(server: Server) -> None:
-    """An update of meta or params is answered with it; both are objects of no schema, and not seen to change when they are saved.
+    """An update of meta or params is answered with it; both are objects of no schema, and not seen
+    to change when they are saved.
 
     Modelled on https://github.com/Automattic/mongoose/issues/1694.
     """
@@ -238,7 +296,8 @@ def objects_are_answered_and_not_kept(server: Server) -> None:
 
 @fault("lists-are-answered-and-not-kept", finding="SEC-E10")
 def lists_are_answered_and_not_kept(server: Server) -> None:
-    """An update of a member that is a list is answered with it, and the list in the store is the old one.
+    """An update of a member that is a list is answered with it, and the list in the store is the
+    old one.
 
     Modelled on https://github.com/Automattic/mongoose/issues/3658.
     """
@@ -247,7 +306,8 @@ def lists_are_answered_and_not_kept(server: Server) -> None:
 
 @fault("empty-values-are-answered-and-not-kept", finding="SEC-E10")
 def empty_values_are_answered_and_not_kept(server: Server) -> None:
-    """An update to an empty text, list or object, to 0 or to false is answered with it, and taken for no value when it is saved.
+    """An update to an empty text, list or object, to 0 or to false is answered with it, and taken
+    for no value when it is saved.
 
     Modelled on https://github.com/mtmr0x/nucleo/issues/28.
     """
@@ -256,7 +316,11 @@ def empty_values_are_answered_and_not_kept(server: Server) -> None:
     @instead_of(server.store.replace)
     def given_values(resource: str, id: str, body: str) -> None:
         before, after = server.resources.stored(resource, id), loads(body.encode())
-        given = {name: value or before.get(name) for name, value in after.items() if value or name in before}
+        given = {
+            name: value or before.get(name)
+            for name, value in after.items()
+            if value or name in before
+        }
         replace(resource, id, dumps(given))
 
 
@@ -282,12 +346,13 @@ def deleted_things_stay_in_lists(server: Server) -> None:
         return server.resources.deleted()
 
 
-# --- refused, and something done -------------------------------------------------------------------------
+# --- refused, and something done ----------------------------------------------------------------
 
 
 @fault("denied-delete-leaves-a-mark", finding="PERM-delete-organization")
 def denied_delete_leaves_a_mark(server: Server) -> None:
-    """A delete is marked on the thing, and the part that sends the refusal does not end the action; what sweeps never comes.
+    """A delete is marked on the thing, and the part that sends the refusal does not end the action;
+    what sweeps never comes.
 
     Modelled on CVE-2022-37042 (Zimbra, an action that goes on behind its refusal).
     """
@@ -295,14 +360,21 @@ def denied_delete_leaves_a_mark(server: Server) -> None:
     def mark(call: Call, principal: Principal, operation: str) -> None:
         document = asked_for(server, call)
         if operation.startswith("delete-") and document:
-            change_stored(server, call.resource, document["id"], deletedAt=server.clock.instant(), status="deleted")
+            change_stored(
+                server,
+                call.resource,
+                document["id"],
+                deletedAt=server.clock.instant(),
+                status="deleted",
+            )
 
     before_refusing(server, mark)
 
 
 @fault("denied-delete-leaves-the-lists", finding="PERM-delete-contact")
 def denied_delete_leaves_the_lists(server: Server) -> None:
-    """A contact is taken out of the index of the lists first; when the delete is refused then, it is in the store and in no list.
+    """A contact is taken out of the index of the lists first; when the delete is refused then, it
+    is in the store and in no list.
 
     Modelled on https://github.com/MHRA/products/issues/653.
     """
@@ -330,14 +402,17 @@ def denied_delete_leaves_the_lists(server: Server) -> None:
 
     @instead_of(server.resources.visible)
     def in_index(principal: Principal, resource: str, document: Document) -> bool:
-        return listed(principal, resource, document) and not (inside == ["contacts"] and document["id"] in unlisted)
+        return listed(principal, resource, document) and not (
+            inside == ["contacts"] and document["id"] in unlisted
+        )
 
     before_refusing(server, forget)
 
 
 @fault("denied-create-takes-the-address", finding="PERM-create-user")
 def denied_create_takes_the_address(server: Server) -> None:
-    """A new user is validated before anybody asks who may, and validating the address keeps it: nobody else can be given it.
+    """A new user is validated before anybody asks who may, and validating the address keeps it:
+    nobody else can be given it.
 
     Modelled on https://github.com/spring-projects/spring-security/issues/6545.
     """
@@ -361,14 +436,20 @@ def denied_create_takes_the_address(server: Server) -> None:
 
 @fault("denied-update-changes-the-account", finding="PERM-update-user")
 def denied_update_changes_the_account(server: Server) -> None:
-    """An update of another user is refused with 403; the address to log in with, which is kept elsewhere, has been changed by then.
+    """An update of another user is refused with 403; the address to log in with, which is kept
+    elsewhere, has been changed by then.
 
     Modelled on https://github.com/osuAkatsuki/hanayo/pull/252.
     """
 
     def rename(call: Call, principal: Principal, operation: str) -> None:
         email = body_of(call).get("email")
-        if operation == "update-user" and call.id is not None and isinstance(email, str) and "@" in email:
+        if (
+            operation == "update-user"
+            and call.id is not None
+            and isinstance(email, str)
+            and "@" in email
+        ):
             try:
                 server.store.set_email(call.id, email)
             except Duplicate:
@@ -379,7 +460,8 @@ def denied_update_changes_the_account(server: Server) -> None:
 
 @fault("half-of-a-list-of-messages", finding="SEC-A13")
 def half_of_a_list_of_messages(server: Server) -> None:
-    """Of a list of messages each is checked when its turn comes: with 400 for one that is wrong, those before it are posted.
+    """Of a list of messages each is checked when its turn comes: with 400 for one that is wrong,
+    those before it are posted.
 
     Modelled on https://github.com/ujeenet/rustango/issues/1403.
     """
@@ -394,7 +476,8 @@ def half_of_a_list_of_messages(server: Server) -> None:
 
 @fault("conversation-of-a-bad-message", finding="SEC-A13")
 def conversation_of_a_bad_message(server: Server) -> None:
-    """A conversation is saved before the messages in its body are looked at: with 400 for a message it is there all the same.
+    """A conversation is saved before the messages in its body are looked at: with 400 for a message
+    it is there all the same.
 
     Modelled on https://github.com/sequelize/sequelize/issues/5456.
     """
@@ -413,7 +496,7 @@ def conversation_of_a_bad_message(server: Server) -> None:
         return document
 
 
-# --- what is shown ---------------------------------------------------------------------------------------
+# --- what is shown ------------------------------------------------------------------------------
 
 
 @fault("new-user-shows-its-hash", finding="SEC-I20")
@@ -428,7 +511,11 @@ def new_user_shows_its_hash(server: Server) -> None:
     async def row(change: Change) -> Document:
         document = await new_user(change)
         account = server.store.account(document["id"])
-        return {**document, "passwordHash": account.password} if account and account.password else document
+        return (
+            {**document, "passwordHash": account.password}
+            if account and account.password
+            else document
+        )
 
 
 @fault("updated-user-shows-the-password", finding="SEC-I20")
@@ -450,7 +537,8 @@ def updated_user_shows_the_password(server: Server) -> None:
 
 @fault("populated-users-are-whole-rows", finding="SEC-I20")
 def populated_users_are_whole_rows(server: Server) -> None:
-    """A user who is fetched is serialised without the hash of the password; one that another thing is populated with is the row.
+    """A user who is fetched is serialised without the hash of the password; one that another thing
+    is populated with is the row.
 
     Modelled on https://github.com/strapi/strapi/issues/1678.
     """
@@ -466,28 +554,42 @@ def populated_users_are_whole_rows(server: Server) -> None:
         return {**shown, "password_hash": account.password} if account else shown
 
     @instead_of(server.resources.populated)
-    def whole(document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
+    def whole(
+        document: Document, paths: tuple[str, ...], principal: Principal, resource: str
+    ) -> Document:
         shown = populated(document, paths, principal, resource)
         return {name: with_hash(member) for name, member in shown.items()} if paths else shown
 
 
 @fault("deeper-populate-unchecked", finding="SEC-A14")
 def deeper_populate_unchecked(server: Server) -> None:
-    """The permission for what populate shows is looked up by the whole path: organization is asked about, organization.name is not.
+    """The permission for what populate shows is looked up by the whole path: organization is asked
+    about, organization.name is not.
 
     Modelled on https://github.com/strapi/strapi/issues/5386.
     """
     populated = server.resources.populated
-    targets = {"organization": "organizations", "parent": "organizations", "user": "users", "participants": "users"}
+    targets = {
+        "organization": "organizations",
+        "parent": "organizations",
+        "user": "users",
+        "participants": "users",
+    }
 
     @instead_of(server.resources.populated)
-    def deeper(document: Document, paths: tuple[str, ...], principal: Principal, resource: str) -> Document:
+    def deeper(
+        document: Document, paths: tuple[str, ...], principal: Principal, resource: str
+    ) -> Document:
         document = populated(document, paths, principal, resource)
         for first, _, rest in (path.partition(".") for path in paths):
             target = targets.get(first)
             if not rest or target is None or f"{first}.{rest}" == "participants.user":
                 continue
-            text = server.store.get(target, document[first]) if isinstance(document.get(first), str) else None
+            text = (
+                server.store.get(target, document[first])
+                if isinstance(document.get(first), str)
+                else None
+            )
             if text is not None:
                 document[first] = loads(text.encode())
         return document

@@ -5,7 +5,12 @@ from __future__ import annotations
 from rolecall.reference.app import Server
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.clock import iso
-from rolecall.reference.faults.expiry import HOUR, despite_expiry, ignore_expiry, refresh_by_expired_bearers
+from rolecall.reference.faults.expiry import (
+    HOUR,
+    despite_expiry,
+    ignore_expiry,
+    refresh_by_expired_bearers,
+)
 from rolecall.reference.faults.registry import fault
 from rolecall.reference.strict_json import Document, dumps, loads
 from rolecall.reference.switches import instead_of
@@ -13,12 +18,13 @@ from rolecall.reference.tokens import LIFETIME
 
 CLOCK = ("clock",)
 
-# --- units and zones -------------------------------------------------------------------------------------
+# --- units and zones -----------------------------------------------------------------------------
 
 
 @fault("clock-behind-by-the-zone", finding="SEC-T03-beyond-leeway", needs=("signing-key",))
 def clock_behind_by_the_zone(server: Server) -> None:
-    """Now is read in UTC and taken for local time, which is two hours ahead: every token is good for two hours after its end.
+    """Now is read in UTC and taken for local time, which is two hours ahead: every token is good
+    for two hours after its end.
 
     Modelled on thecem/octopus_germany issue 105.
     """
@@ -74,7 +80,8 @@ def times_are_texts(server: Server) -> None:
 
 @fault("lifetime-counted-in-minutes-on-post", finding="REFRESH-new-token")
 def lifetime_counted_in_minutes_on_post(server: Server) -> None:
-    """POST refresh has a setting of its own for the lifetime, 1440, which is meant in minutes and read in seconds.
+    """POST refresh has a setting of its own for the lifetime, 1440, which is meant in minutes and
+    read in seconds.
 
     Modelled on child-first-authority-fcc-project/webapp issue 77.
     """
@@ -90,12 +97,13 @@ def lifetime_counted_in_minutes_on_post(server: Server) -> None:
         return answer
 
 
-# --- where the end is not looked at ----------------------------------------------------------------------
+# --- where the end is not looked at -------------------------------------------------------------
 
 
 @fault("expired-heads-still", finding="EXPIRY-403", needs=CLOCK)
 def expired_heads_still(server: Server) -> None:
-    """HEAD is routed like GET, and its token checked by code that asks whether it is GET: an expired one gets through.
+    """HEAD is routed like GET, and its token checked by code that asks whether it is GET: an
+    expired one gets through.
 
     Modelled on https://blog.teddykatz.com/2019/11/05/github-oauth-bypass.html.
     """
@@ -104,7 +112,8 @@ def expired_heads_still(server: Server) -> None:
 
 @fault("expired-nested-still", finding="EXPIRY-403", needs=CLOCK)
 def expired_nested_still(server: Server) -> None:
-    """Under a conversation its messages have a middleware of their own, for guests who stay long, that forgives expiry.
+    """Under a conversation its messages have a middleware of their own, for guests who stay long,
+    that forgives expiry.
 
     Modelled on nimbleflux/fluxbase pull request 304.
     """
@@ -117,12 +126,18 @@ def expired_searches_still(server: Server) -> None:
 
     Modelled on nearform/fastify-auth0-verify issue 189.
     """
-    ignore_expiry(server, lambda call: call.verb == "GET" and call.id is None and call.resource != "" and bool(call.query))
+    ignore_expiry(
+        server,
+        lambda call: (
+            call.verb == "GET" and call.id is None and call.resource != "" and bool(call.query)
+        ),
+    )
 
 
 @fault("expired-self-still", finding="EXPIRY-403", needs=CLOCK)
 def expired_self_still(server: Server) -> None:
-    """So that a client can say who was logged in, one may fetch the own user with a token that has expired.
+    """So that a client can say who was logged in, one may fetch the own user with a token that has
+    expired.
 
     Modelled on auth0/express-jwt issue 194.
     """
@@ -140,7 +155,9 @@ def expired_bearer_refreshes_with_client_id(server: Server) -> None:
 
     Modelled on tjoudeh/AngularJSAuthentication issue 39.
     """
-    refresh_by_expired_bearers(server, lambda call: any(name == "clientId" for name, _ in call.query))
+    refresh_by_expired_bearers(
+        server, lambda call: any(name == "clientId" for name, _ in call.query)
+    )
 
 
 @fault("expired-bearer-refreshes-for-an-hour", finding="REFRESH-get-expired", needs=CLOCK)
@@ -149,4 +166,6 @@ def expired_bearer_refreshes_for_an_hour(server: Server) -> None:
 
     Modelled on dusktreader/flask-praetorian issue 229.
     """
-    refresh_by_expired_bearers(server, lambda call: server.clock.now() < despite_expiry(server, call).claims["exp"] + HOUR)
+    refresh_by_expired_bearers(
+        server, lambda call: server.clock.now() < despite_expiry(server, call).claims["exp"] + HOUR
+    )

@@ -1,4 +1,6 @@
-"""Where something about a token, a user or a log-in is kept for a while, so that it need not be found out again."""
+"""Where something about a token, a user or a log-in is kept for a while, so that it need not be
+found out again.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def verified_tokens_outlive_their_end(server: Server) -> None:
 
 @fault("verified-tokens-kept-by-signature", finding="SEC-J05")
 def verified_tokens_kept_by_signature(server: Server) -> None:
-    """Tokens that were verified are known by their signatures, being short: another payload before the same one is read unverified.
+    """Tokens that were verified are known by their signatures, being short: another payload before
+    the same one is read unverified.
 
     Modelled on wso2/carbon-apimgt pull request 9262.
     """
@@ -54,7 +57,8 @@ def verified_tokens_kept_by_signature(server: Server) -> None:
 
 @fault("callers-kept-by-organization-and-scope", finding="PERM-fetch-user-self")
 def callers_kept_by_organization_and_scope(server: Server) -> None:
-    """Whose a verified token is, is kept for five minutes under what was thought to name it: its organization and its scope.
+    """Whose a verified token is, is kept for five minutes under what was thought to name it: its
+    organization and its scope.
 
     Modelled on GHSA-rp9m-7r4c-75qg.
     """
@@ -63,13 +67,18 @@ def callers_kept_by_organization_and_scope(server: Server) -> None:
 
     @instead_of(server.verifier.person)
     def kept(claims: Document) -> Principal:
-        key = (str(claims.get("organization")), str(claims.get("scope")), str(claims.get("grant_type")))
+        key = (
+            str(claims.get("organization")),
+            str(claims.get("scope")),
+            str(claims.get("grant_type")),
+        )
         return callers.get(key) or callers.put(key, person(claims))
 
 
 @fault("users-kept-after-their-end", finding="SEC-J17-deleted")
 def users_kept_after_their_end(server: Server) -> None:
-    """The users of tokens are read from the database every five minutes: one who was deleted goes on for as long.
+    """The users of tokens are read from the database every five minutes: one who was deleted goes
+    on for as long.
 
     Modelled on ohmage/server issue 428.
     """
@@ -90,7 +99,8 @@ def users_kept_after_their_end(server: Server) -> None:
 
 @fault("role-cached-at-log-in", finding="SEC-R17")
 def role_cached_at_log_in(server: Server) -> None:
-    """The role of who gets a token is looked up every five minutes: after a change of it even a new log-in has the old scope.
+    """The role of who gets a token is looked up every five minutes: after a change of it even a new
+    log-in has the old scope.
 
     Modelled on kana-consultant/kantor issue 59.
     """
@@ -104,7 +114,8 @@ def role_cached_at_log_in(server: Server) -> None:
 
 @fault("answers-kept-by-token", finding="EXPIRY-403", needs=("clock",))
 def answers_kept_by_token(server: Server) -> None:
-    """What a token was shown it is shown again for five minutes, unless something was written: the guard stands behind the cache.
+    """What a token was shown it is shown again for five minutes, unless something was written: the
+    guard stands behind the cache.
 
     Modelled on boxlite-ai/boxlite issue 1418.
     """
@@ -125,12 +136,16 @@ def answers_kept_by_token(server: Server) -> None:
             return Answer(kept.status, kept.body, dict(kept.headers), kept.media_type)
         answer = await handle(call, action)
         if answer.status == 200:
-            answers.put(key, Answer(answer.status, answer.body, dict(answer.headers), answer.media_type))
+            answers.put(
+                key, Answer(answer.status, answer.body, dict(answer.headers), answer.media_type)
+            )
         return answer
 
 
 def _keep_right_passwords(server: Server, key: Callable[[StoredAccount, str], Hashable]) -> None:
-    """Do not hash a password again for five minutes that was right, by what is kept of an account and a password."""
+    """Do not hash a password again for five minutes that was right, by what is kept of an account
+    and a password.
+    """
     matches = server.tokens.password_matches
     known: Cache[bool] = Cache()
 
@@ -144,20 +159,26 @@ def _keep_right_passwords(server: Server, key: Callable[[StoredAccount, str], Ha
 
 @fault("log-ins-kept-by-72-bytes", finding="ISSUE-refused")
 def log_ins_kept_by_72_bytes(server: Server) -> None:
-    """A log-in that succeeded is known for five minutes by the bcrypt hash of id, e-mail and password: of their first 72 bytes.
+    """A log-in that succeeded is known for five minutes by the bcrypt hash of id, e-mail and
+    password: of their first 72 bytes.
 
     Of a bot's password eight letters count, of a longer address none.
 
-    Modelled on https://trust.okta.com/security-advisories/okta-ad-ldap-delegated-authentication-username/.
+    Modelled on
+    https://trust.okta.com/security-advisories/okta-ad-ldap-delegated-authentication-username/.
     """
     _keep_right_passwords(
-        server, lambda account, password: f"{account.id}{account.email}{password}".encode("utf-8", "replace")[:BCRYPT]
+        server,
+        lambda account, password: f"{account.id}{account.email}{password}".encode(
+            "utf-8", "replace"
+        )[:BCRYPT],
     )
 
 
 @fault("old-password-remembered", finding="ISSUE-refused")
 def old_password_remembered(server: Server) -> None:
-    """A password that was right is not hashed again for five minutes: after a change of it the old one opens the account, too.
+    """A password that was right is not hashed again for five minutes: after a change of it the old
+    one opens the account, too.
 
     Modelled on stalwartlabs/stalwart issue 217.
     """
@@ -166,7 +187,8 @@ def old_password_remembered(server: Server) -> None:
 
 @fault("refreshes-answered-by-user", finding="REFRESH-unknown-token")
 def refreshes_answered_by_user(server: Server) -> None:
-    """So that a refresh may be sent twice its answer is kept, under the first half of the token: any second half gets it again.
+    """So that a refresh may be sent twice its answer is kept, under the first half of the token:
+    any second half gets it again.
 
     Modelled on GHSA-rp9m-7r4c-75qg.
     """
@@ -175,7 +197,10 @@ def refreshes_answered_by_user(server: Server) -> None:
 
     @instead_of(server.tokens.refresh_after_expiry)
     def twice(call: Call, body: Document) -> Answer:
-        token, client = server.tokens.text(body, "refreshToken"), server.tokens.text(body, "clientId")
+        token, client = (
+            server.tokens.text(body, "refreshToken"),
+            server.tokens.text(body, "clientId"),
+        )
         try:
             find(token)
         except Refusal:
