@@ -142,7 +142,7 @@ def test_a_client_that_breaks_beforehand_ends_the_run(tmp_path: Path, monkeypatc
         led.user("issuance")
         led.go()
 
-        assert led.last()["error"].startswith("KeyError in test_load_worker.py:")
+        assert led.last()["error"].startswith("KeyError in test_worker.py:")
         assert not led.worker.going.is_set()
 
 
@@ -171,7 +171,7 @@ def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(led.worker.site, "tidy", lambda: told.append(led.accounts) or {}["nothing"])
         led.go(rate=20, seconds=0.2)
 
-        assert led.last()["error"].startswith("KeyError in test_load_worker.py:")
+        assert led.last()["error"].startswith("KeyError in test_worker.py:")
     assert told[0].completed == 4
 
 
