@@ -301,6 +301,16 @@ def test_without_an_admin_less_is_sampled() -> None:
     assert any(other.startswith("everything as admin") for other in it.sampling.others)
 
 
+def test_nothing_is_made_that_no_role_may_delete() -> None:
+    """A process whose accounts may make a thing, and not delete it, makes none."""
+    with sampled(roles=("guest", "agent")) as it:
+        assert it.sampling.close() == []
+
+    posted = {path for method, path in it.wire.lines if method == "POST"}
+    assert posted == {"/v2/auth/token"}
+    assert "a contact: no role that may delete one is logged in" in it.sampling.others
+
+
 def test_nobody_to_ask() -> None:
     """With no account that can log in nothing is sampled, and nobody is accused."""
     with running(Settings(scrypt_n=QUICK)) as one:

@@ -195,7 +195,12 @@ class Sampling:
                 self.others.append(f"everything as {role}: nobody of that role is logged in")
         self._look_up_organization()
         for resource in self._spec.resources:
-            self._things.make(resource, self._at_hand(self._spec.operations[f"create-{resource}"]))
+            if self._at_hand(self._spec.operations[f"delete-{resource}"]):
+                self._things.make(
+                    resource, self._at_hand(self._spec.operations[f"create-{resource}"])
+                )
+            else:
+                self.others.append(f"a {resource}: no role that may delete one is logged in")
         for cell in self._candidates():
             answer = self._ask(cell.operation, cell.role, cell.path, cell.body)
             if answer is not None and self.verdict(cell, answer) is cell.allowed:
