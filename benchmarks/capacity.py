@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from rolecall.loadgen.capacity.by_rate import Capacity, SearchOutcome, Search
+from rolecall.loadgen.capacity.by_rate import Capacity, Search, SearchOutcome
 from tests.support.queues import Bench
 from tests.support.simulated_servers import KINDS
 
