@@ -217,6 +217,16 @@ def test_a_run_that_ended_early_is_never_conformant() -> None:
     assert (said.word, said.reasons) == ("inconclusive", ["interrupted"])
 
 
+def test_a_run_that_ended_before_any_test() -> None:
+    """Without a single result everything is unproven, and no sentence is said of what was never looked at."""
+    said = verdict_of([], aborted="interrupted")
+
+    assert (said.word, said.exit_code) == ("inconclusive", ExitCode.INCONCLUSIVE)
+    first, second = said.reasons
+    assert first == "interrupted"
+    assert "requirements not proven, because not tested: " in second
+
+
 @pytest.mark.parametrize(("more", "code"), [((), ExitCode.LEFT_BEHIND), ((result("SEC-J03", FAILED),), ExitCode.FAILED)])
 def test_what_is_left_behind_is_no_finding(more: tuple[Tested, ...], code: ExitCode) -> None:
     """Things that could not be deleted make exit code 7, but a requirement that failed goes before."""
