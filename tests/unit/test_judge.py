@@ -113,6 +113,19 @@ def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
     assert open_.value.look_at == "[operations.list-contacts] in the target file, if it is done elsewhere or with another body"
 
 
+def test_a_role_is_not_its_own_witness() -> None:
+    """That the same role gets it done a moment later does not show that the request was understood before."""
+    server, answers = Server(), [(404, None)]
+
+    async def story(world: World, judge: Judge) -> None:
+        await world.shared("service")
+        server.instead("fetch-service", lambda asked: answers.pop() if answers else None)
+        await judge.expect_allowed(*await asked(world, "fetch-service", "admin"))
+
+    with pytest.raises(Inconclusive, match="an answer to GET /v2/services/"):
+        judged(story, server)
+
+
 # --- What is denied -----------------------------------------------------------------------------------------------------
 
 
