@@ -40,7 +40,7 @@ def denied(operation: str, by: str, server: Server, **facts: Any) -> TestEvidenc
     return judged(story, server, **facts)
 
 
-# --- What is allowed ----------------------------------------------------------------------------
+# --- What is allowed ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,22 @@ def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
     )
 
 
-# --- What is denied -----------------------------------------------------------------------------
+def test_a_role_is_not_its_own_witness() -> None:
+    """That the same role gets it done a moment later does not show that the request was understood
+    before.
+    """
+    server, answers = Server(), [(404, None)]
+
+    async def story(world: World, judge: Judge) -> None:
+        await world.shared("service")
+        server.instead("fetch-service", lambda asked: answers.pop() if answers else None)
+        await judge.expect_allowed(*await asked(world, "fetch-service", "admin"))
+
+    with pytest.raises(Inconclusive, match="an answer to GET /v2/services/"):
+        judged(story, server)
+
+
+# --- What is denied -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -267,7 +282,7 @@ def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
     )
 
 
-# --- Controls -----------------------------------------------------------------------------------
+# --- Controls -----------------------------------------------------------------------------------------------------------
 
 
 def control(operation: str, server: Server, *, times: int = 1) -> tuple[Exchange, Server]:

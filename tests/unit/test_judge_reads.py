@@ -161,6 +161,28 @@ def test_a_read_that_shows_something_else(operation: str, document: Any) -> None
     assert not shown(operation, answering(operation, (200, document)))
 
 
+def test_a_short_list_needs_no_new_thing() -> None:
+    """A list shorter than any page is whole: nothing is made to see whether it shows the newest."""
+    server = answering("list-contacts", (200, []))
+
+    assert not shown("list-contacts", server)
+    assert server.count("create-contact") == 1, "the shared one"
+
+
+def test_a_page_that_moved_is_read_again() -> None:
+    """While others delete, a page may begin behind what it should begin with: the list is read once more."""
+    server = Server()
+    id = server.add("contact", name="old")["id"]
+    server.instead(
+        "list-contacts", lambda asked: (200, []) if server.count("list-contacts") == 1 else None
+    )
+
+    async def story(world: World, judge: Judge) -> bool:
+        return await judge._is_listed(id, "/v2/contacts", await world.user("admin"))
+
+    assert judged(story, server)
+
+
 def test_a_list_that_is_no_array() -> None:
     """A list of another shape cannot be looked through: that is for the schema's test."""
     with pytest.raises(Inconclusive) as open_:
