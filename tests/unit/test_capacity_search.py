@@ -17,8 +17,8 @@ from tests.unit.fluids import Fluid, changing, steady
 
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rates are told apart by a hundredth only, and few ways in which an objective breaks: a search takes an eighth of the time."""
-    monkeypatch.setattr(belief, "_CELL", 0.012)
+    """Rates are told apart by a fortieth only, and few ways in which an objective breaks: a search takes a sixteenth of the time."""
+    monkeypatch.setattr(belief, "_CELL", 0.024)
     monkeypatch.setattr(belief, "_POWERS", (5, 80, 1280))
 
 
@@ -226,7 +226,7 @@ def test_an_answer_that_does_not_hold_is_lowered() -> None:
 
 def test_an_answer_that_never_holds_is_none() -> None:
     """Each try is lower; in the end there is no rate, and the last one is named."""
-    found = searched(at_the_end(lambda number, step: missing(0.03, step)))
+    found = searched(at_the_end(lambda number, step: missing(0.02, step)))
 
     assert tried(found) == sorted(tried(found), reverse=True)
     assert len(tried(found)) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from rolecall.load.measure.totals import Totals
 from rolecall.load.objectives import Objective, at_best, beyond_doubt, judge, verdict
 
 
+@cache
 def measured(*, good: int = 990, errors: int = 5, throttled: int = 5, violations: int = 0) -> dict[str, Any]:
     """What totals say of a run of ten seconds with response times of 1 ms, 2 ms, ... in turn up to 100 ms, and late arrivals."""
     recorder, totals = Recorder(0.0), Totals()

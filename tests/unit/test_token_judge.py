@@ -26,6 +26,8 @@ from tests.exchanges import exchange
 from tests.token_answers import DAY, OTHER, USER, claims, document, jwt
 
 SPEC = load_specification()
+DIALECT = SPEC.dialect({}, "a test")
+AS_READ = SPEC.for_target({}, DIALECT, "a test")
 URL = "http://target.example/v2/auth/token"
 
 
@@ -54,9 +56,8 @@ def logged_in(of: dict[str, Any] | None = None, user: str = USER) -> Caller:
 class HouseOfAnswers:
     """A world that answers what it is told to: as much of one as the judge asks for."""
 
-    def __init__(self, ledger: Ledger, **readings: Any) -> None:
-        self.dialect = SPEC.dialect(readings, "a test")
-        self.spec = SPEC.for_target({}, self.dialect, "a test")
+    def __init__(self, ledger: Ledger) -> None:
+        self.dialect, self.spec = DIALECT, AS_READ
         self.gate = Gate(ledger, "http://target.example")
         self.spare: dict[str, list[Caller]] = {}
         self.tokens = AsyncMock()  # the token endpoint
@@ -235,7 +236,7 @@ class TestLifetime:
         assert error.value.exchange is grant.exchange
 
     @pytest.mark.parametrize("name", ["iat", "exp"])
-    @pytest.mark.parametrize("value", [10**400, -1])
+    @pytest.mark.parametrize("value", [10**400, -1], ids=["huge", "negative"])
     def test_a_number_that_is_no_instant(self, name: str, value: int, judge: TokenJudge) -> None:
         """A number of 400 digits is wrong, and no reason to stop."""
         with pytest.raises(Finding) as error:
