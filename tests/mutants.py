@@ -91,12 +91,19 @@ def judged(module: str) -> tuple[int, int, list[Survivor]]:
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     survivors = []
     for key, code in codes.items():
+        if code is None:
+            raise SystemExit(f"{key} was not tried: mutmut was interrupted; run it again")
         if code not in NOTICED:
             name = key.rpartition(".")[2]
             whole = name.rpartition("__mutmut_")[0]
             lines = [ast.unparse(functions[each]).split("\n") for each in (f"{whole}__mutmut_orig", name)]
-            survivors.append(Survivor(module, whole.lstrip("x").strip("_ǁ").replace("ǁ", "."), *_changed(*lines)))
+            survivors.append(Survivor(module, _name(whole), *_changed(*lines)))
     return len(codes) - len(survivors), len(codes), survivors
+
+
+def _name(mutmuts: str) -> str:
+    """A function's name as Python has it: mutmut writes x_name, and xǁClassǁname."""
+    return mutmuts.removeprefix("xǁ").removeprefix("x_").replace("ǁ", ".")
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:

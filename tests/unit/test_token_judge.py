@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,9 +267,11 @@ class TestWorks:
     def test_as_its_own_user(self, world: HouseOfAnswers, judge: TokenJudge, evidence: Pieces) -> None:
         """The user's own profile says who it is; nothing else is asked."""
         world.fetch_self.return_value = answer(200, {"id": USER})
+        caller = logged_in()
 
-        asyncio.run(judge.expect_works(logged_in()))
+        asyncio.run(judge.expect_works(caller))
 
+        assert world.fetch_self.call_args.args == (caller,)
         assert evidence.named["answer"] is world.fetch_self.return_value
         assert not world.alive.called
 
@@ -312,7 +315,9 @@ class TestWorks:
 
         assert error.value.missing == f"the user that the token acts as: {world.fetch_self.return_value}"
         assert error.value.look_at == "PERM-fetch-user-self"
-        assert world.alive.call_args.args[0] is caller
+        asked, after = world.alive.call_args.args
+        assert asked is caller
+        assert time.monotonic() - 10 < after <= time.monotonic()  # proof from before the denial would be none
 
     def test_trouble_is_no_death(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
         """Where the look for other things meets passing trouble, the token is not called dead."""
@@ -361,10 +366,12 @@ class TestNoToken:
     @pytest.mark.parametrize("status", [200, 401])
     def test_a_token_anywhere(self, status: int, body: Any, judge: TokenJudge) -> None:
         """Whatever the status, a token is one too many."""
+        seen = answer(status, body)
         with pytest.raises(Finding) as error:
-            judge.expect_no_token(answer(status, body))
+            judge.expect_no_token(seen)
 
         assert refused(error) == ("a refusal without a token", f"{status} with a token")
+        assert error.value.exchange is seen
 
     def test_an_echo_is_no_token(self, judge: TokenJudge) -> None:
         """A refusal that repeats what was sent gives nothing: the bearer, a JWT of the body, one of the query."""
@@ -378,6 +385,12 @@ class TestNoToken:
         seen.url = f"{URL}?refreshToken={asked}"
 
         judge.expect_no_token(seen)
+
+    def test_an_echo_of_a_credential_without_a_scheme(self, judge: TokenJudge) -> None:
+        """A header that holds the token alone is what was sent, too."""
+        bearer = signed()
+
+        judge.expect_no_token(answer(401, {"message": bearer}, request_headers={"authorization": bearer}))
 
     def test_an_echo_hides_no_other_token(self, judge: TokenJudge) -> None:
         """Beside what was sent another token is found."""
@@ -466,7 +479,7 @@ class TestRefreshAtMost:
         assert refused(error) == ("a refusal, or a token that lives 86400 s", "2592000 s")
 
     def test_nothing_to_compare_a_longer_life_with(
-        self, world: HouseOfAnswers, judge: TokenJudge, monkeypatch: pytest.MonkeyPatch
+        self, world: HouseOfAnswers, judge: TokenJudge, evidence: Pieces, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Without a plain refresh it stays undecided."""
         monkeypatch.setattr(token_judge, "fresh_session", AsyncMock(return_value=logged_in()))
@@ -474,6 +487,8 @@ class TestRefreshAtMost:
 
         with pytest.raises(Inconclusive, match="a refreshed token"):
             asyncio.run(judge.expect_refresh_at_most(granted(claims(exp=1_700_000_000 + 30 * DAY)), logged_in(), "get"))
+
+        assert evidence.named["control"] is world.tokens.refresh_by.return_value
 
 
 class TestLetIn:
@@ -631,9 +646,9 @@ class TestControl:
 
 def test_exchanges_of_other_tests_count_as_evidence(judge: TokenJudge, evidence: Pieces) -> None:
     """Of several the newest stands for all; a note stands beside it."""
-    first, last = answer(), answer()
+    last = answer()
 
-    judge.cite(first, last)
+    judge.cite(answer(), answer(), last)
     judge.note("both were asked for at once")
 
     assert evidence.exchanges == [last]
