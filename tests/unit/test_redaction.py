@@ -871,7 +871,7 @@ class TestWhatIsLookedFor:
     """The spellings of a secret, byte by byte: those that our own files have, and those that no reader of escapes undoes."""
 
     @pytest.mark.parametrize(
-        "secret", ["opaque", "opaque-value-0815/+", 'q"u\\o/te <&> it', "größe~ÿ/?>", "€uro-secret", "\ud800half"]
+        "secret", ["opaque", "opaquW", "opaque-value-0815/+", 'q"u\\o/te <&> it', "größe~ÿ/?>", "€uro-secret", "\ud800half"]
     )
     def test_all_of_them(self, secret: str) -> None:
         """As it is, with + for a space, in JSON, in JSON in JSON, in XML, in hexadecimal, in base64, and misread."""
@@ -900,6 +900,15 @@ class TestWhatIsLookedFor:
         secrets = knowing(("opaque value 0815", "token"), ("opaque+value+0815", "token"))
 
         assert secrets.redact("opaque value 0815, opaque+value+0815") == "<token-1>, <token-1>"
+
+    def test_a_signature_under_other_claims_is_the_same_secret(self) -> None:
+        """It has one label and one number, whichever token it came with, and where it came alone before."""
+        header, claims, signature = TOKEN.split(".")
+        other = f"{header}.{claims[:-4]}AAAA.{signature}"
+
+        for values in ((TOKEN, other), (signature, TOKEN)):
+            secrets = knowing(*((value, "token") for value in values), ("opaque-value-0815", "token"))
+            assert secrets.redact(f"{values[1]} opaque-value-0815") == f"{values[1].rpartition('.')[0]}.<token-1> <token-2>"
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_the_longest_is_the_whole(self, order: int) -> None:
