@@ -33,20 +33,18 @@ SURVIVORS = ROOT / "docs" / "mutants.md"
 LEAST = 90.0
 #: The modules, as they are when installed, and the tests that are to notice.
 MODULES = {
-    "src/rolecall/harness/results.py": ["test_results.py"],
-    "src/rolecall/toolkit/judge.py": ["test_judge.py", "test_expectations.py"],
-    "src/rolecall/toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
-    "secrets.py": ["test_redaction.py"],
-    "src/rolecall/loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
-    "src/rolecall/loadgen/capacity/steps.py": [
+    "harness/results.py": ["test_results.py"],
+    "toolkit/judge.py": ["test_judge.py", "test_expectations.py"],
+    "toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
+    "redaction.py": ["test_redaction.py"],
+    "loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],
+    "loadgen/capacity/steps.py": [
         "test_capacity_steps.py",
         "test_capacity_scalability.py",
     ],
 }
 #: Where the packages are in a checkout, by where they are when installed.
-PACKAGES = {"": "src/rolecall"} | {
-    name: name for name in ("conformance", "load", "reference", "reports", "schemas")
-}
+PACKAGES = {"": "src/rolecall"} | {name: name for name in ("conformance", "load", "schemas")}
 #: How mutmut says that a mutant was noticed: the tests failed, or broke off, or took far too long.
 NOTICED = (1, 3, 24, 36, -24)
 
@@ -105,16 +103,21 @@ def judged(module: str) -> tuple[int, int, list[Survivor]]:
     }
     survivors = []
     for key, code in codes.items():
+        if code is None:
+            raise SystemExit(f"{key} was not tried: mutmut was interrupted; run it again")
         if code not in NOTICED:
             name = key.rpartition(".")[2]
             whole = name.rpartition("__mutmut_")[0]
             lines = [
                 ast.unparse(functions[each]).split("\n") for each in (f"{whole}__mutmut_orig", name)
             ]
-            survivors.append(
-                Survivor(module, whole.lstrip("x").strip("_ǁ").replace("ǁ", "."), *_changed(*lines))
-            )
+            survivors.append(Survivor(module, _name(whole), *_changed(*lines)))
     return len(codes) - len(survivors), len(codes), survivors
+
+
+def _name(mutmuts: str) -> str:
+    """A function's name as Python has it: mutmut writes x_name, and xǁClassǁname."""
+    return mutmuts.removeprefix("xǁ").removeprefix("x_").replace("ǁ", ".")
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:

@@ -518,6 +518,26 @@ class TestLimiter:
         assert (enough.limited, enough.blocks, enough.usable) == (True, False, True)
         assert (late.limited, late.blocks, late.usable) == (False, True, False)
 
+    def test_a_limiter_is_seen_where_the_whole_step_hides_it(self) -> None:
+        """Four in a hundred after the first 429, which are less than one in a hundred of all."""
+        judged = judge(throttling(*[(125, 0)] * 16, *[(120, 5)] * 4), 0.01)
+
+        assert (judged.limited, judged.blocks, judged.verdict) == (True, False, StepVerdict.FAILED)
+
+    def test_a_limiter_that_began_in_the_last_slice(self) -> None:
+        """Thirty-four of two thousand are no chance, though they came together: such a step says
+        nothing of a pace.
+        """
+        assert judge(throttling(*[(100, 0)] * 19, (66, 34), due=100), 0.01).blocks
+
+    def test_429_to_what_came_before(self) -> None:
+        """Nothing was due any more, and what waited was refused: there is nothing to divide by, and
+        nothing was carried.
+        """
+        judged = judge(Step(1, 10, [Slice(0, 0, 5)] * 10, waiting=100), 0.01)
+
+        assert (judged.closed, judged.limited) == (True, True)
+
     def test_half_of_a_short_step_is_enough(self) -> None:
         """Two slices of four, not two of five."""
         four, five = (
@@ -646,6 +666,34 @@ class TestExcess:
         )
 
         assert judged.excess == pytest.approx(0.1 + 0.3)
+        assert judged.doubt == pytest.approx(
+            math.hypot(judged.error, math.hypot(math.sqrt(100) / 1000, 0.005))
+        )
+        assert judged.strain is not None
+        assert (judged.strain.bad, judged.strain.of) == (160, 800)  # errors are answers, too
+
+    def test_errors_and_a_few_429_add_up(self) -> None:
+        """Where the 429 came too late to show a pace, too."""
+        slices = [*[Slice(100, 90, 0, 10)] * 17, *[Slice(100, 70, 20, 10)] * 3]
+        judged = judge(
+            Step(100, 20, slices, objectives=[Share("errors<1%", 200, 2000, 0.01)]), 0.01
+        )
+
+        assert judged.excess == pytest.approx(0.1 + 60 / 2000)
+        errors = math.hypot(math.sqrt(200) / 2000, 0.005)
+        refused = math.sqrt(60 * chance.clump([0] * 17 + [20] * 3)) / 2000
+        assert judged.doubt == pytest.approx(math.hypot(judged.error, errors, refused))
+
+    def test_a_limiter_that_lets_more_through_than_comes(self) -> None:
+        """While an old backlog is worked off more is answered than is due: that is no negative
+        excess.
+        """
+        judged = judge(
+            Step(100, 13, [Slice(100, 110)] * 3 + [Slice(100, 110, 20)] * 10, waiting=1000), 0.01
+        )
+
+        assert judged.limited
+        assert judged.excess == judged.growth
 
 
 class TestTogether:

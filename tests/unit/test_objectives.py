@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from rolecall.loadgen.measure.totals import Totals
 from rolecall.loadgen.objectives import Objective, at_best, beyond_doubt, judge, verdict
 
 
+@cache
 def measured(
     *, good: int = 990, errors: int = 5, throttled: int = 5, violations: int = 0
 ) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def test_throttled_requests_are_no_measurement() -> None:
     assert [Objective.parse(text).holds(document) for text in texts] == [False] * 5 + [True]
 
 
-# --- Words --------------------------------------------------------------------------------------
+# --- Words -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_each_comparison_holds_as_it_is_written(text: str) -> None:
     assert Objective.parse(text).holds(measured())
 
 
-# --- The best that could have been --------------------------------------------------------------
+# --- The best that could have been ------------------------------------------------------------------------------------
 
 
 def document(times: dict[float, int], **changes: Any) -> dict[str, Any]:
@@ -302,8 +304,9 @@ def test_what_was_not_sent_is_taken_as_answered_at_once() -> None:
         {"500": 4},
     )
     assert dict(best["batches"][0]["response_ms"]) == {0.0: 100, 100.0: 100}
+    histogram = Histogram.of([(0.0, 100), (0.1, 100)])
+    assert best["response_ms"] == {"mean": histogram.mean * 1000, "max": histogram.maximum * 1000}
     assert best["response_ms"]["mean"] == pytest.approx(50, rel=0.01)
-    assert best["response_ms"]["max"] == pytest.approx(100, rel=0.01)
     assert observed("max<1s", best) == best["response_ms"]["max"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import itertools
 import json
@@ -16,6 +17,7 @@ import jwt
 import pytest
 
 from rolecall import redaction as module
+from rolecall.escapes import levels
 from rolecall.evidence import Exchange
 from rolecall.redaction import Secrets
 
@@ -1123,3 +1125,271 @@ class TestDocuments:
             knowing(("opaque\ud800-0815", "token")).redact("x opaque\ud800-0815 \udfff")
             == "x <token-1> \udfff"
         )
+
+
+class TestWhatIsLookedFor:
+    """The spellings of a secret, byte by byte: those that our own files have, and those that no
+    reader of escapes undoes.
+    """
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "opaque",
+            "opaquW",
+            "opaque-value-0815/+",
+            'q"u\\o/te <&> it',
+            "größe~ÿ/?>",
+            "€uro-secret",
+            "\ud800half",
+        ],
+    )
+    def test_all_of_them(self, secret: str) -> None:
+        """As it is, with + for a space, in JSON, in JSON in JSON, in XML, in hexadecimal, in
+        base64, and misread.
+        """
+        raw = secret.encode("utf-8", "surrogatepass")
+        inner = json.dumps(secret).removeprefix('"').removesuffix('"')
+        plain = {raw, *(level.text for level in levels(raw))}
+        expected = plain | {text.replace(b" ", b"+") for text in plain}
+        expected |= {inner.encode(), json.dumps(inner).removeprefix('"').removesuffix('"').encode()}
+        expected |= {
+            secret.replace("&", "&amp;")
+            .replace("<", "&lt;")
+            .replace(">", "&gt;")
+            .encode("utf-8", "surrogatepass")
+        }
+        expected |= {raw.hex().encode(), raw.hex().upper().encode()}
+        for before in range(
+            3
+        ):  # a character of base64 is six bits: those that hold bits of the secret alone
+            whole = base64.b64encode(b"\0" * before + raw + b"\0\0")
+            known = whole[math.ceil(8 * before / 6) : 8 * (before + len(raw)) // 6]
+            expected |= {known, known.translate(bytes.maketrans(b"+/", b"-_"))}
+        if not secret.isascii():
+            for written, read in (
+                ("utf-8", "latin-1"),
+                ("latin-1", "utf-8"),
+                ("utf-16-le", "utf-8"),
+                ("utf-16-be", "utf-8"),
+            ):
+                with contextlib.suppress(UnicodeEncodeError):
+                    data = secret.encode(written)
+                    misread = data.decode(read, "replace").replace("\0", "")
+                    expected |= {data.replace(b"\0", b""), misread.encode("utf-8", "surrogatepass")}
+
+        assert module._spellings(secret) == expected
+
+    def test_the_first_to_be_written_so_has_it(self) -> None:
+        """Two secrets with a spelling in common: what is written so is the first one."""
+        secrets = knowing(("opaque value 0815", "token"), ("opaque+value+0815", "token"))
+
+        assert secrets.redact("opaque value 0815, opaque+value+0815") == "<token-1>, <token-1>"
+
+    def test_a_signature_under_other_claims_is_the_same_secret(self) -> None:
+        """It has one label and one number, whichever token it came with, and where it came alone
+        before.
+        """
+        header, claims, signature = TOKEN.split(".")
+        other = f"{header}.{claims[:-4]}AAAA.{signature}"
+
+        for values in ((TOKEN, other), (signature, TOKEN)):
+            secrets = knowing(
+                *((value, "token") for value in values), ("opaque-value-0815", "token")
+            )
+            assert (
+                secrets.redact(f"{values[1]} opaque-value-0815")
+                == f"{values[1].rpartition('.')[0]}.<token-1> <token-2>"
+            )
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_the_longest_is_the_whole(self, order: int) -> None:
+        """Where one begins like another, whichever was known first."""
+        values = ["opaque-value-0815", "opaque-value-0815-and-more"][::order]
+        secrets = knowing(*((value, "token") for value in values))
+
+        assert [secrets.redact(value) for value in values] == ["<token-1>", "<token-2>"]
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_the_longest_of_those_like_ordinary_text(self, order: int) -> None:
+        """As `test_the_longest_is_the_whole`, in their places."""
+        values = ["exam", "exam-ple"][::order]
+        secrets = Secrets()
+        secrets.spare("exam-ple")
+        for value in values:
+            secrets.add(value, "password")
+
+        assert [secrets.redact(f'"password":"{value}"') for value in values] == [
+            '"password":"<password-1>"',
+            '"password":"<password-2>"',
+        ]
+
+    def test_a_secret_behind_half_an_escape(self) -> None:
+        """What the reading of escapes would take apart is found as it stands."""
+        assert knowing(("41-opaque-0815", "token")).redact("%41-opaque-0815") == "%<token-1>"
+
+    def test_only_what_is_known_for_sure_is_found(self) -> None:
+        """A word in its place is hidden, and is no leak: neither as it stands nor behind escapes."""
+        secrets = knowing(("guest", "password"))
+
+        assert secrets.redact("%22password%22:%22guest%22") == "%22password%22:%22<password-1>%22"
+        assert not secrets.found_in('"password":"guest" %22password%22:%22guest%22')
+
+    @pytest.mark.parametrize(
+        ("password", "text", "hidden"),
+        [
+            ("12345", '["x","12345"]', True),
+            ("x7!z", '{"said":"x7!z"}', True),
+            ("x7!", '{"said":"x7!"}', False),  # too short
+            ("abcd", '{"said":"abcd"}', False),  # a word
+            ("bot@e", '{"said":"bot@e"}', False),  # ordinary text has it
+            ("BOT@E", '{"said":"BOT@E"}', False),
+            ("12345", "it is 12345", False),
+            ("12345", json.dumps(json.dumps({"said": "12345"})), True),
+        ],
+    )
+    def test_a_strange_one_is_hidden_in_quotation_marks(
+        self, password: str, text: str, hidden: bool
+    ) -> None:
+        """A short password that is no word stands as a value of its own nowhere else."""
+        secrets = Secrets()
+        secrets.spare("bot@example.org")
+        secrets.add(password, "password")
+
+        assert secrets.redact(text) == (text.replace(password, "<password-1>") if hidden else text)
+
+    def test_a_long_one_in_one_piece_twice(self) -> None:
+        """Two labels, as of any other secret."""
+        long = "".join(f"{number:06x}" for number in range(0, 16**6, 9973))[:4096]
+
+        assert knowing((long, "token")).redact(long * 2) == "<token-1><token-1>"
+
+    def test_a_known_one_keeps_its_label_in_a_flood(self) -> None:
+        """What is known is told from what is not."""
+        secrets = knowing(("opaque-value-0815", "token"))
+        secrets.learn_received(
+            exchange(got=json.dumps({"token": "x" * (module.LONGEST + 1)}).encode())
+        )
+
+        assert secrets.redact('{"token":"opaque-value-0815"}') == '{"token":"<token-1>"}'
+
+
+class TestStrangeWriters:
+    """What is sent and received need not be written as anybody should."""
+
+    @pytest.mark.parametrize("credential", ["opaque%ff-value-0815", "opaque value-0815", "%ff%fe"])
+    def test_a_credential_that_is_no_text(self, credential: str) -> None:
+        """Escapes that stand for no character, and a space within."""
+        secrets = Secrets()
+        secrets.learn_sent(exchange(headers={"authorization": f"Bearer {credential}"}))
+
+        assert secrets.redact(f"it is {credential}.") == "it is <token-1>."
+
+    def test_a_query_with_a_question_mark_in_it(self) -> None:
+        """The query begins at the first one."""
+        secrets = Secrets()
+        secrets.learn_sent(exchange(url="http://t/x?token=opaque-value-0815&next=/a?b=1"))
+
+        assert secrets.redact("opaque-value-0815") == "<token-1>"
+
+    def test_a_parameter_beside_a_jwt(self) -> None:
+        """Both are learnt, the JWT as a token."""
+        secrets = Secrets()
+        secrets.learn_sent(exchange(url=f"http://t/x?refreshToken=opaque-value-0815&x={TOKEN}"))
+
+        assert (
+            secrets.redact(f"opaque-value-0815 {TOKEN}")
+            == f"<refresh-token-1> {TOKEN.rpartition('.')[0]}.<token-1>"
+        )
+
+    def test_a_jwt_in_a_body_that_is_no_text(self) -> None:
+        """It is learnt from among bytes that are none."""
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b"\xff\xfe " + TOKEN.encode()))
+
+        assert secrets.redact(TOKEN).endswith(".<token-1>")
+
+    def test_an_escape_that_is_none(self) -> None:
+        """JSON has no such escape: the value is learnt as it is written."""
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=rb'{"token":"opaque\q-value-0815"}'))
+
+        assert secrets.redact(r"opaque\q-value-0815") == "<token-1>"
+
+    def test_an_empty_token(self) -> None:
+        """Is none."""
+        secrets = Secrets()
+        secrets.learn_received(exchange(got=b'{"token":"","refreshToken":"opaque-value-0815"}'))
+
+        assert secrets.redact('"token":"", "x":""') == '"token":"", "x":""'
+
+    def test_the_same_token_again_takes_no_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An answer that says a token three times has one."""
+        monkeypatch.setattr(module, "MOST_PER_ANSWER", 2)
+        secrets = Secrets()
+        secrets.learn_received(
+            exchange(
+                got=b'[{"token":"opaque-1-xyz"},{"token":"opaque-1-xyz"},{"token":"opaque-2-xyz"}]'
+            )
+        )
+
+        assert not secrets.is_flooded
+
+    def test_made_up_words_have_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of words that attacks try, as many are looked for as of a server's."""
+        monkeypatch.setattr(module, "MOST_PLAIN", 1)
+        secrets = Secrets()
+        secrets.learn_sent(exchange(sent=b'[{"password":"Sesame"},{"password":"Simsim"}]'))
+
+        assert [secrets.is_plain(word) for word in ("Sesame", "Simsim")] == [True, False]
+
+    def test_what_a_refusal_says_in_words_is_not_remembered_at_all(self) -> None:
+        """Not even to be hidden in its place: it is what a reader has to see."""
+        said = '{"token":"it is much too short"}'
+        secrets = Secrets()
+        secrets.learn_received(exchange(status=400, got=said.encode()))
+
+        assert secrets.redact(said) == said
+
+
+class TestIds:
+    """What a token is about is read from it, and stays readable; what else it says is no id."""
+
+    def login(self, refresh_token: str, **claims: object) -> Secrets:
+        """The secrets of an answer that says who it is about in its claims alone."""
+        secrets = Secrets()
+        body = {"token": jwt.encode(claims, "k" * 32), "refreshToken": refresh_token}
+        secrets.learn_received(exchange(got=json.dumps(body).encode()))
+        return secrets
+
+    @pytest.mark.parametrize("user", ["user-4711-of-chance", "i" * 64])
+    def test_an_id_that_is_given_as_a_token(self, user: str) -> None:
+        """A server whose refresh tokens are its users' ids."""
+        assert self.login(user, _id=user).redact(f"user {user}") == f"user {user}"
+
+    def test_a_text_as_long_as_no_id(self) -> None:
+        """Sixty-five characters are none, whatever they are called."""
+        assert self.login("i" * 65, _id="i" * 65).redact("i" * 65) == "<refresh-token-1>"
+
+    def test_another_claim_that_is_given_as_a_token(self) -> None:
+        """What is no id and is called a token is one."""
+        assert (
+            self.login("reader-of-all", _id="u1", role="reader-of-all").redact("so: reader-of-all")
+            == "so: <refresh-token-1>"
+        )
+
+    def test_a_claim_that_is_tried_as_a_password(self) -> None:
+        """Six characters of a claim are public, also when they are sent."""
+        secrets = self.login("opaque-value-0815", _id="u1", zone="abc-12")
+        secrets.learn_sent(exchange(sent=b'{"password":"abc-12"}'))
+
+        assert secrets.redact("abc-12") == "abc-12"
+
+    def test_a_part_of_an_id_where_nothing_else_is_known(self) -> None:
+        """A refresh token that is the front of the id in the same answer, without a JWT beside it."""
+        secrets = Secrets()
+        secrets.learn_received(
+            exchange(got=b'{"refreshToken":"599e1fcd9da1","user":"599e1fcd9da1c72645c95886"}')
+        )
+
+        assert secrets.redact("user 599e1fcd9da1c72645c95886") == "user 599e1fcd9da1c72645c95886"

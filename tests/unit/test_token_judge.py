@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,18 @@ from rolecall.evidence import Evidence, Exchange, TestEvidence
 from rolecall.http.gate import Gate
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
+from rolecall.toolkit.expiry import ExpiredToken
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit import token_judge
-from rolecall.toolkit.expiry import ExpiredToken
 from rolecall.toolkit.token_judge import TokenJudge
 from tests.support.exchanges import exchange
 from tests.support.token_answers import DAY, OTHER, USER, claims, document, jwt
 
 SPEC = load_specification()
+DIALECT = SPEC.dialect({}, "a test")
+AS_READ = SPEC.for_target({}, DIALECT, "a test")
 URL = "http://target.example/v2/auth/token"
 
 
@@ -58,9 +61,8 @@ def logged_in(of: dict[str, Any] | None = None, user: str = USER) -> Caller:
 class HouseOfAnswers:
     """A world that answers what it is told to: as much of one as the judge asks for."""
 
-    def __init__(self, ledger: Ledger, **readings: Any) -> None:
-        self.dialect = SPEC.dialect(readings, "a test")
-        self.spec = SPEC.for_target({}, self.dialect, "a test")
+    def __init__(self, ledger: Ledger) -> None:
+        self.dialect, self.spec = DIALECT, AS_READ
         self.gate = Gate(ledger, "http://target.example")
         self.spare: dict[str, list[Caller]] = {}
         self.tokens = AsyncMock()  # the token endpoint
@@ -100,7 +102,7 @@ def refused(error: pytest.ExceptionInfo[Finding]) -> tuple[str, str]:
     return error.value.expected, error.value.actual
 
 
-# --- What must be granted -----------------------------------------------------------------------
+# --- What must be granted ---------------------------------------------------------------------------------------------
 
 
 class TestIssued:
@@ -245,7 +247,7 @@ class TestLifetime:
         assert error.value.exchange is grant.exchange
 
     @pytest.mark.parametrize("name", ["iat", "exp"])
-    @pytest.mark.parametrize("value", [10**400, -1])
+    @pytest.mark.parametrize("value", [10**400, -1], ids=["huge", "negative"])
     def test_a_number_that_is_no_instant(self, name: str, value: int, judge: TokenJudge) -> None:
         """A number of 400 digits is wrong, and no reason to stop."""
         with pytest.raises(Finding) as error:
@@ -280,9 +282,11 @@ class TestWorks:
     ) -> None:
         """The user's own profile says who it is; nothing else is asked."""
         world.fetch_self.return_value = answer(200, {"id": USER})
+        caller = logged_in()
 
-        asyncio.run(judge.expect_works(logged_in()))
+        asyncio.run(judge.expect_works(caller))
 
+        assert world.fetch_self.call_args.args == (caller,)
         assert evidence.named["answer"] is world.fetch_self.return_value
         assert not world.alive.called
 
@@ -333,7 +337,11 @@ class TestWorks:
             == f"the user that the token acts as: {world.fetch_self.return_value}"
         )
         assert error.value.look_at == "PERM-fetch-user-self"
-        assert world.alive.call_args.args[0] is caller
+        asked, after = world.alive.call_args.args
+        assert asked is caller
+        assert (
+            time.monotonic() - 10 < after <= time.monotonic()
+        )  # proof from before the denial would be none
 
     def test_trouble_is_no_death(self, world: HouseOfAnswers, judge: TokenJudge) -> None:
         """Where the look for other things meets passing trouble, the token is not called dead."""
@@ -344,7 +352,7 @@ class TestWorks:
             asyncio.run(judge.expect_works(logged_in()))
 
 
-# --- What must be refused -----------------------------------------------------------------------
+# --- What must be refused ---------------------------------------------------------------------------------------------
 
 
 class TestNoToken:
@@ -385,10 +393,12 @@ class TestNoToken:
     @pytest.mark.parametrize("status", [200, 401])
     def test_a_token_anywhere(self, status: int, body: Any, judge: TokenJudge) -> None:
         """Whatever the status, a token is one too many."""
+        seen = answer(status, body)
         with pytest.raises(Finding) as error:
-            judge.expect_no_token(answer(status, body))
+            judge.expect_no_token(seen)
 
         assert refused(error) == ("a refusal without a token", f"{status} with a token")
+        assert error.value.exchange is seen
 
     def test_an_echo_is_no_token(self, judge: TokenJudge) -> None:
         """A refusal that repeats what was sent gives nothing: the bearer, a JWT of the body, one of
@@ -404,6 +414,14 @@ class TestNoToken:
         seen.url = f"{URL}?refreshToken={asked}"
 
         judge.expect_no_token(seen)
+
+    def test_an_echo_of_a_credential_without_a_scheme(self, judge: TokenJudge) -> None:
+        """A header that holds the token alone is what was sent, too."""
+        bearer = signed()
+
+        judge.expect_no_token(
+            answer(401, {"message": bearer}, request_headers={"authorization": bearer})
+        )
 
     def test_an_echo_hides_no_other_token(self, judge: TokenJudge) -> None:
         """Beside what was sent another token is found."""
@@ -504,7 +522,11 @@ class TestRefreshAtMost:
         assert refused(error) == ("a refusal, or a token that lives 86400 s", "2592000 s")
 
     def test_nothing_to_compare_a_longer_life_with(
-        self, world: HouseOfAnswers, judge: TokenJudge, monkeypatch: pytest.MonkeyPatch
+        self,
+        world: HouseOfAnswers,
+        judge: TokenJudge,
+        evidence: TestEvidence,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Without a plain refresh it stays undecided."""
         monkeypatch.setattr(token_judge, "fresh_session", AsyncMock(return_value=logged_in()))
@@ -516,6 +538,8 @@ class TestRefreshAtMost:
                     granted(claims(exp=1_700_000_000 + 30 * DAY)), logged_in(), "get"
                 )
             )
+
+        assert evidence.named["control"] is world.tokens.refresh_by.return_value
 
 
 class TestLetIn:
@@ -596,7 +620,7 @@ class TestLetIn:
         assert error.value.exchange is seen
 
 
-# --- Controls -----------------------------------------------------------------------------------
+# --- Controls ---------------------------------------------------------------------------------------------------------
 
 
 class TestControl:
@@ -702,9 +726,9 @@ def test_exchanges_of_other_tests_count_as_evidence(
     judge: TokenJudge, evidence: TestEvidence
 ) -> None:
     """Of several the newest stands for all; a note stands beside it."""
-    first, last = answer(), answer()
+    last = answer()
 
-    judge.cite(first, last)
+    judge.cite(answer(), answer(), last)
     judge.note("both were asked for at once")
 
     assert evidence.exchanges == [last]
