@@ -67,12 +67,12 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Print the table."""
-    count = int(words[0]) if words else 20
+    count = int(argv[0]) if argv else 20
     print(f"| {' | '.join(HEAD)} |\n|---|---:|---|---:|---:|---:|---:|---:|")
     with ProcessPoolExecutor(2) as pool:
-        for name in words[1:] or KINDS:
+        for name in argv[1:] or KINDS:
             print(
                 "|",
                 " | ".join(row(name, list(pool.map(searched, [name] * count, range(count))))),

@@ -208,9 +208,9 @@ def ours(*options: str) -> Callable[[Place, int], Sequence[str]]:
     """The scenario `issuance` under Locust, as `rolecall load` runs it."""
 
     def command(place: Place, seconds: int) -> Sequence[str]:
-        words = locust(place, ROOT / "load" / "locustfile.py")
-        words += ["--accounts", accounts(place.folder), "--duration", f"{seconds}s"]
-        return [*words, "--run-folder", str(place.folder / "run"), *options, "Issuance"]
+        argv = locust(place, ROOT / "load" / "locustfile.py")
+        argv += ["--accounts", accounts(place.folder), "--duration", f"{seconds}s"]
+        return [*argv, "--run-folder", str(place.folder / "run"), *options, "Issuance"]
 
     return command
 
@@ -224,7 +224,7 @@ def stock(place: Place, seconds: int) -> Sequence[str]:
 
 def locust(place: Place, file: Path) -> list[str]:
     """The beginning of a Locust command line."""
-    words = [
+    argv = [
         sys.executable,
         "-m",
         "locust",
@@ -235,7 +235,7 @@ def locust(place: Place, file: Path) -> list[str]:
         "--host",
         place.url,
     ]
-    return [*words, "--users", str(CONNECTIONS), "--spawn-rate", str(CONNECTIONS)]
+    return [*argv, "--users", str(CONNECTIONS), "--spawn-rate", str(CONNECTIONS)]
 
 
 def wrk(place: Place, seconds: int) -> Sequence[str]:
@@ -247,21 +247,21 @@ def wrk(place: Place, seconds: int) -> Sequence[str]:
 
 def hey(place: Place, seconds: int) -> Sequence[str]:
     """One processor."""
-    words = ["hey", "-z", f"{seconds}s", "-c", str(CONNECTIONS), "-cpus", "1", "-m", "POST"]
-    return [*words, "-T", "application/json", "-d", BODY, place.url + PATH]
+    argv = ["hey", "-z", f"{seconds}s", "-c", str(CONNECTIONS), "-cpus", "1", "-m", "POST"]
+    return [*argv, "-T", "application/json", "-d", BODY, place.url + PATH]
 
 
 def ab(place: Place, seconds: int) -> Sequence[str]:
     """With keep-alive; without an own limit on the number of requests."""
     file = place.folder / "body.json"
     file.write_text(BODY, encoding="utf-8")
-    words = ["ab", "-q", "-k", "-c", str(CONNECTIONS), "-t", str(seconds), "-n", "100000000"]
-    return [*words, "-p", str(file), "-T", "application/json", place.url + PATH]
+    argv = ["ab", "-q", "-k", "-c", str(CONNECTIONS), "-t", str(seconds), "-n", "100000000"]
+    return [*argv, "-p", str(file), "-T", "application/json", place.url + PATH]
 
 
 def autocannon(place: Place, seconds: int) -> Sequence[str]:
     """One worker."""
-    words = [
+    argv = [
         "autocannon",
         "--no-progress",
         "-c",
@@ -271,7 +271,7 @@ def autocannon(place: Place, seconds: int) -> Sequence[str]:
         "-m",
         "POST",
     ]
-    return [*words, "-H", "content-type=application/json", "-b", BODY, place.url + PATH]
+    return [*argv, "-H", "content-type=application/json", "-b", BODY, place.url + PATH]
 
 
 def looked_at_all(place: Place, least: int) -> None:

@@ -56,22 +56,22 @@ def watch(options: argparse.Namespace, url: str, folder: Path) -> None:
     ]
     locust += ["--headless", "--host", url, "--accounts", accounts(folder), "--lone-sessions"]
     seconds = options.minutes * 60
-    conducting = [
+    as_master = [
         "--master",
         "--master-bind-host=127.0.0.1",
         f"--master-bind-port={port}",
         "--expect-workers=1",
         "--silent",
     ]
-    conducting += [
+    as_master += [
         f"--rate={options.rate}",
         f"--duration={seconds:g}s",
         f"--run-folder={folder / 'run'}",
     ]
-    working = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
+    as_worker = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
     processes = {
-        name: subprocess.Popen([*locust, *words], stdout=subprocess.DEVNULL)
-        for name, words in (("master", conducting), ("worker", working))
+        name: subprocess.Popen([*locust, *argv], stdout=subprocess.DEVNULL)
+        for name, argv in (("master", as_master), ("worker", as_worker))
     }
     try:
         report(seen(processes, time.monotonic(), seconds), folder)

@@ -26,7 +26,7 @@ from rolecall.spec.loading import load_specification
 
 
 def written(folder: Path, url: str) -> list[str]:
-    """A target file and its only user, as words of the command line; the other roles are never
+    """A target file and its only user, as the command line names them; the other roles are never
     asked for.
     """
     lines = ["[target]", f'base_url = "{url}"']
@@ -84,7 +84,7 @@ def main() -> None:
     print(f"{'':<34}{'requests/s':>12}{'CPU us each':>13}")
     with tempfile.TemporaryDirectory() as name, nginx(Path(name)) as place:
         whereto = written(Path(name), place.url)
-        for words, rate in (("with room", options.rate), ("as fast as this machine can", 0)):
+        for label, rate in (("with room", options.rate), ("as fast as this machine can", 0)):
             rounds = [
                 [measure(whereto, workers, rate, options.seconds) for workers in (1, 2)]
                 for _ in range(options.repeat)
@@ -92,7 +92,7 @@ def main() -> None:
             for workers in (1, 2):
                 rates, cpus = zip(*(each[workers - 1] for each in rounds), strict=True)
                 print(
-                    f"{f'{workers} worker(s), {words}':<34}{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}"
+                    f"{f'{workers} worker(s), {label}':<34}{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}"
                 )
             ratio = statistics.median(two[0] / one[0] for one, two in rounds)
             each = statistics.median(two[1] / one[1] for one, two in rounds)

@@ -125,13 +125,13 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
         )
         coordinator = Coordinator(_beside, lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, ScenarioUser)]
-    conducted: type[LoadRun] = LoadRun
+    run_class: type[LoadRun] = LoadRun
     if options.capacity:
-        conducted = ScalingRun if options.most_users else CapacityRun
-    THIS_PROCESS.run = conducted(
+        run_class = ScalingRun if options.most_users else CapacityRun
+    THIS_PROCESS.run = run_class(
         environment, options, coordinator, chosen[0] if len(chosen) == 1 else "mixed"
     )
-    if options.rate or conducted is CapacityRun:
+    if options.rate or run_class is CapacityRun:
         environment.user_classes = [Arrivals]
 
 

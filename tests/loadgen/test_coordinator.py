@@ -19,7 +19,7 @@ RATE = Schedule((Phase(10, 10, 1),))
 
 
 class Led:
-    """A conductor, what it sends, and workers that are there as long as the test says."""
+    """A coordinator, what it sends, and workers that are there as long as the test says."""
 
     def __init__(self, *workers: str) -> None:
         self.sent: list[tuple[str, dict[str, Any], str]] = []

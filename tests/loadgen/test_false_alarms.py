@@ -22,9 +22,9 @@ SERVERS = (
 SAMPLE = {"plain", "lone", "short", "all"}
 
 
-def run(*words: str) -> str:
+def run(*argv: str) -> str:
     """The script to its end; what it says."""
-    command = [sys.executable, str(SCRIPT), *words]
+    command = [sys.executable, str(SCRIPT), *argv]
     done = subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=600, check=False
     )

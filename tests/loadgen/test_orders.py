@@ -34,7 +34,7 @@ def test_what_a_master_says_is_taken() -> None:
     """All that `plan.shared` sends of a master's command line is taken, and nothing of the worker's
     own is lost.
     """
-    words = [
+    argv = [
         "--in-flight",
         "7",
         "--answer-timeout",
@@ -50,7 +50,7 @@ def test_what_a_master_says_is_taken() -> None:
         [
             "--host",
             OWN + "/",
-            *words,
+            *argv,
             "--no-invariants",
             "--lone-sessions",
             "--capacity",

@@ -44,15 +44,15 @@ ACCOUNT = LoadAccount("ada@example.org", "Sesame-1", "agent")
 
 
 @contextmanager
-def site_of(answer: Answer) -> Iterator[tuple[ClientContext, Miniature]]:
-    """A site with one account, at a miniature."""
+def context_of(answer: Answer) -> Iterator[tuple[ClientContext, Miniature]]:
+    """A context with one account, at a miniature."""
     tables = load_specification()
     dialect = tables.dialect({}, "tests")
     spec = tables.for_target({}, dialect, "tests")
     with Miniature(answer) as server:
-        site = ClientContext(Origin.of(server.url), spec, dialect, [ACCOUNT], timeout=2)
-        site.begin(Recorder(perf_counter()))
-        yield site, server
+        context = ClientContext(Origin.of(server.url), spec, dialect, [ACCOUNT], timeout=2)
+        context.begin(Recorder(perf_counter()))
+        yield context, server
 
 
 def granted(request: Received, connection: Connection) -> None:
@@ -76,10 +76,10 @@ def cut(request: Received, connection: Connection) -> None:
     connection.cut()
 
 
-def errors(site: ClientContext) -> dict[str, int]:
+def errors(context: ClientContext) -> dict[str, int]:
     """The errors by kind."""
     totals = Totals()
-    totals.merge("one", site.recorder.take())
+    totals.merge("one", context.recorder.take())
     found: dict[str, int] = totals.document()["errors"]
     return found
 
@@ -89,8 +89,8 @@ def test_a_chain_of_refreshes() -> None:
     with the e-mail.
     """
     for scenario in (RefreshGetScenario, RefreshPostScenario):
-        with site_of(tokens_and_reads) as (site, server):
-            client = scenario(site)
+        with context_of(tokens_and_reads) as (context, server):
+            client = scenario(context)
             client.prepare()
             held = []
             for _ in range(3):
@@ -109,15 +109,15 @@ def test_a_chain_of_refreshes() -> None:
                 {"refreshToken": refresh, "clientId": ACCOUNT.email} for _, refresh in held
             ]
             assert all("authorization" not in it.headers for it in asked)
-        assert not site.violations.counts
+        assert not context.violations.counts
 
 
 def test_a_session_reads_and_refreshes() -> None:
     """A session reads its profile and lists, and refreshes by either path, with the newest token
     always.
     """
-    with site_of(tokens_and_reads) as (site, server):
-        client = SessionScenario(site)
+    with context_of(tokens_and_reads) as (context, server):
+        client = SessionScenario(context)
         client.prepare()
         for _ in range(40):
             client.step(perf_counter())
@@ -134,7 +134,7 @@ def test_a_session_reads_and_refreshes() -> None:
         > 5
     )
     assert paths["/v2/auth/token"] > 1
-    assert not site.violations.counts
+    assert not context.violations.counts
 
 
 @pytest.mark.parametrize(
@@ -159,14 +159,14 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
     """A chain is broken where a refresh is refused that nothing explains; then the client logs in
     anew, and goes on.
     """
-    with site_of(in_turn(granted, *trouble, granted, tokens_and_reads)) as (site, server):
-        client = RefreshPostScenario(site)
+    with context_of(in_turn(granted, *trouble, granted, tokens_and_reads)) as (context, server):
+        client = RefreshPostScenario(context)
         client.prepare()
         for _ in range(len(trouble) + 2):
             client.step(perf_counter())
         client.close()
 
-    assert dict(site.violations.counts) == found
+    assert dict(context.violations.counts) == found
     assert json.loads(server.received[1 + len(trouble)].body) == {
         "email": ACCOUNT.email,
         "password": ACCOUNT.password,
@@ -175,17 +175,17 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
 
 def test_trouble_is_counted_by_kind() -> None:
     """An answer that did not come and one that is none are two kinds of error."""
-    with site_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (
-        site,
+    with context_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (
+        context,
         _,
     ):
-        client = RefreshGetScenario(site)
+        client = RefreshGetScenario(context)
         client.prepare()
         for _ in range(3):
             client.step(perf_counter())
         client.close()
 
-        assert errors(site) == {"closed": 1, "garbage": 1, "500": 1}
+        assert errors(context) == {"closed": 1, "garbage": 1, "500": 1}
 
 
 @pytest.mark.parametrize(
@@ -205,15 +205,15 @@ def test_a_token_that_cannot_be_sent(change: str) -> None:
             )
         )
 
-    with site_of(answer) as (site, server):
+    with context_of(answer) as (context, server):
         for scenario in (*SCENARIOS, "guarded"):
-            client = maker(scenario, site, {})()
+            client = maker(scenario, context, {})()
             client.prepare()
             for _ in range(11 if scenario == "guarded" else 2):
                 client.step(perf_counter())
             client.close()
 
-    assert set(site.violations.counts) == ({"jwt"} if change else {"shape"})
+    assert set(context.violations.counts) == ({"jwt"} if change else {"shape"})
     assert not [it for it in server.received if "authorization" in it.headers]
 
 
@@ -225,14 +225,14 @@ def test_half_a_character_cannot_be_sent(member: str, text: str) -> None:
     def answer(request: Received, connection: Connection) -> None:
         connection.send(json_response(document(USER) | {member: text}))
 
-    with site_of(answer) as (site, _):
+    with context_of(answer) as (context, _):
         for scenario in SCENARIOS:
-            client = maker(scenario, site, {})()
+            client = maker(scenario, context, {})()
             client.prepare()
             client.step(perf_counter())
             client.close()
 
-    assert set(site.violations.counts) == {"shape"}
+    assert set(context.violations.counts) == {"shape"}
 
 
 # --- Tokens that are old (B7), sessions that were ended (B3) ------------------------------------
@@ -243,8 +243,8 @@ def test_an_old_token_is_not_used_any_more() -> None:
     token.
     """
     for scenario in (RefreshGetScenario, SessionScenario, RefreshRaceScenario):
-        with site_of(tokens_and_reads) as (site, server):
-            client = scenario(site)
+        with context_of(tokens_and_reads) as (context, server):
+            client = scenario(context)
             client.prepare()
             for _ in range(3):
                 assert client.grant is not None
@@ -257,8 +257,8 @@ def test_an_old_token_is_not_used_any_more() -> None:
                 )
             client.close()
 
-        assert not site.violations.counts
-        assert not errors(site)
+        assert not context.violations.counts
+        assert not errors(context)
 
 
 @pytest.mark.parametrize(
@@ -278,10 +278,10 @@ def test_the_end_of_a_session_by_another_login_is_no_error(
         else:
             connection.send(json_response({}, 401))
 
-    with site_of(answer) as (site, _):
-        client = scenario(site)
+    with context_of(answer) as (context, _):
+        client = scenario(context)
         client.prepare()
-        site.invariants.log_in(ACCOUNT)
+        context.invariants.log_in(ACCOUNT)
         ended = True
         for _ in range(2):
             client.step(perf_counter())
@@ -292,19 +292,19 @@ def test_the_end_of_a_session_by_another_login_is_no_error(
             ended = True
         client.close()
 
-        assert not site.violations.counts
-        assert ("session ended" in site.entries) is (
+        assert not context.violations.counts
+        assert ("session ended" in context.entries) is (
             scenario is not RefreshRaceScenario
         )  # in a race refusals are what is expected
-        assert not errors(site)
+        assert not errors(context)
 
 
 def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
     """A refresh may revoke the access tokens of its session, so that to try a refresh token first
     would kill what is tried next.
     """
-    with site_of(tokens_and_reads) as (site, server):
-        client = RefreshRaceScenario(site)
+    with context_of(tokens_and_reads) as (context, server):
+        client = RefreshRaceScenario(context)
         client.prepare()
         client.step(perf_counter())
         client.close()
@@ -313,14 +313,17 @@ def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
         "read" if USER in it.path and "auth" not in it.path else "refresh"
         for it in server.received[1:]
     ]
-    assert asked == ["refresh"] * site.racers + ["read"] * site.racers + ["refresh"] * site.racers
-    assert not site.violations.counts
+    assert (
+        asked
+        == ["refresh"] * context.racers + ["read"] * context.racers + ["refresh"] * context.racers
+    )
+    assert not context.violations.counts
 
 
 def test_a_race_goes_on_with_what_is_last() -> None:
     """Of the refreshes after a race the last one's tokens are certain to be good."""
-    with site_of(tokens_and_reads) as (site, _):
-        client = RefreshRaceScenario(site)
+    with context_of(tokens_and_reads) as (context, _):
+        client = RefreshRaceScenario(context)
         client.prepare()
         client.step(perf_counter())
 
@@ -331,28 +334,28 @@ def test_a_race_goes_on_with_what_is_last() -> None:
 
 def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
     """Where another log-in was under way, nobody has to win (B3)."""
-    with site_of(in_turn(granted, always(response(401)))) as (site, _):
-        client = RefreshRaceScenario(site)
+    with context_of(in_turn(granted, always(response(401)))) as (context, _):
+        client = RefreshRaceScenario(context)
         client.prepare()
-        site.invariants.log_in(ACCOUNT)
+        context.invariants.log_in(ACCOUNT)
         client.step(perf_counter())
         client.close()
 
-    assert not site.violations.counts
+    assert not context.violations.counts
 
-    with site_of(in_turn(granted, always(response(401)))) as (site, _):
-        client = RefreshRaceScenario(site)
+    with context_of(in_turn(granted, always(response(401)))) as (context, _):
+        client = RefreshRaceScenario(context)
         client.prepare()
         client.step(perf_counter())
         client.close()
 
-    assert dict(site.violations.counts) == {"race-nobody": 1}
+    assert dict(context.violations.counts) == {"race-nobody": 1}
 
 
 def test_weights_are_kept_evenly() -> None:
     """Clients of a mixture come by their weights, in every stretch of them."""
-    with site_of(granted) as (site, _):
-        make = maker("mixed", site, USUAL_WEIGHTS)
+    with context_of(granted) as (context, _):
+        make = maker("mixed", context, USUAL_WEIGHTS)
         names = [make().name for _ in range(30)]
 
     for start in (0, 10, 20):
@@ -381,6 +384,6 @@ def test_retry_after(value: bytes | None, seconds: float) -> None:
 
 def test_makers_of_one_scenario() -> None:
     """A scenario's own maker makes that, and guarded one around another."""
-    with site_of(granted) as (site, _):
-        assert isinstance(maker("session", site, {})(), SessionScenario)
-        assert isinstance(maker("guarded", site, {}, "session")(), GuardedScenario)
+    with context_of(granted) as (context, _):
+        assert isinstance(maker("session", context, {})(), SessionScenario)
+        assert isinstance(maker("guarded", context, {}, "session")(), GuardedScenario)

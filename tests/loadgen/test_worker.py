@@ -159,14 +159,14 @@ def test_a_client_that_breaks_beforehand_ends_the_run(
     """A user that cannot begin is no user less in a run that is met: the last report says what
     broke, and where.
     """
-    monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.site))  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.context))  # type: ignore[arg-type]
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare()
         led.user("issuance")
         led.go()
 
-        assert led.last()["error"].startswith("KeyError in test_load_worker.py:")
+        assert led.last()["error"].startswith("KeyError in test_worker.py:")
         assert not led.worker.going.is_set()
 
 
@@ -179,8 +179,8 @@ def test_a_report_that_cannot_be_made_is_one_that_says_so(
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
-        assert led.worker.site is not None
-        monkeypatch.setattr(led.worker.site.invariants, "take", lambda: 1 / 0)
+        assert led.worker.context is not None
+        monkeypatch.setattr(led.worker.context.invariants, "take", lambda: 1 / 0)
         led.go(rate=20, seconds=0.2)
 
         last = led.last()
@@ -196,14 +196,14 @@ def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.Monk
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
-        assert led.worker.site is not None
+        assert led.worker.context is not None
         told = []
         monkeypatch.setattr(
-            led.worker.site, "tidy", lambda: told.append(led.accounts) or {}["nothing"]
+            led.worker.context, "tidy", lambda: told.append(led.accounts) or {}["nothing"]
         )
         led.go(rate=20, seconds=0.2)
 
-        assert led.last()["error"].startswith("KeyError in test_load_worker.py:")
+        assert led.last()["error"].startswith("KeyError in test_worker.py:")
     assert told[0].completed == 4
 
 

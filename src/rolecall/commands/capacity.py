@@ -60,12 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
     from rolecall.loadgen import launch, result
     from rolecall.report import load_terminal
 
-    words = [launch.locust_class(arguments.scenario), "--capacity"]
+    argv = [launch.locust_class(arguments.scenario), "--capacity"]
     if arguments.most_users is not None:
         if arguments.most_users < 1:
             raise UsageError("--most-users", "at least one user is needed")
-        words += ["--users", "1", "--spawn-rate", "1"]
-    with launch.prepared(arguments, words) as session:
+        argv += ["--users", "1", "--spawn-rate", "1"]
+    with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
             say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.CAPACITY)

@@ -154,21 +154,21 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.users is not None and arguments.users < 1:
         raise UsageError("--users", "at least one user is needed")
-    words = [launch.locust_class(arguments.scenario), "--duration", arguments.duration]
+    argv = [launch.locust_class(arguments.scenario), "--duration", arguments.duration]
     if arguments.rate:
-        words += ["--rate", arguments.rate]
+        argv += ["--rate", arguments.rate]
     else:
         ramp = plan.seconds(arguments.ramp, "--ramp")
-        words += [
+        argv += [
             "--users",
             str(arguments.users),
             "--spawn-rate",
             f"{arguments.users / ramp if ramp else arguments.users:g}",
         ]
     if arguments.ramp:
-        words += ["--ramp", arguments.ramp]
+        argv += ["--ramp", arguments.ramp]
     before = compare.read(arguments.baseline) if arguments.baseline else None
-    with launch.prepared(arguments, words) as session:
+    with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
             say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.LOAD)

@@ -71,12 +71,12 @@ _PASSED = (
 
 @dataclass
 class LaunchedRun:
-    """A run that is about to begin: where its files go, and Locust's words."""
+    """A run that is about to begin: where its files go, and Locust's argv."""
 
     scenario: str
     folder: Path
-    words: list[str]
-    aim: plan.ResolvedTarget
+    argv: list[str]
+    resolved: plan.ResolvedTarget
     clock: Target | None = None  # the one whose clock is moved for the run
     workers: int = 0
     bind: str = ""
@@ -90,7 +90,7 @@ class LaunchedRun:
         if getattr(arguments, "users", None):
             load = f"{arguments.users} users for {arguments.duration}"
         elif getattr(arguments, "rate", None):
-            schedule = plan.schedule(plan.parse(self.words))
+            schedule = plan.schedule(plan.parse(self.argv))
             assert schedule is not None
             load = (
                 f"{arguments.rate} arrivals/s ({arguments.arrivals}), {schedule.count():,} in "
@@ -99,12 +99,12 @@ class LaunchedRun:
         else:
             load = "a search for the capacity"
         who = (
-            f"{len(self.aim.accounts)} accounts, {self.workers or 1} "
+            f"{len(self.resolved.accounts)} accounts, {self.workers or 1} "
             f"process{'es' if self.workers > 1 else ''}"
         )
         return (
-            f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at "
-            f"{self.aim.base_url}{self.note}"
+            f"plan          {self.scenario}: {load}; {who}; {self.resolved.name} at "
+            f"{self.resolved.base_url}{self.note}"
         )
 
     def run(self, name: str) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class LaunchedRun:
             exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
         if not path.is_file():
-            result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
+            result.write_nothing(plan.parse(self.argv), self.scenario, int(exit_code), why)
         if clock and clock.left_behind:
             result.leave_behind(self.folder, clock.left_behind)
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -148,17 +148,17 @@ class LaunchedRun:
                 str(folder / "locustfile.py"),
                 "--headless",
                 "--only-summary",
-                *self.words,
+                *self.argv,
                 *more,
             ]
             if not self.workers:
                 return _wait(stack.enter_context(_process(command)))
             bind, port = self.bind or "127.0.0.1", self.port or _free_port()
-            conducting = ["--master", "--master-bind-host", bind, "--master-bind-port", str(port)]
-            conducting += ["--expect-workers", str(self.workers)]
+            as_master = ["--master", "--master-bind-host", bind, "--master-bind-port", str(port)]
+            as_master += ["--expect-workers", str(self.workers)]
             if not self.bind:
-                conducting += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
-            coordinator = stack.enter_context(_process([*command, *conducting]))
+                as_master += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
+            coordinator = stack.enter_context(_process([*command, *as_master]))
             for _ in range(0 if self.bind else self.workers):
                 stack.enter_context(
                     _process(
@@ -169,7 +169,7 @@ class LaunchedRun:
 
 
 @contextlib.contextmanager
-def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[LaunchedRun]:
+def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[LaunchedRun]:
     """Everything that a run needs before Locust is started; the embedded server runs as long as the
     block lasts.
 
@@ -183,8 +183,8 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
     run = Path(arguments.out) / (
         datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
     )
-    words = [
-        *words,
+    argv = [
+        *argv,
         *_passed(arguments),
         "--run-folder",
         str(run),
@@ -192,7 +192,7 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
         str(run / "locust"),
         f"--parent={os.getpid()}",
     ]
-    plan.check(plan.parse(words))
+    plan.check(plan.parse(argv))
     target = _allowed_target(arguments.target) if arguments.target else None
     with contextlib.ExitStack() as stack:
         stack.callback(
@@ -200,13 +200,15 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
         )
         _make_folder(run)
         try:
-            whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
+            where, target = (
+                (_target_argv(arguments), target) if target else _embedded(arguments, stack)
+            )
             coexist = sessions_coexist(target)
-            words += whom if coexist else [*whom, "--lone-sessions"]
-            aim = plan.ResolvedTarget.of(plan.parse(words))
+            argv += where if coexist else [*where, "--lone-sessions"]
+            resolved = plan.ResolvedTarget.of(plan.parse(argv))
         except KeyboardInterrupt:
             result.write_nothing(
-                plan.parse(words),
+                plan.parse(argv),
                 arguments.scenario,
                 int(ExitCode.INTERRUPTED),
                 "it was interrupted",
@@ -221,7 +223,7 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
         clock = target if arguments.scenario == GuardedScenario.name and is_needed(target) else None
         note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
         port = arguments.master_port if master else 0
-        yield LaunchedRun(arguments.scenario, run, words, aim, clock, workers, bind, port, note)
+        yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
@@ -250,10 +252,10 @@ def _allowed_target(file: Path) -> Target:
     return target
 
 
-def _whom(arguments: argparse.Namespace) -> list[str]:
+def _target_argv(arguments: argparse.Namespace) -> list[str]:
     """The words that say where to and as whom; where both are files, they stay where they are."""
-    words = [f"--target={arguments.target}"] if arguments.target else []
-    return words + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
+    argv = [f"--target={arguments.target}"] if arguments.target else []
+    return argv + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
 
 
 def _embedded(
@@ -270,13 +272,13 @@ def _embedded(
     file = _write_target(Path(folder) / "target.toml", target)
     stack.callback(os.environ.pop, _KEY, None)
     os.environ[_KEY] = target.expiry.signing_key
-    words = [
+    argv = [
         f"--host={target.base_url}",
         f"--target-name={target.name}",
         f"--accounts={accounts}",
         f"--target={file}",
     ]
-    return words, target
+    return argv, target
 
 
 def _write_target(path: Path, target: Target) -> Path:
@@ -318,16 +320,16 @@ def work(arguments: argparse.Namespace) -> int:
             "Give TARGET, as on the master.",
         )
     _allowed_target(arguments.target)
-    words = [
+    argv = [
         "--worker",
         "--master-host",
         arguments.master_host,
         "--master-port",
         str(arguments.master_port),
     ]
-    words += [*_whom(arguments), f"--parent={os.getpid()}"]
+    argv += [*_target_argv(arguments), f"--parent={os.getpid()}"]
     with as_file(files("rolecall.load")) as folder:
-        command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *words]
+        command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *argv]
         with _process(command) as process:
             return _wait(process)
 

@@ -31,7 +31,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace:
-    """A worker's options for a job (`Conductor.prepare`): its own command line's, and those that a
+    """A worker's options for a job (`Coordinator.prepare`): its own command line's, and those that a
     master may name.
 
     Raises:

@@ -254,13 +254,13 @@ class ResolvedTarget:
         )
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Our options among Locust's words, without Locust."""
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Our options among Locust's argv, without Locust."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-H", "--host", default="")
     parser.add_argument("--users", type=int, dest="num_users")
     add_arguments(parser)
-    return parser.parse_known_args(words)[0]
+    return parser.parse_known_args(argv)[0]
 
 
 def check(options: argparse.Namespace) -> None:
@@ -436,7 +436,7 @@ def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str
 def target_shown(options: argparse.Namespace) -> dict[str, str]:
     """The target's name and URL, as far as they can be known."""
     try:
-        aim = ResolvedTarget.of(options)
+        resolved = ResolvedTarget.of(options)
     except UsageError:
         return {"name": options.target or options.host or "", "base_url": options.host or ""}
-    return {"name": aim.name, "base_url": aim.base_url}
+    return {"name": resolved.name, "base_url": resolved.base_url}

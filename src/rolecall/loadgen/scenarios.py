@@ -40,9 +40,9 @@ class Scenario:
 
     name: ClassVar[str]
 
-    def __init__(self, site: ClientContext) -> None:
-        self.site = site
-        self.connection = site.connect()
+    def __init__(self, context: ClientContext) -> None:
+        self.context = context
+        self.connection = context.connect()
         self._login: Login | None = None  # the account that is held
         #: Seconds to wait before the next step, as a 429 has asked for.
         self.pause = 0.0
@@ -63,7 +63,7 @@ class Scenario:
     def let_go(self) -> None:
         """Give the account back that is held, if there is one."""
         if self._login is not None:
-            self.site.logins.give_back(self._login)
+            self.context.logins.give_back(self._login)
             self._login = None
 
     def call(
@@ -83,13 +83,13 @@ class Scenario:
             use: the log-in that the request is, the refresh, or the grant whose token it carries;
                 it is told when there is no answer.
         """
-        site = self.site
-        if site.is_over:
+        context = self.context
+        if context.is_over:
             return None
-        entry = site.entries.get(name) or site.entry(method, name)
+        entry = context.entries.get(name) or context.entry(method, name)
         connection = connection or self.connection
-        under_way = site.under_way
-        site.recorder.begun += 1
+        under_way = context.under_way
+        context.recorder.begun += 1
         under_way[connection] = entry, due
         try:
             response = connection.exchange(request)
@@ -113,7 +113,7 @@ class Scenario:
             entry.throttled(due, connection.sent, connection.received)
             self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
         elif use is not None and use.may_be_refused and response.status in self._refusals(use):
-            entry = self.site.entries.get(_ENDED) or self.site.entry("any", _ENDED)
+            entry = self.context.entries.get(_ENDED) or self.context.entry("any", _ENDED)
             entry.success(due, connection.sent, connection.received, len(response.body))
         else:
             entry.failure(str(response.status), due, connection.sent, connection.received)
@@ -121,23 +121,25 @@ class Scenario:
 
     def _unanswered(self, kind: str, sent: float, connection: WireConnection) -> None:
         """Count an exchange that got no answer, unless the end of the run has counted it."""
-        entry, due = self.site.under_way.pop(connection, (None, 0.0))
+        entry, due = self.context.under_way.pop(connection, (None, 0.0))
         if entry is not None:
             entry.failure(kind, due, sent, connection.received)
 
     def _refusals(self, use: Use) -> frozenset[int]:
         """The statuses that say that a token, or a refresh token, is not good any more."""
-        return self.site.lost_refresh_token if isinstance(use, Refresh) else self.site.lost_token
+        return (
+            self.context.lost_refresh_token if isinstance(use, Refresh) else self.context.lost_token
+        )
 
     def log_in(self, due: float, name: str = "issue") -> SessionGrant | None:
         """Log in the account that is held, else the next one."""
-        site = self.site
-        account, request = self._login or site.logins.turn()
-        known = site.invariants.log_in(account) if site.looks else None
-        response = self.call("POST", name, request, due, site.dialect.issued, known)
+        context = self.context
+        account, request = self._login or context.logins.turn()
+        known = context.invariants.log_in(account) if context.looks else None
+        response = self.call("POST", name, request, due, context.dialect.issued, known)
         if response is None or known is None:
             return None
-        return _sound(site.invariants.logged_in(known, response, request))
+        return _sound(context.invariants.logged_in(known, response, request))
 
     def try_now_and_then(self, grant: SessionGrant) -> None:
         """See of some tokens that they work, and as whose."""
@@ -151,14 +153,14 @@ class Scenario:
         Args:
             judged: whether a refusal is a violation where nothing explains it.
         """
-        request = self.site.read(_PROFILE, grant)
+        request = self.context.read(_PROFILE, grant)
         grant.session.use()
         response = self.call(
-            "GET", _PROFILE, request, due, self.site.spec.operations[_PROFILE].success, grant
+            "GET", _PROFILE, request, due, self.context.spec.operations[_PROFILE].success, grant
         )
         if response is None or outcome_of(response.status) in ("unknown", "throttled"):
             return None
-        return self.site.invariants.own_profile(grant, response, request, judged=judged)
+        return self.context.invariants.own_profile(grant, response, request, judged=judged)
 
 
 class IssuanceScenario(Scenario):
@@ -166,9 +168,9 @@ class IssuanceScenario(Scenario):
 
     name = "issuance"
 
-    def __init__(self, site: ClientContext) -> None:
-        super().__init__(site)
-        site.logins.take_turns()
+    def __init__(self, context: ClientContext) -> None:
+        super().__init__(context)
+        context.logins.take_turns()
 
     def step(self, due: float) -> None:
         """Log in."""
@@ -182,8 +184,8 @@ class RefreshingScenario(Scenario):
     with it.
     """
 
-    def __init__(self, site: ClientContext) -> None:
-        super().__init__(site)
+    def __init__(self, context: ClientContext) -> None:
+        super().__init__(context)
         self.grant: SessionGrant | None = None
 
     def prepare(self) -> None:
@@ -202,7 +204,7 @@ class RefreshingScenario(Scenario):
         still be under way.
         """
         self.let_go()
-        self._login = self.site.logins.hold()
+        self._login = self.context.logins.hold()
         self.grant = self.log_in(due, name)
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
@@ -216,16 +218,16 @@ class RefreshingScenario(Scenario):
         the server says that it is not up to it (5xx), the client tries again, as clients do;
         whether it may be refused then, `Refresh` knows.
         """
-        site = self.site
-        request = site.refresh_get(grant) if path == "GET" else site.refresh_post(grant)
-        refresh = site.invariants.refresh(grant, path)
+        context = self.context
+        request = context.refresh_get(grant) if path == "GET" else context.refresh_post(grant)
+        refresh = context.invariants.refresh(grant, path)
         response = self.call(
-            path, f"refresh-{path.lower()}", request, due, site.dialect.refreshed, refresh
+            path, f"refresh-{path.lower()}", request, due, context.dialect.refreshed, refresh
         )
         if response is None:
             self.grant = grant if refresh.is_undone else None
             return
-        given = site.invariants.refreshed(refresh, response, request)
+        given = context.invariants.refreshed(refresh, response, request)
         if outcome_of(response.status) in ("granted", "refused"):
             self.grant = _sound(given)
             if self.grant is not None:
@@ -263,8 +265,8 @@ class SessionScenario(RefreshingScenario):
     #: Reads between two refreshes; a session of 24 hours in a few seconds.
     _READS = 8
 
-    def __init__(self, site: ClientContext) -> None:
-        super().__init__(site)
+    def __init__(self, context: ClientContext) -> None:
+        super().__init__(context)
         self._steps = 0
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
@@ -281,23 +283,23 @@ class SessionScenario(RefreshingScenario):
             if self.show_profile(grant, due) is False:
                 self.grant = None
         else:
-            lists = self.site.lists(grant.account.role)
+            lists = self.context.lists(grant.account.role)
             self.read(lists[self._steps // 2 % len(lists)] if lists else _PROFILE, grant, due)
 
     def read(self, operation: str, grant: SessionGrant, due: float) -> None:
         """Read a list that the role may read; a client whose token is not let in any more, and need
         not be, logs in anew.
         """
-        site = self.site
-        request = site.read(operation, grant)
+        context = self.context
+        request = context.read(operation, grant)
         grant.session.use()
         response = self.call(
-            "GET", operation, request, due, site.spec.operations[operation].success, grant
+            "GET", operation, request, due, context.spec.operations[operation].success, grant
         )
         if response is None:
             return
-        site.allowed(operation, grant, response, request)
-        if response.status in site.lost_token and grant.may_be_refused:
+        context.allowed(operation, grant, response, request)
+        if response.status in context.lost_token and grant.may_be_refused:
             self.grant = None
 
 
@@ -310,9 +312,9 @@ class RefreshRaceScenario(RefreshingScenario):
 
     name = "refresh-race"
 
-    def __init__(self, site: ClientContext) -> None:
-        super().__init__(site)
-        self._racers = [self.connection, *(site.connect() for _ in range(site.racers - 1))]
+    def __init__(self, context: ClientContext) -> None:
+        super().__init__(context)
+        self._racers = [self.connection, *(context.connect() for _ in range(context.racers - 1))]
         self._races = 0
 
     def close(self) -> None:
@@ -323,10 +325,10 @@ class RefreshRaceScenario(RefreshingScenario):
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
         """Race once, by both paths in turn; by POST if the access token may have expired meanwhile."""
-        site, session = self.site, grant.session
+        context, session = self.context, grant.session
         self._races += 1
         path: Path = "POST" if self._races % 2 or not grant.is_fresh else "GET"
-        request = site.refresh_get(grant) if path == "GET" else site.refresh_post(grant)
+        request = context.refresh_get(grant) if path == "GET" else context.refresh_post(grant)
         certain = grant.is_last and grant.is_refreshable
         session.reuse()
         answers = self._race(grant, path, request, due)
@@ -341,7 +343,7 @@ class RefreshRaceScenario(RefreshingScenario):
         )
         certain = certain and grant.is_refreshable and (path == "POST" or grant.is_fresh)
         given = [
-            site.invariants.refreshed(refresh, answer, request, judged=False) if answer else None
+            context.invariants.refreshed(refresh, answer, request, judged=False) if answer else None
             for refresh, answer in answers
         ]
         works, refreshes = self._look_at(given)
@@ -359,15 +361,15 @@ class RefreshRaceScenario(RefreshingScenario):
         certain = (
             certain and not session.is_ended(access=False) and not session.is_ended(access=True)
         )
-        site.races.judge(Race(grant.user, tuple(calls), path, certain))
+        context.races.judge(Race(grant.user, tuple(calls), path, certain))
 
     def _race(
         self, grant: SessionGrant, path: Path, request: bytes, due: float
     ) -> list[tuple[Refresh, Response | None]]:
         """Let all present the refresh token at once: what came of each."""
-        site, name = self.site, f"refresh-race-{path.lower()}"
-        expected = (*site.dialect.refreshed, *site.dialect.refused)
-        refreshes = [site.invariants.refresh(grant, path, racing=True) for _ in self._racers]
+        context, name = self.context, f"refresh-race-{path.lower()}"
+        expected = (*context.dialect.refreshed, *context.dialect.refused)
+        refreshes = [context.invariants.refresh(grant, path, racing=True) for _ in self._racers]
         runners = [
             gevent.spawn(self.call, path, name, request, due, expected, refresh, racer)
             for refresh, racer in zip(refreshes, self._racers, strict=True)
@@ -399,16 +401,16 @@ class RefreshRaceScenario(RefreshingScenario):
 
     def _try(self, given: SessionGrant) -> bool | None:
         """Go on with what a winner was given: whether that works; None if nobody knows."""
-        site = self.site
-        request = site.refresh_post(given)
-        refresh = site.invariants.refresh(given, "POST")
-        # A refusal is no error: who takes a second use for theft ends the whole family.
-        expected = (*site.dialect.refreshed, *site.dialect.refused)
+        context = self.context
+        request = context.refresh_post(given)
+        refresh = context.invariants.refresh(given, "POST")
+        # A refusal is no error: who takes a second use for theft ends the whole token family.
+        expected = (*context.dialect.refreshed, *context.dialect.refused)
         response = self.call(
             "POST", "refresh-post (after a race)", request, perf_counter(), expected, refresh
         )
         after = (
-            site.invariants.refreshed(refresh, response, request, judged=False)
+            context.invariants.refreshed(refresh, response, request, judged=False)
             if response is not None
             else None
         )
@@ -424,8 +426,8 @@ class GuardedScenario(Scenario):
     #: Of so many steps one is a cell.
     _ONE_IN = 5
 
-    def __init__(self, site: ClientContext, inner: Scenario) -> None:
-        super().__init__(site)
+    def __init__(self, context: ClientContext, inner: Scenario) -> None:
+        super().__init__(context)
         self._inner = inner
         self._steps = 0
 
@@ -440,11 +442,11 @@ class GuardedScenario(Scenario):
             self._inner.step(due)
             self.pause = self._inner.pause
             return
-        probe = self.site.sampling.next()
+        probe = self.context.sampling.next()
         while probe is not None:
             answer = self.call("any", probe.row, probe.request, due, probe.expected, probe.use)
             due = perf_counter()
-            probe = self.site.sampling.look(probe, answer) if answer is not None else None
+            probe = self.context.sampling.look(probe, answer) if answer is not None else None
 
     def close(self) -> None:
         """Close all connections."""
@@ -476,7 +478,7 @@ USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 
 
 def maker(
     name: str,
-    site: ClientContext,
+    context: ClientContext,
     weights: Mapping[str, int],
     guarding: str = IssuanceScenario.name,
 ) -> Callable[[], Scenario]:
@@ -485,11 +487,11 @@ def maker(
     That of ``guarded`` finds out first which cells can be tried, which takes some seconds.
     """
     if name == GuardedScenario.name:
-        _ = site.sampling
-        inner = maker(guarding, site, weights)
-        return lambda: GuardedScenario(site, inner())
+        _ = context.sampling
+        inner = maker(guarding, context, weights)
+        return lambda: GuardedScenario(context, inner())
     if name != MIXED:
-        return lambda: SCENARIOS[name](site)
+        return lambda: SCENARIOS[name](context)
     total = sum(weights.values())
     owed = dict.fromkeys(weights, 0)
 
@@ -498,6 +500,6 @@ def maker(
             owed[each] += weight
         most = max(owed, key=lambda each: owed[each])
         owed[most] -= total
-        return SCENARIOS[most](site)
+        return SCENARIOS[most](context)
 
     return make

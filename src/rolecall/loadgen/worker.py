@@ -82,53 +82,53 @@ class Worker:
         self._flush = flush
         self._send = send
         self._led = led
-        self._engine: OpenLoop | None = None
+        self._open_loop: OpenLoop | None = None
         self._reporting: gevent.Greenlet[[], None] | None = None
         self._makers: dict[str, Callable[[], Scenario]] = {}
         self._number = 0
         self._grace = _GRACE
         self._pauses: Pauses | None = None
         self._away = 0.0
-        self.site: ClientContext | None = None
+        self.context: ClientContext | None = None
         #: Set while clients in a closed loop are to go on.
         self.going = Event()
 
     def prepare(self, job: Mapping[str, Any]) -> None:
         """Read where to go and as whom; make the clients of an open loop, and log them in."""
-        if self._engine:
-            self._engine.close()
-            self._engine = None
+        if self._open_loop:
+            self._open_loop.close()
+            self._open_loop = None
         error, exit_code = "", ExitCode.CONFORMANT
         self._makers = {}
         try:
             self._options = orders.taken(self._own, job)
-            aim = ResolvedTarget.of(self._options)
-            self.site = ClientContext(
-                aim.origin,
-                aim.spec,
-                aim.dialect,
-                share(aim.accounts, job["index"], job["workers"]),
-                timeout=aim.timeout,
-                verify=aim.verify,
+            resolved = ResolvedTarget.of(self._options)
+            self.context = ClientContext(
+                resolved.origin,
+                resolved.spec,
+                resolved.dialect,
+                share(resolved.accounts, job["index"], job["workers"]),
+                timeout=resolved.timeout,
+                verify=resolved.verify,
                 sessions_coexist=not self._options.lone_sessions,
-                shared_accounts=are_shared(aim.accounts, job["index"], job["workers"]),
+                shared_accounts=are_shared(resolved.accounts, job["index"], job["workers"]),
                 tells=job["workers"] > 1,
                 looks=not self._options.no_invariants,
                 racers=self._options.racers,
-                email_domain=aim.target.email_domain if aim.target else "example.org",
-                expired=aim.expired,
+                email_domain=resolved.target.email_domain if resolved.target else "example.org",
+                expired=resolved.expired,
             )
-            self.site.begin(Recorder(perf_counter()))
-            self._knock(aim.base_url)
+            self.context.begin(Recorder(perf_counter()))
+            self._knock(resolved.base_url)
             make = self._maker(job["scenario"])
             if job["clients"]:
-                self._engine = OpenLoop(
+                self._open_loop = OpenLoop(
                     make,
                     most=self._options.in_flight,
                     patience=math.inf if self._options.capacity else _PATIENCE,
                 )
-                self._engine.provide(job["clients"])
-            self.site.beside += self.site.recorder.begun
+                self._open_loop.provide(job["clients"])
+            self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
             error, exit_code = str(reason), reason.exit_code
         except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for an answer
@@ -145,16 +145,16 @@ class Worker:
             Unreachable: nobody answers.
             NoUsers: the first account is refused.
         """
-        assert self.site is not None
-        (account, request), connection = next(self.site.logins), self.site.connect()
-        self.site.beside += 1
+        assert self.context is not None
+        (account, request), connection = next(self.context.logins), self.context.connect()
+        self.context.beside += 1
         try:
             response = connection.exchange(request)
         except Failure as failure:
             raise Unreachable(base_url, f"cannot be reached: {failure}") from None
         finally:
             connection.close()
-        if response.status not in (*self.site.dialect.issued, 429):
+        if response.status not in (*self.context.dialect.issued, 429):
             raise NoUsers(
                 f"{base_url} answers {response.status} to the log-in of {account.email}: there is "
                 "nothing to load it with"
@@ -171,10 +171,10 @@ class Worker:
             )
 
     def _begin(self, job: Mapping[str, Any]) -> None:
-        assert self.site is not None
+        assert self.context is not None
         self._number, self._grace, self._away = job["number"], job["grace"], 0.0
         recorder = Recorder(perf_counter() + job["delay"], job["width"])
-        self.site.begin(recorder)
+        self.context.begin(recorder)
         if self._pauses is not None:
             self._pauses.close()
         self._pauses = Pauses(recorder, seconds=_AWAY if self._led else math.inf, away=self._leave)
@@ -191,8 +191,8 @@ class Worker:
         """
         grace = min(self._grace, job.get("grace", math.inf))
         self.going.clear()
-        if self._engine and self._engine.is_running:
-            self._engine.stop(grace)
+        if self._open_loop and self._open_loop.is_running:
+            self._open_loop.stop(grace)
             return
         until = perf_counter() + grace
         while self._is_under_way and perf_counter() < until:
@@ -201,24 +201,26 @@ class Worker:
 
     @property
     def _is_under_way(self) -> bool:
-        return self.site is not None and bool(self.site.recorder.under_way or self.site.under_way)
+        return self.context is not None and bool(
+            self.context.recorder.under_way or self.context.under_way
+        )
 
     def _leave(self, seconds: float) -> None:
         """In the hub: this process stood still for so long that the others have gone on without it."""
         self._away = seconds
         self.going.clear()
-        if self._engine:
-            self._engine.stop(0.0)
+        if self._open_loop:
+            self._open_loop.stop(0.0)
         gevent.spawn(self.end, {"grace": 0.0})
 
     def _run(self, times: Iterator[float], grace: float, abandon: bool) -> None:
-        assert self._engine is not None
+        assert self._open_loop is not None
         assert self._pauses is not None
-        assert self.site is not None
+        assert self.context is not None
         error = ""
         try:
-            self._engine.run(
-                self.site.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look
+            self._open_loop.run(
+                self.context.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look
             )
         except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
             error = described(reason)
@@ -228,8 +230,8 @@ class Worker:
         """A step of a client in a closed loop. If the client breaks, which is no fault of the
         server, the run is over.
         """
-        assert self.site is not None
-        recorder = self.site.recorder
+        assert self.context is not None
+        recorder = self.context.recorder
         recorder.sent += 1
         recorder.under_way += 1
         try:
@@ -259,26 +261,26 @@ class Worker:
         reporting.kill()
         if self._pauses is not None:
             self._pauses.close()
-        assert self.site is not None
-        self.site.recorder.give_up()
-        self.site.give_up()
+        assert self.context is not None
+        self.context.recorder.give_up()
+        self.context.give_up()
         report = self._report()  # at once: what comes from now on belongs to nothing any more
-        if self._engine and not self._options.capacity:
+        if self._open_loop and not self._options.capacity:
             # whoever writes the result needs files, too; in a search this was only a step
-            self._engine.close()
+            self._open_loop.close()
         self._send(
             "report", {**report, "away": self._away}
         )  # what follows may take its time, and this is not to wait for it
         last = {**_NOTHING, "number": report["number"], "last": True, "error": error}
         try:
-            last["sampled"] = self.site.tidy()
+            last["sampled"] = self.context.tidy()
         except Exception as reason:  # noqa: BLE001  # as in `_run`
             last["error"] = error or described(reason)
         self._send("report", last | {"beside": self._beside()})
 
     def _beside(self) -> int:
-        assert self.site is not None
-        count, self.site.beside = self.site.beside, 0
+        assert self.context is not None
+        count, self.context.beside = self.context.beside, 0
         return count
 
     def _report(self) -> dict[str, Any]:
@@ -290,18 +292,18 @@ class Worker:
             return report | {"error": described(reason)}
 
     def _news(self) -> dict[str, Any]:
-        assert self.site is not None
-        site = self.site
-        site.recorder.tick(perf_counter())
-        violations = site.violations.take()
+        assert self.context is not None
+        context = self.context
+        context.recorder.tick(perf_counter())
+        violations = context.violations.take()
         for kind, count in violations.get("counts", {}).items():
-            site.recorder.violation(kind, count)
-        self._flush(site.recorder)
+            context.recorder.violation(kind, count)
+        self._flush(context.recorder)
         return {
-            "measured": site.recorder.take(),
+            "measured": context.recorder.take(),
             "violations": violations,
-            "seen": site.invariants.take(),
-            "races": site.races.take(),
+            "seen": context.invariants.take(),
+            "races": context.races.take(),
         }
 
     def client(self, scenario: str) -> Scenario:
@@ -319,9 +321,9 @@ class Worker:
 
     def _maker(self, scenario: str) -> Callable[[], Scenario]:
         """What makes the clients of a scenario."""
-        assert self.site is not None
+        assert self.context is not None
         if scenario not in self._makers:
             self._makers[scenario] = maker(
-                scenario, self.site, weights(self._options), self._options.guarding
+                scenario, self.context, weights(self._options), self._options.guarding
             )
         return self._makers[scenario]

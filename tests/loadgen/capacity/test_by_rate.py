@@ -241,7 +241,7 @@ class TestTheEnd:
         assert "errors<1%" in found.because
 
     def test_no_time(self) -> None:
-        """A climb that takes longer than the search may ends unfinished."""
+        """A way up that takes longer than the search may ends unfinished."""
         found = searched(Line(fixed(1e-4)), search={"seconds": 15.0})
 
         assert SearchOutcome.UNFINISHED == found.outcome

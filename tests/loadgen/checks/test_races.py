@@ -61,12 +61,12 @@ def silence(invoked: float = 0.0, returned: float = 10.0) -> RaceCall:
     return call(invoked, returned, "unknown")
 
 
-def judged(*families: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int], Races]:
+def judged(*several: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int], Races]:
     """The violations of races, by POST unless they say otherwise, and who judged them."""
     violations = Violations()
     judge = Races(violations)
-    for family in filter(None, families):
-        judge.judge(family if isinstance(family, Race) else Race(USER, family))
+    for history in filter(None, several):
+        judge.judge(history if isinstance(history, Race) else Race(USER, history))
     return dict(violations.counts), judge
 
 
@@ -139,12 +139,12 @@ def test_by_get_a_winner_may_revoke_the_others_access_token(name: str) -> None:
 
 def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None:
     """What a race by GET leaves open, one by POST decides: there is one policy."""
-    families = (
+    several = (
         Race(USER, LEGAL["one-winner"]),
         Race(USER, LEGAL_BY_GET["some-came-before-it-was-revoked"], "GET"),
     )
 
-    assert judged(*families)[0] == judged(*reversed(families))[0] == {"race-mixture": 1}
+    assert judged(*several)[0] == judged(*reversed(several))[0] == {"race-mixture": 1}
 
 
 @pytest.mark.parametrize("path", ["GET", "POST"])
@@ -296,14 +296,14 @@ def test_the_history_is_shown() -> None:
 # --- An oracle ----------------------------------------------------------------------------------
 
 
-def is_explained(family: Race, window: int) -> bool:
+def is_explained(history: Race, window: int) -> bool:
     """Whether instants can be found for a window of whole seconds (0: a single use), by trying all
     there are.
     """
     granted, refused, unknown = (
-        family.having("granted"),
-        family.having("refused"),
-        family.having("unknown"),
+        history.having("granted"),
+        history.having("refused"),
+        history.having("unknown"),
     )
     if not granted and not refused:
         return True
@@ -345,13 +345,13 @@ def test_explanations_are_those_of_an_oracle() -> None:
     """
     explained = Counter[bool]()
 
-    for family in histories(4000):
-        found = explanations(family)
-        assert found.single_use == is_explained(family, 0), f"{family}"
+    for history in histories(4000):
+        found = explanations(history)
+        assert found.single_use == is_explained(history, 0), f"{history}"
         for window in range(1, 20):
-            expected = is_explained(family, window)
+            expected = is_explained(history, window)
             assert (found.shortest <= window <= found.longest) == expected, (
-                f"window {window}: {family}"
+                f"window {window}: {history}"
             )
             explained[expected] += 1
 
@@ -474,8 +474,8 @@ async def races(api: Api, racers: int = 4) -> tuple[dict[str, int], Races]:
     violations = Violations()
     judge = Races(violations)
     for _ in range(5):
-        for family in await asyncio.gather(race(api, "bot", racers), race(api, "agent", racers)):
-            judge.judge(family)
+        for history in await asyncio.gather(race(api, "bot", racers), race(api, "agent", racers)):
+            judge.judge(history)
     return dict(violations.counts), judge
 
 

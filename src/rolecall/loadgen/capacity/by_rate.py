@@ -2,13 +2,13 @@
 objectives hold.
 
 It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few
-seconds is noisy, so nothing rests on a single one: all that was seen goes into one belief of where
+seconds is noisy, so nothing rests on a single one: all that was seen goes into one posterior of where
 the capacity is (`posterior.py`), which says where to look next, when it is known well enough, and
 how well it is known. What a single step says is in `steps.py`.
 
-What the belief says is a conclusion, and the search does not end with one. It ends with a longer
+What the posterior says is a conclusion, and the search does not end with one. It ends with a longer
 step at the answer, which has to hold there; where it does not, the answer is lowered, and has to
-hold again. And it asks all along whether the server is still the one of which the belief is
+hold again. And it asks all along whether the server is still the one of which the posterior is
 (`state.py`). Where it carried more before than it does at the end, or now this and now that, there
 is no one capacity, and the outcome is `unstable`, with the least and the most. Where it only ever
 carried more (a cold cache, a compiler, an autoscaler), the last state is the answer, if the search
@@ -31,12 +31,12 @@ from rolecall.loadgen.capacity.steps import StepJudgement, StepVerdict, keep_tog
 
 __all__ = ["Capacity", "Measure", "Search", "SearchOutcome"]
 
-#: How near to a rate that this machine could not offer the climb goes.
+#: How near to a rate that this machine could not offer the way up goes.
 _NEAR = 1.1
-#: Where in the belief the steps at the answer are: the first below the middle, the next ones where
+#: Where in the posterior the steps at the answer are: the first below the middle, the next ones where
 #: less is left to doubt.
 _ANSWERS = (0.25, 0.1, 0.025, 0.01)
-#: The share of the middle of the belief that the first one is at the most: at the very capacity
+#: The share of the middle of the posterior that the first one is at the most: at the very capacity
 #: nothing holds for long.
 _BELOW = 0.99
 #: By how much each of them is lower than the one before, at least.

@@ -1,12 +1,12 @@
-"""What is believed of a capacity, in numbers: how probable each rate is to be it, given all that
+"""The posterior of a capacity: how probable each rate is to be it, given all that
 was measured.
 
 Two things limit a server, and its capacity is the lower of the two: the rate from which on it does
 not carry all, so that the backlog grows, and the rate from which on an objective does not hold.
 Each has a probability of its own over the same grid of rates.
 
-Three things keep such a belief from being surer than it may be. None of the measurements is
-believed entirely: whatever the noise of this one, a share of them is about something else (a pause,
+Three things keep such a posterior from being surer than it may be. None of the measurements is
+trusted entirely: whatever the noise of this one, a share of them is about something else (a pause,
 a neighbour). Beyond its capacity a server may do worse than turn away what is too much, it may
 collapse; so a step that shows a far greater excess than fits says no more than that the rate was
 too high. And where the steps disagree by more than their errors, the errors were too small: all are
@@ -86,7 +86,7 @@ class Excess(NamedTuple):
 
 
 class Posterior:
-    """The belief in each capacity between two rates, which starts as no knowledge at all."""
+    """The probability of each capacity between two rates; at the start all are equally probable."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low = low

@@ -37,7 +37,7 @@ class CapacityRun(LoadRun):
     def _load(self) -> None:
         options = self.options
         self.coordinator.prepare(self.scenario, _CLIENTS, plan.shared(options))
-        steps = Steps(self.coordinator, self.of_steps, options.arrivals, options.seed)
+        steps = RateSteps(self.coordinator, self.of_steps, options.arrivals, options.seed)
         search = Search(
             self.until_stopped(steps.measure),
             start=options.first_rate,
@@ -121,8 +121,8 @@ class Stopped(Exception):
     """Somebody stopped the run, or a worker died."""
 
 
-class Steps(Segments):
-    """Offers rates to the target, as `search.Search` asks for them."""
+class RateSteps(Segments):
+    """Offers rates to the target, as `Search` asks for them."""
 
     def __init__(
         self,

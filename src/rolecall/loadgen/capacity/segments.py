@@ -37,7 +37,7 @@ def cut(seconds: float) -> tuple[float, int]:
 
 
 class Segments:
-    """Makes steps of the conductor's segments; each objective becomes a share that may break it."""
+    """Makes steps of the coordinator's segments; each objective becomes a share of requests."""
 
     def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective]) -> None:
         self.coordinator = coordinator
@@ -72,8 +72,8 @@ class Segments:
             p50=p50,
             p99=p99,
             objectives=[
-                _share(it, measured, response, warm_up, segment.totals.timeline)
-                for it in self._objectives
+                _share(objective, measured, response, warm_up, segment.totals.timeline)
+                for objective in self._objectives
             ],
             violations=violations,
             generator="; ".join([*segment.errors, *generator_limits.of_the_generator(measured)]),

@@ -2,10 +2,10 @@
 that it no longer does.
 
 A search takes minutes, and a server need not stay what it was: a cache fills, a compiler warms up,
-an autoscaler adds machines, credits for a burst run out, a limiter begins another window. A belief
-of one capacity, made of steps of two, is of neither. So each step is held against what was believed
-before it. A step *at odds* with that, one that failed well below the believed interval or held well
-above it, is measured once more, at once: if the second agrees with the belief, the first was an
+an autoscaler adds machines, credits for a burst run out, a limiter begins another window. A posterior
+of one capacity, made of steps of two, is of neither. So each step is held against what was known
+before it. A step *at odds* with that, one that failed well below the credible interval or held well
+above it, is measured once more, at once: if the second agrees with the posterior, the first was an
 *incident* (a pause, a neighbour), and is not counted; if it agrees with the first, the server has
 changed, and a new state begins with the two of them.
 """
@@ -37,22 +37,22 @@ _TOGETHER = 0.05
 #: How much better, in logarithms of likelihood, bad requests are explained that grow with the rate,
 #: where it makes a difference.
 _TREND = 4.0
-#: How much higher the upper end of a belief is than its lower one where it is vague.
+#: How much higher the upper end of a posterior is than its lower one where it is vague.
 _VAGUE = 1.3
 #: What is left out on either side of a 95 % interval. A search looks where the last steps sent it:
-#: its belief is surer than it should.
+#: its posterior is surer than it should.
 _OUTSIDE = 0.01
 #: The widths of a step beyond the interval from which on it is made wider.
 _CLEARLY = 1.5
 #: The share of a limiter's pace that can be had, at the least.
 _NEARLY = 0.97
-#: How far beyond what was measured the grid of a belief reaches.
+#: How far beyond what was measured the grid of a posterior reaches.
 _MARGIN = 1.3
 
 
 @dataclass
 class State:
-    """The steps of one state, and what is believed of it. ``began`` and ``ended`` are seconds of
+    """The steps of one state, and the posterior of its capacity. ``began`` and ``ended`` are seconds of
     the search.
     """
 
@@ -60,7 +60,7 @@ class State:
     steps: list[StepJudgement] = field(default_factory=list)
     incidents: list[StepJudgement] = field(default_factory=list)
     ended: float = 0.0
-    _belief: Posterior | None = None
+    _posterior: Posterior | None = None
 
     @property
     def held(self) -> float:
@@ -95,7 +95,7 @@ class State:
 
     @property
     def value(self) -> float:
-        """What it carried: the middle of the belief; where that is vague yet, what steps say by
+        """What it carried: the middle of the posterior; where that is vague yet, what steps say by
         themselves.
         """
         if self.failed == math.inf:
@@ -123,14 +123,14 @@ class State:
         """The rates below which the capacity lies with these probabilities; there must have been a
         step that held or failed.
         """
-        if self._belief is None:
-            self._belief = self._believe()
-        found = self._belief.quantiles(*shares)
-        while found[0] < 1.02 * self._belief.low or found[-1] > self._belief.high / 1.02:
-            if self._belief.high > 1e4 * self._belief.low:
+        if self._posterior is None:
+            self._posterior = self._fitted()
+        found = self._posterior.quantiles(*shares)
+        while found[0] < 1.02 * self._posterior.low or found[-1] > self._posterior.high / 1.02:
+            if self._posterior.high > 1e4 * self._posterior.low:
                 break
-            self._belief = self._believe(self._belief.low / 1.5, self._belief.high * 1.5)
-            found = self._belief.quantiles(*shares)
+            self._posterior = self._fitted(self._posterior.low / 1.5, self._posterior.high * 1.5)
+            found = self._posterior.quantiles(*shares)
         return found
 
     def interval(self) -> tuple[float, float, float]:
@@ -156,15 +156,15 @@ class State:
         paced = self.pace
         self.steps.append(judged)
         if (
-            self._belief is not None
+            self._posterior is not None
             and self.pace == paced
-            and self._belief.low < judged.step.offered < self._belief.high
+            and self._posterior.low < judged.step.offered < self._posterior.high
         ):
-            self._tell_strain(self._belief, judged)
-            self._belief.forget_excess()
-            self._tell_excess(self._belief)
+            self._tell_strain(self._posterior, judged)
+            self._posterior.forget_excess()
+            self._tell_excess(self._posterior)
         else:
-            self._belief = None  # the grid is another, or what counts is
+            self._posterior = None  # the grid is another, or what counts is
 
     def since_failure(self) -> list[StepJudgement]:
         """The steps after the last one that failed."""
@@ -175,7 +175,7 @@ class State:
         """The server has changed: these steps were of another state."""
         self.ended = steps[0].second
         self.steps = [judged for judged in self.steps if judged not in steps]
-        self._belief = None
+        self._posterior = None
 
     def is_at_odds(self, judged: StepJudgement) -> bool:
         """Whether a step cannot be of this state."""
@@ -247,7 +247,7 @@ class State:
 
     def contradictions(self, answer: float) -> list[StepJudgement]:
         """The steps that cannot be of a server that carries the answer, and no more than the
-        belief's upper end.
+        posterior's upper end.
         """
         (high,) = self.quantiles(0.975)
         return [
@@ -308,7 +308,7 @@ class State:
             "high": significant(max(high, rate)),
         }
 
-    def _believe(self, low: float = math.inf, high: float = 0.0) -> Posterior:
+    def _fitted(self, low: float = math.inf, high: float = 0.0) -> Posterior:
         """All that was seen of this state, on a grid from the least that a step says it carried to
         the most.
         """
@@ -318,11 +318,11 @@ class State:
         least = max(min(map(carried, self.steps)), (held or min(rates)) / 16)
         low = min(low, least / _MARGIN, (held or least) / _MARGIN)
         high = max(high, _MARGIN * (failed if failed < math.inf else max(rates)), _MARGIN * held)
-        belief = Posterior(low, high)
+        posterior = Posterior(low, high)
         for judged in self.steps:
-            self._tell_strain(belief, judged)
-        self._tell_excess(belief)
-        return belief
+            self._tell_strain(posterior, judged)
+        self._tell_excess(posterior)
+        return posterior
 
     def _counts(self, judged: StepJudgement) -> bool:
         """Whether a step says what is carried for good: above a limiter's pace a rate holds for as
@@ -330,17 +330,20 @@ class State:
         """
         return judged.failed or judged.step.rate < _ALLOWANCE * self.pace
 
-    def _tell_excess(self, belief: Posterior) -> None:
+    def _tell_excess(self, posterior: Posterior) -> None:
         for judged in self.steps:
-            if self._counts(judged) and belief.low / 2 < judged.step.offered < 2 * belief.high:
-                belief.excess(
+            if (
+                self._counts(judged)
+                and posterior.low / 2 < judged.step.offered < 2 * posterior.high
+            ):
+                posterior.excess(
                     judged.step.offered,
                     judged.excess,
                     self._doubt(judged),
                     exact=judged.limited and not judged.closed,
                 )
 
-    def _tell_strain(self, belief: Posterior, judged: StepJudgement) -> None:
+    def _tell_strain(self, posterior: Posterior, judged: StepJudgement) -> None:
         # An objective that breaks while the backlog grows breaks for that; and 429 where there is a
         # pace is what the pace says.
         if (judged.growing and judged.saturated) or judged.limited or not self._counts(judged):
@@ -349,8 +352,8 @@ class State:
         strain = max(
             (share for share in shares if share), key=lambda share: share.strain, default=None
         )
-        if strain and belief.low / 2 < judged.step.offered < 2 * belief.high:
-            belief.strain(judged.step.offered, strain.bad, strain.limit)
+        if strain and posterior.low / 2 < judged.step.offered < 2 * posterior.high:
+            posterior.strain(judged.step.offered, strain.bad, strain.limit)
 
 
 #: The rate, in paces of a limiter, from which on a step may have lived on an allowance.

@@ -1,7 +1,7 @@
 """Races: several clients refresh with the same token at the same moment. Which histories a server
 may produce, and which not.
 
-A family is one refresh token with all the calls that present it: when each was invoked and when it
+A race is one refresh token with all the calls that present it: when each was invoked and when it
 returned, what came of it, and whether what was given out worked afterwards. The specification says
 that the new tokens "should be used" and not what becomes of the old one (AMB-08). So a server has a
 *policy*, its own but always the same: for how long after its first use a refresh token goes on
@@ -15,7 +15,7 @@ A history is explained by a policy if every call can be given an instant between
 its return at which, carried out one after the other, the calls have their outcomes:
 linearizability, of a register so simple that it comes down to comparing the extremes. A call
 without an answer (or with a 5xx) may have been carried out at any time from its invocation on, or
-never. A call that was throttled was not carried out. One policy must explain all families of a run:
+never. A call that was throttled was not carried out. One policy must explain all races of a run:
 a server does not change its mind.
 
 Two of ten simultaneous calls that win are explained by a window of some milliseconds, and that is
@@ -27,7 +27,7 @@ them has won (AMB-08). So a refusal by GET says that there was a first use, and 
 had an end.
 
 *Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a
-server may take a second use for theft and end the whole family (RFC 9700 4.14.2): then what the
+server may take a second use for theft and end the whole token family (RFC 9700 4.14.2): then what the
 winner was given dies with it, rightly. So a dead winner is excused where that can have happened:
 somebody came too late, or may have. It is not where nobody was refused, nor if two won with no
 window to explain it. And a server may revoke the session's older access tokens at each refresh: a
@@ -134,10 +134,10 @@ class Race:
         )
 
 
-def _described(call: RaceCall, family: Race) -> str:
+def _described(call: RaceCall, race: Race) -> str:
     works = {True: "works", False: "is dead"}
     words: list[str] = [call.outcome]
-    if call.user and call.user != family.user:
+    if call.user and call.user != race.user:
         words.append(f"tokens of user {call.user}")
     for what, state in (
         ("access token", call.token_works),
@@ -184,10 +184,10 @@ class Policies:
         return " or ".join(["one winner"] * self.single_use + windows) or "no policy"
 
 
-def explanations(family: Race) -> Policies:
-    """The policies that explain a family."""
-    granted, unknown = family.having("granted"), family.having("unknown")
-    refused = family.having("refused") if family.certain else []
+def explanations(race: Race) -> Policies:
+    """The policies that explain a race."""
+    granted, unknown = race.having("granted"), race.having("unknown")
+    refused = race.having("refused") if race.certain else []
     first = min(
         (call.invoked for call in granted + unknown), default=inf
     )  # the earliest that a first use can have been
@@ -200,7 +200,7 @@ def explanations(family: Race) -> Policies:
         return Policies(
             False, longest=-inf
         )  # refused before anybody can have used it, and granted to somebody afterwards
-    longest = inf if family.path == "GET" else heard - first
+    longest = inf if race.path == "GET" else heard - first
     return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)), longest)
 
 
@@ -211,15 +211,15 @@ def _spread(granted: list[RaceCall]) -> float:
     return max(call.invoked for call in granted) - min(call.returned for call in granted)
 
 
-def wrong(family: Race, explained: Policies) -> Iterator[tuple[str, str]]:
+def wrong(race: Race, explained: Policies) -> Iterator[tuple[str, str]]:
     """What is wrong with a race that these policies explain, as kind and message."""
-    granted, refused = family.having("granted"), family.having("refused")
-    strangers = {call.user for call in granted if call.user not in ("", family.user)}
+    granted, refused = race.having("granted"), race.having("refused")
+    strangers = {call.user for call in granted if call.user not in ("", race.user)}
     if strangers:
         yield (
             "race-other-user",
             (
-                f"a race for a token of user {family.user} handed out tokens of user "
+                f"a race for a token of user {race.user} handed out tokens of user "
                 f"{', '.join(sorted(strangers))}"
             ),
         )
@@ -228,28 +228,28 @@ def wrong(family: Race, explained: Policies) -> Iterator[tuple[str, str]]:
     elif not explained:
         yield (
             "race-mixture",
-            f"{len(granted)} of {len(family.calls)} won, and no policy explains which",
+            f"{len(granted)} of {len(race.calls)} won, and no policy explains which",
         )
     # Another user's tokens may well be dead in the hands of this one.
-    dead = [call for call in granted if call.is_dead and call.user in ("", family.user)]
-    if not all(_is_excused(call, family, explained) for call in dead):
+    dead = [call for call in granted if call.is_dead and call.user in ("", race.user)]
+    if not all(_is_excused(call, race, explained) for call in dead):
         yield (
             "race-winner-dead",
             f"{len(dead)} of {len(granted)} winners were given what does not work",
         )
 
 
-def _is_excused(dead: RaceCall, family: Race, explained: Policies) -> bool:
-    """Whether a winner's tokens may be dead: ended with the family, or as those of an earlier
+def _is_excused(dead: RaceCall, race: Race, explained: Policies) -> bool:
+    """Whether a winner's tokens may be dead: ended with the token family, or as those of an earlier
     refresh.
     """
-    if not family.certain or family.having("unknown"):
+    if not race.certain or race.having("unknown"):
         return True
-    if dead.refresh_token_works is not True and family.having("refused") and explained:
+    if dead.refresh_token_works is not True and race.having("refused") and explained:
         return True  # somebody came too late, as a thief would
     is_access_token_alone = dead.refresh_token_works is not False
     return is_access_token_alone and any(
-        call.token_works is not False for call in family.having("granted")
+        call.token_works is not False for call in race.having("granted")
     )
 
 
@@ -269,17 +269,17 @@ class Races:
         self._untold: Counter[int] = Counter()
         self._is_split = False  # whether workers were found to contradict each other
 
-    def judge(self, family: Race) -> None:
+    def judge(self, race: Race) -> None:
         """Look at one race, and report what is wrong with it."""
-        winners = len(family.having("granted"))
+        winners = len(race.having("granted"))
         self.races[winners] += 1
         self._untold[winners] += 1
-        explained = explanations(family)
-        for kind, message in wrong(family, explained):
-            self._violations.report(kind, message, history=str(family))
-        if explained and not self._narrow(explained, str(family)):
+        explained = explanations(race)
+        for kind, message in wrong(race, explained):
+            self._violations.report(kind, message, history=str(race))
+        if explained and not self._narrow(explained, str(race)):
             message = f"this race was decided by {explained}, others by {self.policies}"
-            self._violations.report("race-mixture", message, history=self._against(str(family)))
+            self._violations.report("race-mixture", message, history=self._against(str(race)))
 
     def _narrow(self, explained: Policies, history: str) -> bool:
         """Leave the policies that explain this as well; False, and nothing changes, if there is

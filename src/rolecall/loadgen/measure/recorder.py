@@ -204,7 +204,7 @@ class Second:
 class Recorder:
     """Everything that one worker measures in a run that began at ``start``.
 
-    The engine counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an
+    The open loop counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an
     actor, ``completed`` by it, sent ``late``, ``dropped`` because nobody was free; and notes in
     ``lag`` how long after it was due each one was given to an actor (``lag.note(seconds)``); its
     request leaves at once, or with a few others (`transport.client`). It calls `tick` several times
