@@ -61,21 +61,21 @@ class TestWords:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["issuance", "--rate", "fast"], "--rate: 'fast' is no rate"),
-            (["issuance", "--rate", "0"], "not one request would be due"),
+            (["issuance", "--rate", "fast"], "--rate: 'fast' is not a rate"),
+            (["issuance", "--rate", "0"], "no request would be due"),
             (
                 ["issuance", "--rate", "10", "--duration", "soon"],
-                "--duration: 'soon' is no duration",
+                "--duration: 'soon' is not a duration",
             ),
             (["issuance", "--rate", "10", "--users", "3"], "either --rate or --users"),
             (["issuance"], "either --rate or --users"),
-            (["issuance", "--users", "0"], "at least one user"),
-            (["issuance", "--rate", "10", "--slo", "fast"], "--slo: 'fast' is no objective"),
-            (["issuance", "--rate", "10", "--weights", "mostly=1"], "'mostly=1' is no weight"),
-            (["guarded", "--rate", "10", "--guarding", "nothing"], "'nothing' is no scenario"),
-            (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: at least 1"),
+            (["issuance", "--users", "0"], "--users: must be at least 1"),
+            (["issuance", "--rate", "10", "--slo", "fast"], "--slo: 'fast' is not an objective"),
+            (["issuance", "--rate", "10", "--weights", "mostly=1"], "'mostly=1' is not a weight"),
+            (["guarded", "--rate", "10", "--guarding", "nothing"], "unknown scenario 'nothing'"),
+            (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: must be at least 1"),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
-            (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is no port"),
+            (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
@@ -599,7 +599,9 @@ class TestThisMachine:
                     worker.communicate(timeout=20)
 
         assert run.code == 3, run.said
-        assert any("came when the run had begun" in reason for reason in run.document["reasons"])
+        assert any(
+            "connected after the run had begun" in reason for reason in run.document["reasons"]
+        )
 
 
 BROKEN: dict[str, tuple[Answer, set[str]]] = {

@@ -37,7 +37,7 @@ from rolecall.loadgen import scenarios
 def broken(self, due):
     raise KeyError("the-token-of-somebody")
 
-scenarios.Issuance.step = broken
+scenarios.IssuanceScenario.step = broken
 sys.path.insert(0, {str(LOCUSTFILE.parent)!r})  # as Locust does for the file that it is given
 globals().update(runpy.run_path({str(LOCUSTFILE)!r}))
 """
@@ -119,7 +119,7 @@ class TestHeadless:
         )
 
         assert finished.returncode == 2, finished.stderr
-        assert "nobody said as whom" in finished.stderr
+        assert "--accounts: is missing" in finished.stderr
         assert "Traceback" not in finished.stderr
 
     @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ class TestWebPage:
                 "success"
             ]
             wait_until(
-                lambda: "nobody said as whom" in (tmp_path / "log").read_text(encoding="utf-8")
+                lambda: "--accounts: is missing" in (tmp_path / "log").read_text(encoding="utf-8")
             )
             wait_until(lambda: rows(client)["state"] == "stopped")
 
@@ -369,7 +369,7 @@ class TestStrangers:
                 )
                 assert wait_until(lambda: peer.hear("rolecall.report")["measured"])
             else:
-                assert "own command line does not say where to" in error
+                assert "--host: is missing" in error
 
         assert evil.received == []
         assert not (tmp_path / "stolen").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv, share
-from rolecall.target import LoadAccount as TargetAccount
+from rolecall.target import Account as TargetAccount
 from rolecall.target import Target
 
 GOOD = "email,password,role\nada@example.org,Sesame-1,agent\n"
@@ -82,23 +82,27 @@ def test_thousands_of_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "where", "what"),
     [
-        ("", "users.csv", "does not name the columns"),
+        ("", "users.csv", "must name the columns"),
         ("email,password,role\n", "users.csv", "no account"),
-        ("ada@example.org,Sesame-1,agent\n", "users.csv:1", "does not name the columns"),
+        ("ada@example.org,Sesame-1,agent\n", "users.csv:1", "must name the columns"),
         (
             "email;password;role\nada@example.org;Sesame-1;agent\n",
             "users.csv:1",
-            "does not name the columns",
+            "must name the columns",
         ),
-        ("email,password\nada@example.org,Sesame-1\n", "users.csv:1", "does not name the columns"),
-        (f"{GOOD}bea@example.org,Sesame-2\n", "users.csv:3", "3 fields are wanted, not 2"),
-        (f"{GOOD}bea@example.org,Sesame,2,agent\n", "users.csv:3", "3 fields are wanted, not 4"),
+        ("email,password\nada@example.org,Sesame-1\n", "users.csv:1", "must name the columns"),
+        (f"{GOOD}bea@example.org,Sesame-2\n", "users.csv:3", "the line must have 3 fields, not 2"),
+        (
+            f"{GOOD}bea@example.org,Sesame,2,agent\n",
+            "users.csv:3",
+            "the line must have 3 fields, not 4",
+        ),
         (f"{GOOD}bea@example.org,,agent\n", "users.csv:3", "the password is empty"),
         (f"{GOOD},Sesame-2,agent\n", "users.csv:3", "the email is empty"),
         (
             f"{GOOD}bea@example.org,agent,Sesame-2\n",
             "users.csv:3",
-            "the role is none that is known",
+            "the role is unknown",
         ),
         (f"{GOOD}ada@example.org,Sesame-2,bot\n", "users.csv:3", "the email is that of"),
         (f'{GOOD}"bea@example.org,Sesame-2,bot\n', "users.csv:3", "this is not CSV"),

@@ -76,8 +76,8 @@ def test_a_worker_that_comes_late_to_a_closed_loop() -> None:
 
     assert led.coordinator.lost == [
         (
-            "worker late_c came when the run had begun: it was given users of the others, and has "
-            "sent nothing"
+            "worker late_c connected after the run had begun: it was given users of the others, "
+            "and sent nothing"
         )
     ]
     assert led.coordinator.died == []
@@ -185,13 +185,13 @@ def test_an_answer_that_cannot_be_read() -> None:
     ready: Callable[..., None] = led.coordinator.ready
     led.coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})  # type: ignore[method-assign]
 
-    with pytest.raises(NotReady, match="what cannot be read"):
+    with pytest.raises(NotReady, match="cannot be read"):
         led.go()
 
 
 def test_no_worker() -> None:
     """Where nobody is there to send, nothing begins."""
-    with pytest.raises(NotReady, match="no worker is there"):
+    with pytest.raises(NotReady, match="no worker has connected"):
         Led().go()
 
 

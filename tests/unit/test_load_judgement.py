@@ -148,7 +148,7 @@ class TestBeyondDoubt:
         assert judged.verdict == "missed"
         assert judged.reasons == [
             "errors<1% did not hold: 95.47 %",
-            "1407 arrivals were dropped, nobody was free to send them: raise --in-flight",
+            "1407 arrivals were dropped, no client was free to send them: raise --in-flight",
         ]
 
     @pytest.mark.parametrize(

@@ -88,16 +88,16 @@ def test_an_objective_is_missed(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("fast", "no objective"),
-        ("p99", "no objective"),
-        ("p99=250ms", "no objective"),
-        ("p99<-1ms", "no objective"),
+        ("fast", "not an objective"),
+        ("p99", "not an objective"),
+        ("p99=250ms", "not an objective"),
+        ("p99<-1ms", "not an objective"),
         ("p99<250", "needs a unit"),
         ("p99<1%", "needs a unit"),
-        ("p100<1ms", "no such measure"),
-        ("latency<1ms", "no such measure"),
-        ("errors<1ms", "no such unit"),
-        ("rate>5%", "no such unit"),
+        ("p100<1ms", "unknown measure"),
+        ("latency<1ms", "unknown measure"),
+        ("errors<1ms", "unknown unit"),
+        ("rate>5%", "unknown unit"),
     ],
 )
 def test_what_cannot_be_read_is_explained(text: str, words: str) -> None:
@@ -154,13 +154,13 @@ def test_throttled_requests_are_no_measurement() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("fast", "'fast' is no objective", 'write it as "p99<250ms"; known: p50'),
+        ("fast", "'fast' is not an objective", 'write it as "p99<250ms"; known: p50'),
         ("P99 < 250", "'P99 < 250': a time needs a unit, one of us, ms, s, m", "p99<250ms?"),
         ("max<=1.5%", "'max<=1.5%': a time needs a unit, one of us, ms, s, m", "max<=1.5ms?"),
-        ("rate>5%", "'rate>5%': no such unit as '%'", "known: p50"),
-        ("errors<1ms", "'errors<1ms': no such unit as 'ms'", "known: p50"),
-        ("latency<1ms", "'latency<1ms': no such measure as 'latency'", "known: p50"),
-        ("p100<1ms", "'p100<1ms': no such measure as 'p100'", "known: p50"),
+        ("rate>5%", "'rate>5%': unknown unit '%'", "known: p50"),
+        ("errors<1ms", "'errors<1ms': unknown unit 'ms'", "known: p50"),
+        ("latency<1ms", "'latency<1ms': unknown measure 'latency'", "known: p50"),
+        ("p100<1ms", "'p100<1ms': unknown measure 'p100'", "known: p50"),
     ],
 )
 def test_a_mistake_is_told_where_it_was_made(text: str, message: str, hint: str) -> None:

@@ -56,7 +56,7 @@ def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount
     except UnicodeDecodeError:
         raise UsageError(str(path), "this is not UTF-8", "Save it as CSV UTF-8.") from None
     if not accounts:
-        raise UsageError(str(path), "there is no account in it", _FIRST_LINE)
+        raise UsageError(str(path), "it has no accounts", _FIRST_LINE)
     return accounts
 
 
@@ -70,25 +70,27 @@ def _accounts(
     columns = [name.strip().lower() for name in header]
     if sorted(columns) != sorted(COLUMNS):
         raise UsageError(
-            where, "this does not name the columns email, password and role", _FIRST_LINE
+            where, "the first line must name the columns email, password and role", _FIRST_LINE
         )
     lines: dict[str, str] = {}
     for where, row in rows:
         if len(row) != len(columns):
             raise UsageError(
                 where,
-                f"{len(columns)} fields are wanted, not {len(row)}",
-                "A field with a comma or a quote in it is quoted.",
+                f"the line must have {len(columns)} fields, not {len(row)}",
+                "Quote a field that holds a comma or a quote.",
             )
         entry = dict(zip(columns, row, strict=True))
         email, password, role = entry["email"].strip(), entry["password"], entry["role"].strip()
         if not email or not password:
             raise UsageError(where, f"the {'password' if email else 'email'} is empty")
         if role not in roles:
-            raise UsageError(where, "the role is none that is known", f"Known: {', '.join(roles)}.")
+            raise UsageError(where, "the role is unknown", f"Known: {', '.join(roles)}.")
         if email in lines:
             raise UsageError(
-                where, f"the email is that of {lines[email]}", "Every account is a user of its own."
+                where,
+                f"the email is that of {lines[email]}",
+                "Each account needs an email of its own.",
             )
         lines[email] = where
         yield LoadAccount(email, password, role)

@@ -95,8 +95,8 @@ class Coordinator:
         """
         gone = [f"worker {self._names[client]} {self._why[client]}" for client in self.died]
         return gone + [
-            f"worker {client} came when the run had begun: it was given users of the others, and "
-            "has sent nothing"
+            f"worker {client} connected after the run had begun: it was given users of the "
+            "others, and sent nothing"
             for client in self._strangers
         ]
 
@@ -114,7 +114,7 @@ class Coordinator:
         """
         self._workers = self._alive()
         if not self._workers:
-            raise NotReady("no worker is there", ExitCode.INCONCLUSIVE)
+            raise NotReady("no worker has connected", ExitCode.INCONCLUSIVE)
         self._forget()
         self._answers, self._ready = {}, Event()
         count = len(self._workers)
@@ -159,7 +159,7 @@ class Coordinator:
             self._answers[worker] = str(message["error"]), int(ExitCode(message["exit_code"]))
         except (KeyError, TypeError, ValueError):
             self._answers[worker] = (
-                f"worker {worker} answers what cannot be read",
+                f"the answer of worker {worker} cannot be read",
                 int(ExitCode.HARNESS_ERROR),
             )
         if set(self._answers) >= set(self._workers):

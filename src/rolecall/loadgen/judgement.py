@@ -67,7 +67,7 @@ def _limited(
     yield from generator_limits.of_the_answers(measured)
     if measured["dropped"]:
         yield (
-            f"{measured['dropped']} arrivals were dropped, nobody was free to send them: raise "
+            f"{measured['dropped']} arrivals were dropped, no client was free to send them: raise "
             "--in-flight"
         )
     yield from generator_limits.of_the_generator(measured)

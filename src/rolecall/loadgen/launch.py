@@ -26,6 +26,7 @@ from rolecall.loadgen import compare, plan, result
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
+from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
 from rolecall.spec.loading import load_specification
@@ -53,20 +54,6 @@ _MOVES = (
     "\n              there; then it is put back. A signing_key_env or a bank under [expiry] does "
     "without that."
 )
-#: Our options that are passed on as they are.
-_PASSED = (
-    "arrivals",
-    "seed",
-    "in_flight",
-    "racers",
-    "weights",
-    "guarding",
-    "prometheus_port",
-    "first_rate",
-    "most_rate",
-    "most_users",
-    "search_time",
-)
 
 
 @dataclass
@@ -93,7 +80,7 @@ class LaunchedRun:
             schedule = plan.schedule(plan.parse(self.argv))
             assert schedule is not None
             load = (
-                f"{arguments.rate} arrivals/s ({arguments.arrivals}), {schedule.count():,} in "
+                f"{arguments.rate} arrivals/s ({schedule.arrivals}), {schedule.count():,} in "
                 f"{schedule.duration:g} s"
             )
         else:
@@ -179,7 +166,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         RolecallError: the embedded server, or its users, cannot be had.
     """
     if arguments.workers < 0:
-        raise UsageError("--workers", "there are no fewer than none")
+        raise UsageError("--workers", "must be 0 or more")
     run = Path(arguments.out) / (
         datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
     )
@@ -228,9 +215,10 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
     """Our options that Locust's processes get as they are."""
-    for name in _PASSED:
-        if getattr(arguments, name, None) is not None:
-            yield f"--{name.replace('_', '-')}={getattr(arguments, name)}"
+    for option in OPTIONS:
+        value = getattr(arguments, option.dest, None) if option.passed else None
+        if value is not None:
+            yield f"--{option.name}={value}"
     if arguments.json or arguments.quiet:
         yield "--silent"
     for objective in arguments.slo:
@@ -312,11 +300,11 @@ def work(arguments: argparse.Namespace) -> int:
             enough for that.
     """
     if not arguments.master_host:
-        raise UsageError("--master-host", "nobody said where the master is")
+        raise UsageError("--master-host", "is missing")
     if not arguments.target:
         raise UsageError(
-            "--worker",
-            "this machine does not say where to, and as whom",
+            "TARGET",
+            "is missing: a worker takes host and accounts from its own target file",
             "Give TARGET, as on the master.",
         )
     _allowed_target(arguments.target)
@@ -332,11 +320,6 @@ def work(arguments: argparse.Namespace) -> int:
         command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *argv]
         with _process(command) as process:
             return _wait(process)
-
-
-def locust_class(scenario: str) -> str:
-    """The name that a scenario's user class has in the locustfile: ``refresh-get`` is RefreshGet."""
-    return scenario.title().replace("-", "")
 
 
 def _write_accounts(path: Path, accounts: Sequence[LoadAccount]) -> Path:

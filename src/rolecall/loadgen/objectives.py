@@ -66,7 +66,7 @@ class Objective:
         match = _FORM.fullmatch(plain)
         if match is None:
             raise UsageError(
-                where, f"{text!r} is no objective", f'write it as "p99<250ms"; {_KNOWN}'
+                where, f"{text!r} is not an objective", f'write it as "p99<250ms"; {_KNOWN}'
             )
         measure, comparison, number, unit = match.groups()
         limit = float(number)
@@ -84,7 +84,7 @@ class Objective:
             return cls(plain, measure, comparison, limit, "%" if unit else "")
         what = "unit" if measure == "rate" or measure in _WHOLE else "measure"
         raise UsageError(
-            where, f"{text!r}: no such {what} as {unit if what == 'unit' else measure!r}", _KNOWN
+            where, f"{text!r}: unknown {what} {unit if what == 'unit' else measure!r}", _KNOWN
         )
 
     def observed(self, document: Mapping[str, Any]) -> float | None:

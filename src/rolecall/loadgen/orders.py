@@ -41,7 +41,7 @@ def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace
     for name in ("index", "workers", "clients"):
         _number(name, job.get(name), int)
     if job["index"] >= job["workers"] or job.get("scenario") not in ("", *NAMES):
-        raise UsageError(_MASTER, "it asks for something that is no job", _SAME_VERSION)
+        raise UsageError(_MASTER, "its job cannot be read", _SAME_VERSION)
     said = job.get("options")
     if not isinstance(said, Mapping):
         raise UsageError(_MASTER, "it sends no options", _SAME_VERSION)
@@ -61,7 +61,7 @@ def _same_host(own: str, said: object) -> None:
             "Give it --target FILE, or --host URL; the word of a master, or of a web page, is "
             "not enough to send passwords there."
         )
-        raise UsageError("--host", "this process's own command line does not say where to", hint)
+        raise UsageError("--host", "is missing on this process's own command line", hint)
     if said is None:
         return
     if not isinstance(said, str) or Origin.of(said) != Origin.of(own):
@@ -79,7 +79,7 @@ def _checked(name: object, value: object) -> object:
     if isinstance(name, str) and name in _RANGES:
         return _number(name, value, kind)
     if type(value) is not kind or (name == "guarding" and value not in SCENARIOS):
-        raise UsageError(_MASTER, f"its option {name} is none", _SAME_VERSION)
+        raise UsageError(_MASTER, f"its option {name} has a wrong value", _SAME_VERSION)
     return value
 
 
@@ -92,4 +92,6 @@ def _number(name: str, value: object, kind: type) -> float:
         assert isinstance(value, int | float)
         if least <= value <= most:
             return value
-    raise UsageError(_MASTER, f"its {name} is no number from {least:g} to {most:g}", _SAME_VERSION)
+    raise UsageError(
+        _MASTER, f"its {name} is not a number from {least:g} to {most:g}", _SAME_VERSION
+    )

@@ -460,8 +460,8 @@ def _sound(grant: SessionGrant | None) -> SessionGrant | None:
 
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
-    it.name: it
-    for it in (
+    scenario.name: scenario
+    for scenario in (
         IssuanceScenario,
         RefreshGetScenario,
         RefreshPostScenario,
@@ -471,9 +471,22 @@ SCENARIOS: Mapping[str, type[Scenario]] = {
 }
 MIXED = "mixed"
 NAMES = (*SCENARIOS, GuardedScenario.name, MIXED)
-#: What ``mixed`` is made of when nobody says: a service whose clients come, read, and refresh as
+#: What ``mixed`` is made of by default: a service whose clients come, read, and refresh as
 #: often as they need to.
 USUAL_WEIGHTS = {"issuance": 1, "refresh-get": 2, "refresh-post": 1, "session": 6}
+
+
+def user_class_name(scenario: str) -> str:
+    """The name of a scenario's user class in the locustfile: ``refresh-get`` is RefreshGet."""
+    return scenario.title().replace("-", "")
+
+
+def describe(scenario: str) -> str:
+    """What a scenario does, in a sentence."""
+    if scenario == MIXED:
+        return "Clients of several scenarios, by --weights."
+    kind = GuardedScenario if scenario == GuardedScenario.name else SCENARIOS[scenario]
+    return kind.__doc__ or ""
 
 
 def maker(
@@ -496,9 +509,9 @@ def maker(
     owed = dict.fromkeys(weights, 0)
 
     def make() -> Scenario:
-        for each, weight in weights.items():
-            owed[each] += weight
-        most = max(owed, key=lambda each: owed[each])
+        for scenario, weight in weights.items():
+            owed[scenario] += weight
+        most = max(owed, key=lambda scenario: owed[scenario])
         owed[most] -= total
         return SCENARIOS[most](context)
 

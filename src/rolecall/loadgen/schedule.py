@@ -32,7 +32,9 @@ def duration(text: str, where: str = "duration") -> float:
     parts = _DURATION.findall(text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not parts or "".join(map("".join, parts)) != text or not seconds:
-        raise UsageError(where, f"{text!r} is no duration", "write it as 30s, 1m30s, 500ms or 2h")
+        raise UsageError(
+            where, f"{text!r} is not a duration", "write it as 30s, 1m30s, 500ms or 2h"
+        )
     return seconds
 
 
@@ -115,7 +117,7 @@ class Schedule:
         if not made.count():
             raise UsageError(
                 where,
-                f"{text!r} for {made.duration:g} s: not one request would be due",
+                f"{text!r} for {made.duration:g} s: no request would be due",
                 "raise the rate",
             )
         return made
@@ -192,7 +194,7 @@ def _part(text: str, where: str) -> tuple[float, float, float | None]:
     if not (0 <= first < math.inf and 0 <= last < math.inf):
         raise UsageError(
             where,
-            f"{text!r} is no rate",
+            f"{text!r} is not a rate",
             "write it as 100, 10..100, 10,50,100 or 0..100:30s,100:5m",
         )
     return first, last, duration(length, where) if colon else None

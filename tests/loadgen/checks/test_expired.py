@@ -134,7 +134,7 @@ def test_the_canary_of_short_lives() -> None:
         (
             ExpiryOptions(),
             True,
-            "there is no way to one; give bank, signing_key_env or clock_url under [expiry]",
+            "the target file names no source of them; give bank, signing_key_env or clock_url under [expiry]",
         ),
         (
             ExpiryOptions(clock_url=f"{URL}/__clock"),
@@ -144,9 +144,9 @@ def test_the_canary_of_short_lives() -> None:
         (
             ExpiryOptions(command="./expired {role}"),
             True,
-            "command and wait of [expiry] are for certify alone",
+            "command and wait under [expiry] are for certify only",
         ),
-        (ExpiryOptions(wait=60), True, "command and wait of [expiry] are for certify alone"),
+        (ExpiryOptions(wait=60), True, "command and wait under [expiry] are for certify only"),
     ],
 )
 def test_no_way(expiry: ExpiryOptions, answer: bool, said: str) -> None:
@@ -164,7 +164,7 @@ def test_nobody_to_ask() -> None:
     tokens = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL)
 
     assert tokens.ways({}, let_in([])) == []
-    assert tokens.why_not == ["nobody is logged in"]
+    assert tokens.why_not == ["no role is logged in"]
 
 
 # --- The bank -----------------------------------------------------------------------------------

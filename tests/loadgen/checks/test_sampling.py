@@ -885,7 +885,7 @@ def test_no_expired_token() -> None:
 
     assert it.sampling.not_tested == [
         (
-            "expired tokens: there is no way to one; give bank, signing_key_env or clock_url under "
+            "expired tokens: the target file names no source of them; give bank, signing_key_env or clock_url under "
             "[expiry] in the target file"
         )
     ]

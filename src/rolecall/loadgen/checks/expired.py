@@ -80,7 +80,7 @@ class Left:
             )
         except (OSError, ValueError, TypeError, LookupError) as error:
             raise UsageError(
-                str(path), f"these are no expired tokens: {type(error).__name__}"
+                str(path), f"this is not a file of expired tokens: {type(error).__name__}"
             ) from None
 
 
@@ -147,15 +147,15 @@ class ExpiredTokens:
 
     def _nothing_given(self, callers: Mapping[str, SessionGrant]) -> str:
         if not callers:
-            return "nobody is logged in"
+            return "no role is logged in"
         if self._options.clock_url:
             return (
                 "the clock is moved by the rolecall load that begins a run, for its own "
                 f"processes alone; {_OR_GIVE}"
             )
         if self._options.command or self._options.wait:
-            return f"command and wait of [expiry] are for certify alone; {_GIVE}"
-        return f"there is no way to one; {_GIVE}"
+            return f"command and wait under [expiry] are for certify only; {_GIVE}"
+        return f"the target file names no source of them; {_GIVE}"
 
     def _open_bank(self, callers: Mapping[str, SessionGrant]) -> None:
         """Take the newest token of each role that has expired."""
@@ -186,7 +186,7 @@ class ExpiredTokens:
             )
         except (ValueError, TypeError, jwt.PyJWTError):
             self.why_not.append(
-                "the key of [expiry] signing_key_env is none for the algorithm "
+                "the key of [expiry] signing_key_env does not fit the algorithm "
                 f"{self._options.algorithm}"
             )
             return False

@@ -317,7 +317,7 @@ class Invariants:
         claims = self._claims(texts[0])
         if claims is None:
             self.violations.report(
-                "jwt", "the token is no signed JWT with _id, iat and exp", request, response
+                "jwt", "the token is not a signed JWT with _id, iat and exp", request, response
             )
             return None
         return texts, claims

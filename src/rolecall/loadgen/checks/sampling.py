@@ -192,7 +192,7 @@ class Sampling:
         for role in self._spec.roles:
             account = self._accounts.get(role)
             if account is None or not self._renew(account):
-                self.others.append(f"everything as {role}: nobody of that role is logged in")
+                self.others.append(f"everything as {role}: no account of that role is logged in")
         self._look_up_organization()
         for resource in self._spec.resources:
             self._things.make(resource, self._at_hand(self._spec.operations[f"create-{resource}"]))

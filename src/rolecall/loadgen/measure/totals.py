@@ -117,7 +117,7 @@ _LAST_SECOND = 4_000_000
 
 def _count(value: Any, most: float = math.inf) -> int:
     if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"a {type(value).__name__} that is no count")
+        raise ValueError(f"a {type(value).__name__} that is not a count")
     return value
 
 

@@ -145,7 +145,7 @@ class WireConnection:
                 raise (
                     answer
                     if answer.__class__ is Failure
-                    else InvalidSwitchError(f"{type(answer)} is no answer")
+                    else InvalidSwitchError(f"{type(answer)} is not an answer")
                 )
         except (
             BaseException

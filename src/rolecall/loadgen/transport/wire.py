@@ -256,7 +256,7 @@ def whole(data: bytes) -> Response | None:
     seen, 3 us where not.
 
     Raises:
-        WireError: its head is no HTTP.
+        WireError: its head is not HTTP.
     """
     latest = _latest
     if not data.startswith(latest.begin):
@@ -281,7 +281,7 @@ def _frame(head: bytes) -> _Frame:
     """
     match = _HEAD.fullmatch(head) or _HEAD.fullmatch(_unfolded(head))
     if not match:
-        raise WireError("garbage", "its head is no HTTP")
+        raise WireError("garbage", "its head is not HTTP")
     fields = _FRAMING.findall(match.string)
     if sum(len(value) for _, value in fields) > _FRAMING_LIMIT:
         raise WireError(
@@ -312,13 +312,13 @@ def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
     if transfers and (lengths or [item for item in transfers if item] != [b"chunked"]):
         raise WireError(
             "garbage",
-            "it has a Transfer-Encoding that nobody asked for, or a Content-Length beside it",
+            "it has an unknown Transfer-Encoding, or a Content-Length beside it",
         )
     if len(set(lengths)) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
-        raise WireError("garbage", "its Content-Length is no length")
+        raise WireError("garbage", "its Content-Length is not a length")
     status = int(code)
     if status == 101:
-        raise WireError("garbage", "it changes to another protocol, which nobody asked for")
+        raise WireError("garbage", "it switches to another protocol unasked")
     if status < 200:
         length = _NOT_FINAL
     elif status in (204, 304):
@@ -484,7 +484,7 @@ class Parser:
             line = yield from self._until(b"\r\n", _LINE_LIMIT)
             match = _CHUNK.fullmatch(line)
             if not match:
-                raise WireError("garbage", "the size of a chunk is no number")
+                raise WireError("garbage", "the size of a chunk is not a number")
             left -= len(line) + 4
             if left < 0:
                 raise WireError(
@@ -505,5 +505,5 @@ class Parser:
         left, begun = HEAD_LIMIT, False
         while line := (yield from self._until(b"\r\n", left)):
             if not (_TRAILERS.fullmatch(b"\r\n" + line) or (begun and _CONTINUED.fullmatch(line))):
-                raise WireError("garbage", "a trailer is no header field")
+                raise WireError("garbage", "a trailer is not a header field")
             left, begun = max(0, left - len(line) - 2), True
