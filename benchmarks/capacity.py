@@ -50,7 +50,7 @@ def row(name: str, found: Sequence[Capacity]) -> Iterator[str]:
     )
     yield f"{right} of {len(found)}"
     yield from (f"{what(answers):.1f}" if answers else "" for what in (min, mean, max))
-    yield f"{mean([it.seconds for it in found]):.0f}"
+    yield f"{mean([result.seconds for result in found]):.0f}"
     if right < (1 - ALLOWED) * len(found) or any(answer > TOO_HIGH * true for answer in answers):
         yield "WRONG"
 

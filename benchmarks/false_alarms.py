@@ -37,8 +37,9 @@ from rolecall.loadgen.client_context import ClientContext  # noqa: E402
 from rolecall.loadgen.measure.recorder import Recorder  # noqa: E402
 from rolecall.loadgen.open_loop import OpenLoop  # noqa: E402
 from rolecall.loadgen.provisioning import make_users  # noqa: E402
-from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, Scenario, maker  # noqa: E402
-from rolecall.loadgen.transport.wire import Origin  # noqa: E402
+from rolecall.loadgen.scenario import Scenario  # noqa: E402
+from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, maker  # noqa: E402
+from rolecall.loadgen.transport.outgoing import Origin  # noqa: E402
 from rolecall.spec.loading import load_specification  # noqa: E402
 from rolecall.target import Target, load_target  # noqa: E402
 

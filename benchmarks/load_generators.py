@@ -402,8 +402,8 @@ class Reading:
 
 def cpu(process: psutil.Process) -> float:
     """Seconds of CPU of a process and its children."""
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
+    return sum(member.user + member.system for member in times)
 
 
 def table(runs: dict[str, list[Run]]) -> Iterator[str]:
@@ -428,8 +428,8 @@ def table(runs: dict[str, list[Run]]) -> Iterator[str]:
         ]
         each_takes = statistics.median(1e6 * run.generator_cpu / run.rate for run in rounds)
         shares = [
-            statistics.median(getattr(run, each) for run in rounds)
-            for each in ("generator_cpu", "server_cpu")
+            statistics.median(getattr(run, figure) for run in rounds)
+            for figure in ("generator_cpu", "server_cpu")
         ]
         yield (
             f"{name:<26}{statistics.median(rates):>12,.0f}{f'{min(rates):,.0f} - {max(rates):,.0f}':>21}"
@@ -473,18 +473,18 @@ def main() -> None:
     )
     options = parser.parse_args()
     chosen = [
-        it
-        for it in GENERATORS
-        if not options.only or any(word.lower() in it.name.lower() for word in options.only)
+        generator
+        for generator in GENERATORS
+        if not options.only or any(word.lower() in generator.name.lower() for word in options.only)
     ]
-    missing = [it.name for it in chosen if not it.is_there]
-    chosen = [it for it in chosen if it.is_there]
+    missing = [generator.name for generator in chosen if not generator.is_there]
+    chosen = [generator for generator in chosen if generator.is_there]
     for needed in ("nginx", "taskset"):
         if not shutil.which(needed):
             raise SystemExit(f"{needed} is not installed")
     print(f"{machine()}\n{CONNECTIONS} connections, {options.repeat} rounds of {options.seconds} s")
     print(f"not installed: {', '.join(missing)}\n" if missing else "")
-    runs: dict[str, list[Run]] = {it.name: [] for it in chosen}
+    runs: dict[str, list[Run]] = {generator.name: [] for generator in chosen}
     again = 0
     with tempfile.TemporaryDirectory() as folder, nginx(Path(folder)) as place:
         for _ in range(options.repeat):

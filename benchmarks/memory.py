@@ -89,7 +89,8 @@ def seen(
     while processes["master"].poll() is None and time.monotonic() - began < seconds:
         time.sleep(EVERY)
         master, worker = (
-            psutil.Process(it.pid).memory_info().rss / MEGABYTE for it in processes.values()
+            psutil.Process(process.pid).memory_info().rss / MEGABYTE
+            for process in processes.values()
         )
         rows.append((time.monotonic() - began, master, worker))
         print("{:>6.0f} s   master {:>7.1f} MB   worker {:>7.1f} MB".format(*rows[-1]), flush=True)

@@ -90,13 +90,12 @@ def main() -> None:
                 for _ in range(options.repeat)
             ]
             for workers in (1, 2):
-                rates, cpus = zip(*(each[workers - 1] for each in rounds), strict=True)
-                print(
-                    f"{f'{workers} worker(s), {label}':<34}{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}"
-                )
-            ratio = statistics.median(two[0] / one[0] for one, two in rounds)
-            each = statistics.median(two[1] / one[1] for one, two in rounds)
-            print(f"{'two against one':<34}{ratio:>12.2f}{each:>13.2f}\n")
+                rates, cpus = zip(*(measured[workers - 1] for measured in rounds), strict=True)
+                medians = f"{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}"
+                print(f"{f'{workers} worker(s), {label}':<34}{medians}")
+            rate_ratio = statistics.median(both[0] / alone[0] for alone, both in rounds)
+            cpu_ratio = statistics.median(both[1] / alone[1] for alone, both in rounds)
+            print(f"{'two against one':<34}{rate_ratio:>12.2f}{cpu_ratio:>13.2f}\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from locust import User, task
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from rolecall.loadgen.process import THIS_PROCESS
-from rolecall.loadgen.scenarios import NAMES, Scenario, describe, user_class_name
+from rolecall.loadgen.scenario import Scenario
+from rolecall.loadgen.scenarios import NAMES, describe, user_class_name
 
 #: Steps of a client between two looks of Locust at it.
 _STEPS = 100

@@ -368,7 +368,7 @@ class TestNotMeasured:
             )
 
         assert run.code == 3, run.said
-        assert [(it["observed"], it["held"]) for it in run.document["objectives"]] == [
+        assert [(row["observed"], row["held"]) for row in run.document["objectives"]] == [
             (None, False),
             (None, False),
         ]
@@ -395,7 +395,7 @@ class TestNotMeasured:
         assert document["conservation"]["holds"]
         assert document["sent"] == document["completed"] + document["errors"]["unanswered"]
         assert document["response_ms"]["max"] > 10_000
-        assert [it["held"] for it in document["objectives"]] == [False, False]
+        assert [row["held"] for row in document["objectives"]] == [False, False]
         # Beforehand: two log-ins and a refresh to see whether sessions coexist.
         assert (
             received == document["conservation"]["requests_sent"] + document["requests_beside"] + 3
@@ -787,7 +787,7 @@ class TestEnded:
                 lambda: len(family(process)) >= 5
             )  # with the embedded server, a master and two workers
             time.sleep(2)
-            left.extend(it for it in family(process) if it[0] != process.pid)
+            left.extend(process_ for process_ in family(process) if process_[0] != process.pid)
             kill(process.pid)
             wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid, _ in left))
 

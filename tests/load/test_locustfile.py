@@ -226,9 +226,9 @@ EVIL = "http://evil.example"
 def listening(process: subprocess.Popen[Any]) -> set[str]:
     """The addresses at which a process listens."""
     return {
-        it.laddr.ip
-        for it in psutil.Process(process.pid).net_connections()
-        if it.status == psutil.CONN_LISTEN
+        connection.laddr.ip
+        for connection in psutil.Process(process.pid).net_connections()
+        if connection.status == psutil.CONN_LISTEN
     }
 
 

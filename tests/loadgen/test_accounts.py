@@ -165,7 +165,7 @@ def test_every_worker_has_its_share(users: int, workers: int) -> None:
 
     shares = [share(accounts, worker, workers) for worker in range(workers)]
 
-    assert {account.email for one in shares for account in one} == {
+    assert {account.email for part in shares for account in part} == {
         account.email for account in accounts
     }
     assert all(shares)

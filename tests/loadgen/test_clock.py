@@ -40,8 +40,8 @@ HOOKS = {
 def target_of(one: Running) -> Target:
     """A target file's content for a reference server."""
     accounts = {
-        name: Account(name, name.rstrip("2"), it.email, it.password or "")
-        for name, it in one.accounts.items()
+        name: Account(name, name.rstrip("2"), account.email, account.password or "")
+        for name, account in one.accounts.items()
     }
     return Target(
         "tests",
@@ -97,8 +97,10 @@ def test_ahead_and_back(tmp_path: Path) -> None:
         moved = MovedClock(target, tmp_path)
         with moved.ahead() as left:
             assert one.server.clock.offset == pytest.approx(DAY + 124)
-            assert [(it.role, it.way) for it in left.tokens] == [(role, CLOCK) for role in ROLES]
-            assert {status(target, it.token) for it in left.tokens} == {403}
+            assert [(kept.role, kept.way) for kept in left.tokens] == [
+                (role, CLOCK) for role in ROLES
+            ]
+            assert {status(target, kept.token) for kept in left.tokens} == {403}
         assert one.server.clock.offset == 0
         assert status(target, left.tokens[-1].token) == 200
 
@@ -108,7 +110,7 @@ def test_ahead_and_back(tmp_path: Path) -> None:
         for line in (tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert [event["event"] for event in events] == ["intend", "intend", "gone", "gone"]
-    assert not any(it.token in str(events) for it in left.tokens)
+    assert not any(kept.token in str(events) for kept in left.tokens)
 
 
 def test_back_after_an_interruption(tmp_path: Path) -> None:

@@ -109,7 +109,10 @@ def test_a_stall_in_one_run_is_noise(baseline: dict[str, Any]) -> None:
 
 def test_what_a_histogram_cannot_resolve_is_no_difference() -> None:
     """Half a per cent is less than a bucket, however steady the runs are."""
-    steady = [load_document(5, times=lambda dice, at, it=it: it) for it in (0.010, 0.01005)]  # type: ignore[misc]
+    steady = [
+        load_document(5, times=lambda dice, at, seconds=seconds: seconds)
+        for seconds in (0.010, 0.01005)
+    ]  # type: ignore[misc]
 
     assert verdicts(*steady) == {}
 

@@ -51,13 +51,13 @@ def test_expired_tokens_made_with_the_key(served: Served, tmp_path: Path) -> Non
 
     sampled = run.document["sampled"]
     assert run.came_to(0), run.said
-    assert {it.partition(" as ")[2].partition(" ")[0] for it in sampled["expired"]} == {
+    assert {line.partition(" as ")[2].partition(" ")[0] for line in sampled["expired"]} == {
         "guest",
         "agent",
         "bot",
         "admin",
     }
-    assert all("expired token: signing key" in it for it in sampled["expired"])
+    assert all("expired token: signing key" in line for line in sampled["expired"])
     assert sampled["not_tested"] == []
     assert run.entry("expired tokens")["requests"] > 3
     assert not (run.folder / "ledger.jsonl").exists()
@@ -73,7 +73,7 @@ def test_expired_tokens_by_the_clock(served: Served, tmp_path: Path) -> None:
 
     assert run.came_to(0), run.said
     assert "the target's clock is moved past the end of tokens" in run.said
-    assert all("expired token: clock" in it for it in run.document["sampled"]["expired"])
+    assert all("expired token: clock" in line for line in run.document["sampled"]["expired"])
     assert run.document["sampled"]["not_tested"] == []
     assert run.document["sampled"]["expired"]
     assert httpx.get(f"{served.url}/__clock").json()["offset"] == 0

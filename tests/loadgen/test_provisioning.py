@@ -165,7 +165,8 @@ def asked(refresh: Answer, log_in: Answer = TOKENS) -> tuple[bool | None, list[s
             )
         )
         return found, [
-            "refresh" if b"refreshToken" in each.body else "log-in" for each in server.received
+            "refresh" if b"refreshToken" in received.body else "log-in"
+            for received in server.received
         ]
 
 

@@ -15,18 +15,19 @@ from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenario import RefreshingScenario
 from rolecall.loadgen.scenarios import (
     SCENARIOS,
     USUAL_WEIGHTS,
     GuardedScenario,
     RefreshGetScenario,
-    RefreshingScenario,
     RefreshPostScenario,
-    RefreshRaceScenario,
     SessionScenario,
     maker,
 )
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.loading import load_specification
 from tests.support.miniatures import (
     Answer,
@@ -99,16 +100,21 @@ def test_a_chain_of_refreshes() -> None:
                 client.step(perf_counter())
             client.close()
 
-        asked = [it for it in server.received[1:] if it.path.startswith("/v2/auth/token")]
+        asked = [
+            received
+            for received in server.received[1:]
+            if received.path.startswith("/v2/auth/token")
+        ]
         if scenario is RefreshGetScenario:
             assert [
-                (it.headers["authorization"], it.path.partition("refreshToken=")[2]) for it in asked
+                (received.headers["authorization"], received.path.partition("refreshToken=")[2])
+                for received in asked
             ] == [(f"Bearer {token}", refresh) for token, refresh in held]
         else:
-            assert [json.loads(it.body) for it in asked] == [
+            assert [json.loads(received.body) for received in asked] == [
                 {"refreshToken": refresh, "clientId": ACCOUNT.email} for _, refresh in held
             ]
-            assert all("authorization" not in it.headers for it in asked)
+            assert all("authorization" not in received.headers for received in asked)
         assert not context.violations.counts
 
 
@@ -123,7 +129,9 @@ def test_a_session_reads_and_refreshes() -> None:
             client.step(perf_counter())
         client.close()
 
-    paths = Counter(it.path.partition("?")[0] for it in server.received if it.method == "GET")
+    paths = Counter(
+        received.path.partition("?")[0] for received in server.received if received.method == "GET"
+    )
     assert paths[f"/v2/users/{USER}"] > 5
     assert (
         sum(
@@ -214,7 +222,7 @@ def test_a_token_that_cannot_be_sent(change: str) -> None:
             client.close()
 
     assert set(context.violations.counts) == ({"jwt"} if change else {"shape"})
-    assert not [it for it in server.received if "authorization" in it.headers]
+    assert not [received for received in server.received if "authorization" in received.headers]
 
 
 @pytest.mark.parametrize("text", ["\ud800", "x" * 3 + "\udfff"])
@@ -310,8 +318,8 @@ def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
         client.close()
 
     asked = [
-        "read" if USER in it.path and "auth" not in it.path else "refresh"
-        for it in server.received[1:]
+        "read" if USER in received.path and "auth" not in received.path else "refresh"
+        for received in server.received[1:]
     ]
     assert (
         asked

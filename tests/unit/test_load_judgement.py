@@ -94,8 +94,8 @@ class TestNothingLetIn:
         """Of requests that were all answered 429 there are no times and no share of errors."""
         judged = Measured().throttled(200).judged(text, "throttled<=100%")
 
-        assert [it["observed"] for it in judged.objectives] == [None, 100]
-        assert [it["held"] for it in judged.objectives] == [False, True]
+        assert [row["observed"] for row in judged.objectives] == [None, 100]
+        assert [row["held"] for row in judged.objectives] == [False, True]
         assert (judged.verdict, judged.reasons[0][:20]) == ("invalid", "nothing was let in: ")
 
     def test_errors_are_a_share_of_what_was_let_in(self) -> None:
@@ -186,7 +186,7 @@ class TestBeyondDoubt:
             run.entry.failure("local", START + 5, 0.0, START + 5)
         judged = run.judged("errors<1%", "p50<5s")
 
-        assert (judged.verdict, [it["held"] for it in judged.objectives]) == (
+        assert (judged.verdict, [row["held"] for row in judged.objectives]) == (
             "invalid",
             [True, True],
         )

@@ -114,7 +114,8 @@ def test_nothing_measured_holds_nothing() -> None:
     empty = Totals().document(10)
 
     assert [
-        it["held"] for it in judge(map(Objective.parse, ["p99<1s", "errors<1%", "rate>=1"]), empty)
+        row["held"]
+        for row in judge(map(Objective.parse, ["p99<1s", "errors<1%", "rate>=1"]), empty)
     ] == [False] * 3
     assert Objective.parse("p99<1s").observed(empty) is None
 
@@ -351,7 +352,7 @@ def test_only_a_limit_from_above_is_missed_beyond_doubt() -> None:
         "errors>=11",
     ]
 
-    assert [it.text for it in beyond_doubt(map(Objective.parse, texts), seen)] == [
+    assert [row.text for row in beyond_doubt(map(Objective.parse, texts), seen)] == [
         "p50<50ms",
         "errors<=9",
         "errors==9",

@@ -21,9 +21,11 @@ from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.measure.recorder import Entry, Recorder
 from rolecall.loadgen.roster import Roster
-from rolecall.loadgen.transport import wire
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.transport import outgoing
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import TOKEN_PATH
@@ -186,7 +188,7 @@ class ClientContext:
     def _issue(self, account: LoadAccount) -> bytes:
         """A log-in with e-mail and password."""
         body = json.dumps({"email": account.email, "password": account.password}).encode()
-        return wire.request(
+        return outgoing.request(
             self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
         )
 
@@ -199,7 +201,7 @@ class ClientContext:
         body = json.dumps(
             {"refreshToken": grant.refresh_token, "clientId": grant.account.email}
         ).encode()
-        return wire.request(
+        return outgoing.request(
             self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
         )
 
@@ -221,8 +223,10 @@ class ClientContext:
         if found is None:
             found = self._lists[role] = tuple(
                 name
-                for name, it in self.spec.operations.items()
-                if it.effect == "list" and "{" not in it.path and self.spec.allows(name, role)
+                for name, operation in self.spec.operations.items()
+                if operation.effect == "list"
+                and "{" not in operation.path
+                and self.spec.allows(name, role)
             )
         return found
 
@@ -250,7 +254,7 @@ class ClientContext:
         """A request in pieces, between which two texts are to stand; the second is the bearer
         token.
         """
-        text = wire.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
+        text = outgoing.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
         before, _, rest = text.partition(b"~1") if b"~1" in text else (b"", b"", text)
         return (before, *rest.split(b"~2"))
 

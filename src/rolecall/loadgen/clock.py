@@ -25,10 +25,11 @@ from rolecall.errors import RolecallError, UsageError
 from rolecall.fields import http_date
 from rolecall.ledger import CLOCK, Ledger
 from rolecall.loadgen.checks.expired import MARGIN, Kept, Left
-from rolecall.loadgen.checks.invariants import read_json
+from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.provisioning import NoUsers, ProvisionedServer
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, request
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.spec.claims import lifetime, numeric_date
 from rolecall.spec.templates import fill_path
 from rolecall.target import Target

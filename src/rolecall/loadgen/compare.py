@@ -24,7 +24,8 @@ from statistics import NormalDist, fmean
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.scenarios import MIXED, GuardedScenario, RefreshRaceScenario
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenarios import MIXED, GuardedScenario
 from rolecall.schema_validation import validation_errors
 
 CONFIDENCE = 0.99
@@ -166,7 +167,8 @@ def _load(document: Mapping[str, Any]) -> str:
         return f"{document['users']} users"
     arrivals = document.get("arrivals") or {"arrivals": "constant", "phases": []}
     phases = ", ".join(
-        f"{it['low']:g}..{it['high']:g}/s for {it['seconds']:g} s" for it in arrivals["phases"]
+        f"{phase['low']:g}..{phase['high']:g}/s for {phase['seconds']:g} s"
+        for phase in arrivals["phases"]
     )
     return f"{arrivals['arrivals']} arrivals, {phases}"
 
@@ -217,7 +219,9 @@ class _Run:
         variance = sum((value - mean) ** 2 for value in values)
         if not variance:
             return 1.0
-        found = sum((one - mean) * (other - mean) for one, other in pairwise(values)) / variance
+        found = (
+            sum((earlier - mean) * (later - mean) for earlier, later in pairwise(values)) / variance
+        )
         # From few values it comes out too small (M. G. Kendall 1954); what is negative is not
         # relied upon.
         likely = min(max(found + (1 + 3 * found) / n, 0.0), 0.8)

@@ -18,7 +18,7 @@ from typing import Any
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.loadgen.checks.invariants import AcrossWorkers
+from rolecall.loadgen.checks.across_workers import AcrossWorkers
 from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.client_context import SAMPLED

@@ -46,7 +46,7 @@ class Judgement:
                 of theirs made the load smaller.
         """
         judged = judge(objectives, measured)
-        failed = [it for it in judged if not it["held"]]
+        failed = [row for row in judged if not row["held"]]
         beyond: list[Objective] = []
         limited: list[str] = []
         if not void:
@@ -54,8 +54,10 @@ class Judgement:
             limited = [*_limited(measured, objectives, closed=closed)]
             if failed and not beyond and not limited:
                 limited = [*_disturbed(measured, failed)]
-        texts = {it.text for it in beyond}
-        said = [_sentence(it) for it in failed if it["objective"] in texts or not (void or limited)]
+        texts = {objective.text for objective in beyond}
+        said = [
+            _sentence(row) for row in failed if row["objective"] in texts or not (void or limited)
+        ]
         word = verdict(judged, violations, void, limited, beyond=bool(beyond))
         return cls(word, [*void, *said, *limited], judged)
 
@@ -90,7 +92,7 @@ def _disturbed(measured: Mapping[str, Any], failed: Sequence[Mapping[str, Any]])
         yield (
             f"the generator was at a standstill for up to {pauses['longest_ms']:,.0f} ms: without "
             f"the {pauses['requests']:,} requests "
-            f"that this may have disturbed, {' and '.join(it['objective'] for it in failed)} "
+            f"that this may have disturbed, {' and '.join(row['objective'] for row in failed)} "
             "might have held"
         )
 

@@ -115,14 +115,14 @@ def judge(objectives: Iterable[Objective], document: Mapping[str, Any]) -> list[
     """
     return [
         {
-            "objective": it.text,
-            "measure": it.measure,
-            "unit": it.unit,
-            "limit": it.limit,
-            "observed": it.observed(document),
-            "held": it.holds(document),
+            "objective": objective.text,
+            "measure": objective.measure,
+            "unit": objective.unit,
+            "limit": objective.limit,
+            "observed": objective.observed(document),
+            "held": objective.holds(document),
         }
-        for it in objectives
+        for objective in objectives
     ]
 
 
@@ -151,7 +151,7 @@ def verdict(
         return "missed"
     if limited:
         return "invalid"
-    return "met" if all(it["held"] for it in judged) else "missed"
+    return "met" if all(row["held"] for row in judged) else "missed"
 
 
 def beyond_doubt(
@@ -164,7 +164,11 @@ def beyond_doubt(
     have been answered.
     """
     best = at_best(document, slow=slow)
-    return [it for it in objectives if it.comparison in _FROM_ABOVE and _is_beyond(it, best)]
+    return [
+        objective
+        for objective in objectives
+        if objective.comparison in _FROM_ABOVE and _is_beyond(objective, best)
+    ]
 
 
 _FROM_ABOVE = {"<": operator.ge, "<=": operator.gt, "==": operator.gt}

@@ -21,7 +21,7 @@ from gevent.pool import Pool
 from greenlet import getcurrent, greenlet
 
 from rolecall.loadgen.measure.recorder import Recorder
-from rolecall.loadgen.scenarios import Scenario
+from rolecall.loadgen.scenario import Scenario
 
 _TICK = 0.0005  # seconds
 #: Seconds after which who is sent is late.

@@ -15,7 +15,7 @@ from typing import Any
 from rolecall.errors import UsageError
 from rolecall.loadgen import plan
 from rolecall.loadgen.scenarios import NAMES, SCENARIOS
-from rolecall.loadgen.transport.wire import Origin
+from rolecall.loadgen.transport.outgoing import Origin
 
 _MASTER = "the master"
 _SAME_VERSION = "All machines have the same version of Rolecall."

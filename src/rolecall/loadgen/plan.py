@@ -16,15 +16,10 @@ from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv
 from rolecall.loadgen.checks.expired import ExpiredTokens, Left
 from rolecall.loadgen.objectives import Objective
 from rolecall.loadgen.options import OPTIONS, add_arguments
-from rolecall.loadgen.scenarios import (
-    MIXED,
-    SCENARIOS,
-    USUAL_WEIGHTS,
-    GuardedScenario,
-    RefreshRaceScenario,
-)
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedScenario
 from rolecall.loadgen.schedule import Schedule, duration
-from rolecall.loadgen.transport.wire import Origin
+from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification, suggest
 from rolecall.target import ExpiryOptions, Target, is_loopback, load_target

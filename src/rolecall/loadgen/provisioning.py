@@ -15,9 +15,11 @@ import gevent
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.loadgen.accounts import LoadAccount
-from rolecall.loadgen.checks.invariants import read_json
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, Response, request
+from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password

@@ -49,13 +49,13 @@ def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
     """Violations as documents show them."""
     return [
         {
-            "kind": it.kind,
-            "requirement": KINDS[it.kind].requirement,
-            "message": it.message,
-            "exchange": it.exchange,
-            "at": it.at,
+            "kind": violation.kind,
+            "requirement": KINDS[violation.kind].requirement,
+            "message": violation.message,
+            "exchange": violation.exchange,
+            "at": violation.at,
         }
-        for it in violations
+        for violation in violations
     ]
 
 

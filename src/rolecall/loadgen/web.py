@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, jsonify, make_response, request
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.transport.wire import Origin
+from rolecall.loadgen.transport.outgoing import Origin
 
 #: What Locust's own page sends to begin a run; `extra` are options of other locustfiles that it
 #: shows.

@@ -26,9 +26,10 @@ from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.open_loop import OpenLoop
 from rolecall.loadgen.plan import ResolvedTarget, weights
 from rolecall.loadgen.provisioning import NoUsers
-from rolecall.loadgen.scenarios import Scenario, maker
+from rolecall.loadgen.scenario import Scenario
+from rolecall.loadgen.scenarios import maker
 from rolecall.loadgen.schedule import Schedule
-from rolecall.loadgen.transport.client import Failure
+from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.unexpected import described
 
 _REPORT = 1.0  # seconds

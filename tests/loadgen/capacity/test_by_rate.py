@@ -96,12 +96,19 @@ class TestCapacity:
 
         found = [searched(server(), seed=100 + seed, **settings) for seed in range(30)]
 
-        assert [] == [it.rate for it in found if it.rate is None or abs(it.rate / true - 1) > 0.05]
-        assert [] == [it.seconds for it in found if it.seconds > 175]
         assert [] == [
-            (it.low, it.high)
-            for it in found
-            if not it.low or not it.high or it.low > 1.03 * true or it.high < 0.97 * true
+            result.rate
+            for result in found
+            if result.rate is None or abs(result.rate / true - 1) > 0.05
+        ]
+        assert [] == [result.seconds for result in found if result.seconds > 175]
+        assert [] == [
+            (result.low, result.high)
+            for result in found
+            if not result.low
+            or not result.high
+            or result.low > 1.03 * true
+            or result.high < 0.97 * true
         ]
 
     def test_takes_longer_where_an_objective_looks_at_the_tail_of_a_random_queue(self) -> None:
@@ -231,7 +238,7 @@ class TestTheEnd:
             found.low,
             found.high,
         )
-        assert 70 == max(it.step.rate for it in found.steps)
+        assert 70 == max(result.step.rate for result in found.steps)
 
     def test_nothing_held(self) -> None:
         """A server that fails at any rate has no capacity."""

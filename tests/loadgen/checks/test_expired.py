@@ -105,7 +105,7 @@ def test_made_anew_for_a_new_session() -> None:
         for held in (first, second)
     ]
 
-    assert [it["exp"] - it["iat"] for it in made] == [DAY, DAY + 7]
+    assert [claims["exp"] - claims["iat"] for claims in made] == [DAY, DAY + 7]
 
 
 def test_the_canary_of_short_lives() -> None:
@@ -173,8 +173,8 @@ def test_nobody_to_ask() -> None:
 def bank(folder: Path, *expires: float, url: str = URL, role: str = "guest") -> ExpiredTokens:
     """A bank with tokens that end so many seconds from now."""
     rows = [
-        asdict(BankedToken(url, role, "u1", ACCOUNT.email, NOW + it, f"token {it:g}", ""))
-        for it in expires
+        asdict(BankedToken(url, role, "u1", ACCOUNT.email, NOW + moment, f"token {moment:g}", ""))
+        for moment in expires
     ]
     folder.chmod(0o700)
     file = folder / "tokens.json"
@@ -240,7 +240,7 @@ def test_a_file_of_something_else(tmp_path: Path, text: str) -> None:
     file = tmp_path / "left.json"
     file.write_text(text, encoding="utf-8")
 
-    with pytest.raises(UsageError, match="no expired tokens"):
+    with pytest.raises(UsageError, match="not a file of expired tokens"):
         Left.read(file)
 
 

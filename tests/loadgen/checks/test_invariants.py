@@ -17,9 +17,11 @@ import pytest
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import invariants as checks
 from rolecall.loadgen.checks import sessions
-from rolecall.loadgen.checks.invariants import AcrossWorkers, Invariants, _segment, _texts
+from rolecall.loadgen.checks.across_workers import AcrossWorkers
+from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.seen_tokens import PLACES
 from rolecall.loadgen.checks.sessions import Path, SessionGrant
+from rolecall.loadgen.checks.token_answer import jwt_segment, texts_of
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
 from rolecall.reference.faults import FAULTS
@@ -48,9 +50,9 @@ from tests.support.token_answers import (
 #: But for the one that closes connections below the feet of a client: `test_http` and the self-test
 #: have it.
 LEGAL = [
-    one.name
-    for one in VARIANTS.values()
-    if one.kind == "legal" and one.name != "closes-without-saying"
+    variant.name
+    for variant in VARIANTS.values()
+    if variant.kind == "legal" and variant.name != "closes-without-saying"
 ]
 
 
@@ -102,9 +104,9 @@ def test_the_shape_is_that_of_the_schema() -> None:
     """The quick look at an answer and schemas/token.schema.json say the same of every document:
     good ones and bad ones.
     """
-    verdicts = [_texts(one) is not None for one in CORPUS]
+    verdicts = [texts_of(document) is not None for document in CORPUS]
 
-    assert verdicts == [not validation_errors("token", one) for one in CORPUS]
+    assert verdicts == [not validation_errors("token", document) for document in CORPUS]
     assert 20 < sum(verdicts) < len(verdicts) - 20
 
 
@@ -134,13 +136,15 @@ def test_what_is_no_token_answer(body: bytes) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda one: json.dumps(one, indent=2).encode() + b"\n",
-        lambda one: b" \n" + json.dumps(one).encode(),
-        lambda one: b"\xef\xbb\xbf" + json.dumps(one).encode(),
-        lambda one: json.dumps(one).encode("utf-16"),
-        lambda one: json.dumps(one | {"name": "\ud800"}).encode(),
-        lambda one: json.dumps(one | {"name": "\u00fc"}, ensure_ascii=False).encode(),
-        lambda one: json.dumps(dict(reversed(one.items())) | {"expiresAt": None}).encode(),
+        lambda document: json.dumps(document, indent=2).encode() + b"\n",
+        lambda document: b" \n" + json.dumps(document).encode(),
+        lambda document: b"\xef\xbb\xbf" + json.dumps(document).encode(),
+        lambda document: json.dumps(document).encode("utf-16"),
+        lambda document: json.dumps(document | {"name": "\ud800"}).encode(),
+        lambda document: json.dumps(document | {"name": "\u00fc"}, ensure_ascii=False).encode(),
+        lambda document: json.dumps(
+            dict(reversed(document.items())) | {"expiresAt": None}
+        ).encode(),
     ],
     ids=[
         "indented",
@@ -222,7 +226,7 @@ def test_what_is_no_signed_jwt(token: str) -> None:
 @pytest.mark.parametrize("length", range(12))
 def test_a_part_of_any_length_is_read(length: int) -> None:
     """Base64url without padding is read at any length."""
-    assert _segment(segment("x" * length)) == "x" * length
+    assert jwt_segment(segment("x" * length)) == "x" * length
 
 
 def test_what_is_no_base64url_is_not_read() -> None:
@@ -233,15 +237,15 @@ def test_what_is_no_base64url_is_not_read() -> None:
         part = segment("x" * length)
         for place in range(len(part) + 1):
             for alien in "=+/ \n!.é":
-                assert _segment(part[:place] + alien + part[place:]) is None
-        assert _segment(part + "==") is None
+                assert jwt_segment(part[:place] + alien + part[place:]) is None
+        assert jwt_segment(part + "==") is None
 
 
 def test_the_letters_of_base64url_are_read() -> None:
     """Where the encoded text has - and _, it is decoded as base64url."""
-    assert _segment("eyJhIjoiPz8_In0") == {"a": "???"}
-    assert _segment("eyJhIjoifn5-In0") == {"a": "~~~"}
-    assert _segment("eyJhIjoiPz8/In0") is _segment("eyJhIjoifn5+In0") is None
+    assert jwt_segment("eyJhIjoiPz8_In0") == {"a": "???"}
+    assert jwt_segment("eyJhIjoifn5-In0") == {"a": "~~~"}
+    assert jwt_segment("eyJhIjoiPz8/In0") is jwt_segment("eyJhIjoifn5+In0") is None
 
 
 # --- Whose it is --------------------------------------------------------------------------------
@@ -733,7 +737,7 @@ def test_nothing_that_a_server_sends_breaks_the_checks(odd: str) -> None:
             response = answer(body.replace(json.dumps(HERE), odd).encode(), status)
             given = [asked(invariants, response), asked(invariants, response, grant)]
             invariants.own_profile(grant, response, LOGIN)
-            assert all(one is None or one.token.encode() for one in given)
+            assert all(grant is None or grant.token.encode() for grant in given)
     for sample in invariants.violations.samples:
         json.dumps(sample.pack()).encode()
         f"{sample.message}{sample.exchange}".encode()

@@ -240,9 +240,9 @@ def test_a_server_does_not_change_its_policy(first: str, second: str) -> None:
     """Two races, each legal, that no one policy explains are a mixture, in either order; each as
     often as it likes is none.
     """
-    for one, other in ((first, second), (second, first)):
-        assert judged(LEGAL[one], LEGAL[one], LEGAL[one])[0] == {}
-        assert judged(LEGAL[one], LEGAL[one], LEGAL[other])[0] == {"race-mixture": 1}
+    for earlier, later in ((first, second), (second, first)):
+        assert judged(LEGAL[earlier], LEGAL[earlier], LEGAL[earlier])[0] == {}
+        assert judged(LEGAL[earlier], LEGAL[earlier], LEGAL[later])[0] == {"race-mixture": 1}
 
 
 def test_races_that_fit_several_policies_decide_nothing() -> None:
@@ -314,8 +314,8 @@ def is_explained(history: Race, window: int) -> bool:
         last = first.returned if first in granted else 40
         for used in range(int(first.invoked), int(last) + 1):
             if all(
-                used <= one.returned and one.invoked <= used + window for one in granted
-            ) and all(one.returned >= used + window for one in refused):
+                used <= call.returned and call.invoked <= used + window for call in granted
+            ) and all(call.returned >= used + window for call in refused):
                 return True
     return False
 
@@ -445,7 +445,7 @@ async def race(api: Api, account: str, racers: int) -> Race:
 
     raced = await asyncio.gather(*(one() for _ in range(racers)))
     winners = [given for _, given in raced if given]
-    emails = {it.id: it.email for it in api.server.accounts.values()}
+    emails = {account.id: account.email for account in api.server.accounts.values()}
     token_works = {
         given["token"]: (
             await api.ask("GET", f"/v2/users/{given['user']}", given["token"])
@@ -460,11 +460,11 @@ async def race(api: Api, account: str, racers: int) -> Race:
         issued["user"],
         tuple(
             replace(
-                it,
+                racer,
                 token_works=token_works.get(given.get("token", "")),
                 refresh_token_works=refresh_works.get(given.get("refreshToken", "")),
             )
-            for it, given in raced
+            for racer, given in raced
         ),
     )
 

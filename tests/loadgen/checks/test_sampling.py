@@ -24,7 +24,8 @@ from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.sampling import Probe, Sampling
 from rolecall.loadgen.checks.shapes import SampledCell
 from rolecall.loadgen.checks.violations import Violations
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.permissions import LOWEST_SCOPE
@@ -637,16 +638,16 @@ def test_permissions_that_open_when_it_is_busy() -> None:
                     http.get("/v2/services")
 
         clients = [threading.Thread(target=client) for _ in range(40)]
-        for each in clients:
-            each.start()
+        for client in clients:
+            client.start()
         try:
             started = perf_counter()
             while not it.violations.total and perf_counter() - started < 20:
                 it.turn()
         finally:
             over.set()
-            for each in clients:
-                each.join()
+            for client in clients:
+                client.join()
 
     assert set(it.violations.counts) == {"denied-allowed"}
 

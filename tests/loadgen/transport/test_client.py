@@ -25,8 +25,10 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.generator_limits import of_the_generator
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, Response, request
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
+from rolecall.loadgen.transport.wire import Response
 from tests.support import miniatures
 from tests.support.certificates import Certificates
 from tests.support.miniatures import Miniature, Received, always, in_turn, response
@@ -391,7 +393,7 @@ class TestIdle:
                 {"one": one, "other": other}[name].exchange(get(server.url, f"/{name}"))
             assert b"/next" == gevent.spawn(step).get().body
 
-        assert ["/end", "/next"] == [it.path for it in server.received[2:]]
+        assert ["/end", "/next"] == [received.path for received in server.received[2:]]
         assert 3 == server.connections
 
     def test_nothing_is_left_open(self) -> None:
@@ -567,7 +569,7 @@ class TestAddresses:
             addresses(monkeypatch, silent, int(server.url.rpartition(":")[2]))
             assert 200 == it.exchange(get(server.url)).status
             it.close()
-            monkeypatch.setattr("rolecall.loadgen.transport.client._HEAD_START", TIMEOUT)
+            monkeypatch.setattr("rolecall.loadgen.transport.reach._HEAD_START", TIMEOUT)
             assert 200 == it.exchange(get(server.url)).status
         gevent.sleep(0.01)
 
@@ -575,13 +577,15 @@ class TestAddresses:
 
     def test_the_first_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The next one is tried at once."""
-        monkeypatch.setattr("rolecall.loadgen.transport.client._HEAD_START", TIMEOUT)
+        monkeypatch.setattr("rolecall.loadgen.transport.reach._HEAD_START", TIMEOUT)
         with (
             miniatures.nobody() as url,
             Miniature(OK) as server,
             connection("http://several.test", timeout=5) as it,
         ):
-            addresses(monkeypatch, *(int(each.rpartition(":")[2]) for each in (url, server.url)))
+            addresses(
+                monkeypatch, *(int(known_url.rpartition(":")[2]) for known_url in (url, server.url))
+            )
             assert 200 == it.exchange(get(server.url)).status
 
     def test_none_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -893,7 +897,7 @@ class TestGreenlets:
             clients = [gevent.spawn(client, number) for number in range(100)]
             gevent.joinall(clients, raise_error=True)
 
-        assert list(range(100)) == [it.value for it in clients]
+        assert list(range(100)) == [client.value for client in clients]
         assert 1000 == len(server.received)
         assert 200 == server.connections
 
@@ -943,17 +947,18 @@ PATCHED = """
 from gevent import monkey
 monkey.patch_all()
 import sys
-from rolecall.loadgen.transport.client import Connection, Failure
-from rolecall.loadgen.transport.wire import Origin, request
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
 plain, secure, ca = sys.argv[1:]
 for url, verify in ((plain, True), (plain.replace("127.0.0.1", "localhost"), True), (secure, ca), (secure, False)):
     origin = Origin.of(url)
-    connection = Connection(origin, timeout=5, verify=verify)
+    connection = WireConnection(origin, timeout=5, verify=verify)
     for _ in range(3):
         print(connection.exchange(request(origin, "GET", "/")).status)
     connection.close()
 try:
-    Connection(Origin.of(secure), timeout=5).exchange(request(origin, "GET", "/"))
+    WireConnection(Origin.of(secure), timeout=5).exchange(request(origin, "GET", "/"))
 except Failure as failure:
     print(failure.kind)
 """

@@ -11,14 +11,13 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.transport import wire
+from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.loadgen.transport.wire import (
     BODY_LIMIT,
     HEAD_LIMIT,
-    Origin,
     Parser,
     Response,
     WireError,
-    request,
     whole,
 )
 
@@ -301,9 +300,9 @@ def answers(*, head_only: bool = True, end: bool = True) -> pytest.MarkDecorator
     connection.
     """
     chosen = {
-        name: each
-        for name, each in LEGAL.items()
-        if each.head_only <= head_only and each.end <= end
+        name: legal
+        for name, legal in LEGAL.items()
+        if legal.head_only <= head_only and legal.end <= end
     }
     return pytest.mark.parametrize("legal", chosen.values(), ids=chosen)
 

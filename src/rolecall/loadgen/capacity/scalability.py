@@ -149,7 +149,7 @@ def _least_squares(
     sizes = [math.hypot(*(row[at] for row in rows)) or 1.0 for at in free]
     columns = [[row[at] / size for row in rows] for at, size in zip(free, sizes, strict=True)]
     solved = _solve(
-        [[*(sum(map(mul, one, other)) for other in columns), sum(one)] for one in columns]
+        [[*(sum(map(mul, row, column)) for column in columns), sum(row)] for row in columns]
     )
     found = [0.0] * len(rows[0])
     for at, value, size in zip(free, solved, sizes, strict=True):

@@ -167,8 +167,10 @@ class ExpiredTokens:
             self.why_not.append(str(error))
             return
         expired = [deposit for deposit in deposits if deposit.expires < now - MARGIN]
-        for it in sorted(expired, key=lambda deposit: deposit.expires):
-            self._kept[BANK, it.role] = Kept(it.role, it.user, it.email, it.token, BANK)
+        for deposit in sorted(expired, key=lambda deposit: deposit.expires):
+            self._kept[BANK, deposit.role] = Kept(
+                deposit.role, deposit.user, deposit.email, deposit.token, BANK
+            )
         if not expired:
             self.why_not.append(
                 "the bank holds no expired token of this target: run rolecall certify today, and "

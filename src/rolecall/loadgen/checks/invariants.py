@@ -46,13 +46,10 @@ help in a benchmark only.
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
-from binascii import a2b_base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import inf
-from operator import itemgetter
 from time import perf_counter
 from typing import Any
 
@@ -66,7 +63,6 @@ from rolecall.loadgen.checks.seen_tokens import (
     as_bytes,
     fingerprint,
     own_fingerprint,
-    pairs,
 )
 from rolecall.loadgen.checks.sessions import (
     Harmless,
@@ -76,14 +72,22 @@ from rolecall.loadgen.checks.sessions import (
     Refresh,
     SessionGrant,
 )
+from rolecall.loadgen.checks.token_answer import (
+    Texts,
+    id_as_text,
+    is_unicode,
+    jwt_segment,
+    read_json,
+    shown,
+    texts_of,
+    what_is_wrong,
+)
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
-from rolecall.schema_validation import validation_errors
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
-from rolecall.spec.ids import id_text, own_id
+from rolecall.spec.ids import own_id
 from rolecall.spec.model import Dialect, Specification
 
-_TO_BASE64 = str.maketrans("-_", "+/")
 _ID = re.compile(r"[0-9a-f]{24}")
 _BASE64URL = re.compile(r"[\w-]+", re.ASCII).fullmatch
 #: Characters from which on an id is not met by coincidence.
@@ -92,14 +96,10 @@ _TELLING = 16
 #: `iat`, which is whole, and one for us.
 _ONE_SECOND = 2.0
 _FEW = 20  # one in so many
-_LONG = 19  # digits of a number that may have more than 64 bits
-_MEMBERS = itemgetter("tokenType", "token", "refreshToken", "user", "scope")
-Texts = tuple[str, str, str, str]
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = (
     256,
     1024,
 )  # scopes, and heads of tokens; a server has a handful of short ones
-_ACROSS = "the same one was given out to another worker; the exchanges are not at hand any more"
 
 
 class Invariants:
@@ -297,16 +297,16 @@ class Invariants:
     def _content(self, response: Response, request: bytes) -> tuple[Texts, dict[str, Any]] | None:
         """The answer's texts and its token's claims; None, and a report, where it gives no tokens."""
         try:
-            document, is_unicode = orjson.loads(response.body), True
+            document, is_strict = orjson.loads(response.body), True
         except orjson.JSONDecodeError:
-            document, is_unicode = read_json(response.body), False  # perhaps not
-        texts = _texts(document)
+            document, is_strict = read_json(response.body), False
+        texts = texts_of(document)
         if texts is None:
             self.violations.report(
-                "shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response
+                "shape", f"the answer is wrong: {what_is_wrong(document)}", request, response
             )
             return None
-        if not is_unicode and not _is_unicode(*texts[1:]):
+        if not is_strict and not is_unicode(*texts[1:]):
             self.violations.report(
                 "shape",
                 "a text in the answer holds half a character (RFC 8259 8.2)",
@@ -374,7 +374,7 @@ class Invariants:
                 yield (
                     wider,
                     (
-                        f"the scope in {where} is {_shown(scope)}, the user's role "
+                        f"the scope in {where} is {shown(scope)}, the user's role "
                         f"{holder.account.role}"
                     ),
                 )
@@ -396,7 +396,7 @@ class Invariants:
         front, dot, rest = refresh_token.partition(".")
         named: Any = front
         if front.startswith("eyJ"):
-            claims = _segment(rest.partition(".")[0])
+            claims = jwt_segment(rest.partition(".")[0])
             named = claims.get("_id") if isinstance(claims, dict) else None
         if not dot or not isinstance(named, str) or len(named) < _TELLING:
             return ""
@@ -430,13 +430,13 @@ class Invariants:
             head, payload, signature = token.split(".")
         except ValueError:
             return None
-        claims = _segment(payload)
+        claims = jwt_segment(payload)
         if (
             type(claims) is dict
             and (head in self._heads or self._is_head(head))
             and _BASE64URL(signature)
             and len(signature) % 4 != 1
-            and (claims["_id"] if type(claims.get("_id")) is str else _as_text(claims, "_id"))
+            and (claims["_id"] if type(claims.get("_id")) is str else id_as_text(claims, "_id"))
             and type(claims.get("iat")) is type(claims.get("exp")) is int
         ):
             return claims
@@ -444,7 +444,7 @@ class Invariants:
 
     def _is_head(self, head: str) -> bool:
         """Whether this is the first part of a token with a signature algorithm."""
-        document = _segment(head)
+        document = jwt_segment(head)
         algorithm = document.get("alg") if isinstance(document, dict) else None
         good = isinstance(algorithm, str) and algorithm.lower() not in ("none", "")
         if good and len(self._heads) < _MOST_REMEMBERED and len(head) < _LONGEST_REMEMBERED:
@@ -495,142 +495,3 @@ class Invariants:
             "refresh_tokens": self._refresh_tokens.take(),
             "users": as_bytes(met),
         }
-
-
-class AcrossWorkers:
-    """What the master looks at: whether two workers were given the same."""
-
-    def __init__(self, violations: Violations, places: int = 2 * PLACES) -> None:
-        self._violations = violations
-        self._tokens = SeenTokens(places)
-        self._refresh_tokens = SeenTokens(places)
-        self._accounts: dict[int, int] = {}  # by user
-
-    def merge(self, delta: Mapping[str, bytes]) -> None:
-        """Take in what a worker's `Invariants.take` has said."""
-        for _ in range(self._tokens.merge(delta["tokens"])):
-            self._violations.report(
-                "token-repeated",
-                "an access token, or its jti, was given out twice",
-                history=_ACROSS,
-            )
-        for _ in range(self._refresh_tokens.merge(delta["refresh_tokens"])):
-            self._violations.report(
-                "refresh-token-repeated", "a refresh token was given out twice", history=_ACROSS
-            )
-        for user, account in pairs(delta["users"]):
-            if self._accounts.setdefault(user, account) != account:
-                self._violations.report(
-                    "another-user", "one user was given to accounts of two workers", history=_ACROSS
-                )
-
-
-def read_json(body: bytes) -> Any:
-    """The JSON in a body, None if it is none; as `Exchange.json` reads it, and two and a half times
-    as fast.
-
-    Only whole numbers of more than 64 bits come out otherwise, as floats; they are no instants, and
-    no counts.
-    """
-    try:
-        return orjson.loads(body)
-    except (
-        orjson.JSONDecodeError
-    ):  # other encodings, NaN, half characters: it is stricter than Python, which decides
-        pass
-    try:
-        return json.loads(body, parse_int=_whole)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) < _LONG else float(digits)
-
-
-def _segment(text: str) -> Any:
-    """The JSON in a part of a JWT, None if there is none (base64url without padding and nothing
-    else, RFC 7515 2).
-    """
-    if len(text) % 4 == 1 or "+" in text or "/" in text:
-        return None
-    size = len(text) * 3 // 4
-    try:
-        data = a2b_base64(text + "==")
-        if (
-            len(data) != size
-            # - and _ were passed over; they are seldom: JSON in ASCII has them only for some >, ?
-            #   and ~
-        ):
-            data = a2b_base64(text.translate(_TO_BASE64) + "==")
-        return orjson.loads(data) if len(data) == size else None
-    except orjson.JSONDecodeError:
-        return read_json(data)
-    except ValueError:
-        return None
-
-
-def _texts(document: Any) -> Texts | None:
-    """Token, refresh token, user and scope of an answer; None where it is not as
-    schemas/token.schema.json has it.
-    """
-    try:
-        kind, token, refresh_token, user, scope = _MEMBERS(document)
-    except (KeyError, TypeError):
-        return None
-    if (
-        type(document) is dict
-        and kind == "Bearer"
-        and type(token) is type(refresh_token) is type(scope) is str
-        and token
-        and refresh_token
-        and (user if type(user) is str else (user := id_text(user)))
-        and scope
-        and (
-            (organization := document.get("organization")) is None
-            or type(organization) is str
-            or id_text(organization)
-        )
-        and ((expires := document.get("expiresAt")) is None or type(expires) is str)
-    ):
-        return token, refresh_token, user, scope
-    return None
-
-
-def _as_text(document: dict[str, Any], member: str) -> str:
-    """An id in a document, as a text from now on: ids are texts or numbers (AMB-19)."""
-    value = document.get(member)
-    if type(value) is str:
-        return value
-    document[member] = text = id_text(value)
-    return text
-
-
-def _is_unicode(*texts: str) -> bool:
-    """Whether these are texts that can be sent again: JSON can hold half a surrogate pair, which is
-    none.
-    """
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _what_is_wrong(document: Any) -> str:
-    try:
-        return (
-            "; ".join(validation_errors("token", document))
-            if document is not None
-            else "it is not JSON"
-        )
-    except RecursionError:
-        return "it is nested too deeply to be shown"
-
-
-def _shown(value: Any) -> str:
-    """A value for people, cut."""
-    try:
-        return f"{value!r:.100}"
-    except RecursionError:
-        return "nested too deeply to be shown"

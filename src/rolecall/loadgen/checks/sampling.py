@@ -37,13 +37,15 @@ from urllib.parse import quote
 
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
-from rolecall.loadgen.checks.invariants import Invariants, read_json
+from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.races import outcome_of
 from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant, Use
 from rolecall.loadgen.checks.shapes import AFTER_GOOD, SampledCell, dressed, shaped, shapes_of
 from rolecall.loadgen.checks.things import Things, document_of
-from rolecall.loadgen.transport import wire
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.transport import outgoing
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password
@@ -367,9 +369,9 @@ class Sampling:
                 cell = replace(plain, way=way)
                 yield from (cell, replace(cell, shape=AFTER_GOOD, after=plain))
                 yield from (
-                    dressed(cell, it)
-                    for it in shapes_of(cell, None)
-                    if it.shape in ("HEAD", "with limit=1")
+                    dressed(cell, shape)
+                    for shape in shapes_of(cell, None)
+                    if shape.shape in ("HEAD", "with limit=1")
                 )
 
     def _lets_in(self, grant: SessionGrant, token: str) -> bool:
@@ -664,8 +666,8 @@ class Sampling:
     ) -> bytes:
         headers = {**more, **({"authorization": f"Bearer {token}"} if token else {})}
         if body is None:
-            return wire.request(self._origin, method, path, headers)
-        return wire.request(
+            return outgoing.request(self._origin, method, path, headers)
+        return outgoing.request(
             self._origin,
             method,
             path,

@@ -110,8 +110,8 @@ def shaped(
     taken = 0
     for plain, opener in denied:
         shapes = shapes_of(plain, opener, organization)
-        for it in islice(cycle(shapes), taken % len(shapes), taken % len(shapes) + EACH):
-            yield dressed(plain, it)
+        for shape in islice(cycle(shapes), taken % len(shapes), taken % len(shapes) + EACH):
+            yield dressed(plain, shape)
         taken += EACH
 
 

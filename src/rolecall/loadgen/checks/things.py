@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 
 from rolecall.http.link import next_page, path_below, sendable
-from rolecall.loadgen.checks.invariants import read_json
+from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.ids import own_id, walked
 from rolecall.spec.model import Dialect, Operation, Specification

@@ -234,9 +234,13 @@ class Violations:
                 "statement": kind.statement,
                 "count": self.counts[name],
                 "samples": [
-                    {"message": one.message, "exchange": one.exchange, "at": round(one.at, 3)}
-                    for one in self.samples
-                    if one.kind == name
+                    {
+                        "message": sample.message,
+                        "exchange": sample.exchange,
+                        "at": round(sample.at, 3),
+                    }
+                    for sample in self.samples
+                    if sample.kind == name
                 ],
             }
             for name, kind in KINDS.items()

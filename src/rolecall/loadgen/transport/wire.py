@@ -1,5 +1,4 @@
-"""HTTP/1.1 as bytes: requests written once and sent many times, answers read however they are cut
-up (RFC 9110, RFC 9112).
+"""Answers of HTTP/1.1, read from bytes however they are cut up (RFC 9110, RFC 9112).
 
 Nothing here knows of sockets. An answer that is complete in one piece is read by `whole`, all
 others by a `Parser`.
@@ -8,15 +7,11 @@ others by a `Parser`.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator
 from functools import lru_cache
-from ipaddress import ip_address
-from typing import Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Literal, NamedTuple
 
 from rolecall.bounds import BODY_LIMIT, HEAD_LIMIT
-from rolecall.errors import UsageError
 from rolecall.fields import seconds_to_wait
 from rolecall.http.coding import Undecodable, decoded
 
@@ -26,13 +21,6 @@ _FRAMING_LIMIT = (
     8 * 1024
 )  # bytes of the fields that say where an answer ends, and in which coding it is
 
-_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET = re.compile(r"/[!-~]*")
-#: A field that cannot end its line, nor the head (RFC 9110 5.5).
-_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*")
-_BODILY = frozenset(
-    {"POST", "PUT", "PATCH"}
-)  # methods whose missing body is said to be empty (RFC 9110 8.6)
 
 _BEGIN = b"HTTP/1."
 _FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
@@ -71,103 +59,6 @@ class WireError(Exception):
     def __init__(self, kind: Kind, what: str) -> None:
         super().__init__(what)
         self.kind: Kind = kind
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where requests go: ``prefix`` is the path that a base URL has before the API's own,
-    ``host_header`` the field's value.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    prefix: str
-    host_header: str
-
-    @classmethod
-    def of(cls, base_url: str) -> Self:
-        """The origin of a base URL.
-
-        Raises:
-            UsageError: it is not ``http[s]://host[:port][/prefix]``.
-        """
-        if (
-            "@" in base_url.partition("://")[2].partition("/")[0]
-        ):  # and is not repeated in the message
-            raise UsageError(
-                "the target's URL",
-                "it must not hold a user or a password",
-                "They belong under [accounts].",
-            )
-        try:
-            parts = urlsplit(base_url)
-            host, port = parts.hostname or "", parts.port
-            if ":" in host:
-                ip_address(host)
-            else:
-                host = host.encode("idna").decode()
-            prefix = parts.path.rstrip("/")
-            is_fine = (
-                parts.scheme in ("http", "https")
-                and bool(host)
-                and port != 0
-                and not (parts.query or parts.fragment)
-            )
-            is_fine = is_fine and (not prefix or bool(_TARGET.fullmatch(prefix)))
-        except ValueError:
-            is_fine = False
-        if not is_fine:
-            raise UsageError(
-                "the target's URL",
-                f"{base_url!r} is not a URL a server can have",
-                "Write it as https://host[:port].",
-            )
-        usual = 443 if parts.scheme == "https" else 80
-        named = f"[{host}]" if ":" in host else host
-        return cls(
-            parts.scheme,
-            host,
-            port or usual,
-            prefix,
-            named if port in (None, usual) else f"{named}:{port}",
-        )
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"{self.scheme}://{self.host_header}{self.prefix}"
-
-
-def request(
-    origin: Origin,
-    method: str,
-    path: str,
-    headers: Mapping[str, str] | None = None,
-    body: bytes | None = None,
-) -> bytes:
-    """A request as it stands on the wire, ready to be sent any number of times.
-
-    Args:
-        path: begins with ``/``, already quoted; the origin's prefix goes before it.
-        headers: added to Host, Accept, User-Agent and Content-Length, or sent instead (``{"accept":
-            "text/html"}``).
-
-    Raises:
-        ValueError: something in it would end a line, or is no HTTP; what, is not repeated, it may
-            be a token.
-    """
-    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(path):
-        raise ValueError("the method or the path cannot stand in a request line")
-    fields = {"host": origin.host_header, "accept": "application/json", "user-agent": "rolecall"}
-    if body is not None or method in _BODILY:
-        fields["content-length"] = str(len(body or b""))
-    fields |= {name.lower(): value for name, value in (headers or {}).items()}
-    lines = [f"{name}: {value}" for name, value in fields.items()]
-    if not all(map(_FIELD.fullmatch, lines)):
-        raise ValueError("a header field of the request cannot stand on a line")
-    head = "\r\n".join([f"{method} {origin.prefix}{path} HTTP/1.1", *lines, "", ""])
-    return head.encode("latin-1") + (body or b"")
 
 
 class Response:
