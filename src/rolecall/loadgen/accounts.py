@@ -1,6 +1,4 @@
-"""The users whom a load run logs in: those of a target file, or many from a CSV file, each worker
-its share.
-"""
+"""The accounts that a load run logs in, from a target or CSV file; each worker has a share."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Where the clients of one process go, as whom, and who looks at what they get: all that they
-share.
-"""
+"""What the clients of one process share: the target, the accounts, and the checks of answers."""
 
 from __future__ import annotations
 
@@ -64,6 +62,7 @@ class ClientContext:
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
     ) -> None:
+        # Longer than 40 lines because it lists all that clients share, with what each thing is for.
         self.origin = origin
         self.spec = spec
         self.dialect = dialect

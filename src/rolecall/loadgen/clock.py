@@ -1,5 +1,4 @@
-"""The target's clock, moved past the end of tokens that were issued before, as long as a run lasts;
-then it is put back.
+"""Moves the target's clock past the end of older tokens for the length of a run, then back.
 
 It moves for everybody who uses that server. So it is left alone where the target file names another
 way to expired tokens that leads somewhere: a signing key, or a bank that holds some. All log-ins of

@@ -1,5 +1,4 @@
-"""What the master does, or a process without workers: begins and ends a run, adds up what the
-workers report, and judges.
+"""Leads the workers: begins and ends a run, and adds up what they report.
 
 A run is one segment of load; a search for the capacity is many. A segment: all workers are told to
 `go`, each reports every second, and the segment is over when each has sent its last report, or is
@@ -104,13 +103,11 @@ class Coordinator:
         """Let the workers get ready.
 
         Args:
-            options: that are the same for all workers.
-            scenario: what its clients do.
-            clients: how many are made beforehand, over all workers; none for a closed loop, whose
-                clients Locust makes.
+            clients: number made beforehand, over all workers; 0 in a closed loop.
+            options: the same for all workers.
 
         Raises:
-            NotReady: one cannot.
+            NotReady: a worker cannot begin.
         """
         self._workers = self._alive()
         if not self._workers:
@@ -122,20 +119,10 @@ class Coordinator:
             client: f"{client.rpartition('_')[0] or client}-{index}"
             for index, client in enumerate(self._workers, 1)
         }
+        job = {"scenario": scenario, "clients": -(-clients // count), "options": dict(options)}
         for index, name in enumerate(self._workers):
-            job = {
-                "scenario": scenario,
-                "clients": -(-clients // count),
-                "index": index,
-                "workers": count,
-                "options": dict(options),
-            }
-            self._send("prepare", job, name)
-        self._await(
-            self._ready,
-            _PREPARATION,
-            lambda: set(self._answers) >= set(self._workers) - set(self.died),
-        )
+            self._send("prepare", {**job, "index": index, "workers": count}, name)
+        self._await(self._ready, _PREPARATION, self._are_ready)
         silent = sorted(set(self._workers) - set(self._answers))
         if errors := [(error, code) for error, code in self._answers.values() if error]:
             raise NotReady(errors[0][0], ExitCode(errors[0][1]))
@@ -144,6 +131,10 @@ class Coordinator:
                 f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: "
                 f"{', '.join(silent)}"
             )
+
+    def _are_ready(self) -> bool:
+        """Whether all workers that are alive have answered."""
+        return set(self._answers) >= set(self._workers) - set(self.died)
 
     def _forget(self) -> None:
         """Begin anew: on Locust's web page one run may follow another."""

@@ -1,4 +1,4 @@
-"""What a generator may be behind, and still say something of the server."""
+"""Limits of the load generator, beyond which a run says nothing of the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locust's processes: started with the words that our options come to, waited for, and ended."""
+"""Starts Locust's processes for our commands, waits for them, and ends them."""
 
 from __future__ import annotations
 
@@ -157,28 +157,17 @@ class LaunchedRun:
 
 @contextlib.contextmanager
 def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[LaunchedRun]:
-    """Everything that a run needs before Locust is started; the embedded server runs as long as the
-    block lasts.
+    """All that a run needs before Locust starts; an embedded server runs as long as the block.
 
     Raises:
-        UsageError: an option, the target file or the accounts are wrong, or the target is not to be
-            put under load.
-        RolecallError: the embedded server, or its users, cannot be had.
+        UsageError: an option, the target file or the accounts are wrong, or load is not allowed.
+        RolecallError: the embedded server cannot be started, or its users cannot be made.
     """
     if arguments.workers < 0:
         raise UsageError("--workers", "must be 0 or more")
-    run = Path(arguments.out) / (
-        datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
-    )
-    argv = [
-        *argv,
-        *_passed(arguments),
-        "--run-folder",
-        str(run),
-        "--csv",
-        str(run / "locust"),
-        f"--parent={os.getpid()}",
-    ]
+    run = Path(arguments.out) / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    files_argv = ["--run-folder", str(run), "--csv", str(run / "locust")]
+    argv = [*argv, *_passed(arguments), *files_argv, f"--parent={os.getpid()}"]
     plan.check(plan.parse(argv))
     target = _allowed_target(arguments.target) if arguments.target else None
     with contextlib.ExitStack() as stack:
@@ -194,12 +183,8 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
             argv += where if coexist else [*where, "--lone-sessions"]
             resolved = plan.ResolvedTarget.of(plan.parse(argv))
         except KeyboardInterrupt:
-            result.write_nothing(
-                plan.parse(argv),
-                arguments.scenario,
-                int(ExitCode.INTERRUPTED),
-                "it was interrupted",
-            )
+            interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
+            result.write_nothing(plan.parse(argv), arguments.scenario, *interrupted)
             raise
         except BaseException:
             run.rmdir()  # there is nothing to say in it

@@ -1,6 +1,4 @@
-"""Objectives: what a load run must hold, as people write it (``p99<250ms``), judged against what
-``load.json`` says.
-"""
+"""Objectives of a load run, as people write them (``p99<250ms``), judged against ``load.json``."""
 
 from __future__ import annotations
 

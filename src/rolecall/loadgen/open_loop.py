@@ -1,5 +1,4 @@
-"""The open loop: who is due is sent at once, whatever became of those before; one clock for a whole
-process.
+"""The open loop: each arrival is sent when it is due, whatever became of those before.
 
 A timer in the hub looks twice in a millisecond who is due and switches to a client that is free; a
 client is a greenlet that waits in the hub between its steps. Where all clients are busy, who is due
@@ -77,20 +76,17 @@ class OpenLoop:
         abandon: bool = False,
         look: Callable[[float], None] = lambda period: None,
     ) -> None:
-        """Send who is due, until nobody is any more and all have been answered; blocks the calling
-        greenlet.
+        """Send all arrivals when they are due, and wait for their answers; blocks the greenlet.
 
         Args:
-            times: seconds after ``recorder.start``, ascending.
-            grace: seconds that those under way have when nobody is due any more; then nobody waits
-                for them, and they are unanswered.
-            abandon: whether those who wait for a client then are given up at once; else they are
-                sent, until the grace is over. Both count as dropped.
-            look: called with how often that happens, in seconds, before anybody is sent: whether
-                this process stood still, and is to `stop`, is known before it catches up.
+            times: when they are due, in seconds after ``recorder.start``, ascending.
+            grace: seconds for steps under way after the last arrival; then they are given up.
+            abandon: whether arrivals that wait for a client by then are dropped at once; else they
+                are sent until the grace is over.
+            look: called with its period in seconds, before what is due is sent: may `stop` this.
 
         Raises:
-            Exception: what a client broke with; that is no fault of the server.
+            Exception: what a client broke with, which is not the server's fault.
         """
         self._recorder, self._times, self._grace, self._look = recorder, times, grace, look
         self._over.clear()

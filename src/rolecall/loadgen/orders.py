@@ -1,5 +1,4 @@
-"""What a worker takes from a master: how to send, from one list, by name and type. Where to and as
-whom, its own machine says.
+"""What a worker takes from a master: a few options by name and type, never host or accounts.
 
 Locust's wire has no authentication: whoever poses as the master must get no password sent anywhere,
 and no file read.

@@ -1,6 +1,4 @@
-"""What a load run is asked to do: its options, as Locust's command line takes them, and what they
-mean.
-"""
+"""What the options of a load run mean: target, schedule, objectives, weights."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Users made for a load run, through the API, where many are needed and the target is a throw-away
-server of our own.
-"""
+"""Makes users for a load run through the API, on a throw-away server of our own."""
 
 from __future__ import annotations
 

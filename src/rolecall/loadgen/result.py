@@ -1,4 +1,4 @@
-"""What a run leaves: ``load.json`` or ``capacity.json``, and the pages and figures beside it."""
+"""Writes the files of a run: ``load.json`` or ``capacity.json``, its page, and its figures."""
 
 from __future__ import annotations
 

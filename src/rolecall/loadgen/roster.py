@@ -1,5 +1,4 @@
-"""Whose turn it is to log in: sessions that last have accounts of their own as far as there are
-enough.
+"""Assigns accounts to clients: a client that keeps a session has an account of its own.
 
 A log-in may end the user's other sessions, and does on servers that keep one for each user. So
 whoever goes on with a session holds an account that no other client holds, or one with as few

@@ -1,6 +1,4 @@
-"""A load run from its beginning to its last file: what the process that conducts it does beside
-Locust.
-"""
+"""A load run from its beginning to its last file, led by the master or the only process."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What one client does, one step at a time; who paces the steps, an open schedule or a loop, does
-not matter here.
+"""What every client can do, one step at a time; an open schedule or a closed loop paces it.
 
 A step is begun at the moment at which it was due. From then its first request's response time
 counts; those that follow it are due when the answer before them has come.
@@ -89,6 +88,7 @@ class Scenario:
             use: the log-in that the request is, the refresh, or the grant whose token it carries;
                 it is told when there is no answer.
         """
+        # Longer than 40 lines because every request comes through here, and calls cost time.
         context = self.context
         if context.is_over:
             return None

@@ -1,4 +1,4 @@
-"""The scenarios by name, and what makes the clients of one."""
+"""The scenarios by name, and the making of their clients."""
 
 from __future__ import annotations
 

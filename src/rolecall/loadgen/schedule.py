@@ -1,5 +1,4 @@
-"""When requests are due: fixed before the first is sent, so that a slow server cannot slow its own
-test.
+"""When requests are due: fixed beforehand, so that a slow server cannot slow its own test.
 
 A schedule is a row of phases, each with a rate that is constant or changes evenly. Arrival number n
 is due when the integral of the rate reaches n; of several workers, each takes every k-th arrival.

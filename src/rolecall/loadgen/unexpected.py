@@ -1,4 +1,4 @@
-"""What to say of an exception that should not have been."""
+"""Describes an unexpected exception without repeating what it says."""
 
 from __future__ import annotations
 

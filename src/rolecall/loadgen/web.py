@@ -1,5 +1,4 @@
-"""Who may use Locust's web page: its own page alone, and only for the host that the command line
-names.
+"""Guards Locust's web page: only the page itself may use it, and only for the command line's host.
 
 The page has no log-in, and lets anybody choose a host and any option (Locust 2.47, web.py). So a
 page of another origin in the same browser, or one whose name was led to this machine (DNS

@@ -1,4 +1,4 @@
-"""One process's part in a run: its clients, what they measure, and a report of it every second.
+"""One process's part in a run: its clients, what they measure, and a report every second.
 
 It is told what to do in three messages, and answers each: `prepare` (with `ready`, when its clients
 are), `go` (with reports, the last of which is marked) and `end`.
@@ -104,23 +104,9 @@ class Worker:
         try:
             self._options = orders.taken(self._own, job)
             resolved = ResolvedTarget.of(self._options)
-            self.context = ClientContext(
-                resolved.origin,
-                resolved.spec,
-                resolved.dialect,
-                share(resolved.accounts, job["index"], job["workers"]),
-                timeout=resolved.timeout,
-                verify=resolved.verify,
-                sessions_coexist=not self._options.lone_sessions,
-                shared_accounts=are_shared(resolved.accounts, job["index"], job["workers"]),
-                tells=job["workers"] > 1,
-                looks=not self._options.no_invariants,
-                racers=self._options.racers,
-                email_domain=resolved.target.email_domain if resolved.target else "example.org",
-                expired=resolved.expired,
-            )
+            self.context = self._made_context(resolved, job["index"], job["workers"])
             self.context.begin(Recorder(perf_counter()))
-            self._knock(resolved.base_url)
+            self._check_log_in(resolved.base_url)
             make = self._maker(job["scenario"])
             if job["clients"]:
                 self._open_loop = OpenLoop(
@@ -138,7 +124,25 @@ class Worker:
         gc.freeze()
         self._send("ready", {"error": error, "exit_code": int(exit_code)})
 
-    def _knock(self, base_url: str) -> None:
+    def _made_context(self, resolved: ResolvedTarget, index: int, workers: int) -> ClientContext:
+        """What the clients of this worker share, with its share of the accounts."""
+        return ClientContext(
+            resolved.origin,
+            resolved.spec,
+            resolved.dialect,
+            share(resolved.accounts, index, workers),
+            timeout=resolved.timeout,
+            verify=resolved.verify,
+            sessions_coexist=not self._options.lone_sessions,
+            shared_accounts=are_shared(resolved.accounts, index, workers),
+            tells=workers > 1,
+            looks=not self._options.no_invariants,
+            racers=self._options.racers,
+            email_domain=resolved.target.email_domain if resolved.target else "example.org",
+            expired=resolved.expired,
+        )
+
+    def _check_log_in(self, base_url: str) -> None:
         """Log in once, to tell a target that is not there, or takes no log-ins, from one that is
         slow.
 

@@ -21,7 +21,8 @@ from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import sampling
 from rolecall.loadgen.checks.expired import ExpiredTokens
 from rolecall.loadgen.checks.invariants import Invariants
-from rolecall.loadgen.checks.sampling import Probe, Sampling
+from rolecall.loadgen.checks.probes import Probe
+from rolecall.loadgen.checks.sampling import Sampling
 from rolecall.loadgen.checks.shapes import SampledCell
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.outgoing import Origin

@@ -1,5 +1,4 @@
-"""The search for a server's capacity: the highest rate of arrivals that it carries while the
-objectives hold.
+"""The search by rate: the highest rate of arrivals at which the objectives hold.
 
 It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few
 seconds is noisy, so nothing rests on a single one: all that was seen goes into one posterior of where
@@ -13,6 +12,8 @@ hold again. And it asks all along whether the server is still the one of which t
 is no one capacity, and the outcome is `unstable`, with the least and the most. Where it only ever
 carried more (a cold cache, a compiler, an autoscaler), the last state is the answer, if the search
 has seen it for longer than it has seen the others; it then takes all its time.
+
+Longer than 400 lines because the parts of the search share one state.
 """
 
 from __future__ import annotations

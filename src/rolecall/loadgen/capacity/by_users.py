@@ -1,6 +1,4 @@
-"""Throughput by concurrency: levels of ever more clients in a closed loop, and the law that they
-follow (`scalability.py`).
-"""
+"""The search by users: throughput at ever more clients, and the law that it follows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Whether chance explains what was counted: an objective that allows 1 % is not broken because one
-of 60 requests was late.
+"""Tests whether chance explains a count: one late request of 60 does not break a limit of 1 %.
 
 A step of a search counts a sample. Where the server makes one request in a hundred wait, a step of
 60 requests has two late ones in every eighth case; a search of fifteen steps that takes every such

@@ -1,4 +1,4 @@
-"""The states in which a search found the server, one after the other, and what they mean together."""
+"""The states in which a search found the server, in order, and what they mean together."""
 
 from __future__ import annotations
 

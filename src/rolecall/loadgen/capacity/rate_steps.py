@@ -1,6 +1,4 @@
-"""The steps of a search for the capacity, on real workers: each is a segment of open load, seen
-without its warm-up.
-"""
+"""The steps of a search by rate, on real workers: each is a segment of open load."""
 
 from __future__ import annotations
 

@@ -93,8 +93,7 @@ class Law:
 
 
 def fit(points: Sequence[Point]) -> Law:
-    """The law that misses these points least, by the squares of what it misses as a share of
-    itself.
+    """The law with the least relative squared error at these points.
 
     X n' / n with n' in 1, n - 1 and n (n - 1) adds up to 1 with weights 1, sigma and kappa by
     lambda, and what is left over is what is missed as a share: a linear problem, with nothing to

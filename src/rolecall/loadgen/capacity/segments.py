@@ -1,6 +1,4 @@
-"""What the steps of a search are made of on real workers: a segment of load, seen in slices and
-without its warm-up.
-"""
+"""Makes the steps of a search from segments of load: in slices, without the warm-up."""
 
 from __future__ import annotations
 

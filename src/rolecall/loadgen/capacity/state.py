@@ -1,5 +1,4 @@
-"""A state of the server: what it carried for as long as it carried the same, and when a step shows
-that it no longer does.
+"""A state of the server: a time in which it carried the same, and when a step ends it.
 
 A search takes minutes, and a server need not stay what it was: a cache fills, a compiler warms up,
 an autoscaler adds machines, credits for a burst run out, a limiter begins another window. A posterior

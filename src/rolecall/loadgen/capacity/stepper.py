@@ -1,6 +1,4 @@
-"""Steps that count: each is offered to a server that is idle, judged, held against what is known,
-and learnt, or measured again.
-"""
+"""Takes the steps of a search: on an idle server, judged, compared with the state, or repeated."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""A step of a search: what a server did while a load went on for a few seconds, and what that says
-of it.
+"""A step of a search: a few seconds of load, and what they say of the server.
 
 What tells an overload from a busy moment in a few seconds is not a percentile, which depends on how
 long one looks, but the backlog: requests that were due and have no answer yet. Below the capacity
 it comes back to where it was; above, it grows for as long as the step lasts, and by how much it
 grows is by how much the rate is too high.
+
+Longer than 400 lines because the definitions of a step are read together.
 """
 
 from __future__ import annotations

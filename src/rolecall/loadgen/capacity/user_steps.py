@@ -1,4 +1,4 @@
-"""The steps of a search over numbers of users: each is a segment of Locust's closed loop."""
+"""The steps of a search by users: each is a segment of Locust's closed loop."""
 
 from __future__ import annotations
 

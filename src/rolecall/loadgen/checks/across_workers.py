@@ -1,4 +1,4 @@
-"""What is only seen over all workers of a run: whether two of them were given the same."""
+"""Finds tokens and users that were given to two workers of a run."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Expired tokens that are presented under load, and what may be held against a server that answers
-them.
+"""Expired tokens that are sent under load, and which answers to them are violations.
 
 They come by the ways of ``[expiry]`` in the target file:
 

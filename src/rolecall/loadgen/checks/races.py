@@ -1,5 +1,4 @@
-"""Races: several clients refresh with the same token at the same moment. Which histories a server
-may produce, and which not.
+"""Races: several clients refresh with one token at the same time; which outcomes are lawful.
 
 A race is one refresh token with all the calls that present it: when each was invoked and when it
 returned, what came of it, and whether what was given out worked afterwards. The specification says

@@ -1,5 +1,4 @@
-"""Cells of the permission table that are tried again and again while a server is under load: a
-denial must stay one.
+"""Cells of the permission table, tried again and again under load: a denial must stay a denial.
 
 What is tried does no harm if it is let through: reads, and updates and deletes of things that were
 made for the purpose. Creates are left to the suite, which finds and deletes what a wrong one has
@@ -21,16 +20,17 @@ where there are some.
 
 Where there are several accounts of a role, the one that tries its cells is not logged in by the
 load: on a server with one session for each user, its token would be dead most of the time.
+
+Longer than 400 lines because what is tried before the load and under it shares callers and things.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, cycle, islice
-from random import Random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from time import perf_counter
 from typing import Any, Literal
 from urllib.parse import quote
@@ -38,8 +38,9 @@ from urllib.parse import quote
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
 from rolecall.loadgen.checks.invariants import Invariants
+from rolecall.loadgen.checks.probes import Probe, SampledCaller, in_turn
 from rolecall.loadgen.checks.races import outcome_of
-from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant, Use
+from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant
 from rolecall.loadgen.checks.shapes import AFTER_GOOD, SampledCell, dressed, shaped, shapes_of
 from rolecall.loadgen.checks.things import Things, document_of
 from rolecall.loadgen.checks.token_answer import read_json
@@ -56,84 +57,12 @@ from rolecall.tokens import TOKEN_PATH
 _READS, _WRITES = ("list", "fetch"), ("update", "delete")
 #: Seconds until a log-in for a role is tried again that did not succeed.
 _PATIENCE = 5.0
-_UNDER_WAY = 1.0
-# seconds for shapes before the load: what is not ready after two minutes is taken for dead
+#: Seconds for shapes before the load; what is not ready after two minutes is taken for dead.
 _LONGEST = 30.0
 _PASSED_OVER = 16  # cells whose roles are being logged in anew
 _TRIES = 3  # of what may be repeated, before and after the load
 
 Exchange = Callable[[bytes], Response | None]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A request to send, and what it is about.
-
-    Attributes:
-        name: for statistics: it holds nothing that is sent.
-        expected: the statuses with which the server does its work.
-        suspect: the exchange that gave cause for this one.
-        login: of a log-in, which was sent when this was made.
-        grant: of a cell, with what it is tried.
-        is_renewed: whether a log-in has just gone before it, so that another one would be of no
-            use.
-        presented: of a cell that is tried with an expired token.
-    """
-
-    cell: SampledCell
-    method: str
-    name: str
-    request: bytes = field(repr=False)
-    expected: tuple[int, ...]
-    stage: Literal["before", "first", "again", "log-in", "anew"] = "first"
-    suspect: tuple[bytes, Response] | None = field(default=None, repr=False)
-    login: LoginSession | None = field(default=None, repr=False)
-    grant: SessionGrant | None = field(default=None, repr=False)
-    is_renewed: bool = False
-    presented: Presented | None = field(default=None, repr=False)
-
-    @property
-    def use(self) -> Use | None:
-        """What is to be told if there is no answer."""
-        return self.login or self.presented or self.grant
-
-    @property
-    def row(self) -> str:
-        """What it counts as: there are a few rows, not one for each cell."""
-        if self.presented:
-            return "expired tokens"
-        if self.cell.allowed or self.stage == "before":
-            return "cells allowed"
-        return "denied, other shapes" if self.cell.shape else "cells denied"
-
-
-class _Caller:
-    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience``
-    is over (`time.perf_counter`).
-
-    While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with
-    one session of each user it would end it.
-    """
-
-    def __init__(self, account: LoadAccount, grant: SessionGrant) -> None:
-        self.account = account
-        self.grant = grant
-        self.patience = 0.0
-        self.begun = -_UNDER_WAY
-
-    @property
-    def is_renewing(self) -> bool:
-        """Whether a log-in may be under way, or must not be tried yet."""
-        now = perf_counter()
-        return now < self.begun + _UNDER_WAY or now < self.patience
-
-    @property
-    def has_to_renew(self) -> bool:
-        """Whether the token is too old, or known to have been ended by another log-in."""
-        holder = self.grant.session.holder
-        return not self.grant.is_fresh or (
-            holder.lone and not holder.shared and self.grant.may_be_refused
-        )
 
 
 class Sampling:
@@ -178,7 +107,7 @@ class Sampling:
         self._exchange = exchange
         self._email_domain = email_domain
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
-        self._callers: dict[str, _Caller] = {}
+        self._callers: dict[str, SampledCaller] = {}
         self._organization: Any = None  # its id as the target writes it: a number, where it is one
         self._things = Things(
             spec, dialect, self._run, self._ask, self._fill, self._untouchable, origin.url
@@ -211,7 +140,7 @@ class Sampling:
         kinds = (
             [cell for cell in self.cells if cell.allowed is allowed] for allowed in (False, True)
         )
-        self._turns = _in_turn([*kinds, self.shaped, self.expired])
+        self._turns = in_turn([*kinds, self.shaped, self.expired])
 
     def close(self) -> list[str]:
         """Delete the things; what could not be deleted, as ``user 5f47d8...``."""
@@ -255,7 +184,7 @@ class Sampling:
             is_renewed = True
         return answer
 
-    def _caller(self, role: str) -> _Caller:
+    def _caller(self, role: str) -> SampledCaller:
         """Who tries the cells of a role, logged in anew if need be."""
         caller = self._callers[role]
         return (
@@ -643,7 +572,7 @@ class Sampling:
         grant = self._invariants.logged_in(session, answer, request)
         if grant is None or not grant.sound:
             return False
-        self._callers[grant.account.role] = _Caller(grant.account, grant)
+        self._callers[grant.account.role] = SampledCaller(grant.account, grant)
         return True
 
     def _log_in(self, account: LoadAccount) -> bytes:
@@ -674,28 +603,6 @@ class Sampling:
             {**headers, "content-type": "application/json"},
             json.dumps(body).encode(),
         )
-
-
-def _in_turn(kinds: Sequence[Sequence[SampledCell]]) -> Iterator[SampledCell]:
-    """One of each kind in turn for ever, and of each kind one in each shape; else in an order of
-    chance that is always the same.
-    """
-    return _alternating(
-        [_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind]
-    )
-
-
-def _by_shape(cells: Sequence[SampledCell]) -> list[list[SampledCell]]:
-    """Cells by their shape, those of each shape in an order of chance."""
-    shapes: dict[str, list[SampledCell]] = {}
-    for cell in Random(0).sample(cells, len(cells)):  # noqa: S311  # an order, no secret
-        shapes.setdefault(cell.shape, []).append(cell)
-    return list(shapes.values())
-
-
-def _alternating(several: Sequence[Iterator[SampledCell]]) -> Iterator[SampledCell]:
-    """The next one of each, in turn."""
-    return chain.from_iterable(zip(*several, strict=False)) if several else iter(())
 
 
 def _word(allowed: bool) -> str:

@@ -1,5 +1,4 @@
-"""Whether a token was seen before, in memory that does not grow: a table of 64-bit fingerprints,
-made whole at the start.
+"""Whether a token was seen before: a table of 64-bit fingerprints that does not grow.
 
 The table has sets of four places. A fingerprint goes to the set that its lowest bits name, and
 pushes the oldest of the four out. Of each place the lowest bits would therefore say nothing new;

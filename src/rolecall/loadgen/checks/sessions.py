@@ -1,5 +1,4 @@
-"""What may be held against a server that refuses a token: a state machine for each account, each
-session and each grant.
+"""When a refusal is the server's fault: a state machine for each account, session and grant.
 
 The specification says that whoever holds the last refresh token can go on, and that a new access
 token is let in. It leaves much to the server: whether a log-in ends the user's other sessions

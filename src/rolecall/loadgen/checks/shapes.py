@@ -1,5 +1,4 @@
-"""Shapes of a denied request: the same thing asked for by another method, path or query, as the
-exceptions that code makes go.
+"""Shapes of a denied request: the same resource by another method, path or query.
 
 A guard that is looked for by method, by prefix or by spelling, and a cache in front of it, hold in
 one shape and not in another. Each denied read is tried in a few shapes, in turn, so that every

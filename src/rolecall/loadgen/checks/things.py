@@ -1,5 +1,4 @@
-"""What is made on the target for the cells that are tried under load, and deleted afterwards:
-nothing that was there before is touched.
+"""Things made on the target for cells under load, and deleted afterwards; nothing else is touched.
 
 A create is never repeated. A thing is ours when the target shows it under its name, which no other
 has: under the id that the create was answered with, or in a list. One that is not found may be

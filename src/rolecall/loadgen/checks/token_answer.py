@@ -1,4 +1,4 @@
-"""What is in an answer with a token: its JSON, its texts, and the parts of its JWT."""
+"""The content of an answer with a token: its JSON, its texts, and the parts of its JWT."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Violations: answers that broke a promise. Every one is counted; of each kind a few are kept, with
-their exchange.
+"""Violations: all are counted; of each kind a few are kept, with their exchange.
 
 A sample is written out, and redacted, only when it is kept, so that a server which breaks a promise
 with every answer slows the run down no more than one that does so once.

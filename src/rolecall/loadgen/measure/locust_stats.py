@@ -1,5 +1,4 @@
-"""What a `Recorder` measured, added to Locust's own statistics, so that its web UI, CSV files,
-pages and masters have it all.
+"""Adds what a `Recorder` measured to Locust's own statistics.
 
 Locust is told the response time, from when a request was due. A throttled request is a failure
 there, as any 429 is, and so is one that this machine could not send, which has no time.

@@ -1,4 +1,4 @@
-"""Pauses of this process: whether its hub came round in time, or stood still for a while.
+"""Notices pauses of this process, in which its hub did not come round in time.
 
 A process that is stopped, swapped out or not given a core reads no answer and sends no request
 meanwhile. What it measures then is its own delay. A timer that is due every few milliseconds knows:

@@ -1,5 +1,4 @@
-"""What a worker measures, added up where it happens; a difference goes to the master, another into
-Locust's statistics.
+"""What a worker measures; differences go to the master and into Locust's statistics.
 
 Noting a request is two appends and an addition: everything else is done for many requests together,
 32 times a second for the buckets of the histograms and once a second for the rest. All times are

@@ -1,4 +1,4 @@
-"""A run second by second, and batch by batch, in memory that hardly grows.
+"""A run second by second and batch by batch, in memory that hardly grows.
 
 A second keeps its counts and a few percentiles, 48 bytes; the histogram that they come from is only
 kept while workers may still report on that second. Batches keep theirs: at most `MOST_BATCHES` of

@@ -1,6 +1,4 @@
-"""What all workers measured, merged: on the master, or beside the one recorder of a run without
-workers.
-"""
+"""What all workers measured, merged."""
 
 from __future__ import annotations
 
@@ -225,34 +223,40 @@ class Totals:
             "service_ms": _times(all_.service),
             "dispatch_lag_ms": _times(self.lag),
             "pauses": self._pauses(),
-            "workers": [
-                {
-                    "name": name,
-                    "state": worker.state,
-                    "requests": worker.requests,
-                    "cpu": round(worker.cpu, 3),
-                    "cpu_most": round(worker.cpu_most, 3),
-                    "longest_pause_ms": round(worker.longest_pause * 1000, 1),
-                    "stood_still_ms": round(worker.stood_still * 1000, 1),
-                }
-                for name, worker in sorted(self.workers.items())
-            ],
-            "entries": [
-                {
-                    "method": method,
-                    "name": name,
-                    "requests": sums.count,
-                    "throttled": sums.throttled.count,
-                    "errors": dict(sorted(sums.errors.items())),
-                    "bytes": sums.size,
-                    "response_ms": _times(sums.response),
-                    "service_ms": _times(sums.service),
-                }
-                for (method, name), sums in sorted(self.entries.items())
-            ],
+            "workers": self._workers(),
+            "entries": self._entries(),
             "timeline": self.timeline.document(),
             "batches": list(self.timeline.batches()),
         }
+
+    def _workers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "state": worker.state,
+                "requests": worker.requests,
+                "cpu": round(worker.cpu, 3),
+                "cpu_most": round(worker.cpu_most, 3),
+                "longest_pause_ms": round(worker.longest_pause * 1000, 1),
+                "stood_still_ms": round(worker.stood_still * 1000, 1),
+            }
+            for name, worker in sorted(self.workers.items())
+        ]
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "method": method,
+                "name": name,
+                "requests": sums.count,
+                "throttled": sums.throttled.count,
+                "errors": dict(sorted(sums.errors.items())),
+                "bytes": sums.size,
+                "response_ms": _times(sums.response),
+                "service_ms": _times(sums.service),
+            }
+            for (method, name), sums in sorted(self.entries.items())
+        ]
 
     def accounts(self, all_: Sums | None = None) -> Accounts:
         """What was sent, and what came of it."""

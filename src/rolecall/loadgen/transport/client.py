@@ -1,5 +1,4 @@
-"""One HTTP/1.1 connection of one greenlet, made for load: an exchange costs a send, a receive and
-two switches.
+"""An HTTP/1.1 connection for one greenlet: an exchange costs a send, a receive, two switches.
 
 Where a usual client under gevent waits anew for every receive (and tells epoll so), here one
 watcher stays with the connection for all its life: its callback, in the hub, reads the answer and

@@ -1,4 +1,4 @@
-"""Why there is no answer: what a connection raises, whatever part of it failed."""
+"""The failure that a connection raises where there is no answer."""
 
 from __future__ import annotations
 

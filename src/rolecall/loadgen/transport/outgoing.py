@@ -1,4 +1,4 @@
-"""Where requests go, and requests as bytes: written once, sent many times (RFC 9110, RFC 9112)."""
+"""The origin that requests go to, and requests as bytes (RFC 9110, RFC 9112)."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ class Origin:
         Raises:
             UsageError: it is not ``http[s]://host[:port][/prefix]``.
         """
-        if (
-            "@" in base_url.partition("://")[2].partition("/")[0]
-        ):  # and is not repeated in the message
+        if "@" in base_url.partition("://")[2].partition("/")[0]:
             raise UsageError(
                 "the target's URL",
                 "it must not hold a user or a password",
@@ -55,11 +53,7 @@ class Origin:
             )
         try:
             parts = urlsplit(base_url)
-            host, port = parts.hostname or "", parts.port
-            if ":" in host:
-                ip_address(host)
-            else:
-                host = host.encode("idna").decode()
+            host, port = _checked_host(parts.hostname or ""), parts.port
             prefix = parts.path.rstrip("/")
             is_fine = (
                 parts.scheme in ("http", "https")
@@ -90,6 +84,18 @@ class Origin:
     def url(self) -> str:
         """The base URL."""
         return f"{self.scheme}://{self.host_header}{self.prefix}"
+
+
+def _checked_host(host: str) -> str:
+    """A host name in ASCII, or an address.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if ":" in host:
+        ip_address(host)
+        return host
+    return host.encode("idna").decode()
 
 
 def request(

@@ -1,4 +1,4 @@
-"""A TCP connection to a host: its addresses, and the one of them that answers first (RFC 8305)."""
+"""Connects to a host: to the one of its addresses that answers first (RFC 8305)."""
 
 from __future__ import annotations
 

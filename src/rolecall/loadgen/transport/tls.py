@@ -1,4 +1,4 @@
-"""TLS of one connection, between two buffers: the connection itself sends and receives the bytes."""
+"""TLS of one connection, between two buffers; the connection sends and receives the bytes."""
 
 from __future__ import annotations
 

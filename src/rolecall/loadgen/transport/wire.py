@@ -1,4 +1,4 @@
-"""Answers of HTTP/1.1, read from bytes however they are cut up (RFC 9110, RFC 9112).
+"""Reads answers of HTTP/1.1 from bytes, however they are cut up (RFC 9110, RFC 9112).
 
 Nothing here knows of sockets. An answer that is complete in one piece is read by `whole`, all
 others by a `Parser`.
