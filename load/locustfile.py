@@ -47,9 +47,7 @@ def add_arguments(parser: Any) -> None:
     """Our options beside Locust's; nothing listens beyond loopback unless it is told to."""
     load_options.add_arguments(parser, include_in_web_ui=False)
     parser.set_defaults(web_host=_LOOPBACK, master_bind_host=_LOOPBACK)
-    if (
-        _STARTED_BY
-    ):  # a user of `rolecall load` does not expect Locust's configuration files to count
+    if _STARTED_BY:  # a user of `rolecall load` expects no configuration file of Locust
         parser._default_config_files = []  # noqa: SLF001  # as Locust itself does
     if THIS_PROCESS.said is None:
         THIS_PROCESS.said = parser.parse_known_args()[0]

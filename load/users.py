@@ -50,7 +50,7 @@ class ScenarioUser(User):
 
 
 class Arrivals(User):
-    """Stands for the open schedule, which needs no users of Locust's; Locust needs one."""
+    """Stands for the open schedule, which needs no Locust users; Locust needs one."""
 
     abstract = True
 

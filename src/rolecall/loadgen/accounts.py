@@ -18,9 +18,7 @@ _FIRST_LINE = f"The first line names the columns: {','.join(COLUMNS)}."
 
 @dataclass(frozen=True)
 class LoadAccount:
-    """One user: ``role`` is the scope that its tokens must have, ``user`` its id where that is
-    known beforehand.
-    """
+    """A user; ``role`` is its tokens' scope, ``user`` its id, empty where that is not known."""
 
     email: str
     password: str = field(repr=False)
@@ -37,8 +35,7 @@ def from_target(target: Target) -> list[LoadAccount]:
 
 
 def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount]:
-    """The accounts of a CSV file (RFC 4180, UTF-8) whose first line names the columns email,
-    password and role.
+    """The accounts of a CSV file (RFC 4180, UTF-8) with the columns email, password and role.
 
     Raises:
         UsageError: the file cannot be read, or something in it is no account; the message says in
@@ -61,9 +58,7 @@ def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount
 def _accounts(
     rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequence[str]
 ) -> Iterator[LoadAccount]:
-    """The accounts of numbered rows. No value is repeated in a message: where columns are mixed up,
-    it may be a password.
-    """
+    """The accounts of numbered rows; messages repeat no value, which may be a password."""
     where, header = next(rows, (source, []))
     columns = [name.strip().lower() for name in header]
     if sorted(columns) != sorted(COLUMNS):
@@ -109,14 +104,10 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def share(accounts: Sequence[LoadAccount], worker: int, workers: int) -> list[LoadAccount]:
-    """The accounts of one worker (counted from 0): its own alone, as long as there are as many as
-    workers.
-    """
+    """One worker's accounts (workers count from 0); it shares one where there are too few."""
     return list(accounts[worker::workers]) or [accounts[worker % len(accounts)]]
 
 
 def are_shared(accounts: Sequence[LoadAccount], worker: int, workers: int) -> bool:
-    """Whether another worker has the account of this one as well, since there are more workers than
-    accounts.
-    """
+    """Whether another worker has this worker's account as well, since accounts are too few."""
     return worker % len(accounts) + len(accounts) < workers

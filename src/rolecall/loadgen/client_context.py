@@ -85,7 +85,7 @@ class ClientContext:
         self._sampling_begins = RLock()
         self._timeout = timeout
         self._verify = verify
-        #: Every account in turn, each with the request that logs it in; or held by somebody.
+        #: Every account in turn, each with the request that logs it in; or held by a client.
         self.logins = Roster([(account, self._issue(account)) for account in accounts])
         #: Statuses with which a server refuses a token that is not good, or no longer; and a
         #: refresh token.
@@ -116,29 +116,25 @@ class ClientContext:
         self.is_over = False
 
     def give_up(self) -> None:
-        """Nobody waits any more: what is under way has failed as `unanswered`, with the time for
-        which it was waited for.
-        """
+        """Fail what is under way as `unanswered`, with the time that it was waited for."""
         now, given_up = perf_counter(), self.under_way
         self.under_way, self.is_over = {}, True
         for connection, (entry, due) in given_up.items():
             entry.failure("unanswered", due, connection.sent, now)
             connection.close()
-        given_up.clear()  # whoever waits in one of them sees that it is counted
+        given_up.clear()  # its greenlet sees that it is counted
 
     def entry(self, method: str, name: str) -> Entry:
-        """The row that a request counts in; ``name`` says what it is for, and holds nothing of what
-        was sent.
-        """
+        """The row that a request counts in; ``name`` says what for, and repeats nothing sent."""
         found = self.entries[name] = self.recorder.entry(method, name)
         return found
 
     def connect(self) -> WireConnection:
-        """A connection of one's own."""
+        """A new connection to the target."""
         return WireConnection(self.origin, timeout=self._timeout, verify=self._verify)
 
     def ask(self, connection: WireConnection, request: bytes) -> Response | None:
-        """Send a request beside the load; None where it is not answered."""
+        """Send a request beside the load; None where there is no answer."""
         self.beside += 1
         try:
             return connection.exchange(request)
@@ -147,7 +143,7 @@ class ClientContext:
 
     @property
     def sampling(self) -> Sampling:
-        """The cells that are tried under load; the first who asks finds out which."""
+        """The cells that are tried under load; the first access finds out which."""
         with self._sampling_begins:
             if self._sampling is None:
                 connection = self.connect()
@@ -165,9 +161,7 @@ class ClientContext:
         return self._sampling
 
     def tidy(self) -> dict[str, list[str]]:
-        """Delete what was made for the cells: which ones were sampled, which not and why, and what
-        could not be deleted.
-        """
+        """Delete what was made for the cells; tell what was sampled, what not, and what is left."""
         with self._sampling_begins:  # a run may be over before they are prepared
             sampling = self._sampling
             if sampling is None:
@@ -217,7 +211,7 @@ class ClientContext:
     # --- What a role may read --------------------------------------------------------------------
 
     def lists(self, role: str) -> tuple[str, ...]:
-        """The lists that a role may read, and for which nothing but a token is needed."""
+        """The lists that a role may read with nothing but a token."""
         found = self._lists.get(role)
         if found is None:
             found = self._lists[role] = tuple(
@@ -232,8 +226,7 @@ class ClientContext:
     def allowed(
         self, operation: str, grant: SessionGrant, response: Response, request: bytes
     ) -> None:
-        """Look at the answer to what the caller's role may do ("+" in the permission table): once
-        it was done, it is not denied.
+        """Check the answer to an allowed request: what was allowed once is not denied later.
 
         The end of the token, which is answered 403 as well, would explain it.
         """
@@ -250,9 +243,7 @@ class ClientContext:
             self.violations.report("allowed-denied", message, request, response)
 
     def _template(self, method: str, path: str, bearer: str) -> tuple[bytes, ...]:
-        """A request in pieces, between which two texts are to stand; the second is the bearer
-        token.
-        """
+        """A request in pieces; two texts go between them, the second is the bearer token."""
         text = outgoing.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
         before, _, rest = text.partition(b"~1") if b"~1" in text else (b"", b"", text)
         return (before, *rest.split(b"~2"))

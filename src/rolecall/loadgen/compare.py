@@ -77,9 +77,7 @@ class Comparison:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The ``load.json`` of a run's folder, or of its own path; UsageError when there is none that
-    can be read.
-    """
+    """The ``load.json`` of a run's folder, or at its own path; UsageError where unreadable."""
     file = path / "load.json" if path.is_dir() else path
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

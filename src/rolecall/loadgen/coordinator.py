@@ -30,7 +30,7 @@ _PREPARATION = 120.0
 #: Seconds between the word to go and the start, so that all workers have it by then.
 _DELAY = 0.2
 
-#: Seconds after which who is not there is dead. Locust's master forgets each worker that stops,
+#: Seconds after which an absent worker is dead. Locust's master forgets each worker that stops,
 #: until it is ready again.
 _ABSENT = 1.0
 
@@ -47,7 +47,7 @@ class NotReady(RolecallError):
 
 @dataclass
 class Segment:
-    """A while of load, and what came of it."""
+    """A period of load, and its results."""
 
     number: int
     totals: Totals
@@ -89,9 +89,7 @@ class Coordinator:
 
     @property
     def lost(self) -> list[str]:
-        """What became of the workers that did not carry their part, in sentences; and who came to a
-        closed loop too late.
-        """
+        """Sentences on workers that failed, or came too late to a closed loop."""
         gone = [f"worker {self._names[client]} {self._why[client]}" for client in self.died]
         return gone + [
             f"worker {client} connected after the run had begun: it was given users of the "
@@ -168,7 +166,7 @@ class Coordinator:
 
         Args:
             width: of the slices of time in which it is measured, in seconds.
-            grace: seconds that those under way have when nobody is due any more.
+            grace: seconds that those under way have after the last arrival.
             abandon: whether those who wait for a client then are given up; else they are sent.
         """
         self._segments += 1
@@ -193,9 +191,7 @@ class Coordinator:
         return segment
 
     def end(self, grace: float = math.inf) -> None:
-        """Let the workers send nobody any more; ``grace`` is how long those under way have, if less
-        than they have anyway.
-        """
+        """Let the workers send no more; steps under way have at most ``grace`` seconds."""
         for name in self._workers:
             self._send("end", {} if grace == math.inf else {"grace": grace}, name)
 
@@ -205,9 +201,7 @@ class Coordinator:
         return not segment.waiting_for
 
     def report(self, worker: str, message: Mapping[str, Any]) -> None:
-        """Add what a worker reports; one whose report cannot be read is no part of the run any
-        more.
-        """
+        """Add a worker's report; a worker whose report cannot be read leaves the run."""
         segment = self.segment
         try:
             if worker in self.died or worker not in self._names:
@@ -246,9 +240,7 @@ class Coordinator:
             self._await_no_more(worker)
 
     def _note_left(self, message: Mapping[str, Any]) -> None:
-        """What a worker has tried, and what it has left at the target, which is true whether it is
-        part of the run or not.
-        """
+        """Note what a worker tried and left at the target, even if it has left the run."""
         for what, found in dict(message["sampled"] or {}).items():
             self.sampled[what].update(map(str, found))
 
@@ -262,13 +254,13 @@ class Coordinator:
             segment.totals.violation(kind, perf_counter() - segment.began, count)
 
     def _await(self, event: Event, seconds: float, enough: Callable[[], bool]) -> None:
-        """Wait for an event, and look every moment who is still alive."""
+        """Wait for an event, and look every moment which workers are alive."""
         until = time.monotonic() + seconds
         while not event.wait(0.25) and time.monotonic() < until and not enough():
             self.look_after()
 
     def look_after(self) -> None:
-        """See who has died, and who has come too late: nobody waits for the dead."""
+        """Notice workers that have died, and workers that came too late."""
         alive, now = set(self._alive()), time.monotonic()
         for name in self._workers:
             if name in alive:
@@ -279,7 +271,7 @@ class Coordinator:
             self._strangers += sorted(alive - set(self._workers) - set(self._strangers))
 
     def _lose(self, worker: str, why: str) -> None:
-        """A worker is no part of the run any more; what it had reported until now stays."""
+        """Drop a worker from the run; what it has reported stays."""
         if worker in self.died or worker not in self._names:
             return
         self.died.append(worker)
@@ -299,5 +291,5 @@ class Coordinator:
                 segment.over.set()
 
     def _dismiss(self, worker: str) -> None:
-        """Let a worker that is no part of the run send nothing."""
+        """Let a worker that has left the run send no more."""
         self._send("end", {"grace": 0.0}, worker)

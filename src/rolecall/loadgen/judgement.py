@@ -19,9 +19,7 @@ from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge,
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict, its sentences (``reasons``), and what became of each objective, as ``load.json``
-    has them.
-    """
+    """The verdict, its sentences (``reasons``) and each objective's result, as in ``load.json``."""
 
     verdict: Verdict
     reasons: list[str]
@@ -65,7 +63,7 @@ class Judgement:
 def _limited(
     measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool
 ) -> Iterator[str]:
-    """How the run is no statement about the server under this load, though nothing broke."""
+    """Sentences on why the run says nothing of the server under this load, though nothing broke."""
     yield from generator_limits.of_the_answers(measured)
     if measured["dropped"]:
         yield (
@@ -86,7 +84,7 @@ def _limited(
 
 
 def _disturbed(measured: Mapping[str, Any], failed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What did not hold might have, but for the pauses of this side."""
+    """A sentence where pauses of this side may be why objectives did not hold."""
     pauses = measured["pauses"]
     if pauses["requests"]:
         yield (

@@ -58,7 +58,7 @@ _MOVES = (
 
 @dataclass
 class LaunchedRun:
-    """A run that is about to begin: where its files go, and Locust's argv."""
+    """A run that is about to begin: its folder, and Locust's command line."""
 
     scenario: str
     folder: Path
@@ -71,9 +71,7 @@ class LaunchedRun:
     note: str = ""
 
     def plan(self, arguments: argparse.Namespace) -> str:
-        """What is about to be sent, in a line; and in a second one what could not be found out
-        before.
-        """
+        """What is about to be sent, in a line; a second line says what could not be found out."""
         if getattr(arguments, "users", None):
             load = f"{arguments.users} users for {arguments.duration}"
         elif getattr(arguments, "rate", None):
@@ -95,9 +93,7 @@ class LaunchedRun:
         )
 
     def run(self, name: str) -> dict[str, Any]:
-        """Run Locust to its end and return the document that it left, or one that says that it left
-        none.
-        """
+        """Run Locust to its end and return its document, or one that says that it left none."""
         exit_code, clock = (
             ExitCode.HARNESS_ERROR,
             MovedClock(self.clock, self.folder) if self.clock else None,
@@ -115,7 +111,7 @@ class LaunchedRun:
         return document
 
     def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-        """The document with what has changed since an earlier run, written anew."""
+        """The document with its comparison with an earlier run, written anew."""
         document = {**document, "comparison": compare.compare(before, document).document()}
         result.write_document(self.folder, document)
         return document
@@ -226,7 +222,7 @@ def _allowed_target(file: Path) -> Target:
 
 
 def _target_argv(arguments: argparse.Namespace) -> list[str]:
-    """The words that say where to and as whom; where both are files, they stay where they are."""
+    """The arguments that name the target and the accounts; both files stay where they are."""
     argv = [f"--target={arguments.target}"] if arguments.target else []
     return argv + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
 
@@ -255,9 +251,7 @@ def _embedded(
 
 
 def _write_target(path: Path, target: Target) -> Path:
-    """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's,
-    too.
-    """
+    """A target file with what Locust's processes need; JSON's texts and numbers are TOML's, too."""
     tables = {
         "target": {"name": target.name, "base_url": target.base_url},
         "dialect": target.dialect,
@@ -281,8 +275,8 @@ def work(arguments: argparse.Namespace) -> int:
     """Work for a master on another machine until it is done.
 
     Raises:
-        UsageError: nobody said where it is, or where to send and as whom: no master's word is
-            enough for that.
+        UsageError: --master-host or TARGET is missing; a worker never takes its target from a
+            master.
     """
     if not arguments.master_host:
         raise UsageError("--master-host", "is missing")

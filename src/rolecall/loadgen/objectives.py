@@ -41,8 +41,7 @@ _KNOWN = (
 
 @dataclass(frozen=True)
 class Objective:
-    """A measure, and the limit that it must keep: times in milliseconds of response time, from when
-    a request was due.
+    """A measure and its limit; times are in ms, from when a request was due to its answer.
 
     ``rate`` is the good answers a second; the others are counts, or shares in per cent: ``errors``
     of the requests that were not throttled, ``throttled`` and ``violations`` of all requests,
@@ -57,9 +56,7 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str, where: str = "--slo") -> Objective:
-        """The objective that a person wrote; UsageError, with what is known, when it cannot be
-        read.
-        """
+        """The objective that a person wrote; UsageError where it cannot be read."""
         plain = re.sub(r"\s", "", text.lower())
         match = _FORM.fullmatch(plain)
         if match is None:
@@ -86,9 +83,7 @@ class Objective:
         )
 
     def observed(self, document: Mapping[str, Any]) -> float | None:
-        """What ``load.json`` says of the measure, in this objective's unit; None when nothing was
-        measured.
-        """
+        """What ``load.json`` says of the measure, in this unit; None where nothing was measured."""
         if self.unit == "ms":
             return _time(self.measure, document) if _let_in(document) else None
         if self.unit == "/s":
@@ -108,9 +103,7 @@ class Objective:
 
 
 def judge(objectives: Iterable[Objective], document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """``objectives`` of ``load.json``: each with what was observed, in its unit, and whether it
-    held.
-    """
+    """``objectives`` of ``load.json``: each with what was observed, and whether it held."""
     return [
         {
             "objective": objective.text,
@@ -155,8 +148,7 @@ def verdict(
 def beyond_doubt(
     objectives: Iterable[Objective], document: Mapping[str, Any], *, slow: bool = False
 ) -> list[Objective]:
-    """The objectives that are missed even if all had been perfect that this side did not send, or
-    may have disturbed.
+    """The objectives that the server missed even if this side's own faults are all excused.
 
     A limit from below, as that of ``rate``, is never missed beyond doubt: what was not sent might
     have been answered.

@@ -23,7 +23,7 @@ from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.scenario import Scenario
 
 _TICK = 0.0005  # seconds
-#: Seconds after which who is sent is late.
+#: Seconds after which an arrival that is sent counts as late.
 LATE = 0.010
 _AT_ONCE = 16  # clients that log in at the same time, beforehand
 
@@ -109,7 +109,7 @@ class OpenLoop:
             raise self._broken
 
     def _wait_for_answers(self) -> None:
-        """Until the grace is over, which `stop` may have made shorter meanwhile."""
+        """Wait until the grace is over, which `stop` may shorten."""
         began = perf_counter()
         while not self._over.is_set() and (left := began + self._grace - perf_counter()) > 0:
             self._over.wait(min(left, 0.1))
@@ -120,13 +120,11 @@ class OpenLoop:
 
     @property
     def is_running(self) -> bool:
-        """Whether somebody is due, or under way."""
+        """Whether an arrival is still due, or a step under way."""
         return self._timer is not None
 
     def stop(self, grace: float = math.inf) -> None:
-        """Send nobody any more; those under way go on, for as many seconds as this if that is less
-        than they have anyway.
-        """
+        """Send no more; steps under way have at most so many seconds."""
         self._times, self._due = iter(()), math.inf
         self._grace = min(self._grace, grace)
 
@@ -144,7 +142,7 @@ class OpenLoop:
             self._over.set()
 
     def _send_due(self) -> None:
-        """Send all who are due."""
+        """Send all arrivals that are due."""
         self._look(_TICK)
         recorder = self._recorder
         now = perf_counter()
@@ -180,9 +178,7 @@ class OpenLoop:
         recorder.late += now - due > LATE
 
     def _employ(self, client: Scenario) -> greenlet:
-        """A greenlet that waits in the hub, is switched to when a step is due, and takes the next
-        one that waits already.
-        """
+        """A greenlet that waits in the hub, takes a step when one is due, then those that wait."""
         self._clients.append(client)
         return greenlet(lambda: self._work(client), self._hub)
 
@@ -204,7 +200,7 @@ class OpenLoop:
                         break
                     due = self._waiting.popleft()
                     self._count(due, perf_counter())
-        except Exception as error:  # noqa: BLE001  # in the hub nobody would hear of it
+        except Exception as error:  # noqa: BLE001  # the hub would swallow it
             self._broken = error
 
 

@@ -1,7 +1,7 @@
 """What a worker takes from a master: a few options by name and type, never host or accounts.
 
-Locust's wire has no authentication: whoever poses as the master must get no password sent anywhere,
-and no file read.
+Locust's wire has no authentication: a program that poses as the master must not get passwords
+sent anywhere, or files read.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace:
-    """A worker's options for a job (`Coordinator.prepare`): its own command line's, and those that a
-    master may name.
+    """A worker's options for a job: its own command line's, and those that a master may name.
 
     Raises:
-        UsageError: the worker's own command line does not say where to, the master names another
+        UsageError: the worker's own command line names no host, the master names another
             host, or it names something that a worker does not take.
     """
     for name in ("index", "workers", "clients"):
@@ -54,7 +53,7 @@ def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace
 
 
 def _same_host(own: str, said: object) -> None:
-    """See that a master does not lead elsewhere than the worker's own command line does."""
+    """Check that a master names the same host as the worker's own command line."""
     if not own:
         hint = (
             "Give it --target FILE, or --host URL; the word of a master, or of a web page, is "

@@ -29,9 +29,7 @@ TIMEOUT = 10.0  # seconds
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """Where a run goes and as whom; every worker reads it for itself, so that no password crosses
-    Locust's wire.
-    """
+    """The target, its tables and the accounts; each worker reads them, so no password is sent."""
 
     target: Target | None
     origin: Origin
@@ -57,7 +55,7 @@ class ResolvedTarget:
         """Read the target file and the accounts.
 
         Raises:
-            UsageError: something in them is wrong, or there is nowhere to go.
+            UsageError: something in them is wrong, or host or accounts are missing.
         """
         tables = load_specification()
         target = load_target(Path(options.target), tables.roles) if options.target else None
@@ -94,7 +92,7 @@ class ResolvedTarget:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Our options among Locust's argv, without Locust."""
+    """Our options in Locust's command line, read without Locust."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-H", "--host", default="")
     parser.add_argument("--users", type=int, dest="num_users")
@@ -103,7 +101,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def check(options: argparse.Namespace) -> None:
-    """See that all options can be read, before anything is started.
+    """Check that all options can be read, before anything is started.
 
     Raises:
         UsageError: one cannot.
@@ -143,7 +141,7 @@ def seconds(text: str | None, where: str) -> float:
 
 
 def schedule(options: argparse.Namespace) -> Schedule | None:
-    """The open schedule that is asked for; None when nobody asks for a rate.
+    """The open schedule that the options name; None where they name no rate.
 
     Raises:
         UsageError: it cannot be read, or never ends.
@@ -165,7 +163,7 @@ def schedule(options: argparse.Namespace) -> Schedule | None:
 
 
 def objectives(options: argparse.Namespace) -> list[Objective]:
-    """What the run has to keep.
+    """The objectives of the run, those given and the usual ones.
 
     Raises:
         UsageError: one cannot be read.
@@ -179,7 +177,7 @@ def objectives(options: argparse.Namespace) -> list[Objective]:
 
 
 def weights(options: argparse.Namespace) -> Mapping[str, int]:
-    """How clients are shared out in ``mixed``.
+    """The weights of the scenarios in ``mixed``.
 
     Raises:
         UsageError: a scenario is unknown, or a weight is no number.
@@ -200,8 +198,7 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
 
 
 def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
-    """What beside rate, users and time shapes the load of a scenario; runs in which it differs are
-    not comparable.
+    """What else shapes the load; runs in which it differs are not comparable.
 
     Raises:
         UsageError: the weights cannot be read.
@@ -227,9 +224,7 @@ SHARED: Mapping[str, type] = {option.dest: option.kind for option in OPTIONS if 
 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that all workers are to have; and the host, if one is named, for each to compare
-    with its own.
-    """
+    """The options that all workers get, and the host, which each compares with its own."""
     return {
         name: getattr(options, name)
         for name in ("host", *SHARED)
@@ -238,8 +233,7 @@ def shared(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def see_that_load_is_allowed(target: Target, base_url: str) -> None:
-    """Whoever runs a server that is not this machine's says in the target file that it may be put
-    under load.
+    """Check that a target on another machine allows load in its target file.
 
     Raises:
         UsageError: that is not said.
@@ -250,8 +244,7 @@ def see_that_load_is_allowed(target: Target, base_url: str) -> None:
 
 
 def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str:
-    """The base URL that a command line names, itself or by its target file; empty where it names
-    none.
+    """The base URL of a command line or of its target file; empty where neither names one.
 
     Raises:
         UsageError: the target file is wrong.

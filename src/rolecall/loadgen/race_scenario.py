@@ -16,8 +16,7 @@ from rolecall.loadgen.transport.wire import Response
 
 
 class RefreshRaceScenario(RefreshingScenario):
-    """One session that several clients go on with at the same instant; then it is seen what each of
-    them was given.
+    """Several clients refresh one session at once; then each winner's tokens are tried.
 
     The session goes on with what works of that, or with a new log-in.
     """
@@ -36,7 +35,7 @@ class RefreshRaceScenario(RefreshingScenario):
             connection.close()
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
-        """Race once, by both paths in turn; by POST if the access token may have expired meanwhile."""
+        """Race once, by both paths in turn; by POST if the access token may have expired."""
         context, session = self.context, grant.session
         self._races += 1
         path: Path = "POST" if self._races % 2 or not grant.is_fresh else "GET"
@@ -92,8 +91,7 @@ class RefreshRaceScenario(RefreshingScenario):
     def _look_at(
         self, given: Sequence[SessionGrant | None]
     ) -> tuple[dict[str, bool | None], dict[str, bool | None]]:
-        """Which of the access tokens and which of the refresh tokens work that the winners were
-        given.
+        """Which of the winners' access tokens and refresh tokens work.
 
         First the access tokens: a refresh may revoke those of the session. The session goes on with
         what the last one gave.
@@ -112,7 +110,7 @@ class RefreshRaceScenario(RefreshingScenario):
         return works, refreshes
 
     def _try(self, given: SessionGrant) -> bool | None:
-        """Go on with what a winner was given: whether that works; None if nobody knows."""
+        """Refresh with what a winner was given: whether that works; None where it is not known."""
         context = self.context
         request = context.refresh_post(given)
         refresh = context.invariants.refresh(given, "POST")

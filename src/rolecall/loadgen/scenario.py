@@ -41,7 +41,7 @@ _ENDED = "session ended"
 
 
 class Scenario:
-    """One client: its connection, and what it holds."""
+    """One client: its connection, and the account and tokens that it holds."""
 
     name: ClassVar[str]
 
@@ -81,8 +81,7 @@ class Scenario:
         use: Use | None = None,
         connection: WireConnection | None = None,
     ) -> Response | None:
-        """Send a request and count its answer; None where there is none, and where the run was over
-        before it came.
+        """Send a request and count its answer; None without one, and once the run is over.
 
         Args:
             use: the log-in that the request is, the refresh, or the grant whose token it carries;
@@ -148,7 +147,7 @@ class Scenario:
         return sound(context.invariants.logged_in(known, response, request))
 
     def try_now_and_then(self, grant: SessionGrant) -> None:
-        """See of some tokens that they work, and as whose."""
+        """Check of some tokens that they work, and for which user."""
         self._tried += 1
         if self._tried % _TRIED == 1:
             self.show_profile(grant, perf_counter())
@@ -170,16 +169,14 @@ class Scenario:
 
 
 class RefreshingScenario(Scenario):
-    """Whoever holds a session, with an account of its own as far as there are enough, and goes on
-    with it.
-    """
+    """A client that holds a session, with an account of its own where there are enough."""
 
     def __init__(self, context: ClientContext) -> None:
         super().__init__(context)
         self.grant: SessionGrant | None = None
 
     def prepare(self) -> None:
-        """Log in; that is no part of the load."""
+        """Log in, beside the load."""
         self._begin(perf_counter(), "issue (beforehand)")
 
     def step(self, due: float) -> None:
@@ -190,9 +187,7 @@ class RefreshingScenario(Scenario):
             self.go_on(self.grant, due)
 
     def _begin(self, due: float, name: str) -> None:
-        """Log in the account that was held by nobody for longest: on the one before, something may
-        still be under way.
-        """
+        """Log in the account that was free for longest: nothing of it is under way any more."""
         self.let_go()
         self._login = self.context.logins.hold()
         self.grant = self.log_in(due, name)
@@ -225,5 +220,5 @@ class RefreshingScenario(Scenario):
 
 
 def sound(grant: SessionGrant | None) -> SessionGrant | None:
-    """What one can go on with: not with what may be another user's."""
+    """The grant, unless something was wrong with it: then it may be another user's."""
     return grant if grant is not None and grant.sound else None

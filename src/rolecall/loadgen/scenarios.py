@@ -33,9 +33,7 @@ class RefreshGetScenario(RefreshingScenario):
     name = "refresh-get"
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
-        """Refresh; by POST if the access token may have expired meanwhile, which is what that is
-        for.
-        """
+        """Refresh; by POST if the access token may have expired meanwhile."""
         self.refresh("GET" if grant.is_fresh else "POST", grant, due)
 
 
@@ -50,9 +48,7 @@ class RefreshPostScenario(RefreshingScenario):
 
 
 class SessionScenario(RefreshingScenario):
-    """The life of a client: log in, use the token for what its role may read, refresh before it
-    ends, go on.
-    """
+    """A client's life: log in, read what the role may read, refresh before the end, go on."""
 
     name = "session"
     #: Reads between two refreshes; a session of 24 hours in a few seconds.
@@ -63,9 +59,7 @@ class SessionScenario(RefreshingScenario):
         self._steps = 0
 
     def go_on(self, grant: SessionGrant, due: float) -> None:
-        """Read, or refresh by both paths in turn; by POST as soon as the access token may have
-        expired.
-        """
+        """Read, or refresh by both paths in turn; by POST where the token may have expired."""
         self._steps += 1
         refreshes, reads = divmod(self._steps, self._READS + 1)
         if not grant.is_fresh:
@@ -80,9 +74,7 @@ class SessionScenario(RefreshingScenario):
             self.read(lists[self._steps // 2 % len(lists)] if lists else PROFILE, grant, due)
 
     def read(self, operation: str, grant: SessionGrant, due: float) -> None:
-        """Read a list that the role may read; a client whose token is not let in any more, and need
-        not be, logs in anew.
-        """
+        """Read a list; a client whose token is lawfully refused logs in anew."""
         context = self.context
         request = context.read(operation, grant)
         grant.session.use()

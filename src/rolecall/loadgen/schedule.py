@@ -25,9 +25,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 
 
 def duration(text: str, where: str = "duration") -> float:
-    """``90``, ``90s``, ``1m30s`` or ``500ms`` in seconds; UsageError for anything else, and for
-    nothing.
-    """
+    """``90``, ``90s``, ``1m30s`` or ``500ms`` in seconds; UsageError for anything else."""
     parts = _DURATION.findall(text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not parts or "".join(map("".join, parts)) != text or not seconds:
@@ -127,16 +125,12 @@ class Schedule:
         return sum(phase.seconds for phase in self.phases)
 
     def count(self) -> int:
-        """How many requests are due: exactly when arrivals are constant, on average when they are
-        random.
-        """
+        """How many requests are due: exact for constant arrivals, the mean for random ones."""
         # Rounded before it is raised: three times a tenth is not more than three tenths.
         return math.ceil(round(sum(phase.arrivals for phase in self.phases), 6))
 
     def rate_at(self, second: float) -> float:
-        """The rate in requests a second, ``second`` seconds after the start; 0 before it and after
-        the end.
-        """
+        """The rate in requests a second at this second; 0 before the start and after the end."""
         if second < 0:
             return 0.0
         for phase in self.phases:

@@ -38,8 +38,7 @@ def guard(
     where_to: str,
     extra: Callable[[], Iterable[str]],
 ) -> None:
-    """Refuse, with a sentence, what is not asked for by the page itself, or leads elsewhere than
-    the command line.
+    """Refuse requests that come from other pages, or lead to another host.
 
     Args:
         web_host: where the page listens (``--web-host``); everywhere if it is empty or ``*``.
@@ -107,7 +106,7 @@ def _leads_astray(asked: Request, where_to: str, extra: Callable[[], Iterable[st
 
 
 def _other_host(host: object, where_to: str) -> str:
-    """Why a host is refused; empty where it is none, or the command line's."""
+    """Why a host is refused; empty where it is the command line's, or none is named."""
     if not host or host == where_to:
         return ""
     try:
@@ -120,7 +119,7 @@ def _other_host(host: object, where_to: str) -> str:
 
 
 def _name_of(host: str) -> str:
-    """The name in a Host field, without its port; empty where it is none."""
+    """The name in a Host field, without its port; empty where it has none."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

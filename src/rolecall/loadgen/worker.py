@@ -39,7 +39,7 @@ _GRACE = (
 #: Seconds after which a worker that stood still is no part of the run: its master has called it
 #: missing, and gone on without it.
 _AWAY = 3.0
-_PATIENCE = 10.0  # seconds that who is due waits for a free client
+_PATIENCE = 10.0  # seconds that an arrival waits for a free client
 
 #: A report in which nothing is new.
 _NOTHING: Mapping[str, Any] = {
@@ -95,7 +95,7 @@ class Worker:
         self.going = Event()
 
     def prepare(self, job: Mapping[str, Any]) -> None:
-        """Read where to go and as whom; make the clients of an open loop, and log them in."""
+        """Read the target and the accounts; make the clients of an open loop, and log them in."""
         if self._open_loop:
             self._open_loop.close()
             self._open_loop = None
@@ -143,11 +143,10 @@ class Worker:
         )
 
     def _check_log_in(self, base_url: str) -> None:
-        """Log in once, to tell a target that is not there, or takes no log-ins, from one that is
-        slow.
+        """Log in once, to tell a target that is away, or refuses, from one that is slow.
 
         Raises:
-            Unreachable: nobody answers.
+            Unreachable: the target does not answer.
             NoUsers: the first account is refused.
         """
         assert self.context is not None
@@ -166,7 +165,7 @@ class Worker:
             )
 
     def go(self, job: Mapping[str, Any]) -> None:
-        """Begin to measure; send who is due, in an open loop."""
+        """Begin to measure; in an open loop, send what is due."""
         try:
             self._begin(job)
         except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for a report
@@ -191,9 +190,7 @@ class Worker:
             self.going.set()
 
     def end(self, job: Mapping[str, Any]) -> None:
-        """Send nobody any more; the last report follows when those under way have come to their
-        end, or had the time to.
-        """
+        """Send no more; the last report follows when steps under way have ended, or had time."""
         grace = min(self._grace, job.get("grace", math.inf))
         self.going.clear()
         if self._open_loop and self._open_loop.is_running:
@@ -211,7 +208,7 @@ class Worker:
         )
 
     def _leave(self, seconds: float) -> None:
-        """In the hub: this process stood still for so long that the others have gone on without it."""
+        """In the hub: leave the run, which went on while this process stood still."""
         self._away = seconds
         self.going.clear()
         if self._open_loop:
@@ -232,9 +229,7 @@ class Worker:
         self._report_last(error)
 
     def step(self, client: Scenario) -> None:
-        """A step of a client in a closed loop. If the client breaks, which is no fault of the
-        server, the run is over.
-        """
+        """Take a step of a client in a closed loop; a client that breaks ends the run."""
         assert self.context is not None
         recorder = self.context.recorder
         recorder.sent += 1
@@ -259,7 +254,7 @@ class Worker:
             self._send("report", self._report())
 
     def _report_last(self, error: str = "") -> None:
-        """Give up what is under way, and tell all that is not told yet; once."""
+        """Give up what is under way, and report all that is not reported yet; once."""
         reporting, self._reporting = self._reporting, None
         if reporting is None:
             return
@@ -271,7 +266,7 @@ class Worker:
         self.context.give_up()
         report = self._report()  # at once: what comes from now on belongs to nothing any more
         if self._open_loop and not self._options.capacity:
-            # whoever writes the result needs files, too; in a search this was only a step
+            # the writer of the result needs files, too; in a search this was only a step
             self._open_loop.close()
         self._send(
             "report", {**report, "away": self._away}
@@ -289,7 +284,7 @@ class Worker:
         return count
 
     def _report(self) -> dict[str, Any]:
-        """What is new since the last report; where that cannot be told, why."""
+        """What is new since the last report, or why that cannot be told."""
         report = {**_NOTHING, "number": self._number, "beside": self._beside()}
         try:
             return report | self._news()
@@ -312,9 +307,7 @@ class Worker:
         }
 
     def client(self, scenario: str) -> Scenario:
-        """One more client of a closed loop, ready for its first step; blocks until the run has
-        begun.
-        """
+        """One more client of a closed loop, ready for a step; blocks until the run has begun."""
         self.going.wait()
         try:
             client = self._maker(scenario)()

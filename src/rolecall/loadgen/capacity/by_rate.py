@@ -324,9 +324,7 @@ class Search:
         )
 
     def _why_unstable(self, rate: float) -> Iterator[tuple[Any, ...]]:
-        """Why a rate that held is no answer, each time with the steps that say so; nothing where it
-        is one.
-        """
+        """Why a rate that held is not the answer, each time with the steps that say so."""
         history, began = self._history, self._state.began
         contradictions, slumps = self._state.contradictions(rate), history.slumps
         if any(

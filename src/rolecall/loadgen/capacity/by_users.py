@@ -37,9 +37,7 @@ Measure = Callable[[int, float], Step]
 
 @dataclass(frozen=True)
 class Scaling:
-    """What was found; ``steps`` are the judgements with their numbers of clients, in the order in
-    which they were tried.
-    """
+    """The result; ``steps`` are judgements with numbers of clients, in the order of trial."""
 
     outcome: SearchOutcome
     because: str
@@ -56,9 +54,7 @@ class Scaling:
         ]
 
     def document(self) -> dict[str, Any]:
-        """The findings of ``capacity.json``: the highest throughput of a level that held, and the
-        law.
-        """
+        """The findings of ``capacity.json``: the highest throughput that held, and the law."""
         held = [
             judged.step
             for _, judged in self.steps

@@ -21,8 +21,7 @@ from rolecall.loadgen.schedule import Arrivals, Phase, Schedule
 
 N = TypeVar("N", int, float)
 
-#: Seconds that those under way have at the end of a step; whoever still waits for a client then is
-#: not sent any more.
+#: Seconds that steps under way have at the end; arrivals that still wait for a client are dropped.
 _GRACE = 10.0
 
 
@@ -55,7 +54,7 @@ class CapacityRun(LoadRun):
         return [objective for objective in self.objectives if objective.measure != "rate"]
 
     def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:
-        """The same, until somebody stops the run or a worker dies."""
+        """The same, until the run is stopped or a worker dies."""
 
         def step(much: N, seconds: float) -> Step:
             if self.stopped.is_set() or self.coordinator.died:
@@ -116,7 +115,7 @@ _VERDICTS = {
 
 
 class Stopped(Exception):
-    """Somebody stopped the run, or a worker died."""
+    """The run was stopped, or a worker died."""
 
 
 class RateSteps(Segments):
@@ -134,7 +133,7 @@ class RateSteps(Segments):
         self._seed = seed
 
     def measure(self, rate: float, seconds: float) -> Step:
-        """Offer a rate for so many seconds, after a warm-up, and wait until all has been answered."""
+        """Offer a rate, after a warm-up, and wait until all has been answered."""
         width, warm_up = cut(seconds)
         count = warm_up + SLICES
         schedule = Schedule((Phase(rate, rate, count * width),), self._arrivals, self._seed)

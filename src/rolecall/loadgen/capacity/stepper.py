@@ -31,9 +31,7 @@ Measure = Callable[[float, float], Step]
 
 
 class Stop(Exception):
-    """Why there is nothing more to look for; no error. ``rate`` is the answer; ``refuted`` says
-    that what was to be it did not hold.
-    """
+    """The end of a search; ``rate`` is the answer, ``refuted`` says that it did not hold."""
 
     def __init__(
         self,

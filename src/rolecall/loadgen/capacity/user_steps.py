@@ -37,7 +37,7 @@ class ScalingRun(CapacityRun):
 
 
 class UserSteps(Segments):
-    """Lets so many of Locust's users send, as `SearchByUsers` asks for them."""
+    """Lets as many of Locust's users send as `SearchByUsers` asks for."""
 
     def __init__(
         self, coordinator: Coordinator, objectives: Sequence[Objective], runner: Any, stopped: Event
@@ -47,9 +47,7 @@ class UserSteps(Segments):
         self._stopped = stopped
 
     def measure(self, clients: int, seconds: float) -> Step:
-        """Let so many clients send one request after the other, for so many seconds after a
-        warm-up.
-        """
+        """Let so many clients send for so many seconds, after a warm-up."""
         width, warm_up = cut(seconds)
         count = warm_up + SLICES
         self._runner.start(clients, spawn_rate=clients)

@@ -11,7 +11,7 @@ _ACROSS = "the same one was given out to another worker; the exchanges are not a
 
 
 class AcrossWorkers:
-    """What the master looks at: whether two workers were given the same."""
+    """Checks on the master whether two workers were given the same."""
 
     def __init__(self, violations: Violations, places: int = 2 * PLACES) -> None:
         self._violations = violations
@@ -20,7 +20,7 @@ class AcrossWorkers:
         self._accounts: dict[int, int] = {}  # by user
 
     def merge(self, delta: Mapping[str, bytes]) -> None:
-        """Take in what a worker's `Invariants.take` has said."""
+        """Add what a worker's `Invariants.take` returned."""
         for _ in range(self._tokens.merge(delta["tokens"])):
             self._violations.report(
                 "token-repeated",

@@ -44,7 +44,7 @@ _GIVE = "give bank, signing_key_env or clock_url under [expiry] in the target fi
 
 @dataclass(frozen=True)
 class Kept:
-    """A token that was issued before the run, and has expired."""
+    """An expired token that was issued before the run."""
 
     role: str
     user: str
@@ -55,13 +55,13 @@ class Kept:
 
 @dataclass(frozen=True)
 class Left:
-    """What a clock that was moved has left: tokens that have expired, or why there are none."""
+    """The tokens that expired when the clock was moved, or why there are none."""
 
     tokens: tuple[Kept, ...] = ()
     why_not: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Write it to a file for its owner alone."""
+        """Write it to a file that only its owner reads."""
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
@@ -105,7 +105,7 @@ class Presented:
 
 
 class ExpiredTokens:
-    """Where expired tokens come from.
+    """The sources of expired tokens.
 
     Args:
         options: ``[expiry]`` of the target file.
@@ -129,7 +129,7 @@ class ExpiredTokens:
     def ways(
         self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]
     ) -> list[tuple[str, str]]:
-        """The ways that there are, each with a role.
+        """The sources that work, each with a role.
 
         Args:
             callers: who is logged in, by role.
@@ -179,7 +179,7 @@ class ExpiredTokens:
     def _key_fits(
         self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]
     ) -> bool:
-        """Whether what is made with the key is let in as long as it has not expired."""
+        """Whether the target takes an unexpired token made with the key."""
         try:  # with each, since a session may have ended, or an answer be lost
             fits = any(
                 let_in(grant, self._forge(grant, max(1, min(2 * MARGIN, grant.lifetime // 4))))

@@ -164,9 +164,7 @@ class Invariants:
     # --- Before the sending ----------------------------------------------------------------------
 
     def log_in(self, account: LoadAccount) -> LoginSession:
-        """Note that an account's log-in is sent now; `logged_in` is to follow, or
-        `LoginSession.unanswered`.
-        """
+        """Note that a log-in is sent now; `logged_in` or `LoginSession.unanswered` is to follow."""
         holder = self._holders.get(account.email)
         if holder is None:
             holder = Holder(account, self._harmless, lone=self._lone, shared=self._shared)
@@ -175,9 +173,7 @@ class Invariants:
 
     @staticmethod
     def refresh(grant: SessionGrant, path: Path, *, racing: bool = False) -> Refresh:
-        """Note that a refresh is sent now, as `Refresh` has it; `refreshed` is to follow, or
-        `Refresh.unanswered`.
-        """
+        """Note that a refresh is sent now; `refreshed` or `Refresh.unanswered` is to follow."""
         return Refresh(grant, path, racing=racing)
 
     # --- Answers of the token endpoint -----------------------------------------------------------
@@ -185,7 +181,7 @@ class Invariants:
     def logged_in(
         self, session: LoginSession, response: Response, request: bytes
     ) -> SessionGrant | None:
-        """Look at the answer to a log-in; None if it gives no tokens."""
+        """Check the answer to a log-in; None if it gives no tokens."""
         if response.status not in self._issued and not self._answers_login(
             session, response, request
         ):
@@ -196,7 +192,7 @@ class Invariants:
     def refreshed(
         self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True
     ) -> SessionGrant | None:
-        """Look at the answer to a refresh; None if it gives no tokens.
+        """Check the answer to a refresh; None if it gives no tokens.
 
         Args:
             judged: whether a refusal is a violation where nothing explains it; not in a race, which
@@ -260,9 +256,7 @@ class Invariants:
         )
 
     def _answers_login(self, session: LoginSession, response: Response, request: bytes) -> bool:
-        """Look at the status of an answer to a log-in that is not as it should be: whether tokens
-        are to be looked for all the same.
-        """
+        """Check an unexpected status of a log-in: whether to look for tokens all the same."""
         outcome, holder = outcome_of(response.status), session.holder
         if outcome == "granted":
             self.violations.report(
@@ -281,7 +275,7 @@ class Invariants:
     def _answers_refresh(
         self, refresh: Refresh, response: Response, request: bytes, judged: bool
     ) -> bool:
-        """The same for a refresh."""
+        """Check an unexpected status of a refresh, as `_answers_login` does."""
         outcome = outcome_of(response.status)
         if outcome == "granted":
             self.violations.report(
@@ -298,7 +292,7 @@ class Invariants:
         return False
 
     def _content(self, response: Response, request: bytes) -> tuple[Texts, dict[str, Any]] | None:
-        """The answer's texts and its token's claims; None, and a report, where it gives no tokens."""
+        """The answer's texts and its token's claims; None, and a report, without tokens."""
         try:
             document, is_strict = orjson.loads(response.body), True
         except orjson.JSONDecodeError:
@@ -328,8 +322,7 @@ class Invariants:
     def own_profile(
         self, grant: SessionGrant, response: Response, request: bytes, *, judged: bool = True
     ) -> bool:
-        """Look at the answer to "fetch user details (self)" with a token, whose sending was noted
-        (`LoginSession.use`).
+        """Check the answer to "fetch user details (self)"; `LoginSession.use` came before.
 
         Args:
             judged: whether a refusal is a violation where nothing explains it.
@@ -359,7 +352,7 @@ class Invariants:
     def _misfits(
         self, holder: Holder, texts: Texts, claims: dict[str, Any], *, refreshed: bool
     ) -> Iterator[tuple[str, str]]:
-        """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
+        """What does not fit the caller, as kind and message; each kind once."""
         _, refresh_token, user, given_scope = texts
         named, lifetime = claims["_id"], claims["exp"] - claims["iat"]
         foreign, wider = (
@@ -391,7 +384,7 @@ class Invariants:
             )
 
     def _stranger(self, refresh_token: str, holder: Holder) -> str:
-        """The user whom a refresh token names, if it names one and that is not the caller.
+        """The other user that a refresh token names; empty where it names none.
 
         A front that is short may be anything, and be some user's id by coincidence: numbers are
         both.
@@ -409,7 +402,7 @@ class Invariants:
         return named if named in self._emails or (self._names_user and _ID.fullmatch(named)) else ""
 
     def _meet(self, holder: Holder, named: str, request: bytes, response: Response) -> None:
-        """An account whose user was not seen before."""
+        """Note the user of an account that is answered for the first time."""
         user, email = holder.account.user or named, holder.account.email
         holder.user, holder.fingerprint = user, self._fingerprint(user)
         if len(user) >= _TELLING:
@@ -424,8 +417,7 @@ class Invariants:
     # --- Tokens ----------------------------------------------------------------------------------
 
     def _claims(self, token: str) -> dict[str, Any] | None:
-        """The claims of a signed JWT that has a user, and whole numbers in iat and exp; the
-        signature is the suite's to check.
+        """The claims of a signed JWT with a user, iat and exp; its signature is not verified.
 
         A JWT is three parts in base64url without padding, and nothing else (RFC 7515 2 and 3.1).
         """
@@ -457,9 +449,7 @@ class Invariants:
     def _is_new(
         self, token: str, claims: dict[str, Any], owner: int, holder: Holder, asked: float
     ) -> bool:
-        """Whether a token that was asked for at this moment (seconds of `time.perf_counter`) may
-        have been issued then.
-        """
+        """Whether a token may have been issued after it was asked for (`time.perf_counter`)."""
         jti = claims.get("jti")
         if type(jti) is str and jti:
             return self._tokens.add(self._fingerprint(jti), owner)
@@ -489,9 +479,7 @@ class Invariants:
         return role
 
     def take(self) -> dict[str, bytes]:
-        """The fingerprints that are new since the last call, for `AcrossWorkers`; of users each
-        with that of its account.
-        """
+        """The fingerprints since the last call, for `AcrossWorkers`; users with their accounts."""
         met, self._met = self._met, array("Q")
         return {
             "tokens": self._tokens.take(),

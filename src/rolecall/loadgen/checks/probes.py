@@ -47,12 +47,12 @@ class Probe:
 
     @property
     def use(self) -> Use | None:
-        """What is to be told if there is no answer."""
+        """The use that is told when no answer comes."""
         return self.login or self.presented or self.grant
 
     @property
     def row(self) -> str:
-        """What it counts as: there are a few rows, not one for each cell."""
+        """The row that it counts in: there are a few, not one for each cell."""
         if self.presented:
             return "expired tokens"
         if self.cell.allowed or self.stage == "before":
@@ -61,10 +61,9 @@ class Probe:
 
 
 class SampledCaller:
-    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience``
-    is over (`time.perf_counter`).
+    """The caller of a role's cells; it does not log in again before ``patience`` is over.
 
-    While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with
+    While one is under way, at most `_UNDER_WAY` seconds, no other one begins: on a server with
     one session of each user it would end it.
     """
 
@@ -90,9 +89,7 @@ class SampledCaller:
 
 
 def in_turn(kinds: Sequence[Sequence[SampledCell]]) -> Iterator[SampledCell]:
-    """One of each kind in turn for ever, and of each kind one in each shape; else in an order of
-    chance that is always the same.
-    """
+    """One cell of each kind in turn, and of each kind one in each shape, in a fixed order."""
     return _alternating(
         [_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind]
     )

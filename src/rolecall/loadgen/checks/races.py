@@ -8,7 +8,7 @@ being good.
 
 * not at all: exactly one call wins (rotation, RFC 9700 4.14.2);
 * for ever: all win, whether they are given new refresh tokens or the old one again;
-* for a while: whoever comes within a grace window wins, whoever comes later is refused.
+* for a while: calls within a grace window win, later ones are refused.
 
 A history is explained by a policy if every call can be given an instant between its invocation and
 its return at which, carried out one after the other, the calls have their outcomes:
@@ -28,12 +28,12 @@ had an end.
 *Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a
 server may take a second use for theft and end the whole token family (RFC 9700 4.14.2): then what the
 winner was given dies with it, rightly. So a dead winner is excused where that can have happened:
-somebody came too late, or may have. It is not where nobody was refused, nor if two won with no
+a call came too late, or may have. It is not where none was refused, nor if two won with no
 window to explain it. And a server may revoke the session's older access tokens at each refresh: a
-dead access token is excused where somebody else's is alive, or may be. A call without an answer may
+dead access token is excused where another winner's is alive, or may be. A call without an answer may
 have come late, or last, and so excuses both.
 
-*Somebody has to win*, unless a call without an answer may have. *Nobody gets another user's
+*One call has to win*, unless a call without an answer may have. *No call gets another user's
 tokens*, under any policy.
 
 What was done to the account besides, a log-in above all, may have ended the session during a race
@@ -62,7 +62,7 @@ CallOutcome = Literal["granted", "refused", "unknown", "throttled"]
 
 
 def outcome_of(status: int | None) -> CallOutcome:
-    """What an answer's status says of the refresh; None is no answer."""
+    """What an answer's status says of the refresh; None stands for no answer."""
     if status is None or status >= 500 or status in _PASSING:
         return "unknown"
     if status in _TURNED_AWAY:
@@ -149,9 +149,7 @@ def _described(call: RaceCall, race: Race) -> str:
 
 @dataclass(frozen=True)
 class Policies:
-    """The policies that explain something: a single use, and windows from ``shortest`` to
-    ``longest`` seconds.
-    """
+    """The policies that explain something: a single use, and windows of so many seconds."""
 
     single_use: bool = True
     shortest: float = LEAST_WINDOW
@@ -239,13 +237,11 @@ def wrong(race: Race, explained: Policies) -> Iterator[tuple[str, str]]:
 
 
 def _is_excused(dead: RaceCall, race: Race, explained: Policies) -> bool:
-    """Whether a winner's tokens may be dead: ended with the token family, or as those of an earlier
-    refresh.
-    """
+    """Whether a winner's tokens may be dead: ended with their family, or by a later refresh."""
     if not race.certain or race.having("unknown"):
         return True
     if dead.refresh_token_works is not True and race.having("refused") and explained:
-        return True  # somebody came too late, as a thief would
+        return True  # a call came too late, as a thief would
     is_access_token_alone = dead.refresh_token_works is not False
     return is_access_token_alone and any(
         call.token_works is not False for call in race.having("granted")
@@ -281,9 +277,7 @@ class Races:
             self._violations.report("race-mixture", message, history=self._against(str(race)))
 
     def _narrow(self, explained: Policies, history: str) -> bool:
-        """Leave the policies that explain this as well; False, and nothing changes, if there is
-        none.
-        """
+        """Keep the policies that explain this as well; False, and no change, without any."""
         both = self.policies & explained
         if not both:
             return False
@@ -297,9 +291,7 @@ class Races:
         return "\n\n".join((history, "and before that", *dict.fromkeys(self._witnesses.values())))
 
     def take(self) -> dict[str, Any]:
-        """What a master has to know: the policies left, with their witnesses, and the races since
-        the last call.
-        """
+        """The policies left, with their witnesses, and the races since the last call."""
         races, self._untold = self._untold, Counter()
         return {
             "policies": [self.policies.single_use, self.policies.shortest, self.policies.longest],
@@ -308,9 +300,7 @@ class Races:
         }
 
     def merge(self, delta: Mapping[str, Any]) -> None:
-        """Take in what a worker has said. That its policies are not those of the others is reported
-        once.
-        """
+        """Add what a worker has told; a contradiction between workers is reported once."""
         self.races.update(dict(delta["races"]))
         theirs = Policies(*delta["policies"])
         history = "\n\n".join(dict.fromkeys(delta["witnesses"].values()))

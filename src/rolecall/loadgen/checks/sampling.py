@@ -143,7 +143,7 @@ class Sampling:
         self._turns = in_turn([*kinds, self.shaped, self.expired])
 
     def close(self) -> list[str]:
-        """Delete the things; what could not be deleted, as ``user 5f47d8...``."""
+        """Delete the things; returns what could not be deleted, as ``user 5f47d8...``."""
         return self._things.delete(self._at_hand)
 
     def _renew(self, account: LoadAccount) -> bool:
@@ -161,9 +161,7 @@ class Sampling:
         return False
 
     def _ask(self, operation: Operation, role: str, path: str, body: Any = None) -> Response | None:
-        """Send a request, and wait for its answer. What is no create is repeated where there is
-        none.
-        """
+        """Send a request and wait for its answer; repeat it without one, unless it is a create."""
         may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
         for _ in range(_TRIES):
             caller = self._caller(role)
@@ -192,9 +190,7 @@ class Sampling:
         )
 
     def _try(self, cell: SampledCell) -> Response | None:
-        """Send a cell's request, after what goes before it, and wait for its answer; no log-in
-        follows from what it is.
-        """
+        """Send a cell's request, after the one before it, and wait for the answer."""
         answer = None
         for _ in range(_TRIES):
             caller = self._caller(cell.role)
@@ -213,9 +209,7 @@ class Sampling:
         return answer
 
     def _try_shapes(self, until: float) -> None:
-        """Try denied reads in other shapes, and keep those that are refused; no more of them after
-        this moment (`time.perf_counter`).
-        """
+        """Try denied reads in other shapes until this moment, and keep those that are refused."""
         reads = [cell for cell in self.cells if cell.operation.effect in _READS]
         openers: dict[str, SampledCell] = {}
         for cell in reads:
@@ -272,9 +266,7 @@ class Sampling:
         self.others += refused
 
     def _with_expired(self, way: str, role: str) -> Iterator[SampledCell]:
-        """The own profile, a list and a fetch, another one for each role; plainly, and in a few
-        shapes.
-        """
+        """The own profile, a list and a fetch, plainly and in a few shapes."""
         index = list(self._callers).index(role)
         may = [cell for cell in self.cells if cell.role == role and cell.allowed]
         user = self._present(
@@ -324,7 +316,7 @@ class Sampling:
         return {("user", id) for id in users} | {("organization", id_text(self._organization))}
 
     def _look_up_organization(self) -> None:
-        """What the highest role's own profile says of the organization that things are made in."""
+        """Take the organization that things are made in from the highest role's profile."""
         operation = self._spec.operations["fetch-user-self"]
         for role in self._at_hand(operation)[:1]:
             answer = self._ask(
@@ -349,7 +341,7 @@ class Sampling:
         return sorted(cells, key=lambda cell: (_READS + _WRITES).index(cell.operation.effect))
 
     def _filled(self, operation: Operation, role: str, name: str) -> SampledCell | None:
-        """A cell with its path and its body; None where there is no such thing as it is about."""
+        """A cell with its path and its body; None where the thing that it needs is missing."""
         filled = self._fill(operation, role, name)
         return (
             SampledCell(operation, role, self._spec.allows(operation.name, role), *filled)
@@ -399,7 +391,7 @@ class Sampling:
         return None
 
     def look(self, probe: Probe, answer: Response) -> Probe | None:
-        """Look at an answer; what has to be asked next to be sure, if anything."""
+        """Check an answer; returns the next request that is needed to be sure."""
         if probe.stage == "log-in":
             return self._logged_in(probe, answer)
         if probe.stage == "before":
@@ -410,7 +402,7 @@ class Sampling:
         return None
 
     def _after(self, cell: SampledCell, answer: Response) -> Probe | None:
-        """What follows the answer to what goes before a cell: the cell, unless that was not let in."""
+        """The cell, once the request before it was let in."""
         if 200 <= answer.status < 300:
             return self._probe(cell)
         return (
@@ -461,9 +453,7 @@ class Sampling:
 
     @staticmethod
     def _is_excused(probe: Probe) -> bool:
-        """Whether the token may have been ended since it was fetched, so that a denial may be that
-        of a dead one.
-        """
+        """Whether the token may have been ended since it was fetched."""
         return probe.grant is None or probe.grant.may_be_refused
 
     def _logged_in(self, probe: Probe, answer: Response) -> Probe | None:
@@ -478,7 +468,7 @@ class Sampling:
         )
 
     def verdict(self, cell: SampledCell, answer: Response) -> bool | None:
-        """Whether an answer lets the caller through; None where it does not say."""
+        """Whether an answer lets the caller through; None where it does not tell."""
         if cell.refused and answer.status not in self._dialect.denied:
             return True if 200 <= answer.status < 300 and self._shows(cell, answer) else None
         if 200 <= answer.status < 300:
@@ -496,9 +486,7 @@ class Sampling:
         return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
 
     def _shows(self, cell: SampledCell, answer: Response) -> bool:
-        """Whether an answer shows our thing, or as a list any things: a page that is there for
-        everybody does neither.
-        """
+        """Whether an answer shows our thing, or as a list any things."""
         listed = read_json(answer.body) if cell.operation.effect == "list" else None
         return self._shows_thing(cell, answer) or (
             isinstance(listed, list) and any(map(own_id, listed))
@@ -535,7 +523,7 @@ class Sampling:
         )
 
     def _before(self, cell: SampledCell, first: SampledCell) -> Probe:
-        """What goes before a cell: the same, asked by somebody who may."""
+        """The same request, sent first by a role that may."""
         grant = self._callers[first.role].grant
         request, operation = self._request_of(first, grant.token), first.operation
         return Probe(

@@ -33,7 +33,7 @@ Fill = Callable[[Operation, str, str], tuple[str, Any] | None]
 
 
 class Things:
-    """Things by resource, each made by the highest role that gets one.
+    """Things by resource, each made by the highest role that may.
 
     Args:
         run: what their names begin with, which nothing else on the target does.
@@ -96,7 +96,7 @@ class Things:
             return
 
     def delete(self, roles_of: Callable[[Operation], Collection[str]]) -> list[str]:
-        """Delete them all, the last first: what could not be, as ``user 5f47d8...``."""
+        """Delete them all, the last first; returns what is left, as ``user 5f47d8...``."""
         left = []
         for resource, id in reversed(self.ids.items()):
             operation = self._spec.operations[f"delete-{resource}"]
@@ -114,8 +114,7 @@ class Things:
         return left
 
     def _found(self, resource: str, role: str, claimed: str) -> str:
-        """The id of the new thing, which the target shows under its name; empty where it does not
-        within a moment.
+        """The new thing's id, shown under its name; empty where it is not shown in time.
 
         Args:
             claimed: what the answer to the create says that its id is; empty where it says nothing.
@@ -167,7 +166,7 @@ def texts(document: Any) -> Iterator[str]:
 
 
 def document_of(answer: Response | None) -> dict[str, Any]:
-    """The object in an answer, the first one of a list; empty where there is none."""
+    """The object in an answer, or the first one of its list; empty without any."""
     content = read_json(answer.body) if answer is not None and 200 <= answer.status < 300 else None
     if isinstance(content, list) and content:
         content = content[0]

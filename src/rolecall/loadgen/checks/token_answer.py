@@ -25,8 +25,7 @@ Texts = tuple[str, str, str, str]
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON in a body, None if it is none; as `Exchange.json` reads it, and two and a half times
-    as fast.
+    """The JSON in a body, None without any; as `Exchange.json` reads it, and 2.5 times as fast.
 
     Only whole numbers of more than 64 bits come out otherwise, as floats; they are no instants, and
     no counts.
@@ -48,9 +47,7 @@ def _whole(digits: str) -> int | float:
 
 
 def jwt_segment(text: str) -> Any:
-    """The JSON in a part of a JWT, None if there is none (base64url without padding and nothing
-    else, RFC 7515 2).
-    """
+    """The JSON in a part of a JWT, in base64url without padding (RFC 7515 2); None without any."""
     if len(text) % 4 == 1 or "+" in text or "/" in text:
         return None
     size = len(text) * 3 // 4
@@ -70,9 +67,7 @@ def jwt_segment(text: str) -> Any:
 
 
 def texts_of(document: Any) -> Texts | None:
-    """Token, refresh token, user and scope of an answer; None where it is not as
-    schemas/token.schema.json has it.
-    """
+    """Token, refresh token, user and scope; None where schemas/token.schema.json is broken."""
     try:
         kind, token, refresh_token, user, scope = _MEMBERS(document)
     except (KeyError, TypeError):
@@ -97,7 +92,7 @@ def texts_of(document: Any) -> Texts | None:
 
 
 def id_as_text(document: dict[str, Any], member: str) -> str:
-    """An id in a document, as a text from now on: ids are texts or numbers (AMB-19)."""
+    """An id in a document, made a text there: ids are texts or numbers (AMB-19)."""
     value = document.get(member)
     if type(value) is str:
         return value
@@ -106,9 +101,7 @@ def id_as_text(document: dict[str, Any], member: str) -> str:
 
 
 def is_unicode(*texts: str) -> bool:
-    """Whether these are texts that can be sent again: JSON can hold half a surrogate pair, which is
-    none.
-    """
+    """Whether texts can be sent again: JSON can hold half a surrogate pair."""
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:

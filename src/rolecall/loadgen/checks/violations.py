@@ -25,9 +25,7 @@ LONGEST_HISTORY = 4 * LONGEST
 
 
 class Kind(NamedTuple):
-    """What a kind of violation breaks: a requirement (or a row of the catalogue of negative cases),
-    in one sentence.
-    """
+    """The requirement, or negative case, that a violation breaks, and its statement."""
 
     requirement: str
     statement: str
@@ -99,9 +97,7 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class Violation:
-    """One broken promise: ``exchange`` is its request and answer as text, redacted; ``at`` is
-    seconds from the start.
-    """
+    """A violation: ``exchange`` is text, redacted; ``at`` is seconds from the start."""
 
     kind: str
     message: str
@@ -191,9 +187,7 @@ class Violations:
         self._new_samples.append(violation)
 
     def _exchange(self, request: bytes, response: Response | None) -> str:
-        """An exchange as text. Its secrets are learned first, all of them, then hidden, and only
-        then is it cut.
-        """
+        """An exchange as text: its secrets are learned, then hidden; then it is cut."""
         self._secrets.learn(_as_exchange(request, response))
         sent = self._secrets.redact(request.decode("utf-8", "replace"))
         if response is None:
@@ -223,9 +217,7 @@ class Violations:
                 self.samples.append(violation)
 
     def document(self) -> list[dict[str, Any]]:
-        """The violations as they stand in load.json: by kind, with the requirement, the count and
-        the samples.
-        """
+        """The violations of load.json: by kind, with requirement, count and samples."""
         return [
             {
                 "kind": name,

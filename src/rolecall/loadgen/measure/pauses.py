@@ -49,9 +49,7 @@ class Pauses:
         self._timer.start(self.look)
 
     def look(self, period: float = _PERIOD) -> None:
-        """In the hub: see how long ago the last look was. Whoever acts on a timer of its own looks
-        here first, with its ``period``.
-        """
+        """In the hub: measure the time since the last look; a timer's owner gives ``period``."""
         now = perf_counter()
         gap, self._last = now - self._last - period, now
         if gap <= self._longest and gap < LONG:

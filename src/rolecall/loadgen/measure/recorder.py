@@ -15,7 +15,7 @@ from typing import Any
 from rolecall.histogram import Histogram
 
 #: How often a second noted durations are counted: seldom enough to be cheap, often enough that
-#: nobody waits for it.
+#: nothing waits for it.
 _TURNS = 32
 #: Kinds of failures that are this machine's own: it had no file or port left, or it broke an
 #: exchange off before the end of the run. They are neither errors of the server nor response times.
@@ -269,7 +269,7 @@ class Recorder:
             self.resumed = now
 
     def give_up(self) -> None:
-        """Nobody waits any more for the steps under way."""
+        """Give up the steps under way."""
         self.unanswered += self.under_way
         self.under_way = 0
 

@@ -203,9 +203,7 @@ class Totals:
         )
 
     def document(self, duration: float = 0.0) -> dict[str, Any]:
-        """The measured part of ``load.json``; the run was to last ``duration`` seconds, and lasts
-        until its last request ends.
-        """
+        """The measured part of ``load.json``; ``duration`` is how long the run was to last."""
         all_ = self._all()
         seconds = max(duration, self.ended)
         good = all_.response.count - all_.errors.total()

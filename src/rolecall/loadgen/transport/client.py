@@ -37,8 +37,7 @@ _NOT_NOW = (BlockingIOError, InterruptedError)
 
 
 class WireConnection:
-    """Carries one exchange at a time, connecting when it has to. To be closed: its watcher keeps it
-    alive until then.
+    """Carries one exchange at a time, and connects when it has to; close it at the end.
 
     Args:
         timeout: seconds for a whole exchange, from the call to the last byte, with connecting where
@@ -72,8 +71,7 @@ class WireConnection:
         self.received = 0.0
 
     def exchange(self, request: bytes) -> Response:
-        """Send a request and return its complete answer, whatever its status; blocks the calling
-        greenlet.
+        """Send a request and return its complete answer; blocks the calling greenlet.
 
         Raises:
             Failure: there is none; the next exchange begins with a new connection.
@@ -111,9 +109,7 @@ class WireConnection:
         return answer
 
     def close(self) -> None:
-        """Close the connection, if there is one; the next exchange makes another. An exchange under
-        way elsewhere fails.
-        """
+        """Close the connection; an exchange under way elsewhere fails, the next connects anew."""
         if self._waiting is not None and self._waiting is not getcurrent():
             self._hub.loop.run_callback(
                 self._over, Failure("closed", "this side closed the connection")
@@ -159,9 +155,7 @@ class WireConnection:
         self._reader.start(self._readable)
 
     def send(self) -> None:
-        """In the hub: hand the request to the kernel; what it does not take now, it is given as
-        soon as it can.
-        """
+        """In the hub: hand the request to the kernel, and the rest of it as soon as it can."""
         data, self._request = self._request, b""
         if not data or self._socket is None:  # it was closed before
             return
@@ -219,7 +213,7 @@ class WireConnection:
             if self._tls is not None:
                 data = self._decrypted(data)
             waiting = self._waiting
-            if waiting is None:  # idle: it is the end, or something that nobody asked for
+            if waiting is None:  # idle: it is the end, or something unasked
                 self.close()
                 return
             # whatever it is, it answers nothing that was asked; what was not sent yet may go
@@ -249,8 +243,7 @@ class WireConnection:
             waiting.switch(answer)
 
     def _decrypted(self, data: bytes) -> bytes:
-        """In the hub: what was received; what TLS itself has to say in answer is sent at once (new
-        keys, RFC 5246 7.4.1).
+        """In the hub: what was received; TLS's own answers are sent at once (RFC 5246 7.4.1).
 
         Raises:
             BlockingIOError: nothing yet.
@@ -272,9 +265,7 @@ class WireConnection:
         return data
 
     def _end_unsent(self) -> None:
-        """In the hub: the connection is of no use, and nothing was sent. A new one that is of no
-        use is not tried again.
-        """
+        """In the hub: give up a connection on which nothing was sent; a fresh one fails."""
         if self._is_fresh:
             self._over(Failure("closed", "the server did not wait for a request"))
         else:
@@ -297,7 +288,7 @@ class WireConnection:
         return answer
 
     def _over(self, failure: Failure) -> None:
-        """In the hub: let the greenlet that waits know that it waits in vain."""
+        """In the hub: fail the exchange that waits."""
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             self.close()
@@ -327,7 +318,7 @@ class _Traffic:
 
     @classmethod
     def of(cls, hub: Any) -> _Traffic:
-        """That of a hub."""
+        """The one of a hub."""
         if hub not in cls._of_hubs:
             cls._of_hubs[hub] = cls(hub.loop)
         return cls._of_hubs[hub]
@@ -353,7 +344,7 @@ class _Traffic:
         self._open.add(connection)
 
     def forget(self, connection: WireConnection) -> None:
-        """Mind them no more."""
+        """Mind this connection's deadlines no more."""
         self._open.discard(connection)
         if not self._open:
             self._timer.stop()

@@ -28,9 +28,7 @@ _BODILY = frozenset(
 
 @dataclass(frozen=True)
 class Origin:
-    """Where requests go: ``prefix`` is the path that a base URL has before the API's own,
-    ``host_header`` the field's value.
-    """
+    """Where requests go: ``prefix`` is the base URL's path, ``host_header`` the field's value."""
 
     scheme: str
     host: str

@@ -68,8 +68,7 @@ def numeric_addresses(origin: Origin) -> Addresses:
 
 
 def resolve(origin: Origin) -> Addresses:
-    """The addresses of a name, asked for anew by every connection: whoever balances by name is
-    followed.
+    """The addresses of a name, asked for by every connection, since they may change.
 
     Raises:
         Failure: it has none.
@@ -85,8 +84,7 @@ def resolve(origin: Origin) -> Addresses:
 
 
 def reach(addresses: Addresses) -> socket.socket:
-    """A connection to the address that takes one first, of several each with a head start (RFC
-    8305).
+    """A connection to the first address that takes one (RFC 8305).
 
     Raises:
         Failure: none does; it is that of the last to say so.
@@ -101,9 +99,7 @@ def reach(addresses: Addresses) -> socket.socket:
 
 
 def _in_order(addresses: Addresses) -> deque[tuple[int, Any]]:
-    """The addresses as the resolver has them, families in turn, and last those that were slow
-    before.
-    """
+    """The addresses in the resolver's order, families in turn, slow ones last."""
     families: dict[int, list[tuple[int, Any]]] = {}
     for family, _, _, _, address in addresses:
         families.setdefault(family, []).append((family, address))
@@ -112,7 +108,7 @@ def _in_order(addresses: Addresses) -> deque[tuple[int, Any]]:
 
 
 def _race(addresses: deque[tuple[int, Any]]) -> socket.socket:
-    """The first connection that there is; all others are given up.
+    """The first connection that succeeds; all others are given up.
 
     Raises:
         Failure: there is none.
@@ -142,7 +138,7 @@ def _race(addresses: deque[tuple[int, Any]]) -> socket.socket:
 
 
 def _attempt(family: int, address: Any) -> socket.socket | OSError:
-    """A connection to this address, or why there is none: a greenlet that raises is printed."""
+    """A connection to this address, or its error: a greenlet that raises is printed."""
     try:
         return _open(family, address)
     except OSError as error:
@@ -185,7 +181,7 @@ def _open(family: int, address: Any) -> socket.socket:
 
 
 def _kind(error: OSError) -> Kind:
-    """What kind of failure it is that there is no connection."""
+    """The kind of a failed connection."""
     if error.errno in _LOCAL:
         return "local"
     if isinstance(error, TimeoutError):

@@ -49,8 +49,7 @@ Kind = Literal["garbage", "too-large", "closed", "coding"]
 
 
 class WireError(Exception):
-    """Bytes that are no answer; ``kind`` says in which way, the text how. It never repeats them:
-    they may hold a token.
+    """Bytes that are not an answer; ``kind`` says why, and the text does not repeat them.
 
     ``coding`` is no fault of the server's: its answer is lawful, and in a content coding that is
     not understood here.
@@ -62,9 +61,7 @@ class WireError(Exception):
 
 
 class Response:
-    """A complete answer: ``head`` from the status line on, without the empty line; ``keep_alive``:
-    the connection is usable.
-    """
+    """A complete answer; ``head`` begins with the status line, without the empty line."""
 
     __slots__ = ("body", "head", "keep_alive", "status")
 
@@ -75,7 +72,7 @@ class Response:
         self.keep_alive = keep_alive
 
     def header(self, name: bytes) -> bytes | None:
-        """The value of a header field, the first of that name; None where there is none."""
+        """The first value of a header field; None where it is missing."""
         head = _unfolded(self.head) + b"\r\n"
         start = head.lower().find(b"\r\n%s:" % name.lower())
         if start < 0:
@@ -84,9 +81,7 @@ class Response:
         return head[start : head.find(b"\r\n", start)].strip()
 
     def lines(self, name: bytes) -> list[str]:
-        """The values of all header fields of this name; of a list field they are one list (RFC 9110
-        5.3).
-        """
+        """The values of all header fields of this name, one list for a list field (RFC 9110 5)."""
         start = b"%s:" % name.lower()
         fields = _unfolded(self.head).split(b"\r\n")[1:]
         return [
@@ -121,9 +116,7 @@ _KNOWN_LENGTH = 2048  # bytes of a head that is remembered
 
 
 class _Latest:
-    """The head of the latest answer, which is nearly always that of the next one, too; ``begin`` is
-    it with the empty line.
-    """
+    """The head of the latest answer, mostly also the next one's; ``begin`` has its empty line."""
 
     __slots__ = ("begin", "frame", "head", "size")
 
@@ -140,8 +133,7 @@ _latest = _Latest()
 
 
 def whole(data: bytes) -> Response | None:
-    """The answer, where ``data`` is exactly one to anything but HEAD, with a length; None where a
-    `Parser` has to look.
+    """The answer, where ``data`` is exactly one with a length; None where a `Parser` has to look.
 
     This is the fast path: 0.6 us where the head is that of the answer before, 1 us where it was
     seen, 3 us where not.
@@ -167,9 +159,7 @@ def whole(data: bytes) -> Response | None:
 
 
 def _frame(head: bytes) -> _Frame:
-    """Read a head (RFC 9112 6.3), strictly: where two readings are possible, two readers may
-    disagree.
-    """
+    """Read a head (RFC 9112 6.3) strictly: where two readings are possible, readers disagree."""
     match = _HEAD.fullmatch(head) or _HEAD.fullmatch(_unfolded(head))
     if not match:
         raise WireError("garbage", "its head is not HTTP")
@@ -233,8 +223,7 @@ def _unfolded(head: bytes) -> bytes:
 
 
 def _decoded(body: bytes, coding: bytes) -> bytes:
-    """What a body says: without Accept-Encoding, which is not sent, a server may use any content
-    coding (RFC 9110 12.5.3).
+    """A body without its content coding, which a server may choose (RFC 9110 12.5.3).
 
     Raises:
         WireError: the coding is not understood here, the body is not in it, or it is too large
@@ -262,8 +251,7 @@ class Parser:
         next(self._answer)
 
     def feed(self, data: bytes) -> Response | None:
-        """Take what has come; the answer, once it is complete. What comes after it makes the
-        connection unusable.
+        """Take bytes; returns the answer once it is complete. More bytes spoil the connection.
 
         Raises:
             WireError: this is no answer.
@@ -289,9 +277,7 @@ class Parser:
         return None
 
     def _read(self, head_only: bool) -> Generator[None, None, Response]:
-        """An answer from beginning to end; every ``yield`` of this and of all below waits for more
-        bytes.
-        """
+        """Read an answer; every ``yield`` of this and of what it calls waits for more bytes."""
         status, length, keep_alive, coding, head = 0, _NOT_FINAL, False, b"", b""
         left = HEAD_LIMIT
         yield
@@ -330,9 +316,7 @@ class Parser:
             raise WireError("garbage", "it does not begin as HTTP/1 does")
 
     def _until(self, end: bytes, limit: int) -> Generator[None, None, bytes]:
-        """The bytes before ``end``, at most ``limit``; the end is taken as well. A line that is
-        none is not waited for.
-        """
+        """The bytes before ``end``, at most ``limit``; a broken line is refused at once."""
         seen = 0
         while (found := self._buffer.find(end, seen)) < 0 and len(self._buffer) <= limit:
             if _BROKEN_LINE.search(self._buffer, seen):
