@@ -1,5 +1,4 @@
-"""The search for the capacity against simulated servers of known capacity: what it answers, how
-often it is right, how long it takes.
+"""Measures the search for the capacity against simulated servers of known capacity.
 
 Run it with ``python benchmarks/capacity.py [SEARCHES] [KIND ...]``; all kinds, twenty searches
 each, take some minutes. The servers are those of ``tests/support/simulated_servers.py``, in virtual

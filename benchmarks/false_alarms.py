@@ -1,5 +1,4 @@
-"""Whether anything is held against servers that are right, and whether faults are still seen there:
-every scenario, again and again.
+"""Counts false alarms on lawful servers, and faults that are found on them, in every scenario.
 
 Run it with ``python benchmarks/false_alarms.py --runs 20``; ``--only`` chooses servers,
 ``--scenario`` scenarios. Each server is ``rolecall serve`` with legal variants, or with trouble:

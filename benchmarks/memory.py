@@ -1,5 +1,4 @@
-"""Whether the memory of a load run is flat: the resident size of a master and its worker, every ten
-seconds, at 2,000 requests a second.
+"""Measures whether the memory of a master and its worker stays flat at 2,000 requests a second.
 
 Run it with ``python benchmarks/memory.py --minutes 10``, against the nginx of
 ``benchmarks/load_generators.py``, with all invariants on. What counts is the growth after the first

@@ -1,5 +1,4 @@
-"""What a stall of one second in a run of ten does to percentiles: as computed from the schedule, as
-ours has it, and stock Locust.
+"""Compares what a stall of one second does to percentiles: by schedule, ours, stock Locust.
 
 Run it with ``python benchmarks/stall.py``; it takes a minute. The server is ``rolecall serve
 --variant stalls-once``, from which no answer leaves for one second, once. Whoever was due in that

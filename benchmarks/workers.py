@@ -1,5 +1,4 @@
-"""Whether two workers carry twice as much as one: requests per second, and CPU time per request, of
-one and of two workers.
+"""Measures whether two workers carry twice as much as one, and their CPU time per request.
 
 Run it with ``python benchmarks/workers.py``, against the nginx of
 ``benchmarks/load_generators.py``, with all invariants on. A server that is not the limit needs a

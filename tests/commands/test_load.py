@@ -1,5 +1,8 @@
 """``rolecall load`` from its words to its files, with real processes: good runs, bad words, broken
 servers, and whoever is killed meanwhile.
+
+
+Longer than 400 lines because it tries each option of the command in whole runs.
 """
 
 from __future__ import annotations

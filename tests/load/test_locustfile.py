@@ -1,5 +1,6 @@
-"""``locust -f load/locustfile.py`` as Locust's own users run it: with its web page or without, and
-what it says where it cannot.
+"""``locust -f load/locustfile.py`` as users of Locust run it, with its web page and without.
+
+Longer than 400 lines because it holds a peer that speaks with Locust over the wire.
 """
 
 from __future__ import annotations
@@ -322,6 +323,7 @@ class TestStrangers:
         """It gets a worker to send load where the worker's own command line says, and neither a
         password, a token nor a file.
         """
+        # Longer than 40 lines because it plays the master from hello to end.
         csv, other = accounts(reference, tmp_path), tmp_path / "other.csv"
         other.write_text(
             "email,password,role\nada@example.org,another-password,guest\n", encoding="utf-8"

@@ -1,6 +1,4 @@
-"""Accounts come from a target file or from a CSV file, whose mistakes are told with their line and
-without its passwords.
-"""
+"""Accounts come from a target or CSV file; mistakes are told by line, without passwords."""
 
 from __future__ import annotations
 

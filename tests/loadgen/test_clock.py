@@ -1,6 +1,4 @@
-"""The target's clock for a load run: moved past the end of tokens that were taken before, and put
-back, whatever happens meanwhile.
-"""
+"""The target's clock is moved for a run, and put back whatever happens."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Two runs compared: what is noise is called noise, what is slower is called slower, and what
-cannot be compared is not.
-"""
+"""Two runs compared: noise is called noise, slower is called slower."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Who is part of a run: workers that come late, go, come back or report nonsense, and what is said
-of them.
-"""
+"""Workers that come late, leave, come back or report nonsense, and what is said of them."""
 
 from __future__ import annotations
 

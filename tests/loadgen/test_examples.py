@@ -1,4 +1,4 @@
-"""The examples of running over many machines are valid, and are what the commands understand."""
+"""The examples of load over many machines are valid, and the commands accept them."""
 
 from __future__ import annotations
 

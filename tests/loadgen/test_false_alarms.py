@@ -1,6 +1,4 @@
-"""Nothing is held against servers that are right, in any scenario; and what only load shows is
-still found on them.
-"""
+"""Lawful servers are accused in no scenario, and faults that only load shows are found."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""``rolecall load guarded`` with real processes: expired tokens by each way of the target file, and
-what only a busy server does.
-"""
+"""``rolecall load guarded`` with real processes and each source of expired tokens."""
 
 from __future__ import annotations
 

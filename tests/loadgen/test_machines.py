@@ -1,6 +1,4 @@
-"""A load run over several machines: a master and three workers in network namespaces of their own,
-and the target in a fifth.
-"""
+"""A load run over machines: a master, three workers and the target in network namespaces."""
 
 from __future__ import annotations
 

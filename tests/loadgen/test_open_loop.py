@@ -1,6 +1,4 @@
-"""The open loop sends who is due when they are due, whatever became of those before, and counts
-everybody.
-"""
+"""The open loop sends every arrival when it is due, and counts it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What a worker takes from a master, and what not: no host but its own, no path, and nothing of
-another kind than it is to be.
-"""
+"""A worker takes a few options from a master: no host, no path, no other type."""
 
 from __future__ import annotations
 
@@ -34,6 +32,7 @@ def test_what_a_master_says_is_taken() -> None:
     """All that `plan.shared` sends of a master's command line is taken, and nothing of the worker's
     own is lost.
     """
+    # Longer than 40 lines because it lists all options.
     argv = [
         "--in-flight",
         "7",

@@ -1,6 +1,4 @@
-"""Users for a load run are made through the API, and can log in; and what is asked of a target
-before the load.
-"""
+"""Users for a load run are made through the API, and can log in."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Whose turn it is to log in: who goes on with a session has an account of its own as long as there
-are enough.
-"""
+"""A client that keeps a session has an account of its own while there are enough."""
 
 from __future__ import annotations
 

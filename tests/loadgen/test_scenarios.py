@@ -1,4 +1,4 @@
-"""What the clients of scenarios send, one step after the other, and what they make of trouble."""
+"""The requests that the clients of scenarios send, and what they do when these fail."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Schedules: every arrival due once, at the time that the rate says, however many workers share
-them.
-"""
+"""Schedules: every arrival is due once, at the right time, over any number of workers."""
 
 from __future__ import annotations
 

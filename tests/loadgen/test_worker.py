@@ -1,6 +1,4 @@
-"""What one process of a load run counts and reports: everything that it sent has an end, however
-the run ends.
-"""
+"""All that one process of a load run sends has an end, however the run ends."""
 
 from __future__ import annotations
 

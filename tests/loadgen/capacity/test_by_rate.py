@@ -1,4 +1,4 @@
-"""The search for the capacity, against servers whose capacity is known."""
+"""The search by rate finds the known capacity of a server."""
 
 from __future__ import annotations
 

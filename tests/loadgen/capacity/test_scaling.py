@@ -1,4 +1,4 @@
-"""``rolecall capacity --most-users``: ever more clients against a real server."""
+"""``rolecall capacity --most-users`` sends ever more clients to a real server."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The search for the capacity against servers that limit, collapse, warm up, err or change their
-mind: it is right, or says that it is not.
+"""The search by rate against servers that limit, collapse, warm up, err or change.
 
 Each search is over in a fraction of a second, in virtual time. ``benchmarks/capacity.py`` prints
 what they answer.

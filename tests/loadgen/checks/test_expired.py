@@ -1,6 +1,4 @@
-"""Where expired tokens come from under load, in memory; and when a refusal of one has a lawful
-reason.
-"""
+"""Sources of expired tokens under load, in memory, and lawful reasons to refuse one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What every answer with a token must be: each rule has an answer that trips it and a legal one
-beside it that does not.
+"""Each rule for answers with tokens: an answer that breaks it, and a legal one that does not.
+
+Longer than 400 lines because every rule is tried with good and bad answers.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Races are judged by what a policy may do: every legal history is explained, every other is not,
-and one policy has to explain all.
+"""Races: every lawful history is explained, every other is not, by one policy for all.
+
+Longer than 400 lines because it holds a model of lawful histories beside the histories.
 """
 
 from __future__ import annotations

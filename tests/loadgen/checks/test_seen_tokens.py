@@ -1,6 +1,4 @@
-"""What was seen before is known again, as far back as the table promises; memory does not grow;
-nobody is accused for nothing.
-"""
+"""Seen tokens are known again as far back as promised, in memory that does not grow."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What is possible and what is certain: histories of log-ins, refreshes and races in which a
-refusal is explained, each beside one in which it is not.
+"""Histories of log-ins, refreshes and races in which a refusal is lawful, and is not.
 
 In memory and without a clock: a history is the order of sendings and answers.
+
+Longer than 400 lines because every way in which a session may end has a test.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Shapes of denied reads: what is sent is another way to ask for the same thing, and all rows,
-roles and shapes come up.
-"""
+"""Shapes ask for the same thing in another way; all rows, roles and shapes come up."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Violations are counted exactly and kept as few samples, each with its exchange, in which nothing
-is left that opens a door.
-"""
+"""Violations are counted exactly; the few samples that are kept hold no secret."""
 
 from __future__ import annotations
 

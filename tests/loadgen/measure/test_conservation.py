@@ -1,6 +1,4 @@
-"""The accounts of a run add up over all workers, and where they do not, a sentence says by how
-much.
-"""
+"""The accounts of a run add up over all workers, or a sentence says by how much they do not."""
 
 from __future__ import annotations
 

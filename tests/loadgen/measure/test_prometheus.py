@@ -1,4 +1,4 @@
-"""The figures of a run for Prometheus: right, in its format, and served where they are asked for."""
+"""The figures of a run for Prometheus are right and in its format."""
 
 from __future__ import annotations
 

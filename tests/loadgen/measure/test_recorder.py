@@ -1,4 +1,7 @@
-"""What a worker notes is what the master, Locust and ``load.json`` say, to the last request."""
+"""The master, Locust and ``load.json`` say what a worker noted, to the last request.
+
+Longer than 400 lines because every figure of load.json has a test.
+"""
 
 from __future__ import annotations
 
@@ -114,6 +117,7 @@ def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> Non
     """Counts, kinds, percentiles, mean, timeline and batches of load.json are those of what was
     recorded.
     """
+    # Longer than 40 lines because it holds the whole document.
     answer, requests = run
     document, n = answer["document"], len(requests)
     kinds = Counter(request.kind for request in requests)

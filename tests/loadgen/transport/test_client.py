@@ -1,5 +1,6 @@
-"""One connection under load: what arrives, what is kept open, and every way in which an answer does
-not come.
+"""A connection under load: what arrives, what stays open, and every way to fail.
+
+Longer than 400 lines because every way in which a connection fails has a test.
 """
 
 from __future__ import annotations
@@ -360,6 +361,7 @@ class TestIdle:
 
         Which of two connections is heard first depends on which one is older, so both are tried.
         """
+        # Longer than 40 lines because it holds the server.
         kept: dict[str, miniatures.Connection] = {}
         ended = threading.Event()
 

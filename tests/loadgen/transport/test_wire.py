@@ -1,4 +1,7 @@
-"""Requests as bytes, and answers that are read the same way however they are cut up."""
+"""Requests are written as bytes, and answers are read alike however they are cut up.
+
+Longer than 400 lines because every lawful and unlawful form of an answer has a test.
+"""
 
 from __future__ import annotations
 
