@@ -41,9 +41,7 @@ _MANY_SHAPES = frozenset({MIXED, GuardedScenario.name, RefreshRaceScenario.name}
 
 @dataclass(frozen=True)
 class FigureChange:
-    """One measure of both runs. ``change`` and its interval are relative, or in percentage points
-    where the measure is a share.
-    """
+    """A measure of both runs; ``change`` is relative, or in percentage points for a share."""
 
     measure: str
     before: float
@@ -58,9 +56,7 @@ class FigureChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed between two runs; when they are not ``comparable``, ``reasons`` say why, and
-    nothing is.
-    """
+    """What changed between two runs; ``reasons`` say why they are not ``comparable``."""
 
     comparable: bool
     reasons: list[str] = field(default_factory=list)
@@ -180,9 +176,7 @@ def _violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
 @dataclass(frozen=True)
 class _Block:
-    """Some batches in a row; ``passed`` counts, for each of the run's response times, those that
-    took no longer.
-    """
+    """Some batches in a row; ``passed`` counts the requests up to each of the run's times."""
 
     seconds: float
     requests: int
@@ -203,15 +197,11 @@ class _Run:
         self.observed = self._measure(Counter(range(len(self.blocks))))
 
     def again(self, dice: random.Random) -> dict[str, float]:
-        """The measures of a run that could have been: as many of its blocks, drawn with
-        replacement.
-        """
+        """The measures of a resampled run: as many of its blocks, drawn with replacement."""
         return self._measure(Counter(dice.choices(range(len(self.blocks)), k=len(self.blocks))))
 
     def lasting(self, measure: str) -> float:
-        """How much wider an interval has to be because a block is like the one before it: the
-        measure's autocorrelation.
-        """
+        """How much an interval widens by the measure's autocorrelation."""
         values = [self._measure({number: 1})[measure] for number in range(len(self.blocks))]
         mean, n = fmean(values), len(values)
         variance = sum((value - mean) ** 2 for value in values)
@@ -264,9 +254,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Measure:
-    """How a measure is compared and spoken of; ``better`` and ``worse`` are the words for less and
-    more, or the reverse.
-    """
+    """How a measure is compared; ``less`` and ``more`` say whether that is better or worse."""
 
     name: str
     unit: str
@@ -345,9 +333,7 @@ def _difference(old: float, new: float) -> float:
 
 
 def _few(blocks: int) -> float:
-    """How much wider an interval from few blocks has to be than the bootstrap says: Student's t,
-    and the variance's n/(n-1).
-    """
+    """How much an interval of few blocks widens: Student's t, and the variance's n/(n-1)."""
     z, free = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), blocks - 1
     # Abramowitz and Stegun 26.7.5.
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)

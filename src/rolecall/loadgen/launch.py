@@ -328,9 +328,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to
-    end in order.
-    """
+    """A process in a session of its own, which Ctrl-C of a terminal does not reach."""
     ours = {
         name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")
     }  # LOCUST_HOST, above all

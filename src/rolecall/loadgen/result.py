@@ -104,9 +104,7 @@ def _page(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
 def _write(
     folder: Path, name: str, document: Mapping[str, Any], beside: Mapping[str, Callable[[], str]]
 ) -> None:
-    """Write the files ``beside`` the document, then the document; it is written, with the reason,
-    where another could not be.
-    """
+    """Write the files ``beside`` the document, then the document, with reasons for missing ones."""
     reasons = []
     with contextlib.suppress(OSError):  # of which the files will say more
         folder.mkdir(parents=True, exist_ok=True)

@@ -51,9 +51,7 @@ class Phase:
     def times(
         self, marks: Iterator[float], mark: float, passed: float, end: float, start: float
     ) -> Generator[float, None, float]:
-        """When the integral, ``passed`` at ``start``, reaches ``mark`` and those that follow it;
-        the first from ``end`` on is returned.
-        """
+        """When the integral reaches each mark; returns the first mark from ``end`` on."""
         low, slope = self.low, (self.high - self.low) / self.seconds
         if not slope:
             while mark < end:

@@ -149,9 +149,7 @@ class Search:
     # --- From nowhere to near the capacity -------------------------------------------------------
 
     def _bracket(self) -> None:
-        """Double the rate until it fails; where none held, lower it until one does. The ceiling may
-        hold instead.
-        """
+        """Double the rate until it fails, or lower it until it holds; the ceiling may hold."""
         state, limit = self._state, math.inf
         rate = self._next(state.steps[-1], limit) if state.steps else self._start
         while not state.is_bracketed:
@@ -184,9 +182,7 @@ class Search:
         return min(2 * judged.step.rate, self._ceiling, middle)
 
     def _attempt(self, rate: float) -> StepJudgement:
-        """A step on the way; what does not hold, but may be a cold server or a hiccup, is measured
-        once more, for longer.
-        """
+        """A step on the way; what may be a cold server or a hiccup is measured again, longer."""
         judged = self._stepper.step(rate, self._climb)
         if not judged.held and not (judged.saturated and judged.growing):
             judged = self._stepper.step(rate, 2 * self._climb)
@@ -195,9 +191,7 @@ class Search:
     # --- Near the capacity -----------------------------------------------------------------------
 
     def _narrow(self) -> None:
-        """Look on both sides of where the capacity seems to be, until it is known, or the rest of
-        the time is for the answer.
-        """
+        """Look on both sides of the capacity until it is known well enough, or time runs out."""
         state, stepper, sides = self._state, self._stepper, _Sides()
         while state.is_bracketed:
             low, high = state.quantiles(0.025, 0.975)
@@ -217,9 +211,7 @@ class Search:
                 stepper.change(state.since_failure())
 
     def _look_again(self, fell: StepJudgement) -> None:
-        """After a step that failed by far: whether what held before does so still; else the server
-        has changed.
-        """
+        """After a step that failed by far, check that what held before still holds."""
         judged = self._stepper.step(self._state.held, self._stepper.short)
         if is_far(judged):
             self._stepper.change([fell, judged])
@@ -228,9 +220,7 @@ class Search:
     # --- At the answer ---------------------------------------------------------------------------
 
     def _confirm(self) -> None:
-        """End with a longer step at the answer, which has to hold; where it does not, with one
-        below it.
-        """
+        """End with a longer step at the answer, which has to hold, or with one below it."""
         stepper, state, last = self._stepper, self._state, math.inf
         was_bracketed = state.is_bracketed
         judged: StepJudgement | None = None
@@ -277,9 +267,7 @@ class Search:
         return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
 
     def _may_be_chance(self, judged: StepJudgement) -> bool:
-        """Whether a step at an answer did not hold for an objective that is nearly kept: the same
-        rate deserves another look.
-        """
+        """Whether an answer broke an objective by so little that it deserves another look."""
         strain = judged.strain
         if strain is None or not strain.broken or judged.failed or self._history.is_slump(judged):
             return False
@@ -379,9 +367,7 @@ class _Sides:
         return self.above < self.below
 
     def rate(self, state: State) -> float:
-        """Above by so much that a step will see the backlog grow, or the allowance of a limiter
-        end; below by no more than it takes.
-        """
+        """Above, so far that a step shows it; below, no farther than it takes."""
         below, middle, above = state.quantiles(0.2, 0.5, 0.8)
         if state.pace < math.inf:
             if self.is_upper:

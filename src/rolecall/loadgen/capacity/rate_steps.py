@@ -48,9 +48,7 @@ class CapacityRun(LoadRun):
 
     @property
     def of_steps(self) -> list[Objective]:
-        """The objectives that a step has to hold: not those of the rate, which is what is looked
-        for.
-        """
+        """The objectives that a step has to hold; the rate is not one, it is searched for."""
         return [objective for objective in self.objectives if objective.measure != "rate"]
 
     def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:

@@ -51,9 +51,7 @@ class Segments:
         slices: list[Slice],
         waiting: int,
     ) -> Step:
-        """The step that a segment was: ``measured`` is its document, ``slices`` and ``waiting`` are
-        what its kind of load makes of that.
-        """
+        """The step that a segment was; ``measured`` is its document."""
         warm_up = math.ceil(_WARM_UP / width)
         violations, self._violations = (
             self.coordinator.violations.total - self._violations,

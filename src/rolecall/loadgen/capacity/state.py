@@ -51,9 +51,7 @@ _MARGIN = 1.3
 
 @dataclass
 class State:
-    """The steps of one state, and the posterior of its capacity. ``began`` and ``ended`` are seconds of
-    the search.
-    """
+    """The steps of one state and its posterior; ``began``, ``ended`` are seconds of the search."""
 
     began: float = 0.0
     steps: list[StepJudgement] = field(default_factory=list)
@@ -86,17 +84,13 @@ class State:
 
     @property
     def pace(self) -> float:
-        """What a limiter let through after its first 429, in requests a second: the middle of what
-        was seen; infinite where none was.
-        """
+        """The median rate that a limiter let through after its first 429; infinite without 429."""
         paces = [carried(judged) for judged in self.steps if judged.limited and not judged.closed]
         return median(paces) if paces else math.inf
 
     @property
     def value(self) -> float:
-        """What it carried: the middle of the posterior; where that is vague yet, what steps say by
-        themselves.
-        """
+        """What it carried: the posterior's middle, or what steps say while that is vague."""
         if self.failed == math.inf:
             return self.held
         if self.held:
@@ -106,9 +100,7 @@ class State:
         return max(self.held, min(map(carried, (judged for judged in self.steps if judged.failed))))
 
     def values(self) -> list[float]:
-        """What it carried, and what it carried in steps at odds with that, or at rates that were to
-        be the answer.
-        """
+        """What it carried, also in steps at odds with that, and at tries of an answer."""
         return [
             self.value,
             *(judged.step.rate if judged.held else carried(judged) for judged in self.incidents),
@@ -119,9 +111,7 @@ class State:
         return f"{self.value:.4g}/s from second {self.began:.0f} to {self.ended:.0f}"
 
     def quantiles(self, *shares: float) -> list[float]:
-        """The rates below which the capacity lies with these probabilities; there must have been a
-        step that held or failed.
-        """
+        """The capacity's quantiles; a step must have held or failed."""
         if self._posterior is None:
             self._posterior = self._fitted()
         found = self._posterior.quantiles(*shares)
@@ -133,9 +123,7 @@ class State:
         return found
 
     def interval(self) -> tuple[float, float, float]:
-        """The 95 % interval with the middle; wider where a step says by itself, and clearly, that
-        the capacity is not in it.
-        """
+        """The 95 % interval with the middle, widened where a step clearly contradicts it."""
         low, middle, high = self.quantiles(_OUTSIDE, 0.5, 1 - _OUTSIDE)
         low = min(
             low, _NEARLY * self.pace
@@ -211,9 +199,7 @@ class State:
         )
 
     def breaks_down(self, rate: float) -> bool:
-        """Whether it carried clearly less than this rate while it was overloaded, though it turned
-        nothing away.
-        """
+        """Whether it carried clearly less than this rate in an overload, and refused nothing."""
         return any(
             judged.growing and not judged.step.failed and SAME * carried(judged) < rate
             for judged in self.steps
@@ -245,9 +231,7 @@ class State:
         return ""
 
     def contradictions(self, answer: float) -> list[StepJudgement]:
-        """The steps that cannot be of a server that carries the answer, and no more than the
-        posterior's upper end.
-        """
+        """The steps that cannot be of a server that carries the answer and no more."""
         (high,) = self.quantiles(0.975)
         return [
             judged
@@ -257,9 +241,7 @@ class State:
         ]
 
     def _is_too_low(self, judged: StepJudgement, capacity: float) -> bool:
-        """Whether a step failed below what should be carried, by far more than chance and tails of
-        queues explain.
-        """
+        """Whether a step failed too far below what should be carried to be chance."""
         far = judged.strain is not None and judged.strain.failed and judged.strain.strain > _FAR
         return (
             judged.failed
@@ -308,9 +290,7 @@ class State:
         }
 
     def _fitted(self, low: float = math.inf, high: float = 0.0) -> Posterior:
-        """All that was seen of this state, on a grid from the least that a step says it carried to
-        the most.
-        """
+        """The posterior of all that was seen of this state."""
         held, failed = self.held, self.failed
         rates = [judged.step.offered for judged in self.steps]
         # Far below what held nothing was carried only because the server had broken down.
@@ -324,9 +304,7 @@ class State:
         return posterior
 
     def _counts(self, judged: StepJudgement) -> bool:
-        """Whether a step says what is carried for good: above a limiter's pace a rate holds for as
-        long as the allowance lasts.
-        """
+        """Whether a step says what is carried for good, not just while an allowance lasts."""
         return judged.failed or judged.step.rate < _ALLOWANCE * self.pace
 
     def _tell_excess(self, posterior: Posterior) -> None:

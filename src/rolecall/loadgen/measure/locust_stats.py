@@ -21,9 +21,7 @@ THROTTLED = "throttled (429)"
 
 
 def flush(recorder: Recorder, stats: locust.RequestStats) -> None:
-    """Add what is new since the last call, exactly: counts, sums, extremes, failures, per second;
-    buckets as Locust rounds.
-    """
+    """Add what is new since the last call, exactly; buckets as Locust rounds."""
     for entry, seconds in recorder.unflushed():
         for row in (stats.entries[entry.name, entry.method], stats.total):
             for second, sums in seconds.items():
@@ -37,9 +35,7 @@ def flush(recorder: Recorder, stats: locust.RequestStats) -> None:
 
 
 def write_tables(environment: Environment, prefix: str) -> None:
-    """Write Locust's CSV files anew: its own writer looks once a second, and has not seen the end
-    of the run.
-    """
+    """Write Locust's CSV files again: its own writer has not seen the run's end."""
     tables = locust.StatsCSV(environment, locust.PERCENTILES_TO_REPORT)
     for name, write in (
         ("stats", tables.requests_csv),

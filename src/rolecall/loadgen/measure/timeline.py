@@ -67,9 +67,7 @@ class Timeline:
         self.add(second, found)
 
     def recent(self, seconds: int) -> tuple[Histogram, dict[str, float]]:
-        """Response times, and counts per second, of the newest ``seconds`` (or slices) that have
-        ended.
-        """
+        """Response times, and counts per second, of the newest seconds that have ended."""
         end = max(len(self) - 1, 0)
         begin = max(end - min(seconds, _SETTLED - 1), 0)
         merged = Histogram()

@@ -23,9 +23,7 @@ _RECENT = 5
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How the run goes now: per second over the last few seconds, times in seconds, counts since
-    the start.
-    """
+    """How the run goes now: over the last few seconds; counts since the start."""
 
     second: int
     rate: float
@@ -39,8 +37,7 @@ class Snapshot:
 
 @dataclass
 class WorkerTotals:
-    """What is known of one worker: how it ended, for whoever sees that to say; CPU time, over the
-    run and in its worst report.
+    """One worker's state and CPU time; ``stood_still`` are the seconds of pauses that matter.
 
     ``stood_still`` is how long it did nothing at all in pauses that matter (`measure.pauses`), in
     seconds.
@@ -62,9 +59,7 @@ class WorkerTotals:
 
 @dataclass(frozen=True)
 class Delta:
-    """What a worker's `Recorder.take` gave, read as a whole before any of it is added: a report
-    counts, or it does not.
-    """
+    """A worker's report, read as a whole before any of it is added."""
 
     counters: list[int]
     cpu: tuple[float, float]
@@ -276,9 +271,7 @@ class Totals:
         )
 
     def _pauses(self) -> dict[str, Any]:
-        """How this side stood still, and the requests that may have been disturbed by that: all of
-        them are in the other figures, too.
-        """
+        """How this side stood still, and the requests that may have been disturbed."""
         workers = self.workers.values()
         return {
             "longest_ms": round(

@@ -23,9 +23,7 @@ _MOST_OWED = 64 * 1024
 
 
 class Tls:
-    """TLS between two buffers: the connection sends and receives the bytes. ``is_over`` once the
-    server has said so.
-    """
+    """TLS between two buffers; ``is_over`` once the server has ended it."""
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
