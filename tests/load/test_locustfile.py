@@ -114,7 +114,7 @@ class TestHeadless:
         assert "POST,issue,40,0," in (tmp_path / "stock_stats.csv").read_text(encoding="utf-8")
 
     def test_without_accounts(self, reference: Reference, tmp_path: Path) -> None:
-        """Nobody to log in as: it is said, and ends, without a traceback."""
+        """Without accounts it ends with a sentence, and without a traceback."""
         finished = locust(
             "--host", reference.url, "--headless", "-u", "3", "-t", "5s", cwd=tmp_path
         )
@@ -129,7 +129,7 @@ class TestHeadless:
     def test_a_client_that_breaks(
         self, how: list[str], reference: Reference, tmp_path: Path
     ) -> None:
-        """A mistake of ours ends the run at once, as what it is; what it was about is not repeated."""
+        """A bug of ours ends the run at once, and is named without what it was about."""
         (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
         words = (
             "--host",
@@ -171,7 +171,7 @@ def web(*words: str | Path, cwd: Path) -> Iterator[httpx.Client]:
 
 
 def is_there(client: httpx.Client) -> bool:
-    """Whether anybody answers."""
+    """Whether a server answers."""
     try:
         return client.get("/").status_code == 200
     except httpx.TransportError:
@@ -242,14 +242,10 @@ def secrets_in(file: Path) -> list[bytes]:
 
 @pytest.mark.long
 class TestStrangers:
-    """Nothing listens beyond loopback, and no secret leaves for another host, unless this machine's
-    own command line says so.
-    """
+    """Nothing listens beyond loopback, and no secret goes to another host, unless asked for."""
 
     def test_a_page_of_another_origin(self, reference: Reference, tmp_path: Path) -> None:
-        """With the defaults, the page is on loopback alone; another page, and another name, begin
-        nothing and read nothing.
-        """
+        """The page is on loopback; another page, and another name, start and read nothing."""
         with (
             Miniature(always(response(200))) as evil,
             stock("--host", reference.url, cwd=tmp_path, reference=reference) as (
@@ -292,9 +288,7 @@ class TestStrangers:
     def test_a_host_of_the_environment(
         self, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What LOCUST_HOST or a configuration file says is nothing beside a target file; to
-        `rolecall load` it never is.
-        """
+        """LOCUST_HOST and configuration files do not override a target file."""
         file = target(tmp_path, reference.text.partition("[expiry]")[0])
         with Miniature(always(response(200))) as evil:
             monkeypatch.setenv("LOCUST_HOST", evil.url)
@@ -448,9 +442,7 @@ class Peer:
         return str(answer["error"])
 
     def hear(self, kind: str, seconds: float = 30) -> Any:
-        """The data of the next message of this type, None if there is none; all others are kept as
-        they came.
-        """
+        """The data of the next message of this type, None without any; all others are kept."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._wire.poll(500):

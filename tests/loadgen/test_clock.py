@@ -65,9 +65,7 @@ def status(target: Target, token: str) -> int:
 
 
 def hooked(server: Server, moves: bool, answered: int) -> None:
-    """Let the clock's hook do something else; an answer of 0 comes when nobody waits for it any
-    more.
-    """
+    """Let the clock's hook do something else; an answer of 0 comes too late."""
     handle = server.handle
 
     @instead_of(server.handle)
@@ -168,7 +166,7 @@ def test_a_second_interruption_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_target_that_is_gone_meanwhile_is_said(tmp_path: Path) -> None:
-    """Where nobody answers at the end, nobody knows, and that is said."""
+    """A target that does not answer at the end is named as left behind."""
     with served() as (_, target):
         context = (moved := MovedClock(target, tmp_path)).ahead()
         context.__enter__()
@@ -201,7 +199,5 @@ def test_nobody_can_log_in(tmp_path: Path) -> None:
     ],
 )
 def test_the_clock_is_moved_for_want_of_another_way(expiry: ExpiryOptions, needed: bool) -> None:
-    """It moves for everybody there, so it stays where it is wherever a key, or a token of the bank,
-    does as well.
-    """
+    """The clock is moved only where neither a key nor a banked token is there."""
     assert is_needed(Target("tests", "http://127.0.0.1:1", {}, expiry=expiry)) is needed

@@ -91,9 +91,7 @@ def test_the_words_hold_the_figures(baseline: dict[str, Any]) -> None:
 
 
 def test_a_stall_in_one_run_is_noise(baseline: dict[str, Any]) -> None:
-    """One second in which everybody waits moves p99 a hundredfold; a thing that happened once is no
-    difference between servers.
-    """
+    """One stall moves p99 a hundredfold, and is still no difference between servers."""
 
     def stall(dice: random.Random, at: float) -> float:
         return dice.lognormvariate(-5, 0.5) + max(0.0, 21 - at if at >= 20 else 0.0)

@@ -82,7 +82,7 @@ def test_a_worker_that_comes_late_to_a_closed_loop() -> None:
 
 
 def test_a_worker_that_comes_late_to_an_open_schedule() -> None:
-    """It is no part of it, and takes nothing away."""
+    """A late worker takes no part in an open schedule, and takes nothing away."""
     led = Led("one_a", "two_b")
     led.go(RATE)
     led.alive.append("late_c")
@@ -95,9 +95,7 @@ def test_a_worker_that_comes_late_to_an_open_schedule() -> None:
 
 
 def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever was called dead stays it: it is told to send nothing, its reports count no more, and
-    the others are waited for.
-    """
+    """A worker that was called dead stays out of the run, and is told to send nothing."""
     led = Led("one_a", "two_b")
     segment = led.go()
     led.report("two_b")
@@ -162,9 +160,7 @@ def test_a_report_that_cannot_be_read(changes: dict[str, Any]) -> None:
 
 
 def test_a_report_of_a_stranger() -> None:
-    """Who is no worker of this run is told to send nothing, and counts for nothing, whatever it
-    says.
-    """
+    """A process that is not a worker of this run is told to send nothing, and is not counted."""
     led = Led("one_a")
     segment = led.go()
     led.report("nobody_x", last=True)
@@ -188,7 +184,7 @@ def test_an_answer_that_cannot_be_read() -> None:
 
 
 def test_no_worker() -> None:
-    """Where nobody is there to send, nothing begins."""
+    """Without a worker nothing begins."""
     with pytest.raises(NotReady, match="no worker has connected"):
         Led().go()
 
@@ -205,9 +201,7 @@ def test_what_is_sent_beside_the_load_adds_up() -> None:
 
 
 def test_another_run_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Locust's page one run may follow another: what became of a worker in the first is no
-    matter of the second.
-    """
+    """What became of a worker in one run does not affect the next."""
     led = Led("one_a", "two_b")
     led.go()
     led.report(

@@ -79,9 +79,7 @@ def test_expired_tokens_by_the_clock(served: Served, tmp_path: Path) -> None:
 
 
 def test_no_way_to_expired_tokens(served: Served, tmp_path: Path) -> None:
-    """Where there is none the run says so in one line, in load.json, on the page and in the
-    terminal; nothing else is different.
-    """
+    """Without a source, one line says so in load.json, on the page and in the terminal."""
     run = guarded(served, tmp_path, "")
 
     (why,) = run.document["sampled"]["not_tested"]
@@ -132,9 +130,7 @@ def test_cells_are_prepared_before_a_closed_loop_begins(tmp_path: Path) -> None:
     "variant", ["sheds-load", "keeps-answers-by-token", "lone-sessions", "few-sessions"]
 )
 def test_lawful_servers_that_are_busy(variant: str, tmp_path: Path) -> None:
-    """Who sends everybody away when busy, keeps answers by token, or ends sessions, breaks no
-    promise.
-    """
+    """Lawful servers are not accused when they are busy."""
     run = load(
         "guarded",
         "--users=60",

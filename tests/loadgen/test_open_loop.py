@@ -92,9 +92,7 @@ class Run:
 
 
 def test_everybody_is_sent_when_due() -> None:
-    """Steps that take long hold up nobody: each is sent at its moment, by as many clients as that
-    takes.
-    """
+    """Long steps do not delay arrivals: each is sent when due, by as many clients as needed."""
     run = Run(100, 0.5, step=0.3)
 
     said = run()
@@ -157,9 +155,7 @@ def test_those_who_wait_at_the_end_are_given_up_if_so_wanted() -> None:
 
 
 def test_the_grace_ends() -> None:
-    """Whoever hangs holds up the end for no longer than the grace, and is unanswered; those who
-    still wait are dropped.
-    """
+    """A hanging step holds up the end only for the grace; arrivals that wait are dropped."""
     run = Run(20, 0.2, step=30.0, most=2, grace=0.2)
     began = perf_counter()
 
@@ -259,7 +255,7 @@ def test_a_client_that_breaks_beforehand(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_stopped() -> None:
-    """Nobody is sent after the stop; those under way come to their end."""
+    """Nothing is sent after the stop; steps under way come to their end."""
     run = Run(100, 20, step=0.1)
     gevent.spawn_later(0.4, run.open_loop.stop)
 

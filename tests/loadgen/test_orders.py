@@ -73,7 +73,7 @@ def test_what_a_master_says_is_taken() -> None:
 
 
 def test_a_job_does_not_last() -> None:
-    """What one job said is no part of the next."""
+    """The options of one job do not last into the next."""
     own = plan.parse(["--host", OWN])
     orders.taken(own, job({"racers": 9}))
 

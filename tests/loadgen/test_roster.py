@@ -79,9 +79,7 @@ def test_those_who_hold_and_those_who_log_in_time_and_again(is_held_first: bool)
 
 
 def test_one_of_each_role_is_reserved_where_there_are_others() -> None:
-    """Who tries the cells of a role is logged in by nobody else, but where it is the only one of
-    its role.
-    """
+    """The account that tries a role's cells is not logged in elsewhere, unless it is alone."""
     accounts = roster(7)  # one admin
 
     reserved = {int(account.email[0]) for account in accounts.reserve()}

@@ -57,7 +57,7 @@ def context_of(answer: Answer) -> Iterator[tuple[ClientContext, Miniature]]:
 
 
 def granted(request: Received, connection: Connection) -> None:
-    """New tokens for whoever asks."""
+    """New tokens for each request."""
     now = int(time.time())
     connection.send(json_response(document(USER, claims(USER, iat=now, exp=now + DAY))))
 
@@ -182,7 +182,7 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
 
 
 def test_trouble_is_counted_by_kind() -> None:
-    """An answer that did not come and one that is none are two kinds of error."""
+    """A missing answer and an unreadable one are two kinds of error."""
     with context_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (
         context,
         _,
@@ -341,7 +341,7 @@ def test_a_race_goes_on_with_what_is_last() -> None:
 
 
 def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
-    """Where another log-in was under way, nobody has to win (B3)."""
+    """A race during another log-in may have no winner (B3)."""
     with context_of(in_turn(granted, always(response(401)))) as (context, _):
         client = RefreshRaceScenario(context)
         client.prepare()

@@ -24,9 +24,7 @@ def sums(led: Led) -> tuple[int, int, int]:
 
 
 class TestUnanswered:
-    """Whatever is under way when the grace is over has failed, with the time for which it was
-    waited for.
-    """
+    """What is under way when the grace ends has failed, with the time that it was waited for."""
 
     def test_in_an_open_schedule(self, tmp_path: Path) -> None:
         """A server that hangs from some request on, and a timeout that is far away: each of the
@@ -101,9 +99,7 @@ class TestUnanswered:
         assert sums(led) == (18, 18, 0)
 
     def test_short_words_of_who_is_interrupted(self, tmp_path: Path) -> None:
-        """Who is ended sooner than was planned waits no longer than told, and its accounts add up
-        all the same.
-        """
+        """A run that is ended early waits no longer than told, and its accounts add up."""
         with Miniature(from_the(5, silent)) as server:
             led = Led(tmp_path, server.url)
             led.prepare("issuance", clients=4)
@@ -154,9 +150,7 @@ class Broken(IssuanceScenario):
 def test_a_client_that_breaks_beforehand_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user that cannot begin is no user less in a run that is met: the last report says what
-    broke, and where.
-    """
+    """A client that cannot begin ends the run; the last report says what broke, and where."""
     monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.context))  # type: ignore[arg-type]
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
@@ -241,9 +235,7 @@ class TestStandingStill:
     def test_for_too_long_is_the_end_of_a_worker(
         self, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Whoever was away for longer than a master waits sends nothing after that, and says how
-        long it was.
-        """
+        """A worker that stood still for too long sends nothing more, and says how long it was."""
         monkeypatch.setattr(module, "_AWAY", 0.4)
         with Miniature(sound) as server:
             led = Led(tmp_path, server.url, led=True)
@@ -264,7 +256,7 @@ class TestStandingStill:
         assert list(led.accounts.broken()) == []
 
     def test_alone_is_not(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A process without a master goes on: there is no other that has taken its place."""
+        """A process without a master goes on after a pause."""
         monkeypatch.setattr(module, "_AWAY", 0.2)
         with Miniature(sound) as server:
             led = Led(tmp_path, server.url)

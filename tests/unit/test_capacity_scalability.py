@@ -66,9 +66,7 @@ class TestFit:
 
     @pytest.mark.parametrize("name", ["contention", "linear"])
     def test_invents_no_peak(self, name: str) -> None:
-        """Where more clients always get more, noise is no peak within what was measured, nine times
-        of ten.
-        """
+        """Without a peak, noise makes none within the measured range, nine times of ten."""
         peaks = [
             fit(points(LAWS[name], 0.03, seed)).document()["peak_measured"] for seed in range(50)
         ]
@@ -112,7 +110,7 @@ class TestFit:
         ids=["few", "the-same", "nothing"],
     )
     def test_refuses(self, measured: list[Point], why: str) -> None:
-        """Too few levels, or none that answered, are no curve."""
+        """Too few levels, or levels without an answer, give no curve."""
         with pytest.raises(CannotFit, match=why):
             fit(measured)
 

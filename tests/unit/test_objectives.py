@@ -16,9 +16,7 @@ from rolecall.loadgen.objectives import Objective, at_best, beyond_doubt, judge,
 def measured(
     *, good: int = 990, errors: int = 5, throttled: int = 5, violations: int = 0
 ) -> dict[str, Any]:
-    """What totals say of a run of ten seconds with response times of 1 ms, 2 ms, ... in turn up to
-    100 ms, and late arrivals.
-    """
+    """What totals say of ten seconds with times of 1 to 100 ms in turn, and late arrivals."""
     recorder, totals = Recorder(0.0), Totals()
     recorder.scheduled, recorder.late, recorder.dropped = 1000, 10, 2
     entry = recorder.entry("POST", "/")
@@ -121,9 +119,7 @@ def test_nothing_measured_holds_nothing() -> None:
 
 
 def test_the_verdict() -> None:
-    """Met only when all hold; an invalid run is never met nor missed; a violation is a violation in
-    any run.
-    """
+    """A run is met when all hold; an invalid one neither met nor missed; a violation is missed."""
     judged = judge([Objective.parse("p99<1s")], measured())
     missed = judge([Objective.parse("p99<1s"), Objective.parse("p99<1ms")], measured())
 
@@ -139,9 +135,7 @@ def test_the_verdict() -> None:
 
 
 def test_throttled_requests_are_no_measurement() -> None:
-    """Where all were answered 429, no time was measured and no share of errors, so that neither
-    keeps a limit.
-    """
+    """Requests that are all answered 429 have no time and no share, so no limit holds."""
     document = measured(good=0, errors=0, throttled=50)
     texts = ["p99<250ms", "p97<1ms", "max<1s", "mean<1s", "errors<1%", "throttled<=100%"]
 
@@ -165,9 +159,7 @@ def test_throttled_requests_are_no_measurement() -> None:
     ],
 )
 def test_a_mistake_is_told_where_it_was_made(text: str, message: str, hint: str) -> None:
-    """The sentence begins with the place, an option unless a file is named, and ends with what
-    would be right.
-    """
+    """The sentence begins with the place and ends with what would be right."""
     with pytest.raises(UsageError) as here:
         Objective.parse(text)
     with pytest.raises(UsageError) as there:
@@ -191,9 +183,7 @@ def test_a_mistake_is_told_where_it_was_made(text: str, message: str, hint: str)
     ],
 )
 def test_the_parts_of_an_objective(text: str, fields: tuple[object, ...]) -> None:
-    """Times are in milliseconds whatever unit they were written in; the text stands without spaces
-    and capitals.
-    """
+    """Times are in milliseconds in any unit; the text has no spaces or capitals."""
     found = Objective.parse(text)
 
     assert (
@@ -337,9 +327,7 @@ def test_a_slow_generator_may_have_made_all_times() -> None:
 
 
 def test_only_a_limit_from_above_is_missed_beyond_doubt() -> None:
-    """What was not sent might have been answered, so that a rate or a least count is never missed
-    for sure.
-    """
+    """A least rate or count is never missed for sure: unsent requests might have met it."""
     seen = document({100.0: 100}, rate=5.0, errors={"500": 10}, dropped=1)
     texts = [
         "p50<50ms",
@@ -370,7 +358,7 @@ def test_times_are_beyond_doubt_unless_the_generator_was_slow() -> None:
 
 
 def test_nothing_measured_is_not_beyond_doubt() -> None:
-    """Without a request there is no share that could be missed."""
+    """Without a request no share is missed."""
     assert (
         beyond_doubt([Objective.parse("errors<1%"), Objective.parse("p50<1ms")], document({})) == []
     )

@@ -184,7 +184,7 @@ class TestTheEnd:
     """How a search ends."""
 
     def test_a_violation_ends_it(self) -> None:
-        """Nothing is asked of a server that is no longer right."""
+        """A violation ends the search."""
         found = searched(Line(fixed(0.001)), wrong=80)
 
         assert SearchOutcome.VIOLATED == found.outcome
@@ -193,9 +193,7 @@ class TestTheEnd:
         assert "80/s" in found.because
 
     def test_the_generator_ran_out(self) -> None:
-        """A rate that this machine cannot offer is no capacity of the server: it is said, with what
-        held.
-        """
+        """A rate that this machine cannot offer is not the server's capacity."""
         found = searched(Line(fixed(0.001)), most=150)
 
         assert SearchOutcome.GENERATOR == found.outcome

@@ -58,7 +58,7 @@ def let_in(seen: list[str], *, answer: bool = True) -> Callable[[SessionGrant, s
 def ways(
     tokens: ExpiredTokens, held: SessionGrant | None = None, *, answer: bool = True
 ) -> list[tuple[str, str]]:
-    """The ways for a guest who is logged in."""
+    """The sources for a guest who is logged in."""
     return tokens.ways({"guest": held or grant()}, let_in([], answer=answer))
 
 
@@ -148,7 +148,7 @@ def test_the_canary_of_short_lives() -> None:
     ],
 )
 def test_no_way(expiry: ExpiryOptions, answer: bool, said: str) -> None:
-    """Why there is none is said, with what to do, and without the key."""
+    """Without a source, the reason says what to do, and does not repeat the key."""
     tokens = ExpiredTokens(expiry, URL)
 
     assert ways(tokens, answer=answer) == []
@@ -158,7 +158,7 @@ def test_no_way(expiry: ExpiryOptions, answer: bool, said: str) -> None:
 
 
 def test_nobody_to_ask() -> None:
-    """With nobody logged in, no key is tried."""
+    """Without a log-in the key is not tried."""
     tokens = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL)
 
     assert tokens.ways({}, let_in([])) == []
@@ -234,7 +234,7 @@ def test_what_the_clock_has_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tokens": [{"role": 1}], "why_not": []}'])
 def test_a_file_of_something_else(tmp_path: Path, text: str) -> None:
-    """What is none is said so, without what is in it."""
+    """A file of something else is refused, and its content not repeated."""
     file = tmp_path / "left.json"
     file.write_text(text, encoding="utf-8")
 

@@ -125,9 +125,7 @@ def test_the_shape_is_that_of_the_schema() -> None:
     ids=["empty", "torn", "html", "more-behind", "no-text", "deep", "a-member-alone"],
 )
 def test_what_is_no_token_answer(body: bytes) -> None:
-    """A success whose body is no token answer is a violation, whatever is wrong with it, and no
-    grant.
-    """
+    """A success without a valid token answer is a violation, and gives no grant."""
     invariants = looking()
 
     assert asked(invariants, answer(body)) is None
@@ -166,9 +164,7 @@ def test_json_may_be_written_in_many_ways(write: Callable[[Any], bytes]) -> None
 
 
 def test_statuses_are_those_of_the_dialect() -> None:
-    """A token with another success status is a violation, and still a grant; the status of a
-    reading is none.
-    """
+    """A token with another success status is a violation, unless a reading has that status."""
     invariants = looking()
 
     assert asked(invariants, answer(status=201))
@@ -217,7 +213,7 @@ def test_statuses_are_those_of_the_dialect() -> None:
     ],
 )
 def test_what_is_no_signed_jwt(token: str) -> None:
-    """A token that is no signed JWT with a user and two whole instants is a violation."""
+    """A token that is not a signed JWT with a user, iat and exp is a violation."""
     invariants = looking()
 
     assert asked(invariants, answer(document(token=token))) is None
@@ -253,9 +249,7 @@ def test_the_letters_of_base64url_are_read() -> None:
 
 
 def test_a_login_gives_the_same_user_every_time() -> None:
-    """Once an account's user is known, another user's answer is a violation, and not to go on with;
-    the own one is none.
-    """
+    """An answer with another user than the account's known one is a violation."""
     invariants = looking()
     assert granted(invariants).sound
     assert granted(invariants).sound
@@ -523,9 +517,7 @@ def test_servers_with_several_clocks_are_not_accused(monkeypatch: pytest.MonkeyP
 
 
 def test_one_user_of_two_workers_accounts() -> None:
-    """Two accounts that are given the same user are found, though each worker has only one of them;
-    one account of both is none (B17).
-    """
+    """One user of two workers' accounts is found; one account of both workers is lawful (B17)."""
     violations = Violations()
     master = AcrossWorkers(violations, places=2**16)
     first, second, third = (looking(tells=True) for _ in range(3))
@@ -542,9 +534,7 @@ def test_one_user_of_two_workers_accounts() -> None:
 
 
 def test_short_ids_are_met_by_coincidence() -> None:
-    """Where users and sessions are numbered, a refresh token that begins with a number names nobody
-    (B17).
-    """
+    """Where ids are numbers, a refresh token that begins with a number names no user (B17)."""
     invariants = looking()
     accounts = [LoadAccount(f"user-{number}@example.org", "x", "agent") for number in range(1, 20)]
     fronts = (f"{session % 19 + 1}.secret-{session}" for session in itertools.count())
@@ -620,9 +610,7 @@ def test_a_repeated_refresh_may_be_answered_as_the_first() -> None:
 
 
 def test_what_two_workers_were_given() -> None:
-    """The master finds a token, or a refresh token, of two workers; tokens of one user and one
-    second are none.
-    """
+    """The master finds tokens that two workers were given, but for lawful repetitions."""
     workers = [looking(tells=True) for _ in range(2)]
     violations = Violations()
     master = AcrossWorkers(violations, places=2**16)
@@ -802,9 +790,7 @@ def day_with(settings: Settings, *, over_a_socket: bool = False) -> tuple[dict[s
 
 @pytest.mark.parametrize("name", ["baseline", *LEGAL])
 def test_no_legal_server_is_accused(name: str) -> None:
-    """Whatever a server may do without breaking the specification is no violation under load,
-    either.
-    """
+    """No lawful server is accused under load."""
     variants = () if name == "baseline" else (name,)
 
     violations, refreshes = day_with(

@@ -112,7 +112,7 @@ LEGAL: dict[str, tuple[RaceCall, ...]] = {
 
 @pytest.mark.parametrize("name", LEGAL)
 def test_what_some_policy_does_is_legal(name: str) -> None:
-    """A history that rotation, reuse or a grace window explains is no violation."""
+    """A history that rotation, reuse or a grace window explains is not a violation."""
     assert judged(LEGAL[name])[0] == {}
 
 
@@ -150,7 +150,7 @@ def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None
 
 @pytest.mark.parametrize("path", ["GET", "POST"])
 def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -> None:
-    """A good token that is refused before anybody has used it is not explained by anything."""
+    """No policy explains a good token that is refused before its first use."""
     assert judged(Race(USER, (loss(), loss()), path))[0] == {"race-nobody": 1}
     assert judged(Race(USER, (loss(0.0, 0.1), win(0.2, 0.3)), path))[0] == {"race-mixture": 1}
 
@@ -238,18 +238,14 @@ def test_what_no_policy_does_is_a_violation(name: str) -> None:
     ],
 )
 def test_a_server_does_not_change_its_policy(first: str, second: str) -> None:
-    """Two races, each legal, that no one policy explains are a mixture, in either order; each as
-    often as it likes is none.
-    """
+    """Two lawful races that no single policy explains are a mixture, in either order."""
     for earlier, later in ((first, second), (second, first)):
         assert judged(LEGAL[earlier], LEGAL[earlier], LEGAL[earlier])[0] == {}
         assert judged(LEGAL[earlier], LEGAL[earlier], LEGAL[later])[0] == {"race-mixture": 1}
 
 
 def test_races_that_fit_several_policies_decide_nothing() -> None:
-    """Where nobody met, where all but one were throttled or unknown, any policy may be the
-    server's.
-    """
+    """Races that fit several policies exclude none of them."""
     open_to_all = [
         LEGAL[name]
         for name in ("one-alone", "nobody-is-known", "one-was-throttled", "all-were-throttled")
@@ -521,9 +517,7 @@ def test_faults_of_races_are_seen(fault: str, kind: str) -> None:
 
 
 def test_a_check_that_is_not_atomic_is_a_mixture() -> None:
-    """A server that takes note of a use too late lets two of four simultaneous refreshes win, which
-    is no grace window.
-    """
+    """A server that notes a use too late lets two of four refreshes win: a mixture."""
 
     async def story(api: Api) -> dict[str, int]:
         looks = itertools.count(1)

@@ -305,7 +305,7 @@ def test_without_an_admin_less_is_sampled() -> None:
 
 
 def test_nobody_to_ask() -> None:
-    """With no account that can log in nothing is sampled, and nobody is accused."""
+    """Without an account that can log in, nothing is sampled or accused."""
     with running(Settings(scrypt_n=QUICK)) as one:
         one.accounts["guest"].password = "wrong"
         with sampling_of(one, roles=("guest",)) as it:
@@ -380,9 +380,7 @@ def test_what_says_nothing_about_permissions(status: int) -> None:
 
 
 def test_a_token_that_is_no_longer_good_is_no_denial() -> None:
-    """Where a token has ended, which is answered 403 as well, a new one is fetched, and nobody is
-    accused.
-    """
+    """A token that has ended is renewed, and its refusal is not a violation."""
     with sampled() as it:
         it.server.clock.advance(25 * 60 * 60)
         it.turns()
@@ -417,9 +415,7 @@ def test_a_login_by_somebody_else_costs_a_new_one_and_no_more() -> None:
 
 
 def test_a_denial_by_a_token_that_may_be_dead_is_none() -> None:
-    """Where a new token is denied and another log-in of the account has been begun meanwhile, it
-    may have been ended: nobody is accused.
-    """
+    """A denial is not a violation where another log-in may have ended the new token."""
     with sampled() as it:
         allowed = next(cell for cell in it.sampling.cells if cell.allowed)
 
@@ -485,9 +481,7 @@ def test_lost_answers_cost_nothing() -> None:
 
 @pytest.mark.parametrize("id", ["", ".", "..", 7, None, "the admin's", "somebody's"])
 def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
-    """What a create says is a new thing's id, and is none or somebody else's, is not written to:
-    what was made is found by name.
-    """
+    """An id that a create claims wrongly is not written to; the thing is found by name."""
     with running(Settings(scrypt_n=QUICK)) as one:
         perform = one.server.dispatcher.perform
         others = {
@@ -730,9 +724,7 @@ def test_a_shape_that_opens(shape: str) -> None:
 
 @pytest.mark.parametrize("page", [b"<h1>Busy</h1>", b"[]", b"{}", b'{"message":"busy"}'])
 def test_a_page_for_everybody_opens_nothing(page: bytes) -> None:
-    """Where a path that led nowhere is answered 200 with nothing of what is denied, nobody is
-    accused.
-    """
+    """A 200 that shows nothing of what is denied is not a violation."""
     with sampled() as it:
 
         @instead_of(it.server.dispatcher.unknown)
@@ -910,9 +902,7 @@ def test_a_reading_in_which_expired_is_401() -> None:
 
 
 def test_one_log_in_of_a_role_at_a_time() -> None:
-    """While a role's log-in is under way nobody begins another, which would end it on some servers;
-    other roles go on meanwhile.
-    """
+    """A role has one log-in under way at a time; other roles go on meanwhile."""
     with sampled("lone-sessions") as it:
         caller = it.sampling._callers["guest"]
         caller.grant.session.holder.lone = True

@@ -349,9 +349,7 @@ def test_a_race_with_a_lost_call_leaves_nothing_certain() -> None:
 
 
 def test_a_session_that_outlived_a_second_use_shows_that_it_does_no_harm() -> None:
-    """Once a session has gone on after another one's refresh token was refused as used, races of
-    others are no excuse any more.
-    """
+    """A session that outlived another's refused reuse shows that reuse is harmless here."""
     invariants = looking()
     grant, other = log_in(invariants), log_in(invariants)
     won = race(invariants, grant, 200, 401)

@@ -37,9 +37,7 @@ def denied_reads() -> list[tuple[SampledCell, SampledCell | None]]:
 
 
 def test_the_shapes_of_a_list() -> None:
-    """A list is asked for by HEAD, after somebody who may, narrowed, with a header that means
-    another method, and in other spellings.
-    """
+    """A list has the shapes HEAD, after a role that may, narrowed, overridden, respelled."""
     plain, opener = cell("list-users", "guest"), cell("list-users", "bot")
     found = {shape.shape: shape for shape in shapes_of(plain, opener, "o1")}
 

@@ -187,9 +187,7 @@ def sent(recorder: Recorder) -> dict[str, Any]:
 
 
 def test_a_run_lasts_until_its_last_request_ends() -> None:
-    """As long as it was to last, and longer if answers come later; not until somebody takes the
-    last report.
-    """
+    """A run lasts as planned, or until its last answer, not until its last report."""
     clock, totals = Clock(), Totals()
     for number in range(100):
         clock.success(number / 10)
@@ -245,7 +243,7 @@ def test_a_closer_look_has_shorter_slices() -> None:
 
 
 def test_arrivals_stand_in_the_second_in_which_they_happened() -> None:
-    """What the engine counts is shared out to the seconds by its ticks, also while nobody answers."""
+    """Arrivals count in the second in which they happened, also without answers."""
     clock, totals = Clock(), Totals()
     for tick in range(30):
         clock.recorder.scheduled += 5
@@ -394,7 +392,7 @@ def test_the_progress_line_speaks_of_the_last_seconds() -> None:
 
 @pytest.mark.long
 def test_memory_does_not_grow_with_requests() -> None:
-    """A million requests that nobody takes leave no more behind than a thousand."""
+    """A million requests that are not taken leave no more memory than a thousand."""
     import tracemalloc
 
     clock = Clock()

@@ -318,7 +318,7 @@ class TestIdle:
 
     @pytest.mark.parametrize("delay", [0.0, 0.05])
     def test_surplus(self, delay: float) -> None:
-        """What nobody asked for is nobody's answer, whether it comes with the one before or later."""
+        """Unrequested bytes are never an answer, whether they come at once or later."""
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             surplus = response(200, b"surplus")
@@ -415,15 +415,15 @@ class TestIdle:
 
 
 class TestFailures:
-    """Every kind of failure, and that the next exchange is none."""
+    """Every kind of failure; the next exchange succeeds."""
 
     def test_refused(self) -> None:
-        """Nobody listens."""
+        """A port without a server refuses."""
         with miniatures.nobody() as url, connection(url) as it:
             assert "refused" == failed(it, get(url)).kind
 
     def test_no_such_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A name that nobody has; as the resolver says it, which might ask the network."""
+        """An unknown name fails as the resolver says it, which might ask the network."""
 
         def unknown(*_: object, **__: object) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -479,7 +479,7 @@ class TestFailures:
         ],
     )
     def test_garbage(self, data: bytes) -> None:
-        """An answer that is no HTTP is refused when it is seen, not when the time is over."""
+        """An answer that is not HTTP is refused when it is seen, not at the timeout."""
         assert "garbage" == failure(always(data)).kind
 
     def test_a_coding_that_was_not_asked_for(self) -> None:
@@ -527,7 +527,7 @@ class TestFailures:
         assert "too-large" == failure(miniatures.huge).kind
 
     def test_too_large_without_end(self) -> None:
-        """Neither is one whose end nobody knows."""
+        """A body without a known end is too large as well."""
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             connection.send(response(200, content_length=""))
@@ -736,7 +736,7 @@ class TestTls:
         assert 1 == server.connections
 
     def test_not_verified(self, certificates: Certificates) -> None:
-        """Any certificate is accepted when nobody asks."""
+        """Any certificate is accepted where verification is off."""
         with (
             Miniature(OK, tls=certificates.server_context) as server,
             connection(server.url, verify=False) as it,
@@ -774,9 +774,7 @@ class TestTls:
                 assert failed(it, get(https)).kind in ("tls", "reset")
 
     def test_a_body_that_ends_with_the_connection(self, certificates: Certificates) -> None:
-        """A body without a length is complete where TLS says so; where it is only cut off, nobody
-        knows (RFC 9112 9.8).
-        """
+        """A body without a length is complete only where TLS ends in order (RFC 9112 9.8)."""
 
         def cut_off(request: Received, connection: miniatures.Connection) -> None:
             connection.send(b"HTTP/1.1 200 OK\r\n\r\nfine")
@@ -878,7 +876,7 @@ class TestGreenlets:
     """Many connections, and greenlets that are ended from outside."""
 
     def test_many_at_once(self) -> None:
-        """Everybody gets the answers to their own questions, whatever the others do."""
+        """Each greenlet gets the answers to its own requests."""
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             connection.wait(0.01)
@@ -936,7 +934,7 @@ class TestGreenlets:
         assert "closed" == waiting.value.kind
 
     def test_no_other_switch_is_an_answer(self) -> None:
-        """Whoever switches to a greenlet that waits for an answer is told."""
+        """A switch to a waiting greenlet from elsewhere is an error."""
         with Miniature(miniatures.silent) as server, connection(server.url) as it:
             waiting = gevent.spawn(it.exchange, get(server.url))
             gevent.sleep(0.1)

@@ -28,7 +28,7 @@ ORIGIN = Origin.of("http://127.0.0.1:8080")
 
 
 def parsed(*pieces: bytes, head_only: bool = False, end: bool = False) -> Response | None:
-    """What a parser makes of pieces, each of which but the last is no answer yet."""
+    """What a parser makes of these pieces."""
     parser = Parser(head_only=head_only)
     for piece in pieces[:-1]:
         assert parser.feed(piece) is None
@@ -341,7 +341,7 @@ class TestLegalAnswers:
 
     @answers()
     def test_not_complete(self, legal: Legal) -> None:
-        """Wherever the connection is closed before the last byte, there is no answer."""
+        """A connection that closes before the last byte gives no answer."""
         for at in range(len(legal.data) if not legal.end else legal.data.index(b"\r\n\r\n") + 3):
             parser = Parser(head_only=legal.head_only)
             if at:
@@ -353,7 +353,7 @@ class TestLegalAnswers:
 
     @answers(end=False)
     def test_surplus(self, legal: Legal) -> None:
-        """What follows the answer is no part of it, and leaves the connection unusable."""
+        """Bytes after the answer do not belong to it, and spoil the connection."""
         response = parsed(
             legal.data + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", head_only=legal.head_only
         )
@@ -385,7 +385,7 @@ class TestFastPath:
             assert whole(data) is None
 
     def test_refuses_garbage(self) -> None:
-        """A head that is no HTTP is refused here, too."""
+        """The fast path refuses a head that is not HTTP."""
         with pytest.raises(WireError) as caught:
             whole(b"HTTP/1.1 200 OK\r\nContent-Length: 5\nX: y\r\n\r\nhello")
 
@@ -487,7 +487,7 @@ GARBAGE = {
 
 
 class TestNoAnswers:
-    """Bytes that are no answer, each with exactly one fault."""
+    """Bytes that are not an answer, each with exactly one fault."""
 
     @pytest.mark.parametrize(
         "data", [pytest.param(data, id=name) for name, data in GARBAGE.items()]

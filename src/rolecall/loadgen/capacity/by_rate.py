@@ -84,9 +84,7 @@ class Search:
         self._end = Stop(SearchOutcome.UNFINISHED, "it was interrupted")
 
     def run(self) -> Capacity:
-        """Search to the end. Whatever ``measure`` raises goes through; `capacity` then says what is
-        known so far.
-        """
+        """Search to the end. What ``measure`` raises goes through; `capacity` has the result."""
         try:
             self._search()
         except Stop as end:
