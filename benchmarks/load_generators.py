@@ -84,7 +84,7 @@ http {
 
 
 def token_body() -> str:
-    """The answer to a log-in, for nginx to fill in: its claims hold, its signature is no signature."""
+    """The answer to a log-in, for nginx to fill in; its claims hold, its signature does not."""
 
     def part(document: dict[str, Any]) -> str:
         return (
@@ -192,7 +192,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @dataclass(frozen=True)
 class Generator:
-    """A load generator: how it is started for a number of seconds, and what its run must have left."""
+    """A load generator: its command for a number of seconds, and what its run must leave."""
 
     name: str
     tool: str
@@ -410,7 +410,8 @@ def cpu(process: psutil.Process) -> float:
 def table(runs: dict[str, list[Run]]) -> Iterator[str]:
     """The lines of the table; ratios are medians of the rounds'."""
     yield (
-        f"{'':<26}{'requests/s':>12}{'min - max':>21}{'CPU us each':>13}{'its CPU':>9}{'nginx':>7}{'x Fast':>8}{'x wrk':>8}   at least"
+        f"{'':<26}{'requests/s':>12}{'min - max':>21}{'CPU us each':>13}{'its CPU':>9}{'nginx':>7}"
+        f"{'x Fast':>8}{'x wrk':>8}   at least"
     )
     for name, rounds in runs.items():
         rates = [run.rate for run in rounds]

@@ -1,4 +1,4 @@
-"""The scenarios as Locust's users: ``locust -f load/locustfile.py --host URL --accounts users.csv``.
+"""The scenarios for Locust: ``locust -f load/locustfile.py --host URL --accounts users.csv``.
 
 With ``--rate`` an open schedule sends requests instead, and Locust has one user that does nothing.
 """

@@ -71,5 +71,5 @@ def _user(scenario: str) -> type[ScenarioUser]:
     return Made
 
 
-#: The user classes by name: Issuance, RefreshGet, RefreshPost, RefreshRace, Session, Guarded, Mixed.
+#: By name: Issuance, RefreshGet, RefreshPost, RefreshRace, Session, Guarded, Mixed.
 USERS = {user_class_name(scenario): _user(scenario) for scenario in NAMES}

@@ -158,7 +158,7 @@ def test_accounts_of_a_target_file() -> None:
 
 @pytest.mark.parametrize(("users", "workers"), [(10, 1), (10, 3), (3, 3), (2, 5), (1, 4)])
 def test_every_worker_has_its_share(users: int, workers: int) -> None:
-    """All accounts are given out, evenly; no two workers have the same as long as there are enough."""
+    """Accounts are shared out evenly; no two workers have the same if there are enough."""
     accounts = [LoadAccount(f"user{number}@example.org", "x", "guest") for number in range(users)]
 
     shares = [share(accounts, worker, workers) for worker in range(workers)]

@@ -119,7 +119,7 @@ def test_back_after_an_interruption(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_what_the_hook_answers_is_not_believed(tmp_path: Path, hook: str) -> None:
-    """Whether the clock moved, the target's own time tells; and it is back, or has never been away."""
+    """The target's own time tells whether the clock moved; in the end it is back."""
     moves, answered, is_ahead = HOOKS[hook]
     with served() as (one, target):
         hooked(one.server, moves, answered)

@@ -212,7 +212,7 @@ def test_workers_and_older_runs() -> None:
 
 
 def test_a_comparison_fits_the_schema(baseline: dict[str, Any]) -> None:
-    """load.json with a comparison in it is what its schema says, also where a share has no ratio."""
+    """load.json with a comparison is valid, also where a share has no ratio."""
     comparison = compare(baseline, load_document(3, times=slower(2))).document()
 
     assert validation_errors("load", {**baseline, "comparison": comparison}) == []

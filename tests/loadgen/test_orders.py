@@ -151,7 +151,7 @@ def test_an_option_that_is_none(options: dict[Any, Any]) -> None:
 def test_a_worker_is_told_by_its_own_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a target of its own no worker begins; nor with one that is not to be put under load."""
+    """A worker needs a target of its own that allows load."""
     worker = ["load", "issuance", "--worker", "--master-host", "127.0.0.1"]
     elsewhere = target_file(tmp_path, target_text("http://192.0.2.1"))
 

@@ -36,7 +36,7 @@ def test_all_are_logged_in_in_turn() -> None:
 
 
 def test_all_are_held_once_before_one_is_held_twice() -> None:
-    """Who holds an account holds it alone as long as there are enough, and all accounts are used."""
+    """Each holder has an account alone while there are enough, and all are used."""
     accounts = roster(4)
 
     held = [int(accounts.hold()[1]) for _ in range(8)]

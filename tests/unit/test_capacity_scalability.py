@@ -95,7 +95,7 @@ class TestFit:
         assert not short.document()["peak_measured"]
 
     def test_says_that_it_is_off(self) -> None:
-        """A server that falls off a cliff follows no such law, and the fit says how far off it is."""
+        """A server that falls off a cliff does not fit, and the fit says how far off it is."""
         cliff = [Point(n, 100 * n if n <= 16 else 150) for n in numbers(128)]
 
         assert fit(cliff).off > 0.2

@@ -336,7 +336,7 @@ def test_a_ceiling_that_held_shortly_and_not_for_long_is_none() -> None:
 
 
 def test_what_is_known_when_it_breaks_off() -> None:
-    """A search that is interrupted says what it knows by then; one that never began says nothing."""
+    """An interrupted search says what it knows by then; one without a step says nothing."""
     server = steady(100)
 
     def measure(rate: float, seconds: float) -> Step:

@@ -70,7 +70,7 @@ class TestChance:
         assert chance.trend([(10, 0, 100)]) == chance.trend([]) == 0
 
     def test_the_size_of_clumps_is_seen_in_slices(self) -> None:
-        """All in one slice of twenty is a clump of nearly all; evenly spread, each came by itself."""
+        """All in one slice of twenty are one clump; evenly spread, each came by itself."""
         assert chance.clump([0] * 20) == chance.clump([2] * 20) == 1
         assert 35 < chance.clump([40] + [0] * 19) < 40
 

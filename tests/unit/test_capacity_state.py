@@ -547,7 +547,7 @@ class TestAnswer:
         assert end.because == "99/s held for 10 s at the end: the most that it was to try"
 
     def test_a_limiter_near_its_pace_is_no_chance(self) -> None:
-        """How near to its pace one may come is what is looked for: such a step gets no second look."""
+        """A step near a limiter's pace gets no second look: that is what is searched for."""
         strain = Share("throttled<1%", 12, 1000, 0.01)
         own = Share("errors<1%", 12, 1000, 0.01)
         paced = TestHistory().changed(100)

@@ -165,7 +165,7 @@ class TestStep:
         assert (True, False) == (judged.blocks, judged.usable)
 
     def test_429_in_blocks_have_no_pace(self) -> None:
-        """Everything, then nothing: how much is carried for good is not to be seen in such a step."""
+        """A step that carries all, then nothing, does not show what is carried for good."""
         slices = [Slice(125, 125)] * 5 + [Slice(125, 0, throttled=125)] * 10 + [Slice(125, 125)] * 5
 
         assert judge(Step(125, 20, slices), 0.01).blocks
@@ -200,7 +200,7 @@ class TestStep:
 
 
 def backlogs(*changes: int, due: int = 16, waiting: int = 0, seconds: float | None = None) -> Step:
-    """A step whose backlog changes by so much in each slice; a second each unless said otherwise."""
+    """A step whose backlog changes by so much in each slice, of a second by default."""
     slices = [Slice(due, due - change) for change in changes]
     return Step(due, seconds or len(changes), slices, waiting=waiting)
 

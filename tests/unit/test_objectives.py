@@ -275,7 +275,7 @@ def test_a_percentile_is_over_all_batches() -> None:
 
 
 def test_what_was_not_sent_is_taken_as_answered_at_once() -> None:
-    """Dropped arrivals and attempts that this side could not make count as good, and took no time."""
+    """Dropped arrivals and failed attempts of this side count as good, and took no time."""
     best = at_best(
         document(
             {100.0: 100},
@@ -318,7 +318,7 @@ def test_unsent_and_disturbed_add_up() -> None:
 
 
 def test_a_slow_generator_may_have_made_all_times() -> None:
-    """Then all that was let in is taken as answered at once; what was throttled has no time at all."""
+    """All that was let in is taken as answered at once; throttled requests have no time."""
     best = at_best(document({100.0: 90}, requests=100, throttled=10, dropped=5), slow=True)
 
     assert best["batches"] == [{"response_ms": [(0.0, 95)]}]

@@ -103,8 +103,8 @@ class MovedClock:
             return Left(
                 why_not=(
                     (
-                        "[expiry] clock_url does not move the target's clock: a new token's iat, or "
-                        "the Date, shows that"
+                        "[expiry] clock_url does not move the target's clock: a new token's iat, "
+                        "or the Date, shows that"
                     ),
                 )
             )

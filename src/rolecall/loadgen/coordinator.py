@@ -211,7 +211,7 @@ class Coordinator:
             if segment is None or message["number"] != segment.number:
                 return
             self._add(segment, worker, message)
-        except Exception as error:  # noqa: BLE001  # it comes from another machine, and Locust would print a traceback
+        except Exception as error:  # noqa: BLE001  # it comes from another machine
             self._lose(
                 worker,
                 f"sent a report that cannot be read ({described(error)}): is it of another "

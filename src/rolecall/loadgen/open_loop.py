@@ -134,10 +134,10 @@ class OpenLoop:
             client.close()
 
     def _tick(self) -> None:
-        """In the hub, where an exception would be printed twice in a millisecond and end nothing."""
+        """In the hub: send what is due; an exception ends the run, the hub would only print it."""
         try:
             self._send_due()
-        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and the run is over
+        except Exception as error:  # noqa: BLE001  # it was on this side: the run is over
             self._broken = error
             self._over.set()
 

@@ -39,7 +39,7 @@ class NoUsers(RolecallError):
 
 
 class _NotNow(NoUsers):
-    """Nothing follows from this answer, or from its not coming: another time it may be another one."""
+    """An answer, or none, that says nothing: another time it may be another one."""
 
 
 class ProvisionedServer:

@@ -92,7 +92,7 @@ class LoadRun:
             self._load()
         except RolecallError as error:
             self._error = error
-        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+        except Exception as error:  # noqa: BLE001  # else Locust would wait for ever
             self.coordinator.errors.append(described(error))
         try:
             watching.kill()
@@ -199,7 +199,7 @@ class LoadRun:
             return
         try:
             self.document = self.write()
-        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+        except Exception as error:  # noqa: BLE001  # else Locust would wait for ever
             why = (
                 str(error)
                 if isinstance(error, RolecallError)

@@ -118,7 +118,7 @@ class Worker:
             self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
             error, exit_code = str(reason), reason.exit_code
-        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for an answer
+        except Exception as reason:  # noqa: BLE001  # else the master would wait for an answer
             error, exit_code = f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR
         gc.collect()
         gc.freeze()
@@ -168,7 +168,7 @@ class Worker:
         """Begin to measure; in an open loop, send what is due."""
         try:
             self._begin(job)
-        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for a report
+        except Exception as reason:  # noqa: BLE001  # else the master would wait for a report
             self._send(
                 "report",
                 {**_NOTHING, "number": job.get("number"), "last": True, "error": described(reason)},
@@ -224,7 +224,7 @@ class Worker:
             self._open_loop.run(
                 self.context.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look
             )
-        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
+        except Exception as reason:  # noqa: BLE001  # it was on this side: the run is void
             error = described(reason)
         self._report_last(error)
 
@@ -312,7 +312,7 @@ class Worker:
         try:
             client = self._maker(scenario)()
             client.prepare()
-        except Exception as error:  # noqa: BLE001  # Locust would print it, and go on with a user less
+        except Exception as error:  # noqa: BLE001  # Locust would go on with a user less
             self._break(error)
             raise GreenletExit from None
         return client

@@ -127,7 +127,7 @@ def test_the_canary_of_short_lives() -> None:
         (
             ExpiryOptions(signing_key=SECRET, algorithm="RS256"),
             True,
-            "is none for the algorithm RS256",
+            "does not fit the algorithm RS256",
         ),
         (
             ExpiryOptions(),

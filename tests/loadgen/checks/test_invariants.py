@@ -456,7 +456,7 @@ def test_without_a_jti_a_second_has_one_token() -> None:
 
 
 def at_once(monkeypatch: pytest.MonkeyPatch, *moments: float) -> Callable[[], None]:
-    """A clock that shows these moments, one after the other; what is returned goes on to the next."""
+    """A clock that shows these moments in turn; what is returned goes on to the next."""
     left = list(moments)
     for module in (checks, sessions):
         monkeypatch.setattr(module, "perf_counter", lambda: left[0])
@@ -597,7 +597,7 @@ def test_a_server_need_not_rotate() -> None:
 
 
 def test_a_repeated_refresh_may_be_answered_as_the_first() -> None:
-    """Two refreshes with one token may get the same answer; two refreshes with two tokens may not."""
+    """Refreshes with one token may get the same answer; refreshes with two may not."""
     invariants = looking()
     first, second, shared = granted(invariants), granted(invariants), document()
 
@@ -651,7 +651,7 @@ def test_overload_is_no_refusal(status: int) -> None:
 
 
 def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
-    """Wrong credentials are the caller's matter; once they were right, a refusal is the server's."""
+    """A log-in may be refused only if it was never let in before."""
     invariants = looking()
 
     assert asked(invariants, answer({}, 401)) is None

@@ -347,7 +347,7 @@ def test_what_is_not_as_specified_without_load_is_not_sampled() -> None:
 
 
 def test_an_empty_list_is_a_denial_where_it_is_read_so() -> None:
-    """Under that reading a denied list may be answered with nothing in it, and not with something."""
+    """Under that reading a denied list may be empty, and not hold anything."""
     with running(Settings(scrypt_n=QUICK)) as one:
         shown: list[dict[str, str]] = []
 
@@ -367,7 +367,7 @@ def test_an_empty_list_is_a_denial_where_it_is_read_so() -> None:
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 def test_what_says_nothing_about_permissions(status: int) -> None:
-    """Overload, a lost token, a thing that is gone: neither denied nor allowed cells are accused."""
+    """Overload, a lost token or a missing thing accuse no cell."""
     with sampled() as it:
 
         @instead_of(it.server.dispatcher.answer)
@@ -617,7 +617,7 @@ def test_a_permission_that_turns_into_a_denial(often: int) -> None:
 
 
 def test_permissions_that_open_when_it_is_busy() -> None:
-    """The fault that only load shows is found by sampling beside 40 clients, and not without them."""
+    """The fault that only load shows is found beside 40 clients, and not without them."""
     with sampled(faults=("permissions-open-when-busy",)) as it:
         for _ in range(20):
             it.turn()
@@ -665,7 +665,7 @@ SHAPES = {
 
 
 def test_shapes_are_refused_before_the_load() -> None:
-    """Denied reads are sampled in every shape; paths that lead nowhere are known by their status."""
+    """Denied reads are sampled in every shape; missing paths are known by their status."""
     with sampled() as it:
         shapes = {cell.shape: cell.refused for cell in it.sampling.shaped}
 

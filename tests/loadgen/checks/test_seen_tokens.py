@@ -47,7 +47,7 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "\u00fc", "\ud800", "x" * 100_000])
 def test_every_text_has_a_fingerprint(text: str) -> None:
-    """Any text that JSON can hold has one of 64 bits, and a text one character longer has another."""
+    """Any text of JSON has a fingerprint of 64 bits; a longer text has another one."""
     for function in (fingerprint, own_fingerprint):
         assert 0 <= function(text) < 2**64
         assert function(text) == function("".join(text)) != function(f"{text}x")

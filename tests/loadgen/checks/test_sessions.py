@@ -65,7 +65,7 @@ BOTH = {"token-dead", "chain-broken"}
 
 @pytest.fixture(name="invariants", params=[True, False], ids=["sessions-coexist", "lone-sessions"])
 def _invariants(request: pytest.FixtureRequest) -> Invariants:
-    """Whether sessions coexist may be known or not: what is certain without it is certain with it."""
+    """What is certain without knowing whether sessions coexist is certain with it."""
     return looking(sessions_coexist=request.param)
 
 

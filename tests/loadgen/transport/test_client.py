@@ -92,7 +92,7 @@ def failure(answer: miniatures.Answer, *, timeout: float = TIMEOUT) -> Failure:
 
 @contextmanager
 def raw(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that handles one connection as it likes, without reading a request first; its URL."""
+    """The URL of a server that handles one connection without reading a request first."""
 
     def accept() -> None:
         stream, _ = listener.accept()
@@ -491,7 +491,7 @@ class TestFailures:
         assert "too-large" == failure(always(response(200, bomb, content_encoding="gzip"))).kind
 
     def test_what_is_not_understood_is_no_statement(self) -> None:
-        """Answers in such a coding are lawful: they make a run void, and say nothing of the server."""
+        """Answers in an unknown coding make a run invalid, and do not accuse the server."""
         quiet = {
             "dispatch_lag_ms": {"p99": 0.1},
             "workers": [],
@@ -637,7 +637,7 @@ class TestTimeout:
         ],
     )
     def test_no_complete_answer(self, answer: miniatures.Answer) -> None:
-        """However much keeps coming, the exchange ends when its time is over, and soon after that."""
+        """However much keeps coming, the exchange ends soon after its timeout."""
         with Miniature(answer) as server, connection(server.url, timeout=SHORT) as it:
             for _ in range(2):
                 before = time.perf_counter()
@@ -655,7 +655,7 @@ class TestTimeout:
             over.set()
 
     def test_handshake(self) -> None:
-        """Connecting is part of it: a server that never finishes the handshake is not waited for."""
+        """The timeout includes connecting: an endless handshake is not waited for."""
         over = threading.Event()
         with raw(lambda stream: over.wait(TIMEOUT) and None) as url:
             https = url.replace("http:", "https:")

@@ -418,7 +418,7 @@ class TestHeader:
         ],
     )
     def test_header(self, name: bytes, expected: bytes | None) -> None:
-        """The first field of that name, in any case, without white space; None where there is none."""
+        """The first field of that name, in any case, without white space; None without any."""
         head = (
             b"HTTP/1.1 200 OK\r\nRETRY-after: \t3 \r\nset-cookie:a=b\r\nset-cookie: "
             b"c=d\r\nX-Folded: a\r\n\t b\r\nX-Last:"

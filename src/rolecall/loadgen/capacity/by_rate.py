@@ -1,7 +1,7 @@
 """The search by rate: the highest rate of arrivals at which the objectives hold.
 
 It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few
-seconds is noisy, so nothing rests on a single one: all that was seen goes into one posterior of where
+seconds is noisy, so nothing rests on a single one: all that was seen goes into a posterior of
 the capacity is (`posterior.py`), which says where to look next, when it is known well enough, and
 how well it is known. What a single step says is in `steps.py`.
 
@@ -34,7 +34,7 @@ __all__ = ["Capacity", "Measure", "Search", "SearchOutcome"]
 
 #: How near to a rate that this machine could not offer the way up goes.
 _NEAR = 1.1
-#: Where in the posterior the steps at the answer are: the first below the middle, the next ones where
+#: Where in the posterior the steps at the answer are: the first below the middle, the others where
 #: less is left to doubt.
 _ANSWERS = (0.25, 0.1, 0.025, 0.01)
 #: The share of the middle of the posterior that the first one is at the most: at the very capacity

@@ -111,7 +111,7 @@ class SearchByUsers:
         self._end = SearchOutcome.UNFINISHED, "it was interrupted"
 
     def run(self) -> Scaling:
-        """Search to the end. Whatever ``measure`` raises goes through; `scaling` says what is known."""
+        """Search to the end. What ``measure`` raises goes through; `scaling` has the result."""
         self._end = self._search()
         return self.scaling()
 

@@ -1,7 +1,7 @@
 """A state of the server: a time in which it carried the same, and when a step ends it.
 
 A search takes minutes, and a server need not stay what it was: a cache fills, a compiler warms up,
-an autoscaler adds machines, credits for a burst run out, a limiter begins another window. A posterior
+an autoscaler adds machines, credits for a burst run out, a limiter begins anew. A posterior
 of one capacity, made of steps of two, is of neither. So each step is held against what was known
 before it. A step *at odds* with that, one that failed well below the credible interval or held well
 above it, is measured once more, at once: if the second agrees with the posterior, the first was an

@@ -148,7 +148,7 @@ class Step:
 
     @property
     def backlog(self) -> list[int]:
-        """Requests that were due but unanswered: at the beginning, and at the end of every slice."""
+        """Requests due but unanswered, at the beginning and at the end of every slice."""
         return list(
             accumulate(
                 (part.due - ended for part, ended in zip(self.slices, self.ended, strict=True)),

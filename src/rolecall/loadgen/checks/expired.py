@@ -2,11 +2,11 @@
 
 They come by the ways of ``[expiry]`` in the target file:
 
-===========  ==============================================================================================
+===========  =======================================================================================
 bank         issued on an earlier night, and put in the bank by ``rolecall certify``
-signing key  made with the target's key from a token of this run; one made alike that has not expired is let in
-clock        issued before the target's clock was moved past their end, for this run (`rolecall.loadgen.clock`)
-===========  ==============================================================================================
+signing key  made with the target's key; one made alike that has not expired is let in
+clock        issued before the target's clock was moved past their end (`rolecall.loadgen.clock`)
+===========  =======================================================================================
 
 ``command`` and ``wait`` are left to the suite. A token is used only where it was refused as expired
 before the load: what is not is the suite's to judge. From then on, who lets it in breaks

@@ -26,12 +26,12 @@ them has won (AMB-08). So a refusal by GET says that there was a first use, and 
 had an end.
 
 *Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a
-server may take a second use for theft and end the whole token family (RFC 9700 4.14.2): then what the
+server may take a second use for theft and end the token family (RFC 9700 4.14.2): then what the
 winner was given dies with it, rightly. So a dead winner is excused where that can have happened:
 a call came too late, or may have. It is not where none was refused, nor if two won with no
 window to explain it. And a server may revoke the session's older access tokens at each refresh: a
-dead access token is excused where another winner's is alive, or may be. A call without an answer may
-have come late, or last, and so excuses both.
+dead access token is excused where another winner's is alive, or may be. A call without an answer
+may have come late, or last, and so excuses both.
 
 *One call has to win*, unless a call without an answer may have. *No call gets another user's
 tokens*, under any policy.
