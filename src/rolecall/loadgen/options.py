@@ -62,7 +62,11 @@ OPTIONS = (
     Option("answer-timeout", "seconds for one exchange", float, 0.0, "S", shared=True),
     # the load
     Option("rate", _RATE, metavar="R"),
-    Option("duration", "how long, without the ramp, such as 90s, 5m", metavar="TIME"),
+    Option(
+        "duration",
+        "how long, without the ramp, such as 90s or 5m (rolecall load: 30s)",
+        metavar="TIME",
+    ),
     Option("ramp", "from nothing to the first rate, or to all users, before that", metavar="TIME"),
     Option(
         "arrivals",
