@@ -1,5 +1,4 @@
-"""The search for the capacity against simulated servers of known capacity: what it answers, how
-often it is right, how long it takes.
+"""Measures the search for the capacity against simulated servers of known capacity.
 
 Run it with ``python benchmarks/capacity.py [SEARCHES] [KIND ...]``; all kinds, twenty searches
 each, take some minutes. The servers are those of ``tests/support/simulated_servers.py``, in virtual
@@ -50,7 +49,7 @@ def row(name: str, found: Sequence[Capacity]) -> Iterator[str]:
     )
     yield f"{right} of {len(found)}"
     yield from (f"{what(answers):.1f}" if answers else "" for what in (min, mean, max))
-    yield f"{mean([it.seconds for it in found]):.0f}"
+    yield f"{mean([result.seconds for result in found]):.0f}"
     if right < (1 - ALLOWED) * len(found) or any(answer > TOO_HIGH * true for answer in answers):
         yield "WRONG"
 
@@ -67,12 +66,12 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def main(words: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     """Print the table."""
-    count = int(words[0]) if words else 20
+    count = int(argv[0]) if argv else 20
     print(f"| {' | '.join(HEAD)} |\n|---|---:|---|---:|---:|---:|---:|---:|")
     with ProcessPoolExecutor(2) as pool:
-        for name in words[1:] or KINDS:
+        for name in argv[1:] or KINDS:
             print(
                 "|",
                 " | ".join(row(name, list(pool.map(searched, [name] * count, range(count))))),

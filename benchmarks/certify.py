@@ -1,4 +1,4 @@
-"""How fast a whole run is, against two baselines measured in the same minute on the same server.
+"""Measures a whole run against two baselines, in the same minute on the same server.
 
 1. Without latency: a run, and a bare sequential ``httpx.Client`` that sends the same number of
    requests.
@@ -22,8 +22,9 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -152,44 +153,43 @@ def measure(repeat: int, out: Path) -> None:
             seconds, _, requests, _ = certify(file, out)
             slow.append(seconds)
             bound.append(requests * LATENCY / EMBEDDED_CONCURRENCY)
-    median = statistics.median
-    rows = [
-        (
-            "whole run",
-            median(runs),
-            requests,
-            logged_in,
-            1000 * median(cpu_run),
-            median([a / b for a, b in zip(runs, bare, strict=True)]),
-            2,
-        ),
-        (
-            "bare sequential httpx.Client",
-            median(bare),
-            requests,
-            "",
-            1000 * median(cpu_bare),
-            None,
-            None,
-        ),
-        (
-            "whole run, 50 ms latency",
-            median(slow),
-            requests,
-            "",
-            None,
-            median([a / b for a, b in zip(slow, bound, strict=True)]),
-            3,
-        ),
-        ("the latency alone", median(bound), requests, "", None, None, None),
-    ]
-    print(
-        f"{'':<30}{'seconds':>9}{'requests':>10}{'log-ins':>11}{'CPU ms/request':>16}{'ratio':>8}{'at most':>9}"
+    ratios = (
+        statistics.median([a / b for a, b in zip(runs, bare, strict=True)]),
+        statistics.median([a / b for a, b in zip(slow, bound, strict=True)]),
     )
-    for name, seconds, count, logged, cpu_ms, ratio, most in rows:
+    show(
+        Row("whole run", runs, requests, logged_in, cpu_run, ratios[0], 2),
+        Row("bare sequential httpx.Client", bare, requests, cpu=cpu_bare),
+        Row("whole run, 50 ms latency", slow, requests, ratio=ratios[1], most=3),
+        Row("the latency alone", bound, requests),
+    )
+
+
+@dataclass
+class Row:
+    """A row of the table: seconds and CPU seconds for each request, of all rounds."""
+
+    name: str
+    seconds: Sequence[float]
+    requests: int
+    logged_in: int | str = ""
+    cpu: Sequence[float] = ()
+    ratio: float = 0.0
+    most: int = 0
+
+
+def show(*rows: Row) -> None:
+    """Print a table of medians."""
+    print(
+        f"{'':<30}{'seconds':>9}{'requests':>10}{'log-ins':>11}{'CPU ms/request':>16}"
+        f"{'ratio':>8}{'at most':>9}"
+    )
+    for row in rows:
+        cpu_ms = f"{1000 * statistics.median(row.cpu):.2f}" if row.cpu else ""
+        ratio = f"{row.ratio:.2f}" if row.ratio else ""
         print(
-            f"{name:<30}{seconds:>9.2f}{count:>10}{logged:>11}{f'{cpu_ms:.2f}' if cpu_ms else '':>16}"
-            f"{f'{ratio:.2f}' if ratio else '':>8}{most or '':>9}"
+            f"{row.name:<30}{statistics.median(row.seconds):>9.2f}{row.requests:>10}"
+            f"{row.logged_in:>11}{cpu_ms:>16}{ratio:>8}{row.most or '':>9}"
         )
 
 

@@ -1,5 +1,4 @@
-"""Whether anything is held against servers that are right, and whether faults are still seen there:
-every scenario, again and again.
+"""Counts false alarms on lawful servers, and faults that are found on them, in every scenario.
 
 Run it with ``python benchmarks/false_alarms.py --runs 20``; ``--only`` chooses servers,
 ``--scenario`` scenarios. Each server is ``rolecall serve`` with legal variants, or with trouble:
@@ -37,8 +36,9 @@ from rolecall.loadgen.client_context import ClientContext  # noqa: E402
 from rolecall.loadgen.measure.recorder import Recorder  # noqa: E402
 from rolecall.loadgen.open_loop import OpenLoop  # noqa: E402
 from rolecall.loadgen.provisioning import make_users  # noqa: E402
-from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, Scenario, maker  # noqa: E402
-from rolecall.loadgen.transport.wire import Origin  # noqa: E402
+from rolecall.loadgen.scenario import Scenario  # noqa: E402
+from rolecall.loadgen.scenarios import NAMES, USUAL_WEIGHTS, maker  # noqa: E402
+from rolecall.loadgen.transport.outgoing import Origin  # noqa: E402
 from rolecall.spec.loading import load_specification  # noqa: E402
 from rolecall.target import Target, load_target  # noqa: E402
 
@@ -113,7 +113,7 @@ def served(folder: Path, variants: Sequence[str], fault: str) -> Iterator[Target
             server.terminate()
 
 
-def site_of(target: Target, accounts: Sequence[LoadAccount], *, lone: bool) -> ClientContext:
+def context_of(target: Target, accounts: Sequence[LoadAccount], *, lone: bool) -> ClientContext:
     """What the clients of a run share."""
     tables = load_specification()
     dialect = tables.dialect(target.dialect, target.source)
@@ -130,19 +130,19 @@ def site_of(target: Target, accounts: Sequence[LoadAccount], *, lone: bool) -> C
     )
 
 
-def run(site: ClientContext, scenario: str, seconds: float, rate: float, users: int) -> None:
+def run(context: ClientContext, scenario: str, seconds: float, rate: float, users: int) -> None:
     """One run: at a rate, or in a closed loop of so many users where there is none."""
-    site.begin(Recorder(perf_counter()))
-    make = maker(scenario, site, USUAL_WEIGHTS)
+    context.begin(Recorder(perf_counter()))
+    make = maker(scenario, context, USUAL_WEIGHTS)
     if rate:
-        engine = OpenLoop(make, most=200, patience=10)
-        engine.provide(max(8, int(rate / 4)))
-        site.begin(Recorder(perf_counter()))
-        engine.run(site.recorder, bursts(rate, seconds), grace=10)
-        engine.close()
+        open_loop = OpenLoop(make, most=200, patience=10)
+        open_loop.provide(max(8, int(rate / 4)))
+        context.begin(Recorder(perf_counter()))
+        open_loop.run(context.recorder, bursts(rate, seconds), grace=10)
+        open_loop.close()
         return
     if scenario == "guarded":
-        _ = site.sampling  # it takes a while until it is known which cells are tried
+        _ = context.sampling  # it takes a while until it is known which cells are tried
     until = perf_counter() + seconds
 
     def work() -> None:
@@ -182,7 +182,7 @@ def runs(name: str, chosen: Sequence[str], options: argparse.Namespace, fault: s
             bad = 0
             for number in range(options.runs):
                 few, is_open = number % 2 == 0, number // 2 % 2 == number % 2
-                site = site_of(
+                context = context_of(
                     target,
                     accounts[4 if few and not fault else MANY],
                     lone=bool(_LONE & set(variants)),
@@ -191,13 +191,13 @@ def runs(name: str, chosen: Sequence[str], options: argparse.Namespace, fault: s
                 if fault:
                     rate, users = FAULTS[fault][1], BUSY
                 lasting = IDLE + 1 if "short-lifetimes" in variants else 0
-                run(site, scenario, max(options.seconds, lasting), rate, users)
-                measured = site.recorder.take()
-                site.tidy()
-                bad += bool(site.violations.counts) is not bool(fault)
-                found.update(site.violations.counts)
+                run(context, scenario, max(options.seconds, lasting), rate, users)
+                measured = context.recorder.take()
+                context.tidy()
+                bad += bool(context.violations.counts) is not bool(fault)
+                found.update(context.violations.counts)
                 count(measured, errors, rows)
-                for sample in site.violations.samples if options.show and not fault else ():
+                for sample in context.violations.samples if options.show and not fault else ():
                     print(sample.message, sample.exchange, sep="\n")
             wrong += bad
             print(

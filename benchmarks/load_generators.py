@@ -1,5 +1,4 @@
-"""How fast load generators are on one core: ours with every answer checked and without, stock
-Locust, wrk, hey, ab, autocannon.
+"""Compares load generators on one core: ours, stock Locust, wrk, hey, ab and autocannon.
 
 Run it with ``python benchmarks/load_generators.py``. It installs nothing; what is not there is left
 out, nginx has to be.
@@ -11,6 +10,8 @@ finds none. The generators have the second core, one after the other, in as many
 for. Requests are counted by nginx, in the middle of each run; CPU is that of all processes of a
 generator. A run beside which something else used the machine is made again. What ours measured is
 looked at: one violation, or one answer uncounted, and there is no table.
+
+Longer than 400 lines because the comparison is one command, and each generator needs a function.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ http {
 
 
 def token_body() -> str:
-    """The answer to a log-in, for nginx to fill in: its claims hold, its signature is no signature."""
+    """The answer to a log-in, for nginx to fill in; its claims hold, its signature does not."""
 
     def part(document: dict[str, Any]) -> str:
         return (
@@ -191,7 +192,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @dataclass(frozen=True)
 class Generator:
-    """A load generator: how it is started for a number of seconds, and what its run must have left."""
+    """A load generator: its command for a number of seconds, and what its run must leave."""
 
     name: str
     tool: str
@@ -208,9 +209,9 @@ def ours(*options: str) -> Callable[[Place, int], Sequence[str]]:
     """The scenario `issuance` under Locust, as `rolecall load` runs it."""
 
     def command(place: Place, seconds: int) -> Sequence[str]:
-        words = locust(place, ROOT / "load" / "locustfile.py")
-        words += ["--accounts", accounts(place.folder), "--duration", f"{seconds}s"]
-        return [*words, "--run-folder", str(place.folder / "run"), *options, "Issuance"]
+        argv = locust(place, ROOT / "load" / "locustfile.py")
+        argv += ["--accounts", accounts(place.folder), "--duration", f"{seconds}s"]
+        return [*argv, "--run-folder", str(place.folder / "run"), *options, "Issuance"]
 
     return command
 
@@ -224,7 +225,7 @@ def stock(place: Place, seconds: int) -> Sequence[str]:
 
 def locust(place: Place, file: Path) -> list[str]:
     """The beginning of a Locust command line."""
-    words = [
+    argv = [
         sys.executable,
         "-m",
         "locust",
@@ -235,7 +236,7 @@ def locust(place: Place, file: Path) -> list[str]:
         "--host",
         place.url,
     ]
-    return [*words, "--users", str(CONNECTIONS), "--spawn-rate", str(CONNECTIONS)]
+    return [*argv, "--users", str(CONNECTIONS), "--spawn-rate", str(CONNECTIONS)]
 
 
 def wrk(place: Place, seconds: int) -> Sequence[str]:
@@ -247,21 +248,21 @@ def wrk(place: Place, seconds: int) -> Sequence[str]:
 
 def hey(place: Place, seconds: int) -> Sequence[str]:
     """One processor."""
-    words = ["hey", "-z", f"{seconds}s", "-c", str(CONNECTIONS), "-cpus", "1", "-m", "POST"]
-    return [*words, "-T", "application/json", "-d", BODY, place.url + PATH]
+    argv = ["hey", "-z", f"{seconds}s", "-c", str(CONNECTIONS), "-cpus", "1", "-m", "POST"]
+    return [*argv, "-T", "application/json", "-d", BODY, place.url + PATH]
 
 
 def ab(place: Place, seconds: int) -> Sequence[str]:
     """With keep-alive; without an own limit on the number of requests."""
     file = place.folder / "body.json"
     file.write_text(BODY, encoding="utf-8")
-    words = ["ab", "-q", "-k", "-c", str(CONNECTIONS), "-t", str(seconds), "-n", "100000000"]
-    return [*words, "-p", str(file), "-T", "application/json", place.url + PATH]
+    argv = ["ab", "-q", "-k", "-c", str(CONNECTIONS), "-t", str(seconds), "-n", "100000000"]
+    return [*argv, "-p", str(file), "-T", "application/json", place.url + PATH]
 
 
 def autocannon(place: Place, seconds: int) -> Sequence[str]:
     """One worker."""
-    words = [
+    argv = [
         "autocannon",
         "--no-progress",
         "-c",
@@ -271,7 +272,7 @@ def autocannon(place: Place, seconds: int) -> Sequence[str]:
         "-m",
         "POST",
     ]
-    return [*words, "-H", "content-type=application/json", "-b", BODY, place.url + PATH]
+    return [*argv, "-H", "content-type=application/json", "-b", BODY, place.url + PATH]
 
 
 def looked_at_all(place: Place, least: int) -> None:
@@ -402,14 +403,15 @@ class Reading:
 
 def cpu(process: psutil.Process) -> float:
     """Seconds of CPU of a process and its children."""
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
+    return sum(member.user + member.system for member in times)
 
 
 def table(runs: dict[str, list[Run]]) -> Iterator[str]:
     """The lines of the table; ratios are medians of the rounds'."""
     yield (
-        f"{'':<26}{'requests/s':>12}{'min - max':>21}{'CPU us each':>13}{'its CPU':>9}{'nginx':>7}{'x Fast':>8}{'x wrk':>8}   at least"
+        f"{'':<26}{'requests/s':>12}{'min - max':>21}{'CPU us each':>13}{'its CPU':>9}{'nginx':>7}"
+        f"{'x Fast':>8}{'x wrk':>8}   at least"
     )
     for name, rounds in runs.items():
         rates = [run.rate for run in rounds]
@@ -428,8 +430,8 @@ def table(runs: dict[str, list[Run]]) -> Iterator[str]:
         ]
         each_takes = statistics.median(1e6 * run.generator_cpu / run.rate for run in rounds)
         shares = [
-            statistics.median(getattr(run, each) for run in rounds)
-            for each in ("generator_cpu", "server_cpu")
+            statistics.median(getattr(run, figure) for run in rounds)
+            for figure in ("generator_cpu", "server_cpu")
         ]
         yield (
             f"{name:<26}{statistics.median(rates):>12,.0f}{f'{min(rates):,.0f} - {max(rates):,.0f}':>21}"
@@ -455,8 +457,8 @@ def machine() -> str:
     )
 
 
-def main() -> None:
-    """Measure and print one table."""
+def parsed() -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -471,20 +473,25 @@ def main() -> None:
         metavar="NAME",
         help="generators with this in their name; repeatable",
     )
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print one table."""
+    options = parsed()
     chosen = [
-        it
-        for it in GENERATORS
-        if not options.only or any(word.lower() in it.name.lower() for word in options.only)
+        generator
+        for generator in GENERATORS
+        if not options.only or any(word.lower() in generator.name.lower() for word in options.only)
     ]
-    missing = [it.name for it in chosen if not it.is_there]
-    chosen = [it for it in chosen if it.is_there]
+    missing = [generator.name for generator in chosen if not generator.is_there]
+    chosen = [generator for generator in chosen if generator.is_there]
     for needed in ("nginx", "taskset"):
         if not shutil.which(needed):
             raise SystemExit(f"{needed} is not installed")
     print(f"{machine()}\n{CONNECTIONS} connections, {options.repeat} rounds of {options.seconds} s")
     print(f"not installed: {', '.join(missing)}\n" if missing else "")
-    runs: dict[str, list[Run]] = {it.name: [] for it in chosen}
+    runs: dict[str, list[Run]] = {generator.name: [] for generator in chosen}
     again = 0
     with tempfile.TemporaryDirectory() as folder, nginx(Path(folder)) as place:
         for _ in range(options.repeat):

@@ -1,5 +1,4 @@
-"""Whether the memory of a load run is flat: the resident size of a master and its worker, every ten
-seconds, at 2,000 requests a second.
+"""Measures whether the memory of a master and its worker stays flat at 2,000 requests a second.
 
 Run it with ``python benchmarks/memory.py --minutes 10``, against the nginx of
 ``benchmarks/load_generators.py``, with all invariants on. What counts is the growth after the first
@@ -56,22 +55,22 @@ def watch(options: argparse.Namespace, url: str, folder: Path) -> None:
     ]
     locust += ["--headless", "--host", url, "--accounts", accounts(folder), "--lone-sessions"]
     seconds = options.minutes * 60
-    conducting = [
+    as_master = [
         "--master",
         "--master-bind-host=127.0.0.1",
         f"--master-bind-port={port}",
         "--expect-workers=1",
         "--silent",
     ]
-    conducting += [
+    as_master += [
         f"--rate={options.rate}",
         f"--duration={seconds:g}s",
         f"--run-folder={folder / 'run'}",
     ]
-    working = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
+    as_worker = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
     processes = {
-        name: subprocess.Popen([*locust, *words], stdout=subprocess.DEVNULL)
-        for name, words in (("master", conducting), ("worker", working))
+        name: subprocess.Popen([*locust, *argv], stdout=subprocess.DEVNULL)
+        for name, argv in (("master", as_master), ("worker", as_worker))
     }
     try:
         report(seen(processes, time.monotonic(), seconds), folder)
@@ -89,7 +88,8 @@ def seen(
     while processes["master"].poll() is None and time.monotonic() - began < seconds:
         time.sleep(EVERY)
         master, worker = (
-            psutil.Process(it.pid).memory_info().rss / MEGABYTE for it in processes.values()
+            psutil.Process(process.pid).memory_info().rss / MEGABYTE
+            for process in processes.values()
         )
         rows.append((time.monotonic() - began, master, worker))
         print("{:>6.0f} s   master {:>7.1f} MB   worker {:>7.1f} MB".format(*rows[-1]), flush=True)

@@ -1,5 +1,4 @@
-"""What a stall of one second in a run of ten does to percentiles: as computed from the schedule, as
-ours has it, and stock Locust.
+"""Compares what a stall of one second does to percentiles: by schedule, ours, stock Locust.
 
 Run it with ``python benchmarks/stall.py``; it takes a minute. The server is ``rolecall serve
 --variant stalls-once``, from which no answer leaves for one second, once. Whoever was due in that
@@ -57,7 +56,7 @@ def computed(
 
 def ours(folder: Path) -> list[float]:
     """The response times of log-ins, in seconds, as ``rolecall load`` has them."""
-    words = [
+    argv = [
         "load",
         "issuance",
         f"--rate={RATE}",
@@ -69,7 +68,7 @@ def ours(folder: Path) -> list[float]:
         sys.executable,
         "-m",
         "rolecall",
-        *words,
+        *argv,
         *(f"--serve-option={option}" for option in SERVER),
     ]
     document = json.loads(
@@ -83,7 +82,7 @@ def stock(folder: Path, users: int) -> tuple[int, list[float]]:
     """How many requests stock Locust sent, and their percentiles."""
     file, tables = folder / "stock.py", folder / f"stock-{users}"
     file.write_text(STOCK, encoding="utf-8")
-    words = [
+    argv = [
         "-f",
         str(file),
         "--headless",
@@ -98,7 +97,7 @@ def stock(folder: Path, users: int) -> tuple[int, list[float]]:
     ]
     with server() as (url, email, password):
         variables = {**os.environ, "EACH": str(RATE / users), "EMAIL": email, "PASSWORD": password}
-        command = [sys.executable, "-m", "locust", *words, "--host", url]
+        command = [sys.executable, "-m", "locust", *argv, "--host", url]
         subprocess.run(command, env=variables, capture_output=True, check=False)
     with Path(f"{tables}_stats.csv").open(encoding="utf-8") as rows:
         total = next(row for row in csv.DictReader(rows) if row["Name"] == "Aggregated")

@@ -1,5 +1,4 @@
-"""Whether two workers carry twice as much as one: requests per second, and CPU time per request, of
-one and of two workers.
+"""Measures whether two workers carry twice as much as one, and their CPU time per request.
 
 Run it with ``python benchmarks/workers.py``, against the nginx of
 ``benchmarks/load_generators.py``, with all invariants on. A server that is not the limit needs a
@@ -26,7 +25,7 @@ from rolecall.spec.loading import load_specification
 
 
 def written(folder: Path, url: str) -> list[str]:
-    """A target file and its only user, as words of the command line; the other roles are never
+    """A target file and its only user, as the command line names them; the other roles are never
     asked for.
     """
     lines = ["[target]", f'base_url = "{url}"']
@@ -84,19 +83,18 @@ def main() -> None:
     print(f"{'':<34}{'requests/s':>12}{'CPU us each':>13}")
     with tempfile.TemporaryDirectory() as name, nginx(Path(name)) as place:
         whereto = written(Path(name), place.url)
-        for words, rate in (("with room", options.rate), ("as fast as this machine can", 0)):
+        for label, rate in (("with room", options.rate), ("as fast as this machine can", 0)):
             rounds = [
                 [measure(whereto, workers, rate, options.seconds) for workers in (1, 2)]
                 for _ in range(options.repeat)
             ]
             for workers in (1, 2):
-                rates, cpus = zip(*(each[workers - 1] for each in rounds), strict=True)
-                print(
-                    f"{f'{workers} worker(s), {words}':<34}{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}"
-                )
-            ratio = statistics.median(two[0] / one[0] for one, two in rounds)
-            each = statistics.median(two[1] / one[1] for one, two in rounds)
-            print(f"{'two against one':<34}{ratio:>12.2f}{each:>13.2f}\n")
+                rates, cpus = zip(*(measured[workers - 1] for measured in rounds), strict=True)
+                medians = f"{statistics.median(rates):>12,.0f}{statistics.median(cpus):>13.1f}"
+                print(f"{f'{workers} worker(s), {label}':<34}{medians}")
+            rate_ratio = statistics.median(both[0] / alone[0] for alone, both in rounds)
+            cpu_ratio = statistics.median(both[1] / alone[1] for alone, both in rounds)
+            print(f"{'two against one':<34}{rate_ratio:>12.2f}{cpu_ratio:>13.2f}\n")
 
 
 if __name__ == "__main__":

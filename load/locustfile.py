@@ -1,7 +1,6 @@
-"""The scenarios as Locust's users: ``locust -f load/locustfile.py --host URL --accounts
-users.csv``, with its web page or without.
+"""The scenarios for Locust: ``locust -f load/locustfile.py --host URL --accounts users.csv``.
 
-With ``--rate`` they are sent by an open schedule instead, and Locust has one user who does nothing.
+With ``--rate`` an open schedule sends requests instead, and Locust has one user that does nothing.
 """
 
 from __future__ import annotations
@@ -19,19 +18,10 @@ import gevent
 from locust import argument_parser, events
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
-from users import (
-    Arrivals,
-    Guarded,
-    Issuance,
-    Mixed,
-    RefreshGet,
-    RefreshPost,
-    RefreshRace,
-    ScenarioUser,
-    Session,
-)
+from users import USERS, Arrivals, ScenarioUser
 
 from rolecall.errors import UsageError
+from rolecall.loadgen import options as load_options
 from rolecall.loadgen import plan, web
 from rolecall.loadgen.capacity.rate_steps import CapacityRun
 from rolecall.loadgen.capacity.user_steps import ScalingRun
@@ -41,9 +31,9 @@ from rolecall.loadgen.process import THIS_PROCESS
 from rolecall.loadgen.run import LoadRun
 from rolecall.loadgen.worker import Worker
 
-#: The users that Locust offers on its command line and its web page. They lie beside this file, in
-#: `users.py`: Locust puts the folder of the file that it is given on Python's path.
-__all__ = ["Guarded", "Issuance", "Mixed", "RefreshGet", "RefreshPost", "RefreshRace", "Session"]
+# The users that Locust offers on its command line and its web page: Issuance, RefreshGet and so on.
+# They come from `users.py` beside this file, whose folder Locust puts on Python's path.
+globals().update(USERS)
 
 _ALONE = "local"
 #: Where the web page and a master listen, unless the command line says otherwise.
@@ -55,16 +45,16 @@ _NOT_SENT = "no file of this machine: start the worker with its own -f load/locu
 
 def add_arguments(parser: Any) -> None:
     """Our options beside Locust's; nothing listens beyond loopback unless it is told to."""
-    plan.add_arguments(parser, include_in_web_ui=False)
+    load_options.add_arguments(parser, include_in_web_ui=False)
     parser.set_defaults(web_host=_LOOPBACK, master_bind_host=_LOOPBACK)
-    if _STARTED_BY:  # whoever started `rolecall load` has not heard of Locust's configuration files
-        parser._default_config_files = []  # noqa: SLF001  # as Locust itself does; there is no other way
+    if _STARTED_BY:  # a user of `rolecall load` expects no configuration file of Locust
+        parser._default_config_files = []  # noqa: SLF001  # as Locust itself does
     if THIS_PROCESS.said is None:
         THIS_PROCESS.said = parser.parse_known_args()[0]
 
 
 def _leave_with(parent: int) -> None:
-    """End in order when whoever started this process is gone, however that came about."""
+    """End in order when the process that started this one is gone, however that came about."""
     while os.getppid() == parent:
         gevent.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -72,43 +62,44 @@ def _leave_with(parent: int) -> None:
 
 _STARTED_BY = plan.parse(sys.argv[1:]).parent
 if _STARTED_BY:
-    gevent.spawn(
-        _leave_with, _STARTED_BY
-    )  # before `connect`: a worker that waits for its master does not come that far
+    # before `connect`, which a worker that waits for its master does not reach
+    gevent.spawn(_leave_with, _STARTED_BY)
 
 
 def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any) -> None:
     """Find out what this process does, and let master and workers speak with each other."""
     options = environment.parsed_options
     assert options is not None
-    for its in filter(None, (options, THIS_PROCESS.said)):
-        if (
-            its.target and not plan.parse(sys.argv[1:]).host
-        ):  # the target file says where to, and not the environment
-            its.host = environment.host = None
+    for given in filter(None, (options, THIS_PROCESS.said)):
+        # the target file names the host, and the environment does not
+        if given.target and not plan.parse(sys.argv[1:]).host:
+            given.host = environment.host = None
     if web_ui:
         _guard(web_ui, options)
-    _hooks.quitting.add_listener(
-        leave
-    )  # after Locust's own, which is to say that it is heard before
-    told = partial(flush, stats=runner.stats)
+    _hooks.quitting.add_listener(leave)  # after Locust's own, which hears what is said before
     if isinstance(runner, WorkerRunner):
-        own, send = (
-            THIS_PROCESS.said or options,
-            lambda kind, data: runner.send_message(f"rolecall.{kind}", data),
-        )
-        THIS_PROCESS.worker = Worker(own, told, send, led=True)
-        for kind in ("prepare", "go", "end"):
-            runner.register_message(
-                f"rolecall.{kind}",
-                partial(_heard, getattr(THIS_PROCESS.worker, kind)),
-                concurrent=True,
-            )
-        environment.user_classes = [
-            *environment.user_classes,
-            Arrivals,
-        ]  # it is the master who knows which it will be
-        return
+        _work(environment, runner, options)
+    else:
+        _coordinate(environment, runner, options)
+
+
+def _work(environment: Environment, runner: WorkerRunner, options: argparse.Namespace) -> None:
+    """Be a worker, which does what its master says."""
+
+    def send(kind: str, data: dict[str, Any]) -> None:
+        runner.send_message(f"rolecall.{kind}", data)
+
+    flushed = partial(flush, stats=runner.stats)
+    worker = THIS_PROCESS.worker = Worker(THIS_PROCESS.said or options, flushed, send, led=True)
+    for kind in ("prepare", "go", "end"):
+        listener = partial(_heard, getattr(worker, kind))
+        runner.register_message(f"rolecall.{kind}", listener, concurrent=True)
+    # the master alone knows whether the schedule is open
+    environment.user_classes = [*environment.user_classes, Arrivals]
+
+
+def _coordinate(environment: Environment, runner: Any, options: argparse.Namespace) -> None:
+    """Be a master, or do everything in this process."""
     if isinstance(runner, MasterRunner):
         environment.parsed_locustfiles = [_NOT_SENT]
         coordinator = Coordinator(
@@ -116,22 +107,22 @@ def connect(environment: Environment, runner: Any, web_ui: Any = None, **_: Any)
             lambda: [node.id for node in runner.clients.values() if node.state != STATE_MISSING],
         )
         for kind in ("ready", "report"):
-            runner.register_message(
-                f"rolecall.{kind}", partial(_heard_from, getattr(coordinator, kind))
-            )
+            listener = partial(_heard_from, getattr(coordinator, kind))
+            runner.register_message(f"rolecall.{kind}", listener)
     else:
         THIS_PROCESS.worker = Worker(
-            options, told, lambda kind, data: getattr(coordinator, kind)(_ALONE, data)
+            options,
+            partial(flush, stats=runner.stats),
+            lambda kind, data: getattr(coordinator, kind)(_ALONE, data),
         )
         coordinator = Coordinator(_beside, lambda: [_ALONE])
     chosen = [cls.scenario for cls in environment.user_classes if issubclass(cls, ScenarioUser)]
-    conducted: type[LoadRun] = LoadRun
+    scenario = chosen[0] if len(chosen) == 1 else "mixed"
+    run_class: type[LoadRun] = LoadRun
     if options.capacity:
-        conducted = ScalingRun if options.most_users else CapacityRun
-    THIS_PROCESS.run = conducted(
-        environment, options, coordinator, chosen[0] if len(chosen) == 1 else "mixed"
-    )
-    if options.rate or conducted is CapacityRun:
+        run_class = ScalingRun if options.most_users else CapacityRun
+    THIS_PROCESS.run = run_class(environment, options, coordinator, scenario)
+    if options.rate or run_class is CapacityRun:
         environment.user_classes = [Arrivals]
 
 
@@ -168,7 +159,7 @@ def _heard_from(
 
 
 def begin(environment: Environment, **_: Any) -> None:
-    """Conduct the run that Locust has begun; its web page may begin another when this one is over."""
+    """Lead the run that Locust has begun; its web page may begin another afterwards."""
     if THIS_PROCESS.run:
         THIS_PROCESS.run.begin()
 

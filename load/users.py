@@ -1,4 +1,4 @@
-"""The Locust user classes: one for each scenario, which ``rolecall.loadgen.scenarios`` holds."""
+"""The Locust user classes, one for each scenario of ``rolecall.loadgen.scenarios``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from locust import User, task
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from rolecall.loadgen.process import THIS_PROCESS
-from rolecall.loadgen.scenarios import Scenario
+from rolecall.loadgen.scenario import Scenario
+from rolecall.loadgen.scenarios import NAMES, describe, user_class_name
 
 #: Steps of a client between two looks of Locust at it.
 _STEPS = 100
@@ -33,12 +34,9 @@ class ScenarioUser(User):
 
     @task
     def steps(self) -> None:
-        """Some steps, one right after the other; a 429 is heeded."""
-        client, step, going = (
-            self.client,
-            THIS_PROCESS.worker.step,
-            THIS_PROCESS.worker.going.is_set,
-        )
+        """Take some steps, one right after the other; a 429 is heeded."""
+        client, step = self.client, THIS_PROCESS.worker.step
+        going = THIS_PROCESS.worker.going.is_set
         assert client is not None
         for _ in range(_STEPS):
             if self._state == LOCUST_STATE_STOPPING or not going():
@@ -52,53 +50,26 @@ class ScenarioUser(User):
 
 
 class Arrivals(User):
-    """Stands for the open schedule, which needs no users of Locust's; Locust needs one."""
+    """Stands for the open schedule, which needs no Locust users; Locust needs one."""
 
     abstract = True
 
     @task
     def wait_for_the_end(self) -> None:
-        """Nothing."""
+        """Do nothing."""
         gevent.sleep(0.5)
 
 
-class Issuance(ScenarioUser):
-    """Log-ins with e-mail and password."""
+def _user(scenario: str) -> type[ScenarioUser]:
+    """The user class of a scenario."""
 
-    scenario = "issuance"
+    class Made(ScenarioUser):
+        __doc__ = describe(scenario)
 
-
-class RefreshGet(ScenarioUser):
-    """Chains of refreshes before expiry."""
-
-    scenario = "refresh-get"
-
-
-class RefreshPost(ScenarioUser):
-    """Chains of refreshes as after expiry."""
-
-    scenario = "refresh-post"
+    Made.scenario = scenario
+    Made.__name__ = Made.__qualname__ = user_class_name(scenario)
+    return Made
 
 
-class Session(ScenarioUser):
-    """Log in, read what the role may read, refresh, go on."""
-
-    scenario = "session"
-
-
-class RefreshRace(ScenarioUser):
-    """Several clients refresh with the same token at the same instant."""
-
-    scenario = "refresh-race"
-
-
-class Guarded(ScenarioUser):
-    """Another scenario, while cells of the permission table are tried."""
-
-    scenario = "guarded"
-
-
-class Mixed(ScenarioUser):
-    """Clients of several scenarios, by --weights."""
-
-    scenario = "mixed"
+#: By name: Issuance, RefreshGet, RefreshPost, RefreshRace, Session, Guarded, Mixed.
+USERS = {user_class_name(scenario): _user(scenario) for scenario in NAMES}

@@ -62,8 +62,8 @@ def options_of_the_locustfile() -> str:
     """
     code = (
         "from locust.argument_parser import get_empty_argument_parser; from rolecall.loadgen "
-        "import plan;"
-        "parser = get_empty_argument_parser(); plan.add_arguments(parser, "
+        "import options;"
+        "parser = get_empty_argument_parser(); options.add_arguments(parser, "
         "include_in_web_ui=False); print(parser.format_help())"
     )
     return subprocess.run(

@@ -1,5 +1,8 @@
 """``rolecall load`` from its words to its files, with real processes: good runs, bad words, broken
 servers, and whoever is killed meanwhile.
+
+
+Longer than 400 lines because it tries each option of the command in whole runs.
 """
 
 from __future__ import annotations
@@ -61,21 +64,21 @@ class TestWords:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["issuance", "--rate", "fast"], "--rate: 'fast' is no rate"),
-            (["issuance", "--rate", "0"], "not one request would be due"),
+            (["issuance", "--rate", "fast"], "--rate: 'fast' is not a rate"),
+            (["issuance", "--rate", "0"], "no request would be due"),
             (
                 ["issuance", "--rate", "10", "--duration", "soon"],
-                "--duration: 'soon' is no duration",
+                "--duration: 'soon' is not a duration",
             ),
             (["issuance", "--rate", "10", "--users", "3"], "either --rate or --users"),
             (["issuance"], "either --rate or --users"),
-            (["issuance", "--users", "0"], "at least one user"),
-            (["issuance", "--rate", "10", "--slo", "fast"], "--slo: 'fast' is no objective"),
-            (["issuance", "--rate", "10", "--weights", "mostly=1"], "'mostly=1' is no weight"),
-            (["guarded", "--rate", "10", "--guarding", "nothing"], "'nothing' is no scenario"),
-            (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: at least 1"),
+            (["issuance", "--users", "0"], "--users: must be at least 1"),
+            (["issuance", "--rate", "10", "--slo", "fast"], "--slo: 'fast' is not an objective"),
+            (["issuance", "--rate", "10", "--weights", "mostly=1"], "'mostly=1' is not a weight"),
+            (["guarded", "--rate", "10", "--guarding", "nothing"], "unknown scenario 'nothing'"),
+            (["issuance", "--rate", "10", "--in-flight", "0"], "--in-flight: must be at least 1"),
             (["issuance", "--rate", "10", "--workers", "-1"], "--workers"),
-            (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is no port"),
+            (["issuance", "--rate", "10", "--prometheus-port", "70000"], "70000 is not a port"),
             (["issuance", "--rate", "10", "--baseline", "nowhere"], "nowhere"),
             (["issuance", "nowhere.toml", "--rate", "10"], "nowhere.toml"),
             (["issuance", "--worker", "--rate", "1"], "--master-host"),
@@ -192,9 +195,7 @@ class TestRuns:
     """Runs that come to their end."""
 
     def test_an_open_run(self, tmp_path: Path) -> None:
-        """The embedded server at a rate: everything that was due was sent and answered, is in the
-        files, and nothing is left running.
-        """
+        """At a rate, all that was due is sent, answered and in the files; no process is left."""
         run = load("issuance", "--rate", "100", "--duration", "2s", "--slo", "p99<5s", cwd=tmp_path)
 
         assert run.came_to(0), run.said
@@ -209,9 +210,7 @@ class TestRuns:
 
     @pytest.mark.long
     def test_a_closed_run_on_two_workers(self, tmp_path: Path) -> None:
-        """Users in a closed loop over two processes: both have their share, every answer is
-        counted, none is called dead.
-        """
+        """Two workers share the users; every answer is counted, and none is called dead."""
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
             run = load(
@@ -238,9 +237,7 @@ class TestRuns:
         assert received == run.document["requests"] + 5
 
     def test_an_objective_that_is_missed(self, tmp_path: Path) -> None:
-        """What was asked and does not hold is exit code 1, with what was observed; --quiet is one
-        line.
-        """
+        """A missed objective is exit code 1, with what was observed; --quiet prints one line."""
         with Miniature(sound) as server:
             file = target_file(tmp_path, target_text(server.url))
             run = load(
@@ -283,9 +280,7 @@ class TestRuns:
 
     @pytest.mark.long
     def test_a_generator_that_is_too_slow(self, tmp_path: Path) -> None:
-        """At a rate that no machine sends, the run says that it is no statement about the server:
-        exit code 3.
-        """
+        """A rate that this machine cannot send makes the run invalid: exit code 3."""
         run = load("issuance", "--rate", "200000", "--duration", "1s", cwd=tmp_path)
 
         assert (run.code, run.document["verdict"]) == (3, "invalid"), run.said
@@ -297,9 +292,7 @@ class TestRuns:
 
     @pytest.mark.long
     def test_a_stall_is_seen_by_everybody_who_would_have_come(self, tmp_path: Path) -> None:
-        """No answer for a second: the percentiles are those that follow from who was due in that
-        second, within 5 %.
-        """
+        """A stall of a second gives the percentiles of all that was due in it, within 5 %."""
         rate, seconds, stall = 200, 10, 1.0
         options = ("--serve-option=--variant=stalls-once", "--serve-option=--scrypt-n=16")
         run = load(
@@ -317,9 +310,7 @@ class TestRuns:
 
     @pytest.mark.long
     def test_throttled(self, tmp_path: Path) -> None:
-        """429 is counted apart, is no error, and a client in a closed loop waits as long as it is
-        asked to.
-        """
+        """429 is counted apart from errors; a client in a closed loop waits as long as asked."""
         answer = one_in(10, always(response(429, retry_after="1")))
         with Miniature(answer) as server:
             file = target_file(tmp_path, target_text(server.url))
@@ -350,9 +341,7 @@ class TestNotMeasured:
     """What was not measured keeps no objective."""
 
     def test_all_throttled(self, tmp_path: Path) -> None:
-        """A server that turns everybody away after the first few is not met at 0 ms: nothing was
-        let in.
-        """
+        """A server that turns nearly all requests away does not meet a limit at 0 ms."""
         with Miniature(from_the(5, always(response(429, retry_after="0")))) as server:
             file = target_file(tmp_path, target_text(server.url))
             run = load(
@@ -368,7 +357,7 @@ class TestNotMeasured:
             )
 
         assert run.code == 3, run.said
-        assert [(it["observed"], it["held"]) for it in run.document["objectives"]] == [
+        assert [(row["observed"], row["held"]) for row in run.document["objectives"]] == [
             (None, False),
             (None, False),
         ]
@@ -379,9 +368,7 @@ class TestNotMeasured:
     @pytest.mark.long
     @pytest.mark.parametrize("how", [("--rate", "40"), ("--users", "10")])
     def test_requests_that_are_never_answered(self, how: tuple[str, str], tmp_path: Path) -> None:
-        """A server that hangs, and a timeout longer than the grace at the end: all under way are
-        errors, and the accounts add up.
-        """
+        """Requests to a hanging server are errors after the grace, and the accounts add up."""
         with Miniature(from_the(60, silent)) as server:
             file = target_file(tmp_path, target_text(server.url, under_target="timeout = 60"))
             run = load(
@@ -395,7 +382,7 @@ class TestNotMeasured:
         assert document["conservation"]["holds"]
         assert document["sent"] == document["completed"] + document["errors"]["unanswered"]
         assert document["response_ms"]["max"] > 10_000
-        assert [it["held"] for it in document["objectives"]] == [False, False]
+        assert [row["held"] for row in document["objectives"]] == [False, False]
         # Beforehand: two log-ins and a refresh to see whether sessions coexist.
         assert (
             received == document["conservation"]["requests_sent"] + document["requests_beside"] + 3
@@ -404,9 +391,7 @@ class TestNotMeasured:
     @pytest.mark.long
     @pytest.mark.parametrize("workers", ["0", "2"])
     def test_a_server_that_hangs_altogether(self, workers: str, tmp_path: Path) -> None:
-        """Most arrivals are dropped because all clients wait for it: the run is missed even if
-        those had been perfect.
-        """
+        """A run whose arrivals are mostly dropped is missed if even perfect ones could not help."""
         with Miniature(from_the(60, silent)) as server:
             file = target_file(tmp_path, target_text(server.url, under_target="timeout = 2"))
             words = ("--rate", "60", "--duration", "16s", "--in-flight", "8", "--workers", workers)
@@ -421,9 +406,7 @@ class TestNotMeasured:
 
 
 class TestNotWritten:
-    """Where the result cannot be written the run ends all the same, with exit code 6 and a
-    sentence.
-    """
+    """A run whose result cannot be written ends with exit code 6 and a sentence."""
 
     @pytest.mark.parametrize("how", [("--rate", "20"), ("--users", "2")])
     def test_the_page(self, how: tuple[str, str], tmp_path: Path) -> None:
@@ -501,9 +484,7 @@ class TestThisMachine:
 
     @pytest.mark.parametrize("how", [("--rate", "40"), ("--users", "4")])
     def test_stands_still(self, how: tuple[str, str], tmp_path: Path) -> None:
-        """A process that is stopped for two seconds: no timeout of answers that had come, and no
-        objective missed by that.
-        """
+        """A process that is stopped for two seconds causes no timeout and no missed objective."""
 
         def slowly(request: Received, connection: Connection) -> None:
             connection.wait(0.1)
@@ -538,9 +519,7 @@ class TestThisMachine:
 
     @pytest.mark.parametrize("how", [("--rate", "60"), ("--users", "60", "--ramp", "6s")])
     def test_has_no_file_left(self, how: tuple[str, ...], tmp_path: Path) -> None:
-        """Who cannot open a connection is no error of the server, and makes the run no statement
-        about it; its result is written.
-        """
+        """A connection that this machine cannot open is not the server's error."""
 
         def slowly(request: Received, connection: Connection) -> None:
             connection.wait(1.0 if how[0] == "--rate" else 0.0)
@@ -565,9 +544,7 @@ class TestThisMachine:
         assert run.document["conservation"]["holds"]
 
     def test_gets_a_worker_too_late(self, tmp_path: Path) -> None:
-        """A worker that joins a closed loop takes users from the others and does nothing: the run
-        says so, and is void.
-        """
+        """A worker that joins a closed loop too late makes the run invalid."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
         workers = []
@@ -599,7 +576,9 @@ class TestThisMachine:
                     worker.communicate(timeout=20)
 
         assert run.code == 3, run.said
-        assert any("came when the run had begun" in reason for reason in run.document["reasons"])
+        assert any(
+            "connected after the run had begun" in reason for reason in run.document["reasons"]
+        )
 
 
 BROKEN: dict[str, tuple[Answer, set[str]]] = {
@@ -613,9 +592,7 @@ BROKEN: dict[str, tuple[Answer, set[str]]] = {
 
 @pytest.mark.long
 class TestBrokenServers:
-    """What breaks over there is counted by kind, and never breaks the run, nor holds it up for
-    longer than the timeout.
-    """
+    """Failures of the server are counted by kind, and neither break the run nor hold it up."""
 
     @pytest.mark.parametrize("name", BROKEN)
     @pytest.mark.parametrize("how", ["--rate", "--users"])
@@ -642,9 +619,7 @@ class TestBrokenServers:
         assert run.seconds < 25
 
     def test_another_page(self, tmp_path: Path) -> None:
-        """A friendly page in place of a token answer is a violation, and not of what was promised
-        elsewhere.
-        """
+        """A web page in place of a token answer is a violation of kind shape alone."""
         with Miniature(from_the(60, html)) as server:
             run = load(
                 "issuance",
@@ -661,9 +636,7 @@ class TestBrokenServers:
 
     @pytest.mark.parametrize("scenario", ["session", "refresh-race", "guarded"])
     def test_that_disappears(self, scenario: str, tmp_path: Path) -> None:
-        """A server that is gone in the middle: refused or cut off, and counted as that; what was
-        made there is said to be left.
-        """
+        """A server that goes away is counted as refused or cut off; what is left there is named."""
         with serving() as server:
 
             def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
@@ -691,7 +664,7 @@ class TestBrokenServers:
 
 @pytest.mark.long
 class TestEnded:
-    """Whoever is ended, in whatever way: a valid load.json is left, and no process."""
+    """A run that is ended, in any way, leaves a valid load.json and no process."""
 
     @pytest.mark.parametrize("workers", ["0", "2"])
     @pytest.mark.parametrize("how", ["--rate", "--users"])
@@ -785,7 +758,7 @@ class TestEnded:
                 lambda: len(family(process)) >= 5
             )  # with the embedded server, a master and two workers
             time.sleep(2)
-            left.extend(it for it in family(process) if it[0] != process.pid)
+            left.extend(process_ for process_ in family(process) if process_[0] != process.pid)
             kill(process.pid)
             wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid, _ in left))
 
@@ -796,7 +769,7 @@ class TestEnded:
 
     @pytest.mark.parametrize("how", ["--rate", "--users"])
     def test_a_worker_is_killed(self, how: str, tmp_path: Path) -> None:
-        """The run goes on, and says that it is no statement about the server, and who died."""
+        """The run goes on, is invalid, and names the worker that died."""
         with Miniature(sound) as server:
 
             def meanwhile(process: subprocess.Popen[str], out: Path) -> None:
@@ -826,9 +799,7 @@ class TestEnded:
 
 
 def ended(run: LoadRun, code: int) -> None:
-    """It has this exit code and left no process; its document is valid; nothing was said that looks
-    like a crash.
-    """
+    """Check the exit code, that no process is left, and that the document is valid."""
     assert run.document["exit_code"] == code, run.said
     assert run.document["verdict"] == "invalid"
     assert run.left == []

@@ -1,5 +1,6 @@
-"""``locust -f load/locustfile.py`` as Locust's own users run it: with its web page or without, and
-what it says where it cannot.
+"""``locust -f load/locustfile.py`` as users of Locust run it, with its web page and without.
+
+Longer than 400 lines because it holds a peer that speaks with Locust over the wire.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from rolecall.loadgen import scenarios
 def broken(self, due):
     raise KeyError("the-token-of-somebody")
 
-scenarios.Issuance.step = broken
+scenarios.IssuanceScenario.step = broken
 sys.path.insert(0, {str(LOCUSTFILE.parent)!r})  # as Locust does for the file that it is given
 globals().update(runpy.run_path({str(LOCUSTFILE)!r}))
 """
@@ -113,13 +114,13 @@ class TestHeadless:
         assert "POST,issue,40,0," in (tmp_path / "stock_stats.csv").read_text(encoding="utf-8")
 
     def test_without_accounts(self, reference: Reference, tmp_path: Path) -> None:
-        """Nobody to log in as: it is said, and ends, without a traceback."""
+        """Without accounts it ends with a sentence, and without a traceback."""
         finished = locust(
             "--host", reference.url, "--headless", "-u", "3", "-t", "5s", cwd=tmp_path
         )
 
         assert finished.returncode == 2, finished.stderr
-        assert "nobody said as whom" in finished.stderr
+        assert "--accounts: is missing" in finished.stderr
         assert "Traceback" not in finished.stderr
 
     @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ class TestHeadless:
     def test_a_client_that_breaks(
         self, how: list[str], reference: Reference, tmp_path: Path
     ) -> None:
-        """A mistake of ours ends the run at once, as what it is; what it was about is not repeated."""
+        """A bug of ours ends the run at once, and is named without what it was about."""
         (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
         words = (
             "--host",
@@ -170,7 +171,7 @@ def web(*words: str | Path, cwd: Path) -> Iterator[httpx.Client]:
 
 
 def is_there(client: httpx.Client) -> bool:
-    """Whether anybody answers."""
+    """Whether a server answers."""
     try:
         return client.get("/").status_code == 200
     except httpx.TransportError:
@@ -215,7 +216,7 @@ class TestWebPage:
                 "success"
             ]
             wait_until(
-                lambda: "nobody said as whom" in (tmp_path / "log").read_text(encoding="utf-8")
+                lambda: "--accounts: is missing" in (tmp_path / "log").read_text(encoding="utf-8")
             )
             wait_until(lambda: rows(client)["state"] == "stopped")
 
@@ -226,9 +227,9 @@ EVIL = "http://evil.example"
 def listening(process: subprocess.Popen[Any]) -> set[str]:
     """The addresses at which a process listens."""
     return {
-        it.laddr.ip
-        for it in psutil.Process(process.pid).net_connections()
-        if it.status == psutil.CONN_LISTEN
+        connection.laddr.ip
+        for connection in psutil.Process(process.pid).net_connections()
+        if connection.status == psutil.CONN_LISTEN
     }
 
 
@@ -241,14 +242,10 @@ def secrets_in(file: Path) -> list[bytes]:
 
 @pytest.mark.long
 class TestStrangers:
-    """Nothing listens beyond loopback, and no secret leaves for another host, unless this machine's
-    own command line says so.
-    """
+    """Nothing listens beyond loopback, and no secret goes to another host, unless asked for."""
 
     def test_a_page_of_another_origin(self, reference: Reference, tmp_path: Path) -> None:
-        """With the defaults, the page is on loopback alone; another page, and another name, begin
-        nothing and read nothing.
-        """
+        """The page is on loopback; another page, and another name, start and read nothing."""
         with (
             Miniature(always(response(200))) as evil,
             stock("--host", reference.url, cwd=tmp_path, reference=reference) as (
@@ -291,9 +288,7 @@ class TestStrangers:
     def test_a_host_of_the_environment(
         self, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What LOCUST_HOST or a configuration file says is nothing beside a target file; to
-        `rolecall load` it never is.
-        """
+        """LOCUST_HOST and configuration files do not override a target file."""
         file = target(tmp_path, reference.text.partition("[expiry]")[0])
         with Miniature(always(response(200))) as evil:
             monkeypatch.setenv("LOCUST_HOST", evil.url)
@@ -322,6 +317,7 @@ class TestStrangers:
         """It gets a worker to send load where the worker's own command line says, and neither a
         password, a token nor a file.
         """
+        # Longer than 40 lines because it plays the master from hello to end.
         csv, other = accounts(reference, tmp_path), tmp_path / "other.csv"
         other.write_text(
             "email,password,role\nada@example.org,another-password,guest\n", encoding="utf-8"
@@ -369,7 +365,7 @@ class TestStrangers:
                 )
                 assert wait_until(lambda: peer.hear("rolecall.report")["measured"])
             else:
-                assert "own command line does not say where to" in error
+                assert "--host: is missing" in error
 
         assert evil.received == []
         assert not (tmp_path / "stolen").exists()
@@ -446,9 +442,7 @@ class Peer:
         return str(answer["error"])
 
     def hear(self, kind: str, seconds: float = 30) -> Any:
-        """The data of the next message of this type, None if there is none; all others are kept as
-        they came.
-        """
+        """The data of the next message of this type, None without any; all others are kept."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self._wire.poll(500):

@@ -1,6 +1,4 @@
-"""Accounts come from a target file or from a CSV file, whose mistakes are told with their line and
-without its passwords.
-"""
+"""Accounts come from a target or CSV file; mistakes are told by line, without passwords."""
 
 from __future__ import annotations
 
@@ -82,23 +80,27 @@ def test_thousands_of_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "where", "what"),
     [
-        ("", "users.csv", "does not name the columns"),
+        ("", "users.csv", "must name the columns"),
         ("email,password,role\n", "users.csv", "no account"),
-        ("ada@example.org,Sesame-1,agent\n", "users.csv:1", "does not name the columns"),
+        ("ada@example.org,Sesame-1,agent\n", "users.csv:1", "must name the columns"),
         (
             "email;password;role\nada@example.org;Sesame-1;agent\n",
             "users.csv:1",
-            "does not name the columns",
+            "must name the columns",
         ),
-        ("email,password\nada@example.org,Sesame-1\n", "users.csv:1", "does not name the columns"),
-        (f"{GOOD}bea@example.org,Sesame-2\n", "users.csv:3", "3 fields are wanted, not 2"),
-        (f"{GOOD}bea@example.org,Sesame,2,agent\n", "users.csv:3", "3 fields are wanted, not 4"),
+        ("email,password\nada@example.org,Sesame-1\n", "users.csv:1", "must name the columns"),
+        (f"{GOOD}bea@example.org,Sesame-2\n", "users.csv:3", "the line must have 3 fields, not 2"),
+        (
+            f"{GOOD}bea@example.org,Sesame,2,agent\n",
+            "users.csv:3",
+            "the line must have 3 fields, not 4",
+        ),
         (f"{GOOD}bea@example.org,,agent\n", "users.csv:3", "the password is empty"),
         (f"{GOOD},Sesame-2,agent\n", "users.csv:3", "the email is empty"),
         (
             f"{GOOD}bea@example.org,agent,Sesame-2\n",
             "users.csv:3",
-            "the role is none that is known",
+            "the role is unknown",
         ),
         (f"{GOOD}ada@example.org,Sesame-2,bot\n", "users.csv:3", "the email is that of"),
         (f'{GOOD}"bea@example.org,Sesame-2,bot\n', "users.csv:3", "this is not CSV"),
@@ -156,12 +158,12 @@ def test_accounts_of_a_target_file() -> None:
 
 @pytest.mark.parametrize(("users", "workers"), [(10, 1), (10, 3), (3, 3), (2, 5), (1, 4)])
 def test_every_worker_has_its_share(users: int, workers: int) -> None:
-    """All accounts are given out, evenly; no two workers have the same as long as there are enough."""
+    """Accounts are shared out evenly; no two workers have the same if there are enough."""
     accounts = [LoadAccount(f"user{number}@example.org", "x", "guest") for number in range(users)]
 
     shares = [share(accounts, worker, workers) for worker in range(workers)]
 
-    assert {account.email for one in shares for account in one} == {
+    assert {account.email for part in shares for account in part} == {
         account.email for account in accounts
     }
     assert all(shares)

@@ -1,6 +1,4 @@
-"""The target's clock for a load run: moved past the end of tokens that were taken before, and put
-back, whatever happens meanwhile.
-"""
+"""The target's clock is moved for a run, and put back whatever happens."""
 
 from __future__ import annotations
 
@@ -40,8 +38,8 @@ HOOKS = {
 def target_of(one: Running) -> Target:
     """A target file's content for a reference server."""
     accounts = {
-        name: Account(name, name.rstrip("2"), it.email, it.password or "")
-        for name, it in one.accounts.items()
+        name: Account(name, name.rstrip("2"), account.email, account.password or "")
+        for name, account in one.accounts.items()
     }
     return Target(
         "tests",
@@ -67,9 +65,7 @@ def status(target: Target, token: str) -> int:
 
 
 def hooked(server: Server, moves: bool, answered: int) -> None:
-    """Let the clock's hook do something else; an answer of 0 comes when nobody waits for it any
-    more.
-    """
+    """Let the clock's hook do something else; an answer of 0 comes too late."""
     handle = server.handle
 
     @instead_of(server.handle)
@@ -97,8 +93,10 @@ def test_ahead_and_back(tmp_path: Path) -> None:
         moved = MovedClock(target, tmp_path)
         with moved.ahead() as left:
             assert one.server.clock.offset == pytest.approx(DAY + 124)
-            assert [(it.role, it.way) for it in left.tokens] == [(role, CLOCK) for role in ROLES]
-            assert {status(target, it.token) for it in left.tokens} == {403}
+            assert [(kept.role, kept.way) for kept in left.tokens] == [
+                (role, CLOCK) for role in ROLES
+            ]
+            assert {status(target, kept.token) for kept in left.tokens} == {403}
         assert one.server.clock.offset == 0
         assert status(target, left.tokens[-1].token) == 200
 
@@ -108,7 +106,7 @@ def test_ahead_and_back(tmp_path: Path) -> None:
         for line in (tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert [event["event"] for event in events] == ["intend", "intend", "gone", "gone"]
-    assert not any(it.token in str(events) for it in left.tokens)
+    assert not any(kept.token in str(events) for kept in left.tokens)
 
 
 def test_back_after_an_interruption(tmp_path: Path) -> None:
@@ -121,7 +119,7 @@ def test_back_after_an_interruption(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_what_the_hook_answers_is_not_believed(tmp_path: Path, hook: str) -> None:
-    """Whether the clock moved, the target's own time tells; and it is back, or has never been away."""
+    """The target's own time tells whether the clock moved; in the end it is back."""
     moves, answered, is_ahead = HOOKS[hook]
     with served() as (one, target):
         hooked(one.server, moves, answered)
@@ -168,7 +166,7 @@ def test_a_second_interruption_is_said(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_target_that_is_gone_meanwhile_is_said(tmp_path: Path) -> None:
-    """Where nobody answers at the end, nobody knows, and that is said."""
+    """A target that does not answer at the end is named as left behind."""
     with served() as (_, target):
         context = (moved := MovedClock(target, tmp_path)).ahead()
         context.__enter__()
@@ -201,7 +199,5 @@ def test_nobody_can_log_in(tmp_path: Path) -> None:
     ],
 )
 def test_the_clock_is_moved_for_want_of_another_way(expiry: ExpiryOptions, needed: bool) -> None:
-    """It moves for everybody there, so it stays where it is wherever a key, or a token of the bank,
-    does as well.
-    """
+    """The clock is moved only where neither a key nor a banked token is there."""
     assert is_needed(Target("tests", "http://127.0.0.1:1", {}, expiry=expiry)) is needed

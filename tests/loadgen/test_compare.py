@@ -1,6 +1,4 @@
-"""Two runs compared: what is noise is called noise, what is slower is called slower, and what
-cannot be compared is not.
-"""
+"""Two runs compared: noise is called noise, slower is called slower."""
 
 from __future__ import annotations
 
@@ -93,9 +91,7 @@ def test_the_words_hold_the_figures(baseline: dict[str, Any]) -> None:
 
 
 def test_a_stall_in_one_run_is_noise(baseline: dict[str, Any]) -> None:
-    """One second in which everybody waits moves p99 a hundredfold; a thing that happened once is no
-    difference between servers.
-    """
+    """One stall moves p99 a hundredfold, and is still no difference between servers."""
 
     def stall(dice: random.Random, at: float) -> float:
         return dice.lognormvariate(-5, 0.5) + max(0.0, 21 - at if at >= 20 else 0.0)
@@ -109,7 +105,10 @@ def test_a_stall_in_one_run_is_noise(baseline: dict[str, Any]) -> None:
 
 def test_what_a_histogram_cannot_resolve_is_no_difference() -> None:
     """Half a per cent is less than a bucket, however steady the runs are."""
-    steady = [load_document(5, times=lambda dice, at, it=it: it) for it in (0.010, 0.01005)]  # type: ignore[misc]
+    steady = [
+        load_document(5, times=lambda dice, at, seconds=seconds: seconds)
+        for seconds in (0.010, 0.01005)
+    ]  # type: ignore[misc]
 
     assert verdicts(*steady) == {}
 
@@ -213,7 +212,7 @@ def test_workers_and_older_runs() -> None:
 
 
 def test_a_comparison_fits_the_schema(baseline: dict[str, Any]) -> None:
-    """load.json with a comparison in it is what its schema says, also where a share has no ratio."""
+    """load.json with a comparison is valid, also where a share has no ratio."""
     comparison = compare(baseline, load_document(3, times=slower(2))).document()
 
     assert validation_errors("load", {**baseline, "comparison": comparison}) == []

@@ -1,6 +1,4 @@
-"""Who is part of a run: workers that come late, go, come back or report nonsense, and what is said
-of them.
-"""
+"""Workers that come late, leave, come back or report nonsense, and what is said of them."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ RATE = Schedule((Phase(10, 10, 1),))
 
 
 class Led:
-    """A conductor, what it sends, and workers that are there as long as the test says."""
+    """A coordinator, what it sends, and workers that are there as long as the test says."""
 
     def __init__(self, *workers: str) -> None:
         self.sent: list[tuple[str, dict[str, Any], str]] = []
@@ -76,15 +74,15 @@ def test_a_worker_that_comes_late_to_a_closed_loop() -> None:
 
     assert led.coordinator.lost == [
         (
-            "worker late_c came when the run had begun: it was given users of the others, and has "
-            "sent nothing"
+            "worker late_c connected after the run had begun: it was given users of the others, "
+            "and sent nothing"
         )
     ]
     assert led.coordinator.died == []
 
 
 def test_a_worker_that_comes_late_to_an_open_schedule() -> None:
-    """It is no part of it, and takes nothing away."""
+    """A late worker takes no part in an open schedule, and takes nothing away."""
     led = Led("one_a", "two_b")
     led.go(RATE)
     led.alive.append("late_c")
@@ -97,9 +95,7 @@ def test_a_worker_that_comes_late_to_an_open_schedule() -> None:
 
 
 def test_a_worker_that_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever was called dead stays it: it is told to send nothing, its reports count no more, and
-    the others are waited for.
-    """
+    """A worker that was called dead stays out of the run, and is told to send nothing."""
     led = Led("one_a", "two_b")
     segment = led.go()
     led.report("two_b")
@@ -164,9 +160,7 @@ def test_a_report_that_cannot_be_read(changes: dict[str, Any]) -> None:
 
 
 def test_a_report_of_a_stranger() -> None:
-    """Who is no worker of this run is told to send nothing, and counts for nothing, whatever it
-    says.
-    """
+    """A process that is not a worker of this run is told to send nothing, and is not counted."""
     led = Led("one_a")
     segment = led.go()
     led.report("nobody_x", last=True)
@@ -185,13 +179,13 @@ def test_an_answer_that_cannot_be_read() -> None:
     ready: Callable[..., None] = led.coordinator.ready
     led.coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})  # type: ignore[method-assign]
 
-    with pytest.raises(NotReady, match="what cannot be read"):
+    with pytest.raises(NotReady, match="cannot be read"):
         led.go()
 
 
 def test_no_worker() -> None:
-    """Where nobody is there to send, nothing begins."""
-    with pytest.raises(NotReady, match="no worker is there"):
+    """Without a worker nothing begins."""
+    with pytest.raises(NotReady, match="no worker has connected"):
         Led().go()
 
 
@@ -207,9 +201,7 @@ def test_what_is_sent_beside_the_load_adds_up() -> None:
 
 
 def test_another_run_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Locust's page one run may follow another: what became of a worker in the first is no
-    matter of the second.
-    """
+    """What became of a worker in one run does not affect the next."""
     led = Led("one_a", "two_b")
     led.go()
     led.report(

@@ -1,4 +1,4 @@
-"""The examples of running over many machines are valid, and are what the commands understand."""
+"""The examples of load over many machines are valid, and the commands accept them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def _manifests() -> dict[tuple[str, str], Any]:
     return {(document["kind"], document["metadata"]["name"]): document for document in documents}
 
 
-def options(words: list[str]) -> Any:
-    """What the command makes of these words; it ends where it does not understand them."""
-    return _parser(words).parse_args(words)
+def options(argv: list[str]) -> Any:
+    """What the command makes of these argv; it ends where it does not understand them."""
+    return _parser(argv).parse_args(argv)
 
 
 def compose_checked(path: Path) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,4 @@
-"""Nothing is held against servers that are right, in any scenario; and what only load shows is
-still found on them.
-"""
+"""Lawful servers are accused in no scenario, and faults that only load shows are found."""
 
 from __future__ import annotations
 
@@ -22,9 +20,9 @@ SERVERS = (
 SAMPLE = {"plain", "lone", "short", "all"}
 
 
-def run(*words: str) -> str:
+def run(*argv: str) -> str:
     """The script to its end; what it says."""
-    command = [sys.executable, str(SCRIPT), *words]
+    command = [sys.executable, str(SCRIPT), *argv]
     done = subprocess.run(
         command, env=environment(), capture_output=True, text=True, timeout=600, check=False
     )

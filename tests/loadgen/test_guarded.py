@@ -1,6 +1,4 @@
-"""``rolecall load guarded`` with real processes: expired tokens by each way of the target file, and
-what only a busy server does.
-"""
+"""``rolecall load guarded`` with real processes and each source of expired tokens."""
 
 from __future__ import annotations
 
@@ -51,13 +49,13 @@ def test_expired_tokens_made_with_the_key(served: Served, tmp_path: Path) -> Non
 
     sampled = run.document["sampled"]
     assert run.came_to(0), run.said
-    assert {it.partition(" as ")[2].partition(" ")[0] for it in sampled["expired"]} == {
+    assert {line.partition(" as ")[2].partition(" ")[0] for line in sampled["expired"]} == {
         "guest",
         "agent",
         "bot",
         "admin",
     }
-    assert all("expired token: signing key" in it for it in sampled["expired"])
+    assert all("expired token: signing key" in line for line in sampled["expired"])
     assert sampled["not_tested"] == []
     assert run.entry("expired tokens")["requests"] > 3
     assert not (run.folder / "ledger.jsonl").exists()
@@ -73,7 +71,7 @@ def test_expired_tokens_by_the_clock(served: Served, tmp_path: Path) -> None:
 
     assert run.came_to(0), run.said
     assert "the target's clock is moved past the end of tokens" in run.said
-    assert all("expired token: clock" in it for it in run.document["sampled"]["expired"])
+    assert all("expired token: clock" in line for line in run.document["sampled"]["expired"])
     assert run.document["sampled"]["not_tested"] == []
     assert run.document["sampled"]["expired"]
     assert httpx.get(f"{served.url}/__clock").json()["offset"] == 0
@@ -81,15 +79,13 @@ def test_expired_tokens_by_the_clock(served: Served, tmp_path: Path) -> None:
 
 
 def test_no_way_to_expired_tokens(served: Served, tmp_path: Path) -> None:
-    """Where there is none the run says so in one line, in load.json, on the page and in the
-    terminal; nothing else is different.
-    """
+    """Without a source, one line says so in load.json, on the page and in the terminal."""
     run = guarded(served, tmp_path, "")
 
     (why,) = run.document["sampled"]["not_tested"]
     assert run.came_to(0), run.said
     assert why.startswith(
-        "expired tokens: there is no way to one; give bank, signing_key_env or clock_url"
+        "expired tokens: the target file names no source of them; give bank, signing_key_env or clock_url"
     )
     assert run.document["sampled"]["expired"] == []
     assert f"under load: {why}" in run.said
@@ -134,9 +130,7 @@ def test_cells_are_prepared_before_a_closed_loop_begins(tmp_path: Path) -> None:
     "variant", ["sheds-load", "keeps-answers-by-token", "lone-sessions", "few-sessions"]
 )
 def test_lawful_servers_that_are_busy(variant: str, tmp_path: Path) -> None:
-    """Who sends everybody away when busy, keeps answers by token, or ends sessions, breaks no
-    promise.
-    """
+    """Lawful servers are not accused when they are busy."""
     run = load(
         "guarded",
         "--users=60",

@@ -1,6 +1,4 @@
-"""A load run over several machines: a master and three workers in network namespaces of their own,
-and the target in a fifth.
-"""
+"""A load run over machines: a master, three workers and the target in network namespaces."""
 
 from __future__ import annotations
 
@@ -177,9 +175,7 @@ def test_three_machines_carry_one_schedule(
 def test_a_worker_that_is_killed_makes_the_run_invalid(
     machines: list[Host], target: Watched, tmp_path: Path
 ) -> None:
-    """Of a run that lost a worker it is said that it did, it is no statement about the server, and
-    the living are counted exactly.
-    """
+    """A run that lost a worker says so and is invalid; the others are counted exactly."""
     with ExitStack() as stack:
         run = Run(machines, target, tmp_path, stack)
         until(run.begun, run.master)
@@ -205,9 +201,7 @@ def test_a_worker_that_is_killed_makes_the_run_invalid(
 
 
 def counted(document: dict[str, Any], state: str) -> list[int]:
-    """Requests of the workers in this state, each with the log-in by which it found out whether
-    anybody is there.
-    """
+    """Requests of the workers in this state, each with its first log-in."""
     return sorted(
         worker["requests"] + 1 for worker in document["workers"] if worker["state"] == state
     )

@@ -1,6 +1,4 @@
-"""The open loop sends who is due when they are due, whatever became of those before, and counts
-everybody.
-"""
+"""The open loop sends every arrival when it is due, and counts it."""
 
 from __future__ import annotations
 
@@ -54,7 +52,7 @@ class Breaking(Client):
 
 
 class Run:
-    """A schedule sent by an engine."""
+    """A schedule sent by an open_loop."""
 
     def __init__(
         self,
@@ -69,7 +67,7 @@ class Run:
         self.log: list[tuple[float, float]] = []
         self.recorder = Recorder(perf_counter() + 0.05)
         self.clients: list[Client] = []
-        self.engine = OpenLoop(
+        self.open_loop = OpenLoop(
             self._make(kind, step), most=most, patience=options.pop("patience", 10.0)
         )
         self.times = Schedule.parse(str(rate), seconds).due(0, 1)
@@ -84,7 +82,7 @@ class Run:
 
     def __call__(self) -> dict[str, Any]:
         """To its end: what load.json would say."""
-        self.engine.run(self.recorder, self.times, **self.options)
+        self.open_loop.run(self.recorder, self.times, **self.options)
         totals = Totals()
         totals.merge("one", self.recorder.take())
         accounts = totals.accounts()
@@ -94,9 +92,7 @@ class Run:
 
 
 def test_everybody_is_sent_when_due() -> None:
-    """Steps that take long hold up nobody: each is sent at its moment, by as many clients as that
-    takes.
-    """
+    """Long steps do not delay arrivals: each is sent when due, by as many clients as needed."""
     run = Run(100, 0.5, step=0.3)
 
     said = run()
@@ -110,7 +106,7 @@ def test_everybody_is_sent_when_due() -> None:
 def test_clients_made_beforehand_are_used() -> None:
     """Those that are there are sent before others are made, the last who came free first."""
     run = Run(100, 0.2, step=0.0)
-    run.engine.provide(5)
+    run.open_loop.provide(5)
 
     run()
 
@@ -159,9 +155,7 @@ def test_those_who_wait_at_the_end_are_given_up_if_so_wanted() -> None:
 
 
 def test_the_grace_ends() -> None:
-    """Whoever hangs holds up the end for no longer than the grace, and is unanswered; those who
-    still wait are dropped.
-    """
+    """A hanging step holds up the end only for the grace; arrivals that wait are dropped."""
     run = Run(20, 0.2, step=30.0, most=2, grace=0.2)
     began = perf_counter()
 
@@ -175,7 +169,7 @@ def test_the_grace_ends() -> None:
 def test_the_grace_can_be_made_shorter() -> None:
     """Who ends a run sooner does not wait for as long as was planned."""
     run = Run(20, 30, step=30.0, most=2, grace=60)
-    gevent.spawn_later(0.3, run.engine.stop, 0.2)
+    gevent.spawn_later(0.3, run.open_loop.stop, 0.2)
     began = perf_counter()
 
     said = run()
@@ -205,7 +199,7 @@ def test_whoever_acts_looks_before() -> None:
     """
     run = Run(100, 20, step=0.0)
     run.options["look"] = lambda _: (
-        run.engine.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
+        run.open_loop.stop(0.0) if perf_counter() - run.recorder.start > 0.5 else None
     )
     gevent.sleep(0.3)
     gevent.spawn_later(0.2, time.sleep, 0.6)
@@ -216,13 +210,13 @@ def test_whoever_acts_looks_before() -> None:
 
 
 def test_a_client_that_breaks() -> None:
-    """A mistake of ours is raised where the engine was started, at once."""
+    """A mistake of ours is raised where the open_loop was started, at once."""
     run = Run(50, 20, step=0.0, kind=Breaking)
 
     with pytest.raises(KeyError):
         run()
 
-    assert not run.engine.is_running
+    assert not run.open_loop.is_running
 
 
 class Unmade(Client):
@@ -237,7 +231,7 @@ def test_a_client_that_cannot_be_made(capfd: pytest.CaptureFixture[str]) -> None
     run = Run(50, 20, step=0.0, kind=Unmade)
 
     with pytest.raises(OSError, match="no file is left"):
-        run.engine.run(run.recorder, run.times, **run.options)
+        run.open_loop.run(run.recorder, run.times, **run.options)
 
     assert capfd.readouterr().err == ""
 
@@ -255,15 +249,15 @@ def test_a_client_that_breaks_beforehand(capfd: pytest.CaptureFixture[str]) -> N
     gevent.
     """
     with pytest.raises(KeyError, match="prepare"):
-        Run(50, 20, step=0.0, kind=Unready).engine.provide(3)
+        Run(50, 20, step=0.0, kind=Unready).open_loop.provide(3)
 
     assert capfd.readouterr().err == ""
 
 
 def test_stopped() -> None:
-    """Nobody is sent after the stop; those under way come to their end."""
+    """Nothing is sent after the stop; steps under way come to their end."""
     run = Run(100, 20, step=0.1)
-    gevent.spawn_later(0.4, run.engine.stop)
+    gevent.spawn_later(0.4, run.open_loop.stop)
 
     said = run()
 
@@ -271,9 +265,9 @@ def test_stopped() -> None:
 
 
 def test_closed() -> None:
-    """All clients are closed, and the engine runs again until then."""
+    """All clients are closed, and the open_loop runs again until then."""
     run = Run(100, 0.1, step=0.0)
     run()
-    run.engine.close()
+    run.open_loop.close()
 
     assert not any(client.is_open for client in run.clients)

@@ -1,6 +1,4 @@
-"""Users for a load run are made through the API, and can log in; and what is asked of a target
-before the load.
-"""
+"""Users for a load run are made through the API, and can log in."""
 
 from __future__ import annotations
 
@@ -110,7 +108,7 @@ def test_a_target_that_makes_no_users(server: Running) -> None:
 
 
 def test_a_target_that_is_not_there() -> None:
-    """Nobody at the address is one sentence."""
+    """An address without a server is one sentence."""
     with running(Settings(scrypt_n=QUICK)) as one:
         target = target_of(one)
 
@@ -165,7 +163,8 @@ def asked(refresh: Answer, log_in: Answer = TOKENS) -> tuple[bool | None, list[s
             )
         )
         return found, [
-            "refresh" if b"refreshToken" in each.body else "log-in" for each in server.received
+            "refresh" if b"refreshToken" in received.body else "log-in"
+            for received in server.received
         ]
 
 
@@ -230,9 +229,7 @@ def test_no_proxy_of_the_environment(server: Running, monkeypatch: pytest.Monkey
 
 @pytest.mark.long
 def test_a_run_says_what_is_not_known(tmp_path: Path) -> None:
-    """A refresh that is reset is no traceback: the run takes the careful reading, says so, and goes
-    on.
-    """
+    """After a refresh that is reset, the run takes the careful reading, says so, and goes on."""
 
     def answer(request: Received, connection: Connection) -> None:
         (miniatures.reset if b"refreshToken" in request.body else sound)(request, connection)

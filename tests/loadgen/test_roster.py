@@ -1,6 +1,4 @@
-"""Whose turn it is to log in: who goes on with a session has an account of its own as long as there
-are enough.
-"""
+"""A client that keeps a session has an account of its own while there are enough."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ def test_all_are_logged_in_in_turn() -> None:
 
 
 def test_all_are_held_once_before_one_is_held_twice() -> None:
-    """Who holds an account holds it alone as long as there are enough, and all accounts are used."""
+    """Each holder has an account alone while there are enough, and all are used."""
     accounts = roster(4)
 
     held = [int(accounts.hold()[1]) for _ in range(8)]
@@ -81,9 +79,7 @@ def test_those_who_hold_and_those_who_log_in_time_and_again(is_held_first: bool)
 
 
 def test_one_of_each_role_is_reserved_where_there_are_others() -> None:
-    """Who tries the cells of a role is logged in by nobody else, but where it is the only one of
-    its role.
-    """
+    """The account that tries a role's cells is not logged in elsewhere, unless it is alone."""
     accounts = roster(7)  # one admin
 
     reserved = {int(account.email[0]) for account in accounts.reserve()}

@@ -1,4 +1,4 @@
-"""What the clients of scenarios send, one step after the other, and what they make of trouble."""
+"""The requests that the clients of scenarios send, and what they do when these fail."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.client_context import ClientContext
 from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.measure.totals import Totals
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenario import RefreshingScenario
 from rolecall.loadgen.scenarios import (
     SCENARIOS,
     USUAL_WEIGHTS,
     GuardedScenario,
     RefreshGetScenario,
-    RefreshingScenario,
     RefreshPostScenario,
-    RefreshRaceScenario,
     SessionScenario,
     maker,
 )
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.loading import load_specification
 from tests.support.miniatures import (
     Answer,
@@ -44,19 +45,19 @@ ACCOUNT = LoadAccount("ada@example.org", "Sesame-1", "agent")
 
 
 @contextmanager
-def site_of(answer: Answer) -> Iterator[tuple[ClientContext, Miniature]]:
-    """A site with one account, at a miniature."""
+def context_of(answer: Answer) -> Iterator[tuple[ClientContext, Miniature]]:
+    """A context with one account, at a miniature."""
     tables = load_specification()
     dialect = tables.dialect({}, "tests")
     spec = tables.for_target({}, dialect, "tests")
     with Miniature(answer) as server:
-        site = ClientContext(Origin.of(server.url), spec, dialect, [ACCOUNT], timeout=2)
-        site.begin(Recorder(perf_counter()))
-        yield site, server
+        context = ClientContext(Origin.of(server.url), spec, dialect, [ACCOUNT], timeout=2)
+        context.begin(Recorder(perf_counter()))
+        yield context, server
 
 
 def granted(request: Received, connection: Connection) -> None:
-    """New tokens for whoever asks."""
+    """New tokens for each request."""
     now = int(time.time())
     connection.send(json_response(document(USER, claims(USER, iat=now, exp=now + DAY))))
 
@@ -76,10 +77,10 @@ def cut(request: Received, connection: Connection) -> None:
     connection.cut()
 
 
-def errors(site: ClientContext) -> dict[str, int]:
+def errors(context: ClientContext) -> dict[str, int]:
     """The errors by kind."""
     totals = Totals()
-    totals.merge("one", site.recorder.take())
+    totals.merge("one", context.recorder.take())
     found: dict[str, int] = totals.document()["errors"]
     return found
 
@@ -89,8 +90,8 @@ def test_a_chain_of_refreshes() -> None:
     with the e-mail.
     """
     for scenario in (RefreshGetScenario, RefreshPostScenario):
-        with site_of(tokens_and_reads) as (site, server):
-            client = scenario(site)
+        with context_of(tokens_and_reads) as (context, server):
+            client = scenario(context)
             client.prepare()
             held = []
             for _ in range(3):
@@ -99,31 +100,38 @@ def test_a_chain_of_refreshes() -> None:
                 client.step(perf_counter())
             client.close()
 
-        asked = [it for it in server.received[1:] if it.path.startswith("/v2/auth/token")]
+        asked = [
+            received
+            for received in server.received[1:]
+            if received.path.startswith("/v2/auth/token")
+        ]
         if scenario is RefreshGetScenario:
             assert [
-                (it.headers["authorization"], it.path.partition("refreshToken=")[2]) for it in asked
+                (received.headers["authorization"], received.path.partition("refreshToken=")[2])
+                for received in asked
             ] == [(f"Bearer {token}", refresh) for token, refresh in held]
         else:
-            assert [json.loads(it.body) for it in asked] == [
+            assert [json.loads(received.body) for received in asked] == [
                 {"refreshToken": refresh, "clientId": ACCOUNT.email} for _, refresh in held
             ]
-            assert all("authorization" not in it.headers for it in asked)
-        assert not site.violations.counts
+            assert all("authorization" not in received.headers for received in asked)
+        assert not context.violations.counts
 
 
 def test_a_session_reads_and_refreshes() -> None:
     """A session reads its profile and lists, and refreshes by either path, with the newest token
     always.
     """
-    with site_of(tokens_and_reads) as (site, server):
-        client = SessionScenario(site)
+    with context_of(tokens_and_reads) as (context, server):
+        client = SessionScenario(context)
         client.prepare()
         for _ in range(40):
             client.step(perf_counter())
         client.close()
 
-    paths = Counter(it.path.partition("?")[0] for it in server.received if it.method == "GET")
+    paths = Counter(
+        received.path.partition("?")[0] for received in server.received if received.method == "GET"
+    )
     assert paths[f"/v2/users/{USER}"] > 5
     assert (
         sum(
@@ -134,7 +142,7 @@ def test_a_session_reads_and_refreshes() -> None:
         > 5
     )
     assert paths["/v2/auth/token"] > 1
-    assert not site.violations.counts
+    assert not context.violations.counts
 
 
 @pytest.mark.parametrize(
@@ -159,14 +167,14 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
     """A chain is broken where a refresh is refused that nothing explains; then the client logs in
     anew, and goes on.
     """
-    with site_of(in_turn(granted, *trouble, granted, tokens_and_reads)) as (site, server):
-        client = RefreshPostScenario(site)
+    with context_of(in_turn(granted, *trouble, granted, tokens_and_reads)) as (context, server):
+        client = RefreshPostScenario(context)
         client.prepare()
         for _ in range(len(trouble) + 2):
             client.step(perf_counter())
         client.close()
 
-    assert dict(site.violations.counts) == found
+    assert dict(context.violations.counts) == found
     assert json.loads(server.received[1 + len(trouble)].body) == {
         "email": ACCOUNT.email,
         "password": ACCOUNT.password,
@@ -174,18 +182,18 @@ def test_a_refresh_that_is_refused(trouble: list[Answer], found: dict[str, int])
 
 
 def test_trouble_is_counted_by_kind() -> None:
-    """An answer that did not come and one that is none are two kinds of error."""
-    with site_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (
-        site,
+    """A missing answer and an unreadable one are two kinds of error."""
+    with context_of(in_turn(granted, cut, always(b"garbage\r\n\r\n"), always(response(500)))) as (
+        context,
         _,
     ):
-        client = RefreshGetScenario(site)
+        client = RefreshGetScenario(context)
         client.prepare()
         for _ in range(3):
             client.step(perf_counter())
         client.close()
 
-        assert errors(site) == {"closed": 1, "garbage": 1, "500": 1}
+        assert errors(context) == {"closed": 1, "garbage": 1, "500": 1}
 
 
 @pytest.mark.parametrize(
@@ -205,16 +213,16 @@ def test_a_token_that_cannot_be_sent(change: str) -> None:
             )
         )
 
-    with site_of(answer) as (site, server):
+    with context_of(answer) as (context, server):
         for scenario in (*SCENARIOS, "guarded"):
-            client = maker(scenario, site, {})()
+            client = maker(scenario, context, {})()
             client.prepare()
             for _ in range(11 if scenario == "guarded" else 2):
                 client.step(perf_counter())
             client.close()
 
-    assert set(site.violations.counts) == ({"jwt"} if change else {"shape"})
-    assert not [it for it in server.received if "authorization" in it.headers]
+    assert set(context.violations.counts) == ({"jwt"} if change else {"shape"})
+    assert not [received for received in server.received if "authorization" in received.headers]
 
 
 @pytest.mark.parametrize("text", ["\ud800", "x" * 3 + "\udfff"])
@@ -225,14 +233,14 @@ def test_half_a_character_cannot_be_sent(member: str, text: str) -> None:
     def answer(request: Received, connection: Connection) -> None:
         connection.send(json_response(document(USER) | {member: text}))
 
-    with site_of(answer) as (site, _):
+    with context_of(answer) as (context, _):
         for scenario in SCENARIOS:
-            client = maker(scenario, site, {})()
+            client = maker(scenario, context, {})()
             client.prepare()
             client.step(perf_counter())
             client.close()
 
-    assert set(site.violations.counts) == {"shape"}
+    assert set(context.violations.counts) == {"shape"}
 
 
 # --- Tokens that are old (B7), sessions that were ended (B3) ------------------------------------
@@ -243,8 +251,8 @@ def test_an_old_token_is_not_used_any_more() -> None:
     token.
     """
     for scenario in (RefreshGetScenario, SessionScenario, RefreshRaceScenario):
-        with site_of(tokens_and_reads) as (site, server):
-            client = scenario(site)
+        with context_of(tokens_and_reads) as (context, server):
+            client = scenario(context)
             client.prepare()
             for _ in range(3):
                 assert client.grant is not None
@@ -257,8 +265,8 @@ def test_an_old_token_is_not_used_any_more() -> None:
                 )
             client.close()
 
-        assert not site.violations.counts
-        assert not errors(site)
+        assert not context.violations.counts
+        assert not errors(context)
 
 
 @pytest.mark.parametrize(
@@ -278,10 +286,10 @@ def test_the_end_of_a_session_by_another_login_is_no_error(
         else:
             connection.send(json_response({}, 401))
 
-    with site_of(answer) as (site, _):
-        client = scenario(site)
+    with context_of(answer) as (context, _):
+        client = scenario(context)
         client.prepare()
-        site.invariants.log_in(ACCOUNT)
+        context.invariants.log_in(ACCOUNT)
         ended = True
         for _ in range(2):
             client.step(perf_counter())
@@ -292,35 +300,38 @@ def test_the_end_of_a_session_by_another_login_is_no_error(
             ended = True
         client.close()
 
-        assert not site.violations.counts
-        assert ("session ended" in site.entries) is (
+        assert not context.violations.counts
+        assert ("session ended" in context.entries) is (
             scenario is not RefreshRaceScenario
         )  # in a race refusals are what is expected
-        assert not errors(site)
+        assert not errors(context)
 
 
 def test_after_a_race_access_tokens_are_tried_before_refresh_tokens() -> None:
     """A refresh may revoke the access tokens of its session, so that to try a refresh token first
     would kill what is tried next.
     """
-    with site_of(tokens_and_reads) as (site, server):
-        client = RefreshRaceScenario(site)
+    with context_of(tokens_and_reads) as (context, server):
+        client = RefreshRaceScenario(context)
         client.prepare()
         client.step(perf_counter())
         client.close()
 
     asked = [
-        "read" if USER in it.path and "auth" not in it.path else "refresh"
-        for it in server.received[1:]
+        "read" if USER in received.path and "auth" not in received.path else "refresh"
+        for received in server.received[1:]
     ]
-    assert asked == ["refresh"] * site.racers + ["read"] * site.racers + ["refresh"] * site.racers
-    assert not site.violations.counts
+    assert (
+        asked
+        == ["refresh"] * context.racers + ["read"] * context.racers + ["refresh"] * context.racers
+    )
+    assert not context.violations.counts
 
 
 def test_a_race_goes_on_with_what_is_last() -> None:
     """Of the refreshes after a race the last one's tokens are certain to be good."""
-    with site_of(tokens_and_reads) as (site, _):
-        client = RefreshRaceScenario(site)
+    with context_of(tokens_and_reads) as (context, _):
+        client = RefreshRaceScenario(context)
         client.prepare()
         client.step(perf_counter())
 
@@ -330,29 +341,29 @@ def test_a_race_goes_on_with_what_is_last() -> None:
 
 
 def test_a_race_in_which_the_session_was_ended_is_not_judged() -> None:
-    """Where another log-in was under way, nobody has to win (B3)."""
-    with site_of(in_turn(granted, always(response(401)))) as (site, _):
-        client = RefreshRaceScenario(site)
+    """A race during another log-in may have no winner (B3)."""
+    with context_of(in_turn(granted, always(response(401)))) as (context, _):
+        client = RefreshRaceScenario(context)
         client.prepare()
-        site.invariants.log_in(ACCOUNT)
+        context.invariants.log_in(ACCOUNT)
         client.step(perf_counter())
         client.close()
 
-    assert not site.violations.counts
+    assert not context.violations.counts
 
-    with site_of(in_turn(granted, always(response(401)))) as (site, _):
-        client = RefreshRaceScenario(site)
+    with context_of(in_turn(granted, always(response(401)))) as (context, _):
+        client = RefreshRaceScenario(context)
         client.prepare()
         client.step(perf_counter())
         client.close()
 
-    assert dict(site.violations.counts) == {"race-nobody": 1}
+    assert dict(context.violations.counts) == {"race-nobody": 1}
 
 
 def test_weights_are_kept_evenly() -> None:
     """Clients of a mixture come by their weights, in every stretch of them."""
-    with site_of(granted) as (site, _):
-        make = maker("mixed", site, USUAL_WEIGHTS)
+    with context_of(granted) as (context, _):
+        make = maker("mixed", context, USUAL_WEIGHTS)
         names = [make().name for _ in range(30)]
 
     for start in (0, 10, 20):
@@ -381,6 +392,6 @@ def test_retry_after(value: bytes | None, seconds: float) -> None:
 
 def test_makers_of_one_scenario() -> None:
     """A scenario's own maker makes that, and guarded one around another."""
-    with site_of(granted) as (site, _):
-        assert isinstance(maker("session", site, {})(), SessionScenario)
-        assert isinstance(maker("guarded", site, {}, "session")(), GuardedScenario)
+    with context_of(granted) as (context, _):
+        assert isinstance(maker("session", context, {})(), SessionScenario)
+        assert isinstance(maker("guarded", context, {}, "session")(), GuardedScenario)

@@ -1,6 +1,4 @@
-"""Schedules: every arrival due once, at the time that the rate says, however many workers share
-them.
-"""
+"""Schedules: every arrival is due once, at the right time, over any number of workers."""
 
 from __future__ import annotations
 
@@ -144,16 +142,16 @@ def test_a_schedule_travels(arrivals: str) -> None:
 @pytest.mark.parametrize(
     ("rate", "words"),
     [
-        ("fast", "no rate"),
-        ("-5", "no rate"),
-        ("1..", "no rate"),
-        ("nan", "no rate"),
-        ("inf", "no rate"),
-        ("", "no rate"),
-        ("10:", "no duration"),
-        ("10:soon", "no duration"),
+        ("fast", "not a rate"),
+        ("-5", "not a rate"),
+        ("1..", "not a rate"),
+        ("nan", "not a rate"),
+        ("inf", "not a rate"),
+        ("", "not a rate"),
+        ("10:", "not a duration"),
+        ("10:soon", "not a duration"),
         ("10:60s,20", "no time"),
-        ("0", "not one request"),
+        ("0", "no request"),
     ],
 )
 def test_a_rate_that_cannot_be_read_is_explained(rate: str, words: str) -> None:
@@ -176,5 +174,5 @@ def test_durations_are_written_as_people_do(text: str, seconds: float) -> None:
 @pytest.mark.parametrize("text", ["", "0", "-3s", "3 days", "s", "1..2s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     """Nothing, less than nothing and unknown units."""
-    with pytest.raises(UsageError, match="no duration"):
+    with pytest.raises(UsageError, match="not a duration"):
         duration(text)

@@ -1,6 +1,4 @@
-"""No password, token or refresh token that crossed the wire in a load run is in any file of its
-folder, or was printed.
-"""
+"""No password or token of a load run is in any file of its folder, or was printed."""
 
 from __future__ import annotations
 

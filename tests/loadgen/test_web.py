@@ -1,6 +1,4 @@
-"""Locust's web page answers to itself alone, and begins no run but one on the command line's host,
-with the command line's options.
-"""
+"""Locust's web page serves only itself, and starts runs only on the command line's host."""
 
 from __future__ import annotations
 

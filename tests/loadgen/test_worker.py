@@ -1,6 +1,4 @@
-"""What one process of a load run counts and reports: everything that it sent has an end, however
-the run ends.
-"""
+"""All that one process of a load run sends has an end, however the run ends."""
 
 from __future__ import annotations
 
@@ -26,9 +24,7 @@ def sums(led: Led) -> tuple[int, int, int]:
 
 
 class TestUnanswered:
-    """Whatever is under way when the grace is over has failed, with the time for which it was
-    waited for.
-    """
+    """What is under way when the grace ends has failed, with the time that it was waited for."""
 
     def test_in_an_open_schedule(self, tmp_path: Path) -> None:
         """A server that hangs from some request on, and a timeout that is far away: each of the
@@ -103,9 +99,7 @@ class TestUnanswered:
         assert sums(led) == (18, 18, 0)
 
     def test_short_words_of_who_is_interrupted(self, tmp_path: Path) -> None:
-        """Who is ended sooner than was planned waits no longer than told, and its accounts add up
-        all the same.
-        """
+        """A run that is ended early waits no longer than told, and its accounts add up."""
         with Miniature(from_the(5, silent)) as server:
             led = Led(tmp_path, server.url)
             led.prepare("issuance", clients=4)
@@ -156,10 +150,8 @@ class Broken(IssuanceScenario):
 def test_a_client_that_breaks_beforehand_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user that cannot begin is no user less in a run that is met: the last report says what
-    broke, and where.
-    """
-    monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.site))  # type: ignore[arg-type]
+    """A client that cannot begin ends the run; the last report says what broke, and where."""
+    monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.context))  # type: ignore[arg-type]
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare()
@@ -179,8 +171,8 @@ def test_a_report_that_cannot_be_made_is_one_that_says_so(
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
-        assert led.worker.site is not None
-        monkeypatch.setattr(led.worker.site.invariants, "take", lambda: 1 / 0)
+        assert led.worker.context is not None
+        monkeypatch.setattr(led.worker.context.invariants, "take", lambda: 1 / 0)
         led.go(rate=20, seconds=0.2)
 
         last = led.last()
@@ -196,10 +188,10 @@ def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.Monk
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
-        assert led.worker.site is not None
+        assert led.worker.context is not None
         told = []
         monkeypatch.setattr(
-            led.worker.site, "tidy", lambda: told.append(led.accounts) or {}["nothing"]
+            led.worker.context, "tidy", lambda: told.append(led.accounts) or {}["nothing"]
         )
         led.go(rate=20, seconds=0.2)
 
@@ -243,9 +235,7 @@ class TestStandingStill:
     def test_for_too_long_is_the_end_of_a_worker(
         self, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Whoever was away for longer than a master waits sends nothing after that, and says how
-        long it was.
-        """
+        """A worker that stood still for too long sends nothing more, and says how long it was."""
         monkeypatch.setattr(module, "_AWAY", 0.4)
         with Miniature(sound) as server:
             led = Led(tmp_path, server.url, led=True)
@@ -266,7 +256,7 @@ class TestStandingStill:
         assert list(led.accounts.broken()) == []
 
     def test_alone_is_not(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A process without a master goes on: there is no other that has taken its place."""
+        """A process without a master goes on after a pause."""
         monkeypatch.setattr(module, "_AWAY", 0.2)
         with Miniature(sound) as server:
             led = Led(tmp_path, server.url)

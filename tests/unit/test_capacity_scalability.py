@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rolecall.loadgen.capacity.by_users import Climb, Scaling, numbers
+from rolecall.loadgen.capacity.by_users import Scaling, SearchByUsers, numbers
 from rolecall.loadgen.capacity.findings import SearchOutcome
 from rolecall.loadgen.capacity.scalability import CannotFit, Law, Point, fit
 from rolecall.loadgen.capacity.steps import Slice, Step, StepVerdict
@@ -66,9 +66,7 @@ class TestFit:
 
     @pytest.mark.parametrize("name", ["contention", "linear"])
     def test_invents_no_peak(self, name: str) -> None:
-        """Where more clients always get more, noise is no peak within what was measured, nine times
-        of ten.
-        """
+        """Without a peak, noise makes none within the measured range, nine times of ten."""
         peaks = [
             fit(points(LAWS[name], 0.03, seed)).document()["peak_measured"] for seed in range(50)
         ]
@@ -97,7 +95,7 @@ class TestFit:
         assert not short.document()["peak_measured"]
 
     def test_says_that_it_is_off(self) -> None:
-        """A server that falls off a cliff follows no such law, and the fit says how far off it is."""
+        """A server that falls off a cliff does not fit, and the fit says how far off it is."""
         cliff = [Point(n, 100 * n if n <= 16 else 150) for n in numbers(128)]
 
         assert fit(cliff).off > 0.2
@@ -112,7 +110,7 @@ class TestFit:
         ids=["few", "the-same", "nothing"],
     )
     def test_refuses(self, measured: list[Point], why: str) -> None:
-        """Too few levels, or none that answered, are no curve."""
+        """Too few levels, or levels without an answer, give no curve."""
         with pytest.raises(CannotFit, match=why):
             fit(measured)
 
@@ -134,8 +132,10 @@ def level(throughput: float, clients: int, **changes: Any) -> Step:
 
 
 def climbed(measure: Callable[[int], Step], **settings: Any) -> Scaling:
-    """A climb whose levels take no time."""
-    return Climb(lambda clients, seconds: measure(clients), clock=lambda: 0.0, **settings).run()
+    """A search whose levels take no time."""
+    return SearchByUsers(
+        lambda clients, seconds: measure(clients), clock=lambda: 0.0, **settings
+    ).run()
 
 
 class TestClimb:
@@ -147,7 +147,7 @@ class TestClimb:
         written = found.document()
 
         assert SearchOutcome.FOUND == found.outcome
-        assert 44 < found.levels[-1][0] < 300
+        assert 44 < found.steps[-1][0] < 300
         assert 43.6 == pytest.approx(written["usl"]["peak_concurrency"], rel=0.05)
         assert 1074 == pytest.approx(written["capacity"]["rate"], rel=0.02)
 
@@ -155,7 +155,7 @@ class TestClimb:
         """Where throughput only rises, the capacity is at least that."""
         found = climbed(lambda clients: level(50 * clients, clients), most=32)
 
-        assert (SearchOutcome.AT_LEAST, 32) == (found.outcome, found.levels[-1][0])
+        assert (SearchOutcome.AT_LEAST, 32) == (found.outcome, found.steps[-1][0])
         assert 1600 == found.document()["capacity"]["rate"]
 
     def test_a_level_that_refuses_is_the_last_and_on_no_curve(self) -> None:
@@ -170,7 +170,7 @@ class TestClimb:
 
         found = climbed(measure)
 
-        assert (SearchOutcome.FOUND, 23) == (found.outcome, found.levels[-1][0])
+        assert (SearchOutcome.FOUND, 23) == (found.outcome, found.steps[-1][0])
         assert 16 == max(point.concurrency for point in found.points)
 
     @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ class TestClimb:
     def test_stops(
         self, changes: dict[str, Any], outcome: SearchOutcome, verdict: StepVerdict
     ) -> None:
-        """A violation, or a machine that is too slow, ends the climb, and there are too few levels
+        """A violation, or a machine that is too slow, ends the search, and there are too few levels
         for a law.
         """
         found = climbed(
@@ -193,24 +193,24 @@ class TestClimb:
 
         assert (outcome, verdict, 3) == (
             found.outcome,
-            found.levels[-1][1].verdict,
-            len(found.levels),
+            found.steps[-1][1].verdict,
+            len(found.steps),
         )
         assert found.document()["usl"] is None
         assert "too few" in found.document()["because"]
 
     def test_no_time(self) -> None:
-        """A climb that takes longer than it may is unfinished, and has used what it was given."""
+        """A search that takes longer than it may is unfinished, and has used what it was given."""
         now = [0.0]
 
         def measure(clients: int, seconds: float) -> Step:
             now[0] += seconds + 20
             return level(50 * clients, clients)
 
-        found = Climb(measure, seconds=60, clock=lambda: now[0]).run()
+        found = SearchByUsers(measure, seconds=60, clock=lambda: now[0]).run()
 
         assert SearchOutcome.UNFINISHED == found.outcome
-        assert 2 <= len(found.levels) < 5
+        assert 2 <= len(found.steps) < 5
         assert found.seconds < 80
 
     def test_its_levels_share_the_time(self) -> None:
@@ -222,7 +222,7 @@ class TestClimb:
             now[0] += seconds + 1.2
             return level(50 * clients, clients)
 
-        found = Climb(measure, seconds=165, clock=lambda: now[0]).run()
+        found = SearchByUsers(measure, seconds=165, clock=lambda: now[0]).run()
 
         assert SearchOutcome.AT_LEAST == found.outcome
         assert 150 < found.seconds < 170

@@ -200,9 +200,7 @@ def test_what_the_generator_could_offer_is_told() -> None:
 
 
 def test_errors_at_any_rate_are_no_capacity() -> None:
-    """Three in two hundred whatever the rate: there is no rate that holds, and the sentence says
-    how many there were.
-    """
+    """Errors at any rate leave no rate that holds, and the sentence says how many there were."""
     found = searched(steady(1000, erring=lambda rate: 0.015))
 
     assert found.outcome is SearchOutcome.NOTHING_HELD
@@ -275,7 +273,7 @@ def test_an_answer_that_does_not_hold_is_lowered() -> None:
 
 
 def test_an_answer_that_never_holds_is_none() -> None:
-    """Each try is lower; in the end there is no rate, and the last one is named."""
+    """Tries that never hold go down to no rate at all, and the last one is named."""
     found = searched(at_the_end(lambda number, step: missing(0.02, step)))
 
     assert tried(found) == sorted(tried(found), reverse=True)
@@ -310,7 +308,7 @@ def test_two_looks_that_break_it_together_lower_the_answer() -> None:
 
 
 def test_what_chance_does_not_explain_is_not_looked_at_twice() -> None:
-    """Thirty of fifteen hundred are no chance: the answer is lowered at once."""
+    """Thirty of fifteen hundred are not chance: the answer is lowered at once."""
     found = searched(at_the_end(lambda number, step: late(30, step) if number == 1 else None))
 
     first, second = tried(found)
@@ -338,7 +336,7 @@ def test_a_ceiling_that_held_shortly_and_not_for_long_is_none() -> None:
 
 
 def test_what_is_known_when_it_breaks_off() -> None:
-    """A search that is interrupted says what it knows by then; one that never began says nothing."""
+    """An interrupted search says what it knows by then; one without a step says nothing."""
     server = steady(100)
 
     def measure(rate: float, seconds: float) -> Step:

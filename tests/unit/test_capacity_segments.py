@@ -70,7 +70,7 @@ class TestChance:
         assert chance.trend([(10, 0, 100)]) == chance.trend([]) == 0
 
     def test_the_size_of_clumps_is_seen_in_slices(self) -> None:
-        """All in one slice of twenty is a clump of nearly all; evenly spread, each came by itself."""
+        """All in one slice of twenty are one clump; evenly spread, each came by itself."""
         assert chance.clump([0] * 20) == chance.clump([2] * 20) == 1
         assert 35 < chance.clump([40] + [0] * 19) < 40
 
@@ -122,7 +122,7 @@ def test_an_objective_of_the_rate_is_asked_of_the_capacity(
 
 
 class Load:
-    """A conductor that has led a segment: answers in each slice, as workers recorded them."""
+    """A coordinator that has led a segment: answers in each slice, as workers recorded them."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         self.width, self.warm_up = cut(seconds)
@@ -237,7 +237,7 @@ def test_any_other_objective_is_kept_or_broken(text: str, bad: int) -> None:
 
 
 def test_violations_are_those_of_the_step() -> None:
-    """The conductor counts them over the whole run."""
+    """The coordinator counts them over the whole run."""
     load = Load()
     segments = Segments(cast(Any, load), [])
     load.violations.total = 3

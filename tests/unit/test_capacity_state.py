@@ -348,8 +348,11 @@ class TestHistory:
         history = self.changed(100, 50)
 
         assert (len(history.states), history.changes) == (2, 1)
-        assert [(one.began, one.ended) for one in history.states] == [(0.0, 100.0), (100.0, 200.0)]
-        assert history.sentence() == "; ".join(one.sentence() for one in history.states)
+        assert [(state.began, state.ended) for state in history.states] == [
+            (0.0, 100.0),
+            (100.0, 200.0),
+        ]
+        assert history.sentence() == "; ".join(state.sentence() for state in history.states)
         assert history.extremes() == (pytest.approx(50, rel=0.03), pytest.approx(100, rel=0.03))
 
     def test_more_and_less(self) -> None:
@@ -425,7 +428,7 @@ class TestAnswer:
         moments = iter([0.0, *[second] * 99])
         search = Search(step, clock=lambda: next(moments))
         search._history = search._stepper.history = history
-        search._stepper.steps = [judged for one in history.states for judged in one.steps]
+        search._stepper.steps = [judged for state in history.states for judged in state.steps]
         search._stepper.steps.append(held(99, second))
         return search
 
@@ -544,7 +547,7 @@ class TestAnswer:
         assert end.because == "99/s held for 10 s at the end: the most that it was to try"
 
     def test_a_limiter_near_its_pace_is_no_chance(self) -> None:
-        """How near to its pace one may come is what is looked for: such a step gets no second look."""
+        """A step near a limiter's pace gets no second look: that is what is searched for."""
         strain = Share("throttled<1%", 12, 1000, 0.01)
         own = Share("errors<1%", 12, 1000, 0.01)
         paced = TestHistory().changed(100)

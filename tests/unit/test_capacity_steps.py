@@ -165,13 +165,13 @@ class TestStep:
         assert (True, False) == (judged.blocks, judged.usable)
 
     def test_429_in_blocks_have_no_pace(self) -> None:
-        """Everything, then nothing: how much is carried for good is not to be seen in such a step."""
+        """A step that carries all, then nothing, does not show what is carried for good."""
         slices = [Slice(125, 125)] * 5 + [Slice(125, 0, throttled=125)] * 10 + [Slice(125, 125)] * 5
 
         assert judge(Step(125, 20, slices), 0.01).blocks
 
     def test_nothing_was_due(self) -> None:
-        """A step without a request has no numbers to divide by, and is no failure."""
+        """A step without a request divides by nothing, and does not fail."""
         step = Step(0.1, 3, [Slice(0, 0)] * 3, objectives=[Share("p99<1s", 0, 0, 0.01)])
 
         judged = judge(step, math.inf)
@@ -200,7 +200,7 @@ class TestStep:
 
 
 def backlogs(*changes: int, due: int = 16, waiting: int = 0, seconds: float | None = None) -> Step:
-    """A step whose backlog changes by so much in each slice; a second each unless said otherwise."""
+    """A step whose backlog changes by so much in each slice, of a second by default."""
     slices = [Slice(due, due - change) for change in changes]
     return Step(due, seconds or len(changes), slices, waiting=waiting)
 
@@ -245,7 +245,7 @@ class TestFigures:
         )
 
     def test_one_that_is_no_share_fails_at_once(self) -> None:
-        """A greatest response time is no sample: it was kept, or it was not."""
+        """The longest response time is not a sample: it held or it did not."""
         assert Share("max<5s", 1, 1, 0.5).failed
         assert not Share("max<5s", 0, 1, 0.5).failed
 
@@ -558,7 +558,7 @@ class TestLimiter:
         assert judged.excess == pytest.approx(0.2)
 
     def test_a_few_now_and_then_are_a_share_of_the_whole(self) -> None:
-        """What is allowed in all of the step is no limiter."""
+        """Few 429 over the whole step are not a limiter."""
         judged = judge(throttling(*[(999, 1)] * 10, due=1000), 0.01)
 
         assert judged.strain is not None

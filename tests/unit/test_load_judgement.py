@@ -53,7 +53,7 @@ class Measured:
         return self
 
     def dropped(self, count: int) -> Measured:
-        """Arrivals for whom no client was free."""
+        """Arrivals without a free client."""
         self.recorder.scheduled += count
         self.recorder.dropped += count
         return self
@@ -91,11 +91,11 @@ class TestNothingLetIn:
 
     @pytest.mark.parametrize("text", ["p99<250ms", "p97<1ms", "max<1s", "mean<1s", "errors<1%"])
     def test_all_throttled(self, text: str) -> None:
-        """Of requests that were all answered 429 there are no times and no share of errors."""
+        """Requests that are all answered 429 have no times and no share of errors."""
         judged = Measured().throttled(200).judged(text, "throttled<=100%")
 
-        assert [it["observed"] for it in judged.objectives] == [None, 100]
-        assert [it["held"] for it in judged.objectives] == [False, True]
+        assert [row["observed"] for row in judged.objectives] == [None, 100]
+        assert [row["held"] for row in judged.objectives] == [False, True]
         assert (judged.verdict, judged.reasons[0][:20]) == ("invalid", "nothing was let in: ")
 
     def test_errors_are_a_share_of_what_was_let_in(self) -> None:
@@ -126,11 +126,11 @@ class TestNothingLetIn:
         assert judged.verdict == verdict
 
     def test_some_throttled(self) -> None:
-        """A limiter at work is no fault, and no reason against the rest."""
+        """A limiter at work does not count against the rest."""
         assert Measured().throttled(100).good(900).judged("p99<250ms", "errors<1%").verdict == "met"
 
     def test_nothing_at_all(self) -> None:
-        """A run without an answer is no statement."""
+        """A run without an answer is invalid."""
         assert Measured().judged().verdict == "invalid"
 
 
@@ -148,7 +148,7 @@ class TestBeyondDoubt:
         assert judged.verdict == "missed"
         assert judged.reasons == [
             "errors<1% did not hold: 95.47 %",
-            "1407 arrivals were dropped, nobody was free to send them: raise --in-flight",
+            "1407 arrivals were dropped, no client was free to send them: raise --in-flight",
         ]
 
     @pytest.mark.parametrize(
@@ -179,14 +179,14 @@ class TestBeyondDoubt:
         assert Measured().good(900).dropped(200).judged("rate>100").verdict == "invalid"
 
     def test_what_this_machine_could_not_send(self) -> None:
-        """Attempts for which this machine had no file are no error, and make a run invalid."""
+        """Attempts without a free file make a run invalid, and are not errors."""
         run = Measured().good(500)
         run.recorder.begun += 300
         for _ in range(300):
             run.entry.failure("local", START + 5, 0.0, START + 5)
         judged = run.judged("errors<1%", "p50<5s")
 
-        assert (judged.verdict, [it["held"] for it in judged.objectives]) == (
+        assert (judged.verdict, [row["held"] for row in judged.objectives]) == (
             "invalid",
             [True, True],
         )
@@ -207,9 +207,7 @@ class TestBeyondDoubt:
         assert wrong.judged("p99<250ms", "errors<1%").verdict == "missed"
 
     def test_void_is_void(self) -> None:
-        """What broke on our side is no verdict, however many errors there were; a violation is one
-        all the same.
-        """
+        """What broke on our side makes a run invalid despite errors; a violation still counts."""
         assert Measured().failed(100).judged(void=["a worker died"]).verdict == "invalid"
         assert Measured().failed(100).judged(void=["a worker died"]).reasons == ["a worker died"]
         assert (
@@ -248,7 +246,7 @@ class TestPauses:
         assert why.endswith("p99<250ms might have held")
 
     def test_timeouts_of_a_pause(self) -> None:
-        """Answers that came while nobody read are no errors."""
+        """Answers that came during a pause are not errors."""
         judged = Measured().good(900).paused(2.0).failed(50, "timeout", 2_000).judged()
 
         assert judged.verdict == "invalid"
@@ -339,7 +337,7 @@ class TestThisSide:
         assert judged.reasons == ["worker two used 97% of its core: lower the rate, or add workers"]
 
     def test_answers_that_are_not_read_here(self) -> None:
-        """A content coding that is none of ours."""
+        """A content coding that is not read here makes a run invalid."""
         assert Measured().good(990).failed(10, "coding").judged("p99<1s").reasons == [
             (
                 "10 answers were in a content coding that is not read here (gzip and deflate are): "

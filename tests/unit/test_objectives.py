@@ -18,9 +18,7 @@ from rolecall.loadgen.objectives import Objective, at_best, beyond_doubt, judge,
 def measured(
     *, good: int = 990, errors: int = 5, throttled: int = 5, violations: int = 0
 ) -> dict[str, Any]:
-    """What totals say of a run of ten seconds with response times of 1 ms, 2 ms, ... in turn up to
-    100 ms, and late arrivals.
-    """
+    """What totals say of ten seconds with times of 1 to 100 ms in turn, and late arrivals."""
     recorder, totals = Recorder(0.0), Totals()
     recorder.scheduled, recorder.late, recorder.dropped = 1000, 10, 2
     entry = recorder.entry("POST", "/")
@@ -90,16 +88,16 @@ def test_an_objective_is_missed(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("fast", "no objective"),
-        ("p99", "no objective"),
-        ("p99=250ms", "no objective"),
-        ("p99<-1ms", "no objective"),
+        ("fast", "not an objective"),
+        ("p99", "not an objective"),
+        ("p99=250ms", "not an objective"),
+        ("p99<-1ms", "not an objective"),
         ("p99<250", "needs a unit"),
         ("p99<1%", "needs a unit"),
-        ("p100<1ms", "no such measure"),
-        ("latency<1ms", "no such measure"),
-        ("errors<1ms", "no such unit"),
-        ("rate>5%", "no such unit"),
+        ("p100<1ms", "unknown measure"),
+        ("latency<1ms", "unknown measure"),
+        ("errors<1ms", "unknown unit"),
+        ("rate>5%", "unknown unit"),
     ],
 )
 def test_what_cannot_be_read_is_explained(text: str, words: str) -> None:
@@ -116,15 +114,14 @@ def test_nothing_measured_holds_nothing() -> None:
     empty = Totals().document(10)
 
     assert [
-        it["held"] for it in judge(map(Objective.parse, ["p99<1s", "errors<1%", "rate>=1"]), empty)
+        row["held"]
+        for row in judge(map(Objective.parse, ["p99<1s", "errors<1%", "rate>=1"]), empty)
     ] == [False] * 3
     assert Objective.parse("p99<1s").observed(empty) is None
 
 
 def test_the_verdict() -> None:
-    """Met only when all hold; an invalid run is never met nor missed; a violation is a violation in
-    any run.
-    """
+    """A run is met when all hold; an invalid one neither met nor missed; a violation is missed."""
     judged = judge([Objective.parse("p99<1s")], measured())
     missed = judge([Objective.parse("p99<1s"), Objective.parse("p99<1ms")], measured())
 
@@ -140,9 +137,7 @@ def test_the_verdict() -> None:
 
 
 def test_throttled_requests_are_no_measurement() -> None:
-    """Where all were answered 429, no time was measured and no share of errors, so that neither
-    keeps a limit.
-    """
+    """Requests that are all answered 429 have no time and no share, so no limit holds."""
     document = measured(good=0, errors=0, throttled=50)
     texts = ["p99<250ms", "p97<1ms", "max<1s", "mean<1s", "errors<1%", "throttled<=100%"]
 
@@ -156,19 +151,17 @@ def test_throttled_requests_are_no_measurement() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("fast", "'fast' is no objective", 'write it as "p99<250ms"; known: p50'),
+        ("fast", "'fast' is not an objective", 'write it as "p99<250ms"; known: p50'),
         ("P99 < 250", "'P99 < 250': a time needs a unit, one of us, ms, s, m", "p99<250ms?"),
         ("max<=1.5%", "'max<=1.5%': a time needs a unit, one of us, ms, s, m", "max<=1.5ms?"),
-        ("rate>5%", "'rate>5%': no such unit as '%'", "known: p50"),
-        ("errors<1ms", "'errors<1ms': no such unit as 'ms'", "known: p50"),
-        ("latency<1ms", "'latency<1ms': no such measure as 'latency'", "known: p50"),
-        ("p100<1ms", "'p100<1ms': no such measure as 'p100'", "known: p50"),
+        ("rate>5%", "'rate>5%': unknown unit '%'", "known: p50"),
+        ("errors<1ms", "'errors<1ms': unknown unit 'ms'", "known: p50"),
+        ("latency<1ms", "'latency<1ms': unknown measure 'latency'", "known: p50"),
+        ("p100<1ms", "'p100<1ms': unknown measure 'p100'", "known: p50"),
     ],
 )
 def test_a_mistake_is_told_where_it_was_made(text: str, message: str, hint: str) -> None:
-    """The sentence begins with the place, an option unless a file is named, and ends with what
-    would be right.
-    """
+    """The sentence begins with the place and ends with what would be right."""
     with pytest.raises(UsageError) as here:
         Objective.parse(text)
     with pytest.raises(UsageError) as there:
@@ -192,9 +185,7 @@ def test_a_mistake_is_told_where_it_was_made(text: str, message: str, hint: str)
     ],
 )
 def test_the_parts_of_an_objective(text: str, fields: tuple[object, ...]) -> None:
-    """Times are in milliseconds whatever unit they were written in; the text stands without spaces
-    and capitals.
-    """
+    """Times are in milliseconds in any unit; the text has no spaces or capitals."""
     found = Objective.parse(text)
 
     assert (
@@ -286,7 +277,7 @@ def test_a_percentile_is_over_all_batches() -> None:
 
 
 def test_what_was_not_sent_is_taken_as_answered_at_once() -> None:
-    """Dropped arrivals and attempts that this side could not make count as good, and took no time."""
+    """Dropped arrivals and failed attempts of this side count as good, and took no time."""
     best = at_best(
         document(
             {100.0: 100},
@@ -330,7 +321,7 @@ def test_unsent_and_disturbed_add_up() -> None:
 
 
 def test_a_slow_generator_may_have_made_all_times() -> None:
-    """Then all that was let in is taken as answered at once; what was throttled has no time at all."""
+    """All that was let in is taken as answered at once; throttled requests have no time."""
     best = at_best(document({100.0: 90}, requests=100, throttled=10, dropped=5), slow=True)
 
     assert best["batches"] == [{"response_ms": [(0.0, 95)]}]
@@ -339,9 +330,7 @@ def test_a_slow_generator_may_have_made_all_times() -> None:
 
 
 def test_only_a_limit_from_above_is_missed_beyond_doubt() -> None:
-    """What was not sent might have been answered, so that a rate or a least count is never missed
-    for sure.
-    """
+    """A least rate or count is never missed for sure: unsent requests might have met it."""
     seen = document({100.0: 100}, rate=5.0, errors={"500": 10}, dropped=1)
     texts = [
         "p50<50ms",
@@ -354,7 +343,7 @@ def test_only_a_limit_from_above_is_missed_beyond_doubt() -> None:
         "errors>=11",
     ]
 
-    assert [it.text for it in beyond_doubt(map(Objective.parse, texts), seen)] == [
+    assert [row.text for row in beyond_doubt(map(Objective.parse, texts), seen)] == [
         "p50<50ms",
         "errors<=9",
         "errors==9",
@@ -372,7 +361,7 @@ def test_times_are_beyond_doubt_unless_the_generator_was_slow() -> None:
 
 
 def test_nothing_measured_is_not_beyond_doubt() -> None:
-    """Without a request there is no share that could be missed."""
+    """Without a request no share is missed."""
     assert (
         beyond_doubt([Objective.parse("errors<1%"), Objective.parse("p50<1ms")], document({})) == []
     )

@@ -20,34 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         UsageError: Locust is not installed.
     """
     need_locust()
+    from rolecall.loadgen import options
     from rolecall.loadgen.scenarios import NAMES
 
     add_common_arguments(parser)
     parser.add_argument(
         "--scenario", choices=NAMES, default="issuance", help="what is sent (default: %(default)s)"
     )
-    parser.add_argument(
-        "--first-rate",
-        type=float,
-        default=10.0,
-        metavar="R",
-        help="where to begin (default: %(default)g/s)",
-    )
-    parser.add_argument("--most-rate", type=float, metavar="R", help="never ask for more")
-    parser.add_argument(
-        "--most-users",
-        type=int,
-        metavar="N",
-        help="raise the number of clients up to this, in place of the rate, and fit the Universal "
-        "Scalability Law",
-    )
-    parser.add_argument(
-        "--search-time",
-        type=float,
-        default=165.0,
-        metavar="S",
-        help="seconds it may take (default: %(default)g)",
-    )
+    options.add_some(parser, "first-rate", "most-rate", "most-users", "search-time")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,14 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
             be begun.
     """
     from rolecall.loadgen import launch, result
+    from rolecall.loadgen.scenarios import user_class_name
     from rolecall.report import load_terminal
 
-    words = [launch.locust_class(arguments.scenario), "--capacity"]
+    argv = [user_class_name(arguments.scenario), "--capacity"]
     if arguments.most_users is not None:
         if arguments.most_users < 1:
-            raise UsageError("--most-users", "at least one user is needed")
-        words += ["--users", "1", "--spawn-rate", "1"]
-    with launch.prepared(arguments, words) as session:
+            raise UsageError("--most-users", "must be at least 1")
+        argv += ["--users", "1", "--spawn-rate", "1"]
+    with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
             say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.CAPACITY)

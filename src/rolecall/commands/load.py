@@ -23,27 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         UsageError: Locust is not installed.
     """
     need_locust()
+    from rolecall.loadgen import options
     from rolecall.loadgen.scenarios import NAMES
 
     _take_options_anywhere(parser)
     parser.add_argument("scenario", choices=NAMES, metavar="SCENARIO", help=", ".join(NAMES))
     add_common_arguments(parser)
     how = parser.add_argument_group("load: an open schedule, or a closed loop")
-    how.add_argument(
-        "--rate",
-        metavar="R",
-        help="arrivals per second: 100, 10..100, 10,50,100 or 0..100:30s,100:5m",
-    )
+    options.add_some(how, "rate", "duration", "ramp")
+    how.set_defaults(duration="30s")
     how.add_argument(
         "--users", type=int, metavar="N", help="clients that each wait for their answers"
-    )
-    how.add_argument(
-        "--duration", default="30s", metavar="TIME", help="such as 90s, 5m (default: %(default)s)"
-    )
-    how.add_argument(
-        "--ramp",
-        metavar="TIME",
-        help="from nothing to the first rate, or to all users, before that",
     )
     how.add_argument(
         "--baseline",
@@ -59,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bind-host", metavar="ADDRESS", help="where the master listens (default: loopback)"
     )
     machines.add_argument("--worker", action="store_true", help="work for a master")
-    machines.add_argument("--master-host", metavar="HOST", help="where that is")
+    machines.add_argument("--master-host", metavar="HOST", help="where the master is")
     machines.add_argument(
         "--master-port", type=int, default=5557, metavar="PORT", help="(default: %(default)s)"
     )
@@ -67,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that a search for the capacity has, too."""
+    from rolecall.loadgen import options
+
     parser.add_argument(
         "target",
         nargs="?",
@@ -82,48 +74,14 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the run's folder is made",
     )
     parser.add_argument(
-        "--accounts", type=Path, metavar="CSV", help="users to log in: email,password,role"
-    )
-    parser.add_argument(
         "--workers",
         type=int,
         default=0,
         metavar="N",
         help="processes that send (default: one, that does all)",
     )
-    parser.add_argument(
-        "--slo",
-        action="append",
-        default=[],
-        metavar="OBJECTIVE",
-        help='such as "p99<250ms"; may be repeated',
-    )
-    parser.add_argument(
-        "--arrivals",
-        choices=("constant", "poisson"),
-        default="constant",
-        help="how arrivals are spread",
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which Poisson arrivals")
-    parser.add_argument(
-        "--in-flight",
-        type=int,
-        metavar="N",
-        help="steps under way at most, per worker (default: 1000)",
-    )
-    parser.add_argument(
-        "--racers", type=int, metavar="K", help="clients in a refresh-race (default: 5)"
-    )
-    parser.add_argument("--weights", metavar="NAME=N,...", help="of the scenarios in mixed")
-    parser.add_argument(
-        "--guarding", metavar="SCENARIO", help="what guarded puts under load (default: issuance)"
-    )
-    parser.add_argument(
-        "--prometheus-port",
-        type=int,
-        metavar="PORT",
-        help="serve the figures as they come on 127.0.0.1:PORT",
-    )
+    options.add_some(parser, "accounts", "slo", "arrivals", "seed", "in-flight")
+    options.add_some(parser, "racers", "weights", "guarding", "prometheus-port")
     parser.add_argument(
         "--serve-option", action="append", default=[], help="an option for the embedded server"
     )
@@ -142,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             begun.
     """
     from rolecall.loadgen import compare, launch, plan, result
+    from rolecall.loadgen.scenarios import user_class_name
     from rolecall.report import load_terminal
 
     if arguments.worker:
@@ -149,26 +108,26 @@ def run(arguments: argparse.Namespace) -> int:
     if (arguments.rate is None) == (arguments.users is None):
         raise UsageError(
             "rolecall load",
-            "either --rate or --users is wanted",
+            "give either --rate or --users",
             "--rate 100 is open, --users 20 is closed.",
         )
     if arguments.users is not None and arguments.users < 1:
-        raise UsageError("--users", "at least one user is needed")
-    words = [launch.locust_class(arguments.scenario), "--duration", arguments.duration]
+        raise UsageError("--users", "must be at least 1")
+    argv = [user_class_name(arguments.scenario), "--duration", arguments.duration]
     if arguments.rate:
-        words += ["--rate", arguments.rate]
+        argv += ["--rate", arguments.rate]
     else:
         ramp = plan.seconds(arguments.ramp, "--ramp")
-        words += [
+        argv += [
             "--users",
             str(arguments.users),
             "--spawn-rate",
             f"{arguments.users / ramp if ramp else arguments.users:g}",
         ]
     if arguments.ramp:
-        words += ["--ramp", arguments.ramp]
+        argv += ["--ramp", arguments.ramp]
     before = compare.read(arguments.baseline) if arguments.baseline else None
-    with launch.prepared(arguments, words) as session:
+    with launch.prepared(arguments, argv) as session:
         if not arguments.json and not arguments.quiet:
             say(session.plan(arguments), stream=sys.stderr)
         document = session.run(result.LOAD)

@@ -1,6 +1,4 @@
-"""The users whom a load run logs in: those of a target file, or many from a CSV file, each worker
-its share.
-"""
+"""The accounts that a load run logs in, from a target or CSV file; each worker has a share."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ _FIRST_LINE = f"The first line names the columns: {','.join(COLUMNS)}."
 
 @dataclass(frozen=True)
 class LoadAccount:
-    """One user: ``role`` is the scope that its tokens must have, ``user`` its id where that is
-    known beforehand.
-    """
+    """A user; ``role`` is its tokens' scope, ``user`` its id, empty where that is not known."""
 
     email: str
     password: str = field(repr=False)
@@ -39,8 +35,7 @@ def from_target(target: Target) -> list[LoadAccount]:
 
 
 def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount]:
-    """The accounts of a CSV file (RFC 4180, UTF-8) whose first line names the columns email,
-    password and role.
+    """The accounts of a CSV file (RFC 4180, UTF-8) with the columns email, password and role.
 
     Raises:
         UsageError: the file cannot be read, or something in it is no account; the message says in
@@ -56,39 +51,39 @@ def read_csv(path: Path, roles: Sequence[str] | None = None) -> list[LoadAccount
     except UnicodeDecodeError:
         raise UsageError(str(path), "this is not UTF-8", "Save it as CSV UTF-8.") from None
     if not accounts:
-        raise UsageError(str(path), "there is no account in it", _FIRST_LINE)
+        raise UsageError(str(path), "it has no accounts", _FIRST_LINE)
     return accounts
 
 
 def _accounts(
     rows: Iterator[tuple[str, list[str]]], source: str, roles: Sequence[str]
 ) -> Iterator[LoadAccount]:
-    """The accounts of numbered rows. No value is repeated in a message: where columns are mixed up,
-    it may be a password.
-    """
+    """The accounts of numbered rows; messages repeat no value, which may be a password."""
     where, header = next(rows, (source, []))
     columns = [name.strip().lower() for name in header]
     if sorted(columns) != sorted(COLUMNS):
         raise UsageError(
-            where, "this does not name the columns email, password and role", _FIRST_LINE
+            where, "the first line must name the columns email, password and role", _FIRST_LINE
         )
     lines: dict[str, str] = {}
     for where, row in rows:
         if len(row) != len(columns):
             raise UsageError(
                 where,
-                f"{len(columns)} fields are wanted, not {len(row)}",
-                "A field with a comma or a quote in it is quoted.",
+                f"the line must have {len(columns)} fields, not {len(row)}",
+                "Quote a field that holds a comma or a quote.",
             )
         entry = dict(zip(columns, row, strict=True))
         email, password, role = entry["email"].strip(), entry["password"], entry["role"].strip()
         if not email or not password:
             raise UsageError(where, f"the {'password' if email else 'email'} is empty")
         if role not in roles:
-            raise UsageError(where, "the role is none that is known", f"Known: {', '.join(roles)}.")
+            raise UsageError(where, "the role is unknown", f"Known: {', '.join(roles)}.")
         if email in lines:
             raise UsageError(
-                where, f"the email is that of {lines[email]}", "Every account is a user of its own."
+                where,
+                f"the email is that of {lines[email]}",
+                "Each account needs an email of its own.",
             )
         lines[email] = where
         yield LoadAccount(email, password, role)
@@ -109,14 +104,10 @@ def _rows(file: TextIO, source: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def share(accounts: Sequence[LoadAccount], worker: int, workers: int) -> list[LoadAccount]:
-    """The accounts of one worker (counted from 0): its own alone, as long as there are as many as
-    workers.
-    """
+    """One worker's accounts (workers count from 0); it shares one where there are too few."""
     return list(accounts[worker::workers]) or [accounts[worker % len(accounts)]]
 
 
 def are_shared(accounts: Sequence[LoadAccount], worker: int, workers: int) -> bool:
-    """Whether another worker has the account of this one as well, since there are more workers than
-    accounts.
-    """
+    """Whether another worker has this worker's account as well, since accounts are too few."""
     return worker % len(accounts) + len(accounts) < workers

@@ -1,6 +1,4 @@
-"""Where the clients of one process go, as whom, and who looks at what they get: all that they
-share.
-"""
+"""What the clients of one process share: the target, the accounts, and the checks of answers."""
 
 from __future__ import annotations
 
@@ -21,9 +19,11 @@ from rolecall.loadgen.checks.sessions import SessionGrant
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.measure.recorder import Entry, Recorder
 from rolecall.loadgen.roster import Roster
-from rolecall.loadgen.transport import wire
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.transport import outgoing
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill_path
 from rolecall.tokens import TOKEN_PATH
@@ -62,6 +62,7 @@ class ClientContext:
         email_domain: str = "example.org",
         expired: ExpiredTokens | None = None,
     ) -> None:
+        # Longer than 40 lines because it lists all that clients share, with what each thing is for.
         self.origin = origin
         self.spec = spec
         self.dialect = dialect
@@ -84,7 +85,7 @@ class ClientContext:
         self._sampling_begins = RLock()
         self._timeout = timeout
         self._verify = verify
-        #: Every account in turn, each with the request that logs it in; or held by somebody.
+        #: Every account in turn, each with the request that logs it in; or held by a client.
         self.logins = Roster([(account, self._issue(account)) for account in accounts])
         #: Statuses with which a server refuses a token that is not good, or no longer; and a
         #: refresh token.
@@ -115,29 +116,25 @@ class ClientContext:
         self.is_over = False
 
     def give_up(self) -> None:
-        """Nobody waits any more: what is under way has failed as `unanswered`, with the time for
-        which it was waited for.
-        """
+        """Fail what is under way as `unanswered`, with the time that it was waited for."""
         now, given_up = perf_counter(), self.under_way
         self.under_way, self.is_over = {}, True
         for connection, (entry, due) in given_up.items():
             entry.failure("unanswered", due, connection.sent, now)
             connection.close()
-        given_up.clear()  # whoever waits in one of them sees that it is counted
+        given_up.clear()  # its greenlet sees that it is counted
 
     def entry(self, method: str, name: str) -> Entry:
-        """The row that a request counts in; ``name`` says what it is for, and holds nothing of what
-        was sent.
-        """
+        """The row that a request counts in; ``name`` says what for, and repeats nothing sent."""
         found = self.entries[name] = self.recorder.entry(method, name)
         return found
 
     def connect(self) -> WireConnection:
-        """A connection of one's own."""
+        """A new connection to the target."""
         return WireConnection(self.origin, timeout=self._timeout, verify=self._verify)
 
     def ask(self, connection: WireConnection, request: bytes) -> Response | None:
-        """Send a request beside the load; None where it is not answered."""
+        """Send a request beside the load; None where there is no answer."""
         self.beside += 1
         try:
             return connection.exchange(request)
@@ -146,7 +143,7 @@ class ClientContext:
 
     @property
     def sampling(self) -> Sampling:
-        """The cells that are tried under load; the first who asks finds out which."""
+        """The cells that are tried under load; the first access finds out which."""
         with self._sampling_begins:
             if self._sampling is None:
                 connection = self.connect()
@@ -164,9 +161,7 @@ class ClientContext:
         return self._sampling
 
     def tidy(self) -> dict[str, list[str]]:
-        """Delete what was made for the cells: which ones were sampled, which not and why, and what
-        could not be deleted.
-        """
+        """Delete what was made for the cells; tell what was sampled, what not, and what is left."""
         with self._sampling_begins:  # a run may be over before they are prepared
             sampling = self._sampling
             if sampling is None:
@@ -186,7 +181,7 @@ class ClientContext:
     def _issue(self, account: LoadAccount) -> bytes:
         """A log-in with e-mail and password."""
         body = json.dumps({"email": account.email, "password": account.password}).encode()
-        return wire.request(
+        return outgoing.request(
             self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
         )
 
@@ -199,7 +194,7 @@ class ClientContext:
         body = json.dumps(
             {"refreshToken": grant.refresh_token, "clientId": grant.account.email}
         ).encode()
-        return wire.request(
+        return outgoing.request(
             self.origin, "POST", TOKEN_PATH, {"content-type": "application/json"}, body
         )
 
@@ -216,21 +211,22 @@ class ClientContext:
     # --- What a role may read --------------------------------------------------------------------
 
     def lists(self, role: str) -> tuple[str, ...]:
-        """The lists that a role may read, and for which nothing but a token is needed."""
+        """The lists that a role may read with nothing but a token."""
         found = self._lists.get(role)
         if found is None:
             found = self._lists[role] = tuple(
                 name
-                for name, it in self.spec.operations.items()
-                if it.effect == "list" and "{" not in it.path and self.spec.allows(name, role)
+                for name, operation in self.spec.operations.items()
+                if operation.effect == "list"
+                and "{" not in operation.path
+                and self.spec.allows(name, role)
             )
         return found
 
     def allowed(
         self, operation: str, grant: SessionGrant, response: Response, request: bytes
     ) -> None:
-        """Look at the answer to what the caller's role may do ("+" in the permission table): once
-        it was done, it is not denied.
+        """Check the answer to an allowed request: what was allowed once is not denied later.
 
         The end of the token, which is answered 403 as well, would explain it.
         """
@@ -247,10 +243,8 @@ class ClientContext:
             self.violations.report("allowed-denied", message, request, response)
 
     def _template(self, method: str, path: str, bearer: str) -> tuple[bytes, ...]:
-        """A request in pieces, between which two texts are to stand; the second is the bearer
-        token.
-        """
-        text = wire.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
+        """A request in pieces; two texts go between them, the second is the bearer token."""
+        text = outgoing.request(self.origin, method, path, {"authorization": f"Bearer {bearer}"})
         before, _, rest = text.partition(b"~1") if b"~1" in text else (b"", b"", text)
         return (before, *rest.split(b"~2"))
 

@@ -1,7 +1,6 @@
-"""The target's clock, moved past the end of tokens that were issued before, as long as a run lasts;
-then it is put back.
+"""Moves the target's clock past the end of older tokens for the length of a run, then back.
 
-It moves for everybody who uses that server. So it is left alone where the target file names another
+It moves for all users of that server. So it is left alone where the target file names another
 way to expired tokens that leads somewhere: a signing key, or a bank that holds some. All log-ins of
 the load come after the move, and their tokens are as good as any.
 
@@ -25,10 +24,11 @@ from rolecall.errors import RolecallError, UsageError
 from rolecall.fields import http_date
 from rolecall.ledger import CLOCK, Ledger
 from rolecall.loadgen.checks.expired import MARGIN, Kept, Left
-from rolecall.loadgen.checks.invariants import read_json
+from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.provisioning import NoUsers, ProvisionedServer
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, request
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.spec.claims import lifetime, numeric_date
 from rolecall.spec.templates import fill_path
 from rolecall.target import Target
@@ -43,7 +43,7 @@ _PAUSE = 1.0  # seconds between two of them
 
 
 def is_needed(target: Target) -> bool:
-    """Whether nothing but the clock leads to an expired token.
+    """Whether only the clock leads to expired tokens; a bank that cannot be read leads nowhere.
 
     A bank that cannot be read leads nowhere; why, those say who read it under load.
     """
@@ -84,9 +84,7 @@ class MovedClock:
 
     @contextmanager
     def ahead(self) -> Iterator[Left]:
-        """Take a token of each role, move the clock past their end, and put it back when the block
-        is over.
-        """
+        """Move the clock past the end of new tokens, and put it back when the block is over."""
         with closing(self._server), closing(self._ledger):
             try:
                 yield self._go_ahead()
@@ -105,20 +103,19 @@ class MovedClock:
             return Left(
                 why_not=(
                     (
-                        "[expiry] clock_url does not move the target's clock: a new token's iat, or "
-                        "the Date, shows that"
+                        "[expiry] clock_url does not move the target's clock: a new token's iat, "
+                        "or the Date, shows that"
                     ),
                 )
             )
         return Left(tuple(kept))
 
     def _take(self) -> tuple[list[Kept], float]:
-        """A token of each role that is let in, and the seconds after which the last of them has
-        ended for certain.
+        """A working token of each role, and the seconds until all of them have certainly expired.
 
         Raises:
             NoUsers: one cannot be had.
-            Unreachable: nobody answers.
+            Unreachable: the target does not answer.
         """
         server, longest, kept = self._server, float(self._server.dialect.lifetime), []
         profile = server.spec.operations["fetch-user-self"]
@@ -139,7 +136,7 @@ class MovedClock:
 
         Raises:
             NoUsers: nothing shows it.
-            Unreachable: nobody answers.
+            Unreachable: the target does not answer.
         """
         account, server = self._target.accounts[self._witness], self._server
         answer = server.issue(account.email, account.password)

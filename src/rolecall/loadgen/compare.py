@@ -24,7 +24,8 @@ from statistics import NormalDist, fmean
 from typing import Any, Literal
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.scenarios import MIXED, GuardedScenario, RefreshRaceScenario
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenarios import MIXED, GuardedScenario
 from rolecall.schema_validation import validation_errors
 
 CONFIDENCE = 0.99
@@ -40,9 +41,7 @@ _MANY_SHAPES = frozenset({MIXED, GuardedScenario.name, RefreshRaceScenario.name}
 
 @dataclass(frozen=True)
 class FigureChange:
-    """One measure of both runs. ``change`` and its interval are relative, or in percentage points
-    where the measure is a share.
-    """
+    """A measure of both runs; ``change`` is relative, or in percentage points for a share."""
 
     measure: str
     before: float
@@ -57,9 +56,7 @@ class FigureChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What changed between two runs; when they are not ``comparable``, ``reasons`` say why, and
-    nothing is.
-    """
+    """What changed between two runs; ``reasons`` say why they are not ``comparable``."""
 
     comparable: bool
     reasons: list[str] = field(default_factory=list)
@@ -76,9 +73,7 @@ class Comparison:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The ``load.json`` of a run's folder, or of its own path; UsageError when there is none that
-    can be read.
-    """
+    """The ``load.json`` of a run's folder, or at its own path; UsageError where unreadable."""
     file = path / "load.json" if path.is_dir() else path
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -166,7 +161,8 @@ def _load(document: Mapping[str, Any]) -> str:
         return f"{document['users']} users"
     arrivals = document.get("arrivals") or {"arrivals": "constant", "phases": []}
     phases = ", ".join(
-        f"{it['low']:g}..{it['high']:g}/s for {it['seconds']:g} s" for it in arrivals["phases"]
+        f"{phase['low']:g}..{phase['high']:g}/s for {phase['seconds']:g} s"
+        for phase in arrivals["phases"]
     )
     return f"{arrivals['arrivals']} arrivals, {phases}"
 
@@ -180,9 +176,7 @@ def _violations(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
 @dataclass(frozen=True)
 class _Block:
-    """Some batches in a row; ``passed`` counts, for each of the run's response times, those that
-    took no longer.
-    """
+    """Some batches in a row; ``passed`` counts the requests up to each of the run's times."""
 
     seconds: float
     requests: int
@@ -203,21 +197,19 @@ class _Run:
         self.observed = self._measure(Counter(range(len(self.blocks))))
 
     def again(self, dice: random.Random) -> dict[str, float]:
-        """The measures of a run that could have been: as many of its blocks, drawn with
-        replacement.
-        """
+        """The measures of a resampled run: as many of its blocks, drawn with replacement."""
         return self._measure(Counter(dice.choices(range(len(self.blocks)), k=len(self.blocks))))
 
     def lasting(self, measure: str) -> float:
-        """How much wider an interval has to be because a block is like the one before it: the
-        measure's autocorrelation.
-        """
+        """How much an interval widens by the measure's autocorrelation."""
         values = [self._measure({number: 1})[measure] for number in range(len(self.blocks))]
         mean, n = fmean(values), len(values)
         variance = sum((value - mean) ** 2 for value in values)
         if not variance:
             return 1.0
-        found = sum((one - mean) * (other - mean) for one, other in pairwise(values)) / variance
+        found = (
+            sum((earlier - mean) * (later - mean) for earlier, later in pairwise(values)) / variance
+        )
         # From few values it comes out too small (M. G. Kendall 1954); what is negative is not
         # relied upon.
         likely = min(max(found + (1 + 3 * found) / n, 0.0), 0.8)
@@ -226,7 +218,7 @@ class _Run:
     def _block(self, batches: Sequence[Mapping[str, Any]]) -> _Block:
         counts: Counter[float] = Counter()
         for batch in batches:
-            counts.update({ms: count for ms, count in batch["response_ms"]})  # noqa: C416  # a Counter counts pairs, a dict adds
+            counts.update(dict(batch["response_ms"]))
         return _Block(
             seconds=batches[-1]["end_s"] - batches[0]["begin_s"],
             requests=sum(batch["requests"] for batch in batches),
@@ -262,9 +254,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Measure:
-    """How a measure is compared and spoken of; ``better`` and ``worse`` are the words for less and
-    more, or the reverse.
-    """
+    """How a measure is compared; ``less`` and ``more`` say whether that is better or worse."""
 
     name: str
     unit: str
@@ -343,9 +333,7 @@ def _difference(old: float, new: float) -> float:
 
 
 def _few(blocks: int) -> float:
-    """How much wider an interval from few blocks has to be than the bootstrap says: Student's t,
-    and the variance's n/(n-1).
-    """
+    """How much an interval of few blocks widens: Student's t, and the variance's n/(n-1)."""
     z, free = NormalDist().inv_cdf((1 + CONFIDENCE) / 2), blocks - 1
     # Abramowitz and Stegun 26.7.5.
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)

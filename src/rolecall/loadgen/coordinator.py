@@ -1,5 +1,4 @@
-"""What the master does, or a process without workers: begins and ends a run, adds up what the
-workers report, and judges.
+"""Leads the workers: begins and ends a run, and adds up what they report.
 
 A run is one segment of load; a search for the capacity is many. A segment: all workers are told to
 `go`, each reports every second, and the segment is over when each has sent its last report, or is
@@ -18,7 +17,7 @@ from typing import Any
 from gevent.event import Event
 
 from rolecall.errors import ExitCode, RolecallError
-from rolecall.loadgen.checks.invariants import AcrossWorkers
+from rolecall.loadgen.checks.across_workers import AcrossWorkers
 from rolecall.loadgen.checks.races import Races
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.client_context import SAMPLED
@@ -31,7 +30,7 @@ _PREPARATION = 120.0
 #: Seconds between the word to go and the start, so that all workers have it by then.
 _DELAY = 0.2
 
-#: Seconds after which who is not there is dead. Locust's master forgets each worker that stops,
+#: Seconds after which an absent worker is dead. Locust's master forgets each worker that stops,
 #: until it is ready again.
 _ABSENT = 1.0
 
@@ -48,7 +47,7 @@ class NotReady(RolecallError):
 
 @dataclass
 class Segment:
-    """A while of load, and what came of it."""
+    """A period of load, and its results."""
 
     number: int
     totals: Totals
@@ -90,13 +89,11 @@ class Coordinator:
 
     @property
     def lost(self) -> list[str]:
-        """What became of the workers that did not carry their part, in sentences; and who came to a
-        closed loop too late.
-        """
+        """Sentences on workers that failed, or came too late to a closed loop."""
         gone = [f"worker {self._names[client]} {self._why[client]}" for client in self.died]
         return gone + [
-            f"worker {client} came when the run had begun: it was given users of the others, and "
-            "has sent nothing"
+            f"worker {client} connected after the run had begun: it was given users of the "
+            "others, and sent nothing"
             for client in self._strangers
         ]
 
@@ -104,17 +101,15 @@ class Coordinator:
         """Let the workers get ready.
 
         Args:
-            options: that are the same for all workers.
-            scenario: what its clients do.
-            clients: how many are made beforehand, over all workers; none for a closed loop, whose
-                clients Locust makes.
+            clients: number made beforehand, over all workers; 0 in a closed loop.
+            options: the same for all workers.
 
         Raises:
-            NotReady: one cannot.
+            NotReady: a worker cannot begin.
         """
         self._workers = self._alive()
         if not self._workers:
-            raise NotReady("no worker is there", ExitCode.INCONCLUSIVE)
+            raise NotReady("no worker has connected", ExitCode.INCONCLUSIVE)
         self._forget()
         self._answers, self._ready = {}, Event()
         count = len(self._workers)
@@ -122,20 +117,10 @@ class Coordinator:
             client: f"{client.rpartition('_')[0] or client}-{index}"
             for index, client in enumerate(self._workers, 1)
         }
+        job = {"scenario": scenario, "clients": -(-clients // count), "options": dict(options)}
         for index, name in enumerate(self._workers):
-            job = {
-                "scenario": scenario,
-                "clients": -(-clients // count),
-                "index": index,
-                "workers": count,
-                "options": dict(options),
-            }
-            self._send("prepare", job, name)
-        self._await(
-            self._ready,
-            _PREPARATION,
-            lambda: set(self._answers) >= set(self._workers) - set(self.died),
-        )
+            self._send("prepare", {**job, "index": index, "workers": count}, name)
+        self._await(self._ready, _PREPARATION, self._are_ready)
         silent = sorted(set(self._workers) - set(self._answers))
         if errors := [(error, code) for error, code in self._answers.values() if error]:
             raise NotReady(errors[0][0], ExitCode(errors[0][1]))
@@ -144,6 +129,10 @@ class Coordinator:
                 f"{len(silent)} of {count} workers did not get ready within {_PREPARATION:g} s: "
                 f"{', '.join(silent)}"
             )
+
+    def _are_ready(self) -> bool:
+        """Whether all workers that are alive have answered."""
+        return set(self._answers) >= set(self._workers) - set(self.died)
 
     def _forget(self) -> None:
         """Begin anew: on Locust's web page one run may follow another."""
@@ -159,7 +148,7 @@ class Coordinator:
             self._answers[worker] = str(message["error"]), int(ExitCode(message["exit_code"]))
         except (KeyError, TypeError, ValueError):
             self._answers[worker] = (
-                f"worker {worker} answers what cannot be read",
+                f"the answer of worker {worker} cannot be read",
                 int(ExitCode.HARNESS_ERROR),
             )
         if set(self._answers) >= set(self._workers):
@@ -177,7 +166,7 @@ class Coordinator:
 
         Args:
             width: of the slices of time in which it is measured, in seconds.
-            grace: seconds that those under way have when nobody is due any more.
+            grace: seconds that those under way have after the last arrival.
             abandon: whether those who wait for a client then are given up; else they are sent.
         """
         self._segments += 1
@@ -202,9 +191,7 @@ class Coordinator:
         return segment
 
     def end(self, grace: float = math.inf) -> None:
-        """Let the workers send nobody any more; ``grace`` is how long those under way have, if less
-        than they have anyway.
-        """
+        """Let the workers send no more; steps under way have at most ``grace`` seconds."""
         for name in self._workers:
             self._send("end", {} if grace == math.inf else {"grace": grace}, name)
 
@@ -214,9 +201,7 @@ class Coordinator:
         return not segment.waiting_for
 
     def report(self, worker: str, message: Mapping[str, Any]) -> None:
-        """Add what a worker reports; one whose report cannot be read is no part of the run any
-        more.
-        """
+        """Add a worker's report; a worker whose report cannot be read leaves the run."""
         segment = self.segment
         try:
             if worker in self.died or worker not in self._names:
@@ -226,7 +211,7 @@ class Coordinator:
             if segment is None or message["number"] != segment.number:
                 return
             self._add(segment, worker, message)
-        except Exception as error:  # noqa: BLE001  # it comes from another machine, and Locust would print a traceback
+        except Exception as error:  # noqa: BLE001  # it comes from another machine
             self._lose(
                 worker,
                 f"sent a report that cannot be read ({described(error)}): is it of another "
@@ -255,9 +240,7 @@ class Coordinator:
             self._await_no_more(worker)
 
     def _note_left(self, message: Mapping[str, Any]) -> None:
-        """What a worker has tried, and what it has left at the target, which is true whether it is
-        part of the run or not.
-        """
+        """Note what a worker tried and left at the target, even if it has left the run."""
         for what, found in dict(message["sampled"] or {}).items():
             self.sampled[what].update(map(str, found))
 
@@ -271,13 +254,13 @@ class Coordinator:
             segment.totals.violation(kind, perf_counter() - segment.began, count)
 
     def _await(self, event: Event, seconds: float, enough: Callable[[], bool]) -> None:
-        """Wait for an event, and look every moment who is still alive."""
+        """Wait for an event, and look every moment which workers are alive."""
         until = time.monotonic() + seconds
         while not event.wait(0.25) and time.monotonic() < until and not enough():
             self.look_after()
 
     def look_after(self) -> None:
-        """See who has died, and who has come too late: nobody waits for the dead."""
+        """Notice workers that have died, and workers that came too late."""
         alive, now = set(self._alive()), time.monotonic()
         for name in self._workers:
             if name in alive:
@@ -288,7 +271,7 @@ class Coordinator:
             self._strangers += sorted(alive - set(self._workers) - set(self._strangers))
 
     def _lose(self, worker: str, why: str) -> None:
-        """A worker is no part of the run any more; what it had reported until now stays."""
+        """Drop a worker from the run; what it has reported stays."""
         if worker in self.died or worker not in self._names:
             return
         self.died.append(worker)
@@ -308,5 +291,5 @@ class Coordinator:
                 segment.over.set()
 
     def _dismiss(self, worker: str) -> None:
-        """Let a worker that is no part of the run send nothing."""
+        """Let a worker that has left the run send no more."""
         self._send("end", {"grace": 0.0}, worker)

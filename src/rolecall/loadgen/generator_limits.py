@@ -1,4 +1,4 @@
-"""What a generator may be behind, and still say something of the server."""
+"""Limits of the load generator, beyond which a run says nothing of the server."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ MOST_THROTTLED = 0.5
 
 
 def of_the_generator(measured: Mapping[str, Any]) -> Iterator[str]:
-    """How this machine was too slow or too small to offer the load, in sentences; nothing where it
-    was not.
-    """
+    """Sentences on how this machine was too slow or too small to offer the load."""
     yield from slow(measured)
     if local := measured["own_failures"].get("local"):
         yield (
@@ -36,7 +34,7 @@ def of_the_generator(measured: Mapping[str, Any]) -> Iterator[str]:
 
 
 def slow(measured: Mapping[str, Any]) -> Iterator[str]:
-    """How this machine was too slow, so that what it measured as times may be its own."""
+    """Sentences on how this machine was too slow, so that its times may be its own."""
     lag = measured["dispatch_lag_ms"]["p99"]
     if lag > 1000 * MOST_LAG:
         yield (
@@ -57,9 +55,7 @@ def slow(measured: Mapping[str, Any]) -> Iterator[str]:
 
 
 def of_a_closed_loop(measured: Mapping[str, Any]) -> Iterator[str]:
-    """How processes stood still for so long that their clients sent clearly less than they would
-    have; an open schedule has its lag.
-    """
+    """Sentences on processes that stood still while their clients should have sent."""
     for worker in measured["workers"]:
         still = worker["stood_still_ms"]
         if still > 1000 * MOST_STANDSTILL * measured["duration_s"]:
@@ -71,7 +67,7 @@ def of_a_closed_loop(measured: Mapping[str, Any]) -> Iterator[str]:
 
 
 def of_the_answers(measured: Mapping[str, Any]) -> Iterator[str]:
-    """How there is too little that the server has let in and done, whatever the objectives are."""
+    """Sentences on how the server let in, or did, too little for a verdict."""
     requests, throttled, errors = (
         measured["requests"],
         measured["throttled"],

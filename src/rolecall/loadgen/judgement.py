@@ -19,9 +19,7 @@ from rolecall.loadgen.objectives import Objective, Verdict, beyond_doubt, judge,
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict, its sentences (``reasons``), and what became of each objective, as ``load.json``
-    has them.
-    """
+    """The verdict, its sentences (``reasons``) and each objective's result, as in ``load.json``."""
 
     verdict: Verdict
     reasons: list[str]
@@ -46,7 +44,7 @@ class Judgement:
                 of theirs made the load smaller.
         """
         judged = judge(objectives, measured)
-        failed = [it for it in judged if not it["held"]]
+        failed = [row for row in judged if not row["held"]]
         beyond: list[Objective] = []
         limited: list[str] = []
         if not void:
@@ -54,8 +52,10 @@ class Judgement:
             limited = [*_limited(measured, objectives, closed=closed)]
             if failed and not beyond and not limited:
                 limited = [*_disturbed(measured, failed)]
-        texts = {it.text for it in beyond}
-        said = [_sentence(it) for it in failed if it["objective"] in texts or not (void or limited)]
+        texts = {objective.text for objective in beyond}
+        said = [
+            _sentence(row) for row in failed if row["objective"] in texts or not (void or limited)
+        ]
         word = verdict(judged, violations, void, limited, beyond=bool(beyond))
         return cls(word, [*void, *said, *limited], judged)
 
@@ -63,11 +63,11 @@ class Judgement:
 def _limited(
     measured: Mapping[str, Any], objectives: Sequence[Objective], *, closed: bool
 ) -> Iterator[str]:
-    """How the run is no statement about the server under this load, though nothing broke."""
+    """Sentences on why the run says nothing of the server under this load, though nothing broke."""
     yield from generator_limits.of_the_answers(measured)
     if measured["dropped"]:
         yield (
-            f"{measured['dropped']} arrivals were dropped, nobody was free to send them: raise "
+            f"{measured['dropped']} arrivals were dropped, no client was free to send them: raise "
             "--in-flight"
         )
     yield from generator_limits.of_the_generator(measured)
@@ -84,13 +84,13 @@ def _limited(
 
 
 def _disturbed(measured: Mapping[str, Any], failed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What did not hold might have, but for the pauses of this side."""
+    """A sentence where pauses of this side may be why objectives did not hold."""
     pauses = measured["pauses"]
     if pauses["requests"]:
         yield (
             f"the generator was at a standstill for up to {pauses['longest_ms']:,.0f} ms: without "
             f"the {pauses['requests']:,} requests "
-            f"that this may have disturbed, {' and '.join(it['objective'] for it in failed)} "
+            f"that this may have disturbed, {' and '.join(row['objective'] for row in failed)} "
             "might have held"
         )
 

@@ -1,4 +1,4 @@
-"""Locust's processes: started with the words that our options come to, waited for, and ended."""
+"""Starts Locust's processes for our commands, waits for them, and ends them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from rolecall.loadgen import compare, plan, result
 from rolecall.loadgen.accounts import COLUMNS, LoadAccount
 from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
+from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
 from rolecall.spec.loading import load_specification
@@ -53,30 +54,16 @@ _MOVES = (
     "\n              there; then it is put back. A signing_key_env or a bank under [expiry] does "
     "without that."
 )
-#: Our options that are passed on as they are.
-_PASSED = (
-    "arrivals",
-    "seed",
-    "in_flight",
-    "racers",
-    "weights",
-    "guarding",
-    "prometheus_port",
-    "first_rate",
-    "most_rate",
-    "most_users",
-    "search_time",
-)
 
 
 @dataclass
 class LaunchedRun:
-    """A run that is about to begin: where its files go, and Locust's words."""
+    """A run that is about to begin: its folder, and Locust's command line."""
 
     scenario: str
     folder: Path
-    words: list[str]
-    aim: plan.ResolvedTarget
+    argv: list[str]
+    resolved: plan.ResolvedTarget
     clock: Target | None = None  # the one whose clock is moved for the run
     workers: int = 0
     bind: str = ""
@@ -84,33 +71,29 @@ class LaunchedRun:
     note: str = ""
 
     def plan(self, arguments: argparse.Namespace) -> str:
-        """What is about to be sent, in a line; and in a second one what could not be found out
-        before.
-        """
+        """What is about to be sent, in a line; a second line says what could not be found out."""
         if getattr(arguments, "users", None):
             load = f"{arguments.users} users for {arguments.duration}"
         elif getattr(arguments, "rate", None):
-            schedule = plan.schedule(plan.parse(self.words))
+            schedule = plan.schedule(plan.parse(self.argv))
             assert schedule is not None
             load = (
-                f"{arguments.rate} arrivals/s ({arguments.arrivals}), {schedule.count():,} in "
+                f"{arguments.rate} arrivals/s ({schedule.arrivals}), {schedule.count():,} in "
                 f"{schedule.duration:g} s"
             )
         else:
             load = "a search for the capacity"
         who = (
-            f"{len(self.aim.accounts)} accounts, {self.workers or 1} "
+            f"{len(self.resolved.accounts)} accounts, {self.workers or 1} "
             f"process{'es' if self.workers > 1 else ''}"
         )
         return (
-            f"plan          {self.scenario}: {load}; {who}; {self.aim.name} at "
-            f"{self.aim.base_url}{self.note}"
+            f"plan          {self.scenario}: {load}; {who}; {self.resolved.name} at "
+            f"{self.resolved.base_url}{self.note}"
         )
 
     def run(self, name: str) -> dict[str, Any]:
-        """Run Locust to its end and return the document that it left, or one that says that it left
-        none.
-        """
+        """Run Locust to its end and return its document, or one that says that it left none."""
         exit_code, clock = (
             ExitCode.HARNESS_ERROR,
             MovedClock(self.clock, self.folder) if self.clock else None,
@@ -121,14 +104,14 @@ class LaunchedRun:
             exit_code, why = ExitCode.INTERRUPTED, "it was interrupted"
         path = self.folder / name
         if not path.is_file():
-            result.write_nothing(plan.parse(self.words), self.scenario, int(exit_code), why)
+            result.write_nothing(plan.parse(self.argv), self.scenario, int(exit_code), why)
         if clock and clock.left_behind:
             result.leave_behind(self.folder, clock.left_behind)
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return document
 
     def compared(self, document: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-        """The document with what has changed since an earlier run, written anew."""
+        """The document with its comparison with an earlier run, written anew."""
         document = {**document, "comparison": compare.compare(before, document).document()}
         result.write_document(self.folder, document)
         return document
@@ -148,17 +131,17 @@ class LaunchedRun:
                 str(folder / "locustfile.py"),
                 "--headless",
                 "--only-summary",
-                *self.words,
+                *self.argv,
                 *more,
             ]
             if not self.workers:
                 return _wait(stack.enter_context(_process(command)))
             bind, port = self.bind or "127.0.0.1", self.port or _free_port()
-            conducting = ["--master", "--master-bind-host", bind, "--master-bind-port", str(port)]
-            conducting += ["--expect-workers", str(self.workers)]
+            as_master = ["--master", "--master-bind-host", bind, "--master-bind-port", str(port)]
+            as_master += ["--expect-workers", str(self.workers)]
             if not self.bind:
-                conducting += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
-            coordinator = stack.enter_context(_process([*command, *conducting]))
+                as_master += ["--expect-workers-max-wait", str(_WORKERS_WAIT)]
+            coordinator = stack.enter_context(_process([*command, *as_master]))
             for _ in range(0 if self.bind else self.workers):
                 stack.enter_context(
                     _process(
@@ -169,30 +152,19 @@ class LaunchedRun:
 
 
 @contextlib.contextmanager
-def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[LaunchedRun]:
-    """Everything that a run needs before Locust is started; the embedded server runs as long as the
-    block lasts.
+def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[LaunchedRun]:
+    """All that a run needs before Locust starts; an embedded server runs as long as the block.
 
     Raises:
-        UsageError: an option, the target file or the accounts are wrong, or the target is not to be
-            put under load.
-        RolecallError: the embedded server, or its users, cannot be had.
+        UsageError: an option, the target file or the accounts are wrong, or load is not allowed.
+        RolecallError: the embedded server cannot be started, or its users cannot be made.
     """
     if arguments.workers < 0:
-        raise UsageError("--workers", "there are no fewer than none")
-    run = Path(arguments.out) / (
-        datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
-    )
-    words = [
-        *words,
-        *_passed(arguments),
-        "--run-folder",
-        str(run),
-        "--csv",
-        str(run / "locust"),
-        f"--parent={os.getpid()}",
-    ]
-    plan.check(plan.parse(words))
+        raise UsageError("--workers", "must be 0 or more")
+    run = Path(arguments.out) / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    files_argv = ["--run-folder", str(run), "--csv", str(run / "locust")]
+    argv = [*argv, *_passed(arguments), *files_argv, f"--parent={os.getpid()}"]
+    plan.check(plan.parse(argv))
     target = _allowed_target(arguments.target) if arguments.target else None
     with contextlib.ExitStack() as stack:
         stack.callback(
@@ -200,17 +172,15 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
         )
         _make_folder(run)
         try:
-            whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
-            coexist = sessions_coexist(target)
-            words += whom if coexist else [*whom, "--lone-sessions"]
-            aim = plan.ResolvedTarget.of(plan.parse(words))
-        except KeyboardInterrupt:
-            result.write_nothing(
-                plan.parse(words),
-                arguments.scenario,
-                int(ExitCode.INTERRUPTED),
-                "it was interrupted",
+            where, target = (
+                (_target_argv(arguments), target) if target else _embedded(arguments, stack)
             )
+            coexist = sessions_coexist(target)
+            argv += where if coexist else [*where, "--lone-sessions"]
+            resolved = plan.ResolvedTarget.of(plan.parse(argv))
+        except KeyboardInterrupt:
+            interrupted = int(ExitCode.INTERRUPTED), "it was interrupted"
+            result.write_nothing(plan.parse(argv), arguments.scenario, *interrupted)
             raise
         except BaseException:
             run.rmdir()  # there is nothing to say in it
@@ -221,14 +191,15 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
         clock = target if arguments.scenario == GuardedScenario.name and is_needed(target) else None
         note = (_NOT_KNOWN if coexist is None else "") + (_MOVES if clock else "")
         port = arguments.master_port if master else 0
-        yield LaunchedRun(arguments.scenario, run, words, aim, clock, workers, bind, port, note)
+        yield LaunchedRun(arguments.scenario, run, argv, resolved, clock, workers, bind, port, note)
 
 
 def _passed(arguments: argparse.Namespace) -> Iterator[str]:
     """Our options that Locust's processes get as they are."""
-    for name in _PASSED:
-        if getattr(arguments, name, None) is not None:
-            yield f"--{name.replace('_', '-')}={getattr(arguments, name)}"
+    for option in OPTIONS:
+        value = getattr(arguments, option.dest, None) if option.passed else None
+        if value is not None:
+            yield f"--{option.name}={value}"
     if arguments.json or arguments.quiet:
         yield "--silent"
     for objective in arguments.slo:
@@ -250,10 +221,10 @@ def _allowed_target(file: Path) -> Target:
     return target
 
 
-def _whom(arguments: argparse.Namespace) -> list[str]:
-    """The words that say where to and as whom; where both are files, they stay where they are."""
-    words = [f"--target={arguments.target}"] if arguments.target else []
-    return words + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
+def _target_argv(arguments: argparse.Namespace) -> list[str]:
+    """The arguments that name the target and the accounts; both files stay where they are."""
+    argv = [f"--target={arguments.target}"] if arguments.target else []
+    return argv + ([f"--accounts={arguments.accounts}"] if arguments.accounts else [])
 
 
 def _embedded(
@@ -270,19 +241,17 @@ def _embedded(
     file = _write_target(Path(folder) / "target.toml", target)
     stack.callback(os.environ.pop, _KEY, None)
     os.environ[_KEY] = target.expiry.signing_key
-    words = [
+    argv = [
         f"--host={target.base_url}",
         f"--target-name={target.name}",
         f"--accounts={accounts}",
         f"--target={file}",
     ]
-    return words, target
+    return argv, target
 
 
 def _write_target(path: Path, target: Target) -> Path:
-    """A target file with what Locust's processes need of it; JSON's texts and numbers are TOML's,
-    too.
-    """
+    """A target file with what Locust's processes need; JSON's texts and numbers are TOML's, too."""
     tables = {
         "target": {"name": target.name, "base_url": target.base_url},
         "dialect": target.dialect,
@@ -306,35 +275,30 @@ def work(arguments: argparse.Namespace) -> int:
     """Work for a master on another machine until it is done.
 
     Raises:
-        UsageError: nobody said where it is, or where to send and as whom: no master's word is
-            enough for that.
+        UsageError: --master-host or TARGET is missing; a worker never takes its target from a
+            master.
     """
     if not arguments.master_host:
-        raise UsageError("--master-host", "nobody said where the master is")
+        raise UsageError("--master-host", "is missing")
     if not arguments.target:
         raise UsageError(
-            "--worker",
-            "this machine does not say where to, and as whom",
+            "TARGET",
+            "is missing: a worker takes host and accounts from its own target file",
             "Give TARGET, as on the master.",
         )
     _allowed_target(arguments.target)
-    words = [
+    argv = [
         "--worker",
         "--master-host",
         arguments.master_host,
         "--master-port",
         str(arguments.master_port),
     ]
-    words += [*_whom(arguments), f"--parent={os.getpid()}"]
+    argv += [*_target_argv(arguments), f"--parent={os.getpid()}"]
     with as_file(files("rolecall.load")) as folder:
-        command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *words]
+        command = [*_LOCUST, "-f", str(folder / "locustfile.py"), *argv]
         with _process(command) as process:
             return _wait(process)
-
-
-def locust_class(scenario: str) -> str:
-    """The name that a scenario's user class has in the locustfile: ``refresh-get`` is RefreshGet."""
-    return scenario.title().replace("-", "")
 
 
 def _write_accounts(path: Path, accounts: Sequence[LoadAccount]) -> Path:
@@ -364,9 +328,7 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a session of its own: a terminal sends Ctrl-C to all of ours, and this one is to
-    end in order.
-    """
+    """A process in a session of its own, which Ctrl-C of a terminal does not reach."""
     ours = {
         name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")
     }  # LOCUST_HOST, above all

@@ -1,6 +1,4 @@
-"""Objectives: what a load run must hold, as people write it (``p99<250ms``), judged against what
-``load.json`` says.
-"""
+"""Objectives of a load run, as people write them (``p99<250ms``), judged against ``load.json``."""
 
 from __future__ import annotations
 
@@ -43,8 +41,7 @@ _KNOWN = (
 
 @dataclass(frozen=True)
 class Objective:
-    """A measure, and the limit that it must keep: times in milliseconds of response time, from when
-    a request was due.
+    """A measure and its limit; times are in ms, from when a request was due to its answer.
 
     ``rate`` is the good answers a second; the others are counts, or shares in per cent: ``errors``
     of the requests that were not throttled, ``throttled`` and ``violations`` of all requests,
@@ -59,14 +56,12 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str, where: str = "--slo") -> Objective:
-        """The objective that a person wrote; UsageError, with what is known, when it cannot be
-        read.
-        """
+        """The objective that a person wrote; UsageError where it cannot be read."""
         plain = re.sub(r"\s", "", text.lower())
         match = _FORM.fullmatch(plain)
         if match is None:
             raise UsageError(
-                where, f"{text!r} is no objective", f'write it as "p99<250ms"; {_KNOWN}'
+                where, f"{text!r} is not an objective", f'write it as "p99<250ms"; {_KNOWN}'
             )
         measure, comparison, number, unit = match.groups()
         limit = float(number)
@@ -84,13 +79,11 @@ class Objective:
             return cls(plain, measure, comparison, limit, "%" if unit else "")
         what = "unit" if measure == "rate" or measure in _WHOLE else "measure"
         raise UsageError(
-            where, f"{text!r}: no such {what} as {unit if what == 'unit' else measure!r}", _KNOWN
+            where, f"{text!r}: unknown {what} {unit if what == 'unit' else measure!r}", _KNOWN
         )
 
     def observed(self, document: Mapping[str, Any]) -> float | None:
-        """What ``load.json`` says of the measure, in this objective's unit; None when nothing was
-        measured.
-        """
+        """What ``load.json`` says of the measure, in this unit; None where nothing was measured."""
         if self.unit == "ms":
             return _time(self.measure, document) if _let_in(document) else None
         if self.unit == "/s":
@@ -110,19 +103,17 @@ class Objective:
 
 
 def judge(objectives: Iterable[Objective], document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """``objectives`` of ``load.json``: each with what was observed, in its unit, and whether it
-    held.
-    """
+    """``objectives`` of ``load.json``: each with what was observed, and whether it held."""
     return [
         {
-            "objective": it.text,
-            "measure": it.measure,
-            "unit": it.unit,
-            "limit": it.limit,
-            "observed": it.observed(document),
-            "held": it.holds(document),
+            "objective": objective.text,
+            "measure": objective.measure,
+            "unit": objective.unit,
+            "limit": objective.limit,
+            "observed": objective.observed(document),
+            "held": objective.holds(document),
         }
-        for it in objectives
+        for objective in objectives
     ]
 
 
@@ -151,20 +142,23 @@ def verdict(
         return "missed"
     if limited:
         return "invalid"
-    return "met" if all(it["held"] for it in judged) else "missed"
+    return "met" if all(row["held"] for row in judged) else "missed"
 
 
 def beyond_doubt(
     objectives: Iterable[Objective], document: Mapping[str, Any], *, slow: bool = False
 ) -> list[Objective]:
-    """The objectives that are missed even if all had been perfect that this side did not send, or
-    may have disturbed.
+    """The objectives that the server missed even if this side's own faults are all excused.
 
     A limit from below, as that of ``rate``, is never missed beyond doubt: what was not sent might
     have been answered.
     """
     best = at_best(document, slow=slow)
-    return [it for it in objectives if it.comparison in _FROM_ABOVE and _is_beyond(it, best)]
+    return [
+        objective
+        for objective in objectives
+        if objective.comparison in _FROM_ABOVE and _is_beyond(objective, best)
+    ]
 
 
 _FROM_ABOVE = {"<": operator.ge, "<=": operator.gt, "==": operator.gt}

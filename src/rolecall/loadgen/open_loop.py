@@ -1,5 +1,4 @@
-"""The open loop: who is due is sent at once, whatever became of those before; one clock for a whole
-process.
+"""The open loop: each arrival is sent when it is due, whatever became of those before.
 
 A timer in the hub looks twice in a millisecond who is due and switches to a client that is free; a
 client is a greenlet that waits in the hub between its steps. Where all clients are busy, who is due
@@ -21,10 +20,10 @@ from gevent.pool import Pool
 from greenlet import getcurrent, greenlet
 
 from rolecall.loadgen.measure.recorder import Recorder
-from rolecall.loadgen.scenarios import Scenario
+from rolecall.loadgen.scenario import Scenario
 
 _TICK = 0.0005  # seconds
-#: Seconds after which who is sent is late.
+#: Seconds after which an arrival that is sent counts as late.
 LATE = 0.010
 _AT_ONCE = 16  # clients that log in at the same time, beforehand
 
@@ -77,20 +76,17 @@ class OpenLoop:
         abandon: bool = False,
         look: Callable[[float], None] = lambda period: None,
     ) -> None:
-        """Send who is due, until nobody is any more and all have been answered; blocks the calling
-        greenlet.
+        """Send all arrivals when they are due, and wait for their answers; blocks the greenlet.
 
         Args:
-            times: seconds after ``recorder.start``, ascending.
-            grace: seconds that those under way have when nobody is due any more; then nobody waits
-                for them, and they are unanswered.
-            abandon: whether those who wait for a client then are given up at once; else they are
-                sent, until the grace is over. Both count as dropped.
-            look: called with how often that happens, in seconds, before anybody is sent: whether
-                this process stood still, and is to `stop`, is known before it catches up.
+            times: when they are due, in seconds after ``recorder.start``, ascending.
+            grace: seconds for steps under way after the last arrival; then they are given up.
+            abandon: whether arrivals that wait for a client by then are dropped at once; else they
+                are sent until the grace is over.
+            look: called with its period in seconds, before what is due is sent: may `stop` this.
 
         Raises:
-            Exception: what a client broke with; that is no fault of the server.
+            Exception: what a client broke with, which is not the server's fault.
         """
         self._recorder, self._times, self._grace, self._look = recorder, times, grace, look
         self._over.clear()
@@ -113,7 +109,7 @@ class OpenLoop:
             raise self._broken
 
     def _wait_for_answers(self) -> None:
-        """Until the grace is over, which `stop` may have made shorter meanwhile."""
+        """Wait until the grace is over, which `stop` may shorten."""
         began = perf_counter()
         while not self._over.is_set() and (left := began + self._grace - perf_counter()) > 0:
             self._over.wait(min(left, 0.1))
@@ -124,13 +120,11 @@ class OpenLoop:
 
     @property
     def is_running(self) -> bool:
-        """Whether somebody is due, or under way."""
+        """Whether an arrival is still due, or a step under way."""
         return self._timer is not None
 
     def stop(self, grace: float = math.inf) -> None:
-        """Send nobody any more; those under way go on, for as many seconds as this if that is less
-        than they have anyway.
-        """
+        """Send no more; steps under way have at most so many seconds."""
         self._times, self._due = iter(()), math.inf
         self._grace = min(self._grace, grace)
 
@@ -140,15 +134,15 @@ class OpenLoop:
             client.close()
 
     def _tick(self) -> None:
-        """In the hub, where an exception would be printed twice in a millisecond and end nothing."""
+        """In the hub: send what is due; an exception ends the run, the hub would only print it."""
         try:
             self._send_due()
-        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and the run is over
+        except Exception as error:  # noqa: BLE001  # it was on this side: the run is over
             self._broken = error
             self._over.set()
 
     def _send_due(self) -> None:
-        """Send all who are due."""
+        """Send all arrivals that are due."""
         self._look(_TICK)
         recorder = self._recorder
         now = perf_counter()
@@ -184,9 +178,7 @@ class OpenLoop:
         recorder.late += now - due > LATE
 
     def _employ(self, client: Scenario) -> greenlet:
-        """A greenlet that waits in the hub, is switched to when a step is due, and takes the next
-        one that waits already.
-        """
+        """A greenlet that waits in the hub, takes a step when one is due, then those that wait."""
         self._clients.append(client)
         return greenlet(lambda: self._work(client), self._hub)
 
@@ -208,7 +200,7 @@ class OpenLoop:
                         break
                     due = self._waiting.popleft()
                     self._count(due, perf_counter())
-        except Exception as error:  # noqa: BLE001  # in the hub nobody would hear of it
+        except Exception as error:  # noqa: BLE001  # the hub would swallow it
             self._broken = error
 
 

@@ -1,8 +1,7 @@
-"""What a worker takes from a master: how to send, from one list, by name and type. Where to and as
-whom, its own machine says.
+"""What a worker takes from a master: a few options by name and type, never host or accounts.
 
-Locust's wire has no authentication: whoever poses as the master must get no password sent anywhere,
-and no file read.
+Locust's wire has no authentication: a program that poses as the master must not get passwords
+sent anywhere, or files read.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 from rolecall.errors import UsageError
 from rolecall.loadgen import plan
 from rolecall.loadgen.scenarios import NAMES, SCENARIOS
-from rolecall.loadgen.transport.wire import Origin
+from rolecall.loadgen.transport.outgoing import Origin
 
 _MASTER = "the master"
 _SAME_VERSION = "All machines have the same version of Rolecall."
@@ -31,17 +30,16 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace:
-    """A worker's options for a job (`Conductor.prepare`): its own command line's, and those that a
-    master may name.
+    """A worker's options for a job: its own command line's, and those that a master may name.
 
     Raises:
-        UsageError: the worker's own command line does not say where to, the master names another
+        UsageError: the worker's own command line names no host, the master names another
             host, or it names something that a worker does not take.
     """
     for name in ("index", "workers", "clients"):
         _number(name, job.get(name), int)
     if job["index"] >= job["workers"] or job.get("scenario") not in ("", *NAMES):
-        raise UsageError(_MASTER, "it asks for something that is no job", _SAME_VERSION)
+        raise UsageError(_MASTER, "its job cannot be read", _SAME_VERSION)
     said = job.get("options")
     if not isinstance(said, Mapping):
         raise UsageError(_MASTER, "it sends no options", _SAME_VERSION)
@@ -55,13 +53,13 @@ def taken(own: argparse.Namespace, job: Mapping[str, Any]) -> argparse.Namespace
 
 
 def _same_host(own: str, said: object) -> None:
-    """See that a master does not lead elsewhere than the worker's own command line does."""
+    """Check that a master names the same host as the worker's own command line."""
     if not own:
         hint = (
             "Give it --target FILE, or --host URL; the word of a master, or of a web page, is "
             "not enough to send passwords there."
         )
-        raise UsageError("--host", "this process's own command line does not say where to", hint)
+        raise UsageError("--host", "is missing on this process's own command line", hint)
     if said is None:
         return
     if not isinstance(said, str) or Origin.of(said) != Origin.of(own):
@@ -79,7 +77,7 @@ def _checked(name: object, value: object) -> object:
     if isinstance(name, str) and name in _RANGES:
         return _number(name, value, kind)
     if type(value) is not kind or (name == "guarding" and value not in SCENARIOS):
-        raise UsageError(_MASTER, f"its option {name} is none", _SAME_VERSION)
+        raise UsageError(_MASTER, f"its option {name} has a wrong value", _SAME_VERSION)
     return value
 
 
@@ -92,4 +90,6 @@ def _number(name: str, value: object, kind: type) -> float:
         assert isinstance(value, int | float)
         if least <= value <= most:
             return value
-    raise UsageError(_MASTER, f"its {name} is no number from {least:g} to {most:g}", _SAME_VERSION)
+    raise UsageError(
+        _MASTER, f"its {name} is not a number from {least:g} to {most:g}", _SAME_VERSION
+    )

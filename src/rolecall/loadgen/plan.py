@@ -1,6 +1,4 @@
-"""What a load run is asked to do: its options, as Locust's command line takes them, and what they
-mean.
-"""
+"""What the options of a load run mean: target, schedule, objectives, weights."""
 
 from __future__ import annotations
 
@@ -15,184 +13,23 @@ from rolecall.errors import UsageError
 from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv
 from rolecall.loadgen.checks.expired import ExpiredTokens, Left
 from rolecall.loadgen.objectives import Objective
-from rolecall.loadgen.scenarios import (
-    MIXED,
-    SCENARIOS,
-    USUAL_WEIGHTS,
-    GuardedScenario,
-    RefreshRaceScenario,
-)
+from rolecall.loadgen.options import OPTIONS, add_arguments
+from rolecall.loadgen.race_scenario import RefreshRaceScenario
+from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedScenario
 from rolecall.loadgen.schedule import Schedule, duration
-from rolecall.loadgen.transport.wire import Origin
+from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification, suggest
 from rolecall.target import ExpiryOptions, Target, is_loopback, load_target
 
 #: What is asked of every run, unless it asks for something else of the same.
 USUAL_OBJECTIVES = ("errors<1%",)
-IN_FLIGHT = 1000
 TIMEOUT = 10.0  # seconds
-
-
-def add_arguments(parser: argparse.ArgumentParser, **hidden: Any) -> None:
-    """The options that are ours, beside Locust's own; ``hidden`` are keywords that Locust's parser
-    knows besides.
-    """
-    parser.add_argument(
-        "--target", metavar="FILE", default="", help="target file: where to, and as whom", **hidden
-    )
-    parser.add_argument(
-        "--target-name", metavar="NAME", default="", help="how reports call it", **hidden
-    )
-    parser.add_argument(
-        "--accounts",
-        metavar="CSV",
-        default="",
-        help="users to log in: email,password,role",
-        **hidden,
-    )
-    parser.add_argument(
-        "--rate",
-        default="",
-        help="arrivals per second: 100, 10..100, 10,50,100 or 0..100:30s,100:5m (an open schedule)",
-        **hidden,
-    )
-    parser.add_argument(
-        "--duration",
-        default="",
-        metavar="TIME",
-        help="how long, without the ramp: 90s, 5m",
-        **hidden,
-    )
-    parser.add_argument(
-        "--ramp",
-        default="",
-        metavar="TIME",
-        help="from nothing to the first rate, or to all users",
-        **hidden,
-    )
-    parser.add_argument(
-        "--arrivals",
-        default="constant",
-        choices=("constant", "poisson"),
-        help="how arrivals are spread",
-        **hidden,
-    )
-    parser.add_argument("--seed", type=int, default=0, help="which Poisson arrivals", **hidden)
-    parser.add_argument(
-        "--in-flight",
-        type=int,
-        default=IN_FLIGHT,
-        metavar="N",
-        help="steps under way at most, per worker",
-        **hidden,
-    )
-    parser.add_argument(
-        "--answer-timeout",
-        type=float,
-        default=0.0,
-        metavar="S",
-        help="seconds for one exchange",
-        **hidden,
-    )
-    parser.add_argument(
-        "--slo",
-        action="append",
-        default=[],
-        metavar="OBJECTIVE",
-        help='such as "p99<250ms"; may be repeated',
-        **hidden,
-    )
-    parser.add_argument(
-        "--racers", type=int, default=5, metavar="K", help="clients in a refresh-race", **hidden
-    )
-    parser.add_argument(
-        "--weights", default="", metavar="NAME=N,...", help="of the scenarios in mixed", **hidden
-    )
-    parser.add_argument(
-        "--guarding",
-        default="issuance",
-        metavar="SCENARIO",
-        help="what guarded puts under load",
-        **hidden,
-    )
-    parser.add_argument(
-        "--expired-tokens",
-        metavar="FILE",
-        default="",
-        help="that the moved clock has left, for guarded",
-        **hidden,
-    )
-    parser.add_argument(
-        "--run-folder",
-        default="",
-        metavar="DIR",
-        help="where load.json and the others are left",
-        **hidden,
-    )
-    parser.add_argument(
-        "--no-invariants",
-        action="store_true",
-        help="look at no answer's content: for measuring the client",
-        **hidden,
-    )
-    parser.add_argument(
-        "--lone-sessions",
-        action="store_true",
-        help="a log-in ends the user's other sessions",
-        **hidden,
-    )
-    parser.add_argument(
-        "--parent",
-        type=int,
-        default=0,
-        metavar="PID",
-        help="end when this process is gone",
-        **hidden,
-    )
-    parser.add_argument(
-        "--silent", action="store_true", help="say nothing of how the run goes", **hidden
-    )
-    parser.add_argument(
-        "--prometheus-port",
-        type=int,
-        default=0,
-        metavar="PORT",
-        help="serve the figures on 127.0.0.1",
-        **hidden,
-    )
-    parser.add_argument(
-        "--capacity", action="store_true", help="search for the highest rate that holds", **hidden
-    )
-    parser.add_argument(
-        "--most-rate", type=float, default=0.0, metavar="R", help="of a capacity search", **hidden
-    )
-    parser.add_argument(
-        "--most-users",
-        type=int,
-        default=0,
-        metavar="N",
-        help="of a search by users in place of rates",
-        **hidden,
-    )
-    parser.add_argument(
-        "--first-rate", type=float, default=10.0, metavar="R", help="of a capacity search", **hidden
-    )
-    parser.add_argument(
-        "--search-time",
-        type=float,
-        default=165.0,
-        metavar="S",
-        help="of a capacity search",
-        **hidden,
-    )
 
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """Where a run goes and as whom; every worker reads it for itself, so that no password crosses
-    Locust's wire.
-    """
+    """The target, its tables and the accounts; each worker reads them, so no password is sent."""
 
     target: Target | None
     origin: Origin
@@ -218,7 +55,7 @@ class ResolvedTarget:
         """Read the target file and the accounts.
 
         Raises:
-            UsageError: something in them is wrong, or there is nowhere to go.
+            UsageError: something in them is wrong, or host or accounts are missing.
         """
         tables = load_specification()
         target = load_target(Path(options.target), tables.roles) if options.target else None
@@ -229,7 +66,7 @@ class ResolvedTarget:
         if target:
             see_that_load_is_allowed(target, base_url)
         if not base_url:
-            raise UsageError("--host", "nobody said where to", "Give --host URL, or --target FILE.")
+            raise UsageError("--host", "is missing", "Give --host URL, or --target FILE.")
         if options.accounts:
             accounts = read_csv(Path(options.accounts), tables.roles)
         elif target:
@@ -237,7 +74,7 @@ class ResolvedTarget:
         else:
             raise UsageError(
                 "--accounts",
-                "nobody said as whom",
+                "is missing",
                 "Give --target FILE, or --accounts CSV (email,password,role).",
             )
         return cls(
@@ -254,17 +91,17 @@ class ResolvedTarget:
         )
 
 
-def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Our options among Locust's words, without Locust."""
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Our options in Locust's command line, read without Locust."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-H", "--host", default="")
     parser.add_argument("--users", type=int, dest="num_users")
     add_arguments(parser)
-    return parser.parse_known_args(words)[0]
+    return parser.parse_known_args(argv)[0]
 
 
 def check(options: argparse.Namespace) -> None:
-    """See that all options can be read, before anything is started.
+    """Check that all options can be read, before anything is started.
 
     Raises:
         UsageError: one cannot.
@@ -277,21 +114,21 @@ def check(options: argparse.Namespace) -> None:
             hint = "Leave it out; --first-rate and --most-rate say where it looks."
             raise UsageError(
                 "--slo",
-                f"{objective.text!r} is nothing to search by: the rate is what is found",
+                f"{objective.text!r} cannot be an objective: the search finds the rate",
                 hint,
             )
     weights(options)
     if options.guarding not in SCENARIOS:
         raise UsageError(
             "--guarding",
-            f"{options.guarding!r} is no scenario",
+            f"unknown scenario {options.guarding!r}",
             suggest(options.guarding, SCENARIOS),
         )
     for name, least in (("in_flight", 1), ("racers", 2), ("first_rate", 0.1), ("search_time", 10)):
         if not least <= getattr(options, name) < math.inf:
-            raise UsageError(f"--{name.replace('_', '-')}", f"at least {least} is needed")
+            raise UsageError(f"--{name.replace('_', '-')}", f"must be at least {least}")
     if not 0 <= options.prometheus_port < 65536:
-        raise UsageError("--prometheus-port", f"{options.prometheus_port} is no port")
+        raise UsageError("--prometheus-port", f"{options.prometheus_port} is not a port")
 
 
 def seconds(text: str | None, where: str) -> float:
@@ -304,7 +141,7 @@ def seconds(text: str | None, where: str) -> float:
 
 
 def schedule(options: argparse.Namespace) -> Schedule | None:
-    """The open schedule that is asked for; None when nobody asks for a rate.
+    """The open schedule that the options name; None where they name no rate.
 
     Raises:
         UsageError: it cannot be read, or never ends.
@@ -313,7 +150,7 @@ def schedule(options: argparse.Namespace) -> Schedule | None:
         return None
     if not options.duration:
         raise UsageError(
-            "--duration", "an open schedule has an end", "Give --duration, such as 60s or 5m."
+            "--duration", "is missing: --rate needs it", "Give --duration, such as 60s or 5m."
         )
     ramp = duration(options.ramp, "--ramp") if options.ramp else 0.0
     return Schedule.parse(
@@ -326,7 +163,7 @@ def schedule(options: argparse.Namespace) -> Schedule | None:
 
 
 def objectives(options: argparse.Namespace) -> list[Objective]:
-    """What the run has to keep.
+    """The objectives of the run, those given and the usual ones.
 
     Raises:
         UsageError: one cannot be read.
@@ -340,7 +177,7 @@ def objectives(options: argparse.Namespace) -> list[Objective]:
 
 
 def weights(options: argparse.Namespace) -> Mapping[str, int]:
-    """How clients are shared out in ``mixed``.
+    """The weights of the scenarios in ``mixed``.
 
     Raises:
         UsageError: a scenario is unknown, or a weight is no number.
@@ -353,7 +190,7 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
         if name not in SCENARIOS or not weight.isdigit() or not int(weight):
             raise UsageError(
                 "--weights",
-                f"{part!r} is no weight",
+                f"{part!r} is not a weight",
                 f"Write NAME=N,NAME=N; names: {', '.join(SCENARIOS)}.",
             )
         chosen[name] = int(weight)
@@ -361,8 +198,7 @@ def weights(options: argparse.Namespace) -> Mapping[str, int]:
 
 
 def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
-    """What beside rate, users and time shapes the load of a scenario; runs in which it differs are
-    not comparable.
+    """What else shapes the load; runs in which it differs are not comparable.
 
     Raises:
         UsageError: the weights cannot be read.
@@ -382,24 +218,13 @@ def shape(options: argparse.Namespace, scenario: str) -> dict[str, Any]:
     return chosen
 
 
-#: What a master's command line says for all its workers, and of which kind it is. Where to and as
-#: whom, each says for itself.
-SHARED: Mapping[str, type] = {
-    "in_flight": int,
-    "answer_timeout": float,
-    "weights": str,
-    "guarding": str,
-    "racers": int,
-    "no_invariants": bool,
-    "lone_sessions": bool,
-    "capacity": bool,
-}
+#: What a master's command line says for all its workers, each with its type. Host and accounts,
+#: each worker reads from its own.
+SHARED: Mapping[str, type] = {option.dest: option.kind for option in OPTIONS if option.shared}
 
 
 def shared(options: argparse.Namespace) -> dict[str, Any]:
-    """The options that all workers are to have; and the host, if one is named, for each to compare
-    with its own.
-    """
+    """The options that all workers get, and the host, which each compares with its own."""
     return {
         name: getattr(options, name)
         for name in ("host", *SHARED)
@@ -408,20 +233,18 @@ def shared(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def see_that_load_is_allowed(target: Target, base_url: str) -> None:
-    """Whoever runs a server that is not this machine's says in the target file that it may be put
-    under load.
+    """Check that a target on another machine allows load in its target file.
 
     Raises:
         UsageError: that is not said.
     """
     if not is_loopback(base_url) and not target.load_allowed:
-        hint = "Whoever runs that server allows it with load_allowed = true under [target]."
+        hint = "The operator of that server allows it with load_allowed = true under [target]."
         raise UsageError(target.source, f"load on {base_url} is not allowed", hint)
 
 
 def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str:
-    """The base URL that a command line names, itself or by its target file; empty where it names
-    none.
+    """The base URL of a command line or of its target file; empty where neither names one.
 
     Raises:
         UsageError: the target file is wrong.
@@ -436,7 +259,7 @@ def chosen_url(options: argparse.Namespace, target: Target | None = None) -> str
 def target_shown(options: argparse.Namespace) -> dict[str, str]:
     """The target's name and URL, as far as they can be known."""
     try:
-        aim = ResolvedTarget.of(options)
+        resolved = ResolvedTarget.of(options)
     except UsageError:
         return {"name": options.target or options.host or "", "base_url": options.host or ""}
-    return {"name": aim.name, "base_url": aim.base_url}
+    return {"name": resolved.name, "base_url": resolved.base_url}

@@ -1,4 +1,4 @@
-"""What this process does in a load run, for the locustfile and its users to share."""
+"""What this process does in a load run; the locustfile and its users share it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Users made for a load run, through the API, where many are needed and the target is a throw-away
-server of our own.
-"""
+"""Makes users for a load run through the API, on a throw-away server of our own."""
 
 from __future__ import annotations
 
@@ -15,9 +13,11 @@ import gevent
 
 from rolecall.errors import ExitCode, RolecallError, Unreachable
 from rolecall.loadgen.accounts import LoadAccount
-from rolecall.loadgen.checks.invariants import read_json
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, Response, request
+from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password
@@ -39,13 +39,11 @@ class NoUsers(RolecallError):
 
 
 class _NotNow(NoUsers):
-    """Nothing follows from this answer, or from its not coming: another time it may be another one."""
+    """An answer, or none, that says nothing: another time it may be another one."""
 
 
 class ProvisionedServer:
-    """What is asked of a target before the load, over the connection that the load has, too: no
-    proxy, no redirect, all bounded.
-    """
+    """The target before the load: no proxy, no redirect, every request bounded."""
 
     def __init__(self, target: Target) -> None:
         tables = load_specification()
@@ -120,7 +118,7 @@ class ProvisionedServer:
         return self.ask("POST", TOKEN_PATH, {"email": email, "password": password})
 
     def log_in(self, name: str) -> dict[str, Any]:
-        """What an account's log-in is answered: tokens.
+        """The answer with tokens to an account's log-in.
 
         Raises:
             NoUsers: it is not.
@@ -137,8 +135,7 @@ class ProvisionedServer:
 
 
 def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[LoadAccount]:
-    """Make users with random passwords, by the account of the highest role; 200 take the embedded
-    server a second.
+    """Make users with random passwords, as the highest role; 200 take about a second.
 
     Args:
         roles: those that the users get in turn; all roles unless given.
@@ -174,8 +171,7 @@ def make_users(target: Target, count: int, roles: Sequence[str] = ()) -> list[Lo
 
 
 def sessions_coexist(target: Target) -> bool | None:
-    """Whether a user's log-in leaves the user's other sessions alone, which the specification does
-    not say (SEC-I18-first).
+    """Whether a log-in leaves the user's other sessions alone (SEC-I18-first).
 
     Returns:
         None where that cannot be known: the refresh that would tell is neither granted nor refused,
@@ -206,9 +202,7 @@ def sessions_coexist(target: Target) -> bool | None:
 
 
 def _goes_on(server: ProvisionedServer, refresh_token: str, email: str) -> bool | None:
-    """Whether a session can be refreshed; None where nothing follows from the answer, or there is
-    none.
-    """
+    """Whether a session can be refreshed; None where the answer does not tell."""
     try:
         status = server.ask(
             "POST", TOKEN_PATH, {"refreshToken": refresh_token, "clientId": email}

@@ -1,4 +1,4 @@
-"""What a run leaves: ``load.json`` or ``capacity.json``, and the pages and figures beside it."""
+"""Writes the files of a run: ``load.json`` or ``capacity.json``, its page, and its figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NOTHING_FOUND: Mapping[str, Any] = {
 
 
 def about(options: argparse.Namespace, scenario: str, started: float) -> dict[str, Any]:
-    """What every document says first; ``started`` in seconds since the epoch."""
+    """The members that every document begins with; ``started`` is in seconds since the epoch."""
     return {
         "run": Path(options.run_folder).name,
         "rolecall": rolecall.__version__,
@@ -49,13 +49,13 @@ def samples(violations: Sequence[Violation]) -> list[dict[str, Any]]:
     """Violations as documents show them."""
     return [
         {
-            "kind": it.kind,
-            "requirement": KINDS[it.kind].requirement,
-            "message": it.message,
-            "exchange": it.exchange,
-            "at": it.at,
+            "kind": violation.kind,
+            "requirement": KINDS[violation.kind].requirement,
+            "message": violation.message,
+            "exchange": violation.exchange,
+            "at": violation.at,
         }
-        for it in violations
+        for violation in violations
     ]
 
 
@@ -80,7 +80,7 @@ def write(folder: Path, document: Mapping[str, Any], response: Histogram) -> Non
 
 
 def write_document(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write load.json and its page; whoever finds load.json finds all of it.
+    """Write load.json and its page; load.json comes last, so it is never there without them.
 
     Raises:
         NotWritten: as for `write`.
@@ -104,9 +104,7 @@ def _page(document: Mapping[str, Any]) -> dict[str, Callable[[], str]]:
 def _write(
     folder: Path, name: str, document: Mapping[str, Any], beside: Mapping[str, Callable[[], str]]
 ) -> None:
-    """Write the files ``beside`` the document, then the document; it is written, with the reason,
-    where another could not be.
-    """
+    """Write the files ``beside`` the document, then the document, with reasons for missing ones."""
     reasons = []
     with contextlib.suppress(OSError):  # of which the files will say more
         folder.mkdir(parents=True, exist_ok=True)
@@ -126,16 +124,14 @@ def _write(
 
 
 def leave_out(folder: Path, path: Path, error: Exception) -> None:
-    """Say in a document that is there already that a file beside it could not be written."""
+    """Add to an existing document that a file beside it could not be written."""
     for document in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
         found = json.loads(document.read_text(encoding="utf-8"))
         _write_whole(document, _lines(_incomplete(found, [_why_not(path, error)])))
 
 
 def leave_behind(folder: Path, what: str) -> None:
-    """Say in a document that is there already that something was left behind at the target, found
-    when the run was over.
-    """
+    """Add to an existing document that something was left at the target."""
     for path in filter(Path.is_file, (folder / LOAD, folder / CAPACITY)):
         found = json.loads(path.read_text(encoding="utf-8"))
         missed = found["verdict"] == "missed"
@@ -150,9 +146,7 @@ def leave_behind(folder: Path, what: str) -> None:
 
 
 def _incomplete(document: Mapping[str, Any], reasons: Sequence[str]) -> dict[str, Any]:
-    """The document of a run of which a file is missing: no reason against it if it is missed, and
-    else none for it.
-    """
+    """The document of a run with a missing file: still missed if it is missed, else invalid."""
     verdict = "missed" if document["verdict"] == "missed" else "invalid"
     found = {
         "verdict": verdict,
@@ -168,7 +162,7 @@ def _why_not(path: Path, error: Exception) -> str:
 
 
 def write_nothing(options: argparse.Namespace, scenario: str, exit_code: int, why: str) -> None:
-    """Write what is left of a run in which nothing was measured."""
+    """Write the document of a run in which nothing was measured."""
     document = {
         **about(options, scenario, time.time()),
         "verdict": "invalid",

@@ -1,9 +1,8 @@
-"""Whose turn it is to log in: sessions that last have accounts of their own as far as there are
-enough.
+"""Assigns accounts to clients: a client that keeps a session has an account of its own.
 
 A log-in may end the user's other sessions, and does on servers that keep one for each user. So
-whoever goes on with a session holds an account that no other client holds, or one with as few
-holders as there are. Where there are both, clients who hold one and clients who log in time and
+a client that keeps a session holds an account that no other client holds, or one with the fewest
+holders. Where there are both, clients who hold one and clients who log in time and
 again, the latter do it with one in ten of the accounts, which are not held.
 """
 
@@ -24,8 +23,7 @@ _ONE_IN = 10
 
 
 class Roster:
-    """The accounts of one process. As an iterator it gives those that are logged in in turn, for
-    ever.
+    """The accounts of one process; as an iterator, those that log in in turn, without end.
 
     Args:
         logins: at least one.
@@ -45,13 +43,13 @@ class Roster:
         return self.turn()
 
     def take_turns(self) -> None:
-        """Note that there is somebody who logs in in turn, time and again."""
+        """Note that a client logs in time and again."""
         if not self._has_turns:
             self._has_turns = True
             self._share_out()
 
     def hold(self) -> Login:
-        """An account to go on with; to be given back."""
+        """An account for a session that lasts; give it back."""
         if not self._is_held:
             self._is_held = True
             self._share_out()
@@ -62,15 +60,13 @@ class Roster:
         return login
 
     def give_back(self, login: Login) -> None:
-        """An account that is held no more; it is the last one to be held again."""
+        """Take back an account, which is then the last to be held again."""
         self._holders[login[0].email] -= 1
         if login in self._held:
             self._free.append(login)
 
     def reserve(self) -> list[LoadAccount]:
-        """One account of each role, which from now on is logged in by nobody else, where there are
-        others of that role.
-        """
+        """One account of each role for itself, where the role has several."""
         of_roles: dict[str, list[Login]] = {}
         for login in self._logins:
             of_roles.setdefault(login[0].role, []).append(login)
@@ -84,9 +80,7 @@ class Roster:
         return [account for account, _ in chosen]
 
     def _share_out(self) -> None:
-        """Say which accounts are held, and which are logged in in turn; all are either unless there
-        is somebody for both.
-        """
+        """Divide the accounts into held ones and those that log in in turn."""
         is_shared = self._is_held and self._has_turns and len(self._logins) > 1
         several = max(1, len(self._logins) // _ONE_IN) if is_shared else 0
         self._held = self._logins[several:]

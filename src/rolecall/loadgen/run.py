@@ -1,6 +1,4 @@
-"""A load run from its beginning to its last file: what the process that conducts it does beside
-Locust.
-"""
+"""A load run from its beginning to its last file, led by the master or the only process."""
 
 from __future__ import annotations
 
@@ -41,7 +39,7 @@ _BEFOREHAND = 0.25
 #: Seconds that those under way at the end have: as long as an exchange may take by default, and the
 #: moment until that is seen.
 GRACE = 10.5
-#: Seconds that they have where somebody ended the run, and that their reports may take then.
+#: Seconds that they have where the run was ended early, and that their reports may take then.
 _SHORT_GRACE, _LAST_WORDS = 2.0, 4.0
 _LONG = 86_400.0 * 365
 
@@ -74,7 +72,7 @@ class LoadRun:
         return self.environment.runner
 
     def begin(self) -> None:
-        """Conduct a run, beside whatever Locust does."""
+        """Lead a run, beside whatever Locust does."""
         self.document, self._segment, self._error, self.started = None, None, None, time.time()
         self._interrupted = False
         self.stopped.clear()
@@ -94,7 +92,7 @@ class LoadRun:
             self._load()
         except RolecallError as error:
             self._error = error
-        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+        except Exception as error:  # noqa: BLE001  # else Locust would wait for ever
             self.coordinator.errors.append(described(error))
         try:
             watching.kill()
@@ -105,26 +103,24 @@ class LoadRun:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Locust may end, or wait for the next run that its page begins."""
+        """Let Locust end, or wait for the next run that its page begins."""
         if self.options.headless:
             self._runner.quit()
         elif self.document and self.document["verdict"] == "invalid":
             self._runner.stop()
 
     def end(self, grace: float = GRACE, reports: float = 2 * GRACE) -> None:
-        """Send nobody any more, and wait for what those under way have to report, so many seconds
-        in all.
-        """
+        """Send no more, and wait for the last reports, so many seconds in all."""
         if self._segment and self._segment.waiting_for:
             self.coordinator.end(grace)
             self.coordinator.wait(self._segment, reports)
 
     def stop(self) -> None:
-        """Locust has stopped its users: the run is over."""
+        """Note that Locust has stopped its users."""
         self.stopped.set()
 
     def interrupt(self) -> None:
-        """Ctrl-C, or a signal: see what is known by now, and write it."""
+        """On Ctrl-C or a signal, write what is known by now."""
         if self.started and self.document is None:
             self._interrupted = (
                 not self.stopped.is_set()
@@ -168,7 +164,7 @@ class LoadRun:
                     self.coordinator.look_after()
                 if self._segment is not None and self.options.run_folder:
                     self._say_how_it_goes(self._segment)
-        except Exception as error:  # noqa: BLE001  # a run that nobody looks after is void
+        except Exception as error:  # noqa: BLE001  # an unwatched run is void
             self.coordinator.errors.append(described(error))
 
     def _say_how_it_goes(self, segment: Segment) -> None:
@@ -183,15 +179,11 @@ class LoadRun:
             )
 
     def say(self, line: str, *, passing: bool = False) -> None:
-        """Say how the run goes, to people; what is ``passing`` is seldom said where it cannot be
-        taken back.
-        """
+        """Tell people how the run goes; ``passing`` lines are seldom written outside a terminal."""
         if not self.options.headless or self.options.silent:
             return
         line = harmless(line)
-        with contextlib.suppress(
-            OSError, ValueError
-        ):  # whoever read it may have left, and the run is not about that
+        with contextlib.suppress(OSError, ValueError):  # the reader may have left
             if is_terminal(sys.stderr):
                 sys.stderr.write(f"\r{line:<{_WIDTH}}" if passing else f"\r{line:<{_WIDTH}}\n")
             elif not passing or time.monotonic() - self._said >= _SAY_EVERY:
@@ -207,7 +199,7 @@ class LoadRun:
             return
         try:
             self.document = self.write()
-        except Exception as error:  # noqa: BLE001  # whatever it was, it was here, and Locust would wait for ever
+        except Exception as error:  # noqa: BLE001  # else Locust would wait for ever
             why = (
                 str(error)
                 if isinstance(error, RolecallError)
@@ -230,7 +222,7 @@ class LoadRun:
                 sys.stderr.write(f"\r{' ' * _WIDTH}\r")
 
     def leave_out(self, path: Path, error: Exception) -> None:
-        """A file beside the result could not be written: the result says so."""
+        """Say in the result that a file beside it could not be written."""
         try:
             if self.options.run_folder:
                 result.leave_out(Path(self.options.run_folder), path, error)
@@ -238,7 +230,7 @@ class LoadRun:
             self._tell(f"{path} could not be written: {described(worse)}")
 
     def _tell(self, why: str) -> None:
-        """Say why there is no result, where it is not in a file."""
+        """Say on standard error why there is no result."""
         if self.options.run_folder:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write(f"rolecall: {why}\n")
@@ -278,7 +270,7 @@ class LoadRun:
         return document
 
     def why_void(self) -> list[str]:
-        """What broke, on our side; nothing where all went well."""
+        """Sentences on what broke on our side."""
         reasons = [str(self._error)] if self._error else []
         reasons += ["it was interrupted"] if self._interrupted else []
         reasons += [f"left behind: {thing}" for thing in sorted(self.coordinator.sampled["left"])]

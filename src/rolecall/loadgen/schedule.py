@@ -1,5 +1,4 @@
-"""When requests are due: fixed before the first is sent, so that a slow server cannot slow its own
-test.
+"""When requests are due: fixed beforehand, so that a slow server cannot slow its own test.
 
 A schedule is a row of phases, each with a rate that is constant or changes evenly. Arrival number n
 is due when the integral of the rate reaches n; of several workers, each takes every k-th arrival.
@@ -26,13 +25,13 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 
 
 def duration(text: str, where: str = "duration") -> float:
-    """``90``, ``90s``, ``1m30s`` or ``500ms`` in seconds; UsageError for anything else, and for
-    nothing.
-    """
+    """``90``, ``90s``, ``1m30s`` or ``500ms`` in seconds; UsageError for anything else."""
     parts = _DURATION.findall(text)
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
     if not parts or "".join(map("".join, parts)) != text or not seconds:
-        raise UsageError(where, f"{text!r} is no duration", "write it as 30s, 1m30s, 500ms or 2h")
+        raise UsageError(
+            where, f"{text!r} is not a duration", "write it as 30s, 1m30s, 500ms or 2h"
+        )
     return seconds
 
 
@@ -52,9 +51,7 @@ class Phase:
     def times(
         self, marks: Iterator[float], mark: float, passed: float, end: float, start: float
     ) -> Generator[float, None, float]:
-        """When the integral, ``passed`` at ``start``, reaches ``mark`` and those that follow it;
-        the first from ``end`` on is returned.
-        """
+        """When the integral reaches each mark; returns the first mark from ``end`` on."""
         low, slope = self.low, (self.high - self.low) / self.seconds
         if not slope:
             while mark < end:
@@ -115,7 +112,7 @@ class Schedule:
         if not made.count():
             raise UsageError(
                 where,
-                f"{text!r} for {made.duration:g} s: not one request would be due",
+                f"{text!r} for {made.duration:g} s: no request would be due",
                 "raise the rate",
             )
         return made
@@ -126,16 +123,12 @@ class Schedule:
         return sum(phase.seconds for phase in self.phases)
 
     def count(self) -> int:
-        """How many requests are due: exactly when arrivals are constant, on average when they are
-        random.
-        """
+        """How many requests are due: exact for constant arrivals, the mean for random ones."""
         # Rounded before it is raised: three times a tenth is not more than three tenths.
         return math.ceil(round(sum(phase.arrivals for phase in self.phases), 6))
 
     def rate_at(self, second: float) -> float:
-        """The rate in requests a second, ``second`` seconds after the start; 0 before it and after
-        the end.
-        """
+        """The rate in requests a second at this second; 0 before the start and after the end."""
         if second < 0:
             return 0.0
         for phase in self.phases:
@@ -192,7 +185,7 @@ def _part(text: str, where: str) -> tuple[float, float, float | None]:
     if not (0 <= first < math.inf and 0 <= last < math.inf):
         raise UsageError(
             where,
-            f"{text!r} is no rate",
+            f"{text!r} is not a rate",
             "write it as 100, 10..100, 10,50,100 or 0..100:30s,100:5m",
         )
     return first, last, duration(length, where) if colon else None

@@ -1,4 +1,4 @@
-"""What to say of an exception that should not have been."""
+"""Describes an unexpected exception without repeating what it says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 
 
 def described(error: Exception) -> str:
-    """What broke, and where; not the exception's own words, which may hold what was sent or
-    received.
-    """
+    """The exception's type and place; not its text, which may hold what was sent."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} in " + (
         f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no place"

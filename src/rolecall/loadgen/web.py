@@ -1,5 +1,4 @@
-"""Who may use Locust's web page: its own page alone, and only for the host that the command line
-names.
+"""Guards Locust's web page: only the page itself may use it, and only for the command line's host.
 
 The page has no log-in, and lets anybody choose a host and any option (Locust 2.47, web.py). So a
 page of another origin in the same browser, or one whose name was led to this machine (DNS
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, jsonify, make_response, request
 
 from rolecall.errors import UsageError
-from rolecall.loadgen.transport.wire import Origin
+from rolecall.loadgen.transport.outgoing import Origin
 
 #: What Locust's own page sends to begin a run; `extra` are options of other locustfiles that it
 #: shows.
@@ -39,8 +38,7 @@ def guard(
     where_to: str,
     extra: Callable[[], Iterable[str]],
 ) -> None:
-    """Refuse, with a sentence, what is not asked for by the page itself, or leads elsewhere than
-    the command line.
+    """Refuse requests that come from other pages, or lead to another host.
 
     Args:
         web_host: where the page listens (``--web-host``); everywhere if it is empty or ``*``.
@@ -108,7 +106,7 @@ def _leads_astray(asked: Request, where_to: str, extra: Callable[[], Iterable[st
 
 
 def _other_host(host: object, where_to: str) -> str:
-    """Why a host is refused; empty where it is none, or the command line's."""
+    """Why a host is refused; empty where it is the command line's, or none is named."""
     if not host or host == where_to:
         return ""
     try:
@@ -121,7 +119,7 @@ def _other_host(host: object, where_to: str) -> str:
 
 
 def _name_of(host: str) -> str:
-    """The name in a Host field, without its port; empty where it is none."""
+    """The name in a Host field, without its port; empty where it has none."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""One process's part in a run: its clients, what they measure, and a report of it every second.
+"""One process's part in a run: its clients, what they measure, and a report every second.
 
 It is told what to do in three messages, and answers each: `prepare` (with `ready`, when its clients
 are), `go` (with reports, the last of which is marked) and `end`.
@@ -26,9 +26,10 @@ from rolecall.loadgen.measure.recorder import Recorder
 from rolecall.loadgen.open_loop import OpenLoop
 from rolecall.loadgen.plan import ResolvedTarget, weights
 from rolecall.loadgen.provisioning import NoUsers
-from rolecall.loadgen.scenarios import Scenario, maker
+from rolecall.loadgen.scenario import Scenario
+from rolecall.loadgen.scenarios import maker
 from rolecall.loadgen.schedule import Schedule
-from rolecall.loadgen.transport.client import Failure
+from rolecall.loadgen.transport.failure import Failure
 from rolecall.loadgen.unexpected import described
 
 _REPORT = 1.0  # seconds
@@ -38,7 +39,7 @@ _GRACE = (
 #: Seconds after which a worker that stood still is no part of the run: its master has called it
 #: missing, and gone on without it.
 _AWAY = 3.0
-_PATIENCE = 10.0  # seconds that who is due waits for a free client
+_PATIENCE = 10.0  # seconds that an arrival waits for a free client
 
 #: A report in which nothing is new.
 _NOTHING: Mapping[str, Any] = {
@@ -82,99 +83,102 @@ class Worker:
         self._flush = flush
         self._send = send
         self._led = led
-        self._engine: OpenLoop | None = None
+        self._open_loop: OpenLoop | None = None
         self._reporting: gevent.Greenlet[[], None] | None = None
         self._makers: dict[str, Callable[[], Scenario]] = {}
         self._number = 0
         self._grace = _GRACE
         self._pauses: Pauses | None = None
         self._away = 0.0
-        self.site: ClientContext | None = None
+        self.context: ClientContext | None = None
         #: Set while clients in a closed loop are to go on.
         self.going = Event()
 
     def prepare(self, job: Mapping[str, Any]) -> None:
-        """Read where to go and as whom; make the clients of an open loop, and log them in."""
-        if self._engine:
-            self._engine.close()
-            self._engine = None
+        """Read the target and the accounts; make the clients of an open loop, and log them in."""
+        if self._open_loop:
+            self._open_loop.close()
+            self._open_loop = None
         error, exit_code = "", ExitCode.CONFORMANT
         self._makers = {}
         try:
             self._options = orders.taken(self._own, job)
-            aim = ResolvedTarget.of(self._options)
-            self.site = ClientContext(
-                aim.origin,
-                aim.spec,
-                aim.dialect,
-                share(aim.accounts, job["index"], job["workers"]),
-                timeout=aim.timeout,
-                verify=aim.verify,
-                sessions_coexist=not self._options.lone_sessions,
-                shared_accounts=are_shared(aim.accounts, job["index"], job["workers"]),
-                tells=job["workers"] > 1,
-                looks=not self._options.no_invariants,
-                racers=self._options.racers,
-                email_domain=aim.target.email_domain if aim.target else "example.org",
-                expired=aim.expired,
-            )
-            self.site.begin(Recorder(perf_counter()))
-            self._knock(aim.base_url)
+            resolved = ResolvedTarget.of(self._options)
+            self.context = self._made_context(resolved, job["index"], job["workers"])
+            self.context.begin(Recorder(perf_counter()))
+            self._check_log_in(resolved.base_url)
             make = self._maker(job["scenario"])
             if job["clients"]:
-                self._engine = OpenLoop(
+                self._open_loop = OpenLoop(
                     make,
                     most=self._options.in_flight,
                     patience=math.inf if self._options.capacity else _PATIENCE,
                 )
-                self._engine.provide(job["clients"])
-            self.site.beside += self.site.recorder.begun
+                self._open_loop.provide(job["clients"])
+            self.context.beside += self.context.recorder.begun
         except RolecallError as reason:
             error, exit_code = str(reason), reason.exit_code
-        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for an answer
+        except Exception as reason:  # noqa: BLE001  # else the master would wait for an answer
             error, exit_code = f"rolecall itself broke: {described(reason)}", ExitCode.HARNESS_ERROR
         gc.collect()
         gc.freeze()
         self._send("ready", {"error": error, "exit_code": int(exit_code)})
 
-    def _knock(self, base_url: str) -> None:
-        """Log in once, to tell a target that is not there, or takes no log-ins, from one that is
-        slow.
+    def _made_context(self, resolved: ResolvedTarget, index: int, workers: int) -> ClientContext:
+        """What the clients of this worker share, with its share of the accounts."""
+        return ClientContext(
+            resolved.origin,
+            resolved.spec,
+            resolved.dialect,
+            share(resolved.accounts, index, workers),
+            timeout=resolved.timeout,
+            verify=resolved.verify,
+            sessions_coexist=not self._options.lone_sessions,
+            shared_accounts=are_shared(resolved.accounts, index, workers),
+            tells=workers > 1,
+            looks=not self._options.no_invariants,
+            racers=self._options.racers,
+            email_domain=resolved.target.email_domain if resolved.target else "example.org",
+            expired=resolved.expired,
+        )
+
+    def _check_log_in(self, base_url: str) -> None:
+        """Log in once, to tell a target that is away, or refuses, from one that is slow.
 
         Raises:
-            Unreachable: nobody answers.
+            Unreachable: the target does not answer.
             NoUsers: the first account is refused.
         """
-        assert self.site is not None
-        (account, request), connection = next(self.site.logins), self.site.connect()
-        self.site.beside += 1
+        assert self.context is not None
+        (account, request), connection = next(self.context.logins), self.context.connect()
+        self.context.beside += 1
         try:
             response = connection.exchange(request)
         except Failure as failure:
             raise Unreachable(base_url, f"cannot be reached: {failure}") from None
         finally:
             connection.close()
-        if response.status not in (*self.site.dialect.issued, 429):
+        if response.status not in (*self.context.dialect.issued, 429):
             raise NoUsers(
                 f"{base_url} answers {response.status} to the log-in of {account.email}: there is "
                 "nothing to load it with"
             )
 
     def go(self, job: Mapping[str, Any]) -> None:
-        """Begin to measure; send who is due, in an open loop."""
+        """Begin to measure; in an open loop, send what is due."""
         try:
             self._begin(job)
-        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here; the master would wait for a report
+        except Exception as reason:  # noqa: BLE001  # else the master would wait for a report
             self._send(
                 "report",
                 {**_NOTHING, "number": job.get("number"), "last": True, "error": described(reason)},
             )
 
     def _begin(self, job: Mapping[str, Any]) -> None:
-        assert self.site is not None
+        assert self.context is not None
         self._number, self._grace, self._away = job["number"], job["grace"], 0.0
         recorder = Recorder(perf_counter() + job["delay"], job["width"])
-        self.site.begin(recorder)
+        self.context.begin(recorder)
         if self._pauses is not None:
             self._pauses.close()
         self._pauses = Pauses(recorder, seconds=_AWAY if self._led else math.inf, away=self._leave)
@@ -186,13 +190,11 @@ class Worker:
             self.going.set()
 
     def end(self, job: Mapping[str, Any]) -> None:
-        """Send nobody any more; the last report follows when those under way have come to their
-        end, or had the time to.
-        """
+        """Send no more; the last report follows when steps under way have ended, or had time."""
         grace = min(self._grace, job.get("grace", math.inf))
         self.going.clear()
-        if self._engine and self._engine.is_running:
-            self._engine.stop(grace)
+        if self._open_loop and self._open_loop.is_running:
+            self._open_loop.stop(grace)
             return
         until = perf_counter() + grace
         while self._is_under_way and perf_counter() < until:
@@ -201,35 +203,35 @@ class Worker:
 
     @property
     def _is_under_way(self) -> bool:
-        return self.site is not None and bool(self.site.recorder.under_way or self.site.under_way)
+        return self.context is not None and bool(
+            self.context.recorder.under_way or self.context.under_way
+        )
 
     def _leave(self, seconds: float) -> None:
-        """In the hub: this process stood still for so long that the others have gone on without it."""
+        """In the hub: leave the run, which went on while this process stood still."""
         self._away = seconds
         self.going.clear()
-        if self._engine:
-            self._engine.stop(0.0)
+        if self._open_loop:
+            self._open_loop.stop(0.0)
         gevent.spawn(self.end, {"grace": 0.0})
 
     def _run(self, times: Iterator[float], grace: float, abandon: bool) -> None:
-        assert self._engine is not None
+        assert self._open_loop is not None
         assert self._pauses is not None
-        assert self.site is not None
+        assert self.context is not None
         error = ""
         try:
-            self._engine.run(
-                self.site.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look
+            self._open_loop.run(
+                self.context.recorder, times, grace=grace, abandon=abandon, look=self._pauses.look
             )
-        except Exception as reason:  # noqa: BLE001  # whatever it was, it was here, and the run is void
+        except Exception as reason:  # noqa: BLE001  # it was on this side: the run is void
             error = described(reason)
         self._report_last(error)
 
     def step(self, client: Scenario) -> None:
-        """A step of a client in a closed loop. If the client breaks, which is no fault of the
-        server, the run is over.
-        """
-        assert self.site is not None
-        recorder = self.site.recorder
+        """Take a step of a client in a closed loop; a client that breaks ends the run."""
+        assert self.context is not None
+        recorder = self.context.recorder
         recorder.sent += 1
         recorder.under_way += 1
         try:
@@ -252,37 +254,37 @@ class Worker:
             self._send("report", self._report())
 
     def _report_last(self, error: str = "") -> None:
-        """Give up what is under way, and tell all that is not told yet; once."""
+        """Give up what is under way, and report all that is not reported yet; once."""
         reporting, self._reporting = self._reporting, None
         if reporting is None:
             return
         reporting.kill()
         if self._pauses is not None:
             self._pauses.close()
-        assert self.site is not None
-        self.site.recorder.give_up()
-        self.site.give_up()
+        assert self.context is not None
+        self.context.recorder.give_up()
+        self.context.give_up()
         report = self._report()  # at once: what comes from now on belongs to nothing any more
-        if self._engine and not self._options.capacity:
-            # whoever writes the result needs files, too; in a search this was only a step
-            self._engine.close()
+        if self._open_loop and not self._options.capacity:
+            # the writer of the result needs files, too; in a search this was only a step
+            self._open_loop.close()
         self._send(
             "report", {**report, "away": self._away}
         )  # what follows may take its time, and this is not to wait for it
         last = {**_NOTHING, "number": report["number"], "last": True, "error": error}
         try:
-            last["sampled"] = self.site.tidy()
+            last["sampled"] = self.context.tidy()
         except Exception as reason:  # noqa: BLE001  # as in `_run`
             last["error"] = error or described(reason)
         self._send("report", last | {"beside": self._beside()})
 
     def _beside(self) -> int:
-        assert self.site is not None
-        count, self.site.beside = self.site.beside, 0
+        assert self.context is not None
+        count, self.context.beside = self.context.beside, 0
         return count
 
     def _report(self) -> dict[str, Any]:
-        """What is new since the last report; where that cannot be told, why."""
+        """What is new since the last report, or why that cannot be told."""
         report = {**_NOTHING, "number": self._number, "beside": self._beside()}
         try:
             return report | self._news()
@@ -290,38 +292,36 @@ class Worker:
             return report | {"error": described(reason)}
 
     def _news(self) -> dict[str, Any]:
-        assert self.site is not None
-        site = self.site
-        site.recorder.tick(perf_counter())
-        violations = site.violations.take()
+        assert self.context is not None
+        context = self.context
+        context.recorder.tick(perf_counter())
+        violations = context.violations.take()
         for kind, count in violations.get("counts", {}).items():
-            site.recorder.violation(kind, count)
-        self._flush(site.recorder)
+            context.recorder.violation(kind, count)
+        self._flush(context.recorder)
         return {
-            "measured": site.recorder.take(),
+            "measured": context.recorder.take(),
             "violations": violations,
-            "seen": site.invariants.take(),
-            "races": site.races.take(),
+            "seen": context.invariants.take(),
+            "races": context.races.take(),
         }
 
     def client(self, scenario: str) -> Scenario:
-        """One more client of a closed loop, ready for its first step; blocks until the run has
-        begun.
-        """
+        """One more client of a closed loop, ready for a step; blocks until the run has begun."""
         self.going.wait()
         try:
             client = self._maker(scenario)()
             client.prepare()
-        except Exception as error:  # noqa: BLE001  # Locust would print it, and go on with a user less
+        except Exception as error:  # noqa: BLE001  # Locust would go on with a user less
             self._break(error)
             raise GreenletExit from None
         return client
 
     def _maker(self, scenario: str) -> Callable[[], Scenario]:
         """What makes the clients of a scenario."""
-        assert self.site is not None
+        assert self.context is not None
         if scenario not in self._makers:
             self._makers[scenario] = maker(
-                scenario, self.site, weights(self._options), self._options.guarding
+                scenario, self.context, weights(self._options), self._options.guarding
             )
         return self._makers[scenario]

@@ -1,4 +1,4 @@
-"""The search for the capacity, against servers whose capacity is known."""
+"""The search by rate finds the known capacity of a server."""
 
 from __future__ import annotations
 
@@ -96,12 +96,19 @@ class TestCapacity:
 
         found = [searched(server(), seed=100 + seed, **settings) for seed in range(30)]
 
-        assert [] == [it.rate for it in found if it.rate is None or abs(it.rate / true - 1) > 0.05]
-        assert [] == [it.seconds for it in found if it.seconds > 175]
         assert [] == [
-            (it.low, it.high)
-            for it in found
-            if not it.low or not it.high or it.low > 1.03 * true or it.high < 0.97 * true
+            result.rate
+            for result in found
+            if result.rate is None or abs(result.rate / true - 1) > 0.05
+        ]
+        assert [] == [result.seconds for result in found if result.seconds > 175]
+        assert [] == [
+            (result.low, result.high)
+            for result in found
+            if not result.low
+            or not result.high
+            or result.low > 1.03 * true
+            or result.high < 0.97 * true
         ]
 
     def test_takes_longer_where_an_objective_looks_at_the_tail_of_a_random_queue(self) -> None:
@@ -177,7 +184,7 @@ class TestTheEnd:
     """How a search ends."""
 
     def test_a_violation_ends_it(self) -> None:
-        """Nothing is asked of a server that is no longer right."""
+        """A violation ends the search."""
         found = searched(Line(fixed(0.001)), wrong=80)
 
         assert SearchOutcome.VIOLATED == found.outcome
@@ -186,9 +193,7 @@ class TestTheEnd:
         assert "80/s" in found.because
 
     def test_the_generator_ran_out(self) -> None:
-        """A rate that this machine cannot offer is no capacity of the server: it is said, with what
-        held.
-        """
+        """A rate that this machine cannot offer is not the server's capacity."""
         found = searched(Line(fixed(0.001)), most=150)
 
         assert SearchOutcome.GENERATOR == found.outcome
@@ -231,7 +236,7 @@ class TestTheEnd:
             found.low,
             found.high,
         )
-        assert 70 == max(it.step.rate for it in found.steps)
+        assert 70 == max(result.step.rate for result in found.steps)
 
     def test_nothing_held(self) -> None:
         """A server that fails at any rate has no capacity."""
@@ -241,7 +246,7 @@ class TestTheEnd:
         assert "errors<1%" in found.because
 
     def test_no_time(self) -> None:
-        """A climb that takes longer than the search may ends unfinished."""
+        """A way up that takes longer than the search may ends unfinished."""
         found = searched(Line(fixed(1e-4)), search={"seconds": 15.0})
 
         assert SearchOutcome.UNFINISHED == found.outcome

@@ -1,4 +1,4 @@
-"""``rolecall capacity --most-users``: ever more clients against a real server."""
+"""``rolecall capacity --most-users`` sends ever more clients to a real server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONE_AT_A_TIME = "--serve-option=--variant=one-at-a-time-10ms"
 @pytest.mark.long
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_one_at_a_time_has_a_bound_and_no_peak(workers: str, tmp_path: Path) -> None:
-    """More clients of a server that serves 100 a second get no more than that, and the law says so."""
+    """More clients of a server of 100/s get no more than that, and the law says so."""
     words = ("--most-users", "8", "--search-time", "30", "--workers", workers, ONE_AT_A_TIME)
 
     run = load(*words, cwd=tmp_path, command="capacity")

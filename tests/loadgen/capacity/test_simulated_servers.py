@@ -1,5 +1,4 @@
-"""The search for the capacity against servers that limit, collapse, warm up, err or change their
-mind: it is right, or says that it is not.
+"""The search by rate against servers that limit, collapse, warm up, err or change.
 
 Each search is over in a fraction of a second, in virtual time. ``benchmarks/capacity.py`` prints
 what they answer.
@@ -147,7 +146,7 @@ def test_a_pause_in_one_step_is_an_incident() -> None:
     "server", [Window(6000, 60), PenaltyBox(100, 30)], ids=["window", "penalty"]
 )
 def test_a_limiter_that_closes_is_not_hammered(server: Server) -> None:
-    """Where 429 come in blocks the search ends, with what it means, long before its time is over."""
+    """Where 429 come in blocks the search ends early, and says what that means."""
     found = searched(server)
 
     assert SearchOutcome.UNSTABLE == found.outcome

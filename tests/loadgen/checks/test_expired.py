@@ -1,6 +1,4 @@
-"""Where expired tokens come from under load, in memory; and when a refusal of one has a lawful
-reason.
-"""
+"""Sources of expired tokens under load, in memory, and lawful reasons to refuse one."""
 
 from __future__ import annotations
 
@@ -60,7 +58,7 @@ def let_in(seen: list[str], *, answer: bool = True) -> Callable[[SessionGrant, s
 def ways(
     tokens: ExpiredTokens, held: SessionGrant | None = None, *, answer: bool = True
 ) -> list[tuple[str, str]]:
-    """The ways for a guest who is logged in."""
+    """The sources for a guest who is logged in."""
     return tokens.ways({"guest": held or grant()}, let_in([], answer=answer))
 
 
@@ -105,7 +103,7 @@ def test_made_anew_for_a_new_session() -> None:
         for held in (first, second)
     ]
 
-    assert [it["exp"] - it["iat"] for it in made] == [DAY, DAY + 7]
+    assert [claims["exp"] - claims["iat"] for claims in made] == [DAY, DAY + 7]
 
 
 def test_the_canary_of_short_lives() -> None:
@@ -129,12 +127,12 @@ def test_the_canary_of_short_lives() -> None:
         (
             ExpiryOptions(signing_key=SECRET, algorithm="RS256"),
             True,
-            "is none for the algorithm RS256",
+            "does not fit the algorithm RS256",
         ),
         (
             ExpiryOptions(),
             True,
-            "there is no way to one; give bank, signing_key_env or clock_url under [expiry]",
+            "the target file names no source of them; give bank, signing_key_env or clock_url under [expiry]",
         ),
         (
             ExpiryOptions(clock_url=f"{URL}/__clock"),
@@ -144,13 +142,13 @@ def test_the_canary_of_short_lives() -> None:
         (
             ExpiryOptions(command="./expired {role}"),
             True,
-            "command and wait of [expiry] are for certify alone",
+            "command and wait under [expiry] are for certify only",
         ),
-        (ExpiryOptions(wait=60), True, "command and wait of [expiry] are for certify alone"),
+        (ExpiryOptions(wait=60), True, "command and wait under [expiry] are for certify only"),
     ],
 )
 def test_no_way(expiry: ExpiryOptions, answer: bool, said: str) -> None:
-    """Why there is none is said, with what to do, and without the key."""
+    """Without a source, the reason says what to do, and does not repeat the key."""
     tokens = ExpiredTokens(expiry, URL)
 
     assert ways(tokens, answer=answer) == []
@@ -160,11 +158,11 @@ def test_no_way(expiry: ExpiryOptions, answer: bool, said: str) -> None:
 
 
 def test_nobody_to_ask() -> None:
-    """With nobody logged in, no key is tried."""
+    """Without a log-in the key is not tried."""
     tokens = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL)
 
     assert tokens.ways({}, let_in([])) == []
-    assert tokens.why_not == ["nobody is logged in"]
+    assert tokens.why_not == ["no role is logged in"]
 
 
 # --- The bank -----------------------------------------------------------------------------------
@@ -173,8 +171,8 @@ def test_nobody_to_ask() -> None:
 def bank(folder: Path, *expires: float, url: str = URL, role: str = "guest") -> ExpiredTokens:
     """A bank with tokens that end so many seconds from now."""
     rows = [
-        asdict(BankedToken(url, role, "u1", ACCOUNT.email, NOW + it, f"token {it:g}", ""))
-        for it in expires
+        asdict(BankedToken(url, role, "u1", ACCOUNT.email, NOW + moment, f"token {moment:g}", ""))
+        for moment in expires
     ]
     folder.chmod(0o700)
     file = folder / "tokens.json"
@@ -236,11 +234,11 @@ def test_what_the_clock_has_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"tokens": [{"role": 1}], "why_not": []}'])
 def test_a_file_of_something_else(tmp_path: Path, text: str) -> None:
-    """What is none is said so, without what is in it."""
+    """A file of something else is refused, and its content not repeated."""
     file = tmp_path / "left.json"
     file.write_text(text, encoding="utf-8")
 
-    with pytest.raises(UsageError, match="no expired tokens"):
+    with pytest.raises(UsageError, match="not a file of expired tokens"):
         Left.read(file)
 
 

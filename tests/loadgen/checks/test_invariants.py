@@ -1,5 +1,6 @@
-"""What every answer with a token must be: each rule has an answer that trips it and a legal one
-beside it that does not.
+"""Each rule for answers with tokens: an answer that breaks it, and a legal one that does not.
+
+Longer than 400 lines because every rule is tried with good and bad answers.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import pytest
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import invariants as checks
 from rolecall.loadgen.checks import sessions
-from rolecall.loadgen.checks.invariants import AcrossWorkers, Invariants, _segment, _texts
+from rolecall.loadgen.checks.across_workers import AcrossWorkers
+from rolecall.loadgen.checks.invariants import Invariants
 from rolecall.loadgen.checks.seen_tokens import PLACES
 from rolecall.loadgen.checks.sessions import Path, SessionGrant
+from rolecall.loadgen.checks.token_answer import jwt_segment, texts_of
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
 from rolecall.reference.faults import FAULTS
@@ -48,9 +51,9 @@ from tests.support.token_answers import (
 #: But for the one that closes connections below the feet of a client: `test_http` and the self-test
 #: have it.
 LEGAL = [
-    one.name
-    for one in VARIANTS.values()
-    if one.kind == "legal" and one.name != "closes-without-saying"
+    variant.name
+    for variant in VARIANTS.values()
+    if variant.kind == "legal" and variant.name != "closes-without-saying"
 ]
 
 
@@ -102,9 +105,9 @@ def test_the_shape_is_that_of_the_schema() -> None:
     """The quick look at an answer and schemas/token.schema.json say the same of every document:
     good ones and bad ones.
     """
-    verdicts = [_texts(one) is not None for one in CORPUS]
+    verdicts = [texts_of(document) is not None for document in CORPUS]
 
-    assert verdicts == [not validation_errors("token", one) for one in CORPUS]
+    assert verdicts == [not validation_errors("token", document) for document in CORPUS]
     assert 20 < sum(verdicts) < len(verdicts) - 20
 
 
@@ -122,9 +125,7 @@ def test_the_shape_is_that_of_the_schema() -> None:
     ids=["empty", "torn", "html", "more-behind", "no-text", "deep", "a-member-alone"],
 )
 def test_what_is_no_token_answer(body: bytes) -> None:
-    """A success whose body is no token answer is a violation, whatever is wrong with it, and no
-    grant.
-    """
+    """A success without a valid token answer is a violation, and gives no grant."""
     invariants = looking()
 
     assert asked(invariants, answer(body)) is None
@@ -134,13 +135,15 @@ def test_what_is_no_token_answer(body: bytes) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda one: json.dumps(one, indent=2).encode() + b"\n",
-        lambda one: b" \n" + json.dumps(one).encode(),
-        lambda one: b"\xef\xbb\xbf" + json.dumps(one).encode(),
-        lambda one: json.dumps(one).encode("utf-16"),
-        lambda one: json.dumps(one | {"name": "\ud800"}).encode(),
-        lambda one: json.dumps(one | {"name": "\u00fc"}, ensure_ascii=False).encode(),
-        lambda one: json.dumps(dict(reversed(one.items())) | {"expiresAt": None}).encode(),
+        lambda document: json.dumps(document, indent=2).encode() + b"\n",
+        lambda document: b" \n" + json.dumps(document).encode(),
+        lambda document: b"\xef\xbb\xbf" + json.dumps(document).encode(),
+        lambda document: json.dumps(document).encode("utf-16"),
+        lambda document: json.dumps(document | {"name": "\ud800"}).encode(),
+        lambda document: json.dumps(document | {"name": "\u00fc"}, ensure_ascii=False).encode(),
+        lambda document: json.dumps(
+            dict(reversed(document.items())) | {"expiresAt": None}
+        ).encode(),
     ],
     ids=[
         "indented",
@@ -161,9 +164,7 @@ def test_json_may_be_written_in_many_ways(write: Callable[[Any], bytes]) -> None
 
 
 def test_statuses_are_those_of_the_dialect() -> None:
-    """A token with another success status is a violation, and still a grant; the status of a
-    reading is none.
-    """
+    """A token with another success status is a violation, unless a reading has that status."""
     invariants = looking()
 
     assert asked(invariants, answer(status=201))
@@ -212,7 +213,7 @@ def test_statuses_are_those_of_the_dialect() -> None:
     ],
 )
 def test_what_is_no_signed_jwt(token: str) -> None:
-    """A token that is no signed JWT with a user and two whole instants is a violation."""
+    """A token that is not a signed JWT with a user, iat and exp is a violation."""
     invariants = looking()
 
     assert asked(invariants, answer(document(token=token))) is None
@@ -222,7 +223,7 @@ def test_what_is_no_signed_jwt(token: str) -> None:
 @pytest.mark.parametrize("length", range(12))
 def test_a_part_of_any_length_is_read(length: int) -> None:
     """Base64url without padding is read at any length."""
-    assert _segment(segment("x" * length)) == "x" * length
+    assert jwt_segment(segment("x" * length)) == "x" * length
 
 
 def test_what_is_no_base64url_is_not_read() -> None:
@@ -233,24 +234,22 @@ def test_what_is_no_base64url_is_not_read() -> None:
         part = segment("x" * length)
         for place in range(len(part) + 1):
             for alien in "=+/ \n!.é":
-                assert _segment(part[:place] + alien + part[place:]) is None
-        assert _segment(part + "==") is None
+                assert jwt_segment(part[:place] + alien + part[place:]) is None
+        assert jwt_segment(part + "==") is None
 
 
 def test_the_letters_of_base64url_are_read() -> None:
     """Where the encoded text has - and _, it is decoded as base64url."""
-    assert _segment("eyJhIjoiPz8_In0") == {"a": "???"}
-    assert _segment("eyJhIjoifn5-In0") == {"a": "~~~"}
-    assert _segment("eyJhIjoiPz8/In0") is _segment("eyJhIjoifn5+In0") is None
+    assert jwt_segment("eyJhIjoiPz8_In0") == {"a": "???"}
+    assert jwt_segment("eyJhIjoifn5-In0") == {"a": "~~~"}
+    assert jwt_segment("eyJhIjoiPz8/In0") is jwt_segment("eyJhIjoifn5+In0") is None
 
 
 # --- Whose it is --------------------------------------------------------------------------------
 
 
 def test_a_login_gives_the_same_user_every_time() -> None:
-    """Once an account's user is known, another user's answer is a violation, and not to go on with;
-    the own one is none.
-    """
+    """An answer with another user than the account's known one is a violation."""
     invariants = looking()
     assert granted(invariants).sound
     assert granted(invariants).sound
@@ -457,7 +456,7 @@ def test_without_a_jti_a_second_has_one_token() -> None:
 
 
 def at_once(monkeypatch: pytest.MonkeyPatch, *moments: float) -> Callable[[], None]:
-    """A clock that shows these moments, one after the other; what is returned goes on to the next."""
+    """A clock that shows these moments in turn; what is returned goes on to the next."""
     left = list(moments)
     for module in (checks, sessions):
         monkeypatch.setattr(module, "perf_counter", lambda: left[0])
@@ -518,9 +517,7 @@ def test_servers_with_several_clocks_are_not_accused(monkeypatch: pytest.MonkeyP
 
 
 def test_one_user_of_two_workers_accounts() -> None:
-    """Two accounts that are given the same user are found, though each worker has only one of them;
-    one account of both is none (B17).
-    """
+    """One user of two workers' accounts is found; one account of both workers is lawful (B17)."""
     violations = Violations()
     master = AcrossWorkers(violations, places=2**16)
     first, second, third = (looking(tells=True) for _ in range(3))
@@ -537,9 +534,7 @@ def test_one_user_of_two_workers_accounts() -> None:
 
 
 def test_short_ids_are_met_by_coincidence() -> None:
-    """Where users and sessions are numbered, a refresh token that begins with a number names nobody
-    (B17).
-    """
+    """Where ids are numbers, a refresh token that begins with a number names no user (B17)."""
     invariants = looking()
     accounts = [LoadAccount(f"user-{number}@example.org", "x", "agent") for number in range(1, 20)]
     fronts = (f"{session % 19 + 1}.secret-{session}" for session in itertools.count())
@@ -602,7 +597,7 @@ def test_a_server_need_not_rotate() -> None:
 
 
 def test_a_repeated_refresh_may_be_answered_as_the_first() -> None:
-    """Two refreshes with one token may get the same answer; two refreshes with two tokens may not."""
+    """Refreshes with one token may get the same answer; refreshes with two may not."""
     invariants = looking()
     first, second, shared = granted(invariants), granted(invariants), document()
 
@@ -615,9 +610,7 @@ def test_a_repeated_refresh_may_be_answered_as_the_first() -> None:
 
 
 def test_what_two_workers_were_given() -> None:
-    """The master finds a token, or a refresh token, of two workers; tokens of one user and one
-    second are none.
-    """
+    """The master finds tokens that two workers were given, but for lawful repetitions."""
     workers = [looking(tells=True) for _ in range(2)]
     violations = Violations()
     master = AcrossWorkers(violations, places=2**16)
@@ -658,7 +651,7 @@ def test_overload_is_no_refusal(status: int) -> None:
 
 
 def test_a_login_that_never_worked_says_nothing_about_the_server() -> None:
-    """Wrong credentials are the caller's matter; once they were right, a refusal is the server's."""
+    """A log-in may be refused only if it was never let in before."""
     invariants = looking()
 
     assert asked(invariants, answer({}, 401)) is None
@@ -733,7 +726,7 @@ def test_nothing_that_a_server_sends_breaks_the_checks(odd: str) -> None:
             response = answer(body.replace(json.dumps(HERE), odd).encode(), status)
             given = [asked(invariants, response), asked(invariants, response, grant)]
             invariants.own_profile(grant, response, LOGIN)
-            assert all(one is None or one.token.encode() for one in given)
+            assert all(grant is None or grant.token.encode() for grant in given)
     for sample in invariants.violations.samples:
         json.dumps(sample.pack()).encode()
         f"{sample.message}{sample.exchange}".encode()
@@ -797,9 +790,7 @@ def day_with(settings: Settings, *, over_a_socket: bool = False) -> tuple[dict[s
 
 @pytest.mark.parametrize("name", ["baseline", *LEGAL])
 def test_no_legal_server_is_accused(name: str) -> None:
-    """Whatever a server may do without breaking the specification is no violation under load,
-    either.
-    """
+    """No lawful server is accused under load."""
     variants = () if name == "baseline" else (name,)
 
     violations, refreshes = day_with(

@@ -1,5 +1,6 @@
-"""Races are judged by what a policy may do: every legal history is explained, every other is not,
-and one policy has to explain all.
+"""Races: every lawful history is explained, every other is not, by one policy for all.
+
+Longer than 400 lines because it holds a model of lawful histories beside the histories.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ def silence(invoked: float = 0.0, returned: float = 10.0) -> RaceCall:
     return call(invoked, returned, "unknown")
 
 
-def judged(*families: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int], Races]:
+def judged(*several: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int], Races]:
     """The violations of races, by POST unless they say otherwise, and who judged them."""
     violations = Violations()
     judge = Races(violations)
-    for family in filter(None, families):
-        judge.judge(family if isinstance(family, Race) else Race(USER, family))
+    for history in filter(None, several):
+        judge.judge(history if isinstance(history, Race) else Race(USER, history))
     return dict(violations.counts), judge
 
 
@@ -111,7 +112,7 @@ LEGAL: dict[str, tuple[RaceCall, ...]] = {
 
 @pytest.mark.parametrize("name", LEGAL)
 def test_what_some_policy_does_is_legal(name: str) -> None:
-    """A history that rotation, reuse or a grace window explains is no violation."""
+    """A history that rotation, reuse or a grace window explains is not a violation."""
     assert judged(LEGAL[name])[0] == {}
 
 
@@ -139,17 +140,17 @@ def test_by_get_a_winner_may_revoke_the_others_access_token(name: str) -> None:
 
 def test_by_get_two_winners_are_two_where_a_refresh_token_is_good_once() -> None:
     """What a race by GET leaves open, one by POST decides: there is one policy."""
-    families = (
+    several = (
         Race(USER, LEGAL["one-winner"]),
         Race(USER, LEGAL_BY_GET["some-came-before-it-was-revoked"], "GET"),
     )
 
-    assert judged(*families)[0] == judged(*reversed(families))[0] == {"race-mixture": 1}
+    assert judged(*several)[0] == judged(*reversed(several))[0] == {"race-mixture": 1}
 
 
 @pytest.mark.parametrize("path", ["GET", "POST"])
 def test_by_either_path_somebody_wins_and_the_first_is_not_refused(path: Path) -> None:
-    """A good token that is refused before anybody has used it is not explained by anything."""
+    """No policy explains a good token that is refused before its first use."""
     assert judged(Race(USER, (loss(), loss()), path))[0] == {"race-nobody": 1}
     assert judged(Race(USER, (loss(0.0, 0.1), win(0.2, 0.3)), path))[0] == {"race-mixture": 1}
 
@@ -237,18 +238,14 @@ def test_what_no_policy_does_is_a_violation(name: str) -> None:
     ],
 )
 def test_a_server_does_not_change_its_policy(first: str, second: str) -> None:
-    """Two races, each legal, that no one policy explains are a mixture, in either order; each as
-    often as it likes is none.
-    """
-    for one, other in ((first, second), (second, first)):
-        assert judged(LEGAL[one], LEGAL[one], LEGAL[one])[0] == {}
-        assert judged(LEGAL[one], LEGAL[one], LEGAL[other])[0] == {"race-mixture": 1}
+    """Two lawful races that no single policy explains are a mixture, in either order."""
+    for earlier, later in ((first, second), (second, first)):
+        assert judged(LEGAL[earlier], LEGAL[earlier], LEGAL[earlier])[0] == {}
+        assert judged(LEGAL[earlier], LEGAL[earlier], LEGAL[later])[0] == {"race-mixture": 1}
 
 
 def test_races_that_fit_several_policies_decide_nothing() -> None:
-    """Where nobody met, where all but one were throttled or unknown, any policy may be the
-    server's.
-    """
+    """Races that fit several policies exclude none of them."""
     open_to_all = [
         LEGAL[name]
         for name in ("one-alone", "nobody-is-known", "one-was-throttled", "all-were-throttled")
@@ -296,14 +293,14 @@ def test_the_history_is_shown() -> None:
 # --- An oracle ----------------------------------------------------------------------------------
 
 
-def is_explained(family: Race, window: int) -> bool:
+def is_explained(history: Race, window: int) -> bool:
     """Whether instants can be found for a window of whole seconds (0: a single use), by trying all
     there are.
     """
     granted, refused, unknown = (
-        family.having("granted"),
-        family.having("refused"),
-        family.having("unknown"),
+        history.having("granted"),
+        history.having("refused"),
+        history.having("unknown"),
     )
     if not granted and not refused:
         return True
@@ -314,8 +311,8 @@ def is_explained(family: Race, window: int) -> bool:
         last = first.returned if first in granted else 40
         for used in range(int(first.invoked), int(last) + 1):
             if all(
-                used <= one.returned and one.invoked <= used + window for one in granted
-            ) and all(one.returned >= used + window for one in refused):
+                used <= call.returned and call.invoked <= used + window for call in granted
+            ) and all(call.returned >= used + window for call in refused):
                 return True
     return False
 
@@ -345,13 +342,13 @@ def test_explanations_are_those_of_an_oracle() -> None:
     """
     explained = Counter[bool]()
 
-    for family in histories(4000):
-        found = explanations(family)
-        assert found.single_use == is_explained(family, 0), f"{family}"
+    for history in histories(4000):
+        found = explanations(history)
+        assert found.single_use == is_explained(history, 0), f"{history}"
         for window in range(1, 20):
-            expected = is_explained(family, window)
+            expected = is_explained(history, window)
             assert (found.shortest <= window <= found.longest) == expected, (
-                f"window {window}: {family}"
+                f"window {window}: {history}"
             )
             explained[expected] += 1
 
@@ -445,7 +442,7 @@ async def race(api: Api, account: str, racers: int) -> Race:
 
     raced = await asyncio.gather(*(one() for _ in range(racers)))
     winners = [given for _, given in raced if given]
-    emails = {it.id: it.email for it in api.server.accounts.values()}
+    emails = {account.id: account.email for account in api.server.accounts.values()}
     token_works = {
         given["token"]: (
             await api.ask("GET", f"/v2/users/{given['user']}", given["token"])
@@ -460,11 +457,11 @@ async def race(api: Api, account: str, racers: int) -> Race:
         issued["user"],
         tuple(
             replace(
-                it,
+                racer,
                 token_works=token_works.get(given.get("token", "")),
                 refresh_token_works=refresh_works.get(given.get("refreshToken", "")),
             )
-            for it, given in raced
+            for racer, given in raced
         ),
     )
 
@@ -474,8 +471,8 @@ async def races(api: Api, racers: int = 4) -> tuple[dict[str, int], Races]:
     violations = Violations()
     judge = Races(violations)
     for _ in range(5):
-        for family in await asyncio.gather(race(api, "bot", racers), race(api, "agent", racers)):
-            judge.judge(family)
+        for history in await asyncio.gather(race(api, "bot", racers), race(api, "agent", racers)):
+            judge.judge(history)
     return dict(violations.counts), judge
 
 
@@ -520,9 +517,7 @@ def test_faults_of_races_are_seen(fault: str, kind: str) -> None:
 
 
 def test_a_check_that_is_not_atomic_is_a_mixture() -> None:
-    """A server that takes note of a use too late lets two of four simultaneous refreshes win, which
-    is no grace window.
-    """
+    """A server that notes a use too late lets two of four refreshes win: a mixture."""
 
     async def story(api: Api) -> dict[str, int]:
         looks = itertools.count(1)

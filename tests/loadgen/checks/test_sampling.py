@@ -1,5 +1,6 @@
-"""Cells of the permission table under load: what is sampled does no harm, and nothing is accused
-that was not as specified before.
+"""Cells under load: sampling does no harm, and accuses only what was right before.
+
+Longer than 400 lines because every test needs the same target and the same sampled cells.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks import sampling
 from rolecall.loadgen.checks.expired import ExpiredTokens
 from rolecall.loadgen.checks.invariants import Invariants
-from rolecall.loadgen.checks.sampling import Probe, Sampling
+from rolecall.loadgen.checks.probes import Probe
+from rolecall.loadgen.checks.sampling import Sampling
 from rolecall.loadgen.checks.shapes import SampledCell
 from rolecall.loadgen.checks.violations import Violations
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.reference.call import Answer, Call
 from rolecall.reference.errors import Refusal
 from rolecall.reference.permissions import LOWEST_SCOPE
@@ -312,7 +315,7 @@ def test_nothing_is_made_that_no_role_may_delete() -> None:
 
 
 def test_nobody_to_ask() -> None:
-    """With no account that can log in nothing is sampled, and nobody is accused."""
+    """Without an account that can log in, nothing is sampled or accused."""
     with running(Settings(scrypt_n=QUICK)) as one:
         one.accounts["guest"].password = "wrong"
         with sampling_of(one, roles=("guest",)) as it:
@@ -354,7 +357,7 @@ def test_what_is_not_as_specified_without_load_is_not_sampled() -> None:
 
 
 def test_an_empty_list_is_a_denial_where_it_is_read_so() -> None:
-    """Under that reading a denied list may be answered with nothing in it, and not with something."""
+    """Under that reading a denied list may be empty, and not hold anything."""
     with running(Settings(scrypt_n=QUICK)) as one:
         shown: list[dict[str, str]] = []
 
@@ -374,7 +377,7 @@ def test_an_empty_list_is_a_denial_where_it_is_read_so() -> None:
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 def test_what_says_nothing_about_permissions(status: int) -> None:
-    """Overload, a lost token, a thing that is gone: neither denied nor allowed cells are accused."""
+    """Overload, a lost token or a missing thing accuse no cell."""
     with sampled() as it:
 
         @instead_of(it.server.dispatcher.answer)
@@ -387,9 +390,7 @@ def test_what_says_nothing_about_permissions(status: int) -> None:
 
 
 def test_a_token_that_is_no_longer_good_is_no_denial() -> None:
-    """Where a token has ended, which is answered 403 as well, a new one is fetched, and nobody is
-    accused.
-    """
+    """A token that has ended is renewed, and its refusal is not a violation."""
     with sampled() as it:
         it.server.clock.advance(25 * 60 * 60)
         it.turns()
@@ -424,9 +425,7 @@ def test_a_login_by_somebody_else_costs_a_new_one_and_no_more() -> None:
 
 
 def test_a_denial_by_a_token_that_may_be_dead_is_none() -> None:
-    """Where a new token is denied and another log-in of the account has been begun meanwhile, it
-    may have been ended: nobody is accused.
-    """
+    """A denial is not a violation where another log-in may have ended the new token."""
     with sampled() as it:
         allowed = next(cell for cell in it.sampling.cells if cell.allowed)
 
@@ -492,9 +491,7 @@ def test_lost_answers_cost_nothing() -> None:
 
 @pytest.mark.parametrize("id", ["", ".", "..", 7, None, "the admin's", "somebody's"])
 def test_an_id_that_is_no_things_of_ours_is_never_written_to(id: Any) -> None:
-    """What a create says is a new thing's id, and is none or somebody else's, is not written to:
-    what was made is found by name.
-    """
+    """An id that a create claims wrongly is not written to; the thing is found by name."""
     with running(Settings(scrypt_n=QUICK)) as one:
         perform = one.server.dispatcher.perform
         others = {
@@ -630,7 +627,7 @@ def test_a_permission_that_turns_into_a_denial(often: int) -> None:
 
 
 def test_permissions_that_open_when_it_is_busy() -> None:
-    """The fault that only load shows is found by sampling beside 40 clients, and not without them."""
+    """The fault that only load shows is found beside 40 clients, and not without them."""
     with sampled(faults=("permissions-open-when-busy",)) as it:
         for _ in range(20):
             it.turn()
@@ -647,16 +644,16 @@ def test_permissions_that_open_when_it_is_busy() -> None:
                     http.get("/v2/services")
 
         clients = [threading.Thread(target=client) for _ in range(40)]
-        for each in clients:
-            each.start()
+        for client in clients:
+            client.start()
         try:
             started = perf_counter()
             while not it.violations.total and perf_counter() - started < 20:
                 it.turn()
         finally:
             over.set()
-            for each in clients:
-                each.join()
+            for client in clients:
+                client.join()
 
     assert set(it.violations.counts) == {"denied-allowed"}
 
@@ -678,7 +675,7 @@ SHAPES = {
 
 
 def test_shapes_are_refused_before_the_load() -> None:
-    """Denied reads are sampled in every shape; paths that lead nowhere are known by their status."""
+    """Denied reads are sampled in every shape; missing paths are known by their status."""
     with sampled() as it:
         shapes = {cell.shape: cell.refused for cell in it.sampling.shaped}
 
@@ -693,6 +690,7 @@ def test_a_shape_that_opens(shape: str) -> None:
     """Each shape that is let through after the load has begun, and no other, is a violation that
     names it.
     """
+    # Longer than 40 lines because it holds the server.
     with sampled() as it:
         opened = {cell.path for cell in it.sampling.shaped if cell.shape == shape}
         permitted, unknown = it.server.dispatcher.permitted, it.server.dispatcher.unknown
@@ -736,9 +734,7 @@ def test_a_shape_that_opens(shape: str) -> None:
 
 @pytest.mark.parametrize("page", [b"<h1>Busy</h1>", b"[]", b"{}", b'{"message":"busy"}'])
 def test_a_page_for_everybody_opens_nothing(page: bytes) -> None:
-    """Where a path that led nowhere is answered 200 with nothing of what is denied, nobody is
-    accused.
-    """
+    """A 200 that shows nothing of what is denied is not a violation."""
     with sampled() as it:
 
         @instead_of(it.server.dispatcher.unknown)
@@ -895,7 +891,7 @@ def test_no_expired_token() -> None:
 
     assert it.sampling.not_tested == [
         (
-            "expired tokens: there is no way to one; give bank, signing_key_env or clock_url under "
+            "expired tokens: the target file names no source of them; give bank, signing_key_env or clock_url under "
             "[expiry] in the target file"
         )
     ]
@@ -916,9 +912,7 @@ def test_a_reading_in_which_expired_is_401() -> None:
 
 
 def test_one_log_in_of_a_role_at_a_time() -> None:
-    """While a role's log-in is under way nobody begins another, which would end it on some servers;
-    other roles go on meanwhile.
-    """
+    """A role has one log-in under way at a time; other roles go on meanwhile."""
     with sampled("lone-sessions") as it:
         caller = it.sampling._callers["guest"]
         caller.grant.session.holder.lone = True

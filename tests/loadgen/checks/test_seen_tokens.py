@@ -1,6 +1,4 @@
-"""What was seen before is known again, as far back as the table promises; memory does not grow;
-nobody is accused for nothing.
-"""
+"""Seen tokens are known again as far back as promised, in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -49,10 +47,10 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "\u00fc", "\ud800", "x" * 100_000])
 def test_every_text_has_a_fingerprint(text: str) -> None:
-    """Any text that JSON can hold has one of 64 bits, and a text one character longer has another."""
-    for each in (fingerprint, own_fingerprint):
-        assert 0 <= each(text) < 2**64
-        assert each(text) == each("".join(text)) != each(f"{text}x")
+    """Any text of JSON has a fingerprint of 64 bits; a longer text has another one."""
+    for function in (fingerprint, own_fingerprint):
+        assert 0 <= function(text) < 2**64
+        assert function(text) == function("".join(text)) != function(f"{text}x")
 
 
 def test_what_comes_again_is_known() -> None:

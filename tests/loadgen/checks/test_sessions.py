@@ -1,7 +1,8 @@
-"""What is possible and what is certain: histories of log-ins, refreshes and races in which a
-refusal is explained, each beside one in which it is not.
+"""Histories of log-ins, refreshes and races in which a refusal is lawful, and is not.
 
 In memory and without a clock: a history is the order of sendings and answers.
+
+Longer than 400 lines because every way in which a session may end has a test.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ BOTH = {"token-dead", "chain-broken"}
 
 @pytest.fixture(name="invariants", params=[True, False], ids=["sessions-coexist", "lone-sessions"])
 def _invariants(request: pytest.FixtureRequest) -> Invariants:
-    """Whether sessions coexist may be known or not: what is certain without it is certain with it."""
+    """What is certain without knowing whether sessions coexist is certain with it."""
     return looking(sessions_coexist=request.param)
 
 
@@ -348,9 +349,7 @@ def test_a_race_with_a_lost_call_leaves_nothing_certain() -> None:
 
 
 def test_a_session_that_outlived_a_second_use_shows_that_it_does_no_harm() -> None:
-    """Once a session has gone on after another one's refresh token was refused as used, races of
-    others are no excuse any more.
-    """
+    """A session that outlived another's refused reuse shows that reuse is harmless here."""
     invariants = looking()
     grant, other = log_in(invariants), log_in(invariants)
     won = race(invariants, grant, 200, 401)

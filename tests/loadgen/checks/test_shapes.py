@@ -1,6 +1,4 @@
-"""Shapes of denied reads: what is sent is another way to ask for the same thing, and all rows,
-roles and shapes come up.
-"""
+"""Shapes ask for the same thing in another way; all rows, roles and shapes come up."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 from rolecall.loadgen.checks.shapes import AFTER, EACH, SampledCell, shaped, shapes_of
-from rolecall.loadgen.transport.wire import Origin, request
+from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.spec.loading import load_specification
 
 SPEC = load_specification()
@@ -39,13 +37,11 @@ def denied_reads() -> list[tuple[SampledCell, SampledCell | None]]:
 
 
 def test_the_shapes_of_a_list() -> None:
-    """A list is asked for by HEAD, after somebody who may, narrowed, with a header that means
-    another method, and in other spellings.
-    """
+    """A list has the shapes HEAD, after a role that may, narrowed, overridden, respelled."""
     plain, opener = cell("list-users", "guest"), cell("list-users", "bot")
-    found = {it.shape: it for it in shapes_of(plain, opener, "o1")}
+    found = {shape.shape: shape for shape in shapes_of(plain, opener, "o1")}
 
-    assert {it.path for it in found.values()} == {
+    assert {shape.path for shape in found.values()} == {
         "/v2/users",
         "/v2/users/",
         "/v2//users",
@@ -64,7 +60,7 @@ def test_the_shapes_of_a_list() -> None:
 
 def test_the_shapes_of_a_thing() -> None:
     """A thing's id stays what it is, since ids may be told apart by the case of their letters."""
-    paths = {it.path for it in shapes_of(cell("fetch-user", "guest"), None)}
+    paths = {shape.path for shape in shapes_of(cell("fetch-user", "guest"), None)}
 
     assert f"/V2/USERS/{ID}" in paths
     assert not any("limit" in path for path in paths)
@@ -73,17 +69,17 @@ def test_the_shapes_of_a_thing() -> None:
 
 def test_a_query_stays() -> None:
     """What a list's path has behind its question mark is there in every shape."""
-    for it in shapes_of(cell("list-messages", "guest"), None, "o1"):
-        assert it.path.count("?") == 1
-        assert f"?conversation={ID}" in it.path
+    for shape in shapes_of(cell("list-messages", "guest"), None, "o1"):
+        assert shape.path.count("?") == 1
+        assert f"?conversation={ID}" in shape.path
 
 
 @pytest.mark.parametrize("plain", [plain for plain, _ in denied_reads()], ids=str)
 def test_each_can_be_sent(plain: SampledCell) -> None:
     """No shape is another request than it says, nor none at all."""
-    for it in shapes_of(plain, None, "o1"):
-        sent = request(ORIGIN, it.method or "GET", it.path, it.headers)
-        assert sent.startswith(f"{it.method or 'GET'} /api/".encode())
+    for shape in shapes_of(plain, None, "o1"):
+        sent = request(ORIGIN, shape.method or "GET", shape.path, shape.headers)
+        assert sent.startswith(f"{shape.method or 'GET'} /api/".encode())
 
 
 def test_all_rows_roles_and_shapes_come_up() -> None:
@@ -92,19 +88,20 @@ def test_all_rows_roles_and_shapes_come_up() -> None:
     """
     cells = list(shaped(denied_reads(), "o1"))
     of_role, of_shape = defaultdict(set), defaultdict(set)
-    for it in cells:
-        of_role[it.role].add(it.shape)
-        of_shape[it.shape].add(it.operation.name)
+    for shape in cells:
+        of_role[shape.role].add(shape.shape)
+        of_shape[shape.shape].add(shape.operation.name)
 
     assert len(cells) == EACH * len(denied_reads())
-    assert len({str(it) for it in cells}) == len(cells)
+    assert len({str(shape) for shape in cells}) == len(cells)
     shapes = {
-        it.shape for it in shapes_of(cell("list-users", "guest"), cell("list-users", "bot"), "o1")
+        shape.shape
+        for shape in shapes_of(cell("list-users", "guest"), cell("list-users", "bot"), "o1")
     }
     assert set(of_shape) == shapes
     assert all(len(operations) >= 3 for operations in of_shape.values())
     assert all(of_role[role] == shapes for role in ("guest", "agent"))
-    assert {it.operation.name for it in cells} == {
+    assert {shape.operation.name for shape in cells} == {
         plain.operation.name for plain, _ in denied_reads()
     }
-    assert not any(it.allowed for it in cells)
+    assert not any(shape.allowed for shape in cells)

@@ -1,6 +1,4 @@
-"""Violations are counted exactly and kept as few samples, each with its exchange, in which nothing
-is left that opens a door.
-"""
+"""Violations are counted exactly; the few samples that are kept hold no secret."""
 
 from __future__ import annotations
 
@@ -107,9 +105,7 @@ def test_a_long_exchange_is_cut_after_its_secrets_are_hidden() -> None:
 
 
 def test_a_message_can_be_written_anywhere_and_is_short() -> None:
-    """What a server put into a message is no half character, which no file can hold, and no
-    megabyte.
-    """
+    """A message holds no half character and is short, whatever a server sent."""
     violations = Violations()
 
     violations.report(

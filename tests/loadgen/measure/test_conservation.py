@@ -1,6 +1,4 @@
-"""The accounts of a run add up over all workers, and where they do not, a sentence says by how
-much.
-"""
+"""The accounts of a run add up over all workers, or a sentence says by how much they do not."""
 
 from __future__ import annotations
 
@@ -84,7 +82,7 @@ def test_accounts_that_do_not(changed: dict[str, int], words: str) -> None:
 
 
 def test_a_closed_loop_has_no_schedule() -> None:
-    """Where nobody was scheduled, what was sent is held against what it came to alone."""
+    """In a closed loop, what was sent is compared with its ends alone."""
     assert list(Accounts(**{**GOOD.__dict__, "scheduled": 0, "dropped": 0}).broken()) == []
 
 
@@ -144,9 +142,7 @@ def test_a_report_counts_as_a_whole_or_not_at_all(broken: dict[str, Any]) -> Non
 
 
 def test_what_this_machine_could_not_send() -> None:
-    """A failure of its own is no error of the server and no response time, is counted by kind, and
-    has its place in the accounts.
-    """
+    """A failure of this machine is counted by kind, apart from errors and times."""
     recorder, totals = Recorder(time.perf_counter() - 1), Totals()
     entry = recorder.entry("POST", "issue")
     now = time.perf_counter()

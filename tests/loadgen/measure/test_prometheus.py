@@ -1,4 +1,4 @@
-"""The figures of a run for Prometheus: right, in its format, and served where they are asked for."""
+"""The figures of a run for Prometheus are right and in its format."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_was_measured_is_told() -> None:
 
 
 def test_it_is_served_beside_the_run() -> None:
-    """/metrics answers on loopback, anything else does not, and a port that is taken is said to be."""
+    """/metrics alone answers, on loopback; a port that is taken is a sentence."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match="--prometheus-port"):

@@ -1,4 +1,7 @@
-"""What a worker notes is what the master, Locust and ``load.json`` say, to the last request."""
+"""The master, Locust and ``load.json`` say what a worker noted, to the last request.
+
+Longer than 400 lines because every figure of load.json has a test.
+"""
 
 from __future__ import annotations
 
@@ -114,6 +117,7 @@ def test_the_document_has_every_request(run: tuple[Any, Sequence[Known]]) -> Non
     """Counts, kinds, percentiles, mean, timeline and batches of load.json are those of what was
     recorded.
     """
+    # Longer than 40 lines because it holds the whole document.
     answer, requests = run
     document, n = answer["document"], len(requests)
     kinds = Counter(request.kind for request in requests)
@@ -183,9 +187,7 @@ def sent(recorder: Recorder) -> dict[str, Any]:
 
 
 def test_a_run_lasts_until_its_last_request_ends() -> None:
-    """As long as it was to last, and longer if answers come later; not until somebody takes the
-    last report.
-    """
+    """A run lasts as planned, or until its last answer, not until its last report."""
     clock, totals = Clock(), Totals()
     for number in range(100):
         clock.success(number / 10)
@@ -241,7 +243,7 @@ def test_a_closer_look_has_shorter_slices() -> None:
 
 
 def test_arrivals_stand_in_the_second_in_which_they_happened() -> None:
-    """What the engine counts is shared out to the seconds by its ticks, also while nobody answers."""
+    """Arrivals count in the second in which they happened, also without answers."""
     clock, totals = Clock(), Totals()
     for tick in range(30):
         clock.recorder.scheduled += 5
@@ -390,7 +392,7 @@ def test_the_progress_line_speaks_of_the_last_seconds() -> None:
 
 @pytest.mark.long
 def test_memory_does_not_grow_with_requests() -> None:
-    """A million requests that nobody takes leave no more behind than a thousand."""
+    """A million requests that are not taken leave no more memory than a thousand."""
     import tracemalloc
 
     clock = Clock()

@@ -1,5 +1,6 @@
-"""One connection under load: what arrives, what is kept open, and every way in which an answer does
-not come.
+"""A connection under load: what arrives, what stays open, and every way to fail.
+
+Longer than 400 lines because every way in which a connection fails has a test.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.generator_limits import of_the_generator
-from rolecall.loadgen.transport.client import Failure, WireConnection
-from rolecall.loadgen.transport.wire import Origin, Response, request
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
+from rolecall.loadgen.transport.wire import Response
 from tests.support import miniatures
 from tests.support.certificates import Certificates
 from tests.support.miniatures import Miniature, Received, always, in_turn, response
@@ -89,7 +92,7 @@ def failure(answer: miniatures.Answer, *, timeout: float = TIMEOUT) -> Failure:
 
 @contextmanager
 def raw(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that handles one connection as it likes, without reading a request first; its URL."""
+    """The URL of a server that handles one connection without reading a request first."""
 
     def accept() -> None:
         stream, _ = listener.accept()
@@ -315,7 +318,7 @@ class TestIdle:
 
     @pytest.mark.parametrize("delay", [0.0, 0.05])
     def test_surplus(self, delay: float) -> None:
-        """What nobody asked for is nobody's answer, whether it comes with the one before or later."""
+        """Unrequested bytes are never an answer, whether they come at once or later."""
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             surplus = response(200, b"surplus")
@@ -358,6 +361,7 @@ class TestIdle:
 
         Which of two connections is heard first depends on which one is older, so both are tried.
         """
+        # Longer than 40 lines because it holds the server.
         kept: dict[str, miniatures.Connection] = {}
         ended = threading.Event()
 
@@ -391,7 +395,7 @@ class TestIdle:
                 {"one": one, "other": other}[name].exchange(get(server.url, f"/{name}"))
             assert b"/next" == gevent.spawn(step).get().body
 
-        assert ["/end", "/next"] == [it.path for it in server.received[2:]]
+        assert ["/end", "/next"] == [received.path for received in server.received[2:]]
         assert 3 == server.connections
 
     def test_nothing_is_left_open(self) -> None:
@@ -411,15 +415,15 @@ class TestIdle:
 
 
 class TestFailures:
-    """Every kind of failure, and that the next exchange is none."""
+    """Every kind of failure; the next exchange succeeds."""
 
     def test_refused(self) -> None:
-        """Nobody listens."""
+        """A port without a server refuses."""
         with miniatures.nobody() as url, connection(url) as it:
             assert "refused" == failed(it, get(url)).kind
 
     def test_no_such_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A name that nobody has; as the resolver says it, which might ask the network."""
+        """An unknown name fails as the resolver says it, which might ask the network."""
 
         def unknown(*_: object, **__: object) -> None:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -475,7 +479,7 @@ class TestFailures:
         ],
     )
     def test_garbage(self, data: bytes) -> None:
-        """An answer that is no HTTP is refused when it is seen, not when the time is over."""
+        """An answer that is not HTTP is refused when it is seen, not at the timeout."""
         assert "garbage" == failure(always(data)).kind
 
     def test_a_coding_that_was_not_asked_for(self) -> None:
@@ -487,7 +491,7 @@ class TestFailures:
         assert "too-large" == failure(always(response(200, bomb, content_encoding="gzip"))).kind
 
     def test_what_is_not_understood_is_no_statement(self) -> None:
-        """Answers in such a coding are lawful: they make a run void, and say nothing of the server."""
+        """Answers in an unknown coding make a run invalid, and do not accuse the server."""
         quiet = {
             "dispatch_lag_ms": {"p99": 0.1},
             "workers": [],
@@ -523,7 +527,7 @@ class TestFailures:
         assert "too-large" == failure(miniatures.huge).kind
 
     def test_too_large_without_end(self) -> None:
-        """Neither is one whose end nobody knows."""
+        """A body without a known end is too large as well."""
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             connection.send(response(200, content_length=""))
@@ -567,7 +571,7 @@ class TestAddresses:
             addresses(monkeypatch, silent, int(server.url.rpartition(":")[2]))
             assert 200 == it.exchange(get(server.url)).status
             it.close()
-            monkeypatch.setattr("rolecall.loadgen.transport.client._HEAD_START", TIMEOUT)
+            monkeypatch.setattr("rolecall.loadgen.transport.reach._HEAD_START", TIMEOUT)
             assert 200 == it.exchange(get(server.url)).status
         gevent.sleep(0.01)
 
@@ -575,13 +579,15 @@ class TestAddresses:
 
     def test_the_first_refuses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The next one is tried at once."""
-        monkeypatch.setattr("rolecall.loadgen.transport.client._HEAD_START", TIMEOUT)
+        monkeypatch.setattr("rolecall.loadgen.transport.reach._HEAD_START", TIMEOUT)
         with (
             miniatures.nobody() as url,
             Miniature(OK) as server,
             connection("http://several.test", timeout=5) as it,
         ):
-            addresses(monkeypatch, *(int(each.rpartition(":")[2]) for each in (url, server.url)))
+            addresses(
+                monkeypatch, *(int(known_url.rpartition(":")[2]) for known_url in (url, server.url))
+            )
             assert 200 == it.exchange(get(server.url)).status
 
     def test_none_answers(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -631,7 +637,7 @@ class TestTimeout:
         ],
     )
     def test_no_complete_answer(self, answer: miniatures.Answer) -> None:
-        """However much keeps coming, the exchange ends when its time is over, and soon after that."""
+        """However much keeps coming, the exchange ends soon after its timeout."""
         with Miniature(answer) as server, connection(server.url, timeout=SHORT) as it:
             for _ in range(2):
                 before = time.perf_counter()
@@ -649,7 +655,7 @@ class TestTimeout:
             over.set()
 
     def test_handshake(self) -> None:
-        """Connecting is part of it: a server that never finishes the handshake is not waited for."""
+        """The timeout includes connecting: an endless handshake is not waited for."""
         over = threading.Event()
         with raw(lambda stream: over.wait(TIMEOUT) and None) as url:
             https = url.replace("http:", "https:")
@@ -730,7 +736,7 @@ class TestTls:
         assert 1 == server.connections
 
     def test_not_verified(self, certificates: Certificates) -> None:
-        """Any certificate is accepted when nobody asks."""
+        """Any certificate is accepted where verification is off."""
         with (
             Miniature(OK, tls=certificates.server_context) as server,
             connection(server.url, verify=False) as it,
@@ -768,9 +774,7 @@ class TestTls:
                 assert failed(it, get(https)).kind in ("tls", "reset")
 
     def test_a_body_that_ends_with_the_connection(self, certificates: Certificates) -> None:
-        """A body without a length is complete where TLS says so; where it is only cut off, nobody
-        knows (RFC 9112 9.8).
-        """
+        """A body without a length is complete only where TLS ends in order (RFC 9112 9.8)."""
 
         def cut_off(request: Received, connection: miniatures.Connection) -> None:
             connection.send(b"HTTP/1.1 200 OK\r\n\r\nfine")
@@ -872,7 +876,7 @@ class TestGreenlets:
     """Many connections, and greenlets that are ended from outside."""
 
     def test_many_at_once(self) -> None:
-        """Everybody gets the answers to their own questions, whatever the others do."""
+        """Each greenlet gets the answers to its own requests."""
 
         def answer(request: Received, connection: miniatures.Connection) -> None:
             connection.wait(0.01)
@@ -893,7 +897,7 @@ class TestGreenlets:
             clients = [gevent.spawn(client, number) for number in range(100)]
             gevent.joinall(clients, raise_error=True)
 
-        assert list(range(100)) == [it.value for it in clients]
+        assert list(range(100)) == [client.value for client in clients]
         assert 1000 == len(server.received)
         assert 200 == server.connections
 
@@ -930,7 +934,7 @@ class TestGreenlets:
         assert "closed" == waiting.value.kind
 
     def test_no_other_switch_is_an_answer(self) -> None:
-        """Whoever switches to a greenlet that waits for an answer is told."""
+        """A switch to a waiting greenlet from elsewhere is an error."""
         with Miniature(miniatures.silent) as server, connection(server.url) as it:
             waiting = gevent.spawn(it.exchange, get(server.url))
             gevent.sleep(0.1)
@@ -943,17 +947,18 @@ PATCHED = """
 from gevent import monkey
 monkey.patch_all()
 import sys
-from rolecall.loadgen.transport.client import Connection, Failure
-from rolecall.loadgen.transport.wire import Origin, request
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.outgoing import Origin, request
 plain, secure, ca = sys.argv[1:]
 for url, verify in ((plain, True), (plain.replace("127.0.0.1", "localhost"), True), (secure, ca), (secure, False)):
     origin = Origin.of(url)
-    connection = Connection(origin, timeout=5, verify=verify)
+    connection = WireConnection(origin, timeout=5, verify=verify)
     for _ in range(3):
         print(connection.exchange(request(origin, "GET", "/")).status)
     connection.close()
 try:
-    Connection(Origin.of(secure), timeout=5).exchange(request(origin, "GET", "/"))
+    WireConnection(Origin.of(secure), timeout=5).exchange(request(origin, "GET", "/"))
 except Failure as failure:
     print(failure.kind)
 """

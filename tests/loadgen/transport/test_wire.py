@@ -1,4 +1,7 @@
-"""Requests as bytes, and answers that are read the same way however they are cut up."""
+"""Requests are written as bytes, and answers are read alike however they are cut up.
+
+Longer than 400 lines because every lawful and unlawful form of an answer has a test.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,13 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.transport import wire
+from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.loadgen.transport.wire import (
     BODY_LIMIT,
     HEAD_LIMIT,
-    Origin,
     Parser,
     Response,
     WireError,
-    request,
     whole,
 )
 
@@ -26,7 +28,7 @@ ORIGIN = Origin.of("http://127.0.0.1:8080")
 
 
 def parsed(*pieces: bytes, head_only: bool = False, end: bool = False) -> Response | None:
-    """What a parser makes of pieces, each of which but the last is no answer yet."""
+    """What a parser makes of these pieces."""
     parser = Parser(head_only=head_only)
     for piece in pieces[:-1]:
         assert parser.feed(piece) is None
@@ -301,9 +303,9 @@ def answers(*, head_only: bool = True, end: bool = True) -> pytest.MarkDecorator
     connection.
     """
     chosen = {
-        name: each
-        for name, each in LEGAL.items()
-        if each.head_only <= head_only and each.end <= end
+        name: legal
+        for name, legal in LEGAL.items()
+        if legal.head_only <= head_only and legal.end <= end
     }
     return pytest.mark.parametrize("legal", chosen.values(), ids=chosen)
 
@@ -339,7 +341,7 @@ class TestLegalAnswers:
 
     @answers()
     def test_not_complete(self, legal: Legal) -> None:
-        """Wherever the connection is closed before the last byte, there is no answer."""
+        """A connection that closes before the last byte gives no answer."""
         for at in range(len(legal.data) if not legal.end else legal.data.index(b"\r\n\r\n") + 3):
             parser = Parser(head_only=legal.head_only)
             if at:
@@ -351,7 +353,7 @@ class TestLegalAnswers:
 
     @answers(end=False)
     def test_surplus(self, legal: Legal) -> None:
-        """What follows the answer is no part of it, and leaves the connection unusable."""
+        """Bytes after the answer do not belong to it, and spoil the connection."""
         response = parsed(
             legal.data + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", head_only=legal.head_only
         )
@@ -383,7 +385,7 @@ class TestFastPath:
             assert whole(data) is None
 
     def test_refuses_garbage(self) -> None:
-        """A head that is no HTTP is refused here, too."""
+        """The fast path refuses a head that is not HTTP."""
         with pytest.raises(WireError) as caught:
             whole(b"HTTP/1.1 200 OK\r\nContent-Length: 5\nX: y\r\n\r\nhello")
 
@@ -416,7 +418,7 @@ class TestHeader:
         ],
     )
     def test_header(self, name: bytes, expected: bytes | None) -> None:
-        """The first field of that name, in any case, without white space; None where there is none."""
+        """The first field of that name, in any case, without white space; None without any."""
         head = (
             b"HTTP/1.1 200 OK\r\nRETRY-after: \t3 \r\nset-cookie:a=b\r\nset-cookie: "
             b"c=d\r\nX-Folded: a\r\n\t b\r\nX-Last:"
@@ -485,7 +487,7 @@ GARBAGE = {
 
 
 class TestNoAnswers:
-    """Bytes that are no answer, each with exactly one fault."""
+    """Bytes that are not an answer, each with exactly one fault."""
 
     @pytest.mark.parametrize(
         "data", [pytest.param(data, id=name) for name, data in GARBAGE.items()]

@@ -1,1 +1,1 @@
-"""How much a server carries: the searches behind ``rolecall capacity``."""
+"""The searches behind ``rolecall capacity``: how much a server carries."""

@@ -1,18 +1,19 @@
-"""The search for a server's capacity: the highest rate of arrivals that it carries while the
-objectives hold.
+"""The search by rate: the highest rate of arrivals at which the objectives hold.
 
 It climbs by doubling until a step fails, and then narrows. Near the capacity a verdict on a few
-seconds is noisy, so nothing rests on a single one: all that was seen goes into one belief of where
+seconds is noisy, so nothing rests on a single one: all that was seen goes into a posterior of
 the capacity is (`posterior.py`), which says where to look next, when it is known well enough, and
 how well it is known. What a single step says is in `steps.py`.
 
-What the belief says is a conclusion, and the search does not end with one. It ends with a longer
+What the posterior says is a conclusion, and the search does not end with one. It ends with a longer
 step at the answer, which has to hold there; where it does not, the answer is lowered, and has to
-hold again. And it asks all along whether the server is still the one of which the belief is
+hold again. And it asks all along whether the server is still the one of which the posterior is
 (`state.py`). Where it carried more before than it does at the end, or now this and now that, there
 is no one capacity, and the outcome is `unstable`, with the least and the most. Where it only ever
 carried more (a cold cache, a compiler, an autoscaler), the last state is the answer, if the search
 has seen it for longer than it has seen the others; it then takes all its time.
+
+Longer than 400 lines because the parts of the search share one state.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from rolecall.loadgen.capacity.steps import StepJudgement, StepVerdict, keep_tog
 
 __all__ = ["Capacity", "Measure", "Search", "SearchOutcome"]
 
-#: How near to a rate that this machine could not offer the climb goes.
+#: How near to a rate that this machine could not offer the way up goes.
 _NEAR = 1.1
-#: Where in the belief the steps at the answer are: the first below the middle, the next ones where
+#: Where in the posterior the steps at the answer are: the first below the middle, the others where
 #: less is left to doubt.
 _ANSWERS = (0.25, 0.1, 0.025, 0.01)
-#: The share of the middle of the belief that the first one is at the most: at the very capacity
+#: The share of the middle of the posterior that the first one is at the most: at the very capacity
 #: nothing holds for long.
 _BELOW = 0.99
 #: By how much each of them is lower than the one before, at least.
@@ -83,9 +84,7 @@ class Search:
         self._end = Stop(SearchOutcome.UNFINISHED, "it was interrupted")
 
     def run(self) -> Capacity:
-        """Search to the end. Whatever ``measure`` raises goes through; `capacity` then says what is
-        known so far.
-        """
+        """Search to the end. What ``measure`` raises goes through; `capacity` has the result."""
         try:
             self._search()
         except Stop as end:
@@ -148,9 +147,7 @@ class Search:
     # --- From nowhere to near the capacity -------------------------------------------------------
 
     def _bracket(self) -> None:
-        """Double the rate until it fails; where none held, lower it until one does. The ceiling may
-        hold instead.
-        """
+        """Double the rate until it fails, or lower it until it holds; the ceiling may hold."""
         state, limit = self._state, math.inf
         rate = self._next(state.steps[-1], limit) if state.steps else self._start
         while not state.is_bracketed:
@@ -183,9 +180,7 @@ class Search:
         return min(2 * judged.step.rate, self._ceiling, middle)
 
     def _attempt(self, rate: float) -> StepJudgement:
-        """A step on the way; what does not hold, but may be a cold server or a hiccup, is measured
-        once more, for longer.
-        """
+        """A step on the way; what may be a cold server or a hiccup is measured again, longer."""
         judged = self._stepper.step(rate, self._climb)
         if not judged.held and not (judged.saturated and judged.growing):
             judged = self._stepper.step(rate, 2 * self._climb)
@@ -194,9 +189,7 @@ class Search:
     # --- Near the capacity -----------------------------------------------------------------------
 
     def _narrow(self) -> None:
-        """Look on both sides of where the capacity seems to be, until it is known, or the rest of
-        the time is for the answer.
-        """
+        """Look on both sides of the capacity until it is known well enough, or time runs out."""
         state, stepper, sides = self._state, self._stepper, _Sides()
         while state.is_bracketed:
             low, high = state.quantiles(0.025, 0.975)
@@ -216,9 +209,7 @@ class Search:
                 stepper.change(state.since_failure())
 
     def _look_again(self, fell: StepJudgement) -> None:
-        """After a step that failed by far: whether what held before does so still; else the server
-        has changed.
-        """
+        """After a step that failed by far, check that what held before still holds."""
         judged = self._stepper.step(self._state.held, self._stepper.short)
         if is_far(judged):
             self._stepper.change([fell, judged])
@@ -227,9 +218,7 @@ class Search:
     # --- At the answer ---------------------------------------------------------------------------
 
     def _confirm(self) -> None:
-        """End with a longer step at the answer, which has to hold; where it does not, with one
-        below it.
-        """
+        """End with a longer step at the answer, which has to hold, or with one below it."""
         stepper, state, last = self._stepper, self._state, math.inf
         was_bracketed = state.is_bracketed
         judged: StepJudgement | None = None
@@ -276,9 +265,7 @@ class Search:
         return min(rate, _LOWER * last, 0.99 * state.ceiling, self._ceiling)
 
     def _may_be_chance(self, judged: StepJudgement) -> bool:
-        """Whether a step at an answer did not hold for an objective that is nearly kept: the same
-        rate deserves another look.
-        """
+        """Whether an answer broke an objective by so little that it deserves another look."""
         strain = judged.strain
         if strain is None or not strain.broken or judged.failed or self._history.is_slump(judged):
             return False
@@ -323,9 +310,7 @@ class Search:
         )
 
     def _why_unstable(self, rate: float) -> Iterator[tuple[Any, ...]]:
-        """Why a rate that held is no answer, each time with the steps that say so; nothing where it
-        is one.
-        """
+        """Why a rate that held is not the answer, each time with the steps that say so."""
         history, began = self._history, self._state.began
         contradictions, slumps = self._state.contradictions(rate), history.slumps
         if any(
@@ -380,9 +365,7 @@ class _Sides:
         return self.above < self.below
 
     def rate(self, state: State) -> float:
-        """Above by so much that a step will see the backlog grow, or the allowance of a limiter
-        end; below by no more than it takes.
-        """
+        """Above, so far that a step shows it; below, no farther than it takes."""
         below, middle, above = state.quantiles(0.2, 0.5, 0.8)
         if state.pace < math.inf:
             if self.is_upper:

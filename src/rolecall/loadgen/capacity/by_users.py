@@ -1,6 +1,4 @@
-"""Throughput by concurrency: levels of ever more clients in a closed loop, and the law that they
-follow (`scalability.py`).
-"""
+"""The search by users: throughput at ever more clients, and the law that it follows."""
 
 from __future__ import annotations
 
@@ -39,35 +37,31 @@ Measure = Callable[[int, float], Step]
 
 @dataclass(frozen=True)
 class Scaling:
-    """What was found; ``levels`` are the judgements with their numbers of clients, in the order in
-    which they were tried.
-    """
+    """The result; ``steps`` are judgements with numbers of clients, in the order of trial."""
 
     outcome: SearchOutcome
     because: str
-    levels: Sequence[tuple[int, StepJudgement]]
+    steps: Sequence[tuple[int, StepJudgement]]
     seconds: float
 
     @property
     def points(self) -> list[Point]:
         """The levels at which the server answered as it should."""
         return [
-            Point(n, it.step.throughput)
-            for n, it in self.levels
-            if it.usable and not _refusing(it.step)
+            Point(n, judged.step.throughput)
+            for n, judged in self.steps
+            if judged.usable and not _refusing(judged.step)
         ]
 
     def document(self) -> dict[str, Any]:
-        """The findings of ``capacity.json``: the highest throughput of a level that held, and the
-        law.
-        """
+        """The findings of ``capacity.json``: the highest throughput that held, and the law."""
         held = [
-            it.step
-            for _, it in self.levels
-            if it.verdict in {StepVerdict.HELD, StepVerdict.UNCLEAR}
+            judged.step
+            for _, judged in self.steps
+            if judged.verdict in {StepVerdict.HELD, StepVerdict.UNCLEAR}
         ]
         best = max(held, key=lambda step: step.throughput, default=None)
-        turn = knee([it for _, it in self.levels])
+        turn = knee([judged for _, judged in self.steps])
         try:
             law, why = fit(self.points).document(), ""
         except CannotFit as reason:
@@ -83,13 +77,13 @@ class Scaling:
                 "p50_ms": milliseconds(turn.p50),
                 "p99_ms": milliseconds(turn.p99),
             },
-            "steps": [{**it.document(), "concurrency": n} for n, it in self.levels],
+            "steps": [{**judged.document(), "concurrency": n} for n, judged in self.steps],
             "usl": law,
             "seconds": round(self.seconds, 1),
         }
 
 
-class Climb:
+class SearchByUsers:
     """Raises the number of clients, until the throughput has passed its peak.
 
     ``measure(clients, seconds)`` lets so many clients send one request after the other: some
@@ -107,7 +101,7 @@ class Climb:
         clock: Callable[[], float] = time.monotonic,
         told: Callable[[int, StepJudgement], None] = lambda clients, judgement: None,
     ) -> None:
-        self.levels: list[tuple[int, StepJudgement]] = []
+        self.steps: list[tuple[int, StepJudgement]] = []
         self._measure = measure
         self._most = most
         self._seconds = seconds
@@ -117,17 +111,15 @@ class Climb:
         self._end = SearchOutcome.UNFINISHED, "it was interrupted"
 
     def run(self) -> Scaling:
-        """Climb to the end. Whatever ``measure`` raises goes through; `scaling` then says what is
-        known so far.
-        """
-        self._end = self._climb()
+        """Search to the end. What ``measure`` raises goes through; `scaling` has the result."""
+        self._end = self._search()
         return self.scaling()
 
     def scaling(self) -> Scaling:
         """What is known by now."""
-        return Scaling(*self._end, self.levels, self._clock() - self._began)
+        return Scaling(*self._end, self.steps, self._clock() - self._began)
 
-    def _climb(self) -> tuple[SearchOutcome, str]:
+    def _search(self) -> tuple[SearchOutcome, str]:
         levels = numbers(self._most)
         latency = math.inf
         best = 0.0
@@ -139,24 +131,24 @@ class Climb:
                 return SearchOutcome.UNFINISHED, f"the time was over at {clients} clients"
             step = self._measure(clients, seconds)
             latency = min(latency, step.p50 or math.inf)
-            it = judge(step, latency)
-            self.levels.append((clients, it))
-            self._told(clients, it)
-            if it.verdict is StepVerdict.VIOLATED:
+            judged = judge(step, latency)
+            self.steps.append((clients, judged))
+            self._told(clients, judged)
+            if judged.verdict is StepVerdict.VIOLATED:
                 return (
                     SearchOutcome.VIOLATED,
-                    f"with {clients} clients it was no longer right: {it.why}",
+                    f"with {clients} clients it was no longer right: {judged.why}",
                 )
-            if it.verdict is StepVerdict.GENERATOR:
+            if judged.verdict is StepVerdict.GENERATOR:
                 return (
                     SearchOutcome.GENERATOR,
-                    f"this machine ran out before the server did: {it.why}",
+                    f"this machine ran out before the server did: {judged.why}",
                 )
             if _refusing(step):
-                held = any(it.verdict is StepVerdict.HELD for _, it in self.levels)
+                held = any(judged.verdict is StepVerdict.HELD for _, judged in self.steps)
                 return (
                     SearchOutcome.FOUND if held else SearchOutcome.NOTHING_HELD,
-                    f"with {clients} clients it refused: {it.why}",
+                    f"with {clients} clients it refused: {judged.why}",
                 )
             best = max(best, step.throughput)
             if step.throughput < _PASSED * best and at + 1 >= FEWEST:
@@ -181,7 +173,7 @@ def _refusing(step: Step) -> bool:
 def _interval(step: Step | None) -> dict[str, float | None]:
     if step is None:
         return {"rate": None, "low": None, "high": None}
-    paces = [it.ok * len(step.slices) / step.seconds for it in step.slices]
+    paces = [piece.ok * len(step.slices) / step.seconds for piece in step.slices]
     error = 1.96 * stdev(paces) / math.sqrt(len(paces))
     return {
         "rate": significant(step.throughput),

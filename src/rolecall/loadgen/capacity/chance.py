@@ -1,5 +1,4 @@
-"""Whether chance explains what was counted: an objective that allows 1 % is not broken because one
-of 60 requests was late.
+"""Tests whether chance explains a count: one late request of 60 does not break a limit of 1 %.
 
 A step of a search counts a sample. Where the server makes one request in a hundred wait, a step of
 60 requests has two late ones in every eighth case; a search of fifteen steps that takes every such
@@ -27,9 +26,7 @@ UNLIKELY = 0.01
 
 
 def tail(bad: float, of: float, allowed: float, clump: float = 1.0) -> float:
-    """How probable ``bad`` or more of ``of`` are where a share of ``allowed`` is bad, in clumps of
-    this size.
-    """
+    """The probability of ``bad`` or more of ``of`` at a share of ``allowed``, in such clumps."""
     count = max(math.ceil(bad / clump - 0.5), 1)
     throws = max(round(of / clump), count)
     if bad <= 0 or allowed >= 1:
@@ -80,9 +77,7 @@ _POWERS = (1, 2, 5, 10, 20, 80, 320)
 
 
 def clump(counts: Sequence[int]) -> float:
-    """In how large clumps what was counted in even slices of time came: 1 where each came by
-    itself.
-    """
+    """The size of the clumps in which counts of even slices came; 1 where there are none."""
     if not any(counts):
         return 1.0
     return max(1.0, pvariance(counts) / mean(counts))

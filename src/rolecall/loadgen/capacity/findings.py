@@ -1,4 +1,4 @@
-"""What a search found."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -74,9 +74,7 @@ class Capacity:
 
 
 def broken(objectives: Iterable[Objective], findings: Mapping[str, Any]) -> Iterator[str]:
-    """The objectives of the rate that the capacity does not hold, in sentences; ``findings`` are
-    those of ``capacity.json``.
-    """
+    """Sentences on objectives of the rate that the capacity in ``findings`` does not hold."""
     rate = findings["capacity"]["rate"]
     for objective in objectives:
         if objective.measure == "rate" and (rate is None or not objective.holds({"rate": rate})):

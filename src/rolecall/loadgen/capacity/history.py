@@ -1,4 +1,4 @@
-"""The states in which a search found the server, one after the other, and what they mean together."""
+"""The states in which a search found the server, in order, and what they mean together."""
 
 from __future__ import annotations
 
@@ -96,9 +96,7 @@ class History:
         return min(values), max(values)
 
     def interval(self, rate: float | None) -> tuple[float, float, float]:
-        """The capacity with its interval, over all states that are one but for small differences;
-        around ``rate`` if that is known.
-        """
+        """The capacity's interval over all like states; around ``rate`` where that is known."""
         now = self.now.value
         same = [state for state in self.states if state.value < SAME * now < SAME**2 * state.value]
         found = [state.interval() for state in same or [self.now]]

@@ -1,12 +1,12 @@
-"""What is believed of a capacity, in numbers: how probable each rate is to be it, given all that
+"""The posterior of a capacity: how probable each rate is to be it, given all that
 was measured.
 
 Two things limit a server, and its capacity is the lower of the two: the rate from which on it does
 not carry all, so that the backlog grows, and the rate from which on an objective does not hold.
 Each has a probability of its own over the same grid of rates.
 
-Three things keep such a belief from being surer than it may be. None of the measurements is
-believed entirely: whatever the noise of this one, a share of them is about something else (a pause,
+Three things keep such a posterior from being surer than it may be. None of the measurements is
+trusted entirely: whatever the noise of this one, a share of them is about something else (a pause,
 a neighbour). Beyond its capacity a server may do worse than turn away what is too much, it may
 collapse; so a step that shows a far greater excess than fits says no more than that the rate was
 too high. And where the steps disagree by more than their errors, the errors were too small: all are
@@ -56,9 +56,7 @@ _STEEP, _PER_ONE = 20.0, 64
 
 
 class Excess(NamedTuple):
-    """At this rate so much was not carried, give or take ``error``; ``width`` is that and what no
-    count is free of.
-    """
+    """What was not carried at a rate, with its ``error``; ``width`` adds what every count has."""
 
     rate: float
     seen: float
@@ -73,20 +71,16 @@ class Excess(NamedTuple):
         )  # that an old backlog went away is no more than that it did not grow
 
     def off(self, capacity: float) -> float:
-        """By how many widths this is more (above 0) or less than a server of this capacity would
-        show.
-        """
+        """By how many widths this is above, or below, what such a capacity would show."""
         return (self.seen - max(0.0, 1 - capacity / self.rate)) / self.width
 
     def is_collapse(self, capacity: float) -> bool:
-        """Whether a server of this capacity broke down under this rate, rather than carry as much
-        of it as it can.
-        """
+        """Whether a server of this capacity broke down at this rate."""
         return self.rate > capacity and self.seen - (1 - capacity / self.rate) > _BREAKDOWN
 
 
 class Posterior:
-    """The belief in each capacity between two rates, which starts as no knowledge at all."""
+    """The probability of each capacity between two rates; at the start all are equally probable."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low = low
@@ -154,9 +148,7 @@ class Posterior:
         return [self._rate(self._cumulated, share) for share in shares]
 
     def disagreement(self, capacity: float) -> float:
-        """Birge's ratio: by what factor the errors are too small for all measurements to be of this
-        capacity; 1 where they are not.
-        """
+        """Birge's ratio: by what factor the errors are too small for one capacity; else 1."""
         told = [
             seen.off(capacity)
             for seen in self._seen
@@ -191,9 +183,7 @@ def _cumulated(weights: list[float]) -> list[float]:
 
 
 def _table(bad: float, allowed: float, clump: float) -> list[float]:
-    """How probable it is that so many are bad, for each point between faint and broken; in
-    logarithms.
-    """
+    """The log probability of so many bad ones, for each point between faint and broken."""
     return [
         _probability(bad, allowed * _FAINT * exp(_PER_POINT * point), clump)
         for point in range(_POINTS + 1)
@@ -201,17 +191,13 @@ def _table(bad: float, allowed: float, clump: float) -> list[float]:
 
 
 def _point(base: float, growth: float) -> int:
-    """The point at which a server stands: 1 at its capacity, where the base and what grows are just
-    what is allowed.
-    """
+    """Where a server stands: 1 is its capacity, at which just the allowed share is bad."""
     strain = base + (1 - base) * exp(growth)
     return round(log(max(_FAINT, min(strain, _BROKEN)) / _FAINT) / _PER_POINT)
 
 
 def _probability(count: float, mean: float, clump: float) -> float:
-    """The logarithm of a negative binomial with this mean, and a variance of ``clump`` means;
-    Poisson for 1.
-    """
+    """The log of a negative binomial of this mean and ``clump`` means of variance."""
     if clump == 1:
         return count * log(mean) - mean - lgamma(count + 1)
     size = mean / (clump - 1)

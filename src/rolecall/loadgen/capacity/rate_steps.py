@@ -1,6 +1,4 @@
-"""The steps of a search for the capacity, on real workers: each is a segment of open load, seen
-without its warm-up.
-"""
+"""The steps of a search by rate, on real workers: each is a segment of open load."""
 
 from __future__ import annotations
 
@@ -23,8 +21,7 @@ from rolecall.loadgen.schedule import Arrivals, Phase, Schedule
 
 N = TypeVar("N", int, float)
 
-#: Seconds that those under way have at the end of a step; whoever still waits for a client then is
-#: not sent any more.
+#: Seconds that steps under way have at the end; arrivals that still wait for a client are dropped.
 _GRACE = 10.0
 
 
@@ -37,7 +34,7 @@ class CapacityRun(LoadRun):
     def _load(self) -> None:
         options = self.options
         self.coordinator.prepare(self.scenario, _CLIENTS, plan.shared(options))
-        steps = Steps(self.coordinator, self.of_steps, options.arrivals, options.seed)
+        steps = RateSteps(self.coordinator, self.of_steps, options.arrivals, options.seed)
         search = Search(
             self.until_stopped(steps.measure),
             start=options.first_rate,
@@ -51,13 +48,11 @@ class CapacityRun(LoadRun):
 
     @property
     def of_steps(self) -> list[Objective]:
-        """The objectives that a step has to hold: not those of the rate, which is what is looked
-        for.
-        """
+        """The objectives that a step has to hold; the rate is not one, it is searched for."""
         return [objective for objective in self.objectives if objective.measure != "rate"]
 
     def until_stopped(self, measure: Callable[[N, float], Step]) -> Callable[[N, float], Step]:
-        """The same, until somebody stops the run or a worker dies."""
+        """The same, until the run is stopped or a worker dies."""
 
         def step(much: N, seconds: float) -> Step:
             if self.stopped.is_set() or self.coordinator.died:
@@ -118,11 +113,11 @@ _VERDICTS = {
 
 
 class Stopped(Exception):
-    """Somebody stopped the run, or a worker died."""
+    """The run was stopped, or a worker died."""
 
 
-class Steps(Segments):
-    """Offers rates to the target, as `search.Search` asks for them."""
+class RateSteps(Segments):
+    """Offers rates to the target, as `Search` asks for them."""
 
     def __init__(
         self,
@@ -136,7 +131,7 @@ class Steps(Segments):
         self._seed = seed
 
     def measure(self, rate: float, seconds: float) -> Step:
-        """Offer a rate for so many seconds, after a warm-up, and wait until all has been answered."""
+        """Offer a rate, after a warm-up, and wait until all has been answered."""
         width, warm_up = cut(seconds)
         count = warm_up + SLICES
         schedule = Schedule((Phase(rate, rate, count * width),), self._arrivals, self._seed)

@@ -69,15 +69,11 @@ class Law:
 
     @property
     def bound(self) -> float | None:
-        """The throughput that no number of clients exceeds, where there is no peak; None where
-        nothing bounds it.
-        """
+        """The throughput that no number of clients exceeds; None with a peak, or no bound."""
         return self.rate / self.sigma if self.sigma and not self.kappa else None
 
     def document(self) -> dict[str, Any]:
-        """``usl`` of ``capacity.json``. A peak beyond all that was measured is a guess, and is
-        marked as one.
-        """
+        """``usl`` of ``capacity.json``; a peak beyond all measurements is marked as a guess."""
         peak = self.peak
         return {
             "lambda": significant(self.rate),
@@ -93,8 +89,7 @@ class Law:
 
 
 def fit(points: Sequence[Point]) -> Law:
-    """The law that misses these points least, by the squares of what it misses as a share of
-    itself.
+    """The law with the least relative squared error at these points.
 
     X n' / n with n' in 1, n - 1 and n (n - 1) adds up to 1 with weights 1, sigma and kappa by
     lambda, and what is left over is what is missed as a share: a linear problem, with nothing to
@@ -142,14 +137,12 @@ def _law(rate: float, sigma: float, kappa: float, n: float) -> float:
 def _least_squares(
     rows: Sequence[Sequence[float]], free: Sequence[int]
 ) -> tuple[float, list[float]]:
-    """The weights, 0 for what is not ``free``, with which the rows add up most nearly to 1; before
-    them the squares left over.
-    """
+    """The least squares left over, and the weights that leave them, 0 unless ``free``."""
     # Columns of length 1: n (n - 1) is a million times as large as 1.
     sizes = [math.hypot(*(row[at] for row in rows)) or 1.0 for at in free]
     columns = [[row[at] / size for row in rows] for at, size in zip(free, sizes, strict=True)]
     solved = _solve(
-        [[*(sum(map(mul, one, other)) for other in columns), sum(one)] for one in columns]
+        [[*(sum(map(mul, row, column)) for column in columns), sum(row)] for row in columns]
     )
     found = [0.0] * len(rows[0])
     for at, value, size in zip(free, solved, sizes, strict=True):
@@ -158,9 +151,7 @@ def _least_squares(
 
 
 def _solve(matrix: list[list[float]]) -> list[float]:
-    """The solution of linear equations (Gauss and Jordan, with pivots); the right-hand side is the
-    last column.
-    """
+    """Solves linear equations (Gauss and Jordan, with pivots); the right side is last."""
     for at in range(len(matrix)):
         pivot = max(range(at, len(matrix)), key=lambda row: abs(matrix[row][at]))
         matrix[at], matrix[pivot] = matrix[pivot], matrix[at]

@@ -1,6 +1,4 @@
-"""What the steps of a search are made of on real workers: a segment of load, seen in slices and
-without its warm-up.
-"""
+"""Makes the steps of a search from segments of load: in slices, without the warm-up."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ def cut(seconds: float) -> tuple[float, int]:
 
 
 class Segments:
-    """Makes steps of the conductor's segments; each objective becomes a share that may break it."""
+    """Makes steps of the coordinator's segments; each objective becomes a share of requests."""
 
     def __init__(self, coordinator: Coordinator, objectives: Sequence[Objective]) -> None:
         self.coordinator = coordinator
@@ -53,9 +51,7 @@ class Segments:
         slices: list[Slice],
         waiting: int,
     ) -> Step:
-        """The step that a segment was: ``measured`` is its document, ``slices`` and ``waiting`` are
-        what its kind of load makes of that.
-        """
+        """The step that a segment was; ``measured`` is its document."""
         warm_up = math.ceil(_WARM_UP / width)
         violations, self._violations = (
             self.coordinator.violations.total - self._violations,
@@ -72,8 +68,8 @@ class Segments:
             p50=p50,
             p99=p99,
             objectives=[
-                _share(it, measured, response, warm_up, segment.totals.timeline)
-                for it in self._objectives
+                _share(objective, measured, response, warm_up, segment.totals.timeline)
+                for objective in self._objectives
             ],
             violations=violations,
             generator="; ".join([*segment.errors, *generator_limits.of_the_generator(measured)]),

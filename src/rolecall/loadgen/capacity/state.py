@@ -1,11 +1,10 @@
-"""A state of the server: what it carried for as long as it carried the same, and when a step shows
-that it no longer does.
+"""A state of the server: a time in which it carried the same, and when a step ends it.
 
 A search takes minutes, and a server need not stay what it was: a cache fills, a compiler warms up,
-an autoscaler adds machines, credits for a burst run out, a limiter begins another window. A belief
-of one capacity, made of steps of two, is of neither. So each step is held against what was believed
-before it. A step *at odds* with that, one that failed well below the believed interval or held well
-above it, is measured once more, at once: if the second agrees with the belief, the first was an
+an autoscaler adds machines, credits for a burst run out, a limiter begins anew. A posterior
+of one capacity, made of steps of two, is of neither. So each step is held against what was known
+before it. A step *at odds* with that, one that failed well below the credible interval or held well
+above it, is measured once more, at once: if the second agrees with the posterior, the first was an
 *incident* (a pause, a neighbour), and is not counted; if it agrees with the first, the server has
 changed, and a new state begins with the two of them.
 """
@@ -37,30 +36,28 @@ _TOGETHER = 0.05
 #: How much better, in logarithms of likelihood, bad requests are explained that grow with the rate,
 #: where it makes a difference.
 _TREND = 4.0
-#: How much higher the upper end of a belief is than its lower one where it is vague.
+#: How much higher the upper end of a posterior is than its lower one where it is vague.
 _VAGUE = 1.3
 #: What is left out on either side of a 95 % interval. A search looks where the last steps sent it:
-#: its belief is surer than it should.
+#: its posterior is surer than it should.
 _OUTSIDE = 0.01
 #: The widths of a step beyond the interval from which on it is made wider.
 _CLEARLY = 1.5
 #: The share of a limiter's pace that can be had, at the least.
 _NEARLY = 0.97
-#: How far beyond what was measured the grid of a belief reaches.
+#: How far beyond what was measured the grid of a posterior reaches.
 _MARGIN = 1.3
 
 
 @dataclass
 class State:
-    """The steps of one state, and what is believed of it. ``began`` and ``ended`` are seconds of
-    the search.
-    """
+    """The steps of one state and its posterior; ``began``, ``ended`` are seconds of the search."""
 
     began: float = 0.0
     steps: list[StepJudgement] = field(default_factory=list)
     incidents: list[StepJudgement] = field(default_factory=list)
     ended: float = 0.0
-    _belief: Posterior | None = None
+    _posterior: Posterior | None = None
 
     @property
     def held(self) -> float:
@@ -87,17 +84,13 @@ class State:
 
     @property
     def pace(self) -> float:
-        """What a limiter let through after its first 429, in requests a second: the middle of what
-        was seen; infinite where none was.
-        """
+        """The median rate that a limiter let through after its first 429; infinite without 429."""
         paces = [carried(judged) for judged in self.steps if judged.limited and not judged.closed]
         return median(paces) if paces else math.inf
 
     @property
     def value(self) -> float:
-        """What it carried: the middle of the belief; where that is vague yet, what steps say by
-        themselves.
-        """
+        """What it carried: the posterior's middle, or what steps say while that is vague."""
         if self.failed == math.inf:
             return self.held
         if self.held:
@@ -107,9 +100,7 @@ class State:
         return max(self.held, min(map(carried, (judged for judged in self.steps if judged.failed))))
 
     def values(self) -> list[float]:
-        """What it carried, and what it carried in steps at odds with that, or at rates that were to
-        be the answer.
-        """
+        """What it carried, also in steps at odds with that, and at tries of an answer."""
         return [
             self.value,
             *(judged.step.rate if judged.held else carried(judged) for judged in self.incidents),
@@ -120,23 +111,19 @@ class State:
         return f"{self.value:.4g}/s from second {self.began:.0f} to {self.ended:.0f}"
 
     def quantiles(self, *shares: float) -> list[float]:
-        """The rates below which the capacity lies with these probabilities; there must have been a
-        step that held or failed.
-        """
-        if self._belief is None:
-            self._belief = self._believe()
-        found = self._belief.quantiles(*shares)
-        while found[0] < 1.02 * self._belief.low or found[-1] > self._belief.high / 1.02:
-            if self._belief.high > 1e4 * self._belief.low:
+        """The capacity's quantiles; a step must have held or failed."""
+        if self._posterior is None:
+            self._posterior = self._fitted()
+        found = self._posterior.quantiles(*shares)
+        while found[0] < 1.02 * self._posterior.low or found[-1] > self._posterior.high / 1.02:
+            if self._posterior.high > 1e4 * self._posterior.low:
                 break
-            self._belief = self._believe(self._belief.low / 1.5, self._belief.high * 1.5)
-            found = self._belief.quantiles(*shares)
+            self._posterior = self._fitted(self._posterior.low / 1.5, self._posterior.high * 1.5)
+            found = self._posterior.quantiles(*shares)
         return found
 
     def interval(self) -> tuple[float, float, float]:
-        """The 95 % interval with the middle; wider where a step says by itself, and clearly, that
-        the capacity is not in it.
-        """
+        """The 95 % interval with the middle, widened where a step clearly contradicts it."""
         low, middle, high = self.quantiles(_OUTSIDE, 0.5, 1 - _OUTSIDE)
         low = min(
             low, _NEARLY * self.pace
@@ -156,15 +143,15 @@ class State:
         paced = self.pace
         self.steps.append(judged)
         if (
-            self._belief is not None
+            self._posterior is not None
             and self.pace == paced
-            and self._belief.low < judged.step.offered < self._belief.high
+            and self._posterior.low < judged.step.offered < self._posterior.high
         ):
-            self._tell_strain(self._belief, judged)
-            self._belief.forget_excess()
-            self._tell_excess(self._belief)
+            self._tell_strain(self._posterior, judged)
+            self._posterior.forget_excess()
+            self._tell_excess(self._posterior)
         else:
-            self._belief = None  # the grid is another, or what counts is
+            self._posterior = None  # the grid is another, or what counts is
 
     def since_failure(self) -> list[StepJudgement]:
         """The steps after the last one that failed."""
@@ -175,7 +162,7 @@ class State:
         """The server has changed: these steps were of another state."""
         self.ended = steps[0].second
         self.steps = [judged for judged in self.steps if judged not in steps]
-        self._belief = None
+        self._posterior = None
 
     def is_at_odds(self, judged: StepJudgement) -> bool:
         """Whether a step cannot be of this state."""
@@ -212,9 +199,7 @@ class State:
         )
 
     def breaks_down(self, rate: float) -> bool:
-        """Whether it carried clearly less than this rate while it was overloaded, though it turned
-        nothing away.
-        """
+        """Whether it carried clearly less than this rate in an overload, and refused nothing."""
         return any(
             judged.growing and not judged.step.failed and SAME * carried(judged) < rate
             for judged in self.steps
@@ -246,9 +231,7 @@ class State:
         return ""
 
     def contradictions(self, answer: float) -> list[StepJudgement]:
-        """The steps that cannot be of a server that carries the answer, and no more than the
-        belief's upper end.
-        """
+        """The steps that cannot be of a server that carries the answer and no more."""
         (high,) = self.quantiles(0.975)
         return [
             judged
@@ -258,9 +241,7 @@ class State:
         ]
 
     def _is_too_low(self, judged: StepJudgement, capacity: float) -> bool:
-        """Whether a step failed below what should be carried, by far more than chance and tails of
-        queues explain.
-        """
+        """Whether a step failed too far below what should be carried to be chance."""
         far = judged.strain is not None and judged.strain.failed and judged.strain.strain > _FAR
         return (
             judged.failed
@@ -308,39 +289,38 @@ class State:
             "high": significant(max(high, rate)),
         }
 
-    def _believe(self, low: float = math.inf, high: float = 0.0) -> Posterior:
-        """All that was seen of this state, on a grid from the least that a step says it carried to
-        the most.
-        """
+    def _fitted(self, low: float = math.inf, high: float = 0.0) -> Posterior:
+        """The posterior of all that was seen of this state."""
         held, failed = self.held, self.failed
         rates = [judged.step.offered for judged in self.steps]
         # Far below what held nothing was carried only because the server had broken down.
         least = max(min(map(carried, self.steps)), (held or min(rates)) / 16)
         low = min(low, least / _MARGIN, (held or least) / _MARGIN)
         high = max(high, _MARGIN * (failed if failed < math.inf else max(rates)), _MARGIN * held)
-        belief = Posterior(low, high)
+        posterior = Posterior(low, high)
         for judged in self.steps:
-            self._tell_strain(belief, judged)
-        self._tell_excess(belief)
-        return belief
+            self._tell_strain(posterior, judged)
+        self._tell_excess(posterior)
+        return posterior
 
     def _counts(self, judged: StepJudgement) -> bool:
-        """Whether a step says what is carried for good: above a limiter's pace a rate holds for as
-        long as the allowance lasts.
-        """
+        """Whether a step says what is carried for good, not just while an allowance lasts."""
         return judged.failed or judged.step.rate < _ALLOWANCE * self.pace
 
-    def _tell_excess(self, belief: Posterior) -> None:
+    def _tell_excess(self, posterior: Posterior) -> None:
         for judged in self.steps:
-            if self._counts(judged) and belief.low / 2 < judged.step.offered < 2 * belief.high:
-                belief.excess(
+            if (
+                self._counts(judged)
+                and posterior.low / 2 < judged.step.offered < 2 * posterior.high
+            ):
+                posterior.excess(
                     judged.step.offered,
                     judged.excess,
                     self._doubt(judged),
                     exact=judged.limited and not judged.closed,
                 )
 
-    def _tell_strain(self, belief: Posterior, judged: StepJudgement) -> None:
+    def _tell_strain(self, posterior: Posterior, judged: StepJudgement) -> None:
         # An objective that breaks while the backlog grows breaks for that; and 429 where there is a
         # pace is what the pace says.
         if (judged.growing and judged.saturated) or judged.limited or not self._counts(judged):
@@ -349,8 +329,8 @@ class State:
         strain = max(
             (share for share in shares if share), key=lambda share: share.strain, default=None
         )
-        if strain and belief.low / 2 < judged.step.offered < 2 * belief.high:
-            belief.strain(judged.step.offered, strain.bad, strain.limit)
+        if strain and posterior.low / 2 < judged.step.offered < 2 * posterior.high:
+            posterior.strain(judged.step.offered, strain.bad, strain.limit)
 
 
 #: The rate, in paces of a limiter, from which on a step may have lived on an allowance.

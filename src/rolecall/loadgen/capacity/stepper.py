@@ -1,6 +1,4 @@
-"""Steps that count: each is offered to a server that is idle, judged, held against what is known,
-and learnt, or measured again.
-"""
+"""Takes the steps of a search: on an idle server, judged, compared with the state, or repeated."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ Measure = Callable[[float, float], Step]
 
 
 class Stop(Exception):
-    """Why there is nothing more to look for; no error. ``rate`` is the answer; ``refuted`` says
-    that what was to be it did not hold.
-    """
+    """The end of a search; ``rate`` is the answer, ``refuted`` says that it did not hold."""
 
     def __init__(
         self,
@@ -57,9 +53,7 @@ class Changed(Exception):
 
 
 class Stepper:
-    """Takes steps for ``seconds`` of ``clock``; ``gentle`` is a rate that a server which is well
-    carries without any effort.
-    """
+    """Takes steps for ``seconds`` of ``clock``; a well server carries ``gentle`` with ease."""
 
     def __init__(
         self,
@@ -89,9 +83,7 @@ class Stepper:
 
     @property
     def short(self) -> float:
-        """Seconds of a step that only sees something large: an overload costs the server no more
-        than it has to.
-        """
+        """Seconds of a step that only has to show something large."""
         return max(2.0, self._seconds // 40)
 
     @property
@@ -101,9 +93,7 @@ class Stepper:
 
     @property
     def overhead(self) -> float:
-        """Seconds that a step takes beside those that it is asked for: its warm-up, and what
-        follows it.
-        """
+        """Seconds that a step takes beside its own: its warm-up, and what follows it."""
         return median(self._overheads) if self._overheads else 0.0
 
     def passed(self) -> float:
@@ -190,9 +180,7 @@ class Stepper:
         return self.step(min(self._gentle, (self.history.now.held or math.inf) / 2), _GENTLY)
 
     def _settle(self) -> None:
-        """Wait until a server that still works on requests that were given up is idle: the next
-        step is not to suffer for them.
-        """
+        """Wait until a server that still works on abandoned requests is idle."""
         self._is_settling, began = True, self.passed()
         while not self._gently().held:
             if self.passed() - began > _PATIENCE:
@@ -203,9 +191,7 @@ class Stepper:
         self._is_settling = False
 
     def _see_through(self, judged: StepJudgement) -> StepJudgement:
-        """A step in which 429 came in blocks, measured once more, for so long that the blocks are a
-        beat; if they can be.
-        """
+        """Measure a step with blocks of 429 again, so long that the blocks are a beat."""
         if judged.closed and self._gently().step.throttled:
             raise self.unstable(_BLOCKS, judged)
         if judged.blocks:

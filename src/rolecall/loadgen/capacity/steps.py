@@ -1,10 +1,11 @@
-"""A step of a search: what a server did while a load went on for a few seconds, and what that says
-of it.
+"""A step of a search: a few seconds of load, and what they say of the server.
 
 What tells an overload from a busy moment in a few seconds is not a percentile, which depends on how
 long one looks, but the backlog: requests that were due and have no answer yet. Below the capacity
 it comes back to where it was; above, it grows for as long as the step lasts, and by how much it
 grows is by how much the rate is too high.
+
+Longer than 400 lines because the definitions of a step are read together.
 """
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ _UNEVEN = 0.05
 
 
 class Slice(NamedTuple):
-    """What happened in a short, even part of a step, by the clock: an answer counts where it
-    arrived, not where it was due.
-    """
+    """A short, even part of a step; an answer counts where it arrived, not where it was due."""
 
     due: int
     ok: int
@@ -80,9 +79,7 @@ class Share(NamedTuple):
 
     @property
     def limit(self) -> float:
-        """How many bad ones are just allowed; where none is, one is too many and none is right, so
-        it is half a request.
-        """
+        """How many bad ones are allowed; half a request where none is."""
         return max(self.allowed * self.of, 0.5)
 
     @property
@@ -141,9 +138,7 @@ class Step:
 
     @property
     def offered(self) -> float:
-        """Requests that were due per second: with random arrivals not quite the rate that was asked
-        for.
-        """
+        """Requests due per second; random arrivals differ a little from the rate asked for."""
         return self.due / self.seconds
 
     @property
@@ -153,7 +148,7 @@ class Step:
 
     @property
     def backlog(self) -> list[int]:
-        """Requests that were due but unanswered: at the beginning, and at the end of every slice."""
+        """Requests due but unanswered, at the beginning and at the end of every slice."""
         return list(
             accumulate(
                 (part.due - ended for part, ended in zip(self.slices, self.ended, strict=True)),
@@ -216,9 +211,7 @@ class StepJudgement:
 
     @property
     def carried(self) -> bool:
-        """Whether the objectives held, and the backlog grew by no more than it may where a server
-        is nearly busy all the time.
-        """
+        """Whether the objectives held, and the backlog grew no more than a busy server's may."""
         kept = self.strain is None or not self.strain.broken
         return self.held or (
             self.verdict is StepVerdict.UNCLEAR
@@ -233,9 +226,7 @@ class StepJudgement:
 
     @property
     def ascent(self) -> int:
-        """For how many slices the backlog rose, from where it began to rise to where it was
-        longest.
-        """
+        """For how many slices the backlog rose to where it was longest."""
         backlog = self.step.backlog
         peak = backlog.index(max(backlog))
         foot = backlog[0] + (backlog[peak] - backlog[0]) / 10
@@ -268,9 +259,7 @@ class StepJudgement:
 
 
 def judge(step: Step, latency: float) -> StepJudgement:
-    """Judge a step; ``latency`` is the response time, in seconds, of a server that has nothing else
-    to do.
-    """
+    """Judge a step; ``latency`` is an idle server's response time in seconds."""
     if step.violations:
         return StepJudgement(step, StepVerdict.VIOLATED, f"{step.violations} violations")
     if step.generator:
@@ -307,9 +296,7 @@ def judge(step: Step, latency: float) -> StepJudgement:
 
 
 def _in_clumps(share: Share, step: Step) -> Share:
-    """An objective; where its bad requests are the errors of the step, the slices say in how large
-    clumps they came.
-    """
+    """An objective, with the size of its clumps where the step's errors break it."""
     is_told = share.clump > 1 or share.of == 1 or share.bad != step.failed
     return (
         share
@@ -319,9 +306,7 @@ def _in_clumps(share: Share, step: Step) -> Share:
 
 
 def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
-    """By how much the backlog grew, as a share of what was due, with its standard deviation; and
-    whether there always was one.
-    """
+    """The backlog's growth as a share of what was due, its error, and whether it never ended."""
     backlog = step.backlog
     changes = [later - earlier for earlier, later in pairwise(backlog)]
     idle = step.offered * latency  # what is under way without any queue (Little's law)
@@ -336,9 +321,7 @@ def _growth(step: Step, latency: float) -> tuple[float, float, bool]:
 
 
 class _Limiter(NamedTuple):
-    """What 429 said: their share, and the slices ``after`` they began, where these show a pace;
-    ``late`` where they began too late.
-    """
+    """What 429 said: their share, and the slices ``after``; ``late`` where they began too late."""
 
     share: Share
     after: Sequence[Slice] = ()
@@ -346,9 +329,7 @@ class _Limiter(NamedTuple):
 
 
 def _limiter(step: Step) -> _Limiter:
-    """What 429 said. The slice in which they began belongs to what went before; a few now and then
-    are a share of the whole step.
-    """
+    """What 429 said; the slice in which they began counts as before them."""
     began = next((at for at, part in enumerate(step.slices, 1) if part.throttled), len(step.slices))
     after = step.slices[began:]
     paced, whole = _throttled(after), _throttled(step.slices)
@@ -368,9 +349,7 @@ def _throttled(slices: Sequence[Slice]) -> Share:
 
 
 def _unevenness(slices: Sequence[Slice]) -> float:
-    """How far good answers ran ahead of their mean pace, or fell behind it, as a share of all of
-    them.
-    """
+    """How far good answers ran ahead of, or behind, their mean pace, as a share of all."""
     good = sum(part.ok for part in slices)
     ahead = list(accumulate((part.ok - good / len(slices) for part in slices), initial=0.0))
     return (max(ahead) - min(ahead)) / max(good, 1)
@@ -409,9 +388,7 @@ def keep_together(looks: Sequence[StepJudgement]) -> bool:
 
 
 def knee(steps: Sequence[StepJudgement]) -> Step | None:
-    """The step with the most power, throughput by response time (Kleinrock 1979): beyond it,
-    waiting costs more than it brings.
-    """
+    """The step with the most power, throughput by response time (Kleinrock 1979)."""
     usable = [judged.step for judged in steps if judged.usable and judged.step.p50]
     return max(usable, key=lambda step: step.throughput / (step.p50 or math.inf), default=None)
 

@@ -1,6 +1,4 @@
-"""The levels of a climb over numbers of clients, on real workers: each is a segment of Locust's
-closed loop, without its warm-up.
-"""
+"""The steps of a search by users: each is a segment of Locust's closed loop."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import Any
 from gevent.event import Event
 
 from rolecall.loadgen import plan
-from rolecall.loadgen.capacity.by_users import Climb
+from rolecall.loadgen.capacity.by_users import SearchByUsers
 from rolecall.loadgen.capacity.rate_steps import CapacityRun, Stopped
 from rolecall.loadgen.capacity.segments import SLICES, Segments, cut, rows
 from rolecall.loadgen.capacity.steps import Slice, Step
@@ -21,25 +19,25 @@ from rolecall.loadgen.run import GRACE
 
 
 class ScalingRun(CapacityRun):
-    """A climb over numbers of clients, in place of a search over rates."""
+    """A search over numbers of clients, in place of rates."""
 
     def _load(self) -> None:
         options = self.options
         self.coordinator.prepare(self.scenario, 0, plan.shared(options))
-        levels = Levels(self.coordinator, self.of_steps, self.environment.runner, self.stopped)
-        climb = Climb(
-            self.until_stopped(levels.measure),
+        steps = UserSteps(self.coordinator, self.of_steps, self.environment.runner, self.stopped)
+        search = SearchByUsers(
+            self.until_stopped(steps.measure),
             most=options.most_users,
             seconds=options.search_time,
             told=lambda clients, judged: self.tell(f"{clients:,} users", judged),
         )
-        self.found = climb.scaling
+        self.found = search.scaling
         with contextlib.suppress(Stopped):
-            climb.run()
+            search.run()
 
 
-class Levels(Segments):
-    """Lets so many of Locust's users send, as `climb.Climb` asks for them."""
+class UserSteps(Segments):
+    """Lets as many of Locust's users send as `SearchByUsers` asks for."""
 
     def __init__(
         self, coordinator: Coordinator, objectives: Sequence[Objective], runner: Any, stopped: Event
@@ -49,9 +47,7 @@ class Levels(Segments):
         self._stopped = stopped
 
     def measure(self, clients: int, seconds: float) -> Step:
-        """Let so many clients send one request after the other, for so many seconds after a
-        warm-up.
-        """
+        """Let so many clients send for so many seconds, after a warm-up."""
         width, warm_up = cut(seconds)
         count = warm_up + SLICES
         self._runner.start(clients, spawn_rate=clients)
@@ -66,5 +62,5 @@ class Levels(Segments):
             Slice(ended, ended - throttled - failed, throttled, failed)
             for ended, throttled, failed in seen
         ]
-        throughput = sum(it.ok for it in slices) / (SLICES * width)
+        throughput = sum(piece.ok for piece in slices) / (SLICES * width)
         return self.step(throughput, width, segment, measured, slices, clients)

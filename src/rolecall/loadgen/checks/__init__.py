@@ -1,1 +1,1 @@
-"""What every answer is held against."""
+"""The checks that every answer has to pass."""

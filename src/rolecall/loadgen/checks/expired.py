@@ -1,13 +1,12 @@
-"""Expired tokens that are presented under load, and what may be held against a server that answers
-them.
+"""Expired tokens that are sent under load, and which answers to them are violations.
 
 They come by the ways of ``[expiry]`` in the target file:
 
-===========  ==============================================================================================
+===========  =======================================================================================
 bank         issued on an earlier night, and put in the bank by ``rolecall certify``
-signing key  made with the target's key from a token of this run; one made alike that has not expired is let in
-clock        issued before the target's clock was moved past their end, for this run (`rolecall.loadgen.clock`)
-===========  ==============================================================================================
+signing key  made with the target's key; one made alike that has not expired is let in
+clock        issued before the target's clock was moved past their end (`rolecall.loadgen.clock`)
+===========  =======================================================================================
 
 ``command`` and ``wait`` are left to the suite. A token is used only where it was refused as expired
 before the load: what is not is the suite's to judge. From then on, who lets it in breaks
@@ -45,7 +44,7 @@ _GIVE = "give bank, signing_key_env or clock_url under [expiry] in the target fi
 
 @dataclass(frozen=True)
 class Kept:
-    """A token that was issued before the run, and has expired."""
+    """An expired token that was issued before the run."""
 
     role: str
     user: str
@@ -56,13 +55,13 @@ class Kept:
 
 @dataclass(frozen=True)
 class Left:
-    """What a clock that was moved has left: tokens that have expired, or why there are none."""
+    """The tokens that expired when the clock was moved, or why there are none."""
 
     tokens: tuple[Kept, ...] = ()
     why_not: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
-        """Write it to a file for its owner alone."""
+        """Write it to a file that only its owner reads."""
         path.touch(mode=0o600)
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
@@ -80,7 +79,7 @@ class Left:
             )
         except (OSError, ValueError, TypeError, LookupError) as error:
             raise UsageError(
-                str(path), f"these are no expired tokens: {type(error).__name__}"
+                str(path), f"this is not a file of expired tokens: {type(error).__name__}"
             ) from None
 
 
@@ -106,7 +105,7 @@ class Presented:
 
 
 class ExpiredTokens:
-    """Where expired tokens come from.
+    """The sources of expired tokens.
 
     Args:
         options: ``[expiry]`` of the target file.
@@ -130,7 +129,7 @@ class ExpiredTokens:
     def ways(
         self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]
     ) -> list[tuple[str, str]]:
-        """The ways that there are, each with a role.
+        """The sources that work, each with a role.
 
         Args:
             callers: who is logged in, by role.
@@ -147,15 +146,15 @@ class ExpiredTokens:
 
     def _nothing_given(self, callers: Mapping[str, SessionGrant]) -> str:
         if not callers:
-            return "nobody is logged in"
+            return "no role is logged in"
         if self._options.clock_url:
             return (
                 "the clock is moved by the rolecall load that begins a run, for its own "
                 f"processes alone; {_OR_GIVE}"
             )
         if self._options.command or self._options.wait:
-            return f"command and wait of [expiry] are for certify alone; {_GIVE}"
-        return f"there is no way to one; {_GIVE}"
+            return f"command and wait under [expiry] are for certify only; {_GIVE}"
+        return f"the target file names no source of them; {_GIVE}"
 
     def _open_bank(self, callers: Mapping[str, SessionGrant]) -> None:
         """Take the newest token of each role that has expired."""
@@ -167,8 +166,10 @@ class ExpiredTokens:
             self.why_not.append(str(error))
             return
         expired = [deposit for deposit in deposits if deposit.expires < now - MARGIN]
-        for it in sorted(expired, key=lambda deposit: deposit.expires):
-            self._kept[BANK, it.role] = Kept(it.role, it.user, it.email, it.token, BANK)
+        for deposit in sorted(expired, key=lambda deposit: deposit.expires):
+            self._kept[BANK, deposit.role] = Kept(
+                deposit.role, deposit.user, deposit.email, deposit.token, BANK
+            )
         if not expired:
             self.why_not.append(
                 "the bank holds no expired token of this target: run rolecall certify today, and "
@@ -178,7 +179,7 @@ class ExpiredTokens:
     def _key_fits(
         self, callers: Mapping[str, SessionGrant], let_in: Callable[[SessionGrant, str], bool]
     ) -> bool:
-        """Whether what is made with the key is let in as long as it has not expired."""
+        """Whether the target takes an unexpired token made with the key."""
         try:  # with each, since a session may have ended, or an answer be lost
             fits = any(
                 let_in(grant, self._forge(grant, max(1, min(2 * MARGIN, grant.lifetime // 4))))
@@ -186,7 +187,7 @@ class ExpiredTokens:
             )
         except (ValueError, TypeError, jwt.PyJWTError):
             self.why_not.append(
-                "the key of [expiry] signing_key_env is none for the algorithm "
+                "the key of [expiry] signing_key_env does not fit the algorithm "
                 f"{self._options.algorithm}"
             )
             return False

@@ -1,4 +1,4 @@
-"""What every answer with a token must be, looked at on every answer: 8 to 10 us for each, all told.
+"""Checks every answer with a token: 8 to 10 us for each.
 
 The rules are those of the suite: the token answer's schema, `conformance.claims`, the readings of
 the target. What is new under load is *who* and *how often*.
@@ -42,17 +42,16 @@ argument:
 
 Tokens are decoded anew every time: the payloads of a real server differ, so to remember them would
 help in a benchmark only.
+
+Longer than 400 lines because the argument above belongs to the code, and the code is one state.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
-from binascii import a2b_base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import inf
-from operator import itemgetter
 from time import perf_counter
 from typing import Any
 
@@ -66,7 +65,6 @@ from rolecall.loadgen.checks.seen_tokens import (
     as_bytes,
     fingerprint,
     own_fingerprint,
-    pairs,
 )
 from rolecall.loadgen.checks.sessions import (
     Harmless,
@@ -76,14 +74,22 @@ from rolecall.loadgen.checks.sessions import (
     Refresh,
     SessionGrant,
 )
+from rolecall.loadgen.checks.token_answer import (
+    Texts,
+    id_as_text,
+    is_unicode,
+    jwt_segment,
+    read_json,
+    shown,
+    texts_of,
+    what_is_wrong,
+)
 from rolecall.loadgen.checks.violations import Violations
 from rolecall.loadgen.transport.wire import Response
-from rolecall.schema_validation import validation_errors
 from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
-from rolecall.spec.ids import id_text, own_id
+from rolecall.spec.ids import own_id
 from rolecall.spec.model import Dialect, Specification
 
-_TO_BASE64 = str.maketrans("-_", "+/")
 _ID = re.compile(r"[0-9a-f]{24}")
 _BASE64URL = re.compile(r"[\w-]+", re.ASCII).fullmatch
 #: Characters from which on an id is not met by coincidence.
@@ -92,14 +98,10 @@ _TELLING = 16
 #: `iat`, which is whole, and one for us.
 _ONE_SECOND = 2.0
 _FEW = 20  # one in so many
-_LONG = 19  # digits of a number that may have more than 64 bits
-_MEMBERS = itemgetter("tokenType", "token", "refreshToken", "user", "scope")
-Texts = tuple[str, str, str, str]
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = (
     256,
     1024,
 )  # scopes, and heads of tokens; a server has a handful of short ones
-_ACROSS = "the same one was given out to another worker; the exchanges are not at hand any more"
 
 
 class Invariants:
@@ -162,9 +164,7 @@ class Invariants:
     # --- Before the sending ----------------------------------------------------------------------
 
     def log_in(self, account: LoadAccount) -> LoginSession:
-        """Note that an account's log-in is sent now; `logged_in` is to follow, or
-        `LoginSession.unanswered`.
-        """
+        """Note that a log-in is sent now; `logged_in` or `LoginSession.unanswered` is to follow."""
         holder = self._holders.get(account.email)
         if holder is None:
             holder = Holder(account, self._harmless, lone=self._lone, shared=self._shared)
@@ -173,9 +173,7 @@ class Invariants:
 
     @staticmethod
     def refresh(grant: SessionGrant, path: Path, *, racing: bool = False) -> Refresh:
-        """Note that a refresh is sent now, as `Refresh` has it; `refreshed` is to follow, or
-        `Refresh.unanswered`.
-        """
+        """Note that a refresh is sent now; `refreshed` or `Refresh.unanswered` is to follow."""
         return Refresh(grant, path, racing=racing)
 
     # --- Answers of the token endpoint -----------------------------------------------------------
@@ -183,7 +181,7 @@ class Invariants:
     def logged_in(
         self, session: LoginSession, response: Response, request: bytes
     ) -> SessionGrant | None:
-        """Look at the answer to a log-in; None if it gives no tokens."""
+        """Check the answer to a log-in; None if it gives no tokens."""
         if response.status not in self._issued and not self._answers_login(
             session, response, request
         ):
@@ -194,7 +192,7 @@ class Invariants:
     def refreshed(
         self, refresh: Refresh, response: Response, request: bytes, *, judged: bool = True
     ) -> SessionGrant | None:
-        """Look at the answer to a refresh; None if it gives no tokens.
+        """Check the answer to a refresh; None if it gives no tokens.
 
         Args:
             judged: whether a refusal is a violation where nothing explains it; not in a race, which
@@ -211,6 +209,7 @@ class Invariants:
         self, session: LoginSession, refresh: Refresh | None, response: Response, request: bytes
     ) -> SessionGrant | None:
         """Look at an answer that should give tokens."""
+        # Longer than 40 lines because every answer comes through here, and calls cost time.
         content = self._content(response, request)
         if content is None:
             return None
@@ -257,9 +256,7 @@ class Invariants:
         )
 
     def _answers_login(self, session: LoginSession, response: Response, request: bytes) -> bool:
-        """Look at the status of an answer to a log-in that is not as it should be: whether tokens
-        are to be looked for all the same.
-        """
+        """Check an unexpected status of a log-in: whether to look for tokens all the same."""
         outcome, holder = outcome_of(response.status), session.holder
         if outcome == "granted":
             self.violations.report(
@@ -278,7 +275,7 @@ class Invariants:
     def _answers_refresh(
         self, refresh: Refresh, response: Response, request: bytes, judged: bool
     ) -> bool:
-        """The same for a refresh."""
+        """Check an unexpected status of a refresh, as `_answers_login` does."""
         outcome = outcome_of(response.status)
         if outcome == "granted":
             self.violations.report(
@@ -295,18 +292,18 @@ class Invariants:
         return False
 
     def _content(self, response: Response, request: bytes) -> tuple[Texts, dict[str, Any]] | None:
-        """The answer's texts and its token's claims; None, and a report, where it gives no tokens."""
+        """The answer's texts and its token's claims; None, and a report, without tokens."""
         try:
-            document, is_unicode = orjson.loads(response.body), True
+            document, is_strict = orjson.loads(response.body), True
         except orjson.JSONDecodeError:
-            document, is_unicode = read_json(response.body), False  # perhaps not
-        texts = _texts(document)
+            document, is_strict = read_json(response.body), False
+        texts = texts_of(document)
         if texts is None:
             self.violations.report(
-                "shape", f"the answer is wrong: {_what_is_wrong(document)}", request, response
+                "shape", f"the answer is wrong: {what_is_wrong(document)}", request, response
             )
             return None
-        if not is_unicode and not _is_unicode(*texts[1:]):
+        if not is_strict and not is_unicode(*texts[1:]):
             self.violations.report(
                 "shape",
                 "a text in the answer holds half a character (RFC 8259 8.2)",
@@ -317,7 +314,7 @@ class Invariants:
         claims = self._claims(texts[0])
         if claims is None:
             self.violations.report(
-                "jwt", "the token is no signed JWT with _id, iat and exp", request, response
+                "jwt", "the token is not a signed JWT with _id, iat and exp", request, response
             )
             return None
         return texts, claims
@@ -325,8 +322,7 @@ class Invariants:
     def own_profile(
         self, grant: SessionGrant, response: Response, request: bytes, *, judged: bool = True
     ) -> bool:
-        """Look at the answer to "fetch user details (self)" with a token, whose sending was noted
-        (`LoginSession.use`).
+        """Check the answer to "fetch user details (self)"; `LoginSession.use` came before.
 
         Args:
             judged: whether a refusal is a violation where nothing explains it.
@@ -356,7 +352,7 @@ class Invariants:
     def _misfits(
         self, holder: Holder, texts: Texts, claims: dict[str, Any], *, refreshed: bool
     ) -> Iterator[tuple[str, str]]:
-        """What does not fit the caller, as kind and message, no kind twice; nothing where all does."""
+        """What does not fit the caller, as kind and message; each kind once."""
         _, refresh_token, user, given_scope = texts
         named, lifetime = claims["_id"], claims["exp"] - claims["iat"]
         foreign, wider = (
@@ -374,7 +370,7 @@ class Invariants:
                 yield (
                     wider,
                     (
-                        f"the scope in {where} is {_shown(scope)}, the user's role "
+                        f"the scope in {where} is {shown(scope)}, the user's role "
                         f"{holder.account.role}"
                     ),
                 )
@@ -388,7 +384,7 @@ class Invariants:
             )
 
     def _stranger(self, refresh_token: str, holder: Holder) -> str:
-        """The user whom a refresh token names, if it names one and that is not the caller.
+        """The other user that a refresh token names; empty where it names none.
 
         A front that is short may be anything, and be some user's id by coincidence: numbers are
         both.
@@ -396,7 +392,7 @@ class Invariants:
         front, dot, rest = refresh_token.partition(".")
         named: Any = front
         if front.startswith("eyJ"):
-            claims = _segment(rest.partition(".")[0])
+            claims = jwt_segment(rest.partition(".")[0])
             named = claims.get("_id") if isinstance(claims, dict) else None
         if not dot or not isinstance(named, str) or len(named) < _TELLING:
             return ""
@@ -406,7 +402,7 @@ class Invariants:
         return named if named in self._emails or (self._names_user and _ID.fullmatch(named)) else ""
 
     def _meet(self, holder: Holder, named: str, request: bytes, response: Response) -> None:
-        """An account whose user was not seen before."""
+        """Note the user of an account that is answered for the first time."""
         user, email = holder.account.user or named, holder.account.email
         holder.user, holder.fingerprint = user, self._fingerprint(user)
         if len(user) >= _TELLING:
@@ -421,8 +417,7 @@ class Invariants:
     # --- Tokens ----------------------------------------------------------------------------------
 
     def _claims(self, token: str) -> dict[str, Any] | None:
-        """The claims of a signed JWT that has a user, and whole numbers in iat and exp; the
-        signature is the suite's to check.
+        """The claims of a signed JWT with a user, iat and exp; its signature is not verified.
 
         A JWT is three parts in base64url without padding, and nothing else (RFC 7515 2 and 3.1).
         """
@@ -430,13 +425,13 @@ class Invariants:
             head, payload, signature = token.split(".")
         except ValueError:
             return None
-        claims = _segment(payload)
+        claims = jwt_segment(payload)
         if (
             type(claims) is dict
             and (head in self._heads or self._is_head(head))
             and _BASE64URL(signature)
             and len(signature) % 4 != 1
-            and (claims["_id"] if type(claims.get("_id")) is str else _as_text(claims, "_id"))
+            and (claims["_id"] if type(claims.get("_id")) is str else id_as_text(claims, "_id"))
             and type(claims.get("iat")) is type(claims.get("exp")) is int
         ):
             return claims
@@ -444,7 +439,7 @@ class Invariants:
 
     def _is_head(self, head: str) -> bool:
         """Whether this is the first part of a token with a signature algorithm."""
-        document = _segment(head)
+        document = jwt_segment(head)
         algorithm = document.get("alg") if isinstance(document, dict) else None
         good = isinstance(algorithm, str) and algorithm.lower() not in ("none", "")
         if good and len(self._heads) < _MOST_REMEMBERED and len(head) < _LONGEST_REMEMBERED:
@@ -454,9 +449,7 @@ class Invariants:
     def _is_new(
         self, token: str, claims: dict[str, Any], owner: int, holder: Holder, asked: float
     ) -> bool:
-        """Whether a token that was asked for at this moment (seconds of `time.perf_counter`) may
-        have been issued then.
-        """
+        """Whether a token may have been issued after it was asked for (`time.perf_counter`)."""
         jti = claims.get("jti")
         if type(jti) is str and jti:
             return self._tokens.add(self._fingerprint(jti), owner)
@@ -486,151 +479,10 @@ class Invariants:
         return role
 
     def take(self) -> dict[str, bytes]:
-        """The fingerprints that are new since the last call, for `AcrossWorkers`; of users each
-        with that of its account.
-        """
+        """The fingerprints since the last call, for `AcrossWorkers`; users with their accounts."""
         met, self._met = self._met, array("Q")
         return {
             "tokens": self._tokens.take(),
             "refresh_tokens": self._refresh_tokens.take(),
             "users": as_bytes(met),
         }
-
-
-class AcrossWorkers:
-    """What the master looks at: whether two workers were given the same."""
-
-    def __init__(self, violations: Violations, places: int = 2 * PLACES) -> None:
-        self._violations = violations
-        self._tokens = SeenTokens(places)
-        self._refresh_tokens = SeenTokens(places)
-        self._accounts: dict[int, int] = {}  # by user
-
-    def merge(self, delta: Mapping[str, bytes]) -> None:
-        """Take in what a worker's `Invariants.take` has said."""
-        for _ in range(self._tokens.merge(delta["tokens"])):
-            self._violations.report(
-                "token-repeated",
-                "an access token, or its jti, was given out twice",
-                history=_ACROSS,
-            )
-        for _ in range(self._refresh_tokens.merge(delta["refresh_tokens"])):
-            self._violations.report(
-                "refresh-token-repeated", "a refresh token was given out twice", history=_ACROSS
-            )
-        for user, account in pairs(delta["users"]):
-            if self._accounts.setdefault(user, account) != account:
-                self._violations.report(
-                    "another-user", "one user was given to accounts of two workers", history=_ACROSS
-                )
-
-
-def read_json(body: bytes) -> Any:
-    """The JSON in a body, None if it is none; as `Exchange.json` reads it, and two and a half times
-    as fast.
-
-    Only whole numbers of more than 64 bits come out otherwise, as floats; they are no instants, and
-    no counts.
-    """
-    try:
-        return orjson.loads(body)
-    except (
-        orjson.JSONDecodeError
-    ):  # other encodings, NaN, half characters: it is stricter than Python, which decides
-        pass
-    try:
-        return json.loads(body, parse_int=_whole)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) < _LONG else float(digits)
-
-
-def _segment(text: str) -> Any:
-    """The JSON in a part of a JWT, None if there is none (base64url without padding and nothing
-    else, RFC 7515 2).
-    """
-    if len(text) % 4 == 1 or "+" in text or "/" in text:
-        return None
-    size = len(text) * 3 // 4
-    try:
-        data = a2b_base64(text + "==")
-        if (
-            len(data) != size
-            # - and _ were passed over; they are seldom: JSON in ASCII has them only for some >, ?
-            #   and ~
-        ):
-            data = a2b_base64(text.translate(_TO_BASE64) + "==")
-        return orjson.loads(data) if len(data) == size else None
-    except orjson.JSONDecodeError:
-        return read_json(data)
-    except ValueError:
-        return None
-
-
-def _texts(document: Any) -> Texts | None:
-    """Token, refresh token, user and scope of an answer; None where it is not as
-    schemas/token.schema.json has it.
-    """
-    try:
-        kind, token, refresh_token, user, scope = _MEMBERS(document)
-    except (KeyError, TypeError):
-        return None
-    if (
-        type(document) is dict
-        and kind == "Bearer"
-        and type(token) is type(refresh_token) is type(scope) is str
-        and token
-        and refresh_token
-        and (user if type(user) is str else (user := id_text(user)))
-        and scope
-        and (
-            (organization := document.get("organization")) is None
-            or type(organization) is str
-            or id_text(organization)
-        )
-        and ((expires := document.get("expiresAt")) is None or type(expires) is str)
-    ):
-        return token, refresh_token, user, scope
-    return None
-
-
-def _as_text(document: dict[str, Any], member: str) -> str:
-    """An id in a document, as a text from now on: ids are texts or numbers (AMB-19)."""
-    value = document.get(member)
-    if type(value) is str:
-        return value
-    document[member] = text = id_text(value)
-    return text
-
-
-def _is_unicode(*texts: str) -> bool:
-    """Whether these are texts that can be sent again: JSON can hold half a surrogate pair, which is
-    none.
-    """
-    try:
-        "".join(texts).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _what_is_wrong(document: Any) -> str:
-    try:
-        return (
-            "; ".join(validation_errors("token", document))
-            if document is not None
-            else "it is not JSON"
-        )
-    except RecursionError:
-        return "it is nested too deeply to be shown"
-
-
-def _shown(value: Any) -> str:
-    """A value for people, cut."""
-    try:
-        return f"{value!r:.100}"
-    except RecursionError:
-        return "nested too deeply to be shown"

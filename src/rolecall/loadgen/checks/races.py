@@ -1,7 +1,6 @@
-"""Races: several clients refresh with the same token at the same moment. Which histories a server
-may produce, and which not.
+"""Races: several clients refresh with one token at the same time; which outcomes are lawful.
 
-A family is one refresh token with all the calls that present it: when each was invoked and when it
+A race is one refresh token with all the calls that present it: when each was invoked and when it
 returned, what came of it, and whether what was given out worked afterwards. The specification says
 that the new tokens "should be used" and not what becomes of the old one (AMB-08). So a server has a
 *policy*, its own but always the same: for how long after its first use a refresh token goes on
@@ -9,13 +8,13 @@ being good.
 
 * not at all: exactly one call wins (rotation, RFC 9700 4.14.2);
 * for ever: all win, whether they are given new refresh tokens or the old one again;
-* for a while: whoever comes within a grace window wins, whoever comes later is refused.
+* for a while: calls within a grace window win, later ones are refused.
 
 A history is explained by a policy if every call can be given an instant between its invocation and
 its return at which, carried out one after the other, the calls have their outcomes:
 linearizability, of a register so simple that it comes down to comparing the extremes. A call
 without an answer (or with a 5xx) may have been carried out at any time from its invocation on, or
-never. A call that was throttled was not carried out. One policy must explain all families of a run:
+never. A call that was throttled was not carried out. One policy must explain all races of a run:
 a server does not change its mind.
 
 Two of ten simultaneous calls that win are explained by a window of some milliseconds, and that is
@@ -27,14 +26,14 @@ them has won (AMB-08). So a refusal by GET says that there was a first use, and 
 had an end.
 
 *Winners have to be alive*: the tokens of a refresh "should be used in future API calls". But a
-server may take a second use for theft and end the whole family (RFC 9700 4.14.2): then what the
+server may take a second use for theft and end the token family (RFC 9700 4.14.2): then what the
 winner was given dies with it, rightly. So a dead winner is excused where that can have happened:
-somebody came too late, or may have. It is not where nobody was refused, nor if two won with no
+a call came too late, or may have. It is not where none was refused, nor if two won with no
 window to explain it. And a server may revoke the session's older access tokens at each refresh: a
-dead access token is excused where somebody else's is alive, or may be. A call without an answer may
-have come late, or last, and so excuses both.
+dead access token is excused where another winner's is alive, or may be. A call without an answer
+may have come late, or last, and so excuses both.
 
-*Somebody has to win*, unless a call without an answer may have. *Nobody gets another user's
+*One call has to win*, unless a call without an answer may have. *No call gets another user's
 tokens*, under any policy.
 
 What was done to the account besides, a log-in above all, may have ended the session during a race
@@ -63,7 +62,7 @@ CallOutcome = Literal["granted", "refused", "unknown", "throttled"]
 
 
 def outcome_of(status: int | None) -> CallOutcome:
-    """What an answer's status says of the refresh; None is no answer."""
+    """What an answer's status says of the refresh; None stands for no answer."""
     if status is None or status >= 500 or status in _PASSING:
         return "unknown"
     if status in _TURNED_AWAY:
@@ -134,10 +133,10 @@ class Race:
         )
 
 
-def _described(call: RaceCall, family: Race) -> str:
+def _described(call: RaceCall, race: Race) -> str:
     works = {True: "works", False: "is dead"}
     words: list[str] = [call.outcome]
-    if call.user and call.user != family.user:
+    if call.user and call.user != race.user:
         words.append(f"tokens of user {call.user}")
     for what, state in (
         ("access token", call.token_works),
@@ -150,9 +149,7 @@ def _described(call: RaceCall, family: Race) -> str:
 
 @dataclass(frozen=True)
 class Policies:
-    """The policies that explain something: a single use, and windows from ``shortest`` to
-    ``longest`` seconds.
-    """
+    """The policies that explain something: a single use, and windows of so many seconds."""
 
     single_use: bool = True
     shortest: float = LEAST_WINDOW
@@ -184,10 +181,10 @@ class Policies:
         return " or ".join(["one winner"] * self.single_use + windows) or "no policy"
 
 
-def explanations(family: Race) -> Policies:
-    """The policies that explain a family."""
-    granted, unknown = family.having("granted"), family.having("unknown")
-    refused = family.having("refused") if family.certain else []
+def explanations(race: Race) -> Policies:
+    """The policies that explain a race."""
+    granted, unknown = race.having("granted"), race.having("unknown")
+    refused = race.having("refused") if race.certain else []
     first = min(
         (call.invoked for call in granted + unknown), default=inf
     )  # the earliest that a first use can have been
@@ -200,7 +197,7 @@ def explanations(family: Race) -> Policies:
         return Policies(
             False, longest=-inf
         )  # refused before anybody can have used it, and granted to somebody afterwards
-    longest = inf if family.path == "GET" else heard - first
+    longest = inf if race.path == "GET" else heard - first
     return Policies(len(granted) <= 1, max(LEAST_WINDOW, _spread(granted)), longest)
 
 
@@ -211,15 +208,15 @@ def _spread(granted: list[RaceCall]) -> float:
     return max(call.invoked for call in granted) - min(call.returned for call in granted)
 
 
-def wrong(family: Race, explained: Policies) -> Iterator[tuple[str, str]]:
+def wrong(race: Race, explained: Policies) -> Iterator[tuple[str, str]]:
     """What is wrong with a race that these policies explain, as kind and message."""
-    granted, refused = family.having("granted"), family.having("refused")
-    strangers = {call.user for call in granted if call.user not in ("", family.user)}
+    granted, refused = race.having("granted"), race.having("refused")
+    strangers = {call.user for call in granted if call.user not in ("", race.user)}
     if strangers:
         yield (
             "race-other-user",
             (
-                f"a race for a token of user {family.user} handed out tokens of user "
+                f"a race for a token of user {race.user} handed out tokens of user "
                 f"{', '.join(sorted(strangers))}"
             ),
         )
@@ -228,28 +225,26 @@ def wrong(family: Race, explained: Policies) -> Iterator[tuple[str, str]]:
     elif not explained:
         yield (
             "race-mixture",
-            f"{len(granted)} of {len(family.calls)} won, and no policy explains which",
+            f"{len(granted)} of {len(race.calls)} won, and no policy explains which",
         )
     # Another user's tokens may well be dead in the hands of this one.
-    dead = [call for call in granted if call.is_dead and call.user in ("", family.user)]
-    if not all(_is_excused(call, family, explained) for call in dead):
+    dead = [call for call in granted if call.is_dead and call.user in ("", race.user)]
+    if not all(_is_excused(call, race, explained) for call in dead):
         yield (
             "race-winner-dead",
             f"{len(dead)} of {len(granted)} winners were given what does not work",
         )
 
 
-def _is_excused(dead: RaceCall, family: Race, explained: Policies) -> bool:
-    """Whether a winner's tokens may be dead: ended with the family, or as those of an earlier
-    refresh.
-    """
-    if not family.certain or family.having("unknown"):
+def _is_excused(dead: RaceCall, race: Race, explained: Policies) -> bool:
+    """Whether a winner's tokens may be dead: ended with their family, or by a later refresh."""
+    if not race.certain or race.having("unknown"):
         return True
-    if dead.refresh_token_works is not True and family.having("refused") and explained:
-        return True  # somebody came too late, as a thief would
+    if dead.refresh_token_works is not True and race.having("refused") and explained:
+        return True  # a call came too late, as a thief would
     is_access_token_alone = dead.refresh_token_works is not False
     return is_access_token_alone and any(
-        call.token_works is not False for call in family.having("granted")
+        call.token_works is not False for call in race.having("granted")
     )
 
 
@@ -269,22 +264,20 @@ class Races:
         self._untold: Counter[int] = Counter()
         self._is_split = False  # whether workers were found to contradict each other
 
-    def judge(self, family: Race) -> None:
+    def judge(self, race: Race) -> None:
         """Look at one race, and report what is wrong with it."""
-        winners = len(family.having("granted"))
+        winners = len(race.having("granted"))
         self.races[winners] += 1
         self._untold[winners] += 1
-        explained = explanations(family)
-        for kind, message in wrong(family, explained):
-            self._violations.report(kind, message, history=str(family))
-        if explained and not self._narrow(explained, str(family)):
+        explained = explanations(race)
+        for kind, message in wrong(race, explained):
+            self._violations.report(kind, message, history=str(race))
+        if explained and not self._narrow(explained, str(race)):
             message = f"this race was decided by {explained}, others by {self.policies}"
-            self._violations.report("race-mixture", message, history=self._against(str(family)))
+            self._violations.report("race-mixture", message, history=self._against(str(race)))
 
     def _narrow(self, explained: Policies, history: str) -> bool:
-        """Leave the policies that explain this as well; False, and nothing changes, if there is
-        none.
-        """
+        """Keep the policies that explain this as well; False, and no change, without any."""
         both = self.policies & explained
         if not both:
             return False
@@ -298,9 +291,7 @@ class Races:
         return "\n\n".join((history, "and before that", *dict.fromkeys(self._witnesses.values())))
 
     def take(self) -> dict[str, Any]:
-        """What a master has to know: the policies left, with their witnesses, and the races since
-        the last call.
-        """
+        """The policies left, with their witnesses, and the races since the last call."""
         races, self._untold = self._untold, Counter()
         return {
             "policies": [self.policies.single_use, self.policies.shortest, self.policies.longest],
@@ -309,9 +300,7 @@ class Races:
         }
 
     def merge(self, delta: Mapping[str, Any]) -> None:
-        """Take in what a worker has said. That its policies are not those of the others is reported
-        once.
-        """
+        """Add what a worker has told; a contradiction between workers is reported once."""
         self.races.update(dict(delta["races"]))
         theirs = Policies(*delta["policies"])
         history = "\n\n".join(dict.fromkeys(delta["witnesses"].values()))

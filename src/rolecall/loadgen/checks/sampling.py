@@ -1,5 +1,4 @@
-"""Cells of the permission table that are tried again and again while a server is under load: a
-denial must stay one.
+"""Cells of the permission table, tried again and again under load: a denial must stay a denial.
 
 What is tried does no harm if it is let through: reads, and updates and deletes of things that were
 made for the purpose. Creates are left to the suite, which finds and deletes what a wrong one has
@@ -21,29 +20,33 @@ where there are some.
 
 Where there are several accounts of a role, the one that tries its cells is not logged in by the
 load: on a server with one session for each user, its token would be dead most of the time.
+
+Longer than 400 lines because what is tried before the load and under it shares callers and things.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, cycle, islice
-from random import Random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from time import perf_counter
 from typing import Any, Literal
 from urllib.parse import quote
 
 from rolecall.loadgen.accounts import LoadAccount
 from rolecall.loadgen.checks.expired import ExpiredTokens, Presented
-from rolecall.loadgen.checks.invariants import Invariants, read_json
+from rolecall.loadgen.checks.invariants import Invariants
+from rolecall.loadgen.checks.probes import Probe, SampledCaller, in_turn
 from rolecall.loadgen.checks.races import outcome_of
-from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant, Use
+from rolecall.loadgen.checks.sessions import LoginSession, SessionGrant
 from rolecall.loadgen.checks.shapes import AFTER_GOOD, SampledCell, dressed, shaped, shapes_of
 from rolecall.loadgen.checks.things import Things, document_of
-from rolecall.loadgen.transport import wire
-from rolecall.loadgen.transport.wire import Origin, Response
+from rolecall.loadgen.checks.token_answer import read_json
+from rolecall.loadgen.transport import outgoing
+from rolecall.loadgen.transport.outgoing import Origin
+from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Dialect, Operation, Specification
 from rolecall.spec.templates import fill, fill_path, made_up_password
@@ -54,84 +57,12 @@ from rolecall.tokens import TOKEN_PATH
 _READS, _WRITES = ("list", "fetch"), ("update", "delete")
 #: Seconds until a log-in for a role is tried again that did not succeed.
 _PATIENCE = 5.0
-_UNDER_WAY = 1.0
-# seconds for shapes before the load: what is not ready after two minutes is taken for dead
+#: Seconds for shapes before the load; what is not ready after two minutes is taken for dead.
 _LONGEST = 30.0
 _PASSED_OVER = 16  # cells whose roles are being logged in anew
 _TRIES = 3  # of what may be repeated, before and after the load
 
 Exchange = Callable[[bytes], Response | None]
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A request to send, and what it is about.
-
-    Attributes:
-        name: for statistics: it holds nothing that is sent.
-        expected: the statuses with which the server does its work.
-        suspect: the exchange that gave cause for this one.
-        login: of a log-in, which was sent when this was made.
-        grant: of a cell, with what it is tried.
-        is_renewed: whether a log-in has just gone before it, so that another one would be of no
-            use.
-        presented: of a cell that is tried with an expired token.
-    """
-
-    cell: SampledCell
-    method: str
-    name: str
-    request: bytes = field(repr=False)
-    expected: tuple[int, ...]
-    stage: Literal["before", "first", "again", "log-in", "anew"] = "first"
-    suspect: tuple[bytes, Response] | None = field(default=None, repr=False)
-    login: LoginSession | None = field(default=None, repr=False)
-    grant: SessionGrant | None = field(default=None, repr=False)
-    is_renewed: bool = False
-    presented: Presented | None = field(default=None, repr=False)
-
-    @property
-    def use(self) -> Use | None:
-        """What is to be told if there is no answer."""
-        return self.login or self.presented or self.grant
-
-    @property
-    def row(self) -> str:
-        """What it counts as: there are a few rows, not one for each cell."""
-        if self.presented:
-            return "expired tokens"
-        if self.cell.allowed or self.stage == "before":
-            return "cells allowed"
-        return "denied, other shapes" if self.cell.shape else "cells denied"
-
-
-class _Caller:
-    """Who tries the cells of a role, and with what; a new log-in is not tried before ``patience``
-    is over (`time.perf_counter`).
-
-    While one is under way, at most `_UNDER_WAY` seconds, nobody begins another: on a server with
-    one session of each user it would end it.
-    """
-
-    def __init__(self, account: LoadAccount, grant: SessionGrant) -> None:
-        self.account = account
-        self.grant = grant
-        self.patience = 0.0
-        self.begun = -_UNDER_WAY
-
-    @property
-    def is_renewing(self) -> bool:
-        """Whether a log-in may be under way, or must not be tried yet."""
-        now = perf_counter()
-        return now < self.begun + _UNDER_WAY or now < self.patience
-
-    @property
-    def has_to_renew(self) -> bool:
-        """Whether the token is too old, or known to have been ended by another log-in."""
-        holder = self.grant.session.holder
-        return not self.grant.is_fresh or (
-            holder.lone and not holder.shared and self.grant.may_be_refused
-        )
 
 
 class Sampling:
@@ -176,7 +107,7 @@ class Sampling:
         self._exchange = exchange
         self._email_domain = email_domain
         self._run = f"rolecall-load-{secrets.token_hex(4)}"
-        self._callers: dict[str, _Caller] = {}
+        self._callers: dict[str, SampledCaller] = {}
         self._organization: Any = None  # its id as the target writes it: a number, where it is one
         self._things = Things(
             spec, dialect, self._run, self._ask, self._fill, self._untouchable, origin.url
@@ -192,7 +123,7 @@ class Sampling:
         for role in self._spec.roles:
             account = self._accounts.get(role)
             if account is None or not self._renew(account):
-                self.others.append(f"everything as {role}: nobody of that role is logged in")
+                self.others.append(f"everything as {role}: no account of that role is logged in")
         self._look_up_organization()
         for resource in self._spec.resources:
             if self._at_hand(self._spec.operations[f"delete-{resource}"]):
@@ -214,10 +145,10 @@ class Sampling:
         kinds = (
             [cell for cell in self.cells if cell.allowed is allowed] for allowed in (False, True)
         )
-        self._turns = _in_turn([*kinds, self.shaped, self.expired])
+        self._turns = in_turn([*kinds, self.shaped, self.expired])
 
     def close(self) -> list[str]:
-        """Delete the things; what could not be deleted, as ``user 5f47d8...``."""
+        """Delete the things; returns what could not be deleted, as ``user 5f47d8...``."""
         return self._things.delete(self._at_hand)
 
     def _renew(self, account: LoadAccount) -> bool:
@@ -235,9 +166,7 @@ class Sampling:
         return False
 
     def _ask(self, operation: Operation, role: str, path: str, body: Any = None) -> Response | None:
-        """Send a request, and wait for its answer. What is no create is repeated where there is
-        none.
-        """
+        """Send a request and wait for its answer; repeat it without one, unless it is a create."""
         may, answer, is_renewed = self._spec.allows(operation.name, role), None, False
         for _ in range(_TRIES):
             caller = self._caller(role)
@@ -258,7 +187,7 @@ class Sampling:
             is_renewed = True
         return answer
 
-    def _caller(self, role: str) -> _Caller:
+    def _caller(self, role: str) -> SampledCaller:
         """Who tries the cells of a role, logged in anew if need be."""
         caller = self._callers[role]
         return (
@@ -266,9 +195,7 @@ class Sampling:
         )
 
     def _try(self, cell: SampledCell) -> Response | None:
-        """Send a cell's request, after what goes before it, and wait for its answer; no log-in
-        follows from what it is.
-        """
+        """Send a cell's request, after the one before it, and wait for the answer."""
         answer = None
         for _ in range(_TRIES):
             caller = self._caller(cell.role)
@@ -287,9 +214,7 @@ class Sampling:
         return answer
 
     def _try_shapes(self, until: float) -> None:
-        """Try denied reads in other shapes, and keep those that are refused; no more of them after
-        this moment (`time.perf_counter`).
-        """
+        """Try denied reads in other shapes until this moment, and keep those that are refused."""
         reads = [cell for cell in self.cells if cell.operation.effect in _READS]
         openers: dict[str, SampledCell] = {}
         for cell in reads:
@@ -346,9 +271,7 @@ class Sampling:
         self.others += refused
 
     def _with_expired(self, way: str, role: str) -> Iterator[SampledCell]:
-        """The own profile, a list and a fetch, another one for each role; plainly, and in a few
-        shapes.
-        """
+        """The own profile, a list and a fetch, plainly and in a few shapes."""
         index = list(self._callers).index(role)
         may = [cell for cell in self.cells if cell.role == role and cell.allowed]
         user = self._present(
@@ -372,9 +295,9 @@ class Sampling:
                 cell = replace(plain, way=way)
                 yield from (cell, replace(cell, shape=AFTER_GOOD, after=plain))
                 yield from (
-                    dressed(cell, it)
-                    for it in shapes_of(cell, None)
-                    if it.shape in ("HEAD", "with limit=1")
+                    dressed(cell, shape)
+                    for shape in shapes_of(cell, None)
+                    if shape.shape in ("HEAD", "with limit=1")
                 )
 
     def _lets_in(self, grant: SessionGrant, token: str) -> bool:
@@ -398,7 +321,7 @@ class Sampling:
         return {("user", id) for id in users} | {("organization", id_text(self._organization))}
 
     def _look_up_organization(self) -> None:
-        """What the highest role's own profile says of the organization that things are made in."""
+        """Take the organization that things are made in from the highest role's profile."""
         operation = self._spec.operations["fetch-user-self"]
         for role in self._at_hand(operation)[:1]:
             answer = self._ask(
@@ -423,7 +346,7 @@ class Sampling:
         return sorted(cells, key=lambda cell: (_READS + _WRITES).index(cell.operation.effect))
 
     def _filled(self, operation: Operation, role: str, name: str) -> SampledCell | None:
-        """A cell with its path and its body; None where there is no such thing as it is about."""
+        """A cell with its path and its body; None where the thing that it needs is missing."""
         filled = self._fill(operation, role, name)
         return (
             SampledCell(operation, role, self._spec.allows(operation.name, role), *filled)
@@ -473,7 +396,7 @@ class Sampling:
         return None
 
     def look(self, probe: Probe, answer: Response) -> Probe | None:
-        """Look at an answer; what has to be asked next to be sure, if anything."""
+        """Check an answer; returns the next request that is needed to be sure."""
         if probe.stage == "log-in":
             return self._logged_in(probe, answer)
         if probe.stage == "before":
@@ -484,7 +407,7 @@ class Sampling:
         return None
 
     def _after(self, cell: SampledCell, answer: Response) -> Probe | None:
-        """What follows the answer to what goes before a cell: the cell, unless that was not let in."""
+        """The cell, once the request before it was let in."""
         if 200 <= answer.status < 300:
             return self._probe(cell)
         return (
@@ -535,9 +458,7 @@ class Sampling:
 
     @staticmethod
     def _is_excused(probe: Probe) -> bool:
-        """Whether the token may have been ended since it was fetched, so that a denial may be that
-        of a dead one.
-        """
+        """Whether the token may have been ended since it was fetched."""
         return probe.grant is None or probe.grant.may_be_refused
 
     def _logged_in(self, probe: Probe, answer: Response) -> Probe | None:
@@ -552,7 +473,7 @@ class Sampling:
         )
 
     def verdict(self, cell: SampledCell, answer: Response) -> bool | None:
-        """Whether an answer lets the caller through; None where it does not say."""
+        """Whether an answer lets the caller through; None where it does not tell."""
         if cell.refused and answer.status not in self._dialect.denied:
             return True if 200 <= answer.status < 300 and self._shows(cell, answer) else None
         if 200 <= answer.status < 300:
@@ -570,9 +491,7 @@ class Sampling:
         return f"{self._run}-{cell.operation.resource.name}".encode() in answer.body
 
     def _shows(self, cell: SampledCell, answer: Response) -> bool:
-        """Whether an answer shows our thing, or as a list any things: a page that is there for
-        everybody does neither.
-        """
+        """Whether an answer shows our thing, or as a list any things."""
         listed = read_json(answer.body) if cell.operation.effect == "list" else None
         return self._shows_thing(cell, answer) or (
             isinstance(listed, list) and any(map(own_id, listed))
@@ -609,7 +528,7 @@ class Sampling:
         )
 
     def _before(self, cell: SampledCell, first: SampledCell) -> Probe:
-        """What goes before a cell: the same, asked by somebody who may."""
+        """The same request, sent first by a role that may."""
         grant = self._callers[first.role].grant
         request, operation = self._request_of(first, grant.token), first.operation
         return Probe(
@@ -646,7 +565,7 @@ class Sampling:
         grant = self._invariants.logged_in(session, answer, request)
         if grant is None or not grant.sound:
             return False
-        self._callers[grant.account.role] = _Caller(grant.account, grant)
+        self._callers[grant.account.role] = SampledCaller(grant.account, grant)
         return True
 
     def _log_in(self, account: LoadAccount) -> bytes:
@@ -669,36 +588,14 @@ class Sampling:
     ) -> bytes:
         headers = {**more, **({"authorization": f"Bearer {token}"} if token else {})}
         if body is None:
-            return wire.request(self._origin, method, path, headers)
-        return wire.request(
+            return outgoing.request(self._origin, method, path, headers)
+        return outgoing.request(
             self._origin,
             method,
             path,
             {**headers, "content-type": "application/json"},
             json.dumps(body).encode(),
         )
-
-
-def _in_turn(kinds: Sequence[Sequence[SampledCell]]) -> Iterator[SampledCell]:
-    """One of each kind in turn for ever, and of each kind one in each shape; else in an order of
-    chance that is always the same.
-    """
-    return _alternating(
-        [_alternating([cycle(cells) for cells in _by_shape(kind)]) for kind in kinds if kind]
-    )
-
-
-def _by_shape(cells: Sequence[SampledCell]) -> list[list[SampledCell]]:
-    """Cells by their shape, those of each shape in an order of chance."""
-    shapes: dict[str, list[SampledCell]] = {}
-    for cell in Random(0).sample(cells, len(cells)):  # noqa: S311  # an order, no secret
-        shapes.setdefault(cell.shape, []).append(cell)
-    return list(shapes.values())
-
-
-def _alternating(several: Sequence[Iterator[SampledCell]]) -> Iterator[SampledCell]:
-    """The next one of each, in turn."""
-    return chain.from_iterable(zip(*several, strict=False)) if several else iter(())
 
 
 def _word(allowed: bool) -> str:

@@ -1,5 +1,4 @@
-"""Whether a token was seen before, in memory that does not grow: a table of 64-bit fingerprints,
-made whole at the start.
+"""Whether a token was seen before: a table of 64-bit fingerprints that does not grow.
 
 The table has sets of four places. A fingerprint goes to the set that its lowest bits name, and
 pushes the oldest of the four out. Of each place the lowest bits would therefore say nothing new;
@@ -60,7 +59,7 @@ class SeenTokens:
 
     Args:
         places: how many, a power of two.
-        tells: whether what is new is collected for `take`; otherwise nobody ever asks.
+        tells: whether what is new is collected for `take`; otherwise it is never asked for.
     """
 
     def __init__(self, places: int = PLACES, *, tells: bool = False) -> None:
@@ -77,7 +76,7 @@ class SeenTokens:
         """Note a fingerprint (0.6 us).
 
         Args:
-            owner: who may be given it again, as a number of 64 bits; 0 for nobody.
+            owner: who may be given it again, as a number of 64 bits; 0 for none.
 
         Returns:
             Whether that is in order: it was not seen before, or only with the same owner.
@@ -112,7 +111,7 @@ class SeenTokens:
         )
 
     def knows(self, fingerprint: int) -> bool:
-        """Whether a fingerprint was seen before, whoever the owner is (0.4 us)."""
+        """Whether a fingerprint was seen before, of any owner (0.4 us)."""
         table, mask = self._table, self._mask
         at = (fingerprint & mask) * _WAYS
         first = table[at]
@@ -124,9 +123,7 @@ class SeenTokens:
         )
 
     def take(self) -> bytes:
-        """What is new since the last call: 16 bytes for each, fingerprint and owner, the lower byte
-        first.
-        """
+        """The new ones: 16 bytes each, fingerprint and owner, little-endian."""
         new, self._new = self._new, array("Q")
         return as_bytes(new)
 

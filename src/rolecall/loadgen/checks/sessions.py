@@ -1,7 +1,6 @@
-"""What may be held against a server that refuses a token: a state machine for each account, each
-session and each grant.
+"""When a refusal is the server's fault: a state machine for each account, session and grant.
 
-The specification says that whoever holds the last refresh token can go on, and that a new access
+The specification says that the holder of the last refresh token can go on, and that a new access
 token is let in. It leaves much to the server: whether a log-in ends the user's other sessions
 (SEC-I18-first), what becomes of the old tokens at a refresh (AMB-08), what a second use of a
 refresh token brings about (RFC 9700 4.14.2), how long a refresh token lives. A refusal proves a
@@ -57,16 +56,14 @@ Path = Literal["GET", "POST"]
 
 
 class Use(Protocol):
-    """A request that has to do with a session: a log-in, a refresh, or one that carries an access
-    token.
-    """
+    """A request of a session: a log-in, a refresh, or one with an access token."""
 
     @property
     def may_be_refused(self) -> bool:
         """Whether there is a lawful reason why it may be refused now."""
 
     def unanswered(self, *, left: bool) -> None:
-        """It got no answer; ``left`` tells whether it was sent at all."""
+        """Note that it got no answer; ``left`` tells whether it was sent at all."""
 
 
 class Tally:
@@ -90,7 +87,7 @@ class Tally:
         return self.over
 
     def settle(self) -> None:
-        """Count those as over that were lost so long ago that they are not carried out any more."""
+        """Count lost requests as over once they are too old to be carried out."""
         if perf_counter() - self._lost_at > LATE:
             self.over += self.lost
             self.lost = 0
@@ -159,8 +156,7 @@ class Holder:
 
 
 class LoginSession(Tally):
-    """A log-in of an account, from its sending on; as a tally it counts the refreshes of the
-    session.
+    """A log-in from its sending on; as a tally it counts the session's refreshes.
 
     Attributes:
         sent: when the log-in was sent (seconds of `time.perf_counter`).
@@ -187,15 +183,15 @@ class LoginSession(Tally):
 
     @property
     def may_be_refused(self) -> bool:
-        """Whether a refusal of the log-in is explained: nothing explains one."""
+        """Whether a refusal of the log-in is lawful: it never is."""
         return False
 
     def unanswered(self, *, left: bool) -> None:
-        """The log-in got no answer; ``left`` tells whether it was sent at all."""
+        """Note that the log-in got no answer; ``left`` tells whether it was sent at all."""
         self.holder.logins.lose() if left else self.holder.logins.undo()
 
     def opened(self) -> None:
-        """The log-in was done, and answered."""
+        """Note that the log-in was answered as done."""
         holder = self.holder
         holder.logins.over += 1
         if holder.reuses.begun:
@@ -208,9 +204,7 @@ class LoginSession(Tally):
         self._done = holder.reuses.done
 
     def let_in(self, *, refreshed: bool, read: bool) -> None:
-        """Note a good answer to the last request, which showed a good refresh token, a good access
-        token, or both.
-        """
+        """Note a good answer, which showed a good refresh token, access token, or both."""
         holder = self.holder
         if refreshed and self._done > self._before + self._own:
             holder.harmless.reuse = True
@@ -221,9 +215,7 @@ class LoginSession(Tally):
                 self._access = self._sent_after
 
     def is_ended(self, *, access: bool) -> bool:
-        """Whether something else that was done to the account may have ended the session, as to its
-        access or its refresh token.
-        """
+        """Whether other requests of the account may have ended this session."""
         holder = self.holder
         logins, reuses = self._access if access else self._refresh
         return (
@@ -233,7 +225,7 @@ class LoginSession(Tally):
         )
 
     def reuse(self) -> None:
-        """Note that a refresh token of the session is presented once more; `reused` is to follow."""
+        """Note that a refresh token is presented once more; `reused` is to follow."""
         self.holder.reuses.begin()
         self._own += 1
         self._open += 1
@@ -242,9 +234,7 @@ class LoginSession(Tally):
         )
 
     def reused(self, *, answered: bool, refused: bool) -> None:
-        """Note what came of it: whether all was answered, and whether a use was surely refused for
-        being the second.
-        """
+        """Note whether all was answered, and whether a second use was surely refused."""
         self._open -= 1
         self.holder.reuses.end(done=refused) if answered else self.holder.reuses.lose()
 
@@ -301,7 +291,7 @@ class SessionGrant:
 
     @property
     def account(self) -> LoadAccount:
-        """Whose it is."""
+        """The account that it was given to."""
         return self.session.holder.account
 
     @property
@@ -326,7 +316,7 @@ class SessionGrant:
         return not (self.is_last and self.is_fresh and not session.is_ended(access=True))
 
     def unanswered(self, *, left: bool) -> None:
-        """A request with the access token got no answer: that changes nothing."""
+        """Note that a request got no answer, which changes nothing."""
 
 
 class Refresh:
@@ -365,7 +355,7 @@ class Refresh:
         return self.path == "GET" and (not previous.is_fresh or session.is_ended(access=True))
 
     def unanswered(self, *, left: bool) -> None:
-        """It got no answer; ``left`` tells whether it was sent at all."""
+        """Note that it got no answer; ``left`` tells whether it was sent at all."""
         if left:
             self.previous.session.lose()
         else:
@@ -375,7 +365,7 @@ class Refresh:
                 self.previous.presented = 0.0
 
     def granted(self) -> None:
-        """It was done, and answered."""
+        """Note that it was answered as done."""
         session = self.previous.session
         session.end()
         session.let_in(refreshed=True, read=self.path == "GET")

@@ -1,5 +1,4 @@
-"""Shapes of a denied request: the same thing asked for by another method, path or query, as the
-exceptions that code makes go.
+"""Shapes of a denied request: the same resource by another method, path or query.
 
 A guard that is looked for by method, by prefix or by spelling, and a cache in front of it, hold in
 one shape and not in another. Each denied read is tried in a few shapes, in turn, so that every
@@ -101,8 +100,7 @@ def shapes_of(
 def shaped(
     denied: Iterable[tuple[SampledCell, SampledCell | None]], organization: str = ""
 ) -> Iterator[SampledCell]:
-    """Denied reads in some shapes each: every one goes on in the list where the one before it
-    stopped.
+    """Denied reads in some shapes each; every read goes on where the one before it stopped.
 
     Args:
         denied: each with the same of a role that may, if there is one.
@@ -110,8 +108,8 @@ def shaped(
     taken = 0
     for plain, opener in denied:
         shapes = shapes_of(plain, opener, organization)
-        for it in islice(cycle(shapes), taken % len(shapes), taken % len(shapes) + EACH):
-            yield dressed(plain, it)
+        for shape in islice(cycle(shapes), taken % len(shapes), taken % len(shapes) + EACH):
+            yield dressed(plain, shape)
         taken += EACH
 
 
@@ -128,8 +126,6 @@ def _upper(bare: str, last: str, plain: SampledCell) -> str:
 
 
 def _encoded(bare: str) -> str:
-    """The path with the first letter of its resource percent-encoded: /v2/users is /v2/%75sers,
-    which is the same (RFC 3986 6.2.2.2).
-    """
+    """The path with a letter percent-encoded: /v2/users is /v2/%75sers (RFC 3986 6.2.2.2)."""
     version, _, rest = bare.lstrip("/").partition("/")
     return f"/{version}/%{ord(rest[0]):02x}{rest[1:]}" if rest else bare

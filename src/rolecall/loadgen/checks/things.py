@@ -1,5 +1,4 @@
-"""What is made on the target for the cells that are tried under load, and deleted afterwards:
-nothing that was there before is touched.
+"""Things made on the target for cells under load, and deleted afterwards; nothing else is touched.
 
 A create is never repeated. A thing is ours when the target shows it under its name, which no other
 has: under the id that the create was answered with, or in a list. One that is not found may be
@@ -14,7 +13,7 @@ from typing import Any
 import gevent
 
 from rolecall.http.link import next_page, path_below, sendable
-from rolecall.loadgen.checks.invariants import read_json
+from rolecall.loadgen.checks.token_answer import read_json
 from rolecall.loadgen.transport.wire import Response
 from rolecall.spec.ids import own_id, walked
 from rolecall.spec.model import Dialect, Operation, Specification
@@ -34,7 +33,7 @@ Fill = Callable[[Operation, str, str], tuple[str, Any] | None]
 
 
 class Things:
-    """Things by resource, each made by the highest role that gets one.
+    """Things by resource, each made by the highest role that may.
 
     Args:
         run: what their names begin with, which nothing else on the target does.
@@ -97,7 +96,7 @@ class Things:
             return
 
     def delete(self, roles_of: Callable[[Operation], Collection[str]]) -> list[str]:
-        """Delete them all, the last first: what could not be, as ``user 5f47d8...``."""
+        """Delete them all, the last first; returns what is left, as ``user 5f47d8...``."""
         left = []
         for resource, id in reversed(self.ids.items()):
             operation = self._spec.operations[f"delete-{resource}"]
@@ -115,8 +114,7 @@ class Things:
         return left
 
     def _found(self, resource: str, role: str, claimed: str) -> str:
-        """The id of the new thing, which the target shows under its name; empty where it does not
-        within a moment.
+        """The new thing's id, shown under its name; empty where it is not shown in time.
 
         Args:
             claimed: what the answer to the create says that its id is; empty where it says nothing.
@@ -168,7 +166,7 @@ def texts(document: Any) -> Iterator[str]:
 
 
 def document_of(answer: Response | None) -> dict[str, Any]:
-    """The object in an answer, the first one of a list; empty where there is none."""
+    """The object in an answer, or the first one of its list; empty without any."""
     content = read_json(answer.body) if answer is not None and 200 <= answer.status < 300 else None
     if isinstance(content, list) and content:
         content = content[0]

@@ -1,5 +1,4 @@
-"""Violations: answers that broke a promise. Every one is counted; of each kind a few are kept, with
-their exchange.
+"""Violations: all are counted; of each kind a few are kept, with their exchange.
 
 A sample is written out, and redacted, only when it is kept, so that a server which breaks a promise
 with every answer slows the run down no more than one that does so once.
@@ -26,9 +25,7 @@ LONGEST_HISTORY = 4 * LONGEST
 
 
 class Kind(NamedTuple):
-    """What a kind of violation breaks: a requirement (or a row of the catalogue of negative cases),
-    in one sentence.
-    """
+    """The requirement, or negative case, that a violation breaks, and its statement."""
 
     requirement: str
     statement: str
@@ -51,10 +48,10 @@ KINDS: Mapping[str, Kind] = {
     "user-mismatch": Kind("ISSUE-user", "The answer's user is the user that the JWT names."),
     "another-user": Kind(
         "ISSUE-identity",
-        "Whoever logs in gets the own user's tokens, and no two accounts the same user's.",
+        "A log-in gives tokens of the account's own user, and no two accounts have the same user.",
     ),
     "refreshed-another-user": Kind(
-        "REFRESH-same-user", "A refresh answers with tokens of the user whom it was asked for."
+        "REFRESH-same-user", "A refresh answers with tokens of the same user."
     ),
     "scope": Kind(
         "ISSUE-scope",
@@ -68,32 +65,30 @@ KINDS: Mapping[str, Kind] = {
     ),
     "token-repeated": Kind("SEC-I18", "No access token, and no jti, is given out twice."),
     "refresh-token-repeated": Kind(
-        "SEC-I18", "No refresh token is given out twice, but to whom it belongs already."
+        "SEC-I18", "No refresh token is given out twice, except to its own session."
     ),
     "login-refused": Kind(
         "ISSUE-status", "A user who has logged in before is not refused under load."
     ),
-    "chain-broken": Kind("REFRESH-chain", "Whoever holds the last refresh token can go on."),
+    "chain-broken": Kind("REFRESH-chain", "The last refresh token of a session can be used."),
     "token-dead": Kind("ISSUE-identity", "A new access token is let in."),
     "profile-of-another": Kind(
         "ISSUE-identity", "A request with a token is made on behalf of the token's user."
     ),
     "race-mixture": Kind(
         "SEC-R11",
-        "Refreshes with one token at one time are answered by one policy, and always the same.",
+        "Simultaneous refreshes with one token are always answered by the same policy.",
     ),
     "race-nobody": Kind(
-        "SEC-R11", "Of refreshes with one good token at one time somebody's succeeds."
+        "SEC-R11", "Of simultaneous refreshes with one good token, at least one succeeds."
     ),
-    "race-winner-dead": Kind("REFRESH-new-token", "Tokens that were given out in a race work."),
+    "race-winner-dead": Kind("REFRESH-new-token", "Tokens that are given out in a race work."),
     "race-other-user": Kind(
         "REFRESH-same-user", "A race hands out tokens of the user whose token it is about."
     ),
-    "expired-let-in": Kind(
-        "EXPIRY-403", "A token that has expired is let in under load no more than without it."
-    ),
+    "expired-let-in": Kind("EXPIRY-403", "An expired token is not let in under load."),
     "expired-otherwise": Kind(
-        "EXPIRY-403", "A token that has expired is refused as such under load, too."
+        "EXPIRY-403", "An expired token is refused as expired under load, too."
     ),
     "denied-allowed": Kind("SEC-A17", "What is denied stays denied under load."),
     "allowed-denied": Kind("SEC-A17", "What is allowed stays allowed under load."),
@@ -102,9 +97,7 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class Violation:
-    """One broken promise: ``exchange`` is its request and answer as text, redacted; ``at`` is
-    seconds from the start.
-    """
+    """A violation: ``exchange`` is text, redacted; ``at`` is seconds from the start."""
 
     kind: str
     message: str
@@ -194,9 +187,7 @@ class Violations:
         self._new_samples.append(violation)
 
     def _exchange(self, request: bytes, response: Response | None) -> str:
-        """An exchange as text. Its secrets are learned first, all of them, then hidden, and only
-        then is it cut.
-        """
+        """An exchange as text: its secrets are learned, then hidden; then it is cut."""
         self._secrets.learn(_as_exchange(request, response))
         sent = self._secrets.redact(request.decode("utf-8", "replace"))
         if response is None:
@@ -226,9 +217,7 @@ class Violations:
                 self.samples.append(violation)
 
     def document(self) -> list[dict[str, Any]]:
-        """The violations as they stand in load.json: by kind, with the requirement, the count and
-        the samples.
-        """
+        """The violations of load.json: by kind, with requirement, count and samples."""
         return [
             {
                 "kind": name,
@@ -236,9 +225,13 @@ class Violations:
                 "statement": kind.statement,
                 "count": self.counts[name],
                 "samples": [
-                    {"message": one.message, "exchange": one.exchange, "at": round(one.at, 3)}
-                    for one in self.samples
-                    if one.kind == name
+                    {
+                        "message": sample.message,
+                        "exchange": sample.exchange,
+                        "at": round(sample.at, 3),
+                    }
+                    for sample in self.samples
+                    if sample.kind == name
                 ],
             }
             for name, kind in KINDS.items()

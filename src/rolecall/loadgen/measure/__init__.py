@@ -1,1 +1,1 @@
-"""What is measured: response times, counts and their course, added up over workers."""
+"""Measures response times and counts, and adds them up over workers."""

@@ -1,5 +1,4 @@
-"""The accounts of a load run: whatever was due or sent has exactly one end, and nothing that ended
-was counted twice.
+"""Checks that all that was due or sent has exactly one end, counted once.
 
 Three equations hold for every run that ended in order, over all its workers:
 

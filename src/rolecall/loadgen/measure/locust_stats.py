@@ -1,5 +1,4 @@
-"""What a `Recorder` measured, added to Locust's own statistics, so that its web UI, CSV files,
-pages and masters have it all.
+"""Adds what a `Recorder` measured to Locust's own statistics.
 
 Locust is told the response time, from when a request was due. A throttled request is a failure
 there, as any 429 is, and so is one that this machine could not send, which has no time.
@@ -22,9 +21,7 @@ THROTTLED = "throttled (429)"
 
 
 def flush(recorder: Recorder, stats: locust.RequestStats) -> None:
-    """Add what is new since the last call, exactly: counts, sums, extremes, failures, per second;
-    buckets as Locust rounds.
-    """
+    """Add what is new since the last call, exactly; buckets as Locust rounds."""
     for entry, seconds in recorder.unflushed():
         for row in (stats.entries[entry.name, entry.method], stats.total):
             for second, sums in seconds.items():
@@ -38,9 +35,7 @@ def flush(recorder: Recorder, stats: locust.RequestStats) -> None:
 
 
 def write_tables(environment: Environment, prefix: str) -> None:
-    """Write Locust's CSV files anew: its own writer looks once a second, and has not seen the end
-    of the run.
-    """
+    """Write Locust's CSV files again: its own writer has not seen the run's end."""
     tables = locust.StatsCSV(environment, locust.PERCENTILES_TO_REPORT)
     for name, write in (
         ("stats", tables.requests_csv),

@@ -1,4 +1,4 @@
-"""Pauses of this process: whether its hub came round in time, or stood still for a while.
+"""Notices pauses of this process, in which its hub did not come round in time.
 
 A process that is stopped, swapped out or not given a core reads no answer and sends no request
 meanwhile. What it measures then is its own delay. A timer that is due every few milliseconds knows:
@@ -49,9 +49,7 @@ class Pauses:
         self._timer.start(self.look)
 
     def look(self, period: float = _PERIOD) -> None:
-        """In the hub: see how long ago the last look was. Whoever acts on a timer of its own looks
-        here first, with its ``period``.
-        """
+        """In the hub: measure the time since the last look; a timer's owner gives ``period``."""
         now = perf_counter()
         gap, self._last = now - self._last - period, now
         if gap <= self._longest and gap < LONG:

@@ -1,4 +1,4 @@
-"""The figures of a run as they come, in Prometheus' text format, for whoever has a Grafana."""
+"""Serves the figures of a run while it goes on, in Prometheus' text format."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a worker measures, added up where it happens; a difference goes to the master, another into
-Locust's statistics.
+"""What a worker measures; differences go to the master and into Locust's statistics.
 
 Noting a request is two appends and an addition: everything else is done for many requests together,
 32 times a second for the buckets of the histograms and once a second for the rest. All times are
@@ -16,7 +15,7 @@ from typing import Any
 from rolecall.histogram import Histogram
 
 #: How often a second noted durations are counted: seldom enough to be cheap, often enough that
-#: nobody waits for it.
+#: nothing waits for it.
 _TURNS = 32
 #: Kinds of failures that are this machine's own: it had no file or port left, or it broke an
 #: exchange off before the end of the run. They are neither errors of the server nor response times.
@@ -92,9 +91,7 @@ class Sums:
 
 
 class Entry:
-    """Requests of one method and name. ``due``, ``sent`` and ``received`` are moments; ``size``
-    counts bytes of the body.
-    """
+    """Requests of one method and name; ``due``, ``sent``, ``received`` are moments."""
 
     __slots__ = (
         "_now",
@@ -131,9 +128,7 @@ class Entry:
             recorder.disturbed.record(received - due)
 
     def failure(self, kind: str, due: float, sent: float, received: float) -> None:
-        """A request that was answered wrongly, or not at all; ``sent`` is 0 when it never left.
-        ``kind`` holds no secret.
-        """
+        """A request without a good answer; ``sent`` is 0 when it never left."""
         recorder = self._recorder
         if received >= recorder.turn:
             recorder.tick(received)
@@ -159,9 +154,7 @@ class Entry:
         return self._now.settle()
 
     def close(self, second: int) -> Sums | None:
-        """Hand out what was settled in this second; None when it was nothing. Valid until something
-        is noted again.
-        """
+        """Hand out what this second has; None without any. Valid until something is noted again."""
         now = self._now
         if now.is_empty:
             return None
@@ -204,7 +197,7 @@ class Second:
 class Recorder:
     """Everything that one worker measures in a run that began at ``start``.
 
-    The engine counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an
+    The open loop counts its arrivals here: how many were ``scheduled`` until now, ``sent`` to an
     actor, ``completed`` by it, sent ``late``, ``dropped`` because nobody was free; and notes in
     ``lag`` how long after it was due each one was given to an actor (``lag.note(seconds)``); its
     request leaves at once, or with a few others (`transport.client`). It calls `tick` several times
@@ -253,24 +246,20 @@ class Recorder:
         return found
 
     def violation(self, kind: str, count: int = 1) -> None:
-        """A promise was broken now. Its exchange is kept elsewhere (`violations.Violations`); here
-        it gets its second.
-        """
+        """Count violations in this second; `Violations` keeps their exchanges."""
         self.tick(time.perf_counter())
         self._violations[kind] += count
         self._current().violations += count
 
     def paused(self, seconds: float, now: float, *, long: bool) -> None:
-        """The process did nothing for so many seconds until now; a ``long`` pause may have changed
-        what is measured.
-        """
+        """Note a pause until now; a ``long`` one may have changed what is measured."""
         self._longest = max(self._longest, seconds)
         if long:
             self._stood_still += seconds
             self.resumed = now
 
     def give_up(self) -> None:
-        """Nobody waits any more for the steps under way."""
+        """Give up the steps under way."""
         self.unanswered += self.under_way
         self.under_way = 0
 
@@ -289,9 +278,7 @@ class Recorder:
         self.turn = self.start + (int(since * _TURNS) + 1) / _TURNS
 
     def take(self) -> dict[str, Any]:
-        """What is new since it was last taken, for `Totals.merge` on the master: msgpack-able, and
-        it adds up exactly.
-        """
+        """What is new since the last call, for `Totals.merge`; it adds up exactly."""
         self._close()
         now, cpu = time.perf_counter(), time.process_time()
         counters = self._counters()
@@ -327,9 +314,7 @@ class Recorder:
         return delta
 
     def unflushed(self) -> Iterator[tuple[Entry, dict[int, Sums]]]:
-        """What is new since the last call, entry by entry and by seconds of the clock on the wall
-        (`locust_stats.flush`).
-        """
+        """What is new since the last call, by entry and wall-clock second."""
         self._close()
         for entry in self._entries.values():
             if entry.to_locust:
@@ -362,9 +347,7 @@ class Recorder:
                 self._ended = min(self.turn, time.perf_counter()) - self.start
 
     def _close(self) -> None:
-        """Move what was noted in this second to where it is handed out from; it may be closed
-        several times.
-        """
+        """Settle this second; it may be settled several times."""
         self._settle()
         for entry in self._entries.values():
             if sums := entry.close(self._second):

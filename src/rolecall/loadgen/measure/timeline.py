@@ -1,4 +1,4 @@
-"""A run second by second, and batch by batch, in memory that hardly grows.
+"""A run second by second and batch by batch, in memory that hardly grows.
 
 A second keeps its counts and a few percentiles, 48 bytes; the histogram that they come from is only
 kept while workers may still report on that second. Batches keep theirs: at most `MOST_BATCHES` of
@@ -67,9 +67,7 @@ class Timeline:
         self.add(second, found)
 
     def recent(self, seconds: int) -> tuple[Histogram, dict[str, float]]:
-        """Response times, and counts per second, of the newest ``seconds`` (or slices) that have
-        ended.
-        """
+        """Response times, and counts per second, of the newest seconds that have ended."""
         end = max(len(self) - 1, 0)
         begin = max(end - min(seconds, _SETTLED - 1), 0)
         merged = Histogram()

@@ -1,6 +1,4 @@
-"""What all workers measured, merged: on the master, or beside the one recorder of a run without
-workers.
-"""
+"""What all workers measured, merged."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ _RECENT = 5
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How the run goes now: per second over the last few seconds, times in seconds, counts since
-    the start.
-    """
+    """How the run goes now: over the last few seconds; counts since the start."""
 
     second: int
     rate: float
@@ -41,8 +37,7 @@ class Snapshot:
 
 @dataclass
 class WorkerTotals:
-    """What is known of one worker: how it ended, for whoever sees that to say; CPU time, over the
-    run and in its worst report.
+    """One worker's state and CPU time; ``stood_still`` are the seconds of pauses that matter.
 
     ``stood_still`` is how long it did nothing at all in pauses that matter (`measure.pauses`), in
     seconds.
@@ -64,9 +59,7 @@ class WorkerTotals:
 
 @dataclass(frozen=True)
 class Delta:
-    """What a worker's `Recorder.take` gave, read as a whole before any of it is added: a report
-    counts, or it does not.
-    """
+    """A worker's report, read as a whole before any of it is added."""
 
     counters: list[int]
     cpu: tuple[float, float]
@@ -117,7 +110,7 @@ _LAST_SECOND = 4_000_000
 
 def _count(value: Any, most: float = math.inf) -> int:
     if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"a {type(value).__name__} that is no count")
+        raise ValueError(f"a {type(value).__name__} that is not a count")
     return value
 
 
@@ -205,9 +198,7 @@ class Totals:
         )
 
     def document(self, duration: float = 0.0) -> dict[str, Any]:
-        """The measured part of ``load.json``; the run was to last ``duration`` seconds, and lasts
-        until its last request ends.
-        """
+        """The measured part of ``load.json``; ``duration`` is how long the run was to last."""
         all_ = self._all()
         seconds = max(duration, self.ended)
         good = all_.response.count - all_.errors.total()
@@ -225,34 +216,40 @@ class Totals:
             "service_ms": _times(all_.service),
             "dispatch_lag_ms": _times(self.lag),
             "pauses": self._pauses(),
-            "workers": [
-                {
-                    "name": name,
-                    "state": worker.state,
-                    "requests": worker.requests,
-                    "cpu": round(worker.cpu, 3),
-                    "cpu_most": round(worker.cpu_most, 3),
-                    "longest_pause_ms": round(worker.longest_pause * 1000, 1),
-                    "stood_still_ms": round(worker.stood_still * 1000, 1),
-                }
-                for name, worker in sorted(self.workers.items())
-            ],
-            "entries": [
-                {
-                    "method": method,
-                    "name": name,
-                    "requests": sums.count,
-                    "throttled": sums.throttled.count,
-                    "errors": dict(sorted(sums.errors.items())),
-                    "bytes": sums.size,
-                    "response_ms": _times(sums.response),
-                    "service_ms": _times(sums.service),
-                }
-                for (method, name), sums in sorted(self.entries.items())
-            ],
+            "workers": self._workers(),
+            "entries": self._entries(),
             "timeline": self.timeline.document(),
             "batches": list(self.timeline.batches()),
         }
+
+    def _workers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "state": worker.state,
+                "requests": worker.requests,
+                "cpu": round(worker.cpu, 3),
+                "cpu_most": round(worker.cpu_most, 3),
+                "longest_pause_ms": round(worker.longest_pause * 1000, 1),
+                "stood_still_ms": round(worker.stood_still * 1000, 1),
+            }
+            for name, worker in sorted(self.workers.items())
+        ]
+
+    def _entries(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "method": method,
+                "name": name,
+                "requests": sums.count,
+                "throttled": sums.throttled.count,
+                "errors": dict(sorted(sums.errors.items())),
+                "bytes": sums.size,
+                "response_ms": _times(sums.response),
+                "service_ms": _times(sums.service),
+            }
+            for (method, name), sums in sorted(self.entries.items())
+        ]
 
     def accounts(self, all_: Sums | None = None) -> Accounts:
         """What was sent, and what came of it."""
@@ -274,9 +271,7 @@ class Totals:
         )
 
     def _pauses(self) -> dict[str, Any]:
-        """How this side stood still, and the requests that may have been disturbed by that: all of
-        them are in the other figures, too.
-        """
+        """How this side stood still, and the requests that may have been disturbed."""
         workers = self.workers.values()
         return {
             "longest_ms": round(

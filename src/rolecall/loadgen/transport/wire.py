@@ -1,5 +1,4 @@
-"""HTTP/1.1 as bytes: requests written once and sent many times, answers read however they are cut
-up (RFC 9110, RFC 9112).
+"""Reads answers of HTTP/1.1 from bytes, however they are cut up (RFC 9110, RFC 9112).
 
 Nothing here knows of sockets. An answer that is complete in one piece is read by `whole`, all
 others by a `Parser`.
@@ -8,15 +7,11 @@ others by a `Parser`.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator
 from functools import lru_cache
-from ipaddress import ip_address
-from typing import Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Literal, NamedTuple
 
 from rolecall.bounds import BODY_LIMIT, HEAD_LIMIT
-from rolecall.errors import UsageError
 from rolecall.fields import seconds_to_wait
 from rolecall.http.coding import Undecodable, decoded
 
@@ -26,13 +21,6 @@ _FRAMING_LIMIT = (
     8 * 1024
 )  # bytes of the fields that say where an answer ends, and in which coding it is
 
-_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TARGET = re.compile(r"/[!-~]*")
-#: A field that cannot end its line, nor the head (RFC 9110 5.5).
-_FIELD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*")
-_BODILY = frozenset(
-    {"POST", "PUT", "PATCH"}
-)  # methods whose missing body is said to be empty (RFC 9110 8.6)
 
 _BEGIN = b"HTTP/1."
 _FIELDS = rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*)*"
@@ -61,8 +49,7 @@ Kind = Literal["garbage", "too-large", "closed", "coding"]
 
 
 class WireError(Exception):
-    """Bytes that are no answer; ``kind`` says in which way, the text how. It never repeats them:
-    they may hold a token.
+    """Bytes that are not an answer; ``kind`` says why, and the text does not repeat them.
 
     ``coding`` is no fault of the server's: its answer is lawful, and in a content coding that is
     not understood here.
@@ -73,107 +60,8 @@ class WireError(Exception):
         self.kind: Kind = kind
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where requests go: ``prefix`` is the path that a base URL has before the API's own,
-    ``host_header`` the field's value.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    prefix: str
-    host_header: str
-
-    @classmethod
-    def of(cls, base_url: str) -> Self:
-        """The origin of a base URL.
-
-        Raises:
-            UsageError: it is not ``http[s]://host[:port][/prefix]``.
-        """
-        if (
-            "@" in base_url.partition("://")[2].partition("/")[0]
-        ):  # and is not repeated in the message
-            raise UsageError(
-                "the target's URL",
-                "it must not hold a user or a password",
-                "They belong under [accounts].",
-            )
-        try:
-            parts = urlsplit(base_url)
-            host, port = parts.hostname or "", parts.port
-            if ":" in host:
-                ip_address(host)
-            else:
-                host = host.encode("idna").decode()
-            prefix = parts.path.rstrip("/")
-            is_fine = (
-                parts.scheme in ("http", "https")
-                and bool(host)
-                and port != 0
-                and not (parts.query or parts.fragment)
-            )
-            is_fine = is_fine and (not prefix or bool(_TARGET.fullmatch(prefix)))
-        except ValueError:
-            is_fine = False
-        if not is_fine:
-            raise UsageError(
-                "the target's URL",
-                f"{base_url!r} is not a URL a server can have",
-                "Write it as https://host[:port].",
-            )
-        usual = 443 if parts.scheme == "https" else 80
-        named = f"[{host}]" if ":" in host else host
-        return cls(
-            parts.scheme,
-            host,
-            port or usual,
-            prefix,
-            named if port in (None, usual) else f"{named}:{port}",
-        )
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"{self.scheme}://{self.host_header}{self.prefix}"
-
-
-def request(
-    origin: Origin,
-    method: str,
-    path: str,
-    headers: Mapping[str, str] | None = None,
-    body: bytes | None = None,
-) -> bytes:
-    """A request as it stands on the wire, ready to be sent any number of times.
-
-    Args:
-        path: begins with ``/``, already quoted; the origin's prefix goes before it.
-        headers: added to Host, Accept, User-Agent and Content-Length, or sent instead (``{"accept":
-            "text/html"}``).
-
-    Raises:
-        ValueError: something in it would end a line, or is no HTTP; what, is not repeated, it may
-            be a token.
-    """
-    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(path):
-        raise ValueError("the method or the path cannot stand in a request line")
-    fields = {"host": origin.host_header, "accept": "application/json", "user-agent": "rolecall"}
-    if body is not None or method in _BODILY:
-        fields["content-length"] = str(len(body or b""))
-    fields |= {name.lower(): value for name, value in (headers or {}).items()}
-    lines = [f"{name}: {value}" for name, value in fields.items()]
-    if not all(map(_FIELD.fullmatch, lines)):
-        raise ValueError("a header field of the request cannot stand on a line")
-    head = "\r\n".join([f"{method} {origin.prefix}{path} HTTP/1.1", *lines, "", ""])
-    return head.encode("latin-1") + (body or b"")
-
-
 class Response:
-    """A complete answer: ``head`` from the status line on, without the empty line; ``keep_alive``:
-    the connection is usable.
-    """
+    """A complete answer; ``head`` begins with the status line, without the empty line."""
 
     __slots__ = ("body", "head", "keep_alive", "status")
 
@@ -184,7 +72,7 @@ class Response:
         self.keep_alive = keep_alive
 
     def header(self, name: bytes) -> bytes | None:
-        """The value of a header field, the first of that name; None where there is none."""
+        """The first value of a header field; None where it is missing."""
         head = _unfolded(self.head) + b"\r\n"
         start = head.lower().find(b"\r\n%s:" % name.lower())
         if start < 0:
@@ -193,9 +81,7 @@ class Response:
         return head[start : head.find(b"\r\n", start)].strip()
 
     def lines(self, name: bytes) -> list[str]:
-        """The values of all header fields of this name; of a list field they are one list (RFC 9110
-        5.3).
-        """
+        """The values of all header fields of this name, one list for a list field (RFC 9110 5)."""
         start = b"%s:" % name.lower()
         fields = _unfolded(self.head).split(b"\r\n")[1:]
         return [
@@ -230,9 +116,7 @@ _KNOWN_LENGTH = 2048  # bytes of a head that is remembered
 
 
 class _Latest:
-    """The head of the latest answer, which is nearly always that of the next one, too; ``begin`` is
-    it with the empty line.
-    """
+    """The head of the latest answer, mostly also the next one's; ``begin`` has its empty line."""
 
     __slots__ = ("begin", "frame", "head", "size")
 
@@ -249,14 +133,13 @@ _latest = _Latest()
 
 
 def whole(data: bytes) -> Response | None:
-    """The answer, where ``data`` is exactly one to anything but HEAD, with a length; None where a
-    `Parser` has to look.
+    """The answer, where ``data`` is exactly one with a length; None where a `Parser` has to look.
 
     This is the fast path: 0.6 us where the head is that of the answer before, 1 us where it was
     seen, 3 us where not.
 
     Raises:
-        WireError: its head is no HTTP.
+        WireError: its head is not HTTP.
     """
     latest = _latest
     if not data.startswith(latest.begin):
@@ -276,12 +159,10 @@ def whole(data: bytes) -> Response | None:
 
 
 def _frame(head: bytes) -> _Frame:
-    """Read a head (RFC 9112 6.3), strictly: where two readings are possible, two readers may
-    disagree.
-    """
+    """Read a head (RFC 9112 6.3) strictly: where two readings are possible, readers disagree."""
     match = _HEAD.fullmatch(head) or _HEAD.fullmatch(_unfolded(head))
     if not match:
-        raise WireError("garbage", "its head is no HTTP")
+        raise WireError("garbage", "its head is not HTTP")
     fields = _FRAMING.findall(match.string)
     if sum(len(value) for _, value in fields) > _FRAMING_LIMIT:
         raise WireError(
@@ -312,13 +193,13 @@ def _framing(minor: bytes, code: bytes, *fields: tuple[bytes, bytes]) -> _Frame:
     if transfers and (lengths or [item for item in transfers if item] != [b"chunked"]):
         raise WireError(
             "garbage",
-            "it has a Transfer-Encoding that nobody asked for, or a Content-Length beside it",
+            "it has an unknown Transfer-Encoding, or a Content-Length beside it",
         )
     if len(set(lengths)) > 1 or not all(map(_LENGTH.fullmatch, lengths)):
-        raise WireError("garbage", "its Content-Length is no length")
+        raise WireError("garbage", "its Content-Length is not a length")
     status = int(code)
     if status == 101:
-        raise WireError("garbage", "it changes to another protocol, which nobody asked for")
+        raise WireError("garbage", "it switches to another protocol unasked")
     if status < 200:
         length = _NOT_FINAL
     elif status in (204, 304):
@@ -342,8 +223,7 @@ def _unfolded(head: bytes) -> bytes:
 
 
 def _decoded(body: bytes, coding: bytes) -> bytes:
-    """What a body says: without Accept-Encoding, which is not sent, a server may use any content
-    coding (RFC 9110 12.5.3).
+    """A body without its content coding, which a server may choose (RFC 9110 12.5.3).
 
     Raises:
         WireError: the coding is not understood here, the body is not in it, or it is too large
@@ -371,8 +251,7 @@ class Parser:
         next(self._answer)
 
     def feed(self, data: bytes) -> Response | None:
-        """Take what has come; the answer, once it is complete. What comes after it makes the
-        connection unusable.
+        """Take bytes; returns the answer once it is complete. More bytes spoil the connection.
 
         Raises:
             WireError: this is no answer.
@@ -398,9 +277,7 @@ class Parser:
         return None
 
     def _read(self, head_only: bool) -> Generator[None, None, Response]:
-        """An answer from beginning to end; every ``yield`` of this and of all below waits for more
-        bytes.
-        """
+        """Read an answer; every ``yield`` of this and of what it calls waits for more bytes."""
         status, length, keep_alive, coding, head = 0, _NOT_FINAL, False, b"", b""
         left = HEAD_LIMIT
         yield
@@ -439,9 +316,7 @@ class Parser:
             raise WireError("garbage", "it does not begin as HTTP/1 does")
 
     def _until(self, end: bytes, limit: int) -> Generator[None, None, bytes]:
-        """The bytes before ``end``, at most ``limit``; the end is taken as well. A line that is
-        none is not waited for.
-        """
+        """The bytes before ``end``, at most ``limit``; a broken line is refused at once."""
         seen = 0
         while (found := self._buffer.find(end, seen)) < 0 and len(self._buffer) <= limit:
             if _BROKEN_LINE.search(self._buffer, seen):
@@ -484,7 +359,7 @@ class Parser:
             line = yield from self._until(b"\r\n", _LINE_LIMIT)
             match = _CHUNK.fullmatch(line)
             if not match:
-                raise WireError("garbage", "the size of a chunk is no number")
+                raise WireError("garbage", "the size of a chunk is not a number")
             left -= len(line) + 4
             if left < 0:
                 raise WireError(
@@ -505,5 +380,5 @@ class Parser:
         left, begun = HEAD_LIMIT, False
         while line := (yield from self._until(b"\r\n", left)):
             if not (_TRAILERS.fullmatch(b"\r\n" + line) or (begun and _CONTINUED.fullmatch(line))):
-                raise WireError("garbage", "a trailer is no header field")
+                raise WireError("garbage", "a trailer is not a header field")
             left, begun = max(0, left - len(line) - 2), True

@@ -1,0 +1,224 @@
+"""What every client can do, one step at a time; an open schedule or a closed loop paces it.
+
+A step is begun at the moment at which it was due. From then its first request's response time
+counts; those that follow it are due when the answer before them has come.
+
+What may have happened to a session, and what is therefore certain, `checks.sessions` keeps account
+of: it is told of each log-in and of each refresh when it is sent. A client whose session may have
+been ended, or whose token is old, does not count a refusal as an error of the server's: it is a row
+of its own, ``session ended``, and the client logs in anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import ClassVar
+
+from rolecall.loadgen.checks.races import outcome_of
+from rolecall.loadgen.checks.sessions import Path, Refresh, SessionGrant, Use
+from rolecall.loadgen.client_context import ClientContext
+from rolecall.loadgen.roster import Login
+from rolecall.loadgen.transport.client import WireConnection
+from rolecall.loadgen.transport.failure import Failure
+from rolecall.loadgen.transport.wire import Response
+
+#: Of so many tokens one is tried at once. The others are tried by those who use them.
+_TRIED = 50
+
+
+#: Seconds that a client waits at most because a 429 said so.
+_LONGEST_PAUSE = 60.0
+
+
+_NEVER_LEFT = frozenset({"refused", "dns", "tls", "local"})
+
+
+PROFILE = "fetch-user-self"
+
+
+_ENDED = "session ended"
+
+
+class Scenario:
+    """One client: its connection, and the account and tokens that it holds."""
+
+    name: ClassVar[str]
+
+    def __init__(self, context: ClientContext) -> None:
+        self.context = context
+        self.connection = context.connect()
+        self._login: Login | None = None  # the account that is held
+        #: Seconds to wait before the next step, as a 429 has asked for.
+        self.pause = 0.0
+        self._tried = 0
+
+    def prepare(self) -> None:
+        """Get what the first step needs."""
+
+    def step(self, due: float) -> None:
+        """Do one thing that was due at this moment (seconds of `time.perf_counter`)."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.connection.close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Give the account back that is held, if there is one."""
+        if self._login is not None:
+            self.context.logins.give_back(self._login)
+            self._login = None
+
+    def call(
+        self,
+        method: str,
+        name: str,
+        request: bytes,
+        due: float,
+        expected: Sequence[int],
+        use: Use | None = None,
+        connection: WireConnection | None = None,
+    ) -> Response | None:
+        """Send a request and count its answer; None without one, and once the run is over.
+
+        Args:
+            use: the log-in that the request is, the refresh, or the grant whose token it carries;
+                it is told when there is no answer.
+        """
+        # Longer than 40 lines because every request comes through here, and calls cost time.
+        context = self.context
+        if context.is_over:
+            return None
+        entry = context.entries.get(name) or context.entry(method, name)
+        connection = connection or self.connection
+        under_way = context.under_way
+        context.recorder.begun += 1
+        under_way[connection] = entry, due
+        try:
+            response = connection.exchange(request)
+        except Failure as failure:
+            sent = 0.0 if failure.kind in _NEVER_LEFT else connection.sent
+            self._unanswered(failure.kind, sent, connection)
+            if use is not None:
+                use.unanswered(left=bool(sent))
+            return None
+        except BaseException:  # this client is ended, and no fault of the server's
+            self._unanswered("withdrawn", connection.sent, connection)
+            raise
+        if under_way.pop(connection, None) is None:  # the end of the run has counted it
+            if use is not None:
+                use.unanswered(left=True)
+            return None
+        if response.status in expected:
+            entry.success(due, connection.sent, connection.received, len(response.body))
+            return response
+        if response.status == 429:
+            entry.throttled(due, connection.sent, connection.received)
+            self.pause = min(response.seconds_to_wait, _LONGEST_PAUSE)
+        elif use is not None and use.may_be_refused and response.status in self._refusals(use):
+            entry = self.context.entries.get(_ENDED) or self.context.entry("any", _ENDED)
+            entry.success(due, connection.sent, connection.received, len(response.body))
+        else:
+            entry.failure(str(response.status), due, connection.sent, connection.received)
+        return response
+
+    def _unanswered(self, kind: str, sent: float, connection: WireConnection) -> None:
+        """Count an exchange that got no answer, unless the end of the run has counted it."""
+        entry, due = self.context.under_way.pop(connection, (None, 0.0))
+        if entry is not None:
+            entry.failure(kind, due, sent, connection.received)
+
+    def _refusals(self, use: Use) -> frozenset[int]:
+        """The statuses that say that a token, or a refresh token, is not good any more."""
+        return (
+            self.context.lost_refresh_token if isinstance(use, Refresh) else self.context.lost_token
+        )
+
+    def log_in(self, due: float, name: str = "issue") -> SessionGrant | None:
+        """Log in the account that is held, else the next one."""
+        context = self.context
+        account, request = self._login or context.logins.turn()
+        known = context.invariants.log_in(account) if context.looks else None
+        response = self.call("POST", name, request, due, context.dialect.issued, known)
+        if response is None or known is None:
+            return None
+        return sound(context.invariants.logged_in(known, response, request))
+
+    def try_now_and_then(self, grant: SessionGrant) -> None:
+        """Check of some tokens that they work, and for which user."""
+        self._tried += 1
+        if self._tried % _TRIED == 1:
+            self.show_profile(grant, perf_counter())
+
+    def show_profile(self, grant: SessionGrant, due: float, *, judged: bool = True) -> bool | None:
+        """Fetch the profile of the token's user: whether it came; None if nothing is known.
+
+        Args:
+            judged: whether a refusal is a violation where nothing explains it.
+        """
+        request = self.context.read(PROFILE, grant)
+        grant.session.use()
+        response = self.call(
+            "GET", PROFILE, request, due, self.context.spec.operations[PROFILE].success, grant
+        )
+        if response is None or outcome_of(response.status) in ("unknown", "throttled"):
+            return None
+        return self.context.invariants.own_profile(grant, response, request, judged=judged)
+
+
+class RefreshingScenario(Scenario):
+    """A client that holds a session, with an account of its own where there are enough."""
+
+    def __init__(self, context: ClientContext) -> None:
+        super().__init__(context)
+        self.grant: SessionGrant | None = None
+
+    def prepare(self) -> None:
+        """Log in, beside the load."""
+        self._begin(perf_counter(), "issue (beforehand)")
+
+    def step(self, due: float) -> None:
+        """Go on with what is held; a client that lost it logs in, and that is the step."""
+        if self.grant is None:
+            self._begin(due, "issue (anew)")
+        else:
+            self.go_on(self.grant, due)
+
+    def _begin(self, due: float, name: str) -> None:
+        """Log in the account that was free for longest: nothing of it is under way any more."""
+        self.let_go()
+        self._login = self.context.logins.hold()
+        self.grant = self.log_in(due, name)
+
+    def go_on(self, grant: SessionGrant, due: float) -> None:
+        """One step of a client that holds a session."""
+        raise NotImplementedError
+
+    def refresh(self, path: Path, grant: SessionGrant, due: float) -> None:
+        """Refresh by GET or by POST.
+
+        Where there is no answer, the client does not know what it holds, and logs in anew. Where
+        the server says that it is not up to it (5xx), the client tries again, as clients do;
+        whether it may be refused then, `Refresh` knows.
+        """
+        context = self.context
+        request = context.refresh_get(grant) if path == "GET" else context.refresh_post(grant)
+        refresh = context.invariants.refresh(grant, path)
+        response = self.call(
+            path, f"refresh-{path.lower()}", request, due, context.dialect.refreshed, refresh
+        )
+        if response is None:
+            self.grant = grant if refresh.is_undone else None
+            return
+        given = context.invariants.refreshed(refresh, response, request)
+        if outcome_of(response.status) in ("granted", "refused"):
+            self.grant = sound(given)
+            if self.grant is not None:
+                self.try_now_and_then(self.grant)
+
+
+def sound(grant: SessionGrant | None) -> SessionGrant | None:
+    """The grant, unless something was wrong with it: then it may be another user's."""
+    return grant if grant is not None and grant.sound else None

@@ -1,0 +1,144 @@
+"""TLS of one connection, between two buffers; the connection sends and receives the bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import ssl
+
+import certifi
+import gevent.socket
+
+from rolecall.errors import UsageError
+from rolecall.loadgen.transport.failure import Failure, reason
+from rolecall.loadgen.transport.wire import WireError
+
+_RECEIVE = 64 * 1024  # bytes asked for at a time
+_NOT_NOW = (BlockingIOError, InterruptedError)
+
+#: Bytes that TLS sends of its own accord at most, between two requests: a server may ask for new
+#: keys, and not for ever.
+_MOST_OWED = 64 * 1024
+
+
+class Tls:
+    """TLS between two buffers; ``is_over`` once the server has ended it."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._owed = 0
+        self.is_over = False
+
+    def handshake(self, stream: socket.socket) -> None:
+        """Agree on keys, and verify the certificate.
+
+        Raises:
+            Failure: that did not succeed.
+        """
+        try:
+            while not self._shake_hands():
+                self._flush(stream)
+                gevent.socket.wait_read(stream.fileno())
+                with contextlib.suppress(*_NOT_NOW):
+                    self._take(stream.recv(_RECEIVE))
+            self._flush(stream)
+        except ssl.SSLCertVerificationError as error:
+            with contextlib.suppress(OSError):
+                self._flush(stream)  # tells the server why
+            raise Failure(
+                "tls", f"its certificate is not accepted: {error.verify_message}"
+            ) from None
+        except ssl.SSLError as error:
+            raise Failure("tls", reason(error)) from None
+        except OSError as error:
+            raise Failure("reset", reason(error)) from None
+
+    def encrypt(self, data: bytes) -> bytes:
+        """What to send for ``data``.
+
+        Raises:
+            ssl.SSLWantReadError: nothing now; the server agrees on new keys first.
+        """
+        self._owed = 0
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    def owed(self) -> bytes:
+        """What TLS has to send of its own accord.
+
+        Raises:
+            WireError: that goes on and on.
+        """
+        if not self._outgoing.pending:
+            return b""
+        data = self._outgoing.read()
+        self._owed += len(data)
+        if self._owed > _MOST_OWED:
+            raise WireError("garbage", "it asks for new keys again and again")
+        return data
+
+    def decrypt(self, data: bytes) -> bytes:
+        """What was received with ``data``; empty at the end.
+
+        Raises:
+            BlockingIOError: nothing yet.
+            ssl.SSLError: it was tampered with, or cut off.
+        """
+        self._take(data)
+        pieces = []
+        try:
+            while piece := self._tls.read(_RECEIVE):
+                pieces.append(piece)
+            self.is_over = True
+        except ssl.SSLWantReadError:
+            if not pieces:
+                raise BlockingIOError from None
+        except ssl.SSLError:
+            if not pieces:  # else the same will come of the next call
+                raise
+        return b"".join(pieces)
+
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def _shake_hands(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def _flush(self, stream: socket.socket) -> None:
+        data = self._outgoing.read()
+        while data:
+            try:
+                data = data[stream.send(data) :]
+            except _NOT_NOW:
+                gevent.socket.wait_write(stream.fileno())
+
+
+@functools.cache
+def tls_context(verify: bool | str) -> ssl.SSLContext:
+    """How TLS is spoken; once for all connections, since loading the CA bundle takes 20 ms.
+
+    Raises:
+        UsageError: the CA bundle cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(
+            cafile=verify if isinstance(verify, str) else certifi.where()
+        )
+    except OSError as error:
+        raise UsageError(
+            "verify_tls", f"the CA bundle {verify} cannot be read: {reason(error)}"
+        ) from None
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
