@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from conformance.test_bypasses import expect_as_empty
+from conformance.test_hidden_things import denied_documents, exposed
 from conformance.test_issuance_claims import leaves
-from conformance.test_objects import denied_documents, exposed
+from conformance.test_other_methods import expect_as_empty
 from conformance.test_secrecy import readable, tells
 from conformance.test_secrecy import test_errors_tell_no_secrets as errors_tell_no_secrets
-from conformance.test_token_integrity import DAMAGES
+from conformance.test_token_signature import DAMAGES
 from rolecall.errors import UsageError
 from rolecall.evidence import Exchange
 from rolecall.jwt_forging import Parts

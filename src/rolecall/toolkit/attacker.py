@@ -23,6 +23,9 @@ from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
 
+#: Where servers publish their public keys, by custom.
+KEY_SET = "/.well-known/jwks.json"
+
 
 @dataclass(frozen=True)
 class TargetKey:
@@ -216,7 +219,11 @@ class Attacker:
         statuses: tuple[int, ...] = self._world.dialect.malformed
         return statuses
 
-    # --- Keys ------------------------------------------------------------------------------------
+    # --- Tokens and keys -------------------------------------------------------------------------
+
+    async def issued(self) -> Parts:
+        """The highest role's token, taken apart: what forged tokens are made of."""
+        return Parts.of((await self._world.user(self._world.highest)).token)
 
     def own_key(self, kind: str) -> OwnKey:
         """A key of ours, by its kind in a JWK: RSA, EC or oct."""
