@@ -191,7 +191,7 @@ async def delete_key(key: Exchange, world: World) -> Exchange:
     name = json.loads(key.request_body)["name"]
     entry = world.ledger.named(API_KEY, name)
     if entry is None or not entry.id:
-        raise NotTested(f"a key that can be deleted: {key} tells no id of it", API_KEYS)
+        raise NotTested(f"a key that can be deleted: the target gives no id for {key}", API_KEYS)
     path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
     answer = await world.send(
         "DELETE", path, await world.user(world.highest), about=Thing(API_KEY, entry.id)

@@ -129,7 +129,7 @@ async def test_the_own_organization_is_no_exception(role: str, world: World, jud
     id = id_text(await world.organization())
     if not id:
         judge.cite((await world.user(world.highest)).grant.exchange)
-        raise NotApplicable("nothing tells to which organization the accounts belong")
+        raise NotApplicable("no answer tells to which organization the accounts belong")
     caller, fixture = await world.user(role), Fixture(world.spec.resources["organization"], id, "")
     request = await world.request(world.spec.operations["fetch-organization"], caller, fixture)
 

@@ -11,8 +11,9 @@ from rolecall.evidence import Exchange
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.spec.loading import load_specification
 from rolecall.toolkit.denials import expect_still_refused, sent
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.expiry import Expiry
-from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import ALONE, EXPIRY, operations, requirement
 from rolecall.toolkit.shapes import SHAPES, attempts, denied, in_turn
 from rolecall.toolkit.shared import shared_setup

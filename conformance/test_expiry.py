@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from rolecall.evidence import Evidence, Exchange, TestEvidence, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.toolkit.expiry import ExpiredToken, Expiry
+from rolecall.toolkit.expired_tokens import ExpiredToken
+from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRED_SESSIONS, EXPIRY, SUMMARY, operations, requirement, roles
 from rolecall.toolkit.shared import shared_setup

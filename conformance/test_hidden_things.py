@@ -216,7 +216,9 @@ async def test_an_allowed_read_does_not_carry_a_denied_one(
         plain = await world.perform(request, caller)
         if not exposed(plain, documents):
             raise Finding(
-                f"no {resource} in it", f"{answer.status} with its {', '.join(shown)}", answer
+                f"an answer without the {resource}",
+                f"{answer.status} with its {', '.join(shown)}",
+                answer,
             )
     judge.cite(answer)
 

@@ -206,7 +206,7 @@ async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Jud
         heir = await throwaway_user(world, world.roles[0], email=user.account.email)
     except NotTested as reason:
         raise NotApplicable(
-            f"the target gives the e-mail of a deleted user to nobody else: {reason}"
+            f"the target gives the e-mail of a deleted user to no other user: {reason}"
         ) from None
 
     answer = await go("post", user, world, "SEC-J17-deleted")

@@ -57,7 +57,9 @@ async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
     header, claims = header_of(grant.token), claims_of(grant.token)
     if not claims:
         raise Finding(
-            "a JWT (three base64url parts, JSON inside)", "a token that is none", grant.exchange
+            "a JWT (three base64url parts, JSON inside)",
+            "a token that is not a JWT",
+            grant.exchange,
         )
     if str(header.get("alg", "none")).lower() == "none" or not grant.token.rsplit(".", 1)[1]:
         raise Finding("a signed JWT", f"alg {header.get('alg')!r}", grant.exchange)

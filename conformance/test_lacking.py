@@ -113,7 +113,7 @@ async def test_an_inactive_user_gets_no_token(world: World) -> None:
             )
         cite(refusal, "control")
     raise NotApplicable(
-        f"no status of a user keeps anybody out: {', '.join(NOT_ACTIVE)} are let in ({answer})"
+        f"no status of a user prevents a log-in: {', '.join(NOT_ACTIVE)} log in ({answer})"
     )
 
 

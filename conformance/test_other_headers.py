@@ -221,7 +221,7 @@ async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: Wor
     answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
     if answer.ok and own_id(answer.document) != caller.user:
         raise Finding(
-            f"user {caller.user}, whatever {', '.join(headers)} says", "something else", answer
+            f"user {caller.user}, whatever {', '.join(headers)} says", "another user", answer
         )
     if answer.status >= 500:
         raise Finding("an answer other than a server error", f"{answer.status}", answer)

@@ -15,8 +15,9 @@ from rolecall.spec.ids import id_text, identifiers, in_path, own_id
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller
 from rolecall.toolkit.controls import unless_open
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.expectations import expect_no_crash
-from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.shapes import denied, in_turn
 from rolecall.toolkit.things import Fixture
@@ -86,7 +87,7 @@ async def parents(world: World, thing: Victim, judge: Judge) -> list[str]:
     found = [("organization", organization), ("conversation", thing.fixture.conversation)]
     if not any(id for _, id in found):
         judge.cite((await world.user(world.highest)).grant.exchange)
-        raise NotApplicable("nothing tells to which organization the accounts belong")
+        raise NotApplicable("no answer tells to which organization the accounts belong")
     return [f"{_SPEC.resources[kind].collection}/{in_path(id)}" for kind, id in found if id]
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.expectations import expect_no_crash
-from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.world import World
 

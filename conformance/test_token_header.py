@@ -63,7 +63,7 @@ async def test_an_address_in_a_token_is_not_called(
 ) -> None:
     """The address that a token names for its key is not called."""
     if not is_loopback(world.target.base_url):
-        raise NotTested("a listener that the target can reach: only where both are on this machine")
+        raise NotTested("a listener that the target can reach: only for targets on this machine")
     async with listening(await key_set(attacker)) as listener:
         token = await referring(reference, listener.url, attacker)
         protected_request = (await attacker.protected_requests())[0]
@@ -71,7 +71,7 @@ async def test_an_address_in_a_token_is_not_called(
         answer = await world.perform(protected_request, unissued(token), attack="SEC-J11")
 
         if await listener.was_called():
-            raise Finding(f"nobody calls the address in {reference}", "it was called", answer)
+            raise Finding(f"no call to the address in {reference}", "it was called", answer)
 
 
 #: Members `kid`, and the secrets that a server would then check with.

@@ -213,7 +213,7 @@ async def test_no_weak_secret_signs_the_tokens(world: World) -> None:
     for secret in (*WEAK_SECRETS, host, world.target.name):
         if signed_by(parts.algorithm, secret.encode())(message) == parts.signature_bytes:
             raise Finding(
-                "tokens signed with a key that nobody guesses",
+                "tokens signed with a key that cannot be guessed",
                 f"the key is {secret!r}",
                 caller.grant.exchange,
             )

@@ -17,7 +17,8 @@ import pytest
 
 from rolecall.reference.permissions import LOWEST_SCOPE
 from rolecall.spec.loading import load_specification
-from rolecall.spec.model import CREDENTIALS, PermissionTable
+from rolecall.spec.model import CREDENTIALS
+from rolecall.spec.permissions import PermissionTable
 from tests.support.command import ROLES, environment
 from tests.support.servers import ROOT
 

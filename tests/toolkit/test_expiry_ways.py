@@ -16,7 +16,7 @@ import pytest
 
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.toolkit.expiry import ExpiredToken
+from rolecall.toolkit.expired_tokens import ExpiredToken
 from tests.support.timed_target import (
     DAY,
     KEY,
@@ -388,7 +388,7 @@ def test_the_other_ways_count_beside_trouble(make: Any) -> None:
 
     with Evidence.collect() as pieces:
         assert sources(timed) == ["signing key"]
-    assert [note for note in pieces.notes if "was closed by trouble" in note]
+    assert [note for note in pieces.notes if "one way to an expired token failed" in note]
     (told,) = both(timed.expiry.sessions("guest"))
     assert type(told) is Inconclusive
 

@@ -172,8 +172,8 @@ def test_an_empty_list_is_a_denial_where_the_dialect_has_it() -> None:
     [
         (200, "200: it was allowed"),
         (204, "204: it was allowed"),
-        (302, "302: a redirect is no denial"),
-        (500, "500: a server error is no denial"),
+        (302, "302: a redirect is not a denial"),
+        (500, "500: a server error is not a denial"),
     ],
 )
 def test_no_denial_is_a_finding_at_once(status: int, actual: str) -> None:
@@ -262,7 +262,7 @@ def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
     with pytest.raises(Finding) as found:
         judged(story, server)
     assert (found.value.expected, found.value.actual) == (
-        "401 or 403: nobody without a token may list contacts",
+        "401 or 403: a caller without a token may not list contacts",
         actual,
     )
 

@@ -148,7 +148,10 @@ def test_another_run_in_the_same_user_is_trouble() -> None:
     with pytest.raises(TransientFailure) as trouble:
         effect("update-user-self", server)
 
-    assert trouble.value.missing == "a user to oneself: another run is changing guest (token)"
+    assert (
+        trouble.value.missing
+        == "a user that no other run changes: another run is changing guest (token)"
+    )
     assert trouble.value.look_at == "that run"
 
 

@@ -22,7 +22,7 @@ from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit import token_judge
-from rolecall.toolkit.expiry import ExpiredToken
+from rolecall.toolkit.expired_tokens import ExpiredToken
 from rolecall.toolkit.token_judge import TokenJudge
 from tests.support.exchanges import exchange
 from tests.support.token_answers import DAY, OTHER, USER, claims, document, jwt

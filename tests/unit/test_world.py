@@ -241,7 +241,7 @@ def test_a_key_of_nobody_has_no_self() -> None:
 
     with pytest.raises(Inconclusive) as open_:
         play(story)
-    assert open_.value.missing == "the user that bot (api-key) acts as: nothing tells"
+    assert open_.value.missing == "the user that bot (api-key) acts as: no answer tells"
     assert open_.value.look_at == "[api_keys] acts_as in the target file"
 
 

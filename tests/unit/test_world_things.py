@@ -13,7 +13,7 @@ import pytest
 from rolecall.evidence import Evidence, Exchange
 from rolecall.http.gate import Thing
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.toolkit import world as world_module
+from rolecall.toolkit import lists
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.world import World
 from tests.unit.memory import SPEC, Answer, Asked, Server
@@ -500,7 +500,7 @@ def test_a_list_without_an_end_is_given_up() -> None:
 
 def test_a_list_that_is_too_large_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is larger than a run may keep is said with its size."""
-    monkeypatch.setattr(world_module, "LIST_LIMIT", 1_000)
+    monkeypatch.setattr(lists, "LIST_LIMIT", 1_000)
 
     with pytest.raises(Inconclusive) as open_:
         listing(answering("list-contacts", endless))
@@ -518,7 +518,7 @@ def test_a_large_list_is_not_remembered(
     """One reading serves all who ask for what was there before it, unless it is so large that it is
     not kept.
     """
-    monkeypatch.setattr(world_module, "DOCUMENTS_LIMIT", limit)
+    monkeypatch.setattr(lists, "DOCUMENTS_LIMIT", limit)
     server = with_contacts(5)
 
     async def story(world: World) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from rolecall.spec.model import (
     Operation,
-    PermissionTable,
     Reading,
     Requirement,
     Resource,
     Specification,
 )
+from rolecall.spec.permissions import PermissionTable
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rolecall.errors import UsageError
 from rolecall.evidence import Exchange
+from rolecall.spec.permissions import PermissionTable
 
 TOKEN = "token"  # noqa: S105  # the name of a kind of credential
 API_KEY = "api-key"
@@ -32,39 +33,6 @@ CAPABILITIES = (
     LAST_MINUTE,
     LOWER_SCOPE,
 )
-
-_ROW = re.compile(r"^\|(.+)\|$")
-
-
-@dataclass(frozen=True)
-class PermissionTable:
-    """The permission table: ``rows[permission][role]`` is True where it says ``+``; ``roles``
-    ascend.
-    """
-
-    roles: tuple[str, ...]
-    rows: Mapping[str, Mapping[str, bool]]
-
-    @classmethod
-    def parse(cls, text: str) -> PermissionTable:
-        """Read the Markdown table of ``permissions.md``."""
-        cells = [
-            [cell.strip() for cell in match.group(1).split("|")]
-            for line in text.splitlines()
-            if (match := _ROW.match(line))
-        ]
-        header, rows = cells[0], cells[2:]
-        roles = tuple(header[1:])
-        for row in rows:
-            if len(row) != len(header) or not set(row[1:]) <= {"+", "-"}:
-                raise ValueError(f"not a row of the permission table: {row}")
-        return cls(
-            roles,
-            {
-                row[0]: dict(zip(roles, (mark == "+" for mark in row[1:]), strict=True))
-                for row in rows
-            },
-        )
 
 
 @dataclass(frozen=True)
@@ -267,7 +235,7 @@ class Specification:
         for name, override in overrides.items():
             where = f"{source}, [operations.{name}]"
             if name not in operations:
-                raise UsageError(where, f"{name!r} is no operation", suggest(name, operations))
+                raise UsageError(where, f"unknown operation {name!r}", suggest(name, operations))
             operations[name] = _override(operations[name], override, where)
         return replace(self, operations=operations)
 
@@ -283,9 +251,7 @@ class Specification:
         for name, value in chosen.items():
             where = f"{source}, [dialect] {name}"
             if name not in choosable:
-                raise UsageError(
-                    where, f"{name!r} is no reading that can be chosen", suggest(name, choosable)
-                )
+                raise UsageError(where, f"unknown reading {name!r}", suggest(name, choosable))
             reading = self.readings[name]
             if reading.choices and value not in reading.choices:
                 raise UsageError(
@@ -324,22 +290,24 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
         raise UsageError(where, "this must be a table")
     for key, value in override.items():
         if key not in kinds:
-            raise UsageError(f"{where} {key}", "nobody knows this setting", suggest(key, kinds))
+            raise UsageError(f"{where} {key}", "unknown setting", suggest(key, kinds))
         if not isinstance(value, kinds[key]) or (key == "success" and not _are_statuses(value)):
             raise UsageError(f"{where} {key}", f"this must be {_FORM[key]}, not {value!r}")
         if key == "path" and not str(value).startswith("/"):
-            raise UsageError(f"{where} {key}", "a path begins with /, after the target's base_url")
+            raise UsageError(
+                f"{where} {key}", "a path must begin with /, after the target's base_url"
+            )
         if key == "method" and value not in _METHODS:
             raise UsageError(
                 f"{where} {key}",
-                f"{value!r} is no HTTP method that is used here",
+                f"unknown HTTP method {value!r}",
                 f"Known: {', '.join(_METHODS)}.",
             )
         for name in re.findall(r"\{(\w+)\}", f"{value}"):
             if name not in _PLACEHOLDERS:
                 raise UsageError(
                     f"{where} {key}",
-                    f"nobody fills in {{{name}}}",
+                    f"unknown placeholder {{{name}}}",
                     f"Known: {{{'}, {'.join(_PLACEHOLDERS)}}}.",
                 )
     changes: dict[str, Any] = {k: tuple(v) if k == "success" else v for k, v in override.items()}
@@ -352,8 +320,8 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
         )
         raise UsageError(
             f"{where} body",
-            "no member that can be read back holds {name}, so nobody could tell whether this was "
-            "done",
+            "no member that can be read back holds {name}, so the run could not tell whether "
+            "this was done",
             f'Write "{{name}}" into a member that the target shows again, as in the default: '
             f"{member}.".replace("'", '"'),
         )

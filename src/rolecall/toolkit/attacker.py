@@ -19,6 +19,7 @@ from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
 from rolecall.toolkit.clock import TOO_FAR_APART, date_of, time_of_target
+from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
@@ -82,7 +83,7 @@ class Attacker:
                 )
         if not protected_requests:
             raise Inconclusive(
-                "a request that a real token is let in with",
+                "a request that an issued token opens",
                 "PERM-fetch-user-self, PERM-list-services",
             )
         return protected_requests
@@ -153,7 +154,7 @@ class Attacker:
         """
         cite(answer, "answer")
         statuses = statuses or self._world.dialect.anonymous
-        expected = f"{' or '.join(map(str, sorted(set(statuses))))}: not let in"
+        expected = f"{any_of(sorted(set(statuses)))}: not let in"
         if answer.ok:
             who = (
                 f" as user {answer.document.get('id')!r}"
@@ -162,9 +163,9 @@ class Attacker:
             )
             raise Finding(expected, f"{answer.status}: let in{who}", answer)
         if 300 <= answer.status < 400:
-            raise Finding(expected, f"{answer.status}: a redirect is no refusal", answer)
+            raise Finding(expected, f"{answer.status}: a redirect is not a refusal", answer)
         if answer.status >= 500:
-            raise Finding(expected, f"{answer.status}: a server error is no refusal", answer)
+            raise Finding(expected, f"{answer.status}: a server error is not a refusal", answer)
         self._expect_no_sight(answer, protected_request)
         if answer.status not in statuses:
             raise Finding(expected, f"{answer.status}", answer)
@@ -259,7 +260,7 @@ class Attacker:
             token = self._made(key, parts)
         except (ValueError, TypeError, jwt.PyJWTError):
             raise no_key(
-                "what signing_key_env under [expiry] names is no private key for "
+                "signing_key_env under [expiry] does not name a private key for "
                 f"{options.algorithm}"
             ) from None
         protected_request = (await self.protected_requests())[0]

@@ -125,7 +125,7 @@ class Borrowing:
             if document is None or not self.is_of_another_run(document):
                 break
         if document is None:
-            raise Inconclusive(f"{user} as it was before: nothing shows it", "PERM-fetch-user")
+            raise Inconclusive(f"{user} as it was before: no answer shows it", "PERM-fetch-user")
         return document
 
     def is_of_another_run(self, document: Mapping[str, Any] | None) -> bool:

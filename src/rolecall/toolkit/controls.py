@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.tokens import Caller
-from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.effect_judge import SETTLING
+from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.world import World
 

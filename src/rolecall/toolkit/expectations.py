@@ -4,7 +4,7 @@ its own credentials are worth.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
@@ -12,6 +12,18 @@ from rolecall.spec.claims import LIFETIME_TOLERANCE
 from rolecall.spec.ids import identifiers
 from rolecall.tokens import Grant, user_of
 from rolecall.toolkit.things import Fixture
+
+
+def any_of(statuses: Iterable[int]) -> str:
+    """Statuses in words: ``403 or 404``."""
+    return " or ".join(map(str, statuses))
+
+
+def shows(exchange: Exchange, fixture: Fixture) -> bool:
+    """Whether an answer shows a thing: its id as an id, or its name anywhere."""
+    return fixture.id in identifiers(exchange.json) or (
+        bool(fixture.name) and fixture.name in exchange.text
+    )
 
 
 def expect_no_crash(exchange: Exchange) -> None:
@@ -38,9 +50,7 @@ def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:
                 f"the id of a {fixture.resource.name}, by which to know it",
                 f"PERM-create-{fixture.resource.name}",
             )
-        if fixture.id in identifiers(exchange.json) or (
-            fixture.name and fixture.name in exchange.text
-        ):
+        if shows(exchange, fixture):
             raise Finding(expected, f"{exchange.status} with {fixture} in it", exchange)
     if exchange.ok and any(identifiers(exchange.json)):
         raise Finding(expected, f"{exchange.status} with resources in it", exchange)

@@ -4,33 +4,28 @@ judged by.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
-from rolecall.evidence import Exchange, cite, note
+from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.spec.ids import identifiers, own_id, walked
-from rolecall.spec.model import Operation, marked
+from rolecall.spec.ids import own_id
+from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
-from rolecall.toolkit.members import at, names_in
+from rolecall.toolkit.effect_judge import EffectJudge
+from rolecall.toolkit.expectations import any_of, shows
+from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.things import Fixture, Request, items
 from rolecall.toolkit.throwaway_users import fresh_session
-from rolecall.toolkit.token_judge import TokenJudge
-from rolecall.toolkit.world import SMALLEST_PAGE, World
+from rolecall.toolkit.world import World
 
-#: Seconds that a server which works in the background is given, before it is looked at whether it
-#: did what it refused.
-SETTLING = 0.1
 #: Statuses that say the request itself is not understood, or not possible now: a wrong path or body
 #: in the tables, or the state of the thing (409), as likely as a denial.
 _NOT_UNDERSTOOD = (400, 404, 405, 409, 415, 422, 501)
 
 
-class Judge(TokenJudge):
+class Judge(EffectJudge):
     """Judges answers in a `World`; a judgement that lacks a piece of evidence raises
     `Inconclusive`.
     """
@@ -54,7 +49,7 @@ class Judge(TokenJudge):
         cite(exchange, "answer")
         if exchange.status in operation.success:
             return
-        expected = f"{_statuses(operation.success)}: {caller.role} may {_words(operation)}"
+        expected = f"{any_of(operation.success)}: {caller.role} may {_words(operation)}"
         if exchange.ok or 300 <= exchange.status < 400 or exchange.status >= 500:
             raise Finding(expected, f"{exchange.status}", exchange)
         await self._world.alive(caller, exchange.finished)
@@ -100,18 +95,18 @@ class Judge(TokenJudge):
         """
         operation, dialect = request.operation, self._world.dialect
         statuses = dialect.denied if caller else dialect.anonymous
-        who = caller.role if caller else "nobody without a token"
+        who = caller.role if caller else "a caller without a token"
         cite(exchange, "answer")
-        expected = f"{_statuses(statuses)}: {who} may {'not ' if caller else ''}{_words(operation)}"
+        expected = f"{any_of(statuses)}: {who} may not {_words(operation)}"
         as_specified = dialect.denies_as_specified(operation, exchange, anonymous=caller is None)
         if exchange.ok:
             if as_specified:
                 return
             raise Finding(expected, f"{exchange.status}: it was allowed", exchange)
         if 300 <= exchange.status < 400:
-            raise Finding(expected, f"{exchange.status}: a redirect is no denial", exchange)
+            raise Finding(expected, f"{exchange.status}: a redirect is not a denial", exchange)
         if exchange.status >= 500:
-            raise Finding(expected, f"{exchange.status}: a server error is no denial", exchange)
+            raise Finding(expected, f"{exchange.status}: a server error is not a denial", exchange)
         self._expect_no_leak(exchange, request.fixture)
         if not as_specified:
             await self.control(request)
@@ -121,11 +116,7 @@ class Judge(TokenJudge):
 
     def _expect_no_leak(self, exchange: Exchange, fixture: Fixture | None) -> None:
         """A refusal does not carry what it refuses."""
-        if fixture is None:
-            return
-        if (fixture.name and fixture.name in exchange.text) or fixture.id in identifiers(
-            exchange.json
-        ):
+        if fixture and shows(exchange, fixture):
             raise Finding(
                 f"a refusal that shows nothing of {fixture}",
                 f"{exchange.status} with the thing in its body",
@@ -221,114 +212,7 @@ class Judge(TokenJudge):
             f"the cells of {operation.requirement} that are allowed",
         )
 
-    # --- What became of it -----------------------------------------------------------------------
-
-    async def is_as_written(self, fixture: Fixture, request: Request, answer: Exchange) -> bool:
-        """Whether a new thing holds what its create wrote, as soon as the target shows it."""
-
-        async def reads_back() -> bool:
-            return self.reads_back(await self._world.observe(fixture), request)
-
-        return await self._world.patience.until(
-            reads_back, answer.finished, f"{request.operation.name} as written"
-        )
-
-    async def took_effect(
-        self, request: Request, answer: Exchange, caller: Caller | None, after: float = 0.0
-    ) -> bool:
-        """Whether a write was carried out, whatever it was answered; a list is read anew after
-        ``after`` (monotonic seconds).
-
-        Raises:
-            Inconclusive: nobody who may look gets to see it, or what was written bears no mark by
-                which to know it.
-        """
-        effect, fixture = request.operation.effect, request.fixture
-        if effect == "create":
-            self._marked(request)
-            return (
-                await self._world.find(
-                    request.operation.resource.name, request.name, max(after, answer.finished)
-                )
-                is not None
-            )
-        if fixture is None:
-            assert caller is not None, "a write is on a fixture or on the caller's own user"
-            fixture = Fixture(request.operation.resource, caller.user, "")
-        now = await self._world.observe(fixture)
-        done = now is None if effect == "delete" else self.reads_back(now, request)
-        if not done and request.operation.is_self and self._world.borrowing.is_of_another_run(now):
-            raise TransientFailure(
-                f"a user to oneself: another run is changing {caller}", "that run"
-            )
-        return done
-
-    async def takes_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
-        """Whether a write that was answered with success is seen to be done, as soon as the target
-        shows it.
-
-        Raises:
-            Inconclusive, Trouble: as for `took_effect`.
-        """
-
-        async def is_done() -> bool:
-            return await self.took_effect(request, answer, caller, time.monotonic())
-
-        return await self._world.patience.until(
-            is_done, answer.finished, f"{request.operation.name} done"
-        )
-
-    async def expect_no_effect(
-        self, request: Request, answer: Exchange, caller: Caller | None
-    ) -> None:
-        """A write that was refused was not carried out all the same, nor a little later; it is
-        looked for again at the end.
-        """
-        self._world.patience.refused.append((request, answer))
-        await asyncio.sleep(SETTLING)
-        if request.operation.effect != "create":  # a list shows a create for good, and at the end
-            await self._world.patience.settle(answer.finished)
-        if await self.took_effect(request, answer, caller):
-            done = f"{request.operation.effect.removesuffix('e')}ed"
-            raise Finding(
-                "a refusal without effect",
-                f"{answer.status}, and it was {done} all the same",
-                answer,
-            )
-
-    async def expect_none_later(self, refused: Sequence[tuple[Request, Exchange]]) -> None:
-        """Of writes that were refused a while ago, none was carried out meanwhile; creates are
-        looked for in one list.
-        """
-        latest = max(answer.finished for _, answer in refused)
-        await self._world.patience.settle(latest)
-        for request, answer in refused:
-            cite(answer)
-            if await self._is_done_by_now(request, answer, latest):
-                what = f"{request.operation.effect.removesuffix('e')}ed"
-                raise Finding(
-                    "a refusal without effect, at the end of the run as well",
-                    f"{answer}: later it was {what}",
-                    answer,
-                )
-
-    async def _is_done_by_now(self, request: Request, answer: Exchange, latest: float) -> bool:
-        """Whether a create or an update was carried out: by a list, which serves for all, where it
-        shows what would have changed.
-        """
-        operation, fixture = request.operation, request.fixture
-        if operation.effect == "create":
-            return await self._world.find(operation.resource.name, request.name, latest) is not None
-        if operation.effect != "update" or fixture is None:
-            return False
-        try:
-            everything = await self._world.listing(operation.resource.name, latest)
-        except Inconclusive:
-            everything = []
-        listed = next((item for item in everything if own_id(item) == fixture.id), {})
-        if self._marked(request).keys() & listed.keys():
-            return self.reads_back(listed, request)
-        return await self.took_effect(request, answer, None)
+    # --- What keys of several scopes may ----------------------------------------------------------
 
     async def expect_rights(
         self, key: Caller, scopes: list[str], *, contested: bool = False
@@ -453,48 +337,6 @@ class Judge(TokenJudge):
             ):
                 return True
         return False
-
-    @classmethod
-    def reads_back(cls, document: dict[str, object] | None, request: Request) -> bool:
-        """Whether a document holds the mark of a create or an update, in whatever member: a server
-        need not know all (AMB-16).
-
-        Raises:
-            Inconclusive: what was written bears no mark by which to know it, or the thing has none
-                of the members with the mark.
-        """
-        written = cls._marked(request)
-        found = any(isinstance(value, str) and request.name in value for value in walked(document))
-        shows_any = any(
-            at(document, path) is not None for _, path in names_in(request.body, request.name)
-        )
-        if document and not (
-            found or shows_any or request.operation.is_self
-        ):  # of one's own user it was tried beforehand
-            raise Inconclusive(
-                f"a member that {request.operation.name} writes and the target knows: what it "
-                f"shows has none of {', '.join(written)}",
-                f"[operations.{request.operation.name}] body in the target file",
-            )
-        if found and (lost := [name for name in written if name not in (document or {})]):
-            note(f"{request.operation.name}: {', '.join(lost)} did not come back")
-        return found
-
-    @staticmethod
-    def _marked(request: Request) -> dict[str, Any]:
-        """The members of a body by which a thing shows that it was written by just this request."""
-        found = marked(request.body, request.name) if request.name else {}
-        if not found:
-            raise Inconclusive(
-                f"a mark by which to know what {request.operation.name} wrote: no member that is "
-                "read back holds the test's name",
-                f"[operations.{request.operation.name}] body in the target file",
-            )
-        return found
-
-
-def _statuses(statuses: tuple[int, ...]) -> str:
-    return " or ".join(map(str, statuses))
 
 
 def _words(operation: Operation) -> str:

@@ -214,7 +214,7 @@ async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
     login = await world.tokens.issue(user.account)
     if login.ok:
         raise NotApplicable(
-            f"a user with status {status!r} still logs in, so it disables nobody ({login})"
+            f"a user with status {status!r} still logs in, so this status does not disable a user ({login})"
         )
     return login
 

@@ -15,8 +15,8 @@ from rolecall.schema_validation import validation_errors
 from rolecall.spec.claims import LIFETIME_TOLERANCE, is_number
 from rolecall.spec.ids import own_id
 from rolecall.tokens import Caller, Grant, user_of
-from rolecall.toolkit.expectations import expect_no_more_than, outlives
-from rolecall.toolkit.expiry import ExpiredToken
+from rolecall.toolkit.expectations import any_of, expect_no_more_than, outlives
+from rolecall.toolkit.expired_tokens import ExpiredToken
 from rolecall.toolkit.throwaway_users import fresh_session
 from rolecall.toolkit.world import World
 
@@ -42,7 +42,7 @@ class TokenJudge:
             return
         if 400 <= exchange.status < 500:
             raise Inconclusive(f"credentials that the target takes: {exchange}", look_at)
-        raise Finding(f"{_statuses(statuses)} for good credentials", f"{exchange.status}", exchange)
+        raise Finding(f"{any_of(statuses)} for good credentials", f"{exchange.status}", exchange)
 
     def expect_token_answer(self, exchange: Exchange) -> None:
         """The answer has the shape of a token creation (schemas/token.schema.json)."""
@@ -63,7 +63,7 @@ class TokenJudge:
         cite(exchange, "answer")
         if exchange.status not in self._world.dialect.refreshed:
             raise Finding(
-                f"{_statuses(self._world.dialect.refreshed)} for a good refresh",
+                f"{any_of(self._world.dialect.refreshed)} for a good refresh",
                 f"{exchange.status}",
                 exchange,
             )
@@ -110,7 +110,7 @@ class TokenJudge:
             raise Finding(f"user {caller.user}", f"user {own_id(exchange.document)!r}", exchange)
         if exchange.status >= 500 or exchange.status == 401 or not await self._is_alive(caller):
             raise Finding(
-                f"{_statuses(operation.success)}: the token is let in",
+                f"{any_of(operation.success)}: the token is let in",
                 f"{exchange.status}",
                 exchange,
             )
@@ -141,7 +141,7 @@ class TokenJudge:
             raise Finding("a refusal without a token", f"{exchange.status} with a token", exchange)
         if exchange.status not in self._world.dialect.refused:
             raise Finding(
-                f"a refusal: {_statuses(self._world.dialect.refused)}",
+                f"a refusal: {any_of(self._world.dialect.refused)}",
                 f"{exchange.status}",
                 exchange,
             )
@@ -180,7 +180,7 @@ class TokenJudge:
         note(f"{expired.evidence}: {exchange.status}")
         statuses = self._world.dialect.expired
         if exchange.status not in statuses:
-            expected = f"{_statuses(statuses)} once the token has expired ({expired.evidence})"
+            expected = f"{any_of(statuses)} once the token has expired ({expired.evidence})"
             raise Finding(
                 expected,
                 f"{exchange.status}{_OTHER_READING if exchange.status == 401 else ''}",
@@ -192,7 +192,7 @@ class TokenJudge:
         cite(exchange, "answer")
         statuses = self._world.dialect.anonymous
         if exchange.status not in statuses:
-            raise Finding(f"{_statuses(statuses)}: not let in", f"{exchange.status}", exchange)
+            raise Finding(f"{any_of(statuses)}: not let in", f"{exchange.status}", exchange)
 
     async def control_refresh(
         self, refresh: Awaitable[Exchange], caller: Caller | None = None
@@ -254,7 +254,3 @@ def _without_echo(exchange: Exchange) -> str:
     for token in jwts_in(f"{exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"):
         text = text.replace(token, "")
     return text
-
-
-def _statuses(statuses: tuple[int, ...]) -> str:
-    return " or ".join(map(str, statuses))

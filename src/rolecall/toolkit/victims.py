@@ -15,7 +15,7 @@ from typing import Any
 from rolecall.evidence import Exchange, note
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.spec.ids import own_id
-from rolecall.toolkit.judge import SETTLING
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
