@@ -1,6 +1,4 @@
-"""Tokens that are none, tried where the real one is let in; and what the target's own key, if it is
-given, can make.
-"""
+"""Sends forged tokens to protected endpoints and checks that each is rejected."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Borrowing: a user that was there before the run is changed by one test at a time, and put back as
-it was.
+"""Borrows an account's own user for one test at a time, and puts it back as it was.
 
 Nothing is written into such a user that could not be taken out again. A member that has a value is
 given its old value; one that has none must be made empty, and whether the server can do that is

@@ -1,6 +1,4 @@
-"""A listener on this machine: an address to put into a token's header, to see whether the target
-calls it.
-"""
+"""A server on this machine whose address goes into a token, to see whether the target calls it."""
 
 from __future__ import annotations
 

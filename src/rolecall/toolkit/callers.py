@@ -1,4 +1,4 @@
-"""Who sends requests: the accounts' users with their tokens, API keys, and nobody."""
+"""Callers of the target: the accounts' users with their tokens, API keys, and anonymous ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The target's clock: what time it is there; and its moves by the hook of the target file, each of
-which is undone.
+"""The target's clock: reads it, moves it by the hook of the target file, and undoes each move.
 
 Every move is in the ledger before its request leaves. Whether it happened is never taken from the
 answer, which may be lost or untrue, but from the target's time before and afterwards: a log-in

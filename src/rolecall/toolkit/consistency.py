@@ -1,6 +1,4 @@
-"""What is looked at again for a while, since a list or a fetch may lag behind a write (AMB-17), and
-what at the end of the run.
-"""
+"""Waits for lists and fetches that lag behind a write (AMB-17)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Controls of ways around a denial: the usual way is denied, so that what gets through is held
-against this way alone.
-"""
+"""Controls of ways around a denial: the usual way must be denied, or the test proves nothing."""
 
 from __future__ import annotations
 

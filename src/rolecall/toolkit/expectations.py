@@ -1,6 +1,4 @@
-"""What an answer may be at most: what a caller may not see stays unseen, and an attack gets what
-its own credentials are worth.
-"""
+"""What an answer may hold at most: nothing hidden, and no more than its credentials are worth."""
 
 from __future__ import annotations
 

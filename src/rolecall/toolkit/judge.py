@@ -1,6 +1,4 @@
-"""What an answer means for a caller who may, or may not: the rules that every permission cell is
-judged by.
-"""
+"""Judges the answers of operations: the rules for every cell of the permission table."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Making things on the target: what is made is written down first, and is ours only when that is
-certain.
-"""
+"""Creates things on the target, and tells the run's own things from those of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks that tie a test to what it proves; the tables say what there is."""
+"""Marks that tie a test to its requirement, and parametrize it from the tables."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Members of bodies that a target does not know, or wants besides (AMB-16): the page does not list
-the members of its resources.
+"""Learns which members of a body a target refuses or requires (AMB-16): the page lists none.
 
 A server may drop what it does not know, or refuse it, and it may ask for what nobody could know of.
 What it refuses with 400 or 422 is sent again: with the members that the answer names as missing, as

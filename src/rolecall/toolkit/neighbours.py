@@ -1,4 +1,4 @@
-"""Near misses of an e-mail: what looks much like it, and users who have such a one."""
+"""E-mails that look much like another user's, and users who have them."""
 
 from __future__ import annotations
 

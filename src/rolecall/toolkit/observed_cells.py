@@ -1,4 +1,4 @@
-"""What was seen of the cells, whatever the table says of them, and the cascade as a law over it."""
+"""The answers that cells of the permission table got in this run, for the law of the cascade."""
 
 from __future__ import annotations
 
