@@ -1,6 +1,4 @@
-"""One member at a time: what an update of a single member was answered with success for is stored,
-nested ones and lists too.
-"""
+"""Updates of single members: what was answered with success is stored, nested and lists too."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Expiry: a token works to its last minute, and from its end on every request with it is answered
-403 and does nothing.
-"""
+"""Expiry: a token works until its last minute; from its end on, every request is answered 403."""
 
 from __future__ import annotations
 

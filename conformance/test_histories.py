@@ -1,6 +1,4 @@
-"""Histories: what a user was before its role, its password or the user itself was changed gets
-nothing any more, by no way to a token.
-"""
+"""Histories: a user's old role, password or e-mail gets no new token once it was changed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Issuance: who asks with the right e-mail and password gets a token that is theirs; nobody else
-gets one.
-"""
+"""Issuance: the right e-mail and password get the user's own token; wrong ones get none."""
 
 from __future__ import annotations
 

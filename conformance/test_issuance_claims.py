@@ -1,6 +1,4 @@
-"""What issuance gives: one's own token, whatever else is asked for, in its own session and with no
-secrets in it.
-"""
+"""What issuance grants: the user's own token, in its own session, with no secrets in it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Issuance under attack: whatever the body is, only the right e-mail and password get a token, and
-only their own.
-"""
+"""Issuance under attack: no body but the right e-mail and password gets a token."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Accounts that lack something: no password that fits a user without one, no rights for a user
-without a role.
-"""
+"""Accounts that lack a password, a role or an active status: no log-in, and no rights."""
 
 from __future__ import annotations
 

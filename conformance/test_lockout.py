@@ -1,4 +1,4 @@
-"""What a server does with somebody who goes on guessing: opt-in, one by one, on users made for it."""
+"""Guessing of passwords and refresh tokens is slowed down (opt-in, on users made for it)."""
 
 from __future__ import annotations
 

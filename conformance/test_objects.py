@@ -1,4 +1,4 @@
-"""One's own user and others: a permission for oneself opens nobody else's user."""
+"""One's own user and others: a permission for oneself does not extend to another user."""
 
 from __future__ import annotations
 

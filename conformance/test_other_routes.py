@@ -1,6 +1,4 @@
-"""The same thing by another route: below its parent, made inside of another thing, or written over
-by a create with its id.
-"""
+"""Other routes: below a parent, inside another thing, or by a create with a known id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One's own profile: everybody may change it, and nobody becomes more by it."""
+"""One's own profile: every role may change it, and none gains rights by it."""
 
 from __future__ import annotations
 

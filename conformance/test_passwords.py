@@ -1,4 +1,4 @@
-"""Passwords, over all that a run was answered: none comes back, and nothing that was made of one."""
+"""Passwords: no answer of the run holds one, or what was made of one."""
 
 from __future__ import annotations
 

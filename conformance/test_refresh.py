@@ -1,6 +1,4 @@
-"""Refreshing: before expiry by GET with the bearer, after it by POST without; only the user's own
-whole token will do.
-"""
+"""Refresh: by GET with the bearer before expiry, by POST without it after."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Refreshing with two conditions at once: each rule of refresh holds however it is called, and
-halves of two users' tokens make none.
-"""
+"""Refresh with two conditions at once: each rule holds in combination with the others."""
 
 from __future__ import annotations
 

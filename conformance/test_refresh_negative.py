@@ -1,6 +1,4 @@
-"""Refreshing under attack: whatever comes with it, a refresh token gets what it is worth: its own
-user and scope.
-"""
+"""Refresh under attack: a refresh token gets its own user and scope, whatever comes with it."""
 
 from __future__ import annotations
 

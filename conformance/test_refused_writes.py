@@ -1,4 +1,4 @@
-"""A write that is refused because it is wrong is not carried out in part."""
+"""Writes that are refused as invalid: no part of them is carried out."""
 
 from __future__ import annotations
 

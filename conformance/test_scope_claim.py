@@ -1,6 +1,4 @@
-"""The scope claim is names with single spaces between them; nothing that only looks like a name is
-one.
-"""
+"""The scope claim: role names with single spaces between them; near misses give no rights."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What no answer of the whole run may tell, and what nobody on the way may keep: secrets, and the
-server's inside.
-"""
+"""Secrecy: what no answer of the run may show: tokens, secrets, and the inside of the server."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Time: a token is good from its beginning to its end, and its end is looked at whatever it looks
-like.
-"""
+"""Time: a token is accepted from its beginning to its end, however its exp is written."""
 
 from __future__ import annotations
 

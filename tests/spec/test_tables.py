@@ -1,6 +1,4 @@
-"""The tables of the specification, and that every requirement has tests and every test a
-requirement.
-"""
+"""The tables of the specification; each requirement has tests, and each test a requirement."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The target's clock ends where it was, or the report names it: whatever becomes of the hook's
-answers.
-"""
+"""The target's clock ends where it was, or the report names it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The five ways to an expired token, each against a reference server whose clock or key is in our
-hands.
-"""
+"""The five ways to an expired token, each against a reference server with a clock and a key."""
 
 from __future__ import annotations
 

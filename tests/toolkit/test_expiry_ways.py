@@ -1,6 +1,4 @@
-"""What each way to an expired token makes of what a target does: in memory, with the target's clock
-in our hands.
-"""
+"""The five ways to an expired token, in memory, with a clock that the test sets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What is taken for a password, or for the hash of one, in an answer: in memory, over answers that
-were made up.
-"""
+"""Passwords and their hashes are found in answers, in memory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What an answer means, in memory: denials as a dialect has them, the cascade, marks, hidden
-things, and secrets in errors.
-"""
+"""Denials by dialect, the cascade, marks, hidden things and secrets in errors, in memory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What an answer means for somebody who may, or may not, in memory: whose fault it is, and the
-words that a reader gets.
-"""
+"""How answers to allowed and denied requests are judged, in memory, with the words of findings."""
 
 from __future__ import annotations
 

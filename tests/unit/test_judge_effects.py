@@ -1,6 +1,4 @@
-"""Whether a write was carried out, whatever it was answered, in memory: at once, later, and at the
-end of the run.
-"""
+"""Whether a write was carried out, in memory: at once, later, and at the end of the run."""
 
 from __future__ import annotations
 

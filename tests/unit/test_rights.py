@@ -1,6 +1,4 @@
-"""What somebody may not have by any scope or role, in memory: lists above one's role, and what the
-highest alone may create.
-"""
+"""Rights above a caller's role, in memory: lists of higher roles, and reserved creates."""
 
 from __future__ import annotations
 

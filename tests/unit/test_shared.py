@@ -1,6 +1,4 @@
-"""Shared set-up, in memory: awaited once, whoever asks; what became of those who asked, and of what
-failed or was given up.
-"""
+"""Shared set-up, in memory: awaited once; failures and cancellations of those who ask."""
 
 from __future__ import annotations
 

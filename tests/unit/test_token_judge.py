@@ -1,6 +1,4 @@
-"""The token judge: what it holds against an answer of the token endpoint, what it leaves undecided,
-and what it cites.
-"""
+"""The token judge: what it finds, what it leaves undecided, and what it cites."""
 
 from __future__ import annotations
 

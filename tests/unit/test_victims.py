@@ -1,6 +1,4 @@
-"""Things that others try to change, in memory: one test has one at a time, and what became of it is
-held against the target.
-"""
+"""Things that refused writes are tried on, in memory: traces are held against the target."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The world of a run, in memory: requests as the tables have them, and who is alive, part of
-something, or not.
-"""
+"""The world of a run, in memory: requests as the tables have them, and live credentials."""
 
 from __future__ import annotations
 

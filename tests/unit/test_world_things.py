@@ -1,6 +1,4 @@
-"""The things of a run's world, in memory: made, found, shared and looked at, and what is said where
-that cannot be.
-"""
+"""The things of a run, in memory: made, found, shared and looked at, and failures of that."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Ids: any JSON string or number, compared as text (AMB-19), and read from the thing itself, never
-from what it refers to.
-"""
+"""Ids: any JSON string or number, compared as text (AMB-19), read from the thing itself."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The specification as data: permissions, operations, requirements and readings, each written once
-in a folder of tables.
-"""
+"""The specification as data: permissions, operations, requirements and readings."""
 
 from __future__ import annotations
 

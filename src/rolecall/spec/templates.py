@@ -1,4 +1,4 @@
-"""Templates of paths and bodies, as the tables of operations write them, filled in for one request."""
+"""Fills in the templates of paths and bodies that the tables of operations hold."""
 
 from __future__ import annotations
 

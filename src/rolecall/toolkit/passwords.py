@@ -1,6 +1,4 @@
-"""What is a password in an answer, or what is kept of one: by the passwords that were sent, and by
-names and forms of hashes.
-"""
+"""Finds passwords and their hashes in answers: by what was sent, by names and by forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refresh tokens as nobody was given them: altered in a part, or never issued."""
+"""Alters refresh tokens in a part, or makes ones that were never issued."""
 
 from __future__ import annotations
 

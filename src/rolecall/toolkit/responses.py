@@ -1,4 +1,4 @@
-"""The responses of a run, sorted by the schema that they must have."""
+"""Sorts the responses of a run by the schema that they must have."""
 
 from __future__ import annotations
 

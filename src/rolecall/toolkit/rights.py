@@ -1,6 +1,4 @@
-"""What somebody may not have, by any scope or role: the lists of the roles above, and what the
-highest alone may create.
-"""
+"""Checks that a caller has no right above its role: lists of higher roles, and reserved creates."""
 
 from __future__ import annotations
 

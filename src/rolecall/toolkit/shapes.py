@@ -1,5 +1,4 @@
-"""Shapes of a denied request: ways to ask for the same thing that code makes exceptions for, as
-data, and a cover of them.
+"""Shapes of a denied request: other ways to ask for the same, and which test tries which.
 
 The permission table knows no exception but oneself, so what it denies is denied in each of these
 shapes. Each denied row meets each shape that suits it, and each role that it is denied to meets as

@@ -1,4 +1,4 @@
-"""Things on the target that tests act upon: how their requests are written and what became of them."""
+"""Things on the target that tests act upon, and the requests about them."""
 
 from __future__ import annotations
 

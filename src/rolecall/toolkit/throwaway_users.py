@@ -1,4 +1,4 @@
-"""Users made for one test, whose role and password it may change, and whom an attack may lock out."""
+"""Users made for one test, which may change their role and password, or lock them out."""
 
 from __future__ import annotations
 

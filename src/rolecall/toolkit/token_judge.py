@@ -1,6 +1,4 @@
-"""What an answer of the token endpoint means: a grant in its proper shape, or a refusal with no
-token in it.
-"""
+"""Judges answers of the token endpoint: a well-formed grant, or a refusal without a token."""
 
 from __future__ import annotations
 

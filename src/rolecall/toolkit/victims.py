@@ -1,6 +1,4 @@
-"""Things that roles which may not try to change and to delete, by one test at a time, and whether
-that left a trace.
-"""
+"""Things that refused writes are tried on, one test at a time, and whether a trace is left."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The world a run acts in: the things it made there and how it looks at them. Set-up is shared and
-awaited once.
-"""
+"""The world of a run: its callers, its things on the target, and how it looks at them."""
 
 from __future__ import annotations
 
