@@ -74,7 +74,9 @@ async def test_what_is_denied_is_denied_below_its_parent(
                 tried.append(
                     Tried(request, answer, f"{caller.role}, below {parent.rsplit('/', 2)[1]}")
                 )
-        if writes := [one for one in tried if one.request.operation.effect in ("update", "delete")]:
+        if writes := [
+            write for write in tried if write.request.operation.effect in ("update", "delete")
+        ]:
             async with unless_open(world, judge, writes[-1].request.operation.name, caller):
                 await expect_untouched(world, thing, writes)
 

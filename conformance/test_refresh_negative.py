@@ -212,7 +212,7 @@ async def test_a_second_refresh_token_opens_no_other_session(
         await fresh_session(world, world.roles[0]),
         await fresh_session(world, world.roles[1]),
     )
-    tokens = [quote(one.grant.refresh_token, safe="") for one in (caller, other)]
+    tokens = [quote(user.grant.refresh_token, safe="") for user in (caller, other)]
     first, second = tokens if order == "own-first" else reversed(tokens)
     path = f"{TOKEN_PATH}?refreshToken={first}&refreshToken={second}"
 

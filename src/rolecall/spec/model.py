@@ -35,9 +35,7 @@ CAPABILITIES = (
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of thing the API keeps: where its collection is, and the bodies that make and change
-    one.
-    """
+    """A kind of thing the API keeps: its collection, and the bodies that make and change one."""
 
     name: str
     collection: str
@@ -91,9 +89,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One testable statement of the specification; a derived one says by which ``step`` it follows
-    from the page.
-    """
+    """One testable statement; a derived one says by which ``step`` it follows from the page."""
 
     id: str
     level: str
@@ -113,9 +109,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one gap of the specification is read: the ``default`` value and its meaning; None where
-    there is nothing to choose.
-    """
+    """How one gap of the specification is read; ``default`` is None where there is no choice."""
 
     name: str
     statement: str
@@ -144,23 +138,17 @@ class Dialect:
             """Any reading of readings.toml."""
 
     def allows(self, operation: Operation, exchange: Exchange) -> bool:
-        """Whether an answer lets a caller do what was asked: a success, unless it is the empty list
-        that stands for a denial.
-        """
+        """Whether an answer grants the request: a success, but not an empty list that denies."""
         return exchange.ok and not self._denies_by_showing_nothing(operation, exchange)
 
     def denies(self, operation: Operation, exchange: Exchange) -> bool:
-        """Whether an answer keeps a caller from an operation, by whatever client error, or by an
-        empty list where that is a denial.
-        """
+        """Whether an answer denies the request: a client error, or an empty list that denies."""
         return 400 <= exchange.status < 500 or self._denies_by_showing_nothing(operation, exchange)
 
     def denies_as_specified(
         self, operation: Operation, exchange: Exchange, *, anonymous: bool = False
     ) -> bool:
-        """Whether a denial is answered as this dialect has it: with one of its statuses, or by an
-        empty list.
-        """
+        """Whether an answer is a denial with the dialect's statuses, or its empty list."""
         statuses = self.anonymous if anonymous else self.denied
         return exchange.status in statuses or self._denies_by_showing_nothing(operation, exchange)
 
@@ -282,7 +270,8 @@ def suggest(word: str, known: Mapping[str, Any]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
 
 
-def _override(operation: Operation, override: Any, where: str) -> Operation:
+def _check_override(override: Any, where: str) -> None:
+    """Check the settings that a target file has for an operation, one by one."""
     kinds: dict[str, type] = {"method": str, "path": str, "body": dict, "success": list}
     if not isinstance(override, dict):
         raise UsageError(where, "this must be a table")
@@ -308,6 +297,10 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
                     f"unknown placeholder {{{name}}}",
                     f"Known: {{{'}, {'.join(_PLACEHOLDERS)}}}.",
                 )
+
+
+def _override(operation: Operation, override: Any, where: str) -> Operation:
+    _check_override(override, where)
     changes: dict[str, Any] = {k: tuple(v) if k == "success" else v for k, v in override.items()}
     changed = replace(operation, **changes)
     if changed.effect in ("create", "update") and not marked(changed.body, "{name}"):
@@ -327,9 +320,7 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
 
 
 def marked(body: Any, marker: str) -> dict[str, Any]:
-    """The members of a body that hold a marker and are shown when the thing is read: they tell
-    whether a write was done.
-    """
+    """The members of a body that hold a marker and are shown when the thing is read."""
     members = body if isinstance(body, Mapping) else {}
     return {
         key: value

@@ -11,9 +11,7 @@ _ROW = re.compile(r"^\|(.+)\|$")
 
 @dataclass(frozen=True)
 class PermissionTable:
-    """The permission table: ``rows[permission][role]`` is True where it says ``+``; ``roles``
-    ascend.
-    """
+    """The permission table: ``rows[permission][role]`` is True for ``+``; ``roles`` ascend."""
 
     roles: tuple[str, ...]
     rows: Mapping[str, Mapping[str, bool]]

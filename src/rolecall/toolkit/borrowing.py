@@ -39,9 +39,7 @@ _NOT_OURS = re.compile(
 
 @dataclass
 class Loan:
-    """A user on loan: what has to be written into it for it to be as before, and the ledger's entry
-    of the change.
-    """
+    """A user on loan: what to write into it to restore it, and the ledger's entry of the change."""
 
     user: Fixture
     before: dict[str, Any]
@@ -61,8 +59,7 @@ class Borrowing:
 
     @asynccontextmanager
     async def borrow(self, caller: Caller, request: Request) -> AsyncIterator[Request]:
-        """The caller's own user for one test; the request to make, which may write another member
-        than the one given.
+        """The caller's own user for one test, and the request, perhaps with another member.
 
         A user that the run made itself is only held, not put back.
 
@@ -91,9 +88,7 @@ class Borrowing:
 
     @asynccontextmanager
     async def request_to_try(self, operation: Operation, caller: Caller) -> AsyncIterator[Request]:
-        """A write for an attack to try: on a thing that is there for it alone, or on the caller's
-        own user, on loan.
-        """
+        """A write for an attack to try, on a new thing or on the caller's own user on loan."""
         request = await self._world.request_on_own_fixture(operation, caller)
         if not operation.is_self:
             yield request
@@ -102,9 +97,7 @@ class Borrowing:
             yield lent
 
     async def put_all_back(self) -> None:
-        """Put back whoever is still on loan; who cannot be put back stays in the ledger, and is
-        named.
-        """
+        """Put back every user on loan; the ledger keeps one that cannot be put back."""
         for loan in list(self._open):
             try:
                 await self._put_back(loan)

@@ -32,8 +32,7 @@ async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -
 async def unless_open(
     world: World, judge: Judge, operation: str, caller: Caller, thing: Fixture | None = None
 ) -> AsyncIterator[None]:
-    """Hold a way around a denial against the target only where the usual way is shut; who had it
-    open is another cell's matter.
+    """Report a finding in the block only where the usual way is denied; else it is inconclusive.
 
     The usual way is tried only when there is something to be held against the target: on ``thing``,
     else on a new one.

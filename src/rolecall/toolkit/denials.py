@@ -17,7 +17,7 @@ from rolecall.toolkit.world import World
 async def sent(
     world: World, request: Request, caller: Caller, shape: Shape, attack: str
 ) -> Exchange:
-    """Send a request in a shape, as somebody who may not."""
+    """Send a request in a shape, as a caller who may not."""
     operation = request.operation
     organization = id_text(await world.organization())
     known = {
@@ -44,7 +44,7 @@ async def sent(
 
 
 def expect_still_refused(world: World, answer: Exchange, request: Request, how: str) -> None:
-    """The answer is a refusal of whatever kind that shows nothing of the thing.
+    """The answer is a refusal of any kind that shows nothing of the thing.
 
     Raises:
         Finding: it is a success, a redirect (304 too: who may not see it is not told that it is

@@ -37,8 +37,7 @@ class EffectJudge(TokenJudge):
     async def took_effect(
         self, request: Request, answer: Exchange, caller: Caller | None, after: float = 0.0
     ) -> bool:
-        """Whether a write was carried out, whatever it was answered; a list is read anew after
-        ``after`` (monotonic seconds).
+        """Whether a write was carried out, by a look after ``after`` (monotonic seconds).
 
         Raises:
             Inconclusive: nobody who may look gets to see it, or what was written bears no mark by
@@ -65,8 +64,7 @@ class EffectJudge(TokenJudge):
         return done
 
     async def takes_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
-        """Whether a write that was answered with success is seen to be done, as soon as the target
-        shows it.
+        """Whether a write that was answered with success is done, as soon as the target shows it.
 
         Raises:
             Inconclusive, Trouble: as for `took_effect`.
@@ -82,9 +80,7 @@ class EffectJudge(TokenJudge):
     async def expect_no_effect(
         self, request: Request, answer: Exchange, caller: Caller | None
     ) -> None:
-        """A write that was refused was not carried out all the same, nor a little later; it is
-        looked for again at the end.
-        """
+        """A refused write is not carried out, nor a little later; the run's end looks again."""
         self._world.patience.refused.append((request, answer))
         await asyncio.sleep(SETTLING)
         if request.operation.effect != "create":  # a list shows a create for good, and at the end
@@ -98,9 +94,7 @@ class EffectJudge(TokenJudge):
             )
 
     async def expect_none_later(self, refused: Sequence[tuple[Request, Exchange]]) -> None:
-        """Of writes that were refused a while ago, none was carried out meanwhile; creates are
-        looked for in one list.
-        """
+        """None of the writes that were refused a while ago was carried out meanwhile."""
         latest = max(answer.finished for _, answer in refused)
         await self._world.patience.settle(latest)
         for request, answer in refused:
@@ -133,8 +127,7 @@ class EffectJudge(TokenJudge):
 
     @classmethod
     def reads_back(cls, document: dict[str, object] | None, request: Request) -> bool:
-        """Whether a document holds the mark of a create or an update, in whatever member: a server
-        need not know all (AMB-16).
+        """Whether a document holds the mark of a create or an update, in any member (AMB-16).
 
         Raises:
             Inconclusive: what was written bears no mark by which to know it, or the thing has none

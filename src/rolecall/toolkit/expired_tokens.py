@@ -14,9 +14,7 @@ GRADES = {"bank": "A", "clock": "A-", "signing key": "B", "wait": "C", "command"
 
 @dataclass(frozen=True)
 class ExpiredToken:
-    """A caller whose token has expired, and which of the five ways led there; a spare one's user
-    may log in again meanwhile.
-    """
+    """A caller whose token has expired, and by which way; a spare one's user may log in again."""
 
     caller: Caller
     source: str
@@ -42,9 +40,7 @@ class AlmostExpired:
 
 
 class TooLate(TransientFailure):
-    """A token's last minute went by without an answer that could be judged; ``pause`` is asked for
-    before the next try.
-    """
+    """A token's last minute passed without an answer; a retry has to wait ``pause`` seconds."""
 
     def __init__(self, missing: str, pause: float = 0.0) -> None:
         super().__init__(missing, "the latency and the rate limit of the target")

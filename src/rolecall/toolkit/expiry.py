@@ -33,9 +33,7 @@ _PAUSE = 0.2  # seconds until a way is tried again
 
 
 class Expiry(ExpiryWays):
-    """The expired tokens of one run. Moving the target's clock ends every token, so all of it is
-    done once.
-    """
+    """The expired tokens of one run, made once: moving the target's clock ends every token."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -72,8 +70,7 @@ class Expiry(ExpiryWays):
         return expired
 
     async def spare(self) -> list[ExpiredToken]:
-        """Expired tokens of the lowest role that no other test looks at, where there are some; else
-        those of `tokens`.
+        """Expired tokens of the lowest role that no other test uses, if any; else `tokens`.
 
         Raises:
             NotTested, Inconclusive: as for `tokens`.
@@ -82,7 +79,7 @@ class Expiry(ExpiryWays):
         return [token for token in await self._all() if token.is_spare] or usual
 
     async def sessions(self, role: str) -> list[ExpiredToken]:
-        """Those expired tokens of a role that come with a refresh token.
+        """The expired tokens of a role that come with a refresh token.
 
         Raises:
             NotTested, Inconclusive: as for `tokens`.
@@ -182,9 +179,7 @@ class Expiry(ExpiryWays):
 
     @asynccontextmanager
     async def logged_in_again(self, expired: ExpiredToken) -> AsyncIterator[Caller]:
-        """The user of an expired token with another session, for one test at a time: the next
-        log-in may end it.
-        """
+        """Another session of the user of an expired token, for one test at a time."""
         async with self._again:
             made = self._made.get(expired.caller.user)
             if made:

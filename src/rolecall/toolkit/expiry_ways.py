@@ -227,8 +227,8 @@ class ExpiryWays(LastMinute):
             )
             self._too_late = dict.fromkeys(self._world.roles, why) | self._too_late
         return [
-            replace(one, first_answer=None if one.is_spare else again[one.caller.role])
-            for one in aged
+            replace(token, first_answer=None if token.is_spare else again[token.caller.role])
+            for token in aged
         ]
 
     async def _ask_again(self, caller: Caller) -> Exchange | None:

@@ -24,9 +24,7 @@ _NOT_UNDERSTOOD = (400, 404, 405, 409, 415, 422, 501)
 
 
 class Judge(EffectJudge):
-    """Judges answers in a `World`; a judgement that lacks a piece of evidence raises
-    `Inconclusive`.
-    """
+    """Judges answers in a `World`; a missing piece of evidence raises `Inconclusive`."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -35,8 +33,7 @@ class Judge(EffectJudge):
     # --- What is allowed -------------------------------------------------------------------------
 
     async def expect_allowed(self, exchange: Exchange, request: Request, caller: Caller) -> None:
-        """The answer says that it was done; otherwise the caller was alive and others could, so the
-        target is wrong.
+        """The answer is a success; else it is a finding, if the caller is alive and others can.
 
         Raises:
             Finding: a caller who may was refused.
@@ -122,7 +119,7 @@ class Judge(EffectJudge):
             )
 
     async def control(self, request: Request) -> Exchange:
-        """The same request by somebody who may: it shows that path, body and fixture are right.
+        """The same request by a caller who may: it shows that path, body and fixture are right.
 
         A read is shown once to succeed on the shared fixture, a create once by the shared fixture
         itself; an update or a delete is repeated on the fixture that the denied caller tried, to
@@ -148,8 +145,7 @@ class Judge(EffectJudge):
         return cite(control, "control")
 
     async def control_alive(self, request: Request, answer: Exchange, dead: Caller) -> None:
-        """What a token that has ended was answered is the token's matter: with a live one of the
-        same user it is done.
+        """The same request succeeds with a live token of the same user, so the expired one matters.
 
         A success needs no control, for it says by itself that it was done. A delete is tried on a
         thing of its own, and an update of oneself by a user that the run made, where it can: an
@@ -215,7 +211,7 @@ class Judge(EffectJudge):
     async def expect_rights(
         self, key: Caller, scopes: list[str], *, contested: bool = False
     ) -> None:
-        """An API key may read what keys of its single scopes may read, together, and nothing else.
+        """An API key may read what keys of its single scopes may read together, and no more.
 
         Judged where the single keys do as the table says: a cell that is wrong by itself is that
         cell's finding.
@@ -240,32 +236,43 @@ class Judge(EffectJudge):
                 self._is_as_tabled(operation, *seen) for seen in zip(singly, tabled, strict=True)
             ):
                 continue
-            answer = await world.reads(key, operation.name)
-            if (
-                operation.effect == "fetch"
-                and answer.status in world.dialect.gone
-                and await self._is_of_another(key, distinct)
-            ):
-                # it does not see this thing, which says nothing of what it may do (who takes part
-                # in what is a row's matter)
-                continue
-            if not self._is_as_tabled(operation, answer, any(tabled)):
-                if not any(tabled) and await self._is_open_to(operation, distinct):
-                    # a single key is let in by now, as where answers to others are kept: the cell's
-                    # own finding
-                    continue
-                what = "allowed" if any(tabled) else "denied"
-                raise Finding(
-                    f"{operation.name} {what}, as for {' or '.join(scopes)} alone",
-                    f"{answer.status}",
-                    answer,
-                )
-            allowed += any(tabled)
+            allowed += await self._expect_union(operation, key, distinct, any(tabled)) and any(
+                tabled
+            )
         if not allowed:
             raise Inconclusive(
                 f"a read that keys of {' and of '.join(distinct)} alone are allowed",
                 "the cells of API keys",
             )
+
+    async def _expect_union(
+        self, operation: Operation, key: Caller, scopes: Sequence[str], may: bool
+    ) -> bool:
+        """Whether a key reads what keys of its single scopes may; False where that says nothing.
+
+        Raises:
+            Finding: it reads more, or less.
+        """
+        answer = await self._world.reads(key, operation.name)
+        if (
+            operation.effect == "fetch"
+            and answer.status in self._world.dialect.gone
+            and await self._is_of_another(key, scopes)
+        ):
+            # It does not see this thing, which says nothing of what it may do: who takes part in
+            # what is a row's matter.
+            return False
+        if self._is_as_tabled(operation, answer, may):
+            return True
+        if not may and await self._is_open_to(operation, scopes):
+            # A single key is let in by now, as from a cache: the cell's own finding.
+            return False
+        what = "allowed" if may else "denied"
+        raise Finding(
+            f"{operation.name} {what}, as for {' or '.join(scopes)} alone",
+            f"{answer.status}",
+            answer,
+        )
 
     async def _is_open_to(self, operation: Operation, scopes: Sequence[str]) -> bool:
         """Whether a key of one of these scopes alone is let in, asked anew."""
@@ -287,9 +294,7 @@ class Judge(EffectJudge):
     # --- What a read shows -----------------------------------------------------------------------
 
     async def shows(self, exchange: Exchange, request: Request, caller: Caller) -> bool:
-        """Whether a successful read shows what it was asked for: the fixture, or the caller's own
-        user.
-        """
+        """Whether a successful read shows what it was asked for: the fixture, or the own user."""
         operation = request.operation
         wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
         if operation.effect == "fetch":

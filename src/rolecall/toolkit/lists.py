@@ -36,9 +36,7 @@ class Lists(Making):
         raise NotImplementedError
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
-        """The thing that carries ``name``, in a list read after the moment ``after``; None when
-        there is none.
-        """
+        """The thing that carries ``name``, in a list read after the moment ``after``; else None."""
         return next(
             (item for item in await self.listing(resource, after) if name in str(item)), None
         )
@@ -57,9 +55,7 @@ class Lists(Making):
         ]
 
     async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
-        """Everything in a resource's list, read after the moment ``after`` by the highest role that
-        gets to see it.
-        """
+        """All of a resource's list, read after ``after`` by the highest role that may see it."""
         return await self._listings.setdefault(
             resource, SingleFlight(lambda: self._list(resource))
         ).after(after)
@@ -97,8 +93,7 @@ class Lists(Making):
         )
 
     async def pages(self, path: str, caller: Caller) -> AsyncIterator[Exchange]:
-        """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset until nothing
-        new comes.
+        """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset to the end.
 
         Raises:
             Inconclusive: the list does not end, or is too large to be looked at.

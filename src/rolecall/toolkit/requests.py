@@ -47,6 +47,27 @@ class Requests(Lists):
         if fixture is None and needs_fixture:
             fixture = await self.shared(operation.resource.name)
         name = self.new_name(operation.name)
+        values = await self._values(operation, caller, fixture, name)
+        inside = (
+            Thing("conversation", values["conversation"])
+            if "{conversation}" in operation.path
+            else None
+        )
+        request = Request(
+            operation,
+            fill_path(operation.path, values),
+            fill(operation.body, values),
+            name,
+            fixture,
+            _thing(operation, values),
+            inside,
+        )
+        return self.members.understood(request)
+
+    async def _values(
+        self, operation: Operation, caller: Caller | None, fixture: Fixture | None, name: str
+    ) -> dict[str, Any]:
+        """The values of the placeholders in an operation's path and body."""
         values: dict[str, Any] = {
             "id": fixture.id if fixture else "",
             "self": caller.user if caller else (await self.user(self.roles[0])).user,
@@ -73,27 +94,10 @@ class Requests(Lists):
                 f"the user that {caller} acts as: no answer tells",
                 "[api_keys] acts_as in the target file",
             )
-        path = fill_path(operation.path, values)
-        inside = (
-            Thing("conversation", values["conversation"])
-            if "{conversation}" in operation.path
-            else None
-        )
-        request = Request(
-            operation,
-            path,
-            fill(operation.body, values),
-            name,
-            fixture,
-            _thing(operation, values),
-            inside,
-        )
-        return self.members.understood(request)
+        return values
 
     async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
-        """The request of a write: an update or a delete gets a thing that is there for this test
-        alone.
-        """
+        """The request of a write; an update or a delete gets a thing made for this test alone."""
         resource = operation.resource.name
         if operation.effect == "create" or operation.is_self:
             return await self.request(operation, caller)
@@ -103,8 +107,7 @@ class Requests(Lists):
         return await self.request(operation, caller, fixture)
 
     async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request; again with other members, where it is refused for what it
-        has or has not.
+        """Send an operation's request; if its members are refused, again with other ones.
 
         What an attack sends is sent as it is.
         """

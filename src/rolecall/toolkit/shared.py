@@ -21,7 +21,7 @@ S = TypeVar("S")
 def shared_setup(
     method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Run an async method once per object and arguments; everyone gets its result, or its failure.
+    """Run an async method once per object and arguments; all callers share result or failure.
 
     `TransientFailure` is forgotten, so that whoever asks next tries again.
     """
@@ -60,9 +60,7 @@ def _copy(error: Exception) -> Exception:
 
 
 async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
-    """Bring something to its end even when whoever asked for it is cancelled: its answer says what
-    the target now has.
-    """
+    """Finish an awaitable even when its caller is cancelled: its answer tells what was made."""
     task = asyncio.create_task(work, name=UNCANCELLED)
     task.add_done_callback(
         lambda done: done.cancelled() or done.exception()
@@ -71,16 +69,14 @@ async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
 
 
 def invalidate(owner: object, method: str, *args: Hashable) -> None:
-    """Forget the memoised results of the methods of this name, all of them or those for ``args``,
-    so that they run again.
-    """
+    """Forget the shared results of a method, all or those for ``args``, so that it runs again."""
     tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
     for key in [key for key in tasks if key[0].__name__ == method and (not args or key[1] == args)]:
         del tasks[key]
 
 
 class SingleFlight(Generic[R]):
-    """A probe whose one answer serves everybody who asked before it was sent.
+    """A probe whose one answer serves all who asked before it was sent.
 
     ``after(moment)`` returns a result whose request left after ``moment`` (monotonic seconds).
     """

@@ -94,7 +94,7 @@ class TokenJudge:
         raise Finding(f"exp - iat = {expected} s", actual, grant.exchange)
 
     async def expect_works(self, caller: Caller) -> None:
-        """The caller's token is let in, and as the caller's own user.
+        """The caller's token is accepted, and acts as the caller's own user.
 
         Raises:
             Finding: it is not, at anything that every role may do, or it acts as somebody else.
@@ -145,8 +145,7 @@ class TokenJudge:
             )
 
     async def expect_refresh_at_most(self, exchange: Exchange, caller: Caller, method: str) -> None:
-        """The answer to an attack on a refresh is a refusal, or a token of the caller's user and
-        scope that lives as usual.
+        """A refused refresh, or a token of the caller's user and scope that lives as usual.
 
         How long tokens of a refresh live is REFRESH-new-token's matter. So one that lives longer
         than the one of the log-in is held against a plain refresh by this ``method``, ``get`` or
@@ -167,7 +166,7 @@ class TokenJudge:
         expect_no_more_than(caller.grant, exchange, usual=usual)
 
     def expect_let_in(self, exchange: Exchange, when: str) -> None:
-        """The token was taken: whatever the answer says, it does not say that the token is bad."""
+        """The token was accepted: the answer does not say that it is bad."""
         cite(exchange, "answer")
         if not exchange.ok:
             raise Finding(f"let in {when}", f"{exchange.status}", exchange)
@@ -195,8 +194,7 @@ class TokenJudge:
     async def control_refresh(
         self, refresh: Awaitable[Exchange], caller: Caller | None = None
     ) -> Exchange:
-        """The refresh that must succeed beside one that must not: it shows that nothing but the
-        tampering was wrong.
+        """The refresh that must succeed beside a tampered one, so that only the tampering counts.
 
         The session goes on with what it gave; with a ``caller`` another test may have it.
 
@@ -231,7 +229,7 @@ class TokenJudge:
         )
 
     def cite(self, *exchanges: Exchange) -> None:
-        """Count exchanges of other tests among the evidence of this one: the newest stands for all."""
+        """Count exchanges of other tests as evidence of this one; the newest stands for all."""
         cite(exchanges[-1])
 
     def note(self, text: str) -> None:

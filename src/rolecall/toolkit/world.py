@@ -51,32 +51,27 @@ class World(Requests):
         self.attacks = Attacks()
         self.members = Members()
         self.patience = ConsistencyWait(self.dialect.consistency)
-        self.bare: set[str] = set()  # the ids of things that were made with nothing in them
-        self.full: set[str] = (
-            set()
-        )  # the resources of which one could not be deleted for what is in it
-        self.deleted: dict[
-            str, dict[str, Exchange]
-        ] = {}  # by resource and id: deletes that were answered with success
+        #: The ids of things that were made with nothing in them.
+        self.bare: set[str] = set()
+        #: The resources of which one could not be deleted, because of what is in it.
+        self.full: set[str] = set()
+        #: By resource and id: deletes that were answered with success.
+        self.deleted: dict[str, dict[str, Exchange]] = {}
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
-        self.spare: dict[
-            str, list[Caller]
-        ] = {}  # by role: sessions that tests have left in good order
+        #: By role: sessions that tests have left in good order.
+        self.spare: dict[str, list[Caller]] = {}
         self._alive: dict[str, SingleFlight[Exchange | None]] = {}
 
     # --- Life ------------------------------------------------------------------------------------
 
     def forget_logins(self) -> None:
-        """Let every account log in anew: the target's clock was moved, and the shared tokens have
-        expired.
-        """
+        """Let every account log in anew, after a move of the clock that ended shared tokens."""
         invalidate(self, "_user")
         self._alive.clear()
         self.spare.clear()
 
     async def alive(self, caller: Caller, after: float) -> Exchange:
-        """Proof that a caller's credential authenticates, sent after the moment ``after``
-        (monotonic seconds).
+        """Proof that a caller's credential works, sent after the moment ``after`` (monotonic s).
 
         Raises:
             Inconclusive: nothing that every role may do succeeds any more.
@@ -102,8 +97,7 @@ class World(Requests):
         return None
 
     def signs_of_life(self, role: str) -> list[Operation]:
-        """Reads that a role may do, one or two for each role that it includes: one that succeeds
-        shows a live credential.
+        """Reads that a role may do, one or two per role it includes, to prove a credential alive.
 
         Where one cell is wrong the others still tell; where the cascade is broken, so does what is
         the role's very own.
@@ -128,9 +122,7 @@ class World(Requests):
 
     @shared_setup
     async def organization(self) -> str | int | float | None:
-        """The id of the accounts' organization, as the highest role's own user tells it; None when
-        it does not.
-        """
+        """The id of the accounts' organization, as the highest role's own user tells; else None."""
         admin = await self.user(self.highest)
         found = [
             admin.grant.exchange.document.get("organization"),
@@ -145,17 +137,13 @@ class World(Requests):
 
     @shared_setup
     async def participants(self) -> tuple[str, ...]:
-        """The users whom ownership must not keep out of a conversation: the accounts' and the API
-        keys'.
-        """
+        """The users who take part in each conversation: the accounts' and the API keys'."""
         callers = await self.everybody() + await _there(*(self.key(role) for role in self.roles))
         return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
 
     @shared_setup
     async def selves(self) -> set[str]:
-        """The users who are themselves to a caller: those of the roles' tokens, and those whom the
-        API keys act as.
-        """
+        """The users of the roles' tokens, and those whom the API keys act as."""
         users, keys = (
             (self.user(role) for role in self.roles),
             (self.key(role) for role in self.roles),
@@ -164,9 +152,7 @@ class World(Requests):
 
     @shared_setup
     async def shared(self, resource: str) -> Fixture:
-        """A thing that tests may look at and must not change; one that was there before when none
-        can be made.
-        """
+        """A thing that tests may read, not change; one from before when none can be made."""
         try:
             return await self.fresh(resource)
         except TransientFailure:  # it passes, and then one can be made
@@ -187,8 +173,7 @@ class World(Requests):
             return Fixture(self.spec.resources[resource], existing[0], "")
 
     async def wait_for(self, made: Fixture) -> Fixture:
-        """Wait until a new thing is shown, where fetches lag; what keeps it from being shown is for
-        tests to find.
+        """Wait until a new thing is shown, where fetches lag.
 
         Whether they lag is seen at the first things of each kind.
         """
@@ -208,8 +193,7 @@ class World(Requests):
         return made
 
     async def fresh(self, resource: str, *, bare: bool = False) -> Fixture:
-        """A new thing for one test alone, made by the highest role that can; a bare one has nothing
-        but its name, where it can be.
+        """A new thing for one test, by the highest role that can; a bare one has only its name.
 
         Raises:
             Inconclusive: nobody who may make one gets one.
@@ -238,7 +222,7 @@ class World(Requests):
         )
 
     async def made(self, request: Request, answer: Exchange) -> Fixture | None:
-        """What a create that was answered with success has made; None when it is nowhere.
+        """The thing that a successful create has made; None when it is nowhere.
 
         Raises:
             Inconclusive: it is there, but it is not certain which id it has.
@@ -328,7 +312,7 @@ async def _there(*callers: Awaitable[Caller]) -> list[Caller]:
     trouble is not left out.
     """
     found = await asyncio.gather(*callers, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException) and type(one) not in (Inconclusive, NotTested):
-            raise one
-    return [one for one in found if isinstance(one, Caller)]
+    for outcome in found:
+        if isinstance(outcome, BaseException) and type(outcome) not in (Inconclusive, NotTested):
+            raise outcome
+    return [outcome for outcome in found if isinstance(outcome, Caller)]
