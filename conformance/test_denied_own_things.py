@@ -28,9 +28,7 @@ _SPEC = load_specification()
 
 
 def own_things() -> list[Any]:
-    """What a role may create and then not fetch, list, update or delete: one test each, for the
-    operation's own requirement.
-    """
+    """The operations that a role is denied on what it may create: one test each."""
     chosen = []
     for operation in _SPEC.operations.values():
         made = "conversation" if operation.effect == "list" else operation.resource.name
@@ -69,9 +67,7 @@ async def own(world: World, role: str, resource: str) -> Fixture:
 async def test_ones_own_thing_is_no_exception(
     operation: str, role: str, world: World, judge: Judge
 ) -> None:
-    """Who has made a thing may do with it what the table says, and no more: being its maker, and
-    taking part in it, does not count.
-    """
+    """The maker of a thing may do with it what the table says, and no more."""
     tried, caller = world.spec.operations[operation], await world.user(role)
     if tried.effect == "list":
         fixture = await messages_of(world, await own(world, role, "conversation"))
@@ -87,9 +83,7 @@ async def test_ones_own_thing_is_no_exception(
 
 
 async def messages_of(world: World, conversation: Fixture) -> Fixture:
-    """What stands for the messages of a conversation: its list is asked for by the conversation's
-    id.
-    """
+    """The messages of a conversation, whose list is read by the conversation's id."""
     return replace(await world.shared("message"), conversation=conversation.id)
 
 
@@ -110,9 +104,7 @@ async def throw_away(world: World, role: str, **members: Any) -> ThrowawayUser:
 @requirement("PERM-delete-user")
 @each("role", denied(_SPEC, "delete-user"))
 async def test_a_user_does_not_delete_itself(role: str, world: World, judge: Judge) -> None:
-    """Who may not delete users may not delete the own user either: the rows for oneself are of
-    fetching and updating.
-    """
+    """A role that may not delete users may not delete its own user."""
     user = await throw_away(world, role)
     request = await world.request(world.spec.operations["delete-user"], user.caller, user.fixture)
 
@@ -125,7 +117,7 @@ async def test_a_user_does_not_delete_itself(role: str, world: World, judge: Jud
 @requirement("PERM-fetch-organization")
 @each("role", denied(_SPEC, "fetch-organization"))
 async def test_the_own_organization_is_no_exception(role: str, world: World, judge: Judge) -> None:
-    """Who may not fetch organizations may not fetch the one of the own user."""
+    """A role that may not fetch organizations may not fetch its own one."""
     id = id_text(await world.organization())
     if not id:
         judge.cite((await world.user(world.highest)).grant.exchange)
@@ -142,7 +134,7 @@ async def test_the_own_organization_is_no_exception(role: str, world: World, jud
 @requirement("PERM-fetch-user")
 @each("role", denied(_SPEC, "fetch-user"))
 async def test_who_takes_part_is_no_exception(role: str, world: World, judge: Judge) -> None:
-    """Who may not fetch users may not fetch one with whom it takes part in a conversation."""
+    """A role that may not fetch users may not fetch one in the same conversation."""
     await world.shared("conversation")  # all accounts take part in it
     caller, other = await world.user(role), await world.user(world.highest)
     fixture = Fixture(world.spec.resources["user"], other.user, "")
@@ -170,7 +162,7 @@ async def test_who_takes_part_is_no_exception(role: str, world: World, judge: Ju
 async def test_a_member_does_not_change_the_own_organization(
     operation: str, role: str, world: World, judge: Judge
 ) -> None:
-    """Who may not update or delete organizations may not do it with the one of the own user."""
+    """A role that may not update or delete organizations may not do so with its own one."""
     organization = await world.fresh("organization")
     member = await throw_away(world, role, organization=world.as_given(organization.id))
     request = await world.request(world.spec.operations[operation], member.caller, organization)
@@ -193,7 +185,7 @@ async def test_a_member_does_not_change_the_own_organization(
 
 @requirement("PERM-create-user")
 async def test_a_refused_user_takes_no_address(world: World, judge: Judge) -> None:
-    """The e-mail of a user that was refused is free: who may create users gives it to another."""
+    """The e-mail of a user whose create was refused is still free."""
     caller, admin = (
         await world.user(denied(_SPEC, "create-user")[-1]),
         await world.user(world.highest),
@@ -222,9 +214,7 @@ async def test_a_refused_user_takes_no_address(world: World, judge: Judge) -> No
 
 @requirement("PERM-update-user")
 async def test_a_refused_update_leaves_the_way_to_log_in(world: World) -> None:
-    """A user whom somebody who may not tried to give another e-mail and password still logs in with
-    its own.
-    """
+    """After a refused update of e-mail and password, the user still logs in as before."""
     caller, user = (
         await world.user(denied(_SPEC, "update-user")[-1]),
         await throw_away(world, world.roles[0]),

@@ -27,9 +27,7 @@ _SOME_SECONDS = 5.0
 
 
 def rows(*effects: str, phase: int = 0) -> pytest.MarkDecorator:
-    """One test per operation with one of these effects that is denied to somebody, for the
-    operation's own requirement.
-    """
+    """One test per operation with one of these effects that is denied to a role."""
     chosen = [
         operation.name
         for operation in _SPEC.operations.values()
@@ -46,9 +44,7 @@ def rows(*effects: str, phase: int = 0) -> pytest.MarkDecorator:
 async def test_a_refused_read_is_refused_in_every_shape(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """Who may not list or fetch may neither with a filter, a selection, another media type nor a
-    condition.
-    """
+    """A denied read is denied with a filter, a selection, another media type or a condition."""
     for attempt in attempts(operation, everything=world.intrusive):
         caller = await world.user(attempt.role)
         request = await world.request(world.spec.operations[operation], caller)
@@ -64,7 +60,7 @@ async def test_a_refused_read_is_refused_in_every_shape(
 
 @shared_setup
 async def just_allowed(world: World, operation: str) -> tuple[Request, Exchange]:
-    """A read of somebody who may, of the shared thing, and what it was answered.
+    """A read of the shared thing by the highest role, and its answer.
 
     Raises:
         Inconclusive: it was refused.
@@ -81,7 +77,7 @@ async def just_allowed(world: World, operation: str) -> tuple[Request, Exchange]
 async def test_a_read_is_refused_right_after_it_was_allowed(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """What was just answered to somebody who may is not answered to who may not."""
+    """A read is denied right after the same read was answered to a role that may."""
     caller = await world.user(denied(world.spec, operation)[-1])
     request, allowed = await just_allowed(world, operation)
 
@@ -95,9 +91,7 @@ async def test_a_read_is_refused_right_after_it_was_allowed(
 async def test_a_list_is_refused_some_time_after_it_was_allowed(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """After all the others have asked who may not is still refused, and not told that nothing has
-    changed.
-    """
+    """A conditional list is still denied after roles that may have read it."""
     role = denied(world.spec, operation)[0]
     caller = await world.user(role)
     request, allowed = await just_allowed(world, operation)
@@ -120,9 +114,7 @@ async def test_a_list_is_refused_some_time_after_it_was_allowed(
 async def test_a_refused_create_is_refused_in_every_shape(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """Who may not create may not with another content type, as a form or with a parameter, and
-    nothing was created.
-    """
+    """A denied create is denied with another content type, as a form or with a parameter."""
     asked = []
     for attempt in attempts(operation, everything=world.intrusive):
         caller = await world.user(attempt.role)
@@ -144,9 +136,7 @@ async def test_a_refused_create_is_refused_in_every_shape(
 
 @rows("update", "delete")
 async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, world: World) -> None:
-    """Who may not update or delete may in no shape; the thing stays as it was, in the list as by
-    its id, in all its members.
-    """
+    """A denied update or delete is denied in every shape, and leaves no trace."""
     asked, tried = world.spec.operations[operation], []
     async with victim(world, asked.resource.name) as thing:
         for attempt in attempts(operation, everything=world.intrusive):
@@ -169,7 +159,7 @@ async def test_a_refused_write_leaves_no_trace_in_any_shape(operation: str, worl
 async def test_an_expired_token_reads_nothing_in_any_shape(
     operation: str, world: World, expiry: Expiry, judge: Judge
 ) -> None:
-    """A narrower list, a HEAD and a request in other dress are refused to a token that has expired."""
+    """An expired token is refused at narrower lists, HEAD and other shapes of a read."""
     asked, expired = world.spec.operations[operation], (await expiry.tokens(world.highest))[0]
     request = await world.request(asked, expired.caller)
     shapes = [shape for shape in SHAPES if asked.effect in shape.effects]

@@ -39,7 +39,7 @@ _LOWEST = _ROLES[0]
 async def test_a_refusal_does_not_tell_what_there_is(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """Who may not fetch is answered alike whether the thing is there or not."""
+    """A role that may not fetch is answered alike whether the thing exists or not."""
     caller = await world.user(_LOWEST)
     there = await world.reads(caller, operation)
     thing = await world.shared(world.spec.operations[operation].resource.name)
@@ -76,9 +76,7 @@ async def user_of_another_organization(world: World) -> ThrowawayUser:
 async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(
     resource: str, world: World, judge: Judge
 ) -> None:
-    """A user of another organization is shown a thing both in the list and by its id, or in neither
-    way.
-    """
+    """A user of another organization sees a thing both in the list and by its id, or neither."""
     caller, thing = (await user_of_another_organization(world)).caller, await world.shared(resource)
     if not thing.name:
         raise NotTested(f"a {resource} of the accounts' own organization: none can be made")
@@ -200,7 +198,7 @@ async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
 async def test_an_allowed_read_does_not_carry_a_denied_one(
     case: str, world: World, judge: Judge
 ) -> None:
-    """What a role may not fetch does not come inside of what it may, however the query asks for it."""
+    """An allowed read does not embed a denied thing, however its query asks for it."""
     operation, number, query, resource = INSIDE[case]
     caller = await world.user(world.roles[number])
     documents = await denied_documents(world, resource)
@@ -237,9 +235,7 @@ LIMITS = {
 @requirement("SEC-A18")
 @each("limit", LIMITS)
 async def test_any_limit_is_answered(limit: str, world: World) -> None:
-    """A list with a limit out of bounds is refused, or cut to what the server allows; it is no
-    server error.
-    """
+    """A list with a limit out of bounds is refused or cut, and causes no server error."""
     caller = await world.user(world.highest)
     path = (await world.request(world.spec.operations["list-users"], caller)).path
 

@@ -62,9 +62,7 @@ def likelihood(first: list[float], second: list[float]) -> float:
 async def test_an_unknown_email_takes_as_long_as_a_wrong_password(
     world: World, judge: Judge
 ) -> None:
-    """The time to a refusal does not tell whether the e-mail is known: two rounds of 50 pairs show
-    no difference.
-    """
+    """The time to a refusal does not tell whether the e-mail is known."""
     opted_in(world, f"{_PAIRS} wrong passwords for each of {_ROUNDS} users")
     gaps = []
     for turn in range(
@@ -119,9 +117,7 @@ async def guess(attempt: Callable[[], Awaitable[Exchange]]) -> tuple[int, Exchan
 
 @requirement("SEC-I05", phase=ALONE)
 async def test_wrong_passwords_are_counted(world: World, judge: Judge) -> None:
-    """After a hundred wrong passwords in a row a user is locked, delayed or throttled, and no other
-    user suffers by it.
-    """
+    """After a hundred wrong passwords a user is locked, delayed or throttled, and no other is."""
     opted_in(world, f"{_GUESSES} wrong passwords for one user")
     user = await throwaway_user(world, world.roles[0])
     right = {"email": user.account.email, "password": user.account.password}

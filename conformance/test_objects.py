@@ -38,9 +38,7 @@ _LOWEST = _ROLES[0]
 async def test_anothers_id_in_capitals_is_not_ones_own(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """Another user's id in upper-case digits opens as little as in its usual spelling, and nothing
-    is changed.
-    """
+    """Another user's id in other letters opens as little as in its usual spelling."""
     caller, user = await world.user(_LOWEST), await world.fresh("user")
     await expect_denied_as_usual(world, caller, "fetch-user")
     plain = await world.request(world.spec.operations[operation], caller, user)
@@ -63,7 +61,7 @@ async def test_anothers_id_in_capitals_is_not_ones_own(
 @requirement("SEC-A05")
 @each("member", ("id", "_id"))
 async def test_an_id_in_the_body_does_not_decide(member: str, world: World, judge: Judge) -> None:
-    """An update of one's own user that names another user in its body leaves the other as it is."""
+    """An update of one's own user that names another user in its body leaves that one as it is."""
     user, other = await throwaway_user(world, _LOWEST), await world.fresh("user")
     plain = await world.request(world.spec.operations["update-user-self"], user.caller)
     request = replace(plain, body={**plain.body, member: world.as_given(other.id)})
@@ -88,9 +86,7 @@ BESIDES: dict[str, tuple[tuple[str, str], ...]] = {
 @requirement("SEC-A05")
 @each("role", BESIDES)
 async def test_naming_oneself_opens_no_other_user(role: str, world: World, judge: Judge) -> None:
-    """An update of another user that names the caller in its body or query is refused, and the
-    other stays as it is.
-    """
+    """A denied update of another user stays denied when it names the caller."""
     caller, operation, tried = (
         await changeable(world, role),
         world.spec.operations["update-user"],
@@ -164,9 +160,7 @@ async def near_users(world: World) -> tuple[Caller, dict[str, tuple[Fixture | No
 @requirement("SEC-A05")
 @each("near", NEAR)
 async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Judge) -> None:
-    """A user whose address is nearly the caller's, or who was made in the same moment, is another
-    user.
-    """
+    """A user with nearly the caller's address, or made at the same moment, is another user."""
     caller, others = await near_users(world)
     other, made = others[near]
     judge.cite(made)
@@ -186,9 +180,7 @@ async def test_nearly_oneself_is_not_oneself(near: str, world: World, judge: Jud
 @requirement("SEC-A05")
 @each("effect", ("fetch", "update"))
 async def test_an_id_in_the_query_does_not_decide(effect: str, world: World, judge: Judge) -> None:
-    """A request for one's own user whose query names another user shows nothing of the other, and
-    leaves it as it is.
-    """
+    """A request for one's own user whose query names another user does not reach that one."""
     user, other = (
         await lockable_account(world)
         if effect == "fetch"
@@ -216,7 +208,7 @@ PATTERNS = {"percent": "%", "asterisk": "*"}
 @requirement("SEC-A05")
 @each("pattern", PATTERNS)
 async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
-    """A pattern in place of one's own id shows nobody, in particular nobody else."""
+    """A pattern in place of one's own id shows no other user."""
     caller = (
         await lockable_account(world)
     ).caller  # who was made last is not the first whom a pattern finds
@@ -239,9 +231,7 @@ async def test_a_pattern_is_nobodys_id(pattern: str, world: World) -> None:
 @requirement("SEC-A05")
 @each("path", ("conversation-among-users", "user-among-conversations"))
 async def test_an_id_of_another_kind_opens_nothing(path: str, world: World) -> None:
-    """The id of one kind of thing, asked for as another kind that the caller may fetch, shows
-    nothing.
-    """
+    """The id of one kind of thing, asked for as another kind, shows nothing."""
     caller = await world.user(_LOWEST)
     user, conversation = await world.shared("user"), await world.shared("conversation")
     names = (

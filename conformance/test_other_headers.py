@@ -30,9 +30,7 @@ BOTH: dict[str, list[tuple[str, str]]] = {
 
 
 async def barred(world: World, attacker: Attacker) -> list[Operation]:
-    """Reads that were seen to be open to the highest role and closed to the lowest: lists and
-    fetches.
-    """
+    """Lists and fetches that the highest role was seen to be allowed, and the lowest denied."""
     spec, lowest, highest = (
         world.spec,
         await world.user(world.roles[0]),
@@ -123,9 +121,7 @@ async def refreshed_by_lowest(order: str, world: World) -> Exchange | None:
 async def test_of_two_tokens_the_same_counts_everywhere(
     order: str, world: World, attacker: Attacker
 ) -> None:
-    """Two tokens in one request: if the highest role's opens one thing, it opens all of them, and
-    nothing breaks.
-    """
+    """Of two tokens in one request, the same one counts at every operation."""
     opened: dict[bool, Exchange] = {}
     for request in await closed_to_the_lowest(world, attacker):
         answer = await with_both(order, request, world, "SEC-H06-consistent")
@@ -148,7 +144,7 @@ async def test_of_two_tokens_the_same_counts_everywhere(
 async def test_which_of_two_tokens_counts(
     order: str, world: World, attacker: Attacker, judge: Judge
 ) -> None:
-    """Two tokens in one request: which of them counts is written down."""
+    """Which of two tokens in one request counts is noted."""
     operation = (await barred(world, attacker))[0]
     request = await world.request(operation, await world.user(world.highest))
 
@@ -177,9 +173,7 @@ IDENTITIES: dict[str, Callable[[Caller], str]] = {
 @requirement("SEC-H09")
 @each("header", IDENTITIES)
 async def test_no_header_makes_another_user(header: str, world: World, attacker: Attacker) -> None:
-    """With the lowest role's token and a header that names the highest, one is still the lowest
-    role's user.
-    """
+    """A header that names the highest role's user does not change the caller."""
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
     headers = {header: IDENTITIES[header](highest)}
     for operation in (await barred(world, attacker))[:2]:
@@ -197,9 +191,7 @@ PATHS = ("X-Original-URL", "X-Rewrite-URL")
 @requirement("SEC-H09")
 @each("header", PATHS)
 async def test_no_header_makes_another_path(header: str, world: World, attacker: Attacker) -> None:
-    """A header that names another path leads nowhere: neither from an open path to a closed one,
-    nor the other way.
-    """
+    """A header that names another path does not change the path."""
     lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
     closed = await world.request((await barred(world, attacker))[0], highest)
     prefix = urlsplit(world.client.base_url).path
@@ -214,9 +206,7 @@ async def test_no_header_makes_another_path(header: str, world: World, attacker:
 
 
 async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: World) -> None:
-    """With headers that mean nothing, a fetch of one's own user shows one's own user, or is
-    refused.
-    """
+    """A fetch of one's own user with such headers shows one's own user, or is refused."""
     request = await world.request(world.spec.operations["fetch-user-self"], caller)
     answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
     if answer.ok and own_id(answer.document) != caller.user:

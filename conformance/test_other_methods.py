@@ -54,7 +54,7 @@ CARRIERS = ("x-http-method-override", "x-http-method", "x-method-override", "_me
 async def test_an_allowed_method_stands_for_no_denied_one(
     carrier: str, world: World, judge: Judge
 ) -> None:
-    """A GET that may be sent, or a POST, does not delete or update by saying that it means to."""
+    """An allowed GET or POST that names another method does not update or delete."""
     caller = await world.user(_LOWEST)
     delete = await world.request_on_own_fixture(
         world.spec.operations["delete-conversation"], caller
@@ -74,9 +74,7 @@ async def test_an_allowed_method_stands_for_no_denied_one(
 
 
 def overrides(resource: str, *, everything: bool) -> list[tuple[str, str, str, str]]:
-    """Role, method, the operation that is meant, and the carrier that says so: what a role may do
-    with a kind of thing, to do what it may not.
-    """
+    """Role, method, denied operation and carrier: an allowed request that means a denied one."""
     place, found = list(_SPEC.resources).index(resource), []
     for effect, method in (("create", "POST"), ("fetch", "GET")):
         for meant in ("delete", "update"):
@@ -106,9 +104,7 @@ def overrides(resource: str, *, everything: bool) -> list[tuple[str, str, str, s
 async def test_who_may_create_or_fetch_does_not_delete_by_that(
     resource: str, world: World, judge: Judge
 ) -> None:
-    """A POST by a role that may create, or a GET by one that may fetch, is no update and no delete,
-    whatever else it says.
-    """
+    """An allowed POST or GET that names another method does not update or delete."""
     tried, ways = [], overrides(resource, everything=world.intrusive)
     async with victim(world, resource) as thing:
         for role, method, meant, carrier in ways:
@@ -185,9 +181,7 @@ async def test_head_of_a_thing_is_denied_where_get_is(
 
 
 def expect_as_empty(answer: Exchange, usual: Exchange) -> None:
-    """A HEAD tells no more than the GET that is answered with an empty list: neither by its status
-    nor by a length.
-    """
+    """HEAD tells no more than the GET that is answered with an empty list."""
     expect_no_crash(answer)
     lengths = [exchange.header("content-length") for exchange in (answer, usual)]
     if answer.ok and all(lengths) and len(set(lengths)) > 1:
@@ -201,7 +195,7 @@ def expect_as_empty(answer: Exchange, usual: Exchange) -> None:
 @requirement("SEC-A10")
 @each("operation", ("list-users", "fetch-organization", "fetch-conversation"))
 async def test_options_shows_no_data(operation: str, world: World) -> None:
-    """OPTIONS without a token says what can be done, and nothing of what is there."""
+    """OPTIONS without a token shows no data."""
     request = await world.request(world.spec.operations[operation], None)
 
     answer = await world.send("OPTIONS", request.path, None, attack="SEC-A10")

@@ -48,7 +48,7 @@ TRICKS: dict[str, Callable[[str, str], str]] = {
 
 
 async def knock(world: World, path: str, attack: str, **headers: str) -> Exchange:
-    """GET a path as the lowest role, to the letter."""
+    """GET a path as the lowest role, exactly as it is written."""
     caller = await world.user(_LOWEST)
     if "/." not in path:
         return await world.send("GET", path, caller, headers=headers, attack=attack)
@@ -111,9 +111,7 @@ async def test_no_spelling_of_a_path_leads_around(
 async def test_every_kind_of_thing_is_guarded_in_any_spelling(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """The same for each kind of thing, whose name is the part of the path that a guard or a router
-    may read differently.
-    """
+    """Each kind of thing is denied in other spellings of its path as well."""
     path, hidden = await denied_read(world, operation, judge)
     is_list = world.spec.operations[operation].effect == "list"
     tricks = USUAL_TRICKS if is_list or world.intrusive else [in_turn(USUAL_TRICKS, operation)]

@@ -52,9 +52,7 @@ def nested(resource: str, *, everything: bool) -> Iterator[str]:
 async def test_what_is_denied_is_denied_below_its_parent(
     resource: str, world: World, judge: Judge
 ) -> None:
-    """Below the conversation or the organization that it belongs to, a thing is neither listed,
-    fetched, updated nor deleted.
-    """
+    """A denied thing is denied below its conversation or organization, too."""
     tried = []
     async with victim(world, resource) as thing:
         for parent in await parents(world, thing, judge):
@@ -177,9 +175,7 @@ async def test_nothing_is_created_inside_of_another_create(
 
 @requirement("SEC-E07")
 async def test_a_create_takes_over_nothing_that_is_there(world: World, judge: Judge) -> None:
-    """A conversation that is created with a message in it that has the id of another message leaves
-    that one as it is, and where it is.
-    """
+    """A create that embeds another message's id leaves that message as it is."""
     caller = await world.user(
         next(
             role
@@ -222,9 +218,7 @@ def creators() -> dict[str, tuple[str, str, str]]:
 async def test_a_create_does_not_write_over_what_is_there(
     case: str, world: World, judge: Judge
 ) -> None:
-    """A create with the id of a thing that the caller may not update is refused, or makes another
-    one: that thing stays as it is.
-    """
+    """A create with the id of a thing that the caller may not update leaves it as it is."""
     resource, role, member = creators()[case]
     caller = await world.user(role)
     members = ("id", "_id") if world.intrusive or role == _SPEC.roles[0] else (member,)

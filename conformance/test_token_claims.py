@@ -66,9 +66,7 @@ SIGNATURES: dict[str, Callable[[Parts], str]] = {
 @requirement("SEC-J15")
 @each("spelling", SPELLINGS)
 async def test_a_token_has_one_spelling(spelling: str, attacker: Attacker) -> None:
-    """An issued token in JSON form, or with characters in it that do not belong there, is not let
-    in.
-    """
+    """An issued token in JSON form, or with foreign characters in it, is rejected."""
     token = SPELLINGS[spelling](await attacker.issued())
 
     await attacker.expect_rejected(token, attack="SEC-J15", statuses=attacker.unreadable)
@@ -77,9 +75,7 @@ async def test_a_token_has_one_spelling(spelling: str, attacker: Attacker) -> No
 @requirement("SEC-J15-signature")
 @each("spelling", SIGNATURES)
 async def test_a_signature_has_one_spelling(spelling: str, attacker: Attacker) -> None:
-    """An issued token whose signature has padding, or characters that do not belong there, is not
-    let in.
-    """
+    """An issued token whose signature has padding or foreign characters is rejected."""
     parts = await attacker.issued()
     token = f"{parts.head}.{parts.body}.{SIGNATURES[spelling](parts)}"
 
@@ -90,9 +86,7 @@ async def test_a_signature_has_one_spelling(spelling: str, attacker: Attacker) -
 
 
 async def twice(first: str, second: str, world: World, attacker: Attacker) -> tuple[str, Request]:
-    """A well signed token of the lowest role with two scopes, and a door that only the highest one
-    opens.
-    """
+    """A well signed token of the lowest role with two scopes, and a request of the highest role."""
     lowest = await world.user(world.roles[0])
     scopes = {
         role: json.dumps(Parts.of((await world.user(role)).token).claim("scope"))
@@ -112,9 +106,7 @@ async def twice(first: str, second: str, world: World, attacker: Attacker) -> tu
 
 @requirement("SEC-J14-never-wider")
 async def test_of_two_scopes_the_first_never_counts(world: World, attacker: Attacker) -> None:
-    """A token with two scopes, first the highest and then the lowest, does not have the rights of
-    the first.
-    """
+    """A token with two scopes, the highest first, does not have the highest's rights."""
     token, protected_request = await twice(world.highest, world.roles[0], world, attacker)
 
     answer = await world.perform(protected_request, unissued(token), attack="SEC-J14-never-wider")
@@ -124,7 +116,7 @@ async def test_of_two_scopes_the_first_never_counts(world: World, attacker: Atta
 
 @requirement("SEC-J14")
 async def test_what_becomes_of_two_scopes(world: World, attacker: Attacker, judge: Judge) -> None:
-    """A token with two scopes, first the lowest and then the highest: what counts is written down."""
+    """Which of two scopes counts, the highest last, is noted."""
     token, protected_request = await twice(world.roles[0], world.highest, world, attacker)
 
     answer = await world.perform(protected_request, unissued(token), attack="SEC-J14")
@@ -150,9 +142,7 @@ NOBODY: dict[str, list[str]] = {
 @requirement("SEC-J17")
 @each("user", NOBODY)
 async def test_a_token_of_nobody_is_refused(user: str, world: World, attacker: Attacker) -> None:
-    """A well signed token whose user is unknown, empty or no text is not let in, and nothing
-    breaks.
-    """
+    """A well signed token whose user is unknown, empty or not a string is rejected."""
     admin = await world.user(world.highest)
     parts = Parts.of(admin.token)
     real_id = str(parts.user)
@@ -168,9 +158,7 @@ async def test_a_token_of_nobody_is_refused(user: str, world: World, attacker: A
 @requirement("SEC-J18")
 @each("claim", ("iss", "aud"))
 async def test_a_token_for_others_is_refused(claim: str, world: World, attacker: Attacker) -> None:
-    """Where tokens say who issued them, or for whom, a well signed one that says otherwise is not
-    let in.
-    """
+    """A well signed token with another issuer or audience is rejected, where tokens name one."""
     admin = await world.user(world.highest)
     if claim not in Parts.of(admin.token).claims:
         cite(admin.grant.exchange, "answer")

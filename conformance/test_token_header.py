@@ -31,7 +31,7 @@ REFERENCES = ("jku", "x5u")
 
 
 async def referring(reference: str, url: str, attacker: Attacker) -> str:
-    """A token whose header says that its key is to be had at an address."""
+    """A token whose header names the address of its key."""
     parts, key = await attacker.issued(), attacker.own_key("RSA")
     header = {**parts.header, "alg": key.algorithm, reference: f"{url}{KEY_SET}", "kid": "rolecall"}
     return compact(header, parts.claims, key.sign)
@@ -91,9 +91,7 @@ _ASLEEP = 5.0  # seconds, which some of them ask for
 @requirement("SEC-J12")
 @each("kid", KEY_IDS)
 async def test_a_key_id_is_only_an_id(kid: str, attacker: Attacker) -> None:
-    """A kid that is a path, a query, a command, an object or very long finds no key, and breaks or
-    delays nothing.
-    """
+    """A kid that is a path, a query, a command or very long finds no key and breaks nothing."""
     parts = await attacker.issued()
     value, secret = KEY_IDS[kid]
     token = compact(
@@ -111,9 +109,7 @@ async def test_a_key_id_is_only_an_id(kid: str, attacker: Attacker) -> None:
 
 @requirement("SEC-J13")
 async def test_a_critical_extension_is_not_passed_over(world: World, attacker: Attacker) -> None:
-    """A well signed token with an extension that has to be understood, and cannot be, is not let
-    in.
-    """
+    """A well signed token with an unknown critical extension is rejected."""
     admin = await world.user(world.highest)
     extension = "https://rolecall.invalid/unheard-of"
     token = await attacker.made(admin, header={"crit": [extension], extension: True})

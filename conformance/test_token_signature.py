@@ -86,9 +86,7 @@ DAMAGES: dict[str, Callable[[Parts], str]] = {
 @requirement("SEC-J04")
 @each("damage", DAMAGES)
 async def test_a_damaged_token_is_refused(damage: str, attacker: Attacker) -> None:
-    """A token with a changed or cut signature, or with too few or too many parts, is not let in,
-    and nothing breaks.
-    """
+    """A token with a damaged signature, or a wrong number of parts, is rejected."""
     parts = await attacker.issued()
     token = DAMAGES[damage](parts)
     if token == f"{parts.head}.{parts.body}.{parts.signature}":
@@ -99,9 +97,7 @@ async def test_a_damaged_token_is_refused(damage: str, attacker: Attacker) -> No
 
 @requirement("SEC-J05")
 async def test_an_edited_scope_is_refused(world: World, attacker: Attacker) -> None:
-    """The lowest role's token with the highest scope written into it opens nothing, not even what
-    it opened before.
-    """
+    """The lowest role's token with the highest scope written into it is rejected everywhere."""
     lowest, highest = await world.user(world.roles[0]), await attacker.issued()
     token = Parts.of(lowest.token).edited(scope=highest.claim("scope"))
 
@@ -194,9 +190,7 @@ WEAK_SECRETS = (
 
 @requirement("SEC-J07")
 async def test_no_weak_secret_signs_the_tokens(world: World) -> None:
-    """None of some sixty secrets that everybody would try has signed an issued token; nothing is
-    sent for this.
-    """
+    """No well-known secret has signed an issued token; nothing is sent for this."""
     caller = await world.user(world.highest)
     parts = Parts.of(caller.token)
     cite(caller.grant.exchange, "answer")
@@ -250,9 +244,7 @@ async def public_key(parts: Parts, world: World) -> Any:
 @requirement("SEC-J08")
 @each("form", ("pem", "pem-stripped", "der", "jwk"))
 async def test_the_public_key_is_no_secret(form: str, world: World, attacker: Attacker) -> None:
-    """Where tokens are signed with a private key, one whose HMAC is keyed with the public key is
-    not let in.
-    """
+    """A token whose HMAC is keyed with the target's public key is rejected."""
     parts = await attacker.issued()
     secret = as_secrets(await public_key(parts, world))[form]
     token = compact({**parts.header, "alg": "HS256"}, parts.claims, signed_by("HS256", secret))

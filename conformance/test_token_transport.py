@@ -33,9 +33,7 @@ OTHER_SCHEMES = {
 @requirement("SEC-H02")
 @each("header", OTHER_SCHEMES)
 async def test_other_schemes_are_refused(header: str, world: World, attacker: Attacker) -> None:
-    """A good token under another scheme or none is not let in, nor is the word Bearer without a
-    token.
-    """
+    """A good token under another scheme or none is rejected, and so is Bearer without a token."""
     token = (await world.user(world.highest)).token
     headers = {"authorization": OTHER_SCHEMES[header].replace("{token}", token)}
     protected_requests = await attacker.protected_requests()
@@ -51,9 +49,7 @@ async def test_other_schemes_are_refused(header: str, world: World, attacker: At
 
 
 async def with_header(value: str, world: World, attacker: Attacker, attack: str) -> Exchange:
-    """The answer at the caller's own user to an Authorization header that holds the good token in
-    this form.
-    """
+    """The answer to the good token in an Authorization header of this form."""
     token = (await world.user(world.highest)).token
     protected_request = (await attacker.protected_requests())[0]
     headers = {"authorization": value.replace("{token}", token)}
@@ -84,7 +80,7 @@ WHITE_SPACE = {
 async def test_what_white_space_does(
     place: str, world: World, attacker: Attacker, judge: Judge
 ) -> None:
-    """A good token with white space around it: whether it is let in is written down."""
+    """Whether a good token with white space around it is accepted is noted."""
     answer = await with_header(WHITE_SPACE[place], world, attacker, "SEC-H04")
 
     judge.cite(answer)
@@ -116,7 +112,7 @@ async def test_a_token_in_the_query_is_not_seen(
 
 @requirement("SEC-H05")
 async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker) -> None:
-    """A good token in cookies of the usual names, without an Authorization header, is not let in."""
+    """A good token in a cookie, without an Authorization header, is rejected."""
     token = (await world.user(world.highest)).token
     cookie = "; ".join(
         f"{name}={token}" for name in ("access_token", "token", "jwt", "Authorization")
@@ -130,9 +126,7 @@ async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker)
 @requirement("SEC-H05")
 @each("form", ("json", "urlencoded"))
 async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: Judge) -> None:
-    """A create with a good token in its body, without an Authorization header, is refused and
-    creates nothing.
-    """
+    """A create with a good token in its body alone is refused and creates nothing."""
     admin = await world.user(world.highest)
     request = await world.request(world.spec.operations["create-knowledge-item"], admin)
     body = {**request.body, "access_token": admin.token, "token": admin.token}
@@ -180,9 +174,7 @@ async def with_bytes(value: bytes, world: World, attacker: Attacker, attack: str
 async def test_a_token_of_any_length_breaks_nothing(
     length: str, world: World, attacker: Attacker
 ) -> None:
-    """A token of no, one or a million characters is not let in and causes no server error; the real
-    one still works.
-    """
+    """A token of 0 to a million characters is rejected without a server error."""
     answer = await with_bytes(
         b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07-no-crash"
     )
@@ -197,9 +189,7 @@ async def test_a_token_of_any_length_breaks_nothing(
 async def test_a_token_of_any_length_is_refused_at_once(
     length: str, world: World, attacker: Attacker
 ) -> None:
-    """A token of no, one or a million characters is refused within five seconds, with a status that
-    says why.
-    """
+    """A token of 0 to a million characters is rejected within five seconds."""
     answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07")
 
     statuses = (*attacker.unreadable, *_TOO_LONG)
@@ -229,9 +219,7 @@ STRANGERS = {
 async def test_strange_characters_break_nothing(
     stranger: str, world: World, attacker: Attacker
 ) -> None:
-    """A good token with characters that no token has is not let in, breaks nothing, and comes back
-    in no header.
-    """
+    """A token with strange characters is rejected, breaks nothing and is in no response header."""
     token = (await world.user(world.highest)).token.encode()
     middle = len(token) - 12
     value = b"Bearer " + token[:middle] + STRANGERS[stranger] + token[middle:]
@@ -276,16 +264,14 @@ async def test_a_401_names_the_scheme(
 
 @requirement("SEC-H11", phase=SUMMARY)
 async def test_no_token_is_sent_elsewhere(world: World, responses: Responses) -> None:
-    """No answer of the run, not even to a path with a slash too many, redirects to another host or
-    to plain HTTP.
-    """
+    """No answer of the run redirects to another host or to plain HTTP."""
     highest = await world.user(world.highest)
     missing: Inconclusive | None = None
     for operation in world.spec.operations.values():
         if operation.effect == "list" and "?" not in operation.path:
             try:
                 request = await world.request(operation, highest)
-            except Inconclusive as error:  # nothing can be made there, which is no reason not to look at the other answers
+            except Inconclusive as error:  # nothing can be made there; look at the other answers
                 missing = error
                 continue
             slashed = replace(request, path=f"{request.path}/")
@@ -312,7 +298,7 @@ ORIGIN = "https://rolecall.invalid"
 async def test_no_web_page_may_use_credentials(
     method: str, world: World, attacker: Attacker
 ) -> None:
-    """The origin of a web page that nobody knows is not allowed to send credentials."""
+    """The origin of an unknown web page is not allowed to send credentials."""
     highest = await world.user(world.highest)
     protected_request = (await attacker.protected_requests())[0]
     headers = {"origin": ORIGIN}

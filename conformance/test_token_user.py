@@ -20,7 +20,7 @@ from rolecall.toolkit.world import World
 
 
 async def rights(user: ThrowawayUser, world: World) -> Mapping[str, Request]:
-    """The reads that a made-up user is seen to have a right to, with their requests.
+    """The reads that a user is seen to be allowed, with their requests.
 
     Raises:
         Inconclusive: there is none.
@@ -40,7 +40,7 @@ async def rights(user: ThrowawayUser, world: World) -> Mapping[str, Request]:
 
 @requirement("SEC-J19")
 async def test_how_long_an_old_scope_lasts(world: World, judge: Judge) -> None:
-    """When a user's role is lowered, what the token from before may still do is written down."""
+    """Whether an old token keeps its scope when its user's role is lowered is noted."""
     lower, higher = world.roles[:2]
     user = await throwaway_user(world, higher)
     lost = {
@@ -81,7 +81,7 @@ async def expect_dead(
 
 @requirement("SEC-J17-deleted")
 async def test_a_deleted_users_token_dies(world: World) -> None:
-    """The token of a user opens nothing any more once the user was deleted."""
+    """The token of a deleted user opens nothing."""
     user = await throwaway_user(world, world.roles[1])
     before = await rights(user, world)
     await delete_user(world, user)
@@ -92,9 +92,7 @@ async def test_a_deleted_users_token_dies(world: World) -> None:
 @requirement("SEC-J20")
 @each("status", ("inactive", "disabled"))
 async def test_a_disabled_users_token_dies(status: str, world: World) -> None:
-    """Where a status keeps a user from logging in, the token from before opens nothing any more
-    either.
-    """
+    """The token of a disabled user opens nothing."""
     user = await throwaway_user(world, world.roles[1])
     before = await rights(user, world)
     await disable(world, user, status)

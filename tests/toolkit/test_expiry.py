@@ -1,4 +1,8 @@
-"""The five ways to an expired token, each against a reference server with a clock and a key."""
+"""The five ways to an expired token, each against a reference server with a clock and a key.
+
+Longer than 400 lines because
+the five ways are told on the same servers, whose helpers all of them share.
+"""
 
 from __future__ import annotations
 

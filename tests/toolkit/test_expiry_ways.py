@@ -1,4 +1,8 @@
-"""The five ways to an expired token, in memory, with a clock that the test sets."""
+"""The five ways to an expired token, in memory, with a clock that the test sets.
+
+Longer than 400 lines because
+the five ways are told on one target in memory.
+"""
 
 from __future__ import annotations
 

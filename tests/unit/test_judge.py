@@ -1,4 +1,8 @@
-"""How answers to allowed and denied requests are judged, in memory, with the words of findings."""
+"""How answers to allowed and denied requests are judged, in memory, with the words of findings.
+
+Longer than 400 lines because
+one judge decides all cells, and all its tests share one stage.
+"""
 
 from __future__ import annotations
 

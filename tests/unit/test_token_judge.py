@@ -1,4 +1,8 @@
-"""The token judge: what it finds, what it leaves undecided, and what it cites."""
+"""The token judge: what it finds, what it leaves undecided, and what it cites.
+
+Longer than 400 lines because
+one judge answers for the whole token endpoint, and all its tests share one stage.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The requests of operations: filled in from the tables, sent, and sent again with other members."""
+"""The requests of operations: filled in from the tables and sent, if need be with other members."""
 
 from __future__ import annotations
 
