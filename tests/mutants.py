@@ -35,6 +35,7 @@ LEAST = 90.0
 MODULES = {
     "src/rolecall/harness/results.py": ["test_results.py"],
     "src/rolecall/toolkit/judge.py": ["test_judge.py", "test_expectations.py"],
+    "src/rolecall/toolkit/effect_judge.py": ["test_judge_effects.py", "test_expectations.py"],
     "src/rolecall/toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
     "secrets.py": ["test_redaction.py"],
     "src/rolecall/loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],

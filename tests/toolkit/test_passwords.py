@@ -111,5 +111,5 @@ def test_a_hash_is_a_finding() -> None:
 
 
 def test_answers_without_passwords_pass() -> None:
-    """A password in an error is another requirement's matter, and one in no answer is nobody's."""
+    """A password in an error is another requirement's matter; answers without one pass."""
     judged(made({"id": "1"}), exchange(status=400, body=PASSWORD.encode()))

@@ -98,7 +98,7 @@ class World:
         return self.said
 
     async def user(self, name: str) -> Any:
-        """Nobody in particular."""
+        """A caller without facts."""
         return Fixture(SPEC.resources["user"], "1", "")
 
     async def organization(self) -> str:
@@ -291,7 +291,7 @@ def test_a_body_with_a_mark_is_taken(operation: str, override: dict[str, Any]) -
 
 
 def test_a_thing_without_an_id_cannot_be_hidden() -> None:
-    """Of a thing with neither id nor name nobody can say that an answer does not show it."""
+    """A thing with neither id nor name cannot be known in an answer: inconclusive."""
     with pytest.raises(Inconclusive, match="the id of a user"):
         expect_hidden(answer(403), Fixture(SPEC.resources["user"], "", ""))
 

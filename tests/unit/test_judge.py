@@ -130,9 +130,7 @@ def test_what_others_can_was_understood(operation: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 415, 422])
 def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
-    """What is not understood for anybody is not held against the target: the tables may be wrong
-    about it.
-    """
+    """A request that no role gets done is inconclusive: the tables may be wrong about it."""
     with pytest.raises(Inconclusive) as open_:
         allowed("list-contacts", "bot", answering("list-contacts", (status, None)))
 
@@ -212,9 +210,7 @@ def test_a_refusal_may_not_show_what_it_refuses(show: str) -> None:
 
 
 def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
-    """A 404 in the place of a 403 is held against the target once somebody who may got it, and the
-    caller is known to live.
-    """
+    """A 404 instead of a 403 is a finding once the control succeeds and the caller is alive."""
     server = answering("fetch-contact", (404, None), by="guest")
 
     async def story(world: World, judge: Judge) -> dict[str, Exchange]:
@@ -233,9 +229,7 @@ def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
 
 
 def test_another_refusal_proves_nothing_where_nobody_can() -> None:
-    """Where those who may get no further either, the 404 says nothing of permissions; their cells
-    are where to look.
-    """
+    """A 404 is inconclusive where the roles that may get it, too."""
     with pytest.raises(Inconclusive) as open_:
         denied("update-contact", "guest", answering("update-contact", (404, None)))
 
@@ -249,9 +243,7 @@ def test_another_refusal_proves_nothing_where_nobody_can() -> None:
     ("status", "actual"), [(401, ""), (403, ""), (404, "404"), (200, "200: it was allowed")]
 )
 def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
-    """Without a token the status is that of somebody who is not known, and there is no credential
-    that could be dead.
-    """
+    """A request without a token needs the anonymous status, and no live credential."""
 
     async def story(world: World, judge: Judge) -> None:
         request = await world.request(world.spec.operations["list-contacts"], None)

@@ -51,9 +51,7 @@ def test_a_thing_is_made_by_the_highest_role_that_can() -> None:
 
 @pytest.mark.parametrize("reply", [(403, None), (201, None), (201, {"name": "x"})])
 def test_a_thing_that_nobody_gets(reply: Answer) -> None:
-    """A thing that is refused, or of which no answer tells the id, is none to test with; the target
-    file can say how.
-    """
+    """A create that is refused, or answered without an id, is inconclusive."""
 
     async def story(world: World) -> None:
         await world.fresh("form")
@@ -88,9 +86,7 @@ def test_a_new_thing_is_waited_for_where_fetches_lag() -> None:
 
 
 def test_a_thing_that_nobody_may_look_at_is_not_waited_for() -> None:
-    """What keeps a new thing from being shown is for its cells to find: it is used as it is,
-    without delay.
-    """
+    """A new thing that no role may fetch is used at once."""
 
     async def story(world: World) -> float:
         world.proven.add("contact")
@@ -176,9 +172,7 @@ def test_what_is_nowhere_was_not_made() -> None:
 
 @pytest.mark.parametrize("listed", ["without-an-id", "there-before"])
 def test_what_may_be_anothers_is_not_certain(listed: str) -> None:
-    """Where the list shows the run's name in something without an id, or in what was there before,
-    nobody knows what was made.
-    """
+    """A listed name in a thing without an id, or from before, does not tell what was made."""
     server = Server()
     old = server.add("form", name="old")
 
@@ -205,9 +199,7 @@ def nameless(asked: Asked, server: Server) -> Answer:
 
 
 def test_a_thing_that_shows_no_name_cannot_be_known() -> None:
-    """What is there under the id of the answer, and shows nothing of what was sent, is the run's
-    perhaps: nobody can tell.
-    """
+    """A thing under the answer's id that shows nothing of what was sent is inconclusive."""
     server = Server()
     server.instead("create-form", lambda asked: nameless(asked, server))
 

@@ -114,9 +114,7 @@ def test_nobody_in_particular_stands_for_the_lowest_role() -> None:
 
 
 def test_a_key_of_nobody_has_no_self() -> None:
-    """Where nothing tells whom a key acts as, there is no request about it, and the target file can
-    tell.
-    """
+    """A key of an unknown user has no requests about its own user; the target file can tell."""
 
     async def story(world: World) -> None:
         await world.request(
@@ -174,7 +172,7 @@ def test_what_may_not_be_written_is_not_sent() -> None:
 
 
 def test_what_does_not_bear_the_runs_name_is_not_made() -> None:
-    """A create that lost its name on the way is not sent: nobody could tell whose the thing is."""
+    """A create without the run's name is not sent: its thing could not be told from others."""
 
     async def story(world: World) -> None:
         caller = await world.user("admin")

@@ -82,7 +82,7 @@ def test_an_unknown_refresh_token_looks_like_a_known_one(token: str, user: str, 
 
 
 def test_a_refresh_token_of_which_no_other_can_be_made() -> None:
-    """Where nothing can be moved nobody is accused of taking it for the real one."""
+    """A refresh token that cannot be altered is inconclusive."""
     with pytest.raises(Inconclusive, match="digits or letters"):
         never_issued("---.___", "599e")
 

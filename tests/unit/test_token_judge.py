@@ -589,7 +589,7 @@ class TestLetIn:
 
     @pytest.mark.parametrize("status", [200, 302, 400, 404, 500])
     def test_somebody_is_let_in(self, status: int, judge: TokenJudge) -> None:
-        """Everything else is a finding."""
+        """Any other status is a finding."""
         seen = answer(status)
         with pytest.raises(Finding) as error:
             judge.expect_not_let_in(seen)
@@ -655,7 +655,7 @@ class TestControl:
     def test_without_a_caller_nothing_is_left(
         self, world: HouseOfAnswers, judge: TokenJudge
     ) -> None:
-        """A refresh of nobody in particular leaves no session."""
+        """A refresh without a caller leaves no session."""
         self.control(judge, granted())
 
         assert world.spare == {}
@@ -684,9 +684,7 @@ class TestControl:
     def test_what_is_not_surely_the_callers_is_left_to_nobody(
         self, changes: dict[str, Any], world: HouseOfAnswers, judge: TokenJudge
     ) -> None:
-        """A grant that is incomplete, or says another user or role anywhere, is no session of this
-        caller.
-        """
+        """An incomplete grant, or one of another user or role, is no session of this caller."""
         self.control(judge, granted(**changes), logged_in())
 
         assert world.spare == {}

@@ -97,7 +97,7 @@ def test_one_wrong_cell_does_not_make_a_caller_dead() -> None:
 
 
 def test_a_key_of_nobody_is_not_asked_for_itself() -> None:
-    """Of a key of which nothing tells whom it acts as, another read shows that it lives."""
+    """A key of an unknown user is proven alive by a read other than its own user."""
 
     async def story(world: World) -> Exchange:
         key = await world.create_key(["guest"])
@@ -169,9 +169,7 @@ def test_who_cannot_log_in_takes_no_part() -> None:
 
 
 def test_who_is_oneself_to_somebody() -> None:
-    """The users of the roles' tokens, and those whom keys act as: a thing to be looked at must be
-    none of them.
-    """
+    """The roles' users, and those whom keys act as, are not to be looked at as other users."""
 
     def another(asked: Asked) -> Answer:
         status, document, *_ = server.usual(asked)

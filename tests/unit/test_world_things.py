@@ -59,9 +59,7 @@ def test_where_there_is_none_nothing_can_be_looked_at() -> None:
 
 
 def test_what_passes_is_waited_for() -> None:
-    """A create that met trouble is tried again by whoever asks next; nothing else is taken in its
-    place meanwhile.
-    """
+    """A create that met trouble is tried again for the next who asks."""
     server = Server()
     server.add("contact", name="old")
     server.instead(
@@ -78,9 +76,7 @@ def test_what_passes_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("more", "expected"), [(("guest2",), "guest2"), ((), "else")])
 def test_a_user_to_look_at_is_nobodys_own(more: tuple[str, ...], expected: str) -> None:
-    """Where no user can be made, the second account or anybody else is looked at; never a role's
-    own user.
-    """
+    """Where no user can be made, one is looked at that is no role's own user."""
     server = Server(*more)
     somebody = server.add("user", givenName="Else", email="else@example.org")
     server.instead("create-user", (403, None))
@@ -99,7 +95,7 @@ def test_a_user_to_look_at_is_nobodys_own(more: tuple[str, ...], expected: str) 
 
 
 def test_a_user_who_is_somebodys_own_is_not_looked_at() -> None:
-    """Where there are no users but the roles' own there is none to look at."""
+    """Where all users are the roles' own, there is none to look at."""
     with pytest.raises(Inconclusive, match="a user to test with"):
         shared(answering("create-user", (403, None)), "user")
 
@@ -164,7 +160,7 @@ def test_what_cannot_be_fetched_is_looked_for_in_the_list(reply: Answer) -> None
 
 
 def test_what_nobody_may_see_is_not_gone() -> None:
-    """Where neither fetch nor list is allowed to those who may, nothing is known of the thing."""
+    """A thing that no role can fetch or list is inconclusive, not gone."""
     with pytest.raises(Inconclusive) as open_:
         observed(
             with_contact(("fetch-contact", (403, None), ""), ("list-contacts", (403, None), ""))
@@ -199,7 +195,7 @@ def test_another_spelling_that_was_deleted_is_no_entry() -> None:
 
 
 def test_what_contradicts_is_raised_as_it_is() -> None:
-    """A finding while somebody logs in is not taken for somebody who is not there."""
+    """A finding during a log-in is raised, and the account is not left out."""
 
     async def story(world: World) -> None:
         async def wrong(name: str) -> Any:
