@@ -58,7 +58,7 @@ async def test_a_refusal_does_not_tell_what_there_is(
 
 # --- Other organizations ------------------------------------------------------------------------
 
-#: Things of an organization that a bot may list and fetch, and that belong to nobody in particular.
+#: Things of an organization that a bot may list and fetch, and that belong to no single user.
 BELONGINGS = ("user", "contact", "knowledge-item")
 
 

@@ -33,7 +33,7 @@ _UNLIKELY = 0.001
 
 
 def opted_in(world: World, why: str) -> None:
-    """Go on only if whoever runs this has asked for it."""
+    """Go on only with ``--intrusive``."""
     if not world.intrusive:
         raise NotTested(f"{why}: run with --intrusive", INTRUSIVE)
 

@@ -119,7 +119,7 @@ async def test_a_refresh_gives_a_new_token_that_works(
 @requirement("REFRESH-chain")
 @each("chain", CHAINS)
 async def test_a_chain_of_refreshes_does_not_break(chain: str, world: World, judge: Judge) -> None:
-    """Whoever refreshes with the newest pair of tokens gets the next one, five times in a row."""
+    """A refresh with the newest pair of tokens gives the next one, five times in a row."""
     caller = await fresh_session(world, world.roles[0])
     grant = caller.grant
 

@@ -22,7 +22,7 @@ from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
-# --- Nobody keeps it -----------------------------------------------------------------------------
+# --- Not cached -----------------------------------------------------------------------------
 
 
 @requirement("SEC-I13", phase=SUMMARY)
@@ -54,7 +54,7 @@ def _is_token_endpoint(exchange: Exchange) -> bool:
     return urlsplit(exchange.url).path.endswith(TOKEN_PATH)
 
 
-# --- Nobody is told -----------------------------------------------------------------------------
+# --- Not shown -----------------------------------------------------------------------------
 
 _SHORTEST = 8  # characters: what is shorter stands in a text by chance
 _MEMBERS = ("password", "refreshToken", "token")

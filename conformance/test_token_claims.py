@@ -127,7 +127,7 @@ async def test_what_becomes_of_two_scopes(world: World, attacker: Attacker, judg
     )
 
 
-#: Claims `_id` that are nobody's, as JSON text; "{user}" is the id of a user that there is.
+#: Claims `_id` of no user, as JSON text; "{user}" is the id of a user that there is.
 NOBODY: dict[str, list[str]] = {
     "unknown": ['"{unknown}"'],
     "empty": ['""'],

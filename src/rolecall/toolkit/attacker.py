@@ -46,7 +46,7 @@ class Attacker:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    # --- Doors -----------------------------------------------------------------------------------
+    # --- Protected requests ----------------------------------------------------------------------
 
     @property
     def reserved(self) -> list[Operation]:
@@ -89,7 +89,7 @@ class Attacker:
         """A fetch that every role may do: it opens to any token that is accepted at all.
 
         Raises:
-            Inconclusive: it is open to nobody's real token.
+            Inconclusive: it is open to no issued token.
         """
         signs = self._world.signs_of_life(self._world.roles[0])
         operation = next(operation for operation in signs if not operation.is_self)

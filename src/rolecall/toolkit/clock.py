@@ -170,7 +170,7 @@ class TargetClock:
 
         Raises:
             NotTested: nothing may be written, or nothing shows the target's time.
-            Trouble: nobody knows whether it was moved, and it may help to try again.
+            Trouble: it is unknown whether it was moved, and a retry may help.
             Inconclusive: the hook does not say that it was moved.
         """
         if self._world.read_only:

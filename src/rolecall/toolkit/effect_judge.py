@@ -40,7 +40,7 @@ class EffectJudge(TokenJudge):
         """Whether a write was carried out, by a look after ``after`` (monotonic seconds).
 
         Raises:
-            Inconclusive: nobody who may look gets to see it, or what was written bears no mark by
+            Inconclusive: no role that may look can see it, or what was written bears no mark by
                 which to know it.
         """
         effect, fixture = request.operation.effect, request.fixture

@@ -52,7 +52,7 @@ class ExpiryWays(LastMinute):
                 f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so "
                 "run again tomorrow"
             )
-        # Nobody says how long a refresh token lives after that; one of last night must, one of last
+        # How long a refresh token lives after that is unspecified; one of last night must, one of last
         # month need not.
         return [
             ExpiredToken(

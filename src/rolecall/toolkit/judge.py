@@ -37,7 +37,7 @@ class Judge(EffectJudge):
 
         Raises:
             Finding: a caller who may was refused.
-            Inconclusive: the credential died, or nobody at all can do this as it is written in the
+            Inconclusive: the credential died, or no role at all can do this as it is written in the
                 tables.
         """
         operation = request.operation
@@ -85,7 +85,7 @@ class Judge(EffectJudge):
         Raises:
             Finding: a caller who may not was let through, redirected, shown something, or answered
                 otherwise.
-            Inconclusive: nobody who may gets this done, or the credential died, so the answer
+            Inconclusive: no role that may gets this done, or the credential died, so the answer
                 proves nothing.
         """
         operation, dialect = request.operation, self._world.dialect
@@ -126,7 +126,7 @@ class Judge(EffectJudge):
         the letter but for the mark of an update.
 
         Raises:
-            Inconclusive: nobody who may succeeds.
+            Inconclusive: no role that may succeeds.
         """
         operation = request.operation
         if operation.effect in ("update", "delete"):

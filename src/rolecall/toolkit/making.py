@@ -229,7 +229,7 @@ class Making(Callers):
                         self.gate.saw(API_KEY, own_id(key), time.monotonic())
                 else:
                     await self.look_at_all(resource)
-            except TransientFailure:  # it passes: whoever asks next looks again
+            except TransientFailure:  # it passes: the next who asks looks again
                 raise
             except Inconclusive:  # there is no list to look at
                 pass

@@ -1,6 +1,6 @@
 """Learns which members of a body a target refuses or requires (AMB-16): the page lists none.
 
-A server may drop what it does not know, or refuse it, and it may ask for what nobody could know of.
+A server may drop what it does not know, or refuse it, and it may ask for what is not documented.
 What it refuses with 400 or 422 is sent again: with the members that the answer names as missing, as
 texts; then without those that it names otherwise; then with no more than what bears the run's name.
 """

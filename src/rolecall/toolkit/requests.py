@@ -165,8 +165,7 @@ class Requests(Lists):
         return exchange
 
     def _note_full(self, request: Request, exchange: Exchange) -> None:
-        """Note that a thing is not empty: whoever wants to delete one like it gets an empty one
-        from now on.
+        """Note that a thing is not empty: tests that delete one like it get an empty one from now on.
 
         Raises:
             Trouble: it was made with something in it.

@@ -23,7 +23,7 @@ def shared_setup(
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
     """Run an async method once per object and arguments; all callers share result or failure.
 
-    `TransientFailure` is forgotten, so that whoever asks next tries again.
+    `TransientFailure` is forgotten, so that the next who asks tries again.
     """
 
     @wraps(method)
@@ -41,7 +41,7 @@ def shared_setup(
             # Shielded: a test that is cancelled must not take the set-up of the others with it.
             return await asyncio.shield(task)
         except TransientFailure:
-            if tasks.get(key) is task:  # whoever heard of it first may have begun anew already
+            if tasks.get(key) is task:  # another waiter may have begun anew already
                 del tasks[key]
             raise
         except Exception as error:  # noqa: BLE001  # whatever it was, everybody who waits gets a copy
@@ -64,7 +64,7 @@ async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
     task = asyncio.create_task(work, name=UNCANCELLED)
     task.add_done_callback(
         lambda done: done.cancelled() or done.exception()
-    )  # perhaps nobody is left to look
+    )  # perhaps no waiter is left to look
     return await asyncio.shield(task)
 
 

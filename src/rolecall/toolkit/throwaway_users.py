@@ -35,7 +35,7 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
     """Make a user of a role with a password, and log it in; the run's tidy-up deletes it.
 
     Raises:
-        NotTested: the target lets nobody make a user that can log in with that role.
+        NotTested: no user that can log in with that role can be made.
     """
     request, answer, fixture = await make_user(world, role=role, **members)
     email, password = request.body.get("email"), request.body.get("password")
@@ -165,7 +165,7 @@ async def another_session(world: World, user: ThrowawayUser) -> Caller:
 async def any_session(world: World, role: str) -> Caller:
     """A session for an attack that must fail: one that another test left intact, else a fresh one.
 
-    Nobody else has its user meanwhile, for a log-in may end it.
+    No other test has its user meanwhile, for a log-in may end it.
     """
     pool, spare = world.pools.setdefault(role, Pool()), world.spare.get(role, [])
     for left in reversed(spare):

@@ -31,7 +31,7 @@ class TokenJudge:
         """The answer to good credentials has a good status.
 
         Raises:
-            Inconclusive: they were refused, and perhaps rightly: nobody but the target knows
+            Inconclusive: they were refused, and perhaps rightly: only the target knows
                 whether they are good.
             Finding: the answer is no refusal, and no success either.
         """

@@ -89,7 +89,7 @@ class World(Requests):
 
     async def _prove_alive(self, caller: Caller) -> Exchange | None:
         for operation in self.signs_of_life(caller.role):
-            if operation.is_self and not caller.user:  # an opaque key: nobody knows whose it is
+            if operation.is_self and not caller.user:  # an opaque key: its user is unknown
                 continue
             exchange = await self.perform(await self.request(operation, caller), caller)
             if exchange.ok:
@@ -159,9 +159,7 @@ class World(Requests):
             raise
         except (Inconclusive, NotTested):
             existing = [id for item in await self.listing(resource, 0.0) if (id := own_id(item))]
-            if (
-                resource == "user"
-            ):  # somebody who is nobody's own user: the second guest, or anybody else
+            if resource == "user":  # a user that is no role's own: the second guest, or any other
                 others = [
                     (await self.user(name)).user
                     for name in self.target.accounts
@@ -196,7 +194,7 @@ class World(Requests):
         """A new thing for one test, by the highest role that can; a bare one has only its name.
 
         Raises:
-            Inconclusive: nobody who may make one gets one.
+            Inconclusive: no role that may make one can.
         """
         operation = self.spec.operations[f"create-{resource}"]
         exchange = None
@@ -272,7 +270,7 @@ class World(Requests):
         """The thing as it stands now, or None when it is gone.
 
         Raises:
-            Inconclusive: nobody who may look gets to see whether it is there.
+            Inconclusive: no role that may fetch or list it can.
         """
         operation = self.spec.operations[f"fetch-{fixture.resource.name}"]
         exchange = None
