@@ -18,8 +18,9 @@ test: $(VENV)/.tested
 
 # The modules that decide, in memory: what their tests leave out is told by line.
 DECIDING := $(addprefix src/rolecall/,harness/results.py harness/scheduler.py harness/cleanup.py toolkit/judge.py \
-            toolkit/token_judge.py toolkit/expectations.py toolkit/shared.py toolkit/world.py token_bank.py redaction.py needles.py \
-            escapes.py loadgen/objectives.py loadgen/judgement.py loadgen/capacity/steps.py)
+            toolkit/effect_judge.py toolkit/denials.py toolkit/token_judge.py toolkit/expectations.py toolkit/shared.py \
+            toolkit/world.py toolkit/requests.py toolkit/lists.py toolkit/making.py token_bank.py redaction.py needles.py escapes.py \
+            loadgen/objectives.py loadgen/judgement.py loadgen/capacity/steps.py)
 COMMA := ,
 EMPTY :=
 

@@ -40,9 +40,7 @@ LADDER[f"{_ROLES[0]}-asks-for-its-own-and-{_ROLES[-1]}"] = (_ROLES[0], [_ROLES[0
 @requirement("SEC-K01")
 @each("case", LADDER)
 async def test_no_role_gets_a_key_above_itself(case: str, world: World) -> None:
-    """A role that asks for a key with a scope above its own gets none, or one that may no more than
-    itself.
-    """
+    """A role that asks for a key above its own scope gets none, or one without more rights."""
     role, scopes = LADDER[case]
 
     answer = cite(
@@ -71,9 +69,7 @@ ODD_SCOPES: dict[str, tuple[list[Any], str]] = {
 @requirement("SEC-K04")
 @each("case", ODD_SCOPES)
 async def test_odd_scopes_give_no_rights(case: str, world: World) -> None:
-    """A key with scopes that nobody knows is refused, or may no more than those of its names that
-    are known.
-    """
+    """A key with unknown scopes is refused, or has no more rights than its known scopes give."""
     names = {"low": world.roles[0], "high": world.highest, "HIGH": world.highest.upper()}
     scopes, known = (
         world.fill(ODD_SCOPES[case][0], **names),
@@ -115,9 +111,7 @@ async def refresh_with_key(place: str, key: Caller, caller: Caller, world: World
 @requirement("SEC-K05")
 @each("place", PLACES)
 async def test_a_key_gets_no_other_users_token(place: str, world: World, judge: Judge) -> None:
-    """A key in a refresh, as bearer, refresh token or clientId, gets no token wider than the
-    refresh token's user has.
-    """
+    """A key in a refresh gets no token wider than that of the refresh token's user."""
     key = await world.key(world.roles[0])
     caller = await any_session(world, world.roles[0])
 
@@ -191,7 +185,7 @@ async def delete_key(key: Exchange, world: World) -> Exchange:
     name = json.loads(key.request_body)["name"]
     entry = world.ledger.named(API_KEY, name)
     if entry is None or not entry.id:
-        raise NotTested(f"a key that can be deleted: {key} tells no id of it", API_KEYS)
+        raise NotTested(f"a key that can be deleted: the target gives no id for {key}", API_KEYS)
     path = f"{world.target.api_keys.create_path}/{in_path(entry.id)}"
     answer = await world.send(
         "DELETE", path, await world.user(world.highest), about=Thing(API_KEY, entry.id)
@@ -267,9 +261,7 @@ async def test_what_becomes_of_a_key_whose_maker_is_demoted(world: World, judge:
 @requirement("SEC-K06")
 @each("where", ("list", "fetch"))
 async def test_a_key_is_shown_once(where: str, world: World, judge: Judge) -> None:
-    """A key stands in the answer that made it; where keys are listed or fetched, it is not to be
-    seen.
-    """
+    """A key is shown in the answer that made it, and never again when keys are read."""
     made = await world.ask_for_key([world.roles[0]])
     key, path = world.key_of(made, [world.roles[0]]), world.target.api_keys.create_path
     entry = world.ledger.named(API_KEY, json.loads(made.request_body)["name"])

@@ -24,9 +24,7 @@ async def test_a_read_needs_a_token(operation: str, world: World, judge: Judge) 
 @requirement("AUTH-required")
 @operations(lambda operation: operation.effect in ("create", "update", "delete"))
 async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge) -> None:
-    """A create, update or delete without a token is refused, and nothing was created, changed or
-    deleted.
-    """
+    """A create, update or delete without a token is refused, and changes nothing."""
     tried = world.spec.operations[operation]
     victim = await (
         changeable(world, world.roles[0]) if tried.is_self else world.user(world.roles[0])
@@ -42,7 +40,7 @@ async def test_a_write_needs_a_token(operation: str, world: World, judge: Judge)
 
 @requirement("AUTH-required", phase=SUMMARY)
 async def test_a_write_without_a_token_is_not_done_later(world: World, judge: Judge) -> None:
-    """At the end of the run, too, nothing is there that was refused to nobody at all."""
+    """At the end of the run, no write that was refused without a token was carried out."""
     refused = world.patience.refused_at("", "AUTH-required")
     if not refused:
         raise NotTested("a write without a token that was refused")

@@ -1,6 +1,4 @@
-"""One member at a time: what an update of a single member was answered with success for is stored,
-nested ones and lists too.
-"""
+"""Updates of single members: what was answered with success is stored, nested and lists too."""
 
 from __future__ import annotations
 
@@ -91,9 +89,7 @@ def changed(value: Any) -> Any:
 @requirement("SEC-E10")
 @each("resource", load_specification().resources)
 async def test_each_member_is_updated(resource: str, world: World, judge: Judge) -> None:
-    """Each member that was written at the creation and is shown can be updated alone: after a
-    success it is not as it was before.
-    """
+    """Each member that is written and shown can be updated alone, and then differs."""
     fixture, sent = await full(world, resource)
     before = await world.observe(fixture) or {}
     tried = [(name, value) for name, value in sent.items() if not _NOT_TRIED.fullmatch(name)]
@@ -129,8 +125,7 @@ async def test_each_member_is_updated(resource: str, world: World, judge: Judge)
 
 
 async def expect_emptied(world: World, fixture: Fixture, members: set[str]) -> None:
-    """What an update to an empty list or object was answered with is stored: empty is a value, and
-    not none.
+    """An update to an empty list or object that was answered with success is stored.
 
     Raises:
         Finding: a member that the answer shows as empty is not.

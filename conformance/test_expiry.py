@@ -1,6 +1,4 @@
-"""Expiry: a token works to its last minute, and from its end on every request with it is answered
-403 and does nothing.
-"""
+"""Expiry: a token works until its last minute; from its end on, every request is answered 403."""
 
 from __future__ import annotations
 
@@ -10,7 +8,8 @@ from dataclasses import dataclass
 
 from rolecall.evidence import Evidence, Exchange, TestEvidence, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.toolkit.expiry import ExpiredToken, Expiry
+from rolecall.toolkit.expired_tokens import ExpiredToken
+from rolecall.toolkit.expiry import Expiry
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import EXPIRED_SESSIONS, EXPIRY, SUMMARY, operations, requirement, roles
 from rolecall.toolkit.shared import shared_setup
@@ -65,9 +64,7 @@ async def test_every_roles_token_expires(
 async def test_an_expired_token_is_refused_at_writes(
     operation: str, world: World, expiry: Expiry, judge: Judge
 ) -> None:
-    """A create, update or delete with an expired token is answered 403; with a live one it
-    succeeds.
-    """
+    """A write with an expired token is answered 403; with a live one it succeeds."""
     attempt = await attempted(world, operation, expiry, judge)
 
     answer = attempt.cited()
@@ -82,9 +79,7 @@ async def test_an_expired_token_is_refused_at_writes(
 async def test_an_expired_token_writes_nothing(
     operation: str, world: World, expiry: Expiry, judge: Judge
 ) -> None:
-    """After a create, update or delete with an expired token everything is as it was; a live one
-    gets it done.
-    """
+    """A write with an expired token changes nothing; with a live one it does."""
     attempt = await attempted(world, operation, expiry, judge)
 
     attempt.cited()
@@ -94,8 +89,7 @@ async def test_an_expired_token_writes_nothing(
 
 @asynccontextmanager
 async def excusing_log_ins(expired: ExpiredToken, world: World) -> AsyncIterator[None]:
-    """Hold nothing against a target that a later log-in explains: an account has been logged in
-    since its session was put in the bank.
+    """Report nothing that a later log-in explains: it may have ended the session in the bank.
 
     Raises:
         Inconclusive: it was refused, and log-ins end the user's earlier sessions there.
@@ -187,9 +181,7 @@ async def test_an_expired_token_writes_nothing_later(
 async def test_post_refreshes_after_expiry(
     role: str, world: World, expiry: Expiry, judge: Judge
 ) -> None:
-    """When the access token has expired, the refresh token still gets a new one by POST, and that
-    one works.
-    """
+    """After the access token has expired, POST gets a new one that works."""
     for expired in await expiry.sessions(role):
         caller = expired.caller
 
@@ -203,9 +195,7 @@ async def test_post_refreshes_after_expiry(
 
 @requirement("REFRESH-get-expired", phase=EXPIRY)
 async def test_get_refuses_an_expired_bearer(world: World, expiry: Expiry, judge: Judge) -> None:
-    """GET with an expired bearer gets no token, even with a good refresh token; with a live bearer
-    it does.
-    """
+    """GET with an expired bearer gets no token; with a live bearer it does."""
     for expired in await expiry.spare():
         async with expiry.logged_in_again(expired) as live:
             refresh_token = live.grant.refresh_token

@@ -1,6 +1,4 @@
-"""Histories: what a user was before its role, its password or the user itself was changed gets
-nothing any more, by no way to a token.
-"""
+"""Histories: a user's old role, password or e-mail gets no new token once it was changed."""
 
 from __future__ import annotations
 
@@ -49,9 +47,7 @@ MOVES = {
 @requirement("SEC-R17")
 @each("move", MOVES)
 async def test_new_tokens_follow_the_role(move: str, world: World) -> None:
-    """After a change of role both refreshes and a new log-in give the new scope, in the answer, in
-    the JWT and in what it opens.
-    """
+    """After a change of role, refreshes and a new log-in give the new scope and rights."""
     before, after = world.roles[MOVES[move].before], world.roles[MOVES[move].after]
     case = await moved(world, before, after)
 
@@ -118,9 +114,7 @@ async def test_an_old_password_gets_no_token(world: World, judge: Judge) -> None
 async def test_a_new_password_ends_old_refresh_tokens(
     path: str, world: World, judge: Judge
 ) -> None:
-    """When a user's password was changed, a refresh token from before is refused: of the log-in, or
-    of a refresh since.
-    """
+    """A refresh token from before a change of password is refused."""
     user = await with_new_password(world, is_renewed=path == "post")
 
     answer = await world.tokens.refresh_by(
@@ -137,7 +131,7 @@ async def test_a_new_password_ends_old_refresh_tokens(
 
 @requirement("ISSUE-refused")
 async def test_an_address_that_was_given_up_logs_nobody_in(world: World) -> None:
-    """Once a user shows another e-mail, and logs in with it, the one from before gets no token."""
+    """After a change of e-mail, the old e-mail gets no token."""
     user = await throwaway_user(world, world.roles[0])
     before, after = user.account.email, user.account.email.replace("@", ".moved@")
     changed = await change(world, user, email=after)
@@ -184,9 +178,7 @@ async def go(way: str, user: ThrowawayUser, world: World, attack: str) -> Exchan
 
 @requirement("SEC-J17-deleted")
 async def test_a_deleted_user_gets_no_token(world: World, judge: Judge) -> None:
-    """Once a user was deleted, neither its password nor its refresh token, on either path, gets a
-    token.
-    """
+    """A deleted user gets no token, neither by password nor by refresh."""
     user = await throwaway_user(world, world.roles[1])
     cite(user.caller.grant.exchange, "control")
     await delete_user(world, user)
@@ -197,16 +189,14 @@ async def test_a_deleted_user_gets_no_token(world: World, judge: Judge) -> None:
 
 @requirement("SEC-J17-deleted")
 async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Judge) -> None:
-    """Who gets the e-mail of a user that was deleted gets none of its sessions: the old refresh
-    token is refused, the new one works.
-    """
+    """A new user with a deleted user's e-mail does not revive the old refresh token."""
     user = await throwaway_user(world, world.roles[1])
     await delete_user(world, user)
     try:
         heir = await throwaway_user(world, world.roles[0], email=user.account.email)
     except NotTested as reason:
         raise NotApplicable(
-            f"the target gives the e-mail of a deleted user to nobody else: {reason}"
+            f"the target gives the e-mail of a deleted user to no other user: {reason}"
         ) from None
 
     answer = await go("post", user, world, "SEC-J17-deleted")
@@ -222,9 +212,7 @@ async def test_a_name_that_is_used_again_revives_nobody(world: World, judge: Jud
 @requirement("SEC-J20")
 @each("status", ("inactive", "disabled"))
 async def test_a_disabled_user_gets_no_new_token(status: str, world: World) -> None:
-    """Where a status keeps a user from logging in, its refresh token gets nothing either, on both
-    paths.
-    """
+    """A disabled user gets no token by refresh, on either path."""
     user = await throwaway_user(world, world.roles[0])
     cite(await disable(world, user, status), "control")
 

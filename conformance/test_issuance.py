@@ -1,6 +1,4 @@
-"""Issuance: who asks with the right e-mail and password gets a token that is theirs; nobody else
-gets one.
-"""
+"""Issuance: the right e-mail and password get the user's own token; wrong ones get none."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ async def test_a_token_is_issued(role: str, world: World, judge: Judge) -> None:
 @requirement("ISSUE-fields")
 @roles()
 async def test_the_answer_has_every_field(role: str, world: World, judge: Judge) -> None:
-    """The answer holds tokenType "Bearer", token, refreshToken, user and scope, each of its type."""
+    """The answer holds tokenType "Bearer", token, refreshToken, user and scope."""
     answer = cite(await world.first_answer(role))
 
     if not answer.ok:
@@ -48,16 +46,16 @@ async def test_the_answer_has_every_field(role: str, world: World, judge: Judge)
 @requirement("ISSUE-jwt")
 @roles()
 async def test_the_token_is_a_signed_jwt(role: str, world: World) -> None:
-    """The token is a JWT with a signature algorithm, the user's id, and iat and exp in whole
-    seconds.
-    """
+    """The token is a signed JWT with the user's id, and iat and exp in whole seconds."""
     grant = (await world.user(role)).grant
     cite(grant.exchange)
 
     header, claims = header_of(grant.token), claims_of(grant.token)
     if not claims:
         raise Finding(
-            "a JWT (three base64url parts, JSON inside)", "a token that is none", grant.exchange
+            "a JWT (three base64url parts, JSON inside)",
+            "a token that is not a JWT",
+            grant.exchange,
         )
     if str(header.get("alg", "none")).lower() == "none" or not grant.token.rsplit(".", 1)[1]:
         raise Finding("a signed JWT", f"alg {header.get('alg')!r}", grant.exchange)
@@ -81,9 +79,7 @@ async def test_a_token_lives_24_hours(role: str, world: World, judge: Judge) -> 
 @requirement("ISSUE-scope")
 @roles()
 async def test_the_scope_is_the_users_role(role: str, world: World) -> None:
-    """Both the answer's scope and the JWT's are the user's role, alone or with the roles that it
-    includes.
-    """
+    """The answer's scope and the JWT's are the user's role, alone or with the lower roles."""
     grant = (await world.user(role)).grant
     cite(grant.exchange)
 
@@ -192,9 +188,7 @@ NO_CREDENTIALS: dict[str, dict[str, Any]] = {
 
 
 def credentials(account: Account) -> dict[str, str]:
-    """What `NO_CREDENTIALS` is filled with: the right e-mail and password, and the near misses of
-    both.
-    """
+    """The values for `NO_CREDENTIALS`: the right e-mail and password, and near misses of both."""
     password = account.password
     near = {"swapped": password.swapcase(), "shortened": password[:-1]}
     return {**parts_of(account.email), "password": password, **near}
@@ -224,9 +218,7 @@ async def user_with_long_password(world: World) -> ThrowawayUser:
 
 @requirement("ISSUE-refused")
 async def test_all_of_a_long_password_counts(world: World, judge: Judge) -> None:
-    """Of a password as long as the target takes, one that differs in the last character gets no
-    token; the right one does.
-    """
+    """A long password that differs in its last character gets no token; the right one does."""
     user = await user_with_long_password(world)
     right = user.account.password
     wrong = right[:-1] + ("a" if right[-1] != "a" else "b")
@@ -240,9 +232,7 @@ async def test_all_of_a_long_password_counts(world: World, judge: Judge) -> None
 
 @requirement("ISSUE-refused")
 async def test_a_password_does_not_end_at_a_nul(world: World) -> None:
-    """The right password with a NUL and more behind it gets no token, as in languages whose texts
-    end there (CWE-626).
-    """
+    """The right password followed by NUL and more gets no token (CWE-626)."""
     account = (await attackable(world)).account
 
     answer = await world.tokens.post(
@@ -259,9 +249,7 @@ async def test_a_password_does_not_end_at_a_nul(world: World) -> None:
 @requirement("ISSUE-refused")
 @each("case", NO_CREDENTIALS)
 async def test_bad_credentials_get_no_token(case: str, world: World, judge: Judge) -> None:
-    """Wrong, empty, missing and mistyped credentials are refused, and no token is in the answer;
-    the right ones work.
-    """
+    """Wrong, empty, missing and mistyped credentials get no token; the right ones do."""
     user = await attackable(world)
     account, control = user.account, user.caller.grant
     body = world.fill(NO_CREDENTIALS[case], **credentials(account))

@@ -1,6 +1,4 @@
-"""What issuance gives: one's own token, whatever else is asked for, in its own session and with no
-secrets in it.
-"""
+"""What issuance grants: the user's own token, in its own session, with no secrets in it."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ from rolecall.toolkit.world import World
 async def test_whether_the_refresh_token_names_its_user(
     role: str, world: World, judge: Judge
 ) -> None:
-    """In the specification's example the refresh token begins with the user's id; other forms are
-    as good.
-    """
+    """Whether the refresh token begins with its user's id, as in the example, is noted."""
     grant = (await world.user(role)).grant
 
     judge.cite(grant.exchange)
@@ -67,7 +63,7 @@ async def log_in_as_spelled(world: World, spelling: str) -> tuple[Caller, Exchan
 @requirement("SEC-I11")
 @each("spelling", SPELLINGS)
 async def test_other_spellings_of_an_email(spelling: str, world: World, judge: Judge) -> None:
-    """Whether another spelling of the e-mail will do is written down."""
+    """Whether another spelling of the e-mail is accepted is noted."""
     _, answer = await log_in_as_spelled(world, spelling)
 
     judge.cite(answer)
@@ -80,7 +76,7 @@ async def test_other_spellings_of_an_email(spelling: str, world: World, judge: J
 @requirement("SEC-I11-other-user")
 @each("spelling", SPELLINGS)
 async def test_other_spellings_are_nobody_else(spelling: str, world: World, judge: Judge) -> None:
-    """If another spelling of the e-mail will do, it is the same user's."""
+    """Another spelling of the e-mail, if accepted, logs in the same user."""
     own, answer = await log_in_as_spelled(world, spelling)
 
     judge.cite(answer)
@@ -90,9 +86,7 @@ async def test_other_spellings_are_nobody_else(spelling: str, world: World, judg
 @requirement("SEC-I11-other-user")
 @each("likeness", NEIGHBOURS)
 async def test_two_emails_much_alike_are_two_users(likeness: str, world: World) -> None:
-    """Of two users with nearly the same e-mail, and the same password, the one whose e-mail was
-    sent is logged in.
-    """
+    """Of two users with nearly the same e-mail, the one whose e-mail was sent is logged in."""
     one, twin = await lockable_account(world), await twin_of(world, likeness)
 
     answer = await world.tokens.issue(one.account)
@@ -132,9 +126,7 @@ async def wish(world: World, case: str) -> dict[str, Any]:
 @requirement("SEC-I12")
 @each("case", WISHES)
 async def test_a_login_grants_no_wishes(case: str, world: World) -> None:
-    """Members that ask for another scope, user or lifetime are ignored at a login, or the login is
-    refused.
-    """
+    """A log-in that asks for another scope, user or lifetime ignores that, or is refused."""
     user = await attackable(world)
     account, own = user.account, user.caller
     body = {"email": account.email, "password": account.password} | await wish(world, case)
@@ -147,9 +139,7 @@ async def test_a_login_grants_no_wishes(case: str, world: World) -> None:
 @requirement("SEC-I12")
 @each("case", ("role", "id", "lifetime"))
 async def test_a_refresh_grants_no_wishes(case: str, world: World, judge: Judge) -> None:
-    """Members that ask for another user, role or lifetime are ignored at a POST refresh, or it is
-    refused.
-    """
+    """A POST refresh that asks for another user, role or lifetime ignores that, or is refused."""
     caller = await fresh_session(world, world.roles[0])
     body = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email} | await wish(
         world, case
@@ -166,11 +156,10 @@ async def test_a_refresh_grants_no_wishes(case: str, world: World, judge: Judge)
 @requirement("SEC-I15")
 @each("way", ("post-without-body", "post-with-empty-object", "get"))
 async def test_credentials_in_a_url_get_no_token(way: str, world: World) -> None:
-    """E-mail and password in the query, where logs and histories keep them, are refused: those of a
-    user made for it.
-    """
+    """E-mail and password in the query get no token: URLs end up in logs."""
     account = (await attackable(world)).account
-    path = f"{TOKEN_PATH}?email={quote(account.email, safe='')}&password={quote(account.password, safe='')}"
+    email, password = quote(account.email, safe=""), quote(account.password, safe="")
+    path = f"{TOKEN_PATH}?email={email}&password={password}"
     content = b"{}" if way == "post-with-empty-object" else None
 
     answer = await world.client.send(
@@ -205,9 +194,7 @@ async def misuse(world: World, case: str) -> Exchange:
 @requirement("SEC-I16")
 @each("case", MISUSES)
 async def test_other_methods_get_no_token(case: str, world: World, judge: Judge) -> None:
-    """GET without a refresh token, and methods other than GET and POST, get no token and break
-    nothing.
-    """
+    """GET without a refresh token, and other methods, get no token and break nothing."""
     answer = await misuse(world, case)
 
     judge.cite(answer)
@@ -217,7 +204,7 @@ async def test_other_methods_get_no_token(case: str, world: World, judge: Judge)
 @requirement("SEC-I16-status")
 @each("case", MISUSES)
 async def test_other_methods_are_called_so(case: str, world: World, judge: Judge) -> None:
-    """GET without a refresh token is a client's error; other methods are answered 405, with Allow."""
+    """GET without a refresh token is a client error; other methods are answered 405 with Allow."""
     answer = await misuse(world, case)
 
     judge.cite(answer)
@@ -276,7 +263,7 @@ _SECRET_VALUE = re.compile(
 
 
 def leaves(document: Any) -> Iterator[tuple[str, Any]]:
-    """Every value in a document that holds no others, with the name it stands under; however deep."""
+    """Every single value in a document, at any depth, with its name."""
     left = [("", document)]
     while left:
         name, value = left.pop()
@@ -291,9 +278,7 @@ def leaves(document: Any) -> Iterator[tuple[str, Any]]:
 @requirement("SEC-I19")
 @roles()
 async def test_a_token_tells_no_secrets(role: str, world: World, judge: Judge) -> None:
-    """Anybody who sees a token can read it: there is no password, hash, key or list of addresses in
-    its claims.
-    """
+    """The claims hold no password, hash, key or list of addresses: anyone can read them."""
     grant = (await world.user(role)).grant
     password = world.account(role).password
 

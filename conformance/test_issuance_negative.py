@@ -1,6 +1,4 @@
-"""Issuance under attack: whatever the body is, only the right e-mail and password get a token, and
-only their own.
-"""
+"""Issuance under attack: no body but the right e-mail and password gets a token."""
 
 from __future__ import annotations
 
@@ -99,9 +97,7 @@ OPERATORS: dict[str, dict[str, Any]] = {
 @requirement("SEC-I06")
 @each("case", OPERATORS)
 async def test_operators_are_no_credentials(case: str, world: World, judge: Judge) -> None:
-    """An object that a database would take for a condition gets no token, breaks nothing and runs
-    nothing.
-    """
+    """A database condition as e-mail or password gets no token and breaks nothing."""
     user = await attackable(world)
     account, control = user.account, user.caller
     body = world.fill(OPERATORS[case], email=account.email, password=account.password)
@@ -163,9 +159,7 @@ def as_object(words: list[str]) -> bytes:
 @requirement("SEC-I08")
 @each("case", TWICE)
 async def test_members_that_come_twice_open_no_other_account(case: str, world: World) -> None:
-    """A body with two e-mails or two passwords is refused, or gets the token of the account that
-    the password is of.
-    """
+    """A body with two e-mails or passwords gets no token of the other account."""
     user, victim = await attackable(world), await throwaway_admin(world)
     account, own = user.account, user.caller
     words = world.fill(
@@ -269,9 +263,7 @@ async def ask_strangely(world: World, case: str) -> tuple[Caller, Exchange]:
 @requirement("SEC-I09")
 @each("case", NO_JSON)
 async def test_what_is_no_json_object_gets_no_token(case: str, world: World, judge: Judge) -> None:
-    """Right credentials in anything but a JSON object are refused, and no server error comes of
-    them.
-    """
+    """Right credentials in anything but a JSON object are refused without a server error."""
     control, answer = await ask_strangely(world, case)
 
     judge.cite(control.grant.exchange)
@@ -281,9 +273,7 @@ async def test_what_is_no_json_object_gets_no_token(case: str, world: World, jud
 @requirement("SEC-I09")
 @each("case", FORGIVABLE)
 async def test_what_is_nearly_json_breaks_nothing(case: str, world: World) -> None:
-    """A body that a lenient reader may forgive is taken for what it says, or refused; no server
-    error comes of it.
-    """
+    """A body that is nearly JSON is taken for what it says, or refused without a server error."""
     own, answer = await ask_strangely(world, case)
 
     expect_no_more_than(own.grant, answer)
@@ -292,7 +282,7 @@ async def test_what_is_nearly_json_breaks_nothing(case: str, world: World) -> No
 @requirement("SEC-I09-no-crash")
 @each("case", BODIES)
 async def test_no_body_breaks_the_token_endpoint(case: str, world: World) -> None:
-    """Whatever the body of a log-in looks like, it ends in no server error."""
+    """No body of a log-in causes a server error."""
     _, answer = await ask_strangely(world, case)
 
     expect_no_crash(answer)
@@ -301,9 +291,7 @@ async def test_no_body_breaks_the_token_endpoint(case: str, world: World) -> Non
 @requirement("SEC-I09-status")
 @each("case", NO_JSON)
 async def test_what_is_no_json_object_is_called_so(case: str, world: World, judge: Judge) -> None:
-    """A body of another type is answered 415, and one that is no JSON object 400 (422 says as
-    much).
-    """
+    """A body of another type is answered 415, one that is not a JSON object 400 (or 422)."""
     _, answer = await ask_strangely(world, case)
 
     judge.cite(answer)
@@ -324,7 +312,7 @@ LARGE = {"password-of-1-mb": (1, "pass\\u0077ord"), "body-of-2-mb": (2, "padding
 @requirement("SEC-I10")
 @each("case", LARGE)
 async def test_a_large_body_is_refused_at_once(case: str, world: World) -> None:
-    """A login of megabytes is refused with 413, or 400, within seconds, and costs no server error."""
+    """A log-in of megabytes is refused with 413 or 400 within seconds."""
     megabytes, member = LARGE[case]
     megabytes *= 10 if world.intrusive else 1
     email = (await attackable(world)).account.email

@@ -1,6 +1,4 @@
-"""Accounts that lack something: no password that fits a user without one, no rights for a user
-without a role.
-"""
+"""Accounts that lack a password, a role or an active status: no log-in, and no rights."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ GUESSES: tuple[dict[str, Any], ...] = (
 async def test_no_password_opens_an_account_without_one(
     password: str, world: World, judge: Judge
 ) -> None:
-    """A user that was made without a password gets no token, whatever is sent as its password or
-    left out.
-    """
+    """A user that was made without a password gets no token, whatever is sent as one."""
     cite(
         (await lockable_account(world)).caller.grant.exchange, "control"
     )  # with a password such a user logs in
@@ -60,9 +56,7 @@ NO_ROLE: dict[str, Any] = {"missing": ..., "null": None, "empty": "", "unknown":
 @requirement("SEC-E14")
 @each("role", NO_ROLE)
 async def test_no_role_gives_no_rights(role: str, world: World) -> None:
-    """A user that was made without a role has the rights of the role that it shows, and without one
-    not those of the highest.
-    """
+    """A user that was made without a role has no more rights than the role that it shows."""
     await lockable_account(world)  # says what is missing where no user can be made at all
     request, made, user = await make_user(world, attack="SEC-E14", role=NO_ROLE[role])
     if user is None:
@@ -91,7 +85,7 @@ NOT_ACTIVE = ("inactive", "blocked", "suspended", "disabled")
 
 @requirement("SEC-E14")
 async def test_an_inactive_user_gets_no_token(world: World) -> None:
-    """A user that was made inactive gets no token, where a status keeps anybody from anything."""
+    """A user that was made inactive gets no token, where a status prevents log-in."""
     await lockable_account(world)  # says what is missing where no user can be made at all
     answer, caller = await log_in_as(NOT_ACTIVE[0], world)
     cite(answer, "answer")
@@ -113,7 +107,7 @@ async def test_an_inactive_user_gets_no_token(world: World) -> None:
             )
         cite(refusal, "control")
     raise NotApplicable(
-        f"no status of a user keeps anybody out: {', '.join(NOT_ACTIVE)} are let in ({answer})"
+        f"no status of a user prevents a log-in: {', '.join(NOT_ACTIVE)} log in ({answer})"
     )
 
 

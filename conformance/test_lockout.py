@@ -1,4 +1,4 @@
-"""What a server does with somebody who goes on guessing: opt-in, one by one, on users made for it."""
+"""Guessing of passwords and refresh tokens is slowed down (opt-in, on users made for it)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNLIKELY = 0.001
 
 
 def opted_in(world: World, why: str) -> None:
-    """Go on only if whoever runs this has asked for it."""
+    """Go on only with ``--intrusive``."""
     if not world.intrusive:
         raise NotTested(f"{why}: run with --intrusive", INTRUSIVE)
 
@@ -62,9 +62,7 @@ def likelihood(first: list[float], second: list[float]) -> float:
 async def test_an_unknown_email_takes_as_long_as_a_wrong_password(
     world: World, judge: Judge
 ) -> None:
-    """The time to a refusal does not tell whether the e-mail is known: two rounds of 50 pairs show
-    no difference.
-    """
+    """The time to a refusal does not tell whether the e-mail is known."""
     opted_in(world, f"{_PAIRS} wrong passwords for each of {_ROUNDS} users")
     gaps = []
     for turn in range(
@@ -119,9 +117,7 @@ async def guess(attempt: Callable[[], Awaitable[Exchange]]) -> tuple[int, Exchan
 
 @requirement("SEC-I05", phase=ALONE)
 async def test_wrong_passwords_are_counted(world: World, judge: Judge) -> None:
-    """After a hundred wrong passwords in a row a user is locked, delayed or throttled, and no other
-    user suffers by it.
-    """
+    """After a hundred wrong passwords a user is locked, delayed or throttled, and no other is."""
     opted_in(world, f"{_GUESSES} wrong passwords for one user")
     user = await throwaway_user(world, world.roles[0])
     right = {"email": user.account.email, "password": user.account.password}

@@ -1,6 +1,4 @@
-"""The same thing by another route: below its parent, made inside of another thing, or written over
-by a create with its id.
-"""
+"""Other routes: below a parent, inside another thing, or by a create with a known id."""
 
 from __future__ import annotations
 
@@ -15,8 +13,9 @@ from rolecall.spec.ids import id_text, identifiers, in_path, own_id
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller
 from rolecall.toolkit.controls import unless_open
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.expectations import expect_no_crash
-from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.shapes import denied, in_turn
 from rolecall.toolkit.things import Fixture
@@ -53,9 +52,7 @@ def nested(resource: str, *, everything: bool) -> Iterator[str]:
 async def test_what_is_denied_is_denied_below_its_parent(
     resource: str, world: World, judge: Judge
 ) -> None:
-    """Below the conversation or the organization that it belongs to, a thing is neither listed,
-    fetched, updated nor deleted.
-    """
+    """A denied thing is denied below its conversation or organization, too."""
     tried = []
     async with victim(world, resource) as thing:
         for parent in await parents(world, thing, judge):
@@ -75,7 +72,9 @@ async def test_what_is_denied_is_denied_below_its_parent(
                 tried.append(
                     Tried(request, answer, f"{caller.role}, below {parent.rsplit('/', 2)[1]}")
                 )
-        if writes := [one for one in tried if one.request.operation.effect in ("update", "delete")]:
+        if writes := [
+            write for write in tried if write.request.operation.effect in ("update", "delete")
+        ]:
             async with unless_open(world, judge, writes[-1].request.operation.name, caller):
                 await expect_untouched(world, thing, writes)
 
@@ -86,7 +85,7 @@ async def parents(world: World, thing: Victim, judge: Judge) -> list[str]:
     found = [("organization", organization), ("conversation", thing.fixture.conversation)]
     if not any(id for _, id in found):
         judge.cite((await world.user(world.highest)).grant.exchange)
-        raise NotApplicable("nothing tells to which organization the accounts belong")
+        raise NotApplicable("no answer tells to which organization the accounts belong")
     return [f"{_SPEC.resources[kind].collection}/{in_path(id)}" for kind, id in found if id]
 
 
@@ -176,9 +175,7 @@ async def test_nothing_is_created_inside_of_another_create(
 
 @requirement("SEC-E07")
 async def test_a_create_takes_over_nothing_that_is_there(world: World, judge: Judge) -> None:
-    """A conversation that is created with a message in it that has the id of another message leaves
-    that one as it is, and where it is.
-    """
+    """A create that embeds another message's id leaves that message as it is."""
     caller = await world.user(
         next(
             role
@@ -221,9 +218,7 @@ def creators() -> dict[str, tuple[str, str, str]]:
 async def test_a_create_does_not_write_over_what_is_there(
     case: str, world: World, judge: Judge
 ) -> None:
-    """A create with the id of a thing that the caller may not update is refused, or makes another
-    one: that thing stays as it is.
-    """
+    """A create with the id of a thing that the caller may not update leaves it as it is."""
     resource, role, member = creators()[case]
     caller = await world.user(role)
     members = ("id", "_id") if world.intrusive or role == _SPEC.roles[0] else (member,)

@@ -1,4 +1,4 @@
-"""One's own profile: everybody may change it, and nobody becomes more by it."""
+"""One's own profile: every role may change it, and none gains rights by it."""
 
 from __future__ import annotations
 
@@ -123,9 +123,7 @@ async def expect_unpromoted(world: World, user: ThrowawayUser, answer: Exchange,
 @requirement("SEC-A06")
 @each("assignment", ASSIGNMENTS)
 async def test_the_lowest_role_does_not_promote_itself(assignment: str, world: World) -> None:
-    """An update of one's own user that names a role or a scope changes neither, as all see at the
-    next log-in.
-    """
+    """An update of one's own user that names a role or a scope changes neither."""
     user = await throwaway_user(world, world.roles[0])
 
     answer = await assign(world, user, assignment)
@@ -135,9 +133,7 @@ async def test_the_lowest_role_does_not_promote_itself(assignment: str, world: W
 
 @requirement("SEC-A06")
 async def test_a_role_that_is_not_given_stays(world: World, attacker: Attacker) -> None:
-    """An update of one's own user with null or nothing as role, scope, organization or status
-    leaves the role and the rights as they were.
-    """
+    """An update of one's own user with an empty role, scope or status changes no rights."""
     user = await throwaway_user(world, world.roles[0])
     reserved = await world.request(attacker.reserved[0], user.caller)
     usual = await world.reads(await world.user(world.roles[0]), reserved.operation.name)
@@ -175,9 +171,7 @@ async def expect_no_more_at_once(
 async def test_no_role_below_the_highest_promotes_itself(
     role: str, world: World, attacker: Attacker
 ) -> None:
-    """The same for the roles in between, all such updates one after the other; nor may their tokens
-    do more at once.
-    """
+    """No role below the highest promotes itself by updates of its own user."""
     user = await throwaway_user(world, role)
     reserved = await world.request(attacker.reserved[0], user.caller)
     usual = await world.reads(await world.user(role), reserved.operation.name)

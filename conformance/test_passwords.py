@@ -1,4 +1,4 @@
-"""Passwords, over all that a run was answered: none comes back, and nothing that was made of one."""
+"""Passwords: no answer of the run holds one, or what was made of one."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ async def look_inside(world: World) -> None:
 
 @requirement("SEC-I20", phase=SUMMARY)
 async def test_no_answer_holds_a_password(responses: Responses, world: World) -> None:
-    """No answer of the run holds a password that was sent, or a member with what is kept of one;
-    what errors repeat is SEC-I14's matter.
-    """
+    """No answer of the run holds a password that was sent, or a hash of one."""
     await look_inside(world)
     answers: dict[bytes, Exchange] = {}
     everything = responses.all()

@@ -1,6 +1,4 @@
-"""The permission table, cell by cell: what a role may do has its effect, what it may not do is
-refused and has none.
-"""
+"""The permission table, cell by cell: what is allowed has its effect, what is denied has none."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Refreshing: before expiry by GET with the bearer, after it by POST without; only the user's own
-whole token will do.
-"""
+"""Refresh: by GET with the bearer before expiry, by POST without it after."""
 
 from __future__ import annotations
 
@@ -70,9 +68,7 @@ async def test_get_answers_as_issuance_does(role: str, world: World, judge: Judg
 @requirement("REFRESH-post")
 @roles()
 async def test_post_answers_as_issuance_does(role: str, world: World, judge: Judge) -> None:
-    """POST with refresh token and e-mail, without Authorization, answers in the shape of a token
-    creation.
-    """
+    """POST with refresh token and e-mail is answered in the shape of a token creation."""
     caller = await fresh_session(world, role)
 
     answer = await by_post(world, caller.grant, caller)
@@ -86,7 +82,7 @@ async def test_post_answers_as_issuance_does(role: str, world: World, judge: Jud
 async def test_a_refresh_keeps_user_and_scope(
     path: str, role: str, world: World, judge: Judge
 ) -> None:
-    """The refreshed token is the same user's and has the same scope, in the answer and in the JWT."""
+    """The refreshed token has the same user and scope, in the answer and in the JWT."""
     caller = await fresh_session(world, role)
 
     new = judge.expect_grant(await PATHS[path](world, caller.grant, caller))
@@ -123,7 +119,7 @@ async def test_a_refresh_gives_a_new_token_that_works(
 @requirement("REFRESH-chain")
 @each("chain", CHAINS)
 async def test_a_chain_of_refreshes_does_not_break(chain: str, world: World, judge: Judge) -> None:
-    """Whoever refreshes with the newest pair of tokens gets the next one, five times in a row."""
+    """A refresh with the newest pair of tokens gives the next one, five times in a row."""
     caller = await fresh_session(world, world.roles[0])
     grant = caller.grant
 
@@ -227,9 +223,7 @@ _ONCE = {
 async def test_only_the_whole_refresh_token_refreshes(
     form: str, path: str, world: World, judge: Judge
 ) -> None:
-    """A refresh token that is cut short, lengthened or in other letters gets no token; the whole
-    one does.
-    """
+    """A refresh token that is cut, lengthened or in other letters gets no token."""
     caller = await any_session(world, world.roles[0])
     grant = caller.grant
     tampered = NOT_WHOLE[form](grant.refresh_token)
@@ -292,9 +286,7 @@ def client_id(case: str, caller: Caller, world: World) -> dict[str, object]:
 @requirement("REFRESH-client")
 @each("case", NOT_THE_CLIENT)
 async def test_post_needs_the_users_own_client_id(case: str, world: World, judge: Judge) -> None:
-    """POST with the refresh token of one user and anything but that user's e-mail gets no token;
-    with it, it does.
-    """
+    """POST with a refresh token and anything but its user's e-mail gets no token."""
     caller = await any_session(world, world.roles[0])
     grant = caller.grant
     body = {"refreshToken": grant.refresh_token, **client_id(case, caller, world)}
@@ -310,9 +302,7 @@ async def test_post_needs_the_users_own_client_id(case: str, world: World, judge
 async def test_post_needs_no_mailbox_that_is_much_alike(
     likeness: str, world: World, judge: Judge
 ) -> None:
-    """POST with the e-mail of another user whose e-mail is nearly the same gets no token; with the
-    own one it does.
-    """
+    """POST with another user's e-mail that is nearly the same gets no token."""
     one, twin = await lockable_account(world), await twin_of(world, likeness)
     caller = await another_session(world, twin)
 
@@ -366,9 +356,7 @@ async def test_a_refresh_token_is_no_bearer(where: str, world: World, judge: Jud
 @requirement("REFRESH-old-token")
 @each("path", PATHS)
 async def test_the_fate_of_the_old_refresh_token(path: str, world: World, judge: Judge) -> None:
-    """After a refresh the old refresh token is used once more; what comes is written down, and
-    judged by nobody.
-    """
+    """Whether the old refresh token still works after a refresh is noted."""
     caller = await fresh_session(world, world.roles[0])
     grant = caller.grant
     await judge.control_refresh(PATHS[path](world, grant, caller))

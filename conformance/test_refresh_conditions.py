@@ -1,6 +1,4 @@
-"""Refreshing with two conditions at once: each rule of refresh holds however it is called, and
-halves of two users' tokens make none.
-"""
+"""Refresh with two conditions at once: each rule holds in combination with the others."""
 
 from __future__ import annotations
 
@@ -159,9 +157,7 @@ def usual(call: RefreshCall, caller: Caller, world: World) -> Awaitable[Exchange
 
 @calls(CALLS)
 async def test_no_way_to_call_mends_a_broken_rule(case: str, world: World, judge: Judge) -> None:
-    """A refresh that breaks a rule gets no token, also where its bearer or its clientId is another
-    than usual.
-    """
+    """A refresh that breaks a rule gets no token, whatever its bearer or clientId."""
     call = CALLS[case]
     caller = await any_session(world, world.roles[0])
 
@@ -175,9 +171,7 @@ async def test_no_way_to_call_mends_a_broken_rule(case: str, world: World, judge
 async def test_an_expired_bearer_mends_no_broken_rule(
     case: str, world: World, expiry: Expiry, judge: Judge
 ) -> None:
-    """A refresh that breaks a rule gets no token, also where the bearer that comes with it is the
-    own one and has expired.
-    """
+    """A refresh that breaks a rule gets no token with the own expired bearer either."""
     call, spare = EXPIRED_CALLS[case], await expiry.spare()
     for expired in spare if world.intrusive else spare[:1]:
         async with expiry.logged_in_again(expired) as live:
@@ -216,9 +210,7 @@ MIXTURES = {
 async def test_halves_of_two_refresh_tokens_make_none(
     mixture: str, world: World, judge: Judge
 ) -> None:
-    """One user's part of a refresh token with another user's secret gets no token, and both users
-    stay unharmed.
-    """
+    """Parts of two users' refresh tokens get no token, and both sessions go on."""
     one, other = (
         await fresh_session(world, world.roles[0]),
         await fresh_session(world, world.roles[1]),
@@ -266,9 +258,7 @@ async def expect_unharmed(caller: Caller, world: World, judge: Judge, *, is_publ
 
 @requirement("SEC-E12")
 async def test_halves_of_two_access_tokens_make_none(world: World, attacker: Attacker) -> None:
-    """The claims of the highest role's token under the header or the signature of the lowest role's
-    open nothing.
-    """
+    """The highest role's claims under the lowest role's header or signature are rejected."""
     high, low = [
         Parts.of((await world.user(role)).token) for role in (world.highest, world.roles[0])
     ]

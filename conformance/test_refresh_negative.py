@@ -1,6 +1,4 @@
-"""Refreshing under attack: whatever comes with it, a refresh token gets what it is worth: its own
-user and scope.
-"""
+"""Refresh under attack: a refresh token gets its own user and scope, whatever comes with it."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ async def session_with_a_plus(world: World) -> Caller:
 @requirement("SEC-R09")
 @each("spelling", SPELLINGS)
 async def test_other_spellings_of_the_client_id(spelling: str, world: World, judge: Judge) -> None:
-    """Whether another spelling of the clientId will do is written down; it may not stand for
-    another user.
-    """
+    """Whether another spelling of the clientId is accepted is noted."""
     caller = await session_with_a_plus(world)
     body = {
         "refreshToken": caller.grant.refresh_token,
@@ -90,9 +86,7 @@ async def post_with(caller: Caller, token: str, world: World) -> Exchange:
 async def test_a_bearer_does_not_decide_a_post_refresh(
     bearer: str, world: World, judge: Judge
 ) -> None:
-    """POST refresh with an Authorization header is refused, or gets a token of the refresh token's
-    user.
-    """
+    """POST refresh with a bearer is refused, or gets a token of the refresh token's user."""
     caller, answer = await refresh_with_bearer(world, bearer)
 
     judge.cite(answer)
@@ -103,9 +97,7 @@ async def test_a_bearer_does_not_decide_a_post_refresh(
 async def test_an_expired_bearer_does_not_decide_a_post_refresh(
     world: World, expiry: Expiry, judge: Judge
 ) -> None:
-    """POST refresh with another user's expired bearer is refused, or gets a token of the refresh
-    token's user.
-    """
+    """POST refresh with another's expired bearer gets no token of that user."""
     for expired in await expiry.tokens(world.highest):
         caller = await fresh_session(world, world.roles[0])
 
@@ -134,9 +126,7 @@ MIXTURES = {"admin-logs-in": (-1, 0), "admin-refreshes": (0, -1)}
 @requirement("SEC-R14")
 @each("mixture", MIXTURES)
 async def test_two_sets_of_credentials_do_not_mix(mixture: str, world: World, judge: Judge) -> None:
-    """A body with a password of one user and a refresh token of another gets what one of them is
-    worth, or nothing.
-    """
+    """One user's password and another's refresh token get what one of them is worth, or nothing."""
     first, second = (world.roles[number] for number in MIXTURES[mixture])
     owner, other = await throwaway_user(world, first), await fresh_session(world, second)
     login = {"email": owner.account.email, "password": owner.account.password}
@@ -167,9 +157,7 @@ STRANGE: dict[str, dict[str, Any]] = {
 @requirement("SEC-R15")
 @each("case", STRANGE)
 async def test_operators_are_no_refresh_tokens(case: str, world: World, judge: Judge) -> None:
-    """An object, array, number or boolean for refresh token or clientId gets no token; the right
-    texts do.
-    """
+    """An object, array, number or boolean as refresh token or clientId gets no token."""
     caller = await any_session(world, world.roles[0])
     right = {"refreshToken": caller.grant.refresh_token, "clientId": caller.email}
     wrong = world.fill(STRANGE[case], token=right["refreshToken"], email=caller.email)
@@ -214,7 +202,7 @@ async def test_a_second_refresh_token_opens_no_other_session(
         await fresh_session(world, world.roles[0]),
         await fresh_session(world, world.roles[1]),
     )
-    tokens = [quote(one.grant.refresh_token, safe="") for one in (caller, other)]
+    tokens = [quote(user.grant.refresh_token, safe="") for user in (caller, other)]
     first, second = tokens if order == "own-first" else reversed(tokens)
     path = f"{TOKEN_PATH}?refreshToken={first}&refreshToken={second}"
 

@@ -22,9 +22,7 @@ PATHS = ("get", "post")
 @requirement("REFRESH-old-token")
 @each("path", PATHS)
 async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> None:
-    """An old refresh token is used after the new one was; what becomes of it and of the newest is
-    written down.
-    """
+    """What becomes of old and new refresh tokens when an old one is used again is noted."""
     caller = await fresh_session(world, world.roles[0])
     oldest = caller.grant.refresh_token
     for _ in range(
@@ -50,7 +48,7 @@ async def test_the_fate_of_the_family(path: str, world: World, judge: Judge) -> 
 
 @requirement("REFRESH-old-token", phase=ALONE)
 async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, judge: Judge) -> None:
-    """An old refresh token is used 65 seconds later; what comes is written down."""
+    """Whether an old refresh token works 65 seconds later is noted."""
     if not world.intrusive:
         raise NotTested(f"it takes {_AFTER_GRACE:g} s: run with --intrusive", INTRUSIVE)
     caller = await fresh_session(world, world.roles[0])
@@ -70,9 +68,7 @@ async def test_the_fate_of_the_old_refresh_token_after_a_while(world: World, jud
 
 @requirement("SEC-R11")
 async def test_ten_refreshes_at_once(world: World) -> None:
-    """Of ten refreshes with one token at once one succeeds, or all; none crashes, and the user is
-    not locked out.
-    """
+    """Of ten refreshes with one token at once, one succeeds or all, and log-in still works."""
     user = await throwaway_user(world, world.roles[0])
     caller = user.caller
     refresh_token = caller.grant.refresh_token

@@ -1,4 +1,4 @@
-"""A write that is refused because it is wrong is not carried out in part."""
+"""Writes that are refused as invalid: no part of them is carried out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from rolecall.outcomes import Finding, Inconclusive
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.expectations import expect_no_crash
-from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import each, operations, requirement
 from rolecall.toolkit.world import World
 
@@ -26,9 +27,7 @@ _TRIED = ("organization-group", "user", "contact", "form")
 async def test_a_wrong_write_is_not_done_in_part(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """A create or an update with one member of a wrong type is carried out or refused: not refused
-    and done.
-    """
+    """A write with a member of a wrong type is carried out or refused, not both."""
     caller = await world.user(world.highest)
     plain = await world.request_on_own_fixture(world.spec.operations[operation], caller)
     request = replace(plain, body={**plain.body, **_WRONG})
@@ -54,9 +53,7 @@ SEVERAL: dict[str, tuple[str, Any]] = {
 @requirement("SEC-A13")
 @each("case", SEVERAL)
 async def test_several_things_are_not_made_in_part(case: str, world: World) -> None:
-    """A create with several messages, one of which is wrong, is carried out or refused: not refused
-    and done in part.
-    """
+    """A create with a wrong message among several is carried out or refused, not both."""
     name, body = SEVERAL[case]
     caller = await world.user(world.highest)
     plain = await world.request(world.spec.operations[name], caller)
@@ -84,7 +81,7 @@ LACKING = {"create-user": "email", "create-contact": "organization", "create-ser
 async def test_a_create_that_lacks_something_is_not_done_in_part(
     operation: str, world: World, judge: Judge
 ) -> None:
-    """A create without one of its members makes the thing or is refused: not refused and made."""
+    """A create without one of its members is carried out or refused, not both."""
     caller = await world.user(world.highest)
     plain = await world.request(world.spec.operations[operation], caller)
     request = replace(

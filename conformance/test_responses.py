@@ -13,9 +13,7 @@ from rolecall.toolkit.responses import Responses, kinds
 
 @requirement("RESPONSE-json", phase=SUMMARY)
 async def test_bodies_are_json_and_say_so(responses: Responses) -> None:
-    """A response that has a body has a JSON one, with a Content-Type of application/json or
-    ...+json.
-    """
+    """A response with a body is JSON, with Content-Type application/json or ...+json."""
     exchanges = responses.with_body()
     if not exchanges:
         raise NotTested("the run saw no success with a body")

@@ -1,6 +1,4 @@
-"""The scope claim is names with single spaces between them; nothing that only looks like a name is
-one.
-"""
+"""The scope claim: role names with single spaces between them; near misses give no rights."""
 
 from __future__ import annotations
 
@@ -61,9 +59,7 @@ async def with_scope(world: World, attacker: Attacker, case: str) -> Caller:
 async def test_only_the_name_itself_is_the_scope(
     case: str, world: World, attacker: Attacker
 ) -> None:
-    """A token whose scope only resembles the highest role's name may not do what is reserved to
-    that role.
-    """
+    """A scope that only resembles the highest role's name gives no rights of it."""
     caller, reserved = (
         await with_scope(world, attacker, case),
         (await attacker.protected_requests())[-1],
@@ -85,9 +81,7 @@ async def test_only_the_name_itself_is_the_scope(
 
 @requirement("SEC-A04")
 async def test_no_other_claim_is_the_scope(world: World, attacker: Attacker) -> None:
-    """A token of the lowest scope may not do more for what stands in claims that the target's own
-    tokens do not have.
-    """
+    """Unknown claims give a token no more rights than its scope."""
     caller, reserved = await world.user(world.roles[0]), (await attacker.protected_requests())[-1]
     admin, own = world.highest, caller.grant.claims
     others: dict[str, Any] = {
@@ -116,9 +110,7 @@ async def test_no_other_claim_is_the_scope(world: World, attacker: Attacker) -> 
 @requirement("SEC-A04")
 @each("spacing", ("space-in-front", "space-behind", "two-spaces"))
 async def test_odd_spacing_breaks_nothing(spacing: str, world: World, attacker: Attacker) -> None:
-    """A token with spaces too many in its scope is no server error; whether it is let in does not
-    matter.
-    """
+    """A token with extra spaces in its scope causes no server error."""
     caller, (guest, agent) = await world.user(world.roles[1]), world.roles[:2]
     scope = {
         "space-in-front": f" {agent}",

@@ -28,9 +28,7 @@ _ROLES = load_specification().roles
 async def test_a_role_may_do_what_the_one_below_may(
     credential: str, lower: str, higher: str, world: World, observed: ObservedCells, judge: Judge
 ) -> None:
-    """Everything that a role was seen to be allowed, the next higher role was seen to be allowed
-    too.
-    """
+    """What a role was seen to be allowed, the next higher role was allowed, too."""
     if credential == API_KEY:
         for role in (lower, higher):
             await world.key(role)  # says what is missing where there is none
@@ -91,9 +89,7 @@ async def test_a_key_needs_an_array_of_scopes(case: str, world: World) -> None:
 
 @requirement("KEY-scopes")
 async def test_a_scope_in_other_letters_gives_nothing(world: World, attacker: Attacker) -> None:
-    """Scope names are case-sensitive (RFC 6749 3.3): a key with the highest scope in other letters
-    has no such rights.
-    """
+    """Scope names are case-sensitive (RFC 6749 3.3): other letters give no rights."""
     top, reserved = world.highest, attacker.reserved[0]
     answer = await world.ask_for_key([top.capitalize()], attack="KEY-scopes")
     if not answer.ok:
@@ -188,9 +184,7 @@ async def lesser(credential: str, scope: str, world: World, attacker: Attacker) 
 async def test_what_the_token_says_counts(
     credential: str, scope: str, world: World, attacker: Attacker
 ) -> None:
-    """A credential with a lower scope than its user's role is denied what only the role may, reads
-    and writes.
-    """
+    """A credential with a lower scope than its user's role has only that scope's rights."""
     caller, operation = await lesser(credential, scope, world, attacker), attacker.reserved[0]
     await expect_denied_as_usual(world, await world.user(scope), operation.name)
     protected_request = await world.request(operation, caller)

@@ -1,6 +1,4 @@
-"""What no answer of the whole run may tell, and what nobody on the way may keep: secrets, and the
-server's inside.
-"""
+"""Secrecy: what no answer of the run may show: tokens, secrets, and the inside of the server."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
 from rolecall.toolkit.world import World
 
-# --- Nobody keeps it -----------------------------------------------------------------------------
+# --- Not cached -----------------------------------------------------------------------------
 
 
 @requirement("SEC-I13", phase=SUMMARY)
@@ -56,7 +54,7 @@ def _is_token_endpoint(exchange: Exchange) -> bool:
     return urlsplit(exchange.url).path.endswith(TOKEN_PATH)
 
 
-# --- Nobody is told -----------------------------------------------------------------------------
+# --- Not shown -----------------------------------------------------------------------------
 
 _SHORTEST = 8  # characters: what is shorter stands in a text by chance
 _MEMBERS = ("password", "refreshToken", "token")
@@ -118,9 +116,7 @@ _SIGNATURE = re.compile(r"[\w-]{43,}", re.ASCII)
 
 @requirement("SEC-I14", phase=SUMMARY)
 async def test_errors_tell_no_secrets(responses: Responses, world: World) -> None:
-    """No error repeats the password, token or refresh token in its request's header or body, or
-    tells another.
-    """
+    """No error repeats a password, token or refresh token."""
     secrets = true_secrets(responses, world)
     signatures = {secret.rpartition(".")[2] for secret in secrets if any(jwts_in(secret))}
     for exchange in failures(responses):
@@ -242,9 +238,7 @@ def asked(exchange: Exchange) -> str:
 
 @requirement("SEC-R20", phase=SUMMARY)
 async def test_the_refresh_token_in_the_url_is_not_repeated(responses: Responses) -> None:
-    """The refresh token that the specification puts into the URL comes back in no header and in no
-    error.
-    """
+    """The refresh token in the URL comes back in no header and in no error."""
     refreshes = [exchange for exchange in responses.all() if len(in_the_url(exchange)) >= _SHORTEST]
     if not refreshes:
         raise NotTested("the run saw no GET refresh")
@@ -289,9 +283,7 @@ def bits(secrets: list[str]) -> float:
 
 @requirement("SEC-I17", phase=SUMMARY)
 async def test_refresh_tokens_cannot_be_guessed(responses: Responses) -> None:
-    """The run's refresh tokens differ in so many places that nobody guesses the next; none was
-    given to two users.
-    """
+    """The run's refresh tokens have enough random bits, and none was given to two users."""
     owners: dict[str, str] = {}
     for exchange in granted(responses):
         grant = Grant.of(exchange)

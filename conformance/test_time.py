@@ -1,6 +1,4 @@
-"""Time: a token is good from its beginning to its end, and its end is looked at whatever it looks
-like.
-"""
+"""Time: a token is accepted from its beginning to its end, however its exp is written."""
 
 from __future__ import annotations
 
@@ -41,9 +39,7 @@ AGES = {"61-seconds": 61, "five-minutes": 300}
 async def test_a_token_is_refused_a_minute_after_its_end(
     age: str, world: World, attacker: Attacker
 ) -> None:
-    """A token that ended more than a minute ago is not let in, and neither is one that ended a day
-    ago.
-    """
+    """A token that ended more than a minute ago, or a day ago, is rejected."""
     token, older = await ended(AGES[age], world, attacker), await ended(_DAY, world, attacker)
 
     for protected_request in await attacker.protected_requests():
@@ -107,9 +103,7 @@ async def test_a_token_is_refused_a_second_after_its_end(world: World, attacker:
 async def test_the_second_in_which_a_token_ends(
     world: World, attacker: Attacker, judge: Judge
 ) -> None:
-    """A token is presented in the very second of its end; whether it is still let in is written
-    down.
-    """
+    """Whether a token is accepted in the very second of its end is noted."""
     answer = await at_the_second(0, world, attacker, "SEC-T04")
 
     judge.note(
@@ -185,7 +179,7 @@ async def test_a_token_is_refused_before_its_time(world: World, attacker: Attack
 
 @requirement("SEC-T06")
 async def test_a_token_from_the_future(world: World, attacker: Attacker, judge: Judge) -> None:
-    """A well signed token that says it was issued in an hour: whether it is let in is written down."""
+    """Whether a token issued an hour ahead is accepted is noted."""
     now = int(await attacker.now())
     token = await attacker.made(
         await world.user(world.highest), iat=now + 3600, exp=now + 3600 + world.dialect.lifetime

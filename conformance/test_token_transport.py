@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
 from rolecall.evidence import Exchange, cite
 from rolecall.http.link import resolved
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
-from rolecall.spec.ids import own_id
-from rolecall.spec.model import Operation
 from rolecall.spec.templates import with_query
-from rolecall.tokens import TOKEN_PATH as TOKENS
-from rolecall.tokens import Caller, Grant
 from rolecall.toolkit.attacker import Attacker
+from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.marks import SUMMARY, each, requirement
 from rolecall.toolkit.responses import Responses
-from rolecall.toolkit.things import Request
-from rolecall.toolkit.throwaway_users import any_session
 from rolecall.toolkit.world import World
 
 # --- The scheme ----------------------------------------------------------------------------------
@@ -39,9 +33,7 @@ OTHER_SCHEMES = {
 @requirement("SEC-H02")
 @each("header", OTHER_SCHEMES)
 async def test_other_schemes_are_refused(header: str, world: World, attacker: Attacker) -> None:
-    """A good token under another scheme or none is not let in, nor is the word Bearer without a
-    token.
-    """
+    """A good token under another scheme or none is rejected, and so is Bearer without a token."""
     token = (await world.user(world.highest)).token
     headers = {"authorization": OTHER_SCHEMES[header].replace("{token}", token)}
     protected_requests = await attacker.protected_requests()
@@ -57,9 +49,7 @@ async def test_other_schemes_are_refused(header: str, world: World, attacker: At
 
 
 async def with_header(value: str, world: World, attacker: Attacker, attack: str) -> Exchange:
-    """The answer at the caller's own user to an Authorization header that holds the good token in
-    this form.
-    """
+    """The answer to the good token in an Authorization header of this form."""
     token = (await world.user(world.highest)).token
     protected_request = (await attacker.protected_requests())[0]
     headers = {"authorization": value.replace("{token}", token)}
@@ -90,7 +80,7 @@ WHITE_SPACE = {
 async def test_what_white_space_does(
     place: str, world: World, attacker: Attacker, judge: Judge
 ) -> None:
-    """A good token with white space around it: whether it is let in is written down."""
+    """Whether a good token with white space around it is accepted is noted."""
     answer = await with_header(WHITE_SPACE[place], world, attacker, "SEC-H04")
 
     judge.cite(answer)
@@ -122,7 +112,7 @@ async def test_a_token_in_the_query_is_not_seen(
 
 @requirement("SEC-H05")
 async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker) -> None:
-    """A good token in cookies of the usual names, without an Authorization header, is not let in."""
+    """A good token in a cookie, without an Authorization header, is rejected."""
     token = (await world.user(world.highest)).token
     cookie = "; ".join(
         f"{name}={token}" for name in ("access_token", "token", "jwt", "Authorization")
@@ -136,9 +126,7 @@ async def test_a_token_in_a_cookie_is_not_seen(world: World, attacker: Attacker)
 @requirement("SEC-H05")
 @each("form", ("json", "urlencoded"))
 async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: Judge) -> None:
-    """A create with a good token in its body, without an Authorization header, is refused and
-    creates nothing.
-    """
+    """A create with a good token in its body alone is refused and creates nothing."""
     admin = await world.user(world.highest)
     request = await world.request(world.spec.operations["create-knowledge-item"], admin)
     body = {**request.body, "access_token": admin.token, "token": admin.token}
@@ -156,150 +144,6 @@ async def test_a_token_in_the_body_is_not_seen(form: str, world: World, judge: J
     judge.expect_no_token(answer)
     await judge.expect_no_effect(request, answer, None)
     await judge.control(request)
-
-
-# --- Two headers --------------------------------------------------------------------------------
-
-#: Both of two tokens in one request; "{low}" is the lowest role's, "{high}" the highest role's.
-BOTH: dict[str, list[tuple[str, str]]] = {
-    "lowest-first": [("Authorization", "Bearer {low}"), ("authorization", "Bearer {high}")],
-    "highest-first": [("Authorization", "Bearer {high}"), ("authorization", "Bearer {low}")],
-    "joined": [("authorization", "Bearer {low}, Bearer {high}")],
-}
-
-
-async def barred(world: World, attacker: Attacker) -> list[Operation]:
-    """Reads that were seen to be open to the highest role and closed to the lowest: lists and
-    fetches.
-    """
-    spec, lowest, highest = (
-        world.spec,
-        await world.user(world.roles[0]),
-        await world.user(world.highest),
-    )
-    others = [
-        next(
-            op
-            for op in spec.operations.values()
-            if op.effect == effect and len(spec.allowed_roles(op.name)) == 2
-        )
-        for effect in ("list", "fetch")
-    ]
-    found = []
-    for operation in (*attacker.reserved, *others):
-        high, low = (
-            await world.reads(highest, operation.name),
-            await world.reads(lowest, operation.name),
-        )
-        if world.dialect.allows(operation, high) and world.dialect.denies(operation, low):
-            cite(high, "control")
-            cite(low, "denied")
-            found.append(operation)
-    if not found:
-        raise Inconclusive(
-            "a read that the highest role may and the lowest may not", "the permission table"
-        )
-    return found
-
-
-async def with_both(
-    order: str, request: Request, world: World, attack: str, low: Caller | None = None
-) -> Exchange:
-    """The answer to a request that carries two tokens: the highest role's, and the lowest role's,
-    or another of such a user.
-    """
-    lowest = low or await world.user(world.roles[0])
-    tokens = {"low": lowest.token, "high": (await world.user(world.highest)).token}
-    fields = [(name, value.format(**tokens).encode()) for name, value in BOTH[order]]
-    method, about = request.operation.method, request.thing
-    return cite(
-        await world.client.send_raw(
-            method, request.path, fields, caller="two tokens", attack=attack, about=about
-        ),
-        "answer",
-    )
-
-
-async def closed_to_the_lowest(world: World, attacker: Attacker) -> list[Request]:
-    """Requests that the highest role may make and the lowest may not: reads, a look at the
-    highest's own user, and a delete.
-    """
-    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
-    requests = [
-        await world.request(operation, highest) for operation in await barred(world, attacker)
-    ]
-    own = await world.request(world.spec.operations["fetch-user-self"], highest)
-    if world.dialect.denies(
-        own.operation, await world.perform(own, lowest, attack="SEC-H06-consistent")
-    ):
-        requests.append(own)
-    if not world.read_only:
-        requests.append(
-            await world.request_on_own_fixture(
-                world.spec.operations["delete-knowledge-item"], highest
-            )
-        )
-    return requests
-
-
-async def refreshed_by_lowest(order: str, world: World) -> Exchange | None:
-    """The answer to a GET refresh with two tokens that shows that the lowest role's counts; None
-    where it shows nothing.
-    """
-    caller = await any_session(world, world.roles[0])
-    fetch = await world.request(world.spec.operations["fetch-user-self"], caller)
-    refresh = replace(
-        fetch,
-        path=f"{TOKENS}?{urlencode({'refreshToken': caller.grant.refresh_token})}",
-        thing=None,
-    )
-    answer = await with_both(order, refresh, world, "SEC-H06-consistent", caller)
-    return answer if Grant.of(answer).user == caller.user else None
-
-
-@requirement("SEC-H06-consistent")
-@each("order", BOTH)
-async def test_of_two_tokens_the_same_counts_everywhere(
-    order: str, world: World, attacker: Attacker
-) -> None:
-    """Two tokens in one request: if the highest role's opens one thing, it opens all of them, and
-    nothing breaks.
-    """
-    opened: dict[bool, Exchange] = {}
-    for request in await closed_to_the_lowest(world, attacker):
-        answer = await with_both(order, request, world, "SEC-H06-consistent")
-        if answer.status >= 500:
-            raise Finding("one of the tokens, or a refusal", f"{answer.status}", answer)
-        opened[world.dialect.allows(request.operation, answer)] = answer
-    if refreshed := await refreshed_by_lowest(order, world):
-        opened[False] = refreshed
-
-    if len(opened) == 2:
-        raise Finding(
-            "the same token everywhere, or a refusal",
-            f"{opened[True]}, but {opened[False]}",
-            opened[True],
-        )
-
-
-@requirement("SEC-H06")
-@each("order", BOTH)
-async def test_which_of_two_tokens_counts(
-    order: str, world: World, attacker: Attacker, judge: Judge
-) -> None:
-    """Two tokens in one request: which of them counts is written down."""
-    operation = (await barred(world, attacker))[0]
-    request = await world.request(operation, await world.user(world.highest))
-
-    answer = await with_both(order, request, world, "SEC-H06")
-
-    opens = world.dialect.allows(operation, answer)
-    counts = (
-        "the highest role's counts"
-        if opens
-        else f"the highest role's does not count ({answer.status or answer.error})"
-    )
-    judge.note(f"of two tokens, {order.replace('-', ' ')}, {counts}")
 
 
 # --- Absurd tokens ------------------------------------------------------------------------------
@@ -330,9 +174,7 @@ async def with_bytes(value: bytes, world: World, attacker: Attacker, attack: str
 async def test_a_token_of_any_length_breaks_nothing(
     length: str, world: World, attacker: Attacker
 ) -> None:
-    """A token of no, one or a million characters is not let in and causes no server error; the real
-    one still works.
-    """
+    """A token of 0 to a million characters is rejected without a server error."""
     answer = await with_bytes(
         b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07-no-crash"
     )
@@ -347,9 +189,7 @@ async def test_a_token_of_any_length_breaks_nothing(
 async def test_a_token_of_any_length_is_refused_at_once(
     length: str, world: World, attacker: Attacker
 ) -> None:
-    """A token of no, one or a million characters is refused within five seconds, with a status that
-    says why.
-    """
+    """A token of 0 to a million characters is rejected within five seconds."""
     answer = await with_bytes(b"Bearer " + b"a" * LENGTHS[length], world, attacker, "SEC-H07")
 
     statuses = (*attacker.unreadable, *_TOO_LONG)
@@ -379,9 +219,7 @@ STRANGERS = {
 async def test_strange_characters_break_nothing(
     stranger: str, world: World, attacker: Attacker
 ) -> None:
-    """A good token with characters that no token has is not let in, breaks nothing, and comes back
-    in no header.
-    """
+    """A token with strange characters is rejected, breaks nothing and is in no response header."""
     token = (await world.user(world.highest)).token.encode()
     middle = len(token) - 12
     value = b"Bearer " + token[:middle] + STRANGERS[stranger] + token[middle:]
@@ -392,7 +230,7 @@ async def test_strange_characters_break_nothing(
     if answer.status and answer.status not in statuses:
         let_in = ": let in" if answer.ok else ""
         raise Finding(
-            f"{' or '.join(map(str, attacker.unreadable))}: not let in",
+            f"{any_of(attacker.unreadable)}: not let in",
             f"{answer.status}{let_in}",
             answer,
         )
@@ -401,70 +239,6 @@ async def test_strange_characters_break_nothing(
         if claims in text or name.lower() == "x-rolecall-injected":
             raise Finding("no header that repeats the token", f"{name}: {text}", answer)
     await world.alive(await world.user(world.highest), answer.finished)
-
-
-# --- Other headers ------------------------------------------------------------------------------
-
-#: Headers by which a gateway tells a server who is calling: with the highest role's user, address
-#: or name as value.
-IDENTITIES: dict[str, Callable[[Caller], str]] = {
-    "X-User-Id": lambda highest: highest.user,
-    "X-Role": lambda highest: highest.role,
-    "X-Forwarded-User": lambda highest: highest.email,
-}
-
-
-@requirement("SEC-H09")
-@each("header", IDENTITIES)
-async def test_no_header_makes_another_user(header: str, world: World, attacker: Attacker) -> None:
-    """With the lowest role's token and a header that names the highest, one is still the lowest
-    role's user.
-    """
-    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
-    headers = {header: IDENTITIES[header](highest)}
-    for operation in (await barred(world, attacker))[:2]:
-        protected_request = await world.request(operation, highest)
-        answer = await world.perform(protected_request, lowest, attack="SEC-H09", headers=headers)
-        await attacker.expect_denied(answer, protected_request, lowest)
-
-    await expect_own_user(lowest, headers, world)
-
-
-#: Headers by which a front-end tells a server the path that was asked for.
-PATHS = ("X-Original-URL", "X-Rewrite-URL")
-
-
-@requirement("SEC-H09")
-@each("header", PATHS)
-async def test_no_header_makes_another_path(header: str, world: World, attacker: Attacker) -> None:
-    """A header that names another path leads nowhere: neither from an open path to a closed one,
-    nor the other way.
-    """
-    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
-    closed = await world.request((await barred(world, attacker))[0], highest)
-    prefix = urlsplit(world.client.base_url).path
-    own = await world.request(world.spec.operations["fetch-user-self"], lowest)
-
-    answer = await world.perform(
-        closed, lowest, attack="SEC-H09", headers={header: f"{prefix}{own.path}"}
-    )
-
-    await attacker.expect_denied(answer, closed, lowest)
-    await expect_own_user(lowest, {header: f"{prefix}{closed.path}"}, world)
-
-
-async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: World) -> None:
-    """With headers that mean nothing, a fetch of one's own user shows one's own user, or is
-    refused.
-    """
-    request = await world.request(world.spec.operations["fetch-user-self"], caller)
-    answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
-    if answer.ok and own_id(answer.document) != caller.user:
-        raise Finding(
-            f"user {caller.user}, whatever {', '.join(headers)} says", "something else", answer
-        )
-    if answer.status >= 500:
-        raise Finding("an answer other than a server error", f"{answer.status}", answer)
 
 
 # --- What answers say ---------------------------------------------------------------------------
@@ -478,7 +252,7 @@ async def test_a_401_names_the_scheme(
     await world.perform((await attacker.protected_requests())[0], None, attack="SEC-H10")
     answers = responses.with_status(401)
     if not answers:
-        raise NotApplicable("the target answers nothing with 401")
+        raise NotApplicable("the target never answers 401")
 
     for answer in answers:
         challenge = ", ".join(
@@ -490,16 +264,14 @@ async def test_a_401_names_the_scheme(
 
 @requirement("SEC-H11", phase=SUMMARY)
 async def test_no_token_is_sent_elsewhere(world: World, responses: Responses) -> None:
-    """No answer of the run, not even to a path with a slash too many, redirects to another host or
-    to plain HTTP.
-    """
+    """No answer of the run redirects to another host or to plain HTTP."""
     highest = await world.user(world.highest)
     missing: Inconclusive | None = None
     for operation in world.spec.operations.values():
         if operation.effect == "list" and "?" not in operation.path:
             try:
                 request = await world.request(operation, highest)
-            except Inconclusive as error:  # nothing can be made there, which is no reason not to look at the other answers
+            except Inconclusive as error:  # nothing can be made there; look at the other answers
                 missing = error
                 continue
             slashed = replace(request, path=f"{request.path}/")
@@ -526,7 +298,7 @@ ORIGIN = "https://rolecall.invalid"
 async def test_no_web_page_may_use_credentials(
     method: str, world: World, attacker: Attacker
 ) -> None:
-    """The origin of a web page that nobody knows is not allowed to send credentials."""
+    """The origin of an unknown web page is not allowed to send credentials."""
     highest = await world.user(world.highest)
     protected_request = (await attacker.protected_requests())[0]
     headers = {"origin": ORIGIN}

@@ -35,6 +35,7 @@ LEAST = 90.0
 MODULES = {
     "harness/results.py": ["test_results.py"],
     "toolkit/judge.py": ["test_judge.py", "test_expectations.py"],
+    "toolkit/effect_judge.py": ["test_judge_effects.py", "test_expectations.py"],
     "toolkit/token_judge.py": ["test_token_judge.py", "test_claims.py"],
     "redaction.py": ["test_redaction.py"],
     "loadgen/objectives.py": ["test_objectives.py", "test_load_judgement.py"],

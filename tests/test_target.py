@@ -224,7 +224,7 @@ MISTAKES = {
     "typo in a setting": (
         with_target("timeot = 5"),
         "[target] timeot",
-        "nobody knows this setting",
+        "unknown setting",
         "'timeout'",
     ),
     "typo in a needed setting": (
@@ -233,7 +233,7 @@ MISTAKES = {
         "missing",
         "'bas_url'",
     ),
-    "typo in a table": (GOOD + "[dialects]\n", "[dialects]", "nobody knows", "'dialect'"),
+    "typo in a table": (GOOD + "[dialects]\n", "[dialects]", "unknown setting", "'dialect'"),
     "typo in a needed table": (
         GOOD.replace("[target]", "[traget]"),
         "[target]",
@@ -249,19 +249,19 @@ MISTAKES = {
     "typo in a password": (
         GOOD.replace('password = "bot', 'pasword = "bot'),
         "[accounts.bot] pasword",
-        "nobody knows",
+        "unknown setting",
         "'password'",
     ),
     "typo under expiry": (
         GOOD + '[expiry]\nclock = "http://127.0.0.1:1/__clock"\n',
         "[expiry] clock",
-        "nobody knows",
+        "unknown setting",
         "'clock_url'",
     ),
     "typo under api_keys": (
         GOOD + '[api_keys]\npath = "/v2/apikeys"\n',
         "[api_keys] path",
-        "nobody knows",
+        "unknown setting",
         "create_path, tokens",
     ),
     "no target": (
@@ -446,7 +446,7 @@ MISTAKES = {
     "path without slash": (
         GOOD + '[api_keys]\ncreate_path = ".elsewhere.org/keys"\n',
         "[api_keys] create_path",
-        "begins with /",
+        "must begin with /",
         "",
     ),
     "clock elsewhere": (
@@ -470,7 +470,7 @@ MISTAKES = {
     "unknown reading": (
         GOOD + "[dialect]\nexpird = [401]\n",
         "[dialect] expird",
-        "no reading",
+        "unknown reading",
         "'expired'",
     ),
     "statuses that are no list": (
@@ -518,13 +518,13 @@ MISTAKES = {
     "unknown operation": (
         GOOD + '[operations.list-user]\npath = "/v2/u"\n',
         "[operations.list-user]",
-        "no operation",
+        "unknown operation",
         "'list-users'",
     ),
     "unknown override": (
         GOOD + '[operations.list-users]\nurl = "/v2/u"\n',
         "[operations.list-users] url",
-        "nobody knows",
+        "unknown setting",
         "",
     ),
     "override of a wrong type": (
@@ -536,7 +536,7 @@ MISTAKES = {
     "override without slash": (
         GOOD + '[operations.list-users]\npath = "v2/u"\n',
         "[operations.list-users] path",
-        "begins with /",
+        "must begin with /",
         "",
     ),
     "override of a wrong status": (

@@ -169,7 +169,7 @@ def parse_target(
         "/"
     ):  # else it would make another host of the URL's
         raise UsageError(
-            keys.at("create_path"), "a path begins with /, after the target's base_url"
+            keys.at("create_path"), "a path must begin with /, after the target's base_url"
         )
     algorithm = expiry.text("algorithm") or ALGORITHMS[0]
     if algorithm not in ALGORITHMS:
@@ -432,9 +432,7 @@ class _Table:
         """Refuse what nobody asked for: a misspelt setting must not be silently without effect."""
         for key in self._values:
             if key not in self._asked:
-                raise UsageError(
-                    self.at(key), "nobody knows this setting", _one_of(key, self._asked)
-                )
+                raise UsageError(self.at(key), "unknown setting", _one_of(key, self._asked))
 
     def _misspelt(self, key: str) -> str:
         """A hint at the setting that was probably meant for a missing one."""

@@ -1,6 +1,4 @@
-"""Near misses, two conditions at once and histories: what is tried, in memory; and that it finds
-what it is for, on real servers.
-"""
+"""The cases of the token tests, in memory, and the faults that they find on real servers."""
 
 from __future__ import annotations
 

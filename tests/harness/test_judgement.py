@@ -96,12 +96,12 @@ NOT_CERTIFIED = {
     "denied-500": (
         "list-contacts",
         "list-contacts-guest-token",
-        "500: a server error is no denial",
+        "500: a server error is not a denial",
     ),
     "denied-redirect": (
         "list-contacts",
         "list-contacts-guest-token",
-        "302: a redirect is no denial",
+        "302: a redirect is not a denial",
     ),
     "denied-200-empty-list": ("list-contacts", "list-contacts-guest-token", "200: it was allowed"),
     "key-has-scope-of-user": (

@@ -1,6 +1,4 @@
-"""The tables of the specification, and that every requirement has tests and every test a
-requirement.
-"""
+"""The tables of the specification; each requirement has tests, and each test a requirement."""
 
 from __future__ import annotations
 
@@ -17,7 +15,8 @@ import pytest
 
 from rolecall.reference.permissions import LOWEST_SCOPE
 from rolecall.spec.loading import load_specification
-from rolecall.spec.model import CREDENTIALS, PermissionTable
+from rolecall.spec.model import CREDENTIALS
+from rolecall.spec.permissions import PermissionTable
 from tests.support.command import ROLES, environment
 from tests.support.servers import ROOT
 

@@ -1,5 +1,7 @@
-"""The target's clock ends where it was, or the report names it: whatever becomes of the hook's
-answers.
+"""The target's clock ends where it was, or the report names it.
+
+Longer than 400 lines because
+one clock is followed through every way in which a hook may fail.
 """
 
 from __future__ import annotations
@@ -375,7 +377,7 @@ def test_a_token_that_comes_again_is_no_clock(timed: TimedTarget) -> None:
 
 
 def test_a_clock_that_cannot_be_read_is_not_moved(timed: TimedTarget) -> None:
-    """Without a Date and without iat nobody could put the clock back: it stays where it is."""
+    """A clock without a Date header and iat is not moved, since it could not be put back."""
     timed.dates = timed.issues = False
 
     with pytest.raises(NotTested, match="neither a Date header nor a token's iat"):

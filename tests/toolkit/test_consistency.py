@@ -1,6 +1,4 @@
-"""What may lag behind a write, in memory: looked at again for a while, measured, and looked for
-once more at the end.
-"""
+"""Lists and fetches that lag behind a write, in memory."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""What each way to an expired token makes of what a target does: in memory, with the target's clock
-in our hands.
+"""The five ways to an expired token, in memory, with a clock that the test sets.
+
+Longer than 400 lines because
+the five ways are told on one target in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import pytest
 
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
-from rolecall.toolkit.expiry import ExpiredToken
+from rolecall.toolkit.expired_tokens import ExpiredToken
 from tests.support.timed_target import (
     DAY,
     KEY,
@@ -388,7 +390,7 @@ def test_the_other_ways_count_beside_trouble(make: Any) -> None:
 
     with Evidence.collect() as pieces:
         assert sources(timed) == ["signing key"]
-    assert [note for note in pieces.notes if "was closed by trouble" in note]
+    assert [note for note in pieces.notes if "one way to an expired token failed" in note]
     (told,) = both(timed.expiry.sessions("guest"))
     assert type(told) is Inconclusive
 

@@ -1,6 +1,4 @@
-"""What is taken for a password, or for the hash of one, in an answer: in memory, over answers that
-were made up.
-"""
+"""Passwords and their hashes are found in answers, in memory."""
 
 from __future__ import annotations
 
@@ -113,5 +111,5 @@ def test_a_hash_is_a_finding() -> None:
 
 
 def test_answers_without_passwords_pass() -> None:
-    """A password in an error is another requirement's matter, and one in no answer is nobody's."""
+    """A password in an error is another requirement's matter; answers without one pass."""
     judged(made({"id": "1"}), exchange(status=400, body=PASSWORD.encode()))

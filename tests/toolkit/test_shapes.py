@@ -1,6 +1,4 @@
-"""Denials in every shape: the cover meets each row with each shape, a trace is seen, and nothing
-else is taken for one.
-"""
+"""Denials in every shape: the cover meets each row with each shape, and traces are seen."""
 
 from __future__ import annotations
 

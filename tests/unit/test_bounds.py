@@ -1,6 +1,4 @@
-"""What an attack on the token endpoint may get at most, in memory: answers made by hand, and the
-words of the findings.
-"""
+"""What an attack on the token endpoint may get at most, in memory."""
 
 from __future__ import annotations
 

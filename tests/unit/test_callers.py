@@ -22,7 +22,7 @@ MINUTES = 300
 
 
 def caller(age: float, **of: Any) -> Caller:
-    """Somebody who logged in so many seconds ago, for five minutes."""
+    """A caller whose log-in is so many seconds old, with a token for five minutes."""
     token = jwt(claims(exp=1_700_000_000 + MINUTES) | of)
     login = time.monotonic() - age
     body = json.dumps({"token": token}).encode()
@@ -37,7 +37,7 @@ def caller(age: float, **of: Any) -> Caller:
 
 
 def send(of: Caller | None, *, status: int, waits: float) -> Exchange:
-    """A request as somebody, which is answered after a while, as the clock says."""
+    """A request that is answered after a while, as the clock says."""
     spec = load_specification()
 
     async def answer(method: str, path: str, **options: Any) -> Exchange:
@@ -74,5 +74,5 @@ def test_what_is_an_answer_all_the_same(age: float, status: int, waits: float) -
     "of", [None, Caller("guest", "API key", "k", "u1"), caller(MINUTES - 30, exp=10**400)]
 )
 def test_who_has_no_end(of: Caller | None) -> None:
-    """Nobody, an API key, and a token that says no end are answered whenever."""
+    """Anonymous requests, API keys and tokens without an end are answered at any time."""
     assert send(of, status=403, waits=60).status == 403

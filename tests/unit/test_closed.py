@@ -1,6 +1,4 @@
-"""What a caller may not see stays unseen, in memory: hidden, refused, and held against a target
-only where the usual way is shut.
-"""
+"""What a caller may not see stays unseen, in memory, and the controls of that."""
 
 from __future__ import annotations
 

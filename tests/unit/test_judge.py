@@ -1,5 +1,7 @@
-"""What an answer means for somebody who may, or may not, in memory: whose fault it is, and the
-words that a reader gets.
+"""How answers to allowed and denied requests are judged, in memory, with the words of findings.
+
+Longer than 400 lines because
+one judge decides all cells, and all its tests share one stage.
 """
 
 from __future__ import annotations
@@ -128,9 +130,7 @@ def test_what_others_can_was_understood(operation: str) -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 415, 422])
 def test_what_nobody_can_is_perhaps_done_otherwise(status: int) -> None:
-    """What is not understood for anybody is not held against the target: the tables may be wrong
-    about it.
-    """
+    """A request that no role gets done is inconclusive: the tables may be wrong about it."""
     with pytest.raises(Inconclusive) as open_:
         allowed("list-contacts", "bot", answering("list-contacts", (status, None)))
 
@@ -187,8 +187,8 @@ def test_an_empty_list_is_a_denial_where_the_dialect_has_it() -> None:
     [
         (200, "200: it was allowed"),
         (204, "204: it was allowed"),
-        (302, "302: a redirect is no denial"),
-        (500, "500: a server error is no denial"),
+        (302, "302: a redirect is not a denial"),
+        (500, "500: a server error is not a denial"),
     ],
 )
 def test_no_denial_is_a_finding_at_once(status: int, actual: str) -> None:
@@ -225,9 +225,7 @@ def test_a_refusal_may_not_show_what_it_refuses(show: str) -> None:
 
 
 def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
-    """A 404 in the place of a 403 is held against the target once somebody who may got it, and the
-    caller is known to live.
-    """
+    """A 404 instead of a 403 is a finding once the control succeeds and the caller is alive."""
     server = answering("fetch-contact", (404, None), by="guest")
 
     async def story(world: World, judge: Judge) -> dict[str, Exchange]:
@@ -246,9 +244,7 @@ def test_another_refusal_is_a_finding_where_the_request_is_right() -> None:
 
 
 def test_another_refusal_proves_nothing_where_nobody_can() -> None:
-    """Where those who may get no further either, the 404 says nothing of permissions; their cells
-    are where to look.
-    """
+    """A 404 is inconclusive where the roles that may get it, too."""
     with pytest.raises(Inconclusive) as open_:
         denied("update-contact", "guest", answering("update-contact", (404, None)))
 
@@ -262,9 +258,7 @@ def test_another_refusal_proves_nothing_where_nobody_can() -> None:
     ("status", "actual"), [(401, ""), (403, ""), (404, "404"), (200, "200: it was allowed")]
 )
 def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
-    """Without a token the status is that of somebody who is not known, and there is no credential
-    that could be dead.
-    """
+    """A request without a token needs the anonymous status, and no live credential."""
 
     async def story(world: World, judge: Judge) -> None:
         request = await world.request(world.spec.operations["list-contacts"], None)
@@ -277,7 +271,7 @@ def test_who_has_no_token_is_denied_otherwise(status: int, actual: str) -> None:
     with pytest.raises(Finding) as found:
         judged(story, server)
     assert (found.value.expected, found.value.actual) == (
-        "401 or 403: nobody without a token may list contacts",
+        "401 or 403: a caller without a token may not list contacts",
         actual,
     )
 

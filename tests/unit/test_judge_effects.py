@@ -1,6 +1,4 @@
-"""Whether a write was carried out, whatever it was answered, in memory: at once, later, and at the
-end of the run.
-"""
+"""Whether a write was carried out, in memory: at once, later, and at the end of the run."""
 
 from __future__ import annotations
 
@@ -148,7 +146,10 @@ def test_another_run_in_the_same_user_is_trouble() -> None:
     with pytest.raises(TransientFailure) as trouble:
         effect("update-user-self", server)
 
-    assert trouble.value.missing == "a user to oneself: another run is changing guest (token)"
+    assert (
+        trouble.value.missing
+        == "a user that no other run changes: another run is changing guest (token)"
+    )
     assert trouble.value.look_at == "that run"
 
 

@@ -1,6 +1,4 @@
-"""Members that a target does not know (AMB-16), in memory: what an error names, and what is sent
-next.
-"""
+"""Members that a target does not know (AMB-16), in memory: what is sent after a refusal."""
 
 from __future__ import annotations
 

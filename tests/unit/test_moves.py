@@ -1,6 +1,4 @@
-"""A user whose role is changed, in memory: whether that shows, and what its next tokens are held
-against.
-"""
+"""A user whose role is changed, in memory: whether it shows, and what its new tokens may."""
 
 from __future__ import annotations
 

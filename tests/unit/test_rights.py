@@ -1,6 +1,4 @@
-"""What somebody may not have by any scope or role, in memory: lists above one's role, and what the
-highest alone may create.
-"""
+"""Rights above a caller's role, in memory: lists of higher roles, and reserved creates."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ def test_what_the_highest_alone_may_create() -> None:
 
 
 def key(role: str, server: Server, *scopes: str) -> None:
-    """Judge a key that was made without a role's leave, or with scopes that nobody knows."""
+    """Judge a key that was made for a lower role, or with unknown scopes."""
 
     async def story(world: World) -> None:
         made = await world.create_key(list(scopes or [role]))
@@ -105,9 +103,7 @@ def creating(server: Server, *whose: str) -> None:
 
 
 def test_a_key_without_a_role_may_not_create_either() -> None:
-    """A key with scopes that nobody knows may read nothing above the lowest role's, and create
-    nothing as the highest.
-    """
+    """A key with unknown scopes reads and creates nothing that higher roles may."""
     key("", Server(), "guest")
 
     server = Server()
@@ -203,7 +199,7 @@ def test_a_scope_that_is_no_roles_is_not_above() -> None:
 
 
 def test_an_unknown_role_is_not_the_highest() -> None:
-    """A user that shows a role that nobody knows has at most what is below the highest."""
+    """A user with an unknown role has at most the rights below the highest."""
     with pytest.raises(Finding) as found:
         token("owner", Server(), "admin")
 

@@ -1,6 +1,4 @@
-"""Shared set-up, in memory: awaited once, whoever asks; what became of those who asked, and of what
-failed or was given up.
-"""
+"""Shared set-up, in memory: awaited once; failures and cancellations of those who ask."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ class Setup:
 
 
 def test_what_many_ask_for_is_made_once() -> None:
-    """Whoever asks, at the same time or later, gets the one result; other arguments are another
-    thing, by place and by name.
-    """
+    """All who ask with the same arguments get one result, at the same time or later."""
     setup = Setup()
 
     async def story() -> list[tuple[str, int, int]]:
@@ -82,9 +78,7 @@ def test_each_object_has_its_own() -> None:
     ids=lambda failure: type(failure).__name__,
 )
 def test_a_failure_is_everybodys_and_nobody_tries_again(failure: Exception) -> None:
-    """Each who asked gets a failure of the same kind and words, and one of its own, whose traceback
-    no other makes longer.
-    """
+    """All who asked get the failure, each with a traceback of its own, and none tries again."""
     setup = Setup(failure)
 
     async def story() -> list[Any]:
@@ -104,7 +98,7 @@ def test_a_failure_is_everybodys_and_nobody_tries_again(failure: Exception) -> N
 
 
 def test_trouble_passes_and_the_next_one_tries_again() -> None:
-    """Those who waited get the trouble; whoever asks afterwards begins anew, once for all of them."""
+    """Those who waited get the trouble; those who ask afterwards try again, once for all."""
     setup = Setup(TransientFailure("an answer: reset"))
 
     async def story() -> tuple[list[Any], list[Any]]:
@@ -225,9 +219,7 @@ def test_what_was_begun_is_brought_to_its_end() -> None:
 
 
 def test_what_fails_when_nobody_looks_is_no_noise() -> None:
-    """A failure of work that nobody waits for any more is not printed as one that was never
-    retrieved.
-    """
+    """A failure of work that no test waits for is not printed as never retrieved."""
     said: list[Any] = []
 
     async def work() -> None:
@@ -263,7 +255,7 @@ def probing(*results: str | None) -> tuple[SingleFlight[str | None], list[float]
 
 
 def test_one_answer_serves_all_who_asked_before_it() -> None:
-    """Whoever asks for a result of after a moment gets the first that was sent after it."""
+    """All who ask for a result after a moment get the first that was sent after it."""
 
     async def story() -> tuple[list[str | None], list[float]]:
         probe, sent = probing("first", "second")
@@ -294,9 +286,7 @@ def test_an_answer_to_what_was_sent_before_does_not_serve() -> None:
 
 
 def test_nothing_is_no_answer_to_keep() -> None:
-    """A probe without a result is sent again for whoever asks next; so is one that failed, and
-    whoever waited for it learns why.
-    """
+    """A probe without a result, or with a failure, is sent again for the next who asks."""
 
     async def story() -> list[str | None]:
         probe, _ = probing(None, "there")

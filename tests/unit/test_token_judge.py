@@ -1,5 +1,7 @@
-"""The token judge: what it holds against an answer of the token endpoint, what it leaves undecided,
-and what it cites.
+"""The token judge: what it finds, what it leaves undecided, and what it cites.
+
+Longer than 400 lines because
+one judge answers for the whole token endpoint, and all its tests share one stage.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from rolecall.spec.claims import LIFETIME_TOLERANCE, role_of_scope
 from rolecall.spec.loading import load_specification
 from rolecall.tokens import Caller, Grant
 from rolecall.toolkit import token_judge
-from rolecall.toolkit.expiry import ExpiredToken
+from rolecall.toolkit.expired_tokens import ExpiredToken
 from rolecall.toolkit.token_judge import TokenJudge
 from tests.support.exchanges import exchange
 from tests.support.token_answers import DAY, OTHER, USER, claims, document, jwt
@@ -611,7 +613,7 @@ class TestLetIn:
 
     @pytest.mark.parametrize("status", [200, 302, 400, 404, 500])
     def test_somebody_is_let_in(self, status: int, judge: TokenJudge) -> None:
-        """Everything else is a finding."""
+        """Any other status is a finding."""
         seen = answer(status)
         with pytest.raises(Finding) as error:
             judge.expect_not_let_in(seen)
@@ -677,7 +679,7 @@ class TestControl:
     def test_without_a_caller_nothing_is_left(
         self, world: HouseOfAnswers, judge: TokenJudge
     ) -> None:
-        """A refresh of nobody in particular leaves no session."""
+        """A refresh without a caller leaves no session."""
         self.control(judge, granted())
 
         assert world.spare == {}
@@ -706,9 +708,7 @@ class TestControl:
     def test_what_is_not_surely_the_callers_is_left_to_nobody(
         self, changes: dict[str, Any], world: HouseOfAnswers, judge: TokenJudge
     ) -> None:
-        """A grant that is incomplete, or says another user or role anywhere, is no session of this
-        caller.
-        """
+        """An incomplete grant, or one of another user or role, is no session of this caller."""
         self.control(judge, granted(**changes), logged_in())
 
         assert world.spare == {}

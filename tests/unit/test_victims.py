@@ -1,6 +1,4 @@
-"""Things that others try to change, in memory: one test has one at a time, and what became of it is
-held against the target.
-"""
+"""Things that refused writes are tried on, in memory: traces are held against the target."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from tests.unit.stage import answering, play
 
 
 def test_a_victim_was_updated_and_seen() -> None:
-    """A thing is a victim once somebody who may has updated it, so that such an update is known to
-    be understood.
-    """
+    """A victim was updated by a role that may, so that such an update is known to work."""
 
     async def story(world: World) -> Victim:
         async with victim(world, "contact") as thing:
@@ -67,7 +63,7 @@ def test_tests_take_turns_with_one_victim() -> None:
 
 
 def test_after_a_finding_the_next_test_has_another_one() -> None:
-    """A thing that somebody got at is no victim any more."""
+    """A thing that was changed by a refused write is not used again."""
 
     async def story(world: World) -> tuple[str, str]:
         with pytest.raises(Finding):
@@ -93,7 +89,7 @@ def test_after_a_finding_the_next_test_has_another_one() -> None:
     ],
 )
 def test_without_a_control_there_is_no_victim(operation: str, missing: str, look_at: str) -> None:
-    """A thing that nobody can update, or see, tells nothing of what others do to it."""
+    """A thing that no role can update, or see, is inconclusive."""
 
     async def story(world: World) -> None:
         async with victim(world, "contact"):
@@ -297,7 +293,7 @@ def test_what_its_list_hides_is_a_finding(hides: bool, in_list: bool, is_found: 
 
 @pytest.mark.parametrize("reply", [(200, []), (403, None)])
 def test_a_list_that_never_showed_it_hides_nothing(reply: Any) -> None:
-    """Where no list showed the thing before, or nobody may list, its absence says nothing."""
+    """A list that never showed the thing, or that no role may read, proves nothing."""
     server = answering("list-contacts", reply)
 
     assert untouched(nothing, server=server, in_list=True) == []

@@ -27,9 +27,9 @@ from rolecall.spec.loading import load_specification
 from rolecall.spec.model import Dialect
 from rolecall.toolkit import (
     controls,
+    effect_judge,
     expectations,
     expiry,
-    judge,
     observed_cells,
     passwords,
     rights,
@@ -309,7 +309,7 @@ def _observations() -> Iterable[Mutation]:
     yield Mutation(
         "looked-at-once",
         "It is looked at once, and not a little later, whether a refused write was carried out.",
-        member(judge, "SETTLING", 0.0),
+        member(effect_judge, "SETTLING", 0.0),
         (Sight("denied-delete-applies-later", "PERM-delete-organization and guest"),),
     )
     yield Mutation(

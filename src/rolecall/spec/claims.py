@@ -18,8 +18,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
-    """The instant that a claim holds, in seconds since the epoch (RFC 7519 2: a number, which may
-    have a fraction).
+    """The instant in a claim, in seconds since the epoch, with a fraction or without (RFC 7519 2).
 
     None when there is no such claim, or when it holds no instant: something else than a number, one
     that is negative or not finite, or one of hundreds of digits, with which no float can be added.
@@ -35,8 +34,7 @@ def lifetime(claims: Mapping[str, Any]) -> float | None:
 
 
 def role_of_scope(scope: object, roles: Sequence[str], other_scopes: Collection[str] = ()) -> str:
-    """The role that a scope string stands for: the name alone, or with all the lower ones that it
-    includes.
+    """The role that a scope string stands for: its name alone, or with the lower roles.
 
     Anything else stands for no role, the empty string. ``other_scopes`` of the dialect are looked
     past; ``roles`` ascend.

@@ -1,6 +1,4 @@
-"""Ids: any JSON string or number, compared as text (AMB-19), and read from the thing itself, never
-from what it refers to.
-"""
+"""Ids: any JSON string or number, compared as text (AMB-19), read from the thing itself."""
 
 from __future__ import annotations
 
@@ -19,9 +17,7 @@ MEMBERS = ("id", "_id")
 
 
 def id_text(value: object) -> str:
-    """An id as text; empty when the value is not an id: neither a string nor a number, empty, or
-    absurdly long.
-    """
+    """An id as text; empty for anything but a string or number of a reasonable length."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     try:
@@ -32,9 +28,7 @@ def id_text(value: object) -> str:
 
 
 def own_id(document: object) -> str:
-    """The id of a thing itself; empty when it does not say. What it refers to has ids, too: those
-    are not its own.
-    """
+    """The id of a thing itself, not of what it refers to; empty when it does not say."""
     if not isinstance(document, Mapping):
         return ""
     return next((text for member in MEMBERS if (text := id_text(document.get(member)))), "")
@@ -48,9 +42,7 @@ def id_of(exchange: Exchange) -> str:
 
 
 def walked(document: Any) -> Iterator[Any]:
-    """A document and every value in it, a thing before what is in it; however deep, for a target
-    may nest as it likes.
-    """
+    """A document and every value in it, at any depth, a thing before what is in it."""
     left = [document]
     while left:
         value = left.pop()
@@ -69,9 +61,7 @@ def identifiers(document: Any) -> Iterator[str]:
 
 
 def unused_id(id: str) -> str:
-    """An id that looks like this one and that nothing has: its end is of chance, and a short one,
-    which may count up, is longer.
-    """
+    """An id that looks like this one and does not exist: its end is random."""
     whole = id if len(id) >= _NOT_COUNTED else id.ljust(_NOT_COUNTED, "7")
     kept, end = (whole[:-_OF_CHANCE], whole[-_OF_CHANCE:]) if whole == id else ("", whole)
     other = id

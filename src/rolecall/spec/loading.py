@@ -1,4 +1,4 @@
-"""Reads a folder of tables: permissions, operations, requirements and readings, each written once."""
+"""Reads the tables of a specification from a folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from rolecall.spec.model import (
     Operation,
-    PermissionTable,
     Reading,
     Requirement,
     Resource,
     Specification,
 )
+from rolecall.spec.permissions import PermissionTable
 
 
 @cache

@@ -1,6 +1,4 @@
-"""The specification as data: permissions, operations, requirements and readings, each written once
-in a folder of tables.
-"""
+"""The specification as data: permissions, operations, requirements and readings."""
 
 from __future__ import annotations
 
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rolecall.errors import UsageError
 from rolecall.evidence import Exchange
+from rolecall.spec.permissions import PermissionTable
 
 TOKEN = "token"  # noqa: S105  # the name of a kind of credential
 API_KEY = "api-key"
@@ -33,45 +32,10 @@ CAPABILITIES = (
     LOWER_SCOPE,
 )
 
-_ROW = re.compile(r"^\|(.+)\|$")
-
-
-@dataclass(frozen=True)
-class PermissionTable:
-    """The permission table: ``rows[permission][role]`` is True where it says ``+``; ``roles``
-    ascend.
-    """
-
-    roles: tuple[str, ...]
-    rows: Mapping[str, Mapping[str, bool]]
-
-    @classmethod
-    def parse(cls, text: str) -> PermissionTable:
-        """Read the Markdown table of ``permissions.md``."""
-        cells = [
-            [cell.strip() for cell in match.group(1).split("|")]
-            for line in text.splitlines()
-            if (match := _ROW.match(line))
-        ]
-        header, rows = cells[0], cells[2:]
-        roles = tuple(header[1:])
-        for row in rows:
-            if len(row) != len(header) or not set(row[1:]) <= {"+", "-"}:
-                raise ValueError(f"not a row of the permission table: {row}")
-        return cls(
-            roles,
-            {
-                row[0]: dict(zip(roles, (mark == "+" for mark in row[1:]), strict=True))
-                for row in rows
-            },
-        )
-
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of thing the API keeps: where its collection is, and the bodies that make and change
-    one.
-    """
+    """A kind of thing the API keeps: its collection, and the bodies that make and change one."""
 
     name: str
     collection: str
@@ -125,9 +89,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Requirement:
-    """One testable statement of the specification; a derived one says by which ``step`` it follows
-    from the page.
-    """
+    """One testable statement; a derived one says by which ``step`` it follows from the page."""
 
     id: str
     level: str
@@ -147,9 +109,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Reading:
-    """How one gap of the specification is read: the ``default`` value and its meaning; None where
-    there is nothing to choose.
-    """
+    """How one gap of the specification is read; ``default`` is None where there is no choice."""
 
     name: str
     statement: str
@@ -178,23 +138,17 @@ class Dialect:
             """Any reading of readings.toml."""
 
     def allows(self, operation: Operation, exchange: Exchange) -> bool:
-        """Whether an answer lets a caller do what was asked: a success, unless it is the empty list
-        that stands for a denial.
-        """
+        """Whether an answer grants the request: a success, but not an empty list that denies."""
         return exchange.ok and not self._denies_by_showing_nothing(operation, exchange)
 
     def denies(self, operation: Operation, exchange: Exchange) -> bool:
-        """Whether an answer keeps a caller from an operation, by whatever client error, or by an
-        empty list where that is a denial.
-        """
+        """Whether an answer denies the request: a client error, or an empty list that denies."""
         return 400 <= exchange.status < 500 or self._denies_by_showing_nothing(operation, exchange)
 
     def denies_as_specified(
         self, operation: Operation, exchange: Exchange, *, anonymous: bool = False
     ) -> bool:
-        """Whether a denial is answered as this dialect has it: with one of its statuses, or by an
-        empty list.
-        """
+        """Whether an answer is a denial with the dialect's statuses, or its empty list."""
         statuses = self.anonymous if anonymous else self.denied
         return exchange.status in statuses or self._denies_by_showing_nothing(operation, exchange)
 
@@ -267,7 +221,7 @@ class Specification:
         for name, override in overrides.items():
             where = f"{source}, [operations.{name}]"
             if name not in operations:
-                raise UsageError(where, f"{name!r} is no operation", suggest(name, operations))
+                raise UsageError(where, f"unknown operation {name!r}", suggest(name, operations))
             operations[name] = _override(operations[name], override, where)
         return replace(self, operations=operations)
 
@@ -283,9 +237,7 @@ class Specification:
         for name, value in chosen.items():
             where = f"{source}, [dialect] {name}"
             if name not in choosable:
-                raise UsageError(
-                    where, f"{name!r} is no reading that can be chosen", suggest(name, choosable)
-                )
+                raise UsageError(where, f"unknown reading {name!r}", suggest(name, choosable))
             reading = self.readings[name]
             if reading.choices and value not in reading.choices:
                 raise UsageError(
@@ -318,30 +270,37 @@ def suggest(word: str, known: Mapping[str, Any]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
 
 
-def _override(operation: Operation, override: Any, where: str) -> Operation:
+def _check_override(override: Any, where: str) -> None:
+    """Check the settings that a target file has for an operation, one by one."""
     kinds: dict[str, type] = {"method": str, "path": str, "body": dict, "success": list}
     if not isinstance(override, dict):
         raise UsageError(where, "this must be a table")
     for key, value in override.items():
         if key not in kinds:
-            raise UsageError(f"{where} {key}", "nobody knows this setting", suggest(key, kinds))
+            raise UsageError(f"{where} {key}", "unknown setting", suggest(key, kinds))
         if not isinstance(value, kinds[key]) or (key == "success" and not _are_statuses(value)):
             raise UsageError(f"{where} {key}", f"this must be {_FORM[key]}, not {value!r}")
         if key == "path" and not str(value).startswith("/"):
-            raise UsageError(f"{where} {key}", "a path begins with /, after the target's base_url")
+            raise UsageError(
+                f"{where} {key}", "a path must begin with /, after the target's base_url"
+            )
         if key == "method" and value not in _METHODS:
             raise UsageError(
                 f"{where} {key}",
-                f"{value!r} is no HTTP method that is used here",
+                f"unknown HTTP method {value!r}",
                 f"Known: {', '.join(_METHODS)}.",
             )
         for name in re.findall(r"\{(\w+)\}", f"{value}"):
             if name not in _PLACEHOLDERS:
                 raise UsageError(
                     f"{where} {key}",
-                    f"nobody fills in {{{name}}}",
+                    f"unknown placeholder {{{name}}}",
                     f"Known: {{{'}, {'.join(_PLACEHOLDERS)}}}.",
                 )
+
+
+def _override(operation: Operation, override: Any, where: str) -> Operation:
+    _check_override(override, where)
     changes: dict[str, Any] = {k: tuple(v) if k == "success" else v for k, v in override.items()}
     changed = replace(operation, **changes)
     if changed.effect in ("create", "update") and not marked(changed.body, "{name}"):
@@ -352,8 +311,8 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
         )
         raise UsageError(
             f"{where} body",
-            "no member that can be read back holds {name}, so nobody could tell whether this was "
-            "done",
+            "no member that can be read back holds {name}, so the run could not tell whether "
+            "this was done",
             f'Write "{{name}}" into a member that the target shows again, as in the default: '
             f"{member}.".replace("'", '"'),
         )
@@ -361,9 +320,7 @@ def _override(operation: Operation, override: Any, where: str) -> Operation:
 
 
 def marked(body: Any, marker: str) -> dict[str, Any]:
-    """The members of a body that hold a marker and are shown when the thing is read: they tell
-    whether a write was done.
-    """
+    """The members of a body that hold a marker and are shown when the thing is read."""
     members = body if isinstance(body, Mapping) else {}
     return {
         key: value

@@ -1,4 +1,4 @@
-"""Templates of paths and bodies, as the tables of operations write them, filled in for one request."""
+"""Fills in the templates of paths and bodies that the tables of operations hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WHOLE = re.compile(r"^\{(\w+)\}$")
 
 
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
-    """A body with its placeholders replaced; a member whose placeholder has no value is left out."""
+    """A body with its placeholders replaced, without members whose placeholder has no value."""
     if isinstance(template, Mapping):
         filled = {key: fill(value, values) for key, value in template.items()}
         return {
@@ -60,7 +60,7 @@ def with_query(path: str, query: str) -> str:
 
 
 def in_address(name: str) -> str:
-    """A name, or the beginning of names, as it stands in the e-mail address of what is called so."""
+    """A name, or the beginning of names, as it stands in an e-mail address."""
     return f"rolecall.{name.removeprefix('rolecall-').replace('-', '.')}"
 
 

@@ -1,6 +1,4 @@
-"""Tokens that are none, tried where the real one is let in; and what the target's own key, if it is
-given, can make.
-"""
+"""Sends forged tokens to protected endpoints and checks that each is rejected."""
 
 from __future__ import annotations
 
@@ -19,9 +17,13 @@ from rolecall.spec.ids import identifiers
 from rolecall.spec.model import SIGNING_KEY, Operation
 from rolecall.tokens import Caller
 from rolecall.toolkit.clock import TOO_FAR_APART, date_of, time_of_target
+from rolecall.toolkit.expectations import any_of
 from rolecall.toolkit.shared import shared_setup
 from rolecall.toolkit.things import Request
 from rolecall.toolkit.world import World
+
+#: Where servers publish their public keys, by custom.
+KEY_SET = "/.well-known/jwks.json"
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,17 @@ class TargetKey:
 
 
 def no_key(reason: str) -> NotTested:
-    """Why nothing can be signed as the target signs."""
+    """The reason why nothing can be signed as the target signs."""
     return NotTested(reason, SIGNING_KEY)
 
 
 class Attacker:
-    """Tries tokens at doors: requests that the real token was seen to be let in with."""
+    """Sends forged tokens in requests that an issued token was seen to open."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
-    # --- Doors -----------------------------------------------------------------------------------
+    # --- Protected requests ----------------------------------------------------------------------
 
     @property
     def reserved(self) -> list[Operation]:
@@ -58,8 +60,7 @@ class Attacker:
         ]
 
     async def protected_requests(self, caller: Caller | None = None) -> list[Request]:
-        """A fetch of the caller's own user (the highest role's by default), and a list that only
-        the highest may see.
+        """A fetch of the caller's own user, and a list that only the highest role may read.
 
         Raises:
             Inconclusive: neither is open to the real token.
@@ -79,16 +80,16 @@ class Attacker:
                 )
         if not protected_requests:
             raise Inconclusive(
-                "a request that a real token is let in with",
+                "a request that an issued token opens",
                 "PERM-fetch-user-self, PERM-list-services",
             )
         return protected_requests
 
     async def protected_request_of_everybody(self) -> Request:
-        """A fetch that every role may do: it opens to whoever is taken for anybody at all.
+        """A fetch that every role may do: it opens to any token that is accepted at all.
 
         Raises:
-            Inconclusive: it is open to nobody's real token.
+            Inconclusive: it is open to no issued token.
         """
         signs = self._world.signs_of_life(self._world.roles[0])
         operation = next(operation for operation in signs if not operation.is_self)
@@ -100,7 +101,7 @@ class Attacker:
         raise Inconclusive("a request that every role may do", operation.requirement)
 
     async def protected_request(self, operation: Operation, owner: Caller) -> Request | None:
-        """The request of a read, if it is seen to be open to its owner."""
+        """The request of a read, if its owner was seen to be allowed it; else None."""
         control = await self._world.reads(owner, operation.name)
         if not self._world.dialect.allows(operation, control):
             return None
@@ -118,8 +119,7 @@ class Attacker:
         protected_requests: Iterable[Request] | None = None,
         statuses: tuple[int, ...] = (),
     ) -> list[Exchange]:
-        """No door opens to a token, or to whatever ``headers`` hold instead, and the real one still
-        works afterwards.
+        """Each protected request rejects a token, or ``headers``; the issued token still works.
 
         A refusal may be answered with any of ``statuses``; by default as a request without a valid
         token is.
@@ -143,14 +143,14 @@ class Attacker:
     def check_rejected(
         self, answer: Exchange, protected_request: Request, statuses: tuple[int, ...] = ()
     ) -> None:
-        """The answer is a refusal, and shows nothing of what is behind the door.
+        """The answer is a refusal, and shows nothing of the protected thing.
 
         Raises:
             Finding: it is let in, or the answer is none of ``statuses``.
         """
         cite(answer, "answer")
         statuses = statuses or self._world.dialect.anonymous
-        expected = f"{' or '.join(map(str, sorted(set(statuses))))}: not let in"
+        expected = f"{any_of(sorted(set(statuses)))}: not let in"
         if answer.ok:
             who = (
                 f" as user {answer.document.get('id')!r}"
@@ -159,16 +159,15 @@ class Attacker:
             )
             raise Finding(expected, f"{answer.status}: let in{who}", answer)
         if 300 <= answer.status < 400:
-            raise Finding(expected, f"{answer.status}: a redirect is no refusal", answer)
+            raise Finding(expected, f"{answer.status}: a redirect is not a refusal", answer)
         if answer.status >= 500:
-            raise Finding(expected, f"{answer.status}: a server error is no refusal", answer)
+            raise Finding(expected, f"{answer.status}: a server error is not a refusal", answer)
         self._expect_no_sight(answer, protected_request)
         if answer.status not in statuses:
             raise Finding(expected, f"{answer.status}", answer)
 
     def judge_denied(self, answer: Exchange, protected_request: Request) -> None:
-        """The answer denies what the token's own role may not do, or does not take the token at
-        all.
+        """The answer denies what the token's own role may not do, or rejects the token.
 
         Raises:
             Finding: it is let in, or the answer is no refusal.
@@ -183,8 +182,7 @@ class Attacker:
     async def expect_denied(
         self, answer: Exchange, protected_request: Request, plainly: Caller
     ) -> None:
-        """The same as `judge_denied`; but what is let in without the attack as well is the matter
-        of that cell of the table.
+        """Check as `judge_denied` does, if the same request is denied without the attack.
 
         Raises:
             Finding: it is let in, and the same request by ``plainly``, who may not, is refused.
@@ -212,11 +210,15 @@ class Attacker:
 
     @property
     def unreadable(self) -> tuple[int, ...]:
-        """How a token that is no JWT may be refused."""
+        """The statuses with which a token that is not a JWT may be refused."""
         statuses: tuple[int, ...] = self._world.dialect.malformed
         return statuses
 
-    # --- Keys ------------------------------------------------------------------------------------
+    # --- Tokens and keys -------------------------------------------------------------------------
+
+    async def issued(self) -> Parts:
+        """The highest role's token, taken apart: what forged tokens are made of."""
+        return Parts.of((await self._world.user(self._world.highest)).token)
 
     def own_key(self, kind: str) -> OwnKey:
         """A key of ours, by its kind in a JWK: RSA, EC or oct."""
@@ -252,7 +254,7 @@ class Attacker:
             token = self._made(key, parts)
         except (ValueError, TypeError, jwt.PyJWTError):
             raise no_key(
-                "what signing_key_env under [expiry] names is no private key for "
+                "signing_key_env under [expiry] does not name a private key for "
                 f"{options.algorithm}"
             ) from None
         protected_request = (await self.protected_requests())[0]
@@ -275,8 +277,7 @@ class Attacker:
         without: str = "",
         **claims: Any,
     ) -> str:
-        """A token like a caller's, with other claims or another header, signed with the target's
-        own key.
+        """A token like a caller's, with other claims or header, signed with the target's own key.
 
         ``body`` are the claims as JSON text, where no writer writes such JSON; ``without`` names a
         claim to leave out.
@@ -327,13 +328,12 @@ class Attacker:
 
 
 def unissued(token: str) -> Caller:
-    """Somebody who has nothing but a token that nobody issued."""
+    """A caller who has nothing but a token that the target did not issue."""
     return Caller("nobody", "made-up token", token, "")
 
 
 def skew(exchange: Exchange) -> tuple[float, float]:
-    """By how many seconds the target's clock is ahead of ours, at least and at most; (0, 0) when it
-    does not say.
+    """Seconds by which the target's clock is ahead of ours, at least and at most; else (0, 0).
 
     A Date header (RFC 9110 6.6.1) is in whole seconds, and was written between request and answer.
     """

@@ -1,5 +1,4 @@
-"""Borrowing: a user that was there before the run is changed by one test at a time, and put back as
-it was.
+"""Borrows an account's own user for one test at a time, and puts it back as it was.
 
 Nothing is written into such a user that could not be taken out again. A member that has a value is
 given its old value; one that has none must be made empty, and whether the server can do that is
@@ -40,9 +39,7 @@ _NOT_OURS = re.compile(
 
 @dataclass
 class Loan:
-    """A user on loan: what has to be written into it for it to be as before, and the ledger's entry
-    of the change.
-    """
+    """A user on loan: what to write into it to restore it, and the ledger's entry of the change."""
 
     user: Fixture
     before: dict[str, Any]
@@ -62,8 +59,7 @@ class Borrowing:
 
     @asynccontextmanager
     async def borrow(self, caller: Caller, request: Request) -> AsyncIterator[Request]:
-        """The caller's own user for one test; the request to make, which may write another member
-        than the one given.
+        """The caller's own user for one test, and the request, perhaps with another member.
 
         A user that the run made itself is only held, not put back.
 
@@ -92,9 +88,7 @@ class Borrowing:
 
     @asynccontextmanager
     async def request_to_try(self, operation: Operation, caller: Caller) -> AsyncIterator[Request]:
-        """A write for an attack to try: on a thing that is there for it alone, or on the caller's
-        own user, on loan.
-        """
+        """A write for an attack to try, on a new thing or on the caller's own user on loan."""
         request = await self._world.request_on_own_fixture(operation, caller)
         if not operation.is_self:
             yield request
@@ -103,9 +97,7 @@ class Borrowing:
             yield lent
 
     async def put_all_back(self) -> None:
-        """Put back whoever is still on loan; who cannot be put back stays in the ledger, and is
-        named.
-        """
+        """Put back every user on loan; the ledger keeps one that cannot be put back."""
         for loan in list(self._open):
             try:
                 await self._put_back(loan)
@@ -125,7 +117,7 @@ class Borrowing:
             if document is None or not self.is_of_another_run(document):
                 break
         if document is None:
-            raise Inconclusive(f"{user} as it was before: nothing shows it", "PERM-fetch-user")
+            raise Inconclusive(f"{user} as it was before: no answer shows it", "PERM-fetch-user")
         return document
 
     def is_of_another_run(self, document: Mapping[str, Any] | None) -> bool:

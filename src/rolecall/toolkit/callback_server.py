@@ -1,6 +1,4 @@
-"""A listener on this machine: an address to put into a token's header, to see whether the target
-calls it.
-"""
+"""A server on this machine whose address goes into a token, to see whether the target calls it."""
 
 from __future__ import annotations
 
@@ -19,13 +17,13 @@ _LATE = 0.2  # seconds that a call may come after the answer
 
 @dataclass
 class Listener:
-    """Where it listens, and how often it was called."""
+    """The address that the server listens at, and how often it was called."""
 
     url: str
     calls: int = 0
 
     async def was_called(self) -> bool:
-        """Whether anybody called, a moment after the last answer."""
+        """Whether the server was called, until a moment after the last answer."""
         if not self.calls:
             await asyncio.sleep(_LATE)
         return bool(self.calls)
@@ -33,9 +31,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(document: Mapping[str, Any]) -> AsyncIterator[Listener]:
-    """Answer every request with a document, on a free port of this machine, as long as the block
-    lasts.
-    """
+    """Answer every request with a document, on a free port of this machine, during the block."""
     body = json.dumps(document).encode()
     head = (
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "

@@ -1,4 +1,4 @@
-"""Who sends requests: the accounts' users with their tokens, API keys, and nobody."""
+"""Callers of the target: the accounts' users with their tokens, API keys, and anonymous ones."""
 
 from __future__ import annotations
 
@@ -51,26 +51,20 @@ class Callers:
         self.client = client
         self.ledger = ledger
         self.gate = client.gate
-        self.makers: dict[
-            int, Caller
-            # by the number of the ledger's entry: who made it, where that is a user of the run's
-            # own
-        ] = {}
+        #: By the number of the ledger's entry: its maker, where that is a user made by the run.
+        self.makers: dict[int, Caller] = {}
         self.tokens = TokenEndpoint(client)
         self._begun: set[str] = set()  # the accounts that have logged in once
-        self.proven: set[str] = (
-            set()
-        )  # the resources for which the target was seen to have made what it said it made
+        #: The resources for which the target was seen to have made what it said it made.
+        self.proven: set[str] = set()
         self.prompt: set[str] = set()  # the resources of which something new was shown by its id
-        self.parents: set[str] = (
-            set()
-        )  # the conversations of the run's own in which something was made
+        #: The conversations of the run's own in which something was made.
+        self.parents: set[str] = set()
         #: Where the run's names were sent: a resource, what stands before the name, and the members
         #: that lead there.
         self.written: set[tuple[str, str, Path]] = set()
-        self.listed: set[str] = (
-            set()
-        )  # the resources of which a list was seen to show something of the run's own by its name
+        #: The resources of which a list was seen to show a thing of the run's own by its name.
+        self.listed: set[str] = set()
         self._given: dict[str, object] = {}
         self._numbers = itertools.count(1)
 
@@ -81,7 +75,7 @@ class Callers:
 
     @property
     def highest(self) -> str:
-        """The role that may most: it makes fixtures, observes and tidies up."""
+        """The role with the most rights: it makes fixtures, observes and cleans up."""
         return self.spec.roles[-1]
 
     def account(self, name: str) -> Account:
@@ -136,9 +130,7 @@ class Callers:
 
     @shared_setup
     async def first_answer(self, name: str) -> Exchange:
-        """The answer to the run's first log-in of an account, whatever it is; its token serves the
-        whole run.
-        """
+        """The answer to the run's first log-in of an account; its token serves the whole run."""
         return await self.tokens.issue(self.account(name))
 
     @shared_setup
@@ -169,7 +161,7 @@ class Callers:
         return await self.create_key([role])
 
     async def create_key(self, scopes: list[str], maker: Caller | None = None) -> Caller:
-        """A new API key with these scopes, made by the highest role's account, or by somebody else.
+        """A new API key with these scopes, made by the highest role's account or by ``maker``.
 
         Raises:
             NotTested: the target file does not say where keys are made.
@@ -185,8 +177,7 @@ class Callers:
         )
 
     def key_of(self, exchange: Exchange, scopes: list[str]) -> Caller:
-        """The key that an answer holds; its user is empty where neither the key nor the answer says
-        whom it acts as (AMB-15).
+        """The key that an answer holds; its user is empty where the answer does not tell (AMB-15).
 
         Raises:
             Inconclusive: it holds none.
@@ -242,8 +233,7 @@ class Callers:
     async def ask_for_key(
         self, scopes: Any, *, attack: str = "", maker: Caller | None = None
     ) -> Exchange:
-        """Ask for an API key with any value of ``scopes``, legal or not; what is made goes into the
-        ledger.
+        """Ask for an API key with any ``scopes``, legal or not; what is made goes into the ledger.
 
         Raises:
             NotTested: the target file does not say where keys are made, or nothing may be written.
@@ -279,7 +269,7 @@ class Callers:
         return await (self.user(role) if credential == TOKEN else self.key(role))
 
     async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
-        """Send any request as a caller, or as nobody.
+        """Send any request as a caller, or without credentials.
 
         Raises:
             Trouble: it was refused, and the caller's token may have ended while it waited for its
@@ -315,9 +305,7 @@ class Callers:
         return f"{self.mark}{next(self._numbers)}-{purpose}"
 
     def role_of_scope(self, scope: object) -> str:
-        """The role that a scope string stands for; anything but a role's scope stands for none, the
-        empty string.
-        """
+        """The role that a scope string stands for; the empty string for anything else."""
         return role_of_scope(scope, self.roles, self.dialect.other_scopes)
 
     def is_scope_of(self, scope: object, role: str, usual: object) -> bool:

@@ -1,5 +1,4 @@
-"""The target's clock: what time it is there; and its moves by the hook of the target file, each of
-which is undone.
+"""The target's clock: reads it, moves it by the hook of the target file, and undoes each move.
 
 Every move is in the ledger before its request leaves. Whether it happened is never taken from the
 answer, which may be lost or untrue, but from the target's time before and afterwards: a log-in
@@ -39,9 +38,7 @@ ISSUE, DATE = "iat", "Date"
 
 
 def date_of(exchange: Exchange) -> float | None:
-    """The Date header of an answer, in seconds since the epoch (RFC 9110 6.6.1); None when there is
-    none.
-    """
+    """The Date header of an answer, in seconds since the epoch (RFC 9110 6.6.1), or None."""
     return http_date(exchange.header("date"))
 
 
@@ -52,7 +49,7 @@ def server_time(exchange: Exchange) -> float:
 
 
 class ClockReading(NamedTuple):
-    """How far the target's clock is ahead of our monotonic one, in seconds, at least and at most."""
+    """Seconds by which the target's clock is ahead of our monotonic one, at least and at most."""
 
     low: float
     high: float
@@ -67,9 +64,7 @@ class ClockReading(NamedTuple):
 
 
 def by_date(exchange: Exchange) -> ClockReading | None:
-    """What an answer's Date header says: whole seconds, which many servers write only once a
-    second.
-    """
+    """What an answer's Date header says, in whole seconds, which may be a second old."""
     date = date_of(exchange)
     return (
         None
@@ -89,8 +84,7 @@ def by_issue(grant: Grant) -> ClockReading | None:
 
 
 def time_of_target(grant: Grant) -> ClockReading:
-    """The target's clock, by a log-in: that which it writes into tokens, else its Date header, else
-    our own clock.
+    """The target's clock, by a log-in: the token's iat, else the Date header, else our own clock.
 
     A token that is much older than the answer's Date was issued before, and says nothing of the
     time.
@@ -104,9 +98,7 @@ def time_of_target(grant: Grant) -> ClockReading:
 
 @dataclass(eq=False)
 class ClockMove:
-    """One move that was sent: ``done`` as its answer has it, None when no answer came or it does
-    not say.
-    """
+    """One move that was sent; ``done`` is what its answer says, None when it does not say."""
 
     seconds: float
     entry: LedgerEntry
@@ -122,8 +114,7 @@ class ClockMove:
 
 
 def shift_of(moves: Iterable[ClockMove], low: float, high: float) -> float | None:
-    """The sum of those moves that happened, as a clock tells that has moved by ``low`` to ``high``
-    seconds.
+    """The sum of the moves that happened, as a clock that moved by ``low`` to ``high`` s tells.
 
     Of the sums that fit, it is one that contradicts the fewest answers, and then the nearest; None
     when none fits.
@@ -179,7 +170,7 @@ class TargetClock:
 
         Raises:
             NotTested: nothing may be written, or nothing shows the target's time.
-            Trouble: nobody knows whether it was moved, and it may help to try again.
+            Trouble: it is unknown whether it was moved, and a retry may help.
             Inconclusive: the hook does not say that it was moved.
         """
         if self._world.read_only:
@@ -246,9 +237,7 @@ class TargetClock:
         return self._account
 
     def shift(self, look: Look) -> float | None:
-        """By how many seconds the clock has moved because of us, as a look at it shows; None when
-        that cannot be told.
-        """
+        """Seconds that we moved the clock by, as a look shows; None when it does not tell."""
         seen: dict[str, tuple[float, float]] = {}
         for where in look.readings.keys() & self._before.keys():
             now, before = look.readings[where], self._before[where]
@@ -266,8 +255,7 @@ class TargetClock:
         return self._where
 
     async def put_back(self, within: float) -> None:
-        """Give the target its time back; what is not proven to be back after ``within`` seconds
-        stays in `left`.
+        """Give the target its time back; what is not proven within ``within`` seconds is in `left`.
 
         A target that does not answer is asked again and again; a hook that answers gets `_ROUNDS`
         chances.
@@ -321,9 +309,7 @@ class TargetClock:
         self._world.forget_logins()  # a token of tomorrow may be refused today
 
     def left(self, why: str = "") -> list[str]:
-        """For the report: where the clock was left, if it is not proven to be where it was, and
-        what to do about it.
-        """
+        """Where the clock was left, if it is not proven to be back, and what to do about it."""
         if not self._moves:
             return []
         why = why or self._trouble or "its time does not show that it was put back"

@@ -1,6 +1,4 @@
-"""What is looked at again for a while, since a list or a fetch may lag behind a write (AMB-17), and
-what at the end of the run.
-"""
+"""Waits for lists and fetches that lag behind a write (AMB-17)."""
 
 from __future__ import annotations
 
@@ -21,8 +19,7 @@ _BRIEFLY = 0.3  # seconds, after that
 
 @dataclass
 class ConsistencyWait:
-    """How long a target may take to show what was written: ``seconds`` at most, ``lag`` as far as
-    it was seen to take.
+    """How long a target may take to show a write: ``seconds`` at most, ``lag`` as seen so far.
 
     ``refused`` are the writes that were refused, and what they were answered: they are looked for
     once more at the end.
@@ -36,8 +33,7 @@ class ConsistencyWait:
     async def until(
         self, look: Callable[[], Awaitable[bool]], since: float, kind: str = ""
     ) -> bool:
-        """Look until it is so, or the patience is over since a write was answered (monotonic
-        seconds); at least once.
+        """Look at least once, until it is so or the patience since a write (monotonic s) is over.
 
         Looks of one ``kind`` get less time when three of them had all of it in vain, and nothing
         was ever shown late: a server on which something does not work at all would otherwise keep a
@@ -63,18 +59,14 @@ class ConsistencyWait:
         return min(_BRIEFLY, self.seconds) if is_hopeless else self.seconds
 
     async def settle(self, since: float) -> None:
-        """Wait until what was written by ``since`` (monotonic seconds) must be shown, by a target
-        that was seen to lag.
-        """
+        """Wait until a write of ``since`` (monotonic s) must be shown, by a target that lags."""
         if self.lag:
             await asyncio.sleep(
                 max(0.0, since + min(1.5 * self.lag, self.seconds) - time.monotonic())
             )
 
     def refused_at(self, operation: str, attack: str) -> list[tuple[Request, Exchange]]:
-        """The refused writes of an operation (of all, when it is empty), as a test of ``attack``;
-        none of the callers' own users.
-        """
+        """The refused writes of an operation (all, if empty) in tests of ``attack``."""
         return [
             (request, answer)
             for request, answer in self.refused

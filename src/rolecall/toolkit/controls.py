@@ -1,6 +1,4 @@
-"""Controls of ways around a denial: the usual way is denied, so that what gets through is held
-against this way alone.
-"""
+"""Controls of ways around a denial: the usual way must be denied, or the test proves nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +9,8 @@ from contextlib import asynccontextmanager
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.tokens import Caller
-from rolecall.toolkit.judge import SETTLING, Judge
+from rolecall.toolkit.effect_judge import SETTLING
+from rolecall.toolkit.judge import Judge
 from rolecall.toolkit.things import Fixture
 from rolecall.toolkit.world import World
 
@@ -33,8 +32,7 @@ async def expect_denied_as_usual(world: World, caller: Caller, operation: str) -
 async def unless_open(
     world: World, judge: Judge, operation: str, caller: Caller, thing: Fixture | None = None
 ) -> AsyncIterator[None]:
-    """Hold a way around a denial against the target only where the usual way is shut; who had it
-    open is another cell's matter.
+    """Report a finding in the block only where the usual way is denied; else it is inconclusive.
 
     The usual way is tried only when there is something to be held against the target: on ``thing``,
     else on a new one.

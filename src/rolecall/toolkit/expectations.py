@@ -1,10 +1,8 @@
-"""What an answer may be at most: what a caller may not see stays unseen, and an attack gets what
-its own credentials are worth.
-"""
+"""What an answer may hold at most: nothing hidden, and no more than its credentials are worth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, TransientFailure
@@ -14,18 +12,27 @@ from rolecall.tokens import Grant, user_of
 from rolecall.toolkit.things import Fixture
 
 
+def any_of(statuses: Iterable[int]) -> str:
+    """Statuses in words: ``403 or 404``."""
+    return " or ".join(map(str, statuses))
+
+
+def shows(exchange: Exchange, fixture: Fixture) -> bool:
+    """Whether an answer shows a thing: its id as an id, or its name anywhere."""
+    return fixture.id in identifiers(exchange.json) or (
+        bool(fixture.name) and fixture.name in exchange.text
+    )
+
+
 def expect_no_crash(exchange: Exchange) -> None:
-    """The answer is no server error; 501 is an honest one to a method that nobody knows (RFC 9110
-    15.6.2).
-    """
+    """The answer is not a server error; 501 to an unknown method is lawful (RFC 9110 15.6.2)."""
     cite(exchange, "answer")
     if exchange.status >= 500 and exchange.status != 501:
         raise Finding("an answer other than a server error", f"{exchange.status}", exchange)
 
 
 def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:
-    """The answer shows nothing: it is a refusal, a redirect, or a page that has nothing to do with
-    the resource.
+    """The answer shows nothing of the resource: it is a refusal, a redirect or an unrelated page.
 
     A success that holds no resource is one too: some servers answer every path that they do not
     know with a page.
@@ -38,23 +45,21 @@ def expect_hidden(exchange: Exchange, *fixtures: Fixture) -> None:
                 f"the id of a {fixture.resource.name}, by which to know it",
                 f"PERM-create-{fixture.resource.name}",
             )
-        if fixture.id in identifiers(exchange.json) or (
-            fixture.name and fixture.name in exchange.text
-        ):
+        if shows(exchange, fixture):
             raise Finding(expected, f"{exchange.status} with {fixture} in it", exchange)
     if exchange.ok and any(identifiers(exchange.json)):
         raise Finding(expected, f"{exchange.status} with resources in it", exchange)
 
 
 def expect_refused(exchange: Exchange, *fixtures: Fixture) -> None:
-    """The answer is a client error, and shows nothing; which one does not matter."""
+    """The answer is a client error of any kind, and shows nothing."""
     expect_hidden(exchange, *fixtures)
     if exchange.status < 400:
         raise Finding("a refusal", f"{exchange.status}", exchange)
 
 
 def expect_one_or_all(answers: Sequence[Exchange]) -> None:
-    """Of requests that were sent at once with one refresh token one has a good answer, or all have.
+    """Of refreshes sent at once with one refresh token, one succeeds, or all do.
 
     Raises:
         Finding: some have.
@@ -73,9 +78,7 @@ def expect_one_or_all(answers: Sequence[Exchange]) -> None:
 
 
 def expect_no_grant(exchange: Exchange) -> None:
-    """There is no token in the answer, and it is no server error; which refusal it is does not
-    matter.
-    """
+    """The answer holds no token, and is not a server error; any refusal will do."""
     expect_no_crash(exchange)
     grant = Grant.of(exchange)
     if grant.token or grant.refresh_token:
@@ -83,8 +86,7 @@ def expect_no_grant(exchange: Exchange) -> None:
 
 
 def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None = None) -> None:
-    """A refusal, or a token of the same user, scope and lifetime as ``worth``: nothing that was
-    asked for besides.
+    """A refusal, or a token of the same user, scope and lifetime as ``worth``.
 
     Args:
         worth: what the same credentials got before.
@@ -115,7 +117,7 @@ def expect_no_more_than(worth: Grant, exchange: Exchange, *, usual: Grant | None
 
 
 def outlives(grant: Grant, other: Grant) -> bool:
-    """Whether a token was given for longer than another one, by more than clocks that round."""
+    """Whether a token lives longer than another one, by more than clocks round."""
     return lifetime(grant) > lifetime(other) + LIFETIME_TOLERANCE
 
 

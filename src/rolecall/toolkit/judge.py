@@ -1,39 +1,30 @@
-"""What an answer means for a caller who may, or may not: the rules that every permission cell is
-judged by.
-"""
+"""Judges the answers of operations: the rules for every cell of the permission table."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
-from rolecall.evidence import Exchange, cite, note
+from rolecall.evidence import Exchange, cite
 from rolecall.outcomes import Finding, Inconclusive, NotTested, TransientFailure
-from rolecall.spec.ids import identifiers, own_id, walked
-from rolecall.spec.model import Operation, marked
+from rolecall.spec.ids import own_id
+from rolecall.spec.model import Operation
 from rolecall.tokens import Caller
-from rolecall.toolkit.members import at, names_in
+from rolecall.toolkit.effect_judge import EffectJudge
+from rolecall.toolkit.expectations import any_of, shows
+from rolecall.toolkit.lists import SMALLEST_PAGE
 from rolecall.toolkit.things import Fixture, Request, items
 from rolecall.toolkit.throwaway_users import fresh_session
-from rolecall.toolkit.token_judge import TokenJudge
-from rolecall.toolkit.world import SMALLEST_PAGE, World
+from rolecall.toolkit.world import World
 
-#: Seconds that a server which works in the background is given, before it is looked at whether it
-#: did what it refused.
-SETTLING = 0.1
 #: Statuses that say the request itself is not understood, or not possible now: a wrong path or body
 #: in the tables, or the state of the thing (409), as likely as a denial.
 _NOT_UNDERSTOOD = (400, 404, 405, 409, 415, 422, 501)
 
 
-class Judge(TokenJudge):
-    """Judges answers in a `World`; a judgement that lacks a piece of evidence raises
-    `Inconclusive`.
-    """
+class Judge(EffectJudge):
+    """Judges answers in a `World`; a missing piece of evidence raises `Inconclusive`."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -42,19 +33,18 @@ class Judge(TokenJudge):
     # --- What is allowed -------------------------------------------------------------------------
 
     async def expect_allowed(self, exchange: Exchange, request: Request, caller: Caller) -> None:
-        """The answer says that it was done; otherwise the caller was alive and others could, so the
-        target is wrong.
+        """The answer is a success; else it is a finding, if the caller is alive and others can.
 
         Raises:
             Finding: a caller who may was refused.
-            Inconclusive: the credential died, or nobody at all can do this as it is written in the
+            Inconclusive: the credential died, or no role at all can do this as it is written in the
                 tables.
         """
         operation = request.operation
         cite(exchange, "answer")
         if exchange.status in operation.success:
             return
-        expected = f"{_statuses(operation.success)}: {caller.role} may {_words(operation)}"
+        expected = f"{any_of(operation.success)}: {caller.role} may {_words(operation)}"
         if exchange.ok or 300 <= exchange.status < 400 or exchange.status >= 500:
             raise Finding(expected, f"{exchange.status}", exchange)
         await self._world.alive(caller, exchange.finished)
@@ -95,23 +85,23 @@ class Judge(TokenJudge):
         Raises:
             Finding: a caller who may not was let through, redirected, shown something, or answered
                 otherwise.
-            Inconclusive: nobody who may gets this done, or the credential died, so the answer
+            Inconclusive: no role that may gets this done, or the credential died, so the answer
                 proves nothing.
         """
         operation, dialect = request.operation, self._world.dialect
         statuses = dialect.denied if caller else dialect.anonymous
-        who = caller.role if caller else "nobody without a token"
+        who = caller.role if caller else "a caller without a token"
         cite(exchange, "answer")
-        expected = f"{_statuses(statuses)}: {who} may {'not ' if caller else ''}{_words(operation)}"
+        expected = f"{any_of(statuses)}: {who} may not {_words(operation)}"
         as_specified = dialect.denies_as_specified(operation, exchange, anonymous=caller is None)
         if exchange.ok:
             if as_specified:
                 return
             raise Finding(expected, f"{exchange.status}: it was allowed", exchange)
         if 300 <= exchange.status < 400:
-            raise Finding(expected, f"{exchange.status}: a redirect is no denial", exchange)
+            raise Finding(expected, f"{exchange.status}: a redirect is not a denial", exchange)
         if exchange.status >= 500:
-            raise Finding(expected, f"{exchange.status}: a server error is no denial", exchange)
+            raise Finding(expected, f"{exchange.status}: a server error is not a denial", exchange)
         self._expect_no_leak(exchange, request.fixture)
         if not as_specified:
             await self.control(request)
@@ -121,11 +111,7 @@ class Judge(TokenJudge):
 
     def _expect_no_leak(self, exchange: Exchange, fixture: Fixture | None) -> None:
         """A refusal does not carry what it refuses."""
-        if fixture is None:
-            return
-        if (fixture.name and fixture.name in exchange.text) or fixture.id in identifiers(
-            exchange.json
-        ):
+        if fixture and shows(exchange, fixture):
             raise Finding(
                 f"a refusal that shows nothing of {fixture}",
                 f"{exchange.status} with the thing in its body",
@@ -133,14 +119,14 @@ class Judge(TokenJudge):
             )
 
     async def control(self, request: Request) -> Exchange:
-        """The same request by somebody who may: it shows that path, body and fixture are right.
+        """The same request by a caller who may: it shows that path, body and fixture are right.
 
         A read is shown once to succeed on the shared fixture, a create once by the shared fixture
         itself; an update or a delete is repeated on the fixture that the denied caller tried, to
         the letter but for the mark of an update.
 
         Raises:
-            Inconclusive: nobody who may succeeds.
+            Inconclusive: no role that may succeeds.
         """
         operation = request.operation
         if operation.effect in ("update", "delete"):
@@ -159,8 +145,7 @@ class Judge(TokenJudge):
         return cite(control, "control")
 
     async def control_alive(self, request: Request, answer: Exchange, dead: Caller) -> None:
-        """What a token that has ended was answered is the token's matter: with a live one of the
-        same user it is done.
+        """The same request succeeds with a live token of the same user, so the expired one matters.
 
         A success needs no control, for it says by itself that it was done. A delete is tried on a
         thing of its own, and an update of oneself by a user that the run made, where it can: an
@@ -221,119 +206,12 @@ class Judge(TokenJudge):
             f"the cells of {operation.requirement} that are allowed",
         )
 
-    # --- What became of it -----------------------------------------------------------------------
-
-    async def is_as_written(self, fixture: Fixture, request: Request, answer: Exchange) -> bool:
-        """Whether a new thing holds what its create wrote, as soon as the target shows it."""
-
-        async def reads_back() -> bool:
-            return self.reads_back(await self._world.observe(fixture), request)
-
-        return await self._world.patience.until(
-            reads_back, answer.finished, f"{request.operation.name} as written"
-        )
-
-    async def took_effect(
-        self, request: Request, answer: Exchange, caller: Caller | None, after: float = 0.0
-    ) -> bool:
-        """Whether a write was carried out, whatever it was answered; a list is read anew after
-        ``after`` (monotonic seconds).
-
-        Raises:
-            Inconclusive: nobody who may look gets to see it, or what was written bears no mark by
-                which to know it.
-        """
-        effect, fixture = request.operation.effect, request.fixture
-        if effect == "create":
-            self._marked(request)
-            return (
-                await self._world.find(
-                    request.operation.resource.name, request.name, max(after, answer.finished)
-                )
-                is not None
-            )
-        if fixture is None:
-            assert caller is not None, "a write is on a fixture or on the caller's own user"
-            fixture = Fixture(request.operation.resource, caller.user, "")
-        now = await self._world.observe(fixture)
-        done = now is None if effect == "delete" else self.reads_back(now, request)
-        if not done and request.operation.is_self and self._world.borrowing.is_of_another_run(now):
-            raise TransientFailure(
-                f"a user to oneself: another run is changing {caller}", "that run"
-            )
-        return done
-
-    async def takes_effect(self, request: Request, answer: Exchange, caller: Caller | None) -> bool:
-        """Whether a write that was answered with success is seen to be done, as soon as the target
-        shows it.
-
-        Raises:
-            Inconclusive, Trouble: as for `took_effect`.
-        """
-
-        async def is_done() -> bool:
-            return await self.took_effect(request, answer, caller, time.monotonic())
-
-        return await self._world.patience.until(
-            is_done, answer.finished, f"{request.operation.name} done"
-        )
-
-    async def expect_no_effect(
-        self, request: Request, answer: Exchange, caller: Caller | None
-    ) -> None:
-        """A write that was refused was not carried out all the same, nor a little later; it is
-        looked for again at the end.
-        """
-        self._world.patience.refused.append((request, answer))
-        await asyncio.sleep(SETTLING)
-        if request.operation.effect != "create":  # a list shows a create for good, and at the end
-            await self._world.patience.settle(answer.finished)
-        if await self.took_effect(request, answer, caller):
-            done = f"{request.operation.effect.removesuffix('e')}ed"
-            raise Finding(
-                "a refusal without effect",
-                f"{answer.status}, and it was {done} all the same",
-                answer,
-            )
-
-    async def expect_none_later(self, refused: Sequence[tuple[Request, Exchange]]) -> None:
-        """Of writes that were refused a while ago, none was carried out meanwhile; creates are
-        looked for in one list.
-        """
-        latest = max(answer.finished for _, answer in refused)
-        await self._world.patience.settle(latest)
-        for request, answer in refused:
-            cite(answer)
-            if await self._is_done_by_now(request, answer, latest):
-                what = f"{request.operation.effect.removesuffix('e')}ed"
-                raise Finding(
-                    "a refusal without effect, at the end of the run as well",
-                    f"{answer}: later it was {what}",
-                    answer,
-                )
-
-    async def _is_done_by_now(self, request: Request, answer: Exchange, latest: float) -> bool:
-        """Whether a create or an update was carried out: by a list, which serves for all, where it
-        shows what would have changed.
-        """
-        operation, fixture = request.operation, request.fixture
-        if operation.effect == "create":
-            return await self._world.find(operation.resource.name, request.name, latest) is not None
-        if operation.effect != "update" or fixture is None:
-            return False
-        try:
-            everything = await self._world.listing(operation.resource.name, latest)
-        except Inconclusive:
-            everything = []
-        listed = next((item for item in everything if own_id(item) == fixture.id), {})
-        if self._marked(request).keys() & listed.keys():
-            return self.reads_back(listed, request)
-        return await self.took_effect(request, answer, None)
+    # --- What keys of several scopes may ----------------------------------------------------------
 
     async def expect_rights(
         self, key: Caller, scopes: list[str], *, contested: bool = False
     ) -> None:
-        """An API key may read what keys of its single scopes may read, together, and nothing else.
+        """An API key may read what keys of its single scopes may read together, and no more.
 
         Judged where the single keys do as the table says: a cell that is wrong by itself is that
         cell's finding.
@@ -358,32 +236,43 @@ class Judge(TokenJudge):
                 self._is_as_tabled(operation, *seen) for seen in zip(singly, tabled, strict=True)
             ):
                 continue
-            answer = await world.reads(key, operation.name)
-            if (
-                operation.effect == "fetch"
-                and answer.status in world.dialect.gone
-                and await self._is_of_another(key, distinct)
-            ):
-                # it does not see this thing, which says nothing of what it may do (who takes part
-                # in what is a row's matter)
-                continue
-            if not self._is_as_tabled(operation, answer, any(tabled)):
-                if not any(tabled) and await self._is_open_to(operation, distinct):
-                    # a single key is let in by now, as where answers to others are kept: the cell's
-                    # own finding
-                    continue
-                what = "allowed" if any(tabled) else "denied"
-                raise Finding(
-                    f"{operation.name} {what}, as for {' or '.join(scopes)} alone",
-                    f"{answer.status}",
-                    answer,
-                )
-            allowed += any(tabled)
+            allowed += await self._expect_union(operation, key, distinct, any(tabled)) and any(
+                tabled
+            )
         if not allowed:
             raise Inconclusive(
                 f"a read that keys of {' and of '.join(distinct)} alone are allowed",
                 "the cells of API keys",
             )
+
+    async def _expect_union(
+        self, operation: Operation, key: Caller, scopes: Sequence[str], may: bool
+    ) -> bool:
+        """Whether a key reads what keys of its single scopes may; False where that says nothing.
+
+        Raises:
+            Finding: it reads more, or less.
+        """
+        answer = await self._world.reads(key, operation.name)
+        if (
+            operation.effect == "fetch"
+            and answer.status in self._world.dialect.gone
+            and await self._is_of_another(key, scopes)
+        ):
+            # It does not see this thing, which says nothing of what it may do: who takes part in
+            # what is a row's matter.
+            return False
+        if self._is_as_tabled(operation, answer, may):
+            return True
+        if not may and await self._is_open_to(operation, scopes):
+            # A single key is let in by now, as from a cache: the cell's own finding.
+            return False
+        what = "allowed" if may else "denied"
+        raise Finding(
+            f"{operation.name} {what}, as for {' or '.join(scopes)} alone",
+            f"{answer.status}",
+            answer,
+        )
 
     async def _is_open_to(self, operation: Operation, scopes: Sequence[str]) -> bool:
         """Whether a key of one of these scopes alone is let in, asked anew."""
@@ -405,9 +294,7 @@ class Judge(TokenJudge):
     # --- What a read shows -----------------------------------------------------------------------
 
     async def shows(self, exchange: Exchange, request: Request, caller: Caller) -> bool:
-        """Whether a successful read shows what it was asked for: the fixture, or the caller's own
-        user.
-        """
+        """Whether a successful read shows what it was asked for: the fixture, or the own user."""
         operation = request.operation
         wanted = caller.user if operation.is_self else request.fixture.id if request.fixture else ""
         if operation.effect == "fetch":
@@ -453,48 +340,6 @@ class Judge(TokenJudge):
             ):
                 return True
         return False
-
-    @classmethod
-    def reads_back(cls, document: dict[str, object] | None, request: Request) -> bool:
-        """Whether a document holds the mark of a create or an update, in whatever member: a server
-        need not know all (AMB-16).
-
-        Raises:
-            Inconclusive: what was written bears no mark by which to know it, or the thing has none
-                of the members with the mark.
-        """
-        written = cls._marked(request)
-        found = any(isinstance(value, str) and request.name in value for value in walked(document))
-        shows_any = any(
-            at(document, path) is not None for _, path in names_in(request.body, request.name)
-        )
-        if document and not (
-            found or shows_any or request.operation.is_self
-        ):  # of one's own user it was tried beforehand
-            raise Inconclusive(
-                f"a member that {request.operation.name} writes and the target knows: what it "
-                f"shows has none of {', '.join(written)}",
-                f"[operations.{request.operation.name}] body in the target file",
-            )
-        if found and (lost := [name for name in written if name not in (document or {})]):
-            note(f"{request.operation.name}: {', '.join(lost)} did not come back")
-        return found
-
-    @staticmethod
-    def _marked(request: Request) -> dict[str, Any]:
-        """The members of a body by which a thing shows that it was written by just this request."""
-        found = marked(request.body, request.name) if request.name else {}
-        if not found:
-            raise Inconclusive(
-                f"a mark by which to know what {request.operation.name} wrote: no member that is "
-                "read back holds the test's name",
-                f"[operations.{request.operation.name}] body in the target file",
-            )
-        return found
-
-
-def _statuses(statuses: tuple[int, ...]) -> str:
-    return " or ".join(map(str, statuses))
 
 
 def _words(operation: Operation) -> str:

@@ -1,6 +1,4 @@
-"""Making things on the target: what is made is written down first, and is ours only when that is
-certain.
-"""
+"""Creates things on the target, and tells the run's own things from those of others."""
 
 from __future__ import annotations
 
@@ -56,8 +54,7 @@ class Making(Callers):
         inside: Thing | None = None,
         **options: Any,
     ) -> Exchange:
-        """Send a request that may create something, which is in the ledger before it leaves; not
-        broken off by a cancellation.
+        """Send a request that may create something: the ledger has it first; it is not cancelled.
 
         The entry has an id afterwards if it is certain what was made. Every other way to an end
         leaves it doubtful, but for a refusal.
@@ -167,9 +164,7 @@ class Making(Callers):
         )
 
     async def keys(self) -> list[dict[str, Any]] | None:
-        """The target's API keys, as far as it lists them where they are made; None where it does
-        not.
-        """
+        """The target's API keys, as far as it lists them where they are made; else None."""
         exchange = await self.send(
             "GET", self.target.api_keys.create_path, await self.user(self.highest)
         )
@@ -188,8 +183,7 @@ class Making(Callers):
             self.listed.add(resource)
 
     def bears(self, document: object, resource: str, name: str) -> bool:
-        """Whether a thing has a name that begins with ``name``, in a member into which the run
-        wrote, or writes, its names.
+        """Whether a thing has a name beginning with ``name``, in a member with the run's names.
 
         Names, and the e-mail addresses that are made of them.
         """
@@ -235,16 +229,14 @@ class Making(Callers):
                         self.gate.saw(API_KEY, own_id(key), time.monotonic())
                 else:
                     await self.look_at_all(resource)
-            except TransientFailure:  # it passes: whoever asks next looks again
+            except TransientFailure:  # it passes: the next who asks looks again
                 raise
             except Inconclusive:  # there is no list to look at
                 pass
         return time.monotonic()
 
     async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
-        """The thing that carries ``name``, in a list read after the moment ``after``; None when
-        there is none.
-        """
+        """The thing that carries ``name``, in a list read after the moment ``after``; else None."""
         raise NotImplementedError
 
     async def look_at_all(self, resource: str) -> None:
@@ -252,15 +244,11 @@ class Making(Callers):
         raise NotImplementedError
 
     async def was_there_before(self, resource: str, id: str) -> bool:
-        """Whether the target showed a thing with this id before the run made its first one of this
-        kind.
-        """
+        """Whether the target showed this id before the run made its first thing of this kind."""
         return self.gate.is_others(resource, id, await self._look_before(resource))
 
     async def send(self, method: str, path: str, caller: Caller | None, **options: Any) -> Exchange:
-        """As `Callers.send`; what a read shows is noted, so that it is never taken for something
-        that the run made.
-        """
+        """As `Callers.send`; notes what a read shows, so that it is not taken for the run's own."""
         exchange = await super().send(method, path, caller, **options)
         if method == "GET" and exchange.ok and (resource := self._resource_at(path)):
             is_list = isinstance(exchange.json, list)

@@ -1,4 +1,4 @@
-"""Marks that tie a test to what it proves; the tables say what there is."""
+"""Marks that tie a test to its requirement, and parametrize it from the tables."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def requirement(id: str, *, phase: int = ORDINARY) -> pytest.MarkDecorator:
 
 
 def cells(expected: str, *effects: str, self: bool | None = None) -> pytest.MarkDecorator:
-    """One test per cell that the table allows (``"allow"``) or denies (``"deny"``) to operations
-    with these effects.
+    """One test per cell that the table allows (``"allow"``) or denies (``"deny"``), by effect.
 
     Args:
         self: only operations on the caller's own user (True), only the others (False), or both.
@@ -50,7 +49,7 @@ def cells(expected: str, *effects: str, self: bool | None = None) -> pytest.Mark
 
 
 def each(name: str, cases: Iterable[str]) -> pytest.MarkDecorator:
-    """One test per case, by its name; what the name stands for is looked up by the test.
+    """One test per case, by its name; the test looks up what the name stands for.
 
     A parameter's value becomes part of a report's history of the test, so it must be the same in
     every run, and no secret.

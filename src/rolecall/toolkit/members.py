@@ -1,7 +1,6 @@
-"""Members of bodies that a target does not know, or wants besides (AMB-16): the page does not list
-the members of its resources.
+"""Learns which members of a body a target refuses or requires (AMB-16): the page lists none.
 
-A server may drop what it does not know, or refuse it, and it may ask for what nobody could know of.
+A server may drop what it does not know, or refuse it, and it may ask for what is not documented.
 What it refuses with 400 or 422 is sent again: with the members that the answer names as missing, as
 texts; then without those that it names otherwise; then with no more than what bears the run's name.
 """
@@ -61,16 +60,13 @@ Path = tuple[str, ...]
 
 @dataclass
 class Members:
-    """Which members of its bodies a target was seen to refuse, by operation, and which it wanted
-    besides, by resource.
-    """
+    """The members that a target refused, by operation, and those it required, by resource."""
 
     unknown: dict[str, frozenset[Path]] = field(default_factory=dict)
     wanted: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def understood(self, request: Request) -> Request:
-        """The request with what the target wants of such things, and without what it was seen to
-        refuse in it.
+        """The request with the members that the target requires, without those that it refused.
 
         An update writes what a create had to: it may be all that the target knows. The caller's own
         user is not written to for that.
@@ -81,7 +77,7 @@ class Members:
         return without(request, self.unknown.get(operation.name, frozenset()))
 
     def learn(self, asked: Request, taken: Request) -> None:
-        """Note what had to be left out of a request, or added to it, until the target took it."""
+        """Note what had to be left out of a request, or added to it."""
         before, after = frozenset(places(asked.body)), frozenset(places(taken.body))
         name, resource = asked.operation.name, asked.operation.resource.name
         self.unknown[name] = self.unknown.get(name, frozenset()) | (before - after)
@@ -111,9 +107,7 @@ class Attempts:
             self._missing |= members_missing(answer)
 
     def following(self) -> Request | None:
-        """What to send next, as the answers suggest it, the newest first; None when there is
-        nothing more to try.
-        """
+        """The next request to send, as the answers suggest it; None when all were tried."""
         if len(self._tried) >= MOST_TRIES:
             return None
         possible = (
@@ -138,7 +132,7 @@ class Attempts:
 
 
 def barely(request: Request) -> Request:
-    """A create with no more than what bears the run's name, and what a user logs in with."""
+    """A create with only what holds the run's name, and what a user logs in with."""
     bears = marked(request.body, request.name)
     return without(
         request, frozenset(path for path in places(request.body) if path[0] not in (*bears, *_KEPT))
@@ -146,8 +140,7 @@ def barely(request: Request) -> Request:
 
 
 def including(request: Request, names: Iterable[str], values: Any = None) -> Request:
-    """A request with more members: with the value that they have in ``values``, else as texts that
-    bear the run's name.
+    """A request with more members: their ``values``, else texts that hold the run's name.
 
     A user that has to have a role gets the lowest.
     """
@@ -164,7 +157,7 @@ def including(request: Request, names: Iterable[str], values: Any = None) -> Req
 
 
 def without(request: Request, left_out: frozenset[Path]) -> Request:
-    """A request without some members of its body, and without objects that lose all of theirs."""
+    """A request without some members of its body, nor objects that lose all of theirs."""
     if not left_out or not isinstance(request.body, Mapping):
         return request
     body = _without(request.body, (), left_out)
@@ -189,9 +182,7 @@ def places(body: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def names_in(body: object, name: str, path: Path = ()) -> Iterator[tuple[str, Path]]:
-    """Where a body has a name: what stands before it, and the members that lead there; lists have
-    none.
-    """
+    """Where a body has a name: what stands before it, and the members that lead there."""
     if isinstance(body, Mapping):
         for member, value in body.items():
             yield from names_in(value, name, (*path, member))
@@ -260,9 +251,7 @@ def _last_parts(value: Any, *, each: bool) -> Iterator[str]:
 
 
 def members_named(answer: Exchange) -> tuple[set[str], set[str]]:
-    """The words of an error that may be names of members, and those of them that it says are
-    required.
-    """
+    """The words of an error that may be members, and those that it says are required."""
     named: set[str] = set()
     required: set[str] = set()
     left: list[tuple[Any, bool]] = [

@@ -33,7 +33,7 @@ async def telling(world: World, one: str, other: str) -> Operation:
 
 
 async def expect_role_shown(world: World, user: ThrowawayUser, role: str, since: float) -> bool:
-    """Whether the user is seen to have its new role; False where users show none.
+    """Whether the user is seen to have its new role; False where users show no role.
 
     Raises:
         NotTested: it shows its old role: an update is no way to change it here.
@@ -66,8 +66,7 @@ class Moved:
         }
 
     def wrong(self, answer: Exchange) -> tuple[str, str] | None:
-        """Where a token answer has another scope than the new role's, and which; None where it has
-        none, or there is no token.
+        """Where a token answer has another scope than the new role's, and which; else None.
 
         Where the scope did not say the old role before the change either, it says nothing of the
         change.
@@ -83,8 +82,7 @@ class Moved:
         return None
 
     async def expect_scope(self, way: str) -> Grant:
-        """Go one way to a token; what it gives has the scope of the new role, and the rights. A
-        refusal gives nothing.
+        """A token that one way gives has the scope and rights of the new role; or a refusal.
 
         Raises:
             Finding: it has another scope, and keeps it for as long as a target may lag.

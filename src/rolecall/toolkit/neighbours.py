@@ -1,4 +1,4 @@
-"""Near misses of an e-mail: what looks much like it, and users who have such a one."""
+"""E-mails that look much like another user's, and users who have them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AS_CLIENTS = ("with-a-tag", "longer", "any-letter", "of-another-domain")
 
 @shared_setup
 async def twin_of(world: World, likeness: str) -> ThrowawayUser:
-    """A user whose e-mail is much like the scapegoat's, with the same password.
+    """A user with nearly the e-mail of the lockable account, and the same password.
 
     Raises:
         NotTested: the target makes none.
@@ -45,7 +45,7 @@ async def twin_of(world: World, likeness: str) -> ThrowawayUser:
 
 
 def parts_of(email: str) -> dict[str, str]:
-    """An e-mail, and what is less than it: the placeholders of bodies with a near miss of it."""
+    """An e-mail and parts of it: the placeholders of bodies with a near miss."""
     return {
         "email": email,
         "cut": email[:-1],

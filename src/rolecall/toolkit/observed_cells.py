@@ -1,4 +1,4 @@
-"""What was seen of the cells, whatever the table says of them, and the cascade as a law over it."""
+"""The answers that cells of the permission table got in this run, for the law of the cascade."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from rolecall.spec.model import Cell, Dialect, Operation
 
 @dataclass(frozen=True)
 class CredentialCells:
-    """The answers that the cells of one kind of credential got, by (operation, role), as a dialect
-    reads them.
-    """
+    """The answers to one kind of credential, by (operation, role), as a dialect reads them."""
 
     answers: Mapping[tuple[str, str], Exchange]
     operations: Mapping[str, Operation]
     dialect: Dialect
 
     def allowed(self, lower: str, higher: str) -> list[str]:
-        """The operations that ``lower`` was allowed, and that ``higher`` was seen to try as well."""
+        """The operations that ``lower`` was allowed, and that ``higher`` was seen to try."""
         return [
             operation
             for (operation, role), answer in self.answers.items()
@@ -30,7 +28,7 @@ class CredentialCells:
         ]
 
     def breaks(self, lower: str, higher: str) -> list[str]:
-        """Those of them that were refused to ``higher``."""
+        """The operations that ``lower`` was allowed and ``higher`` was refused."""
         return [
             operation
             for operation in self.allowed(lower, higher)

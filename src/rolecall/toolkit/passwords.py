@@ -1,6 +1,4 @@
-"""What is a password in an answer, or what is kept of one: by the passwords that were sent, and by
-names and forms of hashes.
-"""
+"""Finds passwords and their hashes in answers: by what was sent, by names and by forms."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ _LIKE_A_HASH = re.compile(r"[0-9a-zA-Z+/=_.-]{16,}")
 
 
 def passwords_sent(responses: Iterable[Exchange], world: World) -> set[str]:
-    """The passwords that opened something, or were to: of the target file, and of what was answered
-    with success.
-    """
+    """The passwords of the target file, and those that were sent and answered with success."""
     found = {account.password for account in world.target.accounts.values()}
     for exchange in responses:
         if exchange.ok and b"password" in exchange.request_body:
@@ -60,7 +56,7 @@ def is_of_users(exchange: Exchange) -> bool:
 
 
 def hashes_in(document: Any, *, of_user: bool) -> Iterator[str]:
-    """The members that hold a password, or what is kept of one, wherever they stand; however deep."""
+    """The members that hold a password or its hash, at any depth of a document."""
     left = [document]
     while left:
         value = left.pop()

@@ -1,4 +1,4 @@
-"""Refresh tokens as nobody was given them: altered in a part, or never issued."""
+"""Alters refresh tokens in a part, or makes ones that were never issued."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def altered_end(token: str) -> str:
 
 
 def altered_front(token: str) -> str:
-    """The refresh token with another part in front of its secret; the token itself where there is
-    none.
-    """
+    """The refresh token with another part before its secret; unchanged if it has none."""
     front, dot, secret = token.rpartition(".")
     return f"{front.translate(_MOVED)}{dot}{secret}"
 
@@ -34,8 +32,7 @@ def altered_beginning(token: str) -> str:
 
 
 def never_issued(token: str, user: str) -> str:
-    """A refresh token of the same form whose secret is another one: of a JWT its signature, else
-    all but its user's id.
+    """A refresh token of the same form with another secret, such as another signature.
 
     Raises:
         Inconclusive: there is nothing in it that could be another.

@@ -1,4 +1,4 @@
-"""The responses of a run, sorted by the schema that they must have."""
+"""Sorts the responses of a run by the schema that they must have."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ _PLACEHOLDER = re.compile(r"\\\{\w+\\\}")
 
 
 def kinds() -> list[str]:
-    """The names of the schemas that responses have: of tokens, keys, every resource, and lists of
-    every resource.
-    """
+    """The names of the schemas: token, API key, each resource, and lists of each resource."""
     resources = load_specification().resources
     return ["token", "api-key", *resources, *(f"{name}-list" for name in resources)]
 
@@ -54,8 +52,7 @@ class Responses:
         )
 
     def of(self, kind: str) -> list[Exchange]:
-        """The successful responses that must have the schema ``kind``, no body twice; the newest is
-        cited as evidence.
+        """The successful responses that must have the schema ``kind``, no body twice.
 
         What was asked for outside the specification has no schema, and a body that is no JSON is
         RESPONSE-json's matter.
@@ -73,9 +70,7 @@ class Responses:
         return _distinct(_cited(self._sorted[kind]))
 
     def with_body(self) -> list[Exchange]:
-        """The target's responses with a body, whatever their status, to requests for which one is
-        defined.
-        """
+        """The target's responses with a body, of any status, to requests that define one."""
         return _cited(
             [
                 exchange
@@ -85,9 +80,7 @@ class Responses:
         )
 
     def errors(self) -> list[Exchange]:
-        """The refusals of well-formed requests that have a body, none twice; what is no HTTP at all
-        is refused by whoever reads HTTP.
-        """
+        """The refusals of well-formed requests that have a body, none twice."""
         return _distinct(
             _cited(
                 [

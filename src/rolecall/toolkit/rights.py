@@ -1,6 +1,4 @@
-"""What somebody may not have, by any scope or role: the lists of the roles above, and what the
-highest alone may create.
-"""
+"""Checks that a caller has no right above its role: lists of higher roles, and reserved creates."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from rolecall.toolkit.world import World
 
 
 def reserved_above(role: str, world: World) -> list[Operation]:
-    """For each role above this one a list that it may, and no role below it."""
+    """For each role above this one, a list that it may read, and no role below it may."""
     spec, above = (
         world.spec,
         world.roles[world.roles.index(role) + 1 :] if role else world.roles[1:],
@@ -55,8 +53,7 @@ async def _opened_above(
 
 
 async def expect_no_rights_above(role: str, key: Caller, world: World, why: str) -> None:
-    """A key may not read what only roles above this one may; without a role, what roles above the
-    lowest may, nor create as the highest.
+    """A key may not read what only roles above this one may, nor create as the highest.
 
     Judged where a token of the role is denied, as the table has it: a cell that is wrong by itself
     is that cell's finding.
@@ -76,9 +73,7 @@ async def expect_no_rights_above(role: str, key: Caller, world: World, why: str)
 
 
 async def expect_at_most(shown: str, caller: Caller, world: World) -> None:
-    """A token of a user that shows this role, or none of the known ones, has no scope above it and
-    opens nothing above it.
-    """
+    """A token of a user that shows this role has no scope above it, and opens nothing above it."""
     roles = world.roles
     most = roles.index(shown) if shown in roles else len(roles) - 2
     what = f"no rights above {roles[most]}: the user shows the role {shown!r}"

@@ -1,5 +1,4 @@
-"""Shapes of a denied request: ways to ask for the same thing that code makes exceptions for, as
-data, and a cover of them.
+"""Shapes of a denied request: other ways to ask for the same, and which test tries which.
 
 The permission table knows no exception but oneself, so what it denies is denied in each of these
 shapes. Each denied row meets each shape that suits it, and each role that it is denied to meets as
@@ -25,8 +24,7 @@ _READS, _WRITES = ("list", "fetch"), ("create", "update", "delete")
 
 @dataclass(frozen=True)
 class Shape:
-    """One way to ask for the same: ``name`` is how a report calls it, ``case`` the row of the
-    catalogue of negative cases.
+    """One way to ask for the same: ``name`` is for reports, ``case`` the row of the catalogue.
 
     ``queries`` are what is added to the query, by the resource that is asked for ("" for all
     others). ``body`` says what becomes of the body: ``"same"``, ``"none"``, ``"form"`` (its texts
@@ -121,14 +119,14 @@ T = TypeVar("T")
 
 
 def in_turn(names: Sequence[T], key: str) -> T:
-    """One of some things, another one for each key: a resource, or an operation."""
+    """One of some things, chosen by a key such as a resource or an operation."""
     spec = load_specification()
     keys = list(spec.resources) if key in spec.resources else list(spec.operations)
     return names[keys.index(key) % len(names)]
 
 
 def attempts(operation: str, *, everything: bool) -> list[Attempt]:
-    """Who asks for a denied operation, and in which shapes: by the cover, or all of them."""
+    """The roles and shapes in which a denied operation is tried: by the cover, or all of them."""
     spec = load_specification()
     if not everything:
         return list(_cover()[operation])
@@ -171,7 +169,7 @@ def _cover() -> dict[str, tuple[Attempt, ...]]:
 def dressed(
     request: Request, shape: Shape, values: Mapping[str, str]
 ) -> tuple[str, dict[str, Any]]:
-    """The path of a request in a shape, and what else is sent: header fields, and the body."""
+    """The path of a request in a shape, and its header fields and body."""
     path = with_query(request.path, _filled(shape.query(request.operation.resource.name), values))
     options: dict[str, Any] = {"headers": dict(shape.headers), "json": request.body}
     if shape.body == "none":

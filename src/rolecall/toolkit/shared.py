@@ -21,9 +21,9 @@ S = TypeVar("S")
 def shared_setup(
     method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Run an async method once per object and arguments; everyone gets its result, or its failure.
+    """Run an async method once per object and arguments; all callers share result or failure.
 
-    `TransientFailure` is forgotten, so that whoever asks next tries again.
+    `TransientFailure` is forgotten, so that the next who asks tries again.
     """
 
     @wraps(method)
@@ -41,7 +41,7 @@ def shared_setup(
             # Shielded: a test that is cancelled must not take the set-up of the others with it.
             return await asyncio.shield(task)
         except TransientFailure:
-            if tasks.get(key) is task:  # whoever heard of it first may have begun anew already
+            if tasks.get(key) is task:  # another waiter may have begun anew already
                 del tasks[key]
             raise
         except Exception as error:  # noqa: BLE001  # whatever it was, everybody who waits gets a copy
@@ -60,27 +60,23 @@ def _copy(error: Exception) -> Exception:
 
 
 async def uncancelled(work: Coroutine[Any, Any, R]) -> R:
-    """Bring something to its end even when whoever asked for it is cancelled: its answer says what
-    the target now has.
-    """
+    """Finish an awaitable even when its caller is cancelled: its answer tells what was made."""
     task = asyncio.create_task(work, name=UNCANCELLED)
     task.add_done_callback(
         lambda done: done.cancelled() or done.exception()
-    )  # perhaps nobody is left to look
+    )  # perhaps no waiter is left to look
     return await asyncio.shield(task)
 
 
 def invalidate(owner: object, method: str, *args: Hashable) -> None:
-    """Forget the memoised results of the methods of this name, all of them or those for ``args``,
-    so that they run again.
-    """
+    """Forget the shared results of a method, all or those for ``args``, so that it runs again."""
     tasks: dict[tuple[Any, ...], Any] = owner.__dict__.get("_memo", {})
     for key in [key for key in tasks if key[0].__name__ == method and (not args or key[1] == args)]:
         del tasks[key]
 
 
 class SingleFlight(Generic[R]):
-    """A probe whose one answer serves everybody who asked before it was sent.
+    """A probe whose one answer serves all who asked before it was sent.
 
     ``after(moment)`` returns a result whose request left after ``moment`` (monotonic seconds).
     """

@@ -1,4 +1,4 @@
-"""Things on the target that tests act upon: how their requests are written and what became of them."""
+"""Things on the target that tests act upon, and the requests about them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from rolecall.spec.model import Operation, Resource
 
 @dataclass(frozen=True)
 class Fixture:
-    """One thing on the target. ``name`` is unique to this run (empty when the thing was there
-    before).
-    """
+    """One thing on the target; ``name`` is unique to this run, empty for things from before."""
 
     resource: Resource
     id: str
@@ -57,7 +55,7 @@ def _replaced(body: Any, old: str, new: str) -> Any:
 
 
 def items(exchange: Exchange) -> list[dict[str, Any]]:
-    """The objects of a list answer; empty when it is no list."""
+    """The objects of a list answer; empty when the answer is not a list."""
     return (
         [item for item in exchange.json if isinstance(item, dict)]
         if isinstance(exchange.json, list)

@@ -1,4 +1,4 @@
-"""Users made for one test, whose role and password it may change, and whom an attack may lock out."""
+"""Users made for one test, which may change their role and password, or lock them out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NEEDED = "a user of one's own: users made by this run cannot"
 
 @dataclass(frozen=True)
 class ThrowawayUser:
-    """A user that nobody else uses: how it logs in, its first session, and where it is."""
+    """A user that no other test uses: its account, its first session and its fixture."""
 
     account: Account
     caller: Caller
@@ -35,7 +35,7 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
     """Make a user of a role with a password, and log it in; the run's tidy-up deletes it.
 
     Raises:
-        NotTested: the target lets nobody make a user that can log in with that role.
+        NotTested: no user that can log in with that role can be made.
     """
     request, answer, fixture = await make_user(world, role=role, **members)
     email, password = request.body.get("email"), request.body.get("password")
@@ -53,8 +53,7 @@ async def throwaway_user(world: World, role: str, **members: Any) -> ThrowawayUs
 async def make_user(
     world: World, *, attack: str = "", **members: Any
 ) -> tuple[Request, Exchange, Fixture | None]:
-    """Let the highest role make a user with these members beside the usual ones; ``...`` leaves one
-    out.
+    """Let the highest role make a user with these members; ``...`` leaves one out.
 
     Returns:
         What was asked for, the answer, and the user; None where none was made.
@@ -94,9 +93,7 @@ class Pool:
     returned: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def idle(self) -> ThrowawayUser | None:
-        """A user that no test has; None where another one should be made, also because waiting
-        takes too long.
-        """
+        """A user that no test has; None where another one should be made, as after a long wait."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_FOR_IDLE):
                 while not self.free and self.lent >= _AT_ONCE:
@@ -127,8 +124,7 @@ _AT_ONCE, _WAIT_FOR_IDLE = 4, 3.0
 
 
 async def fresh_session(world: World, role: str) -> Caller:
-    """A session of a role that no other test uses, of a user that no other test uses at the same
-    time.
+    """A session of a role that no other test uses, of a user that no other test uses meanwhile.
 
     The user is made by the run; when the test is over it goes to the next one, which logs it in
     anew. Where none can be made it is the role's account, as far as its budget of log-ins goes.
@@ -167,10 +163,9 @@ async def another_session(world: World, user: ThrowawayUser) -> Caller:
 
 
 async def any_session(world: World, role: str) -> Caller:
-    """A session for an attack that does not get anywhere: one that another test has left in good
-    order, else a fresh one.
+    """A session for an attack that must fail: one that another test left intact, else a fresh one.
 
-    Nobody else has its user meanwhile, for a log-in may end it.
+    No other test has its user meanwhile, for a log-in may end it.
     """
     pool, spare = world.pools.setdefault(role, Pool()), world.spare.get(role, [])
     for left in reversed(spare):
@@ -204,8 +199,7 @@ async def change(world: World, user: ThrowawayUser, **members: Any) -> Exchange:
 
 
 async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
-    """Let the highest role give a made-up user a status that keeps it from logging in; the log-in
-    that was refused.
+    """Let the highest role give a user a status that prevents log-in; returns the refused log-in.
 
     Raises:
         NotApplicable: the target takes no such status, or lets the user log in all the same.
@@ -214,14 +208,13 @@ async def disable(world: World, user: ThrowawayUser, status: str) -> Exchange:
     login = await world.tokens.issue(user.account)
     if login.ok:
         raise NotApplicable(
-            f"a user with status {status!r} still logs in, so it disables nobody ({login})"
+            f"a user with status {status!r} still logs in, so it disables no user ({login})"
         )
     return login
 
 
 async def changeable(world: World, role: str, credential: str = TOKEN) -> Caller:
-    """A caller of a role whose own user a test may change: one that this run makes, where it can;
-    else the account's.
+    """A caller of a role whose own user a test may change: a throw-away user, or the account's.
 
     A key's own user is whom it acts as, mostly its maker; so a user that the run makes makes the
     key.
@@ -251,17 +244,13 @@ async def _key_by(world: World, role: str, maker: Caller) -> Caller:
 
 @shared_setup
 async def lockable_account(world: World) -> ThrowawayUser:
-    """A made-up user of the lowest role that tests share: they may log it in as often as they like,
-    not change it.
-    """
+    """A throw-away user of the lowest role that tests share: for any log-ins, not for changes."""
     return await throwaway_user(world, world.roles[0])
 
 
 @shared_setup
 async def sessions_outlast_log_ins(world: World) -> bool:
-    """Whether a session lives on when its user has logged in as often as an account may be in a
-    run; False where nobody can tell.
-    """
+    """Whether a session lives on after as many log-ins as a run makes; False if unknown."""
     try:
         user = await throwaway_user(world, world.roles[0])
     except NotTested:
@@ -275,9 +264,7 @@ async def sessions_outlast_log_ins(world: World) -> bool:
 
 
 async def throwaway_admin(world: World) -> Account:
-    """An account of the highest role, made for attacks to name; the one of the target file where
-    none can be made.
-    """
+    """An account of the highest role for attacks to name; the target file's if none can be made."""
     try:
         return (await _made_for_changes(world, world.highest)).account
     except TransientFailure:
@@ -287,7 +274,7 @@ async def throwaway_admin(world: World) -> Account:
 
 
 async def attackable(world: World) -> ThrowawayUser:
-    """A user of the lowest role on whom a log-in that must be refused is tried.
+    """A user of the lowest role for log-ins that must be refused.
 
     After a few it gives way to another, before a server locks it. Where none can be made it is the
     role's account, whose budget of log-ins ends sooner.

@@ -1,6 +1,4 @@
-"""What an answer of the token endpoint means: a grant in its proper shape, or a refusal with no
-token in it.
-"""
+"""Judges answers of the token endpoint: a well-formed grant, or a refusal without a token."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ from rolecall.schema_validation import validation_errors
 from rolecall.spec.claims import LIFETIME_TOLERANCE, is_number
 from rolecall.spec.ids import own_id
 from rolecall.tokens import Caller, Grant, user_of
-from rolecall.toolkit.expectations import expect_no_more_than, outlives
-from rolecall.toolkit.expiry import ExpiredToken
+from rolecall.toolkit.expectations import any_of, expect_no_more_than, outlives
+from rolecall.toolkit.expired_tokens import ExpiredToken
 from rolecall.toolkit.throwaway_users import fresh_session
 from rolecall.toolkit.world import World
 
@@ -33,7 +31,7 @@ class TokenJudge:
         """The answer to good credentials has a good status.
 
         Raises:
-            Inconclusive: they were refused, and perhaps rightly: nobody but the target knows
+            Inconclusive: they were refused, and perhaps rightly: only the target knows
                 whether they are good.
             Finding: the answer is no refusal, and no success either.
         """
@@ -42,7 +40,7 @@ class TokenJudge:
             return
         if 400 <= exchange.status < 500:
             raise Inconclusive(f"credentials that the target takes: {exchange}", look_at)
-        raise Finding(f"{_statuses(statuses)} for good credentials", f"{exchange.status}", exchange)
+        raise Finding(f"{any_of(statuses)} for good credentials", f"{exchange.status}", exchange)
 
     def expect_token_answer(self, exchange: Exchange) -> None:
         """The answer has the shape of a token creation (schemas/token.schema.json)."""
@@ -63,7 +61,7 @@ class TokenJudge:
         cite(exchange, "answer")
         if exchange.status not in self._world.dialect.refreshed:
             raise Finding(
-                f"{_statuses(self._world.dialect.refreshed)} for a good refresh",
+                f"{any_of(self._world.dialect.refreshed)} for a good refresh",
                 f"{exchange.status}",
                 exchange,
             )
@@ -96,7 +94,7 @@ class TokenJudge:
         raise Finding(f"exp - iat = {expected} s", actual, grant.exchange)
 
     async def expect_works(self, caller: Caller) -> None:
-        """The caller's token is let in, and as the caller's own user.
+        """The caller's token is accepted, and acts as the caller's own user.
 
         Raises:
             Finding: it is not, at anything that every role may do, or it acts as somebody else.
@@ -110,7 +108,7 @@ class TokenJudge:
             raise Finding(f"user {caller.user}", f"user {own_id(exchange.document)!r}", exchange)
         if exchange.status >= 500 or exchange.status == 401 or not await self._is_alive(caller):
             raise Finding(
-                f"{_statuses(operation.success)}: the token is let in",
+                f"{any_of(operation.success)}: the token is let in",
                 f"{exchange.status}",
                 exchange,
             )
@@ -141,14 +139,13 @@ class TokenJudge:
             raise Finding("a refusal without a token", f"{exchange.status} with a token", exchange)
         if exchange.status not in self._world.dialect.refused:
             raise Finding(
-                f"a refusal: {_statuses(self._world.dialect.refused)}",
+                f"a refusal: {any_of(self._world.dialect.refused)}",
                 f"{exchange.status}",
                 exchange,
             )
 
     async def expect_refresh_at_most(self, exchange: Exchange, caller: Caller, method: str) -> None:
-        """The answer to an attack on a refresh is a refusal, or a token of the caller's user and
-        scope that lives as usual.
+        """A refused refresh, or a token of the caller's user and scope that lives as usual.
 
         How long tokens of a refresh live is REFRESH-new-token's matter. So one that lives longer
         than the one of the log-in is held against a plain refresh by this ``method``, ``get`` or
@@ -169,7 +166,7 @@ class TokenJudge:
         expect_no_more_than(caller.grant, exchange, usual=usual)
 
     def expect_let_in(self, exchange: Exchange, when: str) -> None:
-        """The token was taken: whatever the answer says, it does not say that the token is bad."""
+        """The token was accepted: the answer does not say that it is bad."""
         cite(exchange, "answer")
         if not exchange.ok:
             raise Finding(f"let in {when}", f"{exchange.status}", exchange)
@@ -180,7 +177,7 @@ class TokenJudge:
         note(f"{expired.evidence}: {exchange.status}")
         statuses = self._world.dialect.expired
         if exchange.status not in statuses:
-            expected = f"{_statuses(statuses)} once the token has expired ({expired.evidence})"
+            expected = f"{any_of(statuses)} once the token has expired ({expired.evidence})"
             raise Finding(
                 expected,
                 f"{exchange.status}{_OTHER_READING if exchange.status == 401 else ''}",
@@ -192,13 +189,12 @@ class TokenJudge:
         cite(exchange, "answer")
         statuses = self._world.dialect.anonymous
         if exchange.status not in statuses:
-            raise Finding(f"{_statuses(statuses)}: not let in", f"{exchange.status}", exchange)
+            raise Finding(f"{any_of(statuses)}: not let in", f"{exchange.status}", exchange)
 
     async def control_refresh(
         self, refresh: Awaitable[Exchange], caller: Caller | None = None
     ) -> Exchange:
-        """The refresh that must succeed beside one that must not: it shows that nothing but the
-        tampering was wrong.
+        """The refresh that must succeed beside a tampered one, so that only the tampering counts.
 
         The session goes on with what it gave; with a ``caller`` another test may have it.
 
@@ -233,7 +229,7 @@ class TokenJudge:
         )
 
     def cite(self, *exchanges: Exchange) -> None:
-        """Count exchanges of other tests among the evidence of this one: the newest stands for all."""
+        """Count exchanges of other tests as evidence of this one; the newest stands for all."""
         cite(exchanges[-1])
 
     def note(self, text: str) -> None:
@@ -254,7 +250,3 @@ def _without_echo(exchange: Exchange) -> str:
     for token in jwts_in(f"{exchange.request_body.decode('utf-8', 'replace')} {exchange.url}"):
         text = text.replace(token, "")
     return text
-
-
-def _statuses(statuses: tuple[int, ...]) -> str:
-    return " or ".join(map(str, statuses))

@@ -1,6 +1,4 @@
-"""Things that roles which may not try to change and to delete, by one test at a time, and whether
-that left a trace.
-"""
+"""Things that refused writes are tried on, one test at a time, and whether a trace is left."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from typing import Any
 from rolecall.evidence import Exchange, note
 from rolecall.outcomes import Finding, Inconclusive
 from rolecall.spec.ids import own_id
-from rolecall.toolkit.judge import SETTLING
+from rolecall.toolkit.effect_judge import SETTLING
 from rolecall.toolkit.things import Fixture, Request
 from rolecall.toolkit.world import World
 
@@ -38,9 +36,7 @@ class Victim:
 
 @dataclass(frozen=True)
 class Tried:
-    """A write that was refused: what was asked for, what was answered, and by whom in which way it
-    was asked.
-    """
+    """A write that was refused: the request, the answer, and how it was asked."""
 
     request: Request
     answer: Exchange
@@ -83,7 +79,7 @@ async def _new(world: World, resource: str) -> Victim:
 
 
 async def expect_there(world: World, victim: Victim, tried: Sequence[Tried]) -> None:
-    """A thing is still there, whatever it has become by those who may change it.
+    """The thing is still there, whatever those who may change it made of it.
 
     Raises:
         Finding: it is gone.
@@ -96,8 +92,7 @@ async def expect_there(world: World, victim: Victim, tried: Sequence[Tried]) -> 
 async def expect_untouched(
     world: World, victim: Victim, tried: Sequence[Tried], *, in_list: bool = False
 ) -> None:
-    """A thing is as it was before it was tried to change it: there, with the same members, and
-    shown by its list.
+    """The thing is as it was before: there, with the same members, and in its list.
 
     Raises:
         Finding: it is gone or hidden, or has changed in a member that does not change by itself.
@@ -111,7 +106,8 @@ async def expect_untouched(
         )  # what a look at it changes, such as a counter of looks
         victim.document = now
         done = next(
-            (one for one in tried if one.request.name and one.request.name in f"{now}"), last
+            (write for write in tried if write.request.name and write.request.name in f"{now}"),
+            last,
         )
         if real := {name for name in changed - moving if not _STAMP.fullmatch(name)}:
             raise Finding(
@@ -146,7 +142,7 @@ async def _still_there(
 
 
 def _names(tried: Sequence[Tried]) -> str:
-    return ", ".join(dict.fromkeys(one.request.operation.name for one in tried))
+    return ", ".join(dict.fromkeys(write.request.operation.name for write in tried))
 
 
 async def _is_listed(world: World, fixture: Fixture, after: float) -> bool:

@@ -1,38 +1,27 @@
-"""The world a run acts in: the things it made there and how it looks at them. Set-up is shared and
-awaited once.
-"""
+"""The world of a run: its callers, its things on the target, and how it looks at them."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
 from rolecall.evidence import Exchange, cite
 from rolecall.http.client import Client
-from rolecall.http.gate import Thing
-from rolecall.http.link import next_page, path_below
 from rolecall.ledger import Ledger
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
 from rolecall.spec.ids import id_text, own_id
 from rolecall.spec.model import Operation, Specification
-from rolecall.spec.templates import fill, fill_path, in_address, made_up_password, with_query
 from rolecall.target import Target
 from rolecall.tokens import Caller, claims_of
 from rolecall.toolkit.borrowing import Borrowing
 from rolecall.toolkit.consistency import ConsistencyWait
-from rolecall.toolkit.making import Making
-from rolecall.toolkit.members import REFUSED, Attempts, Members, barely
+from rolecall.toolkit.members import REFUSED, Members, barely
+from rolecall.toolkit.requests import Requests
 from rolecall.toolkit.shared import SingleFlight, invalidate, shared_setup
-from rolecall.toolkit.things import Fixture, Request, items
-
-_MOST_PAGES = 200
-_CONFLICT = (
-    409  # RFC 9110 15.5.10: the state of the thing stands in the way, as where it is not empty
-)
+from rolecall.toolkit.things import Fixture, Request
 
 
 @dataclass
@@ -44,7 +33,7 @@ class Attacks:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class World(Making):
+class World(Requests):
     """Everything a test needs to tell its story; one per run."""
 
     def __init__(
@@ -62,33 +51,27 @@ class World(Making):
         self.attacks = Attacks()
         self.members = Members()
         self.patience = ConsistencyWait(self.dialect.consistency)
-        self._bare: set[str] = set()  # the ids of things that were made with nothing in them
-        self.full: set[str] = (
-            set()
-        )  # the resources of which one could not be deleted for what is in it
-        self.deleted: dict[
-            str, dict[str, Exchange]
-        ] = {}  # by resource and id: deletes that were answered with success
+        #: The ids of things that were made with nothing in them.
+        self.bare: set[str] = set()
+        #: The resources of which one could not be deleted, because of what is in it.
+        self.full: set[str] = set()
+        #: By resource and id: deletes that were answered with success.
+        self.deleted: dict[str, dict[str, Exchange]] = {}
         self.pools: dict[str, Any] = {}  # by role: users made for sessions
-        self.spare: dict[
-            str, list[Caller]
-        ] = {}  # by role: sessions that tests have left in good order
+        #: By role: sessions that tests have left in good order.
+        self.spare: dict[str, list[Caller]] = {}
         self._alive: dict[str, SingleFlight[Exchange | None]] = {}
-        self._listings: dict[str, SingleFlight[list[dict[str, Any]]]] = {}
 
     # --- Life ------------------------------------------------------------------------------------
 
     def forget_logins(self) -> None:
-        """Let every account log in anew: the target's clock was moved, and the shared tokens have
-        expired.
-        """
+        """Let every account log in anew, after a move of the clock that ended shared tokens."""
         invalidate(self, "_user")
         self._alive.clear()
         self.spare.clear()
 
     async def alive(self, caller: Caller, after: float) -> Exchange:
-        """Proof that a caller's credential authenticates, sent after the moment ``after``
-        (monotonic seconds).
+        """Proof that a caller's credential works, sent after the moment ``after`` (monotonic s).
 
         Raises:
             Inconclusive: nothing that every role may do succeeds any more.
@@ -106,7 +89,7 @@ class World(Making):
 
     async def _prove_alive(self, caller: Caller) -> Exchange | None:
         for operation in self.signs_of_life(caller.role):
-            if operation.is_self and not caller.user:  # an opaque key: nobody knows whose it is
+            if operation.is_self and not caller.user:  # an opaque key: its user is unknown
                 continue
             exchange = await self.perform(await self.request(operation, caller), caller)
             if exchange.ok:
@@ -114,8 +97,7 @@ class World(Making):
         return None
 
     def signs_of_life(self, role: str) -> list[Operation]:
-        """Reads that a role may do, one or two for each role that it includes: one that succeeds
-        shows a live credential.
+        """Reads that a role may do, one or two per role it includes, to prove a credential alive.
 
         Where one cell is wrong the others still tell; where the cascade is broken, so does what is
         the role's very own.
@@ -136,168 +118,11 @@ class World(Making):
             chosen += own if lowest == self.roles[0] else own[:1]
         return chosen
 
-    # --- Requests --------------------------------------------------------------------------------
-
-    async def request(
-        self, operation: Operation, caller: Caller | None, fixture: Fixture | None = None
-    ) -> Request:
-        """The request of an operation, on ``fixture`` or on the shared fixture of its resource."""
-        needs_fixture = operation.effect != "create" and not operation.is_self
-        if fixture is None and needs_fixture:
-            fixture = await self.shared(operation.resource.name)
-        name = self.new_name(operation.name)
-        values: dict[str, Any] = {
-            "id": fixture.id if fixture else "",
-            "self": caller.user if caller else (await self.user(self.roles[0])).user,
-            "name": name,
-        }
-        wanted = f"{operation.path} {operation.body}"
-        if "{conversation}" in wanted:
-            values["conversation"] = (fixture and fixture.conversation) or (
-                await self.shared("conversation")
-            ).id
-        if operation.effect == "create" or "{email}" in wanted:
-            local = f"rolecall.{name.split('-')[-2]}" if operation.is_self else in_address(name)
-            values["email"] = f"{local}@{self.target.email_domain}"
-        if "{password}" in wanted:
-            values["password"] = made_up_password()
-        if "{organization}" in wanted:
-            values["organization"] = await self.organization()
-        if "{participants}" in wanted:
-            values["participants"] = [
-                {"user": self.as_given(user)} for user in await self.participants()
-            ]
-        if operation.is_self and not values["self"]:
-            raise Inconclusive(
-                f"the user that {caller} acts as: nothing tells",
-                "[api_keys] acts_as in the target file",
-            )
-        path = fill_path(operation.path, values)
-        inside = (
-            Thing("conversation", values["conversation"])
-            if "{conversation}" in operation.path
-            else None
-        )
-        request = Request(
-            operation,
-            path,
-            fill(operation.body, values),
-            name,
-            fixture,
-            _thing(operation, values),
-            inside,
-        )
-        return self.members.understood(request)
-
-    async def request_on_own_fixture(self, operation: Operation, caller: Caller) -> Request:
-        """The request of a write: an update or a delete gets a thing that is there for this test
-        alone.
-        """
-        resource = operation.resource.name
-        if operation.effect == "create" or operation.is_self:
-            return await self.request(operation, caller)
-        fixture = await self.fresh(
-            resource, bare=operation.effect == "delete" and resource in self.full
-        )
-        return await self.request(operation, caller, fixture)
-
-    async def perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request; again with other members, where it is refused for what it
-        has or has not.
-
-        What an attack sends is sent as it is.
-        """
-        if options.get("attack"):
-            return await self._perform(request, caller, **options)
-        request = self.members.understood(request)
-        first = await self._perform(request, caller, **options)
-        attempts = Attempts(request, first)
-        while other := attempts.following():
-            answer = await self._perform(other, caller, **options)
-            attempts.add(other, answer)
-            if answer.status not in REFUSED:
-                self.members.learn(request, other)
-                return answer
-        return first
-
-    async def _perform(self, request: Request, caller: Caller | None, **options: Any) -> Exchange:
-        """Send an operation's request once; what it may create or delete is in the ledger before it
-        leaves.
-        """
-        operation = request.operation
-        if self.read_only and operation.effect not in ("list", "fetch"):
-            raise NotTested(f"--read-only: {operation.name} would write")
-        if operation.effect == "create":
-            if request.name not in f"{request.body}{options.get('content', b'')!r}":
-                raise Inconclusive(
-                    f"the run's name in what {operation.name} sends: without it nobody can tell "
-                    "what it made",
-                    f"[operations.{operation.name}] body in the target file",
-                )
-            what = (
-                operation.resource.name,
-                request.name,
-                operation.method,
-                request.path,
-                caller,
-                request.inside,
-            )
-            return await self.create(*what, json=request.body, **options)
-        exchange = await self.send(
-            operation.method,
-            request.path,
-            caller,
-            json=request.body,
-            about=request.thing,
-            **options,
-        )
-        if operation.effect == "delete" and exchange.ok and request.thing:
-            deleted = self.ledger.of(request.thing.resource, request.thing.id)
-            if deleted:
-                self.deleted.setdefault(request.thing.resource, {})[request.thing.id] = exchange
-                self.ledger.gone(deleted)
-        if operation.effect == "delete" and exchange.status == _CONFLICT:
-            self._note_full(request, exchange)
-        return exchange
-
-    def _note_full(self, request: Request, exchange: Exchange) -> None:
-        """Note that a thing is not empty: whoever wants to delete one like it gets an empty one
-        from now on.
-
-        Raises:
-            Trouble: it was made with something in it.
-        """
-        resource = request.operation.resource.name
-        if request.thing and any(
-            inner.parent == resource for inner in self.spec.resources.values()
-        ):
-            self.parents.add(request.thing.id)
-        self.full.add(resource)
-        if request.thing and request.thing.id not in self._bare:
-            raise TransientFailure(
-                f"a {resource} that is empty, and can be deleted: {exchange}", "what is in it"
-            )
-
-    async def fetch_self(self, caller: Caller) -> Exchange:
-        """A caller's look at the own user."""
-        return await self.perform(
-            await self.request(self.spec.operations["fetch-user-self"], caller), caller
-        )
-
-    @shared_setup
-    async def reads(self, caller: Caller, operation: str) -> Exchange:
-        """What a caller is answered at a read of the shared fixture."""
-        return await self.perform(
-            await self.request(self.spec.operations[operation], caller), caller
-        )
-
     # --- Fixtures --------------------------------------------------------------------------------
 
     @shared_setup
     async def organization(self) -> str | int | float | None:
-        """The id of the accounts' organization, as the highest role's own user tells it; None when
-        it does not.
-        """
+        """The id of the accounts' organization, as the highest role's own user tells; else None."""
         admin = await self.user(self.highest)
         found = [
             admin.grant.exchange.document.get("organization"),
@@ -312,17 +137,13 @@ class World(Making):
 
     @shared_setup
     async def participants(self) -> tuple[str, ...]:
-        """The users whom ownership must not keep out of a conversation: the accounts' and the API
-        keys'.
-        """
+        """The users who take part in each conversation: the accounts' and the API keys'."""
         callers = await self.everybody() + await _there(*(self.key(role) for role in self.roles))
         return tuple(dict.fromkeys(caller.user for caller in callers if caller.user))
 
     @shared_setup
     async def selves(self) -> set[str]:
-        """The users who are themselves to a caller: those of the roles' tokens, and those whom the
-        API keys act as.
-        """
+        """The users of the roles' tokens, and those whom the API keys act as."""
         users, keys = (
             (self.user(role) for role in self.roles),
             (self.key(role) for role in self.roles),
@@ -331,18 +152,14 @@ class World(Making):
 
     @shared_setup
     async def shared(self, resource: str) -> Fixture:
-        """A thing that tests may look at and must not change; one that was there before when none
-        can be made.
-        """
+        """A thing that tests may read, not change; one from before when none can be made."""
         try:
             return await self.fresh(resource)
         except TransientFailure:  # it passes, and then one can be made
             raise
         except (Inconclusive, NotTested):
             existing = [id for item in await self.listing(resource, 0.0) if (id := own_id(item))]
-            if (
-                resource == "user"
-            ):  # somebody who is nobody's own user: the second guest, or anybody else
+            if resource == "user":  # a user that is no role's own: the second guest, or any other
                 others = [
                     (await self.user(name)).user
                     for name in self.target.accounts
@@ -354,8 +171,7 @@ class World(Making):
             return Fixture(self.spec.resources[resource], existing[0], "")
 
     async def wait_for(self, made: Fixture) -> Fixture:
-        """Wait until a new thing is shown, where fetches lag; what keeps it from being shown is for
-        tests to find.
+        """Wait until a new thing is shown, where fetches lag.
 
         Whether they lag is seen at the first things of each kind.
         """
@@ -375,11 +191,10 @@ class World(Making):
         return made
 
     async def fresh(self, resource: str, *, bare: bool = False) -> Fixture:
-        """A new thing for one test alone, made by the highest role that can; a bare one has nothing
-        but its name, where it can be.
+        """A new thing for one test, by the highest role that can; a bare one has only its name.
 
         Raises:
-            Inconclusive: nobody who may make one gets one.
+            Inconclusive: no role that may make one can.
         """
         operation = self.spec.operations[f"create-{resource}"]
         exchange = None
@@ -390,7 +205,7 @@ class World(Making):
             if bare and exchange.status in REFUSED:
                 exchange = await self.perform(request, caller)
             if exchange.ok and (id := self._id_of_made(resource, request.name)):
-                self._bare |= {id} if bare else set()
+                self.bare |= {id} if bare else set()
                 conversation = (
                     (await self.shared("conversation")).id
                     if operation.resource.parent == "conversation"
@@ -405,7 +220,7 @@ class World(Making):
         )
 
     async def made(self, request: Request, answer: Exchange) -> Fixture | None:
-        """What a create that was answered with success has made; None when it is nowhere.
+        """The thing that a successful create has made; None when it is nowhere.
 
         Raises:
             Inconclusive: it is there, but it is not certain which id it has.
@@ -455,7 +270,7 @@ class World(Making):
         """The thing as it stands now, or None when it is gone.
 
         Raises:
-            Inconclusive: nobody who may look gets to see whether it is there.
+            Inconclusive: no role that may fetch or list it can.
         """
         operation = self.spec.operations[f"fetch-{fixture.resource.name}"]
         exchange = None
@@ -470,14 +285,6 @@ class World(Making):
         everything = await self.listing(fixture.resource.name, time.monotonic())
         return next((item for item in everything if own_id(item) == fixture.id), None)
 
-    async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
-        """The thing that carries ``name``, in a list read after the moment ``after``; None when
-        there is none.
-        """
-        return next(
-            (item for item in await self.listing(resource, after) if name in str(item)), None
-        )
-
     async def _find_in_time(self, resource: str, name: str, since: float) -> dict[str, Any] | None:
         """The same as soon as a list shows it, as long as lists may lag."""
         found: dict[str, Any] | None = None
@@ -490,103 +297,6 @@ class World(Making):
         await self.patience.until(is_listed, since, f"{resource} by its name")
         return found
 
-    async def look_at_all(self, resource: str) -> None:
-        """Read the list of a resource, where it has one that shows all of them."""
-        if any(
-            operation.resource.name == resource and "{" not in operation.path
-            for operation in self._lists()
-        ):
-            await self.listing(resource, 0.0)
-
-    def _lists(self) -> list[Operation]:
-        return [
-            operation for operation in self.spec.operations.values() if operation.effect == "list"
-        ]
-
-    async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
-        """Everything in a resource's list, read after the moment ``after`` by the highest role that
-        gets to see it.
-        """
-        return await self._listings.setdefault(
-            resource, SingleFlight(lambda: self._list(resource))
-        ).after(after)
-
-    async def _list(self, resource: str) -> list[dict[str, Any]]:
-        operation = next(
-            operation for operation in self._lists() if operation.resource.name == resource
-        )
-        path = operation.path
-        if "{conversation}" in path:
-            path = fill_path(path, {"conversation": (await self.shared("conversation")).id})
-        exchange = None
-        for role in self.spec.allowed_roles(operation.name):
-            caller = await self.user(role)
-            everything: list[dict[str, Any]] = []
-            size = 0
-            async for exchange in self.pages(path, caller):
-                if (
-                    exchange.ok and exchange.json is None
-                ):  # cut off, or no JSON at all: what it lacks may be there
-                    raise TransientFailure(
-                        f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json"
-                    )
-                everything += items(exchange)
-                size += exchange.length
-            if size > DOCUMENTS_LIMIT:
-                self._listings.pop(
-                    resource, None
-                )  # for those who wait for it, and not to be remembered
-            if exchange and exchange.ok:
-                return everything
-        raise Inconclusive(
-            f"a look at the list of {resource}s: {exchange}",
-            f"[operations.{operation.name}] in the target file",
-        )
-
-    async def pages(self, path: str, caller: Caller) -> AsyncIterator[Exchange]:
-        """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset until nothing
-        new comes.
-
-        Raises:
-            Inconclusive: the list does not end, or is too large to be looked at.
-        """
-        seen: set[str] = set()
-        next_path = path
-        size = 0
-        for _ in range(_MOST_PAGES):
-            exchange = await self.send("GET", next_path, caller)
-            size += exchange.length
-            if size > LIST_LIMIT:
-                raise Inconclusive(
-                    f"the end of the list at {path}: it goes on after {LIST_LIMIT:,} bytes",
-                    "the size of that list",
-                )
-            yield exchange
-            new = {id for item in items(exchange) if (id := own_id(item))} - seen
-            seen |= new
-            next_path = self._next(exchange) if new else ""
-            if not next_path:
-                if (
-                    not new
-                    or not exchange.ok
-                    or len(new) < SMALLEST_PAGE
-                    or exchange.header("link")
-                ):
-                    return
-                next_path = with_query(path, f"offset={len(seen)}")
-        raise Inconclusive(
-            f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages",
-            "the list's Link header",
-        )
-
-    def _next(self, exchange: Exchange) -> str:
-        """The next page's path, if the answer links to one on this target (a token is sent nowhere
-        else).
-        """
-        return path_below(
-            self.client.base_url, next_page(exchange.url, exchange.header_lines("link"))
-        )
-
     # --- End -------------------------------------------------------------------------------------
 
     async def close(self) -> None:
@@ -595,25 +305,12 @@ class World(Making):
         self.ledger.close()
 
 
-def _thing(operation: Operation, values: dict[str, Any]) -> Thing | None:
-    """What a request that changes something is about; None for the others."""
-    if operation.effect not in ("update", "delete"):
-        return None
-    if operation.is_self:
-        return Thing("user", values["self"], in_path="{self}" in operation.path)
-    return Thing(operation.resource.name, values["id"], in_path="{id}" in operation.path)
-
-
 async def _there(*callers: Awaitable[Caller]) -> list[Caller]:
     """Those of the callers that the target and its file give; one who did not come for passing
     trouble is not left out.
     """
     found = await asyncio.gather(*callers, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException) and type(one) not in (Inconclusive, NotTested):
-            raise one
-    return [one for one in found if isinstance(one, Caller)]
-
-
-#: A list shorter than this cannot be a page that was cut: no server has a page size below it.
-SMALLEST_PAGE = 10
+    for outcome in found:
+        if isinstance(outcome, BaseException) and type(outcome) not in (Inconclusive, NotTested):
+            raise outcome
+    return [outcome for outcome in found if isinstance(outcome, Caller)]

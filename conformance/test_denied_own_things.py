@@ -1,0 +1,236 @@
+"""Denials about oneself: own things, the own user and organization are no exceptions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rolecall.evidence import cite
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import id_text
+from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import made_up_password
+from rolecall.toolkit.denials import expect_still_refused
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.shapes import denied
+from rolecall.toolkit.shared import shared_setup
+from rolecall.toolkit.things import Fixture
+from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
+from rolecall.toolkit.world import World
+
+_SPEC = load_specification()
+
+
+# --- One's own things, and oneself --------------------------------------------------------------
+
+
+def own_things() -> list[Any]:
+    """The operations that a role is denied on what it may create: one test each."""
+    chosen = []
+    for operation in _SPEC.operations.values():
+        made = "conversation" if operation.effect == "list" else operation.resource.name
+        if (
+            operation.effect == "create"
+            or operation.is_self
+            or (operation.effect == "list" and operation.name != "list-messages")
+        ):
+            continue
+        for role in denied(_SPEC, operation.name):
+            if _SPEC.allows(f"create-{made}", role):
+                mark = requirement(operation.requirement)
+                chosen.append(
+                    pytest.param(operation.name, role, id=f"{operation.name}-{role}", marks=mark)
+                )
+    return chosen
+
+
+@shared_setup
+async def own(world: World, role: str, resource: str) -> Fixture:
+    """A thing that a role's own user has made with a time-based token.
+
+    Raises:
+        Inconclusive: it may not.
+    """
+    operation, caller = world.spec.operations[f"create-{resource}"], await world.user(role)
+    request = await world.request(operation, caller)
+    answer = await world.perform(request, caller)
+    fixture = await world.made(request, answer) if answer.ok else None
+    if fixture is None:
+        raise Inconclusive(f"a {resource} that {role} has made: {answer}", operation.requirement)
+    return await world.wait_for(fixture)
+
+
+@pytest.mark.parametrize(("operation", "role"), own_things())
+async def test_ones_own_thing_is_no_exception(
+    operation: str, role: str, world: World, judge: Judge
+) -> None:
+    """The maker of a thing may do with it what the table says, and no more."""
+    tried, caller = world.spec.operations[operation], await world.user(role)
+    if tried.effect == "list":
+        fixture = await messages_of(world, await own(world, role, "conversation"))
+    else:
+        fixture = await own(world, role, tried.resource.name)
+    request = await world.request(tried, caller, fixture)
+
+    answer = await world.perform(request, caller)
+
+    await judge.expect_denied(answer, request, caller)
+    if tried.effect in ("update", "delete"):
+        await judge.expect_no_effect(request, answer, caller)
+
+
+async def messages_of(world: World, conversation: Fixture) -> Fixture:
+    """The messages of a conversation, whose list is read by the conversation's id."""
+    return replace(await world.shared("message"), conversation=conversation.id)
+
+
+async def throw_away(world: World, role: str, **members: Any) -> ThrowawayUser:
+    """A user of a role that a test may lose.
+
+    Raises:
+        NotApplicable: none can be made: what an account's own user may do to itself is not tried.
+    """
+    try:
+        return await throwaway_user(world, role, **members)
+    except NotTested as reason:
+        if not reason.capability:
+            raise
+        raise NotApplicable(f"{reason}; an account's own user is not put at risk") from None
+
+
+@requirement("PERM-delete-user")
+@each("role", denied(_SPEC, "delete-user"))
+async def test_a_user_does_not_delete_itself(role: str, world: World, judge: Judge) -> None:
+    """A role that may not delete users may not delete its own user."""
+    user = await throw_away(world, role)
+    request = await world.request(world.spec.operations["delete-user"], user.caller, user.fixture)
+
+    answer = await world.perform(request, user.caller)
+
+    await judge.expect_denied(answer, request, user.caller)
+    await judge.expect_no_effect(request, answer, user.caller)
+
+
+@requirement("PERM-fetch-organization")
+@each("role", denied(_SPEC, "fetch-organization"))
+async def test_the_own_organization_is_no_exception(role: str, world: World, judge: Judge) -> None:
+    """A role that may not fetch organizations may not fetch its own one."""
+    id = id_text(await world.organization())
+    if not id:
+        judge.cite((await world.user(world.highest)).grant.exchange)
+        raise NotApplicable("no answer tells to which organization the accounts belong")
+    caller, fixture = await world.user(role), Fixture(world.spec.resources["organization"], id, "")
+    request = await world.request(world.spec.operations["fetch-organization"], caller, fixture)
+
+    answer = await world.perform(request, caller)
+
+    await judge.expect_denied(answer, replace(request, fixture=None), caller)
+    await judge.control(request)
+
+
+@requirement("PERM-fetch-user")
+@each("role", denied(_SPEC, "fetch-user"))
+async def test_who_takes_part_is_no_exception(role: str, world: World, judge: Judge) -> None:
+    """A role that may not fetch users may not fetch one in the same conversation."""
+    await world.shared("conversation")  # all accounts take part in it
+    caller, other = await world.user(role), await world.user(world.highest)
+    fixture = Fixture(world.spec.resources["user"], other.user, "")
+    request = await world.request(world.spec.operations["fetch-user"], caller, fixture)
+
+    answer = await world.perform(request, caller)
+
+    await judge.expect_denied(answer, replace(request, fixture=None), caller)
+
+
+@pytest.mark.parametrize(
+    ("operation", "role"),
+    [
+        pytest.param(
+            f"{effect}-organization",
+            role,
+            id=f"{effect}-{role}",
+            marks=requirement(f"PERM-{effect}-organization"),
+        )
+        for effect, role in zip(
+            ("update", "delete"), reversed(denied(_SPEC, "update-organization")), strict=False
+        )
+    ],
+)
+async def test_a_member_does_not_change_the_own_organization(
+    operation: str, role: str, world: World, judge: Judge
+) -> None:
+    """A role that may not update or delete organizations may not do so with its own one."""
+    organization = await world.fresh("organization")
+    member = await throw_away(world, role, organization=world.as_given(organization.id))
+    request = await world.request(world.spec.operations[operation], member.caller, organization)
+
+    answer = await world.send(
+        request.operation.method,
+        request.path,
+        member.caller,
+        json=request.body,
+        about=request.thing,
+        attack=f"PERM-{operation}",
+    )
+
+    expect_still_refused(world, answer, request, f"{role}, of the own organization")
+    await judge.expect_no_effect(request, answer, member.caller)
+
+
+# --- Traces where accounts are kept -------------------------------------------------------------
+
+
+@requirement("PERM-create-user")
+async def test_a_refused_user_takes_no_address(world: World, judge: Judge) -> None:
+    """The e-mail of a user whose create was refused is still free."""
+    caller, admin = (
+        await world.user(denied(_SPEC, "create-user")[-1]),
+        await world.user(world.highest),
+    )
+    plain = await world.request(world.spec.operations["create-user"], caller)
+    answer = await world.perform(plain, caller)
+    await judge.expect_denied(answer, plain, caller)
+    again = await world.request(world.spec.operations["create-user"], admin)
+    email = (plain.body or {}).get("email")
+
+    made = await world.perform(
+        replace(again, body={**again.body, "email": email}), admin, attack="PERM-create-user"
+    )
+
+    if made.ok or not email:
+        return
+    other = await world.perform(again, admin)
+    if other.ok:
+        raise Finding(
+            "an e-mail that is free after the refusal",
+            f"{answer.status}, and then {made.status}",
+            made,
+        )
+    raise Inconclusive(f"a user made by {admin}: {other}", "PERM-create-user")
+
+
+@requirement("PERM-update-user")
+async def test_a_refused_update_leaves_the_way_to_log_in(world: World) -> None:
+    """After a refused update of e-mail and password, the user still logs in as before."""
+    caller, user = (
+        await world.user(denied(_SPEC, "update-user")[-1]),
+        await throw_away(world, world.roles[0]),
+    )
+    plain = await world.request(world.spec.operations["update-user"], caller, user.fixture)
+    members = {"email": user.account.email.replace("@", ".taken@"), "password": made_up_password()}
+
+    answer = await world.perform(
+        replace(plain, body={**plain.body, **members}), caller, attack="PERM-update-user"
+    )
+
+    expect_still_refused(world, answer, plain, f"{caller.role}, with another e-mail and password")
+    login = cite(await world.tokens.issue(user.account), "observation")
+    if not login.ok:
+        raise Finding(
+            "a user who logs in as before",
+            f"{answer.status}, and the log-in {login.status}",
+            answer,
+        )

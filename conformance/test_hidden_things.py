@@ -1,0 +1,245 @@
+"""Hidden things: no refusal, id, embedded object or limit shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
+from rolecall.spec.ids import id_text, own_id, unused_id, walked
+from rolecall.spec.loading import load_specification
+from rolecall.spec.templates import with_query
+from rolecall.toolkit.controls import expect_denied_as_usual
+from rolecall.toolkit.expectations import expect_no_crash
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, operations, requirement
+from rolecall.toolkit.shared import shared_setup
+from rolecall.toolkit.things import Fixture, items
+from rolecall.toolkit.throwaway_users import (
+    ThrowawayUser,
+    throwaway_user,
+)
+from rolecall.toolkit.world import World
+
+_ROLES = load_specification().roles
+_LOWEST = _ROLES[0]
+
+
+# --- What is there, and what is not -------------------------------------------------------------
+
+
+@requirement("SEC-A12")
+@operations(
+    lambda operation: (
+        operation.effect == "fetch" and not load_specification().allows(operation.name, _LOWEST)
+    )
+)
+async def test_a_refusal_does_not_tell_what_there_is(
+    operation: str, world: World, judge: Judge
+) -> None:
+    """A role that may not fetch is answered alike whether the thing exists or not."""
+    caller = await world.user(_LOWEST)
+    there = await world.reads(caller, operation)
+    thing = await world.shared(world.spec.operations[operation].resource.name)
+    request = await world.request(
+        world.spec.operations[operation], caller, replace(thing, id=unused_id(thing.id))
+    )
+
+    answer = await world.perform(request, caller, attack="SEC-A12")
+
+    judge.cite(there, answer)
+    if not there.ok and answer.status != there.status:
+        raise Finding(
+            f"{there.status}, as for what is there", f"{answer.status} for what is not", answer
+        )
+
+
+# --- Other organizations ------------------------------------------------------------------------
+
+#: Things of an organization that a bot may list and fetch, and that belong to no single user.
+BELONGINGS = ("user", "contact", "knowledge-item")
+
+
+@shared_setup
+async def user_of_another_organization(world: World) -> ThrowawayUser:
+    """A user in an organization of its own, of the role below the highest."""
+    organization = await world.fresh("organization")
+    return await throwaway_user(
+        world, world.roles[-2], organization=world.as_given(organization.id)
+    )
+
+
+@requirement("SEC-A07")
+@each("resource", BELONGINGS)
+async def test_what_is_hidden_in_a_list_is_hidden_by_its_id(
+    resource: str, world: World, judge: Judge
+) -> None:
+    """A user of another organization sees a thing both in the list and by its id, or neither."""
+    caller, thing = (await user_of_another_organization(world)).caller, await world.shared(resource)
+    if not thing.name:
+        raise NotTested(f"a {resource} of the accounts' own organization: none can be made")
+    listing = world.spec.operations[f"list-{resource}s"]
+    path = (await world.request(listing, caller)).path
+
+    async def is_listed() -> bool:
+        async for page in world.pages(path, caller):
+            judge.cite(page)
+            if not page.ok:
+                raise Inconclusive(
+                    f"the list of {resource}s for {caller}: {page}", listing.requirement
+                )
+            if any(own_id(item) == thing.id for item in items(page)):
+                return True
+        return False
+
+    answer = await world.perform(
+        await world.request(world.spec.operations[f"fetch-{resource}"], caller, thing), caller
+    )
+    listed = await world.patience.until(
+        is_listed, thing.made_by.finished if thing.made_by and answer.ok else 0.0, listing.name
+    )
+
+    judge.note(f"a {resource} of another organization is {'shown' if answer.ok else 'hidden'}")
+    if answer.ok and not listed:
+        if await world.find(resource, thing.name, answer.finished) is None:
+            raise Inconclusive(f"{thing} in the list of who may see it", listing.requirement)
+        raise Finding(f"a refusal: the list hides the {resource}", f"{answer.status}", answer)
+
+
+# --- Denied things inside allowed ones ----------------------------------------------------------
+
+#: An allowed read, by whom, what its query asks to be put in, and what of that is denied to them.
+INSIDE = {
+    "contacts-populate-organization": ("list-contacts", 1, "populate=organization", "organization"),
+    "knowledge-items-populate-organization": (
+        "list-knowledge-items",
+        1,
+        "populate=organization",
+        "organization",
+    ),
+    "conversations-populate-users": ("list-conversations", 1, "populate=participants.user", "user"),
+    "conversation-populate-users": ("fetch-conversation", 0, "populate=participants.user", "user"),
+    "conversation-populate-organization": (
+        "fetch-conversation",
+        0,
+        "populate=organization",
+        "organization",
+    ),
+    "self-populate-organization": (
+        "fetch-user-self",
+        0,
+        "populate=organization.name",
+        "organization",
+    ),
+    "self-expand-organization": ("fetch-user-self", 0, "expand=organization", "organization"),
+    "self-include-organization": ("fetch-user-self", 0, "include=organization", "organization"),
+}
+#: Members that a reference to a thing may well carry, besides its id.
+_REFERENCE = ("id", "_id", "name", "displayName", "role", "type", "organization", "url")
+
+
+def objects(document: Any) -> Iterator[Mapping[str, Any]]:
+    """Every object in a document, at any depth."""
+    return (value for value in walked(document) if isinstance(value, dict))
+
+
+def beyond_a_reference(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a document says that no reference to it would say."""
+    return {
+        name: value
+        for name, value in document.items()
+        if name not in _REFERENCE and value not in (None, "", [], {})
+    }
+
+
+def exposed(answer: Exchange, documents: list[dict[str, Any]]) -> list[str]:
+    """What an answer shows of one of these documents beyond a reference to it."""
+    inside = list(objects(answer.json))
+    shown = [
+        [name for name, value in beyond_a_reference(document).items() if inner.get(name) == value]
+        for document in documents
+        for inner in inside
+        if own_id(document) == own_id(inner) != ""
+    ]
+    return max(shown, key=len, default=[])
+
+
+@shared_setup
+async def denied_documents(world: World, resource: str) -> list[dict[str, Any]]:
+    """The highest role's user, or the accounts' organization, as the highest role sees it.
+
+    Where nothing tells which organization that is, all of them.
+
+    Raises:
+        Inconclusive: none is to be seen.
+        NotApplicable: they hold nothing by which they could be told from a reference to them.
+    """
+    admin = await world.user(world.highest)
+    id = admin.user if resource == "user" else id_text(await world.organization())
+    if id:
+        found = await world.observe(Fixture(world.spec.resources[resource], id, ""))
+        documents = [found] if found else []
+    else:
+        documents = await world.listing(resource, 0.0)
+    if not documents:
+        raise Inconclusive(f"a {resource} as {world.highest} sees it", f"PERM-fetch-{resource}")
+    telling = [document for document in documents if len(beyond_a_reference(document)) > 1]
+    if not telling:
+        raise NotApplicable(
+            f"a {resource} holds nothing that a reference to it might not hold as well"
+        )
+    return telling
+
+
+@requirement("SEC-A14")
+@each("case", INSIDE)
+async def test_an_allowed_read_does_not_carry_a_denied_one(
+    case: str, world: World, judge: Judge
+) -> None:
+    """An allowed read does not embed a denied thing, however its query asks for it."""
+    operation, number, query, resource = INSIDE[case]
+    caller = await world.user(world.roles[number])
+    documents = await denied_documents(world, resource)
+    await expect_denied_as_usual(world, caller, f"fetch-{resource}")
+    request = await world.request(world.spec.operations[operation], caller)
+    path = with_query(request.path, query)
+
+    answer = await world.send("GET", path, caller, attack="SEC-A14")
+
+    expect_no_crash(answer)
+    shown = exposed(answer, documents)
+    if len(shown) > 1:
+        plain = await world.perform(request, caller)
+        if not exposed(plain, documents):
+            raise Finding(
+                f"an answer without the {resource}",
+                f"{answer.status} with its {', '.join(shown)}",
+                answer,
+            )
+    judge.cite(answer)
+
+
+# --- How much -----------------------------------------------------------------------------------
+
+LIMITS = {
+    "huge": "1000000000",
+    "beyond-64-bits": "99999999999999999999",
+    "negative": "-1",
+    "text": "ten",
+    "fraction": "1.5",
+}
+
+
+@requirement("SEC-A18")
+@each("limit", LIMITS)
+async def test_any_limit_is_answered(limit: str, world: World) -> None:
+    """A list with a limit out of bounds is refused or cut, and causes no server error."""
+    caller = await world.user(world.highest)
+    path = (await world.request(world.spec.operations["list-users"], caller)).path
+
+    answer = await world.send("GET", f"{path}?limit={LIMITS[limit]}", caller, attack="SEC-A18")
+
+    cite(answer, "answer")
+    expect_no_crash(answer)

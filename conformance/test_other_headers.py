@@ -1,0 +1,217 @@
+"""Headers beside the token: neither a second token nor another header opens more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from urllib.parse import urlencode, urlsplit
+
+from rolecall.evidence import Exchange, cite
+from rolecall.outcomes import Finding, Inconclusive
+from rolecall.spec.ids import own_id
+from rolecall.spec.model import Operation
+from rolecall.tokens import TOKEN_PATH as TOKENS
+from rolecall.tokens import Caller, Grant
+from rolecall.toolkit.attacker import Attacker
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.marks import each, requirement
+from rolecall.toolkit.things import Request
+from rolecall.toolkit.throwaway_users import any_session
+from rolecall.toolkit.world import World
+
+# --- Two tokens ---------------------------------------------------------------------------------
+
+#: Both of two tokens in one request; "{low}" is the lowest role's, "{high}" the highest role's.
+BOTH: dict[str, list[tuple[str, str]]] = {
+    "lowest-first": [("Authorization", "Bearer {low}"), ("authorization", "Bearer {high}")],
+    "highest-first": [("Authorization", "Bearer {high}"), ("authorization", "Bearer {low}")],
+    "joined": [("authorization", "Bearer {low}, Bearer {high}")],
+}
+
+
+async def barred(world: World, attacker: Attacker) -> list[Operation]:
+    """Lists and fetches that the highest role was seen to be allowed, and the lowest denied."""
+    spec, lowest, highest = (
+        world.spec,
+        await world.user(world.roles[0]),
+        await world.user(world.highest),
+    )
+    others = [
+        next(
+            op
+            for op in spec.operations.values()
+            if op.effect == effect and len(spec.allowed_roles(op.name)) == 2
+        )
+        for effect in ("list", "fetch")
+    ]
+    found = []
+    for operation in (*attacker.reserved, *others):
+        high, low = (
+            await world.reads(highest, operation.name),
+            await world.reads(lowest, operation.name),
+        )
+        if world.dialect.allows(operation, high) and world.dialect.denies(operation, low):
+            cite(high, "control")
+            cite(low, "denied")
+            found.append(operation)
+    if not found:
+        raise Inconclusive(
+            "a read that the highest role may and the lowest may not", "the permission table"
+        )
+    return found
+
+
+async def with_both(
+    order: str, request: Request, world: World, attack: str, low: Caller | None = None
+) -> Exchange:
+    """The answer to a request that carries two tokens: the highest role's, and the lowest role's,
+    or another of such a user.
+    """
+    lowest = low or await world.user(world.roles[0])
+    tokens = {"low": lowest.token, "high": (await world.user(world.highest)).token}
+    fields = [(name, value.format(**tokens).encode()) for name, value in BOTH[order]]
+    method, about = request.operation.method, request.thing
+    return cite(
+        await world.client.send_raw(
+            method, request.path, fields, caller="two tokens", attack=attack, about=about
+        ),
+        "answer",
+    )
+
+
+async def closed_to_the_lowest(world: World, attacker: Attacker) -> list[Request]:
+    """Requests that the highest role may make and the lowest may not: reads, a look at the
+    highest's own user, and a delete.
+    """
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    requests = [
+        await world.request(operation, highest) for operation in await barred(world, attacker)
+    ]
+    own = await world.request(world.spec.operations["fetch-user-self"], highest)
+    if world.dialect.denies(
+        own.operation, await world.perform(own, lowest, attack="SEC-H06-consistent")
+    ):
+        requests.append(own)
+    if not world.read_only:
+        requests.append(
+            await world.request_on_own_fixture(
+                world.spec.operations["delete-knowledge-item"], highest
+            )
+        )
+    return requests
+
+
+async def refreshed_by_lowest(order: str, world: World) -> Exchange | None:
+    """The answer to a GET refresh with two tokens that shows that the lowest role's counts; None
+    where it shows nothing.
+    """
+    caller = await any_session(world, world.roles[0])
+    fetch = await world.request(world.spec.operations["fetch-user-self"], caller)
+    refresh = replace(
+        fetch,
+        path=f"{TOKENS}?{urlencode({'refreshToken': caller.grant.refresh_token})}",
+        thing=None,
+    )
+    answer = await with_both(order, refresh, world, "SEC-H06-consistent", caller)
+    return answer if Grant.of(answer).user == caller.user else None
+
+
+@requirement("SEC-H06-consistent")
+@each("order", BOTH)
+async def test_of_two_tokens_the_same_counts_everywhere(
+    order: str, world: World, attacker: Attacker
+) -> None:
+    """Of two tokens in one request, the same one counts at every operation."""
+    opened: dict[bool, Exchange] = {}
+    for request in await closed_to_the_lowest(world, attacker):
+        answer = await with_both(order, request, world, "SEC-H06-consistent")
+        if answer.status >= 500:
+            raise Finding("one of the tokens, or a refusal", f"{answer.status}", answer)
+        opened[world.dialect.allows(request.operation, answer)] = answer
+    if refreshed := await refreshed_by_lowest(order, world):
+        opened[False] = refreshed
+
+    if len(opened) == 2:
+        raise Finding(
+            "the same token everywhere, or a refusal",
+            f"{opened[True]}, but {opened[False]}",
+            opened[True],
+        )
+
+
+@requirement("SEC-H06")
+@each("order", BOTH)
+async def test_which_of_two_tokens_counts(
+    order: str, world: World, attacker: Attacker, judge: Judge
+) -> None:
+    """Which of two tokens in one request counts is noted."""
+    operation = (await barred(world, attacker))[0]
+    request = await world.request(operation, await world.user(world.highest))
+
+    answer = await with_both(order, request, world, "SEC-H06")
+
+    opens = world.dialect.allows(operation, answer)
+    counts = (
+        "the highest role's counts"
+        if opens
+        else f"the highest role's does not count ({answer.status or answer.error})"
+    )
+    judge.note(f"of two tokens, {order.replace('-', ' ')}, {counts}")
+
+
+# --- Other headers ------------------------------------------------------------------------------
+
+#: Headers by which a gateway tells a server who is calling: with the highest role's user, address
+#: or name as value.
+IDENTITIES: dict[str, Callable[[Caller], str]] = {
+    "X-User-Id": lambda highest: highest.user,
+    "X-Role": lambda highest: highest.role,
+    "X-Forwarded-User": lambda highest: highest.email,
+}
+
+
+@requirement("SEC-H09")
+@each("header", IDENTITIES)
+async def test_no_header_makes_another_user(header: str, world: World, attacker: Attacker) -> None:
+    """A header that names the highest role's user does not change the caller."""
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    headers = {header: IDENTITIES[header](highest)}
+    for operation in (await barred(world, attacker))[:2]:
+        protected_request = await world.request(operation, highest)
+        answer = await world.perform(protected_request, lowest, attack="SEC-H09", headers=headers)
+        await attacker.expect_denied(answer, protected_request, lowest)
+
+    await expect_own_user(lowest, headers, world)
+
+
+#: Headers by which a front-end tells a server the path that was asked for.
+PATHS = ("X-Original-URL", "X-Rewrite-URL")
+
+
+@requirement("SEC-H09")
+@each("header", PATHS)
+async def test_no_header_makes_another_path(header: str, world: World, attacker: Attacker) -> None:
+    """A header that names another path does not change the path."""
+    lowest, highest = await world.user(world.roles[0]), await world.user(world.highest)
+    closed = await world.request((await barred(world, attacker))[0], highest)
+    prefix = urlsplit(world.client.base_url).path
+    own = await world.request(world.spec.operations["fetch-user-self"], lowest)
+
+    answer = await world.perform(
+        closed, lowest, attack="SEC-H09", headers={header: f"{prefix}{own.path}"}
+    )
+
+    await attacker.expect_denied(answer, closed, lowest)
+    await expect_own_user(lowest, {header: f"{prefix}{closed.path}"}, world)
+
+
+async def expect_own_user(caller: Caller, headers: Mapping[str, str], world: World) -> None:
+    """A fetch of one's own user with such headers shows one's own user, or is refused."""
+    request = await world.request(world.spec.operations["fetch-user-self"], caller)
+    answer = cite(await world.perform(request, caller, attack="SEC-H09", headers=headers), "answer")
+    if answer.ok and own_id(answer.document) != caller.user:
+        raise Finding(
+            f"user {caller.user}, whatever {', '.join(headers)} says", "another user", answer
+        )
+    if answer.status >= 500:
+        raise Finding("an answer other than a server error", f"{answer.status}", answer)

@@ -1,0 +1,296 @@
+"""The five ways to an expired token; `rolecall.toolkit.expiry` says what each is worth."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import jwt
+
+from rolecall.evidence import Exchange
+from rolecall.jwt_forging import compact, signed_by
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.spec.claims import numeric_date
+from rolecall.token_bank import TokenBank
+from rolecall.tokens import Caller, claims_of, header_of
+from rolecall.toolkit.clock import ClockReading, time_of_target
+from rolecall.toolkit.expired_tokens import ExpiredToken
+from rolecall.toolkit.last_minute import LastMinute, issued_at
+
+#: Seconds by which a token must be past its end before it counts as expired: a minute's leeway is
+#: lawful, and seconds are rounded on both sides.
+MARGIN = 62
+_RECENT = 7 * 86400  # seconds since its end in which an access token's refresh token is presented
+_MINUTE = 60  # seconds that a token has left when it is tried for the last time
+_HOOK_PAUSES = (0.0, 0.3, 1.0)  # seconds before each look: a hook may take effect a moment later
+# seconds to put the clock back when the way failed; at the end of the run there is more time
+_WITHIN = 30.0
+
+
+class ExpiryWays(LastMinute):
+    """The five ways; each gives expired tokens, or says why it does not."""
+
+    async def _from_bank(self, last: bool) -> list[ExpiredToken]:
+        """Present what earlier runs put in, and put in tonight's."""
+        assert self._options.bank is not None
+        bank = TokenBank(self._options.bank, self._world.target.base_url)
+        tonight = await asyncio.gather(
+            *(self._world.fresh_caller(role) for role in self._world.roles)
+        )
+        now = time_of_target(tonight[-1].grant).earliest(time.monotonic())
+        deposits = [deposit for deposit in bank.deposits() if deposit.expires < now - MARGIN]
+        await asyncio.to_thread(bank.deposit, tonight, presented=deposits)
+        for deposit in deposits:
+            self._world.client.secrets.add(deposit.token, "token")
+            self._world.client.secrets.add(deposit.refresh_token, "refresh-token")
+        if not deposits:
+            raise NotTested(
+                f"the bank {self._options.bank} holds no expired token yet; it has tonight's, so "
+                "run again tomorrow"
+            )
+        # How long a refresh token lives after that is unspecified; one of last night must, one of last
+        # month need not.
+        return [
+            ExpiredToken(
+                Caller(d.role, "expired token", d.token, d.user, d.email),
+                "bank",
+                d.refresh_token if now - d.expires < _RECENT else "",
+            )
+            for d in deposits
+        ]
+
+    async def _forged(self, last: bool) -> list[ExpiredToken]:
+        """Make tokens like the issued ones, with the target's key: one that has a minute left, and
+        one that has expired.
+        """
+        callers = await self._callers()
+        for caller in callers:
+            await self._signs(caller)  # what they need is made now
+        clock, lifetime = time_of_target(callers[-1].grant), self._world.dialect.lifetime
+        now = int(clock.earliest(time.monotonic()))
+        fresh = [
+            self._forge(caller, issued=now + _MINUTE - lifetime, expires=now + _MINUTE)
+            for caller in callers
+        ]
+        await self._last_minutes(fresh[:-1], "signing key", clock, last=last)
+        seen = [
+            almost.exchange
+            for (_, source), almost in self._almost.items()
+            if source == "signing key"
+        ]
+        if not all(answer.ok for answer in seen):
+            self._withdraw("signing key")
+            raise NotTested(
+                "the target does not take tokens made with the key of [expiry] signing_key_env "
+                "and algorithm"
+            )
+        if not seen:
+            raise TransientFailure(
+                "an answer to a token made with the target's key, in its last minute",
+                "the latency of the target",
+            )
+        past = [
+            self._forge(caller, issued=now - lifetime - 2 * MARGIN, expires=now - 2 * MARGIN)
+            for caller in callers
+        ]
+        return _expired(past, "signing key")
+
+    def _withdraw(self, source: str) -> None:
+        """Forget the last minutes of a way that turned out to be none."""
+        self._almost = {
+            key: almost for key, almost in self._almost.items() if almost.source != source
+        }
+
+    def _forge(self, caller: Caller, *, issued: int, expires: int) -> Caller:
+        algorithm = self._options.algorithm
+        header = header_of(caller.token) | {"alg": algorithm}
+        claims = claims_of(caller.token) | {"iat": issued, "exp": expires}
+        try:
+            token = compact(
+                header, claims, signed_by(algorithm, self._options.signing_key.encode())
+            )
+        except (ValueError, TypeError, jwt.PyJWTError):
+            raise NotTested(
+                f"the key of [expiry] signing_key_env does not fit the algorithm {algorithm}"
+            ) from None
+        return Caller(caller.role, "made token", token, caller.user, caller.email)
+
+    async def _from_command(self, last: bool) -> list[ExpiredToken]:
+        """Run the operator's program once per role."""
+        clock = time_of_target((await self._world.user(self._world.highest)).grant)
+        expired = []
+        for role in self._world.roles:
+            token = await self._printed(role)
+            claims = claims_of(token)
+            self._world.client.secrets.add(token, "token")
+            end = numeric_date(claims, "exp")
+            if end is None or end > clock.earliest(time.monotonic()) - MARGIN:
+                raise Inconclusive(
+                    f"an expired JWT from {shlex.split(self._options.command)[0]} {role}",
+                    "[expiry] command",
+                )
+            account = self._world.account(role)
+            expired.append(
+                ExpiredToken(
+                    Caller(role, "expired token", token, str(claims.get("_id", "")), account.email),
+                    "command",
+                )
+            )
+        return expired
+
+    async def _printed(self, role: str) -> str:
+        """What the operator's program prints for a role."""
+        try:
+            words = [
+                word.replace("{role}", role) for word in shlex.split(self._options.command)
+            ] or [""]
+        except ValueError as error:
+            raise Inconclusive(f"a command that can be run: {error}", "[expiry] command") from None
+        try:
+            done = await asyncio.to_thread(
+                subprocess.run,
+                words,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
+        except (
+            OSError,
+            ValueError,
+            subprocess.SubprocessError,
+        ) as error:  # ValueError: what it prints is no text
+            raise Inconclusive(
+                f"the output of {words[0]} ({type(error).__name__})", "[expiry] command"
+            ) from None
+        return done.stdout.strip()
+
+    async def _waited(self, last: bool) -> list[ExpiredToken]:
+        """Wait for the end of tokens that live short enough."""
+        callers = await self._callers()
+        lives = [caller.grant.lifetime or float("inf") for caller in callers]
+        if max(lives) > self._options.wait:
+            raise NotTested(
+                f"tokens live {max(lives):.12g} s, longer than [expiry] wait = "
+                f"{self._options.wait:.12g}"
+            )
+        end = time.monotonic() + max(lives)
+        await asyncio.sleep(max(lives) + 2)
+        await self._outlast(callers, end + MARGIN)
+        return _expired(callers, "wait")
+
+    async def _by_clock(self, last: bool) -> list[ExpiredToken]:
+        """Move the target's clock to a minute before the end, then past it; where that fails, put
+        it back at once.
+        """
+        try:
+            return await self._aged(last)
+        except (NotTested, Inconclusive):
+            await self.clock.put_back(_WITHIN)
+            raise
+
+    async def _aged(self, last: bool) -> list[ExpiredToken]:
+        if self._world.read_only:
+            raise NotTested("--read-only: the target's clock would be moved")
+        callers = await self._callers()
+        for caller in callers:
+            await self._signs(caller)  # what they need is made now
+        lifetime = self._world.dialect.lifetime
+        lives = max(caller.grant.lifetime or lifetime for caller in callers)
+        first = max(0, int(min(lifetime, lives)) - _MINUTE)
+        now = await self._advance(first, first) if first else time_of_target(callers[-1].grant)
+        if now:
+            await self._last_minutes(callers[:-1], "clock", now, last=last)
+        over = max(
+            [
+                lifetime,
+                *(
+                    int(self._over(caller) - issued)
+                    for caller in callers
+                    if (issued := issued_at(caller))
+                ),
+            ]
+        )
+        await self._advance(over + _MINUTE - first, over + _MINUTE)
+        await self._prove(callers)
+        aged = _expired(callers, "clock")
+        again = {caller.role: await self._ask_again(caller) for caller in callers[:-1]}
+        if not now:
+            why = (
+                "an answer in a token's last minute: neither a new token's iat nor the Date "
+                "showed that the clock moved to it"
+            )
+            self._too_late = dict.fromkeys(self._world.roles, why) | self._too_late
+        return [
+            replace(token, first_answer=None if token.is_spare else again[token.caller.role])
+            for token in aged
+        ]
+
+    async def _ask_again(self, caller: Caller) -> Exchange | None:
+        """What a token that has expired is answered to the request that it was let in with in its
+        last minute: caches would let it in again.
+        """
+        request = self._let_in.get(caller.token)
+        return await self._world.perform(request, caller, attack="EXPIRY-403") if request else None
+
+    async def _advance(self, seconds: float, total: float) -> ClockReading | None:
+        """Move the target's clock on, to be ``total`` seconds ahead; its time then, or None when
+        its time does not show that.
+
+        Raises:
+            Trouble: whether it moved was not answered, and it did not.
+            Inconclusive: the hook does not move it.
+        """
+        lost = None
+        try:
+            await self.clock.move(seconds)
+        except TransientFailure as trouble:  # it may have moved all the same
+            lost = trouble
+        for pause in _HOOK_PAUSES:
+            await asyncio.sleep(pause)
+            look = await self.clock.look()
+            if self.clock.shift(look) == total:
+                return time_of_target(look.grant)
+        if lost:
+            raise lost
+        return None
+
+    async def _prove(self, callers: Sequence[Caller]) -> None:
+        """A token that is issued now shows that those of the callers are past their end.
+
+        Raises:
+            Inconclusive: it does not.
+        """
+        grant = (await self.clock.look()).grant
+        now = numeric_date(grant.claims, "iat")
+        for caller in callers:
+            issued = issued_at(caller)
+            if (
+                now is None
+                or issued is None
+                or now - issued < self._world.dialect.lifetime
+                or grant.token == caller.token
+            ):
+                self._withdraw("clock")
+                raise Inconclusive(
+                    "a clock that moved: a new token's iat is not a lifetime later",
+                    "[expiry] clock_url",
+                )
+        end = max(self._over(caller) for caller in callers)
+        await self._outlast(callers, end + MARGIN - time_of_target(grant).low)
+
+
+def _expired(callers: Sequence[Caller], source: str) -> list[ExpiredToken]:
+    """The callers of `Expiry._callers` with their tokens at an end, the last of them as the spare
+    one; a made token has no session.
+    """
+    expired = [
+        ExpiredToken(caller, source, caller.session.refresh_token if caller.session else "")
+        for caller in callers
+    ]
+    return [*expired[:-1], replace(expired[-1], is_spare=True)]

@@ -1,0 +1,163 @@
+"""The last minute of tokens: whose they are, what they are answered, and when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from rolecall.evidence import Exchange
+from rolecall.fields import seconds_to_wait
+from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
+from rolecall.spec.claims import LIFETIME_TOLERANCE, numeric_date
+from rolecall.tokens import Caller, claims_of
+from rolecall.toolkit.clock import ClockReading, TargetClock
+from rolecall.toolkit.expired_tokens import AlmostExpired, TooLate
+from rolecall.toolkit.things import Request
+from rolecall.toolkit.throwaway_users import ThrowawayUser, throwaway_user
+from rolecall.toolkit.world import World
+
+_LONGEST_PAUSE = 120.0  # seconds; what a Retry-After asks for beyond that is not waited for
+
+
+class LastMinute:
+    """The callers whose tokens are going to expire, and their last minutes."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._options = world.target.expiry
+        self.clock = TargetClock(world)
+        self._made: dict[str, ThrowawayUser] = {}  # by user: those whose tokens are going to expire
+        self._almost: dict[tuple[str, str], AlmostExpired] = {}  # by role and source
+        # By token: what it was let in with in its last minute.
+        self._let_in: dict[str, Request] = {}
+        self._too_late: dict[str, str] = {}  # why a role's last minute could not be judged
+
+    async def _callers(self) -> list[Caller]:
+        """A session of each role whose token is going to expire, and one more of the lowest, whose
+        user is going to log in again.
+
+        Their users are made by the run, where it can: a log-in to an account may end the account's
+        other sessions.
+        """
+        roles = self._world.roles
+        return await asyncio.gather(*(self._caller(role) for role in (*roles, roles[0])))
+
+    async def _caller(self, role: str) -> Caller:
+        try:
+            made = await throwaway_user(self._world, role)
+        except TransientFailure:
+            raise
+        except (NotTested, Inconclusive):
+            return await self._world.fresh_caller(role)
+        self._made[made.caller.user] = made
+        return made.caller
+
+    async def _signs(self, caller: Caller) -> list[Request]:
+        """The requests that show whether a caller is let in, made before a token's last minute
+        begins.
+        """
+        return [
+            await self._world.request(operation, caller)
+            for operation in self._world.signs_of_life(caller.role)
+        ]
+
+    async def _last_minutes(
+        self, callers: Sequence[Caller], source: str, now: ClockReading, *, last: bool
+    ) -> None:
+        """Keep what tokens with a minute to live are answered at what their roles may do.
+
+        Raises:
+            Trouble: for one of them no answer came in time, unless this is the last try.
+        """
+        due = [caller for caller in callers if (caller.role, source) not in self._almost]
+        answers = await asyncio.gather(
+            *(self._last_minute(caller, now) for caller in due), return_exceptions=True
+        )
+        late = None
+        for caller, answer in zip(due, answers, strict=True):
+            if isinstance(answer, Exchange):
+                self._almost[caller.role, source] = AlmostExpired(caller, source, answer)
+            elif isinstance(answer, Inconclusive):
+                self._too_late[caller.role] = answer.missing
+                if isinstance(answer, TransientFailure) and not (
+                    isinstance(late, TooLate) and late.pause
+                ):
+                    late = answer
+            else:
+                raise answer
+        if late and not last:
+            raise late
+
+    async def _last_minute(self, caller: Caller, now: ClockReading) -> Exchange:
+        """The first success, or the last refusal; only what was answered before the token's end
+        counts.
+
+        Raises:
+            TooLate: the target asked to wait, or answered too late.
+        """
+        ends, answer = self._ends(caller), None
+        if not ends:
+            raise Inconclusive("a token's last minute: it does not say when it ends", "ISSUE-jwt")
+        for request in await self._signs(caller):
+            answer = await self._world.perform(request, caller, patient=False)
+            if answer.status == 429:
+                raise TooLate(f"an answer in a token's last minute: {answer}", _asked_for(answer))
+            if now.latest(answer.finished) >= min(ends):
+                raise TooLate(f"an answer before a token's end: {answer} came later")
+            if answer.ok:
+                self._let_in[caller.token] = request
+                break
+        assert answer is not None, f"there is nothing that the role {caller.role} may do"
+        return answer
+
+    def _ends(self, caller: Caller) -> list[float]:
+        """When a token ends: by the specification, and by its own exp; what it does not say is left
+        out.
+        """
+        issued, expires = issued_at(caller), numeric_date(claims_of(caller.token), "exp")
+        by_specification = None if issued is None else issued + self._world.dialect.lifetime
+        return [end for end in (by_specification, expires) if end is not None]
+
+    def _over(self, caller: Caller) -> float:
+        """When a token has ended by the specification, or by its own exp if that is as good as a
+        lifetime after its iat.
+
+        Raises:
+            Inconclusive: it does not say.
+        """
+        ends = self._ends(caller)
+        if not ends:
+            raise Inconclusive("iat and exp in the token", "ISSUE-jwt")
+        return max(end for end in ends if end - ends[0] <= LIFETIME_TOLERANCE)
+
+    async def _outlast(self, callers: Sequence[Caller], until: float) -> None:
+        """Wait, until the monotonic moment ``until`` at most, for the end of the leeway that a
+        target may grant.
+        """
+        pause = 0.5
+        while (left := until - time.monotonic()) > 0:
+            answers = await asyncio.gather(*(self._try(caller) for caller in callers))
+            if not any(answer.ok for answer in answers):
+                return
+            await asyncio.sleep(min(left, pause))
+            pause *= 2
+
+    async def _try(self, caller: Caller) -> Exchange:
+        operation = self._world.signs_of_life(caller.role)[0]
+        return await self._world.perform(
+            await self._world.request(operation, caller), caller, attack="EXPIRY-403"
+        )
+
+
+def issued_at(caller: Caller) -> float | None:
+    """When a caller's token was issued, by its iat; None when it does not say."""
+    return numeric_date(claims_of(caller.token), "iat")
+
+
+def _asked_for(exchange: Exchange) -> float:
+    """Seconds that a 429 asks to wait, as far as one can wait for them."""
+    return min(
+        seconds_to_wait(exchange.header("retry-after"), exchange.header("date")) or 0.0,
+        _LONGEST_PAUSE,
+    )

@@ -1,0 +1,136 @@
+"""Lists of the target: read page by page, once for all who ask at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import cached_property
+from typing import Any
+
+from rolecall.bounds import DOCUMENTS_LIMIT, LIST_LIMIT
+from rolecall.evidence import Exchange
+from rolecall.http.link import next_page, path_below
+from rolecall.outcomes import Inconclusive, TransientFailure
+from rolecall.spec.ids import own_id
+from rolecall.spec.model import Operation
+from rolecall.spec.templates import fill_path, with_query
+from rolecall.tokens import Caller
+from rolecall.toolkit.making import Making
+from rolecall.toolkit.shared import SingleFlight
+from rolecall.toolkit.things import Fixture, items
+
+#: A list shorter than this cannot be a page that was cut: no server has a page size below it.
+SMALLEST_PAGE = 10
+#: Pages after which a list counts as endless.
+_MOST_PAGES = 200
+
+
+class Lists(Making):
+    """A run's looks at the lists of the target."""
+
+    @cached_property
+    def _listings(self) -> dict[str, SingleFlight[list[dict[str, Any]]]]:
+        return {}
+
+    async def shared(self, resource: str) -> Fixture:
+        """A thing that tests may look at and must not change: see `World.shared`."""
+        raise NotImplementedError
+
+    async def find(self, resource: str, name: str, after: float) -> dict[str, Any] | None:
+        """The thing that carries ``name``, in a list read after the moment ``after``; else None."""
+        return next(
+            (item for item in await self.listing(resource, after) if name in str(item)), None
+        )
+
+    async def look_at_all(self, resource: str) -> None:
+        """Read the list of a resource, where it has one that shows all of them."""
+        if any(
+            operation.resource.name == resource and "{" not in operation.path
+            for operation in self._lists()
+        ):
+            await self.listing(resource, 0.0)
+
+    def _lists(self) -> list[Operation]:
+        return [
+            operation for operation in self.spec.operations.values() if operation.effect == "list"
+        ]
+
+    async def listing(self, resource: str, after: float) -> list[dict[str, Any]]:
+        """All of a resource's list, read after ``after`` by the highest role that may see it."""
+        return await self._listings.setdefault(
+            resource, SingleFlight(lambda: self._list(resource))
+        ).after(after)
+
+    async def _list(self, resource: str) -> list[dict[str, Any]]:
+        operation = next(
+            operation for operation in self._lists() if operation.resource.name == resource
+        )
+        path = operation.path
+        if "{conversation}" in path:
+            path = fill_path(path, {"conversation": (await self.shared("conversation")).id})
+        exchange = None
+        for role in self.spec.allowed_roles(operation.name):
+            caller = await self.user(role)
+            everything: list[dict[str, Any]] = []
+            size = 0
+            async for exchange in self.pages(path, caller):
+                if (
+                    exchange.ok and exchange.json is None
+                ):  # cut off, or no JSON at all: what it lacks may be there
+                    raise TransientFailure(
+                        f"a list of {resource}s that can be read: {exchange}", "RESPONSE-json"
+                    )
+                everything += items(exchange)
+                size += exchange.length
+            if size > DOCUMENTS_LIMIT:
+                self._listings.pop(
+                    resource, None
+                )  # for those who wait for it, and not to be remembered
+            if exchange and exchange.ok:
+                return everything
+        raise Inconclusive(
+            f"a look at the list of {resource}s: {exchange}",
+            f"[operations.{operation.name}] in the target file",
+        )
+
+    async def pages(self, path: str, caller: Caller) -> AsyncIterator[Exchange]:
+        """The pages of a list: along ``Link: rel="next"`` (RFC 8288), else by offset to the end.
+
+        Raises:
+            Inconclusive: the list does not end, or is too large to be looked at.
+        """
+        seen: set[str] = set()
+        next_path = path
+        size = 0
+        for _ in range(_MOST_PAGES):
+            exchange = await self.send("GET", next_path, caller)
+            size += exchange.length
+            if size > LIST_LIMIT:
+                raise Inconclusive(
+                    f"the end of the list at {path}: it goes on after {LIST_LIMIT:,} bytes",
+                    "the size of that list",
+                )
+            yield exchange
+            new = {id for item in items(exchange) if (id := own_id(item))} - seen
+            seen |= new
+            next_path = self._next(exchange) if new else ""
+            if not next_path:
+                if (
+                    not new
+                    or not exchange.ok
+                    or len(new) < SMALLEST_PAGE
+                    or exchange.header("link")
+                ):
+                    return
+                next_path = with_query(path, f"offset={len(seen)}")
+        raise Inconclusive(
+            f"the end of the list at {path}: it goes on after {_MOST_PAGES} pages",
+            "the list's Link header",
+        )
+
+    def _next(self, exchange: Exchange) -> str:
+        """The next page's path, if the answer links to one on this target (a token is sent nowhere
+        else).
+        """
+        return path_below(
+            self.client.base_url, next_page(exchange.url, exchange.header_lines("link"))
+        )
