@@ -20,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from rolecall.loadgen.capacity.by_rate import Capacity, Outcome, Search
+from rolecall.loadgen.capacity.by_rate import Capacity, Search
+from rolecall.loadgen.capacity.findings import SearchOutcome
 from tests.support.queues import Bench
 from tests.support.simulated_servers import KINDS
 
@@ -57,7 +58,7 @@ def row(name: str, found: Sequence[Capacity]) -> Iterator[str]:
 
 def is_right(found: Capacity, true: float) -> bool:
     """Whether the interval holds the truth, or the search does not say that it found it."""
-    if found.outcome is not Outcome.FOUND:
+    if found.outcome is not SearchOutcome.FOUND:
         return True
     return found.low is not None and found.high is not None and found.low <= true <= found.high
 

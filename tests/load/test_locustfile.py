@@ -130,7 +130,7 @@ class TestHeadless:
     ) -> None:
         """A mistake of ours ends the run at once, as what it is; what it was about is not repeated."""
         (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
-        words = (
+        words: tuple[str | Path, ...] = (
             "--host",
             reference.url,
             "--accounts",

@@ -10,7 +10,7 @@ import pytest
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv, share
-from rolecall.target import LoadAccount as TargetAccount
+from rolecall.target import Account as TargetAccount
 from rolecall.target import Target
 
 GOOD = "email,password,role\nada@example.org,Sesame-1,agent\n"

@@ -59,7 +59,7 @@ class Led:
         """Look twice, with more time between than an absence may last."""
         self.coordinator.look_after()
         now = time.monotonic()
-        monkeypatch.setattr(module.time, "monotonic", lambda: now + 5)
+        monkeypatch.setattr(time, "monotonic", lambda: now + 5)
         self.coordinator.look_after()
 
 

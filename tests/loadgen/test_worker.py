@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import time
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -159,9 +160,9 @@ def test_a_client_that_breaks_beforehand_ends_the_run(
     """A user that cannot begin is no user less in a run that is met: the last report says what
     broke, and where.
     """
-    monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.site))  # type: ignore[arg-type]
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
+        monkeypatch.setattr(module, "maker", lambda site, *_: lambda: Broken(site))
         led.prepare()
         led.user("issuance")
         led.go()
@@ -197,10 +198,13 @@ def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.Monk
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
         assert led.worker.site is not None
-        told = []
-        monkeypatch.setattr(
-            led.worker.site, "tidy", lambda: told.append(led.accounts) or {}["nothing"]
-        )
+        told: list[Any] = []
+
+        def tidy() -> None:
+            told.append(led.accounts)
+            raise KeyError("nothing")
+
+        monkeypatch.setattr(led.worker.site, "tidy", tidy)
         led.go(rate=20, seconds=0.2)
 
         assert led.last()["error"].startswith("KeyError in test_load_worker.py:")

@@ -76,12 +76,12 @@ async def two_logins(api: Api) -> bool:
 @sees("counted-refresh-tokens")
 async def refresh_secrets(api: Api) -> bool:
     secret = read(await api.login("guest"))["refreshToken"].split(".")[1]
-    return secret.count("0") > 40
+    return bool(secret.count("0") > 40)
 
 
 @sees("tokens-may-be-cached")
 async def cached(api: Api) -> bool:
-    return (await api.login("guest")).headers.get("cache-control") != "no-store"
+    return bool((await api.login("guest")).headers.get("cache-control") != "no-store")
 
 
 def let_in(**members: Callable[[str], Any]) -> Probe:

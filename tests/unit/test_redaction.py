@@ -10,6 +10,7 @@ import math
 import random
 import re
 import string
+from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
 import jwt
@@ -449,7 +450,7 @@ class TestWhatIsPublic:
         """
         front = TOKEN.rpartition(".")[0]
         forged = jwt.encode(
-            {"_id": "599e1fcd9da1c72645c95886", "scope": "admin"}, None, algorithm="none"
+            {"_id": "599e1fcd9da1c72645c95886", "scope": "admin"}, "", algorithm="none"
         )
         secrets = knowing((TOKEN, "token"))
         for sent in (front, f"{front}.", forged):
@@ -580,6 +581,7 @@ class TestLearning:
 
     def test_a_jwt_anywhere(self) -> None:
         """A JWT is learnt from a page of HTML and from a header, where no member says what it is."""
+        places: dict[str, Any]
         for places in (
             {"got": f"<p>your token: {TOKEN}</p>".encode()},
             {"got_headers": [("Set-Cookie", f"session={TOKEN}")]},
@@ -705,13 +707,13 @@ class TestWhatBecomesASecret:
     def test_the_label_says_what_it_was_called(self, member: str, label: str, place: str) -> None:
         """A secret is labelled by the member, or the parameter, that it came in."""
         value = "opaque-value-0815"
-        sent = (
+        sent: dict[str, Any] = (
             {"sent": json.dumps({member: value}).encode()}
             if place == "body"
             else {"url": f"http://t/x?a=1&{member}={value}"}
         )
         secrets = Secrets()
-        secrets.learn_sent(exchange(**sent))  # type: ignore[arg-type]
+        secrets.learn_sent(exchange(**sent))
 
         assert secrets.redact(f"it is {value}.") == f"it is {label}."
 

@@ -39,7 +39,7 @@ def answer(status: int = 200, body: Any = None, **facts: Any) -> Exchange:
     return exchange("POST", URL, status=status, body=content, **facts)
 
 
-def granted(of: dict[str, Any] | None = None, **changes: Any) -> Exchange:
+def granted(of: dict[str, Any] | None = None, /, **changes: Any) -> Exchange:
     """An answer with tokens."""
     return answer(200, document(of=of, **changes))
 

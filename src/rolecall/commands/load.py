@@ -152,7 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
             "either --rate or --users is wanted",
             "--rate 100 is open, --users 20 is closed.",
         )
-    if arguments.users is not None and arguments.users < 1:
+    if arguments.rate is None and arguments.users < 1:
         raise UsageError("--users", "at least one user is needed")
     words = [launch.locust_class(arguments.scenario), "--duration", arguments.duration]
     if arguments.rate:

@@ -126,7 +126,8 @@ class AllureResults:
 
     def _result(self, test: _Test, redact: Callable[[str], str]) -> TestResult:
         item = test.item
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        callspec = getattr(item, "callspec", None)  # parametrized tests have it
+        parameters = callspec.params if callspec else {}
         shown = [Parameter(name=name, value=represent(value)) for name, value in parameters.items()]
         full_name = allure_full_name(item)
         about: dict[str, str] = {

@@ -65,8 +65,9 @@ def judged(*families: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int
     """The violations of races, by POST unless they say otherwise, and who judged them."""
     violations = Violations()
     judge = Races(violations)
-    for family in filter(None, families):
-        judge.judge(family if isinstance(family, Race) else Race(USER, family))
+    for family in families:
+        if family:
+            judge.judge(family if isinstance(family, Race) else Race(USER, family))
     return dict(violations.counts), judge
 
 
