@@ -162,12 +162,16 @@ def test_a_client_that_breaks_beforehand_ends_the_run(
     """
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
-        monkeypatch.setattr(module, "maker", lambda site, *_: lambda: Broken(site))
+
+        def site() -> Any:
+            return led.worker.site
+
+        monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(site()))
         led.prepare()
         led.user("issuance")
         led.go()
 
-        assert led.last()["error"].startswith("KeyError in test_load_worker.py:")
+        assert led.last()["error"].startswith("KeyError in test_worker.py:")
         assert not led.worker.going.is_set()
 
 
@@ -207,7 +211,7 @@ def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(led.worker.site, "tidy", tidy)
         led.go(rate=20, seconds=0.2)
 
-        assert led.last()["error"].startswith("KeyError in test_load_worker.py:")
+        assert led.last()["error"].startswith("KeyError in test_worker.py:")
     assert told[0].completed == 4
 
 

@@ -39,7 +39,7 @@ def answer(status: int = 200, body: Any = None, **facts: Any) -> Exchange:
     return exchange("POST", URL, status=status, body=content, **facts)
 
 
-def granted(of: dict[str, Any] | None = None, /, **changes: Any) -> Exchange:
+def granted(of: dict[str, Any] | None = None, **changes: Any) -> Exchange:
     """An answer with tokens."""
     return answer(200, document(of=of, **changes))
 
@@ -150,8 +150,9 @@ class TestTokenAnswer:
     @pytest.mark.parametrize("member", ["tokenType", "token", "refreshToken", "user", "scope"])
     def test_each_member_counts(self, member: str, judge: TokenJudge) -> None:
         """The member that lacks is named."""
+        without: dict[str, Any] = {member: ...}
         with pytest.raises(Finding) as error:
-            judge.expect_token_answer(granted(**{member: ...}))
+            judge.expect_token_answer(granted(**without))
 
         assert error.value.expected == 'tokenType "Bearer", token, refreshToken, user and scope'
         assert member in error.value.actual
