@@ -183,7 +183,8 @@ def test_an_answer_that_cannot_be_read() -> None:
     """A worker that is ready in words of its own is one that is not ready."""
     led = Led("one_a")
     ready: Callable[..., None] = led.coordinator.ready
-    led.coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})  # type: ignore[method-assign]
+    coordinator: Any = led.coordinator
+    coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})
 
     with pytest.raises(NotReady, match="what cannot be read"):
         led.go()

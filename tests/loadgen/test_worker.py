@@ -84,9 +84,9 @@ class TestUnanswered:
         """
         count = itertools.count()
 
-        def hangs_in_the_middle(request: object, connection: object) -> None:
+        def hangs_in_the_middle(request: Any, connection: Any) -> None:
             number = next(count)
-            (silent if 10 <= number < 15 else sound)(request, connection)  # type: ignore[arg-type]
+            (silent if 10 <= number < 15 else sound)(request, connection)
 
         with Miniature(hangs_in_the_middle) as server:
             led = Led(tmp_path, server.url, in_flight=5)

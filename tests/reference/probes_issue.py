@@ -38,7 +38,7 @@ for _name, _field in (
     ("login-without-user", "user"),
     ("login-without-scope", "scope"),
 ):
-    sees(_name)(answered(lambda body, claims, user, field=_field: field in body))  # type: ignore[misc]
+    sees(_name)(answered(lambda body, claims, user, field=_field: field in body))  # type: ignore[misc]  # a lambda with a default is not inferred
 sees("token-type-is-jwt")(answered(lambda body, claims, user: body["tokenType"] == "Bearer"))
 sees("user-of-another")(answered(lambda body, claims, user: body["user"] == claims["_id"]))
 sees("scope-of-answer-differs")(

@@ -85,7 +85,7 @@ def world() -> Iterator[HouseOfAnswers]:
 @pytest.fixture
 def judge(world: HouseOfAnswers) -> TokenJudge:
     """The judge in that world."""
-    return TokenJudge(world)  # type: ignore[arg-type]
+    return TokenJudge(world)  # type: ignore[arg-type]  # a stand-in
 
 
 @pytest.fixture
