@@ -19,7 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from rolecall.loadgen.capacity.by_rate import Capacity, Search, SearchOutcome
+from rolecall.loadgen.capacity.by_rate import Capacity, Search
+from rolecall.loadgen.capacity.findings import SearchOutcome
 from tests.support.queues import Bench
 from tests.support.simulated_servers import KINDS
 

@@ -214,7 +214,7 @@ def count(measured: dict[str, object], errors: Counter[str], rows: Counter[str])
     from rolecall.loadgen.measure.totals import Totals  # noqa: PLC0415
 
     totals = Totals()
-    totals.merge("one", measured)  # type: ignore[arg-type]
+    totals.merge("one", measured)
     document = totals.document()
     errors.update(document["errors"])
     rows["requests"] += document["requests"]

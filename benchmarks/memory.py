@@ -1,7 +1,7 @@
 """Measures whether the memory of a master and its worker stays flat at 2,000 requests a second.
 
 Run it with ``python benchmarks/memory.py --minutes 10``, against the nginx of
-``benchmarks/load_generators.py``, with all invariants on. What counts is the growth after the first
+``benchmarks/nginx_server.py``, with all invariants on. What counts is the growth after the first
 minute, in which buffers and tables get their size.
 """
 
@@ -16,7 +16,10 @@ import time
 from pathlib import Path
 
 import psutil
-from load_generators import ROOT, accounts, free_port, nginx
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.nginx_server import ROOT, accounts, free_port, nginx
 
 EVERY, SETTLED = 10.0, 60.0  # seconds
 MEGABYTE = 1024 * 1024

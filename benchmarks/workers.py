@@ -1,7 +1,7 @@
 """Measures whether two workers carry twice as much as one, and their CPU time per request.
 
 Run it with ``python benchmarks/workers.py``, against the nginx of
-``benchmarks/load_generators.py``, with all invariants on. A server that is not the limit needs a
+``benchmarks/nginx_server.py``, with all invariants on. A server that is not the limit needs a
 core or more, and so does each worker: on two cores three processes cannot be as fast as each alone,
 and what counts is the CPU time of a request. If that stays what it was, two workers with a core
 each carry twice as much.
@@ -19,8 +19,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from load_generators import ACCOUNT, CONNECTIONS, accounts, nginx
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.nginx_server import ACCOUNT, CONNECTIONS, accounts, nginx
 from rolecall.spec.loading import load_specification
 
 

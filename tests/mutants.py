@@ -129,7 +129,8 @@ def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
         [re.sub(r"__mutmut_\w+", "", line) for line in lines] for lines in (before, after)
     )
     changes = [line for line in difflib.ndiff(before, after) if line[:2] in ("- ", "+ ")]
-    return tuple(" ".join(line[2:].strip() for line in changes if line[0] == sign) for sign in "-+")  # type: ignore[return-value]
+    gone, new = (" ".join(line[2:].strip() for line in changes if line[0] == sign) for sign in "-+")
+    return gone, new
 
 
 def _apart(before: str, after: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def check_python(*given: str) -> None:
         assert (ROOT / given[0]).exists(), f"{given[0]} is no file"
 
 
-CHECKS = {
+CHECKS: dict[str, Callable[..., object]] = {
     "rolecall": check_rolecall,
     "make": check_make,
     "tox": check_tox,

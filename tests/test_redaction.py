@@ -8,6 +8,7 @@ import random
 import string
 import threading
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import jwt
@@ -56,7 +57,7 @@ class TestDrawn:
         for _ in range(15):
             self._converse(IDS[id_shape](rng), rng, SHAPES[shape])
 
-    def _converse(self, user: str, rng: random.Random, shape: object) -> None:
+    def _converse(self, user: str, rng: random.Random, shape: Callable[..., str]) -> None:
         email = f"{hexadecimal(rng, 6)}@example.org"
         password = "".join(
             rng.choices(
@@ -69,7 +70,7 @@ class TestDrawn:
         texts = []
         tokens = {password}
         for _ in range(3):
-            refresh_token = shape(user, rng)  # type: ignore[operator]
+            refresh_token = shape(user, rng)
             token = jwt.encode(
                 {"_id": user, "scope": "admin", "jti": hexadecimal(rng, 32)}, hexadecimal(rng, 40)
             )

@@ -240,10 +240,11 @@ def as_secrets(key: Any) -> Mapping[str, bytes]:
         serialization.Encoding.DER,
     )
     text = key.public_bytes(pem, spki)
-    writer = RSAAlgorithm if isinstance(key, rsa.RSAPublicKey) else ECAlgorithm
+    is_rsa = isinstance(key, rsa.RSAPublicKey)
+    jwk = RSAAlgorithm.to_jwk(key) if is_rsa else ECAlgorithm.to_jwk(key)
     return {
         "pem": text,
         "pem-stripped": text.strip(),
         "der": key.public_bytes(der, spki),
-        "jwk": writer.to_jwk(key).encode(),
+        "jwk": jwk.encode(),
     }

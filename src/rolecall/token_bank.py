@@ -26,7 +26,7 @@ from rolecall.tokens import Caller
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # asked before each use
 
 _MOST_PER_ROLE = 3
 _PATIENCE = 20.0  # seconds for the other run that is at the bank: it needs milliseconds

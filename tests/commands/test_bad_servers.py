@@ -511,9 +511,13 @@ def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
             "--select",
             "ISSUE-fields",
         ]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(
-            words, cwd=tmp_path, env=environment(), text=True, **pipes
+            words,
+            cwd=tmp_path,
+            env=environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         ) as process:
             assert process.stderr
             said = ""

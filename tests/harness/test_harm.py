@@ -287,7 +287,7 @@ def test_a_run_that_only_reads_sends_nothing_else(tmp_path: Path) -> None:
         methods.add(method if path.partition("?")[0] != "/v2/auth/token" else f"{method} token")
         watch(method, path, headers)
 
-    watch, server.watch = server.watch, count  # type: ignore[method-assign]
+    watch, server.watch = server.watch, count  # type: ignore[method-assign]  # one server's own
     finished = certified(server, tmp_path, "--read-only")
 
     assert methods <= {"GET", "HEAD", "OPTIONS", "GET token", "HEAD token", "POST token"}

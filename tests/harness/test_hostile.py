@@ -121,7 +121,7 @@ def test_certify_is_unmoved(tmp_path: Path) -> None:
     assert told[0] >= _READY
 
 
-def expect_whole_run(file: str, out: Path) -> None:
+def expect_whole_run(file: str | Path, out: Path) -> None:
     """A run of certify against a hostile target ends in order and leaves whole files."""
     process = start("certify", file, "--out", str(out), cwd=out.parent)
     memory = Memory(process.pid)

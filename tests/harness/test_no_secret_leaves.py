@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -352,7 +352,7 @@ def test_a_file_that_would_leak_is_masked(tmp_path: Path, reference: Reference) 
 class Liar:
     """A server that gives nothing but grants, and calls everything a token."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: Sequence[str]) -> None:
         self._grants = itertools.cycle(
             {"tokenType": "Bearer", "token": word, "refreshToken": word, "user": "599e1f"}
             for word in words

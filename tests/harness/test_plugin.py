@@ -33,7 +33,7 @@ def begin(
 ) -> subprocess.Popen[str]:
     """``pytest`` on the suite as its users start it, running."""
     command = [sys.executable, "-m", "pytest", *map(str, words), "--out", str(out)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(
         command,
         cwd=cwd,
@@ -307,7 +307,7 @@ def own(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Calla
     def run(
         *names: str, words: tuple[str, ...] = (), env: Mapping[str, str] | None = None
     ) -> Finished:
-        given = (
+        given: tuple[str | Path, ...] = (
             "-p",
             "rolecall.harness.plugin",
             *words,
@@ -618,7 +618,9 @@ def test_sigterm_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path
     """
     file, out = target(tmp_path, without(slow.text, "expiry")), tmp_path / "runs"
     if command == "certify":
-        ignored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+        ignored: dict[str, Any] = {
+            "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)
+        }
         process = start("certify", file, "--out", out, "--select", "PERM", cwd=tmp_path, **ignored)
     else:
         process = begin("conformance", "--target", file, "-k", "PERM", out=out)

@@ -45,7 +45,7 @@ def assert_the_same(cases: list[Case], times: int) -> None:
         failed = [
             {test for tests in result.failed.values() for test in tests} for result in results
         ]
-        flaky = set.union(*failed) - set.intersection(*failed)
+        flaky = failed[0].union(*failed) - failed[0].intersection(*failed)
         crashes = [result.crash for result in results if result.crash]
         if len(named) > 1 or flaky or crashes:
             differences[name] = (named, flaky, crashes)

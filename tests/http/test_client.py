@@ -52,7 +52,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def target(url: str, **settings: Any) -> Target:
     """A target at this URL; accounts do not matter here."""
     account = Account("guest", "guest", "guest@example.org", "guest-password")
-    return Target("miniature", url, {"guest": account}, **({"timeout": 5.0} | settings))
+    settings.setdefault("timeout", 5.0)
+    return Target("miniature", url, {"guest": account}, **settings)
 
 
 @asynccontextmanager
@@ -600,7 +601,7 @@ class TestWhatComesBack:
             if request.method == "POST":
                 connection.send(json_response({"id": request.path}, 201))
                 return
-            connection.send(response(status, **({"content_length": ""} | fields)))
+            connection.send(response(status, b"", **({"content_length": ""} | fields)))
             if "content_length" not in fields and "transfer_encoding" not in fields:
                 late.wait(1)  # until the next request has been written
             connection.wait(delay)

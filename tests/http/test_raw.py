@@ -39,9 +39,8 @@ def talk(
 
     async def main() -> Any:
         account = Account("guest", "guest", "guest@example.org", "guest-password")
-        target = Target(
-            "miniature", server.url, {"guest": account}, **({"timeout": 5.0} | settings)
-        )
+        settings.setdefault("timeout", 5.0)
+        target = Target("miniature", server.url, {"guest": account}, **settings)
         client = Client(target, Evidence(), Secrets(), OpenGate())
         try:
             return await conversation(client)

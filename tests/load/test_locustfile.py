@@ -131,7 +131,7 @@ class TestHeadless:
     ) -> None:
         """A bug of ours ends the run at once, and is named without what it was about."""
         (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
-        words = (
+        words: tuple[str | Path, ...] = (
             "--host",
             reference.url,
             "--accounts",

@@ -57,7 +57,7 @@ class Led:
         """Look twice, with more time between than an absence may last."""
         self.coordinator.look_after()
         now = time.monotonic()
-        monkeypatch.setattr(module.time, "monotonic", lambda: now + 5)
+        monkeypatch.setattr(time, "monotonic", lambda: now + 5)
         self.coordinator.look_after()
 
 
@@ -177,7 +177,8 @@ def test_an_answer_that_cannot_be_read() -> None:
     """A worker that is ready in words of its own is one that is not ready."""
     led = Led("one_a")
     ready: Callable[..., None] = led.coordinator.ready
-    led.coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})  # type: ignore[method-assign]
+    coordinator: Any = led.coordinator
+    coordinator.ready = lambda worker, message: ready(worker, {"mood": "fine"})
 
     with pytest.raises(NotReady, match="cannot be read"):
         led.go()

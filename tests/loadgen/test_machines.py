@@ -179,11 +179,9 @@ def test_a_worker_that_is_killed_makes_the_run_invalid(
     with ExitStack() as stack:
         run = Run(machines, target, tmp_path, stack)
         until(run.begun, run.master)
-        for process in (
-            *psutil.Process(run.workers[1].pid).children(recursive=True),
-            run.workers[1],
-        ):
-            process.send_signal(signal.SIGKILL)
+        for child in psutil.Process(run.workers[1].pid).children(recursive=True):
+            child.send_signal(signal.SIGKILL)
+        run.workers[1].send_signal(signal.SIGKILL)
         document = run.end()
         codes = [run.workers[number].wait(30) for number in (0, 2)]
     first, dead, last = target.asked(machines[2:])

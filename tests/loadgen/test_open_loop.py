@@ -71,7 +71,7 @@ class Run:
             self._make(kind, step), most=most, patience=options.pop("patience", 10.0)
         )
         self.times = Schedule.parse(str(rate), seconds).due(0, 1)
-        self.options = {"grace": 10.0} | options
+        self.options: dict[str, Any] = {"grace": 10.0} | options
 
     def _make(self, kind: type[Client], step: float) -> Callable[[], Any]:
         def make() -> Client:

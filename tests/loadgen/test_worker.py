@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -79,9 +80,9 @@ class TestUnanswered:
         """
         count = itertools.count()
 
-        def hangs_in_the_middle(request: object, connection: object) -> None:
+        def hangs_in_the_middle(request: Any, connection: Any) -> None:
             number = next(count)
-            (silent if 10 <= number < 15 else sound)(request, connection)  # type: ignore[arg-type]
+            (silent if 10 <= number < 15 else sound)(request, connection)
 
         with Miniature(hangs_in_the_middle) as server:
             led = Led(tmp_path, server.url, in_flight=5)
@@ -151,9 +152,13 @@ def test_a_client_that_breaks_beforehand_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that cannot begin ends the run; the last report says what broke, and where."""
-    monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(led.worker.context))  # type: ignore[arg-type]
     with Miniature(sound) as server:
         led = Led(tmp_path, server.url)
+
+        def context() -> Any:
+            return led.worker.context
+
+        monkeypatch.setattr(module, "maker", lambda *_: lambda: Broken(context()))
         led.prepare()
         led.user("issuance")
         led.go()
@@ -189,10 +194,13 @@ def test_tidying_up_holds_up_no_figures(tmp_path: Path, monkeypatch: pytest.Monk
         led = Led(tmp_path, server.url)
         led.prepare("issuance", clients=1)
         assert led.worker.context is not None
-        told = []
-        monkeypatch.setattr(
-            led.worker.context, "tidy", lambda: told.append(led.accounts) or {}["nothing"]
-        )
+        told: list[Any] = []
+
+        def tidy() -> None:
+            told.append(led.accounts)
+            raise KeyError("nothing")
+
+        monkeypatch.setattr(led.worker.context, "tidy", tidy)
         led.go(rate=20, seconds=0.2)
 
         assert led.last()["error"].startswith("KeyError in test_worker.py:")

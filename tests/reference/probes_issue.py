@@ -38,7 +38,7 @@ for _name, _field in (
     ("login-without-user", "user"),
     ("login-without-scope", "scope"),
 ):
-    sees(_name)(answered(lambda body, claims, user, field=_field: field in body))  # type: ignore[misc]
+    sees(_name)(answered(lambda body, claims, user, field=_field: field in body))  # type: ignore[misc]  # a lambda with a default is not inferred
 sees("token-type-is-jwt")(answered(lambda body, claims, user: body["tokenType"] == "Bearer"))
 sees("user-of-another")(answered(lambda body, claims, user: body["user"] == claims["_id"]))
 sees("scope-of-answer-differs")(
@@ -76,12 +76,12 @@ async def two_logins(api: Api) -> bool:
 @sees("counted-refresh-tokens")
 async def refresh_secrets(api: Api) -> bool:
     secret = read(await api.login("guest"))["refreshToken"].split(".")[1]
-    return secret.count("0") > 40
+    return bool(secret.count("0") > 40)
 
 
 @sees("tokens-may-be-cached")
 async def cached(api: Api) -> bool:
-    return (await api.login("guest")).headers.get("cache-control") != "no-store"
+    return bool((await api.login("guest")).headers.get("cache-control") != "no-store")
 
 
 def let_in(**members: Callable[[str], Any]) -> Probe:

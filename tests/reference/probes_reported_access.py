@@ -329,7 +329,7 @@ sees("no-ids-are-all-mine")(narrowed("/v2/users?id=[]"))
 async def saved_over(api: Api) -> bool:
     id = api.put("conversations")
     await api.ask("POST", "/v2/conversations", "agent", json={"id": id, "name": "Mine"})
-    return document(api, "conversations", id)["name"] == "Mine"
+    return bool(document(api, "conversations", id)["name"] == "Mine")
 
 
 @sees("messages-inside-a-create-replace")
@@ -376,7 +376,7 @@ def lost(member: str, value: Any) -> Probe:
     async def probe(api: Api) -> bool:
         id = api.put("forms")
         answer = await api.ask("PATCH", f"/v2/forms/{id}", "admin", json={member: value})
-        return read(answer)[member] == value != document(api, "forms", id).get(member)
+        return bool(read(answer)[member] == value != document(api, "forms", id).get(member))
 
     return probe
 

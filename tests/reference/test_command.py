@@ -103,7 +103,8 @@ def test_signing_key_and_clock() -> None:
         assert CLIENT.post(url, json={"advance": -86400}).json()["offset"] == 0
         assert CLIENT.get(own, headers=headers).status_code == 200
         assert CLIENT.get(url).json()["offset"] == 0
-        for wrong in ({"advance": "1"}, {"advance": True}, {}, [], {"advance": 10**10}):
+        bodies: tuple[Any, ...] = ({"advance": "1"}, {"advance": True}, {}, [], {"advance": 10**10})
+        for wrong in bodies:
             assert CLIENT.post(url, json=wrong).status_code == 400
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rolecall.evidence import Exchange
 from rolecall.redaction import Secrets
 from rolecall.report import exchanges
 from tests.support.exchanges import exchange
@@ -9,11 +10,11 @@ from tests.support.exchanges import exchange
 PASSWORD = "a-password-that-is-quite-long-3141592653589793"
 
 
-def written(*them: object) -> str:
+def written(*them: Exchange) -> str:
     """The text of exchanges, by somebody who knows the password."""
     secrets = Secrets()
     secrets.add(PASSWORD, "password")
-    return exchanges.write(them, secrets.redact)  # type: ignore[arg-type]
+    return exchanges.write(them, secrets.redact)
 
 
 def test_request_and_answer_stand_as_on_the_wire() -> None:

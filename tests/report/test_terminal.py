@@ -249,9 +249,8 @@ class TestOtherPeoplesWords:
     @pytest.mark.parametrize("place", ["actual", "expected", "statement", "curl", "test", "clause"])
     def test_no_line_is_forged(self, place: str) -> None:
         """A new line in a target's words begins no line of ours, so there is one verdict."""
-        lines = terminal.summary(
-            results(findings=[finding(cell=None, **{place: FORGED})]), "runs/1"
-        ).splitlines()
+        forged: dict[str, Any] = {"cell": None, place: FORGED}
+        lines = terminal.summary(results(findings=[finding(**forged)]), "runs/1").splitlines()
 
         assert [line for line in lines if line.startswith("verdict")] == [lines[-1]]
 
@@ -435,7 +434,9 @@ def test_a_real_run(command: str, tmp_path: Path) -> None:
             if command == "certify"
             else ["issuance", "--rate", "5", "--duration", "1s"]
         )
-        words = [*more, file] if command == "certify" else [more[0], file, *more[1:]]
+        words: list[str | Path] = (
+            [*more, file] if command == "certify" else [more[0], file, *more[1:]]
+        )
         finished = rolecall(command, *words, "--out", tmp_path / "out", cwd=tmp_path)
 
     assert finished.code == 1, finished.said

@@ -84,7 +84,8 @@ def test_a_function_is_replaced_wherever_it_was_imported_to(
         )  # put back when the test is over
     function(expectations.expect_no_more_than, nothing)()
 
-    assert expectations.expect_no_more_than is token_judge.expect_no_more_than is nothing
+    assert expectations.expect_no_more_than is nothing
+    assert vars(token_judge)["expect_no_more_than"] is nothing
 
 
 # --- Arithmetic ---------------------------------------------------------------------------------

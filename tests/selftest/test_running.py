@@ -253,7 +253,8 @@ def less(
     """What a run said of a fault that two tests had seen, without something that both say that they
     lack.
     """
-    capabilities = dict.fromkeys(("test_a", "test_b"), lacking) if lacking else {}
+    both = ("test_a", "test_b")
+    capabilities: dict[str, str] = dict.fromkeys(both, lacking) if lacking else {}
     return Result(FAULT, findings=list(findings), outcomes=outcomes, lacking=capabilities, **more)
 
 
@@ -469,6 +470,7 @@ class Row:
             part.strip() for part in line.strip().strip("|").split(" | ")
         )
         self.name, self.description, self.as_expected = name, description, as_expected
+        self.without: list[str]
         self.report, self.planted, self.first, *self.without = (
             middle if len(middle) >= 3 else ("", "", "")
         )

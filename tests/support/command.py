@@ -67,7 +67,7 @@ def start(
 ) -> subprocess.Popen[str]:
     """The command, running."""
     command = [sys.executable, "-m", "rolecall", *map(str, words)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
     return subprocess.Popen(
         command,
         cwd=cwd,

@@ -37,6 +37,7 @@ class Server(Protocol):
 
     def answer(self, at: float, rate: float, dice: random.Random) -> Answer:
         """When a request that arrives now ends, and how: ok, throttled or failed."""
+        raise NotImplementedError
 
 
 @dataclass
@@ -197,7 +198,7 @@ class Bench:
         count = round(seconds / self.width)
         names = ("due", "ok", "throttled", "failed")
         times = [(due, end, "failed" if how == "given up" else how) for due, end, how in times]
-        table = [dict.fromkeys(names, 0) for _ in range(count)]
+        table: list[dict[str, int]] = [dict.fromkeys(names, 0) for _ in range(count)]
         for due, end, how in times:
             for moment, name in ((due, "due"), (end, how)):
                 at = math.floor((moment - self.warm_up) / self.width)

@@ -128,7 +128,8 @@ def master(port: int, workers: int) -> None:
         """Named as on the workers."""
 
     environment, totals = Environment(user_classes=[Records]), Totals()
-    environment.events.worker_report.add_listener(
+    events: Any = environment.events  # its listeners have no types
+    events.worker_report.add_listener(
         lambda client_id, data: totals.merge(client_id, data["rolecall"])
     )
     runner = environment.create_master_runner("127.0.0.1", port)
@@ -156,20 +157,24 @@ def worker(port: int) -> None:
         @task
         def once(self) -> None:
             """All of it."""
-            record(recorder, environment.runner.worker_index, lambda: gevent.sleep(0.1))
+            record(recorder, runner.worker_index, lambda: gevent.sleep(0.1))
             gevent.sleep(60)
 
     environment, recorder = Environment(user_classes=[Records]), Recorder(time.perf_counter())
 
     # Before the runner exists, and so before Locust's own listener, which empties its statistics
     # into the message.
-    @environment.events.report_to_master.add_listener
+    events: Any = environment.events  # its listeners have no types
+
+    @events.report_to_master.add_listener  # type: ignore[untyped-decorator]  # as above
     def report_to_master(client_id: str, data: dict[str, Any]) -> None:
         flush(recorder, environment.stats)
         data["rolecall"] = recorder.take()
 
-    environment.create_worker_runner("127.0.0.1", port).greenlet.join()
+    runner = environment.create_worker_runner("127.0.0.1", port)
+    runner.greenlet.join()
 
 
 if __name__ == "__main__":
-    {"local": local, "master": master, "worker": worker}[sys.argv[1]](*map(int, sys.argv[2:]))
+    ways: dict[str, Callable[..., None]] = {"local": local, "master": master, "worker": worker}
+    ways[sys.argv[1]](*map(int, sys.argv[2:]))

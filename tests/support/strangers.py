@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import jwt
+from jwt.types import Options
 
 from rolecall.spec.loading import load_specification
 from tests.support.command import Finished, rolecall
@@ -251,7 +252,7 @@ class Stranger:
         if scheme.lower() != "bearer" or not token:
             raise Refused(401)
         try:
-            options = {"verify_exp": False, "verify_iat": False}
+            options: Options = {"verify_exp": False, "verify_iat": False}
             claims = jwt.decode(token, self.key, algorithms=["HS256"], options=options)
         except (jwt.PyJWTError, ValueError):
             raise Refused(401) from None

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import jwt
 import pytest
+from jwt.utils import force_bytes
 
 from rolecall.evidence import Exchange
 from rolecall.ledger import Ledger
@@ -60,7 +61,7 @@ class TimedTarget:
             monkeypatch.setattr(f"rolecall.toolkit.{module}.throwaway_user", nobody_can_be_made)
         self.expiry = Expiry(self.world)
 
-    def _world(self, options: dict[str, Any]) -> SimpleNamespace:
+    def _world(self, options: dict[str, Any]) -> Any:
         given = {"clock_url": "http://target.example/__clock", **options}
         return SimpleNamespace(
             roles=ROLES,
@@ -120,7 +121,7 @@ class TimedTarget:
         """A new token for a role."""
         times = {"iat": int(self.now), "exp": int(self.now) + self.lifetime} if self.issues else {}
         token = jwt.encode({"_id": role, "jti": next(self.numbers), **times, **claims}, KEY)
-        return jwt.utils.force_bytes(
+        return force_bytes(
             f'{{"token": "{token}", "refreshToken": "{role}.{next(self.numbers)}", "user": "{role}"}}'
         )
 

@@ -48,7 +48,7 @@ def segment(document: Any) -> str:
     return urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
 
 
-def claims(user: str = USER, **changes: Any) -> dict[str, Any]:
+def claims(user: str = USER, /, **changes: Any) -> dict[str, Any]:
     """The claims of a token, with a jti of its own; ``...`` leaves one out."""
     jti = f"jti-{next(_numbers)}"
     made = {

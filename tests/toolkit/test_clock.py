@@ -335,7 +335,7 @@ def test_a_proxys_date_does_not_hide_that_the_clock_moved(timed: TimedTarget) ->
         timed.offset = offset
         return answer
 
-    timed.answered = proxied  # type: ignore[method-assign]
+    timed.answered = proxied  # type: ignore[method-assign]  # this one's own
 
     there_and_back(timed, DAY - MINUTE)
 

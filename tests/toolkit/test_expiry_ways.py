@@ -15,6 +15,7 @@ from typing import Any
 
 import jwt
 import pytest
+from jwt.utils import base64url_encode
 
 from rolecall.evidence import Evidence, Exchange
 from rolecall.outcomes import Inconclusive, NotTested, TransientFailure
@@ -440,7 +441,7 @@ def test_a_program_that_prints_nonsense_proves_nothing(
     """A token whose exp is no instant is not taken for an expired one, and breaks nothing."""
     token = jwt.encode({"_id": "x"}, KEY)
     header, _, signature = token.split(".")
-    body = jwt.utils.base64url_encode(json.dumps({"exp": exp}).encode()).decode()
+    body = base64url_encode(json.dumps({"exp": exp}).encode()).decode()
     script = tmp_path / "print.py"
     script.write_text(f"print({f'{header}.{body}.{signature}'!r})", encoding="utf-8")
     timed: TimedTarget = make(clock_url="", command=f"{sys.executable} {script}")

@@ -112,7 +112,7 @@ class Shelves(Client):
         path = urlsplit(exchange.url).path
         asked = f"{exchange.method} {path}"
         self.asked.append(asked)
-        said = ... if self._is_before else self.instead.get(asked, ...)
+        said: Any = ... if self._is_before else self.instead.get(asked, ...)
         said = said.pop(0) if isinstance(said, list) and said else said
         said = said(exchange) if callable(said) else said
         if said is ... or said == []:
@@ -203,4 +203,5 @@ def _collection(resource: str) -> str:
 
 
 def _named(resource: str, name: str) -> dict[str, Any]:
-    return NAMED.get(resource, lambda name: {"name": name})(name)
+    members = NAMED.get(resource)
+    return members(name) if members else {"name": name}

@@ -50,6 +50,7 @@ def test_what_a_server_carries_is_found(server: Fluid) -> None:
     assert found.rate == pytest.approx(100, rel=0.03)
     assert found.low is not None
     assert found.high is not None
+    assert found.rate is not None
     assert found.low <= found.rate <= 100 <= found.high
     assert (found.steps[-1].step.rate, found.steps[-1].verdict) == (found.rate, StepVerdict.HELD)
     assert found.because.startswith(f"{found.rate:.5g}/s held for 15 s at the end; known to ±")
@@ -196,6 +197,7 @@ def test_what_the_generator_could_offer_is_told() -> None:
 
     assert found.rate == found.low == max(judged.step.rate for judged in found.steps if judged.held)
     assert found.high is None
+    assert found.rate is not None
     assert 130 < found.rate <= 150
 
 
@@ -304,7 +306,8 @@ def test_two_looks_that_break_it_together_lower_the_answer() -> None:
 
     first, second, third = tried(found, 27.0)
     assert first == second
-    assert third == found.rate < first
+    assert third == found.rate
+    assert third < first
 
 
 def test_what_chance_does_not_explain_is_not_looked_at_twice() -> None:
@@ -410,6 +413,7 @@ def test_an_incident_is_looked_at_again_and_not_counted() -> None:
     assert found.outcome is SearchOutcome.FOUND
     assert found.rate == pytest.approx(100, rel=0.05)
     assert found.low is not None
+    assert found.rate is not None
     assert found.low <= 0.955 * found.rate
 
 

@@ -5,6 +5,7 @@ mean together.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def step(
     )
 
 
-def held(rate: float, second: float = 0.0, **facts: object) -> StepJudgement:
+def held(rate: float, second: float = 0.0, **facts: Any) -> StepJudgement:
     """A rate that was carried, with no errors at all."""
     kept = Share("errors<1%", 0, 20_000, 0.01)
     return StepJudgement(
@@ -45,10 +46,10 @@ def held(rate: float, second: float = 0.0, **facts: object) -> StepJudgement:
         StepVerdict.HELD,
         second=second,
         **{"error": 0.002, "doubt": 0.002, "strain": kept, **facts},
-    )  # type: ignore[arg-type]
+    )
 
 
-def fell(rate: float, excess: float, second: float = 0.0, **facts: object) -> StepJudgement:
+def fell(rate: float, excess: float, second: float = 0.0, **facts: Any) -> StepJudgement:
     """A rate of which so much was too much."""
     facts = {"growth": excess, "error": 0.002, "doubt": 0.002, "saturated": True, **facts}
     return StepJudgement(
@@ -58,10 +59,10 @@ def fell(rate: float, excess: float, second: float = 0.0, **facts: object) -> St
         excess=excess,
         second=second,
         **facts,
-    )  # type: ignore[arg-type]
+    )
 
 
-def limited(rate: float, excess: float, **facts: object) -> StepJudgement:
+def limited(rate: float, excess: float, **facts: Any) -> StepJudgement:
     """A rate of which a limiter let the rest through."""
     return fell(rate, excess, **{"growth": 0.0, "saturated": False, "limited": True, **facts})
 
@@ -353,7 +354,7 @@ class TestHistory:
             (100.0, 200.0),
         ]
         assert history.sentence() == "; ".join(state.sentence() for state in history.states)
-        assert history.extremes() == (pytest.approx(50, rel=0.03), pytest.approx(100, rel=0.03))
+        assert history.extremes() == pytest.approx((50, 100), rel=0.03)
 
     def test_more_and_less(self) -> None:
         """By more than a tenth, in an earlier state."""

@@ -25,7 +25,8 @@ from tests.support.queues import Bench, Line, Server, fixed
 
 def bench(server: Server, **settings: Any) -> Bench:
     """A bench whose arrivals come evenly."""
-    return Bench(server, **{"arrivals": "constant"} | settings)
+    settings.setdefault("arrivals", "constant")
+    return Bench(server, **settings)
 
 
 class TestStep:
@@ -654,9 +655,10 @@ class TestExcess:
         judged = judge(throttling(*[(100, 0)] * 17, *[(80, 20)] * 3, due=100), 0.01)
 
         assert judged.excess == pytest.approx(60 / 2000)
+        assert judged.strain is not None
         assert judged.doubt == pytest.approx(
             math.hypot(judged.error, math.sqrt(60 * judged.strain.clump) / 2000)
-        )  # type: ignore[union-attr]
+        )
 
     def test_errors_and_a_limiter_add_up(self) -> None:
         """What was refused either way was not carried."""

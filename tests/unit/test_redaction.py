@@ -11,6 +11,8 @@ import math
 import random
 import re
 import string
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
 import jwt
@@ -117,9 +119,9 @@ class TestSpellings:
 
     @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
     @pytest.mark.parametrize("secret", [PASSWORD, REFRESH_TOKEN, "base64+url/safe==like"])
-    def test_escaped(self, secret: str, spelling: object) -> None:
+    def test_escaped(self, secret: str, spelling: Callable[[str], str]) -> None:
         """A secret that was escaped for a URL, JSON or HTML is replaced whole."""
-        written = spelling(secret)  # type: ignore[operator]
+        written = spelling(secret)
         secrets = knowing((secret, "password"))
 
         assert secrets.found_in(f"before {written} after")
@@ -135,11 +137,11 @@ class TestSpellings:
         )  # for what some writers put around it
 
     @pytest.mark.parametrize("encode", SPELLINGS.values(), ids=SPELLINGS)
-    def test_what_follows_is_not_lost(self, encode: object) -> None:
+    def test_what_follows_is_not_lost(self, encode: Callable[[str], str]) -> None:
         """Only the escapes that belong to a secret go with it: its neighbours stay as they were
         written.
         """
-        written = encode(PASSWORD)  # type: ignore[operator]
+        written = encode(PASSWORD)
         secrets = knowing((PASSWORD, "password"))
 
         redacted = secrets.redact(rf"\u0041%42&amp;|{written}|\u0043%44&lt;")
@@ -149,14 +151,14 @@ class TestSpellings:
 
     @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
     @pytest.mark.parametrize("secret", [PASSWORD, REFRESH_TOKEN, "123456", "1234567"])
-    def test_base64_at_every_alignment(self, secret: str, encode: object) -> None:
+    def test_base64_at_every_alignment(self, secret: str, encode: Callable[[bytes], bytes]) -> None:
         """In base64, where a secret may begin at any of three positions, none of its inner
         characters is left.
         """
         secrets = knowing((secret, "password"))
 
         for before, after in itertools.product(("", "u", "us", "user:"), ("", ":", "::", ":tail")):
-            written = encode((before + secret + after).encode()).decode()  # type: ignore[operator]
+            written = encode((before + secret + after).encode()).decode()
             redacted = secrets.redact(f"Basic {written}")
 
             assert "<password-1>" in redacted
@@ -451,7 +453,7 @@ class TestWhatIsPublic:
         """
         front = TOKEN.rpartition(".")[0]
         forged = jwt.encode(
-            {"_id": "599e1fcd9da1c72645c95886", "scope": "admin"}, None, algorithm="none"
+            {"_id": "599e1fcd9da1c72645c95886", "scope": "admin"}, "", algorithm="none"
         )
         secrets = knowing((TOKEN, "token"))
         for sent in (front, f"{front}.", forged):
@@ -582,6 +584,7 @@ class TestLearning:
 
     def test_a_jwt_anywhere(self) -> None:
         """A JWT is learnt from a page of HTML and from a header, where no member says what it is."""
+        places: dict[str, Any]
         for places in (
             {"got": f"<p>your token: {TOKEN}</p>".encode()},
             {"got_headers": [("Set-Cookie", f"session={TOKEN}")]},
@@ -707,13 +710,13 @@ class TestWhatBecomesASecret:
     def test_the_label_says_what_it_was_called(self, member: str, label: str, place: str) -> None:
         """A secret is labelled by the member, or the parameter, that it came in."""
         value = "opaque-value-0815"
-        sent = (
+        sent: dict[str, Any] = (
             {"sent": json.dumps({member: value}).encode()}
             if place == "body"
             else {"url": f"http://t/x?a=1&{member}={value}"}
         )
         secrets = Secrets()
-        secrets.learn_sent(exchange(**sent))  # type: ignore[arg-type]
+        secrets.learn_sent(exchange(**sent))
 
         assert secrets.redact(f"it is {value}.") == f"it is {label}."
 

@@ -214,7 +214,7 @@ def test_a_folder_of_somebody_else_is_refused(
     """
     filled(tmp_path / "bank", [ROW])
     mine = (tmp_path / "bank").stat().st_uid
-    monkeypatch.setattr(module.os, "getuid", lambda: mine + 1000)
+    monkeypatch.setattr(os, "getuid", lambda: mine + 1000)
     owner = mine or 4711
     monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, owner))
 
@@ -222,7 +222,7 @@ def test_a_folder_of_somebody_else_is_refused(
 
     monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, 0))
     assert "this token bank's folder" not in complaint(tmp_path / "bank")
-    monkeypatch.setattr(module.os, "getuid", lambda: 0)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setattr(Path, "stat", _with_owner(Path.stat, owner))
     TokenBank(tmp_path / "bank", HERE)._check_folder()
 

@@ -201,7 +201,7 @@ def test_what_contradicts_is_raised_as_it_is() -> None:
         async def wrong(name: str) -> Any:
             raise Finding("a token", "none")
 
-        world.user = wrong  # type: ignore[method-assign]
+        world.user = wrong  # type: ignore[method-assign]  # this one's own
         await world.everybody()
 
     with pytest.raises(Finding, match="a token"):

@@ -157,7 +157,7 @@ def _take_options_anywhere(parser: argparse.ArgumentParser) -> None:
         finally:
             is_under_way = False
 
-    parser.parse_known_args = parse  # type: ignore[method-assign]
+    parser.parse_known_args = parse  # type: ignore[method-assign]  # of this parser alone
 
 
 def need_locust() -> None:

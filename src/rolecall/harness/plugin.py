@@ -350,7 +350,8 @@ class ConformancePlugin:
 
     def _result(self, item: pytest.Item, error: BaseException | None) -> TestResult:
         result = TestResult(item.name, requirement_of(item), Outcome.PASSED)
-        result.cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")  # type: ignore[attr-defined]
+        callspec = getattr(item, "callspec", None)  # parametrized tests have it
+        result.cell = callspec and callspec.params.get("cell")
         job = self.run.ahead.jobs.get(item.nodeid)
         if job:
             result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence

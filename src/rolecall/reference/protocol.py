@@ -15,7 +15,7 @@ class Protocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """The scope is there by now, and the request not yet dispatched."""
         super().on_url(url)
-        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]
+        self.scope[TRANSPORT] = self.transport  # type: ignore[literal-required]  # a key of ours
 
 
 def transport_of(scope: object) -> asyncio.Transport:

@@ -5,6 +5,9 @@ are already done take longer than the tests. Names and history ids come from its
 run with ``--alluredir`` has the same ones.
 """
 
+# allure's classes are made by attrs without annotations, so that pyright knows none of their fields.
+# pyright: reportCallIssue=false
+
 from __future__ import annotations
 
 import json
@@ -126,7 +129,8 @@ class AllureResults:
 
     def _result(self, test: _Test, redact: Callable[[str], str]) -> TestResult:
         item = test.item
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        callspec = getattr(item, "callspec", None)  # parametrized tests have it
+        parameters = callspec.params if callspec else {}
         shown = [Parameter(name=name, value=represent(value)) for name, value in parameters.items()]
         full_name = allure_full_name(item)
         about: dict[str, str] = {

@@ -470,7 +470,7 @@ def _usl(fit: Mapping[str, float], n: float) -> float:
     return fit["lambda"] * n / (1 + fit["sigma"] * (n - 1) + fit["kappa"] * n * (n - 1))
 
 
-def _known_percentiles(times: Mapping[str, float], most: float) -> list[Point]:
+def _known_percentiles(times: Mapping[str, float], most: float) -> list[tuple[float, float]]:
     """A few points of a curve of which only these are known."""
     known = [
         (100 / (100 - float(name[1:])), value) for name, value in times.items() if name[0] == "p"

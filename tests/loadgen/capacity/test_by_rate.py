@@ -65,7 +65,8 @@ def searched(server: Server, *, search: dict[str, Any] | None = None, **settings
 
 def bench(server: Server, **settings: Any) -> Bench:
     """A bench whose arrivals come evenly."""
-    return Bench(server, **{"arrivals": "constant"} | settings)
+    settings.setdefault("arrivals", "constant")
+    return Bench(server, **settings)
 
 
 class TestCapacity:

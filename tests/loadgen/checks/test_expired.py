@@ -75,7 +75,8 @@ def test_made_with_the_key() -> None:
     """A token like the live one that ended more than a minute ago; one made alike that has not
     ended was let in before.
     """
-    tokens, seen, held = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL), [], grant()
+    tokens, held = ExpiredTokens(ExpiryOptions(signing_key=SECRET), URL), grant()
+    seen: list[str] = []
 
     assert tokens.ways({"guest": held}, let_in(seen)) == [(KEY, "guest")]
     presented = tokens.present(KEY, "guest", held, lambda email: None)

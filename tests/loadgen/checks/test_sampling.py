@@ -134,7 +134,7 @@ class Sampled:
 
     def turn(self) -> list[str]:
         """One sample, to its end: the stages that it took."""
-        stages = []
+        stages: list[str] = []
         probe = self.sampling.next()
         while probe is not None:
             stages.append(probe.stage)
@@ -434,7 +434,7 @@ def test_a_denial_by_a_token_that_may_be_dead_is_none() -> None:
             return False
 
         def outcome(*, disturbed: bool) -> dict[str, int]:
-            probe = it.sampling._probe(allowed)
+            probe: Probe | None = it.sampling._probe(allowed)
             while probe is not None:
                 answer = it.wire.exchange(probe.request)
                 assert answer is not None

@@ -20,9 +20,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
+from gevent.exceptions import InvalidSwitchError
 
 from rolecall.errors import UsageError
 from rolecall.loadgen.generator_limits import of_the_generator
@@ -91,7 +93,7 @@ def failure(answer: miniatures.Answer, *, timeout: float = TIMEOUT) -> Failure:
 
 
 @contextmanager
-def raw(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+def raw(serve: Callable[[socket.socket], object]) -> Iterator[str]:
     """The URL of a server that handles one connection without reading a request first."""
 
     def accept() -> None:
@@ -705,14 +707,14 @@ class TestTimeout:
             connection(server.url, timeout=SHORT) as hasty,
             connection(server.url) as patient,
         ):
-            both = [
+            both: list[gevent.Greenlet[..., Any]] = [
                 gevent.spawn(failed, hasty, get(server.url)),
                 gevent.spawn(patient.exchange, get(server.url)),
             ]
             gevent.joinall(both, raise_error=True)
 
-        assert "timeout" == both[0].value.kind
-        assert 200 == both[1].value.status
+        assert "timeout" == both[0].get().kind
+        assert 200 == both[1].get().status
 
 
 class TestTls:
@@ -931,7 +933,7 @@ class TestGreenlets:
             it.close()
             waiting.join(TIMEOUT)
 
-        assert "closed" == waiting.value.kind
+        assert "closed" == waiting.get().kind
 
     def test_no_other_switch_is_an_answer(self) -> None:
         """A switch to a waiting greenlet from elsewhere is an error."""
@@ -939,7 +941,7 @@ class TestGreenlets:
             waiting = gevent.spawn(it.exchange, get(server.url))
             gevent.sleep(0.1)
             gevent.get_hub().loop.run_callback(waiting.switch, "nonsense")
-            with pytest.raises(gevent.exceptions.InvalidSwitchError):
+            with pytest.raises(InvalidSwitchError):
                 waiting.get(timeout=TIMEOUT)
 
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from rolecall.bounds import BODY_LIMIT, HEAD_LIMIT
 from rolecall.errors import UsageError
 from rolecall.loadgen.transport import wire
 from rolecall.loadgen.transport.outgoing import Origin, request
 from rolecall.loadgen.transport.wire import (
-    BODY_LIMIT,
-    HEAD_LIMIT,
     Parser,
     Response,
     WireError,

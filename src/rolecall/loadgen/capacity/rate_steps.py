@@ -127,7 +127,7 @@ class RateSteps(Segments):
         seed: int,
     ) -> None:
         super().__init__(coordinator, objectives)
-        self._arrivals = arrivals
+        self._arrivals: Arrivals = arrivals
         self._seed = seed
 
     def measure(self, rate: float, seconds: float) -> Step:

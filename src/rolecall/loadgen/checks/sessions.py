@@ -61,6 +61,7 @@ class Use(Protocol):
     @property
     def may_be_refused(self) -> bool:
         """Whether there is a lawful reason why it may be refused now."""
+        raise NotImplementedError
 
     def unanswered(self, *, left: bool) -> None:
         """Note that it got no answer; ``left`` tells whether it was sent at all."""

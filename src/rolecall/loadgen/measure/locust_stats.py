@@ -44,7 +44,8 @@ def write_tables(environment: Environment, prefix: str) -> None:
     ):
         unfinished = Path(f"{prefix}_{name}.tmp")
         with unfinished.open("w", encoding="utf-8", newline="") as file:
-            write(csv.writer(file))
+            rows: Any = csv.writer(file)  # Locust's protocol names what csv leaves unnamed
+            write(rows)
         unfinished.replace(f"{prefix}_{name}.csv")
 
 

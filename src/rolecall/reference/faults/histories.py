@@ -55,9 +55,8 @@ def lowered_role_kept_by_log_in(server: Server) -> None:
 
     @instead_of(server.tokens.tokens)
     def as_once(user: Document, old: str | None = None) -> Answer:
-        best = max(
-            highest.get(user["id"], user["role"]), user["role"], key=lambda role: RANK.get(role, -1)
-        )
+        now: str = user["role"]
+        best = max(highest.get(user["id"], now), now, key=lambda role: RANK.get(role, -1))
         highest[user["id"]] = best
         return tokens({**user, "role": best} if old is None else user, old)
 

@@ -1,6 +1,6 @@
 """Compares load generators on one core: ours, stock Locust, wrk, hey, ab and autocannon.
 
-Run it with ``python benchmarks/load_generators.py``. It installs nothing; what is not there is left
+Run it with ``python benchmarks/load.py``. It installs nothing; what is not there is left
 out, nginx has to be.
 
 All of them log in over the same number of connections, at nginx, which has the first core and
@@ -23,33 +23,35 @@ import platform
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).parent.parent
-SERVER_CORE, GENERATOR_CORE = "0", "1"
-CONNECTIONS = 64
-PATH = "/v2/auth/token"
-ACCOUNT = {"email": "guest@example.org", "password": "nobody's password"}
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.nginx_server import (
+    ACCOUNT,
+    CONNECTIONS,
+    PATH,
+    ROOT,
+    START_UP,
+    Place,
+    accounts,
+    nginx,
+    wait_for,
+)
+
+GENERATOR_CORE = "1"  # nginx has the other
 BODY = json.dumps(ACCOUNT, separators=(",", ":"))
-USER, ORGANIZATION = "65a5d2ae3ef14b00116bc5e9", "5f1e7a2b9c3d4e5f6a7b8c9d"
-LIFETIME = 24 * 3600  # seconds
 WARM_UP = 2.0  # seconds of requests before the counting begins
 SLACK = 1.5  # seconds of requests after it
-START_UP = 30.0  # seconds until a generator sends at all
 TOO_NOISY = 0.10  # of the machine, used by somebody else
 TRIES = 3
 
@@ -66,128 +68,6 @@ wrk.method = "POST"
 wrk.body = {BODY!r}
 wrk.headers["Content-Type"] = "application/json"
 """
-NGINX = """
-daemon off; worker_processes 1; pid FOLDER/nginx.pid; error_log FOLDER/error.log;
-events { worker_connections 1024; }
-http {
-  access_log off; keepalive_requests 1000000000; default_type application/json;
-  client_body_temp_path FOLDER/body; proxy_temp_path FOLDER/proxy; fastcgi_temp_path FOLDER/fastcgi;
-  uwsgi_temp_path FOLDER/uwsgi; scgi_temp_path FOLDER/scgi;
-  server {
-    listen 127.0.0.1:PORT;
-    location = /status { stub_status; }
-    location = /v2/auth/token { return 200 'TOKEN'; }
-    location = /v2/users/USER { return 200 '{"id":"USER","email":"guest@example.org"}'; }
-  }
-}
-"""
-
-
-def token_body() -> str:
-    """The answer to a log-in, for nginx to fill in; its claims hold, its signature does not."""
-
-    def part(document: dict[str, Any]) -> str:
-        return (
-            urlsafe_b64encode(json.dumps(document, separators=(",", ":")).encode())
-            .decode()
-            .rstrip("=")
-        )
-
-    now = int(time.time())
-    claims = {
-        "_id": USER,
-        "organization": ORGANIZATION,
-        "scope": "guest",
-        "grant_type": "access_token",
-    }
-    token = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({**claims, 'iat': now, 'exp': now + LIFETIME})}"
-    return json.dumps(
-        {
-            "tokenType": "Bearer",
-            "token": f"{token}.$request_id-of-nobody_",
-            "refreshToken": f"{USER}.$request_id${{request_id}}{ORGANIZATION}",
-            "user": USER,
-            "scope": "guest",
-            "organization": ORGANIZATION,
-            "expiresAt": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(now + LIFETIME)),
-        },
-        separators=(",", ":"),
-    )
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run takes place: the server's URL, its process, and a folder for what generators read
-    and write.
-    """
-
-    url: str
-    server: psutil.Process
-    folder: Path
-
-    def requests(self) -> int:
-        """How many requests nginx has had."""
-        with urllib.request.urlopen(f"{self.url}/status", timeout=5) as answer:  # noqa: S310  # our own
-            return int(answer.read().split()[9])
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-def accounts(folder: Path) -> str:
-    """The path of a file with the only user of that nginx."""
-    file = folder / "accounts.csv"
-    file.write_text(
-        f"email,password,role\n{ACCOUNT['email']},{ACCOUNT['password']},guest\n", encoding="utf-8"
-    )
-    return str(file)
-
-
-@contextmanager
-def nginx(folder: Path) -> Iterator[Place]:
-    """The server, on its core."""
-    port = free_port()
-    text = (
-        NGINX.replace("FOLDER", str(folder))
-        .replace("PORT", str(port))
-        .replace("TOKEN", token_body())
-        .replace("USER", USER)
-    )
-    (folder / "nginx.conf").write_text(text, encoding="utf-8")
-    command = ["taskset", "-c", SERVER_CORE, "nginx", "-c", str(folder / "nginx.conf")]
-    with subprocess.Popen(command) as process:
-        try:
-            place = Place(f"http://127.0.0.1:{port}", psutil.Process(process.pid), folder)
-            wait_for(lambda: process.poll() is not None or serves(place))
-            if process.poll() is not None:
-                raise SystemExit("nginx does not start")  # it has said why
-            yield place
-        finally:
-            process.terminate()
-
-
-def serves(place: Place) -> bool:
-    """Whether the server answers."""
-    try:
-        return place.requests() > 0
-    except OSError:
-        return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until it is so.
-
-    Raises:
-        SystemExit: it does not become so.
-    """
-    end = time.monotonic() + START_UP
-    while not condition():
-        if time.monotonic() > end:
-            raise SystemExit("nothing has happened for too long")
-        time.sleep(0.05)
 
 
 @dataclass(frozen=True)

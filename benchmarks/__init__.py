@@ -1,0 +1,1 @@
+"""Commands of their own that measure; see CONTRIBUTING.md."""
