@@ -66,7 +66,9 @@ def judged(*several: tuple[RaceCall, ...] | Race | None) -> tuple[dict[str, int]
     """The violations of races, by POST unless they say otherwise, and who judged them."""
     violations = Violations()
     judge = Races(violations)
-    for history in filter(None, several):
+    for history in several:
+        if history is None:
+            continue
         judge.judge(history if isinstance(history, Race) else Race(USER, history))
     return dict(violations.counts), judge
 

@@ -636,14 +636,14 @@ def test_permissions_that_open_when_it_is_busy() -> None:
         over = threading.Event()
         url, token = it.wire.client.base_url, it.sampling._callers["admin"].grant.token
 
-        def client() -> None:
+        def read_on() -> None:
             with httpx.Client(
                 base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=10
             ) as http:
                 while not over.is_set():
                     http.get("/v2/services")
 
-        clients = [threading.Thread(target=client) for _ in range(40)]
+        clients = [threading.Thread(target=read_on) for _ in range(40)]
         for client in clients:
             client.start()
         try:
