@@ -16,7 +16,6 @@ from rolecall.jwt_forging import Parts, as_secrets, compact, signed_by, with_mem
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested
 from rolecall.spec.ids import unused_id
 from rolecall.spec.model import PUBLIC_KEY
-from rolecall.target import is_loopback
 from rolecall.toolkit.attacker import Attacker, unissued
 from rolecall.toolkit.callback_server import NOWHERE, listening
 from rolecall.toolkit.judge import Judge
@@ -30,6 +29,7 @@ from rolecall.toolkit.throwaway_users import (
     throwaway_user,
 )
 from rolecall.toolkit.world import World
+from rolecall.urls import is_loopback
 
 
 async def real(world: World) -> Parts:

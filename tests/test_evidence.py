@@ -30,8 +30,8 @@ class TestExchange:
 
     def test_one_without_an_answer_says_why(self) -> None:
         """Where a status is missing, the reason stands in its place."""
-        assert "-> nobody listens there (exchange 1)" in str(
-            exchange(status=0, error="nobody listens there")
+        assert "-> no server listens there (exchange 1)" in str(
+            exchange(status=0, error="no server listens there")
         )
 
     @pytest.mark.parametrize(

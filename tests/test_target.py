@@ -224,7 +224,7 @@ MISTAKES = {
     "typo in a setting": (
         with_target("timeot = 5"),
         "[target] timeot",
-        "nobody knows this setting",
+        "unknown setting",
         "'timeout'",
     ),
     "typo in a needed setting": (
@@ -233,7 +233,7 @@ MISTAKES = {
         "missing",
         "'bas_url'",
     ),
-    "typo in a table": (GOOD + "[dialects]\n", "[dialects]", "nobody knows", "'dialect'"),
+    "typo in a table": (GOOD + "[dialects]\n", "[dialects]", "unknown setting", "'dialect'"),
     "typo in a needed table": (
         GOOD.replace("[target]", "[traget]"),
         "[target]",
@@ -249,19 +249,19 @@ MISTAKES = {
     "typo in a password": (
         GOOD.replace('password = "bot', 'pasword = "bot'),
         "[accounts.bot] pasword",
-        "nobody knows",
+        "unknown setting",
         "'password'",
     ),
     "typo under expiry": (
         GOOD + '[expiry]\nclock = "http://127.0.0.1:1/__clock"\n',
         "[expiry] clock",
-        "nobody knows",
+        "unknown setting",
         "'clock_url'",
     ),
     "typo under api_keys": (
         GOOD + '[api_keys]\npath = "/v2/apikeys"\n',
         "[api_keys] path",
-        "nobody knows",
+        "unknown setting",
         "create_path, tokens",
     ),
     "no target": (
@@ -386,14 +386,14 @@ MISTAKES = {
     "unknown role": (
         GOOD + '[accounts.admim]\nemail = "x@y"\npassword = "x"\n',
         "[accounts] admim",
-        "no role",
+        "unknown role",
         "'admin'",
     ),
     "role of another world": (
         GOOD + "[accounts.owner]\n",
         "[accounts] owner",
-        "no role",
-        "admin, agent, bot, guest",
+        "unknown role",
+        "guest, agent, bot, admin",
     ),
     "missing account": (
         GOOD.replace("accounts.bot", "accounts.guest2"),
@@ -440,8 +440,8 @@ MISTAKES = {
     "key of no role": (
         GOOD + '[api_keys.tokens]\nowner = "x"\n',
         "[api_keys.tokens] owner",
-        "no role",
-        "admin, agent, bot, guest",
+        "unknown role",
+        "guest, agent, bot, admin",
     ),
     "path without slash": (
         GOOD + '[api_keys]\ncreate_path = ".elsewhere.org/keys"\n',
@@ -458,13 +458,13 @@ MISTAKES = {
     "unknown algorithm": (
         GOOD + '[expiry]\nalgorithm = "HS265"\n',
         "[expiry] algorithm",
-        "no signature algorithm",
+        "unknown signature algorithm",
         "'HS256'",
     ),
     "no signature": (
         GOOD + '[expiry]\nalgorithm = "none"\n',
         "[expiry] algorithm",
-        "no signature algorithm",
+        "unknown signature algorithm",
         "HS256",
     ),
     "unknown reading": (
@@ -518,13 +518,13 @@ MISTAKES = {
     "unknown operation": (
         GOOD + '[operations.list-user]\npath = "/v2/u"\n',
         "[operations.list-user]",
-        "no operation",
+        "unknown operation",
         "'list-users'",
     ),
     "unknown override": (
         GOOD + '[operations.list-users]\nurl = "/v2/u"\n',
         "[operations.list-users] url",
-        "nobody knows",
+        "unknown setting",
         "",
     ),
     "override of a wrong type": (

@@ -156,7 +156,7 @@ class Parts:
             return _bytes(self.signature)
         except ValueError:
             raise Inconclusive(
-                "a signature to tamper with: its part of the token is no base64url", "ISSUE-jwt"
+                "a signature to tamper with: its part of the token is not base64url", "ISSUE-jwt"
             ) from None
 
     def with_last_byte_changed(self) -> str:

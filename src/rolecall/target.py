@@ -1,22 +1,19 @@
-"""The target file: which server is judged, with whose accounts, under which readings. Read
-strictly, never guessed at.
-"""
+"""The target file: which server is judged, with which accounts and settings."""
 
 from __future__ import annotations
 
 import difflib
 import os
-import re
 import ssl
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rolecall.errors import UsageError
+from rolecall.errors import UsageError, suggest
+from rolecall.urls import check_url, is_loopback
 
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
@@ -36,7 +33,6 @@ ALGORITHMS = (
     "PS512",
     "EdDSA",
 )
-_HOST_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,7 @@ def parse_target(
     top = _Table(document, source, "", environ)
     about = top.table("target", required=True)
     base_url = about.text("base_url", required=True).rstrip("/")
-    _check_url(base_url, about.at("base_url"))
+    check_url(base_url, about.at("base_url"))
     if "?" in base_url or "#" in base_url:
         raise UsageError(
             about.at("base_url"),
@@ -164,7 +160,7 @@ def parse_target(
         keys.text("create_path"),
     )
     if clock_url:
-        _check_url(clock_url, expiry.at("clock_url"))
+        check_url(clock_url, expiry.at("clock_url"))
     if create_path and not create_path.startswith(
         "/"
     ):  # else it would make another host of the URL's
@@ -175,8 +171,8 @@ def parse_target(
     if algorithm not in ALGORITHMS:
         raise UsageError(
             expiry.at("algorithm"),
-            f"{algorithm!r} is no signature algorithm",
-            _one_of(algorithm, ALGORITHMS),
+            f"unknown signature algorithm {algorithm!r}",
+            suggest(algorithm, ALGORITHMS),
         )
     target = Target(
         name=about.text("name") or urlsplit(base_url).netloc,
@@ -210,45 +206,6 @@ def parse_target(
     return target
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by name or by address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _check_url(url: str, where: str) -> None:
-    if "@" in url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
-        raise UsageError(
-            where, "the URL must not hold a user or a password", "They belong under [accounts]."
-        )
-    try:
-        parts = urlsplit(url)
-        is_fine = (
-            parts.scheme in ("http", "https")
-            and parts.port != 0
-            and url.isprintable()
-            and _is_host(parts.hostname or "")
-        )
-    except ValueError:
-        is_fine = False
-    if not is_fine:
-        raise UsageError(
-            where, f"{url!r} is not a URL a server can have", "Write it as https://host[:port]."
-        )
-
-
-def _is_host(host: str) -> bool:
-    """Whether this can be a host; a name with empty or overlong labels raises ValueError."""
-    return (
-        bool(_HOST_NAME.fullmatch(host.encode("idna").decode()))
-        if ":" not in host
-        else bool(ip_address(host))
-    )
-
-
 def _verify_tls(table: _Table, folder: Path) -> bool | str:
     """True, False, or the path of a CA bundle that can be read."""
     verify: bool | str = table.value("verify_tls", (bool, str), True)
@@ -274,7 +231,7 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
     for name in table.names():
         role = name.rstrip("0123456789")
         if role not in roles:
-            raise UsageError(table.at(name), f"{name!r} is no role", _one_of(role, roles))
+            raise UsageError(table.at(name), f"unknown role {name!r}", suggest(role, roles))
         entry = table.table(name)
         email, password = entry.text("email", required=True), entry.secret("password")
         if not password:
@@ -306,7 +263,7 @@ def _acts_as(table: _Table, accounts: Mapping[str, Account]) -> str:
     name = table.text("acts_as")
     if name and name not in accounts:
         raise UsageError(
-            table.at("acts_as"), f"there is no [accounts.{name}]", _one_of(name, accounts)
+            table.at("acts_as"), f"there is no [accounts.{name}]", suggest(name, accounts)
         )
     return name
 
@@ -316,19 +273,13 @@ def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
     for name in table.names():
         role = name.removesuffix("_env")
         if role not in roles:
-            raise UsageError(table.at(name), f"{role!r} is no role", _one_of(role, roles))
+            raise UsageError(table.at(name), f"unknown role {role!r}", suggest(role, roles))
         tokens[role] = table.secret(role)
         if not tokens[role]:
             raise UsageError(
                 table.at(name), "the key is empty", f"Give {role}_env or {role}, or leave it out."
             )
     return tokens
-
-
-def _one_of(word: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, 1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
 
 
 #: Any number: TOML tells 5 from 5.0, people do not.
@@ -429,12 +380,10 @@ class _Table:
         )
 
     def finish(self) -> None:
-        """Refuse what nobody asked for: a misspelt setting must not be silently without effect."""
+        """Refuse unknown settings: a misspelt one must not be silently without effect."""
         for key in self._values:
             if key not in self._asked:
-                raise UsageError(
-                    self.at(key), "nobody knows this setting", _one_of(key, self._asked)
-                )
+                raise UsageError(self.at(key), "unknown setting", suggest(key, sorted(self._asked)))
 
     def _misspelt(self, key: str) -> str:
         """A hint at the setting that was probably meant for a missing one."""

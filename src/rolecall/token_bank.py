@@ -168,7 +168,7 @@ class TokenBank:
             why = str(error) if isinstance(error, ValueError) else type(error).__name__
             raise UsageError(
                 str(self._path),
-                f"this is no token bank: {why}",
+                f"this is not a token bank: {why}",
                 "Move it away; a new one is begun.",
             ) from None
 
@@ -185,7 +185,9 @@ class TokenBank:
         about = self._folder.stat()
         if not stat.S_ISDIR(about.st_mode):
             raise UsageError(
-                str(self._folder), "this is no token bank: a bank is a folder", "Name another one."
+                str(self._folder),
+                "this is not a token bank: a bank is a folder",
+                "Name another one.",
             )
         if not _HAS_MODES:
             return
@@ -208,7 +210,7 @@ class TokenBank:
         if not stat.S_ISREG(about.st_mode):
             raise UsageError(
                 str(self._path),
-                "this is no token bank: it is no ordinary file",
+                "this is not a token bank: it is not a regular file",
                 "Move it away; a new one is begun.",
             )
         if not _HAS_MODES:

@@ -130,7 +130,7 @@ CASES = {
     "no HTTP": Case(
         always(b"SSH-2.0-OpenSSH_9.6\r\n"),
         GONE,
-        "gives no usable answer: the answer was cut off or is no HTTP",
+        "gives no usable answer: the answer was cut off or is not HTTP",
         marks=ALSO,
     ),
     "gateway without a server": Case(
@@ -279,7 +279,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
         finished = certify(tmp_path, url, "")
 
     assert finished.code == ExitCode.UNREACHABLE, finished.said
-    assert finished.stderr == f"rolecall: {url} cannot be reached: nobody listens there\n"
+    assert finished.stderr == f"rolecall: {url} cannot be reached: no server listens there\n"
     assert len(finished.stdout.splitlines()) < 10  # no map of cells that nobody has seen
     assert finished.seconds < 30
     check_manners(finished)

@@ -247,7 +247,7 @@ class TestOutput:
             _, stderr = process.communicate(timeout=60)
 
         assert process.returncode == ExitCode.UNREACHABLE
-        assert stderr == f"rolecall: {url} cannot be reached: nobody listens there\n"
+        assert stderr == f"rolecall: {url} cannot be reached: no server listens there\n"
 
     @pytest.mark.parametrize("option", ["--quiet", "--json"])
     def test_no_output_at_all(self, option: str, tmp_path: Path) -> None:

@@ -476,17 +476,47 @@ def test_a_bug_of_the_harness_is_told_in_one_sentence(
 
 #: Tests that pytest would run in another way than this suite does, and what is said of them.
 REFUSED = {
-    "no-async": ("def test_one(world):\n    pass\n", "is no `async def`"),
-    "unknown-fixture": (
+    "no-async": ("def test_one(world):\n    pass\n", "must be an `async def`"),
+    "pytests-fixture": (
         "async def test_one(world, tmp_path):\n    pass\n",
         "asks for tmp_path; a test can ask for world, judge,",
     ),
-    "skipped": (
-        "@pytest.mark.skip\nasync def test_one(world):\n    pass\n",
-        "is marked skip, which has no effect here",
+    "own-fixture": (
+        "async def test_one(world, mine):\n    pass\n\n@pytest.fixture\ndef mine():\n    pass\n",
+        "asks for mine; a test can ask for world, judge,",
     ),
-    "expected-to-fail": (
-        "@pytest.mark.xfail\nasync def test_one(world):\n    pass\n",
+    "replaced-fixture": (
+        "async def test_one(world):\n    pass\n\n@pytest.fixture\ndef world():\n    pass\n",
+        "asks for world; a test can ask for world, judge,",
+    ),
+    "automatic-fixture": (
+        (
+            "async def test_one(world):\n    pass\n\n"
+            "@pytest.fixture(autouse=True)\ndef mine():\n    pass\n"
+        ),
+        "asks for mine; a test can ask for world, judge,",
+    ),
+    "indirect-parameter": (
+        (
+            "@pytest.mark.parametrize('world', [1], indirect=True)\n"
+            "async def test_one(world):\n    pass\n\n@pytest.fixture\ndef world():\n    pass\n"
+        ),
+        "asks for world; a test can ask for world, judge,",
+    ),
+    "set-up": (
+        "async def test_one(world):\n    pass\n\ndef setup_module():\n    pass\n",
+        "asks for setup_module; a test can ask for world, judge,",
+    ),
+    "skip": (
+        "@pytest.mark.skip\nasync def test_one(world):\n    pass\n",
+        "is marked skip, which has no effect here: raise NotTested or NotApplicable",
+    ),
+    "skipif": (
+        "@pytest.mark.skipif(True, reason='so')\nasync def test_one(world):\n    pass\n",
+        "is marked skipif, which has no effect here",
+    ),
+    "xfail": (
+        "@pytest.mark.xfail(strict=True)\nasync def test_one(world):\n    pass\n",
         "is marked xfail, which has no effect here",
     ),
 }
@@ -494,9 +524,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Path) -> None:
-    """A plain function, a fixture of one's own and marks that forgive are refused at once: nothing
-    is sent, no target is blamed.
-    """
+    """A test that cannot run as it is written is refused in one sentence, before a request."""
     text, says = REFUSED[case]
     head = (
         "import pytest\nfrom rolecall.toolkit.marks import "
@@ -508,7 +536,80 @@ def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Pa
     finished = suite(*words, out=tmp_path / "runs", cwd=tmp_path)
 
     assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
-    assert f"test_one.py::test_one {says}" in finished.said
+    errors = [line for line in finished.said.splitlines() if line.startswith("ERROR: ")]
+    assert len(errors) == 1, finished.said
+    assert re.match(r"ERROR: test_one\.py::test_one(\[.*\])? ", errors[0])
+    assert says in errors[0]
+    assert "Traceback" not in finished.said
+    assert not finished.out.exists()
+
+
+#: A plugin that does with a test's reports what pytest-rerunfailures does with them.
+LISTENER = """
+import pytest
+
+seen = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "setup":
+        seen[item.nodeid] = []
+    seen[item.nodeid].append(report.when)
+    return report
+
+
+def pytest_unconfigure():
+    print("phases:", seen)
+"""
+
+
+def test_a_plugin_hears_of_set_up_call_and_tear_down(
+    own: Callable[..., Finished], tmp_path: Path
+) -> None:
+    """A plugin that listens to reports gets the three of each test that pytest promises."""
+    (tmp_path / "listener.py").write_text(LISTENER, encoding="utf-8")
+
+    finished = own("test_passes", words=("-p", "listener"), env={"PYTHONPATH": str(tmp_path)})
+
+    assert finished.code == 0, finished.said
+    assert "phases: {'test_own.py::test_passes': ['setup', 'call', 'teardown']}" in finished.stdout
+    assert outcomes_of(finished.results) == {"test_passes": "passed"}
+
+
+#: Stands in for pytest-xdist's options, which it changes before pytest is configured.
+DISTRIBUTED = """
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--dist", default="no")
+    parser.addoption("--reruns", type=int)
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--dist=load", "-n: the suite runs its tests concurrently in one process"),
+        ("--reruns=2", "--reruns: every result of the suite is final"),
+    ],
+)
+def test_options_that_run_tests_elsewhere_are_refused(
+    option: str, says: str, tmp_path: Path
+) -> None:
+    """``-n`` of pytest-xdist and ``--reruns`` are refused in one sentence, before a request."""
+    (tmp_path / "distributed.py").write_text(DISTRIBUTED, encoding="utf-8")
+    words = ("-p", "no:xdist", "-p", "no:rerunfailures", "-p", "distributed", option)
+
+    finished = suite(
+        "conformance", *words, out=tmp_path / "runs", env={"PYTHONPATH": str(tmp_path)}
+    )
+
+    assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
+    assert f"ERROR: {says}" in finished.said
+    assert "Traceback" not in finished.said
     assert not finished.out.exists()
 
 

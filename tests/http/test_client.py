@@ -258,7 +258,7 @@ class TestWhatIsSent:
 
             async def conversation(client: Client) -> None:
                 with pytest.raises(TransientFailure, match="it was not sent"):
-                    await client.send_to(f"{server.url}:port/x", "GET", caller="nobody")
+                    await client.send("GET", f"{server.url}:port/x")
 
             talk(server.url, conversation)
 
@@ -994,7 +994,7 @@ class TestDead:
         """The URL of a target that is dead in its own way, and what is said of it."""
         if request.param == "nobody listens":
             with miniatures.nobody() as url:
-                yield url, "cannot be reached: nobody listens there"
+                yield url, "cannot be reached: no server listens there"
         else:
             answer = {"silence": miniatures.silent, "broken": miniatures.reset}[request.param]
             with Miniature(answer) as server:
@@ -1136,7 +1136,7 @@ class TestDead:
         assert time.monotonic() - before < 2.5
 
     def test_several_addresses_that_refuse(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where each address of a name refuses, nobody listens there, and that is said in as many
+        """Where each address of a name refuses, no server listens there, and that is said in as many
         words.
         """
         with miniatures.nobody() as url:
@@ -1146,14 +1146,14 @@ class TestDead:
                 for host in ("127.0.0.1", "127.0.0.3")
             ]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
-            with pytest.raises(Unreachable, match=r"cannot be reached: nobody listens there$"):
+            with pytest.raises(Unreachable, match=r"cannot be reached: no server listens there$"):
                 get(f"http://two-addresses.example:{port}")
 
     def test_a_name_with_several_addresses(self) -> None:
         """Where a name stands for two addresses and nobody listens at either, that is what is said."""
         with (
             miniatures.nobody() as url,
-            pytest.raises(Unreachable, match="cannot be reached: nobody listens there"),
+            pytest.raises(Unreachable, match="cannot be reached: no server listens there"),
         ):
             get(url.replace("127.0.0.1", "localhost"))
 
@@ -1198,7 +1198,7 @@ class TestTls:
             url = f"{clock.url}/__clock"
             exchange = talk(
                 server.url,
-                lambda client: client.send_to(url, "POST", caller="clock", json={}),
+                lambda client: client.send("POST", url, caller="clock", json={}),
                 verify_tls=how,
                 expiry=ExpiryOptions(clock_url=url),
             )

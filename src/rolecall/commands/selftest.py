@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from rolecall.errors import ExitCode, UsageError
+from rolecall.errors import ExitCode, UsageError, suggest
 from rolecall.screen import say
 
 if TYPE_CHECKING:
@@ -202,8 +202,6 @@ def _named(option: str, names: Iterable[str], known: Mapping[str, T], what: str)
     Raises:
         UsageError: one of them stands for nothing.
     """
-    from rolecall.spec.model import suggest
-
     chosen = []
     for name in names:
         if name not in known:

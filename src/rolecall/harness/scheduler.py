@@ -64,6 +64,10 @@ class Scheduler:
         self.jobs = {job.name: job for job in jobs}
         self.do(self._start())
 
+    def cells(self) -> Iterator[tuple[Cell, TestEvidence]]:
+        """The cells that tests are about, each with the evidence up to now."""
+        return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
+
     async def _start(self) -> None:
         self._running = asyncio.create_task(self._run())
 

@@ -374,7 +374,7 @@ class _Wire(asyncio.Protocol):
             )
         except httptools.HttpParserUpgrade:
             self._fail(
-                httpx.RemoteProtocolError("it changes to another protocol that nobody asked for")
+                httpx.RemoteProtocolError("it switches to a protocol that was not requested")
             )
         except httptools.HttpParserError as error:
             self._fail(httpx.RemoteProtocolError(str(error)))

@@ -338,11 +338,11 @@ def _sentence(error: Exception) -> str:
         if isinstance(cause, ConnectionRefusedError) or set(_ERRNO.findall(str(cause))) == {
             str(errno.ECONNREFUSED)
         }:
-            return "nobody listens there"
+            return "no server listens there"
         cause = cause.__cause__ or cause.__context__
     meanings: dict[type[Exception], str] = {
-        httpx.ConnectError: "nobody accepts the connection",
-        httpx.RemoteProtocolError: "the answer was cut off or is no HTTP",
+        httpx.ConnectError: "the connection is not accepted",
+        httpx.RemoteProtocolError: "the answer was cut off or is not HTTP",
         httpx.LocalProtocolError: "the request cannot be sent as HTTP",
         httpx.ReadError: "the connection broke while the answer was read",
     }

@@ -7,15 +7,14 @@ import contextlib
 import csv
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from rolecall.loadgen.checks.expired import Left
 from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
+from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.target import Target, load_target
 
@@ -180,9 +180,7 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
     """
     if arguments.workers < 0:
         raise UsageError("--workers", "there are no fewer than none")
-    run = Path(arguments.out) / (
-        datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
-    )
+    run = Path(arguments.out) / new_run_id(time.time())
     words = [
         *words,
         *_passed(arguments),
@@ -198,7 +196,7 @@ def prepared(arguments: argparse.Namespace, words: Sequence[str]) -> Iterator[La
         stack.callback(
             signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler)
         )
-        _make_folder(run)
+        make_folder(run)
         try:
             whom, target = (_whom(arguments), target) if target else _embedded(arguments, stack)
             coexist = sessions_coexist(target)
@@ -344,17 +342,6 @@ def _write_accounts(path: Path, accounts: Sequence[LoadAccount]) -> Path:
         writer.writerow(COLUMNS)
         writer.writerows((account.email, account.password, account.role) for account in accounts)
     return path
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(
-            str(folder),
-            f"the run's folder cannot be made: {error.strerror}",
-            "Choose another with --out.",
-        ) from None
 
 
 def _free_port() -> int:

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from rolecall.errors import RolecallError
+from rolecall.harness.collection import RUN, requirement_of
 from rolecall.harness.entry import run_suite
-from rolecall.harness.plugin import RUN, requirement_of
 from rolecall.harness.progress import Progress
 from rolecall.harness.results import order_of
 from rolecall.spec.loading import load_specification

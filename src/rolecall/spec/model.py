@@ -4,14 +4,13 @@ in a folder of tables.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rolecall.errors import UsageError
+from rolecall.errors import UsageError, suggest
 from rolecall.evidence import Exchange
 
 TOKEN = "token"  # noqa: S105  # the name of a kind of credential
@@ -267,7 +266,7 @@ class Specification:
         for name, override in overrides.items():
             where = f"{source}, [operations.{name}]"
             if name not in operations:
-                raise UsageError(where, f"{name!r} is no operation", suggest(name, operations))
+                raise UsageError(where, f"unknown operation {name!r}", suggest(name, operations))
             operations[name] = _override(operations[name], override, where)
         return replace(self, operations=operations)
 
@@ -312,19 +311,13 @@ _SUCCESS = {
 }
 
 
-def suggest(word: str, known: Mapping[str, Any]) -> str:
-    """A hint at the nearest known word, or at all of them."""
-    near = difflib.get_close_matches(word, known, 1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-
-
 def _override(operation: Operation, override: Any, where: str) -> Operation:
     kinds: dict[str, type] = {"method": str, "path": str, "body": dict, "success": list}
     if not isinstance(override, dict):
         raise UsageError(where, "this must be a table")
     for key, value in override.items():
         if key not in kinds:
-            raise UsageError(f"{where} {key}", "nobody knows this setting", suggest(key, kinds))
+            raise UsageError(f"{where} {key}", "unknown setting", suggest(key, kinds))
         if not isinstance(value, kinds[key]) or (key == "success" and not _are_statuses(value)):
             raise UsageError(f"{where} {key}", f"this must be {_FORM[key]}, not {value!r}")
         if key == "path" and not str(value).startswith("/"):

@@ -11,7 +11,6 @@ import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from rolecall.bounds import BODY_LIMIT, HEAD_LIMIT
 from rolecall.errors import UsageError
 from rolecall.fields import seconds_to_wait
 from rolecall.http.coding import Undecodable, decoded
+from rolecall.urls import check_url
 
 _LINE_LIMIT = 4096  # bytes of a chunk's size with its extensions
 _CHUNKING_LIMIT = 1024 * 1024  # bytes that a body's chunks may cost beside what is in them
@@ -92,32 +92,13 @@ class Origin:
         Raises:
             UsageError: it is not ``http[s]://host[:port][/prefix]``.
         """
-        if (
-            "@" in base_url.partition("://")[2].partition("/")[0]
-        ):  # and is not repeated in the message
-            raise UsageError(
-                "the target's URL",
-                "it must not hold a user or a password",
-                "They belong under [accounts].",
-            )
-        try:
-            parts = urlsplit(base_url)
-            host, port = parts.hostname or "", parts.port
-            if ":" in host:
-                ip_address(host)
-            else:
-                host = host.encode("idna").decode()
-            prefix = parts.path.rstrip("/")
-            is_fine = (
-                parts.scheme in ("http", "https")
-                and bool(host)
-                and port != 0
-                and not (parts.query or parts.fragment)
-            )
-            is_fine = is_fine and (not prefix or bool(_TARGET.fullmatch(prefix)))
-        except ValueError:
-            is_fine = False
-        if not is_fine:
+        check_url(base_url, "the target's URL")
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port
+        if ":" not in host:
+            host = host.encode("idna").decode()
+        prefix = parts.path.rstrip("/")
+        if parts.query or parts.fragment or (prefix and not _TARGET.fullmatch(prefix)):
             raise UsageError(
                 "the target's URL",
                 f"{base_url!r} is not a URL a server can have",
