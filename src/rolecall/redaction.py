@@ -1,9 +1,10 @@
 """Redaction by known value: every secret that was ever sent or received, however it is written.
 
 The same secret gets the same label within a run, so that a reader still sees which token went
-where; a JWT keeps its header and claims and loses its signature. What is public, an id, a claim, a
-path, a word of our own reports, is nobody's secret: a server that calls it one hides it where it
-says so and nowhere else.
+where; a JWT keeps its header and claims and loses its signature. An id, a claim, a path or a word
+of our own reports is public: where a server calls it a secret, it is masked there and nowhere else.
+
+Longer than 400 lines because what is learnt and what is masked must agree on the same forms.
 """
 
 from __future__ import annotations

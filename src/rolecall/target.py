@@ -132,12 +132,16 @@ def parse_target(
     folder: Path = Path(),
     environ: Mapping[str, str] = os.environ,
 ) -> Target:
-    """Read a target file's text; ``roles`` are those of the permission table, relative paths start
-    at ``folder``.
+    """Read a target file's text.
+
+    Args:
+        roles: those of the permission table.
+        folder: where relative paths start.
 
     Raises:
         UsageError: as for `load_target`.
     """
+    # Longer than 40 lines because every setting of the file has a line.
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -154,26 +158,6 @@ def parse_target(
         )
     accounts = _accounts(top.table("accounts", required=True), tuple(roles))
     keys, expiry = top.table("api_keys"), top.table("expiry")
-    bank, clock_url, create_path = (
-        expiry.text("bank"),
-        expiry.text("clock_url"),
-        keys.text("create_path"),
-    )
-    if clock_url:
-        check_url(clock_url, expiry.at("clock_url"))
-    if create_path and not create_path.startswith(
-        "/"
-    ):  # else it would make another host of the URL's
-        raise UsageError(
-            keys.at("create_path"), "a path begins with /, after the target's base_url"
-        )
-    algorithm = expiry.text("algorithm") or ALGORITHMS[0]
-    if algorithm not in ALGORITHMS:
-        raise UsageError(
-            expiry.at("algorithm"),
-            f"unknown signature algorithm {algorithm!r}",
-            suggest(algorithm, ALGORITHMS),
-        )
     target = Target(
         name=about.text("name") or urlsplit(base_url).netloc,
         base_url=base_url,
@@ -184,19 +168,8 @@ def parse_target(
         verify_tls=_verify_tls(about, folder),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
-        api_keys=ApiKeyOptions(
-            create_path=create_path,
-            acts_as=_acts_as(keys, accounts),
-            tokens=_key_tokens(keys.table("tokens"), tuple(roles)),
-        ),
-        expiry=ExpiryOptions(
-            bank=folder / bank if bank else None,
-            clock_url=clock_url,
-            signing_key=expiry.environment("signing_key_env"),
-            algorithm=algorithm,
-            command=expiry.text("command"),
-            wait=expiry.number("wait", 0.0),
-        ),
+        api_keys=_api_keys(keys, accounts, tuple(roles)),
+        expiry=_expiry(expiry, folder),
         dialect=top.value("dialect", (dict,), {}),
         operations=top.value("operations", (dict,), {}),
         source=source,
@@ -204,6 +177,43 @@ def parse_target(
     for table in (top, about, keys, expiry):
         table.finish()
     return target
+
+
+def _api_keys(
+    table: _Table, accounts: Mapping[str, Account], roles: tuple[str, ...]
+) -> ApiKeyOptions:
+    create_path = table.text("create_path")
+    # Without the slash it would change the URL's host.
+    if create_path and not create_path.startswith("/"):
+        raise UsageError(
+            table.at("create_path"), "a path begins with /, after the target's base_url"
+        )
+    return ApiKeyOptions(
+        create_path=create_path,
+        acts_as=_acts_as(table, accounts),
+        tokens=_key_tokens(table.table("tokens"), roles),
+    )
+
+
+def _expiry(table: _Table, folder: Path) -> ExpiryOptions:
+    bank, clock_url = table.text("bank"), table.text("clock_url")
+    if clock_url:
+        check_url(clock_url, table.at("clock_url"))
+    algorithm = table.text("algorithm") or ALGORITHMS[0]
+    if algorithm not in ALGORITHMS:
+        raise UsageError(
+            table.at("algorithm"),
+            f"unknown signature algorithm {algorithm!r}",
+            suggest(algorithm, ALGORITHMS),
+        )
+    return ExpiryOptions(
+        bank=folder / bank if bank else None,
+        clock_url=clock_url,
+        signing_key=table.environment("signing_key_env"),
+        algorithm=algorithm,
+        command=table.text("command"),
+        wait=table.number("wait", 0.0),
+    )
 
 
 def _verify_tls(table: _Table, folder: Path) -> bool | str:
@@ -307,9 +317,7 @@ def _kind(value: object) -> str:
 
 
 class _Table:
-    """One table of the file; remembers what was asked for, so that `finish` can name what nobody
-    knows.
-    """
+    """One table of the file, which remembers its known settings, so that `finish` names others."""
 
     def __init__(
         self, values: Mapping[str, Any], source: str, name: str, environ: Mapping[str, str]

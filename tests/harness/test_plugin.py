@@ -618,9 +618,9 @@ def test_options_that_run_tests_elsewhere_are_refused(
     [
         ("--concurrency=0", "--concurrency: at least one request must be in flight"),
         ("--concurrency=-1", "--concurrency: at least one request must be in flight"),
-        ("--rate=-1", "--rate: -1 is no rate"),
-        ("--rate=nan", "--rate: nan is no rate"),
-        ("--rate=inf", "--rate: inf is no rate"),
+        ("--rate=-1", "--rate: -1 is not a rate"),
+        ("--rate=nan", "--rate: nan is not a rate"),
+        ("--rate=inf", "--rate: inf is not a rate"),
     ],
 )
 def test_an_option_out_of_bounds_is_refused(option: str, says: str, tmp_path: Path) -> None:

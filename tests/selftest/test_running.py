@@ -375,7 +375,7 @@ def test_an_unknown_fault_is_a_mistake(tmp_path: Path) -> None:
     finished = rolecall("selftest", "--fault", "list-is-emtpy", cwd=tmp_path)
 
     assert finished.code == 2
-    assert "'list-is-emtpy' is no fault and no variant" in finished.stderr
+    assert "'list-is-emtpy' is not a fault and not a variant" in finished.stderr
     assert "Did you mean 'list-is-empty'?" in finished.stderr
     assert "Traceback" not in finished.said
 
