@@ -1,6 +1,4 @@
-"""The embedded reference server: ``rolecall serve`` in a process of its own, on a free port of this
-machine.
-"""
+"""Starts the embedded reference server, ``rolecall serve``, on a free port of this machine."""
 
 from __future__ import annotations
 

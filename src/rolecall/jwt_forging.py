@@ -1,6 +1,4 @@
-"""Tokens as an attacker makes them: any header, any claims, any signature, put together rightly or
-wrongly.
-"""
+"""Makes tokens as an attacker does: any header, any claims, any signature."""
 
 from __future__ import annotations
 

@@ -361,7 +361,7 @@ class _Table:
         return number
 
     def environment(self, key: str) -> str:
-        """The value of the environment variable that ``key`` names; empty when the key is absent."""
+        """The value of the environment variable that ``key`` names, or an empty string."""
         variable = self.text(key)
         if variable and not self._environ.get(variable):
             raise UsageError(

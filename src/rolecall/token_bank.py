@@ -64,7 +64,7 @@ class BankedToken:
             ValueError: it is none, and what is wrong with it; no value is in the text.
         """
         if not isinstance(row, dict):
-            raise ValueError("a deposit must be an object")  # noqa: TRY004  # what is wrong is the file, whatever its kind
+            raise ValueError("a deposit must be an object")  # noqa: TRY004  # the file is wrong
         names = [field.name for field in fields(cls)]
         if row.keys() != set(names):
             raise ValueError(f"a deposit must have the members {', '.join(names)} and no others")

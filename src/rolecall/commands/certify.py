@@ -1,6 +1,4 @@
-"""Certify a server: run the suite against it and say, for every cell and every requirement, whether
-it was proven.
-"""
+"""Certify a server: run the suite and give a verdict on every cell and every requirement."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def _keep(
 
 
 def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> int:
-    """Run each fault again without each of these, and count those that go unnoticed without a reason."""
+    """Run each fault again without each of these; count those that go unnoticed for no reason."""
     from rolecall.report import kill_table
     from rolecall.selftest import without
 

@@ -13,8 +13,8 @@ from rolecall.spec.loading import load_specification
 
 RUN = pytest.StashKey[Run]()
 
-#: All that a test can ask for besides its parameters: attributes of the `RunContext`, by name. Tests run
-#: before pytest would make any other fixture.
+#: All that a test can ask for besides its parameters: attributes of the `RunContext`, by name.
+#: Tests run before pytest would make any other fixture.
 OFFERED = {
     "world": "The target's users and things, and the ways to them.",
     "judge": "Compares responses with the permission table.",

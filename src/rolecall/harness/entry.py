@@ -1,6 +1,4 @@
-"""The suite as one call: pytest on this folder, shielded from the user's own pytest configuration
-and plugins.
-"""
+"""Runs the suite by one call of pytest, shielded from the user's own configuration and plugins."""
 
 from __future__ import annotations
 

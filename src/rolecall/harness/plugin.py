@@ -143,9 +143,7 @@ class ConformancePlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Open the run, start the tests, and close the run when pytest has reported the last of
-        them.
-        """
+        """Open the run, start the tests, and close the run after the last report."""
         if session.config.option.collectonly or not session.items:
             return (yield)
         end_as_ctrl_c_does()
@@ -180,7 +178,7 @@ class ConformancePlugin:
             session.config.stash[VERDICT] = self.run.close()
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Tell of a bug of the harness in one sentence, where the run has not done so already."""
+        """Report a bug of the harness in one sentence, unless the run has done so."""
         if not self.run.document and not isinstance(excinfo.value, RolecallError):
             self.run.give_up(excinfo.value)
 
@@ -235,9 +233,7 @@ class ConformancePlugin:
         )
 
     def _tell_listener(self, item: pytest.Function, job: ScheduledTest) -> None:
-        """Tell Allure's own listener, which a user has turned on, what the test is about and what
-        went over the wire.
-        """
+        """Give Allure's own listener, if it is on, the test's labels and exchanges."""
         for label, value in self._labels(item).items():
             allure.dynamic.label(label, value)
         allure.dynamic.description(self._description(item))
@@ -287,7 +283,8 @@ class ConformancePlugin:
                 job.error if job and job.done.is_set() else None
             )  # pytest knows only that some are skipped
             result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
-            report.rolecall = result.outcome  # type: ignore[attr-defined]  # for pytest_report_teststatus, below
+            # For pytest_report_teststatus, below.
+            report.rolecall = result.outcome  # type: ignore[attr-defined]
             if item.nodeid not in self._reported:
                 self._reported.add(item.nodeid)
                 self.run.results.append(result)
@@ -297,9 +294,9 @@ class ConformancePlugin:
 
     def _result(self, item: pytest.Item, error: BaseException | None) -> TestResult:
         result = TestResult(item.name, requirement_of(item), Outcome.PASSED)
-        result.cell = getattr(item, "callspec", None) and item.callspec.params.get("cell")  # type: ignore[attr-defined]
         job = self.run.context.scheduler.jobs.get(item.nodeid)
         if job:
+            result.cell = job.cell
             result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
         if error is not None:
             self._explain(result, error)
@@ -353,9 +350,7 @@ class ConformancePlugin:
             self.run.note_bug(error)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """``?`` for a test that proved nothing, ``o`` for one that this target leaves nothing to
-        prove.
-        """
+        """Show an inconclusive test as ``?``, and one that is not applicable as ``o``."""
         outcome = getattr(report, "rolecall", None)
         if outcome is Outcome.INCONCLUSIVE:
             return "inconclusive", "?", "INCONCLUSIVE"
@@ -365,9 +360,7 @@ class ConformancePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """The exit code of pytest becomes ours, except that choosing a part of the suite is no
-        fault of anybody.
-        """
+        """Set pytest's exit code to ours; a selected part that passed exits with 0."""
         verdict = session.config.stash.get(VERDICT, None)
         if verdict is None:
             if self.run.bugs:

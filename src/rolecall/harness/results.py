@@ -164,7 +164,8 @@ def _not_tested(untested: list[str], *, selected: bool) -> Iterator[str]:
     """The sentence on the requirements that were not tested, if there are any."""
     if selected:
         yield (
-            f"only a part of the suite was selected; {len(untested)} requirements were not looked at"
+            "only a part of the suite was selected; "
+            f"{len(untested)} requirements were not looked at"
         )
     elif untested:
         yield f"{_count(untested, 'requirement')} not proven, because not tested: {_some(untested)}"
@@ -247,7 +248,7 @@ def findings(spec: Specification, results: list[TestResult]) -> list[TestResult]
 
 
 def advice(spec: Specification, results: list[TestResult]) -> list[TestResult]:
-    """The failed tests of requirements that decide nothing: hardening, in the order of the table."""
+    """The failed tests of hardening requirements, in the order of the table."""
     position = {id: index for index, id in enumerate(spec.requirements)}
     failed = [
         r

@@ -90,9 +90,7 @@ class Run:
             self.aborted, self.exit_code = self.note_bug(error), ExitCode.HARNESS_ERROR
 
     def note_bug(self, error: BaseException) -> str:
-        """Keep the traceback of a bug of the harness for the run's folder; the sentence that tells
-        of it.
-        """
+        """Keep the traceback of a bug of the harness, and return a sentence on it."""
         self.bugs.append("".join(traceback.format_exception(error)))
         return (
             f"the harness broke: {type(error).__name__} in {place_of(error)}; {BUGS} in the "
@@ -100,9 +98,7 @@ class Run:
         )
 
     def give_up(self, error: BaseException) -> None:
-        """What broke the making of the run's files themselves ends the command, and leaves no more
-        than its traceback.
-        """
+        """End the command after a bug in the making of the files; only the traceback is written."""
         sentence = self.note_bug(error)
         self.fatal = self.fatal or RolecallError(sentence)
         if self.is_open:
@@ -117,7 +113,7 @@ class Run:
         """Stop, tidy up and write every file; the verdict.
 
         Raises:
-            KeyboardInterrupt: it came while the files were made; ``fatal`` says so, and ``document`` stays empty.
+            KeyboardInterrupt: it came while the files were made; ``fatal`` says so.
         """
         try:
             return self._close()
@@ -129,9 +125,7 @@ class Run:
         try:
             self.context.scheduler.stop()
             self.left = self._tidy()
-        except (
-            KeyboardInterrupt
-        ) as error:  # a second one: whoever waits does not want to wait for this
+        except KeyboardInterrupt as error:  # a second one: the user does not want to wait
             self.abort(error)
             self.left = self._untidied("interrupted once more")
         finally:
@@ -182,12 +176,12 @@ class Run:
             )
         except TimeoutError:
             return self.context.expiry.clock.left(f"no answer within {_TIDY_TIMEOUT:g} s")
-        except Exception as error:  # noqa: BLE001  # whatever it was: a clock that is a day ahead must be named
+        except Exception as error:  # noqa: BLE001  # a clock that is a day ahead must be named
             return self.context.expiry.clock.left(type(error).__name__)
         return self.context.expiry.clock.left()
 
     def _untidied(self, why: str) -> list[str]:
-        """All that may be left when nobody could tidy up."""
+        """All that may be left if the clean-up did not happen."""
         ledger = self.context.world.ledger
         things = [f"{entry}: {why}" for entry in ledger.left]
         things += [f"perhaps {entry}: {why}" for entry in ledger.doubtful if entry.is_thing]

@@ -1,4 +1,4 @@
-"""Runs the selected tests ahead of pytest, concurrently on one event loop in a thread of its own.
+"""Runs the selected tests concurrently, before pytest asks for them, on one event loop.
 
 pytest then asks for each test in its usual order and gets the finished result, or waits for it. A
 test reads, fails and is reported as an ordinary pytest test, while a far-away target is waited for

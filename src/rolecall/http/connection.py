@@ -38,7 +38,7 @@ _UNSENDABLE = re.compile(rb"[\x00\r\n]")
 
 
 class Unreadable(httpx.ReadError):
-    """An answer came that cannot be read, and would not be another one if it was asked for again."""
+    """An answer that cannot be read, and would be the same if it was requested again."""
 
 
 #: Seconds after an answer within which no server closes a connection because it was idle: none is
@@ -222,7 +222,7 @@ class _Answer:
             raise _Surplus
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field; one behind the body is no header field, and is dropped (RFC 9110 6.5.1)."""
+        """A header field; a trailer field, behind the body, is dropped (RFC 9110 6.5.1)."""
         self._head += len(name) + len(value) + 4
         if self._head > HEAD_LIMIT:
             raise Unreadable(_HEAD_TOO_LONG)

@@ -1,6 +1,4 @@
-"""The layers that every request of a run passes, each an httpx transport: recording -> pacing ->
-retrying -> network.
-"""
+"""The layers of a request, each an httpx transport: recording, pacing, retrying, network."""
 
 from __future__ import annotations
 
@@ -82,7 +80,7 @@ class Pace:
         self._answered: deque[float] = deque(maxlen=1000)
 
     async def turn(self) -> None:
-        """Wait for one's turn."""
+        """Wait for a turn."""
         now = time.monotonic()
         self._begun = self._begun or now
         self._rate = min(
@@ -104,7 +102,7 @@ class Pace:
         self._answered.append(time.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """Let nobody go for some seconds."""
+        """Hold every request back for some seconds."""
         self._next = max(self._next, time.monotonic() + seconds)
 
     def slow_down(self, seconds: float, sent: float) -> None:

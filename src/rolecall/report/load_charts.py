@@ -120,7 +120,7 @@ class Times:
         )
 
     def trouble(self) -> str:
-        """Errors, throttled requests and violations per second; a sentence where there were none."""
+        """Errors, throttled requests and violations per second, or a sentence without any."""
         names = [name for name in ("errors", "throttled", "violations") if any(self._counts[name])]
         if not names:
             return '<p class="yes">No errors, nothing throttled, no violations.</p>'

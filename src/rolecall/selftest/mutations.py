@@ -75,7 +75,7 @@ def _unchecked(requirement: str) -> Callable[[], None]:
                 made.call = partial(_without_findings, made.call)
             return made
 
-        setattr(plugin.ConformancePlugin, "_job", job)  # noqa: B010  # a type checker would not let it be assigned
+        setattr(plugin.ConformancePlugin, "_job", job)  # noqa: B010  # as types forbid
 
     return patch
 
@@ -586,7 +586,7 @@ def _trouble_accuses() -> None:
     def accuse(self: TransientFailure, missing: str, look_at: str = "") -> None:
         raise Finding("an answer", missing)
 
-    setattr(TransientFailure, "__init__", accuse)  # noqa: B010  # a type checker would not let it be assigned
+    setattr(TransientFailure, "__init__", accuse)  # noqa: B010  # as types forbid
 
 
 @cache

@@ -1,5 +1,4 @@
-"""A process that has collected the suite, and forks itself for each run: imports and collection are
-paid for once.
+"""A process that collects the suite once and forks itself for each run.
 
 What is collected depends on nothing that a run is told: the tests and their parameters come from
 the tables.

@@ -154,11 +154,11 @@ def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
         ]
     else:
         tries = [
-            partial(_run_suite, runs, it, place)
-            for it in dict.fromkeys((trial, replace(trial, through="")))
+            partial(_run_suite, runs, attempt, place)
+            for attempt in dict.fromkeys((trial, replace(trial, through="")))
         ]
-    for attempt in tries:
-        result = attempt()
+    for run in tries:
+        result = run()
         if result.localised or result.harm:
             break
     result.seconds = round(time.monotonic() - started, 2)
