@@ -1,5 +1,4 @@
-"""Mutation testing of the modules that decide, by mutmut: ``python -m tests.mutants`` (``make
-mutants``).
+"""Mutation testing of the deciding modules by mutmut: ``python -m tests.mutants``.
 
 mutmut changes one thing in one function, a comparison, a number, a word, and runs the unit tests: a
 mutant that none of them notices has survived. It is not to be confused with the mutations of the
@@ -109,23 +108,21 @@ def judged(module: str) -> tuple[int, int, list[Survivor]]:
             name = key.rpartition(".")[2]
             whole = name.rpartition("__mutmut_")[0]
             lines = [
-                ast.unparse(functions[each]).split("\n") for each in (f"{whole}__mutmut_orig", name)
+                ast.unparse(functions[form]).split("\n") for form in (f"{whole}__mutmut_orig", name)
             ]
-            survivors.append(
-                Survivor(module, whole.lstrip("x").strip("_ǁ").replace("ǁ", "."), *_changed(*lines))
-            )
+            plain = whole.lstrip("x").strip("_ǁ").replace("ǁ", ".")
+            survivors.append(Survivor(module, plain, *_changed(*lines)))
     return len(codes) - len(survivors), len(codes), survivors
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
-    """The lines that differ; of a function that differs in its defaults alone that is the line of
-    its arguments.
-    """
+    """The lines that differ, as they were and as they are."""
     before, after = (
         [re.sub(r"__mutmut_\w+", "", line) for line in lines] for lines in (before, after)
     )
     changes = [line for line in difflib.ndiff(before, after) if line[:2] in ("- ", "+ ")]
-    return tuple(" ".join(line[2:].strip() for line in changes if line[0] == sign) for sign in "-+")  # type: ignore[return-value]
+    old, new = (" ".join(line[2:].strip() for line in changes if line[0] == sign) for sign in "-+")
+    return old, new
 
 
 def _apart(before: str, after: str) -> tuple[str, str]:

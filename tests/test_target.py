@@ -1,5 +1,6 @@
-"""The target file: what is left out has its default, and every mistake is named with its place and
-its remedy.
+"""The target file: defaults, and every mistake with its place and its remedy.
+
+Longer than 400 lines because it lists every mistake of a target file.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ class TestOverrides:
     """What differs on a target, put over the tables."""
 
     def test_change_only_what_they_name(self) -> None:
-        """An override of a path leaves method, body and the meaning of the operation as they were."""
+        """An override of a path leaves method, body and effect of the operation as they were."""
         target = parsed(
             GOOD + '[operations.update-user-self]\npath = "/v2/me"\n[dialect]\nupdated = [202]\n'
         )

@@ -1,4 +1,7 @@
-"""The token bank: what it keeps, what it takes, and from whom."""
+"""The token bank: what it keeps, what it takes, and from whom.
+
+Longer than 400 lines because every way to spoil a bank has its test.
+"""
 
 from __future__ import annotations
 
@@ -299,7 +302,7 @@ def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 class Watch:
-    """The time, which passes where somebody sleeps; what is to happen ``at`` a moment happens then."""
+    """A simulated clock, which sleeping moves; ``at`` plans what happens at a moment."""
 
     def __init__(self) -> None:
         self.now = 0.0
