@@ -6,11 +6,11 @@ from typing import Any
 
 from rolecall.jwt_forging import compact, signed_by
 from rolecall.outcomes import Finding, NotTested
-from rolecall.target import is_loopback
 from rolecall.toolkit.attacker import KEY_SET, Attacker, unissued
 from rolecall.toolkit.callback_server import NOWHERE, listening
 from rolecall.toolkit.marks import each, requirement
 from rolecall.toolkit.world import World
+from rolecall.urls import is_loopback
 
 # --- The header ---------------------------------------------------------------------------------
 

@@ -1,6 +1,4 @@
-"""What several tests share: a reference server in a process of its own, and one whole run against
-it.
-"""
+"""Fixtures of several tests: a reference server in its own process, and one run against it."""
 
 from __future__ import annotations
 

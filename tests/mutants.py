@@ -1,5 +1,4 @@
-"""Mutation testing of the modules that decide, by mutmut: ``python -m tests.mutants`` (``make
-mutants``).
+"""Mutation testing of the deciding modules by mutmut: ``python -m tests.mutants``.
 
 mutmut changes one thing in one function, a comparison, a number, a word, and runs the unit tests: a
 mutant that none of them notices has survived. It is not to be confused with the mutations of the
@@ -110,7 +109,7 @@ def judged(module: str) -> tuple[int, int, list[Survivor]]:
             name = key.rpartition(".")[2]
             whole = name.rpartition("__mutmut_")[0]
             lines = [
-                ast.unparse(functions[each]).split("\n") for each in (f"{whole}__mutmut_orig", name)
+                ast.unparse(functions[form]).split("\n") for form in (f"{whole}__mutmut_orig", name)
             ]
             survivors.append(Survivor(module, _name(whole), *_changed(*lines)))
     return len(codes) - len(survivors), len(codes), survivors
@@ -122,9 +121,7 @@ def _name(mutmuts: str) -> str:
 
 
 def _changed(before: list[str], after: list[str]) -> tuple[str, str]:
-    """The lines that differ; of a function that differs in its defaults alone that is the line of
-    its arguments.
-    """
+    """The lines that differ, as they were and as they are."""
     before, after = (
         [re.sub(r"__mutmut_\w+", "", line) for line in lines] for lines in (before, after)
     )

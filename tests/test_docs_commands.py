@@ -1,6 +1,4 @@
-"""Every command of the documentation is one that there is, with options that there are; what it
-shows as output is printed.
-"""
+"""Every command in the documentation exists, with its options, and prints what is shown."""
 
 from __future__ import annotations
 
@@ -251,7 +249,7 @@ class TestOutput:
 
     @pytest.mark.long
     def test_of_what_others_could_not_do(self, tmp_path: Path) -> None:
-        """The commands of that page, one after the other in one folder, print what the page shows."""
+        """The commands of the page, run in order in one folder, print what it shows."""
         too_busy = []
         for command, shown in (
             entry for block in blocks(GUIDE, "console") for entry in block.session

@@ -30,8 +30,8 @@ class TestExchange:
 
     def test_one_without_an_answer_says_why(self) -> None:
         """Where a status is missing, the reason stands in its place."""
-        assert "-> nobody listens there (exchange 1)" in str(
-            exchange(status=0, error="nobody listens there")
+        assert "-> no server listens there (exchange 1)" in str(
+            exchange(status=0, error="no server listens there")
         )
 
     @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ class TestExchange:
         assert exchange(body=b'\xef\xbb\xbf{"a": 1}').json == {"a": 1}
 
     def test_its_sentence_is_short(self) -> None:
-        """An id of a million characters in a path does not make a sentence of a million characters."""
+        """An id of a million characters in a path is shortened in sentences."""
         assert len(str(exchange(url=f"http://target.example/v2/users/{'x' * 1_000_000}"))) < 500
 
     def test_halves_of_characters(self) -> None:
@@ -205,7 +205,7 @@ class TestRoom:
         assert len(answer.body) <= KEPT
 
     def test_documents_are_forgotten(self) -> None:
-        """What was read of large bodies is not kept for good, as it takes many times their memory."""
+        """Parsed large bodies are not kept, as they take many times their memory."""
         answers = [exchange(body=b"[" + b"0," * 100_000 + b"0]") for _ in range(40)]
 
         for answer in answers:
@@ -240,11 +240,11 @@ class TestPieces:
             return list(await asyncio.gather(test("one"), test("two")))
 
         for name, pieces in zip(("one", "two"), asyncio.run(main()), strict=True):
-            assert [it.url for it in pieces.exchanges] == [
+            assert [entry.url for entry in pieces.exchanges] == [
                 f"{name}/{number}" for number in range(3)
             ]
             assert pieces.notes == [name]
-        assert [it.number for it in evidence.exchanges] == [1, 2, 3, 4, 5, 6]
+        assert [entry.number for entry in evidence.exchanges] == [1, 2, 3, 4, 5, 6]
 
     def test_what_is_cited_counts_once(self) -> None:
         """A shared exchange that several tests rest on is in the evidence of each, once, under the

@@ -1,6 +1,4 @@
-"""Header fields as RFC 9110 has them, in memory: lists over several lines, dates of three formats,
-how long to wait.
-"""
+"""Header fields as RFC 9110 has them: lists over several lines, three date formats, waiting."""
 
 from __future__ import annotations
 
@@ -44,7 +42,7 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.usefixtures("zone")
 @pytest.mark.parametrize("form", DATES)
 def test_dates_of_each_form(form: str) -> None:
-    """Each of the three formats is the same moment, whatever the zone of the machine that reads it."""
+    """Each of the three formats is the same moment, whatever this machine's time zone."""
     assert http_date(DATES[form]) == MOMENT
 
 

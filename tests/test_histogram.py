@@ -1,6 +1,4 @@
-"""Histograms of latencies: exact where they say so, within one per cent elsewhere, and the same
-however they were merged.
-"""
+"""Histograms of latencies: exact where they say so, within 1 % elsewhere, however merged."""
 
 from __future__ import annotations
 
@@ -65,7 +63,7 @@ def test_extremes_and_mean_are_exact() -> None:
 
 
 def test_a_percentile_is_a_rank() -> None:
-    """99.9 % of a thousand is the 999th, although the product is a little more than 999 as a float."""
+    """99.9 % of a thousand is the 999th, although the product exceeds 999 as a float."""
     made = histogram([0.001] * 999 + [1.0])
 
     assert made.percentile(99.9) == pytest.approx(0.001, rel=0.005)
@@ -130,7 +128,7 @@ def test_buckets_make_the_same_histogram_again() -> None:
 
 
 def test_memory_is_constant() -> None:
-    """Durations over the whole range take as much as the range has buckets, however many they are."""
+    """Durations over the whole range take no more memory than the range has buckets."""
     made = Histogram()
     dice = random.Random(3)
     for _ in range(200_000):

@@ -1,6 +1,4 @@
-"""Tokens that are made to be refused are made as they are meant: judged by PyJWT, which knows
-nothing of us.
-"""
+"""Forged tokens are made as intended, which PyJWT, an independent library, confirms."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ class TestDrawn:
             self._converse(IDS[id_shape](rng), rng, SHAPES[shape])
 
     def _converse(self, user: str, rng: random.Random, shape: Callable[..., str]) -> None:
+        # Longer than 40 lines because it is a whole conversation, from secrets to redacted texts.
         email = f"{hexadecimal(rng, 6)}@example.org"
         password = "".join(
             rng.choices(
@@ -105,13 +106,13 @@ class TestDrawn:
                         got=json.dumps({"said": user}).encode(),
                     )
                 )
-            for one in seen:
-                secrets.learn(one)
+            for entry in seen:
+                secrets.learn(entry)
                 texts += [
-                    one.url,
-                    one.text,
-                    one.request_body.decode(),
-                    *one.request_headers.values(),
+                    entry.url,
+                    entry.text,
+                    entry.request_body.decode(),
+                    *entry.request_headers.values(),
                 ]
             texts += [
                 token,
@@ -244,7 +245,7 @@ class TestBounds:
 
     @pytest.mark.parametrize("before", ["", "n", "u0022", "Bearer ", "www.example.", '"', "="])
     def test_a_jwt_behind_anything(self, before: str) -> None:
-        """A JWT is found also behind characters that it might begin with, as an escape leaves them."""
+        """A JWT is found behind characters that could begin one, as an escape leaves them."""
         assert list(jwts_in(f"{before}{TOKEN}, {TOKEN}.")) == [TOKEN, TOKEN]
 
 
@@ -274,7 +275,7 @@ class TestThreads:
                     known = learnt[-40:]
                     text = secrets.redact(" ".join(known))
                     problems.extend(value for value in known if value in text)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is what the test looks for
+            except Exception as error:  # noqa: BLE001  # what the test looks for
                 problems.append(repr(error))
 
         threads = [threading.Thread(target=target) for target in (redact, redact, learn)]

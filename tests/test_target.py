@@ -1,5 +1,6 @@
-"""The target file: what is left out has its default, and every mistake is named with its place and
-its remedy.
+"""The target file: defaults, and every mistake with its place and its remedy.
+
+Longer than 400 lines because it lists every mistake of a target file.
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ class TestOverrides:
     """What differs on a target, put over the tables."""
 
     def test_change_only_what_they_name(self) -> None:
-        """An override of a path leaves method, body and the meaning of the operation as they were."""
+        """An override of a path leaves method, body and effect of the operation as they were."""
         target = parsed(
             GOOD + '[operations.update-user-self]\npath = "/v2/me"\n[dialect]\nupdated = [202]\n'
         )
@@ -386,14 +387,14 @@ MISTAKES = {
     "unknown role": (
         GOOD + '[accounts.admim]\nemail = "x@y"\npassword = "x"\n',
         "[accounts] admim",
-        "no role",
+        "unknown role",
         "'admin'",
     ),
     "role of another world": (
         GOOD + "[accounts.owner]\n",
         "[accounts] owner",
-        "no role",
-        "admin, agent, bot, guest",
+        "unknown role",
+        "guest, agent, bot, admin",
     ),
     "missing account": (
         GOOD.replace("accounts.bot", "accounts.guest2"),
@@ -440,8 +441,8 @@ MISTAKES = {
     "key of no role": (
         GOOD + '[api_keys.tokens]\nowner = "x"\n',
         "[api_keys.tokens] owner",
-        "no role",
-        "admin, agent, bot, guest",
+        "unknown role",
+        "guest, agent, bot, admin",
     ),
     "path without slash": (
         GOOD + '[api_keys]\ncreate_path = ".elsewhere.org/keys"\n',
@@ -458,13 +459,13 @@ MISTAKES = {
     "unknown algorithm": (
         GOOD + '[expiry]\nalgorithm = "HS265"\n',
         "[expiry] algorithm",
-        "no signature algorithm",
+        "unknown signature algorithm",
         "'HS256'",
     ),
     "no signature": (
         GOOD + '[expiry]\nalgorithm = "none"\n',
         "[expiry] algorithm",
-        "no signature algorithm",
+        "unknown signature algorithm",
         "HS256",
     ),
     "unknown reading": (

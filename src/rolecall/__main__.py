@@ -1,6 +1,4 @@
-"""The ``rolecall`` command: parses, hands over to one module per subcommand, and turns errors into
-exit codes.
-"""
+"""The ``rolecall`` command: parses, calls the subcommand, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -42,11 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         say("rolecall: interrupted", stream=sys.stderr)
         return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has left; there is nobody to tell. Verdicts are said by `say`,
-        # which never gets here.
+        # The reader of our output has left. Verdicts are printed by `say`, which never gets here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001  # whatever it is: Python's own exit code, 1, would blame a requirement
+    except Exception as error:  # noqa: BLE001  # Python's own exit code, 1, would blame the target
         # Not the exception's own words: they may hold a secret.
         broke = (
             f"rolecall: the harness broke: {type(error).__name__} in {place_of(error)}: a "

@@ -1,6 +1,4 @@
-"""The embedded reference server: ``rolecall serve`` in a process of its own, on a free port of this
-machine.
-"""
+"""Starts the embedded reference server, ``rolecall serve``, on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -38,10 +36,17 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
         UsageError: it does not know one of the options.
         EmbeddedServerFailed: it stopped before it was ready.
     """
-    environment = {
-        **os.environ,
-        _SIGNING_KEY: secrets.token_urlsafe(48),
-    }  # one that is there is meant for another target
+    # A signing key that is there is meant for another target.
+    environment = {**os.environ, _SIGNING_KEY: secrets.token_urlsafe(48)}
+    with _server(options, environment) as server:
+        text = _target_file(server, options)
+        target = parse_target(text, roles, source="the embedded server", environ=environment)
+        yield replace(target, name="embedded reference server", concurrency=EMBEDDED_CONCURRENCY)
+
+
+@contextmanager
+def _server(options: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The server's process, as long as the block lasts."""
     command = [
         sys.executable,
         "-m",
@@ -64,25 +69,7 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
         creationflags=_APART,
     )
     try:
-        assert server.stdout is not None
-        lines: list[str] = []
-        for line in server.stdout:
-            lines.append(line)
-            if line.strip() == _READY:
-                break
-        else:
-            code = server.wait()
-            if code == ExitCode.USAGE and options:
-                raise UsageError(
-                    "--serve-option", "the embedded server does not take it, and has said why above"
-                )
-            raise EmbeddedServerFailed(
-                f"the embedded server stopped at once (exit {code}); see what it printed above"
-            )
-        target = parse_target(
-            "".join(lines), roles, source="the embedded server", environ=environment
-        )
-        yield replace(target, name="embedded reference server", concurrency=EMBEDDED_CONCURRENCY)
+        yield server
     finally:
         server.terminate()
         try:
@@ -92,3 +79,25 @@ def embedded_target(roles: Iterable[str], options: Sequence[str] = ()) -> Iterat
             server.wait()
         if server.stdout:
             server.stdout.close()
+
+
+def _target_file(server: subprocess.Popen[str], options: Sequence[str]) -> str:
+    """The target file that the server prints when it is ready.
+
+    Raises:
+        UsageError, EmbeddedServerFailed: it stopped instead.
+    """
+    assert server.stdout is not None
+    lines: list[str] = []
+    for line in server.stdout:
+        lines.append(line)
+        if line.strip() == _READY:
+            return "".join(lines)
+    code = server.wait()
+    if code == ExitCode.USAGE and options:
+        raise UsageError(
+            "--serve-option", "the embedded server does not take it, and has said why above"
+        )
+    raise EmbeddedServerFailed(
+        f"the embedded server stopped at once (exit {code}); see what it printed above"
+    )

@@ -1,6 +1,4 @@
-"""How a run is ended from outside: SIGTERM does what Ctrl-C does, so that what was made is tidied
-up all the same.
-"""
+"""Makes SIGTERM end a run as Ctrl-C does, so that it is tidied up all the same."""
 
 from __future__ import annotations
 

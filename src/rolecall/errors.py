@@ -1,10 +1,10 @@
-"""What can go wrong, told apart by whose fault it is; ``__main__`` alone turns these into exit
-codes.
-"""
+"""The errors that end a command, each with its exit code."""
 
 from __future__ import annotations
 
+import difflib
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -26,16 +26,14 @@ class ExitCode(IntEnum):
 
 
 class RolecallError(Exception):
-    """The family of errors that are reported as one clear message."""
+    """An error that is reported as one message, without a traceback."""
 
     exit_code = ExitCode.HARNESS_ERROR
 
 
 @dataclass
 class UsageError(RolecallError):
-    """Something in the command line or the target file is wrong: ``where``, ``what`` happened, what
-    to do (``hint``).
-    """
+    """The command line or a file is wrong: ``where``, ``what`` happened, what to do (``hint``)."""
 
     where: str
     what: str
@@ -49,7 +47,7 @@ class UsageError(RolecallError):
 
 @dataclass
 class Interrupted(RolecallError):
-    """Ctrl-C or SIGTERM came while the run's files were made: ``folder`` has no results."""
+    """Ctrl-C or SIGTERM came while the run's files were made: ``folder`` holds no results."""
 
     folder: str
     left: int
@@ -67,7 +65,7 @@ class Interrupted(RolecallError):
 
 @dataclass
 class Unreachable(RolecallError):
-    """Nobody answers at the target's address: ``what`` is the rest of the sentence."""
+    """No server answers at the target's address; ``what`` is the rest of the sentence."""
 
     base_url: str
     what: str
@@ -78,8 +76,15 @@ class Unreachable(RolecallError):
         return f"{self.base_url} {self.what}"
 
 
+def suggest(word: str, known: Iterable[str]) -> str:
+    """A hint at the nearest known word, or at all of them."""
+    names = list(known)
+    near = difflib.get_close_matches(word, names, 1)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."
+
+
 def place_of(error: BaseException) -> str:
-    """Where an exception came from, as ``toolkit/judge.py, line 12``; empty when nobody raised it."""
+    """Where an exception was raised, as ``toolkit/judge.py, line 12``; empty if it was not."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return ""

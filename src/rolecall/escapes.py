@@ -1,5 +1,4 @@
-r"""Escaped text read as it is meant: the escapes of JSON, URLs and HTML, of several writers on top
-of each other.
+r"""Reads escaped text: the escapes of JSON, URLs and HTML, also on top of each other.
 
 Every writer escapes as it likes: Go writes ``\u0026`` for ``&``, .NET ``\u002B`` for ``+``, PHP
 ``&#039;`` for ``'``. So a text is not compared with all the ways to write a secret, but read, level

@@ -276,7 +276,7 @@ _documents = _Documents()
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON (RFC 8259 6)")
+    raise ValueError(f"{name} is not JSON (RFC 8259 6)")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)

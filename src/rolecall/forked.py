@@ -1,4 +1,4 @@
-"""Work in a second process that is a copy of this one, while this one goes on with something else."""
+"""Does work in a forked process while this one goes on with something else."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Latencies in constant memory: log-linear buckets that merge exactly, with the extremes and the
-sum kept as they were.
+"""Latencies in constant memory: log-linear buckets that merge exactly, with exact extremes.
 
 A bucket is named by the upper half of the number as an IEEE 754 single: eight bits of exponent,
 seven of fraction. That makes 128 equal buckets between a power of two and the next, so that what is
@@ -153,7 +152,7 @@ class Histogram:
         return histogram
 
     def pack(self) -> bytes:
-        """All of it, for a message to another process: ten bytes for each bucket that is not empty."""
+        """All of it, for a message to another process: ten bytes per bucket in use."""
         self.settle()
         n = len(self._counts)
         return _HEAD.pack(self._total, self._minimum, self._maximum) + struct.pack(

@@ -1,6 +1,4 @@
-"""Tokens as an attacker makes them: any header, any claims, any signature, put together rightly or
-wrongly.
-"""
+"""Makes tokens as an attacker does: any header, any claims, any signature."""
 
 from __future__ import annotations
 
@@ -156,7 +154,7 @@ class Parts:
             return _bytes(self.signature)
         except ValueError:
             raise Inconclusive(
-                "a signature to tamper with: its part of the token is no base64url", "ISSUE-jwt"
+                "a signature to tamper with: its part of the token is not base64url", "ISSUE-jwt"
             ) from None
 
     def with_last_byte_changed(self) -> str:

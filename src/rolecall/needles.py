@@ -1,5 +1,4 @@
-"""Many short texts looked for in long ones, all at once: in a time that grows with the text,
-whatever the needles are.
+"""Finds many short texts in long ones, all at once, in linear time.
 
 A text is looked at in words of eight bytes (of four for shorter needles), which are held against a
 table in C: nearly every text is done with there. Of each needle a window of fifteen bytes (seven)

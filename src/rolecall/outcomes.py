@@ -1,6 +1,4 @@
-"""How a test can end other than by passing or by an assertion: each way is an exception with the
-reason in it.
-"""
+"""The outcomes of a test besides passed and failed, each an exception that holds its reason."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Redaction by known value: every secret that was ever sent or received, however it is written.
 
 The same secret gets the same label within a run, so that a reader still sees which token went
-where; a JWT keeps its header and claims and loses its signature. What is public, an id, a claim, a
-path, a word of our own reports, is nobody's secret: a server that calls it one hides it where it
-says so and nowhere else.
+where; a JWT keeps its header and claims and loses its signature. An id, a claim, a path or a word
+of our own reports is public: where a server calls it a secret, it is masked there and nowhere else.
+
+Longer than 400 lines because what is learnt and what is masked must agree on the same forms.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from rolecall.evidence import Exchange
 
-# --- Bounds: what a target may make us remember. Beyond them a value is hidden where its member says what it is. ---
+# --- Bounds of what a target may make us remember; beyond them a member's name decides. ---
 MOST_PER_ANSWER = 256
 MOST_PER_RUN = 10_000
 MOST_CHARACTERS = 4_000_000  # of all secrets of a run
@@ -51,7 +52,10 @@ _LONGEST_WORD = 100  # characters; no word of ordinary text is longer
 #: What a made-up value may have beside something public and still tell no secret.
 _NOTHING = 5
 
-_NAMES = "(?:access_?|refresh_?|id_?|auth_?|session_?)?token|jwt|(?:new_?|old_?)?password|(?:client_?)?secret|api_?key"
+_NAMES = (
+    "(?:access_?|refresh_?|id_?|auth_?|session_?)?token|jwt|(?:new_?|old_?)?password|"
+    "(?:client_?)?secret|api_?key"
+)
 #: A member of a body that holds a secret, with its value as it is written there, to the end or to
 #: where the body was cut.
 _MEMBER = re.compile(
@@ -85,17 +89,28 @@ _SIGNS = rb"(?:\W{1,8}(?:value|\$\w{2,6}))?[^\w,]{1,1100}?"
 
 #: What our own files and HTTP say anyway.
 _ORDINARY = """
-<password- <token- <refresh-token- <key- <signing-key- <cookie- unlearnt accessToken refreshToken tokenType clientId apiKey
-verdict exit_code reasons suite version specification dialect departures expiry_evidence selected read_only started finished requests
-counts cells requirements tests findings requirement statement outcome inconclusive conformant not-conformant not-tested passed failed
-error waived expected actual exchange credential operation observations left_behind advice evidence seconds look_at rolecall
-rolecall-suite testsuites testsuite testcase classname failure failures errors skipped message system-out properties environment
-creator entries startedDateTime request response method httpVersion headers queryString postData mimeType cookies headersSize bodySize
-content status statusText redirectURL timings receive cache statusDetails historyId testCaseId fullName titlePath description labels
-parameters attachments framework language package categories matchedStatuses messageRegex undefined unauthorized forbidden
-Authorization: Bearer Basic Content-Type: application/json; charset=utf-8 text/plain text/html application/x-www-form-urlencoded
-multipart/form-data Content-Length Content-Encoding Transfer-Encoding chunked gzip Cache-Control no-store no-cache Set-Cookie Location
-Connection keep-alive Retry-After WWW-Authenticate User-Agent Accept X-Rolecall-Attack HTTP/1.1 HTTP/1.0 localhost 127.0.0.1
+<password- <token- <refresh-token- <key- <signing-key- <cookie- unlearnt accessToken refreshToken
+tokenType clientId apiKey
+verdict exit_code reasons suite version specification dialect departures expiry_evidence selected
+read_only started finished requests
+counts cells requirements tests findings requirement statement outcome inconclusive conformant
+not-conformant not-tested passed failed
+error waived expected actual exchange credential operation observations left_behind advice
+evidence seconds look_at rolecall
+rolecall-suite testsuites testsuite testcase classname failure failures errors skipped message
+system-out properties environment
+creator entries startedDateTime request response method httpVersion headers queryString postData
+mimeType cookies headersSize bodySize
+content status statusText redirectURL timings receive cache statusDetails historyId testCaseId
+fullName titlePath description labels
+parameters attachments framework language package categories matchedStatuses messageRegex
+undefined unauthorized forbidden
+Authorization: Bearer Basic Content-Type: application/json; charset=utf-8 text/plain text/html
+application/x-www-form-urlencoded
+multipart/form-data Content-Length Content-Encoding Transfer-Encoding chunked gzip Cache-Control
+no-store no-cache Set-Cookie Location
+Connection keep-alive Retry-After WWW-Authenticate User-Agent Accept X-Rolecall-Attack HTTP/1.1
+HTTP/1.0 localhost 127.0.0.1
 http:// https:// example.org OPTIONS DELETE PATCH authentication
 """.lower()
 _KINDS_OF_LABELS = ("password", "token", "refresh-token", "key", "signing-key", "cookie")

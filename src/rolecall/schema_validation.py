@@ -1,6 +1,4 @@
-"""The validator of the JSON Schemas (2020-12) in ``schemas/``: of the API's responses, and of our
-own files.
-"""
+"""Validates documents with the JSON Schemas (2020-12) of ``schemas/``."""
 
 from __future__ import annotations
 

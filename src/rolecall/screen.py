@@ -1,6 +1,4 @@
-"""What is printed: one way to say something, in which no word of a target moves a cursor, starts a
-line or turns a text around.
-"""
+"""Prints text safely: no word of a target moves the cursor, starts a line or reverses text."""
 
 from __future__ import annotations
 
@@ -71,5 +69,5 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def has_colours(stream: TextIO | None) -> bool:
-    """Whether colours may be used: on a terminal, unless ``NO_COLOR`` asks for none (no-color.org)."""
+    """Whether to use colours: on a terminal without ``NO_COLOR`` (no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR")

@@ -1,22 +1,19 @@
-"""The target file: which server is judged, with whose accounts, under which readings. Read
-strictly, never guessed at.
-"""
+"""The target file: which server is judged, with which accounts and settings."""
 
 from __future__ import annotations
 
 import difflib
 import os
-import re
 import ssl
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rolecall.errors import UsageError
+from rolecall.errors import UsageError, suggest
+from rolecall.urls import check_url, is_loopback
 
 DEFAULT_RATE = 20.0
 EMBEDDED_CONCURRENCY = 16
@@ -36,7 +33,6 @@ ALGORITHMS = (
     "PS512",
     "EdDSA",
 )
-_HOST_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -136,12 +132,16 @@ def parse_target(
     folder: Path = Path(),
     environ: Mapping[str, str] = os.environ,
 ) -> Target:
-    """Read a target file's text; ``roles`` are those of the permission table, relative paths start
-    at ``folder``.
+    """Read a target file's text.
+
+    Args:
+        roles: those of the permission table.
+        folder: where relative paths start.
 
     Raises:
         UsageError: as for `load_target`.
     """
+    # Longer than 40 lines because every setting of the file has a line.
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -149,7 +149,7 @@ def parse_target(
     top = _Table(document, source, "", environ)
     about = top.table("target", required=True)
     base_url = about.text("base_url", required=True).rstrip("/")
-    _check_url(base_url, about.at("base_url"))
+    check_url(base_url, about.at("base_url"))
     if "?" in base_url or "#" in base_url:
         raise UsageError(
             about.at("base_url"),
@@ -158,26 +158,6 @@ def parse_target(
         )
     accounts = _accounts(top.table("accounts", required=True), tuple(roles))
     keys, expiry = top.table("api_keys"), top.table("expiry")
-    bank, clock_url, create_path = (
-        expiry.text("bank"),
-        expiry.text("clock_url"),
-        keys.text("create_path"),
-    )
-    if clock_url:
-        _check_url(clock_url, expiry.at("clock_url"))
-    if create_path and not create_path.startswith(
-        "/"
-    ):  # else it would make another host of the URL's
-        raise UsageError(
-            keys.at("create_path"), "a path must begin with /, after the target's base_url"
-        )
-    algorithm = expiry.text("algorithm") or ALGORITHMS[0]
-    if algorithm not in ALGORITHMS:
-        raise UsageError(
-            expiry.at("algorithm"),
-            f"{algorithm!r} is no signature algorithm",
-            _one_of(algorithm, ALGORITHMS),
-        )
     target = Target(
         name=about.text("name") or urlsplit(base_url).netloc,
         base_url=base_url,
@@ -188,19 +168,8 @@ def parse_target(
         verify_tls=_verify_tls(about, folder),
         email_domain=about.text("email_domain") or "example.org",
         load_allowed=about.value("load_allowed", (bool,), default=False),
-        api_keys=ApiKeyOptions(
-            create_path=create_path,
-            acts_as=_acts_as(keys, accounts),
-            tokens=_key_tokens(keys.table("tokens"), tuple(roles)),
-        ),
-        expiry=ExpiryOptions(
-            bank=folder / bank if bank else None,
-            clock_url=clock_url,
-            signing_key=expiry.environment("signing_key_env"),
-            algorithm=algorithm,
-            command=expiry.text("command"),
-            wait=expiry.number("wait", 0.0),
-        ),
+        api_keys=_api_keys(keys, accounts, tuple(roles)),
+        expiry=_expiry(expiry, folder),
         dialect=top.value("dialect", (dict,), {}),
         operations=top.value("operations", (dict,), {}),
         source=source,
@@ -210,42 +179,40 @@ def parse_target(
     return target
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by name or by address."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _check_url(url: str, where: str) -> None:
-    if "@" in url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
+def _api_keys(
+    table: _Table, accounts: Mapping[str, Account], roles: tuple[str, ...]
+) -> ApiKeyOptions:
+    create_path = table.text("create_path")
+    # Without the slash it would change the URL's host.
+    if create_path and not create_path.startswith("/"):
         raise UsageError(
-            where, "the URL must not hold a user or a password", "They belong under [accounts]."
+            table.at("create_path"), "a path must begin with /, after the target's base_url"
         )
-    try:
-        parts = urlsplit(url)
-        is_fine = (
-            parts.scheme in ("http", "https")
-            and parts.port != 0
-            and url.isprintable()
-            and _is_host(parts.hostname or "")
-        )
-    except ValueError:
-        is_fine = False
-    if not is_fine:
+    return ApiKeyOptions(
+        create_path=create_path,
+        acts_as=_acts_as(table, accounts),
+        tokens=_key_tokens(table.table("tokens"), roles),
+    )
+
+
+def _expiry(table: _Table, folder: Path) -> ExpiryOptions:
+    bank, clock_url = table.text("bank"), table.text("clock_url")
+    if clock_url:
+        check_url(clock_url, table.at("clock_url"))
+    algorithm = table.text("algorithm") or ALGORITHMS[0]
+    if algorithm not in ALGORITHMS:
         raise UsageError(
-            where, f"{url!r} is not a URL a server can have", "Write it as https://host[:port]."
+            table.at("algorithm"),
+            f"unknown signature algorithm {algorithm!r}",
+            suggest(algorithm, ALGORITHMS),
         )
-
-
-def _is_host(host: str) -> bool:
-    """Whether this can be a host; a name with empty or overlong labels raises ValueError."""
-    return (
-        bool(_HOST_NAME.fullmatch(host.encode("idna").decode()))
-        if ":" not in host
-        else bool(ip_address(host))
+    return ExpiryOptions(
+        bank=folder / bank if bank else None,
+        clock_url=clock_url,
+        signing_key=table.environment("signing_key_env"),
+        algorithm=algorithm,
+        command=table.text("command"),
+        wait=table.number("wait", 0.0),
     )
 
 
@@ -274,7 +241,7 @@ def _accounts(table: _Table, roles: tuple[str, ...]) -> dict[str, Account]:
     for name in table.names():
         role = name.rstrip("0123456789")
         if role not in roles:
-            raise UsageError(table.at(name), f"{name!r} is no role", _one_of(role, roles))
+            raise UsageError(table.at(name), f"unknown role {name!r}", suggest(role, roles))
         entry = table.table(name)
         email, password = entry.text("email", required=True), entry.secret("password")
         if not password:
@@ -306,7 +273,7 @@ def _acts_as(table: _Table, accounts: Mapping[str, Account]) -> str:
     name = table.text("acts_as")
     if name and name not in accounts:
         raise UsageError(
-            table.at("acts_as"), f"there is no [accounts.{name}]", _one_of(name, accounts)
+            table.at("acts_as"), f"there is no [accounts.{name}]", suggest(name, accounts)
         )
     return name
 
@@ -316,19 +283,13 @@ def _key_tokens(table: _Table, roles: tuple[str, ...]) -> dict[str, str]:
     for name in table.names():
         role = name.removesuffix("_env")
         if role not in roles:
-            raise UsageError(table.at(name), f"{role!r} is no role", _one_of(role, roles))
+            raise UsageError(table.at(name), f"unknown role {role!r}", suggest(role, roles))
         tokens[role] = table.secret(role)
         if not tokens[role]:
             raise UsageError(
                 table.at(name), "the key is empty", f"Give {role}_env or {role}, or leave it out."
             )
     return tokens
-
-
-def _one_of(word: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, 1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
 
 
 #: Any number: TOML tells 5 from 5.0, people do not.
@@ -356,9 +317,7 @@ def _kind(value: object) -> str:
 
 
 class _Table:
-    """One table of the file; remembers what was asked for, so that `finish` can name what nobody
-    knows.
-    """
+    """One table of the file, which remembers its known settings, so that `finish` names others."""
 
     def __init__(
         self, values: Mapping[str, Any], source: str, name: str, environ: Mapping[str, str]
@@ -402,7 +361,7 @@ class _Table:
         return number
 
     def environment(self, key: str) -> str:
-        """The value of the environment variable that ``key`` names; empty when the key is absent."""
+        """The value of the environment variable that ``key`` names, or an empty string."""
         variable = self.text(key)
         if variable and not self._environ.get(variable):
             raise UsageError(
@@ -429,10 +388,10 @@ class _Table:
         )
 
     def finish(self) -> None:
-        """Refuse what nobody asked for: a misspelt setting must not be silently without effect."""
+        """Refuse unknown settings: a misspelt one must not be silently without effect."""
         for key in self._values:
             if key not in self._asked:
-                raise UsageError(self.at(key), "unknown setting", _one_of(key, self._asked))
+                raise UsageError(self.at(key), "unknown setting", suggest(key, sorted(self._asked)))
 
     def _misspelt(self, key: str) -> str:
         """A hint at the setting that was probably meant for a missing one."""

@@ -64,7 +64,7 @@ class BankedToken:
             ValueError: it is none, and what is wrong with it; no value is in the text.
         """
         if not isinstance(row, dict):
-            raise ValueError("a deposit must be an object")  # noqa: TRY004  # what is wrong is the file, whatever its kind
+            raise ValueError("a deposit must be an object")  # noqa: TRY004  # the file is wrong
         names = [field.name for field in fields(cls)]
         if row.keys() != set(names):
             raise ValueError(f"a deposit must have the members {', '.join(names)} and no others")
@@ -168,7 +168,7 @@ class TokenBank:
             why = str(error) if isinstance(error, ValueError) else type(error).__name__
             raise UsageError(
                 str(self._path),
-                f"this is no token bank: {why}",
+                f"this is not a token bank: {why}",
                 "Move it away; a new one is begun.",
             ) from None
 
@@ -185,7 +185,9 @@ class TokenBank:
         about = self._folder.stat()
         if not stat.S_ISDIR(about.st_mode):
             raise UsageError(
-                str(self._folder), "this is no token bank: a bank is a folder", "Name another one."
+                str(self._folder),
+                "this is not a token bank: a bank is a folder",
+                "Name another one.",
             )
         if not _HAS_MODES:
             return
@@ -208,7 +210,7 @@ class TokenBank:
         if not stat.S_ISREG(about.st_mode):
             raise UsageError(
                 str(self._path),
-                "this is no token bank: it is no ordinary file",
+                "this is not a token bank: it is not a regular file",
                 "Move it away; a new one is begun.",
             )
         if not _HAS_MODES:

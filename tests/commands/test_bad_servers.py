@@ -1,5 +1,6 @@
-"""Bad input end to end: the command against servers that fail in every way, each with one clear
-message and the right exit code.
+"""Certifies failing servers with the command: one clear message each, and the right exit code.
+
+Longer than 400 lines because it lists the servers beside the tests.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ CASES = {
     "no HTTP": Case(
         always(b"SSH-2.0-OpenSSH_9.6\r\n"),
         GONE,
-        "gives no usable answer: the answer was cut off or is no HTTP",
+        "gives no usable answer: the answer was cut off or is not HTTP",
         marks=ALSO,
     ),
     "gateway without a server": Case(
@@ -279,7 +280,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
         finished = certify(tmp_path, url, "")
 
     assert finished.code == ExitCode.UNREACHABLE, finished.said
-    assert finished.stderr == f"rolecall: {url} cannot be reached: nobody listens there\n"
+    assert finished.stderr == f"rolecall: {url} cannot be reached: no server listens there\n"
     assert len(finished.stdout.splitlines()) < 10  # no map of cells that nobody has seen
     assert finished.seconds < 30
     check_manners(finished)
@@ -306,7 +307,7 @@ def test_a_redirect_to_another_host(status: int, tmp_path: Path) -> None:
 
 
 def test_redirects_of_all_but_log_ins(tmp_path: Path) -> None:
-    """A server that issues tokens and redirects every use of them sends no token anywhere either."""
+    """A server that issues tokens and redirects every use of them gets no token sent elsewhere."""
     with Miniature(always(json_response([]))) as elsewhere:
 
         def server(request: Received, connection: Connection) -> None:
@@ -497,6 +498,7 @@ def test_sigterm_while_the_files_are_made(tmp_path: Path) -> None:
     """A job that is ended while files are made says nothing of a verdict or of files that are not
     there, and leaves no process behind.
     """
+    # Longer than 40 lines because a server, its run and what came of it stand together.
     file = target_file(tmp_path, target_text("http://127.0.0.1:1"))
     with Miniature(CASES["refuses credentials"].answer) as server:
         file.write_text(target_text(server.url), encoding="utf-8")

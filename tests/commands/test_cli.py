@@ -142,7 +142,7 @@ class TestSelect:
         assert names_in(part) == {f"test_a_token_lives_24_hours[{role}]" for role in ROLES}
 
     def test_by_operation_and_role(self, tmp_path: Path, reference: Reference) -> None:
-        """--select takes operations, roles and kinds of credentials, combined as with pytest's -k."""
+        """--select takes operations, roles and credentials, combined as with pytest's -k."""
         finished = certify(
             reference.target_file(tmp_path), "list-contacts and admin and token", env=reference.env
         )
@@ -247,7 +247,7 @@ class TestOutput:
             _, stderr = process.communicate(timeout=60)
 
         assert process.returncode == ExitCode.UNREACHABLE
-        assert stderr == f"rolecall: {url} cannot be reached: nobody listens there\n"
+        assert stderr == f"rolecall: {url} cannot be reached: no server listens there\n"
 
     @pytest.mark.parametrize("option", ["--quiet", "--json"])
     def test_no_output_at_all(self, option: str, tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""Servers that close connections without saying so: each is certified all the same, and nothing is
-carried out twice.
-"""
+"""Servers that close connections unannounced are certified, and nothing is carried out twice."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ class ClosesEachFifth(ClosesEach):
 
 
 class ClosesLate(ClosesEachFifth):
-    """It is closed a moment later, when the next request may be on its way; that one is not read."""
+    """The connection is closed while the next request may be on its way, which is not read."""
 
     pause = 0.003
 

@@ -1,6 +1,4 @@
-"""Servers of other stacks, written from the specification and the facts about the API alone: they
-are certified, and not harmed.
-"""
+"""Servers of other stacks, written from the specification alone, are certified and not harmed."""
 
 from __future__ import annotations
 
@@ -155,9 +153,9 @@ def test_a_flip_on_a_foreign_server_is_found_as_itself(cell: Cell, tmp_path: Pat
         operation.requirement
     }, finished.said
     failed = [
-        (one["operation"], one["role"], one["credential"])
-        for one in finished.results["cells"]
-        if one["outcome"] == "failed"
+        (cell["operation"], cell["role"], cell["credential"])
+        for cell in finished.results["cells"]
+        if cell["outcome"] == "failed"
     ]
     assert sorted(failed) == [
         (cell.operation, cell.role, credential) for credential in ("api-key", "token")

@@ -1,6 +1,4 @@
-"""First, do no harm: whatever a run meets and however it ends, the target is as it was; only the
-run's own things are touched.
-"""
+"""A run does no harm: however it ends, only the run's own things are touched."""
 
 from __future__ import annotations
 

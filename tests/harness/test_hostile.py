@@ -1,6 +1,4 @@
-"""A hostile server, or a broken one: five hundred absurd answers cost a run neither its memory, nor
-its files, nor its words.
-"""
+"""A hostile or broken server costs a run neither its memory, nor its files, nor its words."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Verdicts: what is not certified and why, what is only inconclusive and what is missing, and what
-a target may choose.
+"""Verdicts: what is refused, what is inconclusive, what is missing, what a target may choose.
+
+Longer than 400 lines because each verdict has its server and its test beside it.
 """
 
 from __future__ import annotations
@@ -236,6 +237,7 @@ def test_a_password_may_have_no_letters(makes_users: bool, tmp_path: Path) -> No
 
     That matters only where no user can be made whose password has letters.
     """
+    # Longer than 40 lines because a server, its run and what came of it stand together.
     digits = "3141-5926-5358"
     with serving() as server:
         _, password = credentials(server.text, "guest")

@@ -1,6 +1,4 @@
-"""Log-ins that no server has to fear: a budget for each account, and what is wrong said at the
-first one.
-"""
+"""Log-ins have a budget per account, and a wrong set-up is reported at the first one."""
 
 from __future__ import annotations
 
@@ -193,7 +191,7 @@ def test_a_wrong_password_costs_one_log_in(role: str, tmp_path: Path) -> None:
 
 
 def test_a_wrong_prefix_costs_one_request(reference: Reference, tmp_path: Path) -> None:
-    """A base_url that leads elsewhere is said after one request, with the whole URL: exit code 4."""
+    """A wrong base_url is reported after one request, with the whole URL: exit code 4."""
     with Tap(reference.url) as tap:
         target = reference.target_file(tmp_path, url=f"{tap.url}/prefix")
         finished = rolecall("certify", target, "--out", "runs", cwd=tmp_path, env=reference.env)

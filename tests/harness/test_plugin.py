@@ -1,5 +1,6 @@
-"""The suite as a pytest suite: selecting, stopping, interrupting, and what it leaves for pytest and
-Allure.
+"""The suite as a pytest suite: selecting, refusing, stopping, interrupting, and its reports.
+
+Longer than 400 lines because its tests share the ways to start pytest.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def outcomes_of(results: dict[str, Any]) -> dict[str, str]:
 
 
 def assert_whole(finished: Finished) -> None:
-    """Every file of the run is there, and results.json is valid and says what the exit code said."""
+    """Every file of the run is there, and results.json is valid and has the exit code."""
     assert {path.name for path in finished.folder.iterdir()} >= FILES
     assert validation_errors("results", finished.results) == []
     assert finished.results["exit_code"] == finished.code
@@ -110,7 +111,8 @@ def test_a_test_is_called_by_the_id_that_a_person_types(
 ) -> None:
     """A node id made of file, test and cell runs that one test."""
     file = reference.target_file(tmp_path)
-    id = "conformance/test_permissions.py::test_an_allowed_read_shows_the_thing[fetch-form-admin-token]"
+    test = "test_an_allowed_read_shows_the_thing[fetch-form-admin-token]"
+    id = f"conformance/test_permissions.py::{test}"
 
     finished = suite(id, "--target", file, "-v", out=tmp_path / "runs", env=reference.env)
 
@@ -167,9 +169,7 @@ def account(role: str) -> str:
 
 
 def test_collecting_starts_no_server(tmp_path: Path) -> None:
-    """``--collect-only`` without a target does not start the embedded server, which here could not
-    even start.
-    """
+    """``--collect-only`` without a target does not start the embedded server."""
     unusable = "--serve-option=--fault=there-is-none"
 
     collected = suite("conformance", unusable, "--collect-only", "-q", out=tmp_path / "runs")
@@ -193,7 +193,7 @@ def wrong_cells() -> Iterator[Reference]:
 
 
 def test_x_stops_at_the_first_failure(wrong_cells: Reference, tmp_path: Path) -> None:
-    """With ``-x`` the first failure ends the run, which still tidies up and writes valid files."""
+    """With ``-x`` the first failure ends the run, which tidies up and writes valid files."""
     words = (
         "conformance",
         "--target",
@@ -221,9 +221,7 @@ def test_x_stops_at_the_first_failure(wrong_cells: Reference, tmp_path: Path) ->
 
 
 def test_a_failure_reads_as_pytests(wrong_cells: Reference, tmp_path: Path) -> None:
-    """A failed cell is an ordinary failure of pytest's: the test's own line, the expectation and
-    the answer.
-    """
+    """A failed cell is shown by pytest with the test's line, the expectation and the answer."""
     words = ("-k", "list-contacts-bot-token", "--tb=short")
 
     finished = suite(
@@ -331,7 +329,7 @@ def own(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Calla
 
 
 def test_assertions_are_explained(own: Callable[..., Finished]) -> None:
-    """A plain assert of a test that ran ahead is taken apart by pytest as usual, and is a finding."""
+    """A plain assert is explained by pytest as usual, and is a finding."""
     finished = own("test_passes", "test_compares")
 
     assert finished.code == 1, finished.said
@@ -343,10 +341,8 @@ def test_assertions_are_explained(own: Callable[..., Finished]) -> None:
     assert "assert 200 == 418" in finding["actual"]
 
 
-def test_a_broken_test_is_nobodys_fault_but_ours(own: Callable[..., Finished]) -> None:
-    """An exception in a test is an error of the harness: exit code 6, no finding, and the exception
-    named.
-    """
+def test_a_broken_test_is_an_error_of_the_harness(own: Callable[..., Finished]) -> None:
+    """An exception in a test is an error of the harness: exit code 6, and no finding."""
     finished = own("test_passes", "test_breaks")
 
     assert finished.code == 6, finished.said
@@ -364,9 +360,7 @@ def test_a_broken_test_is_nobodys_fault_but_ours(own: Callable[..., Finished]) -
 
 
 def test_a_test_that_looked_at_nothing_is_an_error(own: Callable[..., Finished]) -> None:
-    """A test that ends well without a single exchange has proven nothing: an error of the harness,
-    exit code 6.
-    """
+    """A test that passes without an exchange is an error of the harness: exit code 6."""
     finished = own("test_passes", "test_looks_at_nothing")
 
     assert finished.code == 6, finished.said
@@ -380,9 +374,7 @@ def test_a_test_that_looked_at_nothing_is_an_error(own: Callable[..., Finished])
 def test_neither_a_missing_piece_nor_a_missing_means_is_a_failure(
     own: Callable[..., Finished],
 ) -> None:
-    """Inconclusive and not tested are outcomes of their own, with their reasons; neither accuses
-    the target.
-    """
+    """Inconclusive and not tested are outcomes of their own, and neither is a finding."""
     finished = own("test_passes", "test_lacks_a_piece", "test_cannot")
 
     assert finished.code == 3, finished.said
@@ -402,9 +394,7 @@ def test_neither_a_missing_piece_nor_a_missing_means_is_a_failure(
 
 
 def test_what_is_not_applicable_is_an_outcome_of_its_own(own: Callable[..., Finished]) -> None:
-    """A test that this target leaves nothing to prove says so with its reason; it is neither a pass
-    nor missing, and exit code 0.
-    """
+    """A test that is not applicable has its reason, and does not change exit code 0."""
     finished = own("test_passes", "test_is_nothing_here")
 
     assert finished.code == 0, finished.said
@@ -425,9 +415,7 @@ def test_what_is_not_applicable_is_an_outcome_of_its_own(own: Callable[..., Fini
 
 
 def test_what_was_not_tested_leaves_a_part_open(own: Callable[..., Finished]) -> None:
-    """A selected part of which something was not tested, without an excuse, does not end with exit
-    code 0.
-    """
+    """A selected part with a test that was not tested does not end with exit code 0."""
     finished = own("test_passes", "test_cannot")
 
     assert finished.code == 3, finished.said
@@ -435,9 +423,7 @@ def test_what_was_not_tested_leaves_a_part_open(own: Callable[..., Finished]) ->
 
 
 def test_not_applicable_needs_evidence(own: Callable[..., Finished]) -> None:
-    """A test that calls itself not applicable without an exchange that shows it is an error of the
-    harness.
-    """
+    """A test that is not applicable without an exchange is an error of the harness."""
     finished = own("test_passes", "test_says_so_without_looking")
 
     assert finished.code == 6, finished.said
@@ -451,9 +437,7 @@ def test_not_applicable_needs_evidence(own: Callable[..., Finished]) -> None:
 def test_a_bug_of_the_harness_is_told_in_one_sentence(
     own: Callable[..., Finished], tmp_path: Path
 ) -> None:
-    """What breaks the harness outside of a test ends with exit code 6 and its type, file and line;
-    its traceback is in the folder.
-    """
+    """A bug outside a test ends with exit code 6, its type, file and line, and a traceback."""
     (tmp_path / "breaks.py").write_text(
         "class Broken(Exception):\n    pass\n\ndef pytest_runtest_logreport(report):\n    raise "
         "Broken('rolecall')\n",
@@ -476,17 +460,47 @@ def test_a_bug_of_the_harness_is_told_in_one_sentence(
 
 #: Tests that pytest would run in another way than this suite does, and what is said of them.
 REFUSED = {
-    "no-async": ("def test_one(world):\n    pass\n", "is no `async def`"),
-    "unknown-fixture": (
+    "no-async": ("def test_one(world):\n    pass\n", "must be an `async def`"),
+    "pytests-fixture": (
         "async def test_one(world, tmp_path):\n    pass\n",
         "asks for tmp_path; a test can ask for world, judge,",
     ),
-    "skipped": (
-        "@pytest.mark.skip\nasync def test_one(world):\n    pass\n",
-        "is marked skip, which has no effect here",
+    "own-fixture": (
+        "async def test_one(world, mine):\n    pass\n\n@pytest.fixture\ndef mine():\n    pass\n",
+        "asks for mine; a test can ask for world, judge,",
     ),
-    "expected-to-fail": (
-        "@pytest.mark.xfail\nasync def test_one(world):\n    pass\n",
+    "replaced-fixture": (
+        "async def test_one(world):\n    pass\n\n@pytest.fixture\ndef world():\n    pass\n",
+        "asks for world; a test can ask for world, judge,",
+    ),
+    "automatic-fixture": (
+        (
+            "async def test_one(world):\n    pass\n\n"
+            "@pytest.fixture(autouse=True)\ndef mine():\n    pass\n"
+        ),
+        "asks for mine; a test can ask for world, judge,",
+    ),
+    "indirect-parameter": (
+        (
+            "@pytest.mark.parametrize('world', [1], indirect=True)\n"
+            "async def test_one(world):\n    pass\n\n@pytest.fixture\ndef world():\n    pass\n"
+        ),
+        "asks for world; a test can ask for world, judge,",
+    ),
+    "set-up": (
+        "async def test_one(world):\n    pass\n\ndef setup_module():\n    pass\n",
+        "asks for setup_module; a test can ask for world, judge,",
+    ),
+    "skip": (
+        "@pytest.mark.skip\nasync def test_one(world):\n    pass\n",
+        "is marked skip, which has no effect here: raise NotTested or NotApplicable",
+    ),
+    "skipif": (
+        "@pytest.mark.skipif(True, reason='so')\nasync def test_one(world):\n    pass\n",
+        "is marked skipif, which has no effect here",
+    ),
+    "xfail": (
+        "@pytest.mark.xfail(strict=True)\nasync def test_one(world):\n    pass\n",
         "is marked xfail, which has no effect here",
     ),
 }
@@ -494,9 +508,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Path) -> None:
-    """A plain function, a fixture of one's own and marks that forgive are refused at once: nothing
-    is sent, no target is blamed.
-    """
+    """A test that cannot run as it is written is refused in one sentence, before a request."""
     text, says = REFUSED[case]
     head = (
         "import pytest\nfrom rolecall.toolkit.marks import "
@@ -508,7 +520,80 @@ def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Pa
     finished = suite(*words, out=tmp_path / "runs", cwd=tmp_path)
 
     assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
-    assert f"test_one.py::test_one {says}" in finished.said
+    errors = [line for line in finished.said.splitlines() if line.startswith("ERROR: ")]
+    assert len(errors) == 1, finished.said
+    assert re.match(r"ERROR: test_one\.py::test_one(\[.*\])? ", errors[0])
+    assert says in errors[0]
+    assert "Traceback" not in finished.said
+    assert not finished.out.exists()
+
+
+#: A plugin that does with a test's reports what pytest-rerunfailures does with them.
+LISTENER = """
+import pytest
+
+seen = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "setup":
+        seen[item.nodeid] = []
+    seen[item.nodeid].append(report.when)
+    return report
+
+
+def pytest_unconfigure():
+    print("phases:", seen)
+"""
+
+
+def test_a_plugin_hears_of_set_up_call_and_tear_down(
+    own: Callable[..., Finished], tmp_path: Path
+) -> None:
+    """A plugin that listens to reports gets the three of each test that pytest promises."""
+    (tmp_path / "listener.py").write_text(LISTENER, encoding="utf-8")
+
+    finished = own("test_passes", words=("-p", "listener"), env={"PYTHONPATH": str(tmp_path)})
+
+    assert finished.code == 0, finished.said
+    assert "phases: {'test_own.py::test_passes': ['setup', 'call', 'teardown']}" in finished.stdout
+    assert outcomes_of(finished.results) == {"test_passes": "passed"}
+
+
+#: Stands in for pytest-xdist's options, which it changes before pytest is configured.
+DISTRIBUTED = """
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption("--dist", default="no")
+    parser.addoption("--reruns", type=int)
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--dist=load", "-n: the suite runs its tests concurrently in one process"),
+        ("--reruns=2", "--reruns: every result of the suite is final"),
+    ],
+)
+def test_options_that_run_tests_elsewhere_are_refused(
+    option: str, says: str, tmp_path: Path
+) -> None:
+    """``-n`` of pytest-xdist and ``--reruns`` are refused in one sentence, before a request."""
+    (tmp_path / "distributed.py").write_text(DISTRIBUTED, encoding="utf-8")
+    words = ("-p", "no:xdist", "-p", "no:rerunfailures", "-p", "distributed", option)
+
+    finished = suite(
+        "conformance", *words, out=tmp_path / "runs", env={"PYTHONPATH": str(tmp_path)}
+    )
+
+    assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
+    assert f"ERROR: {says}" in finished.said
+    assert "Traceback" not in finished.said
     assert not finished.out.exists()
 
 
@@ -517,15 +602,13 @@ def test_a_test_that_would_not_run_as_written_is_refused(case: str, tmp_path: Pa
     [
         ("--concurrency=0", "--concurrency: at least one request must be in flight"),
         ("--concurrency=-1", "--concurrency: at least one request must be in flight"),
-        ("--rate=-1", "--rate: -1 is no rate"),
-        ("--rate=nan", "--rate: nan is no rate"),
-        ("--rate=inf", "--rate: inf is no rate"),
+        ("--rate=-1", "--rate: -1 is not a rate"),
+        ("--rate=nan", "--rate: nan is not a rate"),
+        ("--rate=inf", "--rate: inf is not a rate"),
     ],
 )
 def test_an_option_out_of_bounds_is_refused(option: str, says: str, tmp_path: Path) -> None:
-    """What no run could keep to is one sentence and a usage error for ``pytest`` as for ``rolecall
-    certify``.
-    """
+    """An option out of bounds is a usage error of ``pytest``, in one sentence."""
     finished = suite("conformance", option, "-k", "ISSUE-status", out=tmp_path / "runs")
 
     assert finished.code == pytest.ExitCode.USAGE_ERROR, finished.said
@@ -535,9 +618,7 @@ def test_an_option_out_of_bounds_is_refused(option: str, says: str, tmp_path: Pa
 
 
 def test_a_test_without_a_requirement_is_refused(tmp_path: Path) -> None:
-    """A test that proves nothing named, or something unknown, stops the run before anything is
-    sent.
-    """
+    """A test without a requirement stops the run before anything is sent."""
     (tmp_path / "test_nothing.py").write_text(
         "async def test_nothing(world):\n    pass\n", encoding="utf-8"
     )
@@ -576,16 +657,14 @@ def things_made(out: Path) -> int:
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Reference]:
-    """A server that takes its time, so that a run is caught in the middle; its clock can be moved."""
+    """A slow server with a movable clock, so that a run can be interrupted in the middle."""
     with serving("--variant", "latency-50ms", "--clock") as running:
         yield running
 
 
 @pytest.mark.parametrize("command", ["certify", "pytest", "pytest --no-reports"])
 def test_ctrl_c_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path) -> None:
-    """SIGINT in the middle ends within seconds with exit 130; what was made is deleted and
-    results.json says why.
-    """
+    """SIGINT ends a run within seconds with exit 130, tidied up and with its files."""
     file, out = target(tmp_path, without(slow.text, "expiry")), tmp_path / "runs"
     if command == "certify":
         process = start("certify", file, "--out", out, "--select", "PERM", cwd=tmp_path)
@@ -638,9 +717,7 @@ def test_sigterm_ends_a_run_tidily(command: str, slow: Reference, tmp_path: Path
 
 @pytest.mark.parametrize("past", [0, 86400], ids=["to-the-last-minute", "past-the-end"])
 def test_ctrl_c_gives_the_clock_back(past: int, slow: Reference, tmp_path: Path) -> None:
-    """A run that is interrupted while the target's clock is moved moves it back, however far it has
-    come.
-    """
+    """A run that is interrupted while the target's clock is moved moves it back."""
     file, out = target(tmp_path, slow.text), tmp_path / "runs"
     process = start("certify", file, "--out", out, "--select", "EXPIRY", cwd=tmp_path)
     wait_for(lambda: clock_offset(slow.url) > past)
@@ -684,9 +761,7 @@ def test_ctrl_c_in_a_terminal_with_the_embedded_server(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    """When the target hangs, a second Ctrl-C ends the run at once, which says what it had to leave
-    behind.
-    """
+    """A second Ctrl-C ends a hanging run at once, which names what it left behind."""
     with serving("--clock") as hanging:
         file, out = target(tmp_path, without(hanging.text, "expiry")), tmp_path / "runs"
         process = start("certify", file, "--out", out, "--select", "PERM", cwd=tmp_path)
@@ -723,9 +798,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_two_runs_at_once_leave_each_other_alone(slow: Reference, tmp_path: Path) -> None:
-    """Two runs against one server, at the same time, both find everything as it should be and
-    delete only their own.
-    """
+    """Two runs at once against one server have no findings and delete only their own."""
     select = "PERM and (user-self or contact) or REFRESH-chain"
     outs = [tmp_path / "one", tmp_path / "two"]
     file = target(tmp_path, without(slow.text, "expiry"))

@@ -1,4 +1,7 @@
-"""The gate, and what reaches the wire through it when a target answers with anything at all."""
+"""The gate, and what reaches the wire through it when a target answers with anything at all.
+
+Longer than 400 lines because each rule of the gate has its requests beside it.
+"""
 
 from __future__ import annotations
 
@@ -185,7 +188,7 @@ def test_the_clock_is_moved_by_its_hook_alone(gate: Gate) -> None:
     [{"X-HTTP-Method-Override": "DELETE"}, {"x-http-method": "PUT"}, {"x-method-override": "x"}],
 )
 def test_a_method_that_means_another_is_unsafe(gate: Gate, headers: dict[str, str]) -> None:
-    """A GET that says that it means another method is held to the rules of one that changes things."""
+    """A GET that names another method in a field is treated as one that changes things."""
     with pytest.raises(Withheld):
         gate.admit("GET", f"{URL}/v2/contacts/other", headers, None)
     assert means_another_method("", headers)
@@ -334,6 +337,7 @@ class Anything(Client):
 
     def _anything(self, depth: int) -> Any:
         """JSON of chance, with the ids of what is there in it at any depth."""
+        # Longer than 40 lines because it is the model of all requests that are tried.
         some = [
             None,
             True,

@@ -1,6 +1,4 @@
-"""The next page of a list: every way to write a Link field that RFC 8288 has, and none of those
-that only look like it.
-"""
+"""The next page of a list: every form of a Link field in RFC 8288, and none that looks like it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Requests whose header fields stand on the wire as they are given: on a connection of their own,
-and kept as evidence.
-"""
+"""Requests with verbatim header fields: on their own connection, and kept as evidence."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ def talk(
 
 
 async def raw(client: Client, *values: bytes) -> Exchange:
-    """A GET with these Authorization headers; their names differ in the case of the first letter."""
+    """A GET with these Authorization fields, whose names differ in their first letter's case."""
     fields = list(zip(("Authorization", "authorization"), values, strict=False))
     return await client.send_raw(
         "GET", "/v2/users?limit=1", fields, caller="nobody", attack="SEC-H08"

@@ -90,7 +90,8 @@ HAR = {
                         },
                         # Members that are not of the format begin with an underscore.
                         "propertyNames": {
-                            "pattern": "^(_.*|pageref|startedDateTime|time|request|response|cache|timings|comment)$"
+                            "pattern": "^(_.*|pageref|startedDateTime|time|request|response|cache"
+                            "|timings|comment)$"
                         },
                     }
                 },

@@ -1,6 +1,4 @@
-"""The last look at a file: what a writer of ours let through is masked and named, and what is ours
-is left alone.
-"""
+"""The check of a file before it is written: leaks are masked and named, our own words stay."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""load.html: everything that load.json says, drawn in one file that loads nothing, whatever a
-server put into it.
+"""load.html draws everything in load.json in one file that loads nothing.
+
+Longer than 400 lines because its tests share one drawn document.
 """
 
 from __future__ import annotations
@@ -392,12 +393,17 @@ const errors = [];
 addEventListener("error", event => errors.push(event.message));
 addEventListener("load", () => {
   const chart = document.querySelector("svg.time"), box = chart.getBoundingClientRect();
-  chart.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + box.width * 0.5, clientY: box.top + 50}));
+  const middle = {clientX: box.left + box.width * 0.5, clientY: box.top + 50};
+  chart.dispatchEvent(new PointerEvent("pointermove", middle));
+  const cursors = [...document.querySelectorAll(".cursor")];
+  const texts = [...document.querySelectorAll("svg text")];
   const seen = {
-    errors, tip: document.getElementById("tip")?.innerText, loaded: performance.getEntriesByType("resource").length,
-    cursors: [...document.querySelectorAll(".cursor")].filter(each => each.getAttribute("visibility") === "visible").length,
-    overflow: document.documentElement.scrollWidth - innerWidth, ink: getComputedStyle(document.body).color,
-    low: [...document.querySelectorAll("svg text")].filter(each => each.getBoundingClientRect().width === 0).length,
+    errors, tip: document.getElementById("tip")?.innerText,
+    loaded: performance.getEntriesByType("resource").length,
+    cursors: cursors.filter(line => line.getAttribute("visibility") === "visible").length,
+    overflow: document.documentElement.scrollWidth - innerWidth,
+    ink: getComputedStyle(document.body).color,
+    low: texts.filter(text => text.getBoundingClientRect().width === 0).length,
   };
   const note = document.body.appendChild(document.createElement("output"));
   note.textContent = JSON.stringify(seen);

@@ -1,4 +1,7 @@
-"""What a person reads at the end of a run."""
+"""What a person reads at the end of a run.
+
+Longer than 400 lines because its tests share one results document.
+"""
 
 from __future__ import annotations
 
@@ -259,6 +262,7 @@ class TestOtherPeoplesWords:
         """The same of a load run, and of a search: reason phrases, users, workers, bodies and
         reasons are a target's, or a worker's.
         """
+        # Longer than 40 lines because the document has every place for a target's words.
         words = f"before{bad}after"
         sample = {
             "kind": "scope",
@@ -393,7 +397,7 @@ class TestSay:
         assert (is_terminal(stream), has_colours(stream)) == expected
 
     def test_json_is_json(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """With --json the document comes out as it is, and no character of it acts on a terminal."""
+        """With --json the document is printed as it is, and no character acts on a terminal."""
         document = {"exit_code": 3, "reason": "".join(ACTING)}
 
         code = say_result(argparse.Namespace(json=True), document, summary="", verdict="")

@@ -1,6 +1,4 @@
-"""A page of the self-test takes the rows of a few cases, and is then what a whole run would have
-written.
-"""
+"""A page of the self-test takes the rows of a few cases as a whole run would write them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Single wrong cells: each of the 188, turned round in its own server, is found as itself and as
-nothing else.
+"""Each of the 188 cells, flipped in its own server, is found as itself and as nothing else.
 
 What the table allows is refused there, what it denies is allowed, for tokens and API keys alike.
 """
@@ -35,7 +34,7 @@ def judged(names: Iterable[str]) -> Results:
 
 
 def assert_found_as_itself(result: Result) -> None:
-    """Exactly this cell failed, with both credentials, and nothing else is held against the server."""
+    """Exactly this cell failed, with both credentials, and there is no other finding."""
     cell = FLIPS[result.case.name]
     assert result.crash == ""
     assert (result.verdict, result.exit_code) == ("not-conformant", 1)

@@ -1,6 +1,4 @@
-"""The suite broken on purpose: the catalogue is complete, the arithmetic right, and the page that
-was written is fresh.
-"""
+"""Mutations of the suite: the catalogue is complete, the arithmetic right, the page fresh."""
 
 from __future__ import annotations
 

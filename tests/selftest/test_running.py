@@ -1,5 +1,6 @@
-"""The judge is judged: the self-test's arithmetic, its command line, and the kill table that it has
-written.
+"""The self-test: its arithmetic, its command line, and the kill table that it writes.
+
+Longer than 400 lines because its tests share the results that they tally.
 """
 
 from __future__ import annotations
@@ -376,7 +377,7 @@ def test_an_unknown_fault_is_a_mistake(tmp_path: Path) -> None:
     finished = rolecall("selftest", "--fault", "list-is-emtpy", cwd=tmp_path)
 
     assert finished.code == 2
-    assert "'list-is-emtpy' is no fault and no variant" in finished.stderr
+    assert "'list-is-emtpy' is not a fault and not a variant" in finished.stderr
     assert "Did you mean 'list-is-empty'?" in finished.stderr
     assert "Traceback" not in finished.said
 
@@ -395,6 +396,7 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     """``--json`` prints counts and cases and nothing else; a fault that is caught by its
     requirement is exit code 0.
     """
+    # Longer than 40 lines because it looks at all that one run left.
     words = (
         "--fault",
         "list-is-empty",
@@ -463,7 +465,7 @@ def test_a_case_that_breaks_is_no_success(tmp_path: Path) -> None:
 
 
 class Row:
-    """A row of the kill table: of a fault with ``planted`` and ``first``, of others with a verdict."""
+    """A row of the kill table: a fault has ``planted`` and ``first``, others a verdict."""
 
     def __init__(self, line: str) -> None:
         name, description, *middle, as_expected = (
@@ -546,7 +548,7 @@ def test_the_kill_table_says_what_is_seen_with_less(
 
 
 def test_the_kill_tables_counts_are_its_rows(page: str, rows: dict[str, Row]) -> None:
-    """The sentence on top counts the rows below: every fault caught, none silent, no false alarm."""
+    """The first sentence counts the rows: every fault caught, none silent, no false alarm."""
     faults = sum(bool(row.planted) for row in rows.values())
     summary = re.search(r"^\d+ of \d+ faults caught.*$", page, re.MULTILINE)
 
@@ -559,7 +561,7 @@ def test_the_kill_tables_counts_are_its_rows(page: str, rows: dict[str, Row]) ->
 
 
 def test_every_deciding_requirement_is_tripped(page: str, rows: dict[str, Row]) -> None:
-    """Each requirement of level must or derived is tripped by at least one fault of the kill table."""
+    """Each must or derived requirement is tripped by at least one fault of the kill table."""
     tripped = dict(line.strip("| ").split(" | ") for line in lines_of(page, "Requirements"))
 
     assert [

@@ -74,7 +74,7 @@ class TimedTarget:
                 expiry=Options(**given),
                 accounts=dict.fromkeys(ROLES),
             ),
-            client=SimpleNamespace(send_to=self.send_to, dead=None, secrets=Secrets()),
+            client=SimpleNamespace(send=self.send, dead=None, secrets=Secrets()),
             tokens=SimpleNamespace(issue=self.issue),
             account=lambda name: Account(name, name, f"{name}@example.org", "Sesame"),
             user=self.fresh_caller,
@@ -130,7 +130,7 @@ class TimedTarget:
         grant = Grant.of(await self.issue(self.world.account(name)))
         return Caller(name, "token", grant.token, name, f"{name}@example.org", grant)
 
-    async def send_to(self, url: str, method: str, *, json: Any, **options: Any) -> Exchange:
+    async def send(self, method: str, url: str, *, json: Any, **options: Any) -> Exchange:
         """A move of the clock; what the hook decides comes after it has moved, unless it moves it
         itself.
         """

@@ -155,8 +155,9 @@ def test_a_target_that_asked_for_pauses_has_more_time_to_be_tidied(
     """
     world = SimpleNamespace(ledger=SimpleNamespace(left=range(150)))
     evidence = SimpleNamespace(exchanges=[exchange(attempts=attempts)])
+    target = SimpleNamespace(rate_limit=0.0)
     run: Any = SimpleNamespace(
-        world=world, target=SimpleNamespace(rate_limit=0.0), evidence=evidence
+        context=SimpleNamespace(world=world, target=target, evidence=evidence)
     )
 
     assert (Run._time_to_tidy(run) > 180) == longer

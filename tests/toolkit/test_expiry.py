@@ -196,7 +196,7 @@ def test_what_is_no_bank_is_refused(content: str, reference: Reference, tmp_path
     finished = certify(file_with(reference, tmp_path, 'bank = "bank"'), SELECT)
 
     assert finished.code == 2, finished.said
-    assert "this is no token bank" in finished.stderr
+    assert "this is not a token bank" in finished.stderr
     assert "Traceback" not in finished.said
     assert bank.read_text(encoding="utf-8") == content
 

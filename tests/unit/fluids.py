@@ -44,6 +44,7 @@ class Fluid:
 
     def measure(self, rate: float, seconds: float) -> Step:
         """Offer a rate, and wait until all is answered, or given up."""
+        # Longer than 40 lines because it is a model, step by step.
         self.asked.append((rate, seconds))
         offered, width = min(rate, self.most), seconds / SLICES
         for _ in range(10):

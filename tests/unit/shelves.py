@@ -185,7 +185,7 @@ class Shelves(Client):
             return asyncio.run(told())
 
     def left(self) -> list[str]:
-        """What the end of the run says is left; ``asked`` then has the requests of the end alone."""
+        """What the end of the run reports as left; ``asked`` then has its requests alone."""
 
         async def end(world: World) -> list[str]:
             self._is_before = True  # the first look, at what was there before the run

@@ -111,7 +111,7 @@ def judged(
 
 
 async def asked(world: World, operation: str, by: str) -> tuple[Exchange, Request, Caller]:
-    """Let a role do something, on a thing of its own where it writes; answer, request and caller."""
+    """Let a role do something, on its own thing if it writes: answer, request and caller."""
     caller = await world.user(by)
     request = await world.request_on_own_fixture(world.spec.operations[operation], caller)
     with world.gate.borrowing("user", caller.user):

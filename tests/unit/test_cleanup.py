@@ -1,5 +1,6 @@
-"""The end of a run: what it deletes, in which order and by whom, and what it says of each thing
-that is left.
+"""The end of a run: what it deletes, in which order and as whom, and what it reports as left.
+
+Longer than 400 lines because its tests share one shelf of things to delete.
 """
 
 from __future__ import annotations
@@ -517,7 +518,7 @@ def test_messages_go_before_their_conversation(target: Shelves) -> None:
 
 
 def test_a_conversation_that_must_be_empty_is_tried_again(target: Shelves) -> None:
-    """What a conversation was full of went after it: it is tried once more, as long as that helps."""
+    """A refused deletion is tried again as long as other deletions succeed."""
     target.made("conversation", "v1")
     target.made("contact", "c1")
     full = [(409, {"message": "it is not empty"})]

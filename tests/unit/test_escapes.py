@@ -1,6 +1,4 @@
-"""What redaction stands on: text read as it is meant, needles found in it, and JWTs, each in a time
-that grows with the text.
-"""
+"""Escapes, needles and JWTs, which redaction rests on, each in linear time."""
 
 from __future__ import annotations
 
@@ -57,6 +55,7 @@ def test_escapes_of_escapes_are_read_in_turn() -> None:
 
 def test_a_piece_stands_where_it_was_written() -> None:
     """What was read is found again in the text, and escapes count whole."""
+    # Longer than 40 lines because it lists pieces and what they are.
     text = b"ab%41cd%42%43ef"
     (level,) = levels(text)
     assert level.text == b"abAcdBCef"

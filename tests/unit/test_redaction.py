@@ -1,4 +1,7 @@
-"""Redaction: no spelling of a secret gets through, and what is left can still be read."""
+"""Redaction: no spelling of a secret gets through, and what is left can still be read.
+
+Longer than 400 lines because every way to write a secret has its test.
+"""
 
 from __future__ import annotations
 
@@ -251,7 +254,7 @@ class TestPlainPasswords:
         ],
     )
     def test_one_that_reads_like_a_label(self, password: str) -> None:
-        """A password that reads like one of our labels is hidden all the same, and is in no label."""
+        """A password that reads like one of our labels is masked, and is in no label."""
         others = [f"token-of-number-{number}x" for number in range(20)]
         for place in (0, 10):
             secrets = knowing(
@@ -583,7 +586,7 @@ class TestLearning:
         assert secrets.redact("ab/cd+ef==") == "<refresh-token-1>"
 
     def test_a_jwt_anywhere(self) -> None:
-        """A JWT is learnt from a page of HTML and from a header, where no member says what it is."""
+        """A JWT is learnt from HTML and from a header, without a member's name."""
         places: dict[str, Any]
         for places in (
             {"got": f"<p>your token: {TOKEN}</p>".encode()},
@@ -616,7 +619,7 @@ class TestLearning:
         assert secrets.redact("state=x; lang=en; Path=/") == "state=x; lang=en; Path=/"
 
     def test_what_a_refusal_says_of_a_member(self) -> None:
-        """A refusal that explains itself under the member's name does not make its words secrets."""
+        """The words of a refusal under a secret member's name are not secrets."""
         secrets = Secrets()
         secrets.learn(
             exchange(status=400, got=b'{"error":{"password":"is required","token":"invalid"}}')
@@ -983,7 +986,7 @@ class TestFloods:
         )
 
     def test_so_many_words(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of words that a server calls its tokens a few are remembered, of our own passwords all."""
+        """A few words that a server calls tokens are remembered, and all of our passwords."""
         monkeypatch.setattr(module, "MOST_PLAIN", 1)
         secrets = Secrets()
         secrets.learn_received(exchange(got=b'[{"token":"passed"}]'))

@@ -1,5 +1,6 @@
-"""From finished tests to a verdict, in memory: what counts as proven, what is excused, and what is
-said of the rest.
+"""From finished tests to a verdict, in memory: what is proven, excused, and said of the rest.
+
+Longer than 400 lines because every rule of the verdict has its test.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ NOT_TESTED, NOT_APPLICABLE = Outcome.NOT_TESTED, Outcome.NOT_APPLICABLE
 def result(
     requirement: str, outcome: Outcome = PASSED, *, lacks: str = "", reason: str = "a reason"
 ) -> Tested:
-    """One test of a requirement; ``lacks`` is the capability for want of which it was not tested."""
+    """One test of a requirement; ``lacks`` is the capability that it needed."""
     return Tested("test", requirement, outcome, reason=reason, capability=lacks)
 
 
@@ -74,14 +75,14 @@ RANKS = (ERROR, FAILED, INCONCLUSIVE, NOT_TESTED, PASSED, NOT_APPLICABLE)
     [(a, b) for a, b in permutations(RANKS, 2) if RANKS.index(a) < RANKS.index(b)],
 )
 def test_the_worse_outcome_decides(worse: Outcome, better: Outcome) -> None:
-    """Of two tests of a requirement the one that proves less decides, in whichever order they come."""
+    """Of two tests of a requirement the one that proves less decides, in either order."""
     pair = [result("AUTH-required", better), result("AUTH-required", worse)]
 
     assert outcome_of(pair) is outcome_of(reversed(pair)) is worse
 
 
 def test_nothing_at_all_is_not_tested() -> None:
-    """A requirement without a finished test is not tested: nothing is true of everything there was."""
+    """A requirement without a finished test is not tested."""
     assert outcome_of([]) is NOT_TESTED
 
 
@@ -293,7 +294,7 @@ def test_a_run_that_ended_before_any_test() -> None:
     ("more", "code"), [((), ExitCode.LEFT_BEHIND), ((result("SEC-J03", FAILED),), ExitCode.FAILED)]
 )
 def test_what_is_left_behind_is_no_finding(more: tuple[Tested, ...], code: ExitCode) -> None:
-    """Things that could not be deleted make exit code 7, but a requirement that failed goes before."""
+    """Undeleted things make exit code 7, unless a requirement failed."""
     said = verdict_of(all_passed(*more), left=("contact 1",))
 
     assert said.exit_code is code
@@ -350,7 +351,7 @@ def test_causes_come_first() -> None:
 
 
 def test_findings_are_in_the_order_of_their_causes() -> None:
-    """Only failed tests of deciding requirements are findings, causes first, however they were run."""
+    """Findings are the failed tests of deciding requirements, causes first."""
     failed = [
         result(id, FAILED)
         for id in ("PERM-list-users", "SEC-J04", "SCOPE-cascade", "SEC-H03", "SEC-J03")
@@ -419,7 +420,7 @@ def test_advice_is_in_the_order_of_the_table() -> None:
 
 
 def test_a_cell_comes_before_the_rest_of_its_requirement() -> None:
-    """Of one requirement's findings the cells of the permission table stand first: they say most."""
+    """Of one requirement's findings the cells of the permission table stand first."""
     cell, other = result("PERM-list-users", FAILED), result("PERM-list-users", FAILED)
     cell.cell = SPEC.cells[0]
 

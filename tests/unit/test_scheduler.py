@@ -1,5 +1,6 @@
-"""Tests that run ahead of pytest, in memory: phases, how many at once, tries and their evidence,
-and how a run is stopped.
+"""The scheduler, in memory: phases, concurrency, tries and their evidence, and stopping.
+
+Longer than 400 lines because its tests share one loop and its jobs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The token bank: what it keeps, what it takes, and from whom."""
+"""The token bank: what it keeps, what it takes, and from whom.
+
+Longer than 400 lines because every way to spoil a bank has its test.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +143,7 @@ def test_a_row_of_the_wrong_kind_is_no_deposit(wrong: dict[str, Any], tmp_path: 
 
     said = complaint(tmp_path / "bank")
 
-    assert "this is no token bank: a deposit" in said
+    assert "this is not a token bank: a deposit" in said
     assert "a.b.c" not in said
 
 
@@ -151,7 +154,7 @@ def test_what_is_no_list_of_deposits_is_no_bank(content: str, tmp_path: Path) ->
     """Whatever JSON there is, or none: it is refused with one sentence, and left as it is."""
     path = filled(tmp_path / "bank", content)
 
-    assert "this is no token bank" in complaint(tmp_path / "bank")
+    assert "this is not a token bank" in complaint(tmp_path / "bank")
     assert path.read_text(encoding="utf-8") == content
 
 
@@ -159,7 +162,7 @@ def test_bytes_that_are_no_text_are_no_bank(tmp_path: Path) -> None:
     """A file that is no UTF-8 is refused like any other that is no bank."""
     filled(tmp_path / "bank", "").write_bytes(b'["\xff"]')
 
-    assert "this is no token bank" in complaint(tmp_path / "bank")
+    assert "this is not a token bank" in complaint(tmp_path / "bank")
 
 
 def test_there_is_no_bank_yet(tmp_path: Path) -> None:
@@ -244,7 +247,7 @@ def test_a_bank_is_a_folder(tmp_path: Path) -> None:
     """A file in the folder's place is no bank."""
     (tmp_path / "bank").touch()
 
-    assert "this is no token bank: a bank is a folder" in complaint(tmp_path / "bank")
+    assert "this is not a token bank: a bank is a folder" in complaint(tmp_path / "bank")
 
 
 def test_a_link_is_no_bank(tmp_path: Path) -> None:
@@ -262,7 +265,7 @@ def test_a_pipe_is_no_bank(tmp_path: Path) -> None:
     (tmp_path / "bank").mkdir(mode=0o700)
     os.mkfifo(tmp_path / "bank" / "tokens.json", 0o600)
 
-    assert "it is no ordinary file" in complaint(tmp_path / "bank")
+    assert "it is not a regular file" in complaint(tmp_path / "bank")
 
 
 def test_files_that_somebody_laid_out_are_not_used(tmp_path: Path) -> None:
@@ -299,7 +302,7 @@ def test_windows_has_no_such_modes(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 class Watch:
-    """The time, which passes where somebody sleeps; what is to happen ``at`` a moment happens then."""
+    """A simulated clock, which sleeping moves; ``at`` plans what happens at a moment."""
 
     def __init__(self) -> None:
         self.now = 0.0

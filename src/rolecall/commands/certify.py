@@ -1,6 +1,4 @@
-"""Certify a server: run the suite against it and say, for every cell and every requirement, whether
-it was proven.
-"""
+"""Certify a server: run the suite and give a verdict on every cell and every requirement."""
 
 from __future__ import annotations
 
@@ -62,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: an option or the target file is wrong.
         RolecallError: the run could not be brought to its end.
     """
+    from rolecall.harness.context import Options
     from rolecall.harness.entry import run_suite
     from rolecall.harness.progress import Progress
-    from rolecall.harness.run import Options
     from rolecall.report import terminal
 
     Options(rate=arguments.rate, concurrency=arguments.concurrency).check()
@@ -72,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     finished = run_suite(
         _options(arguments), Progress(sys.stderr, silent=arguments.json or arguments.quiet)
     )
-    document, folder = finished.document, str(finished.folder)
+    document, folder = finished.document, str(finished.context.folder)
     colour = has_colours(sys.stdout)
     code = say_result(
         arguments,
@@ -82,7 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         colour=colour,
     )
     if finished.aborted:
-        say(f"rolecall: {harmless(finished.secrets.redact(finished.aborted))}", stream=sys.stderr)
+        say(
+            f"rolecall: {harmless(finished.context.secrets.redact(finished.aborted))}",
+            stream=sys.stderr,
+        )
     return code
 
 

@@ -1,6 +1,4 @@
-"""Load a server with tokens issued and refreshed, at any rate or by so many users, and check every
-answer.
-"""
+"""Load a server with log-ins and refreshes, by rate or by users, and check every answer."""
 
 from __future__ import annotations
 
@@ -22,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     Raises:
         UsageError: Locust is not installed.
     """
+    # Longer than 40 lines because each option is declared in a few.
     need_locust()
     from rolecall.loadgen import options
     from rolecall.loadgen.scenarios import NAMES
@@ -56,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that a search for the capacity has, too."""
+    """The options of both `rolecall load` and `rolecall capacity`."""
     from rolecall.loadgen import options
 
     parser.add_argument(
@@ -99,12 +98,36 @@ def run(arguments: argparse.Namespace) -> int:
         RolecallError: an option, the target file or the accounts are wrong, or the run could not be
             begun.
     """
-    from rolecall.loadgen import compare, launch, plan, result
-    from rolecall.loadgen.scenarios import user_class_name
+    from rolecall.loadgen import compare, launch, result
     from rolecall.report import load_terminal
 
     if arguments.worker:
         return launch.work(arguments)
+    argv = _locust_argv(arguments)
+    before = compare.read(arguments.baseline) if arguments.baseline else None
+    with launch.prepared(arguments, argv) as session:
+        if not arguments.json and not arguments.quiet:
+            say(session.plan(arguments), stream=sys.stderr)
+        document = session.run(result.LOAD)
+    if before is not None:
+        document = session.compared(document, before)
+    folder = str(session.folder)
+    summary, verdict = (
+        load_terminal.summary(document, folder),
+        load_terminal.verdict(document, folder),
+    )
+    return say_result(arguments, document, summary=summary, verdict=verdict)
+
+
+def _locust_argv(arguments: argparse.Namespace) -> list[str]:
+    """The scenario and its load, as options of the locustfile.
+
+    Raises:
+        UsageError: not exactly one of ``--rate`` and ``--users`` is given, or it is out of bounds.
+    """
+    from rolecall.loadgen import plan
+    from rolecall.loadgen.scenarios import user_class_name
+
     if (arguments.rate is None) == (arguments.users is None):
         raise UsageError(
             "rolecall load",
@@ -126,25 +149,11 @@ def run(arguments: argparse.Namespace) -> int:
         ]
     if arguments.ramp:
         argv += ["--ramp", arguments.ramp]
-    before = compare.read(arguments.baseline) if arguments.baseline else None
-    with launch.prepared(arguments, argv) as session:
-        if not arguments.json and not arguments.quiet:
-            say(session.plan(arguments), stream=sys.stderr)
-        document = session.run(result.LOAD)
-    if before is not None:
-        document = session.compared(document, before)
-    folder = str(session.folder)
-    summary, verdict = (
-        load_terminal.summary(document, folder),
-        load_terminal.verdict(document, folder),
-    )
-    return say_result(arguments, document, summary=summary, verdict=verdict)
+    return argv
 
 
 def _take_options_anywhere(parser: argparse.ArgumentParser) -> None:
-    """Let options stand between SCENARIO and TARGET: argparse takes a positional that may be left
-    out as soon as it can be.
-    """
+    """Let options stand between SCENARIO and TARGET, where argparse by itself allows none."""
     plain, is_under_way = parser.parse_known_args, False
 
     def parse(args: Any = None, namespace: Any = None) -> Any:
@@ -161,10 +170,10 @@ def _take_options_anywhere(parser: argparse.ArgumentParser) -> None:
 
 
 def need_locust() -> None:
-    """Say what is missing where ``rolecall`` alone is installed.
+    """Refuse to go on without the packages that load needs.
 
     Raises:
-        UsageError: Locust is, or what comes with it.
+        UsageError: Locust, or what comes with it, is not installed.
     """
     from rolecall.loadgen import missing
 

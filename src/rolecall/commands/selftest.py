@@ -1,6 +1,4 @@
-"""Judge the judge: run the whole suite against every fault and every legal variant of the reference
-server.
-"""
+"""Test the suite itself against every fault and legal variant of the reference server."""
 
 from __future__ import annotations
 
@@ -12,18 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from rolecall.errors import ExitCode, UsageError
+from rolecall.errors import ExitCode, UsageError, suggest
 from rolecall.screen import say
 
 if TYPE_CHECKING:
+    from rolecall.selftest.cases import Case
     from rolecall.selftest.trials import Result
 
 T = TypeVar("T")
+#: The counts that make a self-test fail.
+_BAD = ("silent", "false_alarms", "wrong_accusations", "crashes", "harmed")
 HELP = "run the suite against every fault and every legal variant; print the kill table"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to run, and where to write it."""
+    """The options of a self-test."""
+    # Longer than 40 lines because each option is declared in a few.
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--sample",
@@ -79,10 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the cases; exit code 1 when a fault went unnoticed, or somebody innocent was blamed.
+    """Run the cases; exit code 1 if a fault is not found or a legal variant is blamed.
 
     Raises:
-        UsageError: there is no such fault, variant or mutation.
+        UsageError: the fault, variant or mutation is unknown.
     """
     if arguments.mutations or arguments.mutation:
         return _run_mutations(arguments)
@@ -92,17 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rolecall.selftest import running
 
     everything = catalogue.cases()
-    chosen = everything
-    if arguments.sample is not None:
-        _check_sample(arguments.sample)
-        chosen = catalogue.sample(everything, arguments.sample)
-    if arguments.fault:
-        chosen = _named(
-            "--fault",
-            arguments.fault,
-            {case.name: case for case in everything},
-            "no fault and no variant",
-        )
+    chosen = _chosen(arguments, everything)
     absent = missing()
     unloaded = [case.name for case in chosen if case.load and absent]
     chosen = [case for case in chosen if case.name not in unloaded]
@@ -116,32 +108,39 @@ def run(arguments: argparse.Namespace) -> int:
     )
     unexplained = _look_without(arguments.without, results, loud)
     counts = running.tally(results)
+    documents = [result.document() for result in results]
     if arguments.json:
         say(running.to_json(results))
     else:
-        say(
-            "\n".join(
-                [
-                    kill_table.summary(counts),
-                    *kill_table.summary_without(result.document() for result in results),
-                ]
-            )
-        )
+        say(kill_table.summary(counts))
+        for line in kill_table.summary_without(documents):
+            say(line)
         if unloaded:
             say(
                 f"not run, since {' and '.join(absent)} is not installed (pip install "
                 f"'rolecall[load]'): {', '.join(unloaded)}"
             )
-    table = kill_table.write([result.document() for result in results], counts)
+    table = kill_table.write(documents, counts)
     _keep(arguments, table, updated_page.updated_kill_table, [case.name for case in everything])
-    bad = (
-        counts["silent"]
-        + counts["false_alarms"]
-        + counts["wrong_accusations"]
-        + counts["crashes"]
-        + counts["harmed"]
-    )
+    bad = any(counts[what] for what in _BAD)
     return int(ExitCode.FAILED if bad or unexplained else ExitCode.CONFORMANT)
+
+
+def _chosen(arguments: argparse.Namespace, everything: list[Case]) -> list[Case]:
+    """The cases that the options choose.
+
+    Raises:
+        UsageError: a name is unknown, or the sample is too small.
+    """
+    from rolecall.selftest import cases as catalogue
+
+    if arguments.sample is not None:
+        _check_sample(arguments.sample)
+        return catalogue.sample(everything, arguments.sample)
+    if arguments.fault:
+        known = {case.name: case for case in everything}
+        return _named("--fault", arguments.fault, known, "not a fault and not a variant")
+    return everything
 
 
 def _keep(
@@ -153,7 +152,7 @@ def _keep(
     """Write the table, or put its rows into the one that is there.
 
     Raises:
-        UsageError: there is no such table to update, or it cannot take the rows.
+        UsageError: the table to update is missing, or cannot take the rows.
     """
     file = arguments.write or arguments.update
     if arguments.update:
@@ -167,7 +166,7 @@ def _keep(
 
 
 def _look_without(names: Iterable[str], results: list[Result], loud: bool) -> int:
-    """Run each fault again without each of these; how many are not caught any more and should be."""
+    """Run each fault again without each of these; count those that go unnoticed for no reason."""
     from rolecall.report import kill_table
     from rolecall.selftest import without
 
@@ -200,10 +199,8 @@ def _named(option: str, names: Iterable[str], known: Mapping[str, T], what: str)
     """What these names stand for.
 
     Raises:
-        UsageError: one of them stands for nothing.
+        UsageError: a name is unknown.
     """
-    from rolecall.spec.model import suggest
-
     chosen = []
     for name in names:
         if name not in known:
@@ -213,10 +210,10 @@ def _named(option: str, names: Iterable[str], known: Mapping[str, T], what: str)
 
 
 def _run_mutations(arguments: argparse.Namespace) -> int:
-    """Run mutations of the suite; exit code 1 when one of them went unnoticed.
+    """Run mutations of the suite; exit code 1 if one of them goes unnoticed.
 
     Raises:
-        UsageError: there is no such mutation.
+        UsageError: the mutation is unknown.
     """
     from rolecall.report import mutation_table, updated_page
     from rolecall.selftest import cases as catalogue
@@ -234,16 +231,16 @@ def _run_mutations(arguments: argparse.Namespace) -> int:
         _check_sample(arguments.sample)
         chosen = mutation_run.sample(arguments.sample)
     if arguments.mutation:
-        chosen = _named("--mutation", arguments.mutation, known, "no mutation")
+        chosen = _named("--mutation", arguments.mutation, known, "not a mutation")
     loud = not (arguments.json or arguments.quiet)
     if loud:
         say(mutation_table.HEADER)
     killed = mutation_run.run(
         chosen,
         catalogue.cases(),
-        lambda one: say(mutation_table.line(one.document())) if loud else None,
+        lambda kill: say(mutation_table.line(kill.document())) if loud else None,
     )
-    rows = [one.document() for one in killed]
+    rows = [kill.document() for kill in killed]
     say(
         json.dumps({"mutations": rows}, indent=1)
         if arguments.json

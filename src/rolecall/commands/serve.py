@@ -1,6 +1,4 @@
-"""Run the reference server alone, until it is stopped; prints a target file that is ready to be
-used.
-"""
+"""Run the reference server alone until it is stopped; print a target file that is ready to use."""
 
 from __future__ import annotations
 

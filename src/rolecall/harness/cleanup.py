@@ -1,5 +1,4 @@
-"""The end of a run: what it changed is put back, what it made is deleted, and the target's lists
-prove that nothing is left.
+"""Puts back what a run changed, deletes what it made, and proves by lists that nothing is left.
 
 Deleted is what the run made: ids that are its own by the ledger, and what the lists show under the
 run's own name and did not show before the run. Anything else that looks like the run's is named,
@@ -257,7 +256,7 @@ class Tidying:
     async def _carrying_our_name(
         self, admin: Caller, path: str, resource: str
     ) -> list[dict[str, object]]:
-        """What shows the run's name, and what an answer called the run's without showing its name."""
+        """Things that show the run's name, and those that an answer called the run's."""
         found: list[dict[str, object]] = []
         claimed = {
             entry.claimed for entry in self._world.ledger.doubtful if entry.resource == resource
@@ -299,7 +298,7 @@ class Tidying:
 
 
 async def tidy(world: World) -> list[str]:
-    """Put back and delete what the run left; a line for each thing that is still there, or may be."""
+    """Put back and delete what the run left; a line for each thing that may still be there."""
     tidying = Tidying(world)
     try:
         await tidying.tidy()

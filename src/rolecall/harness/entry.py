@@ -1,6 +1,4 @@
-"""The suite as one call: pytest on this folder, shielded from the user's own pytest configuration
-and plugins.
-"""
+"""Runs the suite by one call of pytest, shielded from the user's own configuration and plugins."""
 
 from __future__ import annotations
 
@@ -54,7 +52,7 @@ def run_suite(options: Sequence[str], progress: Progress, plugins: Sequence[obje
     run = progress.run
     if run and run.fatal:
         raise run.fatal
-    if run is None or not hasattr(run, "document"):
+    if run is None or not run.document:
         if code == pytest.ExitCode.NO_TESTS_COLLECTED:
             raise UsageError(
                 "--select", "this selects no test", "Try a requirement, an operation or a role."

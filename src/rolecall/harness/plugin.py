@@ -1,33 +1,37 @@
-"""The pytest plugin: options, tests run ahead, outcomes of our own, and the run's files at the end."""
+"""The pytest plugin: options, concurrent tests, outcomes, and the run's files at the end."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Generator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import allure
 import pytest
 
 from rolecall.endings import end_as_ctrl_c_does
 from rolecall.errors import ExitCode, RolecallError, UsageError, place_of
-from rolecall.harness.results import TestResult, is_good_part
-from rolecall.harness.run import DEFAULT_OUT, Options, Run
+from rolecall.harness.collection import (
+    RUN,
+    arguments_of,
+    check_test,
+    fixtures,
+    phase_of,
+    requirement_of,
+)
+from rolecall.harness.context import DEFAULT_OUT, Options
+from rolecall.harness.results import TestResult, Verdict, is_good_part
+from rolecall.harness.run import Run
 from rolecall.harness.scheduler import ScheduledTest
 from rolecall.outcomes import Finding, Inconclusive, NotApplicable, NotTested, Outcome
 from rolecall.report import exchanges, terminal
 from rolecall.spec.loading import load_specification
-from rolecall.toolkit.attacker import Attacker
-from rolecall.toolkit.expiry import Expiry
-from rolecall.toolkit.judge import Judge
-from rolecall.toolkit.observed_cells import ObservedCells
-from rolecall.toolkit.responses import Responses
-from rolecall.toolkit.world import World
 
-RUN = pytest.StashKey[Run]()
+VERDICT = pytest.StashKey[Verdict]()
 _SEVERITY = {"must": "critical", "derived": "normal", "hardening": "minor", "observe": "trivial"}
+
+# pytest looks for the fixtures of a plugin among the names of its module.
+globals().update(fixtures())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,92 +86,37 @@ def pytest_configure(config: pytest.Config) -> None:
         options.check()
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
+    _refuse_other_runners(config)
     config.stash[RUN] = Run(options)
     config.pluginmanager.register(ConformancePlugin(config.stash[RUN]), "rolecall-suite")
 
 
-@pytest.fixture(scope="session")
-def world(request: pytest.FixtureRequest) -> World:
-    """The world of the run."""
-    return request.config.stash[RUN].world
-
-
-@pytest.fixture(scope="session")
-def judge(request: pytest.FixtureRequest) -> Judge:
-    """The judge of the run."""
-    return request.config.stash[RUN].judge
-
-
-@pytest.fixture(scope="session")
-def expiry(request: pytest.FixtureRequest) -> Expiry:
-    """The ways to an expired token."""
-    return request.config.stash[RUN].expiry
-
-
-@pytest.fixture(scope="session")
-def attacker(request: pytest.FixtureRequest) -> Attacker:
-    """Who tries tokens that are none."""
-    return request.config.stash[RUN].attacker
-
-
-@pytest.fixture(scope="session")
-def observed(request: pytest.FixtureRequest) -> ObservedCells:
-    """What was seen of the cells."""
-    return request.config.stash[RUN].observed
-
-
-@pytest.fixture(scope="session")
-def responses(request: pytest.FixtureRequest) -> Responses:
-    """All responses of the run."""
-    return request.config.stash[RUN].responses
-
-
-#: The fixtures above: all that a test can ask for, since it runs before pytest makes any.
-OFFERED = ("world", "judge", "expiry", "attacker", "observed", "responses")
-#: Marks with which pytest leaves a test out, or forgives it: here a requirement would stay
-#: unproven, or its finding unsaid.
-_REFUSED_MARKS = ("skip", "skipif", "xfail", "usefixtures")
-
-
-def check_test(item: pytest.Item) -> None:
-    """Refuse a test that would not be run as it is written.
-
-    Raises:
-        UsageError: it is no ``async def``, asks for a fixture of its own, or bears a mark that has
-            no effect here.
-    """
-    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(item.obj):
-        raise pytest.UsageError(f"{item.nodeid} is no `async def`, as the tests of this suite are")
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    unknown = [name for name in _parameters(item.obj) if name not in given and name not in OFFERED]
-    if unknown:
+def _refuse_other_runners(config: pytest.Config) -> None:
+    """Refuse the options of plugins that would run the tests elsewhere, or once more."""
+    if hasattr(config, "workerinput") or getattr(config.option, "dist", "no") != "no":
         raise pytest.UsageError(
-            f"{item.nodeid} asks for {', '.join(unknown)}; a test can ask for {', '.join(OFFERED)}"
+            "-n: the suite runs its tests concurrently in one process, so pytest-xdist cannot "
+            "distribute them: leave -n out"
         )
-    for mark in _REFUSED_MARKS:
-        if item.get_closest_marker(mark):
-            raise pytest.UsageError(
-                f"{item.nodeid} is marked {mark}, which has no effect here: raise NotTested or "
-                "NotApplicable"
-            )
+    if getattr(config.option, "reruns", None):
+        raise pytest.UsageError("--reruns: every result of the suite is final: leave --reruns out")
 
 
-@cache
-def _parameters(test: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of what a test asks for, looked up once for all its cases."""
-    return tuple(inspect.signature(test).parameters)
-
-
-def requirement_of(item: pytest.Item) -> str:
-    """The id of the requirement that a test proves."""
-    mark = item.get_closest_marker("requirement")
-    if mark is None:
-        raise pytest.UsageError(f"{item.nodeid} does not say which requirement it proves")
-    if mark.args[0] not in load_specification().requirements:
-        raise pytest.UsageError(
-            f"{item.nodeid} proves {mark.args[0]}, which is not in requirements.toml"
-        )
-    return str(mark.args[0])
+def _has_listeners(config: pytest.Config) -> bool:
+    """Whether a plugin, such as Allure's, waits for each test's set-up, call and tear-down."""
+    hooks = config.pluginmanager.hook
+    listening = [
+        hooks.pytest_runtest_protocol,
+        hooks.pytest_runtest_setup,
+        hooks.pytest_runtest_call,
+        hooks.pytest_runtest_teardown,
+        hooks.pytest_runtest_makereport,
+    ]
+    return any(
+        not implementation.function.__module__.startswith(("_pytest.", "rolecall."))
+        for hook in listening
+        for implementation in hook.get_hookimpls()
+    )
 
 
 class ConformancePlugin:
@@ -176,6 +125,8 @@ class ConformancePlugin:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.total = 0
+        self.is_listened_to = False
+        self._reported: set[str] = set()  # a plugin may run a test's report twice
         self.on_result: Callable[[TestResult], None] = lambda result: None
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
@@ -188,13 +139,11 @@ class ConformancePlugin:
         for item in items:
             check_test(item)
         self.total = len(items)
-        items.sort(key=_phase)
+        items.sort(key=phase_of)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Open the run, start the tests, and close the run when pytest has reported the last of
-        them.
-        """
+        """Open the run, start the tests, and close the run after the last report."""
         if session.config.option.collectonly or not session.items:
             return (yield)
         end_as_ctrl_c_does()
@@ -209,10 +158,11 @@ class ConformancePlugin:
             raise pytest.UsageError(str(error)) from None
         if session.config.pluginmanager.has_plugin("allure_listener"):
             self.run.allure = None
+        self.is_listened_to = _has_listeners(session.config)
         try:
             self.run.fly_ahead()
-            self.run.ahead.start([self._job(item) for item in session.items])
-            with self.run.ahead.minding_ctrl_c():
+            self.run.context.scheduler.start([self._job(item) for item in session.items])
+            with self.run.context.scheduler.minding_ctrl_c():
                 return (yield)
         except RolecallError as error:
             self.run.abort(error)
@@ -228,29 +178,22 @@ class ConformancePlugin:
             session.config.stash[VERDICT] = self.run.close()
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Tell of a bug of the harness in one sentence, where the run has not done so already."""
-        if not hasattr(self.run, "document") and not isinstance(excinfo.value, RolecallError):
+        """Report a bug of the harness in one sentence, unless the run has done so."""
+        if not self.run.document and not isinstance(excinfo.value, RolecallError):
             self.run.give_up(excinfo.value)
 
     def _job(self, item: pytest.Item) -> ScheduledTest:
         assert isinstance(item, pytest.Function)
-        parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
-        arguments = {
-            name: parameters[name] if name in parameters else getattr(self.run, name)
-            for name in _parameters(item.obj)
-        }
-        return ScheduledTest(
-            item.nodeid, _phase(item), partial(item.obj, **arguments), parameters.get("cell")
-        )
+        arguments = arguments_of(item, self.run)
+        call = partial(item.obj, **arguments)
+        return ScheduledTest(item.nodeid, phase_of(item), call, arguments.get("cell"))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(
         self, item: pytest.Item, nextitem: pytest.Item | None
     ) -> bool | None:
-        """Report a test whose work is done elsewhere without pytest's set-up and tear-down, unless
-        Allure listens to those.
-        """
-        if item.config.pluginmanager.has_plugin("allure_listener"):
+        """Report a test without pytest's set-up and tear-down, unless a plugin listens to those."""
+        if self.is_listened_to:
             return None
         assert isinstance(item, pytest.Function)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -267,7 +210,7 @@ class ConformancePlugin:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         """Instead of calling the test, wait for it and raise what it raised."""
         __tracebackhide__ = True
-        job = self.run.ahead.wait(pyfuncitem.nodeid)
+        job = self.run.context.scheduler.wait(pyfuncitem.nodeid)
         if pyfuncitem.config.pluginmanager.has_plugin("allure_listener"):
             self._tell_listener(pyfuncitem, job)
         if job.error is None:
@@ -281,7 +224,7 @@ class ConformancePlugin:
 
     def _redact(self, error: BaseException) -> None:
         """Take the secrets out of an error's text before anybody prints it."""
-        redact = self.run.secrets.redact
+        redact = self.run.context.secrets.redact
         for name in ("expected", "actual", "missing"):
             if hasattr(error, name):
                 setattr(error, name, redact(getattr(error, name)))
@@ -290,14 +233,12 @@ class ConformancePlugin:
         )
 
     def _tell_listener(self, item: pytest.Function, job: ScheduledTest) -> None:
-        """Tell Allure's own listener, which a user has turned on, what the test is about and what
-        went over the wire.
-        """
+        """Give Allure's own listener, if it is on, the test's labels and exchanges."""
         for label, value in self._labels(item).items():
             allure.dynamic.label(label, value)
         allure.dynamic.description(self._description(item))
         if job.evidence.exchanges:
-            text = exchanges.write(job.evidence.exchanges, self.run.secrets.redact)
+            text = exchanges.write(job.evidence.exchanges, self.run.context.secrets.redact)
             allure.attach(text, "exchanges", allure.attachment_type.TEXT)
 
     def _record(self, item: pytest.Item, report: pytest.TestReport, result: TestResult) -> None:
@@ -337,23 +278,25 @@ class ConformancePlugin:
         """Give the report the outcome in our words and keep the result."""
         report = yield
         if call.when == "call" or (call.when == "setup" and call.excinfo):
-            job = self.run.ahead.jobs.get(item.nodeid)
+            job = self.run.context.scheduler.jobs.get(item.nodeid)
             ours = (
                 job.error if job and job.done.is_set() else None
             )  # pytest knows only that some are skipped
             result = self._result(item, ours or (call.excinfo.value if call.excinfo else None))
-            report.rolecall = result.outcome  # type: ignore[attr-defined]  # for pytest_report_teststatus, below
-            self.run.results.append(result)
-            self._record(item, report, result)
-            self.on_result(result)
+            # For pytest_report_teststatus, below.
+            report.rolecall = result.outcome  # type: ignore[attr-defined]
+            if item.nodeid not in self._reported:
+                self._reported.add(item.nodeid)
+                self.run.results.append(result)
+                self._record(item, report, result)
+                self.on_result(result)
         return report
 
     def _result(self, item: pytest.Item, error: BaseException | None) -> TestResult:
         result = TestResult(item.name, requirement_of(item), Outcome.PASSED)
-        callspec = getattr(item, "callspec", None)  # parametrized tests have it
-        result.cell = callspec and callspec.params.get("cell")
-        job = self.run.ahead.jobs.get(item.nodeid)
+        job = self.run.context.scheduler.jobs.get(item.nodeid)
         if job:
+            result.cell = job.cell
             result.seconds, result.tries, result.evidence = job.seconds, job.tries, job.evidence
         if error is not None:
             self._explain(result, error)
@@ -381,7 +324,7 @@ class ConformancePlugin:
             )
             result.reason = f"expected {error.expected}; got {error.actual}"
             result.shown_by = error.exchange
-        elif isinstance(error, AssertionError):
+        elif isinstance(error, AssertionError) or type(error) is pytest.fail.Exception:
             result.outcome, result.actual = Outcome.FAILED, str(error)
             result.expected = load_specification().requirements[result.requirement].statement
             result.shown_by = result.evidence.exchanges[-1] if result.evidence.exchanges else None
@@ -407,9 +350,7 @@ class ConformancePlugin:
             self.run.note_bug(error)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """``?`` for a test that proved nothing, ``o`` for one that this target leaves nothing to
-        prove.
-        """
+        """Show an inconclusive test as ``?``, and one that is not applicable as ``o``."""
         outcome = getattr(report, "rolecall", None)
         if outcome is Outcome.INCONCLUSIVE:
             return "inconclusive", "?", "INCONCLUSIVE"
@@ -419,9 +360,7 @@ class ConformancePlugin:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """The exit code of pytest becomes ours, except that choosing a part of the suite is no
-        fault of anybody.
-        """
+        """Set pytest's exit code to ours; a selected part that passed exits with 0."""
         verdict = session.config.stash.get(VERDICT, None)
         if verdict is None:
             if self.run.bugs:
@@ -430,21 +369,15 @@ class ConformancePlugin:
         good_part = (
             self.run.selected
             and not self.run.aborted
-            and is_good_part(self.run.spec, self.run.results)
+            and is_good_part(self.run.context.spec, self.run.results)
         )
         if verdict.exit_code is not ExitCode.INCONCLUSIVE or not good_part:
             session.exitstatus = int(verdict.exit_code)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The verdict below pytest's own summary."""
-        if hasattr(self.run, "document"):
+        if self.run.document:
             terminalreporter.section("rolecall")
-            terminalreporter.write_line(terminal.summary(self.run.document, str(self.run.folder)))
-
-
-VERDICT = pytest.StashKey[Any]()
-
-
-def _phase(item: pytest.Item) -> int:
-    mark = item.get_closest_marker("requirement")
-    return int(mark.kwargs.get("phase", 0)) if mark else 0
+            terminalreporter.write_line(
+                terminal.summary(self.run.document, str(self.run.context.folder))
+            )

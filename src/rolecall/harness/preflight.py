@@ -1,5 +1,4 @@
-"""The preflight: one log-in for each account, before anything else is sent; what is wrong with the
-set-up is said at once.
+"""The preflight: one log-in per account before anything else, which shows a wrong set-up at once.
 
 A wrong prefix costs one request, a wrong password one log-in, and each ends the run with its cause.
 What may be the target's own fault is left to the tests.
@@ -61,15 +60,15 @@ class Preflight:
         account = self._world.account(name)
         if answer.status in _NOT_THERE and not self._grants:
             what = (
-                f"is answered {answer.status}: there is no token endpoint. Is base_url in the "
-                "target file right?"
+                f"is answered {answer.status}: there is no token endpoint. Check base_url in the "
+                "target file."
             )
             raise Unreachable(f"{self._world.target.base_url}{TOKEN_PATH}", what)
         if answer.status in _REFUSED and not Grant.of(answer).token:
             raise UsageError(
                 f"{self._world.target.source}, [accounts.{name}]",
                 f"the log-in of {account.email} is refused ({answer.status})",
-                "Is the password right, and the account not locked? Nothing more was tried with it.",
+                "Check the password, and whether the account is locked. Nothing more was tried.",
             )
 
     def remarks(self) -> Iterator[str]:

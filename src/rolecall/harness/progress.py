@@ -1,4 +1,4 @@
-"""A progress bar for people who wait, on a stream of its own."""
+"""A progress bar on a stream of its own."""
 
 from __future__ import annotations
 

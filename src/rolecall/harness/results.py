@@ -1,11 +1,9 @@
-"""From finished tests to a verdict: outcomes of cells and requirements, findings in the order of
-their causes.
-"""
+"""From finished tests to a verdict: outcomes of requirements, and findings, causes first."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
@@ -139,36 +137,47 @@ def judge(
         if outcome is Outcome.NOT_TESTED
         and not (tests and _all_excused(tests, spec.requirements[id].capability))
     ]
-    reasons = [aborted] if aborted else []
-    if failed:
-        reasons.append(f"{_count(failed, 'requirement')} failed: {_some(failed)}")
-    if errors:
-        reasons.append(f"the harness broke at {_some(errors)}")
-    if open_:
-        reasons.append(f"{_count(open_, 'requirement')} could not be decided: {_some(open_)}")
-    if selected:
-        reasons.append(
-            f"only a part of the suite was selected; {len(untested)} requirements were not looked at"
-        )
-    elif untested:
-        reasons.append(
-            f"{_count(untested, 'requirement')} not proven, because not tested: {_some(untested)}"
-        )
-    reasons += _not_covered(spec, results)
+    proven = not (errors or open_ or untested or aborted or selected)
+    status = "not-conformant" if failed else "conformant" if proven else "inconclusive"
+    reasons = [
+        *([aborted] if aborted else []),
+        *_undecided(failed, errors, open_),
+        *_not_tested(untested, selected=selected),
+        *_not_covered(spec, results),
+    ]
     if left:
         reasons.append(f"{_count(left, 'thing')} created by this run could not be deleted")
-    proven = not (errors or open_ or untested or aborted or selected)
-    word = "not-conformant" if failed else "conformant" if proven else "inconclusive"
-    return Verdict(word, _exit_code(word, errors, left), reasons)
+    return Verdict(status, _exit_code(status, errors, left), reasons)
 
 
-def _exit_code(word: str, errors: list[str], left: list[str]) -> ExitCode:
+def _undecided(failed: list[str], errors: list[str], open_: list[str]) -> Iterator[str]:
+    """Sentences on the requirements that failed, or of which it is not known."""
+    if failed:
+        yield f"{_count(failed, 'requirement')} failed: {_some(failed)}"
+    if errors:
+        yield f"the harness broke at {_some(errors)}"
+    if open_:
+        yield f"{_count(open_, 'requirement')} could not be decided: {_some(open_)}"
+
+
+def _not_tested(untested: list[str], *, selected: bool) -> Iterator[str]:
+    """The sentence on the requirements that were not tested, if there are any."""
+    if selected:
+        yield (
+            "only a part of the suite was selected; "
+            f"{len(untested)} requirements were not looked at"
+        )
+    elif untested:
+        yield f"{_count(untested, 'requirement')} not proven, because not tested: {_some(untested)}"
+
+
+def _exit_code(status: str, errors: list[str], left: list[str]) -> ExitCode:
     if errors:
         return ExitCode.HARNESS_ERROR
-    if left and word != "not-conformant":
+    if left and status != "not-conformant":
         return ExitCode.LEFT_BEHIND
     return {"not-conformant": ExitCode.FAILED, "inconclusive": ExitCode.INCONCLUSIVE}.get(
-        word, ExitCode.CONFORMANT
+        status, ExitCode.CONFORMANT
     )
 
 
@@ -239,7 +248,7 @@ def findings(spec: Specification, results: list[TestResult]) -> list[TestResult]
 
 
 def advice(spec: Specification, results: list[TestResult]) -> list[TestResult]:
-    """The failed tests of requirements that decide nothing: hardening, in the order of the table."""
+    """The failed tests of hardening requirements, in the order of the table."""
     position = {id: index for index, id in enumerate(spec.requirements)}
     failed = [
         r

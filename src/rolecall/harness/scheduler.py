@@ -1,4 +1,4 @@
-"""Runs the selected tests ahead of pytest, concurrently on one event loop in a thread of its own.
+"""Runs the selected tests concurrently, before pytest asks for them, on one event loop.
 
 pytest then asks for each test in its usual order and gets the finished result, or waits for it. A
 test reads, fails and is reported as an ordinary pytest test, while a far-away target is waited for
@@ -63,6 +63,10 @@ class Scheduler:
         """Begin with the first phase."""
         self.jobs = {job.name: job for job in jobs}
         self.do(self._start())
+
+    def cells(self) -> Iterator[tuple[Cell, TestEvidence]]:
+        """The cells that tests are about, each with the evidence up to now."""
+        return ((job.cell, job.evidence) for job in list(self.jobs.values()) if job.cell)
 
     async def _start(self) -> None:
         self._running = asyncio.create_task(self._run())

@@ -1,5 +1,4 @@
-"""The way to the target: what is sent is what the test wrote, and only to the target, and every
-exchange is recorded.
+"""The client of the suite: sends what a test wrote, to the target alone, and records it.
 
 No cookies, no redirects, no proxies from the environment. Every request passes the layers of
 `transports`.
@@ -44,6 +43,7 @@ from rolecall.target import Target
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+_SCHEMES = ("http://", "https://")
 #: On whose behalf a request asks whether anybody is there at all; no answer to it is held against
 #: anybody.
 _PROBE = "probe"
@@ -87,66 +87,28 @@ class Client:
         """Send one request and return its recorded exchange.
 
         Args:
-            path: begins with ``/``; the target's base URL goes before it.
+            path: begins with ``/`` and follows the target's base URL; or a whole URL, for hooks of
+                the target that are not part of the API.
             token: sent as ``Authorization: Bearer``; none when empty.
             headers: added to the usual ones, or sent instead; one that is None is left out.
-            attack: the id of the requirement on whose behalf the request leaves the specification
-                on purpose.
-            about: what a request that may change something is about; the gate lets it through only
-                with that.
-            repeatable: whether it may be sent again when nobody knows if it was carried out; by
-                default the safe methods are (RFC 9110 9.2.2).
+            attack: the requirement's id, if the request departs from the specification on purpose.
+            about: what a request changes; the gate lets no change through without it.
+            repeatable: whether it may be sent again when it is not known whether it was carried
+                out; by default the safe methods are (RFC 9110 9.2.2).
             patient: wait as a 429 asks, and send again; otherwise it is the answer.
 
         Raises:
-            Trouble: no complete answer came, for a reason that may pass.
+            TransientFailure: no complete answer came, for a reason that may pass.
             Unreachable: the target is gone; every later call says so at once.
             NotTested: nothing may be written.
             Inconclusive: it might change something that is not the run's own, so it was not sent.
         """
-        return await self.send_to(
-            self.base_url + sendable(path),
-            method,
-            caller=caller,
-            token=token,
-            headers=headers,
-            json=json,
-            content=content,
-            attack=attack,
-            about=about,
-            repeatable=repeatable,
-            patient=patient,
-        )
-
-    async def send_to(
-        self,
-        url: str,
-        method: str,
-        *,
-        caller: str,
-        token: str = "",
-        headers: Mapping[str, str | None] | None = None,
-        json: Any = None,
-        content: bytes | None = None,
-        attack: str = "",
-        about: About = None,
-        repeatable: bool | None = None,
-        patient: bool = True,
-    ) -> Exchange:
-        """As `send`, to any URL: for hooks of the target that are not part of the API."""
-        if self.dead:
-            raise replace(
-                self.dead
-            )  # a new one: whoever raises one again and again makes its traceback longer and longer
-        usual = {"accept": "application/json", "user-agent": "rolecall"}
-        if token:
-            usual["authorization"] = f"Bearer {token}"
+        # Longer than 40 lines because its arguments are explained here.
+        self._check_alive()
         if json is not None:
             content = jsonlib.dumps(json, separators=(",", ":")).encode()
-        if content is not None:
-            usual["content-type"] = "application/json"
-        if attack:
-            usual["x-rolecall-attack"] = attack
+        url = path if path.startswith(_SCHEMES) else self.base_url + sendable(path)
+        usual = _usual_fields(token, attack, has_content=content is not None)
         sent = {
             name: value for name, value in {**usual, **(headers or {})}.items() if value is not None
         }
@@ -171,6 +133,11 @@ class Client:
                 self.gate.log_ins.answered(trial, exchange.status)
         return exchange
 
+    def _check_alive(self) -> None:
+        """Raise `Unreachable` once the target is gone, with a traceback of its own each time."""
+        if self.dead:
+            raise replace(self.dead)
+
     async def send_raw(
         self,
         method: str,
@@ -181,18 +148,15 @@ class Client:
         attack: str,
         about: About = None,
     ) -> Exchange:
-        """Send a request without a body whose header fields stand on the wire as given, on a
-        connection of its own.
+        """Send a request without a body, its header fields as given, on its own connection.
 
-        The exchange has status 0 and an error when the target closed the connection instead of
-        answering: it refused. An answer that had begun, and did not come whole or cannot be read,
-        is none, unless it had begun with a client error (4xx).
+        The exchange has status 0 and an error if the target refused by closing the connection. An
+        answer that broke off or cannot be read counts only if it began with a client error (4xx).
 
         Raises:
-            Trouble, Unreachable: as for `send`.
+            TransientFailure, Unreachable: as for `send`.
         """
-        if self.dead:
-            raise replace(self.dead)
+        self._check_alive()
         url = urlsplit(self.base_url + sendable(path))
         usual = {
             "host": url.netloc,
@@ -225,7 +189,7 @@ class Client:
         """The record of a request that is about to leave.
 
         Raises:
-            Trouble: its URL is so long that it does not.
+            TransientFailure: its URL is too long to be sent.
         """
         exchange = self._evidence.record(
             method=method,
@@ -272,7 +236,19 @@ class Client:
             ) from None
         self._take(exchange)
         self.last_status = exchange.status
-        if exchange.status == 429 and request.extensions[PATIENT]:
+        self._check_answered(exchange, asked, patient=request.extensions[PATIENT])
+        plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
+        if plain and exchange.url.startswith(f"{self.base_url}/"):
+            self._answered = exchange
+
+    def _check_answered(self, exchange: Exchange, asked: float, *, patient: bool) -> None:
+        """Refuse an answer that says only that the target could not answer now.
+
+        Raises:
+            TransientFailure: it was throttled, away, or its answer was torn.
+            Unreachable: it has answered nothing but 429 since ``asked``.
+        """
+        if exchange.status == 429 and patient:
             if self._pace.last_answer < asked:
                 self.dead = Unreachable(
                     self.base_url,
@@ -290,9 +266,6 @@ class Client:
             )
         if exchange.ok and exchange.is_torn:
             raise TransientFailure(f"a body that is JSON: {exchange}", "RESPONSE-json")
-        plain = exchange.method == "GET" and request.extensions[REPEATABLE] and not exchange.attack
-        if plain and exchange.url.startswith(f"{self.base_url}/"):
-            self._answered = exchange
 
     def _take(self, exchange: Exchange) -> None:
         """Learn the secrets of what came back, whole or in part, and count it."""
@@ -349,11 +322,23 @@ class Client:
         await self._network.aclose()
 
 
+def _usual_fields(token: str, attack: str, *, has_content: bool) -> dict[str, str]:
+    """The header fields of a request, unless the test says otherwise."""
+    fields = {"accept": "application/json", "user-agent": "rolecall"}
+    if token:
+        fields["authorization"] = f"Bearer {token}"
+    if has_content:
+        fields["content-type"] = "application/json"
+    if attack:
+        fields["x-rolecall-attack"] = attack
+    return fields
+
+
 def _request(exchange: Exchange, **parts: Any) -> httpx.Request:
     """The request of an exchange.
 
     Raises:
-        Trouble: its URL is none, as with an id or a link of the target in it.
+        TransientFailure: its URL is not valid, as with an id or a link of the target in it.
     """
     extensions = {EXCHANGE: exchange, **parts.pop("extensions")}
     try:

@@ -1,6 +1,4 @@
-"""Bodies that come compressed, though nobody asked for it: gzip and deflate, within a bound, and
-nothing else.
-"""
+"""Decodes gzip and deflate bodies within a bound, and no other coding."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""One HTTP/1.1 connection as an httpx transport: asyncio's own streams below, llhttp's parser
-(httptools) above.
+"""One HTTP/1.1 connection as an httpx transport, on asyncio's streams and llhttp (httptools).
 
 httpx's own transport takes three times the processor time for a request, most of it for choices
 that a run never makes: other event loops, other protocols, a pool. A run has thousands of requests
 and two cores.
+
+Longer than 400 lines because the connection and its parser share their state.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _UNSENDABLE = re.compile(rb"[\x00\r\n]")
 
 
 class Unreadable(httpx.ReadError):
-    """An answer came that cannot be read, and would not be another one if it was asked for again."""
+    """An answer that cannot be read, and would be the same if it was requested again."""
 
 
 #: Seconds after an answer within which no server closes a connection because it was idle: none is
@@ -82,16 +83,15 @@ class Connection(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its complete answer.
 
-        ``was_dropped`` then says whether the server had closed the connection right behind its last
-        answer, which had not said so: it may (RFC 9112 9.6), and a request that is sent meanwhile
-        is lost.
+        ``was_dropped`` then says whether the server closed the connection unannounced after its
+        last answer: it may (RFC 9112 9.6), and a request sent meanwhile is lost.
 
         Raises:
             httpx.ConnectError: no connection.
             httpx.LocalProtocolError: the request cannot be written as HTTP.
             httpx.ReadError, httpx.WriteError: the connection broke.
             Unreadable: the answer is too long.
-            httpx.RemoteProtocolError: the answer is cut off, or is no HTTP.
+            httpx.RemoteProtocolError: the answer is cut off, or is not HTTP.
         """
         self.fragment = None
         message = _written(request)
@@ -102,7 +102,7 @@ class Connection(httpx.AsyncBaseTransport):
             self.was_dropped |= self._wire is not None and self._wire.was_dropped
             await self.aclose()
             wire, self._leads_to = await self._connect(request.url), there
-        self._wire = None  # until the answer is complete, the connection is nobody else's
+        self._wire = None  # until the answer is complete, no other request may use it
         try:
             answer = await wire.exchange(message, head_only=request.method == "HEAD")
         except BaseException:  # the timeout's as well
@@ -155,7 +155,7 @@ def _written(request: httpx.Request) -> bytes:
 
 
 class _Surplus(Exception):
-    """An answer that nobody asked for has begun."""
+    """An answer has begun without a request."""
 
 
 class _Answer:
@@ -222,7 +222,7 @@ class _Answer:
             raise _Surplus
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field; one behind the body is no header field, and is dropped (RFC 9110 6.5.1)."""
+        """A header field; a trailer field, behind the body, is dropped (RFC 9110 6.5.1)."""
         self._head += len(name) + len(value) + 4
         if self._head > HEAD_LIMIT:
             raise Unreadable(_HEAD_TOO_LONG)
@@ -358,7 +358,7 @@ class _Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
         if self._answer is None or self._waiting is None or self._waiting.done():
-            self.reusable = False  # nobody asked for this
+            self.reusable = False  # this was not requested
             self.close()
             return
         try:
@@ -374,7 +374,7 @@ class _Wire(asyncio.Protocol):
             )
         except httptools.HttpParserUpgrade:
             self._fail(
-                httpx.RemoteProtocolError("it changes to another protocol that nobody asked for")
+                httpx.RemoteProtocolError("it switches to a protocol that was not requested")
             )
         except httptools.HttpParserError as error:
             self._fail(httpx.RemoteProtocolError(str(error)))

@@ -1,5 +1,4 @@
-"""The gate below everything that sends: a request that may change something leaves only when it is
-about the run's own.
+"""The gate below everything that sends: only the run's own things may be changed.
 
 The argument, in one place (docs/safety.md tells it to operators). A request may change something
 when its method is not safe (RFC 9110 9.2.1), or when it says that it means another method. Such a

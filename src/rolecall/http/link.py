@@ -1,6 +1,4 @@
-"""The page after this one, by the Link fields of an answer (RFC 8288); in linear time, whatever
-stands in them.
-"""
+"""Finds the next page in the Link fields of an answer (RFC 8288), in linear time."""
 
 from __future__ import annotations
 

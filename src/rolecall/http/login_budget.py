@@ -1,5 +1,4 @@
-"""A budget of log-ins: a real server locks accounts and throttles log-ins, and the accounts belong
-to somebody.
+"""A budget of log-ins per account, since servers lock accounts and throttle log-ins.
 
 On an account of the target file at most `MOST_GRANTED` log-ins succeed and `MOST_REFUSED` are
 refused, never more than `MOST_IN_A_ROW` of them in a row; after a refusal of the right password

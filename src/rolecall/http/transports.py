@@ -1,6 +1,4 @@
-"""The layers that every request of a run passes, each an httpx transport: recording -> pacing ->
-retrying -> network.
-"""
+"""The layers of a request, each an httpx transport: recording, pacing, retrying, network."""
 
 from __future__ import annotations
 
@@ -82,7 +80,7 @@ class Pace:
         self._answered: deque[float] = deque(maxlen=1000)
 
     async def turn(self) -> None:
-        """Wait for one's turn."""
+        """Wait for a turn."""
         now = time.monotonic()
         self._begun = self._begun or now
         self._rate = min(
@@ -104,7 +102,7 @@ class Pace:
         self._answered.append(time.monotonic())
 
     def pause(self, seconds: float) -> None:
-        """Let nobody go for some seconds."""
+        """Hold every request back for some seconds."""
         self._next = max(self._next, time.monotonic() + seconds)
 
     def slow_down(self, seconds: float, sent: float) -> None:
@@ -206,15 +204,15 @@ class Network(httpx.AsyncBaseTransport):
         self._keeps: bool | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send on a connection that is free, or a new one; an exchange is that of the last time
-        that it was sent.
+        """Send on a free connection, or a new one; the exchange tells of the last attempt.
 
-        A target that closes each connection without saying so would lose what is sent meanwhile. So
-        one that did it once gets a new connection for each request, and until one was seen to be
-        kept, what must not be sent twice gets one.
+        A target that closes each connection without saying so loses what is sent meanwhile. If it
+        did so once, each request gets a new connection. Until a connection was seen to be kept, a
+        request that must not be sent twice gets a new one.
         """
         exchange: Exchange = request.extensions[EXCHANGE]
-        verbatim = VERBATIM in request.extensions  # who knows where the target thinks that it ends
+        # The target may see another end of a verbatim request than we do.
+        verbatim = VERBATIM in request.extensions
         anew = (
             verbatim
             or self._keeps is False
@@ -235,27 +233,27 @@ class Network(httpx.AsyncBaseTransport):
                 raise httpx.ConnectTimeout(f"no connection within {self._timeout:g} s") from None
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout:g} s") from None
         except Undecodable as error:
-            _note(
-                Fragment(
-                    response.status_code,
-                    _version(response),
-                    response.headers.raw,
-                    error.decoded[:KEPT],
-                ),
-                exchange,
-            )
+            read = error.decoded[:KEPT]
+            version, fields = _version(response), response.headers.raw
+            _note(Fragment(response.status_code, version, fields, read), exchange)
             raise Unreadable(str(error)) from None
         finally:
-            if connection.fragment:
-                _note(connection.fragment, exchange)
-            if connection.was_dropped:
-                self._keeps = False
-            if verbatim or self._keeps is False:
-                await connection.aclose()
-            else:
-                self._idle.append(connection)
+            await self._done_with(connection, exchange, verbatim=verbatim)
         self.last_answer = time.monotonic()
         return response
+
+    async def _done_with(
+        self, connection: Connection, exchange: Exchange, *, verbatim: bool
+    ) -> None:
+        """Note what broke off, and keep the connection for the next request if it may be kept."""
+        if connection.fragment:
+            _note(connection.fragment, exchange)
+        if connection.was_dropped:
+            self._keeps = False
+        if verbatim or self._keeps is False:
+            await connection.aclose()
+        else:
+            self._idle.append(connection)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -338,11 +336,11 @@ def _sentence(error: Exception) -> str:
         if isinstance(cause, ConnectionRefusedError) or set(_ERRNO.findall(str(cause))) == {
             str(errno.ECONNREFUSED)
         }:
-            return "nobody listens there"
+            return "no server listens there"
         cause = cause.__cause__ or cause.__context__
     meanings: dict[type[Exception], str] = {
-        httpx.ConnectError: "nobody accepts the connection",
-        httpx.RemoteProtocolError: "the answer was cut off or is no HTTP",
+        httpx.ConnectError: "the connection is not accepted",
+        httpx.RemoteProtocolError: "the answer was cut off or is not HTTP",
         httpx.LocalProtocolError: "the request cannot be sent as HTTP",
         httpx.ReadError: "the connection broke while the answer was read",
     }

@@ -7,15 +7,14 @@ import contextlib
 import csv
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from rolecall.loadgen.clock import MovedClock, is_needed
 from rolecall.loadgen.options import OPTIONS
 from rolecall.loadgen.provisioning import make_users, sessions_coexist
 from rolecall.loadgen.scenarios import GuardedScenario
+from rolecall.run_folder import make_folder, new_run_id
 from rolecall.spec.loading import load_specification
 from rolecall.target import Target, load_target
 
@@ -161,7 +161,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
     """
     if arguments.workers < 0:
         raise UsageError("--workers", "must be 0 or more")
-    run = Path(arguments.out) / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    run = Path(arguments.out) / new_run_id(time.time())
     files_argv = ["--run-folder", str(run), "--csv", str(run / "locust")]
     argv = [*argv, *_passed(arguments), *files_argv, f"--parent={os.getpid()}"]
     plan.check(plan.parse(argv))
@@ -170,7 +170,7 @@ def prepared(arguments: argparse.Namespace, argv: Sequence[str]) -> Iterator[Lau
         stack.callback(
             signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, signal.default_int_handler)
         )
-        _make_folder(run)
+        make_folder(run)
         try:
             where, target = (
                 (_target_argv(arguments), target) if target else _embedded(arguments, stack)
@@ -308,17 +308,6 @@ def _write_accounts(path: Path, accounts: Sequence[LoadAccount]) -> Path:
         writer.writerow(COLUMNS)
         writer.writerows((account.email, account.password, account.role) for account in accounts)
     return path
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(
-            str(folder),
-            f"the run's folder cannot be made: {error.strerror}",
-            "Choose another with --out.",
-        ) from None
 
 
 def _free_port() -> int:

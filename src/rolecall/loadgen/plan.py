@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rolecall.errors import UsageError
+from rolecall.errors import UsageError, suggest
 from rolecall.loadgen.accounts import LoadAccount, from_target, read_csv
 from rolecall.loadgen.checks.expired import ExpiredTokens, Left
 from rolecall.loadgen.objectives import Objective
@@ -19,8 +19,9 @@ from rolecall.loadgen.scenarios import MIXED, SCENARIOS, USUAL_WEIGHTS, GuardedS
 from rolecall.loadgen.schedule import Schedule, duration
 from rolecall.loadgen.transport.outgoing import Origin
 from rolecall.spec.loading import load_specification
-from rolecall.spec.model import Dialect, Specification, suggest
-from rolecall.target import ExpiryOptions, Target, is_loopback, load_target
+from rolecall.spec.model import Dialect, Specification
+from rolecall.target import ExpiryOptions, Target, load_target
+from rolecall.urls import is_loopback
 
 #: What is asked of every run, unless it asks for something else of the same.
 USUAL_OBJECTIVES = ("errors<1%",)

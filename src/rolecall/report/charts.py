@@ -1,5 +1,4 @@
-"""Charts as inline SVG: scales, ticks, a frame, and the few things that are drawn in it. No chart
-knows what it shows.
+"""Draws charts as inline SVG: scales, ticks, a frame and marks, whatever the data mean.
 
 What is drawn gets its colours from classes that the page's style sheet gives them, so that one
 drawing fits day, night and paper.

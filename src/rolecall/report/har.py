@@ -23,8 +23,24 @@ def write(exchanges: Iterable[Exchange], redact: Callable[[str], str]) -> str:
 
 
 def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
-    url = redact(exchange.url)
     milliseconds = round(max(exchange.finished - exchange.started, 0.0) * 1000, 3)
+    return {
+        "_number": exchange.number,
+        "_caller": exchange.caller,
+        "_attack": exchange.attack,
+        "_attempts": exchange.attempts,
+        "_error": redact(exchange.error),
+        "startedDateTime": exchange.when,
+        "time": milliseconds,
+        "request": _request(exchange, redact),
+        "response": _response(exchange, redact),
+        "cache": {},
+        "timings": {"send": 0, "wait": milliseconds, "receive": 0},
+    }
+
+
+def _request(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
+    url = redact(exchange.url)
     request = {
         "method": exchange.method,
         "url": url,
@@ -43,34 +59,26 @@ def _entry(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
         }
         text = redact(exchange.request_body.decode("utf-8", "replace"))
         request["postData"] = {"mimeType": redact(headers.get("content-type", "")), "text": text}
+    return request
+
+
+def _response(exchange: Exchange, redact: Callable[[str], str]) -> dict[str, Any]:
     text = exchange.shown(redact)
     return {
-        "_number": exchange.number,
-        "_caller": exchange.caller,
-        "_attack": exchange.attack,
-        "_attempts": exchange.attempts,
-        "_error": redact(exchange.error),
-        "startedDateTime": exchange.when,
-        "time": milliseconds,
-        "request": request,
-        "response": {
-            "status": exchange.status,
-            "statusText": "",
-            "httpVersion": exchange.http_version or "HTTP/1.1",
-            "headers": _headers(exchange.headers, redact),
-            "cookies": [],
-            "content": {
-                "size": exchange.length,
-                "mimeType": redact(exchange.header("content-type")),
-                "text": text,
-                **_comment(exchange, text),
-            },
-            "redirectURL": redact(exchange.header("location")),
-            "headersSize": -1,
-            "bodySize": exchange.length,
+        "status": exchange.status,
+        "statusText": "",
+        "httpVersion": exchange.http_version or "HTTP/1.1",
+        "headers": _headers(exchange.headers, redact),
+        "cookies": [],
+        "content": {
+            "size": exchange.length,
+            "mimeType": redact(exchange.header("content-type")),
+            "text": text,
+            **_comment(exchange, text),
         },
-        "cache": {},
-        "timings": {"send": 0, "wait": milliseconds, "receive": 0},
+        "redirectURL": redact(exchange.header("location")),
+        "headersSize": -1,
+        "bodySize": exchange.length,
     }
 
 

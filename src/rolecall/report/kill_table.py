@@ -21,8 +21,8 @@ _KINDS = {
     "loaded": (
         "Load",
         (
-            "The reference server as it is under each load that finds a fault, and legal or troubled "
-            "ones; nothing may be held against them."
+            "The reference server as it is under each load that finds a fault, and legal or "
+            "troubled ones; nothing may be held against them."
         ),
     ),
     "legal": (
@@ -36,8 +36,8 @@ _KINDS = {
     "lint": (
         "Lint",
         (
-            "A server that rejects every request of ours outside the specification that is no marked "
-            "attack."
+            "A server that rejects every request of ours outside the specification that is no "
+            "marked attack."
         ),
     ),
 }
@@ -48,8 +48,9 @@ _WITHOUT = {"api-keys": "API keys", "clock-and-key": "clock and key"}
 def line(case: dict[str, Any]) -> str:
     """One case on the terminal: ``ok``, or ``!!`` with what was said instead."""
     first = _found(case)[0] if _found(case) else case["verdict"] or "-"
+    mark, about = "ok" if case["as_expected"] else "!!", case["case"]
     text = (
-        f"{'ok' if case['as_expected'] else '!!':<3}{case['case']['name']:<44}{case['case']['planted'] or '-':<34}"
+        f"{mark:<3}{about['name']:<44}{about['planted'] or '-':<34}"
         f"{first:<34}{case['seconds']:>8.1f}"
     )
     if case["as_expected"]:
@@ -73,8 +74,9 @@ def title_without(name: str) -> str:
 
 def line_without(case: dict[str, Any], name: str) -> str:
     """One fault on the terminal, and what is said of it without something."""
-    said = case["without"][name]
-    return f"{'!!' if said.startswith('NO') else 'ok':<3}{case['case']['name']:<44}{case['case']['planted']:<34}{said}"
+    said, about = case["without"][name], case["case"]
+    mark = "!!" if said.startswith("NO") else "ok"
+    return f"{mark:<3}{about['name']:<44}{about['planted']:<34}{said}"
 
 
 def summary_without(cases: Iterable[dict[str, Any]]) -> list[str]:

@@ -1,5 +1,4 @@
-"""The last look at a file before it is written: a secret in it is a bug of ours, is masked, and its
-place is named.
+"""Checks each file for secrets before it is written: a leak is masked and its place is named.
 
 Only what may hold other people's words is looked at. Names, enumerations and ids of our own are no
 secrets, whatever a server calls one.

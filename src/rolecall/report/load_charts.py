@@ -1,5 +1,6 @@
-"""The charts of a load run and of a search for the capacity: what ``load.json`` and
-``capacity.json`` say, drawn.
+"""Draws the charts of load.json and capacity.json.
+
+Longer than 400 lines because each chart is a function here, and they share their scales and words.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Times:
         )
 
     def trouble(self) -> str:
-        """Errors, throttled requests and violations per second; a sentence where there were none."""
+        """Errors, throttled requests and violations per second, or a sentence without any."""
         names = [name for name in ("errors", "throttled", "violations") if any(self._counts[name])]
         if not names:
             return '<p class="yes">No errors, nothing throttled, no violations.</p>'
@@ -245,9 +246,7 @@ def whole(document: Mapping[str, Any]) -> Histogram:
 
 
 def percentiles(document: Mapping[str, Any]) -> str:
-    """The percentile curve: the further to the right, the rarer; each limit that was set where it
-    belongs.
-    """
+    """The percentile curve, the rarer the further to the right, with the limits that were set."""
     histogram = whole(document)
     if not histogram.count:
         return ""
@@ -258,24 +257,19 @@ def percentiles(document: Mapping[str, Any]) -> str:
     values = [seconds * 1000 for seconds in histogram.percentiles(levels)]
     values[-1] = document["response_ms"]["max"]
     service = _known_percentiles(document["service_ms"], most)
-    limits = [it for it in document["objectives"] if it["unit"] == "ms" and it["measure"] != "mean"]
-    top = max([*values, *(value for _, value in service), *(it["limit"] for it in limits)])
+    limits = [
+        objective
+        for objective in document["objectives"]
+        if objective["unit"] == "ms" and objective["measure"] != "mean"
+    ]
+    top = max([*values, *(value for _, value in service), *(limit["limit"] for limit in limits)])
     spread = top > _SPREAD * max(document["response_ms"]["p50"], 0.001)
     y = charts.upward_log(values[0], top, 280) if spread else charts.upward(top, 280)
     layers = [
         charts.line(service, x, y, "service"),
         charts.line(zip(places, values, strict=True), x, y, "response"),
     ]
-    for it in limits:
-        place = (
-            most if it["measure"] == "max" else min(100 / (100 - float(it["measure"][1:])), most)
-        )
-        title = (
-            f"{it['objective']}: {milliseconds(it['observed'] or 0)}, "
-            f"{'held' if it['held'] else 'did not hold'}"
-        )
-        style = "limit" if it["held"] else "limit broken"
-        layers.append(charts.mark(place, it["limit"], x, y, style, title, "cross"))
+    layers += [_limit_mark(limit, most, x, y) for limit in limits]
     ticks = [1.0, 2.0, *(10.0**power for power in range(1, math.floor(math.log10(most)) + 1))]
     words = [
         "At most so long took: ",
@@ -295,6 +289,18 @@ def percentiles(document: Mapping[str, Any]) -> str:
         x_ticks=ticks,
     )
     return _figure(words, drawn)
+
+
+def _limit_mark(objective: Mapping[str, Any], most: int, x: Scale, y: Scale) -> str:
+    """A cross at the percentile and the milliseconds of an objective."""
+    measure = objective["measure"]
+    place = most if measure == "max" else min(100 / (100 - float(measure[1:])), most)
+    title = (
+        f"{objective['objective']}: {milliseconds(objective['observed'] or 0)}, "
+        f"{'held' if objective['held'] else 'did not hold'}"
+    )
+    style = "limit" if objective["held"] else "limit broken"
+    return charts.mark(place, objective["limit"], x, y, style, title, "cross")
 
 
 def capacity(document: Mapping[str, Any]) -> str:

@@ -113,19 +113,20 @@ def _accounts(document: Mapping[str, Any]) -> str:
         f"Dispatch lag: p99 {milliseconds(document['dispatch_lag_ms']['p99'])}, "
         f"max {milliseconds(document['dispatch_lag_ms']['max'])}. "
     )
-    return f'<p class="small">{escape(open_ if document["scheduled"] else "")}{counts["requests"]} requests.{escape(more)}</p>'
+    said = f"{open_ if document['scheduled'] else ''}{counts['requests']} requests.{more}"
+    return f'<p class="small">{escape(said)}</p>'
 
 
 def _objectives(objectives: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
-            f'<td class="left"><code>{escape(it["objective"])}</code></td>',
-            f"<td>{escape(_observed(it))}</td>",
+            f'<td class="left"><code>{escape(objective["objective"])}</code></td>',
+            f"<td>{escape(_observed(objective))}</td>",
             '<td class="yes">&#x2713; held</td>'
-            if it["held"]
+            if objective["held"]
             else '<td class="no">&#x2717; did not hold</td>',
         ]
-        for it in objectives
+        for objective in objectives
     ]
     return _section("Objectives", _table(["objective", "observed", ""], rows)) if rows else ""
 
@@ -168,17 +169,22 @@ def _percentiles(document: Mapping[str, Any]) -> str:
 def _requests(document: Mapping[str, Any]) -> str:
     rows = [
         [
-            f'<td class="left"><code>{escape(it["method"])} {escape(it["name"])}</code></td>',
-            f"<td>{it['requests']:,}</td>",
-            f"<td>{_share(sum(it['errors'].values()), it['requests'] - it['throttled'])}</td>",
-            f"<td>{_share(it['throttled'], it['requests'])}</td>",
-            *(f"<td>{_time(it, name)}</td>" for name in ("p50", "p99", "max")),
-            f"<td>{milliseconds(it['service_ms']['p99'])}</td>",
+            f'<td class="left"><code>{escape(entry["method"])} {escape(entry["name"])}</code></td>',
+            f"<td>{entry['requests']:,}</td>",
+            f"<td>{_errors_of(entry)}</td>",
+            f"<td>{_share(entry['throttled'], entry['requests'])}</td>",
+            *(f"<td>{_time(entry, name)}</td>" for name in ("p50", "p99", "max")),
+            f"<td>{milliseconds(entry['service_ms']['p99'])}</td>",
         ]
-        for it in document["entries"]
+        for entry in document["entries"]
     ]
     head = ["", "requests", "errors", "throttled", "p50", "p99", "max", "service p99"]
     return _section("Requests", _table(head, rows)) if rows else ""
+
+
+def _errors_of(entry: Mapping[str, Any]) -> str:
+    """The share of errors among the requests that were not throttled."""
+    return _share(sum(entry["errors"].values()), entry["requests"] - entry["throttled"])
 
 
 def _errors(errors: Mapping[str, int]) -> str:
@@ -198,10 +204,11 @@ def _violations(document: Mapping[str, Any]) -> str:
         for kind, count in counts.items()
     ]
     samples = (
-        f"<details><summary><code>{escape(it['kind'])}</code> {escape(it['message'])} "
-        f'<span class="small">at {it["at"]:.1f} s{escape(_requirement(it))}</span></summary>'
-        f"<pre>{escape(it['exchange'])}</pre></details>"
-        for it in document["violation_samples"]
+        f"<details><summary><code>{escape(sample['kind'])}</code> {escape(sample['message'])} "
+        f'<span class="small">at {sample["at"]:.1f} s{escape(_requirement(sample))}</span>'
+        "</summary>"
+        f"<pre>{escape(sample['exchange'])}</pre></details>"
+        for sample in document["violation_samples"]
     )
     return _section("Violations", _table(["kind", "how many"], rows) + "".join(samples))
 
@@ -232,16 +239,21 @@ def _sampled(sampled: Mapping[str, Sequence[str]] | None) -> str:
     return _section("Permissions and expiry under load", untested + "".join(lists))
 
 
+def _state_of(worker: Mapping[str, Any]) -> str:
+    style = "left no" if worker["state"] == "died" else "left "
+    return f'<td class="{style}">{escape(worker["state"])}</td>'
+
+
 def _workers(workers: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
-            f'<td class="left">{escape(it["name"])}</td>',
-            f'<td class="left {"no" if it["state"] == "died" else ""}">{escape(it["state"])}</td>',
-            f"<td>{it['requests']:,}</td>",
-            f"<td>{it['cpu']:.0%}</td>",
-            f"<td>{it.get('cpu_most', it['cpu']):.0%}</td>",
+            f'<td class="left">{escape(worker["name"])}</td>',
+            _state_of(worker),
+            f"<td>{worker['requests']:,}</td>",
+            f"<td>{worker['cpu']:.0%}</td>",
+            f"<td>{worker.get('cpu_most', worker['cpu']):.0%}</td>",
         ]
-        for it in workers
+        for worker in workers
     ]
     return (
         _section("Workers", _table(["", "state", "requests", "of a core", "at most"], rows))
@@ -286,7 +298,8 @@ def _capacity(document: Mapping[str, Any]) -> str:
         f'<div class="cards">{drawn}</div><p class="small">The search: '
         f"{escape(document['because'])}."
         + (f" Objectives: {objectives}." if objectives else "")
-        + f"</p>{_states(document.get('states', []))}{_section('Capacity', load_charts.capacity(document))}"
+        + f"</p>{_states(document.get('states', []))}"
+        + _section("Capacity", load_charts.capacity(document))
         + _section("Steps", _table(head, rows))
     )
 
@@ -312,7 +325,8 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
         f'<th class="{"left" if name in _WORDS else ""}">{escape(name)}</th>' for name in head
     )
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>'
+    table = f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+    return f'<div class="wide">{table}</div>'
 
 
 def _time(counted: Mapping[str, Any], name: str) -> str:
@@ -343,7 +357,8 @@ def _how(document: Mapping[str, Any]) -> str:
         return ""
     phases = arrivals["phases"]
     rates = ", ".join(
-        f"{_rates(it['low'], it['high'])}/s for {number(it['seconds'])} s" for it in phases[:6]
+        f"{_rates(phase['low'], phase['high'])}/s for {number(phase['seconds'])} s"
+        for phase in phases[:6]
     )
     return f" · {arrivals['arrivals']} arrivals: {rates}{', ...' if len(phases) > 6 else ''}"
 

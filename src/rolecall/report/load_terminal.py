@@ -48,7 +48,8 @@ def capacity(document: Mapping[str, Any], folder: str) -> str:
             for name in ("p50_ms", "p99_ms")
         )
         lines.append(
-            f"{step[axis]:>12,{'.1f' if axis == 'rate' else ''}}{step['throughput']:>12,.1f}{times}{step['errors']:>9,}{step['throttled']:>7,}"
+            f"{step[axis]:>12,{'.1f' if axis == 'rate' else ''}}{step['throughput']:>12,.1f}"
+            f"{times}{step['errors']:>9,}{step['throttled']:>7,}"
             f"  {step['verdict']}{', ' if step['why'] else ''}{step['why']}"
         )
     lines += [f"objective     {objective}" for objective in document["objectives"]]
@@ -98,13 +99,11 @@ def _figures(document: Mapping[str, Any]) -> Iterator[str]:
         + "   ms"
     )
     for entry in document["entries"]:
-        times, is_let_in = (
-            entry["response_ms"],
-            entry["requests"] > entry["throttled"],
-        )  # a 429 is no response time
+        # A 429 has no response time.
+        times, is_let_in = entry["response_ms"], entry["requests"] > entry["throttled"]
         yield (
-            f"{entry['method']:<5}{entry['name']:<21}{entry['requests']:>10,}{sum(entry['errors'].values()):>9,}"
-            f"{entry['throttled']:>7,}"
+            f"{entry['method']:<5}{entry['name']:<21}{entry['requests']:>10,}"
+            f"{sum(entry['errors'].values()):>9,}{entry['throttled']:>7,}"
             + "".join(f"{times[name]:>9,.1f}" if is_let_in else f"{'-':>9}" for name in _TIMES)
         )
     if document["arrivals"]:
@@ -142,7 +141,7 @@ def _wrong(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _violations(samples: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """One of each kind, with the first lines of its exchange, which are a target's as they came in."""
+    """One violation of each kind, with the first lines of its exchange as they came in."""
     shown: set[str] = set()
     for sample in samples:
         if sample["kind"] not in shown:

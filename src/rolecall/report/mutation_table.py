@@ -10,7 +10,8 @@ HEADER = f"{'':<3}{'mutation':<40}{'seen at':<44}{'seconds':>8}"
 
 def line(row: dict[str, Any]) -> str:
     """One mutation on the terminal: ``ok`` when it was seen, else ``!!``."""
-    text = f"{'ok' if row['killed'] else '!!':<3}{row['name']:<40}{', '.join(row['seen_at']) or '-':<44}{row['seconds']:>8.1f}"
+    mark, seen = "ok" if row["killed"] else "!!", ", ".join(row["seen_at"]) or "-"
+    text = f"{mark:<3}{row['name']:<40}{seen:<44}{row['seconds']:>8.1f}"
     if row["killed"]:
         return text
     if row["spoiled"]:
@@ -32,12 +33,12 @@ def write(rows: list[dict[str, Any]]) -> str:
         "Made by `rolecall selftest --mutations --write docs/mutations.md`; not edited by hand.",
         "",
         (
-            "Each breaks one piece of the suite: a check, a comparison, an observation, a control. It "
-            "is killed when a case of the"
+            "Each breaks one piece of the suite: a check, a comparison, an observation, a control. "
+            "It is killed when a case of the"
         ),
         (
-            "self-test is no longer as expected: a fault that is not found, an innocent server that "
-            "is blamed, or a server of which"
+            "self-test is no longer as expected: a fault that is not found, an innocent server "
+            "that is blamed, or a server of which"
         ),
         (
             "something must stay undecided and does not. Each case is as expected without the "

@@ -1,6 +1,4 @@
-"""The percentile distribution in the text form of HdrHistogram, which its plotter and many tools
-read; values in milliseconds.
-"""
+"""Writes percentiles in HdrHistogram's text form, which its plotter reads; in milliseconds."""
 
 from __future__ import annotations
 

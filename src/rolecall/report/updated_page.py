@@ -1,5 +1,4 @@
-"""A page of the self-test with the rows of a few cases made anew: a whole run takes twenty minutes,
-one case takes seconds.
+"""Replaces the rows of single cases in a page of the self-test.
 
 `updated_kill_table` and `updated_mutations` give what a whole run would write, if all other rows
 are still right. Only cases that came out as expected are taken, so the page's sentences stay those

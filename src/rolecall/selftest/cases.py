@@ -1,6 +1,4 @@
-"""The cases of the self-test: the reference server with each fault, each lawful variant, and under
-load.
-"""
+"""The cases of the self-test: the reference server with each fault, variant and load."""
 
 from __future__ import annotations
 

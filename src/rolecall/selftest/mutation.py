@@ -1,5 +1,4 @@
-"""The suite with one piece of it broken: what such a mutation is, where it shows, and how it is
-brought about.
+"""A mutation of the suite: what it breaks, where it must be noticed, and how it is applied.
 
 A `Mutation` breaks a check, a comparison, an observation or a control in the process of one run. A
 `Sight` is a server at which that shows: a fault that is not found any more, an innocent that is
@@ -40,7 +39,7 @@ class Sight:
         return Trial(case, (*select, *self.options), self.target, self.without, mutation)
 
     def is_as_expected(self, said: Result) -> bool:
-        """Whether the suite said of this server what it should, as far as the selected part tells."""
+        """Whether the selected part of the suite reported of this server what it should."""
         if said.crash:
             return False
         if self.expects:

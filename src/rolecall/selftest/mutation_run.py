@@ -1,6 +1,4 @@
-"""Runs mutations of the suite: each at its sights, and each sight once without any, which is the
-control.
-"""
+"""Runs mutations at their sights, and each sight once without a mutation as the control."""
 
 from __future__ import annotations
 

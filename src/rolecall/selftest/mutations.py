@@ -1,5 +1,6 @@
-"""Every way in which we know how to break the suite: each must turn a case of the self-test red, or
-that piece proves nothing.
+"""The mutations of the suite, each of which must turn a case of the self-test red.
+
+Longer than 400 lines because it is a catalogue: each mutation stands whole in one place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 from rolecall.harness import plugin, results
+from rolecall.harness.collection import requirement_of
 from rolecall.harness.scheduler import ScheduledTest
 from rolecall.jwt_forging import signed_by
 from rolecall.outcomes import Finding, Outcome, TransientFailure
@@ -69,11 +71,11 @@ def _unchecked(requirement: str) -> Callable[[], None]:
 
         def job(suite: Any, item: Any) -> ScheduledTest:
             made = job_of(suite, item)
-            if plugin.requirement_of(item) == requirement:
+            if requirement_of(item) == requirement:
                 made.call = partial(_without_findings, made.call)
             return made
 
-        setattr(plugin.ConformancePlugin, "_job", job)  # noqa: B010  # a type checker would not let it be assigned
+        setattr(plugin.ConformancePlugin, "_job", job)  # noqa: B010  # as types forbid
 
     return patch
 
@@ -160,6 +162,7 @@ EMPTY_LISTS = Sight(
 
 def _judgements() -> Iterable[Mutation]:
     """What an answer means for one who may, or may not."""
+    # Longer than 40 lines because it lists mutations.
     yield Mutation(
         "denials-unchecked",
         "A denied call may be answered in any way.",
@@ -255,6 +258,7 @@ def _judgements() -> Iterable[Mutation]:
 
 def _observations() -> Iterable[Mutation]:
     """What became of a write."""
+    # Longer than 40 lines because it lists mutations.
     yield Mutation(
         "effects-unchecked",
         "A write that is refused may be carried out.",
@@ -353,6 +357,7 @@ def _traces() -> Iterable[Mutation]:
 
 def _token_judgements() -> Iterable[Mutation]:
     """What an answer of the token endpoint means."""
+    # Longer than 40 lines because it lists mutations.
     checks = {
         "expect_issued": (
             "Good credentials may be answered with any status.",
@@ -422,6 +427,7 @@ async def _drop(self: TokenJudge, refresh: Any) -> None:
 
 def _attacks() -> Iterable[Mutation]:
     """What an attack may get at most."""
+    # Longer than 40 lines because it lists mutations.
     checks: list[tuple[Callable[..., Any], str, str, str]] = [
         (
             expectations.expect_no_crash,
@@ -503,6 +509,7 @@ async def _any_key(self: Attacker) -> Any:
 
 def _verdicts() -> Iterable[Mutation]:
     """From outcomes to a verdict."""
+    # Longer than 40 lines because it lists mutations.
     ranks = results._WORST_FIRST  # noqa: SLF001  # to break it is what this is about
     yield Mutation(
         "not-tested-passes",
@@ -579,7 +586,7 @@ def _trouble_accuses() -> None:
     def accuse(self: TransientFailure, missing: str, look_at: str = "") -> None:
         raise Finding("an answer", missing)
 
-    setattr(TransientFailure, "__init__", accuse)  # noqa: B010  # a type checker would not let it be assigned
+    setattr(TransientFailure, "__init__", accuse)  # noqa: B010  # as types forbid
 
 
 @cache

@@ -1,5 +1,4 @@
-"""A process that has collected the suite, and forks itself for each run: imports and collection are
-paid for once.
+"""A process that collects the suite once and forks itself for each run.
 
 What is collected depends on nothing that a run is told: the tests and their parameters come from
 the tables.
@@ -21,8 +20,8 @@ from typing import Any
 import pytest
 
 from rolecall.errors import RolecallError
+from rolecall.harness.collection import RUN, requirement_of
 from rolecall.harness.entry import run_suite
-from rolecall.harness.plugin import RUN, requirement_of
 from rolecall.harness.progress import Progress
 from rolecall.harness.results import order_of
 from rolecall.spec.loading import load_specification

@@ -1,13 +1,13 @@
-"""The judge is judged: the whole suite against the reference server with each fault and each legal
-variant.
+"""Runs the suite against the reference server with each fault and each legal variant.
 
 Every case is two processes, a server and a run, both forked from a process that has imported what
-they need. The cases know of each other nothing.
+they need; cases share nothing.
 
 A fault is looked for by the tests of the requirement that it breaks, and of all those whose
-findings would be named before; by the others only where it is not found so. Under load it is looked
-for shortly first. What is innocent, and a cell that is turned round, is always looked at by the
-whole suite: of them it counts what else is said.
+findings would be named before; the others run only if these do not find it. Under load a short run
+comes first. Legal variants and flipped cells always get the whole suite, since all findings count.
+
+Longer than 400 lines because planning, running and judging a case follow each other here.
 """
 
 from __future__ import annotations
@@ -154,11 +154,11 @@ def _run(runs: _Runs, trial: Trial, place: Path) -> Result:
         ]
     else:
         tries = [
-            partial(_run_suite, runs, it, place)
-            for it in dict.fromkeys((trial, replace(trial, through="")))
+            partial(_run_suite, runs, attempt, place)
+            for attempt in dict.fromkeys((trial, replace(trial, through="")))
         ]
-    for attempt in tries:
-        result = attempt()
+    for run in tries:
+        result = run()
         if result.localised or result.harm:
             break
     result.seconds = round(time.monotonic() - started, 2)

@@ -1,5 +1,4 @@
-"""What a tester who has less still sees: each fault once more, with a table of the target file left
-out.
+"""Runs each fault again without a table of the target file, as a tester who has less would.
 
 The tests of the planted requirement are run first. What fails there fails in a whole run as well,
 so the rest is run only where nothing did. A fault that is not caught any more has to be one that

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rolecall.errors import UsageError
+from rolecall.errors import UsageError, suggest
 from rolecall.evidence import Exchange
 from rolecall.spec.permissions import PermissionTable
 
@@ -262,12 +261,6 @@ _SUCCESS = {
     "update": "updated",
     "delete": "deleted",
 }
-
-
-def suggest(word: str, known: Mapping[str, Any]) -> str:
-    """A hint at the nearest known word, or at all of them."""
-    near = difflib.get_close_matches(word, known, 1)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
 
 
 def _check_override(override: Any, where: str) -> None:

@@ -190,9 +190,9 @@ class TargetClock:
         self._moves.append(move)
         self._measured = self._where = None
         url, body = self._world.target.expiry.clock_url, {"advance": seconds}
-        exchange = await self._world.client.send_to(
-            url,
+        exchange = await self._world.client.send(
             "POST",
+            url,
             caller="the clock",
             json=body,
             attack="clock",

@@ -10,6 +10,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from rolecall.errors import UsageError
+from rolecall.urls import check_url
 
 _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -43,26 +44,13 @@ class Origin:
         Raises:
             UsageError: it is not ``http[s]://host[:port][/prefix]``.
         """
-        if "@" in base_url.partition("://")[2].partition("/")[0]:
-            raise UsageError(
-                "the target's URL",
-                "it must not hold a user or a password",
-                "They belong under [accounts].",
-            )
-        try:
-            parts = urlsplit(base_url)
-            host, port = _checked_host(parts.hostname or ""), parts.port
-            prefix = parts.path.rstrip("/")
-            is_fine = (
-                parts.scheme in ("http", "https")
-                and bool(host)
-                and port != 0
-                and not (parts.query or parts.fragment)
-            )
-            is_fine = is_fine and (not prefix or bool(_TARGET.fullmatch(prefix)))
-        except ValueError:
-            is_fine = False
-        if not is_fine:
+        check_url(base_url, "the target's URL")
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port
+        if ":" not in host:
+            host = host.encode("idna").decode()
+        prefix = parts.path.rstrip("/")
+        if parts.query or parts.fragment or (prefix and not _TARGET.fullmatch(prefix)):
             raise UsageError(
                 "the target's URL",
                 f"{base_url!r} is not a URL a server can have",

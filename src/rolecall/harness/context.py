@@ -1,0 +1,189 @@
+"""What a run works with: its options, and everything that is opened before the first request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rolecall.embedded import embedded_target
+from rolecall.errors import UsageError
+from rolecall.evidence import Evidence
+from rolecall.harness.scheduler import Scheduler
+from rolecall.http.client import Client
+from rolecall.http.gate import Gate
+from rolecall.ledger import Ledger
+from rolecall.redaction import Secrets
+from rolecall.run_folder import make_folder, new_run_id
+from rolecall.spec.loading import load_specification
+from rolecall.spec.model import Dialect, Specification
+from rolecall.target import Target, load_target
+from rolecall.token_bank import TokenBank
+from rolecall.toolkit.attacker import Attacker
+from rolecall.toolkit.expiry import Expiry
+from rolecall.toolkit.judge import Judge
+from rolecall.toolkit.observed_cells import ObservedCells
+from rolecall.toolkit.responses import Responses
+from rolecall.toolkit.world import World
+
+DEFAULT_OUT = Path("reports/runs")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks of a run.
+
+    Without a ``target`` the embedded server is certified; without ``reports`` only results.json is
+    written.
+    """
+
+    target: Path | None = None
+    out: Path = DEFAULT_OUT
+    rate: float | None = None
+    concurrency: int | None = None
+    read_only: bool = False
+    intrusive: bool = False
+    reports: bool = True
+    serve_options: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse values that no run can have.
+
+        Raises:
+            UsageError: an option is out of bounds.
+        """
+        if self.rate is not None and not 0 <= self.rate < float("inf"):
+            raise UsageError(
+                "--rate",
+                f"{self.rate:g} is not a rate",
+                "Give requests per second, or 0 for no limit.",
+            )
+        if self.concurrency is not None and self.concurrency < 1:
+            raise UsageError("--concurrency", "at least one request must be in flight")
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run's folder, event loop and world; ``started`` in seconds since 1970.
+
+    The attributes that `collection.OFFERED` names are what tests ask for.
+    """
+
+    id: str
+    folder: Path
+    started: float
+    spec: Specification
+    target: Target
+    dialect: Dialect
+    secrets: Secrets
+    evidence: Evidence
+    scheduler: Scheduler
+    world: World
+    judge: Judge
+    expiry: Expiry
+    attacker: Attacker
+    observed: ObservedCells
+    responses: Responses
+    stack: ExitStack  # what is left when the run is closed
+
+    @classmethod
+    def open(cls, options: Options) -> RunContext:
+        """Read the target file, or start the embedded server; make the folder and the world.
+
+        Raises:
+            RolecallError: the target file is wrong, the server does not start, or the folder cannot
+                be made.
+        """
+        # Longer than 40 lines because it sets every attribute once.
+        spec = load_specification()
+        with ExitStack() as opening:
+            target = _target(options, spec, opening)
+            dialect = spec.dialect(target.dialect, target.source)
+            _check_target(spec, target, dialect)
+            secrets, evidence = _secrets_of(target, spec), Evidence()
+            started = time.time()
+            id = new_run_id(started)
+            secrets.spare(id)
+            folder = make_folder(options.out / id)
+            scheduler = Scheduler(2 * target.concurrency)
+            scheduler.open()
+            opening.callback(scheduler.close)
+            ledger = Ledger(folder / "ledger.jsonl")
+            gate = Gate(
+                ledger,
+                target.base_url,
+                target.accounts.values(),
+                clock_url=target.expiry.clock_url,
+                read_only=options.read_only,
+            )
+            client = Client(target, evidence, secrets, gate)
+            world = World(target, spec, client, ledger, id, options.read_only, options.intrusive)
+            stack = opening.pop_all()
+        return cls(
+            id=id,
+            folder=folder,
+            started=started,
+            spec=spec,
+            target=target,
+            dialect=dialect,
+            secrets=secrets,
+            evidence=evidence,
+            scheduler=scheduler,
+            world=world,
+            judge=Judge(world),
+            expiry=Expiry(world),
+            attacker=Attacker(world),
+            observed=ObservedCells(scheduler.cells, world.spec.operations, world.dialect),
+            responses=Responses(evidence, world.spec, target),
+            stack=stack,
+        )
+
+
+def _target(options: Options, spec: Specification, opening: ExitStack) -> Target:
+    """The target of the file, or the embedded server, with what the options say instead."""
+    if options.target:
+        target = load_target(options.target, spec.roles)
+    else:
+        target = opening.enter_context(embedded_target(spec.roles, options.serve_options))
+    if options.rate is not None:
+        target = replace(target, rate_limit=options.rate)
+    if options.concurrency is not None:
+        target = replace(target, concurrency=options.concurrency)
+    return target
+
+
+def _check_target(spec: Specification, target: Target, dialect: Dialect) -> None:
+    """Say what is wrong with the target's operations and token bank before anything is sent."""
+    spec.for_target(target.operations, dialect, target.source)
+    if target.expiry.bank:
+        TokenBank(target.expiry.bank, target.base_url).deposits()
+
+
+def _secrets_of(target: Target, spec: Specification) -> Secrets:
+    """The target file's secrets, told apart from what is public."""
+    secrets = Secrets()
+    secrets.spare(*_public_words(spec, target))
+    for value, kind in target.secrets:
+        secrets.add(value, kind)
+    return secrets
+
+
+def _public_words(spec: Specification, target: Target) -> Iterator[str]:
+    """What the reports of a run say anyway: no word of it is hidden because somebody calls it a
+    secret.
+    """
+    for entry in spec.requirements.values():
+        yield f"{entry.id} {entry.feature} {entry.clause} {entry.statement}"
+    for operation in spec.operations.values():
+        yield f"{operation.name} {operation.row} {operation.path} {operation.resource.name}"
+    yield from (str(cell) for cell in spec.cells)
+    yield from (f"{account.name} {account.email}" for account in target.accounts.values())
+    yield from (
+        *spec.roles,
+        target.name,
+        target.base_url,
+        target.expiry.clock_url,
+        target.api_keys.create_path,
+    )

@@ -1,0 +1,55 @@
+"""The URL of a server: what it must be, and whether it is this machine's own."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from rolecall.errors import UsageError
+
+_HOST_NAME = re.compile(r"[\w.-]+", re.ASCII)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine by name or by address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_url(url: str, where: str) -> None:
+    """Refuse a URL that no server of HTTP can have.
+
+    Raises:
+        UsageError: it holds credentials, or is not ``http[s]://host[:port]`` with a path or not.
+    """
+    if "@" in url.partition("://")[2].partition("/")[0]:  # and is not repeated in the message
+        raise UsageError(
+            where, "the URL must not hold a user or a password", "They belong under [accounts]."
+        )
+    try:
+        parts = urlsplit(url)
+        is_fine = (
+            parts.scheme in ("http", "https")
+            and parts.port != 0
+            and url.isprintable()
+            and _is_host(parts.hostname or "")
+        )
+    except ValueError:
+        is_fine = False
+    if not is_fine:
+        raise UsageError(
+            where, f"{url!r} is not a URL a server can have", "Write it as https://host[:port]."
+        )
+
+
+def _is_host(host: str) -> bool:
+    """Whether this can be a host; a name with empty or overlong labels raises ValueError."""
+    return (
+        bool(_HOST_NAME.fullmatch(host.encode("idna").decode()))
+        if ":" not in host
+        else bool(ip_address(host))
+    )
