@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: the fault, variant or mutation is unknown.
     """
+    # Longer than 40 lines because it is the whole of a self-test, step by step.
     if arguments.mutations or arguments.mutation:
         return _run_mutations(arguments)
     from rolecall.loadgen import missing

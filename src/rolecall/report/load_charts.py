@@ -247,6 +247,7 @@ def whole(document: Mapping[str, Any]) -> Histogram:
 
 def percentiles(document: Mapping[str, Any]) -> str:
     """The percentile curve, the rarer the further to the right, with the limits that were set."""
+    # Longer than 40 lines because scales, layers and words of the chart rest on each other.
     histogram = whole(document)
     if not histogram.count:
         return ""
