@@ -107,7 +107,7 @@ def check_options(text: str, given: tuple[str, ...]) -> None:
     for word in given:
         if re.match(r"--?[a-z]", word):
             assert re.search(rf"(?<![\w-]){re.escape(word.split('=')[0])}\b", text), (
-                f"{word} is no option"
+                f"unknown option {word}"
             )
         if (
             "/" in word
@@ -115,7 +115,7 @@ def check_options(text: str, given: tuple[str, ...]) -> None:
             and "::" not in word
             and word.endswith(".py")
         ):
-            assert (ROOT / word).exists(), f"{word} is no file"
+            assert (ROOT / word).exists(), f"no such file: {word}"
 
 
 def check_python(*given: str) -> None:
@@ -123,7 +123,7 @@ def check_python(*given: str) -> None:
     if given[0] == "-m":
         assert given[1] in {"pip", "build", "pytest", "venv", "rolecall", "http.server"}, given[1]
     else:
-        assert (ROOT / given[0]).exists(), f"{given[0]} is no file"
+        assert (ROOT / given[0]).exists(), f"no such file: {given[0]}"
 
 
 CHECKS = {
@@ -151,9 +151,7 @@ def test_commands_are_understood(page: Path) -> None:
         for command in words(line):
             name, *given = [FILLED_IN.get(word, word) for word in without_redirection(command)]
             if name not in OF_OTHERS:
-                assert name in CHECKS, (
-                    f"{page.name}: {line}: {name} is no command that is known here"
-                )
+                assert name in CHECKS, f"{page.name}: {line}: unknown command {name}"
                 CHECKS[name](*given)
 
 
@@ -250,7 +248,7 @@ class TestOutput:
 
     @pytest.mark.long
     def test_of_what_others_could_not_do(self, tmp_path: Path) -> None:
-        """The commands of that page, one after the other in one folder, print what the page shows."""
+        """The commands of that page, run in order in one folder, print what the page shows."""
         too_busy = []
         for command, shown in (
             entry for block in blocks(GUIDE, "console") for entry in block.session

@@ -1,6 +1,4 @@
-"""The pages of the documentation as data: their blocks, the commands in them, and what they say
-these print.
-"""
+"""The pages of the documentation as data: blocks, commands, and the output that they show."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ def report(environment: Any, totals: Any) -> None:
         ]
     }
     errors = {f"{error.name} {error.error}": error.occurrences for error in stats.errors.values()}
-    print(json.dumps({"rows": rows, "errors": errors, "document": totals.document()}))  # noqa: T201  # the answer
+    document = {"rows": rows, "errors": errors, "document": totals.document()}
+    print(json.dumps(document))  # noqa: T201  # the answer
 
 
 def local() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
@@ -120,9 +121,8 @@ class TimedTarget:
         """A new token for a role."""
         times = {"iat": int(self.now), "exp": int(self.now) + self.lifetime} if self.issues else {}
         token = jwt.encode({"_id": role, "jti": next(self.numbers), **times, **claims}, KEY)
-        return jwt.utils.force_bytes(
-            f'{{"token": "{token}", "refreshToken": "{role}.{next(self.numbers)}", "user": "{role}"}}'
-        )
+        refresh = f"{role}.{next(self.numbers)}"
+        return json.dumps({"token": token, "refreshToken": refresh, "user": role}).encode()
 
     async def fresh_caller(self, name: str) -> Caller:
         """Somebody who has just logged in."""

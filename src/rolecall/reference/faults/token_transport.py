@@ -204,8 +204,7 @@ def two_headers_differ(server: Server) -> None:
 
 @fault("second-header-at-deletes", finding="SEC-H06-consistent")
 def second_header_at_deletes(server: Server) -> None:
-    """Of two Authorization headers the last counts where something is deleted, and the first
-    elsewhere.
+    """Of two Authorization headers the last counts for deletes, and the first elsewhere.
 
     Modelled on github.com/nodejs/node/issues/45699.
     """
@@ -218,9 +217,7 @@ def second_header_at_deletes(server: Server) -> None:
 
 @fault("second-header-at-refresh", finding="SEC-H06-consistent")
 def second_header_at_refresh(server: Server) -> None:
-    """Of two Authorization headers the last counts at a refresh, which a proxy answers, and the
-    first elsewhere.
-    """
+    """Of two Authorization headers the last counts for refreshes, and the first elsewhere."""
 
     @instead_of(server.bearer.headers)
     def one_of_them(call: Call) -> list[str]:
@@ -280,9 +277,7 @@ def token_echoed_in_header(server: Server) -> None:
 
 @fault("trusts-user-headers", finding="SEC-H09")
 def trusts_user_headers(server: Server) -> None:
-    """X-User-Id, X-Forwarded-User and X-Role say who is calling, as behind a gateway that is not
-    there.
-    """
+    """X-User-Id, X-Forwarded-User and X-Role name the caller, as behind a missing gateway."""
     authenticate = server.guard.authenticate
 
     @instead_of(server.guard.authenticate)
@@ -328,7 +323,7 @@ def acts_as_another(server: Server) -> None:
 
 @fault("invalid-signature-is-guest", finding="SEC-J03")
 def invalid_signature_is_guest(server: Server) -> None:
-    """A token that is not valid makes its user a guest instead of nobody."""
+    """A token that is not valid makes its caller a guest."""
     authenticate = server.guard.authenticate
 
     @instead_of(server.guard.authenticate)
