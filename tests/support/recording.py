@@ -128,7 +128,8 @@ def master(port: int, workers: int) -> None:
     class Records(User):
         """Named as on the workers."""
 
-    environment, totals = Environment(user_classes=[Records]), Totals()
+    environment: Any = Environment(user_classes=[Records])
+    totals = Totals()
     environment.events.worker_report.add_listener(
         lambda client_id, data: totals.merge(client_id, data["rolecall"])
     )
@@ -160,17 +161,19 @@ def worker(port: int) -> None:
             record(recorder, environment.runner.worker_index, lambda: gevent.sleep(0.1))
             gevent.sleep(60)
 
-    environment, recorder = Environment(user_classes=[Records]), Recorder(time.perf_counter())
+    environment: Any = Environment(user_classes=[Records])
+    recorder = Recorder(time.perf_counter())
 
-    # Before the runner exists, and so before Locust's own listener, which empties its statistics
-    # into the message.
-    @environment.events.report_to_master.add_listener
     def report_to_master(client_id: str, data: dict[str, Any]) -> None:
         flush(recorder, environment.stats)
         data["rolecall"] = recorder.take()
 
+    # Before the runner exists, and so before Locust's own listener, which empties its statistics
+    # into the message.
+    environment.events.report_to_master.add_listener(report_to_master)
     environment.create_worker_runner("127.0.0.1", port).greenlet.join()
 
 
 if __name__ == "__main__":
-    {"local": local, "master": master, "worker": worker}[sys.argv[1]](*map(int, sys.argv[2:]))
+    roles: dict[str, Callable[..., None]] = {"local": local, "master": master, "worker": worker}
+    roles[sys.argv[1]](*map(int, sys.argv[2:]))

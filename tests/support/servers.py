@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -161,7 +161,7 @@ class Admin:
         items: list[dict[str, Any]] = answer.json()
         return items
 
-    def make_key(self, scopes: list[str]) -> str:
+    def make_key(self, scopes: Sequence[str]) -> str:
         """A new API key."""
         answer = httpx.post(
             f"{self._url}/v2/apikeys",
@@ -171,7 +171,7 @@ class Admin:
         key: str = answer.json()["token"]
         return key
 
-    def left_by(self, run: str = "rolecall-") -> list[str]:
+    def left_by(self, run: str = "rolecall-") -> Sequence[str]:
         """The things that carry a run's id, in any collection that a run writes to."""
         return [
             f"{collection}: {item}"

@@ -251,7 +251,7 @@ class Stranger:
         if scheme.lower() != "bearer" or not token:
             raise Refused(401)
         try:
-            options = {"verify_exp": False, "verify_iat": False}
+            options: Any = {"verify_exp": False, "verify_iat": False}
             claims = jwt.decode(token, self.key, algorithms=["HS256"], options=options)
         except (jwt.PyJWTError, ValueError):
             raise Refused(401) from None

@@ -61,7 +61,7 @@ class TimedTarget:
             monkeypatch.setattr(f"rolecall.toolkit.{module}.throwaway_user", nobody_can_be_made)
         self.expiry = Expiry(self.world)
 
-    def _world(self, options: dict[str, Any]) -> SimpleNamespace:
+    def _world(self, options: dict[str, Any]) -> Any:
         given = {"clock_url": "http://target.example/__clock", **options}
         return SimpleNamespace(
             roles=ROLES,
