@@ -22,6 +22,7 @@ _PROMPT = re.compile(r"^(?:\w*\$ +)(.*)$")
 _VARYING = (
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}"), "RUN"),
     (re.compile(r"\b[0-9a-f]{24}\b"), "ID"),
+    (re.compile(r"(?<=rolecall\.load\.)[0-9a-f]{8}\b"), "ID"),
     (re.compile(r"[-+]?\d[\d,.]*"), "0"),
     (re.compile(r": (no difference beyond noise|faster|slower)$"), ": COMPARED"),
     (re.compile(r"\s+"), " "),

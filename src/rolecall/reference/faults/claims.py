@@ -42,7 +42,7 @@ def _unknown_users(server: Server, accepted: Callable[[object], bool]) -> None:
     fetch = server.resources.fetch
 
     @instead_of(server.verifier.subject)
-    def made_up(claims: Document) -> Document:
+    def invented(claims: Document) -> Document:
         try:
             return subject(claims)
         except Refusal:

@@ -228,37 +228,37 @@ def second_header_at_refresh(server: Server) -> None:
 @fault("long-token-crashes", finding="SEC-H07-no-crash")
 def long_token_crashes(server: Server) -> None:
     """A token of more than 4096 characters ends in a crash."""
-    tidy = server.bearer.tidy
+    token_as_sent = server.bearer.token_as_sent
 
-    @instead_of(server.bearer.tidy)
+    @instead_of(server.bearer.token_as_sent)
     def fragile(token: str) -> str:
         if len(token) > 4096:
             raise MemoryError("token")
-        return tidy(token)
+        return token_as_sent(token)
 
 
 @fault("long-token-414", finding="SEC-H07")
 def long_token_414(server: Server) -> None:
     """A token of more than 8000 characters is refused as if it were a URL, with 414."""
-    tidy = server.bearer.tidy
+    token_as_sent = server.bearer.token_as_sent
 
-    @instead_of(server.bearer.tidy)
+    @instead_of(server.bearer.token_as_sent)
     def confused(token: str) -> str:
         if len(token) > 8000:
             raise Refusal(414, "The URL is too long")
-        return tidy(token)
+        return token_as_sent(token)
 
 
 @fault("foreign-characters-crash", finding="SEC-H08")
 def foreign_characters_crash(server: Server) -> None:
     """A token with characters beyond ASCII ends in a crash."""
-    tidy = server.bearer.tidy
+    token_as_sent = server.bearer.token_as_sent
 
-    @instead_of(server.bearer.tidy)
+    @instead_of(server.bearer.token_as_sent)
     def fragile(token: str) -> str:
         if not token.isascii():
             raise ValueError("ordinal not in range(128)")
-        return tidy(token)
+        return token_as_sent(token)
 
 
 @fault("token-echoed-in-header", finding="SEC-H08")

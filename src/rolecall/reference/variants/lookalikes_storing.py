@@ -148,7 +148,7 @@ def soft_deletes(server: Server) -> None:
 @variant("ids-of-the-client")
 def ids_of_the_client(server: Server) -> None:
     """A create may bring an id of its own; one that is taken is answered 409."""
-    create, made_up = server.resources.create, server.resources.new_id
+    create, invented = server.resources.create, server.resources.new_id
     wanted: list[str] = []
 
     @instead_of(server.resources.create)
@@ -165,8 +165,8 @@ def ids_of_the_client(server: Server) -> None:
             wanted.clear()
 
     @instead_of(server.resources.new_id)
-    def own_or_made_up(resource: str) -> str:
-        return wanted.pop() if wanted else made_up(resource)
+    def own_or_invented(resource: str) -> str:
+        return wanted.pop() if wanted else invented(resource)
 
 
 @variant("organizations-inside-creates-guarded")
